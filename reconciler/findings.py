@@ -1,0 +1,74 @@
+"""The one diagnostic type: what is wrong or worth knowing, where, and what to do next.
+
+Source files, the planning table and the guards all report through `Finding`, so that everything a
+user has to mend arrives at once, sorted by place, in one look. A finding is a value: nothing here
+reads a file or prints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Position:
+    """A place in a declaring file.
+
+    `line` and `column` count from 1, in characters; `width` is how many characters of that line
+    are meant (at least 1).
+    """
+
+    file: str
+    line: int
+    column: int = 1
+    width: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Related:
+    """A second place that explains a finding, such as where a key was first written."""
+
+    message: str
+    position: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One problem or remark.
+
+    `rule` is a stable kebab-case identifier, documented in docs/rules.md. `excerpt` is the source
+    line of `position`, with every secret in it already made unreadable by whoever read the file.
+    """
+
+    rule: str
+    severity: Severity
+    message: str
+    position: Position | None = None
+    hint: str | None = None
+    excerpt: str | None = None
+    related: tuple[Related, ...] = ()
+
+
+def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:
+    """Order findings by file, line and column; those without a place come first."""
+    place = finding.position
+    if place is None:
+        return ("", 0, 0, finding.rule, finding.message)
+    return (place.file, place.line, place.column, finding.rule, finding.message)
+
+
+def has_errors(findings: tuple[Finding, ...]) -> bool:
+    """Say whether anything in `findings` stops the run."""
+    return any(finding.severity is Severity.ERROR for finding in findings)

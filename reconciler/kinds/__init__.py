@@ -1,0 +1,17 @@
+"""The webhook types this version knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from reconciler.kinds import generic, slack
+from reconciler.kinds.base import Field, Kind
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "slack": slack.KIND,
+    "generic": generic.KIND,
+}
+"""Every known type. A new one is a module beside these and a line here."""
+
+__all__ = ["KINDS", "Field", "Kind"]

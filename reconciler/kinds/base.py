@@ -1,0 +1,59 @@
+"""What the rest of the program must know about a webhook type: a table, not code.
+
+A kind says which configuration fields exist, which of them are secret, what a complete value
+looks like, and which field tells where deliveries go. Everything that treats types differently
+asks here, so that a new type is one module with one `Kind` in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+def same(value: str) -> str:
+    """Return `value`: the normal form of fields that have no other."""
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a kind's configuration.
+
+    `flag` fields hold true or false, all others text. `shape`, of a secret field, is what a
+    complete value looks like: a value read back counts as readable when it has it. `normal` maps
+    text to the form in which two values are compared. `default` is what the server fills in.
+    `partner` must be there when this field is.
+    """
+
+    name: str
+    required: bool = False
+    secret: bool = False
+    flag: bool = False
+    shape: re.Pattern[str] | None = None
+    normal: Callable[[str], str] = same
+    default: bool | None = None
+    partner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One webhook type. `destination` names the field that says where deliveries go."""
+
+    type: str
+    title: str
+    fields: tuple[Field, ...]
+    destination: str
+
+    def field(self, name: str) -> Field | None:
+        """Return the field called `name`, if the kind has it."""
+        for candidate in self.fields:
+            if candidate.name == name:
+                return candidate
+        return None
+
+    @property
+    def secret_fields(self) -> frozenset[str]:
+        """Return the names of the fields whose values must not be seen."""
+        return frozenset(each.name for each in self.fields if each.secret)

@@ -1,0 +1,36 @@
+"""Event names and the globs people write for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import Final
+
+from reconciler.model import EVENT_TYPES
+
+_VERBS: Final = ("created", "updated", "deleted")
+_SUBJECTS: Final = tuple(dict.fromkeys(event.rpartition("_")[0] for event in EVENT_TYPES))
+
+
+def expand(pattern: str) -> frozenset[str]:
+    """Return the known events that `pattern` means; empty if it means none."""
+    return frozenset(event for event in EVENT_TYPES if fnmatchcase(event, pattern))
+
+
+def compress(events: Iterable[str]) -> tuple[str, ...]:
+    """Write `events` as a person would: exact globs where a whole row or column is meant.
+
+    Expanding the answer gives `events` again; unknown events stay as they are.
+    """
+    left = set(events)
+    if left >= set(EVENT_TYPES):
+        return ("*", *sorted(left - set(EVENT_TYPES)))
+    globs: list[str] = []
+    covered: set[str] = set()
+    for pattern in (*(f"{subject}_*" for subject in _SUBJECTS), *(f"*_{verb}" for verb in _VERBS)):
+        members = expand(pattern)
+        if members <= left and not members <= covered:
+            globs.append(pattern)
+            covered |= members
+    known = [event for event in EVENT_TYPES if event in left and event not in covered]
+    return (*known, *globs, *sorted(left - set(EVENT_TYPES)))

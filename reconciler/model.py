@@ -1,0 +1,269 @@
+"""The values everything else speaks of: what files declare and what CloudTruth reports.
+
+All values are frozen. Two kinds of thing never mix: a *desired* webhook holds references to
+secrets (`SecretRef`), a *live* one holds secrets that were read (`Secret`). Only the API client
+turns a reference's value into bytes on the wire.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Any, Final, NoReturn, TypeAlias
+from urllib.parse import urlsplit
+
+from reconciler.findings import Position
+
+EVENT_TYPES: Final = tuple(
+    f"{subject}_{verb}"
+    for subject in ("parameter", "template", "project", "environment", "value")
+    for verb in ("created", "updated", "deleted")
+)
+"""The events CloudTruth can send, as its API names them."""
+
+
+class Unknown(Enum):
+    """A value that the server does not show: neither equal to anything nor different from it."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+
+
+class Secret:
+    """A value that must not be seen.
+
+    It is a plain slotted class on purpose: `dataclasses.asdict`, `vars`, JSON and pickle cannot
+    walk into it, and every textual form is the same three stars. `reveal` is for the API client
+    alone, which puts the value into a request and nowhere else.
+    """
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: str) -> None:
+        self.__value = value
+
+    def reveal(self) -> str:
+        """Return the value itself. Only `reconciler.api` may call this."""
+        return self.__value
+
+    def same_as(self, other: Secret) -> bool:
+        """Compare in constant time."""
+        mine = self.__value.encode("utf-8", "surrogatepass")
+        return hmac.compare_digest(mine, other.__value.encode("utf-8", "surrogatepass"))
+
+    def matches(self, shape: re.Pattern[str]) -> bool:
+        """Say whether the whole value has `shape`."""
+        return shape.fullmatch(self.__value) is not None
+
+    def origin(self) -> str | None:
+        """Return scheme and host of a URL, without user, port, path or query; None if it is none.
+
+        The host is what a reviewer must see to know where deliveries go; the rest may itself be
+        the credential.
+        """
+        try:
+            parts = urlsplit(self.__value)
+            host = parts.hostname
+        except ValueError:
+            return None
+        if parts.scheme not in ("http", "https") or not host:
+            return None
+        return f"{parts.scheme}://{host}"
+
+    def redact(self, text: str) -> str:
+        """Return `text` without this value in it."""
+        return text.replace(self.__value, "***") if self.__value else text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self.same_as(other)
+
+    __hash__ = None  # type: ignore[assignment] # a hash would be a fingerprint of the value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a secret cannot be serialised")
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+
+class Scheme(StrEnum):
+    """Where the value of a secret comes from."""
+
+    ENV = "env"
+    FILE = "file"
+    LITERAL = "literal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class SecretRef:
+    """A reference to a secret: data that may be shown, planned, saved and compared.
+
+    `name` is the variable's name, the file's path relative to the working directory (with forward
+    slashes), or for a literal the webhook and field that hold it (`Deploys/token`). `version` is
+    bumped by hand to say "the value has changed, send it again".
+    """
+
+    scheme: Scheme
+    name: str
+    version: int | None = None
+
+    def __str__(self) -> str:
+        shown = "literal" if self.scheme is Scheme.LITERAL else f"{self.scheme} {self.name}"
+        return shown if self.version is None else f"{shown} (version {self.version})"
+
+
+Value: TypeAlias = str | bool | SecretRef
+"""What a declared configuration field may hold."""
+
+LiveValue: TypeAlias = "str | bool | int | float | Secret | list[Any] | dict[str, Any] | None"
+"""What a live configuration field may hold: JSON, with every string that may be secret wrapped."""
+
+Path: TypeAlias = tuple[str | int, ...]
+"""The way to a field inside a webhook, as in `("configuration", "channel")`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pattern:
+    """A case-sensitive glob over names, and where it was written."""
+
+    glob: str
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """A webhook as a file declares it, defaults merged and event globs expanded.
+
+    `configuration` holds declared fields only. `position` is its first line; `index` its place in
+    the file's `webhooks` list, with which the file's reader finds the place of any field again.
+    """
+
+    name: str
+    type: str
+    event_types: frozenset[str]
+    configuration: Mapping[str, Value]
+    id: str | None = None
+    previously: tuple[str, ...] = ()
+    position: Position | None = field(default=None, compare=False)
+    index: int = field(default=-1, compare=False)
+
+    @property
+    def key(self) -> str:
+        """Return what identifies the entry: its id if it has one, else its name."""
+        return self.id if self.id is not None else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """A declaration that a webhook must not exist."""
+
+    name: str
+    id: str | None = None
+    position: Position | None = field(default=None, compare=False)
+    index: int = field(default=-1, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileScope:
+    """What one file is responsible for: names that match a glob of `globs`."""
+
+    file: str
+    globs: tuple[str, ...] = ("*",)
+    prune: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Who may be touched, over all files.
+
+    `max_deletes` of None means that no file sets a limit and the built-in one holds.
+    """
+
+    scopes: tuple[FileScope, ...] = ()
+    ignore: tuple[Pattern, ...] = ()
+    protect: tuple[Pattern, ...] = ()
+    max_deletes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """All that the files declare.
+
+    `organization` is a guard: the name or id that the API key must belong to. `literals` holds
+    the values written into the files themselves, found under their references; it is no part of
+    equality or of any output.
+    """
+
+    webhooks: tuple[Webhook, ...] = ()
+    absent: tuple[Absent, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    organization: str | None = None
+    literals: Mapping[SecretRef, Secret] = field(
+        default_factory=lambda: _NO_LITERALS, compare=False, repr=False
+    )
+
+
+_NO_LITERALS: Final[Mapping[SecretRef, Secret]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organization:
+    """The organization an API key belongs to."""
+
+    id: str
+    name: str
+    role: str | None = None
+    maintenance: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryError:
+    """What went wrong at the last delivery, in the server's words (untrusted text)."""
+
+    timestamp: str | None = None
+    code: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveWebhook:
+    """A webhook as CloudTruth reports it.
+
+    `configuration` is UNKNOWN when the server shows none. `last_run` (RFC 3339) and `last_error`
+    are the server's own: shown, never compared and never sent.
+    """
+
+    id: str
+    name: str
+    type: str
+    event_types: frozenset[str]
+    configuration: Mapping[str, LiveValue] | Unknown
+    organization: str | None = field(default=None, compare=False)
+    last_run: str | None = field(default=None, compare=False)
+    last_error: DeliveryError | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """One complete listing. `origin` is scheme and host of the server it came from."""
+
+    origin: str
+    organization: Organization
+    webhooks: tuple[LiveWebhook, ...] = ()

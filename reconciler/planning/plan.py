@@ -1,0 +1,77 @@
+"""The plan: everything that would be done, everything that is left alone, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconciler.findings import Finding
+from reconciler.model import Organization, SecretRef, Webhook
+from reconciler.planning.changes import Change, Create, Delete, Kept, Unmanaged, Update
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretUse:
+    """A secret that the plan's changes send: where it comes from and where it goes.
+
+    `webhook` is the name of the webhook, `field` the configuration field, `destination` where
+    its deliveries go (a channel, or scheme and host).
+    """
+
+    reference: SecretRef
+    webhook: str
+    field: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """A declared webhook that is live as declared. `id` is that of the live one."""
+
+    id: str
+    webhook: Webhook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What would make live equal to desired.
+
+    `changes` stand in the order in which they are carried out: updates and renames (the links of
+    a chain of renames in sequence), creates, deletes; within these by name, then id. `digest` is
+    of what a reviewer sees (planning/digest.py). `operations` holds the digest of each change in
+    `changes`, None for a change that only a secret's value makes. `blocked` says which guards
+    hold it back; `notes` are warnings and hints; `relaxed` names policy lines that were loosened
+    since the base. `unreadable` names secret fields that cannot be read back, as
+    (webhook, field). `in_scope` counts live webhooks that a file is responsible for.
+    """
+
+    origin: str
+    organization: Organization
+    changes: tuple[Change, ...] = ()
+    matched: tuple[Matched, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    unmanaged: tuple[Unmanaged, ...] = ()
+    ignored: int = 0
+    in_scope: int = 0
+    live: int = 0
+    blocked: tuple[Finding, ...] = ()
+    notes: tuple[Finding, ...] = ()
+    relaxed: tuple[Finding, ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[SecretUse, ...] = ()
+    operations: tuple[str | None, ...] = field(default=())
+    digest: str = ""
+
+    @property
+    def creates(self) -> tuple[Create, ...]:
+        """Return the creates."""
+        return tuple(each for each in self.changes if isinstance(each, Create))
+
+    @property
+    def updates(self) -> tuple[Update, ...]:
+        """Return the updates, renames among them."""
+        return tuple(each for each in self.changes if isinstance(each, Update))
+
+    @property
+    def deletes(self) -> tuple[Delete, ...]:
+        """Return the deletes, those of duplicates among them."""
+        return tuple(each for each in self.changes if isinstance(each, Delete))

@@ -1,0 +1,117 @@
+"""What became of a plan: one outcome for each change, and an honest exit code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from reconciler.errors import ExitCode
+from reconciler.findings import Position
+from reconciler.planning.changes import Change
+from reconciler.planning.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """The change is live. `note` says how, where it was not plainly done by this run."""
+
+    change: Change
+    id: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldMessage:
+    """What the server said of one field, and where that field is declared."""
+
+    path: tuple[str, ...]
+    message: str
+    position: Position | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The change is not live, or not as it was sent.
+
+    `code` is an error's code, or `does-not-converge` when the server stores something else than
+    was sent; `fields` are then the fields that differ.
+    """
+
+    change: Change
+    code: str
+    message: str
+    hint: str | None = None
+    fields: tuple[FieldMessage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """The change was not tried. `code` is stable; `message` says because of what."""
+
+    change: Change
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unconfirmed:
+    """The change may be live or not; nothing could tell. The next run does."""
+
+    change: Change
+    message: str
+
+
+Outcome: TypeAlias = Applied | Failed | Skipped | Unconfirmed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Healed:
+    """A copy that an unanswered create had left, removed again; `kept` is the id that stays."""
+
+    name: str
+    removed: str
+    kept: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What `apply` did.
+
+    `outcomes` stand in the order of `plan.changes`. `writes` counts requests that may have changed
+    something. `verified` says whether the listing after the last write was read and compared.
+    `stopped` is the signal's exit code if one ended the run early. `problem` is a failure of the
+    run as a whole after writing began, such as a listing that could not be read at the end.
+    """
+
+    plan: Plan
+    outcomes: tuple[Outcome, ...] = ()
+    healed: tuple[Healed, ...] = ()
+    writes: int = 0
+    verified: bool = False
+    stopped: ExitCode | None = None
+    problem: str | None = None
+
+    @property
+    def applied(self) -> tuple[Applied, ...]:
+        """Return what is done."""
+        return tuple(each for each in self.outcomes if isinstance(each, Applied))
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return what the process exits with."""
+        if self.stopped is not None:
+            return self.stopped
+        if self.problem is None and len(self.applied) == len(self.outcomes):
+            return ExitCode.OK
+        return ExitCode.PARTIAL if self.writes else self._unwritten()
+
+    def _unwritten(self) -> ExitCode:
+        """Nothing was written: a plain failure, unless something is merely not done."""
+        if self.problem is not None:
+            return ExitCode.FAILED
+        denied = {"authentication", "permission-denied"}
+        if any(isinstance(each, Failed) and each.code in denied for each in self.outcomes):
+            return ExitCode.DENIED
+        if any(isinstance(each, Failed) for each in self.outcomes):
+            return ExitCode.FAILED
+        return ExitCode.PARTIAL
