@@ -1,0 +1,277 @@
+"""Failures on demand: which request fails, and how.
+
+For: tests that need the third POST to be dropped after it was stored, and nothing else to fail.
+Promises: deterministic and thread-safe; each rule counts the requests that match it, in the order
+they arrive; of several rules that fire at once the first one wins.
+Refuses: to carry anything out. The handler decides what a fault changes in the answer and in the
+store; the carrier (HTTP server or in-process transport) does what `Fault.wire` says.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+
+class Wire(StrEnum):
+    """What the carrier has to do with an answer."""
+
+    SEND = "send"
+    """Send it whole; the fault is in the answer itself."""
+    REFUSE = "refuse"
+    """The connection was never made; surely nothing arrived at the server."""
+    DROP = "drop"
+    """Close the connection without sending a byte."""
+    HANG = "hang"
+    """Send nothing for `seconds`, then close the connection."""
+    DELAY = "delay"
+    """Send nothing for `seconds`, then the whole answer."""
+    DRIP = "drip"
+    """Send the answer byte by byte, `seconds` apart."""
+    TRUNCATE = "truncate"
+    """Announce the whole body, send `keep` bytes of it, close in good order."""
+    RESET = "reset"
+    """Announce the whole body, send `keep` bytes of it, reset the connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One failure. Build it with the functions of this module, which allow only sensible ones.
+
+    Without `commit` the request never reaches the application. With `commit_after` it does, but
+    only that many seconds later: the answer is lost now and the write happens behind one's back.
+    `status`, `headers` and `body` replace those of the real answer where they are set.
+    """
+
+    label: str
+    wire: Wire = Wire.SEND
+    commit: bool = False
+    commit_after: float | None = None
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    keep: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def answers(self) -> bool:
+        """Tell whether the client gets to see a status line."""
+        return self.wire not in (Wire.REFUSE, Wire.DROP, Wire.HANG)
+
+    def kept(self, body: bytes) -> bytes:
+        """Return the part of the body that still gets through: `keep` bytes, or half of it."""
+        return body[: len(body) // 2 if self.keep is None else self.keep]
+
+
+def status(
+    code: int,
+    *,
+    commit: bool = False,
+    retry_after: str | int | None = None,
+    detail: str | None = None,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Fault:
+    """Answer with this status and a JSON `detail`; `retry_after` becomes that header as it is."""
+    if retry_after is not None:
+        headers = (*headers, ("retry-after", str(retry_after)))
+    text = detail if detail is not None else _DETAILS.get(code, "A server error occurred.")
+    return Fault(
+        label=f"status {code}{_commit_label(commit, None)}",
+        commit=commit,
+        status=code,
+        headers=(("content-type", "application/json"), *headers),
+        body=json.dumps({"detail": text}, separators=(",", ":")).encode(),
+    )
+
+
+def refuse() -> Fault:
+    """Fail as if nobody listened: the request surely did not arrive."""
+    return Fault(label="refuse", wire=Wire.REFUSE)
+
+
+def drop(*, commit: bool = False, commit_after: float | None = None) -> Fault:
+    """Close the connection without an answer, before or after the request was carried out."""
+    return Fault(
+        label=f"drop{_commit_label(commit, commit_after)}",
+        wire=Wire.DROP,
+        commit=commit,
+        commit_after=commit_after,
+    )
+
+
+def hang(
+    seconds: float = math.inf, *, commit: bool = False, commit_after: float | None = None
+) -> Fault:
+    """Keep the client waiting for `seconds`, then close the connection without an answer."""
+    return Fault(
+        label=f"hang{_commit_label(commit, commit_after)}",
+        wire=Wire.HANG,
+        commit=commit,
+        commit_after=commit_after,
+        seconds=seconds,
+    )
+
+
+def delay(seconds: float) -> Fault:
+    """Carry the request out, and answer properly after `seconds`."""
+    return Fault(label="delay", wire=Wire.DELAY, commit=True, seconds=seconds)
+
+
+def drip(seconds: float) -> Fault:
+    """Carry the request out, and send the answer one byte every `seconds`."""
+    return Fault(label="drip", wire=Wire.DRIP, commit=True, seconds=seconds)
+
+
+def truncate(keep: int | None = None) -> Fault:
+    """Carry the request out, then end the body early; `keep` bytes arrive, or half."""
+    return Fault(label="truncate", wire=Wire.TRUNCATE, commit=True, keep=keep)
+
+
+def reset(keep: int | None = None) -> Fault:
+    """Carry the request out, then reset the connection in mid-body."""
+    return Fault(label="reset", wire=Wire.RESET, commit=True, keep=keep)
+
+
+def html(code: int = 200, *, commit: bool = False) -> Fault:
+    """Answer with a page of HTML, as proxies and load balancers do."""
+    page = b"<html><head><title>Please wait</title></head><body>Please wait.</body></html>"
+    return raw(page, code=code, content_type="text/html; charset=utf-8", commit=commit)
+
+
+def redirect(location: str, code: int = 302, *, commit: bool = False) -> Fault:
+    """Send the client elsewhere."""
+    return Fault(
+        label=f"redirect {code}{_commit_label(commit, None)}",
+        commit=commit,
+        status=code,
+        headers=(("location", location), ("content-type", "text/html; charset=utf-8")),
+        body=b"",
+    )
+
+
+def content_type(value: str) -> Fault:
+    """Give the true answer under a wrong content type."""
+    return Fault(label="content type", commit=True, headers=(("content-type", value),))
+
+
+def raw(
+    body: bytes,
+    *,
+    code: int = 200,
+    content_type: str = "application/json",
+    commit: bool = False,
+) -> Fault:
+    """Answer with exactly these bytes."""
+    return Fault(
+        label=f"raw {code}{_commit_label(commit, None)}",
+        commit=commit,
+        status=code,
+        headers=(("content-type", content_type),),
+        body=body,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Which requests fail: those that match in every part that is set.
+
+    `path` is a glob over the path as sent, `name` the `name` in a JSON body. The rule fires on the
+    `nth` match (from 1) and on the `times - 1` after it; `times=None` is for ever.
+    """
+
+    fault: Fault
+    method: str | None = None
+    path: str | None = None
+    name: str | None = None
+    nth: int = 1
+    times: int | None = 1
+
+    def matches(self, method: str, path: str, body: bytes) -> bool:
+        """Tell whether a request is one that this rule counts."""
+        return (
+            (self.method is None or self.method == method)
+            and (self.path is None or fnmatchcase(path, self.path))
+            and (self.name is None or self.name == _body_name(body))
+        )
+
+    def fires(self, count: int) -> bool:
+        """Tell whether the rule fires on its `count`-th match."""
+        return count >= self.nth and (self.times is None or count < self.nth + self.times)
+
+
+class FaultSource(Protocol):
+    """Whatever decides about faults: a `Script`, or a simulation's own choice."""
+
+    def take(self, method: str, path: str, body: bytes) -> Fault | None:
+        """Return the fault for the request that has just arrived, or None."""
+
+
+class Script:
+    """A list of rules with their counters. More rules can be added while it is in use."""
+
+    def __init__(self, rules: Iterable[Rule] = ()) -> None:
+        """Start counting now."""
+        self._lock = threading.Lock()
+        self._rules = [(rule, [0]) for rule in rules]
+
+    def add(
+        self,
+        fault: Fault,
+        *,
+        method: str | None = None,
+        path: str | None = None,
+        name: str | None = None,
+        nth: int = 1,
+        times: int | None = 1,
+    ) -> None:
+        """Append a rule, which counts from now on."""
+        rule = Rule(fault=fault, method=method, path=path, name=name, nth=nth, times=times)
+        with self._lock:
+            self._rules.append((rule, [0]))
+
+    def clear(self) -> None:
+        """Forget all rules."""
+        with self._lock:
+            self._rules.clear()
+
+    def take(self, method: str, path: str, body: bytes) -> Fault | None:
+        """Count the request against every rule and return the first fault that fires."""
+        if not self._rules:
+            return None
+        found: Fault | None = None
+        with self._lock:
+            for rule, count in self._rules:
+                if rule.matches(method, path, body):
+                    count[0] += 1
+                    if found is None and rule.fires(count[0]):
+                        found = rule.fault
+        return found
+
+
+_DETAILS = {
+    401: "Incorrect authentication credentials.",
+    403: "You do not have permission to perform this action.",
+    404: "Not found.",
+    409: "The object was changed by another request.",
+    429: "Request was throttled.",
+}
+
+
+def _commit_label(commit: bool, commit_after: float | None) -> str:
+    if commit_after is not None:
+        return f" and commit after {commit_after:g} s"
+    return " after commit" if commit else ""
+
+
+def _body_name(body: bytes) -> object:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value.get("name") if isinstance(value, dict) else None

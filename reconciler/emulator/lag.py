@@ -1,0 +1,85 @@
+"""Writes that lists do not show yet.
+
+For: servers whose lists are answered by a replica that is behind.
+Promises: each write shows as if it had not happened until so many listings of its organization
+have been answered and so many seconds have passed; several writes to one webhook show in order.
+Refuses: to keep this across a restart, or to delay anything but lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reconciler.emulator.store import Row
+
+
+@dataclass(slots=True, kw_only=True)
+class _Write:
+    organization: str
+    id: str
+    before: Row | None
+    visible_from: float
+    listings_left: int
+
+
+class Lag:
+    """The writes that are not visible yet, oldest first. Not thread-safe: the handler's lock is."""
+
+    def __init__(self) -> None:
+        """Start with everything visible."""
+        self._writes: list[_Write] = []
+
+    def add(
+        self,
+        *,
+        organization: str,
+        id: str,
+        before: Row | None,
+        visible_from: float,
+        listings: int,
+    ) -> None:
+        """Hide one write: lists go on to show `before`, or nothing if that is None."""
+        self._writes.append(
+            _Write(
+                organization=organization,
+                id=id,
+                before=before,
+                visible_from=visible_from,
+                listings_left=listings,
+            )
+        )
+
+    def begin_listing(self, organization: str, now: float) -> None:
+        """Let one more listing of the organization begin: show what is due, count for the rest.
+
+        Only a first page begins a listing: the later ones are as far behind as that one was.
+        """
+        if not self._writes:
+            return
+        kept: list[_Write] = []
+        for write in self._writes:
+            if write.organization == organization:
+                if write.listings_left <= 0 and write.visible_from <= now:
+                    continue
+                write.listings_left -= 1
+            kept.append(write)
+        self._writes = kept
+
+    def hides(self, organization: str) -> bool:
+        """Tell whether the present listing of the organization is behind."""
+        return any(write.organization == organization for write in self._writes)
+
+    def overlay(self, organization: str, rows: Sequence[Row]) -> list[Row]:
+        """Return the rows as the list still shows them, in order of creation."""
+        seen = {row.id: row for row in rows}
+        hidden: set[str] = set()
+        for write in self._writes:
+            if write.organization != organization or write.id in hidden:
+                continue
+            hidden.add(write.id)
+            if write.before is None:
+                seen.pop(write.id, None)
+            else:
+                seen[write.id] = write.before
+        return sorted(seen.values(), key=lambda row: row.seq)
