@@ -25,7 +25,8 @@ from reconciler.emulator.dials import ROLES, Dials
 from reconciler.emulator.faults import Fault, FaultSource, Script
 from reconciler.emulator.lag import Lag
 from reconciler.emulator.messages import Answer, Request
-from reconciler.emulator.store import LogEntry, Store
+from reconciler.emulator.request_log import LogEntry
+from reconciler.emulator.store import Store
 
 __all__ = ["LOCAL_KEY", "Answer", "Emulator", "Request"]
 
@@ -153,7 +154,6 @@ class Emulator:
     ) -> None:
         told = answer is not None and (answer.fault is None or answer.fault.answers)
         entry = LogEntry(
-            seq=0,
             time=now,
             method=request.method,
             path=request.path,

@@ -76,12 +76,10 @@ def update(context: Context, id: str, *, partial: bool) -> Answer:
     fields = _validated(context, stored=stored, partial=partial)
     record = {**stored, **fields}
     _claim_name(context, record["organization"], record["name"], except_id=before.id)
-    context.store.update(before.id, record)
+    data = context.store.update(before.id, record)
     organizations = {before.organization, record["organization"]}
     _wrote(context, before.id, before=before, organizations=organizations)
-    after = context.store.row(before.id)
-    assert after is not None
-    return _one(context, after.data, wrote=True)
+    return _one(context, data, wrote=True)
 
 
 def destroy(context: Context, id: str) -> Answer:
