@@ -16,7 +16,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from reconciler.emulator import accounts, answers, published, webhooks
 from reconciler.emulator.answers import RefusedError, refuse
@@ -202,6 +202,8 @@ def _dispatch(context: Context, route: dict[str, str | None], allowed: list[str]
         raise refuse(406, "Could not satisfy the request Accept header.")
     if route["schema"]:
         _check_method(method, allowed)
+        if dict(parse_qsl(context.request.query)).get("format", "json") != "json":
+            raise refuse(404, "Not found.")
         return published.schema(context.dials)
     _authenticate(context)
     _check_role(context, method, on_webhooks=bool(route["webhooks"]))

@@ -92,7 +92,11 @@ class Server:
                 ready(self.url)
             self._server.run(sockets=[self._socket])
         finally:
-            self._socket.close()
+            self.close()
+
+    def close(self) -> None:
+        """Give the port back without having served."""
+        self._socket.close()
 
     def stop(self) -> None:
         """Ask a running server to end; from any thread."""

@@ -1,0 +1,141 @@
+"""Fixtures only: an emulator to call in process, virtual time, and one behind real HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from reconciler.emulator.dials import Dials
+from reconciler.emulator.faults import FaultSource
+from reconciler.emulator.handler import LOCAL_KEY, Answer, Emulator, Request
+from reconciler.emulator.server import Server
+from reconciler.emulator.store import Store
+
+HOOKS = "/api/v1/webhooks/"
+
+
+@dataclass(slots=True)
+class Time:
+    """A clock that stands still until it is told."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(slots=True)
+class Api:
+    """Calls an emulator as a client with one key would."""
+
+    emulator: Emulator
+    key: str = LOCAL_KEY
+    time: Time = field(default_factory=Time)
+
+    def __call__(
+        self,
+        method: str,
+        path: str = HOOKS,
+        body: Any = None,
+        *,
+        query: str = "",
+        raw: bytes | None = None,
+        **headers: str,
+    ) -> Answer:
+        sent = {"authorization": f"Api-Key {self.key}", "host": "api.cloudtruth.io"}
+        if body is not None or raw is not None:
+            sent["content-type"] = "application/json"
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if raw is None:
+            raw = b"" if body is None else json.dumps(body).encode()
+        return self.emulator.handle(
+            Request(method=method, path=path, query=query, headers=sent, body=raw)
+        )
+
+    def slack(self, name: str = "alerts", **changes: Any) -> dict[str, Any]:
+        """A body that creates a Slack webhook."""
+        return {
+            "name": name,
+            "organization": self.emulator.organization,
+            "event_types": ["value_created", "parameter_updated"],
+            "type": "slack",
+            "configuration": {"token": "xoxb-0123456789", "channel": "#alerts", "username": "CT"},
+        } | changes
+
+    def generic(self, name: str = "pager", **configuration: Any) -> dict[str, Any]:
+        """A body that creates a generic webhook."""
+        url = {"url": "https://hooks.example.com/ct"}
+        return self.slack(name, type="generic", configuration=url | configuration)
+
+    def create(self, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Create a webhook and return it."""
+        answer = self("POST", HOOKS, body or self.slack())
+        assert answer.status == 201, answer.body
+        made: dict[str, Any] = answer.json()
+        return made
+
+    def read(self, id: str) -> dict[str, Any]:
+        answer = self("GET", f"{HOOKS}{id}/")
+        assert answer.status == 200, answer.body
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def names(self, query: str = "") -> list[str]:
+        answer = self("GET", HOOKS, query=query)
+        assert answer.status == 200, answer.body
+        return [row["name"] for row in answer.json()["results"]]
+
+    def stored(self) -> list[str]:
+        """The names of what is really there."""
+        return [row["name"] for row in self.emulator.store.webhooks()]
+
+
+@pytest.fixture
+def start() -> Callable[..., Api]:
+    """Start an emulator with the dials given by name."""
+
+    def start(
+        *,
+        faults: FaultSource | None = None,
+        seed: int = 7,
+        store: Store | None = None,
+        **dials: Any,
+    ) -> Api:
+        time = Time()
+        emulator = Emulator(
+            store, dials=Dials.from_mapping(dials), faults=faults, seed=seed, clock=time
+        )
+        return Api(emulator, time=time)
+
+    return start
+
+
+@pytest.fixture
+def api(start: Callable[..., Api]) -> Api:
+    """An emulator with the default dials."""
+    return start()
+
+
+@pytest.fixture
+def over_http() -> Iterator[Callable[[Emulator], str]]:
+    """Serve emulators on real ports until the test ends; gives the base URL."""
+    running: list[tuple[Server, threading.Thread]] = []
+
+    def over_http(emulator: Emulator) -> str:
+        server = Server(emulator)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        running.append((server, thread))
+        return server.url
+
+    yield over_http
+    for server, _ in running:
+        server.stop()
+    for _, thread in running:
+        thread.join(timeout=10)
+        assert not thread.is_alive()

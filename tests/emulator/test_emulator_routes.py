@@ -1,0 +1,255 @@
+"""Routes, methods, bodies and authentication, as Django answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from reconciler.emulator.handler import Answer
+
+HOOKS = "/api/v1/webhooks/"
+NOBODY = f"{HOOKS}00000000-0000-4000-8000-000000000000/"
+Start = Callable[..., Any]
+
+
+def test_a_webhook_lives_from_create_to_delete(api: Any) -> None:
+    """Create, read, change and delete answer 201, 200, 200, 204, and then it is gone."""
+    made = api.create()
+    path = f"{HOOKS}{made['id']}/"
+    assert api.read(made["id"]) == made
+    changed = api("PATCH", path, {"name": "renamed"})
+    assert (changed.status, changed.json()) == (200, made | {"name": "renamed"})
+    gone = api("DELETE", path)
+    assert (gone.status, gone.body, gone.header("content-length")) == (204, b"", "0")
+    assert api("GET", path).status == api("DELETE", path).status == 404
+
+
+def test_put_replaces_every_field(api: Any) -> None:
+    """PUT needs all fields and stores what it is given."""
+    made = api.create()
+    path = f"{HOOKS}{made['id']}/"
+    assert api("PUT", path, {"name": "x"}).json()["type"] == ["This field is required."]
+    assert api("PUT", path, api.generic("x")).json()["type"] == "generic"
+
+
+def test_server_fields_are_shown_and_never_taken(api: Any) -> None:
+    """id, last_run and last_error in a body are dropped without a word."""
+    made = api.create(api.slack(id="mine", last_run="2020-01-01T00:00:00Z", last_error={"code": 1}))
+    assert made["id"] != "mine"
+    assert (made["last_run"], made["last_error"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        (HOOKS, "GET, POST, HEAD, OPTIONS"),
+        (NOBODY, "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"),
+        ("/api/v1/organizations/", "GET, HEAD, OPTIONS"),
+        ("/api/schema/", "GET, HEAD, OPTIONS"),
+    ],
+)
+def test_every_answer_names_the_methods_of_its_route(api: Any, path: str, allow: str) -> None:
+    """`Allow` is there whatever the status."""
+    for method in ("GET", "TRACE"):
+        assert api(method, path).header("allow") == allow
+
+
+def test_a_wrong_method_is_405(api: Any) -> None:
+    """It says so in JSON."""
+    answer = api("DELETE", HOOKS)
+    assert (answer.status, answer.json()) == (405, {"detail": 'Method "DELETE" not allowed.'})
+
+
+def test_a_missing_final_slash_is_a_redirect(api: Any) -> None:
+    """Django sends any method to the path with the slash, and keeps the query."""
+    answer = api("POST", "/api/v1/webhooks", api.slack(), query="page=1")
+    assert (answer.status, answer.header("location")) == (301, "/api/v1/webhooks/?page=1")
+    assert api.stored() == []
+
+
+def test_an_unknown_route_is_a_page_of_html(api: Any) -> None:
+    """Django itself answers, not the framework."""
+    answer = api("GET", "/api/v1/hooks/")
+    assert (answer.status, answer.header("content-type")) == (404, "text/html; charset=utf-8")
+
+
+def test_an_unknown_id_is_json(api: Any) -> None:
+    """The framework answers, so a client can tell it from a missing route."""
+    answer = api("GET", NOBODY)
+    assert (answer.status, answer.json()) == (404, {"detail": "Not found."})
+
+
+def test_head_is_get_without_a_body(api: Any) -> None:
+    """The headers are those of GET, the length too."""
+    got, head = api("GET"), api("HEAD")
+    assert (head.status, head.headers, head.body) == (200, got.headers, b"")
+
+
+def test_options_describes_the_route(api: Any) -> None:
+    """It needs a key and answers in JSON."""
+    assert api("OPTIONS").json()["renders"] == ["application/json"]
+    assert api("OPTIONS", authorization="").status == 401
+
+
+def test_a_body_that_is_not_json_is_415(api: Any) -> None:
+    """The content type decides."""
+    answer = api("POST", HOOKS, api.slack(), content_type="text/plain")
+    assert answer.status == 415
+    assert answer.json() == {"detail": 'Unsupported media type "text/plain" in request.'}
+
+
+@pytest.mark.parametrize("raw", [b"{", b"\xff", b'{"name": NaN}', b"[" * 100_000])
+def test_malformed_json_is_400(api: Any, raw: bytes) -> None:
+    """The parser's complaint is in `detail`."""
+    answer = api("POST", HOOKS, raw=raw)
+    assert answer.status == 400
+    assert answer.json()["detail"].startswith("JSON parse error - ")
+
+
+def test_a_client_that_takes_no_json_is_406(api: Any) -> None:
+    """Whatever else it asks."""
+    assert api("GET", HOOKS, accept="text/html").status == 406
+    assert api("GET", HOOKS, accept="text/html, application/json;q=0.9").status == 200
+
+
+@pytest.mark.parametrize("scheme", ["Api-Key", "api-key", "Bearer"])
+def test_both_kinds_of_credential_are_good(api: Any, scheme: str) -> None:
+    """A service account's key and a user's token are accepted."""
+    assert api("GET", HOOKS, authorization=f"{scheme} {api.key}").status == 200
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("sent", "detail"),
+    [
+        ("Api-Key wrong", "Incorrect authentication credentials."),
+        ("", "Authentication credentials were not provided."),
+        ("Basic eDp5", "Authentication credentials were not provided."),
+    ],
+)
+def test_a_bad_key_is_refused(start: Start, status: int, sent: str, detail: str) -> None:
+    """With the status that the dial names."""
+    answer = start(bad_key_status=status)("GET", HOOKS, authorization=sent)
+    assert (answer.status, answer.json()) == (status, {"detail": detail})
+
+
+def test_a_revoked_key_is_a_bad_key(api: Any) -> None:
+    """From one request to the next."""
+    api.emulator.store.revoke(api.key)
+    assert api("GET").status == 401
+
+
+def test_any_key_will_do_if_the_dial_says_so(start: Start) -> None:
+    """But there has to be one."""
+    api = start(any_key=True)
+    assert api("GET", HOOKS, authorization="Api-Key whatever").status == 200
+    assert api("GET", HOOKS, authorization="Api-Key ").status == 401
+
+
+@pytest.mark.parametrize("role", ["VIEWER", "contrib", "NO_SECRETS"])
+def test_a_low_role_may_read_and_not_write(start: Start, role: str) -> None:
+    """Writes are 403, before the body is looked at."""
+    api = start(role=role)
+    answer = api("POST", HOOKS, raw=b"{")
+    assert answer.status == 403
+    assert answer.json() == {"detail": "You do not have permission to perform this action."}
+    assert api("GET").status == 200
+    assert api("GET", "/api/v1/organizations/").json()["results"][0]["role"] == role
+
+
+def test_reading_can_need_a_role_too(start: Start) -> None:
+    """`read_role` and `write_role` are dials."""
+    assert start(role="VIEWER", read_role="ADMIN")("GET").status == 403
+    assert start(role="CONTRIB", write_role="CONTRIB").create()
+
+
+@pytest.mark.parametrize("status", [403, 503])
+def test_maintenance_refuses_writes(start: Start, status: int) -> None:
+    """Reads go on, and the organization says so."""
+    api = start(maintenance=True, maintenance_status=status)
+    assert api("POST", HOOKS, api.slack()).status == status
+    assert api("GET").status == 200
+    assert api("GET", "/api/v1/organizations/").json()["results"][0]["maintenance"] is True
+
+
+def test_the_organization_can_be_found_from_the_key(api: Any) -> None:
+    """Directly, and by way of the current user's membership."""
+    rows = api("GET", "/api/v1/organizations/").json()["results"]
+    assert [(row["name"], row["current"]) for row in rows] == [("Acme", True)]
+    user = api("GET", "/api/v1/users/current/").json()
+    assert user["organization_name"] == "Acme"
+    assert "|" in user["id"]
+    membership = api("GET", f"/api/v1/memberships/{user['membership_id']}/").json()
+    assert membership["organization"].endswith(f"/organizations/{rows[0]['id']}/")
+    assert api("GET", "/api/v1/memberships/other/").status == 404
+
+
+@pytest.mark.parametrize(
+    ("flag", "shown"),
+    [
+        ("true", [True, False]),
+        ("missing", [None, None]),
+        ("all-false", [False, False]),
+        ("all-true", [True, True]),
+    ],
+)
+def test_the_current_flag_follows_its_dial(start: Start, flag: str, shown: list[Any]) -> None:
+    """For a user of two organizations."""
+    api = start(current_flag=flag, membership_shown=False)
+    store = api.emulator.store
+    other = store.add_organization("Other", id="org/2")
+    user = store.user_of_key(api.key)
+    store.add_membership(user.id, other.id, role="VIEWER")
+    rows = api("GET", "/api/v1/organizations/").json()["results"]
+    assert [row.get("current") for row in rows] == shown
+    assert [row["role"] for row in rows] == ["OWNER", "VIEWER"]
+    assert rows[1]["url"].endswith("/organizations/org%2F2/")
+    named = api("GET", "/api/v1/organizations/", query="name=Other").json()["results"]
+    assert [row["name"] for row in named] == ["Other"]
+    assert api("GET", "/api/v1/users/current/").json()["membership_id"] is None
+
+
+def test_two_organizations_do_not_see_each_other(api: Any) -> None:
+    """A key lists, reads and changes its own organization's webhooks only."""
+    store = api.emulator.store
+    other = store.add_organization("Other")
+    store.add_user(other.id, key="other-key")
+    mine = api.create()
+    path = f"{HOOKS}{mine['id']}/"
+    bearer = "Api-Key other-key"
+    for method in ("GET", "PATCH", "DELETE"):
+        assert api(method, path, {"name": "x"}, authorization=bearer).status == 404
+    assert api("GET", HOOKS, authorization=bearer).json()["results"] == []
+    stray = api("POST", HOOKS, api.slack(organization=other.id))
+    assert stray.json() == {"organization": [f'Invalid pk "{other.id}" - object does not exist.']}
+    assert api("POST", HOOKS, api.slack(organization=other.id), authorization=bearer).status == 201
+    assert api.names() == ["alerts"]
+
+
+def test_a_stray_organization_moves_a_webhook(api: Any) -> None:
+    """If the user belongs to both: what a client must not do by accident."""
+    store = api.emulator.store
+    other = store.add_organization("Other")
+    store.add_membership(store.user_of_key(api.key).id, other.id, role="ADMIN")
+    made = api.create()
+    assert api("PATCH", f"{HOOKS}{made['id']}/", {"organization": other.id}).status == 200
+    assert api.names() == []
+
+
+def test_the_schema_needs_no_key_and_follows_the_dials(start: Start) -> None:
+    """A client can learn of an event that it does not know."""
+    api = start(events=["value_created", "moon_landed"], types=["slack", "teams"])
+    answer: Answer = api("GET", "/api/schema/", query="format=json", authorization="")
+    parts = answer.json()["components"]["schemas"]
+    assert parts["EventTypesEnum"]["enum"] == ["value_created", "moon_landed"]
+    assert parts["WebHooksTypeEnum"]["enum"] == ["slack", "teams"]
+    assert api("GET", "/api/schema/", query="format=cobol").status == 404
+
+
+def test_cookies_come_with_every_answer(start: Start) -> None:
+    """Each in a header of its own; none if the dial says so."""
+    cookies = [value for name, value in start()("GET").headers if name == "set-cookie"]
+    assert len(cookies) == 2
+    assert start(cookies=[])("GET").header("set-cookie") is None

@@ -1,0 +1,347 @@
+"""What is accepted, how errors look, and what becomes of accepted values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from reconciler.emulator.dials import EVENTS, DialError, Dials
+
+HOOKS = "/api/v1/webhooks/"
+Start = Callable[..., Any]
+REQUIRED = ["This field is required."]
+NULL = ["This field may not be null."]
+BLANK = ["This field may not be blank."]
+
+
+def test_all_missing_fields_are_named_at_once(api: Any) -> None:
+    """An empty object lacks all five, and so does no body at all."""
+    fields = ("name", "organization", "event_types", "type", "configuration")
+    for answer in (api("POST", HOOKS, {}), api("POST", HOOKS)):
+        assert (answer.status, answer.json()) == (400, dict.fromkeys(fields, REQUIRED))
+
+
+def test_a_body_that_is_no_object_is_refused(api: Any) -> None:
+    """Under `non_field_errors`."""
+    text = "Invalid data. Expected a dictionary, but got list."
+    assert api("POST", HOOKS, []).json() == {"non_field_errors": [text]}
+
+
+@pytest.mark.parametrize(
+    ("change", "errors"),
+    [
+        ({"name": None}, {"name": NULL}),
+        ({"name": " "}, {"name": BLANK}),
+        ({"name": True}, {"name": ["Not a valid string."]}),
+        ({"name": "a\0"}, {"name": ["Null characters are not allowed."]}),
+        ({"name": "\ud800"}, {"name": ["Surrogate characters are not allowed: U+D800."]}),
+        ({"event_types": None}, {"event_types": NULL}),
+        (
+            {"event_types": "x"},
+            {"event_types": ['Expected a list of items but got type "str".']},
+        ),
+        (
+            {"event_types": ["value_created", "x"]},
+            {"event_types": {"1": ['"x" is not a valid choice.']}},
+        ),
+        ({"type": "teams"}, {"type": ['"teams" is not a valid choice.']}),
+        ({"type": None}, {"type": NULL}),
+        (
+            {"organization": "x"},
+            {"organization": ['Invalid pk "x" - object does not exist.']},
+        ),
+        (
+            {"organization": []},
+            {"organization": ["Incorrect type. Expected pk value, received list."]},
+        ),
+        ({"organization": None}, {"organization": NULL}),
+        ({"configuration": None}, {"configuration": NULL}),
+        ({"configuration": []}, {"configuration": ["Value must be valid JSON."]}),
+        ({"configuration": {"x": ["\0"]}}, {"configuration": ["Value must be valid JSON."]}),
+        (
+            {"configuration": {"channel": "#a", "username": ""}},
+            {"configuration": {"token": REQUIRED, "username": BLANK}},
+        ),
+        (
+            {"configuration": {"token": 1, "channel": None, "username": "x"}},
+            {"configuration": {"token": ["Not a valid string."], "channel": NULL}},
+        ),
+    ],
+)
+def test_slack_input_is_refused_per_field(api: Any, change: Any, errors: Any) -> None:
+    """Each wrong field has its own words, and nothing is stored."""
+    answer = api("POST", HOOKS, api.slack(**change))
+    assert (answer.status, answer.json()) == (400, errors)
+    assert api.stored() == []
+
+
+@pytest.mark.parametrize(
+    ("configuration", "errors"),
+    [
+        ({"url": None}, {"url": NULL}),
+        ({"url": "ftp://x"}, {"url": ["Enter a valid URL."]}),
+        ({"verify": "no"}, {"verify": ["Must be a valid boolean."]}),
+        ({"username": "x"}, {"password": ["This field is required together with username."]}),
+        ({"password": "x"}, {"username": ["This field is required together with password."]}),
+        ({"username": 1, "password": "x"}, {"username": ["Not a valid string."]}),
+        ({"token": 1}, {"token": ["Not a valid string."]}),
+    ],
+)
+def test_generic_input_is_refused_per_key(api: Any, configuration: Any, errors: Any) -> None:
+    """The url is required, user and password go together."""
+    answer = api("POST", HOOKS, api.generic(**configuration))
+    assert (answer.status, answer.json()) == (400, {"configuration": errors})
+
+
+@pytest.mark.parametrize(
+    "configuration", [{}, {"verify": False}, {"username": "x", "password": "y"}, {"token": "t"}]
+)
+def test_generic_webhooks_are_accepted(api: Any, configuration: Any) -> None:
+    """Alone with a url, or with either kind of credential."""
+    made = api.create(api.generic(**configuration))
+    assert made["configuration"] == {"url": "https://hooks.example.com/ct"} | configuration
+
+
+@pytest.mark.parametrize(
+    ("shape", "body"),
+    [
+        ("fields", {"name": BLANK, "configuration": {"token": REQUIRED}}),
+        ("list", BLANK + REQUIRED),
+        ("detail", {"detail": " ".join(BLANK + REQUIRED)}),
+        ("non_field_errors", {"non_field_errors": BLANK + REQUIRED}),
+        ("__all__", {"__all__": BLANK + REQUIRED}),
+    ],
+)
+def test_errors_take_the_shape_of_the_dial(start: Start, shape: str, body: Any) -> None:
+    """The same errors in five forms."""
+    api = start(error_shape=shape)
+    wrong = api.slack("", configuration={"channel": "#a", "username": "x"})
+    assert api("POST", HOOKS, wrong).json() == body
+
+
+def test_an_unknown_choice_can_crash_the_server(start: Start) -> None:
+    """As a bad enum value once did."""
+    api = start(bad_choice_status=500)
+    answer = api("POST", HOOKS, api.slack(event_types=["x"]))
+    assert (answer.status, answer.header("content-type")) == (500, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("shape", "key"),
+    [
+        ("fields", "name"),
+        ("non_field_errors", "non_field_errors"),
+        ("__all__", "__all__"),
+        ("detail", "detail"),
+        ("list", None),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 409])
+def test_a_taken_name_is_reported_in_any_shape(
+    start: Start, shape: str, key: str | None, status: int
+) -> None:
+    """On create, and on a rename to it; but not when a webhook keeps its own name."""
+    api = start(unique_names="exact", unique_shape=shape, unique_status=status)
+    first, second = api.create(api.slack("a")), api.create(api.slack("b"))
+    for answer in (
+        api("POST", HOOKS, api.slack("a")),
+        api("PATCH", f"{HOOKS}{second['id']}/", {"name": "a"}),
+    ):
+        assert answer.status == status
+        assert isinstance(answer.json(), list) if key is None else list(answer.json()) == [key]
+    assert api("PATCH", f"{HOOKS}{first['id']}/", {"name": "a"}).status == 200
+    assert api.create(api.slack("A"))
+
+
+def test_names_can_be_unique_whatever_their_case(start: Start) -> None:
+    """A dial of its own."""
+    api = start(unique_names="case-blind")
+    api.create(api.slack("Straße"))
+    assert api("POST", HOOKS, api.slack("STRASSE")).status == 400
+
+
+def test_names_need_not_be_unique(api: Any) -> None:
+    """The default: a client has to survive twins."""
+    assert api.create()["id"] != api.create()["id"]
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_a_method_can_be_missing(start: Start, method: str) -> None:
+    """405, and `Allow` does not name it."""
+    api = start(**{f"{method.lower()}_allowed": False})
+    path = f"{HOOKS}{api.create()['id']}/"
+    answer = api(method, path, api.slack("new"))
+    assert answer.status == 405
+    assert method not in answer.header("allow")
+    assert api.names() == ["alerts"]
+
+
+def test_patch_replaces_the_configuration(api: Any) -> None:
+    """Keys that are not sent are gone, so required ones must be sent."""
+    path = f"{HOOKS}{api.create(api.generic(token='t'))['id']}/"
+    sent = {"url": "https://b.example.com"}
+    assert api("PATCH", path, {"configuration": sent}).json()["configuration"] == sent
+    assert api("PATCH", path, {"configuration": {"verify": False}}).status == 400
+
+
+def test_patch_can_merge_the_configuration(start: Start) -> None:
+    """Keys that are not sent stay, if the dial says so; PUT replaces all the same."""
+    api = start(configuration_patch="merge")
+    path = f"{HOOKS}{api.create()['id']}/"
+    shown = api("PATCH", path, {"configuration": {"channel": "#b"}}).json()["configuration"]
+    assert shown == {"token": "xoxb-0123456789", "channel": "#b", "username": "CT"}
+    assert api("PUT", path, api.slack(configuration={"channel": "#b"})).status == 400
+
+
+def test_the_type_can_change_with_its_configuration(api: Any) -> None:
+    """But not without one that fits."""
+    made = api.create()
+    path = f"{HOOKS}{made['id']}/"
+    refused = api("PATCH", path, {"type": "generic"})
+    assert refused.json()["configuration"]["url"] == REQUIRED
+    body = {"type": "generic", "configuration": {"url": "https://x.example.com"}}
+    assert api("PATCH", path, body).json()["type"] == "generic"
+
+
+def test_the_type_can_be_fixed(start: Start) -> None:
+    """400 for another type, none for the same."""
+    api = start(type_change=False)
+    path = f"{HOOKS}{api.create()['id']}/"
+    body = {"type": "generic", "configuration": {"url": "https://x.example.com"}}
+    assert list(api("PATCH", path, body).json()) == ["type"]
+    assert api("PATCH", path, {"type": "slack"}).status == 200
+
+
+def test_the_organization_can_be_inferred(start: Start) -> None:
+    """From the key, if the dial says so."""
+    api = start(organization_required=False)
+    body = api.slack()
+    del body["organization"]
+    assert api.create(body)["organization"] == api.emulator.organization
+
+
+def test_the_configuration_can_be_optional(start: Start) -> None:
+    """Then an empty one is stored, and the webhook can still be renamed."""
+    api = start(configuration_required=False)
+    body = api.slack()
+    del body["configuration"]
+    made = api.create(body)
+    assert made["configuration"] == {}
+    assert api("PATCH", f"{HOOKS}{made['id']}/", {"name": "x"}).status == 200
+    assert api("PUT", f"{HOOKS}{made['id']}/", body).status == 200
+
+
+def test_an_empty_list_of_events_follows_its_dial(start: Start) -> None:
+    """Accepted or not."""
+    api = start()
+    assert api.create(api.slack(event_types=[]))["event_types"] == []
+    api = start(empty_events=False)
+    answer = api("POST", HOOKS, api.slack(event_types=[]))
+    assert answer.json() == {"event_types": ["This list may not be empty."]}
+
+
+def test_names_can_have_a_longest_length(start: Start) -> None:
+    """In characters."""
+    api = start(name_max=3)
+    assert api.create(api.slack("äöü"))
+    text = "Ensure this field has no more than 3 characters."
+    assert api("POST", HOOKS, api.slack("abcd")).json() == {"name": [text]}
+
+
+@pytest.mark.parametrize(
+    ("dials", "sent", "field", "stored"),
+    [
+        ({}, {"name": " a "}, "name", "a"),
+        ({}, {"name": 7}, "name", "7"),
+        ({"trim_names": False}, {"name": " a "}, "name", " a "),
+        ({"lower_names": True}, {"name": "Ab"}, "name", "ab"),
+        ({}, {"event_types": ["value_updated", "value_created"] * 2}, "event_types",
+         ["value_updated", "value_created"] * 2),
+        ({"event_dedupe": True}, {"event_types": ["value_updated", "value_created"] * 2},
+         "event_types", ["value_updated", "value_created"]),
+        ({"event_order": "sort"}, {"event_types": ["value_updated", "value_created"]},
+         "event_types", ["value_created", "value_updated"]),
+        ({"event_order": "reverse"}, {"event_types": ["value_created", "value_updated"]},
+         "event_types", ["value_updated", "value_created"]),
+        ({"events": ["moon_landed"]}, {"event_types": ["moon_landed"]}, "event_types",
+         ["moon_landed"]),
+        ({"types": ["teams"]}, {"type": "teams", "configuration": {"x": 1}}, "configuration",
+         {"x": 1}),
+    ],
+)  # fmt: skip
+def test_values_are_normalised_as_the_dials_say(
+    start: Start, dials: Any, sent: Any, field: str, stored: Any
+) -> None:
+    """The answer to the write shows what is stored."""
+    api = start(**dials)
+    made = api.create(api.slack(**({"event_types": []} | sent)))
+    assert made[field] == api.read(made["id"])[field] == stored
+
+
+@pytest.mark.parametrize(
+    ("dials", "sent", "stored"),
+    [
+        ({}, "#a", "#a"),
+        ({"channel_hash": "strip"}, "#a", "a"),
+        ({"channel_hash": "add"}, "a", "#a"),
+        ({"channel_hash": "add"}, "#a", "#a"),
+        ({"lower_channels": True}, "#A", "#a"),
+        ({}, " #a ", " #a "),
+        ({"trim_configuration": True}, " #a ", "#a"),
+    ],
+)
+def test_channels_are_normalised_as_the_dials_say(
+    start: Start, dials: Any, sent: str, stored: str
+) -> None:
+    """On create and on change alike."""
+    api = start(**dials)
+    configuration = {"token": "t", "channel": sent, "username": "x"}
+    made = api.create(api.slack(configuration=configuration))
+    assert made["configuration"]["channel"] == stored
+    path = f"{HOOKS}{made['id']}/"
+    shown = api("PATCH", path, {"configuration": configuration}).json()
+    assert shown["configuration"]["channel"] == stored
+
+
+@pytest.mark.parametrize(("dial", "kept"), [("keep", True), ("drop", False), ("reject", None)])
+def test_unknown_configuration_keys_follow_their_dial(
+    start: Start, dial: str, kept: bool | None
+) -> None:
+    """Stored, dropped or refused."""
+    api = start(unknown_keys=dial)
+    answer = api("POST", HOOKS, api.generic(colour="red"))
+    if kept is None:
+        assert answer.json() == {"configuration": {"colour": ["Unknown key."]}}
+    else:
+        assert ("colour" in answer.json()["configuration"]) is kept
+
+
+def test_dials_can_be_read_from_plain_values() -> None:
+    """Texts become enumerations, lists tuples, whole numbers seconds."""
+    dials = Dials.from_mapping(
+        {"read_back": "mask", "events": ["x"], "stale_list_seconds": 2, "name_max": None}
+    )
+    assert (dials.read_back, dials.events, dials.stale_list_seconds) == ("mask", ("x",), 2.0)
+    assert Dials().events == EVENTS
+    assert len(EVENTS) == 15
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"readback": "mask"}, "unknown dial 'readback'; did you mean 'read_back'?"),
+        ({"zzz": 1}, "unknown dial 'zzz'"),
+        ({"read_back": "no"}, "dial read_back: 'no' is not one of plain, mask"),
+        ({"cookies": "x"}, "dial cookies: must be a list of texts"),
+        ({"any_key": 1}, "dial any_key: must be bool, not int"),
+        ({"role": "KING"}, "dial role: 'KING' is not one of NO_SECRETS"),
+        ({"default_page_size": 0}, "dial default_page_size: must be from 1"),
+    ],
+)
+def test_a_wrong_dial_is_refused_by_name(mapping: Any, message: str) -> None:
+    """With the nearest name or the choices."""
+    with pytest.raises(DialError) as caught:
+        Dials.from_mapping(mapping)
+    assert str(caught.value).startswith(message)

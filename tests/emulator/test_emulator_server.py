@@ -1,0 +1,164 @@
+"""The emulator over real HTTP: the same answers, and faults that happen on the wire."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from reconciler.emulator import faults
+from reconciler.emulator.faults import Fault, Script
+from reconciler.emulator.handler import LOCAL_KEY, Emulator
+from reconciler.emulator.server import Server, serve
+
+HOOKS = "/api/v1/webhooks/"
+OverHttp = Callable[[Emulator], str]
+
+
+@pytest.fixture
+def call(over_http: OverHttp) -> Any:
+    """Send a request to an emulator whose next POST fails."""
+
+    def call(
+        fault: Fault | None, *, timeout: float = 5
+    ) -> tuple[Emulator, Callable[[], httpx.Response]]:
+        script = Script()
+        if fault is not None:
+            script.add(fault, method="POST")
+        emulator = Emulator(faults=script)
+        url = over_http(emulator)
+        body = {
+            "name": "a",
+            "organization": emulator.organization,
+            "event_types": [],
+            "type": "slack",
+            "configuration": {"token": "t", "channel": "#a", "username": "u"},
+        }
+
+        def send() -> httpx.Response:
+            headers = {"authorization": f"Api-Key {LOCAL_KEY}"}
+            with httpx.Client(
+                base_url=url, headers=headers, timeout=options.get("timeout", 5)
+            ) as c:
+                return c.post(HOOKS, json=body)
+
+        return emulator, send
+
+    return call
+
+
+def test_answers_are_those_of_the_handler(call: Any) -> None:
+    """Status, body, repeated headers and the length."""
+    _, send = call(None)
+    answer = send()
+    assert (answer.status_code, answer.json()["name"]) == (201, "a")
+    assert len(answer.headers.get_list("set-cookie")) == 2
+    assert answer.headers["allow"] == "GET, POST, HEAD, OPTIONS"
+
+
+def test_paths_reach_the_handler_as_they_were_sent(over_http: OverHttp) -> None:
+    """Percent-encoded, with the query apart."""
+    emulator = Emulator()
+    url = over_http(emulator)
+    httpx.get(f"{url}/api/v1/memberships/a%2Fb%7C/?x=%20")
+    (entry,) = emulator.store.log()
+    assert (entry.path, entry.query) == ("/api/v1/memberships/a%2Fb%7C/", "x=%20")
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "committed"),
+    [
+        (faults.drop(), httpx.RemoteProtocolError, False),
+        (faults.drop(commit=True), httpx.RemoteProtocolError, True),
+        (faults.hang(0.01), httpx.RemoteProtocolError, False),
+        (faults.hang(commit=True), httpx.ReadTimeout, True),
+        (faults.truncate(10), httpx.RemoteProtocolError, True),
+        (faults.reset(0), httpx.ReadError, True),
+        (faults.refuse(), httpx.ReadError, False),
+    ],
+    ids=lambda value: getattr(value, "label", None),
+)
+def test_broken_connections_are_broken_for_real(
+    call: Any, fault: Fault, error: type[Exception], committed: bool
+) -> None:
+    """The client's own library says what happened; the next request is fine."""
+    emulator, send = call(fault, timeout=0.5)
+    with pytest.raises(error):
+        send()
+    assert len(emulator.store.webhooks()) == committed
+    assert send().status_code == 201
+
+
+@pytest.mark.parametrize("fault", [faults.delay(0.2), faults.drip(0.001)])
+def test_slow_answers_are_slow_and_whole(call: Any, fault: Fault) -> None:
+    """Late as a whole, or byte by byte."""
+    _, send = call(fault)
+    began = time.monotonic()
+    assert send().json()["name"] == "a"
+    assert time.monotonic() - began > 0.15
+
+
+@pytest.mark.parametrize("fault", [faults.delay(60), faults.drip(60)])
+def test_a_client_that_gives_up_frees_the_server(call: Any, fault: Fault) -> None:
+    """Nobody waits for it any longer."""
+    _, send = call(fault, timeout=0.2)
+    with pytest.raises(httpx.ReadTimeout):
+        send()
+    assert send().status_code == 201
+
+
+def test_altered_answers_arrive_altered(call: Any) -> None:
+    """A page of HTML under status 200."""
+    _, send = call(faults.html(commit=True))
+    answer = send()
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+
+
+def test_serving_tells_where_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """`ready` gets the URL before the first request; `stop` ends it."""
+    server = Server(Emulator())
+    urls: list[str] = []
+    thread = threading.Thread(target=server.run, args=(urls.append,))
+    thread.start()
+    assert httpx.get(f"{server.url}/api/schema/").status_code == 200
+    server.stop()
+    thread.join(timeout=10)
+    assert urls == [server.url]
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(server.url)
+
+
+def test_a_taken_port_is_an_error_at_once() -> None:
+    """Before anything is served."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        serve(Emulator(), port=taken.getsockname()[1])
+
+
+def test_ipv6_addresses_are_bracketed_in_the_url() -> None:
+    """If the machine has IPv6."""
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    try:
+        server = Server(Emulator(), host="::1")
+    except OSError:
+        pytest.skip("no IPv6 loopback")
+    assert server.url.startswith("http://[::1]:")
+    server.close()
+
+
+def test_the_handler_needs_neither_starlette_nor_uvicorn() -> None:
+    """They are an extra, and slow to import; nor does it need asyncio."""
+    code = (
+        "import sys, reconciler.emulator.handler;"
+        "print({'starlette', 'uvicorn', 'asyncio', 'httpx'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"

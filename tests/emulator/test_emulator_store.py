@@ -1,0 +1,204 @@
+"""What is remembered: the log, files, ids, threads, seeds."""
+
+from __future__ import annotations
+
+import gc
+import random
+import sqlite3
+import stat
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from reconciler.emulator.dials import LOCAL_DIALS
+from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
+from reconciler.emulator.request_log import LogEntry
+from reconciler.emulator.store import Store
+
+HOOKS = "/api/v1/webhooks/"
+Start = Callable[..., Any]
+
+
+def test_every_request_is_in_the_log(api: Any) -> None:
+    """What was asked, by whom, what was told, and what was really changed."""
+    made = api.create()
+    api.time.now += 1
+    api("GET", HOOKS, query="page=9")
+    api("GET", "/nowhere", authorization="")
+    first, second, third = api.emulator.store.log()
+    assert (first.method, first.path, first.status) == ("POST", HOOKS, 201)
+    assert first.changed == made["id"]
+    assert '"name": "alerts"' in first.body
+    assert first.organization == api.emulator.organization
+    assert first.user is not None
+    assert (second.query, second.status, second.changed, second.time) == ("page=9", 404, None, 1001)
+    assert (third.user, third.organization, third.status) == (None, None, 404)
+    assert [entry.seq for entry in api.emulator.store.log(after=1)] == [2, 3]
+
+
+def test_a_refused_write_changes_nothing_in_the_log(api: Any) -> None:
+    """`changed` stays empty."""
+    api("POST", HOOKS, {})
+    assert [entry.changed for entry in api.emulator.store.log()] == [None]
+
+
+def test_a_listener_hears_each_line_of_the_log() -> None:
+    """As it is written."""
+    heard: list[LogEntry] = []
+    emulator = Emulator(listener=heard.append)
+    emulator.handle(Request(method="GET", path="/x"))
+    assert heard == emulator.store.log()
+
+
+def test_the_key_is_nowhere_in_the_file(tmp_path: Path, start: Start) -> None:
+    """Only its digest is."""
+    path = tmp_path / "db"
+    api = start(store=Store(path))
+    api.create()
+    api.emulator.store.close()
+    assert LOCAL_KEY.encode() not in path.read_bytes()
+
+
+def test_a_file_remembers_everything(tmp_path: Path, start: Start) -> None:
+    """A second run goes on where the first one ended."""
+    path = tmp_path / "db"
+    first = start(store=Store(path))
+    made = first.create()
+    first.emulator.store.close()
+    second = start(store=Store(path))
+    assert second.read(made["id"]) == made
+    assert made["organization"] == second.emulator.organization
+    assert len(second.emulator.store.organizations()) == 1
+    assert [entry.method for entry in second.emulator.store.log()] == ["POST", "GET"]
+    second.emulator.store.close()
+    second.emulator.store.close()
+
+
+def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """It holds tokens."""
+    path = tmp_path / "db"
+    Store(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [item.name for item in tmp_path.iterdir()] == ["db"]
+
+
+def test_two_runs_can_share_a_file(tmp_path: Path, start: Start) -> None:
+    """What one writes the other sees."""
+    path = tmp_path / "db"
+    first, second = start(store=Store(path)), start(store=Store(path))
+    assert first.create()["id"] == second("GET").json()["results"][0]["id"]
+    first.emulator.store.close()
+    second.emulator.store.close()
+
+
+def test_ids_are_never_given_out_twice(tmp_path: Path, start: Start) -> None:
+    """Not after a delete, and not in a later run with the same seed."""
+    path = tmp_path / "db"
+    seen: list[str] = []
+    for _ in range(3):
+        api = start(store=Store(path, seed=1))
+        for _ in range(5):
+            seen.append(api.create()["id"])
+            api("DELETE", f"{HOOKS}{seen[-1]}/")
+        api.emulator.store.close()
+    assert len(set(seen)) == len(seen) == 15
+    assert {UUID(item).version for item in seen} == {4}
+
+
+def test_an_id_from_a_test_is_given_out_too(api: Any) -> None:
+    """A webhook can be stored as it is, with any id, once."""
+    store = api.emulator.store
+    record = api.slack() | {"id": "a1", "type": "teams", "last_run": "2026-01-01T00:00:00Z"}
+    assert store.insert(record).id == "a1"
+    assert api.read("a1")["last_run"] == "2026-01-01T00:00:00Z"
+    store.delete("a1")
+    with pytest.raises(ValueError, match="the id a1 was used before"):
+        store.insert(record)
+
+
+def test_a_new_store_avoids_ids_that_a_test_has_taken(api: Any) -> None:
+    """Even those that the seed would give next."""
+    foreseen = Emulator(seed=7).store
+    expected = foreseen.insert(api.slack()).id
+    store = Emulator(seed=7).store
+    store.insert(api.slack() | {"id": "x"})
+    assert store.insert(api.slack() | {"organization": "o"}).id != expected
+
+
+def test_a_failed_transaction_leaves_nothing(api: Any) -> None:
+    """Nested ones are part of the outermost."""
+    store = api.emulator.store
+
+    def fail() -> None:
+        with store.transaction():
+            store.insert(api.slack())
+            with store.transaction():
+                store.insert(api.slack())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert api.stored() == []
+    assert api.create()
+
+
+def test_a_dropped_store_leaves_no_warning() -> None:
+    """Simulations make very many."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Emulator()
+        gc.collect()
+    store = Store()
+    store.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        store.organizations()
+
+
+def test_eight_threads_at_once_lose_nothing(tmp_path: Path, start: Start) -> None:
+    """Every create is stored once, every line of the log is there."""
+    api = start(store=Store(tmp_path / "db"), unique_names="exact")
+
+    def work(number: int) -> list[int]:
+        return [
+            api("POST", HOOKS, api.slack(f"{number // 2}-{i}")).status  # each name from two threads
+            for i in range(20)
+        ]
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = [status for part in pool.map(work, range(8)) for status in part]
+    assert sorted(statuses) == [201] * 80 + [400] * 80
+    assert len(set(api.stored())) == 80
+    assert [entry.seq for entry in api.emulator.store.log()] == list(range(1, 161))
+    api.emulator.store.close()
+
+
+def history(seed: int, start: Start) -> list[bytes]:
+    api = start(seed=seed, read_back="fresh-ciphertext", ordering="unordered")
+    dice = random.Random(99)
+    answers = []
+    for i in range(60):
+        rows = api("GET").json()["results"]
+        path = f"{HOOKS}{dice.choice(rows)['id']}/" if rows else HOOKS
+        method = dice.choice(["POST", "POST", "PATCH", "DELETE", "GET"])
+        answer = api(method, HOOKS if method == "POST" else path, api.slack(f"w{i}"))
+        answers.append(repr((answer.status, answer.headers)).encode() + answer.body)
+    return answers
+
+
+def test_one_seed_is_one_history(start: Start) -> None:
+    """Byte for byte, ids and random numbers included."""
+    assert history(5, start) == history(5, start) != history(6, start)
+
+
+def test_local_use_needs_no_preparation() -> None:
+    """A new store has an organization, and any key opens it."""
+    emulator = Emulator(dials=LOCAL_DIALS)
+    headers = {"authorization": "Api-Key anything"}
+    answer = emulator.handle(Request(method="GET", path="/api/v1/organizations/", headers=headers))
+    assert [row["name"] for row in answer.json()["results"]] == ["Acme"]
+    assert answer.json()["results"][0]["id"] == emulator.organization
