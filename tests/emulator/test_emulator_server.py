@@ -44,10 +44,8 @@ def call(over_http: OverHttp) -> Any:
 
         def send() -> httpx.Response:
             headers = {"authorization": f"Api-Key {LOCAL_KEY}"}
-            with httpx.Client(
-                base_url=url, headers=headers, timeout=options.get("timeout", 5)
-            ) as c:
-                return c.post(HOOKS, json=body)
+            with httpx.Client(base_url=url, headers=headers, timeout=timeout) as client:
+                return client.post(HOOKS, json=body)
 
         return emulator, send
 
