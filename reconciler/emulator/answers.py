@@ -14,6 +14,8 @@ from typing import Any
 from reconciler.emulator.faults import Fault
 from reconciler.emulator.messages import Answer
 
+# Made once: json.dumps would build a new encoder on each call.
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _JSON = ("content-type", "application/json")
 _HTML = ("content-type", "text/html; charset=utf-8")
 
@@ -29,7 +31,7 @@ class RefusedError(Exception):
 
 def dump(value: Any) -> str:
     """Return JSON text as the framework writes it: compact, and not escaped to ASCII."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODE(value)
 
 
 def json_text(text: str, *, status: int = 200) -> Answer:

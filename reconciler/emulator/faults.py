@@ -73,6 +73,7 @@ def status(
     code: int,
     *,
     commit: bool = False,
+    commit_after: float | None = None,
     retry_after: str | int | None = None,
     detail: str | None = None,
     headers: tuple[tuple[str, str], ...] = (),
@@ -82,8 +83,9 @@ def status(
         headers = (*headers, ("retry-after", str(retry_after)))
     text = detail if detail is not None else _DETAILS.get(code, "A server error occurred.")
     return Fault(
-        label=f"status {code}{_commit_label(commit, None)}",
+        label=f"status {code}{_commit_label(commit, commit_after)}",
         commit=commit,
+        commit_after=commit_after,
         status=code,
         headers=(("content-type", "application/json"), *headers),
         body=json.dumps({"detail": text}, separators=(",", ":")).encode(),

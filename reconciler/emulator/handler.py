@@ -16,6 +16,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import parse_qsl, unquote
 
 from reconciler.emulator import accounts, answers, published, webhooks
@@ -165,9 +166,9 @@ class Emulator:
             fault=fault,
             changed=changed,
         )
-        entry = self.store.record(entry)
+        seq = self.store.record(entry)
         if self._listener is not None:
-            self._listener(entry)
+            self._listener(replace(entry, seq=seq))
 
 
 def _answer(context: Context) -> Answer:

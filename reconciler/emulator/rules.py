@@ -18,6 +18,7 @@ REQUIRED = "This field is required."
 _NULL = "This field may not be null."
 _BLANK = "This field may not be blank."
 _URL = re.compile(r"https?://[^\s/?#]+([/?#]\S*)?", re.IGNORECASE)
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 Errors = dict[str, Any]
 
@@ -248,12 +249,11 @@ def _text(value: Any, *, trim: bool) -> tuple[Any, str | None]:
     text = str(value).strip() if trim else str(value)
     if not text.strip():
         return None, _BLANK
-    if "\0" in text:
+    if (bad := _UNSTORABLE.search(text)) is None:
+        return text, None
+    if bad[0] == "\0":
         return None, "Null characters are not allowed."
-    for character in text:
-        if "\ud800" <= character <= "\udfff":
-            return None, f"Surrogate characters are not allowed: U+{ord(character):X}."
-    return text, None
+    return None, f"Surrogate characters are not allowed: U+{ord(bad[0]):X}."
 
 
 def _choice(value: Any) -> str:
@@ -287,5 +287,5 @@ def _storable(value: Any) -> bool:
     if isinstance(value, list):
         return all(_storable(item) for item in value)
     if isinstance(value, str):
-        return "\0" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
+        return _UNSTORABLE.search(value) is None
     return True

@@ -76,8 +76,8 @@ class Store:
         """Do all or nothing, with the store to oneself; can be nested."""
         return self._db.transaction()
 
-    def record(self, entry: LogEntry) -> LogEntry:
-        """Append to the log and return the entry with the number that it got."""
+    def record(self, entry: LogEntry) -> int:
+        """Append to the log and return the number that the entry got."""
         return request_log.append(self._db, entry)
 
     def log(self, *, after: int = 0) -> list[LogEntry]:
@@ -227,13 +227,12 @@ _PAGE_BY_NAME = (
     "SELECT data FROM webhooks WHERE organization = ? ORDER BY name, seq LIMIT ? OFFSET ?"
 )
 
+# Made once: json.dumps would build a new encoder on each call.
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def _row(values: tuple[int, str, str, str, str]) -> Row:
     return Row(seq=values[0], id=values[1], organization=values[2], name=values[3], data=values[4])
-
-
-def _dump(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
 
 
 def _digest(key: str) -> str:

@@ -91,7 +91,7 @@ def destroy(context: Context, id: str) -> Answer:
 
 
 def _find(context: Context, id: str) -> Row:
-    row = context.store.row(id.lower())
+    row = context.store.row(id) or context.store.row(id.lower())
     if row is None or row.organization != context.caller.organization:
         raise refuse(404, "Not found.")
     return row

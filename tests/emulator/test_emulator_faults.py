@@ -146,6 +146,15 @@ def test_late_writes_happen_in_the_order_of_their_time(start: Start) -> None:
     assert api.stored() == ["b", "a"]
 
 
+def test_a_gateway_can_give_up_before_the_application_does(start: Start) -> None:
+    """504 now, the write some seconds later."""
+    api = failing(start, faults.status(504, commit_after=3), method="POST")
+    assert api("POST", HOOKS, api.slack()).status == 504
+    assert api.names() == []
+    api.time.now += 3
+    assert api.names() == ["alerts"]
+
+
 def test_rules_match_by_method_path_and_name(start: Start) -> None:
     """Every part that is set has to match."""
     script = Script()

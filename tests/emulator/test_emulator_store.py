@@ -121,13 +121,14 @@ def test_an_id_from_a_test_is_given_out_too(api: Any) -> None:
         store.insert(record)
 
 
-def test_a_new_store_avoids_ids_that_a_test_has_taken(api: Any) -> None:
-    """Even those that the seed would give next."""
-    foreseen = Emulator(seed=7).store
-    expected = foreseen.insert(api.slack()).id
-    store = Emulator(seed=7).store
-    store.insert(api.slack() | {"id": "x"})
-    assert store.insert(api.slack() | {"organization": "o"}).id != expected
+def test_an_id_that_a_test_has_taken_is_not_given_out(start: Start) -> None:
+    """Not even if it is the one that the seed would give next."""
+    foreseen = start()
+    foreseen.emulator.store.insert(foreseen.slack() | {"id": "x"})
+    next_id = foreseen.create()["id"]
+    api = start()
+    api.emulator.store.insert(api.slack() | {"id": next_id})
+    assert api.create()["id"] != next_id
 
 
 def test_a_failed_transaction_leaves_nothing(api: Any) -> None:
