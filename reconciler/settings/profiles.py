@@ -1,0 +1,151 @@
+"""The profiles of CloudTruth's own command line: its `cli.yml`, read and never written.
+
+A profile inherits from the one its `source_profile` names, and in the end from `default`. A chain
+that runs in a circle or into nothing is an error, as it is there. Every value remembers the
+profile that gave it. A file that is not there is like an empty one, unless a profile was asked
+for by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.errors import UsageError
+
+DEFAULT_PROFILE: Final = "default"
+
+_FILE_MAX: Final = 1024 * 1024
+_UNSET: Final = ("", "~", "null")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A profile with all that it inherits.
+
+    `origin` says who chose it. `links` are the profiles of the chain, the chosen one first, each
+    with the values it sets itself.
+    """
+
+    name: str
+    origin: str
+    links: tuple[tuple[str, Mapping[str, str]], ...] = ()
+
+    def get(self, key: str) -> tuple[str, str] | None:
+        """Return the first value set for `key` and the name of its place, None if there is none."""
+        for name, values in self.links:
+            if values.get(key, "") not in _UNSET:
+                return values[key], f"profile {name}"
+        return None
+
+
+def load_profile(argument: str | None, environ: Mapping[str, str], *, platform: str) -> Profile:
+    """Read the profile that argument or environment choose. Raises UsageError."""
+    name, origin = DEFAULT_PROFILE, "default"
+    if environ.get("CLOUDTRUTH_PROFILE"):
+        name, origin = environ["CLOUDTRUTH_PROFILE"], "CLOUDTRUTH_PROFILE"
+    if argument:
+        name, origin = argument, "--profile"
+    file = profile_file(environ, platform)
+    profiles = _read(file) if file is not None else None
+    if profiles is None:
+        if name == DEFAULT_PROFILE:
+            return Profile(name=name, origin=origin)
+        raise UsageError(
+            f"there is no profile {name!r} (from {origin}): CloudTruth's command line has no "
+            "configuration file here",
+            hint="create it with `cloudtruth configuration profiles set`, or set "
+            "CLOUDTRUTH_API_KEY instead",
+        )
+    return Profile(name=name, origin=origin, links=_chain(name, origin, profiles))
+
+
+def profile_file(environ: Mapping[str, str], platform: str) -> Path | None:
+    """Return where `cli.yml` is on this platform; None if the environment does not tell."""
+    home = environ.get("HOME")
+    configured = environ.get("XDG_CONFIG_HOME", "")
+    match platform:
+        case "win32":
+            base, rest = environ.get("APPDATA"), "CloudTruth/CloudTruth CLI/config"
+        case "darwin":
+            base, rest = home, "Library/Application Support/com.cloudtruth.CloudTruth-CLI"
+        case _ if configured.startswith("/"):
+            base, rest = configured, "cloudtruth"
+        case _:
+            base, rest = home, ".config/cloudtruth"
+    return Path(base, rest, "cli.yml") if base else None
+
+
+def _chain(
+    name: str, origin: str, profiles: Mapping[str, Mapping[str, str]]
+) -> tuple[tuple[str, Mapping[str, str]], ...]:
+    links: dict[str, Mapping[str, str]] = {}
+    wanted, by = name, origin
+    optional = name == DEFAULT_PROFILE
+    while True:
+        if wanted in links:
+            raise UsageError(
+                f"the source_profile of profile {list(links)[-1]!r} leads back to {wanted!r}",
+                hint="correct it in CloudTruth's cli.yml: a chain of profiles must have an end",
+            )
+        if wanted not in profiles:
+            if optional:
+                break
+            known = ", ".join(sorted(profiles)) or "none"
+            raise UsageError(
+                f"there is no profile {wanted!r} (from {by})",
+                hint=f"profiles in CloudTruth's cli.yml: {known}",
+            )
+        values = profiles[wanted]
+        links[wanted] = values
+        following = values.get("source_profile", "")
+        if following not in _UNSET:
+            wanted, by, optional = following, f"source_profile of {wanted!r}", False
+        elif DEFAULT_PROFILE not in links:
+            wanted, optional = DEFAULT_PROFILE, True
+        else:
+            break
+    return tuple(links.items())
+
+
+def _read(file: Path) -> dict[str, dict[str, str]] | None:
+    """Return the profiles in `file`, every scalar as the text it was written as."""
+    import yaml
+
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_FILE_MAX + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        raise UsageError(
+            "CloudTruth's cli.yml cannot be read", hint="check the permissions of the file"
+        ) from None
+    try:
+        if len(data) > _FILE_MAX:
+            raise ValueError
+        tree = yaml.load(data, Loader=yaml.BaseLoader)  # noqa: S506 - makes texts and nothing else
+        return _profiles(tree)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        # The text of the library would quote the file, and the file holds keys.
+        raise UsageError(
+            "CloudTruth's cli.yml is not a list of profiles",
+            hint="see `cloudtruth configuration profiles list`, or set CLOUDTRUTH_API_KEY instead",
+        ) from None
+
+
+def _profiles(tree: object) -> dict[str, dict[str, str]]:
+    found = tree.get("profiles") if isinstance(tree, dict) else tree
+    if found is None or found in _UNSET:
+        return {}
+    if not isinstance(found, dict):
+        raise ValueError
+    profiles: dict[str, dict[str, str]] = {}
+    for name, values in found.items():
+        if not isinstance(name, str) or not isinstance(values, dict | str):
+            raise ValueError
+        pairs = values.items() if isinstance(values, dict) else ()
+        profiles[name] = {str(key): value.strip() for key, value in pairs if isinstance(value, str)}
+    return profiles

@@ -1,0 +1,234 @@
+"""Where each setting comes from, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import CredentialError, UsageError
+from reconciler.settings import Arguments, Settings, resolve
+
+KEY = "key-0123456789"
+
+
+def settings(
+    directory: Path,
+    environ: Mapping[str, str] | None = None,
+    *,
+    profiles: str | None = None,
+    local: bool = False,
+    **arguments: object,
+) -> Settings:
+    """Resolve with `directory` as home and working directory."""
+    if profiles is not None:
+        file = directory / ".config/cloudtruth/cli.yml"
+        file.parent.mkdir(parents=True)
+        file.write_text(profiles)
+    return resolve(
+        Arguments(**arguments),  # type: ignore[arg-type]
+        {"HOME": str(directory), **(environ or {})},
+        platform="linux",
+        directory=directory,
+        local=local,
+    )
+
+
+def test_defaults(tmp_path: Path) -> None:
+    """Without anything said, the public server is used and there is no key."""
+    found = settings(tmp_path)
+    assert (found.server_url.value, found.server_url.source) == (
+        "https://api.cloudtruth.io",
+        "default",
+    )
+    assert (found.timeout.value, found.deadline.value, found.page_size) == (30, 600, None)
+    assert found.key is None
+    with pytest.raises(CredentialError, match="no CloudTruth API key"):
+        found.require_key()
+
+
+PROFILES = f"""
+profiles:
+  default: {{api_key: default-key, request_timeout: 50}}
+  prod: {{api_key: {KEY}, server_url: "https://prod.example.com/", source_profile: base}}
+  base: {{api_key: base-key, rest_page_size: 250}}
+"""
+
+
+def test_precedence(tmp_path: Path) -> None:
+    """An argument beats the environment, which beats the profile, which beats the default."""
+    environ = {"CLOUDTRUTH_PROFILE": "prod", "CLOUDTRUTH_SERVER_URL": "https://env.example.com"}
+    found = settings(
+        tmp_path, environ, profiles=PROFILES, server_url="https://arg.example.com", timeout=5.0
+    )
+    assert found.server_url.value == "https://arg.example.com"
+    assert found.server_url.source == "--server-url"
+    assert (found.timeout.value, found.timeout.source) == (5, "--timeout")
+    assert (found.profile.value, found.profile.source) == ("prod", "CLOUDTRUTH_PROFILE")
+    assert found.key is not None
+    assert found.key.source == "profile prod"
+    assert found.require_key().reveal() == KEY
+    assert found.page_size is not None
+    assert (found.page_size.value, found.page_size.source) == (250, "profile base")
+
+
+def test_environment_beats_profile(tmp_path: Path) -> None:
+    """A key in the environment is taken, and a profile is chosen by argument before environment."""
+    environ = {"CLOUDTRUTH_API_KEY": f"{KEY}\n", "CLOUDTRUTH_PROFILE": "nowhere"}
+    found = settings(tmp_path, environ, profiles=PROFILES, profile="prod")
+    assert found.key is not None
+    assert (found.key.value.reveal(), found.key.source) == (KEY, "CLOUDTRUTH_API_KEY")
+    assert found.server_url.value == "https://prod.example.com"
+    assert (found.timeout.value, found.timeout.source) == (50, "profile default")
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "\n"])
+def test_empty_key_counts_as_missing(tmp_path: Path, empty: str) -> None:
+    """An empty variable does not hide the profile's key."""
+    found = settings(tmp_path, {"CLOUDTRUTH_API_KEY": empty}, profiles=PROFILES)
+    assert found.key is not None
+    assert found.key.source == "profile default"
+
+
+@pytest.mark.parametrize("unset", ['""', "", "~", "null"])
+def test_unset_key_in_a_profile(tmp_path: Path, unset: str) -> None:
+    """An empty key in a profile is none, so that the next one in the chain counts."""
+    profiles = f"profiles:\n  default: {{api_key: base}}\n  x:\n    api_key: {unset}\n"
+    found = settings(tmp_path, profiles=profiles, profile="x")
+    assert found.key is not None
+    assert found.key.source == "profile default"
+
+
+def test_local_reads_no_key(tmp_path: Path) -> None:
+    """With the embedded server neither key nor profile is looked at, however broken."""
+    environ = {"CLOUDTRUTH_API_KEY": "not a key", "CLOUDTRUTH_PROFILE": "nowhere"}
+    found = settings(tmp_path, environ, profiles="[", local=True, api_key_file="missing")
+    assert found.key is None
+    assert found.local
+
+
+def test_key_file(tmp_path: Path) -> None:
+    """A key file is relative to the directory, loses its line end, and beats the environment."""
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    found = settings(tmp_path, {"CLOUDTRUTH_API_KEY": "other"}, api_key_file="key")
+    assert found.key is not None
+    assert (found.key.value.reveal(), found.key.source) == (KEY, "--api-key-file")
+
+
+def test_key_file_of_the_environment(tmp_path: Path) -> None:
+    """A key in the environment beats a file named there."""
+    (tmp_path / "key").write_text(KEY)
+    alone = settings(tmp_path, {"WEBHOOKS_API_KEY_FILE": "key"})
+    both = settings(tmp_path, {"WEBHOOKS_API_KEY_FILE": "key", "CLOUDTRUTH_API_KEY": "other"})
+    assert alone.key is not None
+    assert both.key is not None
+    assert (alone.key.source, both.key.source) == ("WEBHOOKS_API_KEY_FILE", "CLOUDTRUTH_API_KEY")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty"), (b"x" * 70_000, "too large"), (b"a b", "spaces"), (b"\xff\xfe", "spaces")],
+)
+def test_bad_key_files(tmp_path: Path, content: bytes, message: str) -> None:
+    """A file that holds no key is refused without showing what it holds."""
+    (tmp_path / "key").write_bytes(content)
+    with pytest.raises(CredentialError, match=message):
+        settings(tmp_path, api_key_file="key")
+
+
+def test_unreadable_key_files(tmp_path: Path) -> None:
+    """A missing file and a directory say so."""
+    with pytest.raises(CredentialError, match="does not exist"):
+        settings(tmp_path, api_key_file="missing")
+    with pytest.raises(CredentialError, match="cannot be read"):
+        settings(tmp_path, api_key_file=".")
+
+
+@pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel", "nul\0"])
+def test_impossible_keys_are_not_shown(tmp_path: Path, key: str) -> None:
+    """What cannot stand in a header is refused, and the message holds nothing of it."""
+    with pytest.raises(CredentialError) as caught:
+        settings(tmp_path, {"CLOUDTRUTH_API_KEY": key})
+    assert key not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ct.example.com",
+        "https://ct.example.com:8443",
+        "http://localhost:8080",
+        "http://127.0.0.1",
+        "http://127.1.2.3:80",
+        "http://[::1]:8080",
+    ],
+)
+def test_good_servers(tmp_path: Path, url: str) -> None:
+    """Https anywhere and http on this machine are fine; final slashes are dropped."""
+    found = settings(tmp_path, {"CLOUDTRUTH_SERVER_URL": f"{url}/"})
+    assert found.server_url.value == url
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("api.cloudtruth.io", "not a web address"),
+        ("ftp://ct.example.com", "not a web address"),
+        ("https://", "not a web address"),
+        ("https://[::1", "not a web address"),
+        ("https://host:port", "not a web address"),
+        ("https://ho st", "not a web address"),
+        ("http://ct.example.com", "in the clear"),
+        ("http://localhost.example.com", "in the clear"),
+        ("https://me:hunter2@ct.example.com", "user name"),
+        ("https://ct.example.com/api/v1", "after the host"),
+        ("https://ct.example.com?key=1", "after the host"),
+        ("https://ct.example.com#x", "after the host"),
+    ],
+)
+def test_bad_servers(tmp_path: Path, url: str, message: str) -> None:
+    """A server to which a key must not go is refused, and the address is not repeated."""
+    with pytest.raises(UsageError, match=message) as caught:
+        settings(tmp_path, server_url=url)
+    assert "hunter2" not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon", "1e9"])
+def test_bad_seconds(tmp_path: Path, seconds: str) -> None:
+    """A time that is none is refused, with the place it came from."""
+    with pytest.raises(UsageError, match="CLOUDTRUTH_REQUEST_TIMEOUT"):
+        settings(tmp_path, {"CLOUDTRUTH_REQUEST_TIMEOUT": seconds})
+    with pytest.raises(UsageError, match="WEBHOOKS_DEADLINE"):
+        settings(tmp_path, {"WEBHOOKS_DEADLINE": seconds})
+
+
+@pytest.mark.parametrize("size", ["0", "-5", "many", "1.5", "٣"])
+def test_bad_page_sizes(tmp_path: Path, size: str) -> None:
+    """A page size that is none is refused."""
+    with pytest.raises(UsageError, match="page size"):
+        settings(tmp_path, {"CLOUDTRUTH_REST_PAGE_SIZE": size})
+
+
+@pytest.mark.parametrize("yes", ["true", "1", "yes", "TRUE"])
+def test_invalid_certificates_are_never_accepted(tmp_path: Path, yes: str) -> None:
+    """The setting of CloudTruth's command line is refused with the way that works."""
+    with pytest.raises(UsageError, match="not possible") as caught:
+        settings(tmp_path, {"CLOUDTRUTH_ACCEPT_INVALID_CERTS": yes})
+    assert "SSL_CERT_FILE" in (caught.value.hint or "")
+
+
+def test_invalid_certificates_in_a_profile(tmp_path: Path) -> None:
+    """A profile's wish is refused as well, unless the environment takes it back."""
+    profiles = "profiles: {default: {accept_invalid_certs: true}}"
+    environ = {"CLOUDTRUTH_ACCEPT_INVALID_CERTS": "false"}
+    assert settings(tmp_path, environ, profiles=profiles).key is None
+    (tmp_path / ".config/cloudtruth/cli.yml").unlink()
+    (tmp_path / ".config/cloudtruth").rmdir()
+    with pytest.raises(UsageError, match="profile default"):
+        settings(tmp_path, profiles=profiles)
+
+
+def test_repr_hides_the_key(tmp_path: Path) -> None:
+    """Settings can be printed without showing the key."""
+    assert KEY not in repr(settings(tmp_path, {"CLOUDTRUTH_API_KEY": KEY}))
