@@ -1,0 +1,1 @@
+"""From files to what they declare: reading, judging and explaining what people wrote."""
