@@ -1,0 +1,188 @@
+"""Which files declare the webhooks, and their bytes.
+
+A path may be a file, a directory (its `*.yaml` and `*.yml`, sorted, hidden ones and subfolders
+left out) or `-` for standard input. Only regular files of bounded size are read, and reading
+never waits: a pipe with nobody at the other end is refused, not waited for. Every path that
+cannot be read is reported, and the readable ones are still returned, so that all mistakes show
+at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.findings import Finding, Severity
+
+DEFAULT_FILE: Final = "webhooks.yaml"
+STDIN: Final = "-"
+STDIN_NAME: Final = "<stdin>"
+MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+_SUFFIXES: Final = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """One file as it was read.
+
+    `file` is its name for people and for positions: relative to the working directory where it
+    lies inside, with forward slashes.
+    """
+
+    file: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The files that could be read, and what stood in the way of the others."""
+
+    files: tuple[SourceFile, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+class NotReadableError(Exception):
+    """A file that is not read. The message completes "it ..." and holds none of the content."""
+
+
+def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -> Sources:
+    """Read what `paths` name, `webhooks.yaml` of `directory` if they name nothing.
+
+    Relative paths start at `directory`, the working directory. A file that is named twice, also
+    through a directory or a link, is read once, at its first place. `stdin` is called at most
+    once, and only if a path is `-`.
+    """
+    files: list[SourceFile] = []
+    findings: list[Finding] = []
+    seen: set[str] = set()
+    for path in paths or (DEFAULT_FILE,):
+        if path == STDIN:
+            if STDIN in seen:
+                findings.append(_error("standard input ('-') is given twice", "give '-' once"))
+                continue
+            seen.add(STDIN)
+            raw = stdin()
+            if len(raw) > MAX_FILE_BYTES:
+                findings.append(_error(f"standard input is larger than {_cap()}", None))
+            else:
+                files.append(SourceFile(file=STDIN_NAME, raw=raw))
+            continue
+        try:
+            for found in _expand(directory / path):
+                identity = os.path.realpath(found)
+                if identity in seen:
+                    continue
+                seen.add(identity)
+                name = display_name(found, directory=directory)
+                try:
+                    files.append(SourceFile(file=name, raw=read_regular(found)))
+                except FileNotFoundError:
+                    findings.append(_missing(path, found, directory, named=bool(paths)))
+                except NotReadableError as refusal:
+                    findings.append(_error(f"cannot read {name}: it {refusal}", None))
+        except NotReadableError as refusal:
+            findings.append(_error(f"cannot read {path}: it {refusal}", _DIRECTORY_HINT))
+        except ValueError:  # a NUL in a path: no file system knows it
+            findings.append(_error("a path holds a character that no path can hold", None))
+    return Sources(files=tuple(files), findings=tuple(findings))
+
+
+def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
+    """Return the content of a regular file, at most `limit` bytes.
+
+    Raises FileNotFoundError when there is none, NotReadableError with the reason for all else.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    try:
+        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError from None
+    except OSError as cause:
+        raise NotReadableError(_why(cause)) from None
+    with os.fdopen(descriptor, "rb", closefd=True) as stream:
+        # Opening with O_NONBLOCK returns at once for a pipe; only then can its kind be seen.
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise NotReadableError("is not a regular file")
+        if status.st_size > limit:
+            raise NotReadableError(f"is larger than {_cap(limit)}")
+        try:
+            raw = stream.read(limit + 1)
+        except OSError as cause:
+            raise NotReadableError(_why(cause)) from None
+    if len(raw) > limit:
+        raise NotReadableError(f"is larger than {_cap(limit)}")
+    return raw
+
+
+def display_name(path: Path, *, directory: Path) -> str:
+    """Return `path` relative to `directory` where it lies inside, with forward slashes."""
+    whole = Path(os.path.abspath(path))
+    home = Path(os.path.abspath(directory))
+    if whole.is_relative_to(home):
+        return whole.relative_to(home).as_posix()
+    try:
+        return Path(os.path.relpath(whole, home)).as_posix()
+    except ValueError:  # another drive
+        return whole.as_posix()
+
+
+_DIRECTORY_HINT: Final = "name a YAML file, or a directory that holds *.yaml or *.yml files"
+
+
+def _expand(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    try:
+        entries = sorted(path.iterdir(), key=lambda entry: entry.name)
+    except OSError as cause:
+        raise NotReadableError(_why(cause)) from None
+    found = [
+        entry
+        for entry in entries
+        if entry.suffix in _SUFFIXES and not entry.name.startswith(".") and not entry.is_dir()
+    ]
+    if not found:
+        raise NotReadableError("is a directory without *.yaml or *.yml files")
+    yield from found
+
+
+def _missing(path: str, found: Path, directory: Path, *, named: bool) -> Finding:
+    if not named:
+        return _error(
+            f"there is no {DEFAULT_FILE} in the working directory",
+            "write a commented starter with 'webhooks init', or name your file with '-f FILE'",
+        )
+    try:
+        near = difflib.get_close_matches(found.name, os.listdir(found.parent), n=1)
+    except OSError:
+        near = []
+    hint = None
+    if near:
+        suggestion = display_name(found.parent / near[0], directory=directory)
+        hint = f"did you mean '{suggestion}'?"
+    return _error(f"there is no file {path}", hint)
+
+
+def _error(message: str, hint: str | None) -> Finding:
+    return Finding(rule="unreadable-file", severity=Severity.ERROR, message=message, hint=hint)
+
+
+def _cap(limit: int = MAX_FILE_BYTES) -> str:
+    return f"{limit // 1024} KiB" if limit < 1024 * 1024 else f"{limit // (1024 * 1024)} MiB"
+
+
+def _why(cause: OSError) -> str:
+    match cause:
+        case PermissionError():
+            return "may not be read by this user"
+        case IsADirectoryError():
+            return "is a directory"
+        case _:
+            return "cannot be opened"
