@@ -1,0 +1,242 @@
+"""One declared webhook against one live one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.kinds import KINDS, Field
+from reconciler.model import UNKNOWN, LiveValue, LiveWebhook, Secret, SecretRef, Unknown, Webhook
+from reconciler.planning.changes import (
+    FieldChange,
+    KeyLost,
+    SecretCause,
+    SecretChange,
+    Snapshot,
+    ValueChange,
+)
+from reconciler.planning.readback import Readable, Standing, plausible, secret_standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """How live differs from declared; no `fields`: it does not.
+
+    `unreadable` names declared fields that the server does not show, `undecided` those of them
+    plus the secret fields that are shown while the declared value is not at hand.
+    """
+
+    fields: tuple[FieldChange, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+
+
+_SAME = Comparison()
+
+
+def destination(webhook: Webhook, secrets: Mapping[SecretRef, Secret] | None = None) -> str:
+    """Say where a declared webhook delivers: `slack #channel`, or scheme and host."""
+    kind = KINDS[webhook.type]
+    value = webhook.configuration.get(kind.destination)
+    field = kind.field(kind.destination)
+    if field is None or not field.secret:
+        return f"{kind.type} {channel_text(value)}" if isinstance(value, str) else kind.type
+    if isinstance(value, SecretRef):
+        secret = (secrets or {}).get(value)
+        return f"{kind.type} {_address(secret) if secret is not None else value}"
+    return f"{kind.type} {_address(Secret(str(value)))}"
+
+
+def channel_text(value: str) -> str:
+    """Write a channel with its `#`, unless it is an id or another form that has none."""
+    return value if value[:1] in "#@" or value[:1].isupper() else f"#{value}"
+
+
+def _address(url: Secret) -> str:
+    origin = url.origin()
+    return "***" if origin is None else f"{origin}/***"
+
+
+def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
+    """Return what may be remembered of a live webhook.
+
+    A URL is remembered only where it is the plain one that `declared` holds.
+    """
+    kind = KINDS.get(live.type)
+    shown: dict[str, str | bool | Unknown] = {}
+    where = live.type
+    if kind is not None and not isinstance(live.configuration, Unknown):
+        for field in kind.fields:
+            value = live.configuration.get(field.name)
+            if not field.secret:
+                if field.name in live.configuration:
+                    shown[field.name] = _plain(field, value)
+                    if field.name == kind.destination and isinstance(value, str):
+                        where = f"{live.type} {channel_text(value)}" if plausible(value) else where
+                continue
+            wanted = None if declared is None else declared.configuration.get(field.name)
+            if isinstance(value, Secret):
+                if isinstance(wanted, str) and Secret(wanted).same_as(value):
+                    shown[field.name] = wanted
+                if field.name == kind.destination:
+                    where = f"{live.type} {_address(value)}"
+    return Snapshot(
+        id=live.id,
+        name=live.name,
+        type=live.type,
+        event_types=live.event_types,
+        configuration=shown,
+        destination=where,
+        last_run=live.last_run,
+    )
+
+
+def _plain(field: Field, value: LiveValue) -> str | bool | Unknown:
+    """Return a plain field's value as compared and shown: text as text, flags as flags."""
+    if field.flag:
+        return value if isinstance(value, bool) else UNKNOWN
+    if isinstance(value, str):
+        return value if plausible(value) else UNKNOWN
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return UNKNOWN
+
+
+def compare(
+    webhook: Webhook,
+    live: LiveWebhook,
+    secrets: Mapping[SecretRef, Secret],
+    readable: Readable,
+) -> Comparison:
+    """Return what must change for `live` to be as `webhook` says.
+
+    Event types are sets; a channel is the same with and without its `#`; only declared
+    configuration fields are compared.
+    """
+    before: dict[str, Any] = {"name": live.name, "event_types": live.event_types}
+    after: dict[str, Any] = {"name": webhook.name, "event_types": webhook.event_types}
+    kind = KINDS[webhook.type]
+    if live.type != webhook.type:
+        return _retyped(webhook, live)
+    unreadable: list[str] = []
+    undecided: list[str] = []
+    secret_changes: list[SecretChange] = []
+    shown = live.configuration
+    configured: dict[str, Any] = {}
+    wanted: dict[str, Any] = {}
+    for name, value in webhook.configuration.items():
+        field = kind.field(name)
+        if field is None:
+            raise AssertionError(f"{webhook.type} has no field {name}")
+        found = shown.get(name) if isinstance(shown, Mapping) and shown else UNKNOWN
+        if field.secret:
+            match secret_standing(webhook.type, field, value, found, secrets, readable):
+                case Standing.DIFFERENT:
+                    cause = SecretCause.DIFFERS
+                    secret_changes.append(secret_change(webhook, name, cause, found, secrets))
+                case Standing.ABSENT:
+                    cause = SecretCause.ADDED
+                    secret_changes.append(secret_change(webhook, name, cause, found, secrets))
+                case Standing.UNKNOWN:
+                    unreadable.append(name)
+                    undecided.append(name)
+                case Standing.NOT_AT_HAND:
+                    undecided.append(name)
+                case Standing.SAME:
+                    pass
+            continue
+        plain = _plain(field, None if isinstance(found, Unknown) else found)
+        if isinstance(value, str) and isinstance(plain, str):
+            if field.normal(value) != field.normal(plain):
+                configured[name], wanted[name] = plain, value
+        elif value == plain:
+            continue
+        elif not isinstance(plain, Unknown):
+            configured[name], wanted[name] = plain, value
+        elif _missing(found) and value == field.default:
+            continue
+        elif _missing(found) and (webhook.type, name) in readable:
+            wanted[name] = value
+        else:
+            unreadable.append(name)
+            undecided.append(name)
+    if wanted:
+        before["configuration"], after["configuration"] = configured, wanted
+    if before == after and not secret_changes:
+        if not undecided:
+            return _SAME
+        return Comparison(unreadable=tuple(unreadable), undecided=tuple(undecided))
+    fields: list[FieldChange] = []
+    if before != after:
+        from reconciler.planning.diff import field_changes
+
+        fields.extend(field_changes(before, after))
+    fields.extend(secret_changes)
+    return Comparison(
+        fields=with_lost(webhook, live, tuple(fields)),
+        unreadable=tuple(unreadable),
+        undecided=tuple(undecided),
+    )
+
+
+def _missing(found: LiveValue | Unknown) -> bool:
+    return found is None or found == ""
+
+
+def secret_change(
+    webhook: Webhook,
+    name: str,
+    cause: SecretCause,
+    found: LiveValue | Unknown,
+    secrets: Mapping[SecretRef, Secret],
+) -> SecretChange:
+    """Return the sending of a secret field; `found` is what is live."""
+    value = webhook.configuration[name]
+    is_address = name == KINDS[webhook.type].destination
+    return SecretChange(
+        path=("configuration", name),
+        after=value if isinstance(value, SecretRef) else str(value),
+        cause=cause,
+        before=_address(found) if is_address and isinstance(found, Secret) else None,
+        destination=destination(webhook, secrets),
+    )
+
+
+def _retyped(webhook: Webhook, live: LiveWebhook) -> Comparison:
+    """Nothing of another type's configuration carries over: all declared fields are new."""
+    from reconciler.planning.diff import field_changes
+
+    before = {"name": live.name, "type": live.type, "event_types": live.event_types}
+    after = {"name": webhook.name, "type": webhook.type, "event_types": webhook.event_types}
+    fields: list[FieldChange] = list(field_changes(before, after))
+    for name, value in sorted(webhook.configuration.items()):
+        field = KINDS[webhook.type].field(name)
+        path = ("configuration", name)
+        if isinstance(value, SecretRef) or (field is not None and field.secret):
+            fields.append(secret_change(webhook, name, SecretCause.ADDED, UNKNOWN, {}))
+        else:
+            fields.append(ValueChange(path=path, before=None, after=value))
+    return Comparison(fields=tuple(fields))
+
+
+def with_lost(
+    webhook: Webhook, live: LiveWebhook, fields: tuple[FieldChange, ...]
+) -> tuple[FieldChange, ...]:
+    """Add what goes because configuration, once sent, is sent whole."""
+    if isinstance(live.configuration, Unknown) or not any(
+        each.path[0] == "configuration" for each in fields
+    ):
+        return fields
+    kind = KINDS[webhook.type]
+    lost: list[FieldChange] = []
+    for name, value in sorted(live.configuration.items()):
+        if name in webhook.configuration or value is None or value == "":
+            continue
+        field = kind.field(name)
+        if field is not None and (
+            value == field.default or (isinstance(value, Secret) and not plausible(value))
+        ):
+            continue  # what the server fills in by itself, or shows of a secret that is not there
+        lost.append(KeyLost(path=("configuration", name)))
+    return (*fields, *lost)

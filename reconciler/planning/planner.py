@@ -1,0 +1,255 @@
+"""The planner: `plan(desired, live, secrets)`, a pure function and the heart of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.errors import ConfigurationError
+from reconciler.findings import Finding, has_errors, sort_key
+from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
+from reconciler.planning.base import attribute, relaxed
+from reconciler.planning.changes import (
+    Change,
+    Create,
+    Delete,
+    FieldChange,
+    Kept,
+    Reason,
+    Unmanaged,
+    Update,
+)
+from reconciler.planning.compare import compare, destination, snapshot, with_lost
+from reconciler.planning.digest import operation_digest, plan_digest
+from reconciler.planning.guards import blocks
+from reconciler.planning.hints import rename_hints
+from reconciler.planning.pairing import Pairing, pair
+from reconciler.planning.plan import Matched, Plan, SecretUse
+from reconciler.planning.readback import readable_fields
+from reconciler.planning.rewrites import Requests, Rewrites
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """What the command line says beside the files.
+
+    `only` are globs over live or declared names. `prune` of False plans no delete of what is
+    merely not declared. `allow_deletes` is a counted permission. `rewrite` names references or
+    webhooks whose secrets are to be sent again. `base` is the declaration before this one.
+    """
+
+    only: tuple[str, ...] = ()
+    prune: bool = True
+    allow_deletes: int | None = None
+    rewrite_all: bool = False
+    rewrite: tuple[str, ...] = ()
+    base: Desired | None = None
+
+
+_PLAIN = PlanOptions()
+
+
+def plan(
+    desired: Desired,
+    live: Live,
+    secrets: Mapping[SecretRef, Secret],
+    options: PlanOptions = _PLAIN,
+) -> Plan:
+    """Say what would make `live` equal to `desired`.
+
+    `secrets` holds the values that are at hand; with fewer of them fewer secret changes are seen,
+    and nothing else differs. Raises ConfigurationError, with a finding for each place, where
+    declarations cannot be carried out against what is live.
+    """
+    requests = Requests(everything=options.rewrite_all, named=frozenset(options.rewrite))
+    table = pair(desired, live.webhooks, only=options.only, prune=options.prune)
+    rewrites = Rewrites(requests, options.base, desired, secrets)
+    comparing = _compare(table, live.webhooks, secrets, rewrites)
+    findings = [*table.findings, *rewrites.unmatched()]
+    if has_errors(tuple(findings)):
+        raise ConfigurationError(
+            "the declarations do not fit what is live",
+            findings=sorted(findings, key=sort_key),
+        )
+    changes = _changes(table, comparing.updates)
+    notes = sorted((*findings, *rename_hints(changes)), key=sort_key)
+    loosened: tuple[Finding, ...] = ()
+    if options.base is not None:
+        loosened = relaxed(options.base, desired)
+        changes = attribute(changes, _base_changes(options, live, secrets))
+    operations = tuple(operation_digest(change) for change in changes)
+    deletes = sum(
+        isinstance(change, Delete) and change.reason is not Reason.DUPLICATE for change in changes
+    )
+    return Plan(
+        origin=live.origin,
+        organization=live.organization,
+        changes=changes,
+        matched=tuple(comparing.matched),
+        kept=_kept(table),
+        unmanaged=tuple(
+            sorted(
+                (
+                    Unmanaged(webhook=snapshot(found), reason=reason)
+                    for found, reason in table.unmanaged
+                ),
+                key=lambda each: (each.name, each.webhook.id),
+            )
+        ),
+        ignored=table.ignored,
+        in_scope=table.in_scope,
+        live=len(live.webhooks),
+        blocked=blocks(
+            deletes=deletes,
+            in_scope=table.in_scope,
+            declared=table.declared,
+            found=table.found,
+            max_deletes=desired.policy.max_deletes,
+            allow_deletes=options.allow_deletes,
+        ),
+        notes=tuple(notes),
+        relaxed=loosened,
+        unreadable=tuple(comparing.unreadable),
+        secrets=_uses(changes, secrets),
+        operations=operations,
+        digest=plan_digest(live.origin, live.organization.id, operations),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Comparing:
+    updates: list[Update]
+    matched: list[Matched]
+    unreadable: list[tuple[str, str]]
+
+
+def _compare(
+    table: Pairing,
+    live: Sequence[LiveWebhook],
+    secrets: Mapping[SecretRef, Secret],
+    rewrites: Rewrites,
+) -> _Comparing:
+    readable = readable_fields(table.pairs, live, secrets)
+    out = _Comparing(updates=[], matched=[], unreadable=[])
+    for webhook, found in sorted(table.pairs, key=lambda each: (each[0].name, each[1].id)):
+        comparison = compare(webhook, found, secrets, readable)
+        more = rewrites.fields(webhook, found, comparison)
+        out.unreadable.extend((webhook.name, name) for name in comparison.unreadable)
+        fields = comparison.fields
+        if more:
+            fields = _merged(webhook, found, (*fields, *more))
+        if fields:
+            out.updates.append(
+                Update(
+                    before=snapshot(found, webhook),
+                    after=webhook,
+                    fields=fields,
+                    reason=_reason(webhook, found, comparison.fields),
+                )
+            )
+        else:
+            out.matched.append(Matched(id=found.id, webhook=webhook))
+    return out
+
+
+def _merged(
+    webhook: Webhook, found: LiveWebhook, fields: tuple[FieldChange, ...]
+) -> tuple[FieldChange, ...]:
+    """Add what is lost with a configuration that is sent only because of a rewrite."""
+    known = {each.path for each in fields}
+    extra = with_lost(webhook, found, fields)[len(fields) :]
+    return (*fields, *(each for each in extra if each.path not in known))
+
+
+def _reason(webhook: Webhook, found: LiveWebhook, fields: tuple[FieldChange, ...]) -> Reason:
+    if webhook.name != found.name:
+        return Reason.RENAMED
+    return Reason.DIFFERS if fields else Reason.REWRITE
+
+
+def _changes(table: Pairing, updates: list[Update]) -> tuple[Change, ...]:
+    creates = sorted((Create(after=webhook) for webhook in table.new), key=lambda each: each.name)
+    deletes = sorted(
+        (
+            Delete(
+                before=snapshot(each.live),
+                reason=each.reason,
+                position=each.position,
+                keeps=each.keeps,
+            )
+            for each in table.doomed
+        ),
+        key=lambda each: (each.name, each.before.id),
+    )
+    return (*in_order(updates), *creates, *deletes)
+
+
+def in_order(updates: Sequence[Update]) -> tuple[Update, ...]:
+    """Put the links of each chain of renames in sequence: a name is freed before it is taken."""
+    holder = {each.before.name: each for each in updates if each.before.name != each.after.name}
+    done: dict[str, Update] = {}
+    for update in updates:
+        chain = [update]
+        while True:
+            last = chain[-1]
+            if last.before.name == last.after.name:
+                break
+            before = holder.get(last.after.name)
+            if before is None or before.before.id in done or before in chain:
+                break
+            chain.append(before)
+        for link in reversed(chain):
+            done.setdefault(link.before.id, link)
+    return tuple(done.values())
+
+
+def _kept(table: Pairing) -> tuple[Kept, ...]:
+    kept = [
+        Kept(
+            webhooks=tuple(snapshot(found) for found in each.live),
+            reason=each.reason,
+            position=each.position,
+            detail=each.detail,
+        )
+        for each in table.spared
+    ]
+    return tuple(sorted(kept, key=lambda each: (each.name, each.webhooks[0].id)))
+
+
+def _base_changes(
+    options: PlanOptions, live: Live, secrets: Mapping[SecretRef, Secret]
+) -> tuple[Change, ...]:
+    """Plan the declaration before; one that does not fit what is live explains nothing."""
+    if options.base is None:
+        return ()
+    try:
+        return plan(
+            options.base,
+            live,
+            {**secrets, **options.base.literals},
+            replace(options, base=None, rewrite=(), rewrite_all=False),
+        ).changes
+    except ConfigurationError:
+        return ()
+
+
+def _uses(
+    changes: tuple[Change, ...], secrets: Mapping[SecretRef, Secret]
+) -> tuple[SecretUse, ...]:
+    """List the secrets that the changes send, each with where it goes."""
+    uses: list[SecretUse] = []
+    for change in changes:
+        if isinstance(change, Delete) or (
+            isinstance(change, Update) and "configuration" not in change.sends
+        ):
+            continue
+        where = destination(change.after)
+        uses.extend(
+            SecretUse(reference=value, webhook=change.name, field=name, destination=where)
+            for name, value in sorted(change.after.configuration.items())
+            if isinstance(value, SecretRef)
+        )
+    return tuple(uses)
+
+
+__all__ = ["PlanOptions", "plan"]

@@ -1,0 +1,128 @@
+"""What a value that was read back can tell.
+
+CloudTruth does not say how it shows secrets: plainly, masked, encrypted, or not at all. A value
+counts as *readable* only on evidence; everything else is unknown, which is neither equal nor
+different. So a masked token never looks like a change, and a change that can be seen is never
+missed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Final
+
+from reconciler.kinds import KINDS, Field
+from reconciler.model import (
+    LiveValue,
+    LiveWebhook,
+    Secret,
+    SecretRef,
+    Unknown,
+    Value,
+    Webhook,
+)
+
+_MASKED: Final = re.compile(
+    r".*(?:[*\u2022\u25cf\u2219\u00b7]{3}|[xX]{8}|\u2026).*"  # stars, bullets, x's, an ellipsis
+    r"|\[?(?i:redacted|masked|hidden|encrypted)\]?"
+    r"|(?i:enc|encrypted|cipher|ciphertext|vault|kms|aes|gpg|pgp)[:\[({].*"
+    r"|\$[A-Za-z0-9_]+[;$].*"  # $ANSIBLE_VAULT;1.1, $2b$12$...
+    r"|gAAAA[A-Za-z0-9_=-]{40,}"  # a Fernet token
+    r"|AQICA[A-Za-z0-9+/=]{40,}"  # a KMS blob
+    r"|-----BEGIN .*",
+    re.DOTALL,
+)
+
+Readable = frozenset[tuple[str, str]]
+"""The fields, as (type, field), that a listing has shown to be readable."""
+
+
+class Standing(Enum):
+    """How a live secret compares with the declared one."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    ABSENT = "absent"  # the server shows this field of others, and here there is none
+    UNKNOWN = "unknown"  # the server does not show it
+    NOT_AT_HAND = "not-at-hand"  # it is shown, and the declared value is not here to compare
+
+
+def plausible(value: LiveValue | Unknown) -> bool:
+    """Say whether a value may be the real one: there, not empty, not starred out, not encrypted."""
+    if isinstance(value, Secret):
+        return not value.matches(_EMPTY) and not value.matches(_MASKED)
+    if isinstance(value, str):
+        return bool(value.strip()) and _MASKED.fullmatch(value) is None
+    return isinstance(value, (bool, int, float))
+
+
+_EMPTY: Final = re.compile(r"\s*")
+
+
+def declared_secret(value: Value, secrets: Mapping[SecretRef, Secret]) -> Secret | None:
+    """Return the value a declaration means, None while it is not at hand."""
+    if isinstance(value, SecretRef):
+        return secrets.get(value)
+    return Secret(value) if isinstance(value, str) else None
+
+
+def secret_standing(
+    kind: str,
+    field: Field,
+    declared: Value,
+    live: LiveValue | Unknown,
+    secrets: Mapping[SecretRef, Secret],
+    readable: Readable,
+) -> Standing:
+    """Compare one secret field.
+
+    `live` is None when the server shows the rest of the configuration without this field, UNKNOWN
+    when it shows no configuration at all.
+    """
+    if not isinstance(live, Secret):
+        proven = live is None and (kind, field.name) in readable
+        return Standing.ABSENT if proven else Standing.UNKNOWN
+    wanted = declared_secret(declared, secrets)
+    if wanted is not None and wanted.same_as(live):
+        return Standing.SAME
+    shaped = field.shape is not None and live.matches(field.shape)
+    if not plausible(live) or not (shaped or (kind, field.name) in readable):
+        return Standing.UNKNOWN
+    return Standing.NOT_AT_HAND if wanted is None else Standing.DIFFERENT
+
+
+def readable_fields(
+    pairs: Iterable[tuple[Webhook, LiveWebhook]],
+    live: Iterable[LiveWebhook],
+    secrets: Mapping[SecretRef, Secret],
+) -> Readable:
+    """Gather evidence over a whole listing.
+
+    A secret field without a shape is readable when some declared value of it compares equal; a
+    field that is no secret, when some live webhook of the type shows a plausible value.
+    """
+    seen: set[tuple[str, str]] = set()
+    for webhook, found in pairs:
+        if found.type != webhook.type or isinstance(found.configuration, Unknown):
+            continue
+        for field in KINDS[webhook.type].fields:
+            key = (webhook.type, field.name)
+            if not field.secret or key in seen or field.name not in webhook.configuration:
+                continue
+            shown = found.configuration.get(field.name)
+            wanted = declared_secret(webhook.configuration[field.name], secrets)
+            if isinstance(shown, Secret) and wanted is not None and wanted.same_as(shown):
+                seen.add(key)
+    for found in live:
+        kind = KINDS.get(found.type)
+        if kind is None or isinstance(found.configuration, Unknown):
+            continue
+        for field in kind.fields:
+            key = (kind.type, field.name)
+            if field.secret or key in seen:
+                continue
+            if plausible(found.configuration.get(field.name)):
+                seen.add(key)
+    return frozenset(seen)

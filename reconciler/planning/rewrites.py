@@ -1,0 +1,145 @@
+"""Values that are to be sent although nothing visible differs.
+
+Where the server hides a secret, a new value shows nowhere. Three things say that it is to be sent
+again: a reference or its version that differs from the declaration before (the base), and an
+explicit request. A plain field that cannot be read back is treated alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from reconciler.findings import Finding, Severity
+from reconciler.model import (
+    UNKNOWN,
+    Desired,
+    LiveWebhook,
+    Path,
+    Secret,
+    SecretRef,
+    Unknown,
+    Value,
+    Webhook,
+)
+from reconciler.planning.changes import FieldChange, KeyLost, SecretCause, ValueChange
+from reconciler.planning.compare import Comparison, secret_change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """What the command line asks to send again: everything, or references and webhook names."""
+
+    everything: bool = False
+    named: frozenset[str] = frozenset()
+
+
+class Rewrites:
+    """Answers, for one plan, what must be sent of a webhook that cannot be compared."""
+
+    def __init__(
+        self,
+        requests: Requests,
+        base: Desired | None,
+        desired: Desired,
+        secrets: Mapping[SecretRef, Secret],
+    ) -> None:
+        self._requests = requests
+        self._secrets = secrets
+        self._literals = (base.literals if base else {}, desired.literals)
+        self._base: dict[str, Webhook] = {}
+        for webhook in base.webhooks if base is not None else ():
+            self._base[webhook.name] = webhook
+            if webhook.id is not None:
+                self._base[webhook.id] = webhook
+        self._used: set[str] = set()
+
+    def fields(
+        self, webhook: Webhook, live: LiveWebhook, comparison: Comparison
+    ) -> tuple[FieldChange, ...]:
+        """Return the fields to send beside those of `comparison`."""
+        before = self._before(webhook)
+        seen = {each.path for each in comparison.fields}
+        more: list[FieldChange] = []
+        for name, value in sorted(webhook.configuration.items()):
+            path = ("configuration", name)
+            requested = isinstance(value, SecretRef) and self._requested(webhook, value)
+            if path in seen or name not in comparison.undecided:
+                continue
+            cause = self._cause(before, webhook, name)
+            if cause is None and requested:
+                cause = SecretCause.REQUESTED
+            if cause is None:
+                continue
+            if isinstance(value, SecretRef) or name not in comparison.unreadable:
+                found = (
+                    UNKNOWN
+                    if isinstance(live.configuration, Unknown)
+                    else live.configuration.get(name)
+                )
+                more.append(secret_change(webhook, name, cause, found, self._secrets))
+            else:
+                more.append(ValueChange(path=path, before=UNKNOWN, after=value))
+        more.extend(self._removed(before, webhook, live, seen))
+        return tuple(more)
+
+    def unmatched(self) -> Iterable[Finding]:
+        """Return an error for each request that speaks of nothing declared."""
+        for name in sorted(self._requests.named - self._used):
+            yield Finding(
+                rule="unknown-rewrite",
+                severity=Severity.ERROR,
+                message=f"--rewrite-secret {name!r} names no secret reference and no webhook",
+                hint="write a reference as in env:SLACK_BOT_TOKEN, or the name of a webhook",
+            )
+
+    def _requested(self, webhook: Webhook, reference: SecretRef) -> bool:
+        names = {
+            webhook.name,
+            reference.name,
+            f"{reference.scheme}:{reference.name}",
+            f"{reference.scheme} {reference.name}",
+        }
+        hits = names & self._requests.named
+        self._used |= hits
+        return bool(hits) or self._requests.everything
+
+    def _before(self, webhook: Webhook) -> Webhook | None:
+        for key in (webhook.id, webhook.name, *webhook.previously):
+            if key is not None and key in self._base:
+                found = self._base[key]
+                return found if found.type == webhook.type else None
+        return None
+
+    def _cause(self, before: Webhook | None, webhook: Webhook, name: str) -> SecretCause | None:
+        if before is None:
+            return None
+        old: Value | None = before.configuration.get(name)
+        new = webhook.configuration[name]
+        if old == new:
+            old_literal, new_literal = self._literal(0, old), self._literal(1, new)
+            same = old_literal == new_literal
+            return None if same else SecretCause.REFERENCE_CHANGED
+        if (
+            isinstance(old, SecretRef)
+            and isinstance(new, SecretRef)
+            and (old.scheme, old.name) == (new.scheme, new.name)
+        ):
+            return SecretCause.VERSION_CHANGED
+        return SecretCause.REFERENCE_CHANGED
+
+    def _literal(self, side: int, value: Value | None) -> Secret | None:
+        return self._literals[side].get(value) if isinstance(value, SecretRef) else None
+
+    def _removed(
+        self, before: Webhook | None, webhook: Webhook, live: LiveWebhook, seen: set[Path]
+    ) -> Iterable[KeyLost]:
+        """A field that was declared and no longer is goes, as long as live shows something of it."""
+        if before is None or isinstance(live.configuration, Unknown):
+            return
+        for name in sorted(before.configuration):
+            path = ("configuration", name)
+            if name in webhook.configuration or path in seen:
+                continue
+            if live.configuration.get(name) not in (None, ""):
+                yield KeyLost(path=path, dropped=True)

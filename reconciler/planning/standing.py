@@ -1,0 +1,133 @@
+"""Whether a plan's changes still fit what is live, some time after it was made.
+
+A change *holds* when its before is still what is live, is *done* when its after is, and has
+*changed* when live is neither. Applying only what holds is what keeps a reviewed plan exact and a
+slow confirmation harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from reconciler.model import LiveWebhook, Secret, SecretRef
+from reconciler.planning.changes import Create, Delete, Reason, SecretChange, Update
+from reconciler.planning.compare import Comparison, compare, snapshot
+from reconciler.planning.plan import Plan
+from reconciler.planning.readback import Readable, readable_fields
+
+
+class Fit(Enum):
+    """How a change fits what is live."""
+
+    HOLDS = "holds"
+    DONE = "done"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The fit of one change, a sentence why, and the id of the live webhook if there is one."""
+
+    fit: Fit
+    why: str = ""
+    id: str | None = None
+
+
+_HOLDS = Standing(fit=Fit.HOLDS)
+
+
+def standings(
+    plan: Plan, live: Sequence[LiveWebhook], secrets: Mapping[SecretRef, Secret]
+) -> tuple[Standing, ...]:
+    """Return the standing of each of `plan.changes`, in their order."""
+    by_id = {each.id: each for each in live}
+    by_name: dict[str, list[LiveWebhook]] = {}
+    for each in live:
+        by_name.setdefault(each.name, []).append(each)
+    readable = readable_in(plan, live, secrets)
+    known = {each.before.id for each in plan.updates} | {each.id for each in plan.matched}
+    known |= {each.id for kept in plan.kept for each in kept.webhooks}
+    answers: list[Standing] = []
+    for change in plan.changes:
+        match change:
+            case Create():
+                copies = [each for each in by_name.get(change.name, ()) if each.id not in known]
+                answers.append(_create(change, copies, secrets, readable))
+            case Update():
+                answers.append(_update(change, by_id.get(change.before.id), secrets, readable))
+            case Delete():
+                answers.append(_delete(change, by_id))
+    return tuple(answers)
+
+
+def readable_in(
+    plan: Plan, live: Sequence[LiveWebhook], secrets: Mapping[SecretRef, Secret]
+) -> Readable:
+    """Gather from a listing which fields the server shows, by way of what the plan declares."""
+    by_id = {each.id: each for each in live}
+    declared = [(each.before.id, each.after) for each in plan.updates]
+    declared += [(each.id, each.webhook) for each in plan.matched]
+    created = {each.name: each.after for each in plan.creates}
+    pairs = [(webhook, by_id[key]) for key, webhook in declared if key in by_id]
+    pairs += [(created[each.name], each) for each in live if each.name in created]
+    return readable_fields(pairs, live, secrets)
+
+
+def _create(
+    change: Create,
+    copies: Sequence[LiveWebhook],
+    secrets: Mapping[SecretRef, Secret],
+    readable: Readable,
+) -> Standing:
+    if not copies:
+        return _HOLDS
+    if len(copies) == 1 and not compare(change.after, copies[0], secrets, readable).fields:
+        return Standing(fit=Fit.DONE, why="it is live already", id=copies[0].id)
+    return Standing(
+        fit=Fit.CHANGED, why="a webhook of this name has appeared meanwhile", id=copies[0].id
+    )
+
+
+def _update(
+    change: Update,
+    found: LiveWebhook | None,
+    secrets: Mapping[SecretRef, Secret],
+    readable: Readable,
+) -> Standing:
+    if found is None:
+        return Standing(fit=Fit.CHANGED, why="it has vanished meanwhile")
+    now = compare(change.after, found, secrets, readable)
+    if not now.fields and not _waits(change, now):
+        return Standing(fit=Fit.DONE, why="it is live already", id=found.id)
+    if snapshot(found, change.after) == change.before:
+        return _HOLDS
+    if not now.fields:
+        return Standing(fit=Fit.DONE, why="it is live already", id=found.id)
+    return Standing(
+        fit=Fit.CHANGED, why="somebody has changed it since the plan was made", id=found.id
+    )
+
+
+def _waits(change: Update, now: Comparison) -> bool:
+    """Say whether a secret is to be sent of which nobody can tell whether it is live."""
+    return any(
+        isinstance(each, SecretChange) and str(each.path[-1]) in now.undecided
+        for each in change.fields
+    )
+
+
+def _delete(change: Delete, by_id: Mapping[str, LiveWebhook]) -> Standing:
+    found = by_id.get(change.before.id)
+    if found is None:
+        return Standing(fit=Fit.DONE, why="it is gone already")
+    if snapshot(found) != change.before:
+        return Standing(
+            fit=Fit.CHANGED, why="somebody has changed it since the plan was made", id=found.id
+        )
+    if change.reason is Reason.DUPLICATE:
+        keeper = by_id.get(change.keeps or "")
+        if keeper is None or keeper.name != found.name:
+            return Standing(fit=Fit.CHANGED, why="the copy that was to stay is gone", id=found.id)
+    return _HOLDS
