@@ -23,10 +23,12 @@ from reconciler.planning.compare import compare, destination, snapshot, with_los
 from reconciler.planning.digest import operation_digest, plan_digest
 from reconciler.planning.guards import blocks
 from reconciler.planning.hints import rename_hints
-from reconciler.planning.pairing import Pairing, pair
+from reconciler.planning.pairing import Pairing
 from reconciler.planning.plan import Matched, Plan, SecretUse
 from reconciler.planning.readback import readable_fields
+from reconciler.planning.renames import in_order
 from reconciler.planning.rewrites import Requests, Rewrites
+from reconciler.planning.table import pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,25 +184,6 @@ def _changes(table: Pairing, updates: list[Update]) -> tuple[Change, ...]:
         key=lambda each: (each.name, each.before.id),
     )
     return (*in_order(updates), *creates, *deletes)
-
-
-def in_order(updates: Sequence[Update]) -> tuple[Update, ...]:
-    """Put the links of each chain of renames in sequence: a name is freed before it is taken."""
-    holder = {each.before.name: each for each in updates if each.before.name != each.after.name}
-    done: dict[str, Update] = {}
-    for update in updates:
-        chain = [update]
-        while True:
-            last = chain[-1]
-            if last.before.name == last.after.name:
-                break
-            before = holder.get(last.after.name)
-            if before is None or before.before.id in done or before in chain:
-                break
-            chain.append(before)
-        for link in reversed(chain):
-            done.setdefault(link.before.id, link)
-    return tuple(done.values())
 
 
 def _kept(table: Pairing) -> tuple[Kept, ...]:

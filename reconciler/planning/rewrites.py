@@ -134,7 +134,7 @@ class Rewrites:
     def _removed(
         self, before: Webhook | None, webhook: Webhook, live: LiveWebhook, seen: set[Path]
     ) -> Iterable[KeyLost]:
-        """A field that was declared and no longer is goes, as long as live shows something of it."""
+        """A field that was declared and no longer is goes, while live shows something of it."""
         if before is None or isinstance(live.configuration, Unknown):
             return
         for name in sorted(before.configuration):

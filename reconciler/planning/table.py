@@ -1,0 +1,357 @@
+"""Which declaration speaks of which live webhook: the table of the documentation, row by row.
+
+For each live webhook the first row that fits decides:
+
+    matches `ignore`                          left alone and counted, declared or not
+    unknown type or event                     kept
+    keyed by an entry (id, else name)         paired; `state: absent`: deleted
+    in `previously` of an entry not yet live  paired: a rename in place
+    bears a declared name, is not the keyed   a twin: equal copies go but the smallest id,
+                                              different ones are all left alone
+    in scope of a file that prunes            deleted, unless protected
+    otherwise                                 unmanaged
+
+The answer holds no comparison of fields: that is compare.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.findings import Finding, Position, Related, Severity
+from reconciler.kinds import KINDS
+from reconciler.model import EVENT_TYPES, Absent, Desired, LiveWebhook, Pattern, Policy, Webhook
+from reconciler.planning.changes import Reason
+from reconciler.planning.globs import Globs
+from reconciler.planning.pairing import Doomed, Pairing, Spared, equal_but_secrets
+from reconciler.planning.renames import check_renames
+
+_KNOWN_EVENTS = frozenset(EVENT_TYPES)
+
+
+def pair(
+    desired: Desired, live: Sequence[LiveWebhook], *, only: tuple[str, ...], prune: bool
+) -> Pairing:
+    """Go through the table. Findings of severity error in the answer forbid any plan."""
+    return _Table(desired, live, only, prune).fill()
+
+
+class _Table:
+    """One walk through the table; lives for one call of `pair`."""
+
+    def __init__(
+        self, desired: Desired, live: Sequence[LiveWebhook], only: tuple[str, ...], prune: bool
+    ) -> None:
+        self.policy: Policy = desired.policy
+        self.prune = prune
+        self.only = Globs(only) if only else None
+        self.ignore = Globs(pattern.glob for pattern in desired.policy.ignore)
+        self.all_live = sorted(live, key=lambda each: (each.name, each.id))
+        self.by_id = {each.id: each for each in self.all_live}
+        self.by_name: dict[str, list[LiveWebhook]] = {}
+        for each in self.all_live:
+            self.by_name.setdefault(each.name, []).append(each)
+        self.webhooks = [each for each in desired.webhooks if self.wanted(each)]
+        self.absent = [each for each in desired.absent if self.wanted(each)]
+        self.taken: set[str] = set()
+        self.out = Pairing()
+
+    def wanted(self, entry: Webhook | Absent) -> bool:
+        """`--only` goes by the declared name, or by that of the live webhook it speaks of."""
+        if self.only is None or self.only.match(entry.name):
+            return True
+        if entry.id is not None and entry.id in self.by_id:
+            return self.only.match(self.by_id[entry.id].name)
+        if isinstance(entry, Webhook) and entry.name not in self.by_name:
+            return any(old in self.by_name and self.only.match(old) for old in entry.previously)
+        return False
+
+    def fill(self) -> Pairing:
+        self.out.declared = len(self.webhooks) + len(self.absent)
+        self.claim_ids()
+        self.drop_ignored()
+        for webhook in self.webhooks:
+            self.settle(webhook)
+        for entry in self.absent:
+            self.settle_absent(entry)
+        self.out.findings.extend(
+            check_renames(self.out.pairs, {each.live.id for each in self.out.doomed}, self.by_name)
+        )
+        self.rest()
+        return self.out
+
+    def claim_ids(self) -> None:
+        """An id speaks of one webhook only, so no name may lead to it."""
+        entries: list[Webhook | Absent] = [*self.webhooks, *self.absent]
+        for entry in entries:
+            if entry.id is None:
+                continue
+            if entry.id in self.by_id:
+                self.taken.add(entry.id)
+            else:
+                self.error(
+                    "unknown-id",
+                    f"no live webhook has the id that {entry.name!r} is pinned to",
+                    entry.position,
+                    "remove `id`, or copy the right one from `webhooks status`",
+                )
+
+    def drop_ignored(self) -> None:
+        """Row 1. An entry whose declared or live name is ignored does nothing at all."""
+        held: list[Webhook | Absent] = []
+        entries: list[Webhook | Absent] = [*self.webhooks, *self.absent]
+        for entry in entries:
+            found = self.by_id.get(entry.id) if entry.id is not None else None
+            if self.ignore.match(entry.name) or (found and self.ignore.match(found.name)):
+                held.append(entry)
+                pattern = self.pattern(self.policy.ignore, entry.name)
+                if pattern is None and found is not None:
+                    pattern = self.pattern(self.policy.ignore, found.name)
+                self.note(
+                    Severity.WARNING,
+                    "ignored-and-declared",
+                    f"{entry.name!r} is declared and ignored: it is left as it is",
+                    entry.position,
+                    "take it out of `ignore` to manage it again",
+                    pattern,
+                )
+                if found is not None:
+                    self.out.ignored += 1
+        kept = {id(entry) for entry in held}
+        self.webhooks = [each for each in self.webhooks if id(each) not in kept]
+        self.absent = [each for each in self.absent if id(each) not in kept]
+        self.ignored_ids = {
+            each.id
+            for each in self.all_live
+            if self.ignore.match(each.name) and each.id not in self.taken
+        }
+
+    def settle(self, webhook: Webhook) -> None:
+        """Rows 2 to 5 for one declared webhook."""
+        if webhook.id is not None:
+            found = self.by_id.get(webhook.id)
+            if found is not None:
+                self.out.found += 1
+                self.accept(webhook, found)
+                self.twins(webhook, found)
+            return
+        copies = self.free(webhook.name)
+        if copies:
+            self.out.found += 1
+            self.inert(webhook)
+            self.choose(webhook, copies)
+            return
+        old = [name for name in webhook.previously if self.free(name)]
+        if len(old) > 1:
+            self.error(
+                "several-previous",
+                f"{webhook.name!r} would be renamed from more than one live webhook: "
+                + ", ".join(repr(name) for name in old),
+                webhook.position,
+                "leave only one of them in `previously`",
+            )
+        elif old:
+            self.out.found += 1
+            sources = self.free(old[0])
+            if len(sources) > 1:
+                self.error(
+                    "several-previous",
+                    f"{len(sources)} live webhooks are called {old[0]!r}",
+                    webhook.position,
+                    "pin `id` to the one that is meant: " + ", ".join(each.id for each in sources),
+                )
+                return
+            self.taken.add(sources[0].id)
+            self.accept(webhook, sources[0])
+        else:
+            self.out.new.append(webhook)
+
+    def free(self, name: str) -> list[LiveWebhook]:
+        """Live webhooks that a name may lead to, by id."""
+        return [
+            each
+            for each in self.by_name.get(name, ())
+            if each.id not in self.taken and each.id not in self.ignored_ids
+        ]
+
+    def choose(self, webhook: Webhook, copies: list[LiveWebhook]) -> None:
+        """One copy is the keyed one; of several equal ones the smallest id stays."""
+        strange = [each for each in copies if self.unknown(each)]
+        for each in strange:
+            self.spare_unknown(each, webhook.position)
+        plain = [each for each in copies if not self.unknown(each)]
+        if not plain:
+            return
+        if len(plain) > 1 and not all(equal_but_secrets(plain[0], each) for each in plain[1:]):
+            self.out.spared.append(
+                Spared(live=tuple(plain), reason=Reason.TWINS, position=webhook.position)
+            )
+            self.taken.update(each.id for each in plain)
+            return
+        keeper = min(plain, key=lambda each: each.id)
+        self.taken.update(each.id for each in plain)
+        self.accept(webhook, keeper)
+        for each in plain:
+            if each is not keeper:
+                self.out.doomed.append(
+                    Doomed(
+                        live=each,
+                        reason=Reason.DUPLICATE,
+                        position=webhook.position,
+                        keeps=keeper.id,
+                    )
+                )
+
+    def twins(self, webhook: Webhook, keyed: LiveWebhook) -> None:
+        """Others that bear the name of an entry pinned by id: copies go, different ones stay."""
+        for each in self.free(webhook.name):
+            self.taken.add(each.id)
+            if self.unknown(each):
+                self.spare_unknown(each, webhook.position)
+            elif keyed.name == each.name and equal_but_secrets(keyed, each):
+                self.out.doomed.append(
+                    Doomed(
+                        live=each,
+                        reason=Reason.DUPLICATE,
+                        position=webhook.position,
+                        keeps=keyed.id,
+                    )
+                )
+            else:
+                self.out.spared.append(
+                    Spared(live=(each,), reason=Reason.TWINS, position=webhook.position)
+                )
+
+    def accept(self, webhook: Webhook, found: LiveWebhook) -> None:
+        """Rows 2 and 3: what is not understood is never updated."""
+        if self.unknown(found):
+            self.spare_unknown(found, webhook.position)
+            return
+        self.taken.add(found.id)
+        self.out.pairs.append((webhook, found))
+
+    def settle_absent(self, entry: Absent) -> None:
+        """`state: absent`: every webhook of that name goes, or the one of that id."""
+        found = (
+            self.free(entry.name)
+            if entry.id is None
+            else [self.by_id[entry.id]]
+            if entry.id in self.by_id
+            else []
+        )
+        if found:
+            self.out.found += 1
+        for each in found:
+            self.taken.add(each.id)
+            protecting = self.pattern(self.policy.protect, each.name)
+            if self.unknown(each):
+                self.spare_unknown(each, entry.position)
+            elif protecting is not None:
+                self.error(
+                    "absent-and-protected",
+                    f"{each.name!r} is declared absent and is protected",
+                    entry.position,
+                    "remove one of the two lines",
+                    protecting,
+                )
+            else:
+                self.out.doomed.append(
+                    Doomed(live=each, reason=Reason.ABSENT, position=entry.position)
+                )
+
+    def rest(self) -> None:
+        """Rows 1, 2, 6 and 7 for live webhooks that no entry speaks of."""
+        scopes = [(Globs(each.globs), each.prune) for each in self.policy.scopes]
+        for each in self.all_live:
+            if (
+                self.only is not None
+                and each.id not in self.taken
+                and not self.only.match(each.name)
+            ):
+                continue
+            if each.id in self.ignored_ids:
+                self.out.ignored += 1
+                continue
+            within = [prunes for globs, prunes in scopes if globs.match(each.name)]
+            self.out.in_scope += bool(within)
+            if each.id in self.taken:
+                continue
+            if self.unknown(each):
+                self.spare_unknown(each, None)
+                continue
+            protecting = self.pattern(self.policy.protect, each.name)
+            if not within:
+                self.out.unmanaged.append((each, Reason.OUT_OF_SCOPE))
+            elif not self.prune or not any(within):
+                self.out.unmanaged.append((each, Reason.PRUNE_OFF))
+            elif protecting is not None:
+                self.out.spared.append(
+                    Spared(live=(each,), reason=Reason.PROTECTED, position=protecting.position)
+                )
+            else:
+                self.out.doomed.append(Doomed(live=each, reason=Reason.NOT_DECLARED))
+
+    def spare_unknown(self, found: LiveWebhook, position: Position | None) -> None:
+        self.taken.add(found.id)
+        if found.type not in KINDS:
+            reason, detail = Reason.UNKNOWN_TYPE, found.type
+        else:
+            reason = Reason.UNKNOWN_EVENT
+            detail = ", ".join(sorted(found.event_types - _KNOWN_EVENTS))
+        self.out.spared.append(
+            Spared(live=(found,), reason=reason, position=position, detail=detail)
+        )
+
+    def unknown(self, found: LiveWebhook) -> bool:
+        return found.type not in KINDS or not found.event_types <= _KNOWN_EVENTS
+
+    def inert(self, webhook: Webhook) -> None:
+        """Both the new name and an old one live: renaming is over, or was never possible."""
+        for name in webhook.previously:
+            if self.free(name):
+                self.note(
+                    Severity.NOTE,
+                    "previously-inert",
+                    f"{webhook.name!r} is live already: `previously: {name}` does nothing",
+                    webhook.position,
+                    "remove `previously`",
+                )
+
+    def pattern(self, patterns: tuple[Pattern, ...], name: str) -> Pattern | None:
+        for each in patterns:
+            if Globs((each.glob,)).match(name):
+                return each
+        return None
+
+    def error(
+        self,
+        rule: str,
+        message: str,
+        position: Position | None,
+        hint: str,
+        pattern: Pattern | None = None,
+    ) -> None:
+        self.note(Severity.ERROR, rule, message, position, hint, pattern)
+
+    def note(
+        self,
+        severity: Severity,
+        rule: str,
+        message: str,
+        position: Position | None,
+        hint: str,
+        pattern: Pattern | None = None,
+    ) -> None:
+        related: tuple[Related, ...] = ()
+        if pattern is not None and pattern.position is not None:
+            related = (Related(message=f"matched by {pattern.glob!r}", position=pattern.position),)
+        self.out.findings.append(
+            Finding(
+                rule=rule,
+                severity=severity,
+                message=message,
+                position=position,
+                hint=hint,
+                related=related,
+            )
+        )
