@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.model import Path
+
 
 def effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """Return a declared webhook completed by `defaults`."""
@@ -36,3 +38,31 @@ def inherited_configuration(webhook: dict[str, Any], defaults: dict[str, Any]) -
     if meant_for is not None and webhook.get("type", meant_for) != meant_for:
         return {}
     return configuration
+
+
+def origin(data: dict[str, Any], index: int, path: Path) -> Path:
+    """Return where, from the root of a file, the value at `path` of a webhook comes from.
+
+    What is written nowhere belongs to the webhook itself.
+    """
+    webhooks = data.get("webhooks")
+    webhook = webhooks[index] if isinstance(webhooks, list) and 0 <= index < len(webhooks) else None
+    defaults = data.get("defaults")
+    if isinstance(webhook, dict) and isinstance(defaults, dict) and not _holds(webhook, path):
+        if path[:1] == ("configuration",):
+            defaults = {"configuration": inherited_configuration(webhook, defaults)}
+        if _holds(defaults, path):
+            return ("defaults", *path)
+    return ("webhooks", index, *path)
+
+
+def _holds(data: Any, path: Path) -> bool:
+    for step in path:
+        match data:
+            case dict() if step in data:
+                data = data[step]
+            case list() if isinstance(step, int) and 0 <= step < len(data):
+                data = data[step]
+            case _:
+                return False
+    return True

@@ -20,7 +20,7 @@ from typing import Final, assert_never
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Position, Severity
 from reconciler.model import Desired, Scheme, Secret, SecretRef
-from reconciler.source.files import NotReadableError, read_regular
+from reconciler.source.files import STDIN_NAME, NotReadableError, read_regular
 from reconciler.source.remark import Remark, error, warning
 
 MAX_SECRET_BYTES: Final = 64 * 1024
@@ -131,6 +131,15 @@ def allow_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
                 hint="for example --allow-secret 'env:SLACK_*'",
             )
     return found
+
+
+def file_name(path: str, declaring: str) -> str:
+    """Return the name of a referenced file, relative to the working directory if it can be.
+
+    `path` is relative to the file that says it, whose own name is `declaring`.
+    """
+    folder = "" if declaring == STDIN_NAME else posixpath.dirname(declaring)
+    return posixpath.normpath(posixpath.join(folder, path.replace(os.sep, "/")))
 
 
 def wrap(value: str) -> Secret:

@@ -1,0 +1,194 @@
+"""From files to what they declare: all mistakes of all files at once, or one `Desired`.
+
+Each file is loaded, parsed and linted; then all files are looked at together. A file that the
+parser doubts is explained by the schema, which is loaded only then. Every finding points at the
+place where it can be mended: a value that a webhook got from `defaults` is mended there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from reconciler.findings import Finding, Position, Related, Severity, has_errors, sort_key
+from reconciler.kinds import KINDS
+from reconciler.model import Desired, FileScope, Path, Pattern, Policy, Webhook
+from reconciler.source import agreement, identity
+from reconciler.source.document import Document, load
+from reconciler.source.files import Sources
+from reconciler.source.lint import Rules, lint
+from reconciler.source.locate import excerpt, locate
+from reconciler.source.merge import effective, origin
+from reconciler.source.parse import Declaration, Doubt, parse
+from reconciler.source.remark import Problem, Spot
+
+__all__ = ["Declared", "Rules", "declare", "place", "strict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """The outcome. `desired` is None exactly when `findings` has an error.
+
+    `documents` holds the files that could be read as YAML, by name.
+    """
+
+    desired: Desired | None
+    findings: tuple[Finding, ...] = ()
+    documents: Mapping[str, Document] = field(default_factory=dict, repr=False)
+
+
+def declare(sources: Sources, *, rules: Rules | None = None) -> Declared:
+    """Understand `sources`. Findings, those of `sources` among them, are sorted by place."""
+    rules = rules or Rules()
+    found: list[Finding] = list(sources.findings)
+    documents: dict[str, Document] = {}
+    for source in sources.files:
+        loaded = load(source.raw, source.file)
+        if isinstance(loaded, Document):
+            documents[source.file] = loaded
+        else:
+            found.extend(loaded)
+
+    declarations: list[Declaration] = []
+    problems: list[Problem] = []
+    entries: list[identity.Entry] = []
+    for document in documents.values():
+        declaration = parse(document)
+        if isinstance(declaration, Declaration):
+            declarations.append(declaration)
+        else:
+            found.extend(_explain(document, declaration))
+        problems.extend(lint(document.file, document.data, rules))
+        mine = tuple(identity.entries(document.file, document.data))
+        problems.extend(identity.out_of_scope(mine, document.file, document.data.get("scope")))
+        entries.extend(mine)
+    problems.extend(identity.check(entries))
+    contents = {file: document.data for file, document in documents.items()}
+    problems.extend(agreement.check(contents))
+
+    findings = _merged(found, _placed(documents, problems))
+    desired = None
+    if not has_errors(findings):
+        desired = _assemble(declarations, documents, agreement.organization(contents))
+    return Declared(desired=desired, findings=findings, documents=documents)
+
+
+def strict(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return `findings` with every warning made an error."""
+    return tuple(
+        replace(each, severity=Severity.ERROR) if each.severity is Severity.WARNING else each
+        for each in findings
+    )
+
+
+def place(declared: Declared, webhook: Webhook, path: Path = ()) -> Position | None:
+    """Return where a field of `webhook` is written, in `defaults` if it came from there.
+
+    What is written nowhere is placed where it should be; None if the file is not at hand.
+    """
+    if webhook.position is None:
+        return None
+    document = declared.documents.get(webhook.position.file)
+    if document is None:
+        return None
+    return locate(document.text, document.file, origin(document.data, webhook.index, path))
+
+
+def _explain(document: Document, doubt: Doubt) -> list[Finding]:
+    """Say what is wrong with a doubted file, as written and completed by its defaults."""
+    from reconciler.source.schema import explain, finding, judge  # loads jsonschema: 84 ms
+
+    found = list(explain(document))
+    places = {each.position for each in found}
+    defaults = document.data.get("defaults")
+    for index in doubt.webhooks:
+        webhook = document.data["webhooks"][index]
+        if not isinstance(webhook, dict) or webhook.get("state") == "absent":
+            continue
+        whole = effective(webhook, defaults if isinstance(defaults, dict) else {})
+        definition = _COMPLETE.get(whole["type"]) if isinstance(whole.get("type"), str) else None
+        if definition is None:
+            continue
+        for violation in judge(whole, definition):
+            path = origin(document.data, index, violation.path)
+            placed = finding(document, replace(violation, path=path))
+            if placed.position not in places:
+                found.append(placed)
+    if not found:
+        raise AssertionError(f"the parser doubts what the schema accepts: {document.file}")
+    return found
+
+
+def _placed(documents: Mapping[str, Document], problems: list[Problem]) -> list[Finding]:
+    """Turn problems into findings: file by file, as finding a place means to walk the file."""
+    spots = {each.spot for each in problems}
+    spots |= {spot for each in problems for _, spot in each.related}
+    places: dict[Spot, Position] = {}
+    excerpts: dict[Spot, str] = {}
+    for spot in sorted(spots, key=lambda each: each.file):
+        places[spot] = _position(documents, spot)
+        excerpts[spot] = excerpt(documents[spot.file].text, places[spot])
+    return [
+        Finding(
+            rule=each.remark.rule,
+            severity=each.remark.severity,
+            message=each.remark.message,
+            hint=each.remark.hint,
+            position=places[each.spot],
+            excerpt=excerpts[each.spot],
+            related=tuple(
+                Related(message=message, position=places[spot]) for message, spot in each.related
+            ),
+        )
+        for each in problems
+    ]
+
+
+def _position(documents: Mapping[str, Document], spot: Spot) -> Position:
+    document = documents[spot.file]
+    return locate(document.text, document.file, spot.path, key=spot.key)
+
+
+def _merged(structural: list[Finding], remarks: list[Finding]) -> tuple[Finding, ...]:
+    """Put findings together, once each; a remark replaces what the schema says of that place."""
+    better = {each.position for each in remarks if each.severity is Severity.ERROR}
+    left = [each for each in structural if each.position is None or each.position not in better]
+    unique = dict.fromkeys((*left, *remarks))
+    return tuple(sorted(unique, key=sort_key))
+
+
+def _assemble(
+    declarations: list[Declaration], documents: Mapping[str, Document], organization: str | None
+) -> Desired:
+    limits = [each.max_deletes for each in declarations if each.max_deletes is not None]
+    return Desired(
+        webhooks=tuple(webhook for each in declarations for webhook in each.webhooks),
+        absent=tuple(entry for each in declarations for entry in each.absent),
+        policy=Policy(
+            scopes=tuple(
+                FileScope(file=each.file, globs=each.scope, prune=each.prune)
+                for each in declarations
+            ),
+            ignore=_patterns(documents, "ignore", ((x.file, x.ignore) for x in declarations)),
+            protect=_patterns(documents, "protect", ((x.file, x.protect) for x in declarations)),
+            max_deletes=limits[0] if limits else None,
+        ),
+        organization=organization,
+        literals={ref: value for each in declarations for ref, value in each.literals.items()},
+    )
+
+
+def _patterns(
+    documents: Mapping[str, Document], key: str, globs: Iterable[tuple[str, tuple[str, ...]]]
+) -> tuple[Pattern, ...]:
+    found: dict[str, Pattern] = {}
+    for file, written in globs:
+        for index, glob in enumerate(written):
+            if glob not in found:
+                position = _position(documents, Spot(file, (key, index)))
+                found[glob] = Pattern(glob=glob, position=position)
+    return tuple(found.values())
+
+
+_COMPLETE: Final = {name: f"{name}Webhook" for name in KINDS}

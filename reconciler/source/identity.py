@@ -1,0 +1,235 @@
+"""Checks over all files together: who is declared, where, and under which earlier names.
+
+What can be seen without a listing is refused here, with both places shown; what depends on the
+live webhooks is the planner's to judge. Like `lint`, this takes data of any shape.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+from reconciler.model import Path
+from reconciler.source.names import lookalike_key
+from reconciler.source.remark import Problem, Spot, error, warning
+
+
+class Entry(NamedTuple):
+    """One item of a file's `webhooks` that has a name, as far as it can be read."""
+
+    file: str
+    item: int
+    name: str
+    id: str | None
+    previously: tuple[tuple[int, str], ...]
+    absent: bool
+
+    def spot(self, *path: str | int, key: bool = False) -> Spot:
+        """Return the place of a field of this entry."""
+        return Spot(self.file, ("webhooks", self.item, *path), key)
+
+
+def entries(file: str, data: dict[str, Any]) -> Iterator[Entry]:
+    """Yield the entries of one file."""
+    webhooks = data.get("webhooks")
+    for index, webhook in enumerate(webhooks if isinstance(webhooks, list) else ()):
+        if not isinstance(webhook, dict):
+            continue
+        name = webhook.get("name")
+        if not isinstance(name, str):
+            continue
+        pin = webhook.get("id")
+        previously = webhook.get("previously")
+        old = enumerate(previously if isinstance(previously, list) else ())
+        yield Entry(
+            file,
+            index,
+            name,
+            pin if isinstance(pin, str) else None,
+            tuple(each for each in old if isinstance(each[1], str)) if previously else (),
+            webhook.get("state") == "absent",
+        )
+
+
+def check(declared: Sequence[Entry]) -> Iterator[Problem]:
+    """Yield what is wrong with the entries of all files, taken together."""
+    by_name: dict[str, list[Entry]] = defaultdict(list)
+    by_id: dict[str, list[Entry]] = defaultdict(list)
+    for entry in declared:
+        by_name[entry.name].append(entry)
+        if entry.id is not None:
+            by_id[entry.id].append(entry)
+    yield from _twice(by_name, by_id)
+    yield from _lookalikes(by_name)
+    renames = [entry for entry in declared if entry.previously]
+    if renames:
+        yield from _renames(renames, by_name)
+        yield from _cycles(renames)
+
+
+def out_of_scope(declared: Iterable[Entry], file: str, scope: object) -> Iterator[Problem]:
+    """Yield the entries of one file whose names the file is not responsible for."""
+    if not isinstance(scope, list) or "*" in scope:
+        return
+    globs = [glob for glob in scope if isinstance(glob, str)]
+    where = Spot(file, ("scope",), key=True)
+    for entry in declared:
+        if not any(fnmatchcase(entry.name, glob) for glob in globs):
+            yield Problem(
+                error(
+                    "out-of-scope",
+                    f"{entry.name!r} is not in the scope of this file",
+                    "declare it in the file that is responsible, or widen `scope`",
+                ),
+                entry.spot("name"),
+                (("the scope of this file", where),),
+            )
+
+
+def _twice(by_name: dict[str, list[Entry]], by_id: dict[str, list[Entry]]) -> Iterator[Problem]:
+    for same in by_id.values():
+        for entry in same[1:]:
+            yield Problem(
+                error(
+                    "declared-twice",
+                    f"the id {entry.id} is declared twice",
+                    "one entry for each webhook: remove one of the two",
+                ),
+                entry.spot("id"),
+                (("first declared here", same[0].spot("id")),),
+            )
+    for pin in sorted(by_id.keys() & by_name.keys()):
+        # Both are keys; a reader could not tell which of the two a key means.
+        yield Problem(
+            error(
+                "declared-twice", f"the id {pin} is also declared as a name", "rename one of them"
+            ),
+            by_id[pin][0].spot("id"),
+            (("the name", by_name[pin][0].spot("name")),),
+        )
+    for name, same in by_name.items():
+        if len(same) == 1:
+            continue
+        nameless = [entry for entry in same if entry.id is None]
+        if not nameless:
+            continue  # ids tell them apart
+        first = nameless[0]
+        for entry in nameless[1:]:
+            yield Problem(
+                error(
+                    "declared-twice",
+                    f"{name!r} is declared twice",
+                    "remove one of the two, or pin each to its own webhook with `id`",
+                ),
+                entry.spot("name"),
+                (("first declared here", first.spot("name")),),
+            )
+        pinned = next((entry for entry in same if entry.id is not None), None)
+        if pinned is not None:
+            # By its name, the entry without an id could mean the very webhook that the id pins.
+            yield Problem(
+                error(
+                    "declared-twice",
+                    f"{name!r} is declared with an id and without one",
+                    "pin each of the two with `id`, or give one another name",
+                ),
+                first.spot("name"),
+                (("declared with an id here", pinned.spot("id", key=True)),),
+            )
+
+
+def _lookalikes(by_name: dict[str, list[Entry]]) -> Iterator[Problem]:
+    seen: dict[str, Entry] = {}
+    for name, same in by_name.items():
+        entry = same[0]
+        other = seen.setdefault(lookalike_key(name), entry)
+        if other is not entry:
+            yield Problem(
+                warning(
+                    "names-look-alike",
+                    f"{name!r} differs from {other.name!r} only in case or composition",
+                    "give the two names that a reader can tell apart",
+                ),
+                entry.spot("name"),
+                (("the other one", other.spot("name")),),
+            )
+
+
+def _renames(renames: list[Entry], by_name: dict[str, list[Entry]]) -> Iterator[Problem]:
+    claimed: dict[str, Spot] = {}
+    for entry in renames:
+        for index, old in entry.previously:
+            spot = entry.spot("previously", index)
+            if old == entry.name:
+                yield Problem(
+                    error(
+                        "previously-itself",
+                        f"{old!r} cannot have been called {old!r} before",
+                        "remove it from `previously`",
+                    ),
+                    spot,
+                )
+                continue
+            first = claimed.setdefault(old, spot)
+            if first is not spot:
+                yield Problem(
+                    error(
+                        "previously-twice",
+                        f"two entries claim to have been called {old!r}",
+                        "one webhook can be renamed only once: remove the name from one of them",
+                    ),
+                    spot,
+                    (("claimed first here", first),),
+                )
+            # An entry that is itself renamed, or pinned by its id, may free the name: a chain.
+            holder = next(
+                (each for each in by_name.get(old, ()) if not each.previously and not each.id),
+                None,
+            )
+            if holder is not None:
+                yield Problem(
+                    error(
+                        "previously-declared",
+                        f"{old!r} is declared too, so it is unclear which of the two it becomes",
+                        f"if the rename to {entry.name!r} is done, remove the name from "
+                        "`previously`; if not, rename first and declare the name later",
+                    ),
+                    spot,
+                    (("declared here", holder.spot("name")),),
+                )
+
+
+def _cycles(renames: list[Entry]) -> Iterator[Problem]:
+    """Report each ring of renames once. A name has at most one new name here."""
+    becomes: dict[str, Entry] = {}
+    for entry in renames:
+        for _, old in entry.previously:
+            becomes.setdefault(old, entry)
+    done: set[str] = set()
+    for entry in renames:
+        names: list[str] = []
+        name = entry.name
+        while name in becomes and name not in done:
+            done.add(name)
+            names.append(name)
+            name = becomes[name].name
+        if name in names and len(ring := names[names.index(name) :]) > 1:
+            yield _ring(ring, becomes)
+
+
+def _ring(ring: list[str], becomes: dict[str, Entry]) -> Problem:
+    new = becomes[ring[0]]
+    path: Path = ()
+    for index, old in new.previously:
+        if old == ring[0]:
+            path = ("previously", index)
+    return Problem(
+        error(
+            "rename-cycle",
+            f"these renames go round in a circle: {' -> '.join([*ring, ring[0]])}",
+            "rename in two steps, through a name that is not in use",
+        ),
+        new.spot(*path),
+    )

@@ -1,0 +1,192 @@
+"""Checks of one file that go beyond its structure: names, events, secrets.
+
+They look at what was written, not at what was understood, and take any plain data: a file with
+structural errors gets these remarks too, in the same run. What `defaults` say is looked at once,
+in `defaults`, however many webhooks inherit it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.kinds import KINDS
+from reconciler.kinds.events import expand
+from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
+from reconciler.source.literals import SLACK_TOKEN, url_credential
+from reconciler.source.names import is_plain, remarks
+from reconciler.source.remark import Problem, Remark, Spot, error, warning
+from reconciler.source.secrets import file_name, flaw, refusal, wrap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the command line says about secrets.
+
+    `allow_secrets` are the patterns of `--allow-secret`; () allows all that is not forbidden.
+    """
+
+    allow_secrets: tuple[str, ...] = ()
+    allow_literal_secrets: bool = False
+
+
+_EVENTS: Final = frozenset(EVENT_TYPES)
+_SECRET_FIELDS: Final = {each.type: each.secret_fields for each in KINDS.values()}
+_ANY_SECRET_FIELD: Final = frozenset().union(*_SECRET_FIELDS.values())
+
+
+def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Problem]:
+    """Yield what is wrong with each webhook of a file, and with its `defaults`."""
+    checker = _Checker(file, rules)
+    defaults = data.get("defaults")
+    default_type: object = None
+    if isinstance(defaults, dict):
+        default_type = defaults.get("type")
+        yield from checker.settings(defaults, ("defaults",), default_type)
+    webhooks = data.get("webhooks")
+    for index, webhook in enumerate(webhooks if isinstance(webhooks, list) else ()):
+        if not isinstance(webhook, dict):
+            continue
+        # An absent entry names what is live, whatever it is called.
+        name = webhook.get("name")
+        if isinstance(name, str) and not is_plain(name) and webhook.get("state") != "absent":
+            spot = Spot(file, ("webhooks", index, "name"))
+            yield from (Problem(each, spot) for each in remarks(name))
+        yield from checker.settings(webhook, ("webhooks", index), webhook.get("type", default_type))
+
+
+class _Checker:
+    """Checks settings; remembers what it judged, as most webhooks of a file are alike."""
+
+    __slots__ = ("_events", "_file", "_references", "_rules")
+
+    def __init__(self, file: str, rules: Rules) -> None:
+        self._file = file
+        self._rules = rules
+        self._events: dict[str, Remark | None] = dict.fromkeys(EVENT_TYPES)
+        self._references: dict[tuple[str, str], Remark | None] = {}
+
+    def settings(self, data: dict[str, Any], path: Path, type: object) -> Iterator[Problem]:
+        """Yield what is wrong with the events and the configuration of a webhook or of defaults."""
+        events = data.get("event_types")
+        if isinstance(events, list):
+            judged = self._events
+            for index, event in enumerate(events):
+                if isinstance(event, str):
+                    if event not in judged:
+                        judged[event] = _event(event)
+                    remark = judged[event]
+                    if remark is not None:
+                        yield self._problem(remark, (*path, "event_types", index))
+        configuration = data.get("configuration")
+        if not isinstance(configuration, dict):
+            return
+        secret_fields = _ANY_SECRET_FIELD
+        if isinstance(type, str):
+            secret_fields = _SECRET_FIELDS.get(type, _ANY_SECRET_FIELD)
+        for field, value in configuration.items():
+            if isinstance(value, dict):
+                remark = (
+                    self._reference(value)
+                    if field in secret_fields
+                    else _misplaced(field, value, type)
+                )
+            elif not isinstance(value, str):
+                continue
+            elif field in secret_fields:
+                remark = self._literal(field, value)
+            else:
+                remark = self._plain(field, value)
+            if remark is not None:
+                yield self._problem(remark, (*path, "configuration", field))
+
+    def _problem(self, remark: Remark, path: Path) -> Problem:
+        return Problem(remark, Spot(self._file, path))
+
+    def _reference(self, value: dict[str, Any]) -> Remark | None:
+        for scheme in (Scheme.ENV, Scheme.FILE):
+            name = value.get(scheme)
+            if isinstance(name, str):
+                if (scheme, name) not in self._references:
+                    whole = file_name(name, self._file) if scheme is Scheme.FILE else name
+                    ref = SecretRef(scheme=scheme, name=whole)
+                    self._references[scheme, name] = refusal(ref, self._rules.allow_secrets)
+                remark = self._references[scheme, name]
+                if remark is not None:
+                    return remark
+        return None
+
+    def _literal(self, field: str, value: str) -> Remark | None:
+        problem = flaw(wrap(value))
+        if problem is not None:
+            return error("unusable-secret", f"the value of `{field}` {problem}")
+        if self._rules.allow_literal_secrets:
+            return None
+        if SLACK_TOKEN.search(value):
+            return _slack_token(field)
+        if field != "url":
+            return warning(
+                "literal-secret",
+                f"`{field}` is a secret, and it is written into the file",
+                "keep it in a variable or a file: {env: NAME} or {file: PATH}",
+            )
+        reason = url_credential(value)
+        if reason is None:
+            return None
+        return warning(
+            "literal-secret",
+            f"the URL {reason}: it is a secret, and it is written into the file",
+            "keep the whole URL in a variable or a file: url: {env: NAME}",
+        )
+
+    def _plain(self, field: str, value: str) -> Remark | None:
+        if "-" in value and not self._rules.allow_literal_secrets and SLACK_TOKEN.search(value):
+            return _slack_token(field)
+        return None
+
+
+def _slack_token(field: str) -> Remark:
+    return error(
+        "slack-token-in-file",
+        f"`{field}` holds what looks like a Slack token",
+        "revoke the token, as version control never forgets it, and refer to the new one: "
+        "{env: SLACK_BOT_TOKEN}",
+    )
+
+
+def _misplaced(field: str, value: dict[str, Any], type: object) -> Remark | None:
+    if not value.keys() & {"env", "file"}:
+        return None
+    known: Sequence[str] = sorted(
+        _SECRET_FIELDS.get(type, _ANY_SECRET_FIELD) if isinstance(type, str) else _ANY_SECRET_FIELD
+    )
+    return error(
+        "reference-not-allowed",
+        f"`{field}` is no secret: it takes its value as text, not as a reference",
+        f"only {_either(known)} may be references; everybody can see `{field}`",
+    )
+
+
+def _event(event: str) -> Remark | None:
+    if event in _EVENTS or expand(event):
+        return None
+    if any(char in event for char in "*?["):
+        return error(
+            "unknown-event",
+            f"{event!r} matches none of the known events",
+            "events are SUBJECT_VERB: {parameter, template, project, environment, value} and "
+            "{created, updated, deleted}",
+        )
+    near = difflib.get_close_matches(event.lower(), EVENT_TYPES, n=1, cutoff=0.6)
+    return error(
+        "unknown-event",
+        f"unknown event {event!r}",
+        f"did you mean '{near[0]}'?" if near else f"the events are {', '.join(EVENT_TYPES)}",
+    )
+
+
+def _either(words: Sequence[str]) -> str:
+    quoted = [f"`{word}`" for word in words]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
