@@ -104,17 +104,19 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
         raise FileNotFoundError from None
     except OSError as cause:
         raise NotReadableError(_why(cause)) from None
-    with os.fdopen(descriptor, "rb", closefd=True) as stream:
+    try:
         # Opening with O_NONBLOCK returns at once for a pipe; only then can its kind be seen.
-        status = os.fstat(stream.fileno())
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise NotReadableError("is not a regular file")
         if status.st_size > limit:
             raise NotReadableError(f"is larger than {_cap(limit)}")
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
             raw = stream.read(limit + 1)
-        except OSError as cause:
-            raise NotReadableError(_why(cause)) from None
+    except OSError as cause:
+        raise NotReadableError(_why(cause)) from None
+    finally:
+        os.close(descriptor)
     if len(raw) > limit:
         raise NotReadableError(f"is larger than {_cap(limit)}")
     return raw
@@ -182,7 +184,5 @@ def _why(cause: OSError) -> str:
     match cause:
         case PermissionError():
             return "may not be read by this user"
-        case IsADirectoryError():
-            return "is a directory"
         case _:
             return "cannot be opened"

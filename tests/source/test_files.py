@@ -1,0 +1,163 @@
+"""Which files are read, and what is said of the others."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reconciler.source import files
+from reconciler.source.files import STDIN_NAME, Sources, read
+
+
+def no_stdin() -> bytes:
+    raise AssertionError("standard input was read")
+
+
+def read_in(directory: Path, *paths: str) -> Sources:
+    return read(paths, directory=directory, stdin=no_stdin)
+
+
+def names(sources: Sources) -> list[str]:
+    assert sources.findings == ()
+    return [each.file for each in sources.files]
+
+
+def only_message(sources: Sources) -> str:
+    (finding,) = sources.findings
+    return f"{finding.message} | {finding.hint}"
+
+
+def test_no_path_means_the_default_file(tmp_path: Path) -> None:
+    """Without a path, webhooks.yaml of the working directory is read."""
+    (tmp_path / "webhooks.yaml").write_bytes(b"webhooks: []")
+    (tmp_path / "other.yaml").write_bytes(b"")
+    sources = read_in(tmp_path)
+    assert names(sources) == ["webhooks.yaml"]
+    assert sources.files[0].raw == b"webhooks: []"
+
+
+def test_missing_default_says_what_next(tmp_path: Path) -> None:
+    """A missing default file is answered with the two ways on."""
+    said = only_message(read_in(tmp_path))
+    assert "webhooks.yaml" in said
+    assert "webhooks init" in said
+    assert "-f" in said
+
+
+def test_missing_file_suggests_a_neighbour(tmp_path: Path) -> None:
+    """A misspelt path is answered with the file that was probably meant."""
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "webhooks.yaml").touch()
+    assert "did you mean 'conf/webhooks.yaml'?" in only_message(
+        read_in(tmp_path, "conf/webhoks.yaml")
+    )
+
+
+@pytest.mark.parametrize("path", ["nowhere/at/all.yaml", "webhooks.yaml/below"])
+def test_missing_file_without_neighbour(tmp_path: Path, path: str) -> None:
+    """A path that leads nowhere is reported as missing, whatever is missing of it."""
+    (tmp_path / "webhooks.yaml").touch()
+    assert f"there is no file {path}" in only_message(read_in(tmp_path, path))
+
+
+def test_directory_is_sorted_and_flat(tmp_path: Path) -> None:
+    """A directory means its visible YAML files, sorted, without its subfolders."""
+    for name in ("b.yml", "a.yaml", "C.yaml", "notes.txt", ".hidden.yaml"):
+        (tmp_path / name).touch()
+    (tmp_path / "sub.yaml").mkdir()
+    (tmp_path / "sub.yaml" / "d.yaml").touch()
+    assert names(read_in(tmp_path, ".")) == ["C.yaml", "a.yaml", "b.yml"]
+
+
+def test_empty_directory_is_an_error(tmp_path: Path) -> None:
+    """A directory without YAML files is a mistake, not an empty declaration."""
+    (tmp_path / "conf").mkdir()
+    said = only_message(read_in(tmp_path, "conf"))
+    assert "without *.yaml or *.yml" in said
+
+
+def test_same_file_is_read_once(tmp_path: Path) -> None:
+    """A file named again, through its directory or a link, keeps its first place."""
+    (tmp_path / "b.yaml").touch()
+    (tmp_path / "a.yaml").touch()
+    (tmp_path / "link.yaml").symlink_to("a.yaml")
+    assert names(read_in(tmp_path, "b.yaml", ".", "./a.yaml")) == ["b.yaml", "a.yaml"]
+
+
+def test_names_are_relative_to_the_working_directory(tmp_path: Path) -> None:
+    """However a path is written, its name is the short one with forward slashes."""
+    work = tmp_path / "work"
+    (work / "conf").mkdir(parents=True)
+    (work / "conf" / "a.yaml").touch()
+    (tmp_path / "outside.yaml").touch()
+    assert names(read_in(work, str(work / "conf" / "a.yaml"), "../outside.yaml")) == [
+        "conf/a.yaml",
+        "../outside.yaml",
+    ]
+
+
+def test_stdin_is_read_for_a_dash(tmp_path: Path) -> None:
+    """A dash is standard input, among files too."""
+    (tmp_path / "a.yaml").write_bytes(b"a")
+    sources = read(("-", "a.yaml"), directory=tmp_path, stdin=lambda: b"typed")
+    assert [(each.file, each.raw) for each in sources.files] == [
+        (STDIN_NAME, b"typed"),
+        ("a.yaml", b"a"),
+    ]
+
+
+def test_stdin_cannot_be_given_twice(tmp_path: Path) -> None:
+    """The second dash is refused, as nothing is left to read."""
+    sources = read(("-", "-"), directory=tmp_path, stdin=lambda: b"")
+    assert "twice" in only_message(sources)
+
+
+def test_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    """A pipe that nobody writes to is refused, not waited for."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    assert "not a regular file" in only_message(read_in(tmp_path, "pipe.yaml"))
+
+
+def test_too_large_is_refused(tmp_path: Path) -> None:
+    """Size is bounded, for files (sparse ones too) and for standard input."""
+    with (tmp_path / "big.yaml").open("wb") as stream:
+        stream.truncate(files.MAX_FILE_BYTES + 1)
+    assert "larger than 64 MiB" in only_message(read_in(tmp_path, "big.yaml"))
+    large = bytes(files.MAX_FILE_BYTES + 1)
+    assert "larger than 64 MiB" in only_message(
+        read(("-",), directory=tmp_path, stdin=lambda: large)
+    )
+
+
+def test_file_that_grows_while_read_is_bounded() -> None:
+    """A file that says it is small and is not (as in /proc) is cut by the limit too."""
+    with pytest.raises(files.NotReadableError, match="larger than 0 KiB"):
+        files.read_regular(Path("/proc/self/maps"), limit=4)
+
+
+def test_unreadable_by_permission(tmp_path: Path) -> None:
+    """A file of somebody else is reported in our words."""
+    assert files._why(PermissionError()) == "may not be read by this user"
+    assert files._why(OSError()) == "cannot be opened"
+
+
+def test_a_link_to_itself_is_reported(tmp_path: Path) -> None:
+    """A link that leads in a circle is a finding."""
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    assert "cannot" in only_message(read_in(tmp_path, "loop.yaml"))
+
+
+def test_path_with_nul_is_reported(tmp_path: Path) -> None:
+    """A path that no file system knows is a finding, not a crash."""
+    assert "no path can hold" in only_message(read_in(tmp_path, "a\0b"))
+
+
+def test_all_problems_at_once(tmp_path: Path) -> None:
+    """What cannot be read does not hide what else is wrong, nor what is right."""
+    (tmp_path / "good.yaml").touch()
+    sources = read_in(tmp_path, "none.yaml", "good.yaml", "/dev/null")
+    assert [each.file for each in sources.files] == ["good.yaml"]
+    assert len(sources.findings) == 2
+    assert {each.rule for each in sources.findings} == {"unreadable-file"}
