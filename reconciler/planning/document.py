@@ -1,0 +1,254 @@
+"""A plan as a plain tree: what JSON output shows and what a saved plan holds.
+
+The tree is complete enough to apply the plan later and holds no secret: references appear as the
+objects that files use for them. Published as schemas/plan.schema.json; `source.saved_plan` reads
+it back. A checksum over all the rest tells an edited file from a whole one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final, assert_never
+
+from reconciler.findings import Finding, Position
+from reconciler.model import Organization, SecretRef, Unknown, Value, Webhook
+from reconciler.planning.changes import (
+    Change,
+    Create,
+    Delete,
+    FieldChange,
+    Kept,
+    KeyLost,
+    SecretChange,
+    SetChange,
+    Snapshot,
+    Update,
+    ValueChange,
+)
+from reconciler.planning.plan import Plan
+
+FORMAT_VERSION: Final = "1"
+
+Tree = dict[str, Any]
+
+
+def plan_tree(plan: Plan, version: str) -> Tree:
+    """Return the document of `plan`; `version` is that of the program that makes it."""
+    operations = plan.operations or (None,) * len(plan.changes)
+    tree: Tree = {
+        "format_version": FORMAT_VERSION,
+        "kind": "plan",
+        "tool_version": version,
+        "origin": plan.origin,
+        "organization": _organization(plan.organization),
+        "digest": plan.digest,
+        "counts": {
+            "create": len(plan.creates),
+            "update": len(plan.updates),
+            "delete": len(plan.deletes),
+            "unchanged": len(plan.matched),
+            "kept": len(plan.kept),
+            "unmanaged": len(plan.unmanaged),
+            "ignored": plan.ignored,
+            "in_scope": plan.in_scope,
+            "live": plan.live,
+        },
+        "blocked": [finding_tree(each) for each in plan.blocked],
+        "changes": [
+            {**_change(change), "operation": operation}
+            for change, operation in zip(plan.changes, operations, strict=True)
+        ],
+        "kept": [_kept(each) for each in plan.kept],
+        "unmanaged": [
+            {"reason": str(each.reason), "webhook": _snapshot(each.webhook)}
+            for each in plan.unmanaged
+        ],
+        "matched": [{"id": each.id, "webhook": _webhook(each.webhook)} for each in plan.matched],
+        "unreadable": [{"webhook": name, "field": field} for name, field in plan.unreadable],
+        "secrets": [
+            {
+                "reference": reference_tree(each.reference),
+                "webhook": each.webhook,
+                "field": each.field,
+                "destination": each.destination,
+            }
+            for each in plan.secrets
+        ],
+        "notes": [finding_tree(each) for each in plan.notes],
+        "relaxed": [finding_tree(each) for each in plan.relaxed],
+    }
+    tree["checksum"] = checksum(tree)
+    return tree
+
+
+def checksum(tree: Mapping[str, Any]) -> str:
+    """Return the checksum of a document, over everything but its `checksum`.
+
+    It finds damage and careless edits. It is no signature: who edits on purpose can compute it.
+    """
+    content = {key: value for key, value in tree.items() if key != "checksum"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return "sha256:" + sha256(text.encode("ascii")).hexdigest()
+
+
+def reference_tree(reference: SecretRef) -> Tree:
+    """Return a reference as files write it; a literal is named, never shown."""
+    tree: Tree = {str(reference.scheme): reference.name}
+    return tree if reference.version is None else {**tree, "version": reference.version}
+
+
+def position_tree(position: Position | None) -> Tree | None:
+    """Return a place in a file."""
+    if position is None:
+        return None
+    return {
+        "file": position.file,
+        "line": position.line,
+        "column": position.column,
+        "width": position.width,
+    }
+
+
+def finding_tree(finding: Finding) -> Tree:
+    """Return a finding with all it has to say."""
+    return {
+        "rule": finding.rule,
+        "severity": str(finding.severity),
+        "message": finding.message,
+        "position": position_tree(finding.position),
+        "hint": finding.hint,
+        "excerpt": finding.excerpt,
+        "related": [
+            {"message": each.message, "position": position_tree(each.position)}
+            for each in finding.related
+        ],
+    }
+
+
+def change_summary(change: Change) -> Tree:
+    """Return what identifies a change: what is done to which webhook, and why."""
+    match change:
+        case Create():
+            action, id_ = "create", None
+        case Update(before=before):
+            action, id_ = "update", before.id
+        case Delete(before=before):
+            action, id_ = "delete", before.id
+        case _:
+            assert_never(change)
+    attribution = None if change.attribution is None else str(change.attribution)
+    return {
+        "action": action,
+        "name": change.name,
+        "id": id_,
+        "reason": str(change.reason),
+        "attribution": attribution,
+    }
+
+
+def _change(change: Change) -> Tree:
+    summary = change_summary(change)
+    match change:
+        case Create(after=after):
+            return {**summary, "after": _webhook(after)}
+        case Update(before=before, after=after, fields=fields):
+            return {
+                **summary,
+                "before": _snapshot(before),
+                "after": _webhook(after),
+                "fields": [_field(each) for each in fields],
+            }
+        case Delete(before=before):
+            return {
+                **summary,
+                "before": _snapshot(before),
+                "position": position_tree(change.position),
+                "keeps": change.keeps,
+            }
+        case _:
+            assert_never(change)
+
+
+def _field(field: FieldChange) -> Tree:
+    path = list(field.path)
+    match field:
+        case ValueChange(before=before, after=after):
+            return {"change": "value", "path": path, "before": _plain(before), "after": after}
+        case SetChange():
+            return {
+                "change": "set",
+                "path": path,
+                "added": list(field.added),
+                "removed": list(field.removed),
+                "unchanged": field.unchanged,
+            }
+        case SecretChange(after=after):
+            return {
+                "change": "secret",
+                "path": path,
+                "after": _value(after),
+                "cause": str(field.cause),
+                "before": field.before,
+                "destination": field.destination,
+            }
+        case KeyLost():
+            return {"change": "lost", "path": path}
+        case _:
+            assert_never(field)
+
+
+def _webhook(webhook: Webhook) -> Tree:
+    return {
+        "name": webhook.name,
+        "type": webhook.type,
+        "event_types": sorted(webhook.event_types),
+        "configuration": {
+            name: _value(value) for name, value in sorted(webhook.configuration.items())
+        },
+        "id": webhook.id,
+        "previously": list(webhook.previously),
+        "position": position_tree(webhook.position),
+    }
+
+
+def _snapshot(found: Snapshot) -> Tree:
+    return {
+        "id": found.id,
+        "name": found.name,
+        "type": found.type,
+        "event_types": sorted(found.event_types),
+        "configuration": {
+            name: _plain(value) for name, value in sorted(found.configuration.items())
+        },
+        "destination": found.destination,
+        "last_run": found.last_run,
+    }
+
+
+def _kept(kept: Kept) -> Tree:
+    return {
+        "name": kept.name,
+        "reason": str(kept.reason),
+        "detail": kept.detail,
+        "position": position_tree(kept.position),
+        "webhooks": [_snapshot(each) for each in kept.webhooks],
+    }
+
+
+def _organization(organization: Organization) -> Tree:
+    return {
+        "id": organization.id,
+        "name": organization.name,
+        "role": organization.role,
+        "maintenance": organization.maintenance,
+    }
+
+
+def _value(value: Value) -> str | bool | Tree:
+    return reference_tree(value) if isinstance(value, SecretRef) else value
+
+
+def _plain(value: str | bool | Unknown | None) -> str | bool | Tree | None:
+    return {"unknown": True} if isinstance(value, Unknown) else value

@@ -1,0 +1,269 @@
+"""What there is to say about each webhook of a plan, harmless already and not yet laid out.
+
+Text and Markdown differ in how things look, not in what is said: both take their rows from here.
+Every string in a `Row` is safe to print; secrets appear as three stars, URLs as scheme and host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import assert_never
+
+from reconciler.findings import Position
+from reconciler.kinds import KINDS
+from reconciler.kinds.events import compress
+from reconciler.model import Path, Secret, SecretRef, Unknown, Webhook
+from reconciler.planning.changes import (
+    Change,
+    Create,
+    Delete,
+    FieldChange,
+    Kept,
+    KeyLost,
+    Reason,
+    SecretCause,
+    SecretChange,
+    SetChange,
+    Snapshot,
+    Unmanaged,
+    Update,
+    ValueChange,
+)
+from reconciler.planning.compare import destination
+from reconciler.planning.plan import Matched, Plan
+from reconciler.render.quote import quote
+from reconciler.render.words import ATTRIBUTIONS, REASONS, age, plural, reference
+
+_CAUSES = {
+    SecretCause.DIFFERS: "",
+    SecretCause.ADDED: "",
+    SecretCause.REFERENCE_CHANGED: "reference changed, sent again",
+    SecretCause.VERSION_CHANGED: "version changed, sent again",
+    SecretCause.REQUESTED: "sent again as requested",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """A piece of a line that is never broken. `gap` goes before it unless it starts a line.
+
+    `sign` is `+` for what comes, `-` for what goes. `lead` says so in a line that shows both; a
+    format that gives each a line of its own leaves it out.
+    """
+
+    text: str
+    gap: str = " "
+    sign: str = ""
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldLine:
+    """One field that changes."""
+
+    label: str
+    atoms: tuple[Atom, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One webhook: `sign` says what happens to it, `details` why or to what, `place` where."""
+
+    sign: str
+    name: str
+    what: str = ""
+    details: tuple[str, ...] = ()
+    why: str = ""
+    place: str = ""
+    fields: tuple[FieldLine, ...] = field(default=())
+
+
+def change_rows(plan: Plan, now: datetime | None) -> Iterator[Row]:
+    """Describe the changes, in their order."""
+    known = {(use.webhook, use.field): use.destination for use in plan.secrets}
+    for change in plan.changes:
+        yield change_row(change, now, known)
+
+
+def change_row(
+    change: Change, now: datetime | None = None, known: dict[tuple[str, str], str] | None = None
+) -> Row:
+    """Describe one change. `known` holds destinations of secrets, by webhook and field."""
+    drift = (ATTRIBUTIONS[change.attribution],) if change.attribution is not None else ()
+    labels = tuple(f"({each})" for each in drift)
+    match change:
+        case Create(after=after):
+            return Row(
+                sign="+",
+                name=quote(change.name),
+                what=_destination(after, known or {}),
+                details=(*events(after.event_types), *labels),
+                why=REASONS[change.reason],
+                place=place(after.position),
+            )
+        case Update(before=before, after=after):
+            renamed = before.name != after.name
+            shown = (
+                f"{quote(before.name)} -> {quote(after.name)}" if renamed else _what_differs(change)
+            )
+            return Row(
+                sign="~",
+                name=quote(change.name),
+                what="rename" if renamed else _destination(after, known or {}),
+                details=(shown, *labels),
+                why=f"was {quote(before.name)}" if renamed else REASONS[change.reason],
+                place=place(after.position),
+                fields=tuple(field_line(each) for each in change.fields if each.path != ("name",)),
+            )
+        case Delete(before=before):
+            why = REASONS[change.reason]
+            if change.reason is Reason.DUPLICATE:
+                why = f"duplicate {quote(before.id)} of {quote(change.keeps or '')}, which stays"
+            return Row(
+                sign="-",
+                name=quote(change.name),
+                what=_live(before, now),
+                details=(why, *labels),
+                why=why,
+                place=place(change.position),
+            )
+        case _:
+            assert_never(change)
+
+
+def kept_row(kept: Kept) -> Row:
+    """Describe what a declaration touches on and nothing changes."""
+    ids = ", ".join(quote(each.id) for each in kept.webhooks)
+    why = REASONS[kept.reason]
+    where = place(kept.position)
+    if kept.reason is Reason.PROTECTED:
+        why = f"protected ({where}), not declared" if where else "protected, not declared"
+        where = ""
+    elif kept.reason is Reason.TWINS:
+        why = f"{len(kept.webhooks)} {why} (ids {ids}): pin one with `id`"
+    elif kept.detail:
+        why = f"{why}: {quote(kept.detail)}"
+    return Row(
+        sign="!", name=quote(kept.name), what="kept", details=tuple(why.split(" ")), why=why,
+        place=where,
+    )  # fmt: skip
+
+
+def unmanaged_row(found: Unmanaged, now: datetime | None) -> Row:
+    """Describe a live webhook that no declaration speaks of."""
+    why = REASONS[found.reason]
+    return Row(
+        sign=".", name=quote(found.name), what=_live(found.webhook, now), details=(why,), why=why
+    )
+
+
+def matched_row(found: Matched) -> Row:
+    """Describe a webhook that is live as declared."""
+    return Row(
+        sign="=",
+        name=quote(found.webhook.name),
+        what=_destination(found.webhook, {}),
+        details=events(found.webhook.event_types),
+        why="as declared",
+        place=place(found.webhook.position),
+    )
+
+
+def field_line(change: FieldChange) -> FieldLine:
+    """Describe one field that changes."""
+    name = label(change.path)
+    match change:
+        case ValueChange(before=before, after=after):
+            atoms = (Atom(value(before), sign="-"), Atom(value(after), sign="+", lead="-> "))
+            return FieldLine(name, atoms)
+        case SetChange():
+            return FieldLine(name, tuple(_set_atoms(change)))
+        case SecretChange():
+            return FieldLine(name, tuple(_secret_atoms(change)))
+        case KeyLost():
+            return FieldLine(f"- {name}", (Atom("live, not declared: lost"),))
+        case _:
+            assert_never(change)
+
+
+def value(of: str | bool | Unknown | None) -> str:
+    """Return a plain field's value for display."""
+    match of:
+        case None:
+            return "(not set)"
+        case Unknown():
+            return "(not shown)"
+        case bool():
+            return "true" if of else "false"
+        case _:
+            return quote(of)
+
+
+def label(path: Path) -> str:
+    """Return the name of a field, `configuration` left out."""
+    shown = path[1:] if path[0] == "configuration" and len(path) > 1 else path
+    return quote(".".join(str(part) for part in shown))
+
+
+def place(position: Position | None) -> str:
+    """Return `file:line`, nothing if there is no position."""
+    return "" if position is None else f"{quote(position.file)}:{position.line}"
+
+
+def events(names: frozenset[str]) -> tuple[str, ...]:
+    """Return events in short, each with the comma that follows it."""
+    shown = [quote(each) for each in compress(names)]
+    return (*(f"{each}," for each in shown[:-1]), *shown[-1:])
+
+
+def _what_differs(change: Update) -> str:
+    if change.reason is Reason.REWRITE:
+        return REASONS[change.reason]
+    number = len(change.fields)
+    return f"{plural(number, 'field')} {'differs' if number == 1 else 'differ'}"
+
+
+def _destination(webhook: Webhook, known: dict[tuple[str, str], str]) -> str:
+    """Prefer what the plan has found out: the host of a URL that the file only refers to."""
+    key = (webhook.name, KINDS[webhook.type].destination)
+    return quote(known.get(key) or destination(webhook))
+
+
+def _live(found: Snapshot, now: datetime | None) -> str:
+    where = quote(found.destination or found.type)
+    return f"{where}, last run {age(found.last_run, now)}" if found.last_run else where
+
+
+def _set_atoms(change: SetChange) -> Iterator[Atom]:
+    for sign, members in (("+", change.added), ("-", change.removed)):
+        shown = [quote(each) for each in compress(members)]
+        for index, each in enumerate(shown):
+            comma = "," if index < len(shown) - 1 else ""
+            if index == 0:
+                yield Atom(f"{each}{comma}", gap="   ", sign=sign, lead=f"{sign} ")
+            else:
+                yield Atom(f"{each}{comma}", sign=sign)
+    yield Atom(f"({change.unchanged} unchanged)", gap="   ")
+
+
+def _secret_atoms(change: SecretChange) -> Iterator[Atom]:
+    added = change.cause is SecretCause.ADDED
+    before = "(not set)" if added else f"{quote(change.before or '***')} (before)"
+    yield Atom(before, sign="-")
+    if isinstance(change.after, SecretRef):
+        yield Atom("*** (after)", sign="+", lead="-> ")
+        yield Atom(reference(change.after), gap="   ")
+        if change.destination:
+            yield Atom(f"-> {quote(change.destination)}")
+    else:
+        yield Atom(f"{shortened(change.after)} (after)", sign="+", lead="-> ")
+    if _CAUSES[change.cause]:
+        yield Atom(f"({_CAUSES[change.cause]})", gap="   ")
+
+
+def shortened(url: str) -> str:
+    """Return scheme and host of a URL: its path may itself be the credential."""
+    origin = Secret(url).origin()
+    return "***" if origin is None else quote(f"{origin}/***")

@@ -1,0 +1,69 @@
+"""Findings as annotations on the lines of a pull request, in the runner's command syntax.
+
+A step shows ten errors and ten warnings at the most, so the ten best come first, errors before
+all else, and one last line counts the others.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.findings import Finding, Severity, sort_key
+from reconciler.render.quote import prose
+from reconciler.render.view import PLAIN, View
+from reconciler.render.words import plural
+
+MOST: Final = 10
+"""How many annotations are shown one by one."""
+
+_COMMANDS: Final = {
+    Severity.ERROR: "error",
+    Severity.WARNING: "warning",
+    Severity.NOTE: "notice",
+}
+_ORDER: Final = tuple(Severity)
+
+
+def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
+    """Return one workflow command for each of the ten best findings, then the number left."""
+    ranked = sorted(findings, key=lambda each: (_ORDER.index(each.severity), *sort_key(each)))
+    lines = [_annotation(each) for each in ranked[:MOST]]
+    if len(ranked) > MOST:
+        lines.append(f"::notice::and {plural(len(ranked) - MOST, 'more finding')}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
+    """Return the annotations of an error's findings and of the error itself."""
+    findings = error.findings if isinstance(error, ConfigurationError) else ()
+    itself = Finding(
+        rule=error.code, severity=Severity.ERROR, message=error.message, hint=error.hint
+    )
+    return render_findings(findings or (itself,), view)
+
+
+def _annotation(finding: Finding) -> str:
+    where = finding.position
+    properties: list[tuple[str, str]] = []
+    if where is not None:
+        properties += [
+            ("file", where.file),
+            ("line", str(where.line)),
+            ("col", str(where.column)),
+            ("endColumn", str(where.column + where.width)),
+        ]
+    properties.append(("title", finding.rule))
+    said = prose(finding.message)
+    if finding.hint:
+        said = f"{said} (help: {prose(finding.hint)})"
+    written = ",".join(f"{name}={_property(value)}" for name, value in properties)
+    return f"::{_COMMANDS[finding.severity]} {written}::{_data(said)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(prose(text)).replace(":", "%3A").replace(",", "%2C")

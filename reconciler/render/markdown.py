@@ -1,0 +1,290 @@
+"""Plans and reports as comments on a pull request.
+
+The counts stand in the title and are never cut; deletes come first and are never folded; the
+details of each field are folded. Data stands in inline code or in a fence that it cannot close,
+nothing else: there it mentions nobody, links nothing and formats nothing, and no HTML goes around
+it. A text over its limit loses details first, then rows from the end, always whole lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.findings import Finding, sort_key
+from reconciler.planning.changes import Delete
+from reconciler.planning.plan import Plan
+from reconciler.render.describe import Atom, Row, change_rows, kept_row, place
+from reconciler.render.quote import prose, quote
+from reconciler.render.view import PLAIN, View
+from reconciler.render.words import (
+    counts,
+    ending,
+    finding_counts,
+    outcome_counts,
+    past,
+    plural,
+    reference,
+    summary,
+    verification,
+)
+from reconciler.report import Applied, Failed, Outcome, Report, Skipped, Unconfirmed
+
+_BACKTICKS = re.compile(r"`+")
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A text within its limit. `truncated` says that something was left out."""
+
+    text: str
+    truncated: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class _Parts:
+    """A comment before it is fitted: `head` and `foot` always stay whole."""
+
+    head: list[str]
+    table: list[str] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    foot: list[str] = field(default_factory=list)
+
+
+def render_plan(plan: Plan, view: View = PLAIN) -> str:
+    """Show what would be done, within `view.limit` characters if there is one."""
+    return fit_plan(plan, view).text
+
+
+def render_report(report: Report, view: View = PLAIN) -> str:
+    """Show what was done, within `view.limit` characters if there is one."""
+    return fit_report(report, view).text
+
+
+def fit_plan(plan: Plan, view: View = PLAIN, measure: Callable[[str], int] = len) -> Fitted:
+    """Show a plan within `view.limit` as `measure` counts, and say whether all of it is there."""
+    title = counts(plan) if plan.changes else "no changes"
+    parts = _Parts(head=[_heading(plan, title)])
+    for held in plan.blocked:
+        parts.head += ["", f"**BLOCKED**: {_code(prose(held.message))}"]
+        if held.hint:
+            parts.head[-1] += f" (help: {_code(prose(held.hint))})"
+    deletes_first = sorted(
+        zip(plan.changes, change_rows(plan, view.now), strict=True),
+        key=lambda pair: not isinstance(pair[0], Delete),
+    )
+    rows = [row for _, row in deletes_first] + [kept_row(each) for each in plan.kept]
+    if rows:
+        parts.table = ["", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|"]
+        parts.rows = [_plan_row(row) for row in rows]
+    parts.after = list(_remarks(plan, view))
+    parts.details = [line for row in rows for line in _details(row)]
+    parts.foot = ["", summary(plan)]
+    if plan.changes and plan.digest:
+        parts.foot += ["", f"Digest {_code(quote(plan.digest))}"]
+    return _fit(parts, view.limit, measure)
+
+
+def fit_report(report: Report, view: View = PLAIN, measure: Callable[[str], int] = len) -> Fitted:
+    """Show a report within `view.limit` as `measure` counts, and say whether all is there."""
+    title = outcome_counts(report) if report.plan.changes else "no changes"
+    parts = _Parts(head=[_heading(report.plan, title)])
+    if report.problem:
+        parts.head += ["", f"**Problem**: {_code(prose(report.problem))}"]
+    pairs = zip(report.outcomes, change_rows(report.plan, view.now), strict=False)
+    shown = sorted(pairs, key=lambda pair: isinstance(pair[0], Applied))
+    if shown:
+        parts.table = ["", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|"]
+        parts.rows = [_outcome_row(outcome, row) for outcome, row in shown]
+    parts.after = [
+        f"- Healed: copy {_code(quote(each.removed))} of {_code(quote(each.name))} was deleted, "
+        f"{_code(quote(each.kept))} stays"
+        for each in report.healed
+    ]
+    parts.foot = ["", summary(report.plan) if not report.plan.changes else verification(report)]
+    last = ending(report)
+    if last is not None:
+        parts.foot.append(last)
+    return _fit(parts, view.limit, measure)
+
+
+def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
+    """Show findings as a list, sorted by place."""
+    if not findings:
+        return "### No findings\n"
+    parts = _Parts(
+        head=[f"### {finding_counts(findings)}", ""],
+        rows=[_finding(each) for each in sorted(findings, key=sort_key)],
+    )
+    return _fit(parts, view.limit, len).text
+
+
+def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
+    """Show why the run could not go on."""
+    lines = [f"### Failed: {_code(error.code)}", "", _code(prose(error.message))]
+    if error.hint:
+        lines += ["", f"Help: {_code(prose(error.hint))}"]
+    findings = error.findings if isinstance(error, ConfigurationError) else ()
+    rows = [_finding(each) for each in sorted(findings, key=sort_key)]
+    return _fit(_Parts(head=[*lines, ""] if rows else lines, rows=rows), view.limit, len).text
+
+
+def _heading(plan: Plan, title: str) -> str:
+    return f"### CloudTruth webhooks of {_code(quote(plan.organization.name))}: {title}"
+
+
+def _plan_row(row: Row) -> str:
+    deletes = row.sign == "-"
+    change = _cell(row.what)
+    what = f"**delete** {change}" if deletes else change
+    if row.sign == "~":
+        changed = ", ".join(_cell(each.label) for each in row.fields[:8])
+        more = f" and {len(row.fields) - 8} more" if len(row.fields) > 8 else ""
+        what = f"{change}: {changed}{more}" if changed else change
+    return _table_row(row.sign, row, what, _cell(row.why))
+
+
+def _outcome_row(outcome: Outcome, row: Row) -> str:
+    done = past(outcome.change)
+    match outcome:
+        case Applied(note=note):
+            sign, what, why = row.sign, done, _cell(prose(note)) if note else ""
+        case Failed():
+            fields = "".join(f"; {_cell(prose(each.message))}" for each in outcome.fields)
+            sign, what, why = "x", f"**not {done}**", f"{_cell(prose(outcome.message))}{fields}"
+        case Skipped(message=message):
+            sign, what, why = ".", "skipped", _cell(prose(message))
+        case Unconfirmed(message=message):
+            sign, what, why = "?", "**unconfirmed**", _cell(prose(message))
+    return _table_row(sign, row, what, why)
+
+
+def _table_row(sign: str, row: Row, what: str, why: str) -> str:
+    return f"| `{sign}` | {_cell(row.name)} | {what} | {why} | {_cell(row.place)} |"
+
+
+def _remarks(plan: Plan, view: View) -> Iterable[str]:
+    for each in (*plan.relaxed, *plan.notes):
+        yield _finding(each)
+    named = [_code(quote(each.name)) for each in plan.unmanaged[:5]]
+    if named:
+        more = len(plan.unmanaged) - len(named)
+        yield f"- Unmanaged: {', '.join(named)}{f' and {more} more' if more else ''}"
+    fields = [f"{_code(quote(field))} of {_code(quote(name))}" for name, field in plan.unreadable]
+    if fields:
+        more = len(fields) - 5
+        tail = f" and {more} more" if more > 0 else ""
+        yield f"- Cannot be read back: {', '.join(fields[:5])}{tail}"
+    for ref in dict.fromkeys(use.reference for use in plan.secrets):
+        missing = " (missing here)" if ref in view.missing else ""
+        yield f"- Apply needs {_code(reference(ref))}{missing}"
+    outside = [
+        _code(quote(change.name))
+        for change, operation in zip(plan.changes, plan.operations, strict=False)
+        if operation is None
+    ]
+    if outside:
+        yield f"- Outside the digest, as only a secret's value makes them: {', '.join(outside)}"
+
+
+def _details(row: Row) -> Iterable[str]:
+    """Yield the lines of a diff: what goes with `-`, what comes with `+`."""
+    if row.fields or row.sign == "+":
+        mark = "+" if row.sign == "+" else "!"
+        yield f"{mark} {row.name}  {row.what}  {' '.join(row.details)}"
+    for each in row.fields:
+        going = [atom for atom in each.atoms if atom.sign == "-"]
+        coming = [atom for atom in each.atoms if atom.sign == "+"]
+        other = "".join(f"{atom.gap}{atom.text}" for atom in each.atoms if not atom.sign)
+        if going:
+            yield f"-   {each.label}  {_joined(going)}{'' if coming else other}"
+        if coming or not going:
+            yield f"{'+' if coming else '!'}   {each.label}  {_joined(coming)}{other}"
+
+
+def _joined(atoms: Sequence[Atom]) -> str:
+    return " ".join(atom.text for atom in atoms)
+
+
+def _finding(finding: Finding) -> str:
+    where = f" at {_code(place(finding.position))}" if finding.position else ""
+    related = "".join(
+        f"; {_code(prose(each.message))} at {_code(place(each.position))}"
+        for each in finding.related
+    )
+    advice = f" (help: {_code(prose(finding.hint))})" if finding.hint else ""
+    return f"- **{finding.severity}**: {_code(prose(finding.message))}{where}{related}{advice}"
+
+
+def _code(text: str) -> str:
+    """Return inline code that ends where it shall: one more backtick than any run inside."""
+    if not text:
+        return ""
+    ticks = "`" * (_longest_run(text) + 1)
+    pad = " " if text[0] in "` " or text[-1] in "` " else ""
+    return f"{ticks}{pad}{text}{pad}{ticks}"
+
+
+def _cell(text: str) -> str:
+    return _code(text).replace("|", "\\|")
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in _BACKTICKS.findall(text)), default=0) if "`" in text else 0
+
+
+def _fit(parts: _Parts, limit: int | None, measure: Callable[[str], int]) -> Fitted:
+    """Put the parts together; over `limit`, leave out details, then rows, by whole lines."""
+    fence = "`" * max(3, max(map(_longest_run, parts.details), default=0) + 1)
+    before = ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
+    behind = [fence, "", "</details>"]
+    after = ["", *parts.after] if parts.after else []
+    fixed = [*parts.head, *parts.table, *after, *parts.foot]
+    room = None if limit is None else limit - _size(fixed, measure) - 200
+    if room is not None and room < 0:
+        room += _size(after, measure)
+        after = []
+    rows, room = _take(parts.rows, room, measure)
+    folded: Sequence[str] = ()
+    if parts.details and len(rows) == len(parts.rows):
+        if room is not None:
+            room -= _size([*before, *behind], measure)
+        folded, room = _take(parts.details, room, measure)
+    lost_rows, lost_details = len(parts.rows) - len(rows), len(parts.details) - len(folded)
+    truncated = bool(lost_rows or lost_details or (parts.after and not after))
+    lines = [*parts.head, *(parts.table if rows else ()), *rows, *after]
+    if folded:
+        lines += [*before, *folded, *behind]
+    if truncated:
+        lines += ["", f"_Cut to fit: {_left_out(lost_rows, lost_details)}._"]
+    return Fitted("\n".join([*lines, *parts.foot]) + "\n", truncated)
+
+
+def _left_out(rows: int, details: int) -> str:
+    if rows:
+        return f"{plural(rows, 'row')} and the details are not shown; the full plan has them"
+    return f"{plural(details, 'line')} of details are not shown; the full plan has them"
+
+
+def _take(
+    lines: Sequence[str], room: int | None, measure: Callable[[str], int]
+) -> tuple[Sequence[str], int | None]:
+    """Return as many first lines as there is room for, and the room that is left."""
+    if room is None:
+        return lines, None
+    taken = 0
+    for line in lines:
+        size = measure(line) + 1
+        if size > room:
+            break
+        room -= size
+        taken += 1
+    return lines[:taken], room
+
+
+def _size(lines: Sequence[str], measure: Callable[[str], int]) -> int:
+    return sum(measure(line) + 1 for line in lines)

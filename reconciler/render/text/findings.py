@@ -1,0 +1,82 @@
+"""Findings and errors as compilers show them: what, where, the line with carets, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.errors import ApiError, ConfigurationError, ReconcilerError, StalePlanError
+from reconciler.findings import Finding, Position, sort_key
+from reconciler.render.describe import label, place
+from reconciler.render.quote import prose, quote
+from reconciler.render.text.layout import columns
+from reconciler.render.text.paint import paint
+from reconciler.render.view import PLAIN, View
+from reconciler.render.words import finding_counts
+
+_LONGEST_EXCERPT = 500
+
+
+def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
+    """Show findings, sorted by place, and how many there are; nothing if there are none."""
+    if not findings:
+        return ""
+    blocks = ["\n".join(block(each, view.color)) for each in sorted(findings, key=sort_key)]
+    return "\n\n".join(blocks) + f"\n\n{finding_counts(findings)}\n"
+
+
+def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
+    """Show why the run could not go on: message, findings, what the server said, advice."""
+    lines: list[str] = []
+    if isinstance(error, ConfigurationError) and error.findings:
+        lines += [render_findings(error.findings, view).rstrip("\n"), ""]
+    lines.append(_title("error", error.code, error.message, view.color))
+    if isinstance(error, ApiError):
+        if error.detail:
+            lines.append(f"  CloudTruth says: {quote(error.detail)}")
+        lines += [
+            f"  {label(path) if path else 'webhook'}: {quote(text)}" for path, text in error.fields
+        ]
+    if isinstance(error, StalePlanError):
+        lines += [f"  {prose(each)}" for each in error.differences]
+    if error.hint:
+        lines.append(_note("help", error.hint, 1, view.color))
+    return "\n".join(lines) + "\n"
+
+
+def block(finding: Finding, color: bool) -> Iterable[str]:
+    """Return the lines of one finding."""
+    where = finding.position
+    yield _title(str(finding.severity), finding.rule, finding.message, color)
+    gutter = len(str(where.line)) if where is not None else 1
+    if where is not None:
+        arrow = paint("-->", "faint", color)
+        yield f"{' ' * gutter}{arrow} {place(where)}:{where.column}"
+        if finding.excerpt is not None:
+            yield from _excerpt(finding.excerpt, where, str(finding.severity), color)
+    for related in finding.related:
+        yield _note("note", f"{related.message}: {place(related.position)}", gutter, color)
+    if finding.hint:
+        yield _note("help", finding.hint, gutter, color)
+
+
+def _title(severity: str, rule: str, message: str, color: bool) -> str:
+    return f"{paint(f'{severity}[{prose(rule)}]', severity, color)}: {prose(message)}"
+
+
+def _note(word: str, message: str, gutter: int, color: bool) -> str:
+    return f"{' ' * gutter} {paint('=', 'faint', color)} {word}: {prose(message)}"
+
+
+def _excerpt(line: str, where: Position, severity: str, color: bool) -> Iterable[str]:
+    """Yield the source line with carets below; what comes before them may need escapes."""
+    number = str(where.line)
+    bar = paint("|", "faint", color)
+    start = min(where.column - 1, len(line))
+    end = min(start + where.width, max(len(line), start + 1))
+    first = max(0, start - _LONGEST_EXCERPT // 2)
+    shown = line[first : first + _LONGEST_EXCERPT]
+    carets = max(1, columns(prose(line[start : min(end, first + _LONGEST_EXCERPT)])))
+    indent = columns(prose(line[first:start]))
+    yield f"{' ' * len(number)} {bar}"
+    yield f"{number} {bar} {prose(shown)}".rstrip(" ")
+    yield f"{' ' * len(number)} {bar} {' ' * indent}{paint('^' * carets, severity, color)}"

@@ -1,0 +1,118 @@
+"""Rows in columns, and lines that continue where the terminal is too narrow.
+
+A row that fits stands on one line, its cells under those of the other rows. A row that does not
+fit keeps its first cell and lets the others flow over as many lines as they need. Nothing is ever
+cut, and no atom is broken: what is wider than the terminal by itself is left to the terminal.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from reconciler.render.describe import Atom, Row
+from reconciler.render.text.paint import paint, strip
+
+_INDENT = 2
+_FIELDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Stops:
+    """Where columns begin: what happens, the details, the place, and values of fields."""
+
+    what: int
+    details: int
+    place: int
+    values: int
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal `text` takes; East Asian wide characters take two."""
+    shown = strip(text)
+    if shown.isascii():
+        return len(shown)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in shown
+    )
+
+
+def flow(atoms: Iterable[Atom], *, start: str, indent: int, width: int) -> list[str]:
+    """Put atoms after `start`, going on at column `indent` of the next line when one is full."""
+    lines: list[str] = []
+    line, used, fresh = start, columns(start), False
+    for atom in atoms:
+        size = columns(atom.text)
+        if not fresh and used + len(atom.gap) + size > width and used > indent:
+            lines.append(line.rstrip(" "))
+            line, used, fresh = " " * indent, indent, True
+        gap = "" if fresh else atom.gap
+        line, used, fresh = f"{line}{gap}{atom.text}", used + len(gap) + size, False
+    lines.append(line.rstrip(" "))
+    return lines
+
+
+def words(text: str) -> tuple[Atom, ...]:
+    """Return a sentence as atoms that may be broken between words."""
+    return tuple(Atom(each) for each in text.split(" "))
+
+
+def measure(rows: Sequence[Row], width: int) -> Stops:
+    """Return the columns that suit `rows`, none of them wider than its share of `width`."""
+    name = min(max((columns(row.name) for row in rows), default=0), max(12, width // 3))
+    what = min(max((columns(row.what) for row in rows), default=0), max(12, width // 3))
+    labels = [columns(line.label) for row in rows for line in row.fields]
+    values = _FIELDS + min(max(labels, default=0), 20) + 2 if labels else 0
+    at_what = max(_INDENT + 2 + name + 2, values)
+    at_details = at_what + what + 2
+    place = max((columns(row.place) for row in rows), default=0)
+    room = width - place - 2 - at_details
+    fitting = [size for row in rows if (size := columns(" ".join(row.details))) <= room]
+    return Stops(
+        what=at_what,
+        details=at_details,
+        place=at_details + max(fitting, default=0) + 2,
+        values=at_what if values else 0,
+    )
+
+
+def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
+    """Return the lines of `rows`, their fields below them."""
+    stops = measure(rows, width)
+    lines: list[str] = []
+    for row in rows:
+        lines += _row_lines(row, stops, width, color)
+        for each in row.fields:
+            label = paint(each.label, each.label[:1], color)
+            atoms = [
+                Atom(paint(f"{atom.lead}{atom.text}", atom.sign, color), gap=atom.gap)
+                for atom in each.atoms
+            ]
+            start = _at(" " * _FIELDS + label, stops.values)
+            indent = stops.values if stops.values <= width // 2 else _FIELDS + 2
+            atoms[:1] = [Atom(atoms[0].text, gap="")] if atoms else []
+            lines += flow(atoms, start=start, indent=indent, width=width)
+    return lines
+
+
+def _row_lines(row: Row, stops: Stops, width: int, color: bool) -> list[str]:
+    head = " " * _INDENT + paint(f"{row.sign} {row.name}", row.sign, color)
+    line = _at(head, stops.what) + row.what
+    if row.details:
+        line = _at(line, stops.details) + " ".join(row.details)
+    if row.place:
+        line = _at(line, stops.place) + paint(row.place, "faint", color)
+    if columns(line) <= width:
+        return [line.rstrip(" ")]
+    atoms = [Atom(row.what, gap="")] if row.what else []
+    atoms += [Atom(each, gap=" " if index else "   ") for index, each in enumerate(row.details)]
+    atoms += [Atom(paint(row.place, "faint", color), gap="   ")] if row.place else []
+    indent = stops.what if stops.what <= width // 2 else _FIELDS
+    return flow(atoms, start=_at(head, stops.what), indent=indent, width=width)
+
+
+def _at(text: str, column: int) -> str:
+    """Pad `text` up to `column`, with two spaces at least."""
+    return text + " " * max(2, column - columns(text))

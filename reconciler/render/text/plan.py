@@ -1,0 +1,158 @@
+"""A plan as text: header, one row for each webhook that matters, sums, the digest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from reconciler.findings import Finding
+from reconciler.model import SecretRef
+from reconciler.planning.plan import Plan
+from reconciler.render.describe import (
+    Atom,
+    change_rows,
+    kept_row,
+    matched_row,
+    place,
+    unmanaged_row,
+)
+from reconciler.render.quote import prose, quote
+from reconciler.render.text.findings import block
+from reconciler.render.text.layout import flow, lay_out, words
+from reconciler.render.text.paint import paint
+from reconciler.render.view import PLAIN, View
+from reconciler.render.words import reference, summary
+
+
+def render_plan(plan: Plan, view: View = PLAIN) -> str:
+    """Show what would be done, what is left alone, and how to do exactly this."""
+    sections = [header(plan, view), _rows(plan, view), *_sections(plan, view), _end(plan, view)]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def header(plan: Plan, view: View) -> list[str]:
+    """Say whose webhooks these are, on which server, and with which key."""
+    host = plan.origin.removeprefix("https://")
+    about = [quote(host)]
+    if view.key_source:
+        about.append(f"key from {prose(view.key_source)}")
+    if plan.organization.role:
+        about.append(f"role {quote(plan.organization.role)}")
+    if plan.organization.maintenance:
+        about.append("in maintenance")
+    parts = [
+        f"{'(' if not index else ''}{each}{',' if index < len(about) - 1 else ')'}"
+        for index, each in enumerate(about)
+    ]
+    title = f"CloudTruth webhooks of {paint(quote(plan.organization.name), 'strong', view.color)}"
+    return flow([Atom(each) for each in parts], start=title, indent=2, width=view.width)
+
+
+def _rows(plan: Plan, view: View) -> list[str]:
+    rows = [
+        *change_rows(plan, view.now),
+        *(kept_row(each) for each in plan.kept),
+        *(unmanaged_row(each, view.now) for each in plan.unmanaged),
+    ]
+    if view.show_unchanged:
+        rows += [matched_row(each) for each in plan.matched]
+    return lay_out(rows, width=view.width, color=view.color)
+
+
+def _sections(plan: Plan, view: View) -> Iterable[list[str]]:
+    yield _unreadable(plan, view.width)
+    yield _secrets(plan, view)
+    for note in plan.notes:
+        yield list(block(note, view.color))
+    yield _relaxed(plan.relaxed, view)
+    for held in plan.blocked:
+        yield list(_blocked(held, view))
+
+
+def _unreadable(plan: Plan, width: int) -> list[str]:
+    """Say once, for all webhooks together, what cannot be compared."""
+    by_field: dict[str, list[str]] = {}
+    for name, field in plan.unreadable:
+        by_field.setdefault(field, []).append(quote(name))
+    lines = []
+    for field, names in by_field.items():
+        few = names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"]
+        listed = few[0] if len(few) == 1 else f"{', '.join(few[:-1])} and {few[-1]}"
+        said = f"{quote(field)} of {listed} cannot be read back: whether it differs is not known."
+        lines += flow(words(said)[1:], start=words(said)[0].text, indent=2, width=width)
+    if lines:
+        lines += flow(
+            words("To send one again, bump `version` in its reference or use --rewrite-secret."),
+            start=" ", indent=2, width=width,
+        )  # fmt: skip
+    return lines
+
+
+def _secrets(plan: Plan, view: View) -> list[str]:
+    """List what `apply` has to be given, each reference with where its value goes."""
+    uses: dict[SecretRef, dict[str, None]] = {}
+    for use in plan.secrets:
+        uses.setdefault(use.reference, {})[quote(use.destination or use.webhook)] = None
+    if not uses:
+        return []
+    lines = ["Secrets that apply needs:"]
+    for ref, goals in uses.items():
+        listed = list(goals)
+        atoms = [Atom(f"-> {listed[0]}{',' if len(listed) > 1 else ''}", gap="  ")]
+        atoms += [
+            Atom(f"{each}{',' if index < len(listed) - 2 else ''}")
+            for index, each in enumerate(listed[1:])
+        ]
+        if ref in view.missing:
+            atoms.append(Atom(paint("missing here", "warning", view.color), gap="   "))
+        lines += flow(atoms, start=f"  {reference(ref)}", indent=6, width=view.width)
+    return lines
+
+
+def _relaxed(relaxed: Sequence[Finding], view: View) -> list[str]:
+    if not relaxed:
+        return []
+    lines = [paint("Policy relaxed since the base:", "!", view.color)]
+    for each in relaxed:
+        where = [Atom(place(each.position), gap="   ")] if each.position else []
+        atoms = [*words(prose(each.message)), *where]
+        lines += flow(atoms, start="  !", indent=4, width=view.width)
+    return lines
+
+
+def _blocked(held: Finding, view: View) -> Iterable[str]:
+    where = [Atom(f"({place(held.position)})")] if held.position else []
+    start = paint("BLOCKED:", "error", view.color)
+    atoms = [*words(prose(held.message)), *where]
+    yield from flow(atoms, start=start, indent=2, width=view.width)
+    if held.hint:
+        yield from flow(words(prose(held.hint)), start="  help:", indent=4, width=view.width)
+
+
+def _end(plan: Plan, view: View) -> list[str]:
+    said = summary(plan)
+    lines = flow(words(said)[1:], start=words(said)[0].text, indent=2, width=view.width)
+    if not plan.changes:
+        return [paint(lines[0], "good", view.color), *lines[1:]] if not plan.blocked else lines
+    lines += _outside_digest(plan, view)
+    command = f"webhooks apply --expect-digest {plan.digest}"
+    if view.plan_file is not None:
+        command = f"webhooks apply {quote(view.plan_file)}"
+    if plan.digest:
+        lines += flow(
+            [Atom(f"(apply exactly this: {command})", gap="  ")],
+            start=f"Digest {quote(plan.digest)}", indent=2, width=view.width,
+        )  # fmt: skip
+    return lines
+
+
+def _outside_digest(plan: Plan, view: View) -> list[str]:
+    names = [
+        quote(change.name)
+        for change, operation in zip(plan.changes, plan.operations, strict=False)
+        if operation is None
+    ]
+    if not names:
+        return []
+    listed = [Atom(f"{each},") for each in names[:-1]] + [Atom(f"{names[-1]}.")]
+    said = words("the digest, as only the value of a secret makes them:")
+    return flow([*said, *listed], start="Outside", indent=2, width=view.width)

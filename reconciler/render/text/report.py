@@ -1,0 +1,102 @@
+"""What an apply did, in the past tense: each change with its outcome, sums, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from reconciler.errors import ExitCode
+from reconciler.render.describe import Atom, FieldLine, Row, change_row, label, place
+from reconciler.render.quote import prose, quote
+from reconciler.render.text.layout import flow, lay_out, words
+from reconciler.render.text.paint import paint
+from reconciler.render.text.plan import header
+from reconciler.render.view import PLAIN, View
+from reconciler.render.words import ending, outcome_counts, past, summary, verification
+from reconciler.report import Applied, Failed, FieldMessage, Outcome, Report, Skipped, Unconfirmed
+
+
+def render_report(report: Report, view: View = PLAIN) -> str:
+    """Show what became of each change, and of the run as a whole."""
+    rows = [_row(each, view) for each in report.outcomes]
+    sections = [
+        header(report.plan, view),
+        lay_out(rows, width=view.width, color=view.color),
+        _healed(report, view),
+        list(_end(report, view)),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _row(outcome: Outcome, view: View) -> Row:
+    planned = change_row(outcome.change, view.now)
+    done = past(outcome.change)
+    match outcome:
+        case Applied(note=note):
+            said = prose(note) if note else " ".join(_detail(planned))
+            return _outcome_row(planned, planned.sign, done, said)
+        case Failed():
+            fields = tuple(_field(each) for each in outcome.fields)
+            if outcome.hint:
+                fields += (FieldLine("help", words(prose(outcome.hint))),)
+            return _outcome_row(planned, "x", f"not {done}", prose(outcome.message), fields)
+        case Skipped():
+            return _outcome_row(planned, ".", "skipped", prose(outcome.message))
+        case Unconfirmed():
+            said = f"{prose(outcome.message)} (the next run finds out)"
+            return _outcome_row(planned, "?", "unconfirmed", said)
+
+
+def _outcome_row(
+    planned: Row, sign: str, what: str, said: str, fields: Sequence[FieldLine] = ()
+) -> Row:
+    return Row(
+        sign=sign,
+        name=planned.name,
+        what=what,
+        details=tuple(said.split(" ")) if said else (),
+        place=planned.place,
+        fields=tuple(fields),
+    )
+
+
+def _detail(planned: Row) -> tuple[str, ...]:
+    """Return what is worth repeating of a change that was made: where it delivers, or its name."""
+    return planned.details if planned.what == "rename" else (planned.what,)
+
+
+def _field(message: FieldMessage) -> FieldLine:
+    where = (Atom(place(message.position), gap="   "),) if message.position else ()
+    name = label(message.path) if message.path else "webhook"
+    return FieldLine(name, (*words(prose(message.message)), *where))
+
+
+def _healed(report: Report, view: View) -> list[str]:
+    lines: list[str] = []
+    for each in report.healed:
+        said = (
+            f"an unanswered create had left copy {quote(each.removed)} of {quote(each.name)}: "
+            f"deleted, {quote(each.kept)} stays"
+        )
+        lines += flow(words(said), start="Healed:", indent=2, width=view.width)
+    return lines
+
+
+def _end(report: Report, view: View) -> Iterable[str]:
+    if not report.plan.changes and not report.problem and report.stopped is None:
+        yield from _sentence(summary(report.plan), view)
+        return
+    counted = outcome_counts(report)
+    yield from _sentence(f"Applied: {counted} of {len(report.plan.changes)} planned.", view)
+    yield from _sentence(verification(report), view)
+    if report.problem:
+        start = paint("Problem:", "error", view.color)
+        yield from flow(words(prose(report.problem)), start=start, indent=2, width=view.width)
+    last = ending(report)
+    if last is not None:
+        assert report.exit_code is not ExitCode.OK
+        yield from _sentence(last, view)
+
+
+def _sentence(text: str, view: View) -> list[str]:
+    first, *others = words(text)
+    return flow(others, start=first.text, indent=2, width=view.width)

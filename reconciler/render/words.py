@@ -1,0 +1,168 @@
+"""The sentences that more than one format says: reasons, counts, what an exit code means."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from reconciler.errors import ExitCode
+from reconciler.findings import Finding, Severity
+from reconciler.model import Scheme, SecretRef
+from reconciler.planning.changes import Attribution, Change, Create, Delete, Reason, Update
+from reconciler.planning.plan import Plan
+from reconciler.render.quote import quote
+from reconciler.report import Applied, Failed, Report, Skipped, Unconfirmed
+
+REASONS: Final = {
+    Reason.MISSING: "declared, not live",
+    Reason.DIFFERS: "differs from the file",
+    Reason.RENAMED: "live under another name",
+    Reason.REWRITE: "a secret is sent again",
+    Reason.ABSENT: "state: absent",
+    Reason.NOT_DECLARED: "not declared",
+    Reason.DUPLICATE: "duplicate",
+    Reason.PROTECTED: "protected",
+    Reason.UNKNOWN_TYPE: "of a type this version does not know",
+    Reason.UNKNOWN_EVENT: "with an event this version does not know",
+    Reason.TWINS: "live webhooks of this name differ",
+    Reason.PRUNE_OFF: "not declared, nothing prunes it",
+    Reason.OUT_OF_SCOPE: "in no file's scope",
+}
+
+ATTRIBUTIONS: Final = {
+    Attribution.THIS_CHANGE: "this change",
+    Attribution.DRIFT: "drift",
+}
+
+PARTIAL: Final = "not everything is done; run the same command again to finish what is left"
+
+EXIT_MEANINGS: Final = {
+    ExitCode.FAILED: "failed, nothing was written",
+    ExitCode.DENIED: "the API key may not do this; nothing was written",
+    ExitCode.SIGINT: "stopped by a signal; run the same command again to finish what is left",
+    ExitCode.SIGTERM: "stopped by a signal; run the same command again to finish what is left",
+}
+
+
+def plural(number: int, noun: str) -> str:
+    """Return `1 webhook`, `2 webhooks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def counts(plan: Plan) -> str:
+    """Say how many changes of each kind there are to be."""
+    return (
+        f"{len(plan.creates)} to create, {len(plan.updates)} to update, "
+        f"{len(plan.deletes)} to delete"
+    )
+
+
+def rest(plan: Plan, *, unchanged: bool = True) -> str:
+    """Say how many webhooks are left alone, kinds without any left out."""
+    numbers = (
+        (len(plan.matched) if unchanged else 0, "unchanged"),
+        (len(plan.kept), "kept"),
+        (plan.ignored, "ignored"),
+        (len(plan.unmanaged), "unmanaged"),
+    )
+    return ", ".join(f"{number} {what}" for number, what in numbers if number)
+
+
+def summary(plan: Plan) -> str:
+    """Say in one sentence what a plan comes to."""
+    if not plan.changes:
+        match = "matches" if len(plan.matched) == 1 else "match"
+        left = rest(plan, unchanged=False)
+        tail = f" {left[:1].upper()}{left[1:]}." if left else ""
+        return f"No changes. {plural(len(plan.matched), 'webhook')} {match}.{tail}"
+    left = rest(plan)
+    tail = f"; {left}" if left else ""
+    return f"Plan: {counts(plan)} of {plan.in_scope} in scope{tail}."
+
+
+def outcome_counts(report: Report) -> str:
+    """Say how many changes were made, and how many were not."""
+    done = [each.change for each in report.applied]
+    parts = (
+        f"{sum(isinstance(each, Create) for each in done)} created, "
+        f"{sum(isinstance(each, Update) for each in done)} updated, "
+        f"{sum(isinstance(each, Delete) for each in done)} deleted"
+    )
+    numbers = (
+        (sum(isinstance(each, Failed) for each in report.outcomes), "failed"),
+        (sum(isinstance(each, Skipped) for each in report.outcomes), "skipped"),
+        (sum(isinstance(each, Unconfirmed) for each in report.outcomes), "unconfirmed"),
+    )
+    left = ", ".join(f"{number} {what}" for number, what in numbers if number)
+    return f"{parts}; {left}" if left else parts
+
+
+def verification(report: Report) -> str:
+    """Say whether the result was read back."""
+    if not report.writes:
+        return "Nothing was written."
+    if report.verified:
+        return "Read back and compared after the last write."
+    return "Not read back after the last write: the next plan shows what is live."
+
+
+def ending(report: Report) -> str | None:
+    """Say what the exit code means and what to do, None where all is done."""
+    code = report.exit_code
+    if code is ExitCode.OK:
+        return None
+    return f"Exit {int(code)}: {EXIT_MEANINGS.get(code, PARTIAL)}."
+
+
+def did(outcome: Applied) -> str:
+    """Return what was done, in one word."""
+    return past(outcome.change)
+
+
+def past(change: Change) -> str:
+    """Return `created`, `updated`, `renamed` or `deleted`."""
+    match change:
+        case Create():
+            return "created"
+        case Update(reason=Reason.RENAMED):
+            return "renamed"
+        case Update():
+            return "updated"
+        case Delete():
+            return "deleted"
+
+
+def reference(ref: SecretRef) -> str:
+    """Return a reference for display: where its value comes from."""
+    if ref.scheme is Scheme.LITERAL:
+        shown = f"literal {quote(ref.name)}"
+    else:
+        shown = f"{ref.scheme} {quote(ref.name)}"
+    return shown if ref.version is None else f"{shown} (version {ref.version})"
+
+
+def age(moment: str, now: datetime | None) -> str:
+    """Return how long ago `moment` (RFC 3339) was, its date if `now` is not known."""
+    try:
+        when = datetime.fromisoformat(moment)
+    except ValueError:
+        return quote(moment)
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    if now is None or when > now:
+        return when.date().isoformat()
+    passed = now - when
+    if passed < timedelta(hours=1):
+        return f"{plural(passed // timedelta(minutes=1), 'minute')} ago"
+    if passed < timedelta(days=1):
+        return f"{plural(passed // timedelta(hours=1), 'hour')} ago"
+    return f"{plural(passed.days, 'day')} ago"
+
+
+def finding_counts(findings: tuple[Finding, ...]) -> str:
+    """Say how many findings of each severity there are."""
+    numbers = [
+        (sum(each.severity is severity for each in findings), str(severity))
+        for severity in Severity
+    ]
+    return ", ".join(plural(number, noun) for number, noun in numbers if number)
