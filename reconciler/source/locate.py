@@ -1,25 +1,146 @@
-"""Where in a file something is written: exact positions and source lines for findings."""
+"""Where in a file something is written: exact positions for findings.
+
+Paths are those of the data: aliases and merges are followed to the place where the value itself
+stands, which is the place to mend.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 from reconciler.findings import Position
 from reconciler.model import Path
+from reconciler.source.nodes import Form, Node, lines, tree
+
+_MASK_WIDTH: Final = 3
+_MOST_MERGES: Final = 64
 
 
 def locate(text: str, file: str, path: Path, *, key: bool = False) -> Position:
     """Return where the value at `path` is written, or with `key` the key that introduces it.
 
-    Aliases and merges lead to the place where the value itself stands. What does not exist is
-    anchored at the nearest ancestor that does: its key, or for a list item its `name`.
+    What does not exist is anchored at the nearest ancestor that does: its key, or for a list item
+    its `name`. A value of which nothing is written is anchored at the comment that stands in its
+    place, else at its key.
     """
-    raise NotImplementedError
-
-
-def excerpt(text: str, position: Position) -> str:
-    """Return the source line of `position` with everything that may be secret starred out."""
-    raise NotImplementedError
+    steps = _follow(text, path)
+    found = len(steps) == len(path) + 1
+    name, node = steps[-1]
+    if found and not key and not node.is_empty:
+        return _position(text, file, node)
+    if found and not key:
+        comment = _comment(text, node)
+        if comment is not None:
+            return Position(
+                file=file, line=node.line + 1, column=comment[0] + 1, width=len(comment[1])
+            )
+    if name is not None:
+        return _position(text, file, name)
+    return _position(text, file, _face(node))
 
 
 def comment_after(text: str, path: Path) -> str | None:
     """Return the comment that stands where the (empty) value at `path` should be, if one does."""
-    raise NotImplementedError
+    steps = _follow(text, path)
+    if len(steps) != len(path) + 1 or not steps[-1][1].is_empty:
+        return None
+    comment = _comment(text, steps[-1][1])
+    return comment[1] if comment is not None else None
+
+
+def item_lines(text: str, path: Path) -> list[int]:
+    """Return the first line, from 1, of each item of the list at `path`."""
+    node = _follow(text, path)[-1][1]
+    return [item.line + 1 for item in _real(node).items]
+
+
+def duplicate_keys(text: str, file: str) -> Iterator[tuple[Position, Position]]:
+    """Yield, for each key that is written again in its mapping, the first place and this one."""
+    root = tree(text).root
+    stack = [root] if root is not None else []
+    while stack:
+        node = stack.pop()
+        stack.extend(node.items)
+        if node.form is not Form.MAPPING:
+            continue
+        first: dict[str, Node] = {}
+        for key, _ in node.pairs():
+            if key.form is not Form.SCALAR or key.is_merge:
+                continue
+            if first.setdefault(key.text, key) is not key:
+                yield _position(text, file, first[key.text]), _position(text, file, key)
+
+
+def _follow(text: str, path: Path) -> list[tuple[Node | None, Node]]:
+    """Return (key, value) of the root and of each step of `path`, as far as there are any."""
+    root = tree(text).root
+    assert root is not None, "only files that hold something have findings with paths"
+    steps: list[tuple[Node | None, Node]] = [(None, root)]
+    for part in path:
+        step = _step(_real(steps[-1][1]), part)
+        if step is None:
+            break
+        steps.append(step)
+    return steps
+
+
+def _step(
+    node: Node, part: str | int, merges: int = _MOST_MERGES
+) -> tuple[Node | None, Node] | None:
+    if isinstance(part, int):
+        if node.form is Form.SEQUENCE and part < len(node.items):
+            return None, node.items[part]
+        return None
+    if node.form is not Form.MAPPING or merges == 0:
+        return None
+    merged: list[Node] = []
+    for key, value in node.pairs():
+        if key.is_merge:
+            value = _real(value)
+            merged = value.items if value.form is Form.SEQUENCE else [value]
+        elif key.form is Form.SCALAR and key.text == part:
+            return key, value
+    for other in merged:
+        step = _step(_real(other), part, merges - 1)
+        if step is not None:
+            return step
+    return None
+
+
+def _real(node: Node) -> Node:
+    """Return what an alias means."""
+    return node.target if node.form is Form.ALIAS and node.target is not None else node
+
+
+def _face(node: Node) -> Node:
+    """Return the part of a list item, or of the file, by which people know it."""
+    real = _real(node)
+    if real.form is not Form.MAPPING or not real.items:
+        return node
+    named = _step(real, "name")
+    if named is not None and _real(named[1]).form is Form.SCALAR and not _real(named[1]).is_empty:
+        return named[1]
+    return real.items[0]
+
+
+def _position(text: str, file: str, node: Node) -> Position:
+    column, line = node.column, _line(text, node.line)
+    end = node.end_column if node.end_line == node.line else len(line.rstrip())
+    if end <= column:  # nothing is written: the character before is a colon or a dash
+        column, end = max(0, min(column, len(line)) - 1), 0
+    return Position(file=file, line=node.line + 1, column=column + 1, width=max(1, end - column))
+
+
+def _comment(text: str, node: Node) -> tuple[int, str] | None:
+    """Return column (from 0) and text of the comment after an empty node."""
+    rest = _line(text, node.line)[node.column :]
+    stripped = rest.lstrip()
+    if not stripped.startswith("#"):
+        return None
+    return node.column + len(rest) - len(stripped), stripped.rstrip()
+
+
+def _line(text: str, number: int) -> str:
+    """Return line `number`, from 0."""
+    return lines(text)[number]

@@ -1,0 +1,160 @@
+"""Source lines that may be shown: what could be secret is starred out.
+
+A line shows only values known to be harmless, by the key that holds them: whatever stands under
+`token`, `password`, `url`, under a key that nobody knows, or looks like a Slack token or a link,
+is hidden. A misspelt `pasword` therefore hides its value too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from functools import cache, lru_cache
+from typing import Final, TypeAlias
+
+from reconciler.findings import Position
+from reconciler.kinds import KINDS
+from reconciler.source.nodes import Form, Node, lines, tree
+
+MASK: Final = "***"
+SECRET_KEYS: Final = frozenset().union(*(kind.secret_fields for kind in KINDS.values()))
+"""Keys whose values are never shown, wherever they stand."""
+
+_SHOWN_KEYS: Final = frozenset(
+    ("$schema", "version", "organization", "prune", "scope", "ignore", "protect", "max_deletes")
+).union(
+    ("name", "type", "event_types", "id", "previously", "state"),
+    (field.name for kind in KINDS.values() for field in kind.fields if not field.secret),
+)
+_REFERENCE: Final = {
+    "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
+    "file": re.compile(r".*"),
+    "version": re.compile(r"-?[0-9]*"),
+}
+"""Keys of a reference to a secret, and what may be shown of their values."""
+
+_LOOKS_SECRET: Final = re.compile(
+    r"(?:xox[a-z]|xapp)[-.][A-Za-z0-9._-]*"  # a Slack token, or what is left of one
+    r"|https?://[^\s\"']*[@/?#][^\s\"']*"  # a link with more than a host
+)
+_KEY: Final = re.compile(r"(?:^|(?<=[\s{,\-]))[\"']?([\w$.-]+)[\"']?\s*:(?=\s|$|[\"'\[{])")
+
+Span: TypeAlias = tuple[int, int]
+
+
+def excerpt(text: str, position: Position) -> str:
+    """Return the source line of `position` with everything that may be secret starred out.
+
+    Columns up to the position stay what they are; further on, three stars stand for anything.
+    """
+    line = lines(text)[position.line - 1] if position.line <= len(lines(text)) else ""
+    whole = tree(text)
+    if whole.complete:
+        spans = list(_hidden(text).get(position.line - 1, ()))
+    else:
+        spans = list(_guessed(line))
+    spans += [match.span() for match in _LOOKS_SECRET.finditer(line)]
+    return _starred(line, spans, position.column - 1)
+
+
+def harmless(value: str) -> str:
+    """Return text of a user for a message: what looks like a secret is hidden, and not too long."""
+    shown = _LOOKS_SECRET.sub(MASK, value)
+    return shown if len(shown) <= 80 else shown[:77] + "..."
+
+
+def _starred(line: str, spans: list[Span], column: int) -> str:
+    end = len(line.rstrip())
+    for first, last in reversed(_united(spans)):
+        stop = end if last < 0 else last
+        hidden = "*" * (stop - first) if first < column else MASK
+        line = line[:first] + hidden + line[stop:]
+    return line
+
+
+def _united(spans: list[Span]) -> list[Span]:
+    """Return the spans sorted, those that overlap made one; an end of -1 is the line's."""
+    found: list[Span] = []
+    for first, last in sorted(spans):
+        if found and (found[-1][1] < 0 or first < found[-1][1]):
+            before = found[-1][1]
+            found[-1] = (found[-1][0], -1 if before < 0 or last < 0 else max(before, last))
+        else:
+            found.append((first, last))
+    return found
+
+
+@lru_cache(maxsize=2)
+def _hidden(text: str) -> dict[int, list[Span]]:
+    """Return, by line from 0, the columns that must not be shown; an end of -1 is the line's."""
+    found: dict[int, list[Span]] = {}
+    root = tree(text).root
+    if root is None:
+        return found
+    stack: list[tuple[Node, str | None, bool]] = [(root, None, False)]
+    while stack:
+        node, key, secret = stack.pop()
+        if node.form is Form.SCALAR:
+            if not _may_show(node.text, key, secret):
+                _cover(node, found)
+        elif node.form is Form.SEQUENCE:
+            stack.extend((item, key, secret) for item in node.items)
+        elif node.form is Form.MAPPING:
+            inside = secret or key in SECRET_KEYS
+            for name, value in node.pairs():
+                if inside and name.text not in _REFERENCE and not name.is_merge:
+                    stack.append((name, None, True))
+                stack.append((value, name.text, inside))
+    return found
+
+
+def _may_show(value: str, key: str | None, secret: bool) -> bool:
+    if key in _REFERENCE:
+        return _REFERENCE[key].fullmatch(value) is not None
+    return not secret and key is not None and _is_harmless_key(key)
+
+
+@cache
+def _is_harmless_key(key: str) -> bool:
+    """Say whether values under `key` may be shown: it is known, or a misspelling of such a key."""
+    if key in _SHOWN_KEYS:
+        return True
+
+    def likeness(known: str) -> float:
+        return SequenceMatcher(None, key.lower(), known).ratio()
+
+    if len(key) > 32:
+        return False
+    best = max(map(likeness, _SHOWN_KEYS))
+    return best >= 0.8 and best > max(map(likeness, SECRET_KEYS))
+
+
+def _cover(node: Node, found: dict[int, list[Span]]) -> None:
+    if node.line == node.end_line:
+        last = node.end_column if node.end_column > node.column else -1
+        # An empty value may be followed by the comment that swallowed it.
+        found.setdefault(node.line, []).append((node.column, last))
+        return
+    found.setdefault(node.line, []).append((node.column, -1))
+    for line in range(node.line + 1, node.end_line + 1):
+        found.setdefault(line, []).append((0, -1))
+
+
+def _guessed(line: str) -> Iterator[Span]:
+    """Yield what to hide of a line of a file that is no YAML: all but values of known keys."""
+    start, shown = 0, False
+    for match in [*_KEY.finditer(line), None]:
+        end = match.start() if match is not None else len(line)
+        if not shown:
+            yield from _words(line, start, end)
+        if match is not None:
+            start, shown = match.end(), _is_harmless_key(match[1]) or match[1] in ("env",)
+
+
+def _words(line: str, start: int, end: int) -> Iterator[Span]:
+    part = line[start:end]
+    inner = part.strip(" -{}[],?")
+    if inner:
+        first = start + part.index(inner)
+        yield first, first + len(inner)
