@@ -35,8 +35,10 @@ class Matched:
 class Plan:
     """What would make live equal to desired.
 
-    `changes` stand in the order in which they are carried out: updates and renames (the links of
-    a chain of renames in sequence), creates, deletes; within these by name, then id. `digest` is
+    `changes` stand in the order in which they are carried out: deletes of duplicates (an update
+    of the copy that stays, with the others still there, would leave copies that differ), updates
+    and renames (the links of a chain of renames in sequence), creates, all other deletes; within
+    these by name, then id. `digest` is
     of what a reviewer sees (planning/digest.py). `operations` holds the digest of each change in
     `changes`, None for a change that only a secret's value makes. `blocked` says which guards
     hold it back; `notes` are warnings and hints; `relaxed` names policy lines that were loosened

@@ -183,7 +183,9 @@ def _changes(table: Pairing, updates: list[Update]) -> tuple[Change, ...]:
         ),
         key=lambda each: (each.name, each.before.id),
     )
-    return (*in_order(updates), *creates, *deletes)
+    copies = [each for each in deletes if each.reason is Reason.DUPLICATE]
+    others = [each for each in deletes if each.reason is not Reason.DUPLICATE]
+    return (*copies, *in_order(updates), *creates, *others)
 
 
 def _kept(table: Pairing) -> tuple[Kept, ...]:

@@ -1,0 +1,269 @@
+"""The algebra of planning, for any declaration and any organization.
+
+The oracle is `carry_out`, which does to a list of webhooks what the documentation says that
+changes do. It shares no code with the engine that applies plans.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from reconciler.errors import ConfigurationError
+from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef
+from reconciler.planning.changes import Change, Create, Delete, KeyLost, Reason, Update
+from reconciler.planning.plan import Plan
+from reconciler.planning.planner import PlanOptions, plan
+from reconciler.planning.standing import Fit, standings
+from tests.laws.strategies import SECRETS, VALUES, declarations, lives, masked
+
+many = settings(max_examples=150, deadline=None, derandomize=True)
+
+
+def planned(desired: Desired, live: Live, options: PlanOptions = PlanOptions()) -> Plan:  # noqa: B008
+    try:
+        return plan(desired, live, SECRETS, options)
+    except ConfigurationError:
+        assume(False)
+        raise
+
+
+def carry_out(changes: Iterable[Change], live: Live, *, serial: int = 0) -> Live:
+    webhooks = {each.id: each for each in live.webhooks}
+    for number, change in enumerate(changes):
+        if isinstance(change, Delete):
+            del webhooks[change.before.id]
+            continue
+        after = change.after
+        configuration = {
+            name: SECRETS[value]
+            if isinstance(value, SecretRef)
+            else Secret(str(value))
+            if name == "url"
+            else value
+            for name, value in after.configuration.items()
+        }
+        if isinstance(change, Update):
+            found = webhooks[change.before.id]
+            webhooks[found.id] = replace(
+                found,
+                name=after.name,
+                type=after.type if "type" in change.sends else found.type,
+                event_types=after.event_types
+                if "event_types" in change.sends
+                else found.event_types,
+                configuration=configuration
+                if "configuration" in change.sends
+                else found.configuration,
+            )
+        else:
+            new = f"new-{serial}-{number}"
+            webhooks[new] = LiveWebhook(
+                id=new,
+                name=after.name,
+                type=after.type,
+                event_types=after.event_types,
+                configuration=configuration,
+            )
+    return replace(live, webhooks=tuple(webhooks.values()))
+
+
+@many
+@given(declarations(), lives())
+def test_a_plan_that_is_carried_out_leaves_nothing_to_do(desired: Desired, live: Live):
+    """Fixed point.
+
+    One thing may follow: what the plan could not read, and what it sent has shown to be readable.
+    """
+    first = planned(desired, live)
+    after = carry_out(first.changes, live)
+    second = plan(desired, after, SECRETS)
+
+    assert {
+        (each.name, field.path[-1])
+        for each in second.changes
+        for field in each.fields  # type: ignore[union-attr]
+        if not isinstance(field, KeyLost)
+    } <= set(first.unreadable)
+    assert plan(desired, carry_out(second.changes, after), SECRETS).changes == ()
+
+
+@many
+@given(declarations(), lives())
+def test_hidden_secrets_never_make_a_plan_that_does_not_end(desired: Desired, live: Live):
+    """Fixed point, on a server that shows no secret."""
+    after = masked(carry_out(planned(desired, masked(live)).changes, live))
+
+    assert plan(desired, after, SECRETS).changes == ()
+
+
+@many
+@given(declarations(), lives())
+def test_what_is_declared_is_live_and_the_rest_is_untouched(desired: Desired, live: Live):
+    """Soundness, and the frame: no id that the plan does not name is touched."""
+    result = planned(desired, live)
+    after = carry_out(result.changes, live)
+
+    named = {each.before.id for each in result.changes if not isinstance(each, Create)}
+    before_rest = {each.id: each for each in live.webhooks if each.id not in named}
+    after_rest = {each.id: each for each in after.webhooks if each.id in before_rest}
+    assert after_rest == before_rest
+    changed = {each.name for each in result.changes if not isinstance(each, Delete)}
+    for webhook in desired.webhooks:
+        if webhook.name in changed:
+            copies = [
+                each
+                for each in after.webhooks
+                if each.name == webhook.name and each.type != "teams"
+            ]
+            assert [(each.type, each.event_types) for each in copies] == [
+                (webhook.type, webhook.event_types)
+            ]
+
+
+@many
+@given(declarations(), lives(), st.data())
+def test_any_part_of_a_plan_leads_to_the_same_end(
+    desired: Desired, live: Live, data: st.DataObject
+):
+    """Convergence after a run that failed half-way: deletes come only after all else."""
+    result = planned(desired, live)
+    first = [
+        each
+        for each in result.changes
+        if not isinstance(each, Delete) or each.reason is Reason.DUPLICATE
+    ]
+    some = [each for each in first if data.draw(st.booleans())]
+    waiting = {
+        each.keeps for each in first if isinstance(each, Delete) and each not in some
+    }  # an update waits for the copies of its webhook to be gone
+    some = [each for each in some if not isinstance(each, Update) or each.before.id not in waiting]
+    names = {each.before.name for each in first if isinstance(each, Update)}
+    taken = {each.after.name for each in some if isinstance(each, Update)}
+    assume(not (taken & names))  # a link of a chain never goes before the one that frees its name
+    part = carry_out(some, live)
+
+    try:
+        rest = plan(desired, part, SECRETS)
+    except ConfigurationError:
+        raise AssertionError(
+            "a plan carried out in part left a declaration that no longer fits"
+        ) from None
+    end = _settled(desired, carry_out(rest.changes, part, serial=1))
+
+    assert _contents(end) == _contents(_settled(desired, carry_out(result.changes, live)))
+
+
+def _settled(desired: Desired, live: Live) -> Live:
+    """After what has shown itself to be readable meanwhile is mended too."""
+    return carry_out(plan(desired, live, SECRETS).changes, live, serial=2)
+
+
+def _contents(live: Live) -> list[object]:
+    return sorted(
+        (
+            (each.name, each.type, sorted(each.event_types), repr(each.configuration))
+            for each in live.webhooks
+        ),
+        key=repr,
+    )
+
+
+@many
+@given(declarations(), lives(), st.integers())
+def test_order_makes_no_difference(desired: Desired, live: Live, seed: int):
+    """Shuffled files and pages give an equal plan."""
+    shuffle = random.Random(seed).sample
+    other = replace(desired, webhooks=tuple(shuffle(desired.webhooks, len(desired.webhooks))))
+    pages = replace(live, webhooks=tuple(shuffle(live.webhooks, len(live.webhooks))))
+
+    assert planned(desired, live) == planned(other, pages)
+
+
+@many
+@given(declarations(), lives())
+def test_no_change_can_be_left_out(desired: Desired, live: Live):
+    """Minimality: without any one of them something remains to be done, and no id comes twice."""
+    result = planned(desired, live)
+    ids = [each.before.id for each in result.changes if not isinstance(each, Create)]
+    assert len(ids) == len(set(ids))
+    for left_out in result.changes:
+        if isinstance(left_out, Update) and left_out.before.name != left_out.after.name:
+            continue  # the chain behind it could not be carried out without it
+        if isinstance(left_out, Delete) and left_out.reason is Reason.DUPLICATE:
+            continue  # an update of the copy that stays would not be carried out without it
+        rest = carry_out([each for each in result.changes if each is not left_out], live)
+        assert plan(desired, rest, SECRETS).changes != ()
+
+
+@many
+@given(declarations(), lives())
+def test_without_prune_only_deletes_are_missing(desired: Desired, live: Live):
+    """Prune is monotone."""
+    full = planned(desired, live)
+    gentle = planned(desired, live, PlanOptions(prune=False))
+
+    assert set(map(repr, gentle.changes)) <= set(map(repr, full.changes))
+    missing = [each for each in full.changes if each not in gentle.changes]
+    assert all(isinstance(each, Delete) and each.reason is Reason.NOT_DECLARED for each in missing)
+
+
+@many
+@given(declarations(), lives())
+def test_no_plan_holds_a_secret(desired: Desired, live: Live):
+    """Whatever is printed of a plan, no token is in it."""
+    text = repr(planned(desired, live))
+
+    assert not any(value in text for value in (*VALUES, "xoxb-3333333333-CCCC"))
+
+
+@many
+@given(declarations(), lives())
+def test_the_digest_does_not_depend_on_secrets(desired: Desired, live: Live):
+    """A plan made without any secret has the same digest as one made with all."""
+    assert planned(desired, live).digest == plan(desired, live, {}).digest
+
+
+@many
+@given(declarations(), lives(), lives())
+def test_a_plan_fits_exactly_the_organization_it_was_made_from(
+    desired: Desired, live: Live, other: Live
+):
+    """Staleness: everything holds at first, is done afterwards, and names its stale parts else."""
+    result = planned(desired, live)
+    after = carry_out(result.changes, live)
+
+    assert {each.fit for each in standings(result, live.webhooks, SECRETS)} <= {Fit.HOLDS}
+    assert {each.fit for each in standings(result, after.webhooks, SECRETS)} <= {Fit.DONE}
+    elsewhere = {each.id: each for each in other.webhooks}
+    for change, standing in zip(
+        result.changes, standings(result, other.webhooks, SECRETS), strict=True
+    ):
+        if standing.fit is Fit.HOLDS and not isinstance(change, Create):
+            found = elsewhere[change.before.id]
+            assert (found.name, found.event_types) == (
+                change.before.name,
+                change.before.event_types,
+            )
+
+
+@many
+@given(declarations(), lives())
+def test_a_plan_is_blocked_whenever_it_deletes_more_than_the_limit(desired: Desired, live: Live):
+    """No delete slips by the guards."""
+    result = planned(desired, live)
+    counted = [each for each in result.deletes if each.reason is not Reason.DUPLICATE]
+    limit = desired.policy.max_deletes
+    over = (
+        len(counted) > limit
+        if limit is not None
+        else len(counted) > 5 or len(counted) * 2 > result.in_scope
+    )
+
+    assert not over or result.blocked
+    allowed = planned(desired, live, PlanOptions(allow_deletes=len(counted)))
+    assert allowed.blocked == ()

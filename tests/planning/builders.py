@@ -1,0 +1,142 @@
+"""Values for tests of planning, each with everything that does not matter filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.findings import Position
+from reconciler.model import (
+    Absent,
+    Desired,
+    FileScope,
+    Live,
+    LiveWebhook,
+    Organization,
+    Pattern,
+    Policy,
+    Scheme,
+    Secret,
+    SecretRef,
+    Unknown,
+    Value,
+    Webhook,
+)
+
+ACME = Organization(id="org-1", name="Acme", role="ADMIN")
+TOKEN_REF = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
+TOKEN = "xoxb-0000000000-AAAAAAAA"
+OTHER_TOKEN = "xoxb-1111111111-BBBBBBBB"
+SECRETS = {TOKEN_REF: Secret(TOKEN)}
+EVENTS = ("value_created", "value_updated")
+
+
+def slack(
+    name: str = "Deploys",
+    *,
+    channel: str = "#deploys",
+    events: Iterable[str] = EVENTS,
+    token: Value = TOKEN_REF,
+    username: str = "CloudTruth",
+    id: str | None = None,
+    previously: tuple[str, ...] = (),
+    line: int = 1,
+) -> Webhook:
+    return Webhook(
+        name=name,
+        type="slack",
+        event_types=frozenset(events),
+        configuration={"token": token, "channel": channel, "username": username},
+        id=id,
+        previously=previously,
+        position=Position(file="webhooks.yaml", line=line),
+    )
+
+
+def generic(name: str = "Pager", *, id: str | None = None, **configuration: Value) -> Webhook:
+    return Webhook(
+        name=name,
+        type="generic",
+        event_types=frozenset(EVENTS),
+        configuration={"url": "https://hooks.example.com/ct", **configuration},
+        id=id,
+        position=Position(file="webhooks.yaml", line=1),
+    )
+
+
+def live_slack(
+    name: str = "Deploys",
+    id: str = "id-1",
+    *,
+    channel: object = "#deploys",
+    events: Iterable[str] = EVENTS,
+    token: object = TOKEN,
+    username: object = "CloudTruth",
+    **more: object,
+) -> LiveWebhook:
+    configuration = {
+        "token": Secret(token) if isinstance(token, str) else token,
+        "channel": channel,
+        "username": username,
+        **more,
+    }
+    return LiveWebhook(
+        id=id,
+        name=name,
+        type="slack",
+        event_types=frozenset(events),
+        configuration={key: value for key, value in configuration.items() if value is not ...},
+    )
+
+
+def live_generic(name: str = "Pager", id: str = "id-9", **configuration: object) -> LiveWebhook:
+    shown = {"url": "https://hooks.example.com/ct", **configuration}
+    return LiveWebhook(
+        id=id,
+        name=name,
+        type="generic",
+        event_types=frozenset(EVENTS),
+        configuration={
+            key: Secret(value)
+            if key in ("url", "token", "password") and isinstance(value, str)
+            else value
+            for key, value in shown.items()
+        },
+    )
+
+
+def unshown(live: LiveWebhook, configuration: Unknown) -> LiveWebhook:
+    return LiveWebhook(
+        id=live.id,
+        name=live.name,
+        type=live.type,
+        event_types=live.event_types,
+        configuration=configuration,
+    )
+
+
+def desired(
+    *webhooks: Webhook,
+    absent: tuple[Absent, ...] = (),
+    prune: bool = True,
+    scope: tuple[str, ...] = ("*",),
+    ignore: tuple[str, ...] = (),
+    protect: tuple[str, ...] = (),
+    max_deletes: int | None = 1000,
+) -> Desired:
+    return Desired(
+        webhooks=webhooks,
+        absent=absent,
+        policy=Policy(
+            scopes=(FileScope(file="webhooks.yaml", globs=scope, prune=prune),),
+            ignore=tuple(Pattern(glob=glob) for glob in ignore),
+            protect=tuple(
+                Pattern(glob=glob, position=Position(file="webhooks.yaml", line=7))
+                for glob in protect
+            ),
+            max_deletes=max_deletes,
+        ),
+    )
+
+
+def live(*webhooks: LiveWebhook) -> Live:
+    return Live(origin="https://api.cloudtruth.io", organization=ACME, webhooks=webhooks)

@@ -1,0 +1,92 @@
+"""Which change is this one's and which is drift; which policy lines were relaxed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.model import Absent, Desired, FileScope, Policy
+from reconciler.planning.base import relaxed
+from reconciler.planning.changes import Attribution
+from reconciler.planning.planner import PlanOptions, plan
+from tests.planning.builders import SECRETS, desired, live, live_slack, slack
+
+
+def test_drift_is_told_from_this_change():
+    """What the declaration before would change too is drift."""
+    base = desired(slack("A"), slack("B"))
+    now = desired(slack("A"), slack("B", channel="#b"), slack("C"))
+    found = live(live_slack("A", "id-1", channel="#by-hand"), live_slack("B", "id-2"))
+
+    result = plan(now, found, SECRETS, PlanOptions(base=base))
+
+    assert [(each.name, each.attribution) for each in result.changes] == [
+        ("A", Attribution.DRIFT),
+        ("B", Attribution.THIS_CHANGE),
+        ("C", Attribution.THIS_CHANGE),
+    ]
+
+
+def test_a_rotated_secret_is_drift_when_the_reference_is_the_same():
+    """The file did not change; the value behind it did."""
+    found = live(live_slack(token="xoxb-9999999999-CCCCCCCC"))
+
+    result = plan(desired(slack()), found, SECRETS, PlanOptions(base=desired(slack())))
+
+    assert [each.attribution for each in result.changes] == [Attribution.DRIFT]
+
+
+def test_a_base_that_does_not_fit_explains_nothing():
+    """All changes are then this one's."""
+    base = desired(slack(id="not-live"))
+
+    result = plan(desired(slack()), live(), SECRETS, PlanOptions(base=base))
+
+    assert [each.attribution for each in result.changes] == [Attribution.THIS_CHANGE]
+
+
+def test_the_base_makes_no_difference_to_the_digest():
+    """Labels are for reading."""
+    declaration, found = desired(slack()), live()
+
+    with_base = plan(declaration, found, SECRETS, PlanOptions(base=desired()))
+
+    assert with_base.digest == plan(declaration, found, SECRETS).digest
+
+
+def policy(**more: object) -> Desired:
+    scope = FileScope(file="f", globs=more.pop("globs", ("*",)), prune=more.pop("prune", True))  # type: ignore[arg-type]
+    return Desired(policy=Policy(scopes=(scope,), **more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("base", "now", "rule"),
+    [
+        (desired(protect=("a",)), desired(), "relaxed-protect"),
+        (desired(ignore=("a",)), desired(), "relaxed-ignore"),
+        (policy(prune=False), policy(), "relaxed-prune"),
+        (policy(globs=("a",)), policy(globs=("a", "b")), "relaxed-scope"),
+        (policy(max_deletes=1), policy(max_deletes=2), "relaxed-limits"),
+        (policy(max_deletes=1), policy(), "relaxed-limits"),
+        (policy(), policy(max_deletes=2), "relaxed-limits"),
+        (replace(policy(), organization="A"), policy(), "relaxed-organization"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_a_relaxed_policy_line_is_named(base: Desired, now: Desired, rule: str):
+    """A reviewer must see what now may happen."""
+    assert [finding.rule for finding in relaxed(base, now)] == [rule]
+    assert relaxed(now, now) == ()
+
+
+def test_tightening_is_not_relaxing():
+    """Only what permits more is named."""
+    base = policy(max_deletes=5)
+    now = replace(
+        policy(globs=("a",), prune=False, max_deletes=1),
+        organization="Acme",
+        absent=(Absent(name="x"),),
+    )
+
+    assert [finding.rule for finding in relaxed(base, now) if "scope" not in finding.rule] == []

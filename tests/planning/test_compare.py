@@ -1,0 +1,231 @@
+"""Comparison of one declared webhook with one live one, secrets above all."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.model import UNKNOWN, Scheme, Secret, SecretRef
+from reconciler.planning.changes import KeyLost, SecretCause, SecretChange, ValueChange
+from reconciler.planning.compare import channel_text, compare, destination, snapshot
+from reconciler.planning.planner import plan
+from reconciler.planning.readback import plausible
+from tests.planning.builders import (
+    OTHER_TOKEN,
+    SECRETS,
+    TOKEN,
+    TOKEN_REF,
+    desired,
+    generic,
+    live,
+    live_generic,
+    live_slack,
+    slack,
+    unshown,
+)
+
+HIDDEN = [
+    "*****",
+    "xoxb*****AAAA",
+    "xoxb-…AAAA",
+    "•••••",
+    "gAAAAA" + "b" * 60,
+    "enc:abcd",
+    "",
+    "  ",
+]
+PASSWORD = SecretRef(scheme=Scheme.ENV, name="PAGER_PASSWORD")
+
+
+@pytest.mark.parametrize("shown", [*HIDDEN, None, ...], ids=repr)
+def test_a_hidden_token_is_unknown(shown: object):
+    """Neither a change nor a match: it is reported as unreadable."""
+    answer = compare(slack(), live_slack(token=shown), SECRETS, frozenset())
+
+    assert (answer.fields, answer.unreadable) == ((), ("token",))
+
+
+def test_a_hidden_configuration_is_wholly_unknown():
+    """Missing, null and {} come as UNKNOWN: no field is compared."""
+    answer = compare(slack(), unshown(live_slack(), UNKNOWN), SECRETS, frozenset())
+
+    assert (answer.fields, answer.unreadable) == ((), ("token", "channel", "username"))
+
+
+def test_an_equal_token_is_no_change():
+    """Shown and equal."""
+    assert compare(slack(), live_slack(), SECRETS, frozenset()).fields == ()
+
+
+def test_a_readable_other_token_is_a_change():
+    """A complete Slack token that is another one was rotated."""
+    (change,) = compare(slack(), live_slack(token=OTHER_TOKEN), SECRETS, frozenset()).fields
+
+    assert change == SecretChange(
+        path=("configuration", "token"),
+        after=TOKEN_REF,
+        cause=SecretCause.DIFFERS,
+        destination="slack #deploys",
+    )
+
+
+def test_a_token_whose_value_is_not_at_hand_is_undecided():
+    """No value to compare with: no change, and not unreadable either."""
+    answer = compare(slack(), live_slack(), {}, frozenset())
+
+    assert (answer.fields, answer.unreadable, answer.undecided) == ((), (), ("token",))
+
+
+def test_a_password_has_no_shape_and_stays_unknown_without_evidence():
+    """Any text may be a ciphertext."""
+    declared = generic(username="ct", password=PASSWORD)
+    found = live_generic(username="ct", password="something else")
+
+    answer = compare(declared, found, {PASSWORD: Secret("hunter22")}, frozenset())
+
+    assert (answer.fields, answer.unreadable) == ((), ("password",))
+
+
+def test_another_password_that_compares_equal_is_the_evidence():
+    """One that is shown proves that the server shows them all."""
+    one = generic("One", username="ct", password=PASSWORD)
+    two = generic("Two", username="ct", password=PASSWORD)
+    found = live(
+        live_generic("One", "id-1", username="ct", password="hunter22"),
+        live_generic("Two", "id-2", username="ct", password="rotated!"),
+    )
+
+    result = plan(desired(one, two), found, {PASSWORD: Secret("hunter22")})
+
+    assert [(each.name, each.fields[0].path[-1]) for each in result.updates] == [
+        ("Two", "password")
+    ]
+
+
+def test_a_missing_secret_is_added_where_others_are_shown():
+    """With the same evidence a missing one is really missing."""
+    one = generic("One", username="ct", password=PASSWORD)
+    two = generic("Two", username="ct", password=PASSWORD)
+    found = live(
+        live_generic("One", "id-1", username="ct", password="hunter22"),
+        live_generic("Two", "id-2", username=None),
+    )
+
+    (update,) = plan(desired(one, two), found, {PASSWORD: Secret("hunter22")}).updates
+
+    assert {getattr(each, "cause", None) for each in update.fields} == {None, SecretCause.ADDED}
+
+
+def test_a_plain_url_is_compared_and_shown_as_its_origin():
+    """The address may hold a credential: a change names hosts only."""
+    found = live_generic(url="https://old.example.com/secret/path")
+
+    (change,) = compare(generic(), found, {}, frozenset()).fields
+
+    assert isinstance(change, SecretChange)
+    assert (change.before, change.after) == (
+        "https://old.example.com/***",
+        "https://hooks.example.com/ct",
+    )
+
+
+@pytest.mark.parametrize("shown", [*HIDDEN, None, ...], ids=repr)
+def test_an_unreadable_channel_is_unknown(shown: object):
+    """The channel may be stored encrypted as well."""
+    answer = compare(slack(), live_slack(channel=shown), SECRETS, frozenset())
+
+    assert (answer.fields, answer.unreadable) == ((), ("channel",))
+
+
+def test_a_missing_plain_field_is_a_difference_where_others_show_it():
+    """One webhook's username proves that usernames are shown."""
+    found = live(live_slack("A", "id-1"), live_slack("B", "id-2", username=None))
+
+    (update,) = plan(desired(slack("A"), slack("B")), found, SECRETS).updates
+
+    assert update.fields == (
+        ValueChange(path=("configuration", "username"), before=None, after="CloudTruth"),
+    )
+
+
+def test_a_flag_that_is_missing_has_its_default():
+    """`verify: true` is what the server does anyway."""
+    assert compare(generic(verify=True), live_generic(), {}, frozenset()).fields == ()
+
+
+def test_a_flag_that_differs_is_a_change():
+    """`verify: false` against what is live."""
+    (change,) = compare(generic(verify=False), live_generic(verify=True), {}, frozenset()).fields
+
+    assert change == ValueChange(path=("configuration", "verify"), before=True, after=False)
+
+
+def test_undeclared_keys_alone_are_no_difference():
+    """The server may add keys by itself."""
+    found = live_generic(verify=False, username="somebody", token="abcdef", extra="x")
+
+    assert compare(generic(), found, {}, frozenset()).fields == ()
+
+
+def test_undeclared_keys_are_named_when_they_are_lost():
+    """Configuration is sent whole: what nobody declares goes with it; defaults do not count."""
+    found = live_generic(
+        url="https://old.example.com/", verify=True, username="x", password="***", extra="y"
+    )
+
+    _, *lost = compare(generic(), found, {}, frozenset()).fields
+
+    assert lost == [
+        KeyLost(path=("configuration", "extra")),
+        KeyLost(path=("configuration", "username")),
+    ]
+
+
+def test_numbers_where_text_is_due_are_read_as_text():
+    """A server that turns text into numbers makes no perpetual difference."""
+    assert compare(slack(channel="123"), live_slack(channel=123), SECRETS, frozenset()).fields == ()
+
+
+def test_another_type_brings_a_whole_new_configuration():
+    """Type and configuration go together."""
+    (update,) = plan(desired(generic("Deploys")), live(live_slack()), {}).updates
+
+    assert update.sends == {"type", "configuration"}
+    assert [each.path[-1] for each in update.fields] == ["type", "url"]
+
+
+def test_a_snapshot_holds_no_secret():
+    """Neither token nor address, but where deliveries go."""
+    shots = [snapshot(live_slack()), snapshot(live_generic(token="abc"))]
+
+    assert TOKEN not in repr(shots)
+    assert "ct" not in repr(shots[1].configuration)
+    assert [shot.destination for shot in shots] == [
+        "slack #deploys",
+        "generic https://hooks.example.com/***",
+    ]
+
+
+def test_a_destination_is_named_without_the_address():
+    """A referenced address is its reference until the value is at hand."""
+    reference = SecretRef(scheme=Scheme.ENV, name="HOOK")
+    hidden = generic(url=reference)
+
+    assert destination(hidden) == "generic env HOOK"
+    assert destination(hidden, {reference: Secret("https://u:p@h.example.com/x?y=z")}) == (
+        "generic https://h.example.com/***"
+    )
+    assert destination(hidden, {reference: Secret("nonsense")}) == "generic ***"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [("ops", "#ops"), ("#ops", "#ops"), ("C0123", "C0123"), ("@me", "@me")]
+)
+def test_a_channel_is_written_as_people_write_it(value: str, text: str):
+    """A `#` for names, none for ids and people."""
+    assert channel_text(value) == text
+
+
+@pytest.mark.parametrize("value", ["a", "a*b", "xx", True, 0])
+def test_ordinary_values_are_plausible(value: str | bool | int):
+    """Two stars are not a mask."""
+    assert plausible(value)

@@ -1,0 +1,109 @@
+"""The digest: the same for what a reviewer would call the same, else another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.findings import Position
+from reconciler.model import Live, Scheme, SecretRef
+from reconciler.planning.planner import PlanOptions, plan
+from tests.planning.builders import (
+    OTHER_TOKEN,
+    SECRETS,
+    desired,
+    generic,
+    live,
+    live_generic,
+    live_slack,
+    slack,
+)
+
+
+def digest(declaration: object, found: Live, secrets: object = SECRETS) -> str:
+    return plan(declaration, found, secrets).digest  # type: ignore[arg-type]
+
+
+def test_secrets_at_hand_make_no_difference():
+    """A pull request's job has none, the applying one has all."""
+    declaration = desired(slack(), slack("B", channel="#b"), slack("New"))
+    found = live(live_slack(token=OTHER_TOKEN), live_slack("B", "id-2", token=OTHER_TOKEN))
+
+    with_all, with_none = plan(declaration, found, SECRETS), plan(declaration, found, {})
+
+    assert with_all.digest == with_none.digest
+    assert len(with_all.changes) == len(with_none.changes) + 1
+    assert with_all.operations.count(None) == 1
+
+
+def test_positions_guards_and_hash_marks_make_no_difference():
+    """Moving lines in a file changes nothing that is reviewed."""
+    one = slack(channel="#deploys")
+    two = replace(slack(channel="deploys"), position=Position(file="other.yaml", line=99))
+
+    assert digest(desired(one), live()) == digest(desired(two, max_deletes=3), live())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        desired(slack(channel="#other")),
+        desired(slack(events=("value_created",))),
+        desired(slack(token=SecretRef(scheme=Scheme.ENV, name="OTHER"))),
+        desired(slack(token=SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN", version=2))),
+        desired(slack(token=SecretRef(scheme=Scheme.LITERAL, name="Deploys/token"))),
+        desired(slack("Other")),
+        desired(generic("Deploys")),
+        desired(slack(), slack("More")),
+        desired(),
+    ],
+    ids=["channel", "events", "reference", "version", "literal", "name", "type", "more", "none"],
+)
+def test_whatever_a_reviewer_sees_makes_a_difference(other: object):
+    """Each of these is another thing to approve."""
+    assert digest(desired(slack()), live()) != digest(other, live())
+
+
+def test_what_is_live_before_is_part_of_it():
+    """The same result from another start is another operation."""
+    declaration = desired(slack())
+
+    digests = {
+        digest(declaration, live(live_slack(channel="#x"))),
+        digest(declaration, live(live_slack(channel="#y"))),
+        digest(declaration, live(live_slack(id="id-2", channel="#x"))),
+        digest(declaration, live()),
+    }
+
+    assert len(digests) == 4
+
+
+def test_organization_and_origin_are_part_of_it():
+    """A digest approved for one organization is worth nothing in another."""
+    here = live()
+    there = replace(here, organization=replace(here.organization, id="org-2"))
+    elsewhere = replace(here, origin="https://other.example.com")
+
+    assert len({digest(desired(slack()), each) for each in (here, there, elsewhere)}) == 3
+
+
+def test_a_plain_url_is_reviewed_whole():
+    """It stands in the file for everybody to read."""
+    found = live(live_generic())
+
+    assert digest(desired(generic(url="https://a.example.com/1")), found) != digest(
+        desired(generic(url="https://a.example.com/2")), found
+    )
+
+
+def test_a_field_that_is_dropped_is_part_of_it_with_and_without_secrets():
+    """Dropping a field is a visible line of a change, whatever its value was."""
+    reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
+    base, now = desired(generic(token=reference)), desired(generic())
+    found = live(live_generic(token="abcdef"))
+
+    result = plan(now, found, {}, PlanOptions(base=base))
+
+    assert len(result.updates) == 1
+    assert None not in result.operations

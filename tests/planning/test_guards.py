@@ -1,0 +1,81 @@
+"""Guards, each on both sides of its border."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.planning.guards import blocks
+from reconciler.planning.planner import PlanOptions, plan
+from tests.planning.builders import SECRETS, desired, live, live_slack, slack
+
+
+def rules(**more: int | None) -> list[str]:
+    numbers: dict[str, int | None] = {
+        "deletes": 0,
+        "in_scope": 20,
+        "declared": 10,
+        "found": 10,
+        "max_deletes": None,
+        "allow_deletes": None,
+        **more,
+    }
+    return [each.rule for each in blocks(**numbers)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ({"deletes": 5}, []),
+        ({"deletes": 6}, ["too-many-deletes"]),
+        ({"deletes": 2, "in_scope": 4}, []),
+        ({"deletes": 2, "in_scope": 3}, ["too-many-deletes"]),
+        ({"deletes": 8, "max_deletes": 8}, []),
+        ({"deletes": 9, "max_deletes": 8}, ["too-many-deletes"]),
+        ({"deletes": 2, "in_scope": 3, "max_deletes": 2}, []),
+        ({"deletes": 1, "max_deletes": 0}, ["too-many-deletes"]),
+        ({"declared": 0, "found": 0}, ["nothing-declared"]),
+        ({"declared": 0, "found": 0, "in_scope": 0}, []),
+        ({"found": 0}, []),
+        ({"found": 0, "deletes": 1}, ["nothing-recognised"]),
+        ({"deletes": 6, "allow_deletes": 6}, []),
+        ({"deletes": 6, "allow_deletes": 5}, ["allow-deletes-differs"]),
+        ({"deletes": 0, "allow_deletes": 1}, ["allow-deletes-differs"]),
+        ({"deletes": 3, "declared": 0, "found": 0, "allow_deletes": 3}, []),
+    ],
+)
+def test_a_guard_stops_exactly_what_it_says(numbers: dict[str, int], expected: list[str]):
+    """Limits, an empty declaration, an unrecognised organization, a miscounted permission."""
+    assert rules(**numbers) == expected
+
+
+def test_every_block_says_the_way_on():
+    """The number to allow stands in the hint."""
+    (block,) = blocks(
+        deletes=6, in_scope=20, declared=1, found=1, max_deletes=None, allow_deletes=None
+    )
+
+    assert "--allow-deletes 6" in (block.hint or "")
+
+
+def test_a_blocked_plan_is_still_a_whole_plan():
+    """Blocking is for apply; a plan shows what it would do."""
+    found = live(*(live_slack(f"w{number}", f"id-{number}") for number in range(9)))
+
+    result = plan(desired(slack(), max_deletes=None), found, SECRETS)
+
+    assert len(result.deletes) == 9
+    assert {each.rule for each in result.blocked} == {"too-many-deletes", "nothing-recognised"}
+
+
+def test_only_narrows_what_the_guards_see():
+    """Guards look at the plan after the filter."""
+    found = live(*(live_slack(f"w{number}", f"id-{number}") for number in range(9)))
+
+    result = plan(
+        desired(slack("w1"), slack("w2"), max_deletes=None),
+        found,
+        SECRETS,
+        PlanOptions(only=("w1", "w3")),
+    )
+
+    assert ([each.name for each in result.deletes], result.blocked) == (["w3"], ())

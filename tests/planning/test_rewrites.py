@@ -1,0 +1,163 @@
+"""Sending again what cannot be read back: by request, and by comparison with the base."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.errors import ConfigurationError
+from reconciler.model import UNKNOWN, Scheme, Secret, SecretRef
+from reconciler.planning.changes import (
+    Attribution,
+    KeyLost,
+    Reason,
+    SecretCause,
+    SecretChange,
+    ValueChange,
+)
+from reconciler.planning.planner import PlanOptions, plan
+from tests.planning.builders import (
+    OTHER_TOKEN,
+    SECRETS,
+    TOKEN_REF,
+    desired,
+    generic,
+    live,
+    live_generic,
+    live_slack,
+    slack,
+)
+
+MASKED = live(live_slack(token="*****"))
+BUMPED = replace(TOKEN_REF, version=2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        PlanOptions(rewrite_all=True),
+        PlanOptions(rewrite=("env:SLACK_BOT_TOKEN",)),
+        PlanOptions(rewrite=("SLACK_BOT_TOKEN",)),
+        PlanOptions(rewrite=("Deploys",)),
+    ],
+    ids=["everything", "scheme and name", "name", "webhook"],
+)
+def test_a_requested_secret_is_sent_and_stays_outside_the_digest(options: PlanOptions):
+    """No review can see such a change, so none is asked to approve it."""
+    result = plan(desired(slack()), MASKED, SECRETS, options)
+
+    (update,) = result.updates
+    assert (update.reason, result.operations) == (Reason.REWRITE, (None,))
+    assert [getattr(each, "cause", None) for each in update.fields] == [SecretCause.REQUESTED]
+    assert result.digest == plan(desired(slack()), MASKED, SECRETS).digest
+
+
+def test_a_secret_that_is_seen_to_be_live_is_not_sent_again():
+    """Shown and equal: there is nothing to rewrite."""
+    options = PlanOptions(rewrite_all=True)
+
+    assert plan(desired(slack()), live(live_slack()), SECRETS, options).changes == ()
+
+
+def test_a_request_for_nothing_declared_is_an_error():
+    """A typo must not look like a rotation that is done."""
+    with pytest.raises(ConfigurationError) as error:
+        plan(desired(slack()), MASKED, SECRETS, PlanOptions(rewrite=("SLAK",)))
+
+    assert [finding.rule for finding in error.value.findings] == ["unknown-rewrite"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "cause"),
+    [
+        (TOKEN_REF, BUMPED, SecretCause.VERSION_CHANGED),
+        (SecretRef(scheme=Scheme.ENV, name="OLD"), TOKEN_REF, SecretCause.REFERENCE_CHANGED),
+    ],
+    ids=["version", "reference"],
+)
+def test_a_changed_reference_is_sent_where_live_cannot_be_read(
+    before: SecretRef, now: SecretRef, cause: SecretCause
+):
+    """Git is the only memory there is."""
+    options = PlanOptions(base=desired(slack(token=before)))
+
+    (update,) = plan(desired(slack(token=now)), MASKED, {}, options).updates
+
+    (change,) = update.fields
+    assert isinstance(change, SecretChange)
+    assert (change.cause, update.attribution) == (cause, Attribution.THIS_CHANGE)
+
+
+def test_an_unchanged_reference_is_not_sent():
+    """The base alone makes no change."""
+    options = PlanOptions(base=desired(slack()))
+
+    assert plan(desired(slack()), MASKED, SECRETS, options).changes == ()
+
+
+def test_a_bumped_version_of_a_readable_secret_is_decided_by_its_value():
+    """What can be compared is compared."""
+    options = PlanOptions(base=desired(slack()))
+    secrets = {BUMPED: Secret(OTHER_TOKEN)}
+    declaration = desired(slack(token=BUMPED))
+
+    same = plan(declaration, live(live_slack(token=OTHER_TOKEN)), secrets, options)
+    other = plan(declaration, live(live_slack()), secrets, options)
+
+    assert (len(same.changes), len(other.changes)) == (0, 1)
+
+
+def test_a_changed_literal_is_sent_though_its_reference_is_the_same():
+    """Literals are told apart by their values."""
+    reference = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
+    now = replace(desired(slack(token=reference)), literals={reference: Secret("new")})
+    before = replace(now, literals={reference: Secret("old")})
+
+    assert len(plan(now, MASKED, {}, PlanOptions(base=before)).changes) == 1
+    assert len(plan(now, MASKED, {}, PlanOptions(base=now)).changes) == 0
+
+
+def test_a_plain_field_that_cannot_be_read_is_sent_when_the_file_changed_it():
+    """An unreadable channel, edited in git."""
+    found = live(live_slack(channel="*****"))
+    options = PlanOptions(base=desired(slack(channel="#old")))
+
+    (update,) = plan(desired(slack()), found, SECRETS, options).updates
+
+    assert update.fields == (
+        ValueChange(path=("configuration", "channel"), before=UNKNOWN, after="#deploys"),
+    )
+
+
+def test_a_field_that_the_file_no_longer_declares_goes():
+    """The base had it and live shows it."""
+    reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
+    options = PlanOptions(base=desired(generic(token=reference)))
+
+    (update,) = plan(desired(generic()), live(live_generic(token="***")), {}, options).updates
+
+    assert update.fields == (KeyLost(path=("configuration", "token"), dropped=True),)
+    assert update.sends == {"configuration"}
+
+
+def test_a_renamed_webhook_finds_its_base():
+    """By a name of `previously`."""
+    options = PlanOptions(base=desired(slack("old")))
+    found = live(live_slack("old", token="*****"))
+
+    (update,) = plan(desired(slack(previously=("old",), token=BUMPED)), found, {}, options).updates
+
+    assert {type(each) for each in update.fields} == {ValueChange, SecretChange}
+
+
+def test_a_rewrite_names_what_the_whole_configuration_drops():
+    """A secret sent again sends everything else again too."""
+    reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
+    found = live(live_generic(token="***", extra="x"))
+
+    (update,) = plan(
+        desired(generic(token=reference)), found, {}, PlanOptions(rewrite_all=True)
+    ).updates
+
+    assert KeyLost(path=("configuration", "extra")) in update.fields
