@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from reconciler.findings import Finding, Position
 from reconciler.kinds import KINDS
-from reconciler.model import LiveWebhook, Unknown, Webhook
+from reconciler.model import EVENT_TYPES, LiveWebhook, Unknown, Webhook
 from reconciler.planning.changes import Reason
+
+_KNOWN_EVENTS = frozenset(EVENT_TYPES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +65,15 @@ def _visible(found: LiveWebhook) -> dict[str, object] | Unknown:
         if each.name not in secret and value != each.default:
             shown[each.name] = each.normal(value) if isinstance(value, str) else value
     return shown
+
+
+def is_unknown(found: LiveWebhook) -> bool:
+    """Say whether this version does not understand a live webhook."""
+    return found.type not in KINDS or not found.event_types <= _KNOWN_EVENTS
+
+
+def not_understood(found: LiveWebhook) -> tuple[Reason, str]:
+    """Say what of it: the type, or which events."""
+    if found.type not in KINDS:
+        return Reason.UNKNOWN_TYPE, found.type
+    return Reason.UNKNOWN_EVENT, ", ".join(sorted(found.event_types - _KNOWN_EVENTS))

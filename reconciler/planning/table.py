@@ -18,15 +18,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.findings import Finding, Position, Related, Severity
-from reconciler.kinds import KINDS
-from reconciler.model import EVENT_TYPES, Absent, Desired, LiveWebhook, Pattern, Policy, Webhook
+from reconciler.findings import Position, Severity
+from reconciler.model import Absent, Desired, LiveWebhook, Policy, Webhook
 from reconciler.planning.changes import Reason
-from reconciler.planning.globs import Globs
-from reconciler.planning.pairing import Doomed, Pairing, Spared, equal_but_secrets
+from reconciler.planning.globs import Globs, first_match
+from reconciler.planning.pairing import (
+    Doomed,
+    Pairing,
+    Spared,
+    equal_but_secrets,
+    is_unknown,
+    not_understood,
+)
+from reconciler.planning.remarks import Remarks
 from reconciler.planning.renames import check_renames
-
-_KNOWN_EVENTS = frozenset(EVENT_TYPES)
 
 
 def pair(
@@ -55,6 +60,7 @@ class _Table:
         self.absent = [each for each in desired.absent if self.wanted(each)]
         self.taken: set[str] = set()
         self.out = Pairing()
+        self.remarks = Remarks(self.out.findings)
 
     def wanted(self, entry: Webhook | Absent) -> bool:
         """`--only` goes by the declared name, or by that of the live webhook it speaks of."""
@@ -89,7 +95,7 @@ class _Table:
             if entry.id in self.by_id:
                 self.taken.add(entry.id)
             else:
-                self.error(
+                self.remarks.error(
                     "unknown-id",
                     f"no live webhook has the id that {entry.name!r} is pinned to",
                     entry.position,
@@ -104,10 +110,10 @@ class _Table:
             found = self.by_id.get(entry.id) if entry.id is not None else None
             if self.ignore.match(entry.name) or (found and self.ignore.match(found.name)):
                 held.append(entry)
-                pattern = self.pattern(self.policy.ignore, entry.name)
+                pattern = first_match(self.policy.ignore, entry.name)
                 if pattern is None and found is not None:
-                    pattern = self.pattern(self.policy.ignore, found.name)
-                self.note(
+                    pattern = first_match(self.policy.ignore, found.name)
+                self.remarks.add(
                     Severity.WARNING,
                     "ignored-and-declared",
                     f"{entry.name!r} is declared and ignored: it is left as it is",
@@ -143,7 +149,7 @@ class _Table:
             return
         old = [name for name in webhook.previously if self.free(name)]
         if len(old) > 1:
-            self.error(
+            self.remarks.error(
                 "several-previous",
                 f"{webhook.name!r} would be renamed from more than one live webhook: "
                 + ", ".join(repr(name) for name in old),
@@ -154,7 +160,7 @@ class _Table:
             self.out.found += 1
             sources = self.free(old[0])
             if len(sources) > 1:
-                self.error(
+                self.remarks.error(
                     "several-previous",
                     f"{len(sources)} live webhooks are called {old[0]!r}",
                     webhook.position,
@@ -176,10 +182,10 @@ class _Table:
 
     def choose(self, webhook: Webhook, copies: list[LiveWebhook]) -> None:
         """One copy is the keyed one; of several equal ones the smallest id stays."""
-        strange = [each for each in copies if self.unknown(each)]
+        strange = [each for each in copies if is_unknown(each)]
         for each in strange:
             self.spare_unknown(each, webhook.position)
-        plain = [each for each in copies if not self.unknown(each)]
+        plain = [each for each in copies if not is_unknown(each)]
         if not plain:
             return
         if len(plain) > 1 and not all(equal_but_secrets(plain[0], each) for each in plain[1:]):
@@ -206,7 +212,7 @@ class _Table:
         """Others that bear the name of an entry pinned by id: copies go, different ones stay."""
         for each in self.free(webhook.name):
             self.taken.add(each.id)
-            if self.unknown(each):
+            if is_unknown(each):
                 self.spare_unknown(each, webhook.position)
             elif keyed.name == each.name and equal_but_secrets(keyed, each):
                 self.out.doomed.append(
@@ -224,7 +230,7 @@ class _Table:
 
     def accept(self, webhook: Webhook, found: LiveWebhook) -> None:
         """Rows 2 and 3: what is not understood is never updated."""
-        if self.unknown(found):
+        if is_unknown(found):
             self.spare_unknown(found, webhook.position)
             return
         self.taken.add(found.id)
@@ -243,11 +249,11 @@ class _Table:
             self.out.found += 1
         for each in found:
             self.taken.add(each.id)
-            protecting = self.pattern(self.policy.protect, each.name)
-            if self.unknown(each):
+            protecting = first_match(self.policy.protect, each.name)
+            if is_unknown(each):
                 self.spare_unknown(each, entry.position)
             elif protecting is not None:
-                self.error(
+                self.remarks.error(
                     "absent-and-protected",
                     f"{each.name!r} is declared absent and is protected",
                     entry.position,
@@ -276,10 +282,10 @@ class _Table:
             self.out.in_scope += bool(within)
             if each.id in self.taken:
                 continue
-            if self.unknown(each):
+            if is_unknown(each):
                 self.spare_unknown(each, None)
                 continue
-            protecting = self.pattern(self.policy.protect, each.name)
+            protecting = first_match(self.policy.protect, each.name)
             if not within:
                 self.out.unmanaged.append((each, Reason.OUT_OF_SCOPE))
             elif not self.prune or not any(within):
@@ -293,65 +299,19 @@ class _Table:
 
     def spare_unknown(self, found: LiveWebhook, position: Position | None) -> None:
         self.taken.add(found.id)
-        if found.type not in KINDS:
-            reason, detail = Reason.UNKNOWN_TYPE, found.type
-        else:
-            reason = Reason.UNKNOWN_EVENT
-            detail = ", ".join(sorted(found.event_types - _KNOWN_EVENTS))
+        reason, detail = not_understood(found)
         self.out.spared.append(
             Spared(live=(found,), reason=reason, position=position, detail=detail)
         )
-
-    def unknown(self, found: LiveWebhook) -> bool:
-        return found.type not in KINDS or not found.event_types <= _KNOWN_EVENTS
 
     def inert(self, webhook: Webhook) -> None:
         """Both the new name and an old one live: renaming is over, or was never possible."""
         for name in webhook.previously:
             if self.free(name):
-                self.note(
+                self.remarks.add(
                     Severity.NOTE,
                     "previously-inert",
                     f"{webhook.name!r} is live already: `previously: {name}` does nothing",
                     webhook.position,
                     "remove `previously`",
                 )
-
-    def pattern(self, patterns: tuple[Pattern, ...], name: str) -> Pattern | None:
-        for each in patterns:
-            if Globs((each.glob,)).match(name):
-                return each
-        return None
-
-    def error(
-        self,
-        rule: str,
-        message: str,
-        position: Position | None,
-        hint: str,
-        pattern: Pattern | None = None,
-    ) -> None:
-        self.note(Severity.ERROR, rule, message, position, hint, pattern)
-
-    def note(
-        self,
-        severity: Severity,
-        rule: str,
-        message: str,
-        position: Position | None,
-        hint: str,
-        pattern: Pattern | None = None,
-    ) -> None:
-        related: tuple[Related, ...] = ()
-        if pattern is not None and pattern.position is not None:
-            related = (Related(message=f"matched by {pattern.glob!r}", position=pattern.position),)
-        self.out.findings.append(
-            Finding(
-                rule=rule,
-                severity=severity,
-                message=message,
-                position=position,
-                hint=hint,
-                related=related,
-            )
-        )
