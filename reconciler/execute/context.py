@@ -1,0 +1,102 @@
+"""What every write of one run needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.errors import ApiError
+from reconciler.execute.ledger import Ledger
+from reconciler.execute.settle import Settle
+from reconciler.model import LiveWebhook, Secret, SecretRef
+from reconciler.planning.changes import Create, FieldChange, Update
+from reconciler.planning.compare import compare
+from reconciler.planning.plan import Plan
+from reconciler.planning.readback import Readable
+from reconciler.planning.standing import Standing, readable_in, standings
+from reconciler.ports import Clock, WebhookAPI
+from reconciler.report import Applied, Failed, FieldMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One run: the plan, the world outside, and the listing from before the first write.
+
+    `known` holds the ids of that listing: a webhook with another id came into being since.
+    `readable` says which fields the server showed there. `freeing` maps the place of a change to
+    those of the renames that free its name.
+    """
+
+    plan: Plan
+    secrets: Mapping[SecretRef, Secret]
+    api: WebhookAPI
+    clock: Clock
+    settle: Settle
+    ledger: Ledger
+    reviewed: bool
+    known: frozenset[str]
+    readable: Readable
+    freeing: Mapping[int, Sequence[int]]
+
+    def differences(
+        self, change: Create | Update, live: LiveWebhook, readable: Readable | None = None
+    ) -> tuple[FieldChange, ...]:
+        """Return how `live` still differs from what `change` is to bring about."""
+        evidence = self.readable if readable is None else readable
+        return compare(change.after, live, self.secrets, evidence).fields
+
+    def copies(self, change: Create, listing: Sequence[LiveWebhook]) -> list[LiveWebhook]:
+        """Return the webhooks of the create's name that were not there before, smallest id first.
+
+        As the name was free when the run began, one of them may be what was sent.
+        """
+        found = [each for each in listing if each.name == change.name and each.id not in self.known]
+        return sorted(found, key=lambda each: each.id)
+
+    def equal(self, change: Create, listing: Sequence[LiveWebhook]) -> list[LiveWebhook]:
+        """Return those of the copies that are as they were sent, as far as the server shows."""
+        copies = self.copies(change, listing)
+        if not copies:
+            return []
+        readable = self.readable_in(listing)
+        return [each for each in copies if not self.differences(change, each, readable)]
+
+    def readable_in(self, listing: Sequence[LiveWebhook]) -> Readable:
+        """Gather which fields a listing shows."""
+        return readable_in(self.plan, listing, self.secrets)
+
+    def standing(self, change: Update, live: LiveWebhook) -> Standing:
+        """Say how an update fits a webhook that was just read."""
+        alone = replace(self.plan, changes=(change,), matched=(), kept=())
+        return standings(alone, (live,), self.secrets)[0]
+
+    def answered(self, change: Create | Update, live: LiveWebhook) -> Applied | Failed:
+        """Judge a write by its answer.
+
+        An answer that differs is not believed at once, as some servers answer less than they
+        store: the webhook is then read. What that cannot tell is left to the listing at the end.
+        """
+        if self.differences(change, live):
+            try:
+                again = self.api.get(live.id)
+            except ApiError:
+                again = None
+            if again is not None and (differing := self.differences(change, again)):
+                return unlike(change, differing)
+        return Applied(change=change, id=live.id)
+
+
+def unlike(change: Create | Update, differing: Sequence[FieldChange]) -> Failed:
+    """Say that the server stores something else than was sent, and in which fields."""
+    paths = [tuple(str(part) for part in each.path) for each in differing]
+    named = ", ".join(".".join(path) for path in paths)
+    return Failed(
+        change=change,
+        code="does-not-converge",
+        message=f"CloudTruth does not hold what was sent: {named}",
+        hint="declare it the way CloudTruth stores it, or the next apply will try again",
+        fields=tuple(
+            FieldMessage(path=path, message="differs from what was sent", position=None)
+            for path in paths
+        ),
+    )

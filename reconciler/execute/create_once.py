@@ -1,0 +1,106 @@
+"""Creating exactly once, against an API that has no idempotency keys.
+
+A create whose answer was lost may have happened, happen a little later, or never happen. So it is
+never just repeated: after a pause the listing is read, up to three times. A copy that is as it
+was sent is adopted; one that differs is somebody else's. Only when it is absent in every listing
+is it sent once more, and that is the last time. Whatever remains in doubt is said to be so.
+
+That the name was free before is known from the listing with which the run began; a copy that
+turns up even later is removed by heal.py, or planned as a duplicate by the next run.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from reconciler.errors import (
+    AmbiguousWriteError,
+    ApiError,
+    ConflictError,
+    InvalidRequestError,
+    ServerError,
+)
+from reconciler.execute.context import Context
+from reconciler.execute.draft import draft
+from reconciler.execute.ledger import failed
+from reconciler.planning.changes import Create
+from reconciler.report import Applied, Failed, Unconfirmed
+
+_SENDS: Final = 2
+_TAKEN: Final = re.compile(r"exist|unique|already|taken|duplicate", re.IGNORECASE)
+
+
+def create_once(change: Create, context: Context) -> Applied | Failed | Unconfirmed:
+    """Bring a webhook into being. Raises ApiError if it was surely not created."""
+    sent = draft(change.after, context.secrets)
+    for _ in range(_SENDS):
+        context.ledger.sends(change)
+        try:
+            made = context.api.create(sent, context.plan.organization.id)
+        except (AmbiguousWriteError, ServerError):
+            context.ledger.wrote()
+            found = _look(change, context)
+            if found is not None:
+                return found
+        except (InvalidRequestError, ConflictError) as error:
+            return _refused(change, context, error)
+        else:
+            context.ledger.wrote()
+            return context.answered(change, made)
+        if context.ledger.stopping:
+            break
+    return Unconfirmed(
+        change=change,
+        message="the answer was lost, and it is in no listing so far; the next apply looks again",
+    )
+
+
+def _look(change: Create, context: Context) -> Applied | Failed | Unconfirmed | None:
+    """Find out what became of a create without an answer; None: it surely did not happen."""
+    settle = context.settle
+    blind = False
+    context.clock.sleep(settle.wait)
+    for look in range(settle.confirmations):
+        if look:
+            context.clock.sleep(settle.spacing)
+        try:
+            listing = context.api.list()
+        except ApiError:
+            blind = True
+            continue
+        if equal := context.equal(change, listing):
+            return Applied(change=change, id=equal[0].id, note="found when its answer was lost")
+        if copies := context.copies(change, listing):
+            return _other(change, copies[0].id)
+    if blind:
+        return Unconfirmed(
+            change=change, message="the answer was lost, and so was the listing that would tell"
+        )
+    return None
+
+
+def _refused(
+    change: Create, context: Context, error: InvalidRequestError | ConflictError
+) -> Applied | Failed:
+    """A refusal because the name is taken may speak of our own webhook, or of its equal."""
+    texts = [error.detail or "", *(text for _, text in error.fields)]
+    if isinstance(error, ConflictError) or any(_TAKEN.search(text) for text in texts):
+        try:
+            listing = context.api.list()
+        except ApiError:
+            return failed(change, error)
+        if equal := context.equal(change, listing):
+            return Applied(change=change, id=equal[0].id, note="it had just come into being")
+        if copies := context.copies(change, listing):
+            return _other(change, copies[0].id)
+    return failed(change, error)
+
+
+def _other(change: Create, id: str) -> Failed:
+    return Failed(
+        change=change,
+        code="conflict",
+        message=f"a webhook of this name that differs has appeared meanwhile (id {id})",
+        hint="plan again: it will be an update, or say `previously` or `id`",
+    )

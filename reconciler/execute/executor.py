@@ -1,0 +1,202 @@
+"""Carrying a plan out.
+
+Promises: nothing is written before the listing has been read once more and every change compared
+with it; updates and renames come first, then creates, then deletes, and these only if nothing
+before them failed, was skipped or is in doubt; independent changes do not wait for each other and
+do not stop each other; after the last write the listing is read and compared again. Each change
+ends as exactly one outcome, whatever happens on the way. Nothing here loops.
+
+Refuses: to decide anything that a plan decides. Files, organization, secrets, guards and consent
+are settled before this is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from reconciler.errors import (
+    ApiError,
+    AuthenticationError,
+    PermissionDeniedError,
+    RateLimitedError,
+    StalePlanError,
+)
+from reconciler.execute.context import Context
+from reconciler.execute.create_once import create_once
+from reconciler.execute.draft import require_secrets
+from reconciler.execute.fresh import fits
+from reconciler.execute.ledger import Ledger, failed, is_done
+from reconciler.execute.order import freeing, groups
+from reconciler.execute.settle import Settle
+from reconciler.execute.verify import Verification, verify
+from reconciler.execute.workers import Halted
+from reconciler.execute.write_once import delete_once, update_once
+from reconciler.model import LiveWebhook, Secret, SecretRef
+from reconciler.planning.changes import Change, Create, Delete, Update
+from reconciler.planning.plan import Plan
+from reconciler.planning.standing import Fit, readable_in
+from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
+from reconciler.report import Applied, Outcome, Report, Skipped
+
+_DEFAULT = Settle()
+
+
+def execute(
+    plan: Plan,
+    secrets: Mapping[SecretRef, Secret],
+    api: WebhookAPI,
+    *,
+    clock: Clock,
+    workers: Workers,
+    stop: Stop,
+    watcher: Watcher,
+    reviewed: bool,
+    settle: Settle = _DEFAULT,
+) -> Report:
+    """Make live what `plan` says, and report what became of each change.
+
+    `reviewed`: exactly this plan was agreed to, so a change that no longer fits refuses the whole.
+    An empty plan makes no request. Raises StalePlanError, UnresolvedSecretsError and what the
+    first listing raises; in each of these cases nothing was written.
+    """
+    if not plan.changes:
+        return Report(plan=plan, verified=True)
+    require_secrets(plan, secrets)
+    ledger = Ledger(plan, stop, watcher)
+    verification = Verification(verified=False)
+    try:
+        listing = workers.run([api.list])[0]
+        context = Context(
+            plan=plan,
+            secrets=secrets,
+            api=api,
+            clock=clock,
+            settle=settle,
+            ledger=ledger,
+            reviewed=reviewed,
+            known=frozenset(each.id for each in listing),
+            readable=readable_in(plan, listing, secrets),
+            freeing=freeing(plan.changes),
+        )
+        _compare(context, listing)
+        _write(context, workers)
+        if ledger.writes:
+            verification = workers.run([lambda: verify(context)])[0]
+        else:
+            verification = Verification(verified=True)
+    except Halted:
+        pass
+    return _report(plan, ledger, stop, verification, reviewed=reviewed)
+
+
+def _report(
+    plan: Plan, ledger: Ledger, stop: Stop, verification: Verification, *, reviewed: bool
+) -> Report:
+    outcomes = ledger.close()
+    stale = [each for each in outcomes if isinstance(each, Skipped) and each.code == "stale"]
+    if reviewed and stale and not ledger.writes:
+        raise _stale(stale)
+    cut = not verification.verified or not all(is_done(each) for each in outcomes)
+    return Report(
+        plan=plan,
+        outcomes=outcomes,
+        healed=verification.healed,
+        writes=ledger.writes,
+        verified=verification.verified,
+        stopped=stop.requested() if cut else None,
+        problem=verification.problem,
+    )
+
+
+def _stale(skipped: Sequence[Skipped]) -> StalePlanError:
+    return StalePlanError(
+        "what was reviewed is not what would happen now; nothing was written",
+        differences=[f"{each.change.name}: {each.message}" for each in skipped],
+        hint="plan and review again",
+    )
+
+
+def _compare(context: Context, listing: Sequence[LiveWebhook]) -> None:
+    """Note which changes are done already and which no longer fit."""
+    changed: list[tuple[int, Skipped]] = []
+    for index, (change, standing) in enumerate(
+        zip(context.plan.changes, fits(context.plan, listing, context.secrets), strict=True)
+    ):
+        match standing.fit:
+            case Fit.HOLDS:
+                pass
+            case Fit.DONE:
+                done = Applied(change=change, id=standing.id, note=standing.why)
+                context.ledger.finish(index, done)
+            case Fit.CHANGED:
+                changed.append(
+                    (index, Skipped(change=change, code="changed", message=standing.why))
+                )
+    if changed and context.reviewed:
+        raise _stale([each for _, each in changed])
+    for index, skipped in changed:
+        context.ledger.finish(index, skipped)
+
+
+def _write(context: Context, workers: Workers) -> None:
+    """Do what is left to do, stage by stage."""
+    changes = context.plan.changes
+    workers.run([_in_turn(context, links) for links in groups(changes)])
+    creates = [i for i, change in enumerate(changes) if isinstance(change, Create)]
+    workers.run([_in_turn(context, [index]) for index in creates])
+    deletes = [i for i, change in enumerate(changes) if isinstance(change, Delete)]
+    hindrance = _hindrance(context)
+    if hindrance is None:
+        workers.run([_in_turn(context, [index]) for index in deletes])
+        return
+    for index in deletes:
+        if context.ledger.outcome(index) is None:
+            context.ledger.finish(
+                index, Skipped(change=changes[index], code="after-failure", message=hindrance)
+            )
+
+
+def _hindrance(context: Context) -> str | None:
+    """Say what forbids every delete, None if nothing does."""
+    for index, change in enumerate(context.plan.changes):
+        if not isinstance(change, Delete) and not is_done(context.ledger.outcome(index)):
+            return f"nothing is deleted, as {change.name!r} is not done"
+    return None
+
+
+def _in_turn(context: Context, indices: Sequence[int]) -> Callable[[], None]:
+    def run() -> None:
+        for index in indices:
+            _attempt(context, index)
+
+    return run
+
+
+def _attempt(context: Context, index: int) -> None:
+    """Do one change, if it may be begun, and note what came of it."""
+    ledger, change = context.ledger, context.plan.changes[index]
+    if ledger.outcome(index) is not None:
+        return
+    if any(not is_done(ledger.outcome(other)) for other in context.freeing.get(index, ())):
+        why = "its name is still held: the webhook of that name was not renamed"
+        ledger.finish(index, Skipped(change=change, code="after-failure", message=why))
+        return
+    if not ledger.start(index):
+        return
+    try:
+        outcome = _do(change, context)
+    except ApiError as error:
+        outcome = failed(change, error)
+        if isinstance(error, AuthenticationError | PermissionDeniedError | RateLimitedError):
+            ledger.end(f"the run ended when {change.name!r} was refused")
+    ledger.finish(index, outcome)
+
+
+def _do(change: Change, context: Context) -> Outcome:
+    match change:
+        case Create():
+            return create_once(change, context)
+        case Update():
+            return update_once(change, context)
+        case Delete():
+            return delete_once(change, context)

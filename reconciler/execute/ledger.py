@@ -1,0 +1,141 @@
+"""What has become of each change so far, and whether another may start.
+
+The one place where worker threads meet. It can be closed at any moment and still gives a complete
+list of outcomes: what was started and not finished is unconfirmed, what was not started skipped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from reconciler.errors import ApiError
+from reconciler.planning.changes import Change, Create
+from reconciler.planning.plan import Plan
+from reconciler.ports import Stop, Watcher
+from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, Unconfirmed
+
+
+class Ledger:
+    """Outcomes by the place of their change in the plan. All methods are thread-safe."""
+
+    def __init__(self, plan: Plan, stop: Stop, watcher: Watcher) -> None:
+        self._changes = plan.changes
+        self._stop = stop
+        self._watcher = watcher
+        self._lock = threading.Lock()
+        self._outcomes: dict[int, Outcome] = {}
+        self._started: set[int] = set()
+        self._ended: str | None = None
+        self._closed = False
+        self._writes = 0
+        self._sent: dict[str, Create] = {}
+
+    @property
+    def writes(self) -> int:
+        """How many requests may have changed something."""
+        return self._writes
+
+    @property
+    def sent(self) -> tuple[Create, ...]:
+        """The creates of which a request was sent, whatever came of it."""
+        return tuple(self._sent.values())
+
+    @property
+    def closed(self) -> bool:
+        """Whether the report is made already and nobody will hear of what happens now."""
+        return self._closed
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more may be sent, not even to finish what was begun."""
+        return self._closed or self._stop.requested() is not None
+
+    def outcome(self, index: int) -> Outcome | None:
+        """Return what became of a change, None if that is open."""
+        return self._outcomes.get(index)
+
+    def settled(self) -> Iterator[tuple[int, Outcome]]:
+        """Go through all outcomes there are, in the plan's order."""
+        yield from sorted(self._outcomes.items())
+
+    def start(self, index: int) -> bool:
+        """Begin a change, or note that it is skipped because the run is ending."""
+        change = self._changes[index]
+        with self._lock:
+            if self._closed or index in self._outcomes:
+                return False
+            refusal: Skipped | None = None
+            if self._stop.requested() is not None:
+                refusal = _interrupted(change)
+            elif self._ended is not None:
+                refusal = Skipped(change=change, code="run-ended", message=self._ended)
+            if refusal is None:
+                self._started.add(index)
+                self._watcher.starting(change)
+                return True
+        self.finish(index, refusal)
+        return False
+
+    def finish(self, index: int, outcome: Outcome) -> None:
+        """Note what became of a change; after `close` it is too late."""
+        with self._lock:
+            if not self._closed:
+                self._outcomes[index] = outcome
+                self._watcher.finished(outcome)
+
+    def correct(self, index: int, outcome: Outcome) -> None:
+        """Replace an outcome by what the last listing shows."""
+        with self._lock:
+            self._outcomes[index] = outcome
+
+    def wrote(self) -> None:
+        """Count a request that changed something, or may have."""
+        with self._lock:
+            self._writes += 1
+
+    def sends(self, create: Create) -> None:
+        """Remember that a copy of this webhook may come into being from now on."""
+        with self._lock:
+            self._sent[create.name] = create
+
+    def end(self, why: str) -> None:
+        """Let nothing more start."""
+        with self._lock:
+            self._ended = self._ended or why
+
+    def close(self) -> tuple[Outcome, ...]:
+        """Accept nothing more and return one outcome for each change, in the plan's order."""
+        with self._lock:
+            self._closed = True
+            return tuple(
+                self._outcomes.get(index) or self._open(index, change)
+                for index, change in enumerate(self._changes)
+            )
+
+    def _open(self, index: int, change: Change) -> Outcome:
+        if index in self._started:
+            return Unconfirmed(
+                change=change, message="stopped before CloudTruth had answered or could be asked"
+            )
+        return _interrupted(change)
+
+
+def _interrupted(change: Change) -> Skipped:
+    return Skipped(change=change, code="interrupted", message="a signal ended the run before it")
+
+
+def failed(change: Change, error: ApiError) -> Failed:
+    """Say of a change what an error says."""
+    return Failed(
+        change=change,
+        code=error.code,
+        message=error.message,
+        hint=error.hint,
+        fields=tuple(FieldMessage(path=path, message=text) for path, text in error.fields),
+    )
+
+
+def is_done(outcome: Outcome | None) -> bool:
+    """Say whether a change is live."""
+    return isinstance(outcome, Applied)

@@ -1,0 +1,69 @@
+"""Signals: the first asks the run to end soon, the second ends it now.
+
+After the first SIGINT or SIGTERM nothing more is started, and what is in flight has six seconds to
+be finished or resolved. A second signal, or the end of those seconds, leaves it: the report then
+names what is unknown. A handler here only takes notes, so that no signal can tear a write from
+its resolution.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Final
+
+from reconciler.errors import ExitCode
+
+GRACE: Final = 6.0
+"""Seconds that work in flight is given after the first signal."""
+
+_CODES: Final = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
+
+
+class SignalStop:
+    """The Stop port over SIGINT and SIGTERM, from `with` to the end of its block.
+
+    Enter it in the main thread, around `execute` alone: before and after, signals mean what they
+    meant before. Give `halted` to the workers.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], *, grace: float = GRACE) -> None:
+        self._monotonic = monotonic
+        self._grace = grace
+        self._code: ExitCode | None = None
+        self._since = 0.0
+        self._again = False
+        self._before: dict[int, Any] = {}
+
+    def requested(self) -> ExitCode | None:
+        """Return the exit code of the first signal, None if none came."""
+        return self._code
+
+    def halted(self) -> bool:
+        """Say whether waiting is over: a second signal came, or the grace has passed."""
+        if self._code is None:
+            return False
+        return self._again or self._monotonic() - self._since >= self._grace
+
+    def __enter__(self) -> SignalStop:
+        for number in _CODES:
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before.clear()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._code is None:
+            self._code = _CODES[signal.Signals(number)]
+            self._since = self._monotonic()
+        else:
+            self._again = True

@@ -1,0 +1,140 @@
+"""Looking again after the last write: is live what it was to become?
+
+A write's own answer is trusted first. A listing that does not show it yet is read again, a few
+times; what it still does not show is asked for by id. Only then is the change said to have failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
+
+from reconciler.errors import ApiError
+from reconciler.execute.context import Context, unlike
+from reconciler.execute.heal import Surplus, remove, surplus
+from reconciler.model import LiveWebhook
+from reconciler.planning.changes import Create, Delete, SecretChange, Update
+from reconciler.planning.readback import Readable
+from reconciler.report import Applied, Failed, Healed, Outcome, Unconfirmed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What the listing after the last write showed; `problem` says why there is none."""
+
+    verified: bool
+    healed: tuple[Healed, ...] = ()
+    problem: str | None = None
+
+
+def verify(context: Context) -> Verification:
+    """Read the listing, heal, and correct the ledger's outcomes by what is live."""
+    tried: list[Surplus] = []
+    try:
+        rounds = context.settle.confirmations
+        for last in (*(False for _ in range(rounds)), True):
+            listing = context.api.list()
+            extra = surplus(context, listing)
+            waiting = _open(context, listing)
+            if last or not (extra or waiting) or (context.ledger.stopping and not extra):
+                break
+            tried += [each for each in extra if remove(context, each)]
+            if not extra:
+                context.clock.sleep(context.settle.spacing)
+        for index, outcome in waiting:
+            context.ledger.correct(index, _by_id(context, outcome, listing))
+        left = {each.copy.id for each in extra if _lives(context, each)}
+    except ApiError as error:
+        reason = f"CloudTruth could not be read again at the end: {error}"
+        return Verification(verified=False, healed=_healed(tried, frozenset()), problem=reason)
+    return Verification(
+        verified=True,
+        healed=_healed(tried, left),
+        problem=f"surplus copies are left: {', '.join(sorted(left))}" if left else None,
+    )
+
+
+def _healed(tried: Sequence[Surplus], left: Set[str]) -> tuple[Healed, ...]:
+    gone = {each.copy.id: each for each in tried if each.copy.id not in left}
+    return tuple(
+        Healed(name=each.copy.name, removed=each.copy.id, kept=each.keeper.id)
+        for each in gone.values()
+    )
+
+
+def _lives(context: Context, each: Surplus) -> bool:
+    return context.api.get(each.copy.id) is not None
+
+
+def _open(
+    context: Context, listing: Sequence[LiveWebhook]
+) -> list[tuple[int, Applied | Unconfirmed]]:
+    """Return what this listing does not show to be done, after noting what it does show."""
+    readable = context.readable_in(listing)
+    by_id = {each.id: each for each in listing}
+    left: list[tuple[int, Applied | Unconfirmed]] = []
+    for index, outcome in context.ledger.settled():
+        if not isinstance(outcome, Applied | Unconfirmed):
+            continue
+        found = by_id.get(_id(outcome) or "")
+        if isinstance(outcome.change, Create) and found is None:
+            equal = context.equal(outcome.change, listing)
+            found = equal[0] if equal else None
+        if not _shown(context, outcome, found, readable):
+            left.append((index, outcome))
+            continue
+        there = found.id if found is not None else _id(outcome)
+        if isinstance(outcome, Unconfirmed):
+            note = "confirmed by the listing at the end"
+            context.ledger.correct(index, Applied(change=outcome.change, id=there, note=note))
+        elif outcome.id != there:
+            context.ledger.correct(index, replace(outcome, id=there))
+    return left
+
+
+def _id(outcome: Applied | Unconfirmed) -> str | None:
+    if isinstance(outcome, Applied):
+        return outcome.id
+    return None if isinstance(outcome.change, Create) else outcome.change.before.id
+
+
+def _shown(
+    context: Context,
+    outcome: Applied | Unconfirmed,
+    found: LiveWebhook | None,
+    readable: Readable,
+) -> bool:
+    change = outcome.change
+    if isinstance(change, Delete):
+        return found is None
+    if found is None or context.differences(change, found, readable):
+        return False
+    # Of a secret that cannot be read only an answer tells whether it has arrived.
+    return isinstance(outcome, Applied) or not _secret(change)
+
+
+def _secret(change: Create | Update) -> bool:
+    return isinstance(change, Update) and any(
+        isinstance(each, SecretChange) for each in change.fields
+    )
+
+
+def _by_id(
+    context: Context, outcome: Applied | Unconfirmed, listing: Sequence[LiveWebhook]
+) -> Outcome:
+    """Ask for one webhook that no listing shows as it was to become."""
+    change = outcome.change
+    if isinstance(outcome, Unconfirmed) or outcome.id is None:
+        return outcome
+    found = context.api.get(outcome.id)
+    if isinstance(change, Delete):
+        if found is None:
+            return outcome
+        return Failed(change=change, code="does-not-converge", message="it is still there")
+    if found is None:
+        return Failed(
+            change=change, code="vanished", message="it is gone again: somebody else is at work"
+        )
+    if differing := context.differences(change, found, context.readable_in(listing)):
+        return unlike(change, differing)
+    return outcome

@@ -1,0 +1,131 @@
+"""Threads that run calls side by side, a bounded number at a time.
+
+The threads live as long as the pool, so that each can keep its own connection. They are daemons:
+a run that is told to stop at once does not wait for an answer that may never come.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+
+LEAST: Final = 1
+MOST: Final = 16
+_GLANCE: Final = 0.1  # seconds between two looks at `halted`
+
+
+class Halted(BaseException):
+    """Somebody wants the program to end now: calls are left in flight, their results unknown.
+
+    A BaseException, so that nobody takes it for the failure of a single call.
+    """
+
+
+class ThreadWorkers:
+    """The Workers port over `parallelism` threads, 1 to 16.
+
+    `halted` is looked at while waiting for calls; once it says yes, `run` raises Halted and leaves
+    them. A call may itself call `run`: its thread then takes part, so that a full pool cannot
+    wait for itself.
+    """
+
+    def __init__(self, parallelism: int, *, halted: Callable[[], bool] | None = None) -> None:
+        if not LEAST <= parallelism <= MOST:
+            raise ValueError(f"parallelism is {LEAST} to {MOST}")
+        self._parallelism = parallelism
+        self._halted = halted
+        self._tickets: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._inside = threading.local()
+        self._lock = threading.Lock()
+
+    def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        """Run every call; return the results in the order of the calls.
+
+        If calls raise, the exception of the first such call is raised after all have ended.
+        """
+        if not calls:
+            return []
+        batch: _Work[T] = _Work(calls)
+        nested = getattr(self._inside, "yes", False)
+        helpers = min(len(calls), self._parallelism) - (1 if nested else 0)
+        self._grow(helpers)
+        for _ in range(helpers):
+            self._tickets.put(batch)
+        if nested:
+            batch.work()
+        while not batch.ended.wait(_GLANCE):
+            if self._halted is not None and self._halted():
+                batch.abandon()
+                raise Halted
+        return batch.results()
+
+    def close(self) -> None:
+        """Let idle threads end; those in the middle of a call end after it."""
+        with self._lock:
+            for _ in self._threads:
+                self._tickets.put(None)
+            self._threads.clear()
+
+    def _grow(self, wanted: int) -> None:
+        with self._lock:
+            while len(self._threads) < wanted:
+                number = len(self._threads) + 1
+                thread = threading.Thread(
+                    target=self._serve, name=f"webhooks-{number}", daemon=True
+                )
+                thread.start()
+                self._threads.append(thread)
+
+    def _serve(self) -> None:
+        self._inside.yes = True
+        while (batch := self._tickets.get()) is not None:
+            batch.work()
+
+
+class _Batch:
+    """What a thread needs to know of some calls: that it can work on them."""
+
+    def work(self) -> None:
+        raise NotImplementedError
+
+
+class _Work(_Batch, Generic[T]):
+    """Some calls, taken one by one by whoever has time, and what came of them."""
+
+    def __init__(self, calls: Sequence[Callable[[], T]]) -> None:
+        self.ended = threading.Event()
+        self._waiting = deque(enumerate(calls))
+        self._left = len(calls)
+        self._results: dict[int, T] = {}
+        self._raised: dict[int, BaseException] = {}
+        self._lock = threading.Lock()
+
+    def work(self) -> None:
+        while True:
+            try:
+                index, call = self._waiting.popleft()
+            except IndexError:
+                return
+            try:
+                self._results[index] = call()
+            except BaseException as error:  # raised again where `run` was called
+                self._raised[index] = error
+            with self._lock:
+                self._left -= 1
+                if not self._left:
+                    self.ended.set()
+
+    def abandon(self) -> None:
+        """Start nothing more."""
+        self._waiting.clear()
+
+    def results(self) -> list[T]:
+        if self._raised:
+            raise self._raised[min(self._raised)]
+        return [self._results[index] for index in sorted(self._results)]

@@ -1,0 +1,144 @@
+"""Updates and deletes, each by id, and the way out of a lost answer.
+
+These say what is to be, not what is to be done, so sending one twice does no harm by itself; but
+something else may have happened in between. So after a lost answer the webhook is read. It is as
+it was to be: done. It is as it was before: sent again, a bounded number of times. It is neither:
+somebody else is at work, and nothing more is sent.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reconciler.errors import (
+    AmbiguousWriteError,
+    ApiError,
+    ConflictError,
+    NotFoundError,
+    ServerError,
+)
+from reconciler.execute.context import Context
+from reconciler.execute.draft import draft
+from reconciler.planning.changes import Delete, Reason, Update
+from reconciler.planning.compare import snapshot
+from reconciler.planning.standing import Fit
+from reconciler.report import Applied, Failed, Outcome, Skipped, Unconfirmed
+
+_SENDS: Final = 3
+
+
+def update_once(change: Update, context: Context) -> Outcome:
+    """Give a live webhook its declared values. Raises ApiError if it surely did not happen."""
+    sent = draft(change.after, context.secrets)
+    conflicts = 0
+    for _ in range(_SENDS):
+        try:
+            live = context.api.update(change.before.id, sent, change.sends)
+        except NotFoundError:
+            return _vanished(change, context)
+        except (AmbiguousWriteError, ServerError):
+            context.ledger.wrote()
+        except ConflictError:
+            conflicts += 1
+            if conflicts > 1:
+                raise
+        else:
+            context.ledger.wrote()
+            return context.answered(change, live)
+        outcome = _read_update(change, context)
+        if outcome is not None:
+            return outcome
+        if context.ledger.stopping:
+            break
+    return Unconfirmed(change=change, message="the answer was lost again and again")
+
+
+def _read_update(change: Update, context: Context) -> Outcome | None:
+    """Say what became of an update without an answer; None: it did not happen."""
+    context.clock.sleep(context.settle.spacing)
+    try:
+        found = context.api.get(change.before.id)
+    except ApiError:
+        return _unread(change)
+    if found is None:
+        return _vanished(change, context)
+    standing = context.standing(change, found)
+    match standing.fit:
+        case Fit.DONE:
+            return Applied(change=change, id=found.id, note="found done when its answer was lost")
+        case Fit.HOLDS:
+            return None
+        case Fit.CHANGED:
+            return Failed(
+                change=change,
+                code="conflict",
+                message="its answer was lost, and somebody else has changed it since",
+                hint="plan again",
+            )
+
+
+def _vanished(change: Update, context: Context) -> Skipped:
+    return Skipped(
+        change=change,
+        code="stale" if context.reviewed else "vanished",
+        message="it has vanished meanwhile",
+    )
+
+
+def delete_once(change: Delete, context: Context) -> Outcome:
+    """Remove a webhook; one that is gone is done. Raises ApiError if it surely stays."""
+    conflicts = 0
+    for _ in range(_SENDS):
+        if change.reason is Reason.DUPLICATE and not _keeper_lives(change, context):
+            return Skipped(
+                change=change, code="changed", message="the copy that was to stay is gone"
+            )
+        try:
+            removed = context.api.delete(change.before.id)
+        except (AmbiguousWriteError, ServerError):
+            context.ledger.wrote()
+        except ConflictError:
+            conflicts += 1
+            if conflicts > 1:
+                raise
+        else:
+            if removed:
+                context.ledger.wrote()
+            return Applied(
+                change=change, id=change.before.id, note=None if removed else "it was gone already"
+            )
+        outcome = _read_delete(change, context)
+        if outcome is not None:
+            return outcome
+        if context.ledger.stopping:
+            break
+    return Unconfirmed(change=change, message="the answer was lost again and again")
+
+
+def _keeper_lives(change: Delete, context: Context) -> bool:
+    """A copy goes only while the one that stays is there, so that never both are gone."""
+    keeper = context.api.get(change.keeps or "")
+    return keeper is not None and keeper.name == change.before.name
+
+
+def _read_delete(change: Delete, context: Context) -> Outcome | None:
+    context.clock.sleep(context.settle.spacing)
+    try:
+        found = context.api.get(change.before.id)
+    except ApiError:
+        return _unread(change)
+    if found is None:
+        return Applied(
+            change=change, id=change.before.id, note="found gone when its answer was lost"
+        )
+    if snapshot(found) != change.before:
+        return Skipped(
+            change=change, code="changed", message="somebody has changed it since the plan was made"
+        )
+    return None
+
+
+def _unread(change: Update | Delete) -> Unconfirmed:
+    return Unconfirmed(
+        change=change, message="the answer was lost, and it could not be read back either"
+    )
