@@ -1,8 +1,8 @@
 """Carrying a plan out.
 
 Promises: nothing is written before the listing has been read once more and every change compared
-with it; updates and renames come first, then creates, then deletes, and these only if nothing
-before them failed, was skipped or is in doubt; independent changes do not wait for each other and
+with it; copies of a webhook that stays go first, then come updates and renames, then creates,
+then deletes, and these only if nothing before them failed, was skipped or is in doubt; independent changes do not wait for each other and
 do not stop each other; after the last write the listing is read and compared again. Each change
 ends as exactly one outcome, whatever happens on the way. Nothing here loops.
 
@@ -26,7 +26,7 @@ from reconciler.execute.create_once import create_once
 from reconciler.execute.draft import require_secrets
 from reconciler.execute.fresh import fits
 from reconciler.execute.ledger import Ledger, failed, is_done
-from reconciler.execute.order import freeing, groups
+from reconciler.execute.order import copies, freeing, groups
 from reconciler.execute.settle import Settle
 from reconciler.execute.verify import Verification, verify
 from reconciler.execute.workers import Halted
@@ -141,6 +141,7 @@ def _compare(context: Context, listing: Sequence[LiveWebhook]) -> None:
 def _write(context: Context, workers: Workers) -> None:
     """Do what is left to do, stage by stage."""
     changes = context.plan.changes
+    workers.run([_in_turn(context, [index]) for index in copies(changes)])
     workers.run([_in_turn(context, links) for links in groups(changes)])
     creates = [i for i, change in enumerate(changes) if isinstance(change, Create)]
     workers.run([_in_turn(context, [index]) for index in creates])
@@ -158,8 +159,11 @@ def _write(context: Context, workers: Workers) -> None:
 
 def _hindrance(context: Context) -> str | None:
     """Say what forbids every delete, None if nothing does."""
+    first = copies(context.plan.changes)
     for index, change in enumerate(context.plan.changes):
-        if not isinstance(change, Delete) and not is_done(context.ledger.outcome(index)):
+        if isinstance(change, Delete) and index not in first:
+            continue
+        if not is_done(context.ledger.outcome(index)):
             return f"nothing is deleted, as {change.name!r} is not done"
     return None
 
@@ -178,7 +182,7 @@ def _attempt(context: Context, index: int) -> None:
     if ledger.outcome(index) is not None:
         return
     if any(not is_done(ledger.outcome(other)) for other in context.freeing.get(index, ())):
-        why = "its name is still held: the webhook of that name was not renamed"
+        why = "what it waits for is not done: its name is still held, or copies of it are live"
         ledger.finish(index, Skipped(change=change, code="after-failure", message=why))
         return
     if not ledger.start(index):
