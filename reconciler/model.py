@@ -75,6 +75,12 @@ class Secret:
             return None
         return f"{parts.scheme}://{host}"
 
+    def holds(self, other: Secret) -> bool:
+        """Say whether `other` is this value or, unless too short to count, a part of it."""
+        if len(other.__value) < 8:
+            return self.same_as(other)
+        return other.__value in self.__value
+
     def redact(self, text: str) -> str:
         """Return `text` without this value in it."""
         return text.replace(self.__value, "***") if self.__value else text
