@@ -8,6 +8,7 @@ it back. A checksum over all the rest tells an edited file from a whole one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final, assert_never
@@ -32,6 +33,9 @@ from reconciler.planning.plan import Plan
 FORMAT_VERSION: Final = "1"
 
 Tree = dict[str, Any]
+
+# The logs of CI runners execute it wherever it stands; in JSON it stands inside text only.
+_COMMAND: Final = re.compile(r"(##\w*)\[")
 
 
 def plan_tree(plan: Plan, version: str) -> Tree:
@@ -91,6 +95,12 @@ def checksum(tree: Mapping[str, Any]) -> str:
     content = {key: value for key, value in tree.items() if key != "checksum"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return "sha256:" + sha256(text.encode("ascii")).hexdigest()
+
+
+def write_json(tree: Mapping[str, Any]) -> str:
+    """Return a document as JSON for people and programs, harmless to terminals and CI logs."""
+    text = json.dumps(tree, indent=2, ensure_ascii=True)
+    return _COMMAND.sub(r"\1\\u005b", text) + "\n"
 
 
 def reference_tree(reference: SecretRef) -> Tree:

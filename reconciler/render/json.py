@@ -1,14 +1,12 @@
 """Documents for programs: plans, reports, findings and errors, each with its published schema.
 
-`format_version` changes only when something is removed or gets another meaning. Keys come in a
+`format_version` changes whenever a document gets another form. Keys come in a
 fixed order; text is ASCII, everything else escaped, so that no terminal and no log obeys it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any, assert_never
+from typing import assert_never
 
 from reconciler import __version__
 from reconciler.errors import ApiError, ConfigurationError, ReconcilerError, StalePlanError
@@ -21,16 +19,16 @@ from reconciler.planning.document import (
     finding_tree,
     plan_tree,
     position_tree,
+    write_json,
 )
 from reconciler.planning.plan import Plan
-from reconciler.render.quote import quote_json
 from reconciler.render.view import PLAIN, View
 from reconciler.report import Applied, Failed, Outcome, Report, Skipped, Unconfirmed
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
     """Return the document of a plan, complete enough to apply it (schemas/plan.schema.json)."""
-    return _write(plan_tree(plan, __version__))
+    return write_json(plan_tree(plan, __version__))
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
@@ -137,8 +135,4 @@ def _outcome(outcome: Outcome) -> Tree:
 
 def _document(kind: str, content: Tree) -> str:
     head = {"format_version": FORMAT_VERSION, "kind": kind, "tool_version": __version__}
-    return _write({**head, **content})
-
-
-def _write(tree: Mapping[str, Any]) -> str:
-    return quote_json(json.dumps(tree, indent=2, ensure_ascii=True)) + "\n"
+    return write_json({**head, **content})

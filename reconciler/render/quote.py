@@ -44,11 +44,6 @@ def prose(text: str) -> str:
     return _disarm(_NOT_ASCII.sub(_visible, text))
 
 
-def quote_json(text: str) -> str:
-    """Return JSON text that no CI runner takes for a command; it means the same."""
-    return _BRACKET_COMMAND.sub(r"\1\\u005b", text)
-
-
 def _is_clear(text: str) -> bool:
     if not text or not text.isprintable() or _LAYOUT.search(text) is not None:
         return False

@@ -1,0 +1,92 @@
+"""Files are written whole or not at all.
+
+The content goes to a temporary file beside the old one, is synced and then renamed over it, so
+that neither a full disk nor a crash leaves half a file or loses the old one. Only the owner may
+read what is written. What is no regular file, such as a pipe or /dev/stdout, is written into.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from reconciler.errors import OutputError
+
+MODE: Final = 0o600
+
+_REASONS: Final = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "this user may not write there",
+    errno.EPERM: "this user may not write there",
+    errno.ENOENT: "the folder does not exist",
+    errno.ENOTDIR: "the folder is not a folder",
+    errno.EISDIR: "it is a folder",
+    errno.EPIPE: "nobody reads from it",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "its links lead in a circle",
+}
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Make `data` the content of `path`. Raises OutputError; what was there is then still there.
+
+    A link is followed: the file it leads to is replaced, not the link.
+    """
+    try:
+        if _is_special(path):
+            path.write_bytes(data)
+        else:
+            _replace(Path(os.path.realpath(path)), data)
+    except (OSError, ValueError) as cause:
+        raise OutputError(f"cannot write {path}: {_reason(cause)}") from None
+
+
+def _is_special(path: Path) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "")
+    return not stat.S_ISREG(mode)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fchmod(stream.fileno(), MODE)
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name survive a crash too, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _reason(cause: OSError | ValueError) -> str:
+    number = cause.errno if isinstance(cause, OSError) else None
+    if number is None:
+        return "the name is not one a file can have"
+    return _REASONS.get(number, f"the system refuses it ({errno.errorcode.get(number, number)})")
