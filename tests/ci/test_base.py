@@ -1,0 +1,156 @@
+"""Reading the declaration before a pull request out of git."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reconciler.ci.base import Base, NoBase, git_in, read_base
+
+
+class Repository:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.git("init", "-q", "-b", "main")
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+        done = subprocess.run(
+            ["git", *identity, *arguments],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout.strip()
+
+    def commit(self, **files: str) -> str:
+        for name, text in files.items():
+            path = self.folder / name.replace("__", "/").replace("_", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", "x")
+        return self.git("rev-parse", "HEAD")
+
+    def base(self, tip: str, *paths: str, inside: str = ".") -> Base | NoBase:
+        directory = self.folder / inside
+        return read_base(tip, paths, directory=directory, git=git_in(directory))
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path)
+
+
+def contents(found: Base | NoBase) -> dict[str, bytes]:
+    assert isinstance(found, Base)
+    return {each.file: each.raw for each in found.files}
+
+
+def test_what_others_did_on_the_branch_meanwhile_is_not_the_base(repository: Repository) -> None:
+    """The commit where the two part decides, not the branch's newest."""
+    start = repository.commit(webhooks_yaml="old")
+    repository.git("checkout", "-q", "-b", "topic")
+    repository.commit(webhooks_yaml="mine")
+    repository.git("checkout", "-q", "main")
+    tip = repository.commit(webhooks_yaml="theirs")
+    repository.git("checkout", "-q", "topic")
+    found = repository.base(tip)
+    assert contents(found) == {"webhooks.yaml": b"old"}
+    assert isinstance(found, Base)
+    assert found.commit == start
+
+
+def test_in_a_merge_commit_the_branch_is_the_base(repository: Repository) -> None:
+    """What GitHub checks out for a pull request is its merge: the plan is of that."""
+    repository.commit(webhooks_yaml="old")
+    repository.git("checkout", "-q", "-b", "topic")
+    repository.commit(other_txt="mine")
+    repository.git("checkout", "-q", "main")
+    tip = repository.commit(webhooks_yaml="theirs")
+    repository.git("checkout", "-q", "topic")
+    repository.git("merge", "-q", "main", "-m", "merge")
+    assert contents(repository.base(tip)) == {"webhooks.yaml": b"theirs"}
+
+
+def test_a_folder_gives_its_yaml_files_only(repository: Repository) -> None:
+    """As when reading a folder: no subfolders, nothing hidden, no links."""
+    (repository.folder / "hooks").mkdir()
+    (repository.folder / "hooks" / "link.yaml").symlink_to("a.yaml")
+    tip = repository.commit(
+        hooks__a_yaml="a",
+        hooks__b_yml="b",
+        hooks__c_txt="c",
+        hooks___d_yaml="d",
+        hooks__e__f_yaml="f",
+    )
+    assert contents(repository.base(tip, "hooks")) == {"hooks/a.yaml": b"a", "hooks/b.yml": b"b"}
+    assert set(contents(repository.base(tip, "hooks/a.yaml", "hooks"))) == {
+        "hooks/a.yaml",
+        "hooks/b.yml",
+    }
+
+
+def test_paths_are_those_of_the_working_directory(repository: Repository) -> None:
+    """A run inside a folder of the repository names files as it would on disk."""
+    tip = repository.commit(team__webhooks_yaml="x", shared__w_yaml="y")
+    assert contents(repository.base(tip, inside="team")) == {"webhooks.yaml": b"x"}
+    absolute = str(repository.folder / "team" / "webhooks.yaml")
+    assert contents(repository.base(tip, absolute)) == {"team/webhooks.yaml": b"x"}
+    above = repository.base(tip, "../shared/w.yaml", inside="team")
+    assert contents(above) == {"../shared/w.yaml": b"y"}
+
+
+def test_a_file_that_is_new_was_not_there(repository: Repository) -> None:
+    """An empty base is a base: everything is this pull request's."""
+    tip = repository.commit(readme_md="x")
+    repository.commit(webhooks_yaml="new")
+    assert contents(repository.base(tip)) == {}
+
+
+def test_a_name_is_no_pattern(repository: Repository) -> None:
+    """Globs and magic in a path mean themselves."""
+    tip = repository.commit(a_yaml="a")
+    assert contents(repository.base(tip, "*.yaml")) == {}
+    assert contents(repository.base(tip, ":(glob)*.yaml")) == {}
+
+
+@pytest.mark.parametrize(
+    ("tip", "word"),
+    [("", "names no base"), ("--output=x", "names no base"), ("f" * 40, "fetch-depth")],
+)
+def test_where_git_cannot_tell_there_is_a_reason(
+    repository: Repository, tip: str, word: str
+) -> None:
+    """A shallow clone is told how to become a deep one."""
+    repository.commit(webhooks_yaml="x")
+    found = repository.base(tip)
+    assert isinstance(found, NoBase)
+    assert word in found.reason
+
+
+def test_standard_input_has_no_history(repository: Repository) -> None:
+    """Nothing in git is called `-`."""
+    tip = repository.commit(webhooks_yaml="x")
+    assert repository.base(tip, "-") == NoBase(reason="standard input has no history")
+
+
+def test_a_blob_that_is_missing_is_no_empty_file(tmp_path: Path) -> None:
+    """A partial clone without the file's content gives no base rather than a wrong one."""
+    commit = "a" * 40
+    answers = {
+        "merge-base": commit.encode(),
+        "--literal-pathspecs": b"100644 blob " + b"b" * 40 + b"\twebhooks.yaml\0",
+    }
+    found = read_base(commit, (), directory=tmp_path, git=lambda words: answers.get(words[0]))
+    assert isinstance(found, NoBase)
+    assert "cannot read" in found.reason
+
+
+def test_no_git_is_no_base(tmp_path: Path) -> None:
+    """A folder outside any repository, or one that is not there, is not an error."""
+    assert git_in(tmp_path / "missing")(["status"]) is None
+    assert git_in(tmp_path)(["rev-parse", "HEAD"]) is None
