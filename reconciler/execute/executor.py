@@ -1,10 +1,11 @@
 """Carrying a plan out.
 
 Promises: nothing is written before the listing has been read once more and every change compared
-with it; copies of a webhook that stays go first, then come updates and renames, then creates,
-then deletes, and these only if nothing before them failed, was skipped or is in doubt; independent changes do not wait for each other and
-do not stop each other; after the last write the listing is read and compared again. Each change
-ends as exactly one outcome, whatever happens on the way. Nothing here loops.
+with it; surplus copies of a webhook that stays go first, then come updates and renames, then
+creates, then deletes, and these only if nothing before them failed, was skipped or is in doubt;
+independent changes do not wait for each other and do not stop each other; after the last write the
+listing is read and compared again. Each change ends as exactly one outcome, whatever happens on
+the way. Nothing here loops.
 
 Refuses: to decide anything that a plan decides. Files, organization, secrets, guards and consent
 are settled before this is called.
@@ -18,6 +19,7 @@ from reconciler.errors import (
     ApiError,
     AuthenticationError,
     PermissionDeniedError,
+    ProtocolError,
     RateLimitedError,
     StalePlanError,
 )
@@ -191,6 +193,8 @@ def _attempt(context: Context, index: int) -> None:
         outcome = _do(change, context)
     except ApiError as error:
         outcome = failed(change, error)
+        if isinstance(error, ProtocolError) and not 400 <= (error.status or 0) < 500:
+            ledger.wrote()  # an answer that nobody understands may come from a write that happened
         if isinstance(error, AuthenticationError | PermissionDeniedError | RateLimitedError):
             ledger.end(f"the run ended when {change.name!r} was refused")
     ledger.finish(index, outcome)

@@ -18,6 +18,7 @@ from reconciler.errors import ExitCode
 GRACE: Final = 6.0
 """Seconds that work in flight is given after the first signal."""
 
+_MARGIN: Final = 1.0  # seconds to give up waiting and still say what is unknown
 _CODES: Final = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
 
 
@@ -25,12 +26,20 @@ class SignalStop:
     """The Stop port over SIGINT and SIGTERM, from `with` to the end of its block.
 
     Enter it in the main thread, around `execute` alone: before and after, signals mean what they
-    meant before. Give `halted` to the workers.
+    meant before. Give `halted` to the workers. `hurry` is called at the first signal with the
+    seconds that requests have left, a little less than the grace; it must only take a note too.
     """
 
-    def __init__(self, monotonic: Callable[[], float], *, grace: float = GRACE) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        *,
+        grace: float = GRACE,
+        hurry: Callable[[float], None] | None = None,
+    ) -> None:
         self._monotonic = monotonic
         self._grace = grace
+        self._hurry = hurry
         self._code: ExitCode | None = None
         self._since = 0.0
         self._again = False
@@ -65,5 +74,7 @@ class SignalStop:
         if self._code is None:
             self._code = _CODES[signal.Signals(number)]
             self._since = self._monotonic()
+            if self._hurry is not None:
+                self._hurry(max(0.0, self._grace - _MARGIN))
         else:
             self._again = True

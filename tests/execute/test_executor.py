@@ -1,0 +1,373 @@
+"""Order, staleness, stopping and the report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.errors import (
+    AuthenticationError,
+    ExitCode,
+    InvalidRequestError,
+    PermissionDeniedError,
+    ProtocolError,
+    RateLimitedError,
+    ServerError,
+    StalePlanError,
+    UnreachableError,
+    UnresolvedSecretsError,
+)
+from reconciler.execute.workers import Halted
+from reconciler.report import Applied
+from tests.execute.world import (
+    Fault,
+    Heard,
+    Memory,
+    OneByOne,
+    StopAfter,
+    memory,
+    outcomes,
+    planned,
+    row,
+    run,
+    slack,
+)
+
+
+def test_an_empty_plan_makes_no_request() -> None:
+    """With nothing to do the engine asks the server nothing."""
+    api = memory(row("a", "1"))
+    report = run(api, planned(api, slack("a")))
+    assert (api.calls, report.exit_code, report.verified) == ([], ExitCode.OK, True)
+
+
+def test_updates_come_first_then_creates_then_deletes_between_two_listings() -> None:
+    """The stages follow each other, and a listing stands at either end."""
+    api = memory(row("a", "1"), row("old", "2"))
+    report = run(api, planned(api, slack("a", "#new"), slack("b")))
+    assert api.calls == ["list", "update 1", "create b", "delete 2", "list"]
+    assert report.exit_code is ExitCode.OK
+    assert (report.writes, report.verified) == (3, True)
+    assert outcomes(report) == {"a": "applied", "b": "applied", "old": "applied"}
+
+
+def test_a_second_run_plans_nothing() -> None:
+    """What was applied is as declared."""
+    api = memory(row("a", "1"), row("old", "2"))
+    run(api, planned(api, slack("a", "#new"), slack("b")))
+    assert planned(api, slack("a", "#new"), slack("b")).changes == ()
+
+
+def test_a_chain_of_renames_frees_each_name_first() -> None:
+    """The link that holds a name goes before the link that takes it."""
+    api = memory(row("a", "1"), row("b", "2"), row("c", "3"))
+    hooks = (slack("b", id="1"), slack("c", id="2"), slack("d", id="3"), slack("a"))
+    report = run(api, planned(api, *hooks))
+    assert api.writes() == ["update 3", "update 2", "update 1", "create a"]
+    assert report.exit_code is ExitCode.OK
+
+
+def test_a_broken_chain_takes_no_name_that_is_still_held() -> None:
+    """When a rename fails, nothing else gets its old name: not a rename, not a create."""
+    api = memory(
+        row("a", "1"), row("b", "2"), faults=[Fault(call="update", error=InvalidRequestError)]
+    )
+    report = run(api, planned(api, slack("b", id="1"), slack("c", id="2"), slack("a")))
+    assert outcomes(report) == {
+        "c": "failed invalid-request",
+        "b": "skipped after-failure",
+        "a": "skipped after-failure",
+    }
+    assert api.names() == ["a", "b"]
+
+
+def test_a_failure_does_not_stop_others_and_withholds_deletes() -> None:
+    """Independent changes go on; nothing is deleted after a failure."""
+    api = memory(row("old", "1"), faults=[Fault(call="create", error=InvalidRequestError)])
+    report = run(api, planned(api, slack("a"), slack("b")))
+    assert outcomes(report) == {
+        "a": "failed invalid-request",
+        "b": "applied",
+        "old": "skipped after-failure",
+    }
+    assert report.exit_code is ExitCode.PARTIAL
+
+
+def test_a_failed_delete_does_not_stop_another() -> None:
+    """Deletes are independent of each other."""
+    api = memory(
+        row("x", "1"), row("y", "2"), faults=[Fault(call="delete", error=UnreachableError)]
+    )
+    report = run(api, planned(api))
+    assert outcomes(report) == {"x": "failed unreachable", "y": "applied"}
+
+
+def test_what_failed_before_anything_was_written_is_a_plain_failure() -> None:
+    """Exit 1, not 7, when surely nothing was written."""
+    api = memory(faults=[Fault(call="create", error=UnreachableError)])
+    report = run(api, planned(api, slack("a")))
+    assert (report.exit_code, report.writes) == (ExitCode.FAILED, 0)
+    assert api.count("list") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "exit_code"),
+    [
+        (AuthenticationError, "authentication", ExitCode.DENIED),
+        (PermissionDeniedError, "permission-denied", ExitCode.DENIED),
+        (RateLimitedError, "rate-limited", ExitCode.FAILED),
+    ],
+)
+def test_an_error_that_will_repeat_ends_the_run(
+    error: type[AuthenticationError], code: str, exit_code: ExitCode
+) -> None:
+    """A refused key or a long pause is met once, not once for each webhook."""
+    api = memory(row("old", "1"), faults=[Fault(call="create", error=error)])
+    report = run(api, planned(api, slack("a"), slack("b")))
+    assert outcomes(report) == {
+        "a": f"failed {code}",
+        "b": "skipped run-ended",
+        "old": "skipped after-failure",
+    }
+    assert (report.exit_code, api.writes()) == (exit_code, ["create a"])
+
+
+def test_an_answer_nobody_understands_counts_as_a_possible_write() -> None:
+    """Exit 7 when a write may have happened behind a strange answer."""
+    api = memory(faults=[Fault(call="create", error=ProtocolError, happens=True)])
+    report = run(api, planned(api, slack("a")))
+    assert (report.exit_code, report.writes) == (ExitCode.PARTIAL, 1)
+
+
+def test_the_first_listing_that_fails_ends_the_run_before_any_write() -> None:
+    """Without the second look nothing is written."""
+    api = memory(faults=[Fault(call="list", error=ServerError)])
+    with pytest.raises(ServerError):
+        run(api, planned(api, slack("a")))
+    assert api.writes() == []
+
+
+def test_missing_secrets_are_all_named_before_any_request() -> None:
+    """Nothing is even read when a value is missing."""
+    api = memory()
+    with pytest.raises(UnresolvedSecretsError, match="env SLACK_BOT_TOKEN"):
+        run(api, planned(api, slack("a")), secrets={})
+    assert api.calls == []
+
+
+def test_an_update_without_configuration_needs_no_secret() -> None:
+    """Only what is sent must be at hand."""
+    api = memory(row("a", "1"))
+    plan = planned(api, slack("a", event_types=frozenset({"value_created"})))
+    assert run(api, plan, secrets={}).exit_code is ExitCode.OK
+
+
+# Between plan and apply
+
+
+def test_what_changed_since_the_plan_is_skipped() -> None:
+    """A direct apply leaves alone what it did not plan for, says so, and deletes nothing."""
+    api = memory(row("a", "1"), row("b", "2"), row("old", "3"))
+    plan = planned(api, slack("a", "#new"), slack("b", "#new"), slack("c"))
+    api.rows["1"] = row("a", "1", "#somebody")
+    del api.rows["2"]
+    api.rows["9"] = row("c", "9", "#somebody")
+    report = run(api, plan)
+    assert set(outcomes(report).values()) == {"skipped changed", "skipped after-failure"}
+    assert (api.writes(), report.exit_code) == ([], ExitCode.PARTIAL)
+
+
+def test_what_is_done_already_counts_as_done() -> None:
+    """Whoever did it, it is done: no write, exit 0."""
+    api = memory(row("a", "1"), row("old", "3"))
+    plan = planned(api, slack("a", "#new"), slack("c"))
+    api.rows = {"1": row("a", "1", "#new"), "9": row("c", "9")}
+    report = run(api, plan)
+    assert (api.writes(), report.exit_code) == ([], ExitCode.OK)
+    assert all(isinstance(each, Applied) and each.note for each in report.outcomes)
+
+
+def test_a_name_taken_meanwhile_is_not_renamed_into() -> None:
+    """A rename whose new name has appeared is skipped like a create."""
+    api = memory(row("a", "1"))
+    plan = planned(api, slack("b", id="1"))
+    api.rows["2"] = row("b", "2", "#somebody")
+    assert outcomes(run(api, plan)) == {"b": "skipped changed"}
+
+
+def test_a_reviewed_plan_is_refused_whole() -> None:
+    """One change that no longer fits, and nothing of a reviewed plan is done."""
+    api = memory(row("a", "1"))
+    plan = planned(api, slack("a", "#new"), slack("b"))
+    api.rows["1"] = row("a", "1", "#somebody")
+    with pytest.raises(StalePlanError) as caught:
+        run(api, plan, reviewed=True)
+    assert api.writes() == []
+    assert caught.value.differences[0].startswith("a: ")
+
+
+def test_a_reviewed_plan_is_finished_by_a_second_run() -> None:
+    """What a first run has done counts; the rest is done."""
+    api = memory(row("a", "1"))
+    plan = planned(api, slack("a", "#new"), slack("b"))
+    api.put(row("a", "1", "#new"))
+    report = run(api, plan, reviewed=True)
+    assert (api.writes(), report.exit_code) == (["create b"], ExitCode.OK)
+
+
+def gone(api: Memory) -> None:
+    api.rows.pop("1", None)
+
+
+def test_an_update_of_what_has_vanished_is_skipped() -> None:
+    """A 404 in a direct apply: the next run plans it anew."""
+    api = memory(row("a", "1"), faults=[Fault(call="update", meanwhile=gone)])
+    assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "skipped vanished"}
+
+
+def test_an_update_of_what_has_vanished_makes_a_reviewed_plan_stale() -> None:
+    """Exit 6 while nothing is written, exit 7 after."""
+    api = memory(row("a", "1"), faults=[Fault(call="update", meanwhile=gone)])
+    with pytest.raises(StalePlanError):
+        run(api, planned(api, slack("a", "#new")), reviewed=True)
+    api = memory(row("a", "1"), faults=[Fault(call="update", meanwhile=gone)])
+    report = run(api, planned(api, slack("a", "#new"), slack("b")), reviewed=True)
+    assert outcomes(report) == {"a": "skipped stale", "b": "applied"}
+    assert report.exit_code is ExitCode.PARTIAL
+
+
+def test_a_delete_of_what_is_gone_is_done() -> None:
+    """Gone is what was wanted."""
+    api = memory(row("old", "1"), row("old2", "2"), faults=[Fault(call="delete", meanwhile=gone)])
+    report = run(api, planned(api))
+    assert (report.exit_code, report.writes) == (ExitCode.OK, 1)
+
+
+def test_a_duplicate_stays_when_its_keeper_is_gone() -> None:
+    """Of equal copies the last one is never removed."""
+    api = memory(row("a", "1"), row("a", "2"), faults=[Fault(call="get", meanwhile=gone)])
+    report = run(api, planned(api, slack("a")))
+    assert outcomes(report) == {"a": "skipped changed"}
+    assert api.names() == ["a"]
+
+
+def test_a_duplicate_goes_while_its_keeper_lives() -> None:
+    """The smallest id stays."""
+    api = memory(row("a", "2"), row("a", "1"))
+    run(api, planned(api, slack("a")))
+    assert list(api.rows) == ["1"]
+
+
+# The look afterwards
+
+
+def test_what_the_server_stores_differently_is_named() -> None:
+    """A field that does not stick fails, with its name, and withholds deletes."""
+    api = memory(row("old", "1"))
+    api.stores = lambda each: replace(each, event_types=frozenset({"value_created"}))
+    report = run(api, planned(api, slack("a")))
+    assert outcomes(report) == {"a": "failed does-not-converge", "old": "skipped after-failure"}
+    assert [field.path for field in report.outcomes[0].fields] == [("event_types",)]  # type: ignore[union-attr]
+    assert (report.exit_code, api.count("create")) == (ExitCode.PARTIAL, 1)
+
+
+def test_a_list_that_is_behind_is_read_again() -> None:
+    """The write's own answer is trusted; a listing without it is read once more."""
+    api = memory(lists=lambda api, n: tuple(api.rows.values()) if n > 2 else ())
+    report = run(api, planned(api, slack("a")))
+    assert (report.exit_code, api.count("list")) == (ExitCode.OK, 3)
+
+
+def test_a_list_that_stays_behind_is_settled_by_id() -> None:
+    """After a few listings the webhook itself is asked for."""
+    api = memory(row("old", "1"), lists=lambda api, n: (row("old", "1"),))
+    report = run(api, planned(api, slack("a")))
+    assert report.exit_code is ExitCode.OK
+    assert api.calls.count("list") == 5
+    assert sorted(api.calls[-2:]) == ["get 1", "get id-101"]
+
+
+def test_what_somebody_undid_is_seen() -> None:
+    """Updates that were reverted, creates that vanished, deletes that came back: all failed."""
+
+    def meddle(api: Memory) -> None:
+        if api.count("list") == 2:
+            api.rows = {"1": row("a", "1", "#somebody"), "2": row("old", "2")}
+
+    api = memory(row("a", "1"), row("old", "2"))
+    api.faults = [Fault(call="list", nth=2, meanwhile=meddle)]
+    report = run(api, planned(api, slack("a", "#new"), slack("b")))
+    assert outcomes(report) == {
+        "a": "failed does-not-converge",
+        "b": "failed vanished",
+        "old": "failed does-not-converge",
+    }
+
+
+def test_an_end_that_cannot_be_read_is_a_problem() -> None:
+    """Exit 7: all was sent, and nobody could look."""
+    api = memory(faults=[Fault(call="list", nth=2, error=ServerError)])
+    report = run(api, planned(api, slack("a")))
+    assert (report.exit_code, report.verified) == (ExitCode.PARTIAL, False)
+    assert report.problem is not None
+
+
+# Stopping
+
+
+def test_a_signal_starts_nothing_more_and_still_looks() -> None:
+    """What is in flight ends, the rest is skipped, the listing is read once."""
+    api = memory(row("old", "1"))
+    report = run(api, planned(api, slack("a"), slack("b")), stop=StopAfter(api, 1))
+    assert outcomes(report) == {
+        "a": "applied",
+        "b": "skipped interrupted",
+        "old": "skipped after-failure",
+    }
+    assert (report.exit_code, report.verified) == (ExitCode.SIGTERM, True)
+
+
+def test_a_signal_after_the_last_change_changes_nothing() -> None:
+    """A run that is complete reports success."""
+    api = memory()
+    report = run(api, planned(api, slack("a")), stop=StopAfter(api, 1))
+    assert report.exit_code is ExitCode.OK
+
+
+class HaltsIn(OneByOne):
+    """Workers that are told to stop at once in the middle of the first create."""
+
+    def run(self, calls):  # type: ignore[no-untyped-def]
+        try:
+            return super().run(calls)
+        except KeyboardInterrupt:
+            raise Halted from None
+
+
+def interrupted(api: Memory) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_is_halted_names_what_is_unknown() -> None:
+    """Started and unanswered is unconfirmed; never started is skipped."""
+    api = memory(row("old", "1"), faults=[Fault(call="create", nth=2, meanwhile=interrupted)])
+    hooks = (slack("a"), slack("b"), slack("c"))
+    report = run(api, planned(api, *hooks), workers=HaltsIn())
+    assert outcomes(report) == {
+        "a": "applied",
+        "b": "unconfirmed",
+        "c": "skipped interrupted",
+        "old": "skipped interrupted",
+    }
+    assert (report.exit_code, report.verified) == (ExitCode.PARTIAL, False)
+
+
+def test_the_watcher_hears_every_change_once() -> None:
+    """Progress is complete, also for what is done or skipped at once."""
+    api = memory(row("a", "1"), row("b", "2"))
+    plan = planned(api, slack("a", "#new"), slack("b", "#new"), slack("c"))
+    api.put(row("a", "1", "#new"))
+    heard = Heard()
+    run(api, plan, watcher=heard)
+    assert (heard.started, sorted(heard.ended)) == (["b", "c"], ["a", "b", "c"])

@@ -1,0 +1,331 @@
+"""Creates, updates and deletes whose answer was lost or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from reconciler.errors import (
+    AmbiguousWriteError,
+    ApiError,
+    ConflictError,
+    ExitCode,
+    InvalidRequestError,
+    ServerError,
+)
+from reconciler.model import LiveWebhook
+from tests.execute.world import (
+    EVENTS,
+    Fault,
+    Memory,
+    StillClock,
+    StopAfter,
+    memory,
+    outcomes,
+    planned,
+    row,
+    run,
+    slack,
+)
+
+LOST = Fault(call="create", error=AmbiguousWriteError)
+DONE_AND_LOST = Fault(call="create", error=AmbiguousWriteError, happens=True)
+
+
+def appear(*rows: LiveWebhook) -> Callable[[Memory], None]:
+    return lambda api: api.rows.update({each.id: each for each in rows})
+
+
+# Creates
+
+
+def test_a_create_that_happened_is_adopted() -> None:
+    """One POST, one copy, exit 0."""
+    api = memory(faults=[DONE_AND_LOST])
+    clock = StillClock()
+    report = run(api, planned(api, slack("a")), clock=clock)
+    assert (api.writes(), api.names(), report.exit_code) == (["create a"], ["a"], ExitCode.OK)
+    assert clock.slept == [2.0]
+    assert api.count("list") == 3
+
+
+def test_a_create_that_did_not_happen_is_sent_once_more_after_three_listings() -> None:
+    """Absence is believed only when three listings agree."""
+    api = memory(faults=[LOST])
+    clock = StillClock()
+    report = run(api, planned(api, slack("a")), clock=clock)
+    assert api.calls == ["list", "create a", "list", "list", "list", "create a", "list"]
+    assert (clock.slept, report.exit_code) == ([2.0, 1.0, 1.0], ExitCode.OK)
+
+
+def test_a_create_that_is_lost_twice_is_unconfirmed() -> None:
+    """Never a third POST; the report admits the doubt."""
+    api = memory(faults=[LOST, Fault(call="create", nth=2, error=AmbiguousWriteError)])
+    report = run(api, planned(api, slack("a")))
+    assert outcomes(report) == {"a": "unconfirmed"}
+    assert (api.count("create"), report.exit_code) == (2, ExitCode.PARTIAL)
+
+
+def test_a_create_without_any_listing_to_tell_is_unconfirmed() -> None:
+    """If the listings fail too, nothing is sent again."""
+    api = memory(faults=[LOST, *(Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4))])
+    report = run(api, planned(api, slack("a")))
+    assert outcomes(report) == {"a": "unconfirmed"}
+    assert api.count("create") == 1
+
+
+def test_what_was_unconfirmed_is_confirmed_by_the_last_listing() -> None:
+    """A create that turns up at the end is done."""
+    listed = (Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4))
+    api = memory(faults=[DONE_AND_LOST, *listed])
+    report = run(api, planned(api, slack("a")))
+    assert (outcomes(report), report.exit_code) == ({"a": "applied"}, ExitCode.OK)
+
+
+def test_somebody_elses_webhook_is_not_adopted() -> None:
+    """A copy that differs from what was sent is a conflict."""
+    other = row("a", "9", "#somebody")
+    api = memory(faults=[Fault(call="create", error=AmbiguousWriteError, meanwhile=appear(other))])
+    report = run(api, planned(api, slack("a")))
+    assert outcomes(report) == {"a": "failed conflict"}
+    assert api.count("create") == 1
+
+
+def test_nothing_is_sent_again_after_a_signal() -> None:
+    """A stopped run finds out, and leaves it."""
+    api = memory(faults=[LOST])
+    report = run(api, planned(api, slack("a")), stop=StopAfter(api, 1))
+    assert outcomes(report) == {"a": "unconfirmed"}
+    assert (api.count("create"), report.exit_code) == (1, ExitCode.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"), [(InvalidRequestError, "name already exists."), (ConflictError, None)]
+)
+@pytest.mark.parametrize(
+    ("other", "outcome"), [(row("a", "9"), "applied"), (row("a", "9", "#x"), "failed conflict")]
+)
+def test_a_taken_name_is_looked_at(
+    error: type[ApiError], detail: str | None, other: LiveWebhook, outcome: str
+) -> None:
+    """An equal webhook is adopted, another one is a conflict."""
+    taken = Fault(call="create", error=error, detail=detail, meanwhile=appear(other))
+    api = memory(faults=[taken])
+    assert outcomes(run(api, planned(api, slack("a")))) == {"a": outcome}
+    assert api.names() == ["a"]
+
+
+def test_a_refusal_of_a_taken_name_stands_when_nobody_has_it() -> None:
+    """The server's own word is reported, and also when the listing fails."""
+    taken = Fault(call="create", error=ConflictError)
+    api = memory(faults=[taken])
+    assert outcomes(run(api, planned(api, slack("a")))) == {"a": "failed conflict"}
+    api = memory(faults=[taken, Fault(call="list", nth=2, error=ServerError)])
+    assert outcomes(run(api, planned(api, slack("a")))) == {"a": "failed conflict"}
+
+
+# Healing
+
+
+def late(api: Memory) -> None:
+    if "late" not in api.rows:
+        api.rows["a-late"] = row("a", "a-late")
+
+
+def test_a_late_copy_is_removed_and_the_smallest_id_stays() -> None:
+    """The first POST happens after the second: one copy at the end."""
+    api = memory(faults=[LOST, Fault(call="create", nth=2, meanwhile=late)])
+    report = run(api, planned(api, slack("a")))
+    assert list(api.rows) == ["a-late"]
+    assert [(each.removed, each.kept) for each in report.healed] == [("id-101", "a-late")]
+    assert report.exit_code is ExitCode.OK
+    assert report.outcomes[0].id == "a-late"  # type: ignore[union-attr]
+
+
+def test_a_copy_that_was_there_before_or_differs_is_never_removed() -> None:
+    """Only fresh copies that equal what was sent may go."""
+    other = row("a", "zz", "#somebody")
+    api = memory(faults=[Fault(call="create", meanwhile=appear(other))])
+    report = run(api, planned(api, slack("a")))
+    assert (api.names(), report.healed) == (["a", "a"], ())
+
+
+def test_nothing_is_removed_once_the_keeper_is_gone() -> None:
+    """The keeper is asked for first; without it the copy stays."""
+
+    def keeper_goes(api: Memory) -> None:
+        api.rows.pop("a-late", None)
+
+    api = memory(
+        faults=[
+            Fault(call="create", meanwhile=late),
+            Fault(call="get", meanwhile=keeper_goes),
+        ]
+    )
+    run(api, planned(api, slack("a")))
+    assert list(api.rows) == ["id-101"]
+
+
+def test_a_removal_whose_answer_is_lost_is_looked_at_again() -> None:
+    """Done or repeated, one copy is left and the report names the other."""
+    for happens in (True, False):
+        lost = Fault(call="delete", error=AmbiguousWriteError, happens=happens)
+        api = memory(faults=[Fault(call="create", meanwhile=late), lost])
+        report = run(api, planned(api, slack("a")))
+        assert (list(api.rows), report.exit_code) == (["a-late"], ExitCode.OK)
+        assert len(report.healed) == 1
+
+
+def test_a_copy_that_cannot_be_removed_is_a_problem() -> None:
+    """Exit 7 as long as there are two."""
+    lost = [Fault(call="delete", nth=n, error=AmbiguousWriteError) for n in range(1, 9)]
+    api = memory(faults=[Fault(call="create", meanwhile=late), *lost])
+    report = run(api, planned(api, slack("a")))
+    assert (report.exit_code, report.healed) == (ExitCode.PARTIAL, ())
+    assert report.problem == "surplus copies are left: id-101"
+
+
+def test_healing_happens_after_other_failures_too() -> None:
+    """The heal belongs to its create, whatever else went wrong."""
+    failing = Fault(call="create", nth=2, error=InvalidRequestError)
+    api = memory(faults=[Fault(call="create", meanwhile=late), failing])
+    report = run(api, planned(api, slack("a"), slack("b")))
+    assert (api.names(), len(report.healed)) == (["a"], 1)
+
+
+# Updates
+
+
+def update_lost(nth: int = 1, **more: object) -> Fault:
+    return Fault(call="update", nth=nth, error=AmbiguousWriteError, **more)  # type: ignore[arg-type]
+
+
+def test_an_update_that_happened_is_not_repeated() -> None:
+    """Read back, found done."""
+    api = memory(row("a", "1"), faults=[update_lost(happens=True)])
+    report = run(api, planned(api, slack("a", "#new")))
+    assert api.calls == ["list", "update 1", "get 1", "list"]
+    assert report.exit_code is ExitCode.OK
+
+
+def test_an_update_that_did_not_happen_is_repeated() -> None:
+    """Read back, found as before, sent again."""
+    api = memory(row("a", "1"), faults=[update_lost()])
+    report = run(api, planned(api, slack("a", "#new")))
+    assert api.writes() == ["update 1", "update 1"]
+    assert report.exit_code is ExitCode.OK
+
+
+def test_an_update_over_somebody_elses_change_is_a_conflict() -> None:
+    """Read back, found as neither: nothing more is sent."""
+    api = memory(row("a", "1"), faults=[update_lost(meanwhile=appear(row("a", "1", "#somebody")))])
+    assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "failed conflict"}
+    assert api.count("update") == 1
+
+
+def test_an_update_that_is_always_lost_ends_in_doubt() -> None:
+    """Three times, then unconfirmed."""
+    api = memory(row("a", "1"), faults=[update_lost(n) for n in range(1, 9)])
+    assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "unconfirmed"}
+    assert api.count("update") == 3
+
+
+def test_an_update_that_cannot_be_read_back_is_unconfirmed_until_the_end() -> None:
+    """The last listing may still confirm it."""
+    unread = Fault(call="get", error=ServerError)
+    api = memory(row("a", "1"), faults=[update_lost(happens=True), unread])
+    assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "applied"}
+    api = memory(row("a", "1"), faults=[update_lost(), unread])
+    assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "unconfirmed"}
+
+
+def test_an_update_lost_with_its_webhook_is_skipped() -> None:
+    """Read back, found gone."""
+    api = memory(row("a", "1"), faults=[update_lost(meanwhile=lambda api: api.rows.clear())])
+    assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "skipped vanished"}
+
+
+def test_a_conflict_is_read_once_and_tried_once_more() -> None:
+    """A 409 with nothing changed is repeated; the second one is the server's last word."""
+    conflict = Fault(call="update", error=ConflictError)
+    api = memory(row("a", "1"), faults=[conflict])
+    assert run(api, planned(api, slack("a", "#new"))).exit_code is ExitCode.OK
+    api = memory(row("a", "1"), faults=[conflict, Fault(call="update", nth=2, error=ConflictError)])
+    assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "failed conflict"}
+
+
+def test_an_update_is_not_repeated_after_a_signal() -> None:
+    """Found as before, and left so."""
+    api = memory(row("a", "1"), faults=[update_lost()])
+    report = run(api, planned(api, slack("a", "#new")), stop=StopAfter(api, 1))
+    assert (outcomes(report), api.count("update")) == ({"a": "unconfirmed"}, 1)
+
+
+def test_an_answer_that_says_less_than_is_stored_is_read_again() -> None:
+    """A write is judged by what is live when its answer differs."""
+    api = memory(row("a", "1"))
+    plan = planned(api, slack("a", event_types=frozenset({"value_created"})))
+    honest = api.update
+
+    class Terse(Memory):
+        def update(self, id, draft, sends):  # type: ignore[no-untyped-def]
+            honest(id, draft, sends)
+            return row("a", "1", event_types=EVENTS)
+
+    terse = Terse(rows=api.rows)
+    assert run(terse, plan).exit_code is ExitCode.OK
+    assert terse.count("get") == 1
+    api.rows["1"] = row("a", "1")
+    unread = Terse(rows=api.rows, faults=[Fault(call="get", error=ServerError)])
+    assert run(unread, plan).exit_code is ExitCode.OK
+
+
+# Deletes
+
+
+def delete_lost(nth: int = 1, **more: object) -> Fault:
+    return Fault(call="delete", nth=nth, error=AmbiguousWriteError, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("happens", "sent"), [(True, 1), (False, 2)])
+def test_a_delete_without_an_answer_is_read_back(happens: bool, sent: int) -> None:
+    """Gone: done. There: sent again."""
+    api = memory(row("old", "1"), faults=[delete_lost(happens=happens)])
+    report = run(api, planned(api))
+    assert (api.count("delete"), api.rows, report.exit_code) == (sent, {}, ExitCode.OK)
+
+
+def test_a_delete_leaves_what_somebody_has_changed_meanwhile() -> None:
+    """Read back, found different: it stays."""
+    changed = appear(row("old", "1", "#somebody"))
+    api = memory(row("old", "1"), faults=[delete_lost(meanwhile=changed)])
+    assert outcomes(run(api, planned(api))) == {"old": "skipped changed"}
+
+
+def test_a_delete_that_stays_in_doubt_is_unconfirmed() -> None:
+    """Always lost, or never readable, or stopped."""
+    api = memory(row("old", "1"), faults=[delete_lost(n) for n in range(1, 9)])
+    assert outcomes(run(api, planned(api))) == {"old": "unconfirmed"}
+    api = memory(row("old", "1"), faults=[delete_lost(), Fault(call="get", error=ServerError)])
+    assert outcomes(run(api, planned(api))) == {"old": "unconfirmed"}
+    api = memory(row("old", "1"), faults=[delete_lost()])
+    report = run(api, planned(api), stop=StopAfter(api, 1))
+    assert (outcomes(report), api.count("delete")) == ({"old": "unconfirmed"}, 1)
+
+
+def test_an_unconfirmed_delete_is_confirmed_by_the_last_listing() -> None:
+    """It is not there any more: done."""
+    unread = Fault(call="get", error=ServerError)
+    api = memory(row("old", "1"), faults=[delete_lost(happens=True), unread])
+    assert outcomes(run(api, planned(api))) == {"old": "applied"}
+
+
+def test_a_conflict_on_delete_is_tried_once_more() -> None:
+    """A 409 is re-read; the second one stands."""
+    conflict = Fault(call="delete", error=ConflictError)
+    api = memory(row("old", "1"), faults=[conflict])
+    assert outcomes(run(api, planned(api))) == {"old": "applied"}
+    again = Fault(call="delete", nth=2, error=ConflictError)
+    api = memory(row("old", "1"), faults=[conflict, again])
+    assert outcomes(run(api, planned(api))) == {"old": "failed conflict"}

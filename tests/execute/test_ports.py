@@ -1,0 +1,152 @@
+"""Threads, signals and the clock."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from reconciler.errors import ExitCode
+from reconciler.execute.clock import SystemClock
+from reconciler.execute.stop import SignalStop
+from reconciler.execute.workers import Halted, ThreadWorkers
+
+
+@pytest.fixture
+def workers() -> Iterator[ThreadWorkers]:
+    pool = ThreadWorkers(3)
+    yield pool
+    pool.close()
+
+
+def test_results_come_in_the_order_of_the_calls(workers: ThreadWorkers) -> None:
+    """Whoever ends first, the answers stand in order."""
+
+    def call(n: int) -> Callable[[], int]:
+        return lambda: (time.sleep(0.01 * (5 - n)), n)[1]
+
+    assert workers.run([call(n) for n in range(5)]) == [0, 1, 2, 3, 4]
+    assert workers.run([]) == []
+
+
+def test_calls_run_side_by_side_and_no_more_than_allowed(workers: ThreadWorkers) -> None:
+    """Three threads meet at a barrier of three; never is a fourth at work."""
+    barrier = threading.Barrier(3, timeout=5)
+    busy, peak, lock = 0, 0, threading.Lock()
+
+    def call() -> None:
+        nonlocal busy, peak
+        with lock:
+            busy += 1
+            peak = max(peak, busy)
+        barrier.wait()
+        with lock:
+            busy -= 1
+
+    workers.run([call] * 9)
+    assert peak == 3
+
+
+def test_the_first_exception_is_raised_after_all_have_ended(workers: ThreadWorkers) -> None:
+    """By the order of the calls, not of the clock."""
+    ended: list[int] = []
+
+    def call(n: int) -> Callable[[], None]:
+        def run() -> None:
+            time.sleep(0.02 * (3 - n))
+            ended.append(n)
+            if n:
+                raise ValueError(str(n))
+
+        return run
+
+    with pytest.raises(ValueError, match="1"):
+        workers.run([call(n) for n in range(3)])
+    assert sorted(ended) == [0, 1, 2]
+
+
+def test_a_call_may_run_calls(workers: ThreadWorkers) -> None:
+    """A full pool does not wait for itself."""
+    inner: list[Callable[[], int]] = [lambda: 1, lambda: 2]
+    assert workers.run([lambda: sum(workers.run(inner))] * 6) == [3] * 6
+    alone = ThreadWorkers(1)
+    assert alone.run([lambda: sum(alone.run(inner))]) == [3]
+    alone.close()
+
+
+def test_threads_are_kept(workers: ThreadWorkers) -> None:
+    """Connections live in threads, so threads live on."""
+    together = threading.Barrier(3, timeout=5)
+
+    def who() -> int:
+        together.wait()
+        return threading.get_ident()
+
+    assert set(workers.run([who] * 3)) == set(workers.run([who] * 3))
+
+
+@pytest.mark.parametrize("parallelism", [0, 17])
+def test_parallelism_is_bounded(parallelism: int) -> None:
+    """1 to 16, as documented."""
+    with pytest.raises(ValueError, match="1 to 16"):
+        ThreadWorkers(parallelism)
+
+
+def test_a_halted_run_does_not_wait() -> None:
+    """Calls in flight are left, calls not begun never begin."""
+    release, began = threading.Event(), threading.Event()
+    later: list[int] = []
+    workers = ThreadWorkers(1, halted=began.is_set)
+
+    def stuck() -> None:
+        began.set()
+        release.wait(5)
+
+    with pytest.raises(Halted):
+        workers.run([stuck, lambda: later.append(1)])
+    release.set()
+    workers.close()
+    time.sleep(0.05)
+    assert later == []
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, ExitCode.SIGINT), (signal.SIGTERM, ExitCode.SIGTERM)]
+)
+def test_the_first_signal_asks_and_the_second_halts(number: int, code: ExitCode) -> None:
+    """Handlers only take notes, hurry requests once, and are put back at the end."""
+    before = signal.getsignal(number)
+    hurried: list[float] = []
+    with SignalStop(time.monotonic, hurry=hurried.append) as stop:
+        assert (stop.requested(), stop.halted()) == (None, False)
+        os.kill(os.getpid(), number)
+        assert (stop.requested(), stop.halted(), hurried) == (code, False, [5.0])
+        os.kill(os.getpid(), signal.SIGINT)
+        assert (stop.requested(), stop.halted(), hurried) == (code, True, [5.0])
+    assert signal.getsignal(number) is before
+
+
+def test_six_seconds_after_the_first_signal_waiting_is_over() -> None:
+    """The grace is measured on the clock that is given."""
+    now = [0.0]
+    with SignalStop(lambda: now[0]) as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        now[0] = 5.9
+        assert not stop.halted()
+        now[0] = 6.0
+        assert stop.halted()
+
+
+def test_the_system_clock_waits_and_never_backwards() -> None:
+    """Time moves on, chance stays in its bounds."""
+    clock = SystemClock()
+    start = clock.monotonic()
+    clock.sleep(0.01)
+    clock.sleep(-1)
+    assert clock.monotonic() - start >= 0.01
+    assert clock.now().utcoffset() is not None
+    assert 1 <= clock.uniform(1, 2) <= 2

@@ -1,0 +1,242 @@
+"""A small CloudTruth in memory for the engine's tests, whose failures are a list of data.
+
+`faults` is played back: each entry names the call it is for and what happens to it, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from reconciler.errors import ApiError, ExitCode, NotFoundError
+from reconciler.execute.executor import execute
+from reconciler.model import (
+    Desired,
+    FileScope,
+    Live,
+    LiveWebhook,
+    Organization,
+    Policy,
+    Scheme,
+    Secret,
+    SecretRef,
+    Webhook,
+)
+from reconciler.planning.plan import Plan
+from reconciler.planning.planner import plan as make_plan
+from reconciler.ports import Draft
+from reconciler.report import Report
+
+T = TypeVar("T")
+
+ACME = Organization(id="org-1", name="Acme", role="ADMIN")
+TOKEN = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
+SECRETS = {TOKEN: Secret("xoxb-0123456789-abc")}
+EVENTS = frozenset({"value_created", "value_updated"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One failure: `call` is create, update, delete, get or list; the `nth` of those, from 1.
+
+    `happens`: the write is carried out nevertheless. `meanwhile` is done just before.
+    """
+
+    call: str
+    nth: int = 1
+    error: type[ApiError] | None = None
+    happens: bool = False
+    detail: str | None = None
+    meanwhile: Callable[[Memory], None] | None = None
+
+
+@dataclass(slots=True)
+class Memory:
+    """The WebhookAPI over a dict of live webhooks."""
+
+    rows: dict[str, LiveWebhook] = field(default_factory=dict)
+    faults: Sequence[Fault] = ()
+    calls: list[str] = field(default_factory=list)
+    stores: Callable[[LiveWebhook], LiveWebhook] = lambda row: row
+    lists: Callable[[Memory, int], tuple[LiveWebhook, ...]] | None = None
+    ids: int = 100
+
+    origin = "https://api.cloudtruth.io"
+
+    def organization(self) -> Organization:
+        return ACME
+
+    def list(self) -> tuple[LiveWebhook, ...]:
+        if self.lists is not None:
+            return self._do("list", "", lambda: self.lists(self, self.count("list")))  # type: ignore[misc]
+        return self._do("list", "", lambda: tuple(self.rows.values()))
+
+    def get(self, id: str) -> LiveWebhook | None:
+        return self._do("get", id, lambda: self.rows.get(id))
+
+    def create(self, draft: Draft, organization: str) -> LiveWebhook:
+        return self._do("create", draft.name, lambda: self.put(live(draft, f"id-{self.next()}")))
+
+    def update(self, id: str, draft: Draft, sends: frozenset[str]) -> LiveWebhook:
+        def change() -> LiveWebhook:
+            if id not in self.rows:
+                raise NotFoundError("no such object")
+            whole = live(draft, id)
+            return self.put(replace(self.rows[id], **{key: getattr(whole, key) for key in sends}))
+
+        return self._do("update", id, change)
+
+    def delete(self, id: str) -> bool:
+        return self._do("delete", id, lambda: self.rows.pop(id, None) is not None)
+
+    def put(self, row: LiveWebhook) -> LiveWebhook:
+        self.rows[row.id] = self.stores(row)
+        return self.rows[row.id]
+
+    def next(self) -> int:
+        self.ids += 1
+        return self.ids
+
+    def names(self) -> list[str]:
+        return sorted(row.name for row in self.rows.values())
+
+    def count(self, call: str) -> int:
+        return sum(each.split(" ")[0] == call for each in self.calls)
+
+    def writes(self) -> list[str]:
+        return [each for each in self.calls if each.split(" ")[0] in ("create", "update", "delete")]
+
+    def _do(self, call: str, what: str, act: Callable[[], T]) -> T:
+        self.calls.append(f"{call} {what}".strip())
+        for fault in self.faults:
+            if fault.call == call and fault.nth == self.count(call):
+                if fault.meanwhile is not None:
+                    fault.meanwhile(self)
+                if fault.error is not None:
+                    if fault.happens:
+                        act()
+                    raise fault.error("it failed", detail=fault.detail)
+        return act()
+
+
+@dataclass(slots=True)
+class StillClock:
+    """A clock that moves only when somebody sleeps."""
+
+    time: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def now(self) -> datetime:
+        return datetime(2025, 1, 1, tzinfo=UTC)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += seconds
+
+    def uniform(self, low: float, high: float) -> float:
+        return high
+
+
+class OneByOne:
+    """Workers that run calls one after the other."""
+
+    def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        return [call() for call in calls]
+
+
+@dataclass(slots=True)
+class StopAfter:
+    """A signal that comes once the memory has seen so many writes; None: never."""
+
+    api: Memory
+    writes: int | None = None
+
+    def requested(self) -> ExitCode | None:
+        stopped = self.writes is not None and len(self.api.writes()) >= self.writes
+        return ExitCode.SIGTERM if stopped else None
+
+
+@dataclass(slots=True)
+class Heard:
+    """A watcher that writes down what it hears."""
+
+    started: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+    def starting(self, change: Any) -> None:
+        self.started.append(change.name)
+
+    def finished(self, outcome: Any) -> None:
+        self.ended.append(outcome.change.name)
+
+
+def slack(name: str, channel: str = "#ops", **more: Any) -> Webhook:
+    return Webhook(
+        name=name,
+        type="slack",
+        event_types=more.pop("event_types", EVENTS),
+        configuration={"token": TOKEN, "channel": channel, "username": "CT"},
+        **more,
+    )
+
+
+def live(draft: Draft, id: str) -> LiveWebhook:
+    return LiveWebhook(
+        id=id,
+        name=draft.name,
+        type=draft.type,
+        event_types=frozenset(draft.event_types),
+        configuration=dict(draft.configuration or {}),
+    )
+
+
+def row(name: str, id: str, channel: str = "#ops", **more: Any) -> LiveWebhook:
+    return LiveWebhook(
+        id=id,
+        name=name,
+        type="slack",
+        event_types=more.pop("event_types", EVENTS),
+        configuration={"token": SECRETS[TOKEN], "channel": channel, "username": "CT"},
+        **more,
+    )
+
+
+def memory(*rows: LiveWebhook, **more: Any) -> Memory:
+    return Memory(rows={each.id: each for each in rows}, **more)
+
+
+def planned(api: Memory, *webhooks: Webhook, secrets: Any = SECRETS) -> Plan:
+    """Plan without a request: what is in memory against what is declared."""
+    desired = Desired(
+        webhooks=webhooks, policy=Policy(scopes=(FileScope(file="webhooks.yaml"),), max_deletes=99)
+    )
+    now = Live(origin=api.origin, organization=ACME, webhooks=tuple(api.rows.values()))
+    return make_plan(desired, now, secrets)
+
+
+def run(api: Memory, plan: Plan, **more: Any) -> Report:
+    """Carry a plan out in this world."""
+    settings = {
+        "clock": StillClock(),
+        "workers": OneByOne(),
+        "stop": StopAfter(api),
+        "watcher": Heard(),
+        "reviewed": False,
+    } | more
+    secrets = settings.pop("secrets", SECRETS)
+    return execute(plan, secrets, api, **settings)
+
+
+def outcomes(report: Report) -> dict[str, str]:
+    """Return, by name, the kind of each outcome and its code if it has one."""
+    return {
+        each.change.name: " ".join(
+            [type(each).__name__.lower(), *([each.code] if hasattr(each, "code") else [])]
+        )
+        for each in report.outcomes
+    }
