@@ -18,7 +18,6 @@ from reconciler.source import agreement, identity
 from reconciler.source.document import Document, load
 from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
-from reconciler.source.locate import excerpt, locate
 from reconciler.source.merge import effective, origin
 from reconciler.source.parse import Declaration, Doubt, parse
 from reconciler.source.remark import Problem, Spot
@@ -47,6 +46,7 @@ def declare(sources: Sources, *, rules: Rules | None = None) -> Declared:
         loaded = load(source.raw, source.file)
         if isinstance(loaded, Document):
             documents[source.file] = loaded
+            found.extend(loaded.findings)
         else:
             found.extend(loaded)
 
@@ -92,6 +92,8 @@ def place(declared: Declared, webhook: Webhook, path: Path = ()) -> Position | N
     document = declared.documents.get(webhook.position.file)
     if document is None:
         return None
+    from reconciler.source.locate import locate
+
     return locate(document.text, document.file, origin(document.data, webhook.index, path))
 
 
@@ -122,6 +124,10 @@ def _explain(document: Document, doubt: Doubt) -> list[Finding]:
 
 def _placed(documents: Mapping[str, Document], problems: list[Problem]) -> list[Finding]:
     """Turn problems into findings: file by file, as finding a place means to walk the file."""
+    if not problems:
+        return []
+    from reconciler.source.excerpt import excerpt  # only a file with something wrong needs it
+
     spots = {each.spot for each in problems}
     spots |= {spot for each in problems for _, spot in each.related}
     places: dict[Spot, Position] = {}
@@ -146,6 +152,8 @@ def _placed(documents: Mapping[str, Document], problems: list[Problem]) -> list[
 
 
 def _position(documents: Mapping[str, Document], spot: Spot) -> Position:
+    from reconciler.source.locate import locate
+
     document = documents[spot.file]
     return locate(document.text, document.file, spot.path, key=spot.key)
 

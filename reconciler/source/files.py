@@ -9,7 +9,6 @@ at once.
 
 from __future__ import annotations
 
-import difflib
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -161,8 +160,10 @@ def _missing(path: str, found: Path, directory: Path, *, named: bool) -> Finding
             f"there is no {DEFAULT_FILE} in the working directory",
             "write a commented starter with 'webhooks init', or name your file with '-f FILE'",
         )
+    from difflib import get_close_matches  # only for a mistake
+
     try:
-        near = difflib.get_close_matches(found.name, os.listdir(found.parent), n=1)
+        near = get_close_matches(found.name, os.listdir(found.parent), n=1)
     except OSError:
         near = []
     hint = None

@@ -7,7 +7,6 @@ in `defaults`, however many webhooks inherit it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,10 +14,11 @@ from typing import Any, Final
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
-from reconciler.source.literals import SLACK_TOKEN, url_credential
+from reconciler.source.allowed import file_name, refusal
+from reconciler.source.literals import SLACK_TOKEN, masked, url_credential
 from reconciler.source.names import is_plain, remarks
 from reconciler.source.remark import Problem, Remark, Spot, error, warning
-from reconciler.source.secrets import file_name, flaw, refusal, wrap
+from reconciler.source.secrets import flaw, wrap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,12 @@ def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Problem]:
             continue
         # An absent entry names what is live, whatever it is called.
         name = webhook.get("name")
-        if isinstance(name, str) and not is_plain(name) and webhook.get("state") != "absent":
-            spot = Spot(file, ("webhooks", index, "name"))
-            yield from (Problem(each, spot) for each in remarks(name))
+        if isinstance(name, str) and webhook.get("state") != "absent":
+            if not is_plain(name):
+                spot = Spot(file, ("webhooks", index, "name"))
+                yield from (Problem(each, spot) for each in remarks(name))
+            if "-" in name and SLACK_TOKEN.search(name):
+                yield Problem(_slack_token("name"), Spot(file, ("webhooks", index, "name")))
         yield from checker.settings(webhook, ("webhooks", index), webhook.get("type", default_type))
 
 
@@ -175,15 +178,17 @@ def _event(event: str) -> Remark | None:
     if any(char in event for char in "*?["):
         return error(
             "unknown-event",
-            f"{event!r} matches none of the known events",
+            f"{masked(event)!r} matches none of the known events",
             "events are SUBJECT_VERB: {parameter, template, project, environment, value} and "
             "{created, updated, deleted}",
         )
-    near = difflib.get_close_matches(event.lower(), EVENT_TYPES, n=1, cutoff=0.6)
+    from difflib import get_close_matches
+
+    near = get_close_matches(event[:80].lower(), EVENT_TYPES, n=1)
     return error(
         "unknown-event",
-        f"unknown event {event!r}",
-        f"did you mean '{near[0]}'?" if near else f"the events are {', '.join(EVENT_TYPES)}",
+        f"unknown event {masked(event)!r}",
+        f"did you mean {near[0]!r}?" if near else f"the events are {', '.join(EVENT_TYPES)}",
     )
 
 

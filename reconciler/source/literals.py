@@ -26,6 +26,12 @@ _CAPABILITY_HOSTS: Final = re.compile(
 )
 
 
+def masked(text: str) -> str:
+    """Return text of a user for a message: Slack tokens in it hidden, and not too long."""
+    safe = SLACK_TOKEN.sub("***", text)
+    return safe if len(safe) <= 120 else f"{safe[:117]}..."
+
+
 def url_credential(url: str) -> str | None:
     """Return what makes a URL a secret, in words that follow "the URL"; None if nothing does."""
     try:

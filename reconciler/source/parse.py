@@ -16,10 +16,12 @@ from reconciler.findings import Position
 from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import expand
 from reconciler.model import Absent, Scheme, Secret, SecretRef, Value, Webhook
+from reconciler.source import strict
+from reconciler.source.allowed import file_name
 from reconciler.source.document import Document
 from reconciler.source.literals import url_credential
 from reconciler.source.merge import effective
-from reconciler.source.secrets import file_name, wrap
+from reconciler.source.secrets import wrap
 
 _ROOT: Final = frozenset(
     {
@@ -66,13 +68,9 @@ def parse(document: Document) -> Declaration | Doubt:
     parser = _Parser(document)
     try:
         declaration = parser.file()
-    except _DoubtError:
+    except strict.DoubtError:
         return Doubt(tuple(parser.doubted))
     return Doubt(tuple(parser.doubted)) if parser.doubted else declaration
-
-
-class _DoubtError(Exception):
-    """This may not be what the schema accepts."""
 
 
 class _Parser:
@@ -112,45 +110,45 @@ class _Parser:
         webhooks: list[Webhook] = []
         absent: list[Absent] = []
         lines = self._document.lines
-        for index, data in enumerate(_list(root.get("webhooks"))):
+        for index, data in enumerate(strict.items(root.get("webhooks"))):
             try:
                 position = Position(file=self._document.file, line=lines[index])
                 if type(data) is not dict:
-                    raise _DoubtError
+                    raise strict.DoubtError
                 if data.get("state") == "absent":
                     absent.append(_absent(data, position, index))
                 else:
                     webhooks.append(self._webhook(data, position, index))
-            except _DoubtError:
+            except strict.DoubtError:
                 self.doubted.append(index)
         for key in root:
             if key not in _ROOT and not key.startswith("x-"):
-                raise _DoubtError
-        if "version" in root and _whole(root["version"]) != 1:
-            raise _DoubtError
+                raise strict.DoubtError
+        if "version" in root and strict.whole(root["version"]) != 1:
+            raise strict.DoubtError
         if "$schema" in root:
-            _any_text(root["$schema"])
+            strict.any_text(root["$schema"])
         organization = root.get("organization")
         if "defaults" in root:
             self._check_defaults(root["defaults"])
-        limits = _mapping(root.get("limits", {}), frozenset({"max_deletes"}))
+        limits = strict.mapping(root.get("limits", {}), frozenset({"max_deletes"}))
         return Declaration(
             file=self._document.file,
             webhooks=tuple(webhooks),
             absent=tuple(absent),
             literals=self._literals,
-            scope=_texts(root.get("scope", ["*"])),
-            prune=_flag(root.get("prune", True)),
-            ignore=_texts(root.get("ignore", [])),
-            protect=_texts(root.get("protect", [])),
-            max_deletes=_count(limits["max_deletes"]) if "max_deletes" in limits else None,
-            organization=_text(organization) if "organization" in root else None,
+            scope=strict.texts(root.get("scope", ["*"])),
+            prune=strict.flag(root.get("prune", True)),
+            ignore=strict.texts(root.get("ignore", [])),
+            protect=strict.texts(root.get("protect", [])),
+            max_deletes=strict.count(limits["max_deletes"]) if "max_deletes" in limits else None,
+            organization=strict.text(organization) if "organization" in root else None,
         )
 
     def _check_defaults(self, data: object) -> None:
-        defaults = _mapping(data, _DEFAULTS)
-        if "type" in defaults and _any_text(defaults["type"]) not in self._kinds:
-            raise _DoubtError
+        defaults = strict.mapping(data, _DEFAULTS)
+        if "type" in defaults and strict.any_text(defaults["type"]) not in self._kinds:
+            raise strict.DoubtError
         if "event_types" in defaults:
             self._event_types(defaults["event_types"])
         if "configuration" in defaults:
@@ -158,7 +156,7 @@ class _Parser:
             self._literals = {}
             types = [defaults["type"]] if "type" in defaults else list(self._kinds)
             fields = {name: each for known in types for name, each in self._kinds[known][0].items()}
-            configuration = _mapping(defaults["configuration"], frozenset(fields))
+            configuration = strict.mapping(defaults["configuration"], frozenset(fields))
             for name, value in configuration.items():
                 self._value(fields[name], value, f"/{name}")
             # Only looked at: a literal gets its reference from each webhook that inherits it.
@@ -166,30 +164,30 @@ class _Parser:
 
     def _webhook(self, data: dict[str, Any], position: Position, index: int) -> Webhook:
         if not data.keys() <= _PRESENT:
-            raise _DoubtError
+            raise strict.DoubtError
         whole = effective(data, self._defaults) if self._defaults else data
         type_ = whole.get("type")
         configuration = whole.get("configuration")
         if type(type_) is not str or type(configuration) is not dict or type_ not in self._kinds:
-            raise _DoubtError
-        name = _text(whole.get("name"))
-        pin = _text(whole["id"]) if "id" in whole else None
+            raise strict.DoubtError
+        name = strict.text(whole.get("name"))
+        pin = strict.text(whole["id"]) if "id" in whole else None
         if "state" in whole and whole["state"] != "present":
-            raise _DoubtError
+            raise strict.DoubtError
         if "organization" in whole:
-            _text(whole["organization"])
+            strict.text(whole["organization"])
         fields, required, partners = self._kinds[type_]
         if not required <= configuration.keys():
-            raise _DoubtError
+            raise strict.DoubtError
         for one, partner in partners:
             if one in configuration and partner not in configuration:
-                raise _DoubtError
+                raise strict.DoubtError
         key = name if pin is None else pin
         values: dict[str, Value] = {}
         for field_name, value in configuration.items():
             field = fields.get(field_name)
             if field is None:
-                raise _DoubtError
+                raise strict.DoubtError
             values[field_name] = self._value(field, value, key)
         return Webhook(
             name=name,
@@ -197,34 +195,34 @@ class _Parser:
             event_types=self._event_types(whole.get("event_types")),
             configuration=values,
             id=pin,
-            previously=_texts(whole["previously"]) if "previously" in whole else (),
+            previously=strict.texts(whole["previously"]) if "previously" in whole else (),
             position=position,
             index=index,
         )
 
     def _event_types(self, data: object) -> frozenset[str]:
         if type(data) is not list or not data:
-            raise _DoubtError
+            raise strict.DoubtError
         for event in data:
             if type(event) is not str or not event:
-                raise _DoubtError
+                raise strict.DoubtError
         patterns = tuple(data)
         events = self._events.get(patterns)
         if events is None:
             if len(set(patterns)) != len(patterns):
-                raise _DoubtError
+                raise strict.DoubtError
             events = frozenset().union(*map(expand, patterns))
             self._events[patterns] = events
         return events
 
     def _value(self, field: Field, data: object, key: str) -> Value:
         if field.flag:
-            return _flag(data)
+            return strict.flag(data)
         if not field.secret:
-            return _text(data)
+            return strict.text(data)
         if type(data) is dict:
             return self._reference(data)
-        text = _text(data)
+        text = strict.text(data)
         if field.name == "url" and url_credential(text) is None:
             return text
         ref = SecretRef(scheme=Scheme.LITERAL, name=f"{key}/{field.name}")
@@ -234,20 +232,20 @@ class _Parser:
     def _reference(self, data: dict[str, Any]) -> SecretRef:
         version = data.get("version")
         if version is not None or "version" in data:
-            version = _whole(version)
+            version = strict.whole(version)
             if version < 1 or len(data) != 2:
-                raise _DoubtError
+                raise strict.DoubtError
         elif len(data) != 1:
-            raise _DoubtError
+            raise strict.DoubtError
         scheme = Scheme.ENV if "env" in data else Scheme.FILE
-        name = _text(data.get(scheme))
+        name = strict.text(data.get(scheme))
         ref = self._references.get((scheme, name, version))
         if ref is None:
             whole = name
             if scheme is Scheme.FILE:
                 whole = file_name(name, self._document.file)
             elif _VARIABLE.fullmatch(name) is None:
-                raise _DoubtError
+                raise strict.DoubtError
             ref = SecretRef(scheme=scheme, name=whole, version=version)
             self._references[scheme, name, version] = ref
         return ref
@@ -255,65 +253,12 @@ class _Parser:
 
 def _absent(data: dict[str, Any], position: Position, index: int) -> Absent:
     if not data.keys() <= _ABSENT:
-        raise _DoubtError
+        raise strict.DoubtError
     if "organization" in data:
-        _text(data["organization"])
+        strict.text(data["organization"])
     return Absent(
-        name=_text(data.get("name")),
-        id=_text(data["id"]) if "id" in data else None,
+        name=strict.text(data.get("name")),
+        id=strict.text(data["id"]) if "id" in data else None,
         position=position,
         index=index,
     )
-
-
-def _mapping(data: object, keys: frozenset[str]) -> dict[str, Any]:
-    if type(data) is not dict or not data.keys() <= keys:
-        raise _DoubtError
-    return data
-
-
-def _list(data: object) -> list[Any]:
-    if type(data) is not list:
-        raise _DoubtError
-    return data
-
-
-def _texts(data: object) -> tuple[str, ...]:
-    texts = tuple(_text(each) for each in _list(data))
-    if len(set(texts)) != len(texts):
-        raise _DoubtError
-    return texts
-
-
-def _text(data: object) -> str:
-    if type(data) is not str or not data:
-        raise _DoubtError
-    return data
-
-
-def _any_text(data: object) -> str:
-    if type(data) is not str:
-        raise _DoubtError
-    return data
-
-
-def _flag(data: object) -> bool:
-    if type(data) is not bool:
-        raise _DoubtError
-    return data
-
-
-def _whole(data: object) -> int:
-    """Return an integer; to JSON Schema 1.0 is one too."""
-    if type(data) is float and data.is_integer():
-        return int(data)
-    if type(data) is not int:
-        raise _DoubtError
-    return data
-
-
-def _count(data: object) -> int:
-    number = _whole(data)
-    if number < 0:
-        raise _DoubtError
-    return number

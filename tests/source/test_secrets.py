@@ -11,11 +11,11 @@ import pytest
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Position, Severity
 from reconciler.model import Desired, Scheme, Secret, SecretRef, Webhook
+from reconciler.source.allowed import file_name
 from reconciler.source.secrets import (
     MAX_SECRET_BYTES,
     Resolution,
     allow_patterns,
-    file_name,
     references,
     refusal,
     resolve,
@@ -46,7 +46,7 @@ def run(
         environ=environ or {},
         directory=directory,
         literals=literals or {},
-        api_key=API_KEY,
+        api_key=Secret(API_KEY),
         allow=allow,
     )
 
@@ -142,7 +142,11 @@ def test_a_short_api_key_is_compared_whole() -> None:
     """A key of a few letters, as local servers take, does not forbid every value with them."""
     refs = [env("A"), env("B")]
     resolution = resolve(
-        refs, environ={"A": "demo", "B": "demo-1"}, directory=Path(), literals={}, api_key="demo"
+        refs,
+        environ={"A": "demo", "B": "demo-1"},
+        directory=Path(),
+        literals={},
+        api_key=Secret("demo"),
     )
     assert dict(resolution.secrets) == {env("B"): Secret("demo-1")}
 
