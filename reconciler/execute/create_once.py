@@ -20,10 +20,11 @@ from reconciler.errors import (
     ConflictError,
     InvalidRequestError,
     ServerError,
+    UnreachableError,
 )
 from reconciler.execute.context import Context
 from reconciler.execute.draft import draft
-from reconciler.execute.ledger import failed
+from reconciler.execute.ledger import failed, still_in_doubt
 from reconciler.planning.changes import Create
 from reconciler.report import Applied, Failed, Unconfirmed
 
@@ -34,17 +35,21 @@ _TAKEN: Final = re.compile(r"exist|unique|already|taken|duplicate", re.IGNORECAS
 def create_once(change: Create, context: Context) -> Applied | Failed | Unconfirmed:
     """Bring a webhook into being. Raises ApiError if it was surely not created."""
     sent = draft(change.after, context.secrets)
-    for _ in range(_SENDS):
+    for before in range(_SENDS):
         context.ledger.sends(change)
         try:
             made = context.api.create(sent, context.plan.organization.id)
-        except (AmbiguousWriteError, ServerError):
+        except AmbiguousWriteError:
             context.ledger.wrote()
             found = _look(change, context)
             if found is not None:
                 return found
         except (InvalidRequestError, ConflictError) as error:
             return _refused(change, context, error)
+        except (ServerError, UnreachableError) as error:
+            if not before:
+                raise
+            return still_in_doubt(change, error)
         else:
             context.ledger.wrote()
             return context.answered(change, made)

@@ -21,6 +21,7 @@ from reconciler.errors import (
     PermissionDeniedError,
     ProtocolError,
     RateLimitedError,
+    ServerError,
     StalePlanError,
 )
 from reconciler.execute.context import Context
@@ -41,6 +42,10 @@ from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Applied, Outcome, Report, Skipped
 
 _DEFAULT = Settle()
+
+# What the next change would meet as well: a refused key, a pause that is too long, a retry budget
+# that is empty.
+_FINAL = (AuthenticationError, PermissionDeniedError, RateLimitedError, ServerError)
 
 
 def execute(
@@ -195,8 +200,8 @@ def _attempt(context: Context, index: int) -> None:
         outcome = failed(change, error)
         if isinstance(error, ProtocolError) and not 400 <= (error.status or 0) < 500:
             ledger.wrote()  # an answer that nobody understands may come from a write that happened
-        if isinstance(error, AuthenticationError | PermissionDeniedError | RateLimitedError):
-            ledger.end(f"the run ended when {change.name!r} was refused")
+        if isinstance(error, _FINAL):
+            ledger.end(f"the run ended with the failure of {change.name!r}")
     ledger.finish(index, outcome)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reconciler.errors import AmbiguousWriteError, ServerError
+from reconciler.errors import AmbiguousWriteError
 from reconciler.execute.context import Context
 from reconciler.model import LiveWebhook
 
@@ -53,7 +53,7 @@ def remove(context: Context, each: Surplus) -> bool:
         return False
     try:
         removed = context.api.delete(each.copy.id)
-    except (AmbiguousWriteError, ServerError):
+    except AmbiguousWriteError:
         removed = True  # or may have: the next listing tells
     if removed:
         context.ledger.wrote()

@@ -136,6 +136,11 @@ def failed(change: Change, error: ApiError) -> Failed:
     )
 
 
+def still_in_doubt(change: Change, error: ApiError) -> Unconfirmed:
+    """Say that an answer was lost and that finding out was given up."""
+    return Unconfirmed(change=change, message=f"the answer was lost, and then: {error.message}")
+
+
 def is_done(outcome: Outcome | None) -> bool:
     """Say whether a change is live."""
     return isinstance(outcome, Applied)

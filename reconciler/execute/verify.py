@@ -45,7 +45,7 @@ def verify(context: Context) -> Verification:
             context.ledger.correct(index, _by_id(context, outcome, listing))
         left = {each.copy.id for each in extra if _lives(context, each)}
     except ApiError as error:
-        reason = f"CloudTruth could not be read again at the end: {error}"
+        reason = f"the look at the end failed: {error}"
         return Verification(verified=False, healed=_healed(tried, frozenset()), problem=reason)
     return Verification(
         verified=True,

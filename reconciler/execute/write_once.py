@@ -16,9 +16,11 @@ from reconciler.errors import (
     ConflictError,
     NotFoundError,
     ServerError,
+    UnreachableError,
 )
 from reconciler.execute.context import Context
 from reconciler.execute.draft import draft
+from reconciler.execute.ledger import still_in_doubt
 from reconciler.planning.changes import Delete, Reason, Update
 from reconciler.planning.compare import snapshot
 from reconciler.planning.standing import Fit
@@ -30,18 +32,23 @@ _SENDS: Final = 3
 def update_once(change: Update, context: Context) -> Outcome:
     """Give a live webhook its declared values. Raises ApiError if it surely did not happen."""
     sent = draft(change.after, context.secrets)
-    conflicts = 0
+    conflicts, lost = 0, False
     for _ in range(_SENDS):
         try:
             live = context.api.update(change.before.id, sent, change.sends)
         except NotFoundError:
             return _vanished(change, context)
-        except (AmbiguousWriteError, ServerError):
+        except AmbiguousWriteError:
             context.ledger.wrote()
+            lost = True
         except ConflictError:
             conflicts += 1
             if conflicts > 1:
                 raise
+        except (ServerError, UnreachableError) as error:
+            if not lost:
+                raise
+            return still_in_doubt(change, error)
         else:
             context.ledger.wrote()
             return context.answered(change, live)
@@ -87,7 +94,7 @@ def _vanished(change: Update, context: Context) -> Skipped:
 
 def delete_once(change: Delete, context: Context) -> Outcome:
     """Remove a webhook; one that is gone is done. Raises ApiError if it surely stays."""
-    conflicts = 0
+    conflicts, lost = 0, False
     for _ in range(_SENDS):
         if change.reason is Reason.DUPLICATE and not _keeper_lives(change, context):
             return Skipped(
@@ -95,12 +102,17 @@ def delete_once(change: Delete, context: Context) -> Outcome:
             )
         try:
             removed = context.api.delete(change.before.id)
-        except (AmbiguousWriteError, ServerError):
+        except AmbiguousWriteError:
             context.ledger.wrote()
+            lost = True
         except ConflictError:
             conflicts += 1
             if conflicts > 1:
                 raise
+        except (ServerError, UnreachableError) as error:
+            if not lost:
+                raise
+            return still_in_doubt(change, error)
         else:
             if removed:
                 context.ledger.wrote()
