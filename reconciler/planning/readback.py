@@ -87,8 +87,12 @@ def secret_standing(
     wanted = declared_secret(declared, secrets)
     if wanted is not None and wanted.same_as(live):
         return Standing.SAME
+    if not plausible(live):
+        return Standing.UNKNOWN
+    if wanted is None and field.shape is None:
+        return Standing.NOT_AT_HAND
     shaped = field.shape is not None and live.matches(field.shape)
-    if not plausible(live) or not (shaped or (kind, field.name) in readable):
+    if not shaped and (kind, field.name) not in readable:
         return Standing.UNKNOWN
     return Standing.NOT_AT_HAND if wanted is None else Standing.DIFFERENT
 

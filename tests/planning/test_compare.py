@@ -75,6 +75,16 @@ def test_a_token_whose_value_is_not_at_hand_is_undecided():
     assert (answer.fields, answer.unreadable, answer.undecided) == ((), (), ("token",))
 
 
+def test_a_password_whose_value_is_not_at_hand_is_not_called_unreadable():
+    """Without the value nobody can tell whether what is shown is it."""
+    declared = generic(username="ct", password=PASSWORD)
+    found = live_generic(username="ct", password="something")
+
+    answer = compare(declared, found, {}, frozenset())
+
+    assert (answer.unreadable, answer.undecided) == ((), ("password",))
+
+
 def test_a_password_has_no_shape_and_stays_unknown_without_evidence():
     """Any text may be a ciphertext."""
     declared = generic(username="ct", password=PASSWORD)
