@@ -1,0 +1,154 @@
+"""The one server a client talks to, and the credential that goes nowhere else.
+
+Promises: a credential is put into a header only for a request to its own origin, over https or to
+this machine; a malformed one is refused before any library sees it, because libraries quote the
+headers they complain of.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from reconciler.errors import CredentialError, UsageError
+from reconciler.model import Secret
+
+_LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_BASE: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Scheme, host and port of a server, and the path under which its API lies."""
+
+    scheme: str
+    host: str
+    port: int
+    base: str = ""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}" + (
+            "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        )
+
+    @classmethod
+    def parse(cls, url: str) -> Origin:
+        """Read a server's URL.
+
+        Raises UsageError, without the URL's text, for anything but https (http to this machine),
+        a host, and maybe a port and a plain path.
+        """
+        parts = None
+        try:
+            parts = urlsplit(url)
+            host, port = (parts.hostname or "").lower(), parts.port
+        except ValueError:
+            host, port = "", None
+        if parts is None or parts.scheme not in _PORTS or not _is_host(host) or port == 0:
+            raise UsageError(
+                "the server URL is not an absolute https address",
+                hint="write it as in https://api.cloudtruth.io",
+            )
+        if "@" in parts.netloc or "?" in url or "#" in url:
+            raise UsageError(
+                "the server URL holds a user, a query or a fragment",
+                hint="give scheme and host only; the key has a setting of its own",
+            )
+        base = parts.path.rstrip("/")
+        if not _BASE.fullmatch(base) or {".", ".."} & set(base.split("/")):
+            raise UsageError("the path of the server URL holds characters that do not belong there")
+        if parts.scheme == "http" and not _is_loopback(host):
+            raise UsageError(
+                "the server URL is plain http, which would show the key to the network",
+                hint="use https; http is for this machine only (localhost, 127.0.0.1, ::1)",
+            )
+        return cls(scheme=parts.scheme, host=host, port=port or _PORTS[parts.scheme], base=base)
+
+    def holds(self, url: httpx.URL) -> bool:
+        """Say whether a URL leads to this very server."""
+        port = url.port or _PORTS.get(url.scheme)
+        return (url.scheme, url.host, port) == (self.scheme, self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What the `Authorization` header says. `label` is its name in messages."""
+
+    scheme: str
+    secret: Secret
+    label: str
+
+    @classmethod
+    def api_key(cls, key: Secret) -> Credential:
+        """Make the credential of a CloudTruth API key. Raises CredentialError."""
+        return cls._checked("Api-Key", key, "API key")
+
+    @classmethod
+    def bearer(cls, token: Secret, label: str) -> Credential:
+        """Make the credential of a bearer token, as GitHub and Slack take it.
+
+        Raises CredentialError.
+        """
+        return cls._checked("Bearer", token, label)
+
+    @classmethod
+    def _checked(cls, scheme: str, secret: Secret, label: str) -> Credential:
+        text = secret.reveal()
+        # A file's last line end is no part of the key.
+        text = text.removesuffix("\n").removesuffix("\r")
+        if not text:
+            raise CredentialError(f"the {label} is empty")
+        if not _VISIBLE.fullmatch(text):
+            raise CredentialError(
+                f"the {label} holds spaces, line ends or other characters that no {label} has",
+                hint="copy it again, without quotes and surrounding spaces",
+            )
+        return cls(scheme=scheme, secret=Secret(text), label=label)
+
+
+class OriginAuth(httpx.Auth):
+    """Adds a credential to requests to its origin and refuses all others."""
+
+    def __init__(self, credential: Credential, origin: Origin) -> None:
+        self._credential = credential
+        self._origin = origin
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the header. Raises CredentialError for another origin."""
+        if not self._origin.holds(request.url):
+            raise CredentialError(
+                f"the {self._credential.label} is for {self._origin} and was not sent elsewhere"
+            )
+        value = f"{self._credential.scheme} {self._credential.secret.reveal()}"
+        request.headers["Authorization"] = value
+        yield request
+
+
+def _is_host(host: str) -> bool:
+    if _address(host) is not None:
+        return True
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
+
+
+def _is_loopback(host: str) -> bool:
+    address = _address(host)
+    if address is not None:
+        return address.is_loopback
+    return host == "localhost" or host.endswith(".localhost")
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

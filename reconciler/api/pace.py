@@ -1,0 +1,132 @@
+"""When the next request may be sent: back-off, the server's pauses, the retry budget, deadlines.
+
+One `Pace` is shared by all workers of a client. Promises: every wait goes through the Clock and
+ends early when the run's time is up; a 429 holds all workers back and costs no budget; when the
+budget is empty nothing is repeated and nothing further is written.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from reconciler.ports import Clock
+
+ATTEMPTS: Final = 4
+"""How often a request is sent at most, throttled ones aside."""
+TOKENS: Final = 30
+"""A full retry budget. A success gives one token back."""
+RETRY_COST: Final = 5
+TIMEOUT_COST: Final = 10
+
+_LONGEST_DELAY: Final = 20.0
+_FIRST_DELAY: Final = 0.5
+# Long waits are cut, so that a deadline set meanwhile is noticed.
+_SLICE: Final = 1.0
+
+
+class Pace:
+    """What the workers of one client share about time.
+
+    `deadline` is the number of seconds this run may take, from now.
+    """
+
+    def __init__(self, clock: Clock, *, deadline: float) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tokens = TOKENS
+        self._resume = 0.0
+        self._end = clock.monotonic() + deadline
+        self.exhausted = False
+        """Whether a retry was wanted that the budget could not pay."""
+
+    @property
+    def end(self) -> float:
+        """The monotonic moment at which the run's time is up."""
+        return self._end
+
+    def deadline_in(self, seconds: float) -> None:
+        """Set the run's end anew, `seconds` from now."""
+        self._end = self._clock.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left of the run; negative when it is over."""
+        return self._end - self._clock.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Hold all workers back for `seconds`, longer if they are held back longer already."""
+        with self._lock:
+            self._resume = max(self._resume, self._clock.monotonic() + seconds)
+
+    def pause_left(self) -> float:
+        """Return for how long workers are still held back."""
+        return max(0.0, self._resume - self._clock.monotonic())
+
+    def wait_turn(self) -> float | None:
+        """Wait until nobody is held back any more.
+
+        Returns None then, or at once the seconds still to wait if the run ends before.
+        """
+        while pause := self.pause_left():
+            if pause >= self.left():
+                return pause
+            self._clock.sleep(min(pause, _SLICE))
+        return None
+
+    def sleep(self, seconds: float) -> bool:
+        """Wait; False, at once, if the run ends before."""
+        until = self._clock.monotonic() + seconds
+        while (left := until - self._clock.monotonic()) > 0:
+            if until >= self._end:
+                return False
+            self._clock.sleep(min(left, _SLICE))
+        return True
+
+    def delay(self, earlier: int, floor: float | None = None) -> float:
+        """Return how long to wait after `earlier` failures before this one: full jitter."""
+        longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(earlier, 10))
+        return max(floor or 0.0, self._clock.uniform(0.0, longest))
+
+    def pay(self, cost: int) -> bool:
+        """Take `cost` tokens for a retry; False, and the budget is closed, if there are too few."""
+        with self._lock:
+            if self.exhausted or self._tokens < cost:
+                self.exhausted = True
+                return False
+            self._tokens -= cost
+            return True
+
+    def succeeded(self) -> None:
+        """Give a token back."""
+        with self._lock:
+            self._tokens = min(TOKENS, self._tokens + 1)
+
+
+def retry_after(value: str | None, date: str | None, now: datetime) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for; None if it is absent or nonsense.
+
+    A date is taken relative to the answer's own `Date`, because the two clocks may differ by
+    hours; `now` is used only where that is missing.
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if re.fullmatch(r"[0-9]{1,15}", value):
+        return float(value)
+    until = _moment(value)
+    if until is None:
+        return None
+    since = _moment(date) if date is not None else None
+    seconds = (until - (since or now)).total_seconds()
+    return seconds if seconds >= 0 else None
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

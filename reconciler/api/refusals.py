@@ -1,0 +1,163 @@
+"""Error answers -> our errors, with what the server says of single fields.
+
+Understands every shape in which Django REST Framework reports errors, and the `message` of others.
+Promises: what the server says is bounded in length, holds nothing that was sent as a secret, and
+stays apart from our own message, so that whoever prints it can quote it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.errors import (
+    ApiError,
+    AuthenticationError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProtocolError,
+    ServerError,
+)
+
+LONGEST: Final = 500
+"""Characters kept of one sentence of the server."""
+
+_MOST_FIELDS: Final = 50
+_DEEPEST: Final = 8
+_WINDOW: Final = 8
+_WHOLE: Final = frozenset({"__all__", "non_field_errors", "detail", "message"})
+_OF_CREDENTIALS: Final = re.compile(r"credential|authenticat|api.?key|\btoken\b", re.IGNORECASE)
+_OF_PERMISSION: Final = re.compile(r"permission|role", re.IGNORECASE)
+
+Fields = tuple[tuple[tuple[str, ...], str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What an error answer means: the error to raise and what to say in it."""
+
+    error: type[ApiError]
+    message: str
+    hint: str | None = None
+    detail: str | None = None
+    fields: Fields = ()
+
+
+def refusal(
+    status: int, document: Any, *, host: str, label: str, hidden: Sequence[str] = ()
+) -> Refusal:
+    """Read an error answer. `document` is its JSON, None if it has none.
+
+    `label` is the credential's name; `hidden` are the secret values that were sent.
+    """
+    detail, fields = _words(document, hidden)
+    error, message, hint = _meaning(status, detail, document is not None, host, label)
+    return Refusal(error=error, message=message, hint=hint, detail=detail, fields=fields)
+
+
+def _meaning(
+    status: int, detail: str | None, is_json: bool, host: str, label: str
+) -> tuple[type[ApiError], str, str | None]:
+    said = detail or ""
+    if status in (401, 403):
+        of_permission = _OF_PERMISSION.search(said) is not None
+        if not of_permission and (status == 401 or _OF_CREDENTIALS.search(said)):
+            return (
+                AuthenticationError,
+                f"{host} does not accept the {label}",
+                "check that it is whole, of this server, and neither expired nor revoked",
+            )
+        return (
+            PermissionDeniedError,
+            f"{host} does not allow this to the {label}",
+            "use one with a higher role, such as ADMIN" if is_json else _FOREIGN,
+        )
+    if status in (404, 410):
+        if is_json:
+            return NotFoundError, f"{host} has no such object (HTTP {status})", None
+        return (
+            ProtocolError,
+            f"{host} answers HTTP {status} without JSON: this API is not there",
+            "check the server URL",
+        )
+    if status == 409:
+        return ConflictError, f"{host} reports a conflict with another change (HTTP 409)", None
+    if 400 <= status < 500 and status != 408:
+        return (
+            InvalidRequestError,
+            f"{host} refuses the request (HTTP {status})",
+            None if is_json else _FOREIGN,
+        )
+    return ServerError, f"{host} failed (HTTP {status})", None
+
+
+_FOREIGN: Final = "the answer is not the API's own: look at proxies and firewalls on the way"
+
+
+def _words(document: Any, hidden: Sequence[str]) -> tuple[str | None, Fields]:
+    """Return the server's sentence about the whole, and those about fields."""
+    detail: str | None = None
+    fields: list[tuple[tuple[str, ...], str]] = []
+    for path, text in _flat(document, (), 0):
+        said = _bounded(redact(text, hidden))
+        if path in (("detail",), ("message",)) and detail is None:
+            detail = said
+            continue
+        shown = tuple(
+            _bounded(redact(key, hidden), 100) for key in path if key not in _WHOLE or len(path) > 1
+        )
+        fields.append((shown, said))
+        if len(fields) == _MOST_FIELDS:
+            break
+    return detail, tuple(fields)
+
+
+def _flat(value: Any, path: tuple[str, ...], depth: int) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif depth < _DEEPEST and isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, (*path, key), depth + 1)
+    elif depth < _DEEPEST and isinstance(value, list):
+        for index, inner in enumerate(value):
+            # A list of texts speaks of the field, a list of objects of its members.
+            below = path if isinstance(inner, str) else (*path, str(index))
+            yield from _flat(inner, below, depth + 1)
+
+
+def _bounded(text: str, longest: int = LONGEST) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def redact(text: str, hidden: Sequence[str]) -> str:
+    """Return `text` without the values of `hidden` and without longer parts of them.
+
+    A server may quote what it was sent cut short, so any run of eight characters counts.
+    """
+    for value in sorted(hidden, key=len, reverse=True):
+        if value:
+            text = text.replace(value, "***")
+    for value in hidden:
+        if len(value) > _WINDOW:
+            text = _without_parts(text, value)
+    return text
+
+
+def _without_parts(text: str, value: str) -> str:
+    windows = {value[at : at + _WINDOW] for at in range(len(value) - _WINDOW + 1)}
+    kept: list[str] = []
+    at = 0
+    while at < len(text):
+        if text[at : at + _WINDOW] not in windows:
+            kept.append(text[at])
+            at += 1
+            continue
+        at += _WINDOW
+        while at < len(text) and text[at - _WINDOW + 1 : at + 1] in windows:
+            at += 1
+        kept.append("***")
+    return "".join(kept)

@@ -1,0 +1,296 @@
+"""Sends one request and does with its failures what the table of `failures` says.
+
+For: CloudTruth, GitHub and Slack alike, each with a `Transport` of its own origin and credential.
+Promises: every failure is an error of ours, without a library's text; nothing is followed, no
+write of unknown outcome is repeated; no request outlasts its time and none starts after the run's;
+all waiting and all chance come from the Clock. Each thread has one connection of its own, and all
+of them share one TLS context (see `connections`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+
+from reconciler import __version__
+from reconciler.api.answers import judge, read
+from reconciler.api.calls import Call, Exchange, Observer, Reply, anything
+from reconciler.api.connections import Connections, headers_of
+from reconciler.api.failures import TABLE, Action, Use, use_of
+from reconciler.api.origin import Credential, Origin, OriginAuth
+from reconciler.api.pace import ATTEMPTS, Pace
+from reconciler.api.strict_json import encode
+from reconciler.api.troubles import TooSlowError, Trouble, translate
+from reconciler.api.watchdog import Line
+from reconciler.errors import (
+    AmbiguousWriteError,
+    ApiError,
+    RateLimitedError,
+    ReconcilerError,
+    ServerError,
+    UnreachableError,
+)
+from reconciler.ports import Clock
+
+SMALL: Final = 1024 * 1024
+"""The largest body of anything but a list, in bytes."""
+LARGE: Final = 64 * SMALL
+"""The largest body of a list, in bytes."""
+
+_CONNECT: Final = 10.0
+
+
+class Transport:
+    """One origin, one credential. Use it from any number of threads, and close it.
+
+    `timeout` is for one request and `deadline` for all of them together, in seconds. With an
+    `adapter`, requests go into that instead of the network: no thread is started, no certificate
+    read and no proxy used.
+    """
+
+    def __init__(
+        self,
+        *,
+        origin: Origin,
+        credential: Credential | None,
+        clock: Clock,
+        timeout: float = 30.0,
+        deadline: float = 600.0,
+        environment: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        adapter: httpx.BaseTransport | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.origin = origin
+        self._label = credential.label if credential else "missing credential"
+        self._clock = clock
+        self._timeout = timeout
+        self._pace = Pace(clock, deadline=deadline)
+        self._observer = observer
+        self._connections = Connections(
+            origin=origin,
+            auth=OriginAuth(credential, origin) if credential else None,
+            headers={
+                "User-Agent": f"cloudtruth-webhooks/{__version__}",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                **(headers or {}),
+            },
+            clock=clock,
+            environment=environment or {},
+            adapter=adapter,
+        )
+        # Writes whose outcome is unknown: the same write again is a retry, whoever asks for it.
+        self._doubtful: dict[tuple[str, str, bytes | None], int] = {}
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        json: object = None,
+        expect: int | None = None,
+        accept: Callable[[Any], bool] = anything,
+        cap: int = SMALL,
+        hidden: Sequence[str] = (),
+    ) -> Reply:
+        """Send a request and return its answer.
+
+        `path` is percent-encoded and relative to the origin's base. `json` is the body, None for
+        none. `expect` is the one status that means success (None: any 2xx), `accept` judges the
+        document, `cap` bounds the answer in bytes. `hidden` are secret values in the body, kept
+        out of errors that quote the server.
+
+        Raises ApiError; AmbiguousWriteError for a write that may have been carried out.
+        """
+        call = Call(
+            method=method,
+            path=path,
+            params=params,
+            content=None if json is None else encode(json),
+            expect=expect,
+            accept=accept,
+            cap=cap,
+            hidden=hidden,
+        )
+        use = use_of(method)
+        self._admit(call, use)
+        failures = throttled = 0
+        while True:
+            self._await_turn(call)
+            outcome = self._attempt(call, failures + throttled + 1)
+            if isinstance(outcome, Reply):
+                self._pace.succeeded()
+                return outcome
+            action = TABLE[outcome.failure][use]
+            if action is Action.WAIT:
+                self._pace.pause(self._pace.delay(throttled, outcome.retry_after))
+                throttled += 1
+            elif action is Action.REPEAT and self._wait_to_repeat(outcome, failures):
+                failures += 1
+            else:
+                raise self._error(call, outcome, action)
+
+    def deadline_in(self, seconds: float) -> None:
+        """Set the end of the run anew: after a person was asked, or when a signal hurries us."""
+        self._pace.deadline_in(seconds)
+        self._connections.look()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._connections.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _admit(self, call: Call, use: Use) -> None:
+        """Refuse writes once the budget is empty; let a repeated doubtful write pay its retry."""
+        if use is Use.READ:
+            return
+        cost = self._doubtful.pop((call.method, call.path, call.content), 0)
+        if self._pace.exhausted or (cost and not self._pace.pay(cost)):
+            raise ServerError(
+                f"{self.origin.host} failed too often: the retry budget of this run is empty, "
+                "and nothing further is written",
+                method=call.method,
+                path=call.path,
+                hint="run again when the server is well",
+            )
+
+    def _await_turn(self, call: Call) -> None:
+        pause = self._pace.wait_turn()
+        if pause is not None:
+            raise self._too_long(call, pause, 429)
+        if self._pace.left() <= 0:
+            raise UnreachableError(
+                "the time of this run is up; the request was not sent",
+                method=call.method,
+                path=call.path,
+                hint="a longer --deadline may help",
+            )
+
+    def _wait_to_repeat(self, trouble: Trouble, failures: int) -> bool:
+        if failures + 1 >= ATTEMPTS:
+            return False
+        delay = self._pace.delay(failures, trouble.retry_after)
+        return (
+            delay < self._pace.left() and self._pace.pay(trouble.cost) and self._pace.sleep(delay)
+        )
+
+    def _error(self, call: Call, trouble: Trouble, action: Action) -> ApiError:
+        if action in (Action.READ_BACK, Action.RESOLVE):
+            self._doubtful[(call.method, call.path, call.content)] = trouble.cost
+            kind: type[ApiError] = AmbiguousWriteError
+            message = f"{trouble.message}; the change may have been made"
+        elif action is Action.REPEAT and (trouble.retry_after or 0.0) >= self._pace.left():
+            return self._too_long(call, trouble.retry_after or 0.0, trouble.status)
+        else:
+            kind, message = trouble.error, trouble.message
+        return kind(
+            message,
+            method=call.method,
+            path=call.path,
+            status=trouble.status,
+            detail=trouble.detail,
+            fields=trouble.fields,
+            hint=trouble.hint,
+        )
+
+    def _too_long(self, call: Call, pause: float, status: int | None) -> RateLimitedError:
+        return RateLimitedError(
+            f"{self.origin.host} asks for a pause of {pause:.0f} s, "
+            f"and this run has {max(0.0, self._pace.left()):.0f} s left",
+            retry_after=round(pause, 2),
+            method=call.method,
+            path=call.path,
+            status=status,
+            hint="run again later, or allow more time with --deadline",
+        )
+
+    def _attempt(self, call: Call, attempt: int) -> Reply | Trouble:
+        """Send once. Library errors end here, as values."""
+        client, line = self._connections.mine()
+        started = self._clock.monotonic()
+        status: int | None = None
+        headers: dict[str, str] = {}
+        body = b""
+        trouble: Trouble | None = None
+
+        def end() -> float:
+            return min(started + self._timeout, self._pace.end)
+
+        def check() -> None:
+            if self._clock.monotonic() >= end():
+                raise TooSlowError
+
+        try:
+            with (
+                self._connections.watching(line, end),
+                closing(client.send(self._build(client, call, line, end), stream=True)) as response,
+            ):
+                status, headers = response.status_code, headers_of(response)
+                cap = call.cap if status < 300 else SMALL
+                body = read(response.iter_raw(), headers, cap, check)
+        except ReconcilerError:
+            raise
+        except Exception as error:
+            trouble = translate(
+                error, host=self.origin.host, expired=line.expired, timeout=end() - started
+            )
+        if self._observer is not None:
+            self._observer(
+                Exchange(
+                    method=call.method,
+                    path=call.path,
+                    status=status,
+                    seconds=self._clock.monotonic() - started,
+                    size=len(body),
+                    attempt=attempt,
+                )
+            )
+        if status is None:
+            assert trouble is not None
+            return trouble
+        return judge(
+            call,
+            status,
+            headers,
+            trouble or body,
+            origin=self.origin,
+            label=self._label,
+            now=self._clock.now(),
+        )
+
+    def _build(
+        self, client: httpx.Client, call: Call, line: Line, end: Callable[[], float]
+    ) -> httpx.Request:
+        left = max(0.001, end() - self._clock.monotonic())
+        return client.build_request(
+            call.method,
+            f"{self.origin}{self.origin.base}{call.path}",
+            params=call.params,
+            content=call.content,
+            headers=None if call.content is None else {"Content-Type": "application/json"},
+            extensions={
+                "timeout": {
+                    "connect": min(_CONNECT, left),
+                    "read": left,
+                    "write": left,
+                    "pool": left,
+                },
+                "trace": line.trace,
+            },
+        )

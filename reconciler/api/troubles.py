@@ -1,0 +1,123 @@
+"""A failed attempt as a value, and every exception of the libraries below turned into one.
+
+Promises: no text of a library, a header or a body gets into a message; and because a `Trouble` is
+returned, not raised, no error of ours drags a library's exception along as its context.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+
+from reconciler.api import tls
+from reconciler.api.failures import Failure
+from reconciler.api.pace import RETRY_COST, TIMEOUT_COST
+from reconciler.api.refusals import Fields
+from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
+
+PROXY_HINT: Final = "check the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Why an attempt gave nothing. `error` is what to raise when the failure is reported."""
+
+    failure: Failure
+    error: type[ApiError]
+    message: str
+    hint: str | None = None
+    status: int | None = None
+    detail: str | None = None
+    fields: Fields = ()
+    retry_after: float | None = None
+    timeout: bool = False
+
+    @property
+    def cost(self) -> int:
+        """What a retry after this takes from the budget."""
+        return TIMEOUT_COST if self.timeout else RETRY_COST
+
+
+class BadAnswerError(Exception):
+    """An answer that breaks a rule of ours; the message is ours too."""
+
+
+class TooSlowError(Exception):
+    """An answer that was still coming when its time was up."""
+
+
+def translate(error: Exception, *, host: str, expired: bool, timeout: float) -> Trouble:
+    """Say what an exception out of the HTTP library, or out of reading an answer, means.
+
+    `expired` tells that the watchdog ended the request; `timeout` is its time, in seconds.
+    """
+    if isinstance(error, _NEVER_SENT) and not expired:
+        return _not_sent(error, host)
+    if expired or isinstance(error, (httpx.TimeoutException, TooSlowError)):
+        return Trouble(
+            failure=Failure.AMBIGUOUS,
+            error=ServerError,
+            message=f"{host} gave no whole answer within {timeout:g} s",
+            hint="a longer --timeout may help",
+            timeout=True,
+        )
+    if isinstance(error, BadAnswerError):
+        return Trouble(
+            failure=Failure.AMBIGUOUS, error=ProtocolError, message=f"{host} sent {error}"
+        )
+    return Trouble(
+        failure=Failure.AMBIGUOUS,
+        error=ServerError,
+        message=f"the connection to {host} broke before the answer was whole",
+    )
+
+
+_NEVER_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.LocalProtocolError,
+    httpx.UnsupportedProtocol,
+)
+
+
+def _not_sent(error: Exception, host: str) -> Trouble:
+    causes = list(_causes(error))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return Trouble(
+            failure=Failure.UNTRUSTED,
+            error=UnreachableError,
+            message=f"the certificate of {host} is not trusted",
+            hint=tls.HINT,
+        )
+    message, hint = f"{host} cannot be reached", None
+    if isinstance(error, httpx.ProxyError):
+        message, hint = f"the proxy does not let us through to {host}", PROXY_HINT
+    elif isinstance(error, httpx.TimeoutException):
+        message = f"{host} cannot be reached: no connection in time"
+    elif any(isinstance(cause, socket.gaierror) for cause in causes):
+        message, hint = f"{host} cannot be reached: no such name", "check the server URL"
+    elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        message = f"{host} cannot be reached: it refuses connections"
+    elif any(isinstance(cause, ssl.SSLError) for cause in causes):
+        message, hint = f"{host} cannot be reached: no TLS connection", tls.HINT
+    return Trouble(
+        failure=Failure.NOT_SENT,
+        error=UnreachableError,
+        message=message,
+        hint=hint,
+        timeout=isinstance(error, httpx.TimeoutException),
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Walk the chain of exceptions; the libraries build it without loops."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,97 @@
+"""Ends requests that a server keeps open beyond their time.
+
+The HTTP library bounds each read, not their sum: a server that sends one byte a second is never
+too slow for it. One thread for all workers shuts the connection of any request whose time is up;
+the worker's own read then fails at once. It is started by the first request that needs it and is
+not used where time is simulated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from reconciler.ports import Clock
+
+_IDLE: Final = 3600.0
+
+
+class Line:
+    """One worker's connection, as the watchdog sees it."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        self.expired = False
+        """Whether the watchdog ended the request that is or was under way."""
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Note each new connection; the HTTP library calls this for all that it does."""
+        stream = info.get("return_value")
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")) and stream is not None:
+            self._socket = stream.get_extra_info("socket")
+
+    def shut(self) -> None:
+        """End the connection under the worker's hands."""
+        self.expired = True
+        if self._socket is not None:
+            # Not close: the number of a closed socket may be another connection's at once.
+            # Not SSLSocket's own shutdown: that would take the TLS layer from a running read.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+class Watchdog:
+    """Watches the requests under way. `close` ends its thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._watched: dict[Line, Callable[[], float]] = {}
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._wakes_at = 0.0
+
+    @contextlib.contextmanager
+    def watching(self, line: Line, end: Callable[[], float]) -> Iterator[None]:
+        """Shut `line` if this block is not left by the monotonic moment `end()`."""
+        with self._changed:
+            line.expired = False
+            self._watched[line] = end
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+                self._thread.start()
+            elif end() < self._wakes_at:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._watched.pop(line, None)
+
+    def look(self) -> None:
+        """Look again: some moment was moved."""
+        with self._changed:
+            self._changed.notify()
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        with self._changed:
+            while not self._closed:
+                now = self._clock.monotonic()
+                for line in [line for line, end in self._watched.items() if end() <= now]:
+                    del self._watched[line]
+                    line.shut()
+                next_end = min((end() for end in self._watched.values()), default=now + _IDLE)
+                self._wakes_at = next_end
+                self._changed.wait(max(0.0, next_end - now))

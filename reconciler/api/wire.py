@@ -1,0 +1,204 @@
+"""JSON of the API <-> our values.
+
+Reading is tolerant: fields we do not know are ignored, and only id, name, type and event types
+have to be what they should. Every string of a configuration that may be secret is wrapped here, so
+nothing behind this module ever holds a live token in the clear. Writing is where secrets are
+revealed: here and in the `Authorization` header, nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from reconciler.errors import ProtocolError
+from reconciler.kinds import KINDS, Kind
+from reconciler.model import (
+    UNKNOWN,
+    DeliveryError,
+    LiveValue,
+    LiveWebhook,
+    Organization,
+    Secret,
+    Unknown,
+)
+from reconciler.ports import Draft
+
+_ID: Final = re.compile(r"(?!\.{1,2}\Z)[\x21-\x7e]{1,255}")
+_URL: Final = re.compile(r"https?://\S+")
+_DEEPEST: Final = 32
+_MOST_TEXT: Final = 2000
+
+
+def usable_id(row: Any) -> str | None:
+    """Return the id of an object, None if it is no object or has none that can be used."""
+    value = row.get("id") if isinstance(row, dict) else None
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
+
+
+def has_id(document: Any) -> bool:
+    """Say whether a document is an object with a usable id."""
+    return usable_id(document) is not None
+
+
+def live_webhook(row: Any, kinds: Mapping[str, Kind] = KINDS) -> LiveWebhook:
+    """Read one webhook. Raises ProtocolError, which names its id."""
+    own = usable_id(row)
+    if own is None:
+        raise ProtocolError("the server lists a webhook without a usable id")
+    name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
+    for field, value in (("name", name), ("type", kind)):
+        if not isinstance(value, str):
+            raise ProtocolError(f"the server gives webhook {own} a `{field}` that is no text")
+    if not _is_texts(events):
+        raise ProtocolError(f"the server gives webhook {own} `event_types` that are no texts")
+    return _live(row, own, name, kind, events, kinds)
+
+
+def written(row: Any, draft: Draft, kinds: Mapping[str, Kind] = KINDS) -> LiveWebhook:
+    """Read the answer to a write, of which only the id is sure; the rest falls back on `draft`."""
+    own = usable_id(row)
+    assert own is not None
+    name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
+    return _live(
+        row,
+        own,
+        name if isinstance(name, str) else draft.name,
+        kind if isinstance(kind, str) else draft.type,
+        events if _is_texts(events) else draft.event_types,
+        kinds,
+    )
+
+
+def organization(row: Any) -> Organization | None:
+    """Read one organization, None if it has no usable id."""
+    own = usable_id(row)
+    if own is None:
+        return None
+    name, role = row.get("name"), row.get("role")
+    return Organization(
+        id=own,
+        name=name if isinstance(name, str) else own,
+        role=role if isinstance(role, str) else None,
+        maintenance=row.get("maintenance") is True,
+    )
+
+
+def bare_id(value: Any) -> str | None:
+    """Return an id that may be written as a URL: its last path part."""
+    if not isinstance(value, str):
+        return None
+    return value.rstrip("/").rpartition("/")[2] or None
+
+
+def whole(draft: Draft, organization: str) -> dict[str, Any]:
+    """Return the body of a create, or of a replacement: every field. Reveals secrets."""
+    everything = frozenset({"name", "type", "event_types", "configuration"})
+    return {**partial(draft, everything), "organization": organization}
+
+
+def partial(draft: Draft, sends: frozenset[str]) -> dict[str, Any]:
+    """Return the body of a change of the fields in `sends`. Reveals secrets.
+
+    A type goes together with its configuration, which means nothing without it.
+    """
+    body: dict[str, Any] = {}
+    if "name" in sends:
+        body["name"] = draft.name
+    if "type" in sends:
+        body["type"] = draft.type
+    if "event_types" in sends:
+        body["event_types"] = sorted(draft.event_types)
+    if sends & {"configuration", "type"}:
+        assert draft.configuration is not None, "a configuration whose secrets are not at hand"
+        body["configuration"] = {
+            key: value.reveal() if isinstance(value, Secret) else value
+            for key, value in draft.configuration.items()
+        }
+    return body
+
+
+def secret_values(draft: Draft) -> tuple[str, ...]:
+    """Return the secret values that a body of `draft` holds, for taking them out of errors."""
+    values = (draft.configuration or {}).values()
+    return tuple(value.reveal() for value in values if isinstance(value, Secret))
+
+
+def _live(
+    row: dict[str, Any],
+    id: str,
+    name: str,
+    type: str,
+    events: list[str] | tuple[str, ...],
+    kinds: Mapping[str, Kind],
+) -> LiveWebhook:
+    configuration = _configuration(row.get("configuration"), kinds.get(type), id)
+    last_run = row.get("last_run")
+    return LiveWebhook(
+        id=id,
+        name=name,
+        type=type,
+        event_types=frozenset(events),
+        configuration=configuration,
+        organization=bare_id(row.get("organization")),
+        last_run=last_run if isinstance(last_run, str) else None,
+        last_error=_delivery_error(row.get("last_error"), configuration),
+    )
+
+
+def _configuration(value: Any, kind: Kind | None, id: str) -> Mapping[str, LiveValue] | Unknown:
+    if not isinstance(value, dict) or not value:
+        return UNKNOWN
+    found: dict[str, LiveValue] = {}
+    for key, inner in value.items():
+        field = kind.field(key) if kind is not None else None
+        if field is not None and not field.secret and not isinstance(inner, (dict, list)):
+            found[key] = inner
+        else:
+            found[key] = _sealed(inner, id, 0)
+    return found
+
+
+def _sealed(value: Any, id: str, depth: int) -> LiveValue:
+    """Wrap every string: of a field that is unknown to us, nobody can say that it is no secret."""
+    if isinstance(value, str):
+        return Secret(value)
+    if not isinstance(value, (dict, list)):
+        number: LiveValue = value
+        return number
+    if depth == _DEEPEST:
+        raise ProtocolError(f"the server gives webhook {id} a configuration nested too deeply")
+    if isinstance(value, list):
+        return [_sealed(inner, id, depth + 1) for inner in value]
+    return {key: _sealed(inner, id, depth + 1) for key, inner in value.items()}
+
+
+def _delivery_error(
+    value: Any, configuration: Mapping[str, LiveValue] | Unknown
+) -> DeliveryError | None:
+    if not value:
+        return None
+    if not isinstance(value, dict):
+        return DeliveryError(text=_told(value, configuration))
+    return DeliveryError(
+        timestamp=_told(value.get("timestamp"), configuration),
+        code=_told(value.get("code"), configuration),
+        text=_told(value.get("text"), configuration),
+    )
+
+
+def _told(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> str | None:
+    """Return text of the server about a delivery, which may well quote where it went."""
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        return None
+    text = str(value)[:_MOST_TEXT]
+    if not isinstance(configuration, Unknown):
+        for inner in configuration.values():
+            if isinstance(inner, Secret):
+                text = inner.redact(text)
+    return _URL.sub(lambda found: f"{Secret(found.group()).origin() or ''}/***", text)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -1,0 +1,155 @@
+"""A clock that moves when somebody sleeps, workers without threads, a server in process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import httpx
+
+from reconciler.api.client import Client
+from reconciler.api.connect import connect
+from reconciler.api.in_process import InProcess
+from reconciler.api.origin import Credential, Origin
+from reconciler.api.transport import Transport
+from reconciler.emulator.dials import Dials
+from reconciler.emulator.faults import Script
+from reconciler.emulator.handler import LOCAL_KEY, Emulator
+from reconciler.emulator.messages import Request
+from reconciler.model import Secret
+from reconciler.ports import Draft
+
+T = TypeVar("T")
+
+URL = "https://api.cloudtruth.io"
+KEY = "key-canary-4711"
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class VirtualClock:
+    """Time moves by sleeping; chance always picks the upper end."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self.slept: list[float] = []
+        self.asked: list[float] = []
+        self._lock = threading.Lock()
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.time)
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.slept.append(seconds)
+            self.time += seconds
+
+    def uniform(self, low: float, high: float) -> float:
+        self.asked.append(high)
+        return high
+
+
+class InlineWorkers:
+    """Runs one call after the other."""
+
+    def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        return [call() for call in calls]
+
+
+class Scripted(httpx.BaseTransport):
+    """Gives prepared answers: a response, an exception, or a function of the request."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.requests.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if callable(answer):
+            answer = answer(request)
+        if isinstance(answer, Exception):
+            raise answer
+        # A fresh one each time: a response can be read only once.
+        content = answer.content
+        return httpx.Response(answer.status_code, headers=answer.headers, content=iter((content,)))
+
+
+def answer(status: int = 200, body: object = None, **headers: str) -> httpx.Response:
+    """Make a JSON answer."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    if body is None:
+        return httpx.Response(status, headers=names)
+    return httpx.Response(status, json=body, headers=names)
+
+
+def transport(
+    *answers: Any, clock: VirtualClock | None = None, **more: Any
+) -> tuple[Transport, Scripted, VirtualClock]:
+    """Make a transport over prepared answers."""
+    clock = clock or VirtualClock()
+    adapter = Scripted(*answers)
+    made = Transport(
+        origin=Origin.parse(URL),
+        credential=Credential.api_key(Secret(KEY)),
+        clock=clock,
+        adapter=adapter,
+        **more,
+    )
+    return made, adapter, clock
+
+
+class World:
+    """An emulator, a client of it, and their clock."""
+
+    def __init__(self, dials: Dials | None = None, **options: Any) -> None:
+        self.clock = VirtualClock()
+        self.faults = Script()
+        self.emulator = Emulator(
+            dials=dials, faults=self.faults, seed=7, clock=self.clock.monotonic
+        )
+        self.client = self.connect(**options)
+
+    def connect(self, *, key: str = LOCAL_KEY, **options: Any) -> Client:
+        """Make one more client."""
+        adapter = InProcess(self.emulator.handle, request=Request, clock=self.clock)
+        return connect(
+            server_url=URL,
+            key=Secret(key),
+            clock=self.clock,
+            workers=InlineWorkers(),
+            adapter=adapter,
+            **options,
+        )
+
+    @property
+    def organization(self) -> str:
+        return self.emulator.organization
+
+    def create(self, *names: str) -> list[str]:
+        """Create webhooks through the client; return their ids."""
+        return [self.client.create(slack(name), self.organization).id for name in names]
+
+    def requests(self) -> list[str]:
+        """Return method and path of every request the server got."""
+        return [f"{entry.method} {entry.path}" for entry in self.emulator.store.log()]
+
+
+def slack(name: str = "Deploys", **configuration: str | bool | Secret) -> Draft:
+    """Make a Slack webhook to send."""
+    return Draft(
+        name=name,
+        type="slack",
+        event_types=("value_created", "value_updated"),
+        configuration={
+            "token": Secret("xoxb-token-canary-0815"),
+            "channel": "#deploys",
+            "username": "CloudTruth",
+            **configuration,
+        },
+    )
