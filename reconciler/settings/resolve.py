@@ -24,12 +24,14 @@ from reconciler.settings.profiles import Profile, load_profile
 T = TypeVar("T")
 
 DEFAULT_SERVER: Final = "https://api.cloudtruth.io"
+LOCAL_SERVER: Final = "http://emulator.localhost"
+"""Stands for the server inside this process, so that no plan made there passes for a real one."""
 DEFAULT_TIMEOUT: Final = 30.0
 DEFAULT_DEADLINE: Final = 600.0
 
 _KEY_FILE_MAX: Final = 64 * 1024
 _KEY_SHAPE: Final = re.compile(r"[\x21-\x7e]+")
-_LOOPBACK: Final = re.compile(r"localhost|127(?:\.\d{1,3}){3}|::1")
+_LOOPBACK: Final = re.compile(r"(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,7 @@ def resolve(
     if local:
         profile = Profile(name="", origin="")
         key = None
-        server = Setting(value=DEFAULT_SERVER, source="--local")
+        server = Setting(value=LOCAL_SERVER, source="--local")
     else:
         profile = load_profile(arguments.profile, environ, platform=platform)
         _refuse_invalid_certificates(environ, profile)
@@ -176,10 +178,15 @@ def _server_url(text: str, source: str) -> str:
             f"the server URL from {source} contains a user name or a password",
             hint="leave them out: the API key is all that CloudTruth asks for",
         )
-    if parts.path or parts.query or parts.fragment or "?" in url or "#" in url:
+    if "?" in url or "#" in url:
         raise UsageError(
-            f"the server URL from {source} has something after the host",
-            hint=f"write scheme and host only, such as {DEFAULT_SERVER}",
+            f"the server URL from {source} has a query or a fragment",
+            hint=f"write scheme and host, such as {DEFAULT_SERVER}",
+        )
+    if parts.path.endswith(("/api", "/api/v1")):
+        raise UsageError(
+            f"the server URL from {source} names the API, which is found without",
+            hint=f"leave out the end of it: write scheme and host, such as {DEFAULT_SERVER}",
         )
     if parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
         raise UsageError(

@@ -162,6 +162,8 @@ def test_impossible_keys_are_not_shown(tmp_path: Path, key: str) -> None:
         "http://127.0.0.1",
         "http://127.1.2.3:80",
         "http://[::1]:8080",
+        "http://ct.localhost",
+        "https://proxy.example.com/cloudtruth",
     ],
 )
 def test_good_servers(tmp_path: Path, url: str) -> None:
@@ -182,9 +184,10 @@ def test_good_servers(tmp_path: Path, url: str) -> None:
         ("http://ct.example.com", "in the clear"),
         ("http://localhost.example.com", "in the clear"),
         ("https://me:hunter2@ct.example.com", "user name"),
-        ("https://ct.example.com/api/v1", "after the host"),
-        ("https://ct.example.com?key=1", "after the host"),
-        ("https://ct.example.com#x", "after the host"),
+        ("https://ct.example.com/api/v1", "names the API"),
+        ("https://ct.example.com/proxied/api", "names the API"),
+        ("https://ct.example.com?key=1", "a query"),
+        ("https://ct.example.com#x", "a fragment"),
     ],
 )
 def test_bad_servers(tmp_path: Path, url: str, message: str) -> None:

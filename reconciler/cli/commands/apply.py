@@ -1,0 +1,168 @@
+"""`webhooks apply`: plan, ask, do, read back, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.command import command
+from reconciler.cli.invocation import Invocation
+from reconciler.cli.options import Option, format_option
+from reconciler.cli.planning_options import planning_options
+from reconciler.errors import ExitCode, NotConfirmedError, ReconcilerError, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.cli.connection import Connection
+    from reconciler.planning.plan import Plan
+    from reconciler.report import Report
+
+
+@command(
+    "apply",
+    "Make CloudTruth equal to the files.",
+    text="Shows the plan and asks. Nothing is written before files, organization, listing, secrets "
+    "and guards are all in order. Deletes come last, and only if all else is done. Running it "
+    "again finishes what is left, and with nothing left writes nothing.",
+    examples=(
+        ("plan, ask, do", "webhooks apply"),
+        ("in a pipeline, exactly what was reviewed",
+         "webhooks apply --yes --expect-digest sha256:9c1e..."),
+        ("a saved plan", "webhooks apply plan.json"),
+        ("delete more than the guards allow, counted", "webhooks apply --allow-deletes 12"),
+        ("try a file without an account", "webhooks apply -f examples/webhooks.yaml --local"),
+    ),
+    options=[
+        click.Argument(
+            ["planfile"], required=False, help="A plan saved by `plan --out`, to be applied as it "
+            "is instead of the files."
+        ),
+        Option("--yes", "--auto-approve", is_flag=True, help="Do not ask."),
+        Option("--expect-digest", metavar="DIGEST",
+               help="Apply only if the plan made now has this digest, or is empty."),
+        Option("--allow-deletes", type=click.IntRange(0), metavar="N",
+               help="Lift the guards, if exactly N webhooks are to be deleted."),
+        *planning_options(),
+        Option("--parallelism", type=click.IntRange(1, 16), default=10, metavar="N",
+               help="How many requests at a time, 1 to 16; 10."),
+        format_option("text", "json", "markdown"),
+        Option("--report", metavar="FILE", help="Write the report to a file as JSON, too."),
+    ],
+)  # fmt: skip
+def COMMAND(invocation: Invocation, report: str | None, **own: Any) -> int:  # noqa: N802
+    """Apply and report, in a file too if asked for, also when it fails."""
+    from reconciler.render import RENDERERS
+    from reconciler.source.write import write_atomically
+
+    machine = RENDERERS["json"]()
+    path = invocation.process.directory / report if report is not None else None
+    try:
+        done, connection = _apply(invocation, **own)
+    except ReconcilerError as problem:
+        if path is not None:
+            write_atomically(path, machine.render_error(problem).encode())
+        raise
+    invocation.console.status("")
+    invocation.console.result(_shown(invocation, done, connection, own["format"]))
+    if path is not None:
+        write_atomically(path, machine.render_report(done).encode())
+    if invocation.console.failed and done.writes:
+        return max(ExitCode.PARTIAL, done.exit_code)
+    return done.exit_code
+
+
+def _apply(
+    invocation: Invocation,
+    planfile: str | None,
+    yes: bool,
+    expect_digest: str | None,
+    allow_deletes: int | None,
+    parallelism: int,
+    format: str,
+    **own: Any,
+) -> tuple[Report, Connection]:
+    from reconciler.cli.connection import connected
+    from reconciler.cli.session import checked_files, inputs, plan_options
+    from reconciler.workflow import apply, apply_saved, check_digest, load_plan
+
+    if expect_digest is not None:
+        check_digest(expect_digest)
+    if planfile is not None:
+        _refuse_planning(invocation, own)
+        asked = inputs(invocation)
+        saved = load_plan(planfile, asked)
+        with connected(invocation, parallelism=parallelism) as connection:
+            done = apply_saved(
+                saved,
+                asked,
+                connection.api,
+                connection.engine,
+                confirm=_confirm(invocation, connection, yes=yes),
+                api_key=connection.key,
+                allow_deletes=allow_deletes,
+                expect_digest=expect_digest,
+            )
+        return done, connection
+    checked = checked_files(invocation)
+    options = plan_options(invocation, checked, {**own, "allow_deletes": allow_deletes})
+    with connected(invocation, parallelism=parallelism) as connection:
+        done = apply(
+            checked,
+            connection.api,
+            connection.engine,
+            options=options,
+            confirm=_confirm(invocation, connection, yes=yes),
+            api_key=connection.key,
+            expect_digest=expect_digest,
+        )
+    return done, connection
+
+
+def _confirm(
+    invocation: Invocation, connection: Connection, *, yes: bool
+) -> Callable[[Plan], bool]:
+    """Return what shows the plan and finds out whether somebody agrees to it."""
+
+    def confirm(plan: Plan) -> bool:
+        from reconciler.cli.session import message_view
+        from reconciler.render import RENDERERS
+
+        console = invocation.console
+        connection.progress.expect(plan)
+        view = message_view(invocation, key_source=connection.key_source)
+        shown = RENDERERS["text"]().render_plan(plan, view)
+        if yes:
+            console.note(shown)
+            return True
+        console.block(shown)
+        if not console.interactive or "-" in invocation.files:
+            raise NotConfirmedError(
+                "nobody is here to agree to the plan: nothing was written",
+                hint="run it in a terminal, or add --yes once the plan has been reviewed",
+            )
+        agreed = console.ask("Do this? Only 'yes' is a yes: ") == "yes"
+        # Thinking about it is no part of the run's time.
+        connection.api.deadline_in(connection.deadline)
+        return agreed
+
+    return confirm
+
+
+def _shown(invocation: Invocation, done: Report, connection: Connection, format: str) -> str:
+    from reconciler.cli.session import result_view
+    from reconciler.render import RENDERERS
+
+    view = result_view(invocation, key_source=connection.key_source)
+    return RENDERERS[format]().render_report(done, view)
+
+
+def _refuse_planning(invocation: Invocation, own: dict[str, Any]) -> None:
+    given = [f"--{name.replace('_', '-')}" for name, value in own.items() if value]
+    if invocation.files:
+        given.append("-f")
+    if given:
+        raise UsageError(
+            f"a saved plan is applied as it is: {', '.join(sorted(given))} does not go with it",
+            hint="plan again with these options and save that plan",
+        )

@@ -1,0 +1,70 @@
+"""`webhooks plan`: what apply would do, and why; nothing is changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.cli.command import command
+from reconciler.cli.invocation import Invocation
+from reconciler.cli.options import Option, format_option
+from reconciler.cli.planning_options import planning_options
+from reconciler.errors import ExitCode
+
+
+@command(
+    "plan",
+    "Show what apply would do; change nothing.",
+    text="Secrets need not be at hand: those that apply will need are listed. The digest at the "
+    "end names exactly this plan.",
+    examples=(
+        ("compare webhooks.yaml with CloudTruth", "webhooks plan"),
+        ("try a file without an account", "webhooks plan -f examples/webhooks.yaml --local"),
+        ("save the plan, look at it, apply exactly it", "webhooks plan --out plan.json"),
+        ("tell from the exit code whether anything differs", "webhooks plan --detailed-exitcode"),
+        ("look at some webhooks only", "webhooks plan --only 'team-a-*'"),
+    ),
+    options=[
+        Option("--out", metavar="FILE", help="Save the plan for `apply FILE`. It holds no secret."),
+        format_option("text", "json", "markdown"),
+        Option("--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes."),
+        Option("--show-unchanged", is_flag=True, help="Show webhooks that match, too."),
+        *planning_options(),
+    ],
+)  # fmt: skip
+def COMMAND(  # noqa: N802
+    invocation: Invocation,
+    out: str | None,
+    format: str,
+    detailed_exitcode: bool,
+    show_unchanged: bool,
+    **own: Any,
+) -> int:
+    """Plan and show."""
+    from reconciler.cli.connection import connected
+    from reconciler.cli.session import checked_files, plan_options, result_view
+    from reconciler.render import RENDERERS
+    from reconciler.source.saved_plan import save
+    from reconciler.source.write import write_atomically
+    from reconciler.workflow import plan
+
+    checked = checked_files(invocation)
+    options = plan_options(invocation, checked, own)
+    with connected(invocation) as connection:
+        planned = plan(checked, connection.api, options=options, api_key=connection.key)
+    invocation.console.hide(planned.gathered.secrets.values())
+    if out is not None:
+        write_atomically(invocation.process.directory / out, save(planned.plan))
+    shown = RENDERERS[format]().render_plan(
+        planned.plan,
+        result_view(
+            invocation,
+            show_unchanged=show_unchanged,
+            key_source=connection.key_source,
+            missing=planned.gathered.missing_references,
+            plan_file=out,
+        ),
+    )
+    invocation.console.result(shown)
+    if detailed_exitcode and planned.plan.changes:
+        return ExitCode.CHANGES
+    return ExitCode.OK

@@ -1,0 +1,124 @@
+"""The way to CloudTruth, or to the emulator in this process, and what carries a plan out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from reconciler.cli.commands.emulator import open_store
+from reconciler.cli.invocation import Invocation
+from reconciler.cli.progress import Progress
+from reconciler.execute.clock import SystemClock
+from reconciler.execute.stop import SignalStop
+from reconciler.execute.workers import ThreadWorkers
+from reconciler.model import Secret
+from reconciler.render.quote import quote
+from reconciler.settings import Settings
+from reconciler.workflow import Engine
+
+if TYPE_CHECKING:
+    from reconciler.api.calls import Exchange
+    from reconciler.api.client import Client
+
+_READERS: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A client, the key it uses and where that came from, and what carries out a plan with it.
+
+    `deadline` is for the whole run, in seconds.
+    """
+
+    api: Client
+    key: Secret | None
+    key_source: str | None
+    deadline: float
+    engine: Engine
+    progress: Progress
+
+
+@contextmanager
+def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterator[Connection]:
+    """Connect as options, environment and profile say. No request is made by this itself.
+
+    Raises UsageError, CredentialError.
+    """
+    from reconciler.api.connect import connect
+
+    settings = invocation.settings()
+    clock = SystemClock()
+    stop = SignalStop(clock.monotonic)
+    workers = ThreadWorkers(parallelism, halted=stop.halted)
+    progress = Progress(invocation.console)
+    more: dict[str, Any] = {}
+    store = None
+    if settings.local:
+        store, more["adapter"], key = _local(invocation, clock)
+    else:
+        key = settings.require_key()
+        invocation.console.hide([key])
+    if invocation.debug:
+        more["observer"] = lambda exchange: invocation.console.block(_line(exchange))
+    _describe(invocation, settings)
+    try:
+        with connect(
+            server_url=settings.server_url.value,
+            key=key,
+            clock=clock,
+            workers=workers,
+            timeout=settings.timeout.value,
+            deadline=settings.deadline.value,
+            environment=invocation.process.environ,
+            **more,
+        ) as api:
+            yield Connection(
+                api=api,
+                key=None if settings.local else key,
+                key_source=settings.key.source if settings.key is not None else None,
+                deadline=settings.deadline.value,
+                engine=Engine(clock=clock, workers=workers, stop=stop, watcher=progress),
+                progress=progress,
+            )
+    finally:
+        workers.close()
+        if store is not None:
+            store.close()
+
+
+def _local(invocation: Invocation, clock: SystemClock) -> tuple[Any, Any, Secret]:
+    """Return the emulator's store, the way into it, and a key that it takes."""
+    from reconciler.api.in_process import InProcess
+    from reconciler.emulator.dials import LOCAL_DIALS
+    from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
+
+    name = quote(invocation.local_db.as_posix())
+    invocation.console.block(
+        f"LOCAL: this is an emulated CloudTruth inside this process, kept in {name}.\n"
+        "       No account, no network, no key; nothing is delivered anywhere.\n"
+    )
+    store = open_store(invocation.local_db)
+    emulator = Emulator(store, dials=LOCAL_DIALS)
+    adapter = InProcess(emulator.handle, request=Request, clock=clock)
+    return store, adapter, Secret(LOCAL_KEY)
+
+
+def _describe(invocation: Invocation, settings: Settings) -> None:
+    """Tell the curious where each setting came from."""
+    for name in ("server_url", "profile", "key", "timeout", "deadline"):
+        setting = getattr(settings, name)
+        if setting is not None:
+            shown = quote(str(setting.value)) if name != "key" else "***"
+            invocation.console.detail(f"{name}: {shown} (from {setting.source})")
+
+
+def _line(exchange: Exchange) -> str:
+    """Show one request."""
+    status = exchange.status if exchange.status is not None else "no answer"
+    again = f" attempt {exchange.attempt}" if exchange.attempt > 1 else ""
+    return (
+        f"{exchange.method} {exchange.path} {status} "
+        f"{exchange.seconds * 1000:.0f} ms {exchange.size} B{again}"
+    )

@@ -1,0 +1,147 @@
+"""The one place where output leaves the program: results to stdout, all else to stderr.
+
+A reader that goes away or a disk that is full never raises here, since it could do so between a
+write to CloudTruth and finding out what became of it; `failed` tells afterwards. As a last net
+every text is searched for the run's secrets and for Slack's tokens. Nothing should ever be caught
+in it: `caught` counts, and a test that finds it above zero has found a bug elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterable
+from typing import Final, TextIO
+
+from reconciler.cli.colour import Colour, wants_colour
+from reconciler.cli.process import Process
+from reconciler.model import Secret
+
+_TOKENS: Final = re.compile(
+    r"xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{8,}|xapp-[A-Za-z0-9-]{8,}"
+    r"|(?<=hooks\.slack\.com/)(?:services|workflows|triggers)/[A-Za-z0-9/_-]{8,}"
+)
+_LONG_ENOUGH: Final = re.compile(r".{8,}", re.DOTALL)
+_STYLES: Final = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m"}
+_RESET: Final = "\x1b[0m"
+
+
+class Console:
+    """Standard output and standard error."""
+
+    def __init__(self, process: Process) -> None:
+        self.colour = Colour.AUTO
+        self.verbosity = 0
+        self.caught = 0
+        self.failed = False
+        self._process = process
+        self._secrets: list[Secret] = []
+        self._lost: set[int] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def colour_results(self) -> bool:
+        """Say whether results may be coloured."""
+        return self._coloured(self._process.stdout)
+
+    @property
+    def colour_messages(self) -> bool:
+        """Say whether messages may be coloured."""
+        return self._coloured(self._process.stderr)
+
+    @property
+    def interactive(self) -> bool:
+        """Say whether a person is there who sees a question and can answer it."""
+        return _terminal(self._process.stdin) and _terminal(self._process.stderr)
+
+    @property
+    def shows_progress(self) -> bool:
+        """Say whether a status line that rewrites itself makes sense."""
+        dumb = self._process.environ.get("TERM") == "dumb"
+        return self.verbosity >= 0 and _terminal(self._process.stderr) and not dumb
+
+    def hide(self, secrets: Iterable[Secret]) -> None:
+        """Let no text with one of `secrets` in it through. Short ones would match by chance."""
+        self._secrets += [each for each in secrets if each.matches(_LONG_ENOUGH)]
+
+    def result(self, text: str) -> None:
+        """Write what was asked for."""
+        self._write(self._process.stdout, text if text.endswith("\n") else f"{text}\n")
+
+    def note(self, text: str) -> None:
+        """Say something useful, unless asked to be quiet."""
+        if self.verbosity >= 0:
+            self._write(self._process.stderr, f"{text}\n")
+
+    def detail(self, text: str) -> None:
+        """Say something that only the curious want."""
+        if self.verbosity >= 1:
+            self._write(self._process.stderr, f"{text}\n")
+
+    def message(self, level: str, text: str, *, more: Iterable[str] = ()) -> None:
+        """Say an error, warning or note: its level, the sentence, and further lines."""
+        if self.verbosity < 0 and level != "error":
+            return
+        label = f"{_STYLES[level]}{level}{_RESET}" if self.colour_messages else level
+        lines = [f"{label}: {text}", *(f"  = {each}" for each in more)]
+        self._write(self._process.stderr, "\n".join(lines) + "\n")
+
+    def block(self, text: str) -> None:
+        """Write ready-made lines to standard error, however quiet the run."""
+        self._write(self._process.stderr, text if text.endswith("\n") else f"{text}\n")
+
+    def status(self, text: str) -> None:
+        """Replace the status line; empty text takes it away."""
+        if self.shows_progress:
+            self._write(self._process.stderr, f"\r\x1b[K{text}")
+
+    def ask(self, question: str) -> str:
+        """Ask a person and return the answer; empty if there is none."""
+        self._write(self._process.stderr, question)
+        answer = self._process.stdin.readline()
+        if not answer.endswith("\n"):
+            self._write(self._process.stderr, "\n")
+        return answer.strip()
+
+    def _coloured(self, stream: TextIO) -> bool:
+        return wants_colour(self.colour, self._process.environ, terminal=_terminal(stream))
+
+    def clean(self, text: str) -> str:
+        """Return text without the run's secrets, for what leaves by another way."""
+        clean = _TOKENS.sub("***", text)
+        for secret in self._secrets:
+            clean = secret.redact(clean)
+        self.caught += clean != text
+        return clean
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        text = self.clean(text)
+        with self._lock:
+            if id(stream) in self._lost:
+                return
+            try:
+                stream.write(text)
+                stream.flush()
+            except BrokenPipeError:
+                self._lose(stream)
+            except (OSError, ValueError):
+                self.failed = self.failed or stream is self._process.stdout
+                self._lose(stream)
+
+    def _lose(self, stream: TextIO) -> None:
+        """Send what follows nowhere, what is still buffered too: exiting would complain of it."""
+        self._lost.add(id(stream))
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        except (OSError, ValueError):
+            pass
+
+
+def _terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False

@@ -1,0 +1,90 @@
+"""How a run that could not go on is told: a message on stderr, JSON where asked for, a code.
+
+Every exception ends here. Ours say what, where and what next. Those of click become ours. Any
+other is a bug: its type and the places in our own code are shown, and never its text, which may
+hold anything.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Final
+
+import click
+
+from reconciler import __version__
+from reconciler.cli.invocation import Invocation
+from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
+
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+_NEVER_OPTIONS: Final = ("--api-key", "--key", "--token", "--apikey")
+
+
+class BugError(ReconcilerError):
+    """Something that should never happen, and is nobody's fault but ours."""
+
+    exit_code = ExitCode.BUG
+    code = "bug"
+
+
+def explain(problem: BaseException, invocation: Invocation) -> ExitCode:
+    """Tell what went wrong and return the exit code."""
+    console = invocation.console
+    console.status("")
+    if isinstance(problem, SystemExit):
+        return ExitCode(int(problem.code or 0))
+    if isinstance(problem, click.exceptions.NoArgsIsHelpError):
+        console.block(problem.format_message())
+        return ExitCode.USAGE
+    from reconciler.render import RENDERERS, View
+
+    error = translate(problem)
+    view = View(color=console.colour_messages)
+    console.block(RENDERERS["text"]().render_error(error, view))
+    if invocation.machine_readable:
+        console.result(RENDERERS["json"]().render_error(error, View()))
+    return error.signal_exit if isinstance(error, Interrupted) else error.exit_code
+
+
+def translate(problem: BaseException) -> ReconcilerError:
+    """Return what to tell of any exception."""
+    match problem:
+        case ReconcilerError():
+            return problem
+        case click.ClickException():
+            return _usage(problem)
+        case KeyboardInterrupt() | click.Abort():
+            return Interrupted("stopped by a signal", signal_exit=ExitCode.SIGINT)
+        case _:
+            return _bug(problem)
+
+
+def _usage(problem: click.ClickException) -> UsageError:
+    name = getattr(problem, "option_name", None)
+    if isinstance(problem, click.NoSuchOption) and name in _NEVER_OPTIONS:
+        return UsageError(
+            f"there is no option {name}, because others can see the command lines of this machine",
+            hint="set CLOUDTRUTH_API_KEY, or name a file with --api-key-file",
+        )
+    context = getattr(problem, "ctx", None)
+    command = context.command_path if context is not None else "webhooks"
+    message = problem.format_message().removesuffix(".")
+    return UsageError(message[:1].lower() + message[1:], hint=f"see {command} --help")
+
+
+def _bug(problem: BaseException) -> BugError:
+    ours = [
+        f"{Path(frame.filename).relative_to(_PACKAGE.parent).as_posix()}:{frame.lineno}"
+        for frame in traceback.extract_tb(problem.__traceback__)
+        if Path(frame.filename).is_relative_to(_PACKAGE)
+    ]
+    where = " < ".join(reversed(ours[-6:])) or "no frame of ours"
+    python = ".".join(map(str, sys.version_info[:3]))
+    return BugError(
+        f"this is a bug in webhooks: {type(problem).__name__} at {where} "
+        f"(version {__version__}, Python {python}, {sys.platform})",
+        hint="please report this line; it holds no secret. If apply was running, "
+        "`webhooks plan` shows what is done",
+    )

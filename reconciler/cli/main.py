@@ -1,0 +1,96 @@
+"""The program: the table of commands, and how any way of ending becomes an exit code."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from reconciler import __version__
+from reconciler.cli.command import Entry, Group
+from reconciler.cli.errors import explain
+from reconciler.cli.invocation import Invocation
+from reconciler.cli.options import COMMON
+from reconciler.cli.process import Process
+from reconciler.errors import ExitCode
+
+PROGRAM: Final = "webhooks"
+
+_COMMANDS: Final = "reconciler.cli.commands"
+TABLE: Final = {
+    "validate": Entry(
+        module=f"{_COMMANDS}.validate", summary="Check files, without connecting to anything."
+    ),
+    "plan": Entry(module=f"{_COMMANDS}.plan", summary="Show what apply would do; change nothing."),
+    "apply": Entry(module=f"{_COMMANDS}.apply", summary="Make CloudTruth equal to the files."),
+    "show": Entry(module=f"{_COMMANDS}.show", summary="Show a saved plan again."),
+    "ci": Entry(module=f"{_COMMANDS}.ci", summary="Do what the GitHub Action does."),
+    "schema": Entry(module=f"{_COMMANDS}.schema", summary="Print the JSON Schema of the files."),
+    "completion": Entry(
+        module=f"{_COMMANDS}.completion", summary="Print the completion script for a shell."
+    ),
+    "emulator": Entry(
+        module=f"{_COMMANDS}.emulator", summary="Serve an emulated CloudTruth over HTTP."
+    ),
+}
+"""Every command. A new one is a module and a line here."""
+
+_EXAMPLES: Final = (
+    ("see what would happen, without an account", "webhooks plan --local"),
+    ("make it happen", "webhooks apply"),
+    ("check files in a pull request", "webhooks validate -f webhooks/ --format github"),
+)
+
+_EPILOG: Final = """\b
+Exit codes:
+  0 done or nothing to do    1 failed, nothing written   2 changes (--detailed-exitcode)
+  3 invalid file or secret   4 key or organization       5 blocked by a guard
+  6 stale plan               7 not all is done           8 not confirmed
+ 64 usage                   70 a bug                   130, 143 stopped by a signal
+"""
+
+
+def program() -> Group:
+    """Make the command line."""
+    version = click.Option(
+        ["--version"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_version,
+        help="Show the version.",
+    )
+    return Group(
+        table=TABLE,
+        name=PROGRAM,
+        help="Keep the webhooks of a CloudTruth organization equal to what YAML declares.",
+        examples=_EXAMPLES,
+        epilog=_EPILOG,
+        params=[version, *COMMON()],
+        no_args_is_help=True,
+    )
+
+
+def run(arguments: Sequence[str], process: Process) -> int:
+    """Run one command line and return the exit code. Nothing is raised but what kills Python."""
+    # A run allocates much and drops little: looking for cycles doubles the time of a large one.
+    gc.disable()
+    invocation = Invocation(process)
+    try:
+        code = program().main(
+            args=list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=invocation
+        )
+        code = ExitCode.OK if code is None else code
+    except BaseException as problem:
+        code = explain(problem, invocation)
+    if invocation.console.failed and code == ExitCode.OK:
+        code = ExitCode.FAILED
+    return int(code)
+
+
+def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.obj.console.result(f"{PROGRAM} {__version__}")
+        ctx.exit()

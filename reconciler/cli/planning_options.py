@@ -1,0 +1,62 @@
+"""The options that plan and apply share."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from reconciler.cli.options import Option
+from reconciler.errors import ReconcilerError
+
+
+def planning_options() -> list[click.Parameter]:
+    """Make them."""
+    return [
+        Option(
+            "--only",
+            multiple=True,
+            metavar="GLOB",
+            shell_complete=_names,
+            help="Look at webhooks of these names only, live or declared; may be repeated.",
+        ),
+        Option(
+            "--no-prune",
+            is_flag=True,
+            help="Delete nothing merely because no file declares it.",
+        ),
+        Option(
+            "--base",
+            multiple=True,
+            metavar="PATH",
+            help="The files before this change; tells what is this change and what is drift. May "
+            "be repeated.",
+        ),
+        Option(
+            "--rewrite-secret",
+            multiple=True,
+            metavar="REF|NAME",
+            help="Send again the secrets of a reference (env:NAME, file:PATH) or of a webhook; may "
+            "be repeated.",
+        ),
+        Option("--rewrite-secrets", is_flag=True, help="Send all secrets again."),
+    ]
+
+
+def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+    """Offer the names that the files declare; nothing if they cannot be read."""
+    from click.shell_completion import CompletionItem
+
+    from reconciler.cli.session import inputs
+    from reconciler.workflow import validate
+
+    if ctx.obj is None:
+        return []
+    with suppress(ReconcilerError):
+        desired = validate(inputs(ctx.obj)).desired
+        if desired is not None:
+            declared = [each.name for each in desired.webhooks]
+            names = sorted({*declared, *(each.name for each in desired.absent)})
+            return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return []

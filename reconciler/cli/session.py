@@ -1,0 +1,94 @@
+"""What commands that read files and connect have in common."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from reconciler.cli.invocation import Invocation
+from reconciler.findings import Finding
+from reconciler.render import RENDERERS, View
+
+if TYPE_CHECKING:
+    from reconciler.planning.planner import PlanOptions
+    from reconciler.workflow import Checked, Inputs
+
+_WIDTH: Final = 100
+
+
+def inputs(invocation: Invocation) -> Inputs:
+    """Return where declarations and secrets come from."""
+    from reconciler.workflow import Inputs
+
+    return Inputs(
+        directory=invocation.process.directory,
+        environ=invocation.process.environ,
+        stdin=invocation.process.read_stdin,
+        paths=invocation.files,
+        organization=invocation.organization,
+        allow_secrets=invocation.allow_secrets,
+        allow_literals=invocation.allow_literals,
+        strict=invocation.strict,
+    )
+
+
+def checked_files(invocation: Invocation) -> Checked:
+    """Read and judge the files; show what is to be warned of. Raises ConfigurationError."""
+    from reconciler.workflow import accept, validate
+
+    asked = inputs(invocation)
+    checked = accept(validate(asked), asked)
+    warn(invocation, checked.declared.findings)
+    return checked
+
+
+def warn(invocation: Invocation, findings: Iterable[Finding]) -> None:
+    """Show findings beside the result."""
+    found = tuple(findings)
+    if found and invocation.console.verbosity >= 0:
+        shown = RENDERERS["text"]().render_findings(found, message_view(invocation))
+        invocation.console.block(shown)
+
+
+def plan_options(invocation: Invocation, checked: Checked, own: dict[str, Any]) -> PlanOptions:
+    """Make the planner's options of the command's."""
+    from reconciler.planning.planner import PlanOptions
+    from reconciler.workflow import base
+
+    return PlanOptions(
+        only=own["only"],
+        prune=not own["no_prune"],
+        allow_deletes=own.get("allow_deletes"),
+        rewrite_all=own["rewrite_secrets"],
+        rewrite=own["rewrite_secret"],
+        base=base(own["base"], checked) if own["base"] else None,
+    )
+
+
+def result_view(invocation: Invocation, **more: Any) -> View:
+    """Return how results are shown here."""
+    return View(
+        color=invocation.console.colour_results,
+        width=width(invocation),
+        now=datetime.now(UTC),
+        **more,
+    )
+
+
+def message_view(invocation: Invocation, **more: Any) -> View:
+    """Return how what goes to standard error is shown here."""
+    return View(
+        color=invocation.console.colour_messages,
+        width=width(invocation),
+        now=datetime.now(UTC),
+        **more,
+    )
+
+
+def width(invocation: Invocation) -> int:
+    """Return the columns of the terminal, or a good width where there is none."""
+    if not invocation.console.colour_results and not invocation.process.stdout.isatty():
+        return _WIDTH
+    return max(40, shutil.get_terminal_size((_WIDTH, 24)).columns)

@@ -1,0 +1,39 @@
+"""The use cases: what a command, a CI job or a program of yours asks for, as functions of values.
+
+Each wires the stages together and prints nothing; files, environment, API, clock and threads come
+in. The order in which things are checked is part of the promise: files, then the organization,
+then maintenance, then the listing, the plan, its secrets, the guards, and last a person. Until all
+of them are content nothing is written.
+"""
+
+from __future__ import annotations
+
+from reconciler.workflow.apply import Engine, apply, apply_saved, check_digest
+from reconciler.workflow.inputs import (
+    Checked,
+    Gathered,
+    Inputs,
+    accept,
+    base,
+    gather,
+    load_plan,
+    validate,
+)
+from reconciler.workflow.plan import Planned, plan
+
+__all__ = [
+    "Checked",
+    "Engine",
+    "Gathered",
+    "Inputs",
+    "Planned",
+    "accept",
+    "apply",
+    "apply_saved",
+    "base",
+    "check_digest",
+    "gather",
+    "load_plan",
+    "plan",
+    "validate",
+]

@@ -1,0 +1,170 @@
+"""What the files say and which secrets are at hand, without asking CloudTruth anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from pathlib import Path
+from typing import Final
+
+from reconciler.errors import ConfigurationError
+from reconciler.findings import Finding, Position, has_errors
+from reconciler.model import Desired, Secret, SecretRef
+from reconciler.planning.plan import Plan
+from reconciler.source import files, saved_plan, secrets
+from reconciler.source.allowed import allow_patterns
+from reconciler.source.desired import Declared, Rules, declare, strict
+
+_UNRESOLVED: Final = "unresolved-secret"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Where declarations and secrets come from, and what is allowed in them.
+
+    `paths` are files, directories or `-`, relative to `directory`; () means `webhooks.yaml`.
+    `organization` is a guard beside that of the files. `allow_secrets` are patterns that every
+    reference must match, () for all.
+    """
+
+    directory: Path
+    environ: Mapping[str, str] = field(repr=False)
+    stdin: Callable[[], bytes]
+    paths: tuple[str, ...] = ()
+    organization: str | None = None
+    allow_secrets: tuple[str, ...] = ()
+    allow_literals: bool = False
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Files without an error, and the inputs they came from."""
+
+    desired: Desired
+    declared: Declared
+    inputs: Inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """The secrets of the files: those at hand, and a finding for each that is not."""
+
+    references: frozenset[SecretRef]
+    secrets: Mapping[SecretRef, Secret] = field(repr=False)
+    missing: tuple[Finding, ...] = ()
+
+    @property
+    def missing_references(self) -> frozenset[SecretRef]:
+        """Return the references that yield no value here."""
+        return self.references - frozenset(self.secrets)
+
+
+def validate(inputs: Inputs) -> Declared:
+    """Judge the files alone. `desired` is None exactly when a finding is an error."""
+    sources = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
+    declared = declare(sources, rules=_rules(inputs))
+    if not inputs.strict:
+        return declared
+    findings = strict(declared.findings)
+    desired = None if has_errors(findings) else declared.desired
+    return replace(declared, findings=findings, desired=desired)
+
+
+def accept(declared: Declared, inputs: Inputs) -> Checked:
+    """Go on only if the files are in order. Raises ConfigurationError with all findings."""
+    if declared.desired is None:
+        raise ConfigurationError("the files cannot be used", findings=declared.findings)
+    return Checked(desired=declared.desired, declared=declared, inputs=inputs)
+
+
+def gather(checked: Checked, api_key: Secret | None = None) -> Gathered:
+    """Fetch the secrets that the files refer to; that some are missing is no error yet.
+
+    Raises ConfigurationError for what must never be sent.
+    """
+    places = secrets.references(checked.desired)
+    found = resolve(places, checked.inputs, checked.desired.literals, api_key, places)
+    missing = tuple(each for each in found.findings if each.rule == _UNRESOLVED)
+    others = tuple(each for each in found.findings if each.rule != _UNRESOLVED)
+    if has_errors(others):
+        raise ConfigurationError("there are secrets that must not be sent", findings=others)
+    return Gathered(references=frozenset(places), secrets=found.secrets, missing=missing)
+
+
+def base(paths: tuple[str, ...], checked: Checked) -> Desired:
+    """Read the declaration before this one, for `PlanOptions.base`.
+
+    Its files count as earlier versions of this run's files of the same name, wherever they lie, so
+    that references and scopes compare as they were written. Raises ConfigurationError.
+    """
+    sources = files.read(paths, directory=checked.inputs.directory, stdin=checked.inputs.stdin)
+    rules = Rules(allow_literal_secrets=True)
+    declared = declare(sources, rules=rules)
+    if declared.desired is None:
+        raise ConfigurationError("the base cannot be used", findings=declared.findings)
+    names = _counterparts([each.file for each in sources.files], list(checked.declared.documents))
+    renamed = tuple(replace(each, file=names[each.file]) for each in sources.files)
+    return declare(replace(sources, files=renamed), rules=rules).desired or declared.desired
+
+
+def load_plan(name: str, inputs: Inputs) -> Plan:
+    """Read a saved plan, which passes the same checks as a file of webhooks.
+
+    Raises ConfigurationError, StalePlanError.
+    """
+    try:
+        raw = files.read_regular(inputs.directory / name)
+    except (FileNotFoundError, ValueError):
+        raise ConfigurationError(
+            f"there is no file {name}",
+            hint="save a plan with `webhooks plan --out FILE`; files of webhooks go with -f",
+        ) from None
+    except files.NotReadableError as problem:
+        raise ConfigurationError(f"cannot read {name}: it {problem}") from None
+    return saved_plan.load(raw, name, rules=_rules(inputs))
+
+
+def _rules(inputs: Inputs) -> Rules:
+    return Rules(
+        allow_secrets=allow_patterns(inputs.allow_secrets),
+        allow_literal_secrets=inputs.allow_literals,
+    )
+
+
+def resolve(
+    references: Iterable[SecretRef],
+    inputs: Inputs,
+    literals: Mapping[SecretRef, Secret],
+    api_key: Secret | None,
+    places: Mapping[SecretRef, Position | None] | None = None,
+) -> secrets.Resolution:
+    """Fetch secrets by the rules of `inputs`."""
+    found = secrets.resolve(
+        references,
+        environ=inputs.environ,
+        directory=inputs.directory,
+        literals=literals,
+        api_key=api_key,
+        allow=allow_patterns(inputs.allow_secrets),
+        places=places,
+    )
+    return replace(found, findings=strict(found.findings)) if inputs.strict else found
+
+
+def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:
+    """Match each file of the base with the file of this run that has the most of its path."""
+    if len(names) == len(mine) == 1:
+        return {names[0]: mine[0]}
+
+    def shared(name: str, other: str) -> int:
+        pairs = zip(reversed(name.split("/")), reversed(other.split("/")), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    found: dict[str, str] = {}
+    for name in names:
+        best = max(mine, key=lambda other: shared(name, other), default=name)
+        fits = shared(name, best) > 0 and best not in found.values()
+        found[name] = best if fits else name
+    return found

@@ -1,0 +1,67 @@
+"""What would be done: the files held against one complete listing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.errors import ConfigurationError, MaintenanceError, OrganizationError
+from reconciler.findings import has_errors
+from reconciler.model import Live, Organization, Secret
+from reconciler.planning.plan import Plan
+from reconciler.planning.planner import PlanOptions
+from reconciler.planning.planner import plan as make_plan
+from reconciler.ports import WebhookReader
+from reconciler.source.desired import strict
+from reconciler.workflow.inputs import Checked, Gathered, gather
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan, and the secrets it was made with."""
+
+    plan: Plan
+    gathered: Gathered
+
+
+def plan(
+    checked: Checked,
+    reader: WebhookReader,
+    *,
+    options: PlanOptions,
+    api_key: Secret | None = None,
+    writing: bool = False,
+) -> Planned:
+    """Say what would be done. Nothing here can write.
+
+    `writing` refuses an organization in maintenance. Raises OrganizationError, MaintenanceError,
+    ApiError, ConfigurationError.
+    """
+    organization = reader.organization()
+    guard_organization(organization, checked.desired.organization, checked.inputs.organization)
+    if writing:
+        refuse_maintenance(organization)
+    gathered = gather(checked, api_key)
+    live = Live(origin=reader.origin, organization=organization, webhooks=reader.list())
+    made = make_plan(checked.desired, live, gathered.secrets, options)
+    if checked.inputs.strict and has_errors(strict(made.notes)):
+        raise ConfigurationError("warnings count as errors", findings=strict(made.notes))
+    return Planned(plan=made, gathered=gathered)
+
+
+def guard_organization(organization: Organization, *wanted: str | None) -> None:
+    """Refuse a key of another organization than `wanted`, names or ids."""
+    for each in wanted:
+        if each is not None and each not in (organization.id, organization.name):
+            raise OrganizationError(
+                f"the API key belongs to organization {organization.name!r}, not to {each!r}",
+                hint="use a key of the declared organization, or correct `organization`",
+            )
+
+
+def refuse_maintenance(organization: Organization) -> None:
+    """Refuse to write while CloudTruth itself works on the organization."""
+    if organization.maintenance:
+        raise MaintenanceError(
+            f"organization {organization.name!r} is in maintenance: nothing can be changed",
+            hint="try again when CloudTruth has finished; plan works meanwhile",
+        )

@@ -1,0 +1,169 @@
+"""The one place where output leaves."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.console import Console
+from reconciler.cli.process import Process
+from reconciler.model import Secret
+from tests.cli.conftest import Terminal
+
+TOKEN = "xoxb-" + "0123456789-abcdef"
+
+
+class Broken(io.StringIO):
+    """A stream on which every write fails."""
+
+    def __init__(self, problem: OSError) -> None:
+        super().__init__()
+        self._problem = problem
+
+    def write(self, text: str) -> int:
+        raise self._problem
+
+
+def console(
+    *,
+    stdin: io.StringIO | None = None,
+    stdout: io.StringIO | None = None,
+    stderr: io.StringIO | None = None,
+    environ: dict[str, str] | None = None,
+) -> Console:
+    return Console(
+        Process(
+            environ=environ or {},
+            directory=Path(),
+            stdin=stdin or io.StringIO(),
+            stdout=stdout or io.StringIO(),
+            stderr=stderr or io.StringIO(),
+        )
+    )
+
+
+def test_results_and_messages_go_apart() -> None:
+    """What was asked for goes to standard output, all else to standard error."""
+    out, err = io.StringIO(), io.StringIO()
+    shown = console(stdout=out, stderr=err)
+    shown.result("result")
+    shown.note("note")
+    shown.message("warning", "careful", more=["help: look"])
+    shown.block("block")
+    assert out.getvalue() == "result\n"
+    assert err.getvalue() == "note\nwarning: careful\n  = help: look\nblock\n"
+
+
+def test_quiet_and_verbose() -> None:
+    """Quiet leaves results and errors; details need to be asked for."""
+    err = io.StringIO()
+    shown = console(stderr=err)
+    shown.detail("detail")
+    shown.verbosity = -1
+    shown.note("note")
+    shown.message("warning", "careful")
+    shown.message("error", "wrong")
+    shown.verbosity = 1
+    shown.detail("seen")
+    assert err.getvalue() == "error: wrong\nseen\n"
+
+
+def test_secrets_are_caught() -> None:
+    """A known secret, a Slack token or the path of a Slack address never gets out."""
+    out, err = io.StringIO(), io.StringIO()
+    shown = console(stdout=out, stderr=err)
+    shown.hide([Secret("hunter2hunter2"), Secret("short")])
+    shown.result(f"a hunter2hunter2 b {TOKEN} c")
+    shown.block("https://hooks.slack.com/services/T0/B0/abcdefgh short")
+    assert out.getvalue() == "a *** b *** c\n"
+    assert err.getvalue() == "https://hooks.slack.com/*** short\n"
+    assert shown.caught == 2
+
+
+def test_full_disk_is_remembered() -> None:
+    """A result that could not be written raises nothing and makes the run a failure."""
+    shown = console(stdout=Broken(OSError(errno.ENOSPC, "full")))
+    shown.result("one")
+    shown.result("two")
+    assert shown.failed
+
+
+def test_messages_may_be_lost() -> None:
+    """A standard error that cannot be written to does not make the run a failure."""
+    shown = console(stderr=Broken(OSError(errno.EIO, "gone")))
+    shown.block("text")
+    assert not shown.failed
+
+
+def test_a_reader_may_leave() -> None:
+    """Whoever closes the pipe has seen enough: no failure, and no complaint at exit."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as pipe:
+        shown = Console(
+            Process(
+                environ={},
+                directory=Path(),
+                stdin=io.StringIO(),
+                stdout=pipe,
+                stderr=io.StringIO(),
+            )
+        )
+        shown.result("text")
+        shown.result("more")
+    assert not shown.failed
+
+
+def test_closed_streams() -> None:
+    """A stream that is closed already counts as one that nobody watches."""
+    closed = io.StringIO()
+    closed.close()
+    shown = console(stdout=closed, stdin=closed, stderr=closed)
+    assert not shown.interactive
+    shown.result("text")
+    assert shown.failed
+
+
+@pytest.mark.parametrize(
+    ("stdin", "stderr", "interactive"),
+    [
+        (Terminal(), Terminal(), True),
+        (io.StringIO(), Terminal(), False),
+        (Terminal(), io.StringIO(), False),
+    ],
+)
+def test_interactive(stdin: io.StringIO, stderr: io.StringIO, interactive: bool) -> None:
+    """A question needs a person who sees it and can answer."""
+    assert console(stdin=stdin, stderr=stderr).interactive is interactive
+
+
+def test_status_only_on_a_terminal() -> None:
+    """The status line rewrites itself on a terminal that can, and is nowhere else."""
+    terminal, plain, dumb = Terminal(), io.StringIO(), Terminal()
+    console(stderr=terminal).status("reading")
+    console(stderr=plain).status("reading")
+    console(stderr=dumb, environ={"TERM": "dumb"}).status("reading")
+    assert terminal.getvalue() == "\r\x1b[Kreading"
+    assert plain.getvalue() == dumb.getvalue() == ""
+
+
+def test_answers() -> None:
+    """An answer loses its line end; no answer is an empty one, and the line is ended."""
+    err = Terminal()
+    shown = console(stdin=Terminal("yes\n"), stderr=err)
+    assert shown.ask("sure? ") == "yes"
+    assert shown.ask("sure? ") == ""
+    assert err.getvalue() == "sure? sure? \n"
+
+
+def test_colours_of_levels() -> None:
+    """Messages are coloured where their stream is."""
+    err = Terminal()
+    shown = console(stderr=err)
+    shown.message("error", "wrong")
+    assert err.getvalue() == "\x1b[1;31merror\x1b[0m: wrong\n"
+    assert not shown.colour_results

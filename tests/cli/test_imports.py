@@ -1,0 +1,112 @@
+"""What a start may load: checked by name, not by the clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"httpx", "jsonschema", "deepdiff", "yaml", "asyncio", "starlette", "sqlite3"}
+GOOD = """
+webhooks:
+  - name: Deploys
+    type: slack
+    event_types: ["*"]
+    configuration: {token: {env: TOKEN}, channel: "#deploys", username: CloudTruth}
+"""
+
+_PROBE = """
+import json, sys
+from reconciler.cli.main import run
+from reconciler.cli.process import Process
+code = run(sys.argv[1:], Process.of_this_process())
+print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
+"""
+
+
+def loaded(directory: Path, *arguments: str, **environ: str) -> tuple[int, set[str]]:
+    """Run a command line in a process of its own; return its exit code and all it loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PROBE, *arguments],
+        cwd=directory,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, modules = json.loads(done.stderr.splitlines()[-1])
+    return code, set(modules)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--version",),
+        ("--help",),
+        ("plan", "--help"),
+        ("apply", "-h"),
+        ("validate", "-h"),
+        ("emulator", "-h"),
+        ("completion", "bash"),
+    ],
+)
+def test_start(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Version, help and completion scripts load none of the heavy packages."""
+    code, modules = loaded(tmp_path, *arguments)
+    assert code == 0
+    assert not modules & HEAVY
+
+
+def test_completing_loads_nothing_heavy(tmp_path: Path) -> None:
+    """Completing a command's name loads no command at all."""
+    program = "from reconciler.__main__ import main; import atexit, sys, json;" + (
+        "atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr)); main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "_WEBHOOKS_COMPLETE": "bash_complete",
+            "COMP_WORDS": "webhooks va",
+            "COMP_CWORD": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = set(json.loads(done.stderr.splitlines()[-1]))
+    assert "validate" in done.stdout
+    assert not modules & HEAVY
+    assert not [name for name in modules if name.startswith("reconciler.cli.commands.")]
+
+
+def test_validate_of_a_good_file(tmp_path: Path) -> None:
+    """A file without mistakes is judged without the schema, the network or the differ."""
+    (tmp_path / "webhooks.yaml").write_text(GOOD)
+    code, modules = loaded(tmp_path, "validate")
+    assert code == 0
+    assert "yaml" in modules
+    assert not modules & {"httpx", "jsonschema", "deepdiff", "asyncio", "sqlite3"}
+
+
+def test_plan_without_differences(tmp_path: Path) -> None:
+    """A plan that finds nothing to do needs neither the schema nor the differ."""
+    (tmp_path / "webhooks.yaml").write_text(GOOD)
+    token = "xoxb-" + "0123456789-abcdef"
+    assert loaded(tmp_path, "apply", "--local", "--yes", TOKEN=token)[0] == 0
+    code, modules = loaded(tmp_path, "plan", "--local", "--detailed-exitcode", TOKEN=token)
+    assert code == 0
+    assert not modules & {"jsonschema", "deepdiff"}
+
+
+def test_refusal_before_a_request_needs_no_http(tmp_path: Path) -> None:
+    """A run that ends before its first request does not load the HTTP library."""
+    (tmp_path / "webhooks.yaml").write_text("webhooks: [{}]\n")
+    code, modules = loaded(tmp_path, "plan")
+    assert code == 3
+    assert "httpx" not in modules

@@ -1,0 +1,89 @@
+"""Mistakes on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.errors import explain, translate
+from reconciler.cli.invocation import Invocation
+from reconciler.cli.process import Process
+from reconciler.errors import ExitCode
+from tests.cli.conftest import Shell
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("aply",), "Did you mean 'apply'?"),
+        (("plan", "--formt", "json"), "'--format'"),
+        (("plan", "--format", "xml"), "is not one of 'text'"),
+        (("--color", "never", "plan", "--timeout", "soon"), "is not a valid float"),
+        (("schema", "plans"), "is not one of"),
+        (("completion",), "missing argument"),
+        (("schema", "plan", "more"), "unexpected extra argument"),
+    ],
+)
+def test_usage(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
+    """A usage error exits with 64, says what is wrong and where to look, and prints no result."""
+    done = shell(*arguments)
+    assert done.code == 64
+    assert message in done.err
+    assert "--help" in done.err
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--api-key", "hunter2hunter2", "plan"), ("plan", "--api-key=hunter2hunter2")],
+)
+def test_no_key_on_the_command_line(shell: Shell, arguments: tuple[str, ...]) -> None:
+    """A key on the command line is refused with the ways that are safe, and is not repeated."""
+    done = shell(*arguments)
+    assert done.code == 64
+    assert "CLOUDTRUTH_API_KEY" in done.err
+    assert "hunter2" not in done.err
+
+
+def test_json_on_usage_errors(shell: Shell, tmp_path: Path) -> None:
+    """Where the result would be JSON, a usage error is JSON as well."""
+    (tmp_path / "webhooks.yaml").write_text("webhooks: []\n")
+    done = shell("plan", "--format", "json", "--server-url", "ftp://x")
+    assert done.code == 64
+    assert json.loads(done.out)["error"]["code"] == "usage"
+
+
+def test_common_options_stand_anywhere(shell: Shell, tmp_path: Path) -> None:
+    """Options before and after the command mean the same; the later one wins."""
+    (tmp_path / "webhooks.yaml").write_text("webhooks: []\n")
+    before = shell("--server-url", "ftp://x", "plan")
+    after = shell("plan", "--server-url", "ftp://x")
+    both = shell("--server-url", "https://ok.example.com", "plan", "--server-url", "ftp://x")
+    assert before.code == after.code == both.code == 64
+    assert before.err == after.err == both.err
+
+
+def test_bugs_are_reported_without_values() -> None:
+    """An exception that should not happen exits with 70 and shows type and place, not its text."""
+    with pytest.raises(ValueError) as caught:
+        int("hunter2")
+    error = translate(caught.value)
+    assert error.exit_code == 70
+    assert "ValueError" in error.message
+    assert "hunter2" not in f"{error} {error.hint}"
+
+
+def test_bugs_name_our_lines() -> None:
+    """The report of a bug names the places in the program, the innermost first."""
+    invocation = Invocation(Process.of_this_process())
+    with pytest.raises(ValueError) as caught:
+        invocation.give("color", "purple")
+    assert "at reconciler/cli/invocation.py:" in translate(caught.value).message
+
+
+def test_interruption() -> None:
+    """Ctrl-C is an exit code and a sentence, not a traceback."""
+    invocation = Invocation(Process.of_this_process())
+    assert explain(KeyboardInterrupt(), invocation) is ExitCode.SIGINT
