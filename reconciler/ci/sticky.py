@@ -36,8 +36,8 @@ def with_status(body: str, status: str) -> str:
     line, _, rest = body.partition("\n")
     rest = rest.replace("\r\n", "\n")
     if rest.startswith(_STATUS):
-        before, end, after = rest.partition(f"{_STATUS_END}\n")
-        rest = after.lstrip("\n") if end else before
+        _, end, after = rest.partition(f"{_STATUS_END}\n")
+        rest = (after if end else rest.removeprefix(_STATUS)).lstrip("\n")
     text = f"{_STATUS}\n\n{status.strip()}\n\n{_STATUS_END}\n\n{rest}"
     return f"{line}\n{cut_characters(text, COMMENT_CHARACTERS - len(line) - 1, notice=_CUT)}"
 

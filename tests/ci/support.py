@@ -1,0 +1,335 @@
+"""What tests of `webhooks ci` share: a client of the fake GitHub, and a whole world to run in."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from reconciler.ci.github import GitHub
+from reconciler.ci.rest import TransportRest
+from reconciler.ci.workflows import templates
+from reconciler.cli.main import run as run_program
+from reconciler.cli.process import Process
+from reconciler.emulator.dials import Dials
+from reconciler.emulator.handler import Emulator
+from reconciler.emulator.server import Server
+from reconciler.model import Secret
+from tests.ci.fake_github import FakeGitHub, serve
+
+KEY = "ct-canary-key-0123456789"
+SLACK = "xoxb-canary-0123456789"
+
+
+class StillClock:
+    """Time moves only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+    def uniform(self, low: float, high: float) -> float:
+        return high
+
+
+def adapter(fake: FakeGitHub) -> httpx.MockTransport:
+    """Return the way into a fake without a network."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        answer = fake.handle(request.method, str(request.url), headers, request.read())
+        return httpx.Response(
+            answer.status,
+            headers={"content-type": "application/json", **answer.headers},
+            stream=httpx.ByteStream(answer.body()),
+        )
+
+    return httpx.MockTransport(handle)
+
+
+@contextmanager
+def client(
+    fake: FakeGitHub, transport: httpx.BaseTransport | None = None, **environ: str
+) -> Iterator[GitHub]:
+    """Yield a client of `fake`, as `environ` says where it is."""
+    rest = TransportRest(
+        token=Secret(fake.token),
+        clock=StillClock(),
+        environ=environ,
+        adapter=transport or adapter(fake),
+    )
+    with rest:
+        yield GitHub(rest, repository=fake.repository)
+
+
+@dataclass
+class Done:
+    """What a step left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+    outputs: dict[str, str]
+    summary: str
+
+
+@dataclass
+class World:
+    """A repository in git and on GitHub, and an organization of CloudTruth."""
+
+    folder: Path
+    github: FakeGitHub
+    github_url: str
+    emulator: Emulator
+    cloudtruth_url: str
+    secrets: dict[str, str] = field(default_factory=dict)
+    shell: bool = False
+    runs: int = 0
+
+    @property
+    def work(self) -> Path:
+        """The checkout."""
+        return self.folder / "work"
+
+    # What people do.
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+        done = subprocess.run(
+            ["git", *identity, *arguments],
+            cwd=self.work,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout.strip()
+
+    def declare(self, *names: str, head: str = "", **channels: str) -> None:
+        """Write the file: a Slack webhook for each name."""
+        lines = [head] if head else []
+        lines += ["defaults: {type: slack, configuration: {token: {env: SLACK_BOT_TOKEN},"]
+        lines += ["  username: CT, channel: general}}", "webhooks:"]
+        for name in names:
+            channel = channels.get(name, "general")
+            lines.append(
+                f"  - {{name: {json.dumps(name)}, event_types: [value_created], "
+                f"configuration: {{channel: {json.dumps(channel)}}}}}"
+            )
+        if not names:
+            lines[-1] = "webhooks: []"
+        (self.work / "webhooks.yaml").write_text("\n".join(lines) + "\n")
+
+    def commit(self, message: str = "change") -> str:
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def live(self) -> dict[str, str]:
+        """Return the channel of each live webhook by its name."""
+        rows = self.emulator.store.webhooks(self.emulator.organization)
+        return {row["name"]: row["configuration"]["channel"] for row in rows}
+
+    def edit_live(self, name: str, **configuration: str) -> None:
+        """Change a webhook in CloudTruth by hand."""
+        for row in self.emulator.store.webhooks(self.emulator.organization):
+            if row["name"] == name:
+                changed = {**row, "configuration": {**row["configuration"], **configuration}}
+                self.emulator.store.update(row["id"], changed)
+
+    def writes(self) -> list[str]:
+        """Return method and path of each write that CloudTruth received."""
+        log = self.emulator.store.log()
+        return [f"{each.method} {each.path}" for each in log if each.method != "GET"]
+
+    # What GitHub does.
+
+    def pull(self, number: int = 1, **changes: Any) -> Done:
+        """Run the plan workflow for a pull request of the current branch."""
+        event = {
+            "pull_request": {
+                "number": number,
+                "head": {
+                    "sha": self.git("rev-parse", "HEAD"),
+                    "repo": {"full_name": self.github.repository},
+                },
+                "base": {"sha": self.git("rev-parse", "main")},
+                "user": {"login": "ann"},
+            },
+            "sender": {"login": "ann"},
+        }
+        event["pull_request"].update(changes)  # type: ignore[attr-defined]
+        return self.step("plan", "pull_request", event)
+
+    def squash(self, number: int, branch: str) -> str:
+        """Merge a pull request of `branch` into one new commit on main; return the commit."""
+        self.git("checkout", "-q", "main")
+        self.git("merge", "-q", "--squash", branch)
+        commit = self.commit(f"squashed {number}")
+        self.github.merge(number, commit)
+        return commit
+
+    def push(self, *commits: str) -> Done:
+        """Run the apply workflow for a push of `commits` to main."""
+        event = {
+            "ref": "refs/heads/main",
+            "after": commits[-1],
+            "commits": [{"id": each} for each in commits],
+            "repository": {"default_branch": "main"},
+        }
+        return self.step("apply", "push", event)
+
+    def dispatch(self, digest: str) -> Done:
+        """Start the apply workflow by hand."""
+        return self.step("apply", "workflow_dispatch", {}, inputs={"digest": digest})
+
+    def drift(self) -> Done:
+        """Run the drift workflow."""
+        return self.step("drift", "schedule", {})
+
+    def step(
+        self,
+        workflow: str,
+        name: str,
+        event: Mapping[str, Any],
+        *,
+        inputs: Mapping[str, str] | None = None,
+        **environ: str,
+    ) -> Done:
+        """Run the last step of a workflow as it is written, or its command in this process."""
+        self.runs += 1
+        temp = self.folder / f"run-{self.runs}"
+        temp.mkdir()
+        (temp / "event.json").write_text(json.dumps(event))
+        text = templates()[f".github/workflows/{workflow}-webhooks.yml"]
+        (job,) = yaml.safe_load(text)["jobs"].values()
+        step = job["steps"][-1]
+        surroundings = {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_API_URL": self.github_url,
+            "GITHUB_EVENT_NAME": name,
+            "GITHUB_EVENT_PATH": str(temp / "event.json"),
+            "GITHUB_OUTPUT": str(temp / "output"),
+            "GITHUB_REF_NAME": "main",
+            "GITHUB_REPOSITORY": self.github.repository,
+            "GITHUB_RUN_ID": str(self.runs),
+            "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_SHA": self.git("rev-parse", "HEAD"),
+            "GITHUB_STEP_SUMMARY": str(temp / "summary"),
+            "GITHUB_WORKFLOW_REF": f"x/y/.github/workflows/{workflow}-webhooks.yml@refs/heads/main",
+            "RUNNER_TEMP": str(temp),
+            "CLOUDTRUTH_SERVER_URL": self.cloudtruth_url,
+        }
+        for key, value in step["env"].items():
+            surroundings[key] = self._filled(str(value), inputs or {})
+        surroundings |= environ
+        code, stdout, stderr = self._run(step["run"], surroundings)
+        return Done(
+            code=code,
+            stdout=stdout,
+            stderr=stderr,
+            outputs=_outputs(temp / "output"),
+            summary=_text(temp / "summary"),
+        )
+
+    def _filled(self, value: str, inputs: Mapping[str, str]) -> str:
+        """Evaluate an expression as GitHub does: what is not there is empty."""
+
+        def found(match: re.Match[str]) -> str:
+            where, _, what = match[1].partition(".")
+            if match[1] == "github.token":
+                return self.github.token
+            return {"secrets": self.secrets, "inputs": inputs}[where].get(what, "")
+
+        return re.sub(r"\$\{\{ ([a-zA-Z_.]+) \}\}", found, value)
+
+    def _run(self, script: str, environ: dict[str, str]) -> tuple[int, str, str]:
+        if self.shell:
+            path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+            done = subprocess.run(
+                ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", script],
+                cwd=self.work,
+                env={"PATH": path, **environ},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            return done.returncode, done.stdout, done.stderr
+        words = script.split()
+        assert words[:2] == ["exec", "webhooks"]
+        out, err = io.StringIO(), io.StringIO()
+        process = Process(
+            environ=environ, directory=self.work, stdin=io.StringIO(), stdout=out, stderr=err
+        )
+        return run_program(words[2:], process), out.getvalue(), err.getvalue()
+
+
+@contextmanager
+def world(folder: Path, **dials: Any) -> Iterator[World]:
+    """Start CloudTruth and GitHub on this machine and make a repository with one commit."""
+    emulator = Emulator(dials=Dials.from_mapping({"any_key": True, **dials}), seed=1)
+    server = Server(emulator)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    github = FakeGitHub()
+    try:
+        with serve(github) as url:
+            made = World(
+                folder=folder,
+                github=github,
+                github_url=url,
+                emulator=emulator,
+                cloudtruth_url=server.url,
+                secrets={"CLOUDTRUTH_API_KEY": KEY, "SLACK_BOT_TOKEN": SLACK},
+            )
+            made.work.mkdir()
+            made.git("init", "-q", "-b", "main")
+            made.declare("Audit")
+            made.commit("start")
+            yield made
+    finally:
+        server.stop()
+        thread.join()
+        emulator.store.close()
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _outputs(path: Path) -> dict[str, str]:
+    """Read a file of outputs as the runner does."""
+    found: dict[str, str] = {}
+    lines = iter(_text(path).split("\n"))
+    for line in lines:
+        if not line:
+            continue
+        name, delimiter = line.split("<<")
+        value: list[str] = []
+        for inner in lines:
+            if inner == delimiter:
+                break
+            value.append(inner)
+        found[name] = "\n".join(value)
+    return found
