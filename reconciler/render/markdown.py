@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.findings import Finding, sort_key
-from reconciler.planning.changes import Delete
+from reconciler.planning.changes import Attribution, Delete
 from reconciler.planning.plan import Plan
 from reconciler.render.describe import Atom, Row, change_rows, kept_row, place
 from reconciler.render.quote import prose, quote
 from reconciler.render.view import PLAIN, View
 from reconciler.render.words import (
+    ATTRIBUTIONS,
     counts,
     ending,
     finding_counts,
@@ -77,10 +78,12 @@ def fit_plan(plan: Plan, view: View = PLAIN, measure: Callable[[str], int] = len
         zip(plan.changes, change_rows(plan, view.now), strict=True),
         key=lambda pair: not isinstance(pair[0], Delete),
     )
-    rows = [row for _, row in deletes_first] + [kept_row(each) for each in plan.kept]
+    kept = [kept_row(each) for each in plan.kept]
+    rows = [row for _, row in deletes_first] + kept
     if rows:
         parts.table = ["", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|"]
-        parts.rows = [_plan_row(row) for row in rows]
+        parts.rows = [_plan_row(row, change.attribution) for change, row in deletes_first]
+        parts.rows += [_plan_row(row) for row in kept]
     parts.after = list(_remarks(plan, view))
     parts.details = [line for row in rows for line in _details(row)]
     parts.foot = ["", summary(plan)]
@@ -137,7 +140,7 @@ def _heading(plan: Plan, title: str) -> str:
     return f"### CloudTruth webhooks of {_code(quote(plan.organization.name))}: {title}"
 
 
-def _plan_row(row: Row) -> str:
+def _plan_row(row: Row, attribution: Attribution | None = None) -> str:
     deletes = row.sign == "-"
     change = _cell(row.what)
     what = f"**delete** {change}" if deletes else change
@@ -145,7 +148,10 @@ def _plan_row(row: Row) -> str:
         changed = ", ".join(_cell(each.label) for each in row.fields[:8])
         more = f" and {len(row.fields) - 8} more" if len(row.fields) > 8 else ""
         what = f"{change}: {changed}{more}" if changed else change
-    return _table_row(row.sign, row, what, _cell(row.why))
+    why = _cell(row.why)
+    if attribution is not None:
+        why += f" ({ATTRIBUTIONS[attribution]})"
+    return _table_row(row.sign, row, what, why)
 
 
 def _outcome_row(outcome: Outcome, row: Row) -> str:
