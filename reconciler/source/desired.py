@@ -18,7 +18,7 @@ from reconciler.source import agreement, identity
 from reconciler.source.document import Document, load
 from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
-from reconciler.source.merge import effective, origin
+from reconciler.source.merge import effective, origin, usable_defaults
 from reconciler.source.parse import Declaration, Doubt, parse
 from reconciler.source.remark import Problem, Spot
 
@@ -103,12 +103,12 @@ def _explain(document: Document, doubt: Doubt) -> list[Finding]:
 
     found = list(explain(document))
     places = {each.position for each in found}
-    defaults = document.data.get("defaults")
+    defaults = usable_defaults(document.data)
     for index in doubt.webhooks:
         webhook = document.data["webhooks"][index]
         if not isinstance(webhook, dict) or webhook.get("state") == "absent":
             continue
-        whole = effective(webhook, defaults if isinstance(defaults, dict) else {})
+        whole = effective(webhook, defaults)
         definition = _COMPLETE.get(whole["type"]) if isinstance(whole.get("type"), str) else None
         if definition is None:
             continue

@@ -11,13 +11,23 @@ Works on plain data of any shape and never fails: what is no mapping gives and t
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from reconciler.model import Path
 
+INHERITED: Final = ("type", "event_types", "configuration")
+
+
+def usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
+    """Return what a file's `defaults` can give to a webhook; {} if they are no mapping."""
+    defaults = data.get("defaults")
+    if not isinstance(defaults, dict):
+        return {}
+    return {key: defaults[key] for key in INHERITED if key in defaults}
+
 
 def effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """Return a declared webhook completed by `defaults`."""
+    """Return a declared webhook completed by the usable `defaults`."""
     merged = {**defaults, **webhook}
     inherited = inherited_configuration(webhook, defaults)
     own = webhook.get("configuration", {})
@@ -47,8 +57,8 @@ def origin(data: dict[str, Any], index: int, path: Path) -> Path:
     """
     webhooks = data.get("webhooks")
     webhook = webhooks[index] if isinstance(webhooks, list) and 0 <= index < len(webhooks) else None
-    defaults = data.get("defaults")
-    if isinstance(webhook, dict) and isinstance(defaults, dict) and not _holds(webhook, path):
+    defaults = usable_defaults(data)
+    if isinstance(webhook, dict) and defaults and not _holds(webhook, path):
         if path[:1] == ("configuration",):
             defaults = {"configuration": inherited_configuration(webhook, defaults)}
         if _holds(defaults, path):

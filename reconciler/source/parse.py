@@ -15,12 +15,12 @@ from typing import Any, Final
 from reconciler.findings import Position
 from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import expand
-from reconciler.model import Absent, Scheme, Secret, SecretRef, Value, Webhook
+from reconciler.model import EVENT_TYPES, Absent, Scheme, Secret, SecretRef, Value, Webhook
 from reconciler.source import strict
 from reconciler.source.allowed import file_name
 from reconciler.source.document import Document
 from reconciler.source.literals import url_credential
-from reconciler.source.merge import effective
+from reconciler.source.merge import INHERITED, effective, usable_defaults
 from reconciler.source.secrets import wrap
 
 _ROOT: Final = frozenset(
@@ -29,7 +29,7 @@ _ROOT: Final = frozenset(
         "defaults", "webhooks",
     }
 )  # fmt: skip
-_DEFAULTS: Final = frozenset({"type", "event_types", "configuration"})
+_DEFAULTS: Final = frozenset(INHERITED)
 _PRESENT: Final = frozenset(
     {
         "name", "type", "event_types", "configuration", "organization", "previously", "state", "id",
@@ -37,6 +37,8 @@ _PRESENT: Final = frozenset(
 )  # fmt: skip
 _ABSENT: Final = frozenset({"name", "id", "state", "organization"})
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_EVENTS: Final = frozenset(EVENT_TYPES)
+_EVENT_GLOB: Final = re.compile(r"[a-z_?*!\[\]-]*[?*\[][a-z_?*!\[\]-]*")
 _URL: Final = re.compile(r"https?://[^\s/?#]+\S*")
 
 
@@ -106,7 +108,7 @@ class _Parser:
 
     def file(self) -> Declaration:
         root = self._document.data
-        self._defaults = root["defaults"] if type(root.get("defaults")) is dict else {}
+        self._defaults = usable_defaults(root)
         webhooks: list[Webhook] = []
         absent: list[Absent] = []
         lines = self._document.lines
@@ -204,13 +206,16 @@ class _Parser:
         if type(data) is not list or not data:
             raise strict.DoubtError
         for event in data:
-            if type(event) is not str or not event:
+            if type(event) is not str:
                 raise strict.DoubtError
         patterns = tuple(data)
         events = self._events.get(patterns)
         if events is None:
             if len(set(patterns)) != len(patterns):
                 raise strict.DoubtError
+            for event in patterns:
+                if event not in _EVENTS and _EVENT_GLOB.fullmatch(event) is None:
+                    raise strict.DoubtError
             events = frozenset().union(*map(expand, patterns))
             self._events[patterns] = events
         return events
@@ -223,8 +228,11 @@ class _Parser:
         if type(data) is dict:
             return self._reference(data)
         text = strict.text(data)
-        if field.name == "url" and url_credential(text) is None:
-            return text
+        if field.name == "url":
+            if _URL.fullmatch(text) is None:
+                raise strict.DoubtError
+            if url_credential(text) is None:
+                return text
         ref = SecretRef(scheme=Scheme.LITERAL, name=f"{key}/{field.name}")
         self._literals[ref] = wrap(text)
         return ref

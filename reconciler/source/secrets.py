@@ -17,7 +17,6 @@ from typing import Final, assert_never
 from reconciler.findings import Finding, Position, Severity
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source.allowed import (
-    allow_patterns,
     forbidden_file,
     is_forbidden,
     leads_to,
@@ -27,17 +26,6 @@ from reconciler.source.allowed import (
 )
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.remark import Remark, error, warning
-
-__all__ = [
-    "MAX_SECRET_BYTES",
-    "Resolution",
-    "allow_patterns",
-    "flaw",
-    "references",
-    "refusal",
-    "resolve",
-    "wrap",
-]
 
 MAX_SECRET_BYTES: Final = 64 * 1024
 _NOT_BOT_TOKENS: Final = {

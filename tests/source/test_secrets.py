@@ -11,13 +11,11 @@ import pytest
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Position, Severity
 from reconciler.model import Desired, Scheme, Secret, SecretRef, Webhook
-from reconciler.source.allowed import file_name
+from reconciler.source.allowed import allow_patterns, file_name, refusal
 from reconciler.source.secrets import (
     MAX_SECRET_BYTES,
     Resolution,
-    allow_patterns,
     references,
-    refusal,
     resolve,
     wrap,
 )

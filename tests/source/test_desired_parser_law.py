@@ -1,0 +1,225 @@
+"""The parser and the schema accept the same files."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator
+
+from reconciler.source.document import Document
+from reconciler.source.merge import effective, usable_defaults
+from reconciler.source.parse import Declaration, parse
+from reconciler.source.schema_file import schema_text
+
+SCHEMA = json.loads(schema_text("webhooks.schema.json"))
+WHOLE = Draft7Validator(SCHEMA)
+COMPLETE = {
+    name: Draft7Validator({"$ref": f"#/$defs/{name}Webhook", "$defs": SCHEMA["$defs"]})
+    for name in ("slack", "generic")
+}
+
+
+def schema_accepts(data: Any) -> bool:
+    """The reference: the file is valid, and each webhook is complete with its defaults."""
+    if not WHOLE.is_valid(data):
+        return False
+    for webhook in data["webhooks"]:
+        if webhook.get("state") == "absent":
+            continue
+        whole = effective(webhook, usable_defaults(data))
+        judge = COMPLETE.get(whole.get("type", ""))
+        if judge is None or not judge.is_valid(whole):
+            return False
+    return True
+
+
+def parser_accepts(data: dict[str, Any]) -> bool:
+    webhooks = data.get("webhooks")
+    lines = [1] * len(webhooks) if isinstance(webhooks, list) else []
+    document = Document(file="a.yaml", text="", data=data, lines=lines)
+    return isinstance(parse(document), Declaration)
+
+
+texts = st.sampled_from(["A", "B", "slack", "generic", "#a", "x\n", "present", "absent"])
+numbers = st.sampled_from([0, 1, 2, -1, 1.0, 2.0, 0.5, 2**53, True])
+references = st.one_of(
+    st.fixed_dictionaries(
+        {"env": st.sampled_from(["A", "_a1", "1a", "", "A B", "A\n"])},
+        optional={"version": numbers, "file": st.just("x")},
+    ),
+    st.fixed_dictionaries({"file": st.sampled_from(["a/b", ""])}, optional={"version": numbers}),
+    st.just({"version": 1}),
+    st.just({}),
+)
+urls = st.sampled_from(
+    ["https://a.example/b", "http://u:p@a", "https://", "ftp://a", "https://a b", "https://a/\n"]
+)
+secrets = st.one_of(references, texts)
+events = st.lists(
+    st.sampled_from(
+        ["value_created", "*", "value_*", "[pv]*", "nope", "NOPE_*", "*\n", "", "a?", "[!"]
+    ),
+    max_size=3,
+)
+configurations = st.fixed_dictionaries(
+    {},
+    optional={
+        "token": secrets,
+        "channel": texts,
+        "username": texts,
+        "url": st.one_of(urls, references),
+        "verify": st.booleans(),
+        "password": secrets,
+    },
+)
+slack = st.fixed_dictionaries({"token": secrets, "channel": texts, "username": texts})
+generic = st.fixed_dictionaries(
+    {"url": urls}, optional={"verify": st.booleans(), "username": texts, "password": secrets}
+)
+webhooks = st.one_of(
+    st.fixed_dictionaries(
+        {"name": texts},
+        optional={
+            "type": st.sampled_from(["slack", "generic"]),
+            "event_types": events,
+            "configuration": st.one_of(slack, generic, configurations),
+            "id": texts,
+            "previously": st.lists(texts, max_size=2),
+            "state": st.just("present"),
+            "organization": texts,
+        },
+    ),
+    st.fixed_dictionaries(
+        {"name": texts, "state": st.just("absent")}, optional={"id": texts, "type": texts}
+    ),
+)
+sound_events = st.sampled_from([["*"], ["value_created", "[pv]*"]])
+sound_webhooks = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "name": st.sampled_from("ABC"),
+            "type": st.just("slack"),
+            "event_types": sound_events,
+            "configuration": st.just({"token": {"env": "T"}, "channel": "#a", "username": "b"}),
+        },
+    ),
+    st.fixed_dictionaries(
+        {"name": st.sampled_from("ABC"), "event_types": sound_events},
+        optional={
+            "type": st.just("generic"),
+            "configuration": st.fixed_dictionaries(
+                {},
+                optional={"url": st.just("https://a.example"), "username": st.just("u")},
+            ),
+        },
+    ),
+)
+files = st.fixed_dictionaries(
+    {"webhooks": st.lists(st.one_of(sound_webhooks, webhooks), max_size=3)},
+    optional={
+        "$schema": texts,
+        "version": numbers,
+        "organization": texts,
+        "prune": st.booleans(),
+        "scope": st.lists(texts, max_size=2),
+        "ignore": st.lists(texts, max_size=2),
+        "protect": st.lists(texts, max_size=2),
+        "limits": st.fixed_dictionaries({}, optional={"max_deletes": numbers}),
+        "defaults": st.fixed_dictionaries(
+            {},
+            optional={
+                "type": st.sampled_from(["slack", "generic"]),
+                "event_types": events,
+                "configuration": configurations,
+            },
+        ),
+        "x-anchors": st.none() | texts,
+    },
+)
+junk = st.one_of(
+    st.none(),
+    st.booleans(),
+    numbers,
+    texts,
+    st.just(""),
+    st.just([]),
+    st.just({}),
+    st.just([1]),
+    st.just(["A", "A"]),
+    st.just({"x": None}),
+)
+
+
+def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every path in a tree but the root's."""
+    items = data.items() if isinstance(data, dict) else enumerate(data)
+    found: list[tuple[Any, ...]] = []
+    for key, value in items:
+        found.append((*path, key))
+        if isinstance(value, dict | list):
+            found.extend(places(value, (*path, key)))
+    return found
+
+
+@st.composite
+def spoilt_files(draw: st.DrawFn) -> dict[str, Any]:
+    """A file that is nearly right: one value exchanged, taken away or added."""
+    data: dict[str, Any] = copy.deepcopy(draw(files))
+    *path, last = draw(st.sampled_from(places(data)))
+    parent = data
+    for step in path:
+        parent = parent[step]
+    match draw(st.sampled_from(["exchange", "remove", "add"])):
+        case "exchange":
+            parent[last] = draw(junk)
+        case "remove":
+            del parent[last]
+        case _ if isinstance(parent, dict):
+            key = draw(st.sampled_from(["name", "chanel", "type", "token", "x-a", "id", "env"]))
+            parent[key] = draw(junk)
+    return data
+
+
+@given(st.one_of(files, spoilt_files()))
+@settings(max_examples=400, deadline=None)
+def test_parser_and_schema_accept_the_same_files(data: dict[str, Any]) -> None:
+    """What the parser takes the schema takes, and the other way round."""
+    assert parser_accepts(data) is schema_accepts(data)
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=5) | st.sampled_from(["webhooks", "defaults", "limits"]),
+        st.recursive(
+            junk, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner)
+        ),
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_parser_never_crashes(data: dict[str, Any]) -> None:
+    """Any tree is taken or doubted, and the two still agree."""
+    assert parser_accepts(data) is schema_accepts(data)
+
+
+def test_law_sees_both_answers() -> None:
+    """The generator above makes good files and bad ones; here is one of each."""
+    good = {
+        "webhooks": [
+            {
+                "name": "A",
+                "type": "slack",
+                "event_types": ["*"],
+                "configuration": {"token": {"env": "T"}, "channel": "a", "username": "b"},
+            }
+        ]
+    }
+    assert parser_accepts(good)
+    assert schema_accepts(good)
+    bad = copy.deepcopy(good)
+    del bad["webhooks"][0]["configuration"]["channel"]
+    assert not parser_accepts(bad)
+    assert not schema_accepts(bad)
