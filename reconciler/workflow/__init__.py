@@ -8,7 +8,7 @@ of them are content nothing is written.
 
 from __future__ import annotations
 
-from reconciler.workflow.apply import Engine, apply, apply_saved, check_digest
+from reconciler.workflow.applying import Engine, apply, apply_saved, check_digest
 from reconciler.workflow.inputs import (
     Checked,
     Gathered,
@@ -19,7 +19,7 @@ from reconciler.workflow.inputs import (
     load_plan,
     validate,
 )
-from reconciler.workflow.plan import Planned, plan
+from reconciler.workflow.planning import Planned, plan
 
 __all__ = [
     "Checked",

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import gc
 import io
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.cli.main import run
 from reconciler.cli.process import Process
+from reconciler.emulator.dials import Dials
+from reconciler.emulator.faults import FaultSource
+from reconciler.emulator.handler import LOCAL_KEY, Emulator
+from reconciler.emulator.server import Server
 
 
 class Terminal(io.StringIO):
@@ -52,3 +58,73 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
     yield shell
     gc.enable()
+
+
+GOOD = """\
+webhooks:
+  - name: Deploys
+    type: slack
+    event_types: ["*_deleted"]
+    configuration: {token: {env: TOKEN}, channel: "#deploys", username: CloudTruth}
+  - name: Pager
+    type: generic
+    event_types: [value_updated]
+    configuration: {url: https://pager.example.com/x, username: me, password: {env: PASSWORD}}
+"""
+SECRETS = {"TOKEN": "xoxb-" + "0123456789-abcdef", "PASSWORD": "correct horse battery"}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Callable[..., Path]:
+    """Write a file, `webhooks.yaml` unless another is named, with some texts replaced."""
+
+    def file(text: str = GOOD, name: str = "webhooks.yaml", **replaced: str) -> Path:
+        for old, new in replaced.items():
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """An emulated CloudTruth on a port, and the environment that leads to it."""
+
+    emulator: Emulator
+    environ: dict[str, str]
+
+    def writes(self) -> list[str]:
+        """The methods of all requests that change something, in order."""
+        return [each.method for each in self.emulator.store.log() if each.method != "GET"]
+
+    def reads(self) -> int:
+        """How many other requests there were."""
+        return sum(each.method == "GET" for each in self.emulator.store.log())
+
+    def names(self) -> list[str]:
+        return sorted(each["name"] for each in self.emulator.store.webhooks())
+
+
+@pytest.fixture
+def cloud() -> Iterator[Callable[..., Cloud]]:
+    """Serve an emulator with the dials given by name until the test ends."""
+    running: list[tuple[Server, threading.Thread]] = []
+
+    def cloud(*, faults: FaultSource | None = None, **dials: Any) -> Cloud:
+        emulator = Emulator(dials=Dials.from_mapping(dials), faults=faults, seed=1)
+        server = Server(emulator)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        running.append((server, thread))
+        environ = {"CLOUDTRUTH_SERVER_URL": server.url, "CLOUDTRUTH_API_KEY": LOCAL_KEY}
+        return Cloud(emulator=emulator, environ={**environ, **SECRETS})
+
+    yield cloud
+    for server, _ in running:
+        server.stop()
+    for _, thread in running:
+        thread.join(timeout=10)

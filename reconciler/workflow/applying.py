@@ -26,7 +26,7 @@ from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Failed, Report
 from reconciler.source.desired import Declared, place
 from reconciler.workflow.inputs import Checked, Inputs, resolve
-from reconciler.workflow.plan import guard_organization, plan, refuse_maintenance
+from reconciler.workflow.planning import guard_organization, plan, refuse_maintenance
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 

@@ -1,0 +1,257 @@
+"""`webhooks apply`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.emulator import faults
+from tests.cli.conftest import SECRETS, Cloud, Shell
+
+File = Callable[..., Path]
+MakeCloud = Callable[..., Cloud]
+
+
+def test_twice(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """The first run creates, the second finds nothing to do and makes only the reads."""
+    file()
+    there = cloud()
+    first = shell("apply", "--yes", **there.environ)
+    assert first.code == 0
+    assert "2 created" in first.out
+    assert "Plan: 2 to create" in first.err
+    assert there.writes() == ["POST", "POST"]
+    reads = there.reads()
+    second = shell("apply", "--yes", **there.environ)
+    assert (second.code, second.err) == (0, "")
+    assert "No changes. 2 webhooks match." in second.out
+    assert there.writes() == ["POST", "POST"]
+    assert there.reads() - reads == 2  # the organization, one page
+
+
+def test_intent_lines(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """Away from a terminal each write is announced before it is sent."""
+    file()
+    done = shell("apply", "--yes", **cloud().environ)
+    assert "creating Deploys\n" in done.err
+    assert "creating Pager\n" in done.err
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"), [("yes\n", 0), ("y\n", 8), ("no\n", 8), ("\n", 8), ("", 8)]
+)
+def test_question(shell: Shell, file: File, cloud: MakeCloud, keys: str, code: int) -> None:
+    """On a terminal the plan is shown and only a whole yes is one."""
+    file()
+    there = cloud()
+    done = shell("apply", terminal=True, keys=keys, **there.environ)
+    assert done.code == code
+    assert "Only 'yes' is a yes" in done.err
+    assert "to create" in done.err
+    assert there.names() == ([] if code else ["Deploys", "Pager"])
+
+
+def test_progress_on_a_terminal(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """On a terminal one line rewrites itself and is gone at the end."""
+    file()
+    done = shell("apply", "--yes", terminal=True, **cloud().environ)
+    assert "\r\x1b[K0/2 creating " in done.err
+    assert done.err.endswith("\r\x1b[K")
+
+
+def test_nobody_to_ask(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """Without a terminal and without --yes the plan is shown and nothing is written."""
+    file()
+    there = cloud()
+    done = shell("apply", **there.environ)
+    assert done.code == 8
+    assert "to create" in done.err
+    assert "--yes" in done.err
+    assert there.writes() == []
+
+
+def test_no_question_without_changes(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """With nothing to do nobody is asked."""
+    file()
+    there = cloud()
+    assert shell("apply", "--yes", **there.environ).code == 0
+    assert shell("apply", **there.environ).code == 0
+
+
+def test_missing_secrets(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """Every missing secret is named at once, exit 3, nothing written."""
+    file()
+    there = cloud()
+    done = shell("apply", "--yes", **{**there.environ, "TOKEN": "", "PASSWORD": ""})
+    assert done.code == 3
+    assert "variable TOKEN is empty" in done.err
+    assert "variable PASSWORD is empty" in done.err
+    assert there.writes() == []
+
+
+def test_secrets_not_sent_are_not_needed(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A secret that no operation sends may be missing."""
+    file()
+    there = cloud()
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(**{"[value_updated]": "[value_created]"})
+    done = shell("apply", "--yes", **{**there.environ, "TOKEN": "", "PASSWORD": ""})
+    assert done.code == 0
+    assert there.writes()[2:] == ["PATCH"]
+
+
+def digest(text: str) -> str:
+    return next(word for word in text.split() if word.startswith("sha256:"))
+
+
+def test_expected_digest(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """Only the plan with the expected digest is applied; a converged one is fine."""
+    file()
+    there = cloud()
+    reviewed = digest(shell("plan", **there.environ).out)
+    other = "sha256:" + "0" * 64
+    stale = shell("apply", "--yes", "--expect-digest", other, **there.environ)
+    assert stale.code == 6
+    assert there.writes() == []
+    assert shell("apply", "--yes", "--expect-digest", reviewed, **there.environ).code == 0
+    assert shell("apply", "--yes", "--expect-digest", other, **there.environ).code == 0
+    assert there.writes() == ["POST", "POST"]
+
+
+@pytest.mark.parametrize("text", ["", "sha256:", "9c1e", "sha256:" + "G" * 64])
+def test_malformed_digest(shell: Shell, file: File, text: str) -> None:
+    """An empty or malformed digest never means to apply without the check."""
+    file()
+    assert shell("apply", "--local", "--yes", "--expect-digest", text, **SECRETS).code == 64
+
+
+def test_plan_file(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A saved plan is applied without its files, once; a second time nothing is written."""
+    declared = file()
+    there = cloud()
+    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+    declared.unlink()
+    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
+    assert there.names() == ["Deploys", "Pager"]
+    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
+    assert there.writes() == ["POST", "POST"]
+
+
+def test_plan_file_of_elsewhere(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A plan made for one server is not applied to another."""
+    file()
+    there = cloud()
+    assert shell("plan", "--local", "--out", "plan.json").code == 0
+    done = shell("apply", "plan.json", "--yes", **there.environ)
+    assert done.code == 6
+    assert there.writes() == []
+
+
+def test_plan_file_guards(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A saved plan passes the same guards, and they are lifted the same way."""
+    file()
+    there = cloud()
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file("webhooks: []\n")
+    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+    assert shell("apply", "plan.json", "--yes", **there.environ).code == 5
+    assert shell("apply", "plan.json", "--yes", "--allow-deletes", "3", **there.environ).code == 5
+    assert shell("apply", "plan.json", "--yes", "--allow-deletes", "2", **there.environ).code == 0
+    assert there.names() == []
+
+
+def test_plan_file_needs_consent_and_secrets(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A saved plan asks, needs its secrets, and can be held to a digest."""
+    file()
+    there = cloud()
+    saved = digest(shell("plan", "--out", "plan.json", **there.environ).out)
+    assert shell("apply", "plan.json", **there.environ).code == 8
+    assert shell("apply", "plan.json", "--yes", **{**there.environ, "TOKEN": ""}).code == 3
+    other = "sha256:" + "0" * 64
+    assert shell("apply", "plan.json", "--expect-digest", other, **there.environ).code == 6
+    asked = ("apply", "plan.json", "--yes", "--expect-digest", saved)
+    assert shell(*asked, "--organization", "Other", **there.environ).code == 4
+    assert there.writes() == []
+    assert shell(*asked, **there.environ).code == 0
+
+
+@pytest.mark.parametrize(
+    "more", [("-f", "x.yaml"), ("--only", "x"), ("--no-prune",), ("--rewrite-secrets",)]
+)
+def test_plan_file_as_it_is(shell: Shell, more: tuple[str, ...]) -> None:
+    """What belongs to planning does not go with a plan."""
+    done = shell("apply", "plan.json", "--local", *more)
+    assert done.code == 64
+    assert more[0] in done.err
+
+
+def test_field_errors_get_their_place(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """What the server says of a field is shown with the line that declares it."""
+    file()
+    there = cloud(name_max=5)
+    done = shell("apply", "--yes", **there.environ)
+    assert done.code == 7  # Pager was created
+    assert "webhooks.yaml:2" in done.out
+    assert there.names() == ["Pager"]
+
+
+def test_report_file(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> None:
+    """The report goes to a file as JSON as well, also when it is one of a failure."""
+    file()
+    there = cloud()
+    saved = tmp_path / "report.json"
+    assert shell("apply", "--yes", "--report", "report.json", **there.environ).code == 0
+    assert json.loads(saved.read_text())["counts"]["created"] == 2
+    file(value_updated="oops")
+    assert shell("apply", "--yes", "--report", "report.json", **there.environ).code == 3
+    assert json.loads(saved.read_text())["error"]["exit_code"] == 3
+
+
+@pytest.mark.parametrize("format", ["json", "markdown"])
+def test_formats(shell: Shell, file: File, cloud: MakeCloud, format: str) -> None:
+    """The report can be JSON or Markdown; the plan and progress stay on standard error."""
+    file()
+    done = shell("apply", "--yes", "--format", format, **cloud().environ)
+    assert done.code == 0
+    assert "Deploys" in done.out
+    if format == "json":
+        assert json.loads(done.out)["counts"]["created"] == 2
+
+
+def test_rewrites(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A secret that the server hides is sent again where that is asked for."""
+    file()
+    there = cloud(read_back="mask")
+    assert shell("apply", "--yes", **there.environ).code == 0
+    assert shell("apply", "--yes", **there.environ).code == 0
+    assert there.writes() == ["POST", "POST"]
+    asked = ("apply", "--yes", "--rewrite-secret")
+    assert shell(*asked, "env:TOKEN", **there.environ).code == 0
+    assert there.writes()[2:] == ["PATCH"]
+    assert shell("apply", "--yes", "--rewrite-secrets", **there.environ).code == 0
+    assert there.writes()[3:] == ["PATCH", "PATCH"]
+    assert shell(*asked, "env:NOTHING", **there.environ).code == 3
+
+
+def test_put_where_patch_is_refused(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A server without PATCH gets a PUT with the whole webhook."""
+    file()
+    there = cloud(patch_allowed=False)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(**{"#deploys": "#releases"})
+    assert shell("apply", "--yes", **there.environ).code == 0
+    assert there.writes()[2:] == ["PATCH", "PUT"]
+    assert "No changes" in shell("plan", **there.environ).out
+
+
+def test_lost_answer(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A create whose answer is lost is found again and not repeated."""
+    file()
+    rule = faults.Rule(fault=faults.drop(commit=True), method="POST")
+    there = cloud(faults=faults.Script([rule]))
+    assert shell("apply", "--yes", **there.environ).code == 0
+    assert there.names() == ["Deploys", "Pager"]
+    assert there.writes() == ["POST", "POST"]

@@ -1,0 +1,246 @@
+"""`webhooks plan` and `webhooks show`."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SECRETS, Cloud, Shell
+
+File = Callable[..., Path]
+MakeCloud = Callable[..., Cloud]
+
+
+def test_plan_without_secrets(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A plan needs no secret, names those that apply needs, and writes nothing."""
+    file()
+    there = cloud()
+    done = shell("plan", **{**there.environ, "TOKEN": "", "PASSWORD": ""})
+    assert (done.code, done.err) == (0, "")
+    assert "key from CLOUDTRUTH_API_KEY" in done.out
+    assert "Plan: 2 to create" in done.out
+    assert "env PASSWORD" in done.out
+    assert there.writes() == []
+
+
+def test_detailed_exitcode(shell: Shell, file: File) -> None:
+    """Exit 2 tells of changes, and only where it is asked for."""
+    file()
+    assert shell("plan", "--local").code == 0
+    assert shell("plan", "--local", "--detailed-exitcode").code == 2
+    assert shell("apply", "--local", "--yes", **SECRETS).code == 0
+    assert shell("plan", "--local", "--detailed-exitcode", **SECRETS).code == 0
+
+
+def test_local_says_so(shell: Shell, file: File) -> None:
+    """The emulator is announced even to the quiet, and no key is looked at."""
+    file()
+    done = shell("plan", "--local", "-q", CLOUDTRUTH_API_KEY="not a key")
+    assert done.code == 0
+    assert "LOCAL" in done.err
+    assert "emulator.localhost" in done.out
+
+
+def test_local_database(shell: Shell, file: File, tmp_path: Path) -> None:
+    """The emulator's file can be chosen, by option or by variable, and has to be one."""
+    file()
+    assert shell("plan", "--local-db", "a.db").code == 0
+    assert shell("plan", "--local", WEBHOOKS_LOCAL_DB="b.db").code == 0
+    assert {"a.db", "b.db"} <= {each.name for each in tmp_path.iterdir()}
+    assert shell("plan", "--local-db", "webhooks.yaml").code == 64
+
+
+@pytest.mark.parametrize("format", ["text", "json", "markdown"])
+def test_formats(shell: Shell, file: File, format: str) -> None:
+    """A plan can be read by people, programs and on pull requests."""
+    file()
+    done = shell("plan", "--local", "--format", format)
+    assert done.code == 0
+    assert "Deploys" in done.out
+    if format == "json":
+        assert json.loads(done.out)["counts"]["create"] == 2
+
+
+def test_saved_plan(shell: Shell, file: File, tmp_path: Path) -> None:
+    """A plan is saved for its owner alone, without secrets, and can be shown again."""
+    file()
+    done = shell("plan", "--local", "--out", "plan.json", **SECRETS)
+    assert done.code == 0
+    saved = tmp_path / "plan.json"
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    assert not [value for value in SECRETS.values() if value in saved.read_text()]
+    again = shell("show", "plan.json")
+    assert again.code == 0
+    assert "Plan: 2 to create" in again.out
+    assert json.loads(shell("show", "plan.json", "--format", "json").out)["counts"]["create"] == 2
+
+
+def test_show_refuses_what_is_no_plan(shell: Shell, file: File) -> None:
+    """What is no plan is not shown as one."""
+    file()
+    assert shell("show", "webhooks.yaml").code == 3
+    assert "there is no file" in shell("show", "missing.json").err
+    assert "cannot read" in shell("show", ".").err
+
+
+def test_unwritable_plan(shell: Shell, file: File) -> None:
+    """A plan that cannot be saved is a failure."""
+    file()
+    done = shell("plan", "--local", "--out", "missing/plan.json")
+    assert done.code == 1
+    assert "cannot write" in done.err
+
+
+def test_mistakes_go_to_standard_error(shell: Shell, file: File) -> None:
+    """For plan, mistakes in the file are no result."""
+    file(value_updated="value_updatd")
+    done = shell("plan", "--local")
+    assert (done.code, done.out) == (3, "")
+    assert "webhooks.yaml:8:19" in done.err
+
+
+def test_json_on_failure(shell: Shell, file: File) -> None:
+    """A failure is JSON where the plan would have been."""
+    file(value_updated="value_updatd")
+    done = shell("plan", "--local", "--format", "json")
+    assert done.code == 3
+    assert json.loads(done.out)["error"]["exit_code"] == 3
+
+
+def test_warnings_beside_the_plan(shell: Shell, file: File) -> None:
+    """Warnings go beside the result, and nowhere for the quiet."""
+    file(Pager="'Pager '")
+    assert "warning[" in shell("plan", "--local").err
+    assert "warning[" not in shell("plan", "--local", "-q").err
+
+
+def test_no_key(shell: Shell, file: File) -> None:
+    """Without a key the run ends with 4 and says how to give one."""
+    file()
+    done = shell("plan")
+    assert done.code == 4
+    assert "CLOUDTRUTH_API_KEY" in done.err
+
+
+def test_bad_key(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A key that the server does not know ends the run with 4 and is not shown."""
+    file()
+    done = shell("plan", **{**cloud().environ, "CLOUDTRUTH_API_KEY": "wrong-key-12345"})
+    assert done.code == 4
+    assert "wrong-key" not in done.err
+
+
+@pytest.mark.parametrize("text", ["organization: Other\n", ""])
+def test_wrong_organization(shell: Shell, file: File, cloud: MakeCloud, text: str) -> None:
+    """A key of another organization stops everything, whoever asks for it."""
+    file(**{"webhooks:\n": f"{text}webhooks:\n"})
+    there = cloud()
+    asked = () if text else ("--organization", "Other")
+    done = shell("plan", *asked, **there.environ)
+    assert done.code == 4
+    assert "'Acme', not to 'Other'" in done.err
+    assert there.reads() == 1  # the listing is not even read
+
+
+def test_organization_by_variable(shell: Shell, file: File) -> None:
+    """The guard can come from the environment."""
+    file()
+    assert shell("plan", "--local", WEBHOOKS_ORGANIZATION="Other").code == 4
+    assert shell("plan", "--local", WEBHOOKS_ORGANIZATION="Acme").code == 0
+
+
+def test_plan_in_maintenance(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """Maintenance stops apply, not plan."""
+    file()
+    there = cloud(maintenance=True)
+    assert shell("plan", **there.environ).code == 0
+    assert shell("apply", "--yes", **there.environ).code == 4
+
+
+def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A plan that a guard holds back is shown, says so, and is no failure; apply is exit 5."""
+    there = cloud()
+    file()
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file("webhooks: []\n")
+    done = shell("plan", **there.environ)
+    assert done.code == 0
+    assert "BLOCKED" in done.out
+    assert shell("plan", "--detailed-exitcode", **there.environ).code == 2
+    assert shell("apply", "--yes", **there.environ).code == 5
+    assert shell("apply", "--yes", "--allow-deletes", "1", **there.environ).code == 5
+    assert there.names() == ["Deploys", "Pager"]
+    assert shell("apply", "--yes", "--allow-deletes", "2", **there.environ).code == 0
+    assert there.names() == []
+
+
+def test_only_and_no_prune(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A plan can be narrowed to some names and kept from deleting."""
+    there = cloud()
+    file()
+    assert "Plan: 1 to create" in shell("plan", "--only", "Pa*", **there.environ).out
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file("webhooks: []\n")
+    assert "No changes." in shell("plan", "--no-prune", **there.environ).out
+
+
+def test_base(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """With the files before it, each change is this change's or drift, wherever they lie."""
+    there = cloud()
+    base = file(name="elsewhere/webhooks.yaml")
+    file()
+    assert shell("apply", "--yes", **there.environ).code == 0
+    row = there.emulator.store.webhooks()[1]
+    assert row["name"] == "Pager"
+    file(**{"#deploys": "#releases", "me,": "you,"})
+    base.write_text(base.read_text().replace("me,", "you,"))
+    done = shell("plan", "--base", "elsewhere/webhooks.yaml", **there.environ)
+    assert "this change" in done.out
+    assert "drift" in done.out
+
+
+def test_bad_base(shell: Shell, file: File) -> None:
+    """A base that cannot be read is an error, not an empty one."""
+    file()
+    done = shell("plan", "--local", "--base", "missing.yaml")
+    assert done.code == 3
+    assert "missing.yaml" in done.err
+
+
+def test_debug_and_verbose(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """The curious see requests and settings, never the key."""
+    file()
+    there = cloud()
+    done = shell("plan", "-v", "--debug", **there.environ)
+    assert "GET /api/v1/webhooks/ 200" in done.err
+    assert "server_url: http://127.0.0.1:" in done.err
+    assert "key: *** (from CLOUDTRUTH_API_KEY)" in done.err
+    assert there.environ["CLOUDTRUTH_API_KEY"] not in done.err + done.out
+
+
+def test_forbidden_secret(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A secret that is the API key itself is refused before anything is listed."""
+    file()
+    there = cloud()
+    key = there.environ["CLOUDTRUTH_API_KEY"]
+    done = shell("plan", **{**there.environ, "TOKEN": key})
+    assert done.code == 3
+    assert "API key" in done.err
+
+
+def test_unreachable(shell: Shell, file: File) -> None:
+    """A server that is not there is exit 1 within the deadline."""
+    file()
+    done = shell(
+        "plan",
+        "--deadline",
+        "1",
+        CLOUDTRUTH_SERVER_URL="http://127.0.0.1:9",
+        CLOUDTRUTH_API_KEY="some-key-123",
+    )
+    assert done.code == 1
+    assert "127.0.0.1" in done.err

@@ -1,0 +1,103 @@
+"""`webhooks validate`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SECRETS, Shell
+
+File = Callable[..., Path]
+
+
+def test_good_file(shell: Shell, file: File) -> None:
+    """A good file is said to be valid, and the secrets that apply will miss are listed."""
+    file()
+    done = shell("validate", TOKEN=SECRETS["TOKEN"])
+    assert (done.code, done.err) == (0, "")
+    assert done.out == (
+        "Valid: 2 webhooks in webhooks.yaml.\n"
+        "Apply will need, and does not find here: env PASSWORD.\n"
+    )
+
+
+def test_all_secrets_at_hand(shell: Shell, file: File) -> None:
+    """With every secret there is nothing more to say."""
+    file()
+    assert shell("validate", **SECRETS).out == "Valid: 2 webhooks in webhooks.yaml.\n"
+
+
+def test_no_file(shell: Shell) -> None:
+    """Without a file it says how to begin."""
+    done = shell("validate")
+    assert done.code == 3
+    assert "there is no webhooks.yaml" in done.out
+    assert "webhooks init" in done.out
+
+
+def test_mistakes(shell: Shell, file: File) -> None:
+    """Mistakes are the result: on standard output, with places, exit 3."""
+    file(value_updated="value_updatd")
+    done = shell("validate")
+    assert (done.code, done.err) == (3, "")
+    assert "--> webhooks.yaml:8:19" in done.out
+    assert "value_updated" in done.out
+
+
+@pytest.mark.parametrize("format", ["json", "github"])
+def test_formats(shell: Shell, file: File, format: str) -> None:
+    """The same mistakes for programs and for annotations."""
+    file(value_updated="value_updatd")
+    done = shell("validate", "--format", format)
+    assert (done.code, done.err) == (3, "")
+    if format == "json":
+        assert json.loads(done.out)["counts"]["errors"] == 1
+    else:
+        assert done.out.startswith("::error ")
+
+
+def test_json_of_a_good_file(shell: Shell, file: File) -> None:
+    """JSON is a document even if there is nothing to find."""
+    file()
+    done = shell("validate", "--format", "json")
+    assert done.code == 0
+    assert json.loads(done.out)["findings"] == []
+
+
+def test_strict(shell: Shell, file: File) -> None:
+    """A warning is an error where that is asked for, by option or by variable."""
+    file(Pager="'Pager '")
+    assert shell("validate").code == 0
+    assert shell("validate", "--strict").code == 3
+    assert shell("validate", WEBHOOKS_STRICT="1").code == 3
+
+
+def test_standard_input_and_folders(shell: Shell, file: File) -> None:
+    """Files come from standard input and from folders, too."""
+    text = file().read_text()
+    file(name="folder/a.yaml")
+    assert "<stdin>" in shell("validate", "-f", "-", keys=text).out
+    assert "folder/a.yaml" in shell("-f", "folder", "validate").out
+    assert shell("-f", "folder", "validate", "-f", "webhooks.yaml").code == 3  # declared twice
+
+
+def test_allowed_secrets(shell: Shell, file: File) -> None:
+    """A reference outside the list that this run allows is refused."""
+    file()
+    assert shell("validate", "--allow-secret", "env:*").code == 0
+    assert shell("validate", "--allow-secret", "env:TOKEN").code == 3
+    assert shell("validate", WEBHOOKS_ALLOW_SECRETS="env:TOKEN, env:PASSWORD").code == 0
+    assert shell("validate", "--allow-secret", "PASSWORD").code == 64
+
+
+def test_literal_tokens(shell: Shell, file: File) -> None:
+    """A token written into the file needs to be accepted explicitly, and is never shown."""
+    token = SECRETS["TOKEN"]
+    file(**{"{env: TOKEN}": token})
+    done = shell("validate")
+    assert done.code == 3
+    assert shell("validate", "--allow-literal-secrets").code == 0
+    assert token not in done.out + done.err
