@@ -1,0 +1,56 @@
+"""`python -m tests.simulation --seeds N`: as many histories as you like."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import time
+
+from tests.simulation.trial import Verdict, trial
+
+
+def main() -> int:
+    """Run seeds; 0 if every promise was kept, 1 at the first that was not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1000, help="how many (1000)")
+    parser.add_argument("--start", type=int, default=0, help="the first of them (0)")
+    parser.add_argument("--seed", type=int, help="this one alone")
+    parser.add_argument("--trace", action="store_true", help="print what happened")
+    parser.add_argument("--keep-going", action="store_true", help="do not stop at a violation")
+    asked = parser.parse_args()
+    if asked.seed is not None:
+        verdict = trial(asked.seed)
+        show(verdict, trace=asked.trace or verdict.broken is not None)
+        return verdict.broken is not None
+    gc.freeze()
+    began, broken, requests, crashes = time.perf_counter(), 0, 0, 0
+    for seed in range(asked.start, asked.start + asked.seeds):
+        verdict = trial(seed)
+        requests += verdict.requests
+        crashes += verdict.crashed
+        if verdict.broken is not None:
+            broken += 1
+            show(verdict, trace=not asked.keep_going)
+            if not asked.keep_going:
+                break
+    seconds = time.perf_counter() - began
+    ran = seed - asked.start + 1
+    print(
+        f"{ran} seeds in {seconds:.1f} s: {ran / seconds:.0f} a second, {requests} requests, "
+        f"{crashes} crashes, {broken} violations"
+    )
+    return broken > 0
+
+
+def show(verdict: Verdict, *, trace: bool) -> None:
+    """Print a verdict, and for a bad one how to see it again."""
+    if trace:
+        print("\n".join(verdict.trace))
+    if verdict.broken is not None:
+        print(f"seed {verdict.seed}: {verdict.broken}")
+        print(f"again: python -m tests.simulation --seed {verdict.seed} --trace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

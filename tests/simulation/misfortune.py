@@ -1,0 +1,144 @@
+"""What goes wrong with single requests, and the person who edits meanwhile."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from reconciler.emulator import faults
+from reconciler.emulator.faults import Fault
+from reconciler.emulator.store import Store
+from tests.simulation.case import IGNORED, Case
+
+
+class Misfortune:
+    """Decides for each request whether and how it fails; the emulator asks it (a FaultSource)."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._draw = random.Random(f"faults {case.seed}")
+        self._left = case.most
+        self.active = True
+        self.last: Fault | None = None
+
+    def take(self, method: str, path: str, body: bytes) -> Fault | None:
+        self.last = None
+        if not self.active or not self._left or self._draw.random() >= self._case.odds:
+            return None
+        self._left -= 1
+        self.last = self._read(path) if method == "GET" else self._write()
+        return self.last
+
+    def _read(self, path: str) -> Fault:
+        draw = self._draw
+        kinds: list[Callable[[], Fault]] = [
+            faults.refuse,
+            faults.drop,
+            faults.hang,
+            faults.truncate,
+            faults.reset,
+            faults.html,
+            lambda: faults.html(502),
+            lambda: faults.status(draw.choice((500, 503, 504))),
+            lambda: faults.status(429, retry_after=draw.choice((0, 1, 7, "soon"))),
+            lambda: faults.delay(draw.uniform(0, 5)),
+            lambda: faults.redirect("https://elsewhere.example.com/"),
+        ]
+        if path.endswith("/webhooks/"):
+            kinds += [_hollow] * 3
+        return draw.choice(kinds)()
+
+    def _write(self) -> Fault:
+        draw = self._draw
+        commit, late = draw.random() < 0.5, None
+        if not commit and self._case.late and draw.random() < 0.5:
+            late = draw.uniform(0.0, self._case.late)
+        kinds: list[Callable[[], Fault]] = [
+            faults.refuse,
+            faults.truncate,
+            faults.reset,
+            lambda: faults.html(200, commit=commit),
+            lambda: faults.html(502, commit=commit),
+            lambda: faults.drop(commit=commit, commit_after=late),
+            lambda: faults.drop(commit=commit, commit_after=late),
+            lambda: faults.hang(commit=commit, commit_after=late),
+            lambda: faults.status(
+                draw.choice((500, 502, 503, 504)), commit=commit, commit_after=late
+            ),
+            lambda: faults.status(429, retry_after=draw.choice((0, 1, 7, "soon"))),
+            lambda: faults.status(409),
+            lambda: faults.status(404),
+            lambda: faults.redirect("https://elsewhere.example.com/", commit=commit),
+            lambda: faults.delay(draw.uniform(0, 5)),
+            lambda: faults.content_type("text/plain"),
+        ]
+        if draw.random() < 0.05:
+            return faults.status(draw.choice((401, 403)))
+        return draw.choice(kinds)()
+
+
+def _hollow() -> Fault:
+    """A first page that counts rows and shows none."""
+    page = {"count": 7, "next": None, "previous": None, "results": []}
+    return faults.raw(json.dumps(page).encode())
+
+
+class Person:
+    """Edits, deletes, renames and creates webhooks by hand, now and then.
+
+    `touched` holds every name that passed through these hands: of those nothing is promised but
+    that nobody else destroys them.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self._draw = random.Random(f"person {case.seed}")
+        self._odds = case.meddling
+        # A server that merges configurations may refuse to turn one type into another.
+        self._names = [each.name for each in case.desired.webhooks if each.type == "slack"]
+        self.touched: set[str] = set()
+        self.made = 0
+
+    def maybe(self, store: Store, organization: str) -> str | None:
+        """Do something, or nothing; return what was done."""
+        draw = self._draw
+        if not self._odds or draw.random() >= self._odds:
+            return None
+        rows = store.webhooks(organization)
+        what = draw.choice(("edit", "delete", "rename", "create"))
+        if what == "create" or not rows:
+            self.made += 1
+            name = draw.choice([f"person-{self.made}", *self._names])
+            return self._do(store, "creates", _new(organization, name))
+        row: Mapping[str, Any] = draw.choice(rows)
+        if row["name"].startswith(IGNORED):
+            return None
+        if what == "delete":
+            return self._do(store, "deletes", row)
+        if what == "rename":
+            self.touched.add(row["name"])
+            self.made += 1
+            return self._do(store, "renames", {**row, "name": f"person-{self.made}"})
+        return self._do(store, "edits", {**row, "event_types": ["project_deleted"]})
+
+    def _do(self, store: Store, verb: str, row: Mapping[str, Any]) -> str:
+        self.touched.add(row["name"])
+        match verb:
+            case "creates":
+                store.insert(row)
+            case "deletes":
+                store.delete(row["id"])
+            case _:
+                store.update(row["id"], row)
+        return f"person {verb} {row['name']}"
+
+
+def _new(organization: str, name: str) -> dict[str, Any]:
+    return {
+        "organization": organization,
+        "name": name,
+        "type": "slack",
+        "event_types": ["template_created"],
+        "configuration": {"token": "xoxb-5555555555-person", "channel": "#mine", "username": "me"},
+    }

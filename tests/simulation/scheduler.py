@@ -1,0 +1,194 @@
+"""Threads in virtual time, of which exactly one runs.
+
+Every wait (and every request waits, for the network) hands the baton to whoever is due next, so
+the order of all that happens follows from the seed alone, and an hour takes no time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_START = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+class Crash(BaseException):
+    """The process is killed at this point: nothing of it runs any more."""
+
+
+class Life:
+    """What dies together: the threads of one process."""
+
+    def __init__(self) -> None:
+        self.dead = False
+
+
+class Task:
+    """One thread of a process, running or waiting."""
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        self.baton = threading.Lock()
+        self.baton.acquire()
+        self.done = False
+        self.error: BaseException | None = None
+        self.waiting: Task | None = None
+
+
+class Scheduler:
+    """Virtual time. Whoever makes it is its first task."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.current = Task(Life())
+        self._due: list[tuple[float, int, Task]] = []
+        self._order = 0
+
+    def spawn(self, life: Life, body: Callable[[], None]) -> Task:
+        """Begin a task; it first runs when the present one waits."""
+        task = Task(life)
+        self._put(task, self.now)
+        _THREADS.run(lambda: self._live(task, body))
+        return task
+
+    def sleep(self, seconds: float) -> None:
+        """Wait. Raises Crash if the process was killed meanwhile."""
+        me, until = self.current, self.now + max(0.0, seconds)
+        if self._due and self._due[0][0] <= until:
+            self._put(me, until)
+            self._pass_on(me)
+        else:
+            self.now = until
+        if me.life.dead:
+            raise Crash
+
+    def join(self, tasks: Sequence[Task]) -> None:
+        """Wait until all of `tasks` have ended."""
+        me = self.current
+        for task in tasks:
+            if not task.done:
+                task.waiting = me
+                self._pass_on(me)
+        if me.life.dead:
+            raise Crash
+
+    def as_life(self, life: Life, body: Callable[[], None]) -> None:
+        """Let the present task be of that process while `body` runs."""
+        mine, self.current.life = self.current.life, life
+        try:
+            body()
+        except Crash:
+            pass
+        finally:
+            self.current.life = mine
+
+    def _put(self, task: Task, when: float) -> None:
+        self._order += 1
+        heapq.heappush(self._due, (when, self._order, task))
+
+    def _pass_on(self, me: Task | None) -> None:
+        when, _, task = heapq.heappop(self._due)
+        self.now = max(self.now, when)
+        if task is me:
+            return
+        self.current = task
+        task.baton.release()
+        if me is not None:
+            me.baton.acquire()
+
+    def _live(self, task: Task, body: Callable[[], None]) -> None:
+        task.baton.acquire()
+        try:
+            if not task.life.dead:
+                body()
+        except BaseException as error:
+            task.error = error
+        task.done = True
+        if task.waiting is not None:
+            self._put(task.waiting, self.now)
+        self._pass_on(None)
+
+
+class _Threads:
+    """Threads that are used again and again: starting one costs more than a whole request."""
+
+    def __init__(self) -> None:
+        self._idle: deque[SimpleQueue[Callable[[], None]]] = deque()
+
+    def run(self, body: Callable[[], None]) -> None:
+        if self._idle:
+            queue = self._idle.pop()
+        else:
+            queue = SimpleQueue()
+            threading.Thread(target=self._serve, args=(queue,), daemon=True).start()
+        queue.put(body)
+
+    def _serve(self, queue: SimpleQueue[Callable[[], None]]) -> None:
+        while True:
+            queue.get()()
+            self._idle.append(queue)
+
+
+_THREADS = _Threads()
+
+
+class SeededClock:
+    """The Clock port over a scheduler."""
+
+    def __init__(self, scheduler: Scheduler, seed: str) -> None:
+        self._scheduler = scheduler
+        self._chance = random.Random(seed)
+
+    def monotonic(self) -> float:
+        return self._scheduler.now
+
+    def now(self) -> datetime:
+        return _START + timedelta(seconds=self._scheduler.now)
+
+    def sleep(self, seconds: float) -> None:
+        self._scheduler.sleep(seconds)
+
+    def uniform(self, low: float, high: float) -> float:
+        return self._chance.uniform(low, high)
+
+
+class SeededWorkers:
+    """The Workers port over a scheduler, for one process."""
+
+    def __init__(self, scheduler: Scheduler, life: Life, parallelism: int) -> None:
+        self._scheduler = scheduler
+        self._life = life
+        self._parallelism = parallelism
+
+    def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        waiting = deque(enumerate(calls))
+        results: dict[int, Any] = {}
+        raised: dict[int, BaseException] = {}
+
+        def work() -> None:
+            while waiting:
+                index, call = waiting.popleft()
+                try:
+                    results[index] = call()
+                except Crash:
+                    raise
+                except BaseException as error:
+                    raised[index] = error
+
+        helpers = min(len(calls), self._parallelism) - 1
+        tasks = [self._scheduler.spawn(self._life, work) for _ in range(helpers)]
+        try:
+            work()
+        finally:
+            self._scheduler.join(tasks)
+        if raised:
+            raise raised[min(raised)]
+        return [results[index] for index in range(len(calls))]
