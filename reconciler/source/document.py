@@ -86,10 +86,10 @@ def _with_line(finding: Finding, raw: bytes) -> Finding:
     """Add the source line to a finding about single characters."""
     if finding.position is None or finding.rule in ("encoding", "file-too-large"):
         return finding
-    from reconciler.source.excerpt import excerpt
+    from reconciler.source.excerpt import rough_excerpt
 
     text = raw.decode("utf-8-sig", "replace").replace("\r\n", "\n")
-    return replace(finding, excerpt=excerpt(text, finding.position))
+    return replace(finding, excerpt=rough_excerpt(text, finding.position))
 
 
 def _findings(reader: Reader, text: str, file: str) -> tuple[Finding, ...]:
@@ -97,7 +97,7 @@ def _findings(reader: Reader, text: str, file: str) -> tuple[Finding, ...]:
     found = list(reader.findings)
     if not found and not reader.duplicates:
         return ()
-    from reconciler.source.excerpt import excerpt
+    from reconciler.source.excerpt import excerpt, narrow
     from reconciler.source.locate import duplicate_keys
 
     found += [
@@ -111,7 +111,10 @@ def _findings(reader: Reader, text: str, file: str) -> tuple[Finding, ...]:
         )
         for first, second in (duplicate_keys(text, file) if reader.duplicates else ())
     ]
-    return tuple(
-        replace(each, excerpt=excerpt(text, each.position)) if each.position else each
-        for each in sorted(found, key=sort_key)
-    )
+    placed: list[Finding] = []
+    for each in sorted(found, key=sort_key):
+        if each.position is not None:
+            position = narrow(text, each.position)
+            each = replace(each, position=position, excerpt=excerpt(text, position))
+        placed.append(each)
+    return tuple(placed)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
 from typing import Final, TypeAlias
 
 from reconciler.findings import Position
 from reconciler.kinds import KINDS
-from reconciler.source.nodes import Form, Node, lines, tree
+from reconciler.source.nodes import Form, Node, comment, lines, tree
 
 MASK: Final = "***"
 SECRET_KEYS: Final = frozenset().union(*(kind.secret_fields for kind in KINDS.values()))
@@ -48,20 +49,41 @@ def excerpt(text: str, position: Position) -> str:
 
     Columns up to the position stay what they are; further on, three stars stand for anything.
     """
-    line = lines(text)[position.line - 1] if position.line <= len(lines(text)) else ""
-    whole = tree(text)
-    if whole.complete:
-        spans = list(_hidden(text).get(position.line - 1, ()))
-    else:
-        spans = list(_guessed(line))
-    spans += [match.span() for match in _LOOKS_SECRET.finditer(line)]
+    number = position.line - 1
+    return _starred(lines(text)[number], _spans(text, number), position.column - 1)
+
+
+def rough_excerpt(text: str, position: Position) -> str:
+    """Do the same, with nothing but the line to go by: for text that is not YAML at all."""
+    line = text.split("\n")[position.line - 1]
+    spans = [*_guessed(line), *_suspicious(line)]
     return _starred(line, spans, position.column - 1)
+
+
+def narrow(text: str, position: Position) -> Position:
+    """Return `position` with the width of the stars, if that is all that is shown there."""
+    start = position.column - 1
+    for first, last in _spans(text, position.line - 1):
+        if first <= start and (last < 0 or start < last):
+            return replace(position, width=min(position.width, len(MASK)))
+    return position
 
 
 def harmless(value: str) -> str:
     """Return text of a user for a message: what looks like a secret is hidden, and not too long."""
     shown = _LOOKS_SECRET.sub(MASK, value)
     return shown if len(shown) <= 80 else shown[:77] + "..."
+
+
+def _spans(text: str, number: int) -> list[Span]:
+    """Return what to hide of a line, counted from 0."""
+    line = lines(text)[number]
+    known = _hidden(text).get(number, ()) if tree(text).complete else _guessed(line)
+    return [*known, *_suspicious(line)]
+
+
+def _suspicious(line: str) -> Iterator[Span]:
+    return (match.span() for match in _LOOKS_SECRET.finditer(line))
 
 
 def _starred(line: str, spans: list[Span], column: int) -> str:
@@ -97,7 +119,7 @@ def _hidden(text: str) -> dict[int, list[Span]]:
         node, key, secret = stack.pop()
         if node.form is Form.SCALAR:
             if not _may_show(node.text, key, secret):
-                _cover(node, found)
+                _cover(text, node, found)
         elif node.form is Form.SEQUENCE:
             stack.extend((item, key, secret) for item in node.items)
         elif node.form is Form.MAPPING:
@@ -106,6 +128,10 @@ def _hidden(text: str) -> dict[int, list[Span]]:
                 if inside and name.text not in _REFERENCE and not name.is_merge:
                     stack.append((name, None, True))
                 stack.append((value, name.text, inside))
+                if value.is_empty and not _may_show("?", name.text, inside):
+                    instead = comment(text, name, value)
+                    if instead is not None:
+                        found.setdefault(instead[0], []).append((instead[1], -1))
     return found
 
 
@@ -130,15 +156,18 @@ def _is_harmless_key(key: str) -> bool:
     return best >= 0.8 and best > max(map(likeness, SECRET_KEYS))
 
 
-def _cover(node: Node, found: dict[int, list[Span]]) -> None:
-    if node.line == node.end_line:
-        last = node.end_column if node.end_column > node.column else -1
-        # An empty value may be followed by the comment that swallowed it.
-        found.setdefault(node.line, []).append((node.column, last))
-        return
-    found.setdefault(node.line, []).append((node.column, -1))
-    for line in range(node.line + 1, node.end_line + 1):
-        found.setdefault(line, []).append((0, -1))
+def _cover(text: str, node: Node, found: dict[int, list[Span]]) -> None:
+    """Hide a scalar, and a comment behind it: a # may have cut a secret in two."""
+    for number in range(node.line, node.end_line + 1):
+        first = node.column if number == node.line else 0
+        last = node.end_column if number == node.end_line else -1
+        rest = lines(text)[number][last:] if last >= 0 else ""
+        if rest.lstrip().startswith("#"):
+            last = -1
+            if node.is_empty:
+                first += len(rest) - len(rest.lstrip())
+        if last != first:
+            found.setdefault(number, []).append((first, last))
 
 
 def _guessed(line: str) -> Iterator[Span]:

@@ -11,9 +11,9 @@ from typing import Final
 
 from reconciler.findings import Position
 from reconciler.model import Path
-from reconciler.source.nodes import Form, Node, lines, tree
+from reconciler.source.excerpt import narrow
+from reconciler.source.nodes import Form, Node, comment, lines, tree
 
-_MASK_WIDTH: Final = 3
 _MOST_MERGES: Final = 64
 
 
@@ -24,20 +24,7 @@ def locate(text: str, file: str, path: Path, *, key: bool = False) -> Position:
     its `name`. A value of which nothing is written is anchored at the comment that stands in its
     place, else at its key.
     """
-    steps = _follow(text, path)
-    found = len(steps) == len(path) + 1
-    name, node = steps[-1]
-    if found and not key and not node.is_empty:
-        return _position(text, file, node)
-    if found and not key:
-        comment = _comment(text, node)
-        if comment is not None:
-            return Position(
-                file=file, line=node.line + 1, column=comment[0] + 1, width=len(comment[1])
-            )
-    if name is not None:
-        return _position(text, file, name)
-    return _position(text, file, _face(node))
+    return narrow(text, _place(text, file, path, key))
 
 
 def comment_after(text: str, path: Path) -> str | None:
@@ -45,8 +32,8 @@ def comment_after(text: str, path: Path) -> str | None:
     steps = _follow(text, path)
     if len(steps) != len(path) + 1 or not steps[-1][1].is_empty:
         return None
-    comment = _comment(text, steps[-1][1])
-    return comment[1] if comment is not None else None
+    instead = comment(text, *steps[-1])
+    return instead[2] if instead is not None else None
 
 
 def item_lines(text: str, path: Path) -> list[int]:
@@ -70,6 +57,20 @@ def duplicate_keys(text: str, file: str) -> Iterator[tuple[Position, Position]]:
                 continue
             if first.setdefault(key.text, key) is not key:
                 yield _position(text, file, first[key.text]), _position(text, file, key)
+
+
+def _place(text: str, file: str, path: Path, key: bool) -> Position:
+    steps = _follow(text, path)
+    found = len(steps) == len(path) + 1
+    name, node = steps[-1]
+    if found and not key:
+        if not node.is_empty:
+            return _position(text, file, node)
+        instead = comment(text, name, node)
+        if instead is not None:
+            line, column, words = instead
+            return Position(file=file, line=line + 1, column=column + 1, width=len(words))
+    return _position(text, file, name if name is not None else _face(node))
 
 
 def _follow(text: str, path: Path) -> list[tuple[Node | None, Node]]:
@@ -130,15 +131,6 @@ def _position(text: str, file: str, node: Node) -> Position:
     if end <= column:  # nothing is written: the character before is a colon or a dash
         column, end = max(0, min(column, len(line)) - 1), 0
     return Position(file=file, line=node.line + 1, column=column + 1, width=max(1, end - column))
-
-
-def _comment(text: str, node: Node) -> tuple[int, str] | None:
-    """Return column (from 0) and text of the comment after an empty node."""
-    rest = _line(text, node.line)[node.column :]
-    stripped = rest.lstrip()
-    if not stripped.startswith("#"):
-        return None
-    return node.column + len(rest) - len(stripped), stripped.rstrip()
 
 
 def _line(text: str, number: int) -> str:

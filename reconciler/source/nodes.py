@@ -7,6 +7,7 @@ stays an alias, duplicate keys stay both, and a syntax error ends the tree early
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
@@ -85,6 +86,7 @@ class Tree:
         self.complete = complete
 
 
+_COMMENT: Final = re.compile(r"\s*:?\s+(#.*?)(?=\s*$|\s+#)")
 _STARTS: Final = {
     yaml.MappingStartEvent: Form.MAPPING,
     yaml.SequenceStartEvent: Form.SEQUENCE,
@@ -137,3 +139,14 @@ def tree(text: str) -> Tree:
 def lines(text: str) -> list[str]:
     """Return the lines of `text` without their ends."""
     return text.split("\n")
+
+
+def comment(text: str, key: Node | None, value: Node) -> tuple[int, int, str] | None:
+    """Return line, column (from 0) and text of the comment that stands where `value` should.
+
+    `value` is an empty node and `key` what introduces it; None for an item of a list.
+    """
+    # In flow style nothing marks an empty value but the next bracket, lines further down.
+    line, column = (key.end_line, key.end_column) if key is not None else (value.line, value.column)
+    match = _COMMENT.match(lines(text)[line], column)
+    return (line, match.start(1), match[1]) if match is not None else None

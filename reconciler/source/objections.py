@@ -1,0 +1,237 @@
+"""What to say of each kind of objection: message, place, and what to do.
+
+No value of a field that may be secret is quoted; of other fields only types, states and events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any, Final
+
+from reconciler.kinds import KINDS
+from reconciler.model import EVENT_TYPES, Path
+from reconciler.source.excerpt import harmless
+from reconciler.source.violation import Violation
+
+NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
+IN_DEFAULTS: Final = "write it here, or for all webhooks of the file under `defaults`"
+
+
+def near(word: str, words: Iterable[str]) -> str | None:
+    """Return the one of `words` that was probably meant."""
+    found = get_close_matches(word.lower(), list(words), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def unknown_keys(value: dict[str, Any], known: Sequence[str], path: Path) -> Iterator[Violation]:
+    """Object to each key that is not known."""
+    in_reference = "env" in known or "file" in known  # a secret may stand where a key should
+    for key in value:
+        if key in known or (not path and key.startswith("x-")):
+            continue
+        yield Violation(
+            path=(*path, key),
+            rule="unknown-key",
+            message="unknown key" if in_reference else f"unknown key `{harmless(key)}`",
+            hint=_better_key(key, known, path),
+            on_key=True,
+        )
+
+
+def _better_key(key: str, known: Sequence[str], path: Path) -> str:
+    if meant := near(key, known):
+        return f"did you mean `{meant}`?"
+    owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
+    if owners and path[-1:] == ("configuration",):
+        return f"`{key}` belongs to webhooks of type {' and '.join(owners)}"
+    if owners and "configuration" in known:
+        return f"`{key}` belongs under `configuration`"
+    if "state" in known and "type" not in known:
+        return f"an entry with `state: absent` takes only {', '.join(known)}"
+    return f"known here: {', '.join(known)}"
+
+
+def missing(
+    value: dict[str, Any], names: Sequence[str], path: Path, *, of_pair: bool
+) -> Iterator[Violation]:
+    """Object to each of `names` that is not there; `of_pair`: because another one is."""
+    for name in names:
+        if name in value:
+            continue
+        message = f"`{name}` is missing"
+        hint: str | None = None
+        if of_pair:
+            message = "`username` and `password` come together: " + message
+        if path == () and name == "webhooks":
+            hint = NO_WEBHOOKS
+        elif name in ("type", "event_types", "configuration") or path[-1:] == ("configuration",):
+            hint = IN_DEFAULTS
+        yield Violation(
+            path=(*path, name), rule="missing-field", message=message, hint=hint, on_key=True
+        )
+
+
+def wrong_type(value: object, expected: str, path: Path) -> Violation:
+    """Object to a value of another form than `expected`, a JSON Schema type."""
+    name = _called(path)
+    if value is None:
+        hint = "give it one, or delete the key"
+        if path == ("webhooks",):
+            hint = NO_WEBHOOKS
+        elif path and isinstance(path[-1], int):
+            hint = "give it one, or delete the line"
+        return Violation(path=path, rule="null-value", message=f"{name} has no value", hint=hint)
+    if expected == "string" and isinstance(value, (bool, int, float)):
+        kind = "true or false" if isinstance(value, bool) else "a number"
+        return Violation(
+            path=path,
+            rule="not-text",
+            message=f"{name} must be text, and YAML reads this as {kind}",
+            hint="put it in quotes",
+        )
+    form = _form(value)
+    return Violation(
+        path=path,
+        rule="wrong-type",
+        message=f"{name} must be {_EXPECTED[expected]}, not {form}",
+        hint=_CURES.get((expected, form)),
+    )
+
+
+_EXPECTED: Final = {
+    "string": "text",
+    "object": "a mapping",
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+}
+_CURES: Final = {
+    ("array", "text"): "write a list, even of one item: [item]",
+    ("boolean", "text"): "write `true` or `false`, without quotes",
+    ("integer", "text"): "write the number without quotes",
+}
+
+
+def _form(value: object) -> str:
+    match value:
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case _:
+            return "a mapping"
+
+
+def _called(path: Path) -> str:
+    """Return what to call the value at `path`."""
+    match path:
+        case ():
+            return "the file"
+        case ("webhooks", int()):
+            return "a webhook"
+        case (*_, str(key)):
+            return f"`{key}`"
+        case (*_, str(key), int()):
+            return f"an item of `{key}`"
+        case _:
+            return "this"
+
+
+def duplicates(items: Any, path: Path) -> Iterator[Violation]:
+    """Object to each item that stands in its list already."""
+    for index, item in enumerate(items):
+        if item in items[:index]:
+            yield Violation(
+                path=(*path, index),
+                rule="duplicate-item",
+                message=f"this stands twice in {_called(path)}",
+                hint="delete one of the two",
+            )
+
+
+def not_the_one(value: object, path: Path) -> Violation:
+    """Object to a type, state or version that is none."""
+    match path[-1:]:
+        case ("type",):
+            meant = near(value, KINDS) if isinstance(value, str) else None
+            return Violation(
+                path=path,
+                rule="unknown-type",
+                message=f"unknown type `{harmless(str(value))}`",
+                hint=f"did you mean `{meant}`?" if meant else f"types are {' and '.join(KINDS)}",
+            )
+        case ("state",):
+            return Violation(
+                path=path,
+                rule="unknown-state",
+                message=f"unknown state `{harmless(str(value))}`",
+                hint="write `state: absent` to have the webhook deleted; else leave it out",
+            )
+        case _:
+            return Violation(
+                path=path,
+                rule="unsupported-version",
+                message="this version of the file's format is not known",
+                hint="write `version: 1`; a newer version needs a newer program",
+            )
+
+
+def bad_event(value: object, path: Path) -> Violation:
+    """Object to an event that CloudTruth cannot send."""
+    if not isinstance(value, str):
+        return wrong_type(value, "string", path)
+    if not value:
+        return Violation(path=path, rule="empty-text", message="an event is empty")
+    meant = near(value, EVENT_TYPES)
+    return Violation(
+        path=path,
+        rule="unknown-event",
+        message=f"unknown event `{harmless(value)}`",
+        hint=f"did you mean `{meant}`?" if meant else f"the events are {', '.join(EVENT_TYPES)}",
+    )
+
+
+def bad_reference(*, both: bool, path: Path) -> Violation:
+    """Object to a mapping that refers to no secret, or to two."""
+    message = "takes `env` or `file`, not both" if both else "takes text or a reference to a secret"
+    return Violation(
+        path=path,
+        rule="bad-reference",
+        message=f"{_called(path)} {message}",
+        hint="write {env: NAME} or {file: PATH}",
+    )
+
+
+def unfit(keyword: str, limit: object, path: Path) -> Violation:
+    """Explain a value that has the right type and is not fit all the same."""
+    name = _called(path)
+    match keyword, path[-1:]:
+        case "minLength", _:
+            return Violation(path=path, rule="empty-text", message=f"{name} is empty")
+        case "minItems", _:
+            return Violation(path=path, rule="empty-list", message=f"{name} needs an item")
+        case "pattern", ("env",):
+            return Violation(
+                path=path,
+                rule="bad-variable-name",
+                message="this cannot be the name of a variable",
+                hint="write the name of the variable that holds the secret, not the secret",
+            )
+        case "pattern", _:
+            return Violation(
+                path=path,
+                rule="bad-url",
+                message=f"{name} is no absolute URL",
+                hint="start it with https:// or http://, and leave spaces out",
+            )
+        case _:
+            return Violation(
+                path=path,
+                rule="out-of-range",
+                message=f"{name} must be at least {limit}",
+            )
