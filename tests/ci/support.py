@@ -217,9 +217,7 @@ class World:
         **environ: str,
     ) -> Done:
         """Run the last step of a workflow as it is written, or its command in this process."""
-        self.runs += 1
-        temp = self.folder / f"run-{self.runs}"
-        temp.mkdir()
+        temp = self._temp()
         (temp / "event.json").write_text(json.dumps(event))
         text = templates()[f".github/workflows/{workflow}-webhooks.yml"]
         (job,) = yaml.safe_load(text)["jobs"].values()
@@ -243,7 +241,35 @@ class World:
         for key, value in step["env"].items():
             surroundings[key] = self._filled(str(value), inputs or {})
         surroundings |= environ
-        code, stdout, stderr = self._run(step["run"], surroundings)
+        return self._done(step["run"], surroundings, temp)
+
+    def call(self, what: str, **environ: str) -> Done:
+        """Run `webhooks ci` in a way that no workflow has it, without an event."""
+        temp = self._temp()
+        surroundings = {
+            "CLOUDTRUTH_API_KEY": self.secrets.get("CLOUDTRUTH_API_KEY", ""),
+            "CLOUDTRUTH_SERVER_URL": self.cloudtruth_url,
+            "GITHUB_API_URL": self.github_url,
+            "GITHUB_OUTPUT": str(temp / "output"),
+            "GITHUB_REPOSITORY": self.github.repository,
+            "GITHUB_STEP_SUMMARY": str(temp / "summary"),
+            "GITHUB_TOKEN": self.github.token,
+            "SLACK_BOT_TOKEN": self.secrets.get("SLACK_BOT_TOKEN", ""),
+        }
+        return self._done(f"exec webhooks ci {what}", surroundings | environ, temp)
+
+    def bare(self, what: str, **environ: str) -> Done:
+        """Run `webhooks ci` with nothing around it but `environ`."""
+        return self._done(f"exec webhooks ci {what}", environ, self._temp())
+
+    def _temp(self) -> Path:
+        self.runs += 1
+        temp = self.folder / f"run-{self.runs}"
+        temp.mkdir()
+        return temp
+
+    def _done(self, script: str, environ: dict[str, str], temp: Path) -> Done:
+        code, stdout, stderr = self._run(script, environ)
         return Done(
             code=code,
             stdout=stdout,
@@ -265,11 +291,14 @@ class World:
 
     def _run(self, script: str, environ: dict[str, str]) -> tuple[int, str, str]:
         if self.shell:
+            measured = {
+                key: value for key, value in os.environ.items() if key.startswith("COVERAGE")
+            }
             path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
             done = subprocess.run(
                 ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", script],
                 cwd=self.work,
-                env={"PATH": path, **environ},
+                env={"PATH": path, **measured, **environ},
                 capture_output=True,
                 text=True,
                 timeout=120,

@@ -1,0 +1,308 @@
+"""`webhooks ci` in this process: inputs, refusals and the ways on that no workflow shows daily."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.ci.marker import decode
+from reconciler.emulator.faults import Rule, Script, status
+from tests.ci.fake_github import Answer
+from tests.ci.support import World, world
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path) as made:
+        yield made
+
+
+def settle(here: World) -> None:
+    assert here.step("apply", "push", {}, WEBHOOKS_CI_REVIEWED_PLAN="ignore").code == 0
+
+
+def propose(here: World, *names: str) -> None:
+    here.git("checkout", "-q", "-b", "topic", "main")
+    here.declare(*names)
+    here.commit()
+
+
+def push(*commits: str) -> dict[str, Any]:
+    return {"ref": "refs/heads/main", "after": commits[-1], "commits": []}
+
+
+def pull(here: World, **environ: str) -> Any:
+    """Run the plan step for a pull request, with further variables."""
+    event = {
+        "pull_request": {
+            "number": 1,
+            "head": {"sha": "a" * 40, "repo": {"full_name": here.github.repository}},
+            "base": {"sha": here.git("rev-parse", "main")},
+        }
+    }
+    return here.step("plan", "pull_request", event, **environ)
+
+
+def test_validate_needs_nothing_but_the_files(here: World) -> None:
+    """The command may come from a variable, as the action gives it; no server is asked."""
+    done = here.call("", WEBHOOKS_CI_COMMAND="validate")
+    assert here.emulator.store.log() == []
+    assert (done.code, done.outputs["result"]) == (0, "validated")
+    assert "The files are valid: 1 webhook declared" in done.summary
+
+
+def test_a_warning_about_a_file_is_an_error_here(here: World) -> None:
+    """What a person may overlook in a terminal stops a pull request."""
+    here.declare("Audit", "audit ")
+    done = here.call("validate")
+    assert done.code == 3
+    assert "::error file=webhooks.yaml" in done.stdout
+
+
+def test_a_malformed_input_leaves_outputs_too(here: World) -> None:
+    """Later steps can tell why, and a person reads what would be right."""
+    done = here.call("plan --comment sometimes")
+    assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
+    assert "changes-only" in done.stderr + done.stdout + done.summary
+
+
+def test_an_event_that_is_no_json_is_refused(here: World) -> None:
+    """A broken event never reads as "no pull request"."""
+    for content in (b"[]", b"{", b"\xff"):
+        (here.folder / "event").write_bytes(content)
+        done = here.call("plan", GITHUB_EVENT_PATH=str(here.folder / "event"))
+        assert done.code == 64
+    assert here.call("plan", GITHUB_EVENT_PATH=str(here.folder / "missing")).code == 64
+
+
+def test_outside_github_it_is_a_plan(here: World) -> None:
+    """With nothing of GitHub in the environment there is still a log and an exit code."""
+    done = here.bare("plan", CLOUDTRUTH_API_KEY="k", CLOUDTRUTH_SERVER_URL=here.cloudtruth_url)
+    assert done.code == 0
+    assert "Plan: 1 to create" in done.stdout
+
+
+def test_outputs_that_cannot_be_written_are_an_error(here: World) -> None:
+    """A step whose outputs are lost must not look well."""
+    missing = str(here.folder / "no" / "folder")
+    assert here.call("validate", GITHUB_OUTPUT=missing).code == 1
+
+
+def test_a_plan_on_other_events_comments_nowhere(here: World) -> None:
+    """A merge queue or a manual start has no pull request to write on."""
+    done = here.call("plan", GITHUB_EVENT_NAME="merge_group")
+    assert (done.code, done.outputs["result"]) == (0, "planned")
+    assert here.github.log == []
+
+
+@pytest.mark.parametrize(("mode", "comments"), [("true", 1), ("changes-only", 0), ("false", 0)])
+def test_when_a_plan_without_changes_is_a_comment(here: World, mode: str, comments: int) -> None:
+    """Always, only with changes, or never."""
+    settle(here)
+    done = pull(here, WEBHOOKS_CI_COMMENT=mode)
+    assert done.outputs["result"] == "no-changes"
+    assert len(here.github.comments) == comments
+
+
+def test_a_comment_is_brought_up_to_date_when_its_changes_go(here: World) -> None:
+    """With changes-only an old comment does not go on promising what is no more."""
+    settle(here)
+    propose(here, "Audit", "Deploys")
+    pull(here)
+    here.declare("Audit")
+    here.commit()
+    pull(here)
+    (comment,) = here.github.bodies(1)
+    assert "no changes" in comment
+
+
+def test_labels_have_comments_of_their_own(here: World) -> None:
+    """Two uses on one pull request do not overwrite each other, and each finds its own."""
+    propose(here, "Audit", "Deploys")
+    for label in ("eu", "us", "eu"):
+        pull(here, WEBHOOKS_CI_LABEL=label)
+    assert [decode(each).label for each in here.github.bodies(1)] == ["eu", "us"]  # type: ignore[union-attr]
+    commit = here.squash(1, "topic")
+    assert here.step("apply", "push", push(commit), WEBHOOKS_CI_LABEL="ap").code == 6
+    assert here.step("apply", "push", push(commit), WEBHOOKS_CI_LABEL="us").code == 0
+
+
+def test_a_comment_that_may_not_be_written_fails_the_plan(here: World) -> None:
+    """Nothing could be approved on the merge, so it is told at once with its cure."""
+    propose(here, "Audit", "Deploys")
+    here.github.read_only = True
+    done = pull(here)
+    assert (done.code, done.outputs["failure-reason"]) == (1, "github")
+    assert "pull-requests: write" in done.stderr + done.stdout
+    no_token = pull(here, GITHUB_TOKEN="")
+    assert (no_token.code, no_token.outputs["failure-reason"]) == (64, "usage")
+
+
+def test_a_shallow_clone_is_told_how_to_know_more(here: World) -> None:
+    """Without the base commit the plan stands, and a warning says what is missing."""
+    propose(here, "Audit", "Deploys")
+    event = {
+        "pull_request": {
+            "number": 1,
+            "head": {"sha": "a" * 40, "repo": {"full_name": here.github.repository}},
+            "base": {"sha": "b" * 40},
+        }
+    }
+    done = here.step("plan", "pull_request", event)
+    assert done.code == 0
+    assert "::warning title=no-base::" in done.stdout
+    assert "fetch-depth: 0" in done.summary
+
+
+def test_a_base_that_was_invalid_is_told(here: World) -> None:
+    """A pull request that repairs the files is planned without attribution."""
+    (here.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
+    here.commit()
+    propose(here, "Audit", "Deploys")
+    done = pull(here)
+    assert done.code == 0
+    assert "not valid" in done.stdout
+
+
+def test_apply_is_refused_on_pull_requests(here: World) -> None:
+    """Nobody has merged it yet."""
+    event = {"pull_request": {"number": 1, "head": {}, "base": {}}}
+    done = here.step("apply", "pull_request", event)
+    assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
+    assert here.writes() == []
+
+
+@pytest.mark.parametrize(("mode", "code"), [("require", 6), ("warn", 0), ("ignore", 0)])
+def test_what_happens_to_operations_nobody_reviewed(here: World, mode: str, code: int) -> None:
+    """Refused, applied with a warning, or applied silently."""
+    commit = here.git("rev-parse", "HEAD")
+    done = here.step("apply", "push", push(commit), WEBHOOKS_CI_REVIEWED_PLAN=mode)
+    assert done.code == code
+    assert bool(here.live()) is (code == 0)
+    assert ("not-reviewed::create Audit" in done.stdout) is (mode != "ignore")
+    assert ("::warning file=webhooks.yaml" in done.stdout) is (mode == "warn")
+
+
+def test_apply_needs_a_token_to_find_reviews_with(here: World) -> None:
+    """Without one only a digest or an explicit choice leads on."""
+    commit = here.git("rev-parse", "HEAD")
+    done = here.step("apply", "push", push(commit), GITHUB_TOKEN="")
+    assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
+    ignored = here.step(
+        "apply", "push", push(commit), GITHUB_TOKEN="", WEBHOOKS_CI_REVIEWED_PLAN="ignore"
+    )
+    assert ignored.code == 0
+
+
+def test_reviews_that_cannot_be_read_stop_an_apply_that_needs_them(here: World) -> None:
+    """With a digest at hand they are not needed, and the comment is nobody's obstacle."""
+    commit = here.git("rev-parse", "HEAD")
+    handle = here.github.handle
+
+    def broken(method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
+        return (
+            Answer(403, {"message": "no"})
+            if "/pulls" in url
+            else handle(method, url, headers, body)
+        )
+
+    here.github.handle = broken  # type: ignore[method-assign]
+    done = here.step("apply", "push", push(commit))
+    assert (done.code, done.outputs["failure-reason"]) == (1, "github")
+    assert here.writes() == []
+    planned = here.call("plan").outputs["digest"]
+    approved = here.step("apply", "push", push(commit), WEBHOOKS_CI_EXPECT_DIGEST=planned)
+    assert approved.code == 0
+
+
+def test_a_comment_that_cannot_be_edited_undoes_no_apply(here: World) -> None:
+    """The work is done; that nobody could be told is a warning."""
+    propose(here, "Audit", "Deploys")
+    pull(here)
+    here.github.read_only = True
+    done = here.push(here.squash(1, "topic"))
+    assert (done.code, done.outputs["result"]) == (0, "applied")
+    assert "::warning title=comment-not-edited::" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("secrets", "reason", "code"),
+    [
+        ({"SLACK_BOT_TOKEN": ""}, "unresolved-secrets", 3),
+        ({"CLOUDTRUTH_API_KEY": "a b"}, "no-api-key", 4),
+    ],
+)
+def test_what_apply_lacks_is_named(
+    here: World, secrets: dict[str, str], reason: str, code: int
+) -> None:
+    """A missing token and a broken key stop it before the first write."""
+    propose(here, "Audit", "Deploys")
+    pull(here)
+    here.secrets |= secrets
+    done = here.push(here.squash(1, "topic"))
+    assert (done.code, done.outputs["failure-reason"]) == (code, reason)
+    assert here.writes() == []
+
+
+def test_a_guard_stops_an_approved_plan_until_it_is_counted(here: World) -> None:
+    """allow-deletes is the exact number, in plan and apply alike."""
+    here.declare(*(f"hook-{number}" for number in range(8)))
+    here.commit()
+    settle(here)
+    propose(here, "hook-0")
+    assert pull(here).code == 5
+    commit = here.squash(1, "topic")
+    blocked = here.step("apply", "push", push(commit))
+    assert (blocked.code, blocked.outputs["result"], blocked.outputs["deletes"]) == (
+        5,
+        "blocked",
+        "7",
+    )
+    done = here.step("apply", "push", push(commit), WEBHOOKS_CI_ALLOW_DELETES="7")
+    assert (done.code, done.outputs["deletes"]) == (0, "7")
+
+
+def test_an_outage_of_cloudtruth_fails_with_its_reason(here: World) -> None:
+    """The comment does not go on promising what could not be planned."""
+    propose(here, "Audit", "Deploys")
+    pull(here)
+    here.emulator.faults = Script([Rule(fault=status(403), times=None)])
+    done = pull(here)
+    assert (done.code, done.outputs["result"]) == (4, "failed")
+    marker = decode(here.github.bodies(1)[0])
+    assert marker is not None
+    assert marker.digest is None
+
+
+def test_drift_without_a_token_is_still_seen(here: World) -> None:
+    """Log and outputs tell, and a warning says that no issue was looked at."""
+    done = here.step("drift", "schedule", {}, GITHUB_TOKEN="")
+    assert (done.code, done.outputs["result"]) == (0, "drift")
+    assert "no-token" in done.stdout
+
+
+def test_the_local_emulator_needs_no_key(here: World) -> None:
+    """The whole path can be tried without an account."""
+    done = here.bare("plan --local")
+    assert done.code == 0
+    assert "1 to create" in done.stdout
+
+
+def test_the_plan_document_is_the_plan(here: World) -> None:
+    """Later steps read counts and digest from it."""
+    done = here.step("plan", "merge_group", {})
+    document = json.loads(Path(done.outputs["plan-json"]).read_text())
+    assert document["digest"] == done.outputs["digest"]
+
+
+def test_more_than_ten_findings_are_counted(here: World) -> None:
+    """GitHub would hide the rest without a word."""
+    lines = ["webhooks:"] + ["  - {name: w, state: absent}"] * 15
+    (here.work / "webhooks.yaml").write_text("\n".join(lines) + "\n")
+    done = here.call("validate")
+    assert done.stdout.count("\n::error") + done.stdout.startswith("::error") == 10
+    assert "::notice::and " in done.stdout

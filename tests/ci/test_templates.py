@@ -1,0 +1,199 @@
+"""The workflows, the action and its locked requirements, as files."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reconciler import __version__
+from reconciler.ci.outputs import Outputs
+from reconciler.ci.workflows import NAMES, templates
+from reconciler.cli.commands import ci
+
+ROOT = Path(__file__).resolve().parents[2]
+ACTION = ROOT / "action.yml"
+LOCK = ROOT / "requirements" / "action.lock"
+BIN = Path(sys.executable).parent
+OURS = templates(package=".", file="examples/webhooks.yaml", allow="env:SLACK_* env:PAGER_*")
+
+
+def paths(folder: Path) -> list[str]:
+    """Write the workflows as users get them and return all files to be judged."""
+    written = []
+    for name, text in templates().items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        written.append(str(path))
+    return written
+
+
+def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = BIN / name
+    if not program.exists():
+        pytest.skip(f"{name} is not installed")
+    return subprocess.run(
+        [str(program), *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_this_repository_runs_the_workflows_it_ships() -> None:
+    """They differ in nothing but what is filled in: package, file and allowed secrets."""
+    for name, text in OURS.items():
+        assert (ROOT / name).read_text(encoding="utf-8") == text
+
+
+def test_an_audit_finds_nothing(tmp_path: Path) -> None:
+    """The strictest persona of the auditor has no remark, on any workflow or the action."""
+    done = tool("zizmor", "--offline", "--persona", "auditor", "--no-progress", "--format", "plain",
+                str(ACTION), *paths(tmp_path), *(str(ROOT / name) for name in OURS))  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_schemas_of_github_accept_them(tmp_path: Path) -> None:
+    """Workflows and action are what GitHub's schemas say."""
+    done = tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows",
+                *paths(tmp_path), *(str(ROOT / name) for name in OURS))  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    done = tool("check-jsonschema", "--builtin-schema", "vendor.github-actions", str(ACTION))
+    assert done.returncode == 0, done.stdout
+
+
+def steps() -> list[dict[str, Any]]:
+    found = [step for text in templates().values() for job in yaml.safe_load(text)["jobs"].values()
+             for step in job["steps"]]  # fmt: skip
+    return found + yaml.safe_load(ACTION.read_text())["runs"]["steps"]
+
+
+def test_no_expression_stands_inside_a_script() -> None:
+    """Values reach a script through its environment, where they are only values."""
+    scripts = [step["run"] for step in steps() if "run" in step]
+    assert len(scripts) == 8
+    assert not any("${{" in script for script in scripts)
+
+
+def test_every_action_is_pinned_and_named() -> None:
+    """A full commit, with its version beside it, and nobody's but GitHub's own."""
+    used = re.findall(r"uses: (.+)", "".join(templates().values()))
+    assert used
+    for line in used:
+        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v[0-9.]+", line)
+    assert "uses:" not in ACTION.read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_workflow_grants_the_least(name: str) -> None:
+    """Nothing at the top, reading the files and one kind of writing in the job."""
+    workflow = yaml.safe_load(templates()[f".github/workflows/{name}"])
+    assert workflow["permissions"] == {}
+    (job,) = workflow["jobs"].values()
+    writable = {key for key, level in job["permissions"].items() if level == "write"}
+    assert job["permissions"]["contents"] == "read"
+    assert writable == ({"issues"} if name.startswith("drift") else {"pull-requests"})
+    assert job["environment"] == (
+        "cloudtruth-production" if name.startswith("apply") else "cloudtruth-plan"
+    )
+    assert job["steps"][-1]["run"].startswith("exec webhooks ")
+    assert job["steps"][0]["with"]["persist-credentials"] is False
+
+
+def test_applies_wait_for_each_other_and_are_never_stopped() -> None:
+    """Two merges in a row are two applies in a row; drift cannot push one out of the queue."""
+    apply, drift = (
+        yaml.safe_load(templates()[f".github/workflows/{name}-webhooks.yml"])["concurrency"]
+        for name in ("apply", "drift")
+    )
+    assert (apply["cancel-in-progress"], apply["queue"]) == (False, "max")
+    assert apply["group"] != drift["group"]
+
+
+def test_the_workflows_install_this_version() -> None:
+    """What a workflow was written by is what it runs, until somebody raises it."""
+    for text in templates().values():
+        assert f"cloudtruth-webhooks=={__version__}" in text
+        assert "@" not in re.sub(r"actions/[a-z]+@[0-9a-f]{40}", "", text)
+
+
+def test_a_workflow_follows_what_is_filled_in() -> None:
+    """A folder is watched whole, and the branch is the one named."""
+    text = templates(file="hooks/", branch="trunk")[".github/workflows/apply-webhooks.yml"]
+    on = yaml.safe_load(text)[True]
+    assert on["push"] == {
+        "branches": ["trunk"],
+        "paths": ["hooks/**", ".github/workflows/apply-webhooks.yml"],
+    }
+
+
+@pytest.mark.parametrize("value", ['a"b', "a\nb", "", "a\\b", "${{ secrets.X }}"])
+def test_a_value_that_would_break_the_workflow_is_refused(value: str) -> None:
+    """Nothing that is filled in can add lines or expressions."""
+    with pytest.raises(ValueError, match="file"):
+        templates(file=value)
+
+
+def test_the_action_passes_every_input_and_output_on() -> None:
+    """No input is forgotten, none is invented, and every output exists."""
+    action = yaml.safe_load(ACTION.read_text())
+    env = action["runs"]["steps"][-1]["env"]
+    passed = {re.findall(r"inputs\.([a-z-]+)", value)[0]: name for name, value in env.items()}
+    assert set(passed) == set(action["inputs"])
+    token = passed.pop("github-token")
+    assert token == "GITHUB_TOKEN"
+    for name, variable in passed.items():
+        assert variable == "WEBHOOKS_CI_" + name.upper().replace("-", "_")
+    known = {option[0] for option in ci._OPTIONS} | {"command", "file", "allow-secret"}
+    assert set(passed) == known
+    assert set(action["outputs"]) == set(Outputs(result="x").values())
+
+
+def test_the_lock_pins_everything_and_names_no_index() -> None:
+    """Each requirement has a version and hashes; where it comes from is the user's choice."""
+    text = LOCK.read_text()
+    assert "://" not in text
+    blocks = re.split(r"\n(?=[a-z])", text.strip())
+    assert len(blocks) > 10
+    for block in blocks:
+        assert re.match(r"[a-z0-9._-]+==[^\s]+ ", block), block
+        assert "--hash=sha256:" in block
+    locked = {block.split("==")[0] for block in blocks}
+    assert {"click", "deepdiff", "httpx", "jsonschema", "pyyaml", "hatchling"} <= locked
+
+
+@pytest.mark.slow
+def test_the_action_installs_itself_from_the_lock(tmp_path: Path) -> None:
+    """The install step, run as it is written, gives a program that runs."""
+    install, run = yaml.safe_load(ACTION.read_text())["runs"]["steps"]
+
+    kept = {key: value for key, value in os.environ.items() if key.startswith(("PIP_", "SSL_"))}
+    proxies = {key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")}
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "RUNNER_TEMP": str(tmp_path),
+        "GITHUB_ACTION_PATH": str(ROOT),
+        **kept,
+        **proxies,
+    }
+    bash = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c"]
+    done = subprocess.run(
+        [*bash, install["run"]], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (tmp_path / "webhooks.yaml").write_text("webhooks: []\n")
+    done = subprocess.run(
+        [*bash, run["run"]],
+        cwd=tmp_path,
+        env={**environ, "WEBHOOKS_CI_COMMAND": "validate"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The files are valid" in done.stdout
