@@ -70,7 +70,7 @@ def COMMAND(  # noqa: N802
         dials=_dials(invocation, dials, any_key=key is None),
         listener=listener,
     )
-    if key is not None:
+    if key is not None and emulator.store.user_of_key(key) is None:
         emulator.store.add_user(emulator.organization, key=key, role="OWNER")
     try:
         serve(

@@ -1,0 +1,128 @@
+"""`webhooks emulator`: a server in a process of its own, stopped by a signal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.cli.conftest import Shell
+
+
+class Running:
+    """A server that was started."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        assert process.stderr is not None
+        self.said = process.stderr.readline()
+        self.url = self.said.split()[-1]
+
+    def get(self, path: str, key: str) -> Any:
+        request = Request(f"{self.url}{path}", headers={"Authorization": f"Api-Key {key}"})
+        try:
+            with urlopen(request) as answer:
+                return json.load(answer)
+        except HTTPError as refusal:
+            refusal.close()
+            return refusal.code
+
+    def stop(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=10)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Start `webhooks emulator` with more arguments."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> Running:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "reconciler", "emulator", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return Running(process)
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def test_serves_until_interrupted(start: Callable[..., Running]) -> None:
+    """It says where it is, takes any key, and ends in good order."""
+    server = start()
+    assert "http://127.0.0.1:" in server.said
+    assert server.get("/api/v1/webhooks/", "any")["count"] == 0
+    assert server.stop(signal.SIGINT) == 0
+
+
+def test_terminated(start: Callable[..., Running]) -> None:
+    """SIGTERM ends it as well."""
+    assert start().stop(signal.SIGTERM) in (0, 143)
+
+
+def test_options(start: Callable[..., Running], tmp_path: Path) -> None:
+    """Dials, database, log and key can be chosen."""
+    (tmp_path / "dials.json").write_text('{"role": "VIEWER"}')
+    server = start("--dials", "dials.json", "--db", "ct.db", "--log", "log.jsonl", "--key", "only")
+    rows = server.get("/api/v1/organizations/", "only")["results"]
+    assert rows[0]["role"] == "VIEWER"
+    assert server.get("/api/v1/organizations/", "other") == 401
+    server.stop(signal.SIGINT)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["status"] for line in lines] == [200, 401]
+    again = start("--db", "ct.db", "--key", "only")
+    assert again.get("/api/v1/organizations/", "only")["results"][0]["id"] == rows[0]["id"]
+
+
+def test_log_on_standard_output(start: Callable[..., Running]) -> None:
+    """With - the log is the result."""
+    server = start("--log", "-")
+    server.get("/api/v1/webhooks/", "any")
+    server.stop(signal.SIGINT)
+    assert server.process.stdout is not None
+    assert json.loads(server.process.stdout.readline())["path"] == "/api/v1/webhooks/"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "dials", "code", "message"),
+    [
+        (("--dials", "missing.json"), None, 64, "cannot be read as JSON"),
+        (("--dials", "d.json"), "[]", 64, "a JSON object"),
+        (("--dials", "d.json"), '{"read_bak": "mask"}', 64, "did you mean 'read_back'"),
+        (("--log", "missing/log"), None, 1, "cannot be written"),
+        (("--db", "missing/db"), None, 64, "cannot be opened"),
+        (("--host", "203.0.113.1"), None, 1, "cannot listen"),
+        (("--port", "70000"), None, 64, "--port"),
+    ],
+)
+def test_mistakes(
+    shell: Shell,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    dials: str | None,
+    code: int,
+    message: str,
+) -> None:
+    """What cannot be done is said, without serving."""
+    if dials is not None:
+        (tmp_path / "d.json").write_text(dials)
+    done = shell("emulator", *arguments)
+    assert done.code == code
+    assert message in done.err
