@@ -112,7 +112,11 @@ def _explain(document: Document, doubt: Doubt) -> list[Finding]:
         definition = _COMPLETE.get(whole["type"]) if isinstance(whole.get("type"), str) else None
         if definition is None:
             continue
-        for violation in judge(whole, definition):
+        violations = judge(whole, definition)
+        hints = {each.hint for each in violations if each.rule == "unknown-key"}
+        for violation in violations:
+            if violation.path and f"did you mean `{violation.path[-1]}`?" in hints:
+                continue  # missing only because it is misspelt
             path = origin(document.data, index, violation.path)
             placed = finding(document, replace(violation, path=path))
             if placed.position not in places:
