@@ -11,6 +11,11 @@ _FOREIGN = ("CLOUDTRUTH_", "WEBHOOKS_", "GITHUB_", "CLICOLOR")
 _NAMES = ("NO_COLOR", "FORCE_COLOR", "SLACK_BOT_TOKEN", "PAGER_PASSWORD")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a person rewrite what golden tests compare with."""
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_surroundings() -> Iterator[None]:
     """Take settings out of the environment, so that commands start from nothing."""

@@ -6,6 +6,7 @@ Every string in a `Row` is safe to print; secrets appear as three stars, URLs as
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,12 +37,17 @@ from reconciler.planning.plan import Matched, Plan
 from reconciler.render.quote import quote
 from reconciler.render.words import ATTRIBUTIONS, REASONS, age, plural, reference
 
+RENAME = "rename"
+"""What happens in the row of a rename."""
+
+_BREAK = re.compile(r"(?<!\d) ")
+
 _CAUSES = {
     SecretCause.DIFFERS: "",
     SecretCause.ADDED: "",
-    SecretCause.REFERENCE_CHANGED: "reference changed, sent again",
-    SecretCause.VERSION_CHANGED: "version changed, sent again",
-    SecretCause.REQUESTED: "sent again as requested",
+    SecretCause.REFERENCE_CHANGED: "reference changed",
+    SecretCause.VERSION_CHANGED: "version changed",
+    SecretCause.REQUESTED: "as requested",
 }
 
 
@@ -69,15 +75,24 @@ class FieldLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One webhook: `sign` says what happens to it, `details` why or to what, `place` where."""
+    """One webhook: `sign` says what happens to it, `details` why or to what, `place` where.
+
+    `why` is the reason alone, `attribution` whose change it is (in `details` too).
+    """
 
     sign: str
     name: str
     what: str = ""
     details: tuple[str, ...] = ()
     why: str = ""
+    attribution: str = ""
     place: str = ""
     fields: tuple[FieldLine, ...] = field(default=())
+
+
+def words(sentence: str) -> tuple[str, ...]:
+    """Return a sentence in pieces that may stand on different lines; numbers keep their noun."""
+    return tuple(_BREAK.split(sentence))
 
 
 def change_rows(plan: Plan, now: datetime | None) -> Iterator[Row]:
@@ -91,8 +106,8 @@ def change_row(
     change: Change, now: datetime | None = None, known: dict[tuple[str, str], str] | None = None
 ) -> Row:
     """Describe one change. `known` holds destinations of secrets, by webhook and field."""
-    drift = (ATTRIBUTIONS[change.attribution],) if change.attribution is not None else ()
-    labels = tuple(f"({each})" for each in drift)
+    whose = "" if change.attribution is None else ATTRIBUTIONS[change.attribution]
+    labels = (f"({whose})",) if whose else ()
     match change:
         case Create(after=after):
             return Row(
@@ -101,6 +116,7 @@ def change_row(
                 what=_destination(after, known or {}),
                 details=(*events(after.event_types), *labels),
                 why=REASONS[change.reason],
+                attribution=whose,
                 place=place(after.position),
             )
         case Update(before=before, after=after):
@@ -111,9 +127,10 @@ def change_row(
             return Row(
                 sign="~",
                 name=quote(change.name),
-                what="rename" if renamed else _destination(after, known or {}),
+                what=RENAME if renamed else _destination(after, known or {}),
                 details=(shown, *labels),
                 why=f"was {quote(before.name)}" if renamed else REASONS[change.reason],
+                attribution=whose,
                 place=place(after.position),
                 fields=tuple(field_line(each) for each in change.fields if each.path != ("name",)),
             )
@@ -124,9 +141,10 @@ def change_row(
             return Row(
                 sign="-",
                 name=quote(change.name),
-                what=_live(before, now),
-                details=(why, *labels),
+                what=_live(before),
+                details=_with_last_run(why, before, now, labels),
                 why=why,
+                attribution=whose,
                 place=place(change.position),
             )
         case _:
@@ -146,7 +164,7 @@ def kept_row(kept: Kept) -> Row:
     elif kept.detail:
         why = f"{why}: {quote(kept.detail)}"
     return Row(
-        sign="!", name=quote(kept.name), what="kept", details=tuple(why.split(" ")), why=why,
+        sign="!", name=quote(kept.name), what="kept", details=words(why), why=why,
         place=where,
     )  # fmt: skip
 
@@ -155,7 +173,11 @@ def unmanaged_row(found: Unmanaged, now: datetime | None) -> Row:
     """Describe a live webhook that no declaration speaks of."""
     why = REASONS[found.reason]
     return Row(
-        sign=".", name=quote(found.name), what=_live(found.webhook, now), details=(why,), why=why
+        sign=".",
+        name=quote(found.name),
+        what=_live(found.webhook),
+        details=_with_last_run(why, found.webhook, now),
+        why=why,
     )
 
 
@@ -183,7 +205,7 @@ def field_line(change: FieldChange) -> FieldLine:
         case SecretChange():
             return FieldLine(name, tuple(_secret_atoms(change)))
         case KeyLost():
-            return FieldLine(f"- {name}", (Atom("live, not declared: lost"),))
+            return FieldLine(f"- {name}", tuple(map(Atom, words("live, not declared: lost"))))
         case _:
             assert_never(change)
 
@@ -231,9 +253,18 @@ def _destination(webhook: Webhook, known: dict[tuple[str, str], str]) -> str:
     return quote(known.get(key) or destination(webhook))
 
 
-def _live(found: Snapshot, now: datetime | None) -> str:
-    where = quote(found.destination or found.type)
-    return f"{where}, last run {age(found.last_run, now)}" if found.last_run else where
+def _live(found: Snapshot) -> str:
+    return quote(found.destination or found.type)
+
+
+def _with_last_run(
+    why: str, found: Snapshot, now: datetime | None, labels: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Say when a webhook last delivered: what was busy yesterday is not given up lightly."""
+    said = (*words(why), *labels)
+    if found.last_run is None:
+        return said
+    return (*said[:-1], f"{said[-1]},", f"last run {age(found.last_run, now)}")
 
 
 def _set_atoms(change: SetChange) -> Iterator[Atom]:
@@ -249,16 +280,18 @@ def _set_atoms(change: SetChange) -> Iterator[Atom]:
 
 
 def _secret_atoms(change: SecretChange) -> Iterator[Atom]:
-    added = change.cause is SecretCause.ADDED
-    before = "(not set)" if added else f"{quote(change.before or '***')} (before)"
-    yield Atom(before, sign="-")
+    if change.cause is SecretCause.ADDED:
+        yield Atom("(not set)", sign="-")
+    else:
+        yield Atom(quote(change.before or "***"), sign="-")
+        yield Atom("(before)", sign="-")
+    after = "***" if isinstance(change.after, SecretRef) else shortened(change.after)
+    yield Atom(after, sign="+", lead="-> ")
+    yield Atom("(after)", sign="+")
     if isinstance(change.after, SecretRef):
-        yield Atom("*** (after)", sign="+", lead="-> ")
         yield Atom(reference(change.after), gap="   ")
         if change.destination:
             yield Atom(f"-> {quote(change.destination)}")
-    else:
-        yield Atom(f"{shortened(change.after)} (after)", sign="+", lead="-> ")
     if _CAUSES[change.cause]:
         yield Atom(f"({_CAUSES[change.cause]})", gap="   ")
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.findings import Finding, sort_key
-from reconciler.planning.changes import Attribution, Delete
+from reconciler.planning.changes import Delete
 from reconciler.planning.plan import Plan
-from reconciler.render.describe import Atom, Row, change_rows, kept_row, place
+from reconciler.render.describe import RENAME, Atom, Row, change_rows, kept_row, place
 from reconciler.render.quote import prose, quote
 from reconciler.render.view import PLAIN, View
 from reconciler.render.words import (
-    ATTRIBUTIONS,
+    REASONS,
     counts,
     ending,
     finding_counts,
@@ -33,6 +33,8 @@ from reconciler.render.words import (
 )
 from reconciler.report import Applied, Failed, Outcome, Report, Skipped, Unconfirmed
 
+_OUR_WORDS = frozenset(REASONS.values())
+_MOST_FIELDS = 8
 _BACKTICKS = re.compile(r"`+")
 
 
@@ -78,12 +80,10 @@ def fit_plan(plan: Plan, view: View = PLAIN, measure: Callable[[str], int] = len
         zip(plan.changes, change_rows(plan, view.now), strict=True),
         key=lambda pair: not isinstance(pair[0], Delete),
     )
-    kept = [kept_row(each) for each in plan.kept]
-    rows = [row for _, row in deletes_first] + kept
+    rows = [row for _, row in deletes_first] + [kept_row(each) for each in plan.kept]
     if rows:
         parts.table = ["", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|"]
-        parts.rows = [_plan_row(row, change.attribution) for change, row in deletes_first]
-        parts.rows += [_plan_row(row) for row in kept]
+        parts.rows = [_plan_row(row) for row in rows]
     parts.after = list(_remarks(plan, view))
     parts.details = [line for row in rows for line in _details(row)]
     parts.foot = ["", summary(plan)]
@@ -140,17 +140,22 @@ def _heading(plan: Plan, title: str) -> str:
     return f"### CloudTruth webhooks of {_code(quote(plan.organization.name))}: {title}"
 
 
-def _plan_row(row: Row, attribution: Attribution | None = None) -> str:
-    deletes = row.sign == "-"
-    change = _cell(row.what)
-    what = f"**delete** {change}" if deletes else change
-    if row.sign == "~":
-        changed = ", ".join(_cell(each.label) for each in row.fields[:8])
-        more = f" and {len(row.fields) - 8} more" if len(row.fields) > 8 else ""
-        what = f"{change}: {changed}{more}" if changed else change
-    why = _cell(row.why)
-    if attribution is not None:
-        why += f" ({ATTRIBUTIONS[attribution]})"
+def _plan_row(row: Row) -> str:
+    match row.sign:
+        case "+":
+            what = f"create {_cell(row.what)}"
+        case "-":
+            what = f"**delete** {_cell(row.what)}"
+        case "~":
+            changed = ", ".join(_cell(each.label) for each in row.fields[:_MOST_FIELDS])
+            more = len(row.fields) - _MOST_FIELDS
+            what = "rename" if row.what == RENAME else f"update {_cell(row.what)}"
+            what += f": {changed}" if changed else ""
+            what += f" and {more} more" if more > 0 else ""
+        case _:
+            what = row.what
+    why = row.why if row.why in _OUR_WORDS else _cell(row.why)
+    why += f" ({row.attribution})" if row.attribution else ""
     return _table_row(row.sign, row, what, why)
 
 
@@ -174,7 +179,9 @@ def _table_row(sign: str, row: Row, what: str, why: str) -> str:
 
 
 def _remarks(plan: Plan, view: View) -> Iterable[str]:
-    for each in (*plan.relaxed, *plan.notes):
+    for each in plan.relaxed:
+        yield _remark("policy relaxed", each)
+    for each in plan.notes:
         yield _finding(each)
     named = [_code(quote(each.name)) for each in plan.unmanaged[:5]]
     if named:
@@ -217,13 +224,17 @@ def _joined(atoms: Sequence[Atom]) -> str:
 
 
 def _finding(finding: Finding) -> str:
+    return _remark(str(finding.severity), finding)
+
+
+def _remark(title: str, finding: Finding) -> str:
     where = f" at {_code(place(finding.position))}" if finding.position else ""
     related = "".join(
         f"; {_code(prose(each.message))} at {_code(place(each.position))}"
         for each in finding.related
     )
     advice = f" (help: {_code(prose(finding.hint))})" if finding.hint else ""
-    return f"- **{finding.severity}**: {_code(prose(finding.message))}{where}{related}{advice}"
+    return f"- **{title}**: {_code(prose(finding.message))}{where}{related}{advice}"
 
 
 def _code(text: str) -> str:

@@ -13,14 +13,14 @@ from reconciler.render.text.paint import paint
 from reconciler.render.view import PLAIN, View
 from reconciler.render.words import finding_counts
 
-_LONGEST_EXCERPT = 500
+_LEAST_EXCERPT = 60
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Show findings, sorted by place, and how many there are; nothing if there are none."""
     if not findings:
         return ""
-    blocks = ["\n".join(block(each, view.color)) for each in sorted(findings, key=sort_key)]
+    blocks = ["\n".join(block(each, view)) for each in sorted(findings, key=sort_key)]
     return "\n\n".join(blocks) + f"\n\n{finding_counts(findings)}\n"
 
 
@@ -43,16 +43,16 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     return "\n".join(lines) + "\n"
 
 
-def block(finding: Finding, color: bool) -> Iterable[str]:
+def block(finding: Finding, view: View) -> Iterable[str]:
     """Return the lines of one finding."""
-    where = finding.position
+    where, color = finding.position, view.color
     yield _title(str(finding.severity), finding.rule, finding.message, color)
     gutter = len(str(where.line)) if where is not None else 1
     if where is not None:
         arrow = paint("-->", "faint", color)
         yield f"{' ' * gutter}{arrow} {place(where)}:{where.column}"
         if finding.excerpt is not None:
-            yield from _excerpt(finding.excerpt, where, str(finding.severity), color)
+            yield from _excerpt(finding.excerpt, where, str(finding.severity), view)
     for related in finding.related:
         yield _note("note", f"{related.message}: {place(related.position)}", gutter, color)
     if finding.hint:
@@ -67,16 +67,21 @@ def _note(word: str, message: str, gutter: int, color: bool) -> str:
     return f"{' ' * gutter} {paint('=', 'faint', color)} {word}: {prose(message)}"
 
 
-def _excerpt(line: str, where: Position, severity: str, color: bool) -> Iterable[str]:
-    """Yield the source line with carets below; what comes before them may need escapes."""
-    number = str(where.line)
-    bar = paint("|", "faint", color)
+def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[str]:
+    """Yield the source line with carets below, of a long line the part that is meant.
+
+    Columns are counted as shown: what stands before the carets may need escapes.
+    """
+    number, bar = str(where.line), paint("|", "faint", view.color)
+    margin = " " * len(number)
+    room = max(_LEAST_EXCERPT, view.width - len(number) - 3)
     start = min(where.column - 1, len(line))
-    end = min(start + where.width, max(len(line), start + 1))
-    first = max(0, start - _LONGEST_EXCERPT // 2)
-    shown = line[first : first + _LONGEST_EXCERPT]
-    carets = max(1, columns(prose(line[start : min(end, first + _LONGEST_EXCERPT)])))
-    indent = columns(prose(line[first:start]))
-    yield f"{' ' * len(number)} {bar}"
-    yield f"{number} {bar} {prose(shown)}".rstrip(" ")
-    yield f"{' ' * len(number)} {bar} {' ' * indent}{paint('^' * carets, severity, color)}"
+    first = 0 if len(line) <= room or start < room // 2 else start - room // 2
+    last = min(len(line), first + room)
+    end = min(start + where.width, last)
+    before = ("..." if first else "") + prose(line[first:start])
+    after = prose(line[start:last]) + ("..." if last < len(line) else "")
+    carets = "^" * max(1, columns(prose(line[start:end])))
+    yield f"{margin} {bar}"
+    yield f"{number} {bar} {before}{after}".rstrip(" ")
+    yield f"{margin} {bar} {' ' * columns(before)}{paint(carets, severity, view.color)}"

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reconciler.render.describe import Atom, Row
+from reconciler.render.describe import Atom, Row, words
 from reconciler.render.text.paint import paint, strip
 
 _INDENT = 2
@@ -54,17 +54,17 @@ def flow(atoms: Iterable[Atom], *, start: str, indent: int, width: int) -> list[
     return lines
 
 
-def words(text: str) -> tuple[Atom, ...]:
-    """Return a sentence as atoms that may be broken between words."""
-    return tuple(Atom(each) for each in text.split(" "))
+def sentence(text: str) -> tuple[Atom, ...]:
+    """Return a sentence as atoms."""
+    return tuple(map(Atom, words(text)))
 
 
 def measure(rows: Sequence[Row], width: int) -> Stops:
     """Return the columns that suit `rows`, none of them wider than its share of `width`."""
-    name = min(max((columns(row.name) for row in rows), default=0), max(12, width // 3))
-    what = min(max((columns(row.what) for row in rows), default=0), max(12, width // 3))
-    labels = [columns(line.label) for row in rows for line in row.fields]
-    values = _FIELDS + min(max(labels, default=0), 20) + 2 if labels else 0
+    name = _widest((columns(row.name) for row in rows), max(12, width // 3))
+    what = _widest((columns(row.what) for row in rows), max(12, width // 4))
+    label = _widest((columns(line.label) for row in rows for line in row.fields), 20)
+    values = _FIELDS + label + 2 if any(row.fields for row in rows) else 0
     at_what = max(_INDENT + 2 + name + 2, values)
     at_details = at_what + what + 2
     place = max((columns(row.place) for row in rows), default=0)
@@ -76,6 +76,11 @@ def measure(rows: Sequence[Row], width: int) -> Stops:
         place=at_details + max(fitting, default=0) + 2,
         values=at_what if values else 0,
     )
+
+
+def _widest(sizes: Iterable[int], most: int) -> int:
+    """Return the widest size that is not over `most`: an outlier makes no column for all."""
+    return max((size for size in sizes if size <= most), default=0)
 
 
 def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 
 from reconciler.findings import Finding
@@ -17,7 +18,7 @@ from reconciler.render.describe import (
 )
 from reconciler.render.quote import prose, quote
 from reconciler.render.text.findings import block
-from reconciler.render.text.layout import flow, lay_out, words
+from reconciler.render.text.layout import flow, lay_out, sentence
 from reconciler.render.text.paint import paint
 from reconciler.render.view import PLAIN, View
 from reconciler.render.words import reference, summary
@@ -62,7 +63,7 @@ def _sections(plan: Plan, view: View) -> Iterable[list[str]]:
     yield _unreadable(plan, view.width)
     yield _secrets(plan, view)
     for note in plan.notes:
-        yield list(block(note, view.color))
+        yield list(block(note, view))
     yield _relaxed(plan.relaxed, view)
     for held in plan.blocked:
         yield list(_blocked(held, view))
@@ -78,10 +79,10 @@ def _unreadable(plan: Plan, width: int) -> list[str]:
         few = names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"]
         listed = few[0] if len(few) == 1 else f"{', '.join(few[:-1])} and {few[-1]}"
         said = f"{quote(field)} of {listed} cannot be read back: whether it differs is not known."
-        lines += flow(words(said)[1:], start=words(said)[0].text, indent=2, width=width)
+        lines += flow(sentence(said)[1:], start=sentence(said)[0].text, indent=2, width=width)
     if lines:
         lines += flow(
-            words("To send one again, bump `version` in its reference or use --rewrite-secret."),
+            sentence("To send one again, bump `version` in its reference or use --rewrite-secret."),
             start=" ", indent=2, width=width,
         )  # fmt: skip
     return lines
@@ -91,7 +92,10 @@ def _secrets(plan: Plan, view: View) -> list[str]:
     """List what `apply` has to be given, each reference with where its value goes."""
     uses: dict[SecretRef, dict[str, None]] = {}
     for use in plan.secrets:
-        uses.setdefault(use.reference, {})[quote(use.destination or use.webhook)] = None
+        # Of an address that only its reference tells, the webhook says more.
+        known = use.destination and str(use.reference) not in use.destination
+        goal = quote(use.destination if known else use.webhook)
+        uses.setdefault(use.reference, {})[goal] = None
     if not uses:
         return []
     lines = ["Secrets that apply needs:"]
@@ -114,7 +118,7 @@ def _relaxed(relaxed: Sequence[Finding], view: View) -> list[str]:
     lines = [paint("Policy relaxed since the base:", "!", view.color)]
     for each in relaxed:
         where = [Atom(place(each.position), gap="   ")] if each.position else []
-        atoms = [*words(prose(each.message)), *where]
+        atoms = [*sentence(prose(each.message)), *where]
         lines += flow(atoms, start="  !", indent=4, width=view.width)
     return lines
 
@@ -122,24 +126,24 @@ def _relaxed(relaxed: Sequence[Finding], view: View) -> list[str]:
 def _blocked(held: Finding, view: View) -> Iterable[str]:
     where = [Atom(f"({place(held.position)})")] if held.position else []
     start = paint("BLOCKED:", "error", view.color)
-    atoms = [*words(prose(held.message)), *where]
+    atoms = [*sentence(prose(held.message)), *where]
     yield from flow(atoms, start=start, indent=2, width=view.width)
     if held.hint:
-        yield from flow(words(prose(held.hint)), start="  help:", indent=4, width=view.width)
+        yield from flow(sentence(prose(held.hint)), start="  help:", indent=4, width=view.width)
 
 
 def _end(plan: Plan, view: View) -> list[str]:
     said = summary(plan)
-    lines = flow(words(said)[1:], start=words(said)[0].text, indent=2, width=view.width)
+    lines = flow(sentence(said)[1:], start=sentence(said)[0].text, indent=2, width=view.width)
     if not plan.changes:
         return [paint(lines[0], "good", view.color), *lines[1:]] if not plan.blocked else lines
     lines += _outside_digest(plan, view)
     command = f"webhooks apply --expect-digest {plan.digest}"
     if view.plan_file is not None:
-        command = f"webhooks apply {quote(view.plan_file)}"
+        command = f"webhooks apply {shlex.quote(prose(view.plan_file))}"
     if plan.digest:
         lines += flow(
-            [Atom(f"(apply exactly this: {command})", gap="  ")],
+            [Atom(f"(apply exactly this: {command})", gap="  ")] if not plan.blocked else [],
             start=f"Digest {quote(plan.digest)}", indent=2, width=view.width,
         )  # fmt: skip
     return lines
@@ -154,5 +158,5 @@ def _outside_digest(plan: Plan, view: View) -> list[str]:
     if not names:
         return []
     listed = [Atom(f"{each},") for each in names[:-1]] + [Atom(f"{names[-1]}.")]
-    said = words("the digest, as only the value of a secret makes them:")
+    said = sentence("the digest, as only the value of a secret makes them:")
     return flow([*said, *listed], start="Outside", indent=2, width=view.width)

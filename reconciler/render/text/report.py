@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reconciler.errors import ExitCode
-from reconciler.render.describe import Atom, FieldLine, Row, change_row, label, place
+from reconciler.render.describe import RENAME, Atom, FieldLine, Row, change_row, label, place, words
 from reconciler.render.quote import prose, quote
-from reconciler.render.text.layout import flow, lay_out, words
+from reconciler.render.text.layout import flow, lay_out, sentence
 from reconciler.render.text.paint import paint
 from reconciler.render.text.plan import header
 from reconciler.render.view import PLAIN, View
-from reconciler.render.words import ending, outcome_counts, past, summary, verification
+from reconciler.render.words import ending, outcome_counts, past, plural, summary, verification
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Report, Skipped, Unconfirmed
 
 
@@ -37,7 +37,7 @@ def _row(outcome: Outcome, view: View) -> Row:
         case Failed():
             fields = tuple(_field(each) for each in outcome.fields)
             if outcome.hint:
-                fields += (FieldLine("help", words(prose(outcome.hint))),)
+                fields += (FieldLine("help", sentence(prose(outcome.hint))),)
             return _outcome_row(planned, "x", f"not {done}", prose(outcome.message), fields)
         case Skipped():
             return _outcome_row(planned, ".", "skipped", prose(outcome.message))
@@ -53,7 +53,7 @@ def _outcome_row(
         sign=sign,
         name=planned.name,
         what=what,
-        details=tuple(said.split(" ")) if said else (),
+        details=words(said) if said else (),
         place=planned.place,
         fields=tuple(fields),
     )
@@ -61,13 +61,13 @@ def _outcome_row(
 
 def _detail(planned: Row) -> tuple[str, ...]:
     """Return what is worth repeating of a change that was made: where it delivers, or its name."""
-    return planned.details if planned.what == "rename" else (planned.what,)
+    return planned.details if planned.what == RENAME else (planned.what,)
 
 
 def _field(message: FieldMessage) -> FieldLine:
     where = (Atom(place(message.position), gap="   "),) if message.position else ()
     name = label(message.path) if message.path else "webhook"
-    return FieldLine(name, (*words(prose(message.message)), *where))
+    return FieldLine(name, (*sentence(prose(message.message)), *where))
 
 
 def _healed(report: Report, view: View) -> list[str]:
@@ -77,7 +77,7 @@ def _healed(report: Report, view: View) -> list[str]:
             f"an unanswered create had left copy {quote(each.removed)} of {quote(each.name)}: "
             f"deleted, {quote(each.kept)} stays"
         )
-        lines += flow(words(said), start="Healed:", indent=2, width=view.width)
+        lines += flow(sentence(said), start="Healed:", indent=2, width=view.width)
     return lines
 
 
@@ -85,12 +85,12 @@ def _end(report: Report, view: View) -> Iterable[str]:
     if not report.plan.changes and not report.problem and report.stopped is None:
         yield from _sentence(summary(report.plan), view)
         return
-    counted = outcome_counts(report)
-    yield from _sentence(f"Applied: {counted} of {len(report.plan.changes)} planned.", view)
+    numbers = f"{len(report.applied)} of {plural(len(report.plan.changes), 'change')}"
+    yield from _sentence(f"Applied {numbers}: {outcome_counts(report)}.", view)
     yield from _sentence(verification(report), view)
     if report.problem:
         start = paint("Problem:", "error", view.color)
-        yield from flow(words(prose(report.problem)), start=start, indent=2, width=view.width)
+        yield from flow(sentence(prose(report.problem)), start=start, indent=2, width=view.width)
     last = ending(report)
     if last is not None:
         assert report.exit_code is not ExitCode.OK
@@ -98,5 +98,5 @@ def _end(report: Report, view: View) -> Iterable[str]:
 
 
 def _sentence(text: str, view: View) -> list[str]:
-    first, *others = words(text)
+    first, *others = sentence(text)
     return flow(others, start=first.text, indent=2, width=view.width)

@@ -1,0 +1,430 @@
+"""Plans, reports, findings and errors whose every appearance is kept in golden/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from reconciler.errors import (
+    ApiError,
+    ConfigurationError,
+    ExitCode,
+    InvalidRequestError,
+    StalePlanError,
+)
+from reconciler.findings import Finding, Position, Related, Severity
+from reconciler.model import (
+    EVENT_TYPES,
+    UNKNOWN,
+    Organization,
+    Scheme,
+    SecretRef,
+    Value,
+    Webhook,
+)
+from reconciler.planning.changes import (
+    Attribution,
+    Change,
+    Create,
+    Delete,
+    Kept,
+    KeyLost,
+    Reason,
+    SecretCause,
+    SecretChange,
+    SetChange,
+    Snapshot,
+    Unmanaged,
+    Update,
+    ValueChange,
+)
+from reconciler.planning.compare import destination
+from reconciler.planning.digest import operation_digest, plan_digest
+from reconciler.planning.plan import Matched, Plan, SecretUse
+from reconciler.report import Applied, Failed, FieldMessage, Healed, Report, Skipped, Unconfirmed
+from reconciler.source.saved_plan import sent_secrets
+
+TOKEN = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
+PASSWORD = SecretRef(scheme=Scheme.FILE, name="secrets/pager-password", version=2)
+DELETED = tuple(each for each in EVENT_TYPES if each.endswith("_deleted"))
+
+
+def at(line: int, column: int = 5, width: int = 1, file: str = "webhooks.yaml") -> Position:
+    return Position(file=file, line=line, column=column, width=width)
+
+
+def slack(
+    name: str, *, channel: str = "#deploys", events: Iterable[str] = EVENT_TYPES[:2], line: int = 4
+) -> Webhook:
+    values: dict[str, Value] = {"token": TOKEN, "channel": channel, "username": "CloudTruth"}
+    return Webhook(
+        name=name,
+        type="slack",
+        event_types=frozenset(events),
+        configuration=values,
+        position=at(line),
+    )
+
+
+def live(
+    name: str,
+    id: str = "7",
+    *,
+    channel: str = "#deploys",
+    events: Iterable[str] = EVENT_TYPES[:2],
+    last_run: str | None = None,
+) -> Snapshot:
+    return Snapshot(
+        id=id,
+        name=name,
+        type="slack",
+        event_types=frozenset(events),
+        configuration={"channel": channel, "username": UNKNOWN},
+        destination=f"slack {channel}",
+        last_run=last_run,
+    )
+
+
+def token_change(
+    cause: SecretCause = SecretCause.DIFFERS, channel: str = "#deploys"
+) -> SecretChange:
+    return SecretChange(
+        path=("configuration", "token"), after=TOKEN, cause=cause, destination=f"slack {channel}"
+    )
+
+
+def plan(*changes: Change, **more: object) -> Plan:
+    """Return a plan of `changes` with the digests and the list of secrets that belong to it."""
+    operations = tuple(map(operation_digest, changes))
+    base = Plan(
+        origin="https://api.cloudtruth.io",
+        organization=Organization(id="o-1", name="Acme", role="ADMIN"),
+        changes=changes,
+        operations=operations,
+        secrets=tuple(
+            SecretUse(
+                reference=ref,
+                webhook=change.name,
+                field=field,
+                destination=destination(change.after),
+            )
+            for change in changes
+            if not isinstance(change, Delete)
+            for field, ref in sent_secrets(change)
+        ),
+        digest=plan_digest("https://api.cloudtruth.io", "o-1", operations),
+        in_scope=9,
+        live=12,
+    )
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+RENAME = Update(
+    before=live("audit-old", channel="#audit-eu"),
+    after=slack("Audit", channel="#audit", events=EVENT_TYPES, line=16),
+    reason=Reason.RENAMED,
+    fields=(
+        ValueChange(path=("name",), before="audit-old", after="Audit"),
+        SetChange(path=("event_types",), added=("template_created",), removed=(), unchanged=14),
+        ValueChange(path=("configuration", "channel"), before="#audit-eu", after="#audit"),
+        token_change(channel="#audit"),
+    ),
+)
+CREATE = Create(
+    after=slack("Deploys", events=("value_created", "value_updated", *DELETED), line=13)
+)
+ABSENT = Delete(
+    before=live("tmp-test", "9", channel="#random", last_run="2026-11-22T08:00:00Z"),
+    reason=Reason.ABSENT,
+    position=at(24),
+)
+PROTECTED = Kept(
+    webhooks=(live("prod-pager", "4"),), reason=Reason.PROTECTED, position=at(7, file="base.yaml")
+)
+OPS = Matched(id="3", webhook=slack("Ops", channel="#ops", line=30))
+MIXED = plan(
+    RENAME,
+    CREATE,
+    ABSENT,
+    kept=(PROTECTED,),
+    matched=(OPS,) * 6,
+    ignored=2,
+    unmanaged=(Unmanaged(webhook=live("by hand", "77"), reason=Reason.OUT_OF_SCOPE),),
+    unreadable=(("Ops", "token"), ("Audit", "token"), ("a", "token"), ("b", "token")),
+)
+
+GENERIC = Webhook(
+    name="Pager",
+    type="generic",
+    event_types=frozenset({"parameter_deleted"}),
+    configuration={
+        "url": "https://hooks.example.com/ct/team-7",
+        "verify": False,
+        "username": "ct",
+        "password": PASSWORD,
+    },
+    position=at(20),
+)
+ADDRESS = SecretRef(scheme=Scheme.ENV, name="HOOK_URL")
+FIELDS = plan(
+    Update(
+        before=replace(
+            live("Pager"), type="generic", destination="generic https://old.example/***"
+        ),
+        after=GENERIC,
+        fields=(
+            ValueChange(path=("configuration", "verify"), before=True, after=False),
+            ValueChange(path=("configuration", "username"), before=None, after="ct"),
+            SecretChange(
+                path=("configuration", "url"),
+                after="https://hooks.example.com/ct/team-7",
+                cause=SecretCause.DIFFERS,
+                before="https://old.example/***",
+                destination="generic https://hooks.example.com/***",
+            ),
+            SecretChange(
+                path=("configuration", "password"),
+                after=PASSWORD,
+                cause=SecretCause.ADDED,
+                destination="generic https://hooks.example.com/***",
+            ),
+            KeyLost(path=("configuration", "retries")),
+        ),
+    ),
+    Update(
+        before=live("Reports", "8"),
+        after=slack("Reports", channel="#reports", events=EVENT_TYPES[:1], line=40),
+        fields=(
+            SetChange(
+                path=("event_types",),
+                added=("parameter_created", "template_created"),
+                removed=DELETED,
+                unchanged=0,
+            ),
+            ValueChange(path=("configuration", "channel"), before=UNKNOWN, after="#reports"),
+        ),
+    ),
+    Create(
+        after=replace(GENERIC, name="Elsewhere", configuration={"url": ADDRESS}, position=at(50))
+    ),
+)
+ROTATED = plan(
+    *(
+        Update(
+            before=live(f"Team {number}", str(number)),
+            after=slack(f"Team {number}", line=number),
+            reason=Reason.REWRITE if cause is not SecretCause.DIFFERS else Reason.DIFFERS,
+            fields=(token_change(cause),),
+        )
+        for number, cause in enumerate(
+            (
+                SecretCause.DIFFERS,
+                SecretCause.REFERENCE_CHANGED,
+                SecretCause.VERSION_CHANGED,
+                SecretCause.REQUESTED,
+            ),
+            start=1,
+        )
+    )
+)
+KEPT = plan(
+    Delete(before=live("Ops", "31"), reason=Reason.DUPLICATE, keeps="3"),
+    kept=(
+        Kept(webhooks=(live("Twin", "5"), live("Twin", "6")), reason=Reason.TWINS, position=at(8)),
+        Kept(
+            webhooks=(replace(live("New kind"), type="teams"),),
+            reason=Reason.UNKNOWN_TYPE,
+            detail="teams",
+        ),
+        Kept(
+            webhooks=(live("New event"),),
+            reason=Reason.UNKNOWN_EVENT,
+            detail="secret_read, role_created",
+        ),
+        Kept(webhooks=(live("prod-x"),), reason=Reason.PROTECTED),
+    ),
+    unmanaged=(
+        Unmanaged(
+            webhook=live("hand made", last_run="2026-11-24T23:59:00Z"), reason=Reason.PRUNE_OFF
+        ),
+        Unmanaged(webhook=live("other team", last_run="no date"), reason=Reason.OUT_OF_SCOPE),
+    ),
+    matched=(OPS,),
+    unreadable=(("Ops", "token"),),
+)
+BASED = plan(
+    replace(RENAME, attribution=Attribution.DRIFT),
+    replace(CREATE, attribution=Attribution.THIS_CHANGE),
+    replace(ABSENT, reason=Reason.NOT_DECLARED, position=None, attribution=Attribution.THIS_CHANGE),
+    relaxed=(
+        Finding(
+            rule="relaxed-protect",
+            severity=Severity.WARNING,
+            message="protect no longer lists prod-*",
+            position=at(7),
+        ),
+        Finding(rule="relaxed-prune", severity=Severity.WARNING, message="prune is now true"),
+    ),
+    notes=(
+        Finding(
+            rule="looks-like-rename",
+            severity=Severity.NOTE,
+            message="deleting 'tmp-test' and creating 'Deploys' looks like a rename",
+            position=at(13, 5, 4),
+            hint="to rename in place, add to 'Deploys': previously: [\"tmp-test\"]",
+        ),
+    ),
+)
+BLOCKED = plan(
+    *(Delete(before=live(f"old-{n}", str(n)), reason=Reason.NOT_DECLARED) for n in range(6)),
+    blocked=(
+        Finding(
+            rule="too-many-deletes",
+            severity=Severity.ERROR,
+            message="6 webhooks would be deleted; limits.max_deletes is 5",
+            position=at(9),
+            hint="if this is meant: --allow-deletes 6",
+        ),
+        Finding(rule="nothing-declared", severity=Severity.ERROR, message="nothing is declared"),
+    ),
+)
+HOSTILE = plan(
+    Create(after=slack("x ##[set-output name=changed]false", channel="#`code`|pipe", line=1)),
+    Create(after=slack("::error::forged", channel="@org/team", line=2)),
+    Create(after=slack("\x1b[31mred\x1b[0m\r\u202egnol", channel="#a\nb", line=3)),
+    Create(after=slack("```\n</details><script>alert(1)</script>", line=4)),
+    Create(after=slack("漢字の名前", channel="#日本", line=5)),
+    Create(after=slack("spoof   slack #a   (unchanged)", line=6)),
+    Create(after=slack("n" * 256, line=7)),
+    organization=Organization(id="o-1", name="<b>@everyone</b> `x`", maintenance=True),
+    origin="http://localhost:8000",
+)
+PLANS = {
+    "mixed": MIXED,
+    "fields": FIELDS,
+    "rotated": ROTATED,
+    "kept": KEPT,
+    "based": BASED,
+    "blocked": BLOCKED,
+    "hostile": HOSTILE,
+    "unchanged": plan(matched=(OPS,) * 9, ignored=2),
+    "empty": plan(in_scope=0, live=0),
+    "one": plan(matched=(OPS,)),
+}
+
+REFUSED = Failed(
+    change=RENAME,
+    code="invalid-request",
+    message="CloudTruth refuses it (400)",
+    hint="mend the field and apply again",
+    fields=(
+        FieldMessage(
+            path=("configuration", "channel"),
+            message="This field may not be blank.",
+            position=at(18),
+        ),
+        FieldMessage(path=(), message="Nope."),
+    ),
+)
+WAITS = Skipped(
+    change=ABSENT, code="deletes-wait", message="deletes wait until everything else is done"
+)
+REPORTS = {
+    "done": Report(
+        plan=MIXED,
+        outcomes=(
+            Applied(change=RENAME, id="7"),
+            Applied(change=CREATE, id="99"),
+            Applied(change=ABSENT, id="9", note="was gone already"),
+        ),
+        healed=(Healed(name="Deploys", removed="100", kept="99"),),
+        writes=3,
+        verified=True,
+    ),
+    "partial": Report(
+        plan=MIXED, outcomes=(REFUSED, Applied(change=CREATE, id="99"), WAITS), writes=2,
+        verified=True,
+    ),
+    "unconfirmed": Report(
+        plan=MIXED,
+        outcomes=(
+            Unconfirmed(change=RENAME, message="no answer came, and reading back failed"),
+            Skipped(change=CREATE, code="stopped", message="not started"),
+            WAITS,
+        ),
+        writes=1,
+        stopped=ExitCode.SIGTERM,
+        problem="the listing at the end could not be read",
+    ),
+    "refused": Report(plan=plan(RENAME), outcomes=(REFUSED,)),
+    "denied": Report(
+        plan=plan(RENAME),
+        outcomes=(replace(REFUSED, code="permission-denied", fields=(), hint=None),),
+    ),
+    "nothing": Report(plan=PLANS["unchanged"]),
+}  # fmt: skip
+
+FINDINGS = {
+    "several": (
+        Finding(
+            rule="unknown-key",
+            severity=Severity.ERROR,
+            message="unknown key `chanel`",
+            position=at(12, 22, 6),
+            excerpt='    configuration: {chanel: "#deploys"}',
+            hint="did you mean `channel`?",
+        ),
+        Finding(
+            rule="duplicate-key",
+            severity=Severity.ERROR,
+            message="the name Deploys is declared twice",
+            position=at(3, 11, 7),
+            excerpt="\t- name: Deploys\u202e",
+            related=(Related(message="first declared here", position=at(1)),),
+        ),
+        Finding(rule="no-place", severity=Severity.WARNING, message="two\nlines"),
+        Finding(
+            rule="at-the-end",
+            severity=Severity.NOTE,
+            message="something is missing",
+            position=at(120, 99, 9),
+            excerpt="short",
+        ),
+    ),
+    "wide": (
+        Finding(
+            rule="wide",
+            severity=Severity.ERROR,
+            message="a wide word",
+            position=at(1, 7, 2),
+            excerpt="名前名前: 漢字",
+        ),
+        Finding(
+            rule="long",
+            severity=Severity.ERROR,
+            message="in a long line",
+            position=at(2, 5001, 3),
+            excerpt=f"{'a' * 5000}bad{'c' * 5000}",
+        ),
+    ),
+    "none": (),
+}
+ERRORS = {
+    "configuration": ConfigurationError(
+        "the files cannot be used", findings=FINDINGS["wide"], hint="mend them"
+    ),
+    "stale": StalePlanError(
+        "the plan is not what would happen now",
+        differences=("Audit was changed since", "Deploys exists already"),
+        hint="plan again",
+    ),
+    "api": InvalidRequestError(
+        "CloudTruth refuses the request (400)",
+        method="POST",
+        path="/api/v1/webhooks/",
+        status=400,
+        detail="Bad ##[error]thing",
+        fields=((("configuration", "token"), "Invalid."), ((), "Odd.")),
+    ),
+    "plain": ApiError("CloudTruth does not answer"),
+}

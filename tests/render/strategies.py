@@ -1,0 +1,260 @@
+"""Any plan, report or finding, with texts that somebody wrote to do harm."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from reconciler.errors import ExitCode
+from reconciler.findings import Finding, Position, Related, Severity
+from reconciler.model import EVENT_TYPES, UNKNOWN, Organization, Scheme, SecretRef, Webhook
+from reconciler.planning.changes import (
+    Attribution,
+    Change,
+    Create,
+    Delete,
+    Kept,
+    KeyLost,
+    Reason,
+    SecretCause,
+    SecretChange,
+    SetChange,
+    Snapshot,
+    Unmanaged,
+    Update,
+    ValueChange,
+)
+from reconciler.planning.digest import operation_digest, plan_digest
+from reconciler.planning.plan import Matched, Plan, SecretUse
+from reconciler.report import Applied, Failed, FieldMessage, Healed, Report, Skipped, Unconfirmed
+from reconciler.source.saved_plan import sent_secrets
+
+SNIPPETS = (
+    "##[error]", "##[", "##vso[task.x]", "::error::", "::set-output name=a::b", "::", "]", "#",
+    "```", "`", "``", "|", "\\", "\\|", "@org/team", "<b>", "</details>", "<!--", "&lt;",
+    "https://evil.example/x", "![x](y)", "**", "__", "# ", "- ", "~~~", "\n", "\r", "\r\n", "\t",
+    "\x1b[31m", "\x9b", "\x7f", "\x00", "\u202e", "\u2066", "\u200b", "\u200d", "\u2028", "\u2029",
+    "\x85", "\xa0", "\u3000", "\ufe0f", "\U000e0041", "\U000e0100", "\u034f", "\u115f", "\u2800",
+    "\u0301", "é", "漢字", "😀", "%0A", "%", ",", ":", '"', "'", " ", "  ", " -> ", "(", "Deploys",
+    "$(id)", "{{x}}", "\ud800",
+)  # fmt: skip
+
+
+def pieces(snippets: tuple[str, ...] = SNIPPETS) -> st.SearchStrategy[str]:
+    """Return texts put together from dangerous and harmless pieces."""
+    return st.lists(st.one_of(st.sampled_from(snippets), st.text(max_size=4)), max_size=6).map(
+        "".join
+    )
+
+
+texts = pieces()
+names = pieces(tuple(each for each in SNIPPETS if each != "\ud800")).filter(bool)
+counts = st.integers(0, 10_000)
+event_sets = st.frozensets(st.sampled_from(EVENT_TYPES), min_size=1)
+positions = st.builds(
+    Position,
+    file=texts,
+    line=st.integers(1, 99_999),
+    column=st.integers(1, 300),
+    width=st.integers(1, 40),
+)
+maybe_positions = st.none() | positions
+findings = st.builds(
+    Finding,
+    rule=texts,
+    severity=st.sampled_from(Severity),
+    message=texts,
+    position=maybe_positions,
+    hint=st.none() | texts,
+    excerpt=st.none() | texts,
+    related=st.lists(st.builds(Related, message=texts, position=positions), max_size=2).map(tuple),
+)
+some_findings = st.lists(findings, max_size=3).map(tuple)
+references = st.builds(
+    SecretRef,
+    scheme=st.sampled_from((Scheme.ENV, Scheme.FILE)),
+    name=texts,
+    version=st.none() | st.integers(1, 9),
+)
+slack = st.fixed_dictionaries({"token": references, "channel": texts, "username": texts})
+generic = st.fixed_dictionaries(
+    {"url": references | st.just("https://hooks.example.com/ct")},
+    optional={"verify": st.booleans(), "username": texts, "password": references},
+)
+
+
+@st.composite
+def webhooks(draw: st.DrawFn, names: st.SearchStrategy[str] = names) -> Webhook:
+    kind = draw(st.sampled_from(("slack", "generic")))
+    return Webhook(
+        name=draw(names),
+        type=kind,
+        event_types=draw(event_sets),
+        configuration=draw(slack if kind == "slack" else generic),
+        id=draw(st.none() | texts),
+        previously=tuple(draw(st.lists(texts, max_size=2))),
+        position=draw(maybe_positions),
+    )
+
+
+plain_values = texts | st.booleans() | st.just(UNKNOWN)
+snapshots = st.builds(
+    Snapshot,
+    id=texts,
+    name=names,
+    type=st.sampled_from(("slack", "generic")) | texts,
+    event_types=event_sets | st.frozensets(texts, max_size=3),
+    configuration=st.dictionaries(texts, plain_values, max_size=3),
+    destination=texts,
+    last_run=st.none() | texts | st.just("2026-01-02T03:04:05Z"),
+)
+paths = st.sampled_from((("name",), ("type",), ("event_types",))) | st.tuples(
+    st.just("configuration"), texts
+)
+fields = st.one_of(
+    st.builds(
+        ValueChange,
+        path=paths,
+        before=st.none() | plain_values,
+        after=texts | st.booleans(),
+    ),
+    st.builds(
+        SetChange,
+        path=st.just(("event_types",)),
+        added=st.lists(texts, max_size=3).map(tuple),
+        removed=event_sets.map(sorted).map(tuple),
+        unchanged=counts,
+    ),
+    st.builds(
+        SecretChange,
+        path=st.tuples(st.just("configuration"), texts),
+        after=references | st.just("https://hooks.example.com/path") | texts,
+        cause=st.sampled_from(SecretCause),
+        before=st.none() | texts,
+        destination=texts,
+    ),
+    st.builds(KeyLost, path=st.tuples(st.just("configuration"), texts)),
+)
+attributions = st.none() | st.sampled_from(Attribution)
+changes: st.SearchStrategy[Change] = st.one_of(
+    st.builds(Create, after=webhooks(), attribution=attributions),
+    st.builds(
+        Update,
+        before=snapshots,
+        after=webhooks(),
+        fields=st.lists(fields, min_size=1, max_size=4).map(tuple),
+        reason=st.sampled_from((Reason.DIFFERS, Reason.RENAMED, Reason.REWRITE)),
+        attribution=attributions,
+    ),
+    st.builds(
+        Delete,
+        before=snapshots,
+        reason=st.sampled_from((Reason.ABSENT, Reason.NOT_DECLARED, Reason.DUPLICATE)),
+        position=maybe_positions,
+        keeps=st.none() | texts,
+        attribution=attributions,
+    ),
+)
+kept = st.builds(
+    Kept,
+    webhooks=st.lists(snapshots, min_size=1, max_size=3).map(tuple),
+    reason=st.sampled_from(
+        (Reason.PROTECTED, Reason.UNKNOWN_TYPE, Reason.UNKNOWN_EVENT, Reason.TWINS)
+    ),
+    position=maybe_positions,
+    detail=texts,
+)
+unmanaged = st.builds(
+    Unmanaged,
+    webhook=snapshots,
+    reason=st.sampled_from((Reason.PRUNE_OFF, Reason.OUT_OF_SCOPE)),
+)
+
+
+@st.composite
+def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan:
+    """Return plans whose digests and lists of secrets are right."""
+    planned = tuple(draw(st.lists(changes, max_size=4)))
+    operations = tuple(map(operation_digest, planned))
+    origin, organization = (
+        draw(texts),
+        draw(
+            st.builds(
+                Organization,
+                id=texts,
+                name=texts,
+                role=st.none() | texts,
+                maintenance=st.booleans(),
+            )
+        ),
+    )
+    return Plan(
+        origin=origin,
+        organization=organization,
+        changes=planned,
+        operations=operations,
+        digest=plan_digest(origin, organization.id, operations),
+        matched=tuple(draw(st.lists(st.builds(Matched, id=texts, webhook=webhooks()), max_size=2))),
+        kept=tuple(draw(st.lists(kept, max_size=2))),
+        unmanaged=tuple(draw(st.lists(unmanaged, max_size=2))),
+        ignored=draw(counts),
+        in_scope=draw(counts),
+        live=draw(counts),
+        blocked=draw(some_findings),
+        notes=draw(some_findings),
+        relaxed=draw(some_findings),
+        unreadable=tuple(draw(st.lists(st.tuples(texts, texts), max_size=5))),
+        secrets=tuple(
+            SecretUse(reference=ref, webhook=each.name, field=field, destination=draw(texts))
+            for each in planned
+            for field, ref in sent_secrets(each)
+        ),
+    )
+
+
+messages = st.builds(
+    FieldMessage,
+    path=st.lists(texts, max_size=2).map(tuple),
+    message=texts,
+    position=maybe_positions,
+)
+
+
+@st.composite
+def reports(draw: st.DrawFn) -> Report:
+    """Return reports with an outcome for each change of their plan, or for the first of them."""
+    plan = draw(plans())
+    outcomes = []
+    for change in plan.changes[: draw(st.integers(0, 4))]:
+        outcomes.append(
+            draw(
+                st.one_of(
+                    st.builds(
+                        Applied,
+                        change=st.just(change),
+                        id=st.none() | texts,
+                        note=st.none() | texts,
+                    ),
+                    st.builds(
+                        Failed,
+                        change=st.just(change),
+                        code=texts,
+                        message=texts,
+                        hint=st.none() | texts,
+                        fields=st.lists(messages, max_size=2).map(tuple),
+                    ),
+                    st.builds(Skipped, change=st.just(change), code=texts, message=texts),
+                    st.builds(Unconfirmed, change=st.just(change), message=texts),
+                )
+            )
+        )
+    return Report(
+        plan=plan,
+        outcomes=tuple(outcomes),
+        healed=tuple(
+            draw(st.lists(st.builds(Healed, name=texts, removed=texts, kept=texts), max_size=2))
+        ),
+        writes=draw(st.integers(0, 3)),
+        verified=draw(st.booleans()),
+        stopped=draw(st.none() | st.sampled_from((ExitCode.SIGINT, ExitCode.SIGTERM))),
+        problem=draw(st.none() | texts),
+    )

@@ -1,0 +1,52 @@
+"""Annotations: the runner reads back exactly what was meant."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from reconciler.findings import Finding, Position, Severity
+from reconciler.render.github import render_findings
+from reconciler.render.quote import prose
+from tests.render.strategies import texts
+
+
+def unescape(text: str, more: tuple[tuple[str, str], ...] = ()) -> str:
+    for escaped, char in (*more, ("%0A", "\n"), ("%0D", "\r"), ("%25", "%")):
+        text = text.replace(escaped, char)
+    return text
+
+
+@given(texts, texts)
+def test_message_and_file_come_through(message: str, file: str) -> None:
+    """What the runner decodes is the message and the file, characters escaped that are obeyed."""
+    finding = Finding(
+        rule="rule",
+        severity=Severity.ERROR,
+        message=message,
+        position=Position(file=file, line=3, column=4, width=5),
+    )
+    command, data = render_findings((finding,)).rstrip("\n")[2:].split("::", 1)
+    assert unescape(data) == prose(message)
+    properties = dict(each.split("=", 1) for each in command.partition(" ")[2].split(","))
+    assert unescape(properties["file"], (("%3A", ":"), ("%2C", ","))) == prose(file)
+    assert (properties["line"], properties["col"], properties["endColumn"]) == ("3", "4", "9")
+    assert properties["title"] == "rule"
+
+
+def test_ten_best_then_a_count() -> None:
+    """Errors come before warnings, ten findings are shown, and the others are counted."""
+    many = tuple(
+        Finding(rule=f"r{index}", severity=severity, message="m")
+        for severity in (Severity.NOTE, Severity.WARNING, Severity.ERROR)
+        for index in range(6)
+    )
+    lines = render_findings(many).splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["::error"] * 6 + ["::warning"] * 4 + [
+        "::notice::and"
+    ]
+    assert lines[-1] == "::notice::and 8 more findings"
+
+
+def test_no_findings_is_no_text() -> None:
+    """Nothing is said where nothing was found."""
+    assert render_findings(()) == ""

@@ -1,0 +1,197 @@
+"""What holds for every format and every plan, report and finding, whatever they are named."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator, Draft202012Validator
+
+from reconciler.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    ReconcilerError,
+    StalePlanError,
+)
+from reconciler.findings import Finding
+from reconciler.planning.plan import Plan
+from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
+from reconciler.render.markdown import fit_plan, fit_report
+from reconciler.render.quote import quote
+from reconciler.render.text.paint import strip
+from reconciler.report import Report
+from tests.render.oracle import obeyed_characters, read_markdown, runner_commands
+from tests.render.strategies import plans, reports, some_findings, texts
+
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+views = st.builds(
+    View,
+    width=st.integers(20, 140),
+    show_unchanged=st.booleans(),
+    key_source=st.none() | texts,
+    now=st.none() | st.just(datetime(2026, 11, 25, tzinfo=UTC)),
+    plan_file=st.none() | texts,
+)
+errors = st.one_of(
+    st.builds(ReconcilerError, texts, hint=st.none() | texts),
+    st.builds(ConfigurationError, texts, findings=some_findings),
+    st.builds(StalePlanError, texts, differences=st.lists(texts, max_size=2)),
+    st.builds(
+        InvalidRequestError,
+        texts,
+        detail=st.none() | texts,
+        status=st.just(400),
+        fields=st.lists(st.tuples(st.lists(texts, max_size=2).map(tuple), texts), max_size=2),
+    ),
+)
+few = settings(max_examples=60, deadline=None)
+
+
+@cache
+def validators(name: str) -> tuple[Any, Any]:
+    schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8"))
+    Draft7Validator.check_schema(schema)
+    Draft202012Validator.check_schema(schema)
+    return Draft7Validator(schema), Draft202012Validator(schema)
+
+
+def check_document(text: str, name: str) -> None:
+    assert text.isascii()
+    for validator in validators(name):
+        validator.validate(json.loads(text))
+
+
+@pytest.mark.parametrize("form", sorted(RENDERERS))
+@few
+@given(plan=plans(), view=views)
+def test_a_plan_is_harmless_and_always_the_same(form: str, plan: Plan, view: View) -> None:
+    """No control character and no workflow command survives, and equal plans give equal text."""
+    text = RENDERERS[form]().render_plan(plan, view)
+    assert text.endswith("\n")
+    assert obeyed_characters(text) == []
+    assert runner_commands(text) == []
+    assert RENDERERS[form]().render_plan(plan, view) == text
+
+
+@pytest.mark.parametrize("form", sorted(RENDERERS))
+@few
+@given(report=reports(), view=views)
+def test_a_report_is_harmless(form: str, report: Report, view: View) -> None:
+    """No control character and no workflow command survives in a report."""
+    text = RENDERERS[form]().render_report(report, view)
+    assert obeyed_characters(text) == []
+    assert runner_commands(text) == []
+
+
+@pytest.mark.parametrize("form", ["text", "json", "markdown"])
+@few
+@given(findings=some_findings, error=errors, view=views)
+def test_findings_and_errors_are_harmless(
+    form: str, findings: tuple[Finding, ...], error: ReconcilerError, view: View
+) -> None:
+    """Messages, excerpts and places of findings obey the same law."""
+    renderer = RENDERERS[form]()
+    for text in (renderer.render_findings(findings, view), renderer.render_error(error, view)):
+        assert obeyed_characters(text) == []
+        assert runner_commands(text) == []
+
+
+@few
+@given(findings=some_findings, error=errors)
+def test_annotations_are_exactly_our_commands(
+    findings: tuple[Finding, ...], error: ReconcilerError
+) -> None:
+    """Each line of annotations is one command, with properties that nothing breaks out of."""
+    github = FINDINGS_RENDERERS["github"]()
+    for text in (github.render_findings(findings), github.render_error(error)):
+        lines = text.splitlines()
+        assert runner_commands(text) == lines
+        assert obeyed_characters(text) == []
+        for line in lines:
+            command, _, properties = line[2:].split("::", 1)[0].partition(" ")
+            assert command in {"error", "warning", "notice"}
+            assert {each.partition("=")[0] for each in properties.split(",")} <= {
+                "file", "line", "col", "endColumn", "title",
+            }  # fmt: skip
+
+
+@few
+@given(plan=plans(), report=reports(), findings=some_findings, error=errors, view=views)
+def test_colour_changes_no_character(
+    plan: Plan,
+    report: Report,
+    findings: tuple[Finding, ...],
+    error: ReconcilerError,
+    view: View,
+) -> None:
+    """Text without its colour is the text that is printed without colour."""
+    text = RENDERERS["text"]()
+    coloured = View(
+        color=True, width=view.width, show_unchanged=view.show_unchanged,
+        key_source=view.key_source, now=view.now, plan_file=view.plan_file,
+    )  # fmt: skip
+    assert strip(text.render_plan(plan, coloured)) == text.render_plan(plan, view)
+    assert strip(text.render_report(report, coloured)) == text.render_report(report, view)
+    assert strip(text.render_findings(findings, coloured)) == text.render_findings(findings, view)
+    assert strip(text.render_error(error, coloured)) == text.render_error(error, view)
+
+
+@few
+@given(plan=plans(), report=reports(), findings=some_findings, error=errors)
+def test_documents_follow_their_schemas(
+    plan: Plan, report: Report, findings: tuple[Finding, ...], error: ReconcilerError
+) -> None:
+    """Every JSON document is what the published schema says, in either draft."""
+    json_ = RENDERERS["json"]()
+    check_document(json_.render_plan(plan), "plan")
+    check_document(json_.render_report(report), "report")
+    check_document(json_.render_findings(findings), "findings")
+    check_document(json_.render_error(error), "error")
+
+
+@few
+@given(plan=plans(), view=views)
+def test_markdown_holds_data_in_code_only(plan: Plan, view: View) -> None:
+    """A reader of Markdown sees our words, the names as quoted, and no other structure."""
+    read = read_markdown(RENDERERS["markdown"]().render_plan(plan, view))
+    assert read.titles == 1
+    assert len(read.cells) == len(plan.changes) + len(plan.kept)
+    shown = sorted(row[1][0] for row in read.cells)
+    assert shown == sorted(quote(each.name) for each in (*plan.changes, *plan.kept))
+    assert all(len(row) == 5 for row in read.cells)
+    assert len(read.fences) <= 1
+
+
+@few
+@given(report=reports(), findings=some_findings, error=errors)
+def test_other_markdown_holds_data_in_code_only(
+    report: Report, findings: tuple[Finding, ...], error: ReconcilerError
+) -> None:
+    """Reports, findings and errors obey the same law."""
+    markdown = RENDERERS["markdown"]()
+    read = read_markdown(markdown.render_report(report))
+    assert ([row[1][0] for row in read.cells] and len(read.cells) == len(report.outcomes)) or not (
+        report.outcomes
+    )
+    assert read_markdown(markdown.render_findings(findings)).titles == 1
+    assert read_markdown(markdown.render_error(error)).titles == 1
+
+
+@few
+@given(plan=plans(), report=reports(), limit=st.integers(1500, 6000))
+def test_markdown_fits_its_limit(plan: Plan, report: Report, limit: int) -> None:
+    """A text over its limit is cut by whole lines, says so, and stays well formed."""
+    for whole, cut in (
+        (fit_plan(plan), fit_plan(plan, View(limit=limit))),
+        (fit_report(report), fit_report(report, View(limit=limit))),
+    ):
+        assert not whole.truncated
+        assert cut.text.splitlines()[0] == whole.text.splitlines()[0]
+        read_markdown(cut.text)
+        assert cut.truncated == (cut.text != whole.text)

@@ -1,0 +1,191 @@
+"""Text for terminals: what depends on the circumstances, and what must not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import FrameType
+
+import pytest
+
+from reconciler.errors import ReconcilerError
+from reconciler.findings import Finding, Position, Severity
+from reconciler.planning.changes import Create, Delete, Reason
+from reconciler.planning.plan import Plan
+from reconciler.render import RENDERERS, View
+from reconciler.render.text import render_error, render_findings, render_plan, render_report
+from reconciler.render.text.layout import columns
+from reconciler.render.words import age
+from reconciler.report import Report, Skipped
+from tests.render.cases import MIXED, PLANS, REPORTS, TOKEN, live, plan, slack
+from tests.render.oracle import runner_commands
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def test_no_changes_is_a_sentence() -> None:
+    """An empty plan says in one sentence that all is well."""
+    text = render_plan(PLANS["unchanged"])
+    assert text.splitlines()[-1] == "No changes. 9 webhooks match. 2 ignored."
+    assert "No changes. 1 webhook matches.\n" in render_plan(PLANS["one"])
+
+
+def test_matched_webhooks_are_listed_on_request_only() -> None:
+    """Webhooks that are as declared take no line unless somebody asks."""
+    assert "= Ops" not in render_plan(MIXED)
+    assert render_plan(MIXED, View(show_unchanged=True)).count("= Ops") == 6
+
+
+def test_the_digest_comes_with_the_command_that_applies_exactly_it() -> None:
+    """The way on is a command to copy, whole on one line."""
+    for width in (40, 100, 300):
+        lines = render_plan(MIXED, View(width=width)).splitlines()
+        assert any(f"webhooks apply --expect-digest {MIXED.digest})" in line for line in lines)
+
+
+def test_a_saved_plan_is_applied_by_its_file() -> None:
+    """Of a saved plan the command names the file, quoted for a shell."""
+    text = render_plan(MIXED, View(plan_file="my plan.json"))
+    assert "(apply exactly this: webhooks apply 'my plan.json')" in text
+
+
+def test_a_blocked_plan_offers_its_way_on_only() -> None:
+    """No command is offered that the guard would refuse."""
+    text = render_plan(PLANS["blocked"])
+    assert "BLOCKED: 6 webhooks would be deleted" in text
+    assert "help: if this is meant: --allow-deletes 6" in text
+    assert "apply exactly this" not in text
+
+
+def test_missing_secrets_are_marked() -> None:
+    """Whoever reads the plan sees which values this machine does not have."""
+    assert "missing here" not in render_plan(MIXED)
+    assert "missing here" in render_plan(MIXED, View(missing=frozenset({TOKEN})))
+
+
+def test_secret_only_changes_stand_outside_the_digest() -> None:
+    """Changes that no review can see are named as such."""
+    text = " ".join(render_plan(PLANS["rotated"]).split())
+    assert "makes them: Team 1, Team 2, Team 3, Team 4." in text
+    assert "Outside the digest" not in render_plan(MIXED)
+
+
+def test_words_that_begin_a_line_are_no_command() -> None:
+    """However narrow the terminal, no wrapped word begins a line as a workflow command."""
+    message = " ".join(["::error::x"] * 30)
+    failing = Finding(rule="x", severity=Severity.ERROR, message=message, hint=message)
+    held = plan(*MIXED.changes, blocked=(failing,), relaxed=(failing,), notes=(failing,))
+    report = Report(
+        plan=held,
+        outcomes=(Skipped(change=held.changes[0], code="x", message=message),),
+        problem=message,
+        writes=1,
+    )
+    for width in range(20, 90):
+        view = View(width=width)
+        assert runner_commands(render_plan(held, view) + render_report(report, view)) == []
+
+
+def test_a_name_is_never_broken() -> None:
+    """A name with spaces stays on one line, however narrow."""
+    name = "one two three four five six seven eight nine ten"
+    assert name in render_plan(plan(Create(after=slack(name))), View(width=20))
+
+
+def test_rows_stand_in_columns_whatever_the_script() -> None:
+    """East Asian characters take two columns, and what follows stands where it should."""
+    shown = render_plan(plan(Create(after=slack("漢字")), Create(after=slack("four"))))
+    starts = {columns(line[: line.index("slack")]) for line in shown.splitlines() if " + " in line}
+    assert len(starts) == 1
+
+
+def test_one_long_name_does_not_move_the_others() -> None:
+    """An outlier makes no column that pushes everything else to the right."""
+    short = Create(after=slack("short"))
+    lines = render_plan(plan(Create(after=slack("n" * 200)), short)).splitlines()
+    assert any("+ short  slack" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("moment", "shown"),
+    [
+        ("2026-11-25T11:59:30Z", "0 minutes ago"),
+        ("2026-11-25T11:00:00+00:00", "1 hour ago"),
+        ("2026-11-24T12:00:00", "1 day ago"),
+        ("2026-11-22T08:00:00.123456Z", "3 days ago"),
+        ("2027-01-01T00:00:00Z", "2027-01-01"),
+        ("yesterday\n", '"yesterday\\n"'),
+    ],
+)
+def test_times_are_ages(moment: str, shown: str) -> None:
+    """A time is shown as its age; one in the future or that is none, as it is."""
+    assert age(moment, NOW) == shown
+    assert age("2026-11-22T08:00:00Z", None) == "2026-11-22"
+
+
+@pytest.mark.parametrize("name", sorted(REPORTS))
+def test_a_report_says_what_its_exit_code_means(name: str) -> None:
+    """Whoever sees a code other than 0 reads why, and no other code is mentioned."""
+    code = int(REPORTS[name].exit_code)
+    text = render_report(REPORTS[name])
+    assert (f"Exit {code}: " in text) == (code != 0)
+
+
+def test_no_findings_is_no_text() -> None:
+    """What found nothing says nothing."""
+    assert render_findings(()) == ""
+
+
+def test_an_error_is_one_line_and_its_advice() -> None:
+    """An error says what and what next."""
+    error = ReconcilerError("it failed", hint="try this")
+    assert render_error(error) == "error[failed]: it failed\n  = help: try this\n"
+
+
+@pytest.mark.parametrize(("line", "column"), [("", 1), ("", 9), ("ab", 40), ("x" * 300, 299)])
+def test_carets_stand_below_something(line: str, column: int) -> None:
+    """A caret is drawn for any column, in the line or behind it."""
+    place = Position(file="a.yaml", line=3, column=column, width=5)
+    finding = Finding(rule="x", severity=Severity.ERROR, message="m", position=place, excerpt=line)
+    shown = render_findings((finding,)).splitlines()
+    assert shown[4].strip(" |")[:1] == "^"
+    assert max(map(len, shown)) <= 110
+
+
+def _calls(work: Callable[[], object]) -> int:
+    count = 0
+
+    def profiler(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profiler)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def _large(number: int) -> Plan:
+    changes = [
+        change
+        for index in range(number)
+        for change in (
+            Create(after=slack(f"new {index}", line=index)),
+            replace(MIXED.updates[0], before=live(f"old {index}", str(index))),
+            Delete(before=live(f"gone {index}"), reason=Reason.NOT_DECLARED),
+        )
+    ]
+    return plan(*changes, unreadable=tuple((f"w{index}", "token") for index in range(number)))
+
+
+@pytest.mark.parametrize("form", sorted(RENDERERS))
+def test_four_times_the_changes_cost_four_times_the_calls(form: str) -> None:
+    """No step of rendering looks at all changes for each change."""
+    render = RENDERERS[form]().render_plan
+    small, large = _large(50), _large(200)
+    render(small)
+    assert _calls(lambda: render(large)) < 4.4 * _calls(lambda: render(small))
