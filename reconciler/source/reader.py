@@ -16,7 +16,6 @@ from reconciler.findings import Finding, Position, Severity
 from reconciler.source import characters
 from reconciler.source.events import Parser
 from reconciler.source.expansion import Expansion
-from reconciler.source.locate import item_lines
 from reconciler.source.scalars import NUMERIC, TOO_LARGE, WORDS, number
 
 MAX_DEPTH: Final = 32
@@ -122,7 +121,7 @@ class Reader:
             for key, value in other.items():
                 data.setdefault(key, value)
         if merged and depth == 1 and not self.lines and "webhooks" in data:
-            self.lines = item_lines(self._text, ("webhooks",))
+            self.lines = self._lines_elsewhere()
         if start.anchor is not None:
             self._anchors[start.anchor] = data
         return data
@@ -152,8 +151,14 @@ class Reader:
             return self._sequence(event, 2, None if again else self.lines)
         value = self._collection(event, 2)
         if isinstance(value, list) and not again:
-            self.lines = item_lines(self._text, ("webhooks",))
+            self.lines = self._lines_elsewhere()
         return value
+
+    def _lines_elsewhere(self) -> list[int]:
+        """Return where each webhook starts if an alias or a merge brings their list."""
+        from reconciler.source.locate import item_lines
+
+        return item_lines(self._text, ("webhooks",))
 
     def _collection(self, event: Any, depth: int) -> Any:
         """Read the mapping, list or alias that starts with `event`."""
@@ -248,10 +253,8 @@ class Reader:
         if key.tag is not None:
             self._tag(key)
         event = self._next()
-        if event.__class__ is yaml.ScalarEvent:
-            value = self._scalar(event)
-        else:
-            value = self._collection(event, depth + 1)
+        scalar = event.__class__ is yaml.ScalarEvent
+        value = self._scalar(event) if scalar else self._collection(event, depth + 1)
         if before is not None:
             self._report(
                 "merge",
