@@ -1,0 +1,140 @@
+"""The product as a user has it: a wheel in an environment of its own, and a server to talk to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SECRETS = {"SLACK_BOT_TOKEN": "xoxb-" + "0123456789-example", "PAGER_PASSWORD": "an example"}
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from this checkout."""
+    out = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ROOT],
+        check=True,
+        capture_output=True,
+    )
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `webhooks` command of a clean environment in which only the wheel is installed."""
+    home = tmp_path_factory.mktemp("environment")
+    venv.create(home, with_pip=True)
+    folder = home / ("Scripts" if os.name == "nt" else "bin")
+    subprocess.run(
+        [folder / "python", "-m", "pip", "install", "--quiet", f"{wheel}[emulator]"],
+        check=True,
+        capture_output=True,
+    )
+    return folder / "webhooks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Somebody with a shell in an empty directory."""
+
+    program: Path
+    directory: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def surroundings(self, **environ: str) -> dict[str, str]:
+        """What a command of theirs finds in its environment."""
+        return {
+            "PATH": f"{self.program.parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(self.directory),
+            **self.environ,
+            **environ,
+        }
+
+    def webhooks(
+        self, *arguments: str, typed: str | None = None, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command; standard input is empty or what is `typed`."""
+        return subprocess.run(
+            [self.program, *arguments],
+            cwd=self.directory,
+            env=self.surroundings(**environ),
+            input=typed or "",
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def write(self, text: str, name: str = "webhooks.yaml") -> None:
+        """Save a file."""
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.fixture
+def user(program: Path, tmp_path: Path) -> User:
+    """Somebody who has just installed the wheel."""
+    return User(program=program, directory=tmp_path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A server in a process of its own, and the log that it writes."""
+
+    url: str
+    log: Path
+
+    def environ(self, **more: str) -> dict[str, str]:
+        return {
+            "CLOUDTRUTH_SERVER_URL": self.url,
+            "CLOUDTRUTH_API_KEY": "an-example-key",
+            **SECRETS,
+            **more,
+        }
+
+    def requests(self) -> list[dict[str, Any]]:
+        """All requests so far."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def writes(self, *, after: int = 0) -> list[str]:
+        """The methods of the writes, the first `after` left out."""
+        methods = [each["method"] for each in self.requests() if each["method"] != "GET"]
+        return methods[after:]
+
+
+@pytest.fixture
+def serve(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
+    """Run `webhooks emulator` on a free port, with dials given by name."""
+    running: list[subprocess.Popen[str]] = []
+
+    def serve(**dials: Any) -> Site:
+        folder = tmp_path_factory.mktemp("site")
+        (folder / "dials.json").write_text(json.dumps(dials))
+        (folder / "log").touch()
+        process = subprocess.Popen(
+            [program, "emulator", "--log", "log", "--dials", "dials.json"],
+            cwd=folder,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        assert process.stderr is not None
+        return Site(url=process.stderr.readline().split()[-1], log=folder / "log")
+
+    yield serve
+    for process in running:
+        process.terminate()
+        process.communicate(timeout=10)

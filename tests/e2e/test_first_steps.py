@@ -1,0 +1,129 @@
+"""What a newcomer does first, as the README tells it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import ROOT, SECRETS, User
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def newcomer(user: User) -> User:
+    """Somebody with the example and its variables."""
+    shutil.copytree(ROOT / "examples", user.directory / "examples")
+    user.environ.update(SECRETS)
+    return user
+
+
+EXAMPLE = ("-f", "examples/webhooks.yaml", "--local")
+
+
+def test_apply_twice(newcomer: User) -> None:
+    """The first apply creates, the second finds nothing to do and writes nothing."""
+    first = newcomer.webhooks("apply", *EXAMPLE, "--yes")
+    assert first.returncode == 0
+    assert "3 created" in first.stdout
+    assert "LOCAL" in first.stderr
+    second = newcomer.webhooks("apply", *EXAMPLE, "--yes")
+    assert second.returncode == 0
+    assert "No changes. 3 webhooks match." in second.stdout
+    with sqlite3.connect(newcomer.directory / ".webhooks-local.db") as database:
+        methods = [row[0] for row in database.execute("SELECT method FROM log ORDER BY seq")]
+    database.close()
+    assert methods.count("POST") == 3
+    assert set(methods) == {"GET", "POST"}
+
+
+def test_detailed_exitcode(newcomer: User) -> None:
+    """A plan exits with 2 before an apply and with 0 after it."""
+    asked = ("plan", *EXAMPLE, "--detailed-exitcode")
+    assert newcomer.webhooks(*asked).returncode == 2
+    assert newcomer.webhooks("apply", *EXAMPLE, "--yes").returncode == 0
+    assert newcomer.webhooks(*asked).returncode == 0
+
+
+def test_default_file(newcomer: User) -> None:
+    """Without -f it is webhooks.yaml."""
+    assert newcomer.webhooks("plan", "--local").returncode == 3
+    shutil.copy(newcomer.directory / "examples/webhooks.yaml", newcomer.directory)
+    done = newcomer.webhooks("plan", "--local")
+    assert done.returncode == 0
+    assert "webhooks.yaml:" in done.stdout
+
+
+def test_suggestion(newcomer: User) -> None:
+    """A mistyped command is 64 and a suggestion."""
+    done = newcomer.webhooks("aply")
+    assert done.returncode == 64
+    assert "'apply'" in done.stderr
+
+
+def test_schemas_are_in_the_wheel(newcomer: User, wheel: Path) -> None:
+    """The installed program has its schemas with it."""
+    for name in ("webhooks", "plan", "report"):
+        done = newcomer.webhooks("schema", name)
+        assert done.returncode == 0
+        assert json.loads(done.stdout)["$schema"]
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "reconciler/py.typed" in names
+    assert not [each for each in names if each.startswith(("tests/", "benchmarks/"))]
+
+
+def test_all_mistakes_at_once(user: User) -> None:
+    """One run shows every mistake of a file, each at its place."""
+    user.write(
+        """\
+webhooks:
+  - name: Deploys
+    type: slack
+    event_types: [value_updatd]
+    configuration: {token: {env: GITHUB_TOKEN}, chanel: "#a", username: u}
+  - name: Alerts
+    type: slack
+    event_types: ["*"]
+    configuration:
+      token: {env: SLACK_BOT_TOKEN}
+      channel: #alerts
+      username: u
+  - name: Twice
+    type: generic
+    type: generic
+    event_types: ["*"]
+    configuration: {url: https://example.com/}
+""",
+        "bad.yaml",
+    )
+    done = user.webhooks("validate", "-f", "bad.yaml")
+    assert done.returncode == 3
+    for place in ("4:19", "5:28", "5:49", "11:", "15:5"):
+        assert f"bad.yaml:{place}" in done.stdout, place
+
+
+@pytest.mark.parametrize("redirected", ["/dev/full", "closed"])
+def test_output_that_goes_nowhere(newcomer: User, redirected: str) -> None:
+    """A full disk under the report is no success, a reader that leaves is; all is applied."""
+    target = f"> {redirected}" if redirected.startswith("/") else "| true"
+    done = subprocess.run(
+        [
+            "bash",
+            "-c",
+            "set -o pipefail; webhooks apply -f examples/webhooks.yaml --local --yes " + target,
+        ],
+        cwd=newcomer.directory,
+        env=newcomer.surroundings(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == (7 if redirected == "/dev/full" else 0)
+    assert "Exception" not in done.stderr
+    assert newcomer.webhooks("plan", *EXAMPLE, "--detailed-exitcode").returncode == 0

@@ -1,0 +1,206 @@
+"""The installed command against a server on a port."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e.conftest import ROOT, SECRETS, Site, User
+
+pytestmark = pytest.mark.slow
+
+Serve = Callable[..., Site]
+EXAMPLE = (ROOT / "examples/webhooks.yaml").read_text()
+
+
+def test_everyday_changes(user: User, serve: Serve) -> None:
+    """Create, nothing, events, channel, rename, removal: exactly the writes that are needed."""
+    site = serve()
+    user.environ.update(site.environ())
+    user.write(EXAMPLE)
+
+    def apply(*more: str) -> list[str]:
+        before = len(site.writes())
+        done = user.webhooks("apply", "--yes", *more)
+        assert done.returncode == 0, done.stderr + done.stdout
+        assert user.webhooks("plan", "--detailed-exitcode").returncode == 0
+        return site.writes(after=before)
+
+    assert apply() == ["POST", "POST", "POST"]
+    reads = len(site.requests())
+    done = user.webhooks("apply", "--yes")
+    assert "No changes. 3 webhooks match." in done.stdout
+    assert len(site.requests()) - reads == 2
+    text = EXAMPLE
+    for old, new in (
+        ("value_updated, ", ""),
+        ('"#deploys"', '"#releases"'),
+        ("name: Deploys", "name: Releases\n    previously: [Deploys]"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+        user.write(text)
+        assert apply() == ["PATCH"], old
+    start = text.index("  - name: Audit")
+    user.write(text[:start] + text[text.index("  - name: prod-pager") :])
+    assert apply() == ["DELETE"]
+
+
+def test_exit_codes(user: User, serve: Serve) -> None:
+    """Each way of ending has its number."""
+    site = serve()
+    user.write(EXAMPLE)
+
+    def code(*arguments: str, **environ: str) -> int:
+        return user.webhooks(*arguments, **site.environ(**environ)).returncode
+
+    assert code("plan") == 0
+    assert code("plan", "--deadline", "1", CLOUDTRUTH_SERVER_URL="http://127.0.0.1:9") == 1
+    assert code("plan", "--detailed-exitcode") == 2
+    assert code("plan", "-f", "missing.yaml") == 3
+    assert code("apply", "--yes", SLACK_BOT_TOKEN="") == 3
+    assert code("plan", CLOUDTRUTH_API_KEY="") == 4
+    assert code("plan", "--organization", "Other") == 4
+    assert code("apply") == 8
+    assert code("apply", "--yes", "--expect-digest", "sha256:" + "0" * 64) == 6
+    assert site.writes() == []
+    assert code("apply", "--yes") == 0
+    user.write("webhooks: []\n")
+    assert code("apply", "--yes") == 5
+    assert code("plan", "--server-url", "http://example.com") == 64
+    assert code("plan", CLOUDTRUTH_ACCEPT_INVALID_CERTS="true") == 64
+
+
+def test_maintenance(user: User, serve: Serve) -> None:
+    """An organization in maintenance can be looked at."""
+    site = serve(maintenance=True)
+    user.environ.update(site.environ())
+    user.write(EXAMPLE)
+    assert user.webhooks("plan").returncode == 0
+    done = user.webhooks("apply", "--yes")
+    assert done.returncode == 4
+    assert "maintenance" in done.stderr
+
+
+def test_server_without_patch(user: User, serve: Serve) -> None:
+    """Where PATCH is refused, PUT sends the whole webhook, and it is right afterwards."""
+    site = serve(patch_allowed=False)
+    user.environ.update(site.environ())
+    user.write(EXAMPLE)
+    assert user.webhooks("apply", "--yes").returncode == 0
+    user.write(EXAMPLE.replace('"#deploys"', '"#releases"'))
+    assert user.webhooks("apply", "--yes").returncode == 0
+    assert site.writes() == ["POST", "POST", "POST", "PATCH", "PUT"]
+    assert user.webhooks("plan", "--detailed-exitcode").returncode == 0
+
+
+def test_profiles(user: User, serve: Serve) -> None:
+    """A profile gives server and key; environment and arguments win over it."""
+    site = serve()
+    user.write(EXAMPLE)
+    user.write(
+        "profiles:\n"
+        f"  default: {{api_key: from-profile-1, server_url: {site.url}}}\n"
+        "  broken: {source_profile: nowhere}\n"
+        "  other: {api_key: from-profile-2, source_profile: default}\n",
+        ".config/cloudtruth/cli.yml",
+    )
+    assert "key from profile default" in user.webhooks("plan").stdout
+    assert "key from profile other" in user.webhooks("plan", CLOUDTRUTH_PROFILE="other").stdout
+    chosen = user.webhooks("plan", "--profile", "other", CLOUDTRUTH_API_KEY="from-environment")
+    assert "key from CLOUDTRUTH_API_KEY" in chosen.stdout
+    user.write("from-file\n", "key")
+    given = user.webhooks("plan", "--api-key-file", "key", CLOUDTRUTH_API_KEY="from-environment")
+    assert "key from --api-key-file" in given.stdout
+    assert user.webhooks("plan", "--profile", "broken").returncode == 64
+    nowhere = ("plan", "--server-url", "http://127.0.0.1:9", "--deadline", "1")
+    assert user.webhooks(*nowhere).returncode == 1
+
+
+def test_several_pages(user: User, serve: Serve) -> None:
+    """A server with small pages is read whole."""
+    site = serve(default_page_size=2, max_page_size=3)
+    user.environ.update(site.environ())
+    user.write(many(10))
+    assert user.webhooks("apply", "--yes").returncode == 0
+    done = user.webhooks("plan", "--detailed-exitcode")
+    assert done.returncode == 0
+    assert "No changes. 10 webhooks match." in done.stdout
+
+
+def test_folder_and_standard_input(user: User, serve: Serve) -> None:
+    """A folder and standard input declare as a file does."""
+    site = serve()
+    user.environ.update(site.environ(PAYMENTS_SLACK_TOKEN=SECRETS["SLACK_BOT_TOKEN"]))
+    user.environ.update(PLATFORM_SLACK_TOKEN=SECRETS["SLACK_BOT_TOKEN"])
+    shutil.copytree(ROOT / "examples/team", user.directory / "team")
+    assert user.webhooks("apply", "-f", "team", "--yes").returncode == 0
+    assert site.writes() == ["POST", "POST", "POST"]
+    text = many(1).replace("prune: true", "prune: false")
+    assert user.webhooks("apply", "-f", "-", "--yes", typed=text).returncode == 0
+    assert site.writes() == ["POST"] * 4
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_stopped_before_anything(user: User, number: int, code: int) -> None:
+    """A signal before the first write ends the run with its number and a sentence."""
+    user.write(EXAMPLE)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        process = subprocess.Popen(
+            [user.program, "apply", "--yes"],
+            cwd=user.directory,
+            env=user.surroundings(
+                CLOUDTRUTH_SERVER_URL=url, CLOUDTRUTH_API_KEY="an-example-key", **SECRETS
+            ),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(1000)
+            process.send_signal(number)
+            _, said = process.communicate(timeout=10)
+    assert process.returncode == code
+    assert "stopped by a signal" in said
+
+
+def many(number: int, *, channel: str = "#alerts", changed: int = 0) -> str:
+    """A file that declares that many webhooks, the first `changed` in another channel."""
+    lines = [
+        "prune: true",
+        "limits: {max_deletes: 100}",
+        "defaults:",
+        "  type: slack",
+        '  event_types: ["*_deleted"]',
+        "  configuration: {token: {env: SLACK_BOT_TOKEN}, username: CloudTruth}",
+        "webhooks:",
+    ]
+    for index in range(number):
+        where = "#changed" if index < changed else channel
+        lines.append(f'  - {{name: hook-{index:04}, configuration: {{channel: "{where}"}}}}')
+    return "\n".join(lines) + "\n"
+
+
+def test_a_thousand(user: User, serve: Serve) -> None:
+    """1,000 webhooks: created, unchanged, ten changed, ten deleted, with no request too many."""
+    site = serve()
+    user.environ.update(site.environ())
+
+    def apply(text: str) -> tuple[int, int, list[str]]:
+        user.write(text)
+        before, written = len(site.requests()), len(site.writes())
+        done = user.webhooks("apply", "--yes", "-q")
+        assert done.returncode == 0, done.stderr
+        writes = site.writes(after=written)
+        return len(site.requests()) - before - len(writes), len(writes), sorted(set(writes))
+
+    assert apply(many(1000)) == (4, 1000, ["POST"])  # organization and three listings of a page
+    assert apply(many(1000)) == (2, 0, [])
+    assert apply(many(1000, changed=10)) == (4, 10, ["PATCH"])
+    assert apply(many(990, changed=10)) == (4, 10, ["DELETE"])
