@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, Final, NoReturn, TypeAlias
@@ -80,6 +80,12 @@ class Secret:
         if len(other.__value) < 8:
             return self.same_as(other)
         return other.__value in self.__value
+
+    @staticmethod
+    def groups(secrets: Iterable[Secret]) -> tuple[int, ...]:
+        """Number `secrets` so that equal ones, and only they, have the same number."""
+        numbers: dict[str, int] = {}
+        return tuple(numbers.setdefault(each.__value, len(numbers)) for each in secrets)
 
     def redact(self, text: str) -> str:
         """Return `text` without this value in it."""
