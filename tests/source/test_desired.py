@@ -1,0 +1,436 @@
+"""From files to what they declare: merging, several files, findings and their places."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.findings import Finding, Position, Severity, sort_key
+from reconciler.model import (
+    EVENT_TYPES,
+    Absent,
+    FileScope,
+    Pattern,
+    Scheme,
+    Secret,
+    SecretRef,
+    Webhook,
+)
+from reconciler.source.desired import Declared, Rules, declare, place, strict
+from reconciler.source.files import SourceFile, Sources
+
+EXAMPLE = """\
+version: 1
+organization: Acme
+prune: true
+scope: ["*"]
+ignore: ["manual-*"]
+protect: ["prod-*"]
+limits: {max_deletes: 5}
+defaults:
+  type: slack
+  configuration: {token: {env: SLACK_BOT_TOKEN}, username: CloudTruth}
+webhooks:
+  - name: Deploys
+    event_types: [value_created, value_updated, "*_deleted"]
+    configuration: {channel: "#deploys"}
+  - name: Audit
+    previously: [audit-old]
+    event_types: ["*"]
+    configuration: {channel: "#audit"}
+  - name: Pager
+    type: generic
+    event_types: [parameter_deleted]
+    configuration:
+      {url: https://hooks.example.com/ct, username: ct, password: {env: PAGER_PASSWORD}}
+  - {name: tmp-test, state: absent}
+"""
+SLACK = "type: slack, event_types: ['*'], configuration: {token: {env: T}, channel: a, username: b}"
+
+
+def declared(*texts: str, names: str = "abcdef", rules: Rules | None = None) -> Declared:
+    files = tuple(
+        SourceFile(file=f"{name}.yaml", raw=text.encode())
+        for name, text in zip(names, texts, strict=False)
+    )
+    return declare(Sources(files=files), rules=rules)
+
+
+def entry(fields: str, *, root: str = "") -> str:
+    return f"{root}webhooks:\n  - {{{fields}}}\n"
+
+
+def rules_of(outcome: Declared) -> list[str]:
+    return [each.rule for each in outcome.findings]
+
+
+def only(outcome: Declared) -> Finding:
+    assert rules_of(outcome) == rules_of(outcome)[:1], outcome.findings
+    return outcome.findings[0]
+
+
+def spot(finding: Finding) -> tuple[str, int, int]:
+    assert finding.position is not None
+    return (finding.position.file, finding.position.line, finding.position.column)
+
+
+def env(name: str, version: int | None = None) -> SecretRef:
+    return SecretRef(scheme=Scheme.ENV, name=name, version=version)
+
+
+def test_the_whole_example() -> None:
+    """A file with everything in it becomes the values it speaks of."""
+    outcome = declared(EXAMPLE)
+    assert outcome.findings == ()
+    desired = outcome.desired
+    assert desired is not None
+    token = env("SLACK_BOT_TOKEN")
+    deploys, audit, pager = desired.webhooks
+    deleted = {event for event in EVENT_TYPES if event.endswith("_deleted")}
+    assert deploys == Webhook(
+        name="Deploys",
+        type="slack",
+        event_types=frozenset({"value_created", "value_updated"} | deleted),
+        configuration={"token": token, "username": "CloudTruth", "channel": "#deploys"},
+    )
+    assert audit.previously == ("audit-old",)
+    assert audit.event_types == frozenset(EVENT_TYPES)
+    assert pager.configuration == {
+        "url": "https://hooks.example.com/ct",
+        "username": "ct",
+        "password": env("PAGER_PASSWORD"),
+    }
+    assert desired.absent == (Absent(name="tmp-test"),)
+    assert desired.organization == "Acme"
+    assert desired.policy.scopes == (FileScope(file="a.yaml", globs=("*",), prune=True),)
+    assert desired.policy.ignore == (Pattern(glob="manual-*"),)
+    assert desired.policy.protect == (Pattern(glob="prod-*"),)
+    assert desired.policy.max_deletes == 5
+    assert desired.literals == {}
+
+
+def test_values_know_their_lines() -> None:
+    """Webhooks, absent entries and globs remember where they are written."""
+    desired = declared(EXAMPLE).desired
+    assert desired is not None
+    lines = [each.position.line for each in desired.webhooks if each.position]
+    assert lines == [12, 15, 19]
+    assert [each.index for each in desired.webhooks] == [0, 1, 2]
+    assert desired.absent[0].position == Position(file="a.yaml", line=24)
+    assert desired.absent[0].index == 3
+    assert [(each.position and each.position.line) for each in desired.policy.protect] == [6]
+
+
+def test_any_field_can_be_placed_again() -> None:
+    """A field of a webhook leads to its line, to `defaults` if it was inherited."""
+    outcome = declared(EXAMPLE)
+    assert outcome.desired is not None
+    deploys, _, pager = outcome.desired.webhooks
+
+    def where(webhook: Webhook, *path: str | int) -> tuple[int, int] | None:
+        position = place(outcome, webhook, path)
+        return (position.line, position.column) if position else None
+
+    assert where(deploys, "configuration", "channel") == (14, 30)
+    assert where(deploys, "configuration", "token") == (10, 26)
+    assert where(deploys, "type") == (9, 9)
+    assert where(deploys, "event_types", 2) == (13, 49)
+    assert where(pager, "configuration", "token") == (22, 5)  # absent: not the Slack default
+    assert where(pager, "configuration", "url") == (23, 13)
+    stranger = Webhook(name="x", type="slack", event_types=frozenset(), configuration={})
+    assert place(outcome, stranger) is None
+    elsewhere = Webhook(
+        name="x",
+        type="slack",
+        event_types=frozenset(),
+        configuration={},
+        position=Position(file="other.yaml", line=1),
+    )
+    assert place(outcome, elsewhere) is None
+
+
+def test_everything_wrong_is_said_in_one_run() -> None:
+    """All kinds of mistakes in all files arrive together, each at its key or value, in order."""
+    outcome = declared(
+        """\
+defaults:
+  type: slack
+  configuration: {token: {env: SLACK_BOT_TOKEN}, username: CloudTruth}
+webhooks:
+  - name: A
+    nmae: again
+    name: B
+    event_types: [value_created, value_updatd, "*_deletd"]
+    configuration: {channel: "#a"}
+  - name: C
+    event_types: ["*"]
+    configuration: {}
+  - name: D
+    event_types: ["*"]
+    configuration:
+      channel: #x
+  - name: E
+    event_types: ["*"]
+    configuration: {channel: a, token: {env: CLOUDTRUTH_API_KEY}, username: {env: NAME}}
+""",
+        "webhooks: [",
+        entry(f"name: C, {SLACK}"),
+    )
+    assert outcome.desired is None
+    assert list(outcome.findings) == sorted(outcome.findings, key=sort_key)
+    found = [(each.rule, *spot(each)) for each in outcome.findings]
+    assert found == [
+        ("unknown-key", "a.yaml", 6, 5),
+        ("duplicate-key", "a.yaml", 7, 5),
+        ("unknown-event", "a.yaml", 8, 34),
+        ("unknown-event", "a.yaml", 8, 48),
+        ("missing-field", "a.yaml", 12, 5),
+        ("comment-value", "a.yaml", 16, 16),
+        ("forbidden-secret", "a.yaml", 19, 40),
+        ("reference-not-allowed", "a.yaml", 19, 77),
+        ("yaml-syntax", "b.yaml", *found_at(outcome, "yaml-syntax")),
+        ("declared-twice", "c.yaml", 2, 12),
+    ]
+    twice = outcome.findings[-1]
+    assert [(each.position.file, each.position.line) for each in twice.related] == [("a.yaml", 10)]
+    hints = " ".join(each.hint or "" for each in outcome.findings)
+    for suggestion in ("`name`", "`value_updated`", "`*_deleted`", 'channel: "#x"'):
+        assert suggestion in hints
+
+
+def found_at(outcome: Declared, rule: str) -> tuple[int, int]:
+    (finding,) = (each for each in outcome.findings if each.rule == rule)
+    return spot(finding)[1:]
+
+
+def test_findings_of_the_files_come_along() -> None:
+    """What could not be read is reported with the rest, and nothing is declared then."""
+    lost = Finding(rule="unreadable-file", severity=Severity.ERROR, message="gone")
+    outcome = declare(
+        Sources(files=(SourceFile(file="a.yaml", raw=b"webhooks: []"),), findings=(lost,))
+    )
+    assert outcome.findings == (lost,)
+    assert outcome.desired is None
+
+
+def test_no_webhooks_can_be_declared() -> None:
+    """An empty list is a declaration."""
+    outcome = declared("webhooks: []")
+    assert outcome.findings == ()
+    assert outcome.desired is not None
+    assert outcome.desired.webhooks == ()
+
+
+def test_warnings_do_not_stop_unless_strict() -> None:
+    """A warning leaves the declaration usable; strict makes it an error and notes stay notes."""
+    outcome = declared(entry(f"name: 'A ', {SLACK}"))
+    assert only(outcome).severity is Severity.WARNING
+    assert outcome.desired is not None
+    note = Finding(rule="a-note", severity=Severity.NOTE, message="")
+    assert [each.severity for each in strict((*outcome.findings, note))] == [
+        Severity.ERROR,
+        Severity.NOTE,
+    ]
+
+
+# Defaults
+
+
+def test_reference_is_inherited_or_replaced_as_a_whole() -> None:
+    """A webhook's own {file} replaces the {env} of defaults; the two never mix."""
+    outcome = declared(
+        entry(
+            "name: A, event_types: ['*'], configuration: {channel: a, token: {file: t}}",
+            root="defaults: {type: slack, configuration: "
+            "{token: {env: T, version: 2}, username: u}}\n",
+        )
+    )
+    assert outcome.findings == ()
+    assert outcome.desired is not None
+    assert outcome.desired.webhooks[0].configuration == {
+        "token": SecretRef(scheme=Scheme.FILE, name="t"),
+        "username": "u",
+        "channel": "a",
+    }
+
+
+def test_lists_are_replaced() -> None:
+    """Events of a webhook replace those of defaults."""
+    text = (
+        "defaults: {event_types: [value_created, value_updated]}\nwebhooks:\n"
+        "  - {name: A, type: generic, configuration: {url: 'https://a.example'}}\n"
+        "  - {name: B, type: generic, event_types: [value_deleted],"
+        " configuration: {url: 'https://a.example'}}\n"
+    )
+    outcome = declared(text)
+    assert outcome.desired is not None
+    assert [sorted(each.event_types) for each in outcome.desired.webhooks] == [
+        ["value_created", "value_updated"],
+        ["value_deleted"],
+    ]
+
+
+def test_configuration_of_another_type_is_not_inherited() -> None:
+    """A generic webhook beside Slack defaults gets neither the Slack token nor the username."""
+    outcome = declared(
+        entry(
+            "name: P, type: generic, configuration: {url: 'https://a.example'}",
+            root="defaults: {type: slack, event_types: ['*'], "
+            "configuration: {token: {env: T}, username: u}}\n",
+        )
+    )
+    assert outcome.findings == ()
+    assert outcome.desired is not None
+    assert outcome.desired.webhooks[0].configuration == {"url": "https://a.example"}
+
+
+def test_untyped_defaults_reach_every_type_and_are_mended_there() -> None:
+    """Without a type the configuration goes to all; a field that does not fit is shown once."""
+    outcome = declared(
+        "defaults:\n  event_types: ['*']\n  configuration: {channel: a}\nwebhooks:\n"
+        "  - {name: A, type: generic, configuration: {url: 'https://a.example'}}\n"
+        "  - {name: B, type: generic, configuration: {url: 'https://a.example'}}\n"
+    )
+    finding = only(outcome)
+    assert finding.rule == "unknown-key"
+    assert spot(finding) == ("a.yaml", 3, 19)
+
+
+def test_inherited_half_of_a_pair_is_mended_in_defaults() -> None:
+    """A username of defaults without its password is an error of the webhook that lacks it."""
+    outcome = declared(
+        "defaults: {type: generic, event_types: ['*'], configuration: {username: u}}\nwebhooks:\n"
+        "  - name: A\n    configuration: {url: 'https://a.example'}\n"
+    )
+    assert only(outcome).rule == "missing-field"
+
+
+def test_misspelt_field_is_one_mistake() -> None:
+    """A misspelt field is not reported as missing too."""
+    outcome = declared(
+        entry("name: A, type: slack, event_types: ['*'], "
+              "configuration: {token: {env: T}, chanel: a, username: b}")
+    )  # fmt: skip
+    assert only(outcome).rule == "unknown-key"
+
+
+def test_faulty_defaults_are_found_without_a_webhook_that_needs_them() -> None:
+    """Defaults are judged by themselves."""
+    outcome = declared("defaults: {type: slack, configuration: {chanel: a}}\nwebhooks: []\n")
+    assert only(outcome).rule == "unknown-key"
+
+
+# Literals
+
+
+def test_literal_secrets_stay_out_of_sight() -> None:
+    """A literal becomes a reference to itself; its value is in `literals` and nowhere else."""
+    outcome = declared(
+        entry(
+            "name: A, type: generic, event_types: ['*'], configuration: "
+            "{url: 'https://hooks.slack.com/services/T0/B0/hush', token: hush-hush}"
+        ),
+    )
+    assert rules_of(outcome) == ["literal-secret", "literal-secret"]
+    assert outcome.desired is not None
+    url = SecretRef(scheme=Scheme.LITERAL, name="A/url")
+    token = SecretRef(scheme=Scheme.LITERAL, name="A/token")
+    assert outcome.desired.webhooks[0].configuration == {"url": url, "token": token}
+    assert outcome.desired.literals == {
+        url: Secret("https://hooks.slack.com/services/T0/B0/hush"),
+        token: Secret("hush-hush"),
+    }
+    assert "hush" not in repr(outcome)
+
+
+def test_literals_of_defaults_belong_to_each_webhook() -> None:
+    """An inherited literal gets a reference for each webhook, and one warning."""
+    outcome = declared(
+        "defaults: {type: slack, event_types: ['*'], "
+        "configuration: {token: 'secret', channel: c, username: u}}\n"
+        "webhooks:\n  - {name: A}\n  - {name: B, id: '7'}\n"
+    )
+    assert only(outcome).rule == "literal-secret"
+    assert spot(only(outcome))[1] == 1
+    assert outcome.desired is not None
+    assert sorted(each.name for each in outcome.desired.literals) == ["7/token", "A/token"]
+
+
+def test_files_of_secrets_are_named_from_the_working_directory() -> None:
+    """A reference to a file is relative to the file that declares it."""
+    text = entry("name: A, type: slack, event_types: ['*'], "
+                 "configuration: {token: {file: secrets/t}, channel: a, username: b}")  # fmt: skip
+    outcome = declare(Sources(files=(SourceFile(file="conf/a.yaml", raw=text.encode()),)))
+    assert outcome.desired is not None
+    assert outcome.desired.webhooks[0].configuration["token"] == SecretRef(
+        scheme=Scheme.FILE, name="conf/secrets/t"
+    )
+
+
+# Several files
+
+
+def test_settings_hold_for_their_own_file() -> None:
+    """Defaults, scope and prune do not reach into other files."""
+    outcome = declared(
+        entry(f"name: a-1, {SLACK}", root="scope: ['a-*']\nprune: false\n"),
+        entry(f"name: b-1, {SLACK}", root="scope: ['b-*']\n"),
+    )
+    assert outcome.findings == ()
+    assert outcome.desired is not None
+    assert outcome.desired.policy.scopes == (
+        FileScope(file="a.yaml", globs=("a-*",), prune=False),
+        FileScope(file="b.yaml", globs=("b-*",), prune=True),
+    )
+    second = declared(
+        "defaults: {type: slack}\nwebhooks: []\n",
+        entry("name: A, event_types: ['*'], configuration: {url: 'https://a.example'}"),
+    )
+    assert only(second).rule == "missing-field"
+
+
+def test_ignore_and_protect_are_united() -> None:
+    """Globs of all files hold for the run, each once, at its first place."""
+    outcome = declared(
+        "ignore: [a]\nprotect: [p]\nwebhooks: []\n",
+        "ignore: [b, a]\nprotect: [p]\nwebhooks: []\n",
+    )
+    assert outcome.desired is not None
+    policy = outcome.desired.policy
+    assert [each.glob for each in policy.ignore] == ["a", "b"]
+    assert [str(each.position) for each in policy.ignore] == ["a.yaml:1", "b.yaml:1"]
+    assert [str(each.position) for each in policy.protect] == ["a.yaml:2"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "rule"),
+    [
+        ("organization: A\n", "organization: B\n", "organizations-differ"),
+        ("limits: {max_deletes: 1}\n", "limits: {max_deletes: 2}\n", "limits-differ"),
+    ],
+)
+def test_what_must_agree_is_shown_with_both_places(first: str, second: str, rule: str) -> None:
+    """Two files that contradict each other are an error that names both."""
+    outcome = declared(f"{first}webhooks: []\n", f"{second}webhooks: []\n")
+    finding = only(outcome)
+    assert finding.rule == rule
+    assert spot(finding)[0] == "b.yaml"
+    assert [each.position.file for each in finding.related] == ["a.yaml"]
+    agreed = declared(f"{first}webhooks: []\n", f"{first}webhooks: []\n", "webhooks: []\n")
+    assert agreed.findings == ()
+
+
+def test_one_organization_is_enough() -> None:
+    """The guard may stand in any file, or at a webhook; all of them must agree."""
+    outcome = declared("webhooks: []\n", entry(f"name: A, organization: Acme, {SLACK}"))
+    assert outcome.desired is not None
+    assert outcome.desired.organization == "Acme"
+    outcome = declared(entry(f"name: A, organization: Other, {SLACK}", root="organization: Acme\n"))
+    assert only(outcome).rule == "organizations-differ"
+    assert spot(only(outcome))[1] == 3
+
+
+def test_two_files_may_share_a_reference_and_a_literal_name_apart() -> None:
+    """Values of several files come together in the order of the files."""
+    outcome = declared(entry(f"name: B, {SLACK}"), entry(f"name: A, {SLACK}"))
+    assert outcome.desired is not None
+    assert [each.name for each in outcome.desired.webhooks] == ["B", "A"]
