@@ -11,6 +11,7 @@ from typing import Final
 from reconciler import __version__
 from reconciler.checks import Check, Checklist, Section, Status
 from reconciler.planning.document import FORMAT_VERSION, position_tree, write_json
+from reconciler.render.describe import Atom
 from reconciler.render.quote import prose, quote
 from reconciler.render.text.layout import columns, flow, sentence
 from reconciler.render.text.paint import paint
@@ -102,7 +103,9 @@ def _lines(check: Check, column: int, view: View) -> list[str]:
     head = f"  {paint(sign, style, view.color)} {check.name}"
     head += " " * max(2, column - columns(head))
     said = check.detail if check.aside is None else f"{check.detail} ({check.aside})"
-    lines = flow(_first(said), start=head, indent=column, width=view.width)
+    first, *others = sentence(prose(said))
+    atoms = [Atom(first.text, gap=""), *others]
+    lines = flow(atoms, start=head, indent=column, width=view.width)
     if check.fix is not None:
         label = f"{' ' * column}{paint('fix:', 'strong', view.color)}"
         lines += flow(sentence(prose(check.fix)), start=label, indent=column + 2, width=view.width)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reconciler.findings import Finding, Position, Related, Severity
-from reconciler.kinds import KINDS
+from reconciler.kinds import KINDS, Kind
 from reconciler.model import (
     EVENT_TYPES,
     UNKNOWN,
@@ -50,6 +50,7 @@ from reconciler.source.typed import (
     member_or_none,
     take,
     text,
+    text_or_flag,
     text_or_none,
 )
 
@@ -59,7 +60,10 @@ _TOP = ("name", "type", "event_types")
 
 def read_plan(tree: object) -> Plan:
     """Return the plan that a document holds. Raises MalformedError at the first odd value."""
-    counts = take(tree, "counts", mapping)
+
+    def number(key: str) -> int:
+        return take(tree, "counts", lambda counts: take(counts, key, count))
+
     return Plan(
         origin=take(tree, "origin", text),
         organization=take(tree, "organization", _organization),
@@ -67,9 +71,9 @@ def read_plan(tree: object) -> Plan:
         matched=each_of(tree, "matched", _matched),
         kept=each_of(tree, "kept", _kept),
         unmanaged=each_of(tree, "unmanaged", _unmanaged),
-        ignored=take(counts, "ignored", count),
-        in_scope=take(counts, "in_scope", count),
-        live=take(counts, "live", count),
+        ignored=number("ignored"),
+        in_scope=number("in_scope"),
+        live=number("live"),
         blocked=each_of(tree, "blocked", _finding),
         notes=each_of(tree, "notes", _finding),
         relaxed=each_of(tree, "relaxed", _finding),
@@ -115,7 +119,7 @@ def _field(tree: object) -> FieldChange:
             return ValueChange(
                 path=path,
                 before=take(tree, "before", lambda each: None if each is None else _plain(each)),
-                after=take(tree, "after", _text_or_flag),
+                after=take(tree, "after", text_or_flag),
             )
         case "set":
             return SetChange(
@@ -152,38 +156,44 @@ def _webhook(tree: object) -> Webhook:
     kind = KINDS.get(take(tree, "type", text))
     if kind is None:
         raise MalformedError("type")
-    configuration = take(tree, "configuration", mapping)
-    values: dict[str, Value] = {}
-    for name in configuration:
-        field = kind.field(name)
-        if field is None:
-            raise MalformedError(f"configuration.{name}")
-        read: Callable[[object], Value] = text
-        if field.flag:
-            read = flag
-        elif field.secret:
-            # Only an address may be plain text; every other secret is a reference.
-            read = _text_or_reference if name == kind.destination else _reference
-        values[name] = take(configuration, name, read)
+
+    def configuration(values: object) -> dict[str, Value]:
+        return {name: take(values, name, _reader(kind, name)) for name in mapping(values)}
+
     return Webhook(
         name=take(tree, "name", text),
         type=kind.type,
         event_types=frozenset(each_of(tree, "event_types", _event)),
-        configuration=values,
+        configuration=take(tree, "configuration", configuration),
         id=take(tree, "id", text_or_none),
         previously=each_of(tree, "previously", text),
         position=take(tree, "position", _position_or_none),
     )
 
 
+def _reader(kind: Kind, name: str) -> Callable[[object], Value]:
+    """Return what reads a field. Only an address may be plain text, other secrets may not."""
+    field = kind.field(name)
+    if field is None:
+        raise MalformedError(name)
+    if field.flag:
+        return flag
+    if not field.secret:
+        return text
+    return _text_or_reference if name == kind.destination else _reference
+
+
 def _snapshot(tree: object) -> Snapshot:
-    configuration = take(tree, "configuration", mapping)
+
+    def configuration(values: object) -> dict[str, str | bool | Unknown]:
+        return {name: take(values, name, _plain) for name in mapping(values)}
+
     return Snapshot(
         id=take(tree, "id", text),
         name=take(tree, "name", text),
         type=take(tree, "type", text),
         event_types=frozenset(each_of(tree, "event_types", text)),
-        configuration={name: take(configuration, name, _plain) for name in configuration},
+        configuration=take(tree, "configuration", configuration),
         destination=take(tree, "destination", text),
         last_run=take(tree, "last_run", text_or_none),
     )
@@ -279,11 +289,7 @@ def _text_or_reference(tree: object) -> str | SecretRef:
 
 
 def _plain(tree: object) -> str | bool | Unknown:
-    return UNKNOWN if tree == {"unknown": True} else _text_or_flag(tree)
-
-
-def _text_or_flag(tree: object) -> str | bool:
-    return tree if type(tree) is bool else text(tree)
+    return UNKNOWN if tree == {"unknown": True} else text_or_flag(tree)
 
 
 def _event(tree: object) -> str:

@@ -37,6 +37,11 @@ def flag(tree: object) -> bool:
     return tree
 
 
+def text_or_flag(tree: object) -> str | bool:
+    """Return text, or true or false."""
+    return tree if type(tree) is bool else text(tree)
+
+
 def count(tree: object) -> int:
     """Return a whole number that is not negative."""
     if type(tree) is not int or tree < 0:

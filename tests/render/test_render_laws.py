@@ -50,7 +50,7 @@ errors = st.one_of(
         fields=st.lists(st.tuples(st.lists(texts, max_size=2).map(tuple), texts), max_size=2),
     ),
 )
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=40, deadline=None)
 
 
 @cache

@@ -1,0 +1,93 @@
+"""Files are whole, private, and the old one survives every failure."""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import OutputError
+from reconciler.source.write import write_atomically
+
+
+def test_writes_a_private_file(tmp_path: Path) -> None:
+    """Only the owner may read the new file, and nothing is left beside it."""
+    path = tmp_path / "plan.json"
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_replaces_an_old_file(tmp_path: Path) -> None:
+    """The old content gives way, its looser permissions too."""
+    path = tmp_path / "plan.json"
+    path.write_bytes(b"old and longer")
+    path.chmod(0o644)
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_follows_a_link(tmp_path: Path) -> None:
+    """A link stays a link; what it leads to is replaced."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(folder / "real")
+    write_atomically(link, b"new")
+    assert link.is_symlink()
+    assert (folder / "real").read_bytes() == b"new"
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    """When the content does not fit, the old file is whole and no half file is left."""
+    path = tmp_path / "plan.json"
+    path.write_bytes(b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"cannot write .*plan\.json: the system refuses it"):
+            write_atomically(path, b"x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_says_that_the_disk_is_full() -> None:
+    """A device without room is reported in words."""
+    with pytest.raises(OutputError, match="cannot write /dev/full: the disk is full"):
+        write_atomically(Path("/dev/full"), b"x")
+
+
+def test_says_why_it_cannot_write(tmp_path: Path) -> None:
+    """A missing folder, a folder in place of the file, a file in place of the folder: all named."""
+    (tmp_path / "file").write_bytes(b"")
+    for path, reason in (
+        (tmp_path / "no" / "plan.json", "the folder does not exist"),
+        (tmp_path, "it is a folder"),
+        (tmp_path / "file" / "plan.json", "the folder is not a folder"),
+        (tmp_path / "a\0b", "the name is not one a file can have"),
+    ):
+        with pytest.raises(OutputError, match=reason) as odd:
+            write_atomically(path, b"x")
+        assert odd.value.__cause__ is None
+
+
+def test_writes_into_a_pipe(tmp_path: Path) -> None:
+    """What is no regular file is written into, not replaced."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    seen: list[bytes] = []
+    reader = threading.Thread(target=lambda: seen.append(path.read_bytes()))
+    reader.start()
+    write_atomically(path, b"new")
+    reader.join(timeout=10)
+    assert seen == [b"new"]
+    assert stat.S_ISFIFO(path.stat().st_mode)
