@@ -61,7 +61,7 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
         key = settings.require_key()
         invocation.console.hide([key])
     if invocation.debug:
-        more["observer"] = lambda exchange: invocation.console.block(_line(exchange))
+        more["observer"] = lambda exchange: invocation.console.block(exchange_line(exchange))
     _describe(invocation, settings)
     try:
         with connect(
@@ -114,7 +114,7 @@ def _describe(invocation: Invocation, settings: Settings) -> None:
             invocation.console.detail(f"{name}: {shown} (from {setting.source})")
 
 
-def _line(exchange: Exchange) -> str:
+def exchange_line(exchange: Exchange) -> str:
     """Show one request."""
     status = exchange.status if exchange.status is not None else "no answer"
     again = f" attempt {exchange.attempt}" if exchange.attempt > 1 else ""

@@ -20,11 +20,17 @@ PROGRAM: Final = "webhooks"
 
 _COMMANDS: Final = "reconciler.cli.commands"
 TABLE: Final = {
+    "init": Entry(module=f"{_COMMANDS}.init", summary="Write a first file, and the workflows."),
     "validate": Entry(
         module=f"{_COMMANDS}.validate", summary="Check files, without connecting to anything."
     ),
     "plan": Entry(module=f"{_COMMANDS}.plan", summary="Show what apply would do; change nothing."),
     "apply": Entry(module=f"{_COMMANDS}.apply", summary="Make CloudTruth equal to the files."),
+    "export": Entry(module=f"{_COMMANDS}.export", summary="Write what is live as YAML."),
+    "status": Entry(
+        module=f"{_COMMANDS}.status",
+        summary="Show every live webhook: declared where, delivering or not.",
+    ),
     "show": Entry(module=f"{_COMMANDS}.show", summary="Show a saved plan again."),
     "ci": Entry(module=f"{_COMMANDS}.ci", summary="Do what the GitHub Action does."),
     "schema": Entry(module=f"{_COMMANDS}.schema", summary="Print the JSON Schema of the files."),

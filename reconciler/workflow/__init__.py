@@ -8,6 +8,7 @@ of them are content nothing is written.
 
 from __future__ import annotations
 
+from reconciler.workflow.adopting import Exported, check_export, export_live, read_live, status
 from reconciler.workflow.applying import Engine, apply, apply_saved, check_digest
 from reconciler.workflow.inputs import (
     Checked,
@@ -24,6 +25,7 @@ from reconciler.workflow.planning import Planned, plan
 __all__ = [
     "Checked",
     "Engine",
+    "Exported",
     "Gathered",
     "Inputs",
     "Planned",
@@ -32,8 +34,12 @@ __all__ = [
     "apply_saved",
     "base",
     "check_digest",
+    "check_export",
+    "export_live",
     "gather",
     "load_plan",
     "plan",
+    "read_live",
+    "status",
     "validate",
 ]

@@ -186,7 +186,8 @@ def _require(
 
 def _refuse_blocked(blocked: tuple[Finding, ...]) -> None:
     if blocked:
-        raise BlockedError("; ".join(each.message for each in blocked), hint=blocked[0].hint)
+        reasons = "; ".join(each.message for each in blocked)
+        raise BlockedError(f"nothing was written: {reasons}", hint=blocked[0].hint)
 
 
 def _lifted(made: Plan, allow_deletes: int | None) -> tuple[Finding, ...]:

@@ -49,11 +49,15 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """The secrets of the files: those at hand, and a finding for each that is not."""
+    """The secrets of the files: those at hand, and a finding for each that is not.
+
+    `doubtful` are warnings about those at hand.
+    """
 
     references: frozenset[SecretRef]
     secrets: Mapping[SecretRef, Secret] = field(repr=False)
     missing: tuple[Finding, ...] = ()
+    doubtful: tuple[Finding, ...] = ()
 
     @property
     def missing_references(self) -> frozenset[SecretRef]:
@@ -89,8 +93,10 @@ def gather(checked: Checked, api_key: Secret | None = None) -> Gathered:
     missing = tuple(each for each in found.findings if each.rule == _UNRESOLVED)
     others = tuple(each for each in found.findings if each.rule != _UNRESOLVED)
     if has_errors(others):
-        raise ConfigurationError("there are secrets that must not be sent", findings=others)
-    return Gathered(references=frozenset(places), secrets=found.secrets, missing=missing)
+        raise ConfigurationError("some secrets cannot be used", findings=others)
+    return Gathered(
+        references=frozenset(places), secrets=found.secrets, missing=missing, doubtful=others
+    )
 
 
 def base(paths: tuple[str, ...], checked: Checked) -> Desired:

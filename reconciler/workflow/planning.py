@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.errors import ConfigurationError, MaintenanceError, OrganizationError
-from reconciler.findings import has_errors
+from reconciler.findings import has_errors, sort_key
 from reconciler.model import Live, Organization, Secret
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
@@ -43,6 +43,9 @@ def plan(
     gathered = gather(checked, api_key)
     live = Live(origin=reader.origin, organization=organization, webhooks=reader.list())
     made = make_plan(checked.desired, live, gathered.secrets, options)
+    if gathered.doubtful:
+        notes = sorted((*made.notes, *gathered.doubtful), key=sort_key)
+        made = replace(made, notes=tuple(notes))
     if checked.inputs.strict and has_errors(strict(made.notes)):
         raise ConfigurationError("warnings count as errors", findings=strict(made.notes))
     return Planned(plan=made, gathered=gathered)

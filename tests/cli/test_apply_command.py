@@ -210,6 +210,31 @@ def test_report_file(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path)
     assert json.loads(saved.read_text())["error"]["exit_code"] == 3
 
 
+def test_report_that_cannot_be_written(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A report that cannot be written is told apart from the result, which stays whole."""
+    file()
+    there = cloud()
+    asked = ("apply", "--yes", "--format", "json", "--report", "missing/report.json")
+    done = shell(*asked, **there.environ)
+    assert done.code == 7
+    assert "cannot write" in done.err
+    assert json.loads(done.out)["counts"]["created"] == 2
+    assert shell(*asked, **there.environ).code == 1
+    failed = shell(*asked, **{**there.environ, "CLOUDTRUTH_API_KEY": ""})
+    assert failed.code == 4
+    assert "no CloudTruth API key" in failed.err
+
+
+def test_doubtful_tokens(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A token of the wrong kind is warned of, and an error where warnings are."""
+    file()
+    environ = {**cloud().environ, "TOKEN": "xoxp-" + "0123456789-abcdef"}
+    done = shell("apply", "--yes", **environ)
+    assert done.code == 0
+    assert "a Slack user token" in done.err
+    assert shell("apply", "--yes", "--strict", **environ).code == 3
+
+
 @pytest.mark.parametrize("format", ["json", "markdown"])
 def test_formats(shell: Shell, file: File, cloud: MakeCloud, format: str) -> None:
     """The report can be JSON or Markdown; the plan and progress stay on standard error."""

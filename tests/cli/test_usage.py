@@ -87,3 +87,13 @@ def test_interruption() -> None:
     """Ctrl-C is an exit code and a sentence, not a traceback."""
     invocation = Invocation(Process.of_this_process())
     assert explain(KeyboardInterrupt(), invocation) is ExitCode.SIGINT
+
+
+@pytest.mark.parametrize("name", ["webhooks", "plan", "report"])
+def test_schemas(shell: Shell, name: str) -> None:
+    """Each schema is printed as JSON; the files' own unless another is asked for."""
+    done = shell("schema", name)
+    assert done.code == 0
+    assert "$schema" in json.loads(done.out)
+    if name == "webhooks":
+        assert shell("schema").out == done.out

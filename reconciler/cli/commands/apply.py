@@ -11,7 +11,7 @@ from reconciler.cli.command import command
 from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import Option, format_option
 from reconciler.cli.planning_options import planning_options
-from reconciler.errors import ExitCode, NotConfirmedError, ReconcilerError, UsageError
+from reconciler.errors import ExitCode, NotConfirmedError, OutputError, ReconcilerError, UsageError
 
 if TYPE_CHECKING:
     from reconciler.cli.connection import Connection
@@ -53,23 +53,33 @@ if TYPE_CHECKING:
 def COMMAND(invocation: Invocation, report: str | None, **own: Any) -> int:  # noqa: N802
     """Apply and report, in a file too if asked for, also when it fails."""
     from reconciler.render import RENDERERS
-    from reconciler.source.write import write_atomically
 
     machine = RENDERERS["json"]()
-    path = invocation.process.directory / report if report is not None else None
     try:
         done, connection = _apply(invocation, **own)
     except ReconcilerError as problem:
-        if path is not None:
-            write_atomically(path, machine.render_error(problem).encode())
+        if report is not None:
+            _write_report(invocation, report, machine.render_error(problem))
         raise
-    invocation.console.status("")
-    invocation.console.result(_shown(invocation, done, connection, own["format"]))
-    if path is not None:
-        write_atomically(path, machine.render_report(done).encode())
-    if invocation.console.failed and done.writes:
-        return max(ExitCode.PARTIAL, done.exit_code)
-    return done.exit_code
+    console = invocation.console
+    console.status("")
+    console.result(_shown(invocation, done, connection, own["format"]))
+    told = report is None or _write_report(invocation, report, machine.render_report(done))
+    if told and not console.failed:
+        return done.exit_code
+    return max(done.exit_code, ExitCode.PARTIAL if done.writes else ExitCode.FAILED)
+
+
+def _write_report(invocation: Invocation, name: str, text: str) -> bool:
+    """Write the report; say so if that fails, as what is done is done."""
+    from reconciler.source.write import write_atomically
+
+    try:
+        write_atomically(invocation.process.directory / name, text.encode())
+    except OutputError as problem:
+        invocation.console.message("error", problem.message)
+        return False
+    return True
 
 
 def _apply(

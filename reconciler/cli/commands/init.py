@@ -1,0 +1,111 @@
+"""`webhooks init`: the first file, and the workflows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from reconciler.cli.command import command
+from reconciler.cli.invocation import Invocation
+from reconciler.cli.options import Option
+from reconciler.errors import CredentialError, ExitCode, UsageError
+
+FILE: Final = "webhooks.yaml"
+
+STARTER: Final = """\
+# yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/\
+cloudtruth-webhooks/main/schemas/webhooks.schema.json
+
+# The organization that the API key must belong to; a key of another one changes nothing.
+# organization: Acme
+
+# false keeps what is live and not declared here. Set it to true once everything is declared.
+prune: false
+
+defaults:
+  type: slack
+  configuration:
+    token: {env: SLACK_BOT_TOKEN}    # a reference: the token itself never stands in a file
+    username: CloudTruth
+
+webhooks:
+  - name: Deploys
+    event_types: ["value_*", "*_deleted"]
+    configuration: {channel: "#deploys"}
+"""
+
+
+@command(
+    "init",
+    "Write a first webhooks.yaml, and the workflows for GitHub.",
+    text="With an API key at hand the file is an export of what is live, otherwise a commented "
+    "starter. Nothing that is there already is written over.",
+    examples=(
+        ("begin", "webhooks init"),
+        ("begin with workflows that plan, apply and watch", "webhooks init --github"),
+    ),
+    options=[Option("--github", is_flag=True, help="Write the GitHub workflows, too.")],
+)
+def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
+    """Write what is missing and say what comes next."""
+    from reconciler.source.write import write_atomically
+
+    directory = invocation.process.directory
+    console = invocation.console
+    wanted = {FILE: ""}
+    if github:
+        from reconciler.ci.workflows import templates
+
+        wanted |= dict(templates())
+    there = [name for name in wanted if (directory / name).exists()]
+    if len(there) == len(wanted):
+        raise UsageError(
+            f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already",
+            hint="move it away to begin anew, or write an export beside it: webhooks export -o FILE",
+        )
+    variables: tuple[str, ...] = ()
+    exported = None
+    if FILE not in there:
+        exported = _export(invocation)
+        wanted[FILE], variables = exported or (STARTER, ("SLACK_BOT_TOKEN",))
+    for name, text in wanted.items():
+        if name in there:
+            console.note(f"kept {name}, which was there already")
+            continue
+        _folders((directory / name).parent)
+        write_atomically(directory / name, text.encode())
+        (directory / name).chmod(0o644)  # these are for the repository, and hold no secret
+        console.result(f"wrote {name}")
+    console.note("Next:")
+    names = " ".join(variables[:3]) + (" ..." if len(variables) > 3 else "")
+    steps = [
+        f"look at {FILE}" + ("" if exported or FILE in there else ", and set `organization`"),
+        f"set {names}, then: webhooks plan" if names else "see what would happen: webhooks plan",
+        "commit, and read docs/github.md on the two environments that the workflows need"
+        if github
+        else "webhooks apply; and `webhooks init --github` adds the workflows",
+    ]
+    for number, step in enumerate(steps, 1):
+        console.note(f"  {number}. {step}")
+    return ExitCode.OK
+
+
+def _export(invocation: Invocation) -> tuple[str, tuple[str, ...]] | None:
+    """Return the export of what is live and its variables; None without a key."""
+    from reconciler.cli.connection import connected
+    from reconciler.workflow import export_live, read_live
+
+    try:
+        with connected(invocation) as connection:
+            live = read_live(connection.api, invocation.organization)
+    except CredentialError:
+        invocation.console.note("No API key at hand: this is a starter, not an export.")
+        return None
+    if not live.webhooks:
+        return None
+    export = export_live(live).export
+    return export.text, tuple(each.name for each in export.variables)
+
+
+def _folders(path: Path) -> None:
+    path.mkdir(parents=True, exist_ok=True)

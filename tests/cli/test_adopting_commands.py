@@ -1,0 +1,176 @@
+"""export, init and status, as a person meets them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.emulator.store import Store
+from tests.cli.conftest import SECRETS, Shell
+
+LOCAL = "--local"
+
+
+@pytest.fixture
+def applied(shell: Shell, file: Callable[..., Path]) -> None:
+    """An organization with the two webhooks of the usual file."""
+    file()
+    assert shell("apply", LOCAL, "--yes", **SECRETS).code == 0
+
+
+def fail_deliveries(database: Path, text: str) -> None:
+    """Make the server remember a failed delivery of every webhook."""
+    store = Store(str(database))
+    for row in store.webhooks():
+        record = {
+            **row,
+            "last_run": "2026-01-01T00:00:00Z",
+            "last_error": {"timestamp": "2026-01-01T00:00:00Z", "code": 404, "text": text},
+        }
+        store.update(record)
+    store.close()
+
+
+def test_an_export_is_written_and_plans_to_no_change(shell: Shell, applied: None, tmp_path: Path):
+    """The file goes where it is wanted, and --check proves it."""
+    done = shell("export", LOCAL, "--check", "-o", "out.yaml")
+
+    assert (done.code, "Planning the export shows no change" in done.out) == (0, True)
+    assert "WEBHOOK_DEPLOYS_TOKEN" in (tmp_path / "out.yaml").read_text()
+    assert "WEBHOOK_DEPLOYS_TOKEN" in done.err
+    assert shell("plan", LOCAL, "-f", "out.yaml", "--detailed-exitcode").code == 0
+
+
+def test_an_export_goes_to_standard_output(shell: Shell, applied: None):
+    """Without -o it can be piped; no secret is in it."""
+    done = shell("export", LOCAL)
+
+    assert "webhooks:\n  - name: Deploys" in done.out
+    assert not any(value in done.out + done.err for value in SECRETS.values())
+
+
+def test_a_part_is_exported(shell: Shell, applied: None):
+    """--only narrows the file's scope as well."""
+    done = shell("export", LOCAL, "--only", "Dep*")
+
+    assert 'scope: ["Dep*"]' in done.out
+    assert "Pager" not in done.out
+
+
+def test_an_export_never_overwrites(shell: Shell, applied: None, tmp_path: Path):
+    """Unless it is told to."""
+    (tmp_path / "out.yaml").write_text("mine")
+    (tmp_path / "folder").mkdir()
+
+    assert shell("export", LOCAL, "-o", "out.yaml").code == 64
+    assert shell("export", LOCAL, "-o", "folder").code == 64
+    assert (tmp_path / "out.yaml").read_text() == "mine"
+    assert shell("export", LOCAL, "-o", "out.yaml", "--force").code == 0
+    assert "organization: Acme" in (tmp_path / "out.yaml").read_text()
+
+
+def test_what_cannot_be_exported_is_named(shell: Shell, tmp_path: Path):
+    """With the reason, in the file and beside it."""
+    store = Store(str(tmp_path / ".webhooks-local.db"))
+    organization = store.organizations()[0] if store.organizations() else None
+    store.close()
+    assert organization is None or organization
+    shell("plan", LOCAL)  # makes the local organization
+    store = Store(str(tmp_path / ".webhooks-local.db"))
+    store.insert(
+        {
+            "id": "00000000-0000-4000-8000-000000000001",
+            "name": "Strange",
+            "organization": store.organizations()[0]["id"],
+            "type": "teams",
+            "event_types": ["value_created"],
+            "configuration": {},
+            "last_run": None,
+            "last_error": None,
+        }
+    )
+    store.close()
+
+    done = shell("export", LOCAL)
+
+    assert "- Strange  # this version does not know the type teams" in done.out
+    assert "Strange is ignored in the file" in done.err
+
+
+def test_status_shows_where_each_is_declared(shell: Shell, applied: None):
+    """File and line, destination, events, and that nothing ran."""
+    done = shell("status", LOCAL)
+
+    assert done.code == 0
+    assert "Deploys  declared (webhooks.yaml:2)" in done.out
+    assert "slack #deploys · *_deleted · never ran" in done.out
+
+
+def test_status_works_without_a_file(shell: Shell, applied: None, tmp_path: Path):
+    """There is nothing to hold live webhooks against, and that is said."""
+    (tmp_path / "webhooks.yaml").unlink()
+
+    assert "no file" in shell("status", LOCAL).out
+
+
+def test_status_shows_failed_deliveries(shell: Shell, applied: None, tmp_path: Path):
+    """Code and text of the server, made harmless; exit 1 for cron."""
+    fail_deliveries(tmp_path / ".webhooks-local.db", "channel_not_found\n::error::x")
+
+    shown = shell("status", LOCAL)
+    failing = shell("status", LOCAL, "--failing")
+
+    assert (shown.code, failing.code) == (0, 1)
+    assert "last delivery failed: 404" in failing.out
+    assert "\n::error" not in failing.out
+    assert "2 with a failed delivery" in failing.out
+
+
+def test_status_failing_is_silent_and_zero_when_all_is_well(shell: Shell, applied: None):
+    """Nothing on standard output for cron to mail."""
+    done = shell("status", LOCAL, "--failing")
+
+    assert (done.code, done.out) == (0, "")
+
+
+def test_status_as_json(shell: Shell, applied: None):
+    """A document with a version."""
+    tree = json.loads(shell("status", LOCAL, "--format", "json").out)
+
+    assert (tree["format_version"], tree["document"]) == ("1", "status")
+    assert [each["footing"] for each in tree["webhooks"]] == ["declared", "declared"]
+
+
+def test_init_writes_a_starter_without_a_key(shell: Shell, tmp_path: Path):
+    """The starter is valid as it is."""
+    done = shell("init")
+
+    assert (done.code, done.out) == (0, "wrote webhooks.yaml\n")
+    assert "starter" in done.err
+    assert shell("validate").code == 0
+    assert shell("init").code == 64
+
+
+def test_init_exports_what_is_live(shell: Shell, applied: None, tmp_path: Path):
+    """With a way to CloudTruth the first file is the truth."""
+    (tmp_path / "webhooks.yaml").unlink()
+
+    done = shell("init", LOCAL)
+
+    assert "Deploys" in (tmp_path / "webhooks.yaml").read_text()
+    assert "WEBHOOK_DEPLOYS_TOKEN" in done.err
+
+
+def test_init_writes_the_workflows_and_keeps_the_file(shell: Shell, applied: None, tmp_path: Path):
+    """What is there already stays."""
+    before = (tmp_path / "webhooks.yaml").read_text()
+
+    done = shell("init", "--github")
+
+    assert done.out.count("wrote .github/workflows/") == 3
+    assert (tmp_path / "webhooks.yaml").read_text() == before
+    assert "kept webhooks.yaml" in done.err
+    assert shell("init", "--github").code == 64

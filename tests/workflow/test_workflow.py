@@ -1,0 +1,260 @@
+"""The use cases as a library: values in, values out, the order of the checks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.errors import (
+    ApiError,
+    BlockedError,
+    ConfigurationError,
+    MaintenanceError,
+    OrganizationError,
+    UnresolvedSecretsError,
+)
+from reconciler.execute.workers import ThreadWorkers
+from reconciler.findings import Severity
+from reconciler.model import LiveWebhook, Organization, Secret, SecretRef
+from reconciler.planning.planner import PlanOptions
+from reconciler.ports import Draft
+from reconciler.workflow import (
+    Checked,
+    Engine,
+    Inputs,
+    accept,
+    apply,
+    base,
+    gather,
+    plan,
+    validate,
+)
+
+SLACK = """
+webhooks:
+  - name: {name}
+    type: slack
+    event_types: ["*"]
+    configuration: {{token: {{{token}}}, channel: "#a", username: u}}
+"""
+TOKEN = "xoxb-" + "0123456789-abcdef"
+
+
+@dataclass(slots=True)
+class Server:
+    """A server that remembers what it was asked, and may be told to fail."""
+
+    organization_: Organization = field(
+        default_factory=lambda: Organization(id="o-1", name="Acme", role="ADMIN")
+    )
+    rows: tuple[LiveWebhook, ...] = ()
+    asked: list[str] = field(default_factory=list)
+
+    origin = "https://api.example.com"
+
+    def organization(self) -> Organization:
+        self.asked.append("organization")
+        return self.organization_
+
+    def list(self) -> tuple[LiveWebhook, ...]:
+        self.asked.append("list")
+        return self.rows
+
+    def get(self, id: str) -> LiveWebhook | None:
+        raise AssertionError("nothing needs a single read here")
+
+    def create(self, draft: Draft, organization: str) -> LiveWebhook:
+        self.asked.append("create")
+        raise ApiError("no")
+
+    def update(self, id: str, draft: Draft, sends: frozenset[str]) -> LiveWebhook:
+        raise AssertionError("nothing is there to update")
+
+    def delete(self, id: str) -> bool:
+        raise AssertionError("nothing may be deleted here")
+
+
+class Still:
+    """A clock on which no time passes."""
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def sleep(self, seconds: float) -> None:
+        return
+
+    def uniform(self, low: float, high: float) -> float:
+        return low
+
+
+class Never:
+    """Nobody stops anything, and nobody watches."""
+
+    def requested(self) -> None:
+        return None
+
+    def starting(self, change: Any) -> None:
+        return
+
+    def finished(self, outcome: Any) -> None:
+        return
+
+
+ENGINE = Engine(clock=Still(), workers=ThreadWorkers(1), stop=nullcontext(Never()), watcher=Never())
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Callable[..., Checked]:
+    """Write files by name and check them."""
+
+    def check(environ: dict[str, str] | None = None, /, **files: str) -> Checked:
+        for name, text in files.items():
+            (tmp_path / f"{name}.yaml").write_text(text)
+        inputs = Inputs(
+            directory=tmp_path,
+            environ=environ or {},
+            stdin=bytes,
+            paths=tuple(f"{name}.yaml" for name in files),
+        )
+        return accept(validate(inputs), inputs)
+
+    return check
+
+
+def slack(name: str = "A", token: str = "env: TOKEN") -> str:
+    return SLACK.format(name=name, token=token)
+
+
+def test_files_come_first(check: Callable[..., Checked]) -> None:
+    """Files with a mistake end the run before anything else, with all findings."""
+    with pytest.raises(ConfigurationError) as caught:
+        check(a="webhooks: [{nam: x}]")
+    assert caught.value.findings
+
+
+def test_organization_comes_before_the_listing(check: Callable[..., Checked]) -> None:
+    """A key of another organization reads nothing further."""
+    server = Server()
+    with pytest.raises(OrganizationError):
+        plan(check(a=f"organization: Other\n{slack()}"), server, options=PlanOptions())
+    assert server.asked == ["organization"]
+
+
+@pytest.mark.parametrize("name", ["Acme", "o-1"])
+def test_organization_by_name_or_id(check: Callable[..., Checked], name: str) -> None:
+    """The guard takes either."""
+    checked = check(a=f"organization: {name}\n{slack()}")
+    assert plan(checked, Server(), options=PlanOptions()).plan.creates
+
+
+def test_maintenance_comes_before_the_listing(check: Callable[..., Checked]) -> None:
+    """Maintenance stops who wants to write, and nobody else."""
+    server = Server(Organization(id="o-1", name="Acme", maintenance=True))
+    checked = check({"TOKEN": TOKEN}, a=slack())
+    assert plan(checked, server, options=PlanOptions()).plan.creates
+    server.asked.clear()
+    with pytest.raises(MaintenanceError):
+        apply(checked, server, ENGINE, options=PlanOptions(), confirm=lambda made: True)
+    assert server.asked == ["organization"]
+
+
+def test_secrets_come_before_guards_and_consent(check: Callable[..., Checked]) -> None:
+    """Missing secrets are told before anybody is asked, and nothing is written."""
+    server = Server()
+
+    def confirm(made: Any) -> bool:
+        raise AssertionError("nobody is to be asked")
+
+    with pytest.raises(UnresolvedSecretsError) as caught:
+        apply(check(a=slack()), server, ENGINE, options=PlanOptions(), confirm=confirm)
+    assert [each.rule for each in caught.value.findings] == ["unresolved-secret"]
+    assert server.asked == ["organization", "list"]
+
+
+def test_guards_come_before_consent(check: Callable[..., Checked]) -> None:
+    """A plan that is held back is nobody's to agree to."""
+    server = Server(
+        rows=(
+            LiveWebhook(id="1", name="x", type="slack", event_types=frozenset(), configuration={}),
+        )
+    )
+
+    def confirm(made: Any) -> bool:
+        raise AssertionError("nobody is to be asked")
+
+    with pytest.raises(BlockedError, match="nothing was written"):
+        apply(check(a="webhooks: []"), server, ENGINE, options=PlanOptions(), confirm=confirm)
+
+
+def test_failed_writes_are_reported(check: Callable[..., Checked]) -> None:
+    """What the server refuses is in the report, not an exception."""
+    report = apply(
+        check({"TOKEN": TOKEN}, a=slack()),
+        Server(),
+        ENGINE,
+        options=PlanOptions(),
+        confirm=lambda made: True,
+    )
+    assert report.exit_code == 1
+    assert not report.applied
+
+
+def test_secrets_that_must_not_be_sent(check: Callable[..., Checked]) -> None:
+    """The API key is refused as a webhook's secret, whatever it is called."""
+    checked = check({"TOKEN": "key-0123456789"}, a=slack())
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        gather(checked, Secret("key-0123456789"))
+
+
+def test_base_files_match_by_name(check: Callable[..., Checked], tmp_path: Path) -> None:
+    """Files of the base compare as earlier versions of this run's, references as written."""
+    checked = check(a=slack("A", "file: secrets/a"), b=slack("B", "file: secrets/b"))
+    for name in ("a", "b", "c"):
+        before = tmp_path / "before" / f"{name}.yaml"
+        before.parent.mkdir(exist_ok=True)
+        before.write_text(slack(name.upper(), f"file: secrets/{name}"))
+    found = base(("before",), checked)
+    references = [
+        value.name
+        for webhook in found.webhooks
+        for value in webhook.configuration.values()
+        if isinstance(value, SecretRef)
+    ]
+    assert references == ["secrets/a", "secrets/b", "before/secrets/c"]
+
+
+def test_single_base_file_matches_whatever_its_name(
+    check: Callable[..., Checked], tmp_path: Path
+) -> None:
+    """One file before and one now are two versions of the same."""
+    checked = check(a=slack("A", "file: secrets/a"))
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    (other / "old.txt").write_text(slack("A", "file: secrets/a"))
+    found = base((os.fspath(other / "old.txt"),), checked)
+    assert found.webhooks[0].configuration == checked.desired.webhooks[0].configuration
+
+
+def test_strict_notes(check: Callable[..., Checked], tmp_path: Path) -> None:
+    """Where warnings are errors, those of a plan are too."""
+    checked = check(a=f'ignore: ["A"]\n{slack()}')
+    server = Server(
+        rows=(
+            LiveWebhook(id="1", name="A", type="slack", event_types=frozenset(), configuration={}),
+        )
+    )
+    made = plan(checked, server, options=PlanOptions()).plan
+    assert [each.severity for each in made.notes] == [Severity.WARNING]
+    inputs = Inputs(directory=tmp_path, environ={}, stdin=bytes, paths=("a.yaml",), strict=True)
+    with pytest.raises(ConfigurationError, match="warnings count as errors"):
+        plan(accept(validate(inputs), inputs), server, options=PlanOptions())
