@@ -20,7 +20,7 @@ from reconciler.api import tls
 from reconciler.api.origin import Origin, OriginAuth
 from reconciler.api.troubles import PROXY_HINT
 from reconciler.api.watchdog import Line, Watchdog
-from reconciler.errors import UsageError
+from reconciler.errors import UnreachableError, UsageError
 from reconciler.ports import Clock
 
 # Longer than this, and the server may be closing the connection while we write to it.
@@ -49,14 +49,20 @@ class Connections:
         self._secure = adapter is None and origin.scheme == "https"
         self._tls: ssl.SSLContext | None = None
         self._lock = threading.Lock()
+        self._closed = False
         self._mine = threading.local()
         self._clients: list[httpx.Client] = []
 
     def mine(self) -> tuple[httpx.Client, Line]:
-        """Return this thread's client. Raises UsageError for a useless proxy or certificate."""
+        """Return this thread's client.
+
+        Raises UsageError for a useless proxy or certificate, UnreachableError after `close`.
+        """
         mine = self._mine
         if not hasattr(mine, "client"):
             with self._lock:
+                if self._closed:
+                    raise UnreachableError("the connections are closed; the request was not sent")
                 mine.client, mine.line = self._open(), Line()
                 self._clients.append(mine.client)
         return mine.client, mine.line
@@ -71,11 +77,12 @@ class Connections:
             self._watchdog.look()
 
     def close(self) -> None:
-        """Close them all."""
+        """Close them all, also under the hands of threads that are still at work."""
         if self._watchdog is not None:
             self._watchdog.close()
         with self._lock:
             clients, self._clients = self._clients, []
+            self._closed = True
             self._mine = threading.local()
         for client in clients:
             client.close()

@@ -74,7 +74,7 @@ def _meaning(
         return (
             PermissionDeniedError,
             f"{host} does not allow this to the {label}",
-            "use one with a higher role, such as ADMIN" if is_json else _FOREIGN,
+            "it may need a higher role, such as ADMIN in CloudTruth" if is_json else _FOREIGN,
         )
     if status in (404, 410):
         if is_json:

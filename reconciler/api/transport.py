@@ -42,6 +42,7 @@ LARGE: Final = 64 * SMALL
 """The largest body of a list, in bytes."""
 
 _CONNECT: Final = 10.0
+_NO_CREDENTIAL: Final = "request without a credential"
 
 
 class Transport:
@@ -66,7 +67,7 @@ class Transport:
         observer: Observer | None = None,
     ) -> None:
         self.origin = origin
-        self._label = credential.label if credential else "missing credential"
+        self._credential = credential
         self._clock = clock
         self._timeout = timeout
         self._pace = Pace(clock, deadline=deadline)
@@ -116,7 +117,7 @@ class Transport:
             expect=expect,
             accept=accept,
             cap=cap,
-            hidden=hidden,
+            hidden=(*hidden, self._credential.secret.reveal()) if self._credential else hidden,
         )
         use = use_of(method)
         self._admit(call, use)
@@ -270,7 +271,7 @@ class Transport:
             headers,
             trouble or body,
             origin=self.origin,
-            label=self._label,
+            label=self._credential.label if self._credential else _NO_CREDENTIAL,
             now=self._clock.now(),
         )
 

@@ -56,7 +56,7 @@ def translate(error: Exception, *, host: str, expired: bool, timeout: float) -> 
 
     `expired` tells that the watchdog ended the request; `timeout` is its time, in seconds.
     """
-    if isinstance(error, _NEVER_SENT) and not expired:
+    if isinstance(error, _NEVER_SENT):
         return _not_sent(error, host)
     if expired or isinstance(error, (httpx.TimeoutException, TooSlowError)):
         return Trouble(

@@ -1,0 +1,407 @@
+"""The client against a raw socket: nothing a server does makes it hang, leak, swell or crash."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+import time
+import tracemalloc
+from datetime import UTC, datetime
+
+import pytest
+
+from reconciler.api.calls import Exchange
+from reconciler.api.connect import connect
+from reconciler.api.origin import Credential, Origin
+from reconciler.api.paging import complete
+from reconciler.api.transport import Transport
+from reconciler.errors import (
+    AmbiguousWriteError,
+    ApiError,
+    IncompleteListingError,
+    NotFoundError,
+    ProtocolError,
+    ServerError,
+    UnreachableError,
+    UsageError,
+)
+from reconciler.model import Secret
+from tests.api.support import KEY, InlineWorkers
+from tests.api.wire_server import (
+    CLOSE,
+    Behaviour,
+    WireServer,
+    drips,
+    head,
+    resets,
+    says,
+    sends,
+    serving,
+)
+
+
+class QuickClock:
+    """Real time, and back-offs of no length."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def uniform(self, low: float, high: float) -> float:
+        return low
+
+
+def transport_to(url: str, *, timeout: float = 5.0, **more: object) -> Transport:
+    return Transport(
+        origin=Origin.parse(url),
+        credential=Credential.api_key(Secret(KEY)),
+        clock=QuickClock(),
+        timeout=timeout,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def ask(server: WireServer, method: str = "GET", *, timeout: float = 5.0) -> object:
+    """Send one request and return the document."""
+    with transport_to(server.url, timeout=timeout) as transport:
+        body = {"name": "x"} if method in ("POST", "PATCH") else None
+        return transport.request(method, "/api/v1/webhooks/", json=body).data
+
+
+BROKEN: dict[str, Behaviour] = {
+    "reset": resets,
+    "FIN before a byte": lambda connection: CLOSE,
+    "FIN in the head": sends(b"HTTP/1.1 200 OK\r\nContent-Ty"),
+    "body shorter than announced": sends(head(200, 1000) + b'{"results": ['),
+    "chunk that does not end": sends(head(200, None, "Transfer-Encoding: chunked") + b"1000\r\n{"),
+    "garbage": sends(b"\x16\x03\x01 no HTTP at all\r\n\r\n"),
+    "endless head": sends(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n"),
+}
+UNREADABLE: dict[str, Behaviour] = {
+    "cut JSON": says(b'{"results": ['),
+    "bad UTF-8": says(b'{"name": "\xff\xfe"}'),
+    "NaN": says(b'{"n": NaN}'),
+    "a number beyond a double": says(b'{"n": 1e999}'),
+    "a key twice": says(b'{"id": "a", "id": "b"}'),
+    "deep JSON": says(b"[" * 100_000),
+    "empty": says(b""),
+    "HTML": says(b"<p>x", 200, "Content-Type: text/html"),
+    "no content type": says(b"{}", 200, "Content-Type:"),
+    "bad gzip": says(b"not gzip", 200, "Content-Encoding: gzip"),
+    "cut gzip": says(gzip.compress(b"{}" * 99)[:-20], 200, "Content-Encoding: gzip"),
+    "brotli": says(b"{}", 200, "Content-Encoding: br"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_answer_to_a_read_is_asked_for_again(fault: str) -> None:
+    """A read survives a broken connection."""
+    with serving(BROKEN[fault], says({"ok": True})) as server:
+        assert ask(server) == {"ok": True}
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+@pytest.mark.parametrize("fault", [*BROKEN, *UNREADABLE])
+def test_a_broken_answer_leaves_a_write_in_doubt(method: str, fault: str) -> None:
+    """A write whose answer is broken is neither repeated nor called failed."""
+    with serving((BROKEN | UNREADABLE)[fault]) as server:
+        with pytest.raises(AmbiguousWriteError) as caught:
+            ask(server, method)
+        assert len(server.requests) == 1
+        assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("fault", UNREADABLE)
+def test_an_unreadable_document_ends_as_a_protocol_error(fault: str) -> None:
+    """What is no strict JSON is given up after four attempts, whatever the libraries raise."""
+    with serving(UNREADABLE[fault]) as server:
+        with pytest.raises(ProtocolError) as caught:
+            ask(server)
+        assert len(server.requests) == 4
+        assert caught.value.__context__ is None
+
+
+def test_a_204_to_a_read_is_not_a_document() -> None:
+    """A read that must give a document does not take an empty success for one."""
+    with (
+        serving(says(b"", 204)) as server,
+        transport_to(server.url) as transport,
+        pytest.raises(ProtocolError),
+    ):
+        transport.request("GET", "/", expect=200)
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [drips(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 500), drips(head(200, 500) + b" " * 500, 0.02)],
+    ids=["in the head", "in the body"],
+)
+def test_a_drip_ends_with_the_time_of_the_request(slow: Behaviour) -> None:
+    """A server that sends a byte now and then is cut off when the request's time is up."""
+    with serving(slow) as server:
+        started = time.monotonic()
+        with pytest.raises(AmbiguousWriteError, match=r"no whole answer within 0\.3 s"):
+            ask(server, "POST", timeout=0.3)
+        assert time.monotonic() - started < 1.0
+
+
+def test_the_end_of_the_run_ends_a_request_under_way() -> None:
+    """Moving the run's end forward reaches a request that is already waiting."""
+    with serving(drips(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 500)) as server:
+        transport = transport_to(server.url, timeout=30.0)
+        timer = threading.Timer(0.1, transport.deadline_in, (0.1,))
+        timer.start()
+        started = time.monotonic()
+        with transport, pytest.raises(AmbiguousWriteError):
+            transport.request("POST", "/", json={})
+        assert time.monotonic() - started < 1.5
+        timer.join()
+
+
+def test_the_watchdog_serves_one_request_after_another() -> None:
+    """After it has cut one request off, the watchdog still guards the next."""
+    drip = drips(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 500)
+    with serving(drip, says({}), drip) as server, transport_to(server.url, timeout=0.2) as one:
+        with pytest.raises(AmbiguousWriteError):
+            one.request("POST", "/", json={})
+        assert one.request("GET", "/").data == {}
+        with pytest.raises(AmbiguousWriteError):
+            one.request("POST", "/", json={})
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["gzip", "plain"])
+def test_a_bomb_is_refused_at_the_cap(packed: bool) -> None:
+    """An answer far beyond the cap is never held in memory, packed or not."""
+    size = 64 * 1024 * 1024
+    if packed:
+        bomb = says(gzip.compress(b" " * size, 6), 200, "Content-Encoding: gzip")
+    else:
+        bomb = sends(head(200, None) + b" " * (8 * 1024 * 1024))
+    with serving(bomb) as server:
+        tracemalloc.start()
+        with pytest.raises(AmbiguousWriteError, match="more than 1024 KiB"):
+            ask(server, "POST")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 12 * 1024 * 1024
+
+
+def test_an_announced_bomb_is_not_read_at_all() -> None:
+    """A content length beyond the cap is refused before the body."""
+    with serving(sends(head(200, 10**10))) as server, pytest.raises(ProtocolError, match="KiB"):
+        ask(server)
+
+
+def test_a_server_that_packs_unasked_is_understood() -> None:
+    """Gzip below the cap is read, though identity was asked for."""
+    with serving(says(gzip.compress(b'{"ok": 1}'), 200, "Content-Encoding: gzip")) as server:
+        assert ask(server) == {"ok": 1}
+        assert b"accept-encoding: identity\r\n" in server.requests[0].lower()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+def test_a_redirect_is_reported_and_never_followed(status: int, method: str) -> None:
+    """The other host sees no connection; the error names both origins and nothing more."""
+    with serving(says({})) as other:
+        away = f"Location: {other.url}/secret-path?token=secret-query"
+        with serving(says({}, status, away)) as server:
+            with pytest.raises(ApiError) as caught:
+                ask(server, method)
+            assert isinstance(
+                caught.value, ProtocolError if method == "GET" else AmbiguousWriteError
+            )
+            assert server.url in str(caught.value)
+            assert "http://127.0.0.1 " in str(caught.value)
+            assert "secret" not in str(caught.value)
+            assert len(server.requests) == 1
+        assert other.connections == 0
+
+
+@pytest.mark.parametrize("location", ["/api/v1/webhooks/", "http://[bad", "ftp://x", "", "\x01"])
+def test_a_redirect_to_anywhere_is_understood(location: str) -> None:
+    """A relative, malformed or empty address in a redirect is a redirect all the same."""
+    with (
+        serving(says({}, 301, f"Location: {location}")) as server,
+        pytest.raises((ProtocolError, ServerError)),
+    ):
+        ask(server)
+
+
+def test_next_is_never_requested() -> None:
+    """Pages are asked for by number, whatever the links say."""
+    with serving(says({})) as evil:
+        row = {"id": "a"}
+        pages = [
+            {"count": 2, "next": f"{evil.url}/?page=2", "results": [row]},
+            {"count": 2, "next": None, "results": [{"id": "b"}]},
+        ]
+        with (
+            serving(*(says(page) for page in pages)) as server,
+            transport_to(server.url) as transport,
+        ):
+            rows = complete(
+                transport, "/x/", lambda row: row, lambda row: row["id"], InlineWorkers()
+            )
+            assert [row["id"] for row in rows] == ["a", "b"]
+            assert b"page=2" in server.requests[1]
+        assert evil.connections == 0
+
+
+def test_a_bare_list_is_not_a_listing() -> None:
+    """A document cut down to an empty list never counts as an empty organization."""
+    with (
+        serving(says([])) as server,
+        transport_to(server.url) as transport,
+        pytest.raises(IncompleteListingError),
+    ):
+        complete(transport, "/x/", lambda row: row, str, InlineWorkers())
+
+
+def test_refused_connections_are_surely_not_sent() -> None:
+    """Nobody listens: four attempts, also of a create, and a plain error."""
+    with serving(says({})) as server:
+        url = server.url
+    seen: list[Exchange] = []
+    with (
+        transport_to(url, observer=seen.append) as transport,
+        pytest.raises(UnreachableError, match="refuses connections"),
+    ):
+        transport.request("POST", "/", json={})
+    assert [exchange.attempt for exchange in seen] == [1, 2, 3, 4]
+    assert {exchange.status for exchange in seen} == {None}
+
+
+def test_a_name_that_does_not_exist_is_said() -> None:
+    """A host that has no address is called by its name."""
+    with (
+        transport_to("https://no-such-host.invalid") as transport,
+        pytest.raises(UnreachableError, match=r"no-such-host\.invalid"),
+    ):
+        transport.request("GET", "/")
+
+
+def test_a_server_without_tls_is_not_spoken_to() -> None:
+    """The key is not sent where TLS fails."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            for _ in range(4):
+                connection, _ = listener.accept()
+                with connection:
+                    heard.append(connection.recv(65536))
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        heard: list[bytes] = []
+        thread = threading.Thread(target=refuse, daemon=True)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with transport_to(url) as transport, pytest.raises(UnreachableError, match="TLS") as caught:
+            transport.request("POST", "/", json={})
+        thread.join()
+    assert len(heard) == 4
+    assert not any(KEY.encode() in data for data in heard)
+    assert "SSL_CERT_FILE" in (caught.value.hint or "")
+
+
+def test_one_connection_is_kept_while_it_is_fresh() -> None:
+    """Requests in a row share a connection."""
+    with serving(says({})) as server, transport_to(server.url) as transport:
+        for _ in range(5):
+            transport.request("GET", "/")
+        assert server.connections == 1
+
+
+def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
+    """A server that closes idle connections leaves no write in doubt."""
+
+    def once(connection: object) -> object:
+        says({"id": "a"})(connection)  # type: ignore[arg-type]
+        return CLOSE
+
+    with serving(once) as server, transport_to(server.url) as transport:
+        for _ in range(30):
+            transport.request("POST", "/", json={})
+            time.sleep(0.005)
+        assert len(server.requests) == 30
+
+
+def test_each_thread_has_its_own_connection() -> None:
+    """Threads do not share a connection, and closing the transport closes all of them."""
+    with serving(says({})) as server:
+        transport = transport_to(server.url)
+        threads = [threading.Thread(target=transport.request, args=("GET", "/")) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert server.connections == 3
+        transport.close()
+        with pytest.raises(UnreachableError, match="closed"):
+            transport.request("GET", "/")
+
+
+def test_cookies_come_back_and_stay_with_their_client() -> None:
+    """A cookie is returned to its server and to no other client."""
+    cookie = says({}, 200, "Set-Cookie: session=cookie-canary; Path=/")
+    with serving(cookie) as server:
+        for _ in range(2):
+            with transport_to(server.url) as transport:
+                reply = transport.request("GET", "/")
+                transport.request("GET", "/")
+                assert "set-cookie" not in reply.headers
+        carried = [b"cookie-canary" in request for request in server.requests]
+        assert carried == [False, True, False, True]
+
+
+def test_the_request_is_what_it_should_be() -> None:
+    """The key, the agent and JSON are announced; the body is compact ASCII."""
+    with (
+        serving(says({"id": "a"}, 201)) as server,
+        connect(
+            server_url=server.url, key=Secret(KEY), clock=QuickClock(), workers=InlineWorkers()
+        ) as client,
+    ):
+        client._transport.request("POST", "/x/", json={"name": "ü"})
+        request = server.requests[0].lower()
+        assert f"authorization: api-key {KEY}\r\n".encode() in request
+        assert b"user-agent: cloudtruth-webhooks/" in request
+        assert b"accept: application/json\r\n" in request
+        assert b"content-type: application/json\r\n" in request
+        assert request.endswith(b'{"name":"\\u00fc"}')
+
+
+def test_a_missing_object_is_told_from_a_missing_api() -> None:
+    """Only a 404 in JSON says that an object is gone."""
+    html = says(b"<p>x", 404, "Content-Type: text/html")
+    with serving(says({"detail": "Not found."}, 404)) as server, pytest.raises(NotFoundError):
+        ask(server)
+    with serving(html) as server, pytest.raises(ProtocolError):
+        ask(server, "DELETE")
+
+
+def test_a_proxy_that_cannot_be_used_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy variable with nonsense in it is named, and its password is not."""
+    monkeypatch.setenv("HTTPS_PROXY", "gopher://user:proxy-canary@proxy")
+    with transport_to("https://example.com") as transport, pytest.raises(UsageError) as caught:
+        transport.request("GET", "/")
+    assert "canary" not in str(caught.value)
+    assert caught.value.__context__ is None
+    assert "HTTPS_PROXY" in (caught.value.hint or "")
+
+
+def test_plain_http_to_this_machine_takes_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key in plain text goes to this machine directly, whatever HTTP_PROXY says."""
+    with serving(says({})) as proxy, serving(says({"ok": 1})) as server:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert ask(server) == {"ok": 1}
+        assert proxy.connections == 0

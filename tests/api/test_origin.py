@@ -1,0 +1,107 @@
+"""Where a credential may go, and what one may look like."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from reconciler.api.origin import Credential, Origin, OriginAuth
+from reconciler.errors import CredentialError, UsageError
+from reconciler.model import Secret
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "base"),
+    [
+        ("https://api.cloudtruth.io", "https://api.cloudtruth.io", ""),
+        ("https://API.CloudTruth.io:443/", "https://api.cloudtruth.io", ""),
+        ("https://api.example.com:8443", "https://api.example.com:8443", ""),
+        ("https://ghe.example.com/api/v3/", "https://ghe.example.com", "/api/v3"),
+        ("http://localhost:8000", "http://localhost:8000", ""),
+        ("http://app.localhost", "http://app.localhost", ""),
+        ("http://127.0.0.2", "http://127.0.0.2", ""),
+        ("http://[::1]:8000", "http://[::1]:8000", ""),
+        ("https://10.0.0.1", "https://10.0.0.1", ""),
+    ],
+)
+def test_an_origin_has_one_form(url: str, shown: str, base: str) -> None:
+    """Case, default ports and final slashes make no difference."""
+    origin = Origin.parse(url)
+    assert (str(origin), origin.base) == (shown, base)
+    assert origin.holds(httpx.URL(f"{url.rstrip('/')}/anything?x=1"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.cloudtruth.io",
+        "ftp://api.cloudtruth.io",
+        "https://",
+        "https://bad host",
+        "https://-bad.example",
+        f"https://{'a' * 64}.example",
+        "https://example.com:99999",
+        "https://example.com:0",
+        "https://[::1",
+        "https://user-canary:pw@example.com",
+        "https://@example.com",
+        "https://example.com?canary=1",
+        "https://example.com/?",
+        "https://example.com/#canary",
+        "https://example.com/a b",
+        "https://example.com/../canary",
+        "http://example.com",
+        "http://10.0.0.1",
+        "http://localhost.example.com",
+    ],
+)
+def test_a_url_that_must_not_be_used_is_refused_without_its_text(url: str) -> None:
+    """Nothing but https, or http to this machine, with a host and maybe a port and a path."""
+    with pytest.raises(UsageError) as caught:
+        Origin.parse(url)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["key", "key\n", "key\r\n"])
+def test_one_line_end_is_no_part_of_a_key(text: str) -> None:
+    """A key read from a file keeps its line end out of the header."""
+    assert Credential.api_key(Secret(text)).secret.same_as(Secret("key"))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "key canary", " canary", "canary\n\n", "canary\r\nX: 1", "canäry", "c\x00"]
+)
+def test_an_impossible_key_is_refused_without_an_echo(text: str) -> None:
+    """What no header may hold never reaches the HTTP library, which would quote it."""
+    with pytest.raises(CredentialError) as caught:
+        Credential.api_key(Secret(text))
+    assert "can" not in str(caught.value).replace("can be", "")
+    assert caught.value.__context__ is None
+
+
+def _headers(url: str) -> httpx.Headers:
+    origin = Origin.parse("https://api.cloudtruth.io")
+    auth = OriginAuth(Credential.bearer(Secret("t-canary"), "Slack token"), origin)
+    return next(auth.auth_flow(httpx.Request("GET", url))).headers
+
+
+def test_a_credential_is_put_into_requests_to_its_origin() -> None:
+    """The header carries scheme and value."""
+    assert _headers("https://api.cloudtruth.io/x")["Authorization"] == "Bearer t-canary"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/x",
+        "http://api.cloudtruth.io/x",
+        "https://api.cloudtruth.io:444/x",
+        "https://api.cloudtruth.io.evil.example/x",
+    ],
+)
+def test_a_credential_goes_nowhere_else(url: str) -> None:
+    """Another host, scheme or port gets no request at all."""
+    with pytest.raises(CredentialError, match="Slack token") as caught:
+        _headers(url)
+    assert "canary" not in str(caught.value)

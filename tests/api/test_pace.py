@@ -1,0 +1,133 @@
+"""Back-off, pauses, budget and the run's end, in virtual time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from reconciler.api.pace import RETRY_COST, TOKENS, Pace, retry_after
+from tests.api.support import VirtualClock
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
+
+
+def pace(deadline: float = 600.0) -> tuple[Pace, VirtualClock]:
+    clock = VirtualClock()
+    return Pace(clock, deadline=deadline), clock
+
+
+def test_delays_are_drawn_from_growing_bounded_ranges() -> None:
+    """Full jitter: from nothing to half a second, doubled each time, 20 s at the most."""
+    one, clock = pace()
+    for earlier in (0, 1, 2, 3, 4, 5, 6, 5000):
+        one.delay(earlier)
+    assert clock.asked == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
+
+
+def test_the_server_sets_a_floor() -> None:
+    """A delay is never shorter than Retry-After."""
+    one, _ = pace()
+    assert one.delay(0, 7.0) == 7.0
+    assert one.delay(0, 0.1) == 0.5
+
+
+def test_a_wait_that_outlasts_the_run_is_not_begun() -> None:
+    """There is no point in sleeping into the deadline."""
+    one, clock = pace(deadline=10.0)
+    assert one.sleep(9.0)
+    assert not one.sleep(1.0)
+    assert sum(clock.slept) == 9.0
+
+
+def test_a_wait_notices_a_new_end() -> None:
+    """A long wait is cut into pieces, so that a signal shortens it."""
+
+    class Hurried(VirtualClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            if len(self.slept) == 3:
+                hurried.deadline_in(2.0)
+
+    clock = Hurried()
+    hurried = Pace(clock, deadline=600.0)
+    assert not hurried.sleep(100.0)
+    assert sum(clock.slept) == 3.0
+
+
+def test_a_pause_holds_back_until_it_is_over() -> None:
+    """The longest pause counts."""
+    one, clock = pace()
+    one.pause(3.5)
+    one.pause(1.0)
+    assert one.pause_left() == 3.5
+    assert one.wait_turn() is None
+    assert sum(clock.slept) == 3.5
+    assert one.pause_left() == 0.0
+
+
+def test_a_pause_beyond_the_end_is_told_at_once() -> None:
+    """Nobody waits for what the run will not see."""
+    one, clock = pace()
+    one.pause(86400)
+    assert one.wait_turn() == 86400
+    assert clock.slept == []
+
+
+def test_the_budget_closes_for_good() -> None:
+    """Once a retry cannot be paid, no other can, whatever succeeds later."""
+    one, _ = pace()
+    assert all(one.pay(RETRY_COST) for _ in range(TOKENS // RETRY_COST))
+    assert not one.exhausted
+    assert not one.pay(RETRY_COST)
+    for _ in range(50):
+        one.succeeded()
+    assert one.exhausted
+    assert not one.pay(1)
+
+
+def test_a_success_gives_one_token_back_up_to_the_full_budget() -> None:
+    """The budget refills, but never beyond its size."""
+    one, _ = pace()
+    for _ in range(100):
+        one.succeeded()
+    assert one.pay(TOKENS)
+    for _ in range(5):
+        one.succeeded()
+    assert one.pay(5)
+    assert not one.pay(1)
+
+
+@pytest.mark.parametrize(
+    ("value", "date", "seconds"),
+    [
+        (None, None, None),
+        ("7", None, 7.0),
+        (" 7 ", None, 7.0),
+        ("0", None, 0.0),
+        ("86400", None, 86400.0),
+        ("999999999999999", None, 999999999999999.0),
+        ("Thu, 01 Jan 2026 00:00:30 GMT", None, 30.0),
+        # The local clock is a day ahead or behind: only the answer's own date counts.
+        ("Fri, 02 Jan 2026 00:00:07 GMT", "Fri, 02 Jan 2026 00:00:00 GMT", 7.0),
+        ("Wed, 31 Dec 2025 00:00:07 GMT", "Wed, 31 Dec 2025 00:00:00 GMT", 7.0),
+        ("Thu, 01 Jan 2026 02:00:09 +0200", DATE, 9.0),
+        ("Thu, 01 Jan 2026 00:00:09 -0000", DATE, 9.0),
+        ("Thu, 01 Jan 2026 00:00:30 GMT", "nonsense", 30.0),
+        ("Wed, 31 Dec 2025 00:00:00 GMT", DATE, None),
+        ("-1", None, None),
+        ("1e9", None, None),
+        ("1.5", None, None),
+        ("soon", None, None),
+        ("", None, None),
+        ("9" * 400, None, None),
+        ("Thu, 99 Foo 99999 00:00:30 GMT", None, None),
+        ("Thu, 01 Jan 2026 00:00:30 +99999999999999999999", None, None),
+        ("Fri, 31 Dec 9999 23:59:59 -2300", None, None),
+        ("٣", None, None),
+    ],
+)
+def test_retry_after(value: str | None, date: str | None, seconds: float | None) -> None:
+    """Seconds and dates are understood, nonsense is ignored."""
+    assert retry_after(value, date, NOW) == seconds

@@ -1,0 +1,208 @@
+"""A listing is complete or an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.api.paging import MOST_PAGES, MOST_ROWS, complete
+from reconciler.errors import (
+    AuthenticationError,
+    IncompleteListingError,
+    ProtocolError,
+)
+from tests.api.support import InlineWorkers, Scripted, answer, transport
+
+Rows = list[dict[str, Any]]
+
+
+def rows(*ids: int) -> Rows:
+    return [{"id": str(number)} for number in ids]
+
+
+def page(count: Any, *ids: int, more: Any = None) -> httpx.Response:
+    return answer(200, {"count": count, "next": more, "previous": None, "results": rows(*ids)})
+
+
+GONE = answer(404, {"detail": "Invalid page."})
+
+
+def listing(*answers: Any) -> tuple[list[str], Scripted]:
+    """List everything; return the ids and the server."""
+    one, server, _ = transport(*answers)
+    found = complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
+    return list(found), server
+
+
+def asked(server: Scripted) -> list[str]:
+    return [request.url.params["page"] for request in server.requests]
+
+
+def test_one_page_is_one_request() -> None:
+    """The largest page is asked for first, in a stable order."""
+    found, server = listing(page(3, 1, 2, 3))
+    assert found == ["1", "2", "3"]
+    assert dict(server.requests[0].url.params) == {
+        "ordering": "name",
+        "page": "1",
+        "page_size": "1000",
+    }
+
+
+def test_nothing_is_a_complete_listing() -> None:
+    """An empty organization is no error."""
+    assert listing(page(0))[0] == []
+
+
+def test_the_size_that_came_back_counts() -> None:
+    """A server that grants two rows a page is asked for as many pages as it takes."""
+    found, server = listing(page(5, 1, 2), page(5, 3, 4), page(5, 5))
+    assert found == ["1", "2", "3", "4", "5"]
+    assert asked(server) == ["1", "2", "3"]
+
+
+def test_an_empty_next_is_the_end() -> None:
+    """Both null and "" mean that nothing follows."""
+    assert listing(page(1, 1, more=""))[0] == ["1"]
+
+
+def test_a_server_that_does_not_count_is_followed_page_by_page() -> None:
+    """Without a count the claim that more follows decides."""
+    found, server = listing(page(None, 1, 2, more="x"), page(None, 3, more=None))
+    assert found == ["1", "2", "3"]
+    assert asked(server) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [page(3, 1, 2)],
+        [page(1, 1, 2)],
+        [page(1)],
+        [page(2, 1, 1)],
+        [page(4, 1, 2), page(4, 1, 2)],
+        [page(4, 1, 2), page(4, 2, 3)],
+        [page(4, 1, 2), page(5, 3, 4)],
+        [page(4, 1, 2), page(4, 3)],
+        [page(3, 1, 2), page(3, 3, 4)],
+        [page(3, 1, 2), page(3, 3, 4, 5)],
+        [page(5, 1, 2), page(5, 3), page(5, 4, 5)],
+        [page(4, 1, 2), GONE],
+        [page(2, 1, 2, more="https://h/?page=2")],
+        [page(4, 1, 2), page(4, 3, 4, more="https://h/?page=3")],
+        [page(None, 1, more="x"), page(None, more="x")],
+        [page(None, 1, more="x"), page(None, 1, more=None)],
+        [page(None, 1, more="x"), GONE],
+        [page(MOST_ROWS + 1, *range(1000))],
+        [page(MOST_PAGES + 1, 1)],
+        [answer(200, [])],
+        [answer(200, {"results": {}})],
+        [answer(200, {"count": 0})],
+        [answer(200, {"results": []})],
+        [answer(200, {"results": [], "count": True})],
+        [answer(200, "text")],
+    ],
+    ids=[
+        "fewer than counted",
+        "more than counted",
+        "counted and empty",
+        "a row twice",
+        "a page twice",
+        "rows that shifted",
+        "a count that grew",
+        "a page that shrank",
+        "more than counted at the end",
+        "a page that grew",
+        "a short page in the middle",
+        "a page that is gone",
+        "one page with an endless next",
+        "several pages with an endless next",
+        "no count and an endless next",
+        "no count and a repeated page",
+        "no count and a page that is gone",
+        "too many rows",
+        "too many pages",
+        "a bare list",
+        "results that are no list",
+        "no results",
+        "neither count nor next",
+        "a count that is no number",
+        "no object",
+    ],
+)
+def test_what_does_not_add_up_is_read_once_more_and_then_given_up(answers: list[Any]) -> None:
+    """Two inconsistent listings are an error; a good second one is the answer."""
+    with pytest.raises(IncompleteListingError) as caught:
+        listing(*answers, *answers)
+    assert caught.value.path == "/x/"
+    assert caught.value.__context__ is None
+    found, _ = listing(*answers, page(2, 7, 8))
+    assert found == ["7", "8"]
+
+
+def test_an_endless_list_ends() -> None:
+    """A server that always has one more page is given up after a bounded number of them."""
+    numbers = iter(range(10**9))
+
+    def endless(request: httpx.Request) -> httpx.Response:
+        return page(None, next(numbers), more="x")
+
+    one, server, _ = transport(endless)
+    with pytest.raises(IncompleteListingError, match="never end"):
+        complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
+    assert len(server.requests) == 2 * MOST_PAGES
+
+
+def test_a_missing_list_is_never_an_empty_one() -> None:
+    """A 404 on the first page is an error about the server."""
+    with pytest.raises(ProtocolError, match="no such list"):
+        listing(GONE)
+
+
+def test_other_errors_pass() -> None:
+    """Only what does not add up is read again."""
+    one, server, _ = transport(answer(401))
+    with pytest.raises(AuthenticationError):
+        complete(one, "/x/", lambda row: row, str, InlineWorkers())
+    assert len(server.requests) == 1
+
+
+@given(
+    total=st.integers(0, 40),
+    size=st.integers(1, 15),
+    edits=st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 50)), max_size=4),
+)
+def test_a_listing_under_edits_never_counts_wrong(
+    total: int, size: int, edits: list[tuple[int, bool, int]]
+) -> None:
+    """Whatever moves between pages, an accepted listing has the rows it counts, each once."""
+    live = list(range(total))
+    fresh = iter(range(1000, 2000))
+    served = 0
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        nonlocal served
+        for moment, insert, where in edits:
+            if moment == served and insert:
+                live.insert(min(where, len(live)), next(fresh))
+            elif moment == served and where < len(live):
+                del live[where]
+        served += 1
+        start = (int(request.url.params["page"]) - 1) * size
+        if start and start >= len(live):
+            return GONE
+        part = live[start : start + size]
+        return page(len(live), *part, more="x" if start + size < len(live) else None)
+
+    try:
+        found, _ = listing(serve)
+    except IncompleteListingError:
+        assert edits
+        return
+    assert len(found) == len(set(found))
+    if not edits:
+        assert found == [str(number) for number in live]

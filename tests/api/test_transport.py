@@ -1,0 +1,437 @@
+"""Retries, pauses and errors of the transport, in virtual time."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from email.utils import format_datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from reconciler.api.calls import Exchange
+from reconciler.api.origin import Origin
+from reconciler.api.transport import Transport
+from reconciler.errors import (
+    AmbiguousWriteError,
+    ApiError,
+    ConflictError,
+    CredentialError,
+    InvalidRequestError,
+    ProtocolError,
+    RateLimitedError,
+    ServerError,
+    UnreachableError,
+)
+from tests.api.support import KEY, START, URL, Scripted, VirtualClock, answer, transport
+
+OK = answer(200, {"id": "a"})
+REFUSED = httpx.ConnectError("canary refused")
+NEVER_SENT = [
+    REFUSED,
+    httpx.ConnectTimeout("canary"),
+    httpx.PoolTimeout("canary"),
+    httpx.ProxyError("canary"),
+    httpx.LocalProtocolError("canary"),
+    httpx.UnsupportedProtocol("canary"),
+]
+IN_DOUBT = [
+    httpx.ReadError("canary"),
+    httpx.WriteError("canary"),
+    httpx.ReadTimeout("canary"),
+    httpx.WriteTimeout("canary"),
+    httpx.RemoteProtocolError("canary"),
+    httpx.CloseError("canary"),
+    httpx.DecodingError("canary"),
+    httpx.InvalidURL("canary"),
+    UnicodeDecodeError("utf-8", b"canary", 0, 1, "canary"),
+    RecursionError("canary"),
+    AttributeError("canary"),
+    OSError("canary"),
+    *[answer(status, {"detail": "x"}) for status in (408, 500, 502, 503, 504, 507, 520)],
+    answer(200),
+    answer(200, "text", content_type="text/html"),
+]
+REJECTED = [400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422]
+
+
+def name(case: Any) -> str:
+    return f"HTTP {case.status_code}" if isinstance(case, httpx.Response) else type(case).__name__
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+@pytest.mark.parametrize("fault", NEVER_SENT, ids=name)
+def test_what_was_never_sent_is_sent_again(method: str, fault: Exception) -> None:
+    """Every method is repeated when nothing can have happened."""
+    one, server, _ = transport(fault, OK)
+    assert one.request(method, "/").data == {"id": "a"}
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("fault", IN_DOUBT, ids=name)
+def test_a_read_is_repeated_whatever_happened(fault: Any) -> None:
+    """A read changes nothing, so it is simply made again."""
+    one, _, _ = transport(fault, OK)
+    assert one.request("GET", "/").data == {"id": "a"}
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
+@pytest.mark.parametrize("fault", IN_DOUBT, ids=name)
+def test_a_write_in_doubt_is_never_repeated(method: str, fault: Any) -> None:
+    """One request, and an error that says that it may have happened."""
+    one, server, _ = transport(fault, OK)
+    with pytest.raises(AmbiguousWriteError, match="may have been made") as caught:
+        one.request(method, "/x/", json={"a": 1})
+    assert len(server.requests) == 1
+    assert (caught.value.method, caught.value.path) == (method, "/x/")
+    assert "canary" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("status", REJECTED)
+def test_a_refusal_is_final(method: str, status: int) -> None:
+    """What the server refused it would refuse again."""
+    one, server, clock = transport(answer(status, {"detail": "said"}), OK)
+    with pytest.raises(ApiError) as caught:
+        one.request(method, "/")
+    assert (caught.value.status, caught.value.detail) == (status, "said")
+    assert not isinstance(caught.value, AmbiguousWriteError)
+    assert len(server.requests) == 1
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (REFUSED, UnreachableError),
+        (httpx.ReadError("x"), ServerError),
+        (answer(500), ServerError),
+        (answer(502, None, content_type="text/html"), ServerError),
+        (answer(200), ProtocolError),
+    ],
+    ids=["not sent", "broken", "500", "502", "unreadable"],
+)
+def test_a_read_is_given_up_after_four_attempts(fault: Any, error: type[ApiError]) -> None:
+    """The waits between them double; the error says what the last attempt met."""
+    one, server, clock = transport(fault)
+    with pytest.raises(error):
+        one.request("GET", "/")
+    assert len(server.requests) == 4
+    assert clock.asked == [0.5, 1.0, 2.0]
+    assert sum(clock.slept) == 3.5
+
+
+def test_an_untrusted_certificate_is_final_and_names_the_cure() -> None:
+    """TLS that fails verification is not tried again."""
+    error = httpx.ConnectError("canary")
+    error.__cause__ = ssl.SSLCertVerificationError("canary")
+    one, server, _ = transport(error)
+    with pytest.raises(UnreachableError, match="not trusted") as caught:
+        one.request("POST", "/")
+    assert len(server.requests) == 1
+    for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"):
+        assert variable in (caught.value.hint or "")
+
+
+def test_only_the_promised_status_is_a_success() -> None:
+    """202 for a create is no success, and 200 for a deletion is none."""
+    one, _, _ = transport(answer(202, {"id": "a"}))
+    with pytest.raises(AmbiguousWriteError, match="202 instead of 201"):
+        one.request("POST", "/", expect=201)
+    with pytest.raises(AmbiguousWriteError):
+        one.request("DELETE", "/", expect=204)
+    one, _, _ = transport(answer(204))
+    assert one.request("DELETE", "/", expect=204).data is None
+
+
+def test_an_answer_without_the_promised_object_is_in_doubt() -> None:
+    """JSON that lacks what was promised confirms no write."""
+    one, _, _ = transport(answer(201, {"detail": "ok"}))
+    with pytest.raises(AmbiguousWriteError):
+        one.request("POST", "/", expect=201, accept=lambda document: "id" in document)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_a_redirect_ends_a_read_and_leaves_a_write_in_doubt(method: str, status: int) -> None:
+    """It is never followed and never repeated."""
+    one, server, _ = transport(answer(status, None, location="https://evil.example/canary"), OK)
+    with pytest.raises(ProtocolError if method == "GET" else AmbiguousWriteError) as caught:
+        one.request(method, "/")
+    assert "https://evil.example" in str(caught.value)
+    assert "https://api.cloudtruth.io" in str(caught.value)
+    assert "canary" not in str(caught.value)
+    assert len(server.requests) == 1
+
+
+# --- 429 ---
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+def test_a_429_waits_as_long_as_asked(method: str) -> None:
+    """`Retry-After: 7` is seven seconds, for every method."""
+    one, server, clock = transport(answer(429, {"detail": "x"}, retry_after="7"), OK)
+    assert one.request(method, "/").data == {"id": "a"}
+    assert sum(clock.slept) == 7.0
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("days", [-1, 0, 1])
+def test_a_date_counts_from_the_server_s_own_clock(days: int) -> None:
+    """A local clock that is a day off does not change the wait."""
+    there = START.replace(day=START.day + 1 + days)
+    until = there.replace(second=there.second + 7)
+    date, later = format_datetime(there, usegmt=True), format_datetime(until, usegmt=True)
+    one, _, clock = transport(answer(429, None, retry_after=later, date=date), OK)
+    one.request("GET", "/")
+    assert sum(clock.slept) == 7.0
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "1e9", "", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_a_nonsensical_pause_is_a_back_off(value: str) -> None:
+    """What cannot be understood is as if it were not there."""
+    one, _, clock = transport(answer(429, None, retry_after=value), OK)
+    one.request("GET", "/")
+    assert sum(clock.slept) == 0.5
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_pause_beyond_the_run_stops_at_once(method: str) -> None:
+    """Nobody sleeps for a day; the error has the number."""
+    one, server, clock = transport(answer(429, None, retry_after="86400"))
+    with pytest.raises(RateLimitedError, match="86400 s") as caught:
+        one.request(method, "/")
+    assert caught.value.retry_after == 86400
+    assert clock.slept == []
+    # The others learn it without asking.
+    with pytest.raises(RateLimitedError):
+        one.request("GET", "/other")
+    assert len(server.requests) == 1
+
+
+def test_throttling_costs_no_attempt_and_no_budget() -> None:
+    """Any number of 429s ends well if the last answer is good."""
+    many = [answer(429, None, retry_after="1")] * 30
+    one, server, _ = transport(*many, httpx.ReadError("x"), OK)
+    assert one.request("GET", "/").data == {"id": "a"}
+    assert len(server.requests) == 32
+
+
+def test_throttling_for_ever_ends_with_the_run() -> None:
+    """A server that never stops saying 429 is given up within the run's time."""
+    one, server, clock = transport(answer(429), deadline=100.0)
+    with pytest.raises(RateLimitedError):
+        one.request("POST", "/")
+    assert sum(clock.slept) < 100.0
+    assert len(server.requests) < 15
+
+
+def test_a_429_pauses_every_worker() -> None:
+    """A request that begins during the pause is held back until its end."""
+    clock = VirtualClock()
+    times: list[tuple[str, float]] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        times.append((request.url.path, clock.time))
+        if len(times) == 1:
+            # While this one is being refused, another worker wants to send.
+            return answer(429, None, retry_after="5")
+        return OK
+
+    one, _, _ = transport(serve, clock=clock)
+    # The first worker gives up, because the run ends too early for it...
+    one.deadline_in(3.0)
+    with pytest.raises(RateLimitedError):
+        one.request("GET", "/first")
+    one.deadline_in(600.0)
+    thread = threading.Thread(target=one.request, args=("GET", "/second"))
+    thread.start()
+    thread.join()
+    # ... and the pause holds for the other one.
+    assert times == [("/first", 1000.0), ("/second", 1005.0)]
+
+
+def test_a_busy_server_s_pause_is_a_floor_for_reads() -> None:
+    """A 503 may name its pause, too; one beyond the run ends it with the number."""
+    one, _, clock = transport(answer(503, None, retry_after="9"), OK)
+    one.request("GET", "/")
+    assert sum(clock.slept) == 9.0
+    one, _, clock = transport(answer(503, None, retry_after="3600"))
+    with pytest.raises(RateLimitedError, match="3600 s") as caught:
+        one.request("GET", "/")
+    assert caught.value.status == 503
+    assert clock.slept == []
+
+
+# --- budget and deadlines ---
+
+
+def test_an_empty_budget_ends_all_retries_and_all_writes() -> None:
+    """A server that is down gets few requests, and then no write at all."""
+    one, server, _ = transport(answer(503))
+    for _ in range(20):
+        with pytest.raises(ServerError):
+            one.request("GET", "/")
+    # Six retries from the budget; after that each read is tried once.
+    assert len(server.requests) == 20 + 6
+    with pytest.raises(ServerError, match="budget"):
+        one.request("POST", "/", json={})
+    assert len(server.requests) == 26
+
+
+def test_a_timeout_costs_twice_as_much() -> None:
+    """Three retries after timeouts empty the budget."""
+    one, server, _ = transport(httpx.ReadTimeout("x"))
+    for _ in range(3):
+        with pytest.raises(ServerError, match="no whole answer"):
+            one.request("GET", "/")
+    assert len(server.requests) == 3 + 3
+
+
+def test_the_same_doubtful_write_again_is_a_retry() -> None:
+    """Whoever repeats a write after reading back pays for it like any retry."""
+    one, server, _ = transport(answer(500))
+    # The first is free, six retries are paid for, the next cannot be.
+    for _ in range(7):
+        with pytest.raises(AmbiguousWriteError):
+            one.request("POST", "/", json={"name": "a"})
+    with pytest.raises(ServerError, match="budget"):
+        one.request("POST", "/", json={"name": "a"})
+    assert len(server.requests) == 7
+
+
+def test_different_doubtful_writes_are_no_retries() -> None:
+    """Ten workers whose connections break at once do not empty the budget."""
+    one, _, _ = transport(*[httpx.ReadError("x")] * 10, OK)
+    for number in range(10):
+        with pytest.raises(AmbiguousWriteError):
+            one.request("POST", "/", json={"name": number})
+    assert one.request("POST", "/", json={"name": "last"}).data == {"id": "a"}
+
+
+def test_successes_refill_the_budget() -> None:
+    """A long run with rare failures never runs out."""
+    one, _, _ = transport(*([httpx.ReadError("x"), *[OK] * 6] * 40))
+    for _ in range(240):
+        one.request("GET", "/")
+
+
+def test_nothing_starts_after_the_run() -> None:
+    """When the time is up, a request is not sent, and says so."""
+    one, server, clock = transport(OK, deadline=10.0)
+    clock.time += 10.0
+    with pytest.raises(UnreachableError, match="not sent"):
+        one.request("POST", "/")
+    assert server.requests == []
+    one.deadline_in(5.0)
+    one.request("GET", "/")
+
+
+def test_a_retry_that_would_start_after_the_run_is_not_waited_for() -> None:
+    """The failure is reported at once instead."""
+    one, server, clock = transport(REFUSED, deadline=1.0)
+    with pytest.raises(UnreachableError):
+        one.request("GET", "/")
+    assert len(server.requests) == 2
+    assert sum(clock.slept) == 0.5
+
+
+def test_a_body_that_outlasts_its_time_is_cut_off_between_chunks() -> None:
+    """A drip in the body ends with the request's time, in virtual time too."""
+    clock = VirtualClock()
+
+    class Drip(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            def drops() -> Any:
+                for _ in range(1000):
+                    clock.sleep(1.0)
+                    yield b" "
+
+            return httpx.Response(
+                200, headers={"content-type": "application/json"}, content=drops()
+            )
+
+    slow = Transport(origin=Origin.parse(URL), credential=None, clock=clock, adapter=Drip())
+    with pytest.raises(AmbiguousWriteError, match="within 30 s"):
+        slow.request("POST", "/")
+    assert clock.time == 1030.0
+
+
+def test_the_library_is_told_the_time_that_is_left() -> None:
+    """Timeouts never exceed the request's and the run's time."""
+    one, server, _ = transport(OK, timeout=30.0, deadline=20.0)
+    one.request("GET", "/")
+    timeouts = server.requests[0].extensions["timeout"]
+    assert timeouts == {"connect": 10.0, "read": 20.0, "write": 20.0, "pool": 20.0}
+
+
+# --- what is told ---
+
+
+def test_an_observer_hears_of_every_attempt_without_secrets() -> None:
+    """Method, path without query, status, time, size and attempt."""
+    seen: list[Exchange] = []
+    one, _, _ = transport(httpx.ReadError("x"), answer(429), OK, observer=seen.append)
+    one.request("GET", "/x/", params={"page": 1})
+    assert [(each.attempt, each.status, each.size) for each in seen] == [
+        (1, None, 0),
+        (2, 429, 0),
+        (3, 200, len(OK.content)),
+    ]
+    assert {(each.method, each.path) for each in seen} == {("GET", "/x/")}
+
+
+def test_an_echo_of_what_was_sent_does_not_get_into_the_error() -> None:
+    """The server quotes a token; we do not."""
+    echo = answer(400, {"configuration": {"token": ["xoxb-canary-12345678 is bad"]}})
+    one, _, _ = transport(echo)
+    with pytest.raises(InvalidRequestError) as caught:
+        one.request("POST", "/", json={}, hidden=["xoxb-canary-12345678"])
+    assert caught.value.fields == ((("configuration", "token"), "*** is bad"),)
+
+
+def test_an_echo_of_the_credential_does_not_get_into_the_error() -> None:
+    """A server that quotes the key is not quoted."""
+    one, _, _ = transport(answer(409, {"detail": f"key {KEY} is busy"}))
+    with pytest.raises(ConflictError) as caught:
+        one.request("GET", "/")
+    assert KEY not in (caught.value.detail or "")
+
+
+def test_a_path_cannot_lead_the_credential_away() -> None:
+    """What would make the origin a user name is caught before anything is sent."""
+    one, server, _ = transport(OK)
+    with pytest.raises(CredentialError, match="not sent elsewhere"):
+        one.request("GET", "@evil.example/x")
+    assert server.requests == []
+
+
+def test_an_error_without_a_readable_body_is_judged_by_its_status() -> None:
+    """Broken JSON in a refusal makes it no less of a refusal."""
+    broken = httpx.Response(400, headers={"content-type": "application/json"}, content=b"{")
+    one, server, _ = transport(broken)
+    with pytest.raises(InvalidRequestError) as caught:
+        one.request("POST", "/")
+    assert caught.value.detail is None
+    assert len(server.requests) == 1
+
+
+def test_no_credential_no_header() -> None:
+    """Public addresses can be asked without one."""
+    server = Scripted(OK)
+    one = Transport(
+        origin=Origin.parse(f"{URL}/base"), credential=None, clock=VirtualClock(), adapter=server
+    )
+    one.request("GET", "/x", params={"q": "ü"})
+    assert "authorization" not in server.requests[0].headers
+    assert server.requests[0].url.raw_path == b"/base/x?q=%C3%BC"
+
+
+def test_a_reply_does_not_show_its_document() -> None:
+    """What a server sent is never part of a repr."""
+    one, _, _ = transport(answer(200, {"token": "canary"}, x_other="canary"))
+    reply = one.request("GET", "/")
+    assert reply.headers["x-other"] == "canary"
+    assert "canary" not in repr(reply)

@@ -1,0 +1,126 @@
+"""A server on a raw socket, which can misbehave in every way that a wire allows."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+Behaviour = Callable[[socket.socket], object]
+"""Answers one request on a connection."""
+
+
+class WireServer:
+    """Accepts connections; gives the n-th request the n-th behaviour, later ones the last."""
+
+    def __init__(self, *behaviours: Behaviour) -> None:
+        self._behaviours = list(behaviours)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.connections = 0
+        self.requests: list[bytes] = []
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.connections += 1
+                self._open.append(connection)
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError), connection:
+            while request := self._read(connection):
+                self.requests.append(request)
+                at = min(len(self.requests), len(self._behaviours)) - 1
+                if self._behaviours[at](connection) is CLOSE:
+                    return
+
+    def _read(self, connection: socket.socket) -> bytes:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            part = connection.recv(65536)
+            if not part:
+                return b""
+            data += part
+        head, _, body = data.partition(b"\r\n\r\n")
+        lengths = [line for line in head.lower().split(b"\r\n") if b"content-length" in line]
+        length = int(lengths[0].split(b":")[1]) if lengths else 0
+        while len(body) < length:
+            body += connection.recv(65536)
+        return head + b"\r\n\r\n" + body
+
+    def close(self) -> None:
+        # Closing alone would leave `accept` waiting, and the port taken.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+
+@contextlib.contextmanager
+def serving(*behaviours: Behaviour) -> Iterator[WireServer]:
+    """Run a server for the length of a block."""
+    server = WireServer(*behaviours)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+CLOSE = object()
+"""What a behaviour returns to have the connection closed."""
+
+
+def head(status: int = 200, length: int | None = None, *more: str) -> bytes:
+    """Make the head of an answer; of JSON unless it says something else."""
+    lines = [f"HTTP/1.1 {status} Some", *more]
+    if not any(line.startswith("Content-Type") for line in more):
+        lines.append("Content-Type: application/json")
+    if length is not None:
+        lines.append(f"Content-Length: {length}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def says(body: object, status: int = 200, *more: str) -> Behaviour:
+    """Answer properly; bytes go out as they are, everything else as JSON."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return lambda connection: connection.sendall(head(status, len(data), *more) + data)
+
+
+def sends(data: bytes) -> Behaviour:
+    """Send these bytes and close."""
+
+    def behave(connection: socket.socket) -> object:
+        connection.sendall(data)
+        return CLOSE
+
+    return behave
+
+
+def resets(connection: socket.socket) -> object:
+    """Reset the connection without an answer."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return CLOSE
+
+
+def drips(data: bytes, gap: float = 0.05) -> Behaviour:
+    """Send byte by byte."""
+
+    def behave(connection: socket.socket) -> object:
+        for at in range(len(data)):
+            connection.sendall(data[at : at + 1])
+            time.sleep(gap)
+        return CLOSE
+
+    return behave
