@@ -11,7 +11,7 @@ from reconciler.model import Scheme, SecretRef
 from reconciler.planning.changes import Attribution, Change, Create, Delete, Reason, Update
 from reconciler.planning.plan import Plan
 from reconciler.render.quote import quote
-from reconciler.report import Applied, Failed, Report, Skipped, Unconfirmed
+from reconciler.report import Failed, Report, Skipped, Unconfirmed
 
 REASONS: Final = {
     Reason.MISSING: "declared, not live",
@@ -112,11 +112,6 @@ def ending(report: Report) -> str | None:
     if code is ExitCode.OK:
         return None
     return f"Exit {int(code)}: {EXIT_MEANINGS.get(code, PARTIAL)}."
-
-
-def did(outcome: Applied) -> str:
-    """Return what was done, in one word."""
-    return past(outcome.change)
 
 
 def past(change: Change) -> str:

@@ -41,7 +41,7 @@ SNIPPETS = (
 
 def pieces(snippets: tuple[str, ...] = SNIPPETS) -> st.SearchStrategy[str]:
     """Return texts put together from dangerous and harmless pieces."""
-    return st.lists(st.one_of(st.sampled_from(snippets), st.text(max_size=4)), max_size=6).map(
+    return st.lists(st.one_of(st.sampled_from(snippets), st.text(max_size=3)), max_size=4).map(
         "".join
     )
 
@@ -68,7 +68,7 @@ findings = st.builds(
     excerpt=st.none() | texts,
     related=st.lists(st.builds(Related, message=texts, position=positions), max_size=2).map(tuple),
 )
-some_findings = st.lists(findings, max_size=3).map(tuple)
+some_findings = st.lists(findings, max_size=2).map(tuple)
 references = st.builds(
     SecretRef,
     scheme=st.sampled_from((Scheme.ENV, Scheme.FILE)),
@@ -141,7 +141,7 @@ changes: st.SearchStrategy[Change] = st.one_of(
         Update,
         before=snapshots,
         after=webhooks(),
-        fields=st.lists(fields, min_size=1, max_size=4).map(tuple),
+        fields=st.lists(fields, min_size=1, max_size=3).map(tuple),
         reason=st.sampled_from((Reason.DIFFERS, Reason.RENAMED, Reason.REWRITE)),
         attribution=attributions,
     ),
@@ -173,7 +173,7 @@ unmanaged = st.builds(
 @st.composite
 def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan:
     """Return plans whose digests and lists of secrets are right."""
-    planned = tuple(draw(st.lists(changes, max_size=4)))
+    planned = tuple(draw(st.lists(changes, max_size=3)))
     operations = tuple(map(operation_digest, planned))
     origin, organization = (
         draw(texts),
@@ -202,7 +202,7 @@ def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan
         blocked=draw(some_findings),
         notes=draw(some_findings),
         relaxed=draw(some_findings),
-        unreadable=tuple(draw(st.lists(st.tuples(texts, texts), max_size=5))),
+        unreadable=tuple(draw(st.lists(st.tuples(texts, texts), max_size=3))),
         secrets=tuple(
             SecretUse(reference=ref, webhook=each.name, field=field, destination=draw(texts))
             for each in planned
