@@ -44,12 +44,13 @@ def surplus(context: Context, listing: Sequence[LiveWebhook]) -> list[Surplus]:
 def remove(context: Context, each: Surplus) -> bool:
     """Delete a copy if its keeper is there; say whether this run has removed it, or may have.
 
-    Raises ApiError if it surely has not.
+    Both are read just before, as somebody may have changed one since the listing. Raises ApiError
+    if the copy surely stays.
     """
     if context.ledger.closed:
         return False
-    keeper = context.api.get(each.keeper.id)
-    if keeper is None or keeper.name != each.keeper.name:
+    copy, keeper = context.api.get(each.copy.id), context.api.get(each.keeper.id)
+    if copy is None or keeper is None or not copy.name == keeper.name == each.keeper.name:
         return False
     try:
         removed = context.api.delete(each.copy.id)

@@ -106,7 +106,7 @@ def case(seed: int) -> Case:
         odds=0.0 if peril < 0.15 else draw.choice((0.05, 0.15, 0.4)),
         most=draw.choice((1, 2, 4, 8, 1000)),
         late=draw.choice((0.0, 0.0, _SHORT, 60.0)),
-        meddling=0.1 if draw.random() < 0.2 and not pinned else 0.0,
+        meddling=0.1 if draw.random() < 0.25 and not pinned else 0.0,
         crash=(draw.randrange(25), draw.random() < 0.5) if draw.random() < 0.3 else None,
     )
 
@@ -160,7 +160,7 @@ def _webhooks(draw: random.Random) -> tuple[Desired, tuple[Mapping[str, Any], ..
             live.append({**row, "name": old})
             continue
         live.append(row)
-        if draw.random() < 0.2:
+        if draw.random() < 0.25:
             live.append(dict(row))
     if len(declared) > 1 and draw.random() < 0.15:
         declared, live = _chain(draw, declared, live)

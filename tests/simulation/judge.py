@@ -31,6 +31,14 @@ class Deeds:
     ids_before: frozenset[str] = frozenset()
     deleting: bool = False
     looks: dict[str, int] = field(default_factory=dict)
+    looked: float = 0.0
+
+    def removes_copy(self, method: str, path: str) -> bool:
+        """Say whether a request deletes a copy of a webhook that is to stay."""
+        if method != "DELETE" or self.plan is None:
+            return False
+        planned = {each.before.id: each.reason for each in self.plan.deletes}
+        return planned.get(path.split("/")[-2], Reason.DUPLICATE) is Reason.DUPLICATE
 
 
 _LINKS = frozenset({"link-a"})
@@ -52,18 +60,21 @@ class Judge:
     def rows(self) -> list[dict[str, Any]]:
         return self._store.webhooks(self._organization)
 
+    def names(self) -> dict[str, str]:
+        """Return the name of each live webhook, by its id."""
+        return {row.id: row.name for row in self._store.rows(self._organization)}
+
     def present(self) -> set[str]:
         """Return which declared webhooks are there in some form, by their declared name."""
-        rows = self.rows()
-        names = {row["name"] for row in rows}
-        ids = {row["id"] for row in rows}
+        found = self.names()
+        names, ids = set(found.values()), found.keys()
         return {
             each.name
             for each in self._case.desired.webhooks
             if names & {each.name, *each.previously} or each.id in ids
         }
 
-    def sent(self, deeds: Deeds, method: str, path: str, body: bytes) -> None:
+    def sent(self, deeds: Deeds, method: str, path: str, body: bytes, touched: Set[str]) -> None:
         """A request of an apply arrives: may it be sent at all?"""
         if method == "GET":
             if path.endswith("/webhooks/"):
@@ -79,7 +90,7 @@ class Judge:
             if path.split("/")[-2] not in {each.before.id for each in plan.updates}:
                 raise Violation(f"{method} {path}: the plan names no such update")
         else:
-            self._delete(deeds, plan, path.split("/")[-2])
+            self._delete(deeds, plan, path.split("/")[-2], touched)
         if method != "DELETE" and deeds.deleting:
             raise Violation(f"{method} after a delete of the plan")
 
@@ -89,7 +100,7 @@ class Judge:
         if name in deeds.looks and deeds.looks[name] < 3:
             raise Violation(f"POST {name} again after {deeds.looks[name]} listings")
 
-    def _delete(self, deeds: Deeds, plan: Plan, id: str) -> None:
+    def _delete(self, deeds: Deeds, plan: Plan, id: str, touched: Set[str]) -> None:
         planned = {each.before.id: each for each in plan.deletes}
         row = self._store.row(id)
         if id in planned:
@@ -99,7 +110,8 @@ class Judge:
         # A list that is behind may have hidden it from the apply.
         if id in deeds.ids_before and not self._case.stale:
             raise Violation(f"DELETE {id}: neither planned nor new")
-        if row is not None and row.name not in {each.name for each in plan.creates}:
+        made = {each.name for each in plan.creates} | touched
+        if row is not None and row.name not in made:
             raise Violation(f"DELETE {id}: neither planned nor a copy of what was created")
 
     def answered(self, deeds: Deeds, method: str, body: bytes, fault: Fault | None) -> None:
@@ -113,12 +125,12 @@ class Judge:
         elif fault.label not in ("delay", "content type"):
             deeds.looks[name] = 0
 
-    def lost(self, there: set[str], touched: Set[str]) -> None:
+    def lost(self, there: set[str], spared: Set[str]) -> None:
         """Compare with what was there before a write: is any declared webhook gone?"""
         gone = {
             each.name
             for each in self._case.desired.webhooks
-            if each.name in there and not touched & {each.name, *each.previously}
+            if each.name in there and not spared & {each.name, *each.previously}
         } - self.present()
         if gone:
             raise Violation(f"{', '.join(sorted(gone))}: no copy is left")
@@ -186,8 +198,8 @@ class Judge:
                     raise Violation(f"{webhook.name} was created with another {name}")
                 continue
             if whole and kind is not None and isinstance(found, str) and isinstance(value, str):
-                whole_field = kind.normal(found) == kind.normal(value)
-                if not whole_field:
+                same = kind.normal(found) == kind.normal(value)
+                if not same:
                     raise Violation(f"{webhook.name} was created with another {name}")
 
 

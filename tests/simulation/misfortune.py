@@ -21,11 +21,18 @@ class Misfortune:
         self._draw = random.Random(f"faults {case.seed}")
         self._left = case.most
         self.active = True
+        self._hollow = 0
         self.last: Fault | None = None
 
     def take(self, method: str, path: str, body: bytes) -> Fault | None:
         self.last = None
-        if not self.active or not self._left or self._draw.random() >= self._case.odds:
+        if self.active and self._hollow and method == "GET" and path.endswith("/webhooks/"):
+            self._hollow -= 1
+            self.last = _hollow()
+            return self.last
+        # There are more reads than writes, and less to be learnt from them.
+        odds = self._case.odds if method == "GET" else self._case.odds * 2
+        if not self.active or not self._left or self._draw.random() >= odds:
             return None
         self._left -= 1
         self.last = self._read(path) if method == "GET" else self._write()
@@ -48,7 +55,10 @@ class Misfortune:
         ]
         if path.endswith("/webhooks/"):
             kinds += [_hollow] * 3
-        return draw.choice(kinds)()
+        chosen = draw.choice(kinds)
+        if chosen is _hollow:
+            self._hollow = draw.randrange(4)
+        return chosen()
 
     def _write(self) -> Fault:
         draw = self._draw
@@ -88,8 +98,8 @@ def _hollow() -> Fault:
 class Person:
     """Edits, deletes, renames and creates webhooks by hand, now and then.
 
-    `touched` holds every name that passed through these hands: of those nothing is promised but
-    that nobody else destroys them.
+    `touched` holds every name that passed through these hands, and when it last did: of those
+    little is promised.
     """
 
     def __init__(self, case: Case) -> None:
@@ -97,33 +107,37 @@ class Person:
         self._odds = case.meddling
         # A server that merges configurations may refuse to turn one type into another.
         self._names = [each.name for each in case.desired.webhooks if each.type == "slack"]
-        self.touched: set[str] = set()
+        self.touched: dict[str, float] = {}
         self.made = 0
+        self._now = 0.0
 
-    def maybe(self, store: Store, organization: str) -> str | None:
+    def maybe(self, store: Store, organization: str, now: float) -> str | None:
         """Do something, or nothing; return what was done."""
         draw = self._draw
         if not self._odds or draw.random() >= self._odds:
             return None
+        self._now = now
         rows = store.webhooks(organization)
         what = draw.choice(("edit", "delete", "rename", "create"))
         if what == "create" or not rows:
             self.made += 1
             name = draw.choice([f"person-{self.made}", *self._names])
             return self._do(store, "creates", _new(organization, name))
-        row: Mapping[str, Any] = draw.choice(rows)
+        names = [row["name"] for row in rows]
+        copies = [row for row in rows if names.count(row["name"]) > 1]
+        row: Mapping[str, Any] = draw.choice(copies or rows)
         if row["name"].startswith(IGNORED):
             return None
         if what == "delete":
             return self._do(store, "deletes", row)
         if what == "rename":
-            self.touched.add(row["name"])
+            self.touched[row["name"]] = self._now
             self.made += 1
             return self._do(store, "renames", {**row, "name": f"person-{self.made}"})
         return self._do(store, "edits", {**row, "event_types": ["project_deleted"]})
 
     def _do(self, store: Store, verb: str, row: Mapping[str, Any]) -> str:
-        self.touched.add(row["name"])
+        self.touched[row["name"]] = self._now
         match verb:
             case "creates":
                 store.insert(row)

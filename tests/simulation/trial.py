@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -104,16 +104,20 @@ class Trial:
         self._maybe_crash(process, after=False)
         self._meddle()
         self.late()
-        self.judge.sent(process.deeds, request.method, request.path, request.body)
+        self.judge.sent(
+            process.deeds, request.method, request.path, request.body, self.person.touched.keys()
+        )
         read = request.method == "GET"
         answer = self.emulator.handle(request) if read else self._write(process, request)
+        if read and self.misfortune.last is None:
+            process.deeds.looked = self.scheduler.now
         self._tell(process.name, request, answer)
         self._maybe_crash(process, after=True)
         self.scheduler.sleep(clock.uniform(0, self.case.latency))
         return answer
 
     def _write(self, process: Process, request: Request) -> Answer:
-        names = {row["id"]: row["name"] for row in self.judge.rows()}
+        names = self.judge.names()
         there, seen = self.judge.present(), len(self.log)
         answer = self.emulator.handle(request)
         fault, deeds = self.misfortune.last, process.deeds
@@ -125,20 +129,31 @@ class Trial:
                 name = names.get(entry.changed)
                 if name not in self.person.touched:
                     self.judge.touched(name)
-                self.judge.lost(there, self.person.touched)
+                self.judge.lost(there, self._spared(process, request))
         return answer
+
+    def _spared(self, process: Process, request: Request) -> Set[str]:
+        """Of what may be lost because a person took the other copy: unless that could be seen."""
+        touched = self.person.touched
+        if process.deeds.removes_copy(request.method, request.path) and self.case.parallelism == 1:
+            return {name for name, when in touched.items() if when >= process.deeds.looked}
+        return touched.keys()
 
     def late(self) -> None:
         """Let writes happen whose time has come; these may not take a last copy either."""
+        if not self.case.late:
+            return
         there, seen = self.judge.present(), len(self.log)
         self.emulator.settle()
         for entry in self.log[seen:]:
             self.note(f"late {entry.method} {entry.path} wrote {entry.changed}")
-        self.judge.lost(there, self.person.touched)
+        self.judge.lost(there, self.person.touched.keys())
 
     def _meddle(self) -> None:
         if self.misfortune.active:
-            done = self.person.maybe(self.emulator.store, self.emulator.organization)
+            done = self.person.maybe(
+                self.emulator.store, self.emulator.organization, self.scheduler.now
+            )
             if done is not None:
                 self.note(done)
 
@@ -180,7 +195,7 @@ class Trial:
                 live = Live(origin=api.origin, organization=organization, webhooks=listing)
                 plan = make_plan(self.case.desired, live, SECRETS)
             process.deeds.plan = plan
-            process.deeds.ids_before = frozenset(row["id"] for row in self.judge.rows())
+            process.deeds.ids_before = frozenset(self.judge.names())
             report = execute(
                 plan,
                 SECRETS,
@@ -268,7 +283,7 @@ class Trial:
                 found.append(make_plan(self.case.desired, live, SECRETS))
 
         self.scheduler.as_life(process.life, look)
-        self.judge.as_declared(report.plan, found[0], self.person.touched)
+        self.judge.as_declared(report.plan, found[0], self.person.touched.keys())
 
     def _rest(self) -> None:
         """End misfortune; let everything late happen and every list catch up."""

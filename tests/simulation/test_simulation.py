@@ -1,0 +1,82 @@
+"""A fixed number of histories on each change, and proof that they would find mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.bugs import BUGS, Bug, hunt
+from tests.simulation.scheduler import Crash, Life, Scheduler, SeededWorkers
+from tests.simulation.trial import trial
+
+SEEDS = 600
+_BLOCK = 50
+
+
+@pytest.mark.parametrize("start", range(0, SEEDS, _BLOCK))
+def test_every_promise_is_kept(start: int) -> None:
+    """No history breaks a promise."""
+    for seed in range(start, start + _BLOCK):
+        verdict = trial(seed)
+        if verdict.broken is not None:
+            again = f"python -m tests.simulation --seed {seed} --trace"
+            trace = "\n".join(verdict.trace)
+            pytest.fail(f"{verdict.broken}\nagain: {again}\n{trace}", pytrace=False)
+
+
+def test_the_same_seed_is_the_same_history() -> None:
+    """A failing seed can be looked at again."""
+    for seed in range(40):
+        assert trial(seed) == trial(seed)
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        pytest.param(bug, id=bug.name, marks=pytest.mark.slow if bug.seeds > 1000 else ())
+        for bug in BUGS
+    ],
+)
+def test_a_mistake_is_found(bug: Bug, tmp_path: Path) -> None:
+    """The simulation, run on a copy of the package with a mistake in it, breaks a promise."""
+    found = hunt(bug, tmp_path)
+    assert found.returncode == 1, found.stdout + found.stderr
+    assert "again: python -m tests.simulation --seed " in found.stdout
+
+
+def test_tasks_take_turns_by_time() -> None:
+    """Whoever is due first runs first, and nobody else meanwhile."""
+    scheduler = Scheduler()
+    seen: list[tuple[str, float]] = []
+
+    def task(name: str, pause: float) -> None:
+        for _ in range(3):
+            scheduler.sleep(pause)
+            seen.append((name, scheduler.now))
+
+    life = Life()
+    tasks = [
+        scheduler.spawn(life, lambda: task("a", 2)),
+        scheduler.spawn(life, lambda: task("b", 3)),
+    ]
+    scheduler.join(tasks)
+    assert seen == [("a", 2), ("b", 3), ("a", 4), ("b", 6), ("a", 6), ("b", 9)]
+
+
+def test_a_killed_process_does_nothing_more() -> None:
+    """All of its tasks end where they wait."""
+    scheduler, life = Scheduler(), Life()
+    workers = SeededWorkers(scheduler, life, 2)
+    after: list[int] = []
+
+    def work() -> None:
+        scheduler.sleep(1)
+        after.append(1)
+
+    def kill() -> None:
+        life.dead = True
+        raise Crash
+
+    scheduler.as_life(life, lambda: workers.run([work, kill]))
+    assert after == []
