@@ -61,7 +61,7 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
     if len(there) == len(wanted):
         raise UsageError(
             f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already",
-            hint="move it away to begin anew, or write an export beside it: webhooks export -o FILE",
+            hint="move it away, or write an export beside it: webhooks export -o FILE",
         )
     variables: tuple[str, ...] = ()
     exported = None
