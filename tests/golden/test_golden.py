@@ -1,0 +1,91 @@
+"""What a user sees in each situation, from the file and what is live to text, JSON and Markdown.
+
+A situation is a folder with `webhooks.yaml` and `live.json`; `options.json` may hold what the
+command line and the environment say. The other files are what comes out, and `--update-golden`
+writes them anew.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.api.wire import live_webhook
+from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.model import LiveWebhook, Organization
+from reconciler.planning.planner import PlanOptions
+from reconciler.render import RENDERERS, View
+from reconciler.workflow import Inputs, accept, base, plan, validate
+
+HERE = Path(__file__).parent
+SITUATIONS = sorted(path.parent.name for path in HERE.glob("*/webhooks.yaml"))
+FORMATS = {"text": "plan.txt", "json": "plan.json", "markdown": "plan.md"}
+
+
+class Listed:
+    """A CloudTruth that reports what a file says."""
+
+    origin = "https://api.cloudtruth.io"
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self._answer = answer
+
+    def organization(self) -> Organization:
+        return Organization(id="org-1", name="Acme", role="ADMIN")
+
+    def list(self) -> tuple[LiveWebhook, ...]:
+        return tuple(map(live_webhook, self._answer["results"]))
+
+    def get(self, id: str) -> LiveWebhook | None:
+        return next((each for each in self.list() if each.id == id), None)
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    """Return the content of each file that a situation leads to."""
+    told = folder / "options.json"
+    options = json.loads(told.read_text("utf-8")) if told.exists() else {}
+    inputs = Inputs(directory=folder, environ=options.get("environ", {}), stdin=bytes)
+    listed = Listed(json.loads((folder / "live.json").read_text("utf-8")))
+    try:
+        checked = accept(validate(inputs), inputs)
+        before = base((options["base"],), checked) if "base" in options else None
+        chosen = PlanOptions(
+            only=tuple(options.get("only", ())),
+            prune=options.get("prune", True),
+            allow_deletes=options.get("allow_deletes"),
+            rewrite=tuple(options.get("rewrite", ())),
+            base=before,
+        )
+        planned = plan(checked, listed, options=chosen)
+    except ReconcilerError as error:
+        view = View()
+        shown = {
+            name: RENDERERS[form]().render_error(error, view) for form, name in FORMATS.items()
+        }
+        return {**shown, "exit": f"{int(error.exit_code)}\n"}
+    view = View(
+        key_source="CLOUDTRUTH_API_KEY",
+        missing=planned.gathered.missing_references,
+        now=datetime(2026, 11, 25, tzinfo=UTC),
+    )
+    shown = {
+        name: RENDERERS[form]().render_plan(planned.plan, view) for form, name in FORMATS.items()
+    }
+    code = ExitCode.CHANGES if planned.plan.changes else ExitCode.OK
+    return {**shown, "exit": f"{int(code)}\n"}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_a_situation_looks_as_agreed(situation: str, request: pytest.FixtureRequest) -> None:
+    """Every output of a situation, and the exit code with --detailed-exitcode, is as agreed."""
+    folder = HERE / situation
+    found = outputs(folder)
+    if request.config.getoption("--update-golden"):
+        for name, text in found.items():
+            (folder / name).write_text(text, "utf-8")
+    agreed = {name: (folder / name).read_text("utf-8") for name in found}
+    assert found == agreed
