@@ -13,7 +13,7 @@ from reconciler.ci.marker import Marker
 from reconciler.ci.outcome import Outcome, failed, note, planned, reported
 from reconciler.ci.subject import PLAN, mark
 from reconciler.ci.validate import check, files_only, only_checked
-from reconciler.errors import ExitCode, ReconcilerError, StalePlanError, UsageError
+from reconciler.errors import ExitCode, Interrupted, ReconcilerError, StalePlanError, UsageError
 from reconciler.findings import Finding, Position, Severity
 from reconciler.planning.changes import Change, Create, Delete
 from reconciler.planning.plan import Plan
@@ -66,8 +66,11 @@ def apply(job: Job, run: Run, inputs: Inputs, access: Access) -> Outcome:
             return planned("converged", made, (*findings, *told))
         try:
             report = _carried_out(checked, connection, options, made)
+        except Interrupted:
+            raise
         except ReconcilerError as problem:
-            return failed(problem, findings, plan=made)
+            told = _tell(access, reviewed, f"**Not applied** by {_link(run)}: `{problem.code}`.")
+            return failed(problem, (*findings, *told), plan=made)
     done = report.exit_code is ExitCode.OK
     told = _tell(access, reviewed, _status(run, report, done=done))
     return reported(

@@ -92,7 +92,9 @@ def _planned(job: Job, checked: Checked, access: Access, base: Desired | None) -
 
 def _body(plan: Plan, job: Job, run: Run, pull: PullRequest, marker: Marker) -> str:
     foot = _foot(job, run, pull)
-    if plan.changes:
+    if plan.blocked:
+        foot = f"As it is, merging applies nothing. {foot}"
+    elif plan.changes:
         foot = f"Merging applies exactly this, and refuses anything else. {foot}"
     view = View(limit=sticky.room(marker) - len(foot) - 10)
     return f"{RENDERERS['markdown']().render_plan(plan, view)}\n{foot}\n"

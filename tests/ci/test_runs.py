@@ -262,6 +262,8 @@ def test_a_guard_stops_an_approved_plan_until_it_is_counted(here: World) -> None
         "blocked",
         "7",
     )
+    assert "**Not applied** by" in here.github.bodies(1)[0]
+    assert "`blocked`" in here.github.bodies(1)[0]
     done = here.step("apply", "push", push(commit), WEBHOOKS_CI_ALLOW_DELETES="7")
     assert (done.code, done.outputs["deletes"]) == (0, "7")
 
