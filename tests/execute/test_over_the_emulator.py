@@ -1,0 +1,270 @@
+"""The real client and engine against the emulated CloudTruth: each lost answer once."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from reconciler.api.connect import connect
+from reconciler.api.in_process import InProcess
+from reconciler.emulator import faults
+from reconciler.emulator.dials import Dials
+from reconciler.emulator.faults import Fault, Script
+from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
+from reconciler.emulator.server import Server
+from reconciler.errors import ExitCode, IncompleteListingError, ReconcilerError
+from reconciler.execute.clock import SystemClock
+from reconciler.execute.executor import execute
+from reconciler.execute.workers import ThreadWorkers
+from reconciler.model import Desired, FileScope, Live, Policy, Secret, Webhook
+from reconciler.planning.planner import plan
+from reconciler.report import Report
+from tests.execute.world import SECRETS, Heard, Memory, OneByOne, StillClock, StopAfter, slack
+
+_CONFIGURATION = {"token": "xoxb-0123456789-abc", "channel": "#ops", "username": "CT"}
+
+
+class Local:
+    """An emulator in this process, and an apply against it in virtual time."""
+
+    def __init__(self, **dials: Any) -> None:
+        self.script = Script()
+        self.clock = StillClock()
+        self.emulator = Emulator(
+            dials=Dials.from_mapping(dials),
+            faults=self.script,
+            seed=1,
+            clock=self.clock.monotonic,
+        )
+
+    def holds(self, name: str, **changes: Any) -> None:
+        self.emulator.store.insert(
+            {
+                "organization": self.emulator.organization,
+                "name": name,
+                "type": "slack",
+                "event_types": ["value_created", "value_updated"],
+                "configuration": _CONFIGURATION,
+            }
+            | changes
+        )
+
+    def apply(self, *webhooks: Webhook, reviewed: bool = False) -> Report:
+        workers = OneByOne()
+        adapter = InProcess(self.emulator.handle, request=Request, clock=self.clock)
+        with connect(
+            server_url="https://api.cloudtruth.io",
+            key=Secret(LOCAL_KEY),
+            clock=self.clock,
+            workers=workers,
+            adapter=adapter,
+        ) as api:
+            live = Live(origin=api.origin, organization=api.organization(), webhooks=api.list())
+            return execute(
+                plan(desired(*webhooks), live, SECRETS),
+                SECRETS,
+                api,
+                clock=self.clock,
+                workers=workers,
+                stop=StopAfter(Memory()),
+                watcher=Heard(),
+                reviewed=reviewed,
+            )
+
+    def names(self) -> list[str]:
+        return sorted(row["name"] for row in self.emulator.store.webhooks())
+
+    def sent(self, method: str) -> int:
+        """How many requests arrived; a late write is in the log a second time."""
+        log = self.emulator.store.log()
+        return sum(entry.method == method and entry.fault != "late commit" for entry in log)
+
+
+def desired(*webhooks: Webhook) -> Desired:
+    policy = Policy(scopes=(FileScope(file="webhooks.yaml"),), max_deletes=99)
+    return Desired(webhooks=webhooks, policy=policy)
+
+
+LOST = {
+    "drop before": (faults.drop(), 2),
+    "drop after commit": (faults.drop(commit=True), 1),
+    "drop, commit late": (faults.drop(commit_after=0.5), 1),
+    "hang": (faults.hang(), 2),
+    "hang after commit": (faults.hang(commit=True), 1),
+    "500": (faults.status(500), 2),
+    "500 after commit": (faults.status(500, commit=True), 1),
+    "504": (faults.status(504), 2),
+    "504 after commit": (faults.status(504, commit=True), 1),
+    "html 502 after commit": (faults.html(502, commit=True), 1),
+    "html 200": (faults.html(200), 2),
+    "html 200 after commit": (faults.html(200, commit=True), 1),
+    "redirect after commit": (faults.redirect("https://x.example.com/", commit=True), 1),
+}
+# An answer to a delete has no body that could be cut.
+CUT = {"truncated": (faults.truncate(), 1), "reset": (faults.reset(), 1)}
+CASES = [pytest.param(*case, id=name) for name, case in (LOST | CUT).items()]
+
+
+@pytest.mark.parametrize(("fault", "posts"), CASES)
+def test_a_create_without_an_answer_leaves_one_copy(fault: Fault, posts: int) -> None:
+    """Adopted if it happened, sent once more if it did not; one copy, exit 0."""
+    server = Local()
+    server.script.add(fault, method="POST")
+    report = server.apply(slack("a"))
+    assert (server.names(), server.sent("POST")) == (["a"], posts)
+    assert (report.exit_code, report.verified) == (ExitCode.OK, True)
+    assert server.apply(slack("a")).plan.changes == ()
+
+
+@pytest.mark.parametrize(("fault", "patches"), CASES)
+def test_an_update_without_an_answer_is_done_once_it_is_needed(fault: Fault, patches: int) -> None:
+    """Read back, then repeated only if it did not happen."""
+    server = Local()
+    server.holds("a")
+    server.script.add(fault, method="PATCH")
+    report = server.apply(slack("a", "#new"))
+    assert server.sent("PATCH") == patches
+    assert (report.exit_code, report.verified) == (ExitCode.OK, True)
+    assert server.apply(slack("a", "#new")).plan.changes == ()
+
+
+@pytest.mark.parametrize(
+    ("fault", "deletes"), [pytest.param(*case, id=name) for name, case in LOST.items()]
+)
+def test_a_delete_without_an_answer_is_done_once_it_is_needed(fault: Fault, deletes: int) -> None:
+    """Read back, then repeated only if it did not happen."""
+    server = Local()
+    server.holds("a")
+    server.holds("old")
+    server.script.add(fault, method="DELETE")
+    report = server.apply(slack("a"))
+    assert (server.names(), server.sent("DELETE")) == (["a"], deletes)
+    assert (report.exit_code, report.verified) == (ExitCode.OK, True)
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+def test_a_throttled_write_waits_as_long_as_it_is_told(method: str) -> None:
+    """`Retry-After: 7` is seven seconds, and nothing is doubled."""
+    server = Local()
+    server.holds("a")
+    server.holds("old")
+    server.script.add(faults.status(429, retry_after=7), method=method)
+    report = server.apply(slack("a", "#new"), slack("b"))
+    assert report.exit_code is ExitCode.OK
+    assert (server.names(), sum(server.clock.slept)) == (["a", "b"], pytest.approx(7.0))
+
+
+def test_a_pause_that_is_too_long_ends_the_run() -> None:
+    """`Retry-After: 86400` stops at once, with the number."""
+    server = Local()
+    server.script.add(faults.status(429, retry_after=86400), method="POST")
+    report = server.apply(slack("a"), slack("b"))
+    assert report.exit_code is ExitCode.FAILED
+    assert "86400" in report.outcomes[0].message  # type: ignore[union-attr]
+    assert (server.clock.time, server.sent("POST")) == (0.0, 1)
+
+
+def test_a_taken_name_is_adopted_when_it_is_our_own() -> None:
+    """A server with unique names refuses the second POST of a create that happened late."""
+    server = Local(unique_names="exact", unique_shape="__all__")
+    server.script.add(faults.drop(commit_after=4.5), method="POST")
+    server.script.add(faults.delay(1.0), method="POST", nth=2)
+    report = server.apply(slack("a"))
+    assert (server.names(), report.exit_code) == (["a"], ExitCode.OK)
+
+
+def test_a_copy_that_comes_late_is_healed() -> None:
+    """The first POST happens after the second: the smallest id stays."""
+    server = Local()
+    server.script.add(faults.drop(commit_after=4.5), method="POST")
+    server.script.add(faults.delay(1.0), method="POST", nth=2)
+    report = server.apply(slack("a"))
+    assert (server.names(), len(report.healed)) == (["a"], 1)
+    assert report.exit_code is ExitCode.OK
+
+
+def test_a_server_that_is_down_gets_few_requests() -> None:
+    """The retry budget ends the run long before twenty webhooks are tried in vain."""
+    server = Local()
+    server.script.add(faults.status(503), method="POST", times=None)
+    server.script.add(faults.status(503), method="GET", nth=4, times=None)
+    report = server.apply(*(slack(f"hook-{n}") for n in range(20)))
+    assert report.exit_code is ExitCode.PARTIAL
+    assert server.sent("POST") <= 12
+    assert server.clock.time < 600
+
+
+LIES = {
+    "counts too few": {"count": "low"},
+    "counts too many": {"count": "high"},
+    "always shows the first page": {"page_honoured": False},
+    "never ends": {"count": "missing", "next_link": "endless"},
+    "repeats rows": {"ordering": "unordered"},
+}
+
+
+@pytest.mark.parametrize("lie", [pytest.param(dials, id=name) for name, dials in LIES.items()])
+def test_pages_that_lie_lead_to_no_write(lie: dict[str, Any]) -> None:
+    """A listing that does not add up ends the run before anything is sent."""
+    server = Local(default_page_size=2, max_page_size=2, **lie)
+    for n in range(7):
+        server.holds(f"hook-{n}")
+    with pytest.raises(IncompleteListingError):
+        server.apply(slack("new"), *(slack(f"hook-{n}") for n in range(7)))
+    assert (server.sent("POST"), server.sent("DELETE"), len(server.names())) == (0, 0, 7)
+
+
+def test_two_applies_at_the_same_time_leave_one_copy_and_never_none() -> None:
+    """Over HTTP, with threads: whoever wins, one of each stays."""
+    there: set[str] = set()
+    gone: list[str] = []
+    emulator = Emulator()
+
+    def watch(entry: Any) -> None:
+        if entry.changed is not None:
+            names = {row["name"] for row in emulator.store.webhooks()}
+            gone.extend(there - names)
+            there.update(names)
+
+    emulator = Emulator(listener=watch)
+    server = Server(emulator)
+    threading.Thread(target=server.run, daemon=True).start()
+    webhooks = tuple(slack(f"hook-{n}") for n in range(15))
+    together = threading.Barrier(2, timeout=10)
+    codes: list[ExitCode] = []
+
+    def apply() -> None:
+        clock, workers = SystemClock(), ThreadWorkers(4)
+        with connect(
+            server_url=server.url, key=Secret(LOCAL_KEY), clock=clock, workers=workers
+        ) as api:
+            live = Live(origin=api.origin, organization=api.organization(), webhooks=api.list())
+            made = plan(desired(*webhooks), live, SECRETS)
+            together.wait()
+            try:
+                report = execute(
+                    made,
+                    SECRETS,
+                    api,
+                    clock=clock,
+                    workers=workers,
+                    stop=StopAfter(Memory()),
+                    watcher=Heard(),
+                    reviewed=False,
+                )
+                codes.append(report.exit_code)
+            except ReconcilerError as error:
+                codes.append(error.exit_code)
+        workers.close()
+
+    threads = [threading.Thread(target=apply) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    server.stop()
+    names = sorted(row["name"] for row in emulator.store.webhooks())
+    assert names == sorted(webhook.name for webhook in webhooks)
+    assert (gone, len(codes)) == ([], 2)
