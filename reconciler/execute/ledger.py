@@ -42,6 +42,11 @@ class Ledger:
         return tuple(self._sent.values())
 
     @property
+    def claims(self) -> bool:
+        """Whether an answer of the server said that something is done: also that it is gone."""
+        return any(is_done(self._outcomes.get(index)) for index in self._started)
+
+    @property
     def closed(self) -> bool:
         """Whether the report is made already and nobody will hear of what happens now."""
         return self._closed

@@ -185,6 +185,16 @@ def test_a_copy_that_comes_late_is_healed() -> None:
     assert report.exit_code is ExitCode.OK
 
 
+def test_a_delete_that_is_said_to_be_gone_is_looked_at() -> None:
+    """A 404 alone is not believed: what is still listed is not done."""
+    server = Local()
+    server.holds("a")
+    server.holds("old")
+    server.script.add(faults.status(404), method="DELETE")
+    report = server.apply(slack("a"))
+    assert (server.names(), report.exit_code) == (["a", "old"], ExitCode.FAILED)
+
+
 def test_a_server_that_is_down_gets_few_requests() -> None:
     """The retry budget ends the run long before twenty webhooks are tried in vain."""
     server = Local()
