@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from reconciler.errors import UsageError
 from reconciler.model import Secret
 from reconciler.ports import Clock
-
-if TYPE_CHECKING:
-    import httpx
 
 DEFAULT_API: Final = "https://api.github.com"
 _VERSION: Final = "2022-11-28"
@@ -27,9 +24,9 @@ class TransportRest:
         token: Secret,
         clock: Clock,
         environ: Mapping[str, str],
-        adapter: httpx.BaseTransport | None = None,
+        adapter: Any = None,
     ) -> None:
-        """Take the addresses from `environ`; with an `adapter` nothing goes to the network.
+        """Take the addresses from `environ`; with an `adapter` (see `api`) no network is used.
 
         Raises UsageError, CredentialError.
         """
