@@ -55,6 +55,8 @@ def entries(file: str, data: dict[str, Any]) -> Iterator[Entry]:
 
 def check(declared: Sequence[Entry]) -> Iterator[Problem]:
     """Yield what is wrong with the entries of all files, taken together."""
+    if _is_plain(declared):
+        return
     by_name: dict[str, list[Entry]] = defaultdict(list)
     by_id: dict[str, list[Entry]] = defaultdict(list)
     for entry in declared:
@@ -67,6 +69,14 @@ def check(declared: Sequence[Entry]) -> Iterator[Problem]:
     if renames:
         yield from _renames(renames, by_name)
         yield from _cycles(renames)
+
+
+def _is_plain(declared: Sequence[Entry]) -> bool:
+    """Say, quickly, that names alone tell the entries apart and nothing is renamed."""
+    looks = {lookalike_key(entry.name) for entry in declared}
+    return len(looks) == len(declared) and not any(
+        entry.previously or entry.id is not None for entry in declared
+    )
 
 
 def out_of_scope(declared: Iterable[Entry], file: str, scope: object) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ in `defaults`, however many webhooks inherit it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ class Rules:
     allow_literal_secrets: bool = False
 
 
+_SCHEMES: Final = ("env", "file")
 _GLOBS: Final = tuple(
     dict.fromkeys(
         glob
@@ -43,52 +44,57 @@ _SECRET_FIELDS: Final = {each.type: each.secret_fields for each in KINDS.values(
 _ANY_SECRET_FIELD: Final = frozenset().union(*_SECRET_FIELDS.values())
 
 
-def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Problem]:
-    """Yield what is wrong with each webhook of a file, and with its `defaults`."""
+def lint(file: str, data: dict[str, Any], rules: Rules) -> list[Problem]:
+    """Return what is wrong with each webhook of a file, and with its `defaults`."""
     checker = _Checker(file, rules)
     defaults = data.get("defaults")
     default_type: object = None
     if isinstance(defaults, dict):
         default_type = defaults.get("type")
-        yield from checker.settings(defaults, ("defaults",), default_type)
+        checker.settings(defaults, ("defaults",), default_type)
     webhooks = data.get("webhooks")
     for index, webhook in enumerate(webhooks if isinstance(webhooks, list) else ()):
-        if not isinstance(webhook, dict):
-            continue
-        # An absent entry names what is live, whatever it is called.
-        name = webhook.get("name")
-        if isinstance(name, str) and webhook.get("state") != "absent":
-            if not is_plain(name):
-                spot = Spot(file, ("webhooks", index, "name"))
-                yield from (Problem(each, spot) for each in remarks(name))
-            if "-" in name and SLACK_TOKEN.search(name):
-                yield Problem(_slack_token("name"), Spot(file, ("webhooks", index, "name")))
-        yield from checker.settings(webhook, ("webhooks", index), webhook.get("type", default_type))
+        if isinstance(webhook, dict):
+            path: Path = ("webhooks", index)
+            # An absent entry names what is live, whatever it is called.
+            name = webhook.get("name")
+            if isinstance(name, str) and webhook.get("state") != "absent":
+                checker.name(name, (*path, "name"))
+            checker.settings(webhook, path, webhook.get("type", default_type))
+    return checker.problems
 
 
 class _Checker:
-    """Checks settings; remembers what it judged, as most webhooks of a file are alike."""
+    """Collects problems; remembers what it judged, as most webhooks of a file are alike."""
 
-    __slots__ = ("_events", "_file", "_references", "_rules")
+    __slots__ = ("_file", "_references", "_rules", "_sound_events", "problems")
 
     def __init__(self, file: str, rules: Rules) -> None:
+        self.problems: list[Problem] = []
         self._file = file
         self._rules = rules
-        self._events: dict[str, Remark | None] = dict.fromkeys(EVENT_TYPES)
+        self._sound_events = set(EVENT_TYPES)
         self._references: dict[tuple[str, str], Remark | None] = {}
 
-    def settings(self, data: dict[str, Any], path: Path, type: object) -> Iterator[Problem]:
-        """Yield what is wrong with the events and the configuration of a webhook or of defaults."""
+    def name(self, name: str, path: Path) -> None:
+        """Judge a name that is to be."""
+        if not is_plain(name):
+            for remark in remarks(name):
+                self._add(remark, path)
+        if "-" in name and SLACK_TOKEN.search(name):
+            self._add(_slack_token("name"), path)
+
+    def settings(self, data: dict[str, Any], path: Path, type: object) -> None:
+        """Judge the events and the configuration of a webhook or of defaults."""
         events = data.get("event_types")
         if isinstance(events, list):
-            judged = self._events
             for index, event in enumerate(events):
-                if isinstance(event, str):
-                    if event not in judged:
-                        judged[event] = _event(event)
-                    remark = judged[event]
-                    if remark is not None:
-                        yield self._problem(remark, (*path, "event_types", index))
+                if isinstance(event, str) and event not in self._sound_events:
+                    remark = _event(event)
+                    if remark is None:
+                        self._sound_events.add(event)
+                    else:
+                        self._add(remark, (*path, "event_types", index))
         configuration = data.get("configuration")
         if not isinstance(configuration, dict):
             return
@@ -96,41 +102,45 @@ class _Checker:
         if isinstance(type, str):
             secret_fields = _SECRET_FIELDS.get(type, _ANY_SECRET_FIELD)
         for field, value in configuration.items():
+            remark = None
             if isinstance(value, dict):
-                remark = (
-                    self._reference(value)
-                    if field in secret_fields
-                    else _misplaced(field, value, type)
-                )
-            elif not isinstance(value, str):
-                continue
-            elif field in secret_fields:
-                remark = self._literal(field, value)
-            else:
-                remark = self._plain(field, value)
+                if field in secret_fields:
+                    remark = self._reference(value)
+                else:
+                    remark = _misplaced(field, value, secret_fields)
+            elif isinstance(value, str):
+                if field in secret_fields:
+                    remark = self._literal(field, value)
+                elif "-" in value:
+                    remark = self._plain(field, value)
             if remark is not None:
-                yield self._problem(remark, (*path, "configuration", field))
+                self._add(remark, (*path, "configuration", field))
 
-    def _problem(self, remark: Remark, path: Path) -> Problem:
-        return Problem(remark, Spot(self._file, path))
+    def _add(self, remark: Remark, path: Path) -> None:
+        self.problems.append(Problem(remark, Spot(self._file, path)))
 
     def _reference(self, value: dict[str, Any]) -> Remark | None:
-        for scheme in (Scheme.ENV, Scheme.FILE):
+        for scheme in _SCHEMES:
             name = value.get(scheme)
             if isinstance(name, str):
-                if (scheme, name) not in self._references:
-                    whole = file_name(name, self._file) if scheme is Scheme.FILE else name
-                    ref = SecretRef(scheme=scheme, name=whole)
-                    self._references[scheme, name] = refusal(ref, self._rules.allow_secrets)
-                remark = self._references[scheme, name]
+                key = (scheme, name)
+                if key not in self._references:
+                    self._references[key] = self._refusal(scheme, name)
+                remark = self._references[key]
                 if remark is not None:
                     return remark
         return None
 
+    def _refusal(self, scheme: str, name: str) -> Remark | None:
+        whole = file_name(name, self._file) if scheme == Scheme.FILE else name
+        ref = SecretRef(scheme=Scheme(scheme), name=whole)
+        return refusal(ref, self._rules.allow_secrets)
+
     def _literal(self, field: str, value: str) -> Remark | None:
-        problem = flaw(wrap(value))
-        if problem is not None:
-            return error("unusable-secret", f"the value of `{field}` {problem}")
+        if not value.isprintable() or value.isspace():
+            problem = flaw(wrap(value))
+            if problem is not None:
+                return error("unusable-secret", f"the value of `{field}` {problem}")
         if self._rules.allow_literal_secrets:
             return None
         if SLACK_TOKEN.search(value):
@@ -151,7 +161,7 @@ class _Checker:
         )
 
     def _plain(self, field: str, value: str) -> Remark | None:
-        if "-" in value and not self._rules.allow_literal_secrets and SLACK_TOKEN.search(value):
+        if not self._rules.allow_literal_secrets and SLACK_TOKEN.search(value):
             return _slack_token(field)
         return None
 
@@ -165,16 +175,13 @@ def _slack_token(field: str) -> Remark:
     )
 
 
-def _misplaced(field: str, value: dict[str, Any], type: object) -> Remark | None:
-    if not value.keys() & {"env", "file"}:
+def _misplaced(field: str, value: dict[str, Any], secret_fields: frozenset[str]) -> Remark | None:
+    if value.keys().isdisjoint(_SCHEMES):
         return None
-    known: Sequence[str] = sorted(
-        _SECRET_FIELDS.get(type, _ANY_SECRET_FIELD) if isinstance(type, str) else _ANY_SECRET_FIELD
-    )
     return error(
         "reference-not-allowed",
         f"`{field}` is no secret: it takes its value as text, not as a reference",
-        f"only {_either(known)} may be references; everybody can see `{field}`",
+        f"only {_either(sorted(secret_fields))} may be references; everybody can see `{field}`",
     )
 
 

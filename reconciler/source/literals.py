@@ -10,20 +10,17 @@ SLACK_TOKEN: Final = re.compile(r"(?:xox[a-z](?:\.xox[a-z])?|xapp)-[A-Za-z0-9-]{
 """A Slack token anywhere in a text."""
 
 # Hosts whose addresses are the permission to post there: whoever knows one can use it.
-_CAPABILITY_HOSTS: Final = re.compile(
-    r"""(?:.*\.)?(?:
-        hooks\.slack(?:-gov)?\.com
-      | discord(?:app)?\.com
-      | webhook\.office(?:365)?\.com | outlook\.office(?:365)?\.com
-      | logic\.azure\.com | powerplatform\.com
-      | chat\.googleapis\.com
-      | hooks\.zapier\.com | hook\.[a-z0-9-]+\.make\.com | hook\.integromat\.com
-      | maker\.ifttt\.com | api\.telegram\.org
-      | webhook\.site | m\.pipedream\.net
-      | events\.pagerduty\.com | hooks\.mattermost\.com
-    )""",
-    re.VERBOSE,
-)
+_CAPABILITY_HOSTS: Final = (
+    ".hooks.slack.com", ".hooks.slack-gov.com",
+    ".discord.com", ".discordapp.com",
+    ".webhook.office.com", ".webhook.office365.com",
+    ".outlook.office.com", ".outlook.office365.com",
+    ".logic.azure.com", ".powerplatform.com",
+    ".chat.googleapis.com",
+    ".hooks.zapier.com", ".make.com", ".integromat.com", ".maker.ifttt.com", ".pipedream.net",
+    ".api.telegram.org", ".webhook.site", ".events.pagerduty.com", ".hooks.mattermost.com",
+)  # fmt: skip
+_PLAIN: Final = re.compile(r"https?://([A-Za-z0-9.-]+)(?::[0-9]+)?(?:/[A-Za-z0-9/_.~%-]*)?")
 
 
 def masked(text: str) -> str:
@@ -34,18 +31,22 @@ def masked(text: str) -> str:
 
 def url_credential(url: str) -> str | None:
     """Return what makes a URL a secret, in words that follow "the URL"; None if nothing does."""
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-        user = "@" in parts.netloc
-    except ValueError:
-        return "cannot be understood, so it may hold a credential"
-    if user:
-        return "holds a user or password"
-    if parts.query:
-        return "has a query, which often holds a key"
-    if _CAPABILITY_HOSTS.fullmatch(host):
+    plain = _PLAIN.fullmatch(url)  # most are, and this is faster
+    if plain is not None:
+        host = plain[1]
+    else:
+        try:
+            parts = urlsplit(url)
+            host = parts.hostname or ""
+        except ValueError:
+            return "cannot be understood, so it may hold a credential"
+        if "@" in parts.netloc:
+            return "holds a user or password"
+        if parts.query:
+            return "has a query, which often holds a key"
+    host = host.lower().rstrip(".")
+    if f".{host}".endswith(_CAPABILITY_HOSTS):
         return f"of {host} is itself the permission to post there"
-    if SLACK_TOKEN.search(url):
+    if "-" in url and SLACK_TOKEN.search(url):
         return "holds a Slack token"
     return None

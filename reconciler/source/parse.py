@@ -84,7 +84,7 @@ class _Parser:
         "_events",
         "_kinds",
         "_literals",
-        "_references",
+        "_variables",
         "doubted",
     )
 
@@ -93,7 +93,7 @@ class _Parser:
         self._document = document
         self._defaults: dict[str, Any] = {}
         self._events: dict[tuple[str, ...], frozenset[str]] = {}
-        self._references: dict[tuple[Scheme, str, int | None], SecretRef] = {}
+        self._variables: dict[str, SecretRef] = {}
         self._literals: dict[SecretRef, Secret] = {}
         self._kinds = {
             kind.type: (
@@ -221,10 +221,8 @@ class _Parser:
         return events
 
     def _value(self, field: Field, data: object, key: str) -> Value:
-        if field.flag:
-            return strict.flag(data)
         if not field.secret:
-            return strict.text(data)
+            return strict.flag(data) if field.flag else strict.text(data)
         if type(data) is dict:
             return self._reference(data)
         text = strict.text(data)
@@ -238,24 +236,21 @@ class _Parser:
         return ref
 
     def _reference(self, data: dict[str, Any]) -> SecretRef:
-        version = data.get("version")
-        if version is not None or "version" in data:
-            version = strict.whole(version)
-            if version < 1 or len(data) != 2:
-                raise strict.DoubtError
-        elif len(data) != 1:
+        name = data.get("env")
+        if len(data) == 1 and type(name) is str and name in self._variables:
+            return self._variables[name]
+        version = strict.positive(data["version"]) if "version" in data else None
+        if len(data) != (1 if version is None else 2):
             raise strict.DoubtError
-        scheme = Scheme.ENV if "env" in data else Scheme.FILE
-        name = strict.text(data.get(scheme))
-        ref = self._references.get((scheme, name, version))
-        if ref is None:
-            whole = name
-            if scheme is Scheme.FILE:
-                whole = file_name(name, self._document.file)
-            elif _VARIABLE.fullmatch(name) is None:
-                raise strict.DoubtError
-            ref = SecretRef(scheme=scheme, name=whole, version=version)
-            self._references[scheme, name, version] = ref
+        if "env" not in data:
+            path = file_name(strict.text(data.get("file")), self._document.file)
+            return SecretRef(scheme=Scheme.FILE, name=path, version=version)
+        name = strict.any_text(name)
+        if _VARIABLE.fullmatch(name) is None:
+            raise strict.DoubtError
+        ref = SecretRef(scheme=Scheme.ENV, name=name, version=version)
+        if version is None:
+            self._variables[name] = ref
         return ref
 
 

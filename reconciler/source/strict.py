@@ -67,3 +67,11 @@ def count(data: object) -> int:
     if number < 0:
         raise DoubtError
     return number
+
+
+def positive(data: object) -> int:
+    """Return an integer from 1."""
+    number = whole(data)
+    if number < 1:
+        raise DoubtError
+    return number

@@ -195,8 +195,14 @@ def test_parser_and_schema_accept_the_same_files(data: dict[str, Any]) -> None:
     st.dictionaries(
         st.text(max_size=5) | st.sampled_from(["webhooks", "defaults", "limits"]),
         st.recursive(
-            junk, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner)
+            junk,
+            lambda inner: (
+                st.lists(inner, max_size=2)
+                | st.dictionaries(st.sampled_from(["name", "type", "x"]), inner, max_size=2)
+            ),
+            max_leaves=5,
         ),
+        max_size=4,
     )
 )
 @settings(max_examples=200, deadline=None)
