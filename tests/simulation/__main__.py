@@ -22,6 +22,8 @@ def main() -> int:
     if asked.seed is not None:
         verdict = trial(asked.seed)
         show(verdict, trace=asked.trace or verdict.broken is not None)
+        if verdict.broken is None:
+            print(f"seed {verdict.seed}: every promise is kept")
         return verdict.broken is not None
     gc.freeze()
     began, broken, requests, crashes = time.perf_counter(), 0, 0, 0
