@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from reconciler.findings import Finding, Position, Severity
+from reconciler.source.faults import fault
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """The largest file that is read: far above 100,000 webhooks."""
@@ -171,7 +172,7 @@ def _deep(text: str, file: str) -> Finding | None:
         index = text.find(run)
         if index >= 0:
             where = place(text, file, index)
-            return _finding("too-deep", "nested too deep", where, hint="flatten it")
+            return fault("too-deep", where)
     return None
 
 

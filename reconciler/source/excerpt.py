@@ -125,7 +125,8 @@ def _hidden(text: str) -> dict[int, list[Span]]:
         elif node.form is Form.MAPPING:
             inside = secret or key in SECRET_KEYS
             for name, value in node.pairs():
-                if inside and name.text not in _REFERENCE and not name.is_merge:
+                known = name.text in _REFERENCE or name.is_merge
+                if name.form is not Form.SCALAR or (inside and not known):
                     stack.append((name, None, True))
                 stack.append((value, name.text, inside))
                 if value.is_empty and not _may_show("?", name.text, inside):

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import yaml
 
-from reconciler.findings import Finding, Position, Severity
-from reconciler.source import characters
+from reconciler.findings import Finding, Position
+from reconciler.source.characters import place
 from reconciler.source.events import Parser
 from reconciler.source.expansion import Expansion
+from reconciler.source.faults import MAX_DEPTH, fault
 from reconciler.source.scalars import NUMERIC, TOO_LARGE, WORDS, number
 
-MAX_DEPTH: Final = 32
 _OPEN: Final = object()
 _MISSING: Final = object()
+_WORD: Final = re.compile(r"\S+")
 _HEADER_COMMENT: Final = re.compile(r"[|>][-+0-9]*#")
 
 
@@ -65,28 +67,15 @@ class Reader:
             and root.tag is None
             and WORDS.get(root.value, root) is None
         ):
-            raise self._stop(
-                "empty-document",
-                None,
-                "the file is empty",
-                "to declare that there are no webhooks, write `webhooks: []`",
-            )
+            self._note("empty-document", Position(file=self._file, line=1))
+            raise Stopped
         if not isinstance(root, yaml.MappingStartEvent):
-            raise self._stop(
-                "root-not-mapping",
-                root,
-                "the file must be a mapping, with keys such as `webhooks:`",
-            )
+            raise self._stop("root-not-mapping", root)
         data = self._mapping(root, 1)
         self._next()  # the document's end
         end = self._next()
         if not isinstance(end, yaml.StreamEndEvent):
-            raise self._stop(
-                "several-documents",
-                end,
-                "a second document starts here",
-                "put it into a file of its own",
-            )
+            raise self._stop("several-documents", end)
         return data
 
     def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
@@ -175,12 +164,7 @@ class Reader:
             if value[:1] not in NUMERIC:
                 value = WORDS.get(value, value)
             elif (value := number(value)) is TOO_LARGE:
-                self._report(
-                    "number-too-large",
-                    event,
-                    "this number is too large to be kept exact",
-                    "put it in quotes if it is text",
-                )
+                self._report("number-too-large", event)
         elif style in "|>":
             self._check_header(event)
         if event.tag is not None:
@@ -192,19 +176,8 @@ class Reader:
     def _check_header(self, event: Any) -> None:
         """Refuse a comment glued to the | or >: libyaml takes it, the pure parser does not."""
         match = _HEADER_COMMENT.match(self._text, event.start_mark.index)
-        if match is None:
-            return
-        self.usable = False
-        where = characters.place(self._text, self._file, match.end() - 1)
-        self.findings.append(
-            Finding(
-                rule="yaml-syntax",
-                severity=Severity.ERROR,
-                message="nothing of this kind may follow the | or > of a text block",
-                position=where,
-                hint="start the text on the next line",
-            )
-        )
+        if match is not None:
+            self._note("yaml-syntax", place(self._text, self._file, match.end() - 1))
 
     def _key(self, event: Any, depth: int) -> str | None:
         """Read a key that is not yet known; None if it is no text."""
@@ -215,15 +188,13 @@ class Reader:
                 return known.setdefault(key, key)
         else:
             self._collection(event, depth + 1)
-        self.findings.append(
-            self._finding("key-not-text", event, "a key must be text", "put it in quotes")
-        )
+        self.findings.append(fault("key-not-text", self._position(event)))
         return None
 
     def _open(self, start: Any, depth: int) -> None:
         """Check what few collections have: too many parents, a tag, an anchor."""
         if depth > MAX_DEPTH:
-            raise self._stop("too-deep", start, f"nested more than {MAX_DEPTH} levels deep")
+            raise self._stop("too-deep", start)
         if start.tag is not None:
             self._tag(start)
         if start.anchor is not None:
@@ -232,18 +203,13 @@ class Reader:
     def _alias(self, event: Any, depth: int) -> Any:
         value = self._anchors.get(event.anchor, _MISSING)
         if value is _MISSING:
-            raise self._stop(
-                "unknown-alias",
-                event,
-                "no anchor of this name stands above",
-                'put the text in quotes if it is no alias, as in "*_deleted"',
-            )
+            raise self._stop("unknown-alias", event)
         if value is _OPEN:
-            raise self._stop("alias-cycle", event, "this alias would make a value contain itself")
+            raise self._stop("alias-cycle", event)
         if not self._expansion.spend(value):
-            raise self._stop("alias-expansion", event, "aliases make the file grow without measure")
+            raise self._stop("alias-expansion", event)
         if depth - 1 + self._expansion.height(value) > MAX_DEPTH:
-            raise self._stop("too-deep", event, f"aliases nest more than {MAX_DEPTH} levels deep")
+            raise self._stop("too-deep", event)
         return value
 
     def _merge(
@@ -256,45 +222,36 @@ class Reader:
         scalar = event.__class__ is yaml.ScalarEvent
         value = self._scalar(event) if scalar else self._collection(event, depth + 1)
         if before is not None:
-            self._report(
-                "merge",
-                key,
-                "a mapping has one << at most",
-                "merge several with a list: `<<: [*one, *two]`",
-            )
+            self._report("merge", key)
             return before
         mappings = value if isinstance(value, list) else [value]
         if all(isinstance(each, dict) for each in mappings):
             return mappings
-        self._report("merge", event, "<< takes a mapping or a list of mappings")
+        self._report("merge", event)
         return []
 
     def _tag(self, event: Any) -> None:
-        self._report(
-            "tag",
-            event,
-            "a tag (`!`) stands here, and files have none",
-            "put the text in quotes if the ! belongs to it; a secret is written {env: NAME}",
-        )
+        word = _WORD.match(self._text, event.start_mark.index)
+        width = len(word[0]) if word is not None else 1
+        self._note("tag", replace(self._position(event), width=width))
 
-    def _finding(self, rule: str, event: Any, message: str, hint: str | None) -> Finding:
-        line, column, width = 0, 0, 1
-        if event is not None:
-            start, end = event.start_mark, event.end_mark
-            line, column = start.line, start.column
-            width = max(1, end.column - column) if end.line == line else 1
-            if end.column == column and end.line == line:  # nothing is written: what comes before
+    def _position(self, event: Any) -> Position:
+        start, end = event.start_mark, event.end_mark
+        column, width = start.column, 1
+        if end.line == start.line:
+            width = max(1, end.column - column)
+            if end.column == column:  # nothing is written: what stands before it
                 column = max(0, column - 1)
-        position = Position(file=self._file, line=line + 1, column=column + 1, width=width)
-        return Finding(
-            rule=rule, severity=Severity.ERROR, message=message, position=position, hint=hint
-        )
+        return Position(file=self._file, line=start.line + 1, column=column + 1, width=width)
 
-    def _report(self, rule: str, event: Any, message: str, hint: str | None = None) -> None:
+    def _note(self, rule: str, position: Position) -> None:
         """Note an error that leaves the data unusable."""
         self.usable = False
-        self.findings.append(self._finding(rule, event, message, hint))
+        self.findings.append(fault(rule, position))
 
-    def _stop(self, rule: str, event: Any, message: str, hint: str | None = None) -> Stopped:
-        self._report(rule, event, message, hint)
+    def _report(self, rule: str, event: Any) -> None:
+        self._note(rule, self._position(event))
+
+    def _stop(self, rule: str, event: Any) -> Stopped:
+        self._report(rule, event)
         return Stopped()

@@ -12,6 +12,7 @@ from typing import Final
 import yaml
 
 from reconciler.findings import Finding, Position, Severity
+from reconciler.source.faults import FAULTS
 
 _QUOTE_IT: Final = "put the text in quotes"
 _CAUSES: Final[tuple[tuple[str, bool, str, str | None], ...]] = (
@@ -56,8 +57,7 @@ _CAUSES: Final[tuple[tuple[str, bool, str, str | None], ...]] = (
     (
         r"indentation (indicator|or chomping)|chomping or indentation|comment or (a )?line break",
         False,
-        "nothing of this kind may follow the | or > of a text block",
-        "start the text on the next line",
+        *FAULTS["yaml-syntax"],
     ),
     (
         r"alphabetic or numeric",
@@ -95,10 +95,9 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Finding:
     message = "this is not YAML"
     hint: str | None = None
     if _DEEP.search(problem):
-        rule, message, hint = "too-deep", "nested too deep", "flatten it"
+        rule, (message, hint) = "too-deep", FAULTS["too-deep"]
     elif _TAG.search(context):
-        rule, place = "tag", before
-        message, hint = "a tag (`!`) stands here, and files have none", _QUOTE_IT
+        rule, place, (message, hint) = "tag", before, FAULTS["tag"]
     elif match := _UNCLOSED.search(problem):
         place, message, hint = _unclosed(match[1], at, before, text)
     elif _MISFIT.search(problem):

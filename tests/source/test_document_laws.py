@@ -1,0 +1,207 @@
+"""Reading YAML: laws over all bytes and texts."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from reconciler.source.document import Document, load
+from reconciler.source.events import FAST, PURE
+from reconciler.source.locate import locate
+from reconciler.source.nodes import lines
+
+needs_libyaml = pytest.mark.skipif(FAST is None, reason="PyYAML is here without libyaml")
+
+GOOD = """\
+version: 1
+x-a: &a {token: {env: A}, channel: "#a"}
+defaults:
+  type: slack
+webhooks:
+  - name: Deploys  # a comment
+    event_types: [value_created, "*_deleted"]
+    configuration: {<<: *a, username: 'it''s'}
+  - name: "é😀"
+    configuration: &b
+      url: |-
+        https://x
+      verify: true
+  - {name: c, configuration: *b}
+"""
+PIECES = (
+    *"abc:-?[]{}#,&*!|>'\"%@`\\~ \n\t\r",
+    *("a: ", "- ", "\n  ", "\n- ", "<<: ", "<<: *a", "&a ", "*a", "---\n", "...\n", "\r\n", ": "),
+    *("null", "true", "-1", "1e9", "0777", "\\ud83d", "\ufeff", "\u2028", "é", "😀", "\x00"),
+    *("webhooks:", "name: a", "token: x", "|-\n", ">2\n", " # c", "''", '""', "!t ", "xoxb-1"),
+)
+pieces = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """A good file with a few pieces cut out, put in or doubled."""
+    text = GOOD
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        stop = min(len(text), start + draw(st.integers(0, 12)))
+        put = draw(st.one_of(st.sampled_from(PIECES), st.just(text[start:stop] * 2)))
+        text = text[:start] + put + text[stop:]
+    return text
+
+
+def is_plain(value: Any) -> bool:
+    match value:
+        case None | str() | bool():
+            return True
+        case int() | float():
+            return abs(value) < 2**53
+        case list():
+            return all(map(is_plain, value))
+        case dict():
+            return all(type(key) is str for key in value) and all(map(is_plain, value.values()))
+    return False
+
+
+def check(raw: bytes) -> None:
+    loaded = load(raw, "w.yaml")
+    if isinstance(loaded, Document):
+        assert is_plain(loaded.data)
+        json.dumps(loaded.data)
+        items = loaded.data.get("webhooks")
+        assert len(loaded.lines) == (len(items) if isinstance(items, list) else 0)
+        assert all(1 <= line <= loaded.text.count("\n") + 1 for line in loaded.lines)
+        found = loaded.findings
+    else:
+        found = loaded
+        assert found
+    text = raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").replace("\r\n", "\n")
+    rows = text.split("\n")
+    for finding in found:
+        place = finding.position
+        assert place is not None
+        assert 1 <= place.line <= len(rows)
+        assert 1 <= place.column <= max(1, len(rows[place.line - 1]))
+
+
+@given(st.binary(max_size=60))
+@example(b"\xff\xfe")
+@example(b"a: \xed\xa0\x80")
+def test_any_bytes_give_findings_or_a_plain_tree(raw: bytes) -> None:
+    """No bytes make the reader raise, and every error points into the file."""
+    check(raw)
+
+
+@given(st.one_of(st.text(max_size=60), pieces, mutated()))
+@settings(max_examples=300)
+@example("\ta")
+@example("a: *")
+@example("?")
+def test_any_text_gives_findings_or_a_plain_tree(text: str) -> None:
+    """The same for text that is nearly YAML."""
+    check(text.encode("utf-8", "surrogatepass"))
+
+
+@needs_libyaml
+@given(st.one_of(pieces, mutated()))
+@settings(max_examples=300)
+def test_both_parsers_accept_the_same_and_read_the_same(text: str) -> None:
+    """libyaml or not makes no difference to what a file means."""
+    one, two = (load(text.encode(), "w.yaml", parser=parser) for parser in (FAST, PURE))
+    assert isinstance(one, Document) == isinstance(two, Document)
+    if isinstance(one, Document):
+        assert one == two
+
+
+keys = st.text("abcXYZ _-#'\"é😀", min_size=1, max_size=8)
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**53) + 1, 2**53 - 1),
+    st.floats(-1e6, 1e6, allow_nan=False).filter(lambda each: not each.is_integer()),
+    st.text(max_size=12).filter(lambda each: each.isprintable() and "\ufeff" not in each),
+    st.sampled_from(["on", "yes", "0777", "12:30", "2001-01-01", "~", "null", "#a", "a: b", "<<"]),
+)
+trees = st.recursive(
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(keys, inner, max_size=4)),
+    max_leaves=15,
+)
+roots = st.dictionaries(keys, trees, min_size=1, max_size=5)
+
+
+@given(roots, st.booleans(), st.sampled_from([None, True, False]))
+def test_what_pyyaml_writes_is_read_back(data: Any, unicode: bool, flow: bool | None) -> None:
+    """PyYAML's own writer and this reader agree about every value."""
+    text = yaml.safe_dump(
+        data, allow_unicode=unicode, default_flow_style=flow, sort_keys=False, width=60
+    )
+    if "\\ud" in text.lower() or "\t" in text or re.search(r"[|>].*#", text):
+        return  # escapes of surrogate pairs are refused, and so are tabs
+    loaded = load(text.encode(), "w.yaml")
+    assert isinstance(loaded, Document), (text, loaded)
+    assert json.dumps(loaded.data) == json.dumps(data)
+
+
+@given(roots)
+def test_json_is_yaml(data: Any) -> None:
+    """A JSON file means what JSON says."""
+    loaded = load(json.dumps(data, ensure_ascii=False).encode(), "w.json")
+    assert isinstance(loaded, Document)
+    assert loaded.data == data
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[tuple[str | int, ...], Any]]:
+    found = [(path, value)]
+    if isinstance(value, dict):
+        for key, each in value.items():
+            found += places(each, (*path, key))
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            found += places(each, (*path, index))
+    return found
+
+
+@given(roots)
+@settings(max_examples=60)
+def test_positions_point_at_what_they_name(data: Any) -> None:
+    """Of every path, the text at its position is the key or the value itself."""
+    text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
+    rows = lines(text)
+    for path, value in places(data):
+        if not path:
+            continue
+        place = locate(text, "w.json", path)
+        shown = rows[place.line - 1][place.column - 1 :]
+        if value is None or not isinstance(value, (dict, list)):
+            assert shown.startswith(json.dumps(value, ensure_ascii=False))
+        else:
+            assert shown[0] in "[{"
+        if isinstance(path[-1], str):
+            place = locate(text, "w.json", path, key=True)
+            shown = rows[place.line - 1][place.column - 1 :]
+            assert shown.startswith(json.dumps(path[-1], ensure_ascii=False))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_secrets_of_broken_files_stay_hidden(seed: int) -> None:
+    """However a file is broken, no finding shows what stands in its secret fields."""
+    chance = random.Random(seed)
+    canary = "CaNaRy42"
+    whole = (
+        "webhooks:\n  - name: a\n    configuration:\n"
+        f"      token: {canary}\n      password: '{canary}'\n      url: \"https://u:{canary}@h\"\n"
+        f"      tokn: {canary}\n      secret: [{canary}]\n"
+    )
+    for _ in range(300):
+        cut = chance.randrange(len(whole))
+        text = whole[:cut] + chance.choice(PIECES) + whole[cut:]
+        loaded = load(text.encode(), "w.yaml")
+        found = loaded.findings if isinstance(loaded, Document) else loaded
+        assert canary not in repr(found), text
