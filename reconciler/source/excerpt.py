@@ -28,6 +28,7 @@ _SHOWN_KEYS: Final = frozenset(
     ("name", "type", "event_types", "id", "previously", "state"),
     (field.name for kind in KINDS.values() for field in kind.fields if not field.secret),
 )
+_HOLDERS: Final = frozenset(("limits", "defaults", "webhooks", "configuration", "file"))
 _REFERENCE: Final = {
     "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
     "file": re.compile(r".*"),
@@ -172,14 +173,19 @@ def _cover(text: str, node: Node, found: dict[int, list[Span]]) -> None:
 
 
 def _guessed(line: str) -> Iterator[Span]:
-    """Yield what to hide of a line of a file that is no YAML: all but values of known keys."""
+    """Yield what to hide of a line of a file that is no YAML: all but values of known keys.
+
+    Other keys are hidden too: they may be parts of a secret with a colon in it.
+    """
     start, shown = 0, False
-    for match in [*_KEY.finditer(line), None]:
-        end = match.start() if match is not None else len(line)
-        if not shown:
-            yield from _words(line, start, end)
-        if match is not None:
-            start, shown = match.end(), _is_harmless_key(match[1]) or match[1] in ("env",)
+    for match in _KEY.finditer(line):
+        harmless_key = _is_harmless_key(match[1]) or match[1] == "env"
+        if harmless_key or match[1] in SECRET_KEYS or match[1] in _HOLDERS:
+            if not shown:
+                yield from _words(line, start, match.start())
+            start, shown = match.end(), harmless_key
+    if not shown:
+        yield from _words(line, start, len(line))
 
 
 def _words(line: str, start: int, end: int) -> Iterator[Span]:

@@ -116,13 +116,12 @@ def _real(node: Node) -> Node:
 
 def _face(node: Node) -> Node:
     """Return the part of a list item, or of the file, by which people know it."""
-    real = _real(node)
-    if real.form is not Form.MAPPING or not real.items:
+    if node.form is not Form.MAPPING or not node.items:
         return node
-    named = _step(real, "name")
+    named = _step(node, "name")
     if named is not None and _real(named[1]).form is Form.SCALAR and not _real(named[1]).is_empty:
         return named[1]
-    return real.items[0]
+    return node.items[0]
 
 
 def _position(text: str, file: str, node: Node) -> Position:

@@ -1,0 +1,205 @@
+"""Positions and source lines: where a path is written, and what of a line may be shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.findings import Position
+from reconciler.source.excerpt import excerpt, harmless, rough_excerpt
+from reconciler.source.locate import comment_after, locate
+
+TEXT = """\
+x-base: &base
+  token: {env: SLACK}
+  username: bot
+x-more: &more {<<: *base, channel: general}
+defaults:
+  configuration: *base
+webhooks:
+  - name: Deploys
+    type: slack
+    event_types:
+      - value_created
+      - "*_deleted"
+    configuration:
+      <<: [{verify: true}, *more]
+      channel: #deploys  # not this
+      password:
+  - {type: slack, configuration: *more}
+  - *base
+  -
+  - # a note
+  - text
+  - event_types: [a,
+      b]
+    text: |
+      one
+      two
+    empty: {}
+"""
+ROWS = TEXT.split("\n")
+
+
+def shown(path: tuple[str | int, ...], *, key: bool = False) -> tuple[int, str]:
+    """Line and the very characters that a path leads to."""
+    place = locate(TEXT, "w.yaml", path, key=key)
+    row = ROWS[place.line - 1]
+    assert place.column - 1 + place.width <= len(row)
+    return place.line, row[place.column - 1 : place.column - 1 + place.width]
+
+
+HOOK = ("webhooks", 0)
+CONFIGURATION = (*HOOK, "configuration")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "key"),
+    [
+        ((*HOOK, "name"), (8, "Deploys"), (8, "name")),
+        ((*HOOK, "event_types", 0), (11, "value_created"), (11, "value_created")),
+        ((*HOOK, "event_types", 1), (12, '"*_deleted"'), (12, '"*_deleted"')),
+        ((*HOOK, "event_types"), (11, "- value_created"), (10, "event_types")),
+        (HOOK, (8, "name: Deploys"), (8, "Deploys")),
+        (CONFIGURATION, (14, "<<: [{verify: true}, *more]"), (13, "configuration")),
+        # merged values stand where the merge comes from
+        ((*CONFIGURATION, "verify"), (14, "true"), (14, "verify")),
+        ((*CONFIGURATION, "username"), (3, "bot"), (3, "username")),
+        ((*CONFIGURATION, "token", "env"), (2, "SLACK"), (2, "env")),
+        # explicit keys hide merged ones; a comment may stand for a value, else its key does
+        ((*CONFIGURATION, "channel"), (15, "#deploys"), (15, "channel")),
+        ((*CONFIGURATION, "password"), (16, "password"), (16, "password")),
+        # aliases
+        (("webhooks", 1, "configuration"), (17, "*more"), (17, "configuration")),
+        (("webhooks", 1, "configuration", "channel"), (4, "general"), (4, "channel")),
+        (("defaults", "configuration", "username"), (3, "bot"), (3, "username")),
+        (("webhooks", 2), (18, "*base"), (18, "*base")),
+        (("webhooks", 2, "username"), (3, "bot"), (3, "username")),
+        # items without a key or a name
+        (("webhooks", 1), (17, "{type: slack, configuration: *more}"), (17, "type")),
+        (("webhooks", 3), (19, "-"), (19, "-")),
+        (("webhooks", 4), (20, "# a"), (20, "-")),
+        (("webhooks", 5), (21, "tex"), (21, "tex")),
+        # what ends on another line is meant up to the end of its first one
+        (("webhooks", 6, "event_types"), (22, "[a,"), (22, "event_types")),
+        (("webhooks", 6, "event_types", 1), (23, "b"), (23, "b")),
+        (("webhooks", 6, "empty"), (27, "{}"), (27, "empty")),
+        # what does not exist is where it should be
+        ((*CONFIGURATION, "url"), (13, "configuration"), (13, "configuration")),
+        ((*HOOK, "id"), (8, "Deploys"), (8, "Deploys")),
+        (("webhooks", 9, "id"), (7, "webhooks"), (7, "webhooks")),
+        (("webhooks", 1, "name"), (17, "type"), (17, "type")),
+        (("version",), (1, "x-base"), (1, "x-base")),
+        ((*HOOK, "name", "deeper"), (8, "name"), (8, "name")),
+        ((*HOOK, "event_types", "text"), (10, "event_types"), (10, "event_types")),
+        ((), (1, "x-base: &base"), (1, "x-base")),
+    ],
+)
+def test_paths_lead_to_what_the_user_can_mend(
+    path: tuple[str | int, ...], value: tuple[int, str], key: tuple[int, str]
+) -> None:
+    """Value and key of every kind of path are found, through aliases and merges too."""
+    assert shown(path) == value
+    assert shown(path, key=True) == key
+
+
+def test_a_secret_is_as_wide_as_its_stars() -> None:
+    """Not even the length of a secret is told."""
+    text = "token: supersecretvalue\nname: supersecretvalue\n"
+    assert locate(text, "w.yaml", ("token",)).width == 3
+    assert locate(text, "w.yaml", ("name",)).width == 16
+
+
+@pytest.mark.parametrize(
+    ("path", "comment"),
+    [
+        ((*CONFIGURATION, "channel"), "#deploys"),
+        ((*CONFIGURATION, "password"), None),
+        ((*HOOK, "name"), None),
+        ((*HOOK, "id"), None),
+        (("webhooks", 3), None),
+        (("webhooks", 4), "# a note"),
+    ],
+)
+def test_comments_in_place_of_values_are_found(
+    path: tuple[str | int, ...], comment: str | None
+) -> None:
+    """`channel: #x` is a channel without a value and a comment behind it."""
+    assert comment_after(TEXT, path) == comment
+
+
+def test_a_comment_in_flow_style_is_found() -> None:
+    """There the empty value is marked only by what follows on the next line."""
+    text = "a: {channel: #x\n  }\n"
+    assert comment_after(text, ("a", "channel")) == "#x"
+    assert locate(text, "w.yaml", ("a", "channel")) == Position(
+        file="w.yaml", line=1, column=14, width=2
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "expected"),
+    [
+        ("token: abc  # old: def", 1, "token: ***"),
+        ("token: 'a b'", 1, "token: ***"),
+        ("password: #abc", 1, "password: ***"),
+        ("password:", 1, "password:"),
+        ("url: https://x/y", 1, "url: ***"),
+        ("tokn: abc", 1, "tokn: ***"),
+        ("secret: {a: [b, {c: d}]}", 1, "secret: {a: [***, {c: ***}]}"),
+        ("token: {env: NAME, version: 2}", 1, "token: {env: NAME, version: 2}"),
+        ("token: {file: a/b}", 1, "token: {file: a/b}"),
+        ("token: {env: ab-cd}", 1, "token: {env: ***}"),
+        ("token: {value: abc, abc: env}", 1, "token: {***: ***, ***: ***}"),
+        ("token: [abc, def]", 1, "token: [***, ***]"),
+        ("token: {<<: {x: abc}}", 1, "token: {<<: {***: ***}}"),
+        ("? {abc: def}\n: x", 1, "? {***: ***}"),
+        ("name: xoxb-123-abc", 1, "name: ***"),
+        ("name: see https://hooks.slack.com/services/x", 1, "name: see ***"),
+        ("name: see https://slack.com now", 1, "name: see https://slack.com now"),
+        ("channel: abc # and why", 1, "channel: abc # and why"),
+        ("chanel: '#abc'", 1, "chanel: '#abc'"),
+        ("event_types: [value_created, 'x*']", 1, "event_types: [value_created, 'x*']"),
+        # columns before the caret stay what they are
+        ("{token: abcdefgh, nam: x}", 18, "{token: ********, nam: x}"),
+        ("{token: abcdefgh, nam: x}", 2, "{token: ***, nam: x}"),
+    ],
+)
+def test_lines_show_only_what_is_harmless(line: str, column: int, expected: str) -> None:
+    """Values show under known keys; secrets, unknown keys and their comments are starred out."""
+    position = Position(file="w.yaml", line=1, column=column)
+    assert excerpt(line + "\n", position) == expected
+
+
+def test_every_line_of_a_long_secret_is_hidden() -> None:
+    """Secrets over several lines are hidden on each."""
+    text = "token: |-\n  abc\n  def\npassword: 'a\n\n  b'\nname: x\n"
+    rows = [excerpt(text, Position(file="w.yaml", line=line)) for line in range(1, 8)]
+    assert rows == ["token: ***", "***", "***", "password: ***", "***", "***", "name: x"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("name: 'a", "name: 'a"),
+        ("  token: abc: def", "  token: ***"),
+        ("token: abc, def: ghi", "token: ***"),
+        ("  abc: def", "  ***"),
+        ("configuration: {channl: x, token: a:b}", "configuration: {channl: x, token: ***}"),
+        ("- abc", "- ***"),
+        ("{name: a, token: [b, tokn: c", "{name: a, token: [***"),
+        ("xoxb-1 name: xoxb-2", "*** name: ***"),
+        ("env: A", "env: A"),
+        ("", ""),
+    ],
+)
+def test_lines_of_broken_files_show_even_less(line: str, expected: str) -> None:
+    """Without a tree, only values right behind a known key are shown."""
+    assert rough_excerpt(line, Position(file="w.yaml", line=1)) == expected
+    assert excerpt(line + "\n]", Position(file="w.yaml", line=1)) == expected
+
+
+def test_what_users_wrote_is_quoted_with_care() -> None:
+    """Messages quote neither tokens nor novels."""
+    assert harmless("type xoxb-12345-abc") == "type ***"
+    assert harmless("slak") == "slak"
+    assert harmless("x" * 200) == "x" * 77 + "..."
