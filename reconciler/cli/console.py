@@ -12,11 +12,13 @@ import os
 import re
 import threading
 from collections.abc import Iterable
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from reconciler.cli.colour import Colour, wants_colour
 from reconciler.cli.process import Process
-from reconciler.model import Secret
+
+if TYPE_CHECKING:
+    from reconciler.model import Secret
 
 _TOKENS: Final = re.compile(
     r"xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{8,}|xapp-[A-Za-z0-9-]{8,}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.cli.colour import Colour
 from reconciler.cli.console import Console
 from reconciler.cli.options import ALLOWED_BY
 from reconciler.cli.process import Process
-from reconciler.settings import Arguments, Settings, resolve
+
+if TYPE_CHECKING:
+    from reconciler.settings import Settings
 
 DEFAULT_LOCAL_DB: Final = ".webhooks-local.db"
 
@@ -86,6 +88,8 @@ class Invocation:
 
     def settings(self) -> Settings:
         """Find where to connect and as whom. Raises UsageError, CredentialError."""
+        from reconciler.settings import Arguments, resolve
+
         said = self._given
         return resolve(
             Arguments(

@@ -10,17 +10,18 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.command import Entry, Group
-from reconciler.cli.errors import explain
 from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import COMMON
 from reconciler.cli.process import Process
-from reconciler.errors import ExitCode
 
 PROGRAM: Final = "webhooks"
 
 _COMMANDS: Final = "reconciler.cli.commands"
 TABLE: Final = {
-    "init": Entry(module=f"{_COMMANDS}.init", summary="Write a first file, and the workflows."),
+    "init": Entry(
+        module=f"{_COMMANDS}.init",
+        summary="Write a first webhooks.yaml, and the workflows for GitHub.",
+    ),
     "validate": Entry(
         module=f"{_COMMANDS}.validate", summary="Check files, without connecting to anything."
     ),
@@ -30,6 +31,12 @@ TABLE: Final = {
     "status": Entry(
         module=f"{_COMMANDS}.status",
         summary="Show every live webhook: declared where, delivering or not.",
+    ),
+    "slack": Entry(
+        module=f"{_COMMANDS}.slack", summary="Make and check the Slack app behind the webhooks."
+    ),
+    "doctor": Entry(
+        module=f"{_COMMANDS}.doctor", summary="Find out why something does not work here."
     ),
     "show": Entry(module=f"{_COMMANDS}.show", summary="Show a saved plan again."),
     "ci": Entry(module=f"{_COMMANDS}.ci", summary="Do what the GitHub Action does."),
@@ -88,12 +95,12 @@ def run(arguments: Sequence[str], process: Process) -> int:
         code = program().main(
             args=list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=invocation
         )
-        code = ExitCode.OK if code is None else code
     except BaseException as problem:
+        from reconciler.cli.errors import explain
+
         code = explain(problem, invocation)
-    if invocation.console.failed and code == ExitCode.OK:
-        code = ExitCode.FAILED
-    return int(code)
+    # A result that went nowhere is a failure, if nothing worse happened.
+    return int(code or invocation.console.failed)
 
 
 def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:

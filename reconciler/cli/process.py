@@ -15,8 +15,6 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
-from reconciler.errors import ExitCode, Interrupted
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
@@ -65,4 +63,6 @@ class Process:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    from reconciler.errors import ExitCode, Interrupted
+
     raise Interrupted("stopped by a signal", signal_exit=ExitCode.SIGTERM)
