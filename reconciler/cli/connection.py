@@ -56,7 +56,7 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
     more: dict[str, Any] = {}
     store = None
     if settings.local:
-        store, more["adapter"], key = _local(invocation, clock)
+        store, more["adapter"], key = emulated(invocation, clock)
     else:
         key = settings.require_key()
         invocation.console.hide([key])
@@ -88,7 +88,7 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
             store.close()
 
 
-def _local(invocation: Invocation, clock: SystemClock) -> tuple[Any, Any, Secret]:
+def emulated(invocation: Invocation, clock: SystemClock) -> tuple[Any, Any, Secret]:
     """Return the emulator's store, the way into it, and a key that it takes."""
     from reconciler.api.in_process import InProcess
     from reconciler.emulator.dials import LOCAL_DIALS

@@ -45,7 +45,7 @@ def render_text(checklist: Checklist, view: View = PLAIN) -> str:
             lines += _lines(check, column, view)
         lines.append("")
     for remark in checklist.remarks:
-        lines += flow(sentence(prose(remark)), start="", indent=0, width=view.width)
+        lines += flow(_words(remark), start="", indent=0, width=view.width)
     numbers = ", ".join(
         f"{count} {word}" for status, word in _WORDS.items() if (count := checklist.count(status))
     )
@@ -103,10 +103,14 @@ def _lines(check: Check, column: int, view: View) -> list[str]:
     head = f"  {paint(sign, style, view.color)} {check.name}"
     head += " " * max(2, column - columns(head))
     said = check.detail if check.aside is None else f"{check.detail} ({check.aside})"
-    first, *others = sentence(prose(said))
-    atoms = [Atom(first.text, gap=""), *others]
-    lines = flow(atoms, start=head, indent=column, width=view.width)
+    lines = flow(_words(said), start=head, indent=column, width=view.width)
     if check.fix is not None:
         label = f"{' ' * column}{paint('fix:', 'strong', view.color)}"
         lines += flow(sentence(prose(check.fix)), start=label, indent=column + 2, width=view.width)
     return lines
+
+
+def _words(text: str) -> list[Atom]:
+    """Return a sentence as atoms, no gap before the first."""
+    first, *others = sentence(prose(text))
+    return [Atom(first.text, gap=""), *others]

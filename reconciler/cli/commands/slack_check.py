@@ -38,7 +38,7 @@ def COMMAND(  # noqa: N802
     """Look at each webhook and show what was found."""
     from reconciler.checks import strict
     from reconciler.cli.session import checked_files, result_view
-    from reconciler.planning.globs import matches_any
+    from reconciler.planning.globs import Globs
     from reconciler.render.checks import RENDER_CHECKS
     from reconciler.slack.check import check, subjects
     from reconciler.workflow import gather
@@ -47,7 +47,8 @@ def COMMAND(  # noqa: N802
     key = invocation.settings().key
     gathered = gather(checked, None if key is None else key.value)
     invocation.console.hide(gathered.secrets.values())
-    asked = [each for each in checked.desired.webhooks if not only or matches_any(each.name, only)]
+    wanted = Globs(only or ("*",))
+    asked = [each for each in checked.desired.webhooks if wanted.match(each.name)]
     found = subjects(asked, gathered.secrets)
     with ExitStack() as stack:
         connect = _connect(invocation, slack_url, stack)
@@ -62,15 +63,15 @@ def _connect(invocation: Invocation, slack_url: str | None, stack: ExitStack) ->
     """Return what connects to Slack with a token, until `stack` is closed."""
     from reconciler.cli.connection import exchange_line
     from reconciler.execute.clock import SystemClock
-    from reconciler.render.quote import quote
-    from reconciler.slack.web import DEFAULT_URL, SLACK_URL, Slack
+    from reconciler.slack.web import DEFAULT_URL, SLACK_URL, Slack, origin_of
 
     settings = invocation.settings()
     environ = invocation.process.environ
     url = slack_url or environ.get(SLACK_URL) or DEFAULT_URL
     console = invocation.console
+    where = origin_of(url)
     if url != DEFAULT_URL:
-        console.note(f"Slack is looked for at {quote(url)}; the tokens go there.")
+        console.note(f"Slack is looked for at {where}; the tokens go there.")
     clock = SystemClock()
     end = clock.monotonic() + settings.deadline.value
 

@@ -42,6 +42,9 @@ def COMMAND(  # noqa: N802
     invocation: Invocation, format: str, url: bool, name: str | None, see_channels: bool
 ) -> int:
     """Print it."""
+    from reconciler.cli.session import width
+    from reconciler.render.quote import prose
+    from reconciler.render.text.layout import flow, sentence
     from reconciler.slack.manifest import APP_NAME, STEPS, as_json, as_yaml, link, manifest
 
     console = invocation.console
@@ -53,8 +56,13 @@ def COMMAND(  # noqa: N802
     console.result(as_json(app) if format == "json" else as_yaml(app))
     process = invocation.process
     clickable = can_link(process.environ, terminal=process.stderr.isatty())
-    shown = linked("create the app", address) if clickable else f"create the app:\n  {address}"
-    console.note(f"\nOne click: {shown}\n\nThen:")
+    if clickable:
+        console.note(f"\n{linked('Create the app with one click', address)}. Then:")
+    else:
+        console.note(f"\nCreate the app with one click:\n\n  {address}\n\nThen:")
+    name = app["display_information"]["name"]
     for number, step in enumerate(STEPS, start=1):
-        console.note(f"  {number}. {step.format(app=app['display_information']['name'])}")
+        words = sentence(prose(step.format(app=name)))
+        lines = flow(words, start=f"  {number}.", indent=5, width=width(invocation))
+        console.note("\n".join(lines))
     return ExitCode.OK

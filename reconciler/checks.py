@@ -1,0 +1,100 @@
+"""What looking at one thing after another found: the values of `doctor` and `slack check`.
+
+A check that could not be made is *unknown*, which is not a failure. A failure always says what
+mends it. `aside` is what a person wants to see on the screen and a report to strangers must not
+hold: names, hosts, paths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from reconciler.errors import ExitCode
+from reconciler.findings import Position
+
+
+class Status(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at.
+
+    `name` is a stable identifier. `detail` and `fix` are sentences; untrusted text in them is
+    quoted by whoever makes them.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    aside: str | None = None
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """Checks that belong together. `position` is the place in a file they are about."""
+
+    name: str
+    checks: tuple[Check, ...]
+    position: Position | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checklist:
+    """All that a command looked at. `command` is its name, `remarks` is what else to say."""
+
+    command: str
+    sections: tuple[Section, ...]
+    remarks: tuple[str, ...] = ()
+
+    def count(self, status: Status) -> int:
+        """Say how many checks ended so."""
+        return sum(check.status is status for each in self.sections for check in each.checks)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return 1 if any check failed, else 0."""
+        return ExitCode.FAILED if self.count(Status.FAIL) else ExitCode.OK
+
+
+def ok(name: str, detail: str, *, aside: str | None = None) -> Check:
+    """All is well."""
+    return Check(name=name, status=Status.OK, detail=detail, aside=aside)
+
+
+def warn(name: str, detail: str, *, fix: str, aside: str | None = None) -> Check:
+    """It works, though not as it should."""
+    return Check(name=name, status=Status.WARN, detail=detail, aside=aside, fix=fix)
+
+
+def fail(name: str, detail: str, *, fix: str, aside: str | None = None) -> Check:
+    """It does not work."""
+    return Check(name=name, status=Status.FAIL, detail=detail, aside=aside, fix=fix)
+
+
+def unknown(name: str, detail: str, *, fix: str | None = None, aside: str | None = None) -> Check:
+    """It could not be looked at."""
+    return Check(name=name, status=Status.UNKNOWN, detail=detail, aside=aside, fix=fix)
+
+
+def strict(checklist: Checklist) -> Checklist:
+    """Return `checklist` with every warning made a failure."""
+    sections = tuple(
+        replace(
+            each,
+            checks=tuple(
+                replace(check, status=Status.FAIL) if check.status is Status.WARN else check
+                for check in each.checks
+            ),
+        )
+        for each in checklist.sections
+    )
+    return replace(checklist, sections=sections)

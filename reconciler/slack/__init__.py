@@ -1,0 +1,1 @@
+"""Slack's side: the app that deliveries speak through, and whether it can."""

@@ -1,0 +1,106 @@
+"""The manifest of the Slack app whose token CloudTruth uses, and the way from it to a token.
+
+One table of scopes serves the manifest and `slack check`. Refused: token rotation, which makes
+tokens that expire within hours, since CloudTruth keeps the one it was given.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from reconciler.errors import UsageError
+
+APP_NAME: Final = "CloudTruth Webhook"
+POST: Final = "chat:write"
+POST_ANYWHERE: Final = "chat:write.public"
+POST_AS: Final = "chat:write.customize"
+SEE_CHANNELS: Final = "channels:read"
+SEE_PRIVATE: Final = "groups:read"
+
+SCOPES: Final[Mapping[str, str]] = {
+    POST: "post messages",
+    POST_ANYWHERE: "post in public channels without an invitation",
+    POST_AS: "without it Slack silently ignores a webhook's username",
+}
+"""What the app needs, each with its use."""
+
+_CREATE: Final = "https://api.slack.com/apps?new_app=1&manifest_json="
+_LONGEST_NAME: Final = 35  # characters; Slack's limit for the name of an app
+_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
+
+STEPS: Final = (
+    "Open the link, choose your workspace, look at the scopes, create the app.",
+    "OAuth & Permissions: Install to workspace. After a change of scopes: Reinstall.",
+    "Copy the Bot User OAuth Token (xoxb-...) into the variable that your file names, such as "
+    "SLACK_BOT_TOKEN. Never into the file.",
+    "In private channels, and in public ones without chat:write.public, say /invite @{app}.",
+    "Prove it: `webhooks slack check`, then `webhooks slack check --send`.",
+)
+"""The way from the manifest to a token that works."""
+
+
+def scopes(*, see_channels: bool = False) -> dict[str, str]:
+    """Return the scopes to ask for; with `see_channels` also what looking at channels needs."""
+    extra = {SEE_CHANNELS: "lets webhooks slack check see public channels"} if see_channels else {}
+    return {**SCOPES, **extra}
+
+
+def manifest(name: str = APP_NAME, *, see_channels: bool = False) -> dict[str, Any]:
+    """Return the manifest of an app called `name`. Raises UsageError for an impossible name."""
+    if not name.strip() or len(name) > _LONGEST_NAME or _UNFIT.search(name):
+        raise UsageError(
+            f"the name of a Slack app has 1 to {_LONGEST_NAME} characters in one line",
+            hint=f"leave --name out to call it {APP_NAME!r}",
+        )
+    return {
+        "display_information": {
+            "name": name,
+            "description": "Posts what changes in CloudTruth.",
+        },
+        "features": {"bot_user": {"display_name": name, "always_online": False}},
+        "oauth_config": {"scopes": {"bot": list(scopes(see_channels=see_channels))}},
+        "settings": {
+            "org_deploy_enabled": False,
+            "socket_mode_enabled": False,
+            "token_rotation_enabled": False,
+        },
+    }
+
+
+def as_json(app: Mapping[str, Any]) -> str:
+    """Return a manifest as JSON."""
+    return json.dumps(app, indent=2, ensure_ascii=False) + "\n"
+
+
+def as_yaml(app: Mapping[str, Any]) -> str:
+    """Return a manifest as YAML, each scope with its use beside it."""
+    return "\n".join(_yaml(app, 0)) + "\n"
+
+
+def link(app: Mapping[str, Any]) -> str:
+    """Return the address at which Slack offers to create this app."""
+    text = json.dumps(app, separators=(",", ":"), ensure_ascii=False)
+    return _CREATE + quote(text, safe="")
+
+
+def _yaml(tree: Mapping[str, Any], depth: int) -> list[str]:
+    margin = "  " * depth
+    lines: list[str] = []
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            lines += [f"{margin}{key}:", *_yaml(value, depth + 1)]
+        elif isinstance(value, list):
+            lines += [f"{margin}{key}:", *(f"{margin}  - {_explained(each)}" for each in value)]
+        else:
+            # JSON's texts and booleans are YAML's.
+            lines.append(f"{margin}{key}: {json.dumps(value, ensure_ascii=False)}")
+    return lines
+
+
+def _explained(scope: str) -> str:
+    use = scopes(see_channels=True).get(scope)
+    return f"{scope}  # {use}" if use else scope

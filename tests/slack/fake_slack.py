@@ -1,0 +1,191 @@
+"""A small Slack: whose token is it, which channels are there, post this."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+
+GOOD = "xoxb-" + "canary-good-0001"
+SCOPES = ("chat:write", "chat:write.public", "chat:write.customize")
+SEEING = (*SCOPES, "channels:read", "groups:read")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """A channel, and whether the bot is in it."""
+
+    id: str
+    name: str
+    private: bool = False
+    archived: bool = False
+    member: bool = False
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "is_private": self.private,
+            "is_archived": self.archived,
+            "is_member": self.member,
+        }
+
+
+@dataclass(slots=True)
+class FakeSlack:
+    """Workspace "Acme". `tokens` maps a token to its scopes, None for one that tells none.
+
+    `throttle` is how many requests are answered by 429 first, `broken` how many by 503. `page` is
+    the size of a page of channels.
+    """
+
+    tokens: dict[str, tuple[str, ...] | None] = field(default_factory=lambda: {GOOD: SCOPES})
+    channels: list[Channel] = field(
+        default_factory=lambda: [
+            Channel(id="C00000001", name="deploys"),
+            Channel(id="C00000002", name="audit", member=True),
+            Channel(id="C00000003", name="old", archived=True),
+            Channel(id="G00000004", name="secret", private=True),
+        ]
+    )
+    throttle: int = 0
+    broken: int = 0
+    page: int = 2
+    errors: dict[str, str] = field(default_factory=dict)
+    """An error code for each method that has one."""
+    log: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    """Method, token and arguments of each request."""
+    posted: list[dict[str, Any]] = field(default_factory=list)
+
+    def methods(self) -> list[str]:
+        return [method for method, _, _ in self.log]
+
+    def handle(
+        self, verb: str, url: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], Any]:
+        """Answer one request; `headers` have lower-case names."""
+        parts = urlsplit(url)
+        method = parts.path.rpartition("/")[2]
+        arguments = dict(parse_qsl(parts.query)) if verb == "GET" else json.loads(body or b"{}")
+        token = headers.get("authorization", "").removeprefix("Bearer ")
+        self.log.append((method, token, arguments))
+        if self.throttle:
+            self.throttle -= 1
+            return 429, {"Retry-After": "3"}, {"ok": False, "error": "ratelimited"}
+        if self.broken:
+            self.broken -= 1
+            return 503, {}, {"ok": False}
+        if token not in self.tokens:
+            return 200, {}, {"ok": False, "error": "invalid_auth"}
+        scopes = self.tokens[token]
+        told = {} if scopes is None else {"X-OAuth-Scopes": ",".join(scopes)}
+        if method in self.errors:
+            return 200, told, {"ok": False, "error": self.errors[method]}
+        answer = getattr(self, method.replace(".", "_"))(arguments, set(scopes or ()))
+        return 200, told, answer
+
+    def auth_test(self, arguments: dict[str, Any], scopes: set[str]) -> Any:
+        return {"ok": True, "team": "Acme", "user": "cloudtruth", "url": "https://acme.slack.com/"}
+
+    def conversations_info(self, arguments: dict[str, Any], scopes: set[str]) -> Any:
+        found = [each for each in self.channels if each.id == arguments["channel"]]
+        if not found:
+            return {"ok": False, "error": "channel_not_found"}
+        need = "groups:read" if found[0].private else "channels:read"
+        if need not in scopes:
+            return {"ok": False, "error": "missing_scope", "needed": need}
+        return {"ok": True, "channel": found[0].shown()}
+
+    def conversations_list(self, arguments: dict[str, Any], scopes: set[str]) -> Any:
+        types = arguments["types"].split(",")
+        needs = {"public_channel": "channels:read", "private_channel": "groups:read"}
+        if any(needs[each] not in scopes for each in types):
+            return {"ok": False, "error": "missing_scope"}
+        rows = [
+            each.shown()
+            for each in self.channels
+            if ("private_channel" if each.private else "public_channel") in types
+        ]
+        start = int(arguments.get("cursor") or 0)
+        end = start + self.page
+        following = str(end) if end < len(rows) else ""
+        return {
+            "ok": True,
+            "channels": rows[start:end],
+            "response_metadata": {"next_cursor": following},
+        }
+
+    def chat_postMessage(self, arguments: dict[str, Any], scopes: set[str]) -> Any:  # noqa: N802
+        wanted = str(arguments["channel"]).removeprefix("#")
+        found = [each for each in self.channels if wanted in (each.id, each.name)]
+        if "chat:write" not in scopes:
+            return {"ok": False, "error": "missing_scope", "needed": "chat:write"}
+        if not found or (found[0].private and not found[0].member):
+            return {"ok": False, "error": "channel_not_found"}
+        if found[0].archived:
+            return {"ok": False, "error": "is_archived"}
+        if not found[0].member and "chat:write.public" not in scopes:
+            return {"ok": False, "error": "not_in_channel"}
+        self.posted.append(arguments)
+        return {"ok": True, "ts": "1700000000.000100"}
+
+
+class InProcessSlack(httpx.BaseTransport):
+    """Carries requests to a fake Slack without a network."""
+
+    def __init__(self, slack: FakeSlack) -> None:
+        self._slack = slack
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        status, told, document = self._slack.handle(
+            request.method, str(request.url), headers, request.read()
+        )
+        # Streamed, as from a network: the client reads it in its own time.
+        content = iter((json.dumps(document).encode(),))
+        return httpx.Response(
+            status, headers={"Content-Type": "application/json", **told}, content=content
+        )
+
+
+@contextmanager
+def serve(slack: FakeSlack) -> Iterator[str]:
+    """Serve `slack` on this machine and yield its address, as --slack-url takes it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            length = int(self.headers.get("content-length") or 0)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            status, told, document = slack.handle(
+                self.command, self.path, headers, self.rfile.read(length)
+            )
+            body = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            for name, value in told.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = _answer  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/api"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

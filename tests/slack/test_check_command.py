@@ -1,0 +1,114 @@
+"""`webhooks slack check`, against a small Slack over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft7Validator
+
+from reconciler.source.schema_file import schema_text
+from tests.cli.conftest import SECRETS, Shell
+from tests.slack.fake_slack import GOOD, SEEING, FakeSlack, serve
+
+File = Callable[..., Path]
+
+
+def test_the_whole_table(shell: Shell, file: File) -> None:
+    """A person sees each webhook, each check, and what mends it."""
+    file()
+    with serve(FakeSlack(tokens={GOOD: (*SEEING[:2], *SEEING[3:])})) as url:
+        done = shell("slack", "check", "--slack-url", url, TOKEN=GOOD, PASSWORD="x" * 9)
+    assert (
+        done.out
+        == """\
+Deploys  webhooks.yaml:2
+  ✓ secret   env TOKEN
+  ✓ token    a bot token
+  ✓ slack    team Acme, bot cloudtruth
+  ! scopes   chat:write.customize is missing: messages appear under the app's name, not as
+             CloudTruth
+             fix: add it under OAuth & Permissions and reinstall the app; `webhooks slack manifest`
+               has all that is needed
+  ✓ channel  #deploys, a public channel
+
+1 webhook of other types left out.
+1 to be looked at, 4 fine.
+"""
+    )
+    assert done.code == 0
+
+
+def test_warnings_are_failures_where_that_is_asked_for(shell: Shell, file: File) -> None:
+    """--strict makes the exit code 1 for a warning."""
+    file()
+    with serve(FakeSlack(tokens={GOOD: ("chat:write",)})) as url:
+        done = shell("slack", "check", "--strict", "--slack-url", url, **{**SECRETS, "TOKEN": GOOD})
+    assert done.code == 1
+
+
+def test_json_follows_its_schema_and_holds_no_token(shell: Shell, file: File) -> None:
+    """The document is what its schema says, also when a check fails."""
+    file()
+    with serve(FakeSlack()) as url:
+        for token, code in ((GOOD, 0), ("xoxb-" + "canary-bad-0002", 1)):
+            done = shell(
+                "slack", "check", "--format", "json", "--debug",
+                TOKEN=token, PASSWORD="x" * 9, WEBHOOKS_SLACK_URL=url,
+            )  # fmt: skip
+            document = json.loads(done.out)
+            Draft7Validator(json.loads(schema_text("checks.schema.json"))).validate(document)
+            assert (done.code, document["exit_code"]) == (code, code)
+            assert document["command"] == "slack check"
+            assert token not in done.out + done.err
+            assert "POST /auth.test 200" in done.err
+            assert url.removesuffix("/api") in done.err
+
+
+def test_sending(shell: Shell, file: File) -> None:
+    """--send posts, and --only says for which webhooks."""
+    file()
+    slack = FakeSlack()
+    with serve(slack) as url:
+        environ = {**SECRETS, "TOKEN": GOOD, "WEBHOOKS_SLACK_URL": url}
+        assert shell("slack", "check", "--send", "--only", "P*", **environ).code == 0
+        assert slack.posted == []
+        assert shell("slack", "check", "--send", "--only", "Dep*", **environ).code == 0
+    assert len(slack.posted) == 1
+
+
+def test_a_secret_that_is_not_at_hand(shell: Shell, file: File) -> None:
+    """It is a check that failed, not a file that is wrong."""
+    file()
+    done = shell("slack", "check")
+    assert done.code == 1
+    assert "set TOKEN in this command's environment" in done.out
+
+
+def test_an_invalid_file(shell: Shell, file: File) -> None:
+    """A file with mistakes is exit code 3, before Slack is asked."""
+    file("webhooks: [{}]\n")
+    assert shell("slack", "check").code == 3
+
+
+def test_the_api_key_is_no_slack_token(shell: Shell, file: File) -> None:
+    """A reference that yields CloudTruth's own key is refused before anything is sent."""
+    file()
+    slack = FakeSlack(tokens={GOOD: SEEING})
+    with serve(slack) as url:
+        done = shell("slack", "check", "--slack-url", url, TOKEN=GOOD, CLOUDTRUTH_API_KEY=GOOD)
+    assert done.code == 3
+    assert slack.log == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://slack.example.com/api", "ftp://x", "https://u:p@slack.com", ""]
+)
+def test_tokens_go_to_no_bad_address(shell: Shell, file: File, url: str) -> None:
+    """Plain http to elsewhere, and what is no address, is a usage error; nothing is repeated."""
+    file()
+    done = shell("slack", "check", "--slack-url", url or "x", **SECRETS)
+    assert done.code == 64
+    assert "u:p" not in done.out + done.err

@@ -1,0 +1,100 @@
+"""The manifest of the Slack app."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+
+from reconciler.errors import UsageError
+from reconciler.slack.manifest import STEPS, as_json, as_yaml, link, manifest
+from tests.cli.conftest import Shell
+
+
+def test_it_asks_for_what_deliveries_need() -> None:
+    """The bot may post, post anywhere public, and under the webhook's username."""
+    bot = manifest()["oauth_config"]["scopes"]["bot"]
+    assert bot == ["chat:write", "chat:write.public", "chat:write.customize"]
+
+
+def test_tokens_do_not_rotate() -> None:
+    """Rotation, sockets and organization-wide deployment stay off."""
+    assert set(manifest()["settings"].values()) == {False}
+
+
+def test_looking_at_channels_is_asked_for_on_request_only() -> None:
+    """channels:read is there when it is wanted."""
+    bot = manifest(see_channels=True)["oauth_config"]["scopes"]["bot"]
+    assert bot[-1] == "channels:read"
+
+
+@pytest.mark.parametrize(
+    "name", ["CloudTruth Webhook", 'a "b": #c', "yes", "Überwachung 🚨", "- x"]
+)
+def test_json_yaml_and_link_say_the_same(name: str) -> None:
+    """Whatever the app is called, all three forms hold one manifest."""
+    app = manifest(name)
+    assert json.loads(as_json(app)) == app
+    assert yaml.safe_load(as_yaml(app)) == app
+    query = parse_qs(urlsplit(link(app)).query)
+    assert query["new_app"] == ["1"]
+    assert json.loads(query["manifest_json"][0]) == app
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 36, "a\nb", "a\x1b[31m"])
+def test_a_name_that_slack_refuses_is_refused(name: str) -> None:
+    """A name that is empty, too long or of several lines is a usage error."""
+    with pytest.raises(UsageError):
+        manifest(name)
+
+
+def test_standard_output_is_the_manifest_alone(shell: Shell) -> None:
+    """The result can be piped; link and steps go to standard error."""
+    done = shell("slack", "manifest")
+    assert done.code == 0
+    assert yaml.safe_load(done.out) == manifest()
+    assert link(manifest()) in done.err
+    assert all(f"  {number}. " in done.err for number in range(1, len(STEPS) + 1))
+
+
+def test_as_json(shell: Shell) -> None:
+    """The manifest comes as JSON where that is asked for."""
+    assert json.loads(shell("slack", "manifest", "--format", "json").out) == manifest()
+
+
+def test_quietly_there_is_the_manifest_only(shell: Shell) -> None:
+    """With --quiet nothing goes to standard error."""
+    assert shell("slack", "manifest", "-q").err == ""
+
+
+def test_the_link_alone(shell: Shell) -> None:
+    """--url prints one line to click on or to hand on."""
+    done = shell("slack", "manifest", "--url", "--name", "Ops")
+    assert (done.out, done.err) == (link(manifest("Ops")) + "\n", "")
+
+
+def test_a_terminal_that_can_gets_a_link_to_click_on(shell: Shell) -> None:
+    """The address is behind the words where the terminal draws links, and nowhere else."""
+    opening = f"\x1b]8;;{link(manifest())}\x1b\\"
+    able = shell("slack", "manifest", terminal=True, TERM_PROGRAM="WezTerm")
+    assert opening in able.err
+    unable = shell("slack", "manifest", terminal=True, TERM="xterm-256color")
+    assert "\x1b]8" not in unable.err
+    assert link(manifest()) in unable.err
+    assert "\x1b]8" not in shell("slack", "manifest", TERM_PROGRAM="WezTerm").err
+
+
+def test_a_bad_name_is_a_usage_error(shell: Shell) -> None:
+    """The command refuses a name that Slack would refuse."""
+    done = shell("slack", "manifest", "--name", "")
+    assert (done.code, done.out) == (64, "")
+
+
+def test_nothing_asked(shell: Shell) -> None:
+    """Without a command the group shows its help on standard error."""
+    done = shell("slack")
+    assert (done.code, done.out) == (64, "")
+    assert "manifest" in done.err
+    assert "check" in done.err
