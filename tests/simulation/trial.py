@@ -25,6 +25,9 @@ from tests.simulation.judge import Deeds, Judge, Violation
 from tests.simulation.misfortune import Misfortune, Person
 from tests.simulation.scheduler import Crash, Life, Scheduler, SeededClock, SeededWorkers
 
+_MOST_REQUESTS = 500
+_LONGEST_RUN = 650.0  # seconds: the deadline, and the last request that was under way
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
@@ -35,13 +38,6 @@ class Verdict:
     trace: tuple[str, ...]
     requests: int
     crashed: bool
-
-
-class NoStop:
-    """Nobody sends a signal."""
-
-    def requested(self) -> None:
-        return None
 
 
 class NoWatcher:
@@ -56,14 +52,21 @@ class NoWatcher:
 
 @dataclass(slots=True)
 class Process:
-    """One run of the program: what it has done so far, and what came of it."""
+    """One run of the program: what it has done so far, and what came of it.
+
+    It is its own Stop port: a signal comes at the step `stop`.
+    """
 
     name: str
+    stop: int | None = None
     life: Life = field(default_factory=Life)
     deeds: Deeds = field(default_factory=Deeds)
     steps: int = 0
     report: Report | None = None
     code: ExitCode | None = None
+
+    def requested(self) -> ExitCode | None:
+        return ExitCode.SIGTERM if self.stop is not None and self.steps > self.stop else None
 
 
 class Trial:
@@ -188,6 +191,7 @@ class Trial:
             raise Violation(f"{process.name} fell over: {error!r}") from error
 
     def _apply(self, process: Process, plan: Plan | None, *, reviewed: bool) -> None:
+        began = self.scheduler.now
         with self._connect(process) as (api, clock, workers):
             organization = api.organization()
             if plan is None:
@@ -202,11 +206,13 @@ class Trial:
                 api,
                 clock=clock,
                 workers=workers,
-                stop=NoStop(),
+                stop=process,
                 watcher=NoWatcher(),
                 reviewed=reviewed,
             )
         process.report, process.code = report, report.exit_code
+        if process.steps > _MOST_REQUESTS or self.scheduler.now - began > _LONGEST_RUN:
+            raise Violation(f"{process.name} does not know when to stop")
         self.note(f"{process.name} ends: exit {int(report.exit_code)}")
         for outcome in report.outcomes:
             more = getattr(outcome, "code", None) or getattr(outcome, "note", None) or ""
@@ -235,16 +241,21 @@ class Trial:
 
     def history(self) -> None:
         """Apply under misfortune, finish what was left, and look."""
-        case, first = self.case, Process("first")
+        case = self.case
+        first = Process("first", stop=case.stop)
         if case.applies == 1:
             self._run(first, reviewed=case.reviewed)
         else:
             self._side_by_side((first, Process("second")))
-        if case.calm and first.code is ExitCode.OK and first.report is not None:
+        done = case.calm and first.code is ExitCode.OK
+        if done and first.report is not None:
             self._succeeded(first.report)
         if case.reviewed and first.deeds.plan is not None:
             self.misfortune.active = True
-            self._run(Process("again"), first.deeds.plan, reviewed=True)
+            again = Process("again")
+            self._run(again, first.deeds.plan, reviewed=True)
+            if done and again.deeds.committed:
+                raise Violation("a plan that was carried out is carried out again")
         self._recover()
 
     def _side_by_side(self, processes: Sequence[Process]) -> None:
@@ -305,8 +316,13 @@ _LIST = Request(
 
 
 def trial(seed: int) -> Verdict:
+    """Live through the history of a seed."""
+    return live_through(case(seed))
+
+
+def live_through(case: Case) -> Verdict:
     """Live through one history."""
-    here = Trial(case(seed))
+    here = Trial(case)
     broken = None
     try:
         here.history()
@@ -314,7 +330,7 @@ def trial(seed: int) -> Verdict:
         broken = str(violation)
         here.note(f"VIOLATION: {broken}")
     return Verdict(
-        seed=seed,
+        seed=case.seed,
         broken=broken,
         trace=tuple(here.trace),
         requests=here.requests,
