@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Required, TypedDict, Unpack
 
-import httpx
-
 from reconciler.api.calls import Observer
 from reconciler.api.client import Client, Reader
+from reconciler.api.connections import Adapter
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import Transport
 from reconciler.model import Secret
@@ -33,7 +32,7 @@ class Options(TypedDict, total=False):
     timeout: float
     deadline: float
     environment: Mapping[str, str]
-    adapter: httpx.BaseTransport | None
+    adapter: Adapter | None
     observer: Observer | None
 
 

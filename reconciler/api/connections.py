@@ -12,7 +12,7 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Final
+from typing import Final, TypeAlias
 
 import httpx
 
@@ -26,6 +26,9 @@ from reconciler.ports import Clock
 # Longer than this, and the server may be closing the connection while we write to it.
 _KEPT_ALIVE: Final = 2.0
 
+Adapter: TypeAlias = httpx.BaseTransport
+"""What takes the network's place: for whoever needs the type and does not speak HTTP itself."""
+
 
 class Connections:
     """The clients of one transport. Use it from any number of threads, and close it."""
@@ -38,7 +41,7 @@ class Connections:
         headers: Mapping[str, str],
         clock: Clock,
         environment: Mapping[str, str],
-        adapter: httpx.BaseTransport | None,
+        adapter: Adapter | None,
     ) -> None:
         self._auth = auth
         self._headers = dict(headers)

@@ -19,7 +19,7 @@ import httpx
 from reconciler import __version__
 from reconciler.api.answers import judge, read
 from reconciler.api.calls import Call, Exchange, Observer, Reply, anything
-from reconciler.api.connections import Connections, headers_of
+from reconciler.api.connections import Adapter, Connections, headers_of
 from reconciler.api.failures import TABLE, Action, Use, use_of
 from reconciler.api.origin import Credential, Origin, OriginAuth
 from reconciler.api.pace import ATTEMPTS, Pace
@@ -63,7 +63,7 @@ class Transport:
         deadline: float = 600.0,
         environment: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        adapter: httpx.BaseTransport | None = None,
+        adapter: Adapter | None = None,
         observer: Observer | None = None,
     ) -> None:
         self.origin = origin

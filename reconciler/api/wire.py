@@ -9,7 +9,9 @@ revealed: here and in the `Authorization` header, nowhere else.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from reconciler.errors import ProtocolError
@@ -89,7 +91,8 @@ def bare_id(value: Any) -> str | None:
     """Return an id that may be written as a URL: its last path part."""
     if not isinstance(value, str):
         return None
-    return value.rstrip("/").rpartition("/")[2] or None
+    # One object for the many webhooks that say the same.
+    return sys.intern(value.rstrip("/").rpartition("/")[2]) or None
 
 
 def whole(draft: Draft, organization: str) -> dict[str, Any]:
@@ -138,8 +141,8 @@ def _live(
     return LiveWebhook(
         id=id,
         name=name,
-        type=type,
-        event_types=frozenset(events),
+        type=sys.intern(type),
+        event_types=_events(tuple(events)),
         configuration=configuration,
         organization=bare_id(row.get("organization")),
         last_run=last_run if isinstance(last_run, str) else None,
@@ -150,14 +153,20 @@ def _live(
 def _configuration(value: Any, kind: Kind | None, id: str) -> Mapping[str, LiveValue] | Unknown:
     if not isinstance(value, dict) or not value:
         return UNKNOWN
-    found: dict[str, LiveValue] = {}
-    for key, inner in value.items():
-        field = kind.field(key) if kind is not None else None
-        if field is not None and not field.secret and not isinstance(inner, (dict, list)):
-            found[key] = inner
-        else:
-            found[key] = _sealed(inner, id, 0)
-    return found
+    # Only a field that is known to hold no secret stays plain.
+    plain = {field.name for field in kind.fields if not field.secret} if kind is not None else ()
+    return {
+        key: inner
+        if key in plain and not isinstance(inner, (dict, list))
+        else _sealed(inner, id, 0)
+        for key, inner in value.items()
+    }
+
+
+@lru_cache(maxsize=1024)
+def _events(names: tuple[str, ...]) -> frozenset[str]:
+    """Return a set; the same one for the same names, of which there are few in many webhooks."""
+    return frozenset(names)
 
 
 def _sealed(value: Any, id: str, depth: int) -> LiveValue:
