@@ -101,7 +101,7 @@ def _explain(document: Document, doubt: Doubt) -> list[Finding]:
     """Say what is wrong with a doubted file, as written and completed by its defaults."""
     from reconciler.source.schema import explain, finding, judge  # loads jsonschema: 84 ms
 
-    found = list(explain(document))
+    found = list(explain(document, doubt.webhooks))
     places = {each.position for each in found}
     defaults = usable_defaults(document.data)
     for index in doubt.webhooks:

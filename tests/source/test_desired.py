@@ -434,3 +434,13 @@ def test_two_files_may_share_a_reference_and_a_literal_name_apart() -> None:
     outcome = declared(entry(f"name: B, {SLACK}"), entry(f"name: A, {SLACK}"))
     assert outcome.desired is not None
     assert [each.name for each in outcome.desired.webhooks] == ["B", "A"]
+
+
+def test_one_slip_among_sound_webhooks_is_placed() -> None:
+    """The faulty webhook is pointed at, wherever it stands among good ones."""
+    names = ["A", "B", "X, typo: a", "C"]
+    outcome = declared(
+        "webhooks:\n" + "".join(f"  - {{name: {each}, {SLACK}}}\n" for each in names)
+    )
+    assert only(outcome).rule == "unknown-key"
+    assert spot(only(outcome)) == ("a.yaml", 4, 15)

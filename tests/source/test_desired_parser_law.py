@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
+from reconciler.findings import Severity
+from reconciler.source.desired import declare
 from reconciler.source.document import Document
+from reconciler.source.files import SourceFile, Sources
 from reconciler.source.merge import effective, usable_defaults
 from reconciler.source.parse import Declaration, parse
 from reconciler.source.schema_file import schema_text
@@ -209,6 +212,22 @@ def test_parser_and_schema_accept_the_same_files(data: dict[str, Any]) -> None:
 def test_parser_never_crashes(data: dict[str, Any]) -> None:
     """Any tree is taken or doubted, and the two still agree."""
     assert parser_accepts(data) is schema_accepts(data)
+
+
+@given(st.one_of(files, spoilt_files()))
+@settings(max_examples=150, deadline=None)
+def test_any_file_is_declared_or_explained(data: dict[str, Any]) -> None:
+    """Whatever a file says: a declaration, or errors with a place and a source line."""
+    text = json.dumps(data, indent=1)
+    outcome = declare(Sources(files=(SourceFile(file="a.yaml", raw=text.encode()),)))
+    errors = [each for each in outcome.findings if each.severity is Severity.ERROR]
+    assert (outcome.desired is None) is bool(errors)
+    for finding in outcome.findings:
+        assert finding.position is not None
+        assert 1 <= finding.position.line <= text.count("\n") + 1
+        assert finding.excerpt is not None
+    if not parser_accepts(data):
+        assert errors
 
 
 def test_law_sees_both_answers() -> None:
