@@ -70,5 +70,12 @@ def put(github: GitHub, number: int, marker: Marker, text: str, *, create: bool)
     return True
 
 
-def _matching(comments: Sequence[Comment], subject: Marker) -> list[Comment]:
-    return [each for each in comments if each.marker.same_subject(subject)]
+def _matching(comments: Sequence[Comment], subject: Marker) -> Sequence[Comment]:
+    """Return the comments of a subject: one, or several that were written at the same time.
+
+    Where the organization tells comments apart, one of exactly that organization goes before one
+    in which either side does not know it.
+    """
+    same = [each for each in comments if each.marker.same_subject(subject)]
+    exact = [each for each in same if each.marker.organization == subject.organization]
+    return same if subject.label else exact or same[:1]

@@ -97,6 +97,22 @@ def test_two_comments_of_one_subject_become_one(fake: FakeGitHub) -> None:
     assert "replaced" in second
 
 
+def test_organizations_of_one_file_have_comments_of_their_own(fake: FakeGitHub) -> None:
+    """Neither a plan nor a failure of one of them touches more than one comment."""
+    other = replace(MARKER, organization="p")
+    failure = replace(MARKER, organization="", digest=None, operations=())
+    with client(fake) as github:
+        put(github, 7, failure, "failed", create=True)
+        put(github, 7, MARKER, "one", create=True)
+        put(github, 7, other, "two", create=True)
+        assert [each.split("\n")[1] for each in fake.bodies(7)] == ["one", "two"]
+        found = find(github, 7, other)
+        assert found is not None
+        assert found.body.endswith("two")
+        put(github, 7, failure, "failed", create=True)
+    assert [each.split("\n")[1] for each in fake.bodies(7)] == ["failed", "two"]
+
+
 def test_only_pull_requests_merged_into_the_branch_count(fake: FakeGitHub) -> None:
     """One that is open, or went elsewhere, approves nothing here."""
     commit = "c" * 40

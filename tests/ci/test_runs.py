@@ -198,6 +198,15 @@ def test_apply_needs_a_token_to_find_reviews_with(here: World) -> None:
     assert ignored.code == 0
 
 
+def test_with_nothing_to_do_no_review_is_needed(here: World) -> None:
+    """What is live already may stay, whoever declared it and whether GitHub answers or not."""
+    settle(here)
+    commit = here.git("rev-parse", "HEAD")
+    done = here.step("apply", "push", push(commit), GITHUB_TOKEN="")
+    assert (done.code, done.outputs["result"]) == (0, "converged")
+    assert here.push(commit).outputs["result"] == "converged"
+
+
 def test_reviews_that_cannot_be_read_stop_an_apply_that_needs_them(here: World) -> None:
     """With a digest at hand they are not needed, and the comment is nobody's obstacle."""
     commit = here.git("rev-parse", "HEAD")
