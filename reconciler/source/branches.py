@@ -81,7 +81,9 @@ class Explainer:
         else:
             schemes = [scheme for key in value if (scheme := near(key, ("env", "file")))]
             if len(set(schemes)) == 1:
-                yield from self._within(error, names.index(f"{schemes[0]}Secret"))
+                found = self._within(error, names.index(f"{schemes[0]}Secret"))
+                # Where `env` is missing, a key much like it was just called unknown.
+                yield from (each for each in found if each.rule != "missing-field")
             else:
                 yield objections.bad_reference(both=bool(schemes), path=path)
 
@@ -99,11 +101,8 @@ class Explainer:
         if wanted := _nearest(value.get("type", self._default_type), types):
             return types.index(wanted)
         # The type says nothing: what fits best, but nothing is deleted that does not say so.
-        count = [0] * len(names)
-        for child in error.context or ():
-            count[int(child.schema_path[0])] += 1
         candidates = [index for index, state in enumerate(states) if state != "absent"]
-        return min(candidates, key=count.__getitem__)
+        return min(candidates, key=lambda index: sum(1 for _ in self._within(error, index)))
 
     def _constant(self, name: str, key: str) -> str | None:
         """Return the one text that a property of a definition may be."""

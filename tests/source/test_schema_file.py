@@ -1,0 +1,162 @@
+"""The shipped schema: valid by both drafts, the same in both, found wherever it is installed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator, Draft202012Validator
+
+from reconciler.kinds import KINDS
+from reconciler.model import EVENT_TYPES
+from reconciler.source.schema_file import schema_text
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE = ROOT / "schemas" / "webhooks.schema.json"
+SCHEMA: dict[str, Any] = json.loads(schema_text("webhooks.schema.json"))
+DEFINITIONS: dict[str, Any] = SCHEMA["$defs"]
+
+GOOD = """\
+$schema: ./x.json
+version: 1
+x-any: [1.5, {a: null}]
+organization: Acme
+scope: ["*"]
+ignore: []
+limits: {max_deletes: 0}
+defaults:
+  type: slack
+  event_types: ["*"]
+  configuration: {token: {env: A, version: 2}, username: b}
+webhooks:
+  - {name: a, configuration: {channel: "#a"}}
+  - {name: b, type: slack, event_types: [value_created, "value_[cu]*"], configuration: {token: x}}
+  - name: c
+    type: generic
+    configuration: {url: "https://a/b?c", verify: false, username: u, password: {file: p}}
+  - {name: d, type: generic, configuration: {url: {env: U}, token: {env: T}}}
+  - {name: e, state: absent, id: x, organization: Acme}
+  - {name: f, previously: [g], id: y}
+"""
+BAD = (
+    "webhooks: [{name: a, typ: slack}]",
+    "webhooks: [{name: a, type: slack, configuration: {url: 'https://x'}}]",
+    "webhooks: [{name: a, configuration: {url: 'https://x', channel: b}}]",
+    "webhooks: [{name: a, event_types: [value_create]}]",
+    "webhooks: [{name: a, state: absent, type: slack}]",
+    "webhooks: [{name: a, configuration: {token: {env: A, file: b}}}]",
+    "webhooks: [{name: a, configuration: {token: {env: 'A B'}}}]",
+    'webhooks: [{name: a, configuration: {token: {env: "A\\n"}}}]',
+    'webhooks: [{name: a, configuration: {url: "https://x\\n"}}]',
+    'webhooks: [{name: a, event_types: ["*\\n"]}]',
+    "webhooks: [{name: ''}]",
+    "webhooks: []\nprotected: []",
+    "version: 1",
+)
+
+
+def parts(node: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping of the schema."""
+    if isinstance(node, dict):
+        yield node
+        for each in node.values():
+            yield from parts(each)
+    elif isinstance(node, list):
+        for each in node:
+            yield from parts(each)
+
+
+@pytest.mark.parametrize("draft", [Draft7Validator, Draft202012Validator])
+def test_the_schema_is_valid_and_means_the_same_in_both_drafts(draft: Any) -> None:
+    """Editors lag: the constructs used are those that no draft reads differently."""
+    draft.check_schema(SCHEMA)
+    assert list(draft(SCHEMA).iter_errors(yaml.safe_load(GOOD))) == []
+    for text in BAD:
+        assert not draft(SCHEMA).is_valid(yaml.safe_load(text)), text
+
+
+def test_nothing_that_validates_stands_beside_a_reference() -> None:
+    """Draft 7 ignores what stands beside `$ref`; only words may."""
+    for part in parts(SCHEMA):
+        if "$ref" in part:
+            assert part.keys() <= {"$ref", "description", "markdownDescription"}
+
+
+def test_every_definition_is_used_or_a_complete_webhook() -> None:
+    """No dead definitions, and one complete webhook for each type."""
+    used = {part["$ref"].rpartition("/")[2] for part in parts(SCHEMA) if "$ref" in part}
+    assert DEFINITIONS.keys() - used == {f"{name}Webhook" for name in KINDS}
+    assert used <= DEFINITIONS.keys()
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+def test_the_schema_knows_the_fields_that_the_program_knows(kind: Any) -> None:
+    """Fields, which of them are needed, and which are secret, are said twice and agree."""
+    complete = DEFINITIONS[f"{kind.type}Configuration"]
+    assert complete["properties"].keys() == {each.name for each in kind.fields}
+    assert set(complete["required"]) == {each.name for each in kind.fields if each.required}
+    authored = DEFINITIONS[f"authored{kind.type.title()}Configuration"]
+    assert authored["properties"] == complete["properties"]
+    for field in kind.fields:
+        definition = DEFINITIONS[complete["properties"][field.name]["$ref"].rpartition("/")[2]]
+        assert ("anyOf" in definition) == field.secret
+        assert (definition.get("type") == "boolean") == field.flag
+
+
+def test_the_schema_knows_the_events_that_the_program_knows() -> None:
+    """Every event is offered for completion, with a line about it."""
+    offered = DEFINITIONS["eventType"]["anyOf"][0]
+    assert set(EVENT_TYPES) <= set(offered["enum"])
+    assert len(offered["enum"]) == len(offered["enumDescriptions"])
+    assert len(offered["enum"]) == len(offered["markdownEnumDescriptions"])
+
+
+def test_objects_are_closed_and_everything_is_described() -> None:
+    """An editor has something to say about each key, and no misspelt key slips through."""
+    for part in parts({"root": {**SCHEMA, "$defs": {}}, **DEFINITIONS}):
+        if part.get("type") == "object" and "properties" in part:
+            assert part["additionalProperties"] is False
+            assert part["description"]
+            for name, each in part["properties"].items():
+                target = each if "$ref" not in each else DEFINITIONS[each["$ref"][8:]]
+                assert target.get("title"), name
+                assert target.get("description"), name
+
+
+def test_patterns_mean_the_same_in_python_and_in_ecmascript() -> None:
+    """Anchored at both ends, and no line break slips in behind Python's `$`."""
+    patterns = {part["pattern"] for part in parts(SCHEMA) if isinstance(part.get("pattern"), str)}
+    assert len(patterns) == 3
+    for pattern in patterns:
+        assert pattern.startswith("^")
+        assert pattern.endswith("$(?!\\n)")
+        re.compile(pattern)
+
+
+def test_an_independent_validator_agrees(tmp_path: Path) -> None:
+    """check-jsonschema, with ECMAScript's regular expressions, accepts and refuses the same."""
+    (tmp_path / "good.yaml").write_text(GOOD)
+    command = [sys.executable, "-m", "check_jsonschema", "--schemafile", str(FILE), "--no-cache"]
+    good = subprocess.run([*command, "good.yaml"], cwd=tmp_path, capture_output=True, check=False)
+    assert good.returncode == 0, good.stdout
+    for number, text in enumerate(BAD):
+        (tmp_path / f"bad{number}.yaml").write_text(text)
+    names = sorted(path.name for path in tmp_path.glob("bad*.yaml"))
+    bad = subprocess.run(
+        [*command, "-o", "json", *names], cwd=tmp_path, capture_output=True, check=False
+    )
+    refused = {each["filename"] for each in json.loads(bad.stdout)["errors"]}
+    assert refused == set(names)
+
+
+def test_unknown_files_are_not_found() -> None:
+    """A name that is not shipped is an error of the caller's."""
+    with pytest.raises(FileNotFoundError):
+        schema_text("no-such.schema.json")
