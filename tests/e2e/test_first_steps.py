@@ -99,12 +99,16 @@ webhooks:
     type: generic
     event_types: ["*"]
     configuration: {url: https://example.com/}
+  - name: Nowhere
+    type: slack
+    event_types: ["*"]
+    configuration: {token: {env: SLACK_BOT_TOKEN}, username: u}
 """,
         "bad.yaml",
     )
     done = user.webhooks("validate", "-f", "bad.yaml")
     assert done.returncode == 3
-    for place in ("4:19", "5:28", "5:49", "11:", "15:5"):
+    for place in ("4:19", "5:28", "5:49", "11:", "15:5", "21:5"):
         assert f"bad.yaml:{place}" in done.stdout, place
 
 
