@@ -13,6 +13,7 @@ from reconciler.errors import (
     ExitCode,
     InvalidRequestError,
     ServerError,
+    UnreachableError,
 )
 from reconciler.model import LiveWebhook
 from tests.execute.world import (
@@ -329,3 +330,18 @@ def test_a_conflict_on_delete_is_tried_once_more() -> None:
     again = Fault(call="delete", nth=2, error=ConflictError)
     api = memory(row("old", "1"), faults=[conflict, again])
     assert outcomes(run(api, planned(api))) == {"old": "failed conflict"}
+
+
+@pytest.mark.parametrize("error", [ServerError, UnreachableError])
+@pytest.mark.parametrize("call", ["create", "update", "delete"])
+def test_a_write_that_is_lost_and_then_refused_stays_in_doubt(
+    call: str, error: type[ApiError]
+) -> None:
+    """The first one may still happen; had there been no first one, it surely would not."""
+    hooks = {"create": (slack("a"),), "update": (slack("a", "#new"),), "delete": ()}[call]
+    rows = () if call == "create" else (row("a", "1"),)
+    lost = Fault(call=call, error=AmbiguousWriteError)
+    api = memory(*rows, faults=[lost, Fault(call=call, nth=2, error=error)])
+    assert outcomes(run(api, planned(api, *hooks))) == {"a": "unconfirmed"}
+    api = memory(*rows, faults=[Fault(call=call, error=error)])
+    assert outcomes(run(api, planned(api, *hooks))) == {"a": f"failed {error.code}"}
