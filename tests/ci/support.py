@@ -6,9 +6,11 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +34,7 @@ from tests.ci.fake_github import FakeGitHub, serve
 
 KEY = "ct-canary-key-0123456789"
 SLACK = "xoxb-canary-0123456789"
+_BASH = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c")
 
 
 class StillClock:
@@ -217,6 +220,37 @@ class World:
         **environ: str,
     ) -> Done:
         """Run the last step of a workflow as it is written, or its command in this process."""
+        script, surroundings, temp = self._prepared(workflow, name, event, inputs or {})
+        return self._done(script, surroundings | environ, temp)
+
+    def interrupted(self, workflow: str, event: Mapping[str, Any], *, writes: int) -> Done:
+        """Run a step in a shell and interrupt it once CloudTruth has received `writes`."""
+        script, surroundings, temp = self._prepared(workflow, "push", event, {})
+        with subprocess.Popen(
+            [*_BASH, script],
+            cwd=self.work,
+            env=self._shell_environ(surroundings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            for _ in range(1000):
+                if len(self.writes()) >= writes:
+                    break
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=60)
+        return Done(
+            code=process.returncode,
+            stdout=stdout,
+            stderr=stderr,
+            outputs=_outputs(temp / "output"),
+            summary=_text(temp / "summary"),
+        )
+
+    def _prepared(
+        self, workflow: str, name: str, event: Mapping[str, Any], inputs: Mapping[str, str]
+    ) -> tuple[str, dict[str, str], Path]:
         temp = self._temp()
         (temp / "event.json").write_text(json.dumps(event))
         text = templates()[f".github/workflows/{workflow}-webhooks.yml"]
@@ -239,9 +273,8 @@ class World:
             "CLOUDTRUTH_SERVER_URL": self.cloudtruth_url,
         }
         for key, value in step["env"].items():
-            surroundings[key] = self._filled(str(value), inputs or {})
-        surroundings |= environ
-        return self._done(step["run"], surroundings, temp)
+            surroundings[key] = self._filled(str(value), inputs)
+        return step["run"], surroundings, temp
 
     def call(self, what: str, **environ: str) -> Done:
         """Run `webhooks ci` in a way that no workflow has it, without an event."""
@@ -288,6 +321,11 @@ class World:
             return {"secrets": self.secrets, "inputs": inputs}[where].get(what, "")
 
         return re.sub(r"\$\{\{ ([a-zA-Z_.]+) \}\}", found, value)
+
+    def _shell_environ(self, environ: dict[str, str]) -> dict[str, str]:
+        measured = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE")}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {"PATH": path, **measured, **environ}
 
     def _run(self, script: str, environ: dict[str, str]) -> tuple[int, str, str]:
         if self.shell:

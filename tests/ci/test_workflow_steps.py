@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.ci.marker import decode
-from reconciler.emulator.faults import Rule, Script, status
+from reconciler.emulator.faults import Rule, Script, delay, status
 from tests.ci.support import KEY, SLACK, World, world
 
 BRANCH = "topic"
@@ -165,6 +165,25 @@ def test_a_partial_apply_is_finished_by_running_it_again(quick: World) -> None:
     assert set(quick.live()) == {"Audit", "Deploys", "Pager"}
     assert "in part" not in quick.github.bodies(1)[0]
     assert quick.push(commit).outputs["result"] == "converged"
+
+
+def test_a_cancelled_apply_ends_in_order_and_is_finished_later(here: World) -> None:
+    """The signal reaches the program: what is in flight ends, nothing starts, and it reports."""
+    settle(here)
+    names = [f"hook-{number}" for number in range(40)]
+    propose(here, "Audit", *names)
+    assert here.pull().code == 0
+    commit = here.squash(1, BRANCH)
+    event = {"ref": "refs/heads/main", "after": commit, "commits": []}
+    here.emulator.faults = Script([Rule(fault=delay(0.4), method="POST", times=None)])
+    stopped = here.interrupted("apply", event, writes=len(here.writes()) + 1)
+    assert stopped.code == 130, stopped.stdout + stopped.stderr
+    assert stopped.outputs["failure-reason"] == "apply-incomplete"
+    assert "**Applied in part**" in here.github.bodies(1)[0]
+    assert 1 < len(here.live()) < 41
+    here.emulator.faults = Script()
+    assert here.push(commit).code == 0
+    assert set(here.live()) == {"Audit", *names}
 
 
 def test_a_revert_pushed_past_review_needs_a_digest(here: World) -> None:
