@@ -7,6 +7,7 @@ place where it can be mended: a value that a webhook got from `defaults` is mend
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -196,11 +197,30 @@ def _patterns(
 ) -> tuple[Pattern, ...]:
     found: dict[str, Pattern] = {}
     for file, written in globs:
+        if not written:
+            continue
+        from reconciler.source.locate import locate
+
+        text = _text_with(documents[file], key)
         for index, glob in enumerate(written):
             if glob not in found:
-                position = _position(documents, Spot(file, (key, index)))
-                found[glob] = Pattern(glob=glob, position=position)
+                found[glob] = Pattern(glob=glob, position=locate(text, file, (key, index)))
     return tuple(found.values())
+
+
+def _text_with(document: Document, key: str) -> str:
+    """Return as much of a file as is needed to place what a root key holds.
+
+    Placing walks the text, and this happens to good files too: the part before the webhooks is
+    enough where the key stands there, and is short however many webhooks follow.
+    """
+    from reconciler.source.nodes import tree
+
+    if document.lines:
+        before = "\n".join([*document.text.split("\n")[: document.lines[0] - 1], ""])
+        if re.search(rf"^{key}:", before, re.MULTILINE) and tree(before).complete:
+            return before
+    return document.text
 
 
 _COMPLETE: Final = {name: f"{name}Webhook" for name in KINDS}

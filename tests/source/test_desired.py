@@ -444,3 +444,21 @@ def test_one_slip_among_sound_webhooks_is_placed() -> None:
     )
     assert only(outcome).rule == "unknown-key"
     assert spot(only(outcome)) == ("a.yaml", 4, 15)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("protect:\n  - a\n  - 'b'\nwebhooks:\n  - {name: a, state: absent}\n", 3, 5),
+        ("webhooks:\n  - {name: a, state: absent}\nprotect: [a, b]\n", 3, 14),
+        ("{protect: [a, b], webhooks:\n  [{name: a, state: absent}]}\n", 1, 15),
+        ("x-g: &g [a, b]\nprotect: *g\nwebhooks: []\n", 1, 13),
+    ],
+)
+def test_globs_are_placed_wherever_they_stand(text: str, line: int, column: int) -> None:
+    """The place of a glob is exact before the webhooks, after them, in JSON and in an anchor."""
+    outcome = declared(text)
+    assert outcome.desired is not None
+    position = outcome.desired.policy.protect[1].position
+    assert position is not None
+    assert (position.line, position.column) == (line, column)
