@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -16,6 +17,8 @@ from reconciler import __version__
 from reconciler.ci.outputs import Outputs
 from reconciler.ci.workflows import NAMES, templates
 from reconciler.cli.commands import ci
+from reconciler.cli.main import run as run_program
+from reconciler.cli.process import Process
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTION = ROOT / "action.yml"
@@ -48,6 +51,18 @@ def test_this_repository_runs_the_workflows_it_ships() -> None:
     """They differ in nothing but what is filled in: package, file and allowed secrets."""
     for name, text in OURS.items():
         assert (ROOT / name).read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_this_repository_has_no_key_and_its_workflows_pass_and_say_so(name: str) -> None:
+    """Each step as GitHub would run it here: the examples are checked, nothing else happens."""
+    (job,) = yaml.safe_load(OURS[f".github/workflows/{name}"])["jobs"].values()
+    step = job["steps"][-1]
+    environ = {key: re.sub(r"\$\{\{.*?\}\}", "", str(value)) for key, value in step["env"].items()}
+    out, err = io.StringIO(), io.StringIO()
+    process = Process(environ=environ, directory=ROOT, stdin=io.StringIO(), stdout=out, stderr=err)
+    assert run_program(step["run"].split()[2:], process) == 0, out.getvalue() + err.getvalue()
+    assert "there is no CLOUDTRUTH_API_KEY here" in out.getvalue()
 
 
 def test_an_audit_finds_nothing(tmp_path: Path) -> None:
