@@ -17,6 +17,7 @@ _FLAWS: Final = {
     20: "its authority is not trusted here",
     21: "its authority is not trusted here",
     62: "it is for another name",
+    64: "it is for another address",
 }
 """What OpenSSL's verification codes mean."""
 

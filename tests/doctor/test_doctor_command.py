@@ -1,0 +1,224 @@
+"""`webhooks doctor`, whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator
+
+from reconciler.emulator.dials import EVENTS
+from reconciler.source.schema_file import schema_text
+from tests.cli.conftest import SECRETS, Cloud, Shell
+
+File = Callable[..., Path]
+Clouds = Callable[..., Cloud]
+
+
+def document(text: str) -> Any:
+    """Read the JSON that doctor prints, which must follow its schema."""
+    found = json.loads(text)
+    Draft7Validator(json.loads(schema_text("checks.schema.json"))).validate(found)
+    return found
+
+
+def checks(text: str) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for section in document(text)["sections"]:
+        for check in section["checks"]:
+            found.setdefault(check["name"], []).append(check)
+    return found
+
+
+def test_all_is_well(shell: Shell, file: File, cloud: Clouds) -> None:
+    """With everything in order the exit code is 0 and nothing failed."""
+    file()
+    server = cloud()
+    assert shell("apply", "--yes", **server.environ).code == 0
+    done = shell("doctor", **server.environ)
+    assert done.code == 0
+    assert done.out.splitlines()[0] == "Settings"
+    assert "✓ key           at hand, from CLOUDTRUTH_API_KEY" in done.out
+    assert "✓ organization  found (Acme, id " in done.out
+    assert "slack token is shown whole (1 webhook)" in " ".join(done.out.split())
+    assert " failed" not in done.out
+
+
+def test_an_event_that_this_version_does_not_know(shell: Shell, cloud: Clouds) -> None:
+    """A server that has learned a new event is told by the event's name."""
+    server = cloud(events=[*EVENTS, "secret_rotated"])
+    done = shell("doctor", **server.environ)
+    assert "! schema        new event types: secret_rotated" in done.out
+    assert done.code == 0
+    assert shell("doctor", "--strict", **server.environ).code == 1
+
+
+def test_a_report_to_strangers_holds_nothing_private(
+    shell: Shell, file: File, cloud: Clouds, tmp_path: Path
+) -> None:
+    """JSON shows no key, secret, host, path, organization or name of a webhook."""
+    home = tmp_path / "canary-home"
+    (home / ".config/cloudtruth").mkdir(parents=True)
+    (home / ".config/cloudtruth/cli.yml").write_text(
+        "profiles: {canary-profile: {api_key: local-emulator-key}}"
+    )
+    file(name="canary-file.yaml")
+    server = cloud()
+    environ = {
+        **server.environ,
+        "HOME": str(home),
+        "CLOUDTRUTH_PROFILE": "canary-profile",
+        "HTTPS_PROXY": "http://canary-user:canary-password@canary-proxy.example:3128",
+    }
+    assert shell("apply", "--yes", "-f", "canary-file.yaml", **environ).code == 0
+    del environ["CLOUDTRUTH_API_KEY"]
+    done = shell("doctor", "--format", "json", "-f", "canary-file.yaml",
+                 "--organization", "canary-org", **environ)  # fmt: skip
+    assert done.code == 1
+    found = checks(done.out)
+    assert found["organization"][0]["status"] == "fail"
+    assert found["key"][0]["detail"] == "at hand, from a profile"
+    for private in ("canary", "Acme", "Deploys", "Pager", "127.0.0.1", "local-emulator-key",
+                    str(tmp_path), *SECRETS.values()):  # fmt: skip
+        assert private not in done.out
+    on_screen = shell("doctor", "-f", "canary-file.yaml", **environ).out
+    assert "canary-profile" in on_screen
+    assert "canary-file.yaml" in on_screen
+    assert "canary-password" not in on_screen
+
+
+def test_without_a_key(shell: Shell, cloud: Clouds) -> None:
+    """No key is a failure with the ways to give one; the server is looked at all the same."""
+    done = shell("doctor", CLOUDTRUTH_SERVER_URL=cloud().environ["CLOUDTRUTH_SERVER_URL"])
+    assert done.code == 1
+    assert "✗ key" in done.out
+    assert "the server answers" in done.out
+
+
+def test_an_empty_key(shell: Shell, cloud: Clouds) -> None:
+    """An empty key counts as missing, and its emptiness is explained."""
+    environ = {**cloud().environ, "CLOUDTRUTH_API_KEY": ""}
+    found = checks(shell("doctor", "--format", "json", **environ).out)
+    assert found["key"][0]["status"] == "fail"
+    assert "CLOUDTRUTH_API_KEY" in found["empty"][0]["detail"]
+
+
+def test_a_setting_that_cannot_be_used(shell: Shell) -> None:
+    """A bad setting is a failed check, not the end of the examination."""
+    done = shell("doctor", "--server-url", "http://example.com")
+    assert done.code == 1
+    assert "✗ settings" in done.out
+    assert "use https" in done.out
+    assert "not a CI job" in done.out
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "word"),
+    [("webhooks: []\n", "ok", "valid"), ("webhooks: [", "fail", "mistake")],
+)
+def test_files(shell: Shell, file: File, text: str, status: str, word: str) -> None:
+    """Files are valid, or it is said how to see why not."""
+    file(text)
+    found = checks(shell("doctor", "--local", "--format", "json").out)["files"][0]
+    assert found["status"] == status
+    assert word in found["detail"]
+
+
+def test_no_files(shell: Shell) -> None:
+    """No file is no failure, but the way to one is shown."""
+    found = checks(shell("doctor", "--local", "--format", "json").out)["files"][0]
+    assert found["status"] == "unknown"
+    assert "init" in found["fix"]
+
+
+def test_secrets_at_hand(shell: Shell, file: File, cloud: Clouds) -> None:
+    """References are named that yield no value here; the API key is no value for any."""
+    file()
+    url = cloud().environ["CLOUDTRUTH_SERVER_URL"]
+
+    def secrets(**environ: str) -> dict[str, str]:
+        done = shell("doctor", "--format", "json", "--server-url", url, **environ)
+        return checks(done.out)["secrets"][0]
+
+    assert "env PASSWORD, env TOKEN" in secrets()["detail"]
+    assert secrets(**SECRETS)["detail"] == "all 2 that apply needs are at hand"
+    wrong = secrets(**SECRETS, CLOUDTRUTH_API_KEY=SECRETS["TOKEN"])
+    assert wrong["status"] == "fail"
+
+
+def test_secrets_in_files(shell: Shell, file: File) -> None:
+    """Files with secrets are counted, not named."""
+    file(**{"{env: PASSWORD}": "{file: canary}"})
+    found = checks(shell("doctor", "--local", "--format", "json", TOKEN=SECRETS["TOKEN"]).out)
+    assert found["secrets"][0]["detail"].endswith("1 file")
+
+
+def test_settings_and_their_sources(shell: Shell, cloud: Clouds) -> None:
+    """Each setting says where it comes from."""
+    environ = {**cloud().environ, "CLOUDTRUTH_REQUEST_TIMEOUT": "7",
+               "CLOUDTRUTH_REST_PAGE_SIZE": "50"}  # fmt: skip
+    done = shell("doctor", "--deadline", "20", **environ)
+    text = " ".join(done.out.split())
+    assert "7 s for a request, from CLOUDTRUTH_REQUEST_TIMEOUT" in text
+    assert "20 s for a run, from --deadline" in text
+    assert "50, from CLOUDTRUTH_REST_PAGE_SIZE" in text
+    assert "not the usual one, from CLOUDTRUTH_SERVER_URL" in text
+
+
+def test_a_server_that_is_not_there(shell: Shell) -> None:
+    """One failure says what is wrong, and with what to begin."""
+    done = shell("doctor", "--server-url", "http://127.0.0.1:9", CLOUDTRUTH_API_KEY="k" * 9)
+    assert done.code == 1
+    assert "it refuses connections" in done.out
+    assert "1 failed" in done.out
+
+
+def test_a_name_that_is_not_there(shell: Shell) -> None:
+    """Nothing is asked of a server whose name is not found."""
+    done = shell("doctor", "--server-url", "https://no-such-host.invalid", CLOUDTRUTH_API_KEY="k")
+    assert "the server's name is not found" in done.out
+    assert "not asked: the way to the server is not clear" in " ".join(done.out.split())
+
+
+def test_the_event_of_a_github_job(shell: Shell, tmp_path: Path) -> None:
+    """The event's payload tells whether secrets are to be expected; a broken one tells nothing."""
+    event = tmp_path / "event.json"
+    environ = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_NAME": "pull_request",
+        "GITHUB_REPOSITORY": "acme/hooks",
+        "GITHUB_EVENT_PATH": str(event),
+    }
+    event.write_text(json.dumps({"pull_request": {"number": 3, "head": {}}}))
+    assert "fork" in shell("doctor", "--local", **environ).out
+    for broken in ("[]", "{", ""):
+        event.write_text(broken)
+        assert "GitHub Actions, event pull_request" in shell("doctor", "--local", **environ).out
+
+
+def test_each_request_can_be_seen(shell: Shell, cloud: Clouds) -> None:
+    """--debug shows method, path and status, never the key."""
+    server = cloud()
+    done = shell("doctor", "--debug", **server.environ)
+    assert "GET /api/schema/ 200" in done.err
+    assert server.environ["CLOUDTRUTH_API_KEY"] not in done.out + done.err
+
+
+def test_it_writes_nothing(shell: Shell, file: File, cloud: Clouds) -> None:
+    """Nothing but reads is asked of CloudTruth."""
+    file()
+    server = cloud()
+    shell("doctor", **server.environ)
+    assert server.writes() == []
+
+
+def test_narrow_terminals(shell: Shell, file: File, cloud: Clouds, monkeypatch: Any) -> None:
+    """At 40 columns no line is longer, single words aside."""
+    file()
+    monkeypatch.setenv("COLUMNS", "40")
+    done = shell("doctor", terminal=True, NO_COLOR="1", **cloud().environ)
+    long = [line for line in done.out.splitlines() if len(line) > 40]
+    assert [line for line in long if len(line.split()) > 2] == []

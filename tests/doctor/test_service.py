@@ -1,0 +1,334 @@
+"""What doctor finds out from CloudTruth, held against every kind of emulated one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from reconciler.api.in_process import InProcess
+from reconciler.api.origin import Credential, Origin
+from reconciler.api.transport import Transport
+from reconciler.checks import Check, Status
+from reconciler.doctor.service import Service, skew
+from reconciler.emulator.dials import EVENTS, Dials
+from reconciler.emulator.handler import LOCAL_KEY, Emulator
+from reconciler.emulator.messages import Request
+from reconciler.model import Secret
+from tests.api.support import URL, InlineWorkers, Scripted, VirtualClock, World, answer
+
+
+def service(
+    adapter: httpx.BaseTransport, clock: VirtualClock, *, key: str | None = LOCAL_KEY, **more: Any
+) -> Service:
+    def connect(credential: Credential | None) -> Transport:
+        return Transport(
+            origin=Origin.parse(URL), credential=credential, clock=clock, adapter=adapter
+        )
+
+    return Service(
+        open=connect(None),
+        keyed=None if key is None else connect(Credential.api_key(Secret(key))),
+        clock=clock,
+        workers=InlineWorkers(),
+        **more,
+    )
+
+
+def look(*names: str, key: str | None = LOCAL_KEY, guards: tuple[str, ...] = (), **dials: Any
+         ) -> tuple[Check, ...]:  # fmt: skip
+    """Look at an emulator with these dials, in which webhooks of these names are live."""
+    clock = VirtualClock()
+    emulator = Emulator(seed=3)
+    world = World()
+    world.emulator = emulator
+    world.client = world.connect()
+    world.create(*names)
+    emulator.dials = Dials.from_mapping(dials)
+    adapter = InProcess(emulator.handle, request=Request, clock=clock)
+    return service(adapter, clock, key=key, guards=guards).look()
+
+
+def scripted(*answers: Any, key: str | None = LOCAL_KEY) -> tuple[Check, ...]:
+    """Look at a server that gives prepared answers."""
+    clock = VirtualClock()
+    return service(Scripted(*answers), clock, key=key).look()
+
+
+def row(checks: tuple[Check, ...], name: str) -> Check:
+    return next(each for each in checks if each.name == name)
+
+
+def all_of(checks: tuple[Check, ...], name: str) -> str:
+    return " | ".join(f"{each.status} {each.detail}" for each in checks if each.name == name)
+
+
+def test_a_server_as_it_should_be() -> None:
+    """Everything that can be looked at is fine; what is live stays an aside."""
+    checks = look("Deploys", "Audit")
+    assert {str(each.status) for each in checks} == {"ok"}
+    assert row(checks, "role").detail == "OWNER"
+    assert "Acme" in str(row(checks, "organization").aside)
+    assert not any("Acme" in each.detail or "Deploys" in each.detail for each in checks)
+    assert all_of(checks, "methods") == (
+        "ok of the list: GET, POST | ok of a webhook: GET, PATCH, PUT, DELETE"
+    )
+
+
+def test_a_new_event_a_new_type_and_a_new_name_are_named() -> None:
+    """What the server knows and this version does not is said by name."""
+    checks = look(events=[*EVENTS, "secret_rotated"], types=["slack", "generic", "teams"])
+    said = all_of(checks, "schema")
+    assert "warn new event types: secret_rotated" in said
+    assert "warn new webhook types: teams" in said
+    assert "ok fields are the 8 of this version" in said
+
+
+def test_an_event_that_the_server_does_not_have_is_named() -> None:
+    """What the server would refuse is said by name, too."""
+    checks = look(events=list(EVENTS[1:]))
+    assert f"warn event types this server does not have: {EVENTS[0]}" in all_of(checks, "schema")
+
+
+def test_without_a_key_the_server_is_still_looked_at() -> None:
+    """The server describes itself to anybody; nothing else is asked."""
+    checks = look(key=None)
+    assert {each.name for each in checks} == {"http", "schema"}
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_bad_key(status: int) -> None:
+    """A key that is not known is told apart from a role that is too low, whatever the status."""
+    checks = look(key="no-such-key", bad_key_status=status)
+    assert row(checks, "key").status is Status.FAIL
+    assert "does not accept" in row(checks, "key").detail
+    assert f"HTTP {status}" in row(checks, "key").detail
+    assert "make a new key" in str(row(checks, "key").fix)
+    assert "credentials" in str(row(checks, "key").aside)
+
+
+def test_a_role_that_may_not_read() -> None:
+    """The key is accepted; the listing says that the role is too low."""
+    checks = look("a", role="VIEWER", read_role="ADMIN")
+    assert row(checks, "key").status is Status.OK
+    assert row(checks, "role").status is Status.WARN
+    assert row(checks, "webhooks").status is Status.FAIL
+    assert "does not allow" in row(checks, "webhooks").detail
+
+
+@pytest.mark.parametrize("role", ["CONTRIB", "viewer", "NO_SECRETS"])
+def test_a_role_below_admin_is_warned_of(role: str) -> None:
+    """Plan works with it, apply probably not."""
+    assert row(look(role=role), "role").status is Status.WARN
+
+
+@pytest.mark.parametrize("role", ["admin", "OWNER"])
+def test_a_role_that_will_do(role: str) -> None:
+    """Case does not matter."""
+    assert row(look(role=role), "role").status is Status.OK
+
+
+def test_maintenance() -> None:
+    """An organization that refuses changes is a failure that waiting mends."""
+    assert row(look(maintenance=True), "maintenance").status is Status.FAIL
+
+
+def test_an_organization_that_cannot_be_told() -> None:
+    """Where nothing tells the organization, that is the failure, with advice."""
+    two = {"results": [{"id": "o-1"}, {"id": "o-2"}], "count": 2, "next": None}
+    empty: dict[str, Any] = {"results": [], "count": 0, "next": None}
+    gone = answer(404, {"detail": "Not found."})
+    checks = scripted(answer(200, {}), answer(200, two), answer(200, empty), answer(200, two), gone)
+    found = row(checks, "organization")
+    assert found.status is Status.FAIL
+    assert "service account" in str(found.fix)
+
+
+def test_an_organization_that_is_refused() -> None:
+    """A failure on the way to the organization is one of that check."""
+    one = {"results": [{"id": "o-1"}, {"id": "o-2"}], "count": 2, "next": None}
+    empty: dict[str, Any] = {"results": [], "count": 0, "next": None}
+    checks = scripted(answer(200, {}), answer(200, one), answer(200, empty), httpx.Response(503))
+    assert row(checks, "organization").status is Status.FAIL
+
+
+def test_guards() -> None:
+    """A guard of another organization fails; names stay asides."""
+    assert "as asked for" in row(look(guards=("Acme",)), "organization").detail
+    found = row(look(guards=("Acme", "Globex")), "organization")
+    assert found.status is Status.FAIL
+    assert "Globex" in str(found.aside)
+    assert "Globex" not in found.detail + str(found.fix)
+
+
+@pytest.mark.parametrize(
+    ("dials", "said"),
+    [
+        ({}, "1000 rows asked for; all 3 webhooks on one"),
+        ({"default_page_size": 2, "max_page_size": 2},
+         "1000 rows asked for, 2 granted; 3 webhooks in all"),
+        ({"count": "missing"}, "3 webhooks on the first; the server does not count"),
+    ],
+)  # fmt: skip
+def test_the_page_size_that_is_granted(dials: dict[str, Any], said: str) -> None:
+    """The size of a page is what the server gives, not what was asked for."""
+    assert row(look("a", "b", "c", **dials), "pages").detail == said
+
+
+def test_no_webhook_is_live() -> None:
+    """Where nothing is live, what only a webhook shows is unknown."""
+    checks = look()
+    assert row(checks, "read-back").status is Status.UNKNOWN
+    assert "unknown of a webhook" in all_of(checks, "methods")
+    assert "no webhook is live" in row(checks, "pages").detail
+
+
+@pytest.mark.parametrize(
+    ("dials", "said"),
+    [
+        ({"patch_allowed": False}, "warn of a webhook: GET, PUT, DELETE, no PATCH"),
+        ({"put_allowed": False}, "ok of a webhook: GET, PATCH, DELETE"),
+        ({"patch_allowed": False, "put_allowed": False}, "fail of a webhook: neither"),
+    ],
+)
+def test_the_methods_that_are_offered(dials: dict[str, Any], said: str) -> None:
+    """What the server allows decides how updates go, and whether."""
+    assert said in all_of(look("a", **dials), "methods")
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("plain", "whole (2 webhooks)"),
+        ("mask", "masked (2 webhooks);"),
+        ("partial", "partly masked (2 webhooks);"),
+        ("omitted", "left out (2 webhooks);"),
+        ("null", "null (2 webhooks);"),
+        ("empty", "empty (2 webhooks);"),
+        ("ciphertext", "encrypted (2 webhooks);"),
+        ("fresh-ciphertext", "encrypted (2 webhooks);"),
+        ("configuration-missing", "not at all"),
+        ("configuration-null", "not at all"),
+        ("configuration-empty", "not at all"),
+    ],
+)
+def test_how_secrets_read_back(form: str, said: str) -> None:
+    """Each form in which a server may show a secret is named, and what follows from it."""
+    found = all_of(look("a", "b", read_back=form), "read-back")
+    assert f"slack token is shown {said}" in found
+    assert "canary" not in found
+
+
+# Servers that are not CloudTruth, or not well.
+
+HTML = httpx.Response(404, headers={"Content-Type": "text/html"}, content=b"<h1>canary</h1>")
+
+
+def test_another_web_server() -> None:
+    """A 404 without JSON is told apart from a missing object: this is no CloudTruth."""
+    checks = scripted(HTML)
+    assert row(checks, "http").detail == "the server answers (HTTP 404)"
+    assert "unknown the server does not describe itself" in all_of(checks, "schema")
+    assert "this API is not there" in row(checks, "key").detail
+    assert "server URL" in str(row(checks, "key").fix)
+
+
+def test_a_firewall() -> None:
+    """A 403 that is not the API's own is blamed on what stands between."""
+    blocked = httpx.Response(403, headers={"Content-Type": "text/html"}, content=b"no")
+    found = row(scripted(blocked), "key")
+    assert found.status is Status.FAIL
+    assert "proxies and firewalls" in str(found.fix)
+
+
+def test_a_redirect() -> None:
+    """Where the server points elsewhere, the place is an aside."""
+    moved = httpx.Response(302, headers={"Location": "https://login.canary.example/?x=1"})
+    found = row(scripted(moved), "key")
+    assert found.detail == "the server sends us elsewhere (HTTP 302)"
+    assert "login.canary.example" in str(found.aside)
+
+
+def test_a_server_that_fails() -> None:
+    """A gateway's error is reported after the usual retries."""
+    found = row(scripted(httpx.Response(503)), "key")
+    assert found.status is Status.FAIL
+    assert "HTTP 503" in found.detail
+
+
+@pytest.mark.parametrize("problem", [httpx.ConnectError("x"), httpx.ReadTimeout("x")])
+def test_a_server_that_is_not_there(problem: Exception) -> None:
+    """What cannot be reached is one failure, not five; its host stays out of the detail."""
+    checks = scripted(problem)
+    assert [(each.name, str(each.status)) for each in checks] == [("http", "fail")]
+    assert "cloudtruth.io" not in checks[0].detail
+    assert checks[0].fix
+
+
+def test_lists_that_are_none() -> None:
+    """An answer that is no list, or has rows that are no webhooks, fails that check alone."""
+    rows = {"results": [{"id": "o-1", "name": "Acme", "current": True}], "count": 1, "next": None}
+    for page in ([], {"results": None}, {"results": [{"name": "x"}]}):
+        checks = scripted(answer(200, {}), answer(200, rows), answer(200, page), answer(200, rows))
+        assert row(checks, "webhooks").status is Status.FAIL
+        assert row(checks, "organization").status is Status.OK
+        assert row(checks, "role").status is Status.UNKNOWN
+
+
+def test_a_server_that_offers_too_little() -> None:
+    """Missing methods are failures; none told at all are unknown."""
+    rows = {"results": [{"id": "o-1", "name": "Acme", "current": True}], "count": 1, "next": None}
+    hook = {"id": "w-1", "name": "a", "type": "slack", "event_types": []}
+    page = {"results": [hook], "count": 1, "next": None}
+
+    def methods(listed: str, single: str) -> str:
+        checks = scripted(
+            answer(200, {}), answer(200, rows), answer(200, page, allow=listed),
+            answer(200, hook, allow=single), answer(200, rows),
+        )  # fmt: skip
+        return all_of(checks, "methods")
+
+    assert "fail of the list: no POST" in methods("GET", "GET, PATCH, DELETE")
+    assert "fail of a webhook: no DELETE" in methods("GET, POST", "GET, PATCH")
+    assert methods("", "").count("unknown") == 2
+
+
+def test_a_webhook_that_vanishes_while_it_is_looked_at() -> None:
+    """Asking for one webhook may fail on its own."""
+    rows = {"results": [{"id": "o-1", "name": "Acme", "current": True}], "count": 1, "next": None}
+    hook = {"id": "w-1", "name": "a", "type": "slack", "event_types": []}
+    page = {"results": [hook], "count": 1, "next": None}
+    gone = answer(404, {"detail": "Not found."})
+    checks = scripted(
+        answer(200, {}), answer(200, rows), answer(200, page, allow="GET, POST"), gone,
+        answer(200, rows),
+    )  # fmt: skip
+    assert "fail the server has no such object (HTTP 404)" in all_of(checks, "methods")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status", "word"),
+    [(0, "ok", "agree"), (59, "ok", "agree"), (-60, "ok", "agree"), (61, "warn", "ahead of"),
+     (-3600, "warn", "behind")],
+)  # fmt: skip
+def test_clocks(seconds: float, status: str, word: str) -> None:
+    """A minute is tolerated, in both directions."""
+    found = skew(seconds)
+    assert (str(found.status), word in found.detail) == (status, True)
+
+
+def test_the_server_s_clock_is_read_from_its_answers() -> None:
+    """The Date of an answer is held against this machine's clock; nonsense is ignored."""
+    clock = VirtualClock()
+    for date, status in (
+        (format_datetime(clock.now(), usegmt=True), "ok"),
+        (format_datetime(clock.now() - timedelta(hours=2), usegmt=True), "warn"),
+        (format_datetime(clock.now().replace(tzinfo=None)), "ok"),
+    ):
+        checks = service(Scripted(answer(200, {}, date=date)), clock, key=None).look()
+        assert str(row(checks, "clock").status) == status
+    checks = service(Scripted(answer(200, {}, date="soon")), clock, key=None).look()
+    assert "clock" not in {each.name for each in checks}
