@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import SequenceMatcher
+from enum import Enum
 from functools import cache, lru_cache
 from typing import Final, TypeAlias
 
@@ -28,7 +29,7 @@ _SHOWN_KEYS: Final = frozenset(
     ("name", "type", "event_types", "id", "previously", "state"),
     (field.name for kind in KINDS.values() for field in kind.fields if not field.secret),
 )
-_HOLDERS: Final = frozenset(("limits", "defaults", "webhooks", "configuration", "file"))
+_HOLDERS: Final = frozenset(("limits", "defaults", "webhooks", "configuration", "file", "<<"))
 _REFERENCE: Final = {
     "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
     "file": re.compile(r".*"),
@@ -41,6 +42,8 @@ _LOOKS_SECRET: Final = re.compile(
     r"|https?://[^\s\"']*[@/?#][^\s\"']*"  # a link with more than a host
 )
 _KEY: Final = re.compile(r"(?:^|(?<=[\s{,\-]))[\"']?([\w$.-]+)[\"']?\s*:(?=\s|$|[\"'\[{])")
+
+_BEFORE_KEY: Final = re.compile(r"(?:^[\s\-?{\[]*|[,{]\s*)$")
 
 Span: TypeAlias = tuple[int, int]
 
@@ -115,20 +118,23 @@ def _hidden(text: str) -> dict[int, list[Span]]:
     root = tree(text).root
     if root is None:
         return found
-    stack: list[tuple[Node, str | None, bool]] = [(root, None, False)]
+    stack: list[tuple[Node, str | None, _Around]] = [(root, None, _Around.KNOWN)]
     while stack:
-        node, key, secret = stack.pop()
+        node, key, around = stack.pop()
         if node.form is Form.SCALAR:
-            if not _may_show(node.text, key, secret):
+            if not _may_show(node.text, key, around):
+                _cover(text, node, found)
+        elif node.form is Form.ALIAS:
+            # What looks like an alias may be a secret that starts with a star.
+            if around is not _Around.KNOWN or not (key in _HOLDERS or _may_show("", key, around)):
                 _cover(text, node, found)
         elif node.form is Form.SEQUENCE:
-            stack.extend((item, key, secret) for item in node.items)
-        elif node.form is Form.MAPPING:
-            inside = secret or key in SECRET_KEYS
+            stack.extend((item, key, around) for item in node.items)
+        else:
+            inside = _inside(key, around)
             for name, value in node.pairs():
-                known = name.text in _REFERENCE or name.is_merge
-                if name.form is not Form.SCALAR or (inside and not known):
-                    stack.append((name, None, True))
+                if name.form is not Form.SCALAR or not _may_show_key(name, inside):
+                    stack.append((name, None, _Around.SECRET))
                 stack.append((value, name.text, inside))
                 if value.is_empty and not _may_show("?", name.text, inside):
                     instead = comment(text, name, value)
@@ -137,10 +143,32 @@ def _hidden(text: str) -> dict[int, list[Span]]:
     return found
 
 
-def _may_show(value: str, key: str | None, secret: bool) -> bool:
+class _Around(Enum):
+    """What a mapping belongs to: something known, a key that nobody knows, or a secret."""
+
+    KNOWN = 1
+    UNKNOWN = 2
+    SECRET = 3
+
+
+def _inside(key: str | None, around: _Around) -> _Around:
+    """Return what the entries of a mapping under `key` belong to."""
+    if key in SECRET_KEYS or around is _Around.SECRET:
+        return _Around.SECRET
+    known = key is None or _is_known(key) or key.startswith("x-") or key == "<<"
+    return around if known else _Around.UNKNOWN
+
+
+def _may_show_key(name: Node, inside: _Around) -> bool:
+    if inside is _Around.KNOWN or name.is_merge:
+        return True
+    return name.text in _REFERENCE or (inside is _Around.UNKNOWN and _is_known(name.text))
+
+
+def _may_show(value: str, key: str | None, around: _Around) -> bool:
     if key in _REFERENCE:
         return _REFERENCE[key].fullmatch(value) is not None
-    return not secret and key is not None and _is_harmless_key(key)
+    return around is not _Around.SECRET and key is not None and _is_harmless_key(key)
 
 
 @cache
@@ -179,13 +207,19 @@ def _guessed(line: str) -> Iterator[Span]:
     """
     start, shown = 0, False
     for match in _KEY.finditer(line):
-        harmless_key = _is_harmless_key(match[1]) or match[1] == "env"
-        if harmless_key or match[1] in SECRET_KEYS or match[1] in _HOLDERS:
-            if not shown:
-                yield from _words(line, start, match.start())
-            start, shown = match.end(), harmless_key
+        known = _is_known(match[1])
+        if not shown and not (known and _BEFORE_KEY.search(line[: match.start()])):
+            continue
+        if not shown:
+            yield from _words(line, start, match.start())
+        start = match.end() if known else match.start()
+        shown = known and (_is_harmless_key(match[1]) or match[1] == "env")
     if not shown:
         yield from _words(line, start, len(line))
+
+
+def _is_known(key: str) -> bool:
+    return key in SECRET_KEYS or key in _HOLDERS or key == "env" or _is_harmless_key(key)
 
 
 def _words(line: str, start: int, end: int) -> Iterator[Span]:

@@ -125,7 +125,8 @@ scalars = st.one_of(
     st.booleans(),
     st.integers(-(2**53) + 1, 2**53 - 1),
     st.floats(-1e6, 1e6, allow_nan=False).filter(lambda each: not each.is_integer()),
-    st.text(max_size=12).filter(lambda each: each.isprintable() and "\ufeff" not in each),
+    # To PyYAML, text like 1E5 is no number, and it writes it without quotes.
+    st.text(max_size=12).filter(lambda each: each.isprintable() and not re.match(r"-?\d", each)),
     st.sampled_from(["on", "yes", "0777", "12:30", "2001-01-01", "~", "null", "#a", "a: b", "<<"]),
 )
 trees = st.recursive(
@@ -142,7 +143,7 @@ def test_what_pyyaml_writes_is_read_back(data: Any, unicode: bool, flow: bool | 
     text = yaml.safe_dump(
         data, allow_unicode=unicode, default_flow_style=flow, sort_keys=False, width=60
     )
-    if "\\ud" in text.lower() or "\t" in text or re.search(r"[|>].*#", text):
+    if "\\ud" in text.lower() or "\t" in text:
         return  # escapes of surrogate pairs are refused, and so are tabs
     loaded = load(text.encode(), "w.yaml")
     assert isinstance(loaded, Document), (text, loaded)
