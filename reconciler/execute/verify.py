@@ -14,6 +14,7 @@ from reconciler.execute.context import Context, unlike
 from reconciler.execute.heal import Surplus, remove, surplus
 from reconciler.model import LiveWebhook
 from reconciler.planning.changes import Create, Delete, SecretChange, Update
+from reconciler.planning.compare import compare
 from reconciler.planning.readback import Readable
 from reconciler.report import Applied, Failed, Healed, Outcome, Unconfirmed
 
@@ -47,11 +48,37 @@ def verify(context: Context) -> Verification:
     except ApiError as error:
         reason = f"the look at the end failed: {error}"
         return Verification(verified=False, healed=_healed(tried, frozenset()), problem=reason)
+    problem = f"surplus copies are left: {', '.join(sorted(left))}" if left else None
     return Verification(
         verified=True,
         healed=_healed(tried, left),
-        problem=f"surplus copies are left: {', '.join(sorted(left))}" if left else None,
+        problem=problem or _revealed(context, listing),
     )
+
+
+def _revealed(context: Context, listing: Sequence[LiveWebhook]) -> str | None:
+    """Say what could not be compared before, and differs now that the server shows it.
+
+    A value that was just sent and reads back is evidence that its field can be read, so that an
+    older value of the same field turns out to be another one. The next plan mends it.
+    """
+    hidden = set(context.plan.unreadable)
+    if not hidden:
+        return None
+    readable = context.readable_in(listing)
+    by_id = {each.id: each for each in listing}
+    differing = sorted(
+        {
+            f"{each.path[-1]} of {matched.webhook.name!r}"
+            for matched in context.plan.matched
+            if (found := by_id.get(matched.id)) is not None
+            for each in compare(matched.webhook, found, context.secrets, readable).fields
+            if (matched.webhook.name, str(each.path[-1])) in hidden
+        }
+    )
+    if not differing:
+        return None
+    return f"what was sent shows that {', '.join(differing)} differs too: apply again to mend it"
 
 
 def _healed(tried: Sequence[Surplus], left: Set[str]) -> tuple[Healed, ...]:
