@@ -81,7 +81,7 @@ BUGS = (
         file="reconciler/execute/write_once.py",
         old="change.reason is Reason.DUPLICATE and not _keeper_lives(change, context)",
         new="change.reason is Reason.DUPLICATE and False",
-        seeds=5000,
+        seeds=300,
     ),
     Bug(
         name="a lost write that counts as none",

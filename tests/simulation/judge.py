@@ -32,6 +32,7 @@ class Deeds:
     deleting: bool = False
     looks: dict[str, int] = field(default_factory=dict)
     looked: float = 0.0
+    asked: set[str] = field(default_factory=set)
 
     def removes_copy(self, method: str, path: str) -> bool:
         """Say whether a request deletes a copy of a webhook that is to stay."""
@@ -84,6 +85,8 @@ class Judge:
         plan = deeds.plan
         if plan is None:
             raise Violation(f"{method} before there was a plan")
+        if deeds.removes_copy(method, path) and not deeds.asked - {path.split("/")[-2]}:
+            raise Violation(f"DELETE {path}: nobody asked for the copy that stays")
         if method == "POST":
             self._post(deeds, plan, json.loads(body)["name"])
         elif method in ("PATCH", "PUT"):

@@ -47,10 +47,7 @@ def test_a_crash_at_any_step_is_mended_by_the_next_apply(seed: int) -> None:
 
 @pytest.mark.parametrize(
     "bug",
-    [
-        pytest.param(bug, id=bug.name, marks=pytest.mark.slow if bug.seeds > 1000 else ())
-        for bug in BUGS
-    ],
+    [pytest.param(bug, id=bug.name) for bug in BUGS],
 )
 def test_a_mistake_is_found(bug: Bug, tmp_path: Path) -> None:
     """The simulation, run on a copy of the package with a mistake in it, breaks a promise."""

@@ -112,8 +112,10 @@ class Trial:
         )
         read = request.method == "GET"
         answer = self.emulator.handle(request) if read else self._write(process, request)
-        if read and self.misfortune.last is None:
+        if read and (self.misfortune.last is None or self.misfortune.last.label == "delay"):
             process.deeds.looked = self.scheduler.now
+            if process.deeds.plan is not None and request.path != _LIST.path:
+                process.deeds.asked.add(request.path.split("/")[-2])
         self._tell(process.name, request, answer)
         self._maybe_crash(process, after=True)
         self.scheduler.sleep(clock.uniform(0, self.case.latency))
