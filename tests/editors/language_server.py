@@ -1,0 +1,204 @@
+"""A client of the YAML language server over standard input and output, as an editor is one."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+_HERE: Final = Path(__file__).parent
+_FILES: Final = ("package.json", "package-lock.json", "ajv.mjs")
+_PATIENCE: Final = 60.0
+
+
+def node_tools() -> Path:
+    """Return the folder with the pinned packages of package-lock.json; install them if needed.
+
+    They are kept in the folder for temporary files, under a name that follows from what is in it.
+    Raises FileNotFoundError if Node.js or npm is not installed.
+    """
+    for tool in ("node", "npm"):
+        if shutil.which(tool) is None:
+            raise FileNotFoundError(tool)
+    content = b"".join((_HERE / name).read_bytes() for name in _FILES)
+    name = f"webhooks-editor-tests-{sha256(content).hexdigest()[:16]}"
+    folder = Path(tempfile.gettempdir()) / name
+    if (folder / "node_modules").is_dir():
+        return folder
+    fresh = Path(tempfile.mkdtemp(prefix="webhooks-editor-tests-"))
+    for name in _FILES:
+        shutil.copy(_HERE / name, fresh)
+    done = subprocess.run(
+        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        cwd=fresh,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"npm cannot install the pinned packages:\n{done.stderr}"
+    try:
+        fresh.rename(folder)
+    except OSError:  # another process was faster
+        shutil.rmtree(fresh)
+    return folder
+
+
+class LanguageServer:
+    """The server, with our schema for every file. Lines and characters count from 0.
+
+    Documents lie, unsaved, in `folder`, from which they may name the schema themselves.
+    """
+
+    def __init__(self, tools: Path, schema: Path, folder: Path) -> None:
+        self._folder = folder
+        self._process = subprocess.Popen(
+            ["node", tools / "node_modules/yaml-language-server/bin/yaml-language-server",
+             "--stdio"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={**os.environ, "NODE_NO_WARNINGS": "1"},
+        )  # fmt: skip
+        self._settings = {
+            "yaml": {
+                "schemas": {schema.as_uri(): "*.yaml"},
+                "schemaStore": {"enable": False},
+                "validate": True,
+                "completion": True,
+                "hover": True,
+            },
+            "http": {},
+        }
+        self._answers: dict[int, queue.Queue[Any]] = {}
+        self._diagnostics: queue.Queue[Mapping[str, Any]] = queue.Queue()
+        self._last = 0
+        self._documents = 0
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        capabilities = {
+            "workspace": {"configuration": True},
+            "textDocument": {
+                "completion": {
+                    "completionItem": {
+                        "snippetSupport": True,
+                        "documentationFormat": ["markdown"],
+                    }
+                },
+                "hover": {"contentFormat": ["markdown"]},
+                "publishDiagnostics": {},
+            },
+        }
+        self.request("initialize", {"processId": None, "rootUri": None,
+                                    "capabilities": capabilities})  # fmt: skip
+        self._notify("initialized", {})
+        self._notify("workspace/didChangeConfiguration", {"settings": self._settings})
+
+    def open(self, text: str, folder: Path | None = None) -> str:
+        """Open a new document, in another folder if one is named, and return its address."""
+        self._documents += 1
+        uri = ((folder or self._folder) / f"unsaved-{self._documents}.yaml").as_uri()
+        item = {"uri": uri, "languageId": "yaml", "version": 1, "text": text}
+        self._notify("textDocument/didOpen", {"textDocument": item})
+        return uri
+
+    def diagnostics(self, text: str) -> list[dict[str, Any]]:
+        """Return what an editor would underline in a document."""
+        (found,) = self.diagnostics_of([(text, None)])
+        return found
+
+    def diagnostics_of(
+        self, documents: Iterable[tuple[str, Path | None]]
+    ) -> list[list[dict[str, Any]]]:
+        """Return what an editor would underline in each document, given with its folder."""
+        addresses = [self.open(text, folder) for text, folder in documents]
+        found: dict[str, list[dict[str, Any]]] = {}
+        while not found.keys() >= set(addresses):
+            published = self._diagnostics.get(timeout=_PATIENCE)
+            found[published["uri"]] = published["diagnostics"]
+        return [found[each] for each in addresses]
+
+    def complete(self, text: str) -> list[dict[str, Any]]:
+        """Return what an editor would offer at the `|` in a document."""
+        uri, position = self._at(text)
+        document = {"textDocument": {"uri": uri}, "position": position}
+        found = self.request("textDocument/completion", document)
+        items: list[dict[str, Any]] = found["items"] if isinstance(found, dict) else found
+        return items
+
+    def hover(self, text: str) -> str:
+        """Return what an editor would show of the word after the `|` in a document."""
+        uri, position = self._at(text)
+        document = {"textDocument": {"uri": uri}, "position": position}
+        found = self.request("textDocument/hover", document)
+        if not found:
+            return ""
+        shown = found["contents"]
+        value: str = shown["value"] if isinstance(shown, dict) else str(shown)
+        return value
+
+    def request(self, method: str, params: Any) -> Any:
+        """Ask, and wait for the answer."""
+        self._last += 1
+        box: queue.Queue[Any] = queue.Queue()
+        self._answers[self._last] = box
+        self._send({"id": self._last, "method": method, "params": params})
+        return box.get(timeout=_PATIENCE)
+
+    def close(self) -> None:
+        """End the server."""
+        self.request("shutdown", None)
+        self._notify("exit", None)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.wait(timeout=_PATIENCE)
+        self._thread.join(timeout=_PATIENCE)
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+    def _at(self, text: str) -> tuple[str, dict[str, int]]:
+        before, bar, after = text.partition("|")
+        assert bar, "no | says where"
+        line = before.count("\n")
+        column = len(before.rpartition("\n")[2])
+        return self.open(before + after), {"line": line, "character": column}
+
+    def _notify(self, method: str, params: Any) -> None:
+        self._send({"method": method, "params": params})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        self._process.stdin.flush()
+
+    def _read(self) -> None:
+        stream = self._process.stdout
+        assert stream is not None
+        while head := stream.readline():
+            length = 0
+            while head.strip():
+                name, _, value = head.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+                head = stream.readline()
+            self._hear(json.loads(stream.read(length)))
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"method": "workspace/configuration", "id": id, "params": {"items": items}}:
+                wanted = [self._settings.get(each.get("section", ""), {}) for each in items]
+                self._send({"id": id, "result": wanted})
+            case {"method": "textDocument/publishDiagnostics", "params": published}:
+                self._diagnostics.put(published)
+            case {"method": _, "id": id}:
+                self._send({"id": id, "result": None})
+            case {"id": id, **rest} if id in self._answers:
+                self._answers.pop(id).put(rest.get("result"))
+            case _:
+                pass

@@ -1,0 +1,99 @@
+"""Four independent judges say the same of a file: ours, check-jsonschema, ajv, an editor's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.findings import has_errors
+from reconciler.source.desired import declare
+from reconciler.source.document import Document, load
+from reconciler.source.files import SourceFile, Sources
+from tests.editors.conftest import SCHEMA
+from tests.editors.language_server import LanguageServer
+from tests.editors.samples import BEYOND, INVALID, VALID
+
+_EXAMPLES = SCHEMA.parents[1] / "examples"
+_PATHS = {
+    path.relative_to(_EXAMPLES).as_posix(): path
+    for path in sorted(_EXAMPLES.rglob("*.y*ml"))
+    if "\nwebhooks:" in path.read_text("utf-8")
+}
+EXAMPLES = {name: path.read_text("utf-8") for name, path in _PATHS.items()}
+GOOD = {**VALID, **EXAMPLES}
+ALL = {**GOOD, **INVALID, **BEYOND}
+EXPECTED = [name not in INVALID for name in ALL]
+
+
+def ours(text: str) -> bool:
+    """Say whether `validate` finds no error."""
+    source = SourceFile(file="webhooks.yaml", raw=text.encode())
+    return not has_errors(declare(Sources(files=(source,))).findings)
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_ours(name: str) -> None:
+    """`validate` accepts the valid files and no other."""
+    assert ours(ALL[name]) is (name in GOOD)
+
+
+def test_check_jsonschema(tmp_path: Path) -> None:
+    """check-jsonschema, which reads YAML on its own, refuses what a schema can refuse."""
+    tool = shutil.which("check-jsonschema", path=str(Path(sys.executable).parent))
+    if tool is None:
+        pytest.skip("check-jsonschema is not installed")
+    paths = []
+    for number, text in enumerate(ALL.values()):
+        paths.append(tmp_path / f"{number:03}.yaml")
+        paths[-1].write_text(text, "utf-8")
+    done = subprocess.run(
+        [tool, "--schemafile", SCHEMA, "--output-format", "json", *paths],
+        capture_output=True,
+        text=True,
+    )
+    report = json.loads(done.stdout)
+    assert report["parse_errors"] == []
+    refused = {Path(each["filename"]).name for each in report["errors"]}
+    assert differing([path.name not in refused for path in paths]) == []
+
+
+def test_ajv_in_strict_mode(tools: Path) -> None:
+    """ajv takes the schema in its strictest mode and refuses the same files."""
+    documents = []
+    for text in ALL.values():
+        loaded = load(text.encode(), "webhooks.yaml")
+        # What is no mapping at all does not come out of our loader.
+        documents.append(loaded.data if isinstance(loaded, Document) else [])
+    done = subprocess.run(
+        ["node", tools / "ajv.mjs"],
+        input=json.dumps({"schema": json.loads(SCHEMA.read_text()), "documents": documents}),
+        cwd=tools,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert differing(json.loads(done.stdout)) == []
+
+
+def test_the_language_server(editor: LanguageServer) -> None:
+    """An editor underlines something in the files that the schema refuses, and in no other."""
+    folders = {name: path.parent for name, path in _PATHS.items()}
+    found = editor.diagnostics_of((text, folders.get(name)) for name, text in ALL.items())
+    verdicts = [not [each for each in one if each["severity"] == 1] for one in found]
+    assert differing(verdicts) == []
+
+
+def differing(verdicts: list[bool]) -> list[str]:
+    """Return the names of the files of which a judge says something else."""
+    assert len(verdicts) == len(EXPECTED)
+    return [
+        name
+        for name, said, expected in zip(ALL, verdicts, EXPECTED, strict=True)
+        if said is not expected
+    ]

@@ -1,0 +1,141 @@
+"""What an editor shows while a file is written: underlines, completions, explanations."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from reconciler.kinds import KINDS
+from reconciler.model import EVENT_TYPES
+from tests.editors.language_server import LanguageServer
+from tests.editors.test_judges import ours
+
+WEBHOOK = "webhooks:\n  - name: a\n    type: slack\n"
+
+
+def texts(items: list[dict[str, Any]]) -> dict[str, str]:
+    return {each["label"]: each.get("insertText", "") for each in items}
+
+
+def documentation(item: dict[str, Any]) -> str:
+    said = item.get("documentation", "")
+    return said["value"] if isinstance(said, dict) else said
+
+
+def filled(snippet: str) -> str:
+    """Return a snippet as it is when its user accepts every placeholder."""
+    return re.sub(r"\$\{\d+:([^}]*)\}", r"\1", snippet)
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "message"),
+    [
+        ("webhooks:\n  - {name: a, type: slakc}\n", "slakc", '"slack" | "generic"'),
+        (f"{WEBHOOK}    event_types: [value_creatd]\n", "value_creatd", "value_created"),
+        (f"{WEBHOOK}    configuration: {{channl: x}}\n", "channl", "channl is not allowed"),
+        (f"{WEBHOOK}    configuration: {{url: x}}\n", "url", "url is not allowed"),
+        ("prune: 3\nwebhooks: []\n", "3", "boolean"),
+        ("webhook: []\n", "webhook", "webhook is not allowed"),
+        ("webhooks: []\nwebhooks: []\n", "webhooks: []", "unique"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_underlined_where_they_are(
+    editor: LanguageServer, text: str, word: str, message: str
+) -> None:
+    """The underlined text is the wrong word, and the message says what would be right."""
+    found = editor.diagnostics(text)
+    said = {_underlined(text, each["range"]): each["message"] for each in found}
+    assert word in said
+    assert message in said[word]
+
+
+def _underlined(text: str, place: dict[str, Any]) -> str:
+    line = text.splitlines()[place["start"]["line"]]
+    return line[place["start"]["character"] : place["end"]["character"]]
+
+
+def test_a_file_finds_the_schema_by_its_first_line(editor: LanguageServer) -> None:
+    """The comment that starters begin with leads an editor to the schema, relative to the file."""
+    line = "# yaml-language-server: $schema={}\nwebhook: []\n"
+    found = editor.diagnostics(line.format("../schemas/webhooks.schema.json"))
+    assert [each["message"] for each in found] != []
+    assert all("Problems loading" not in each["message"] for each in found)
+    found = editor.diagnostics(line.format("../schemas/not-there.json"))
+    assert "not-there.json" in found[0]["message"]
+
+
+def test_types_are_offered(editor: LanguageServer) -> None:
+    """After `type:` every known type is offered, each with what it is for."""
+    items = editor.complete("webhooks:\n  - name: a\n    type: |\n")
+    assert {each["label"] for each in items} == set(KINDS)
+    assert all(documentation(each) for each in items)
+
+
+@pytest.mark.parametrize("place", ["event_types: [|]\n", "event_types:\n      - |\n"])
+def test_events_are_offered(editor: LanguageServer, place: str) -> None:
+    """Every event and the usual globs are offered, each explained, in quotes where YAML asks."""
+    items = {each["label"]: each for each in editor.complete(f"{WEBHOOK}    {place}")}
+    assert set(EVENT_TYPES) <= set(items)
+    assert {'"*"', '"*_deleted"', "value_*"} <= set(items)
+    assert all(documentation(items[name]) for name in EVENT_TYPES)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_whole_webhook_of_each_type_is_offered(editor: LanguageServer, kind: str) -> None:
+    """For a new webhook each type has a skeleton, which is a valid file once it is filled."""
+    items = editor.complete("webhooks:\n  - |\n")
+    whole = [
+        filled(text)
+        for text in texts(items).values()
+        if f"type: {kind}" in text and "configuration:" in text
+    ]
+    assert len(whole) == 1
+    document = "webhooks:\n  - " + whole[0].replace("\n", "\n  ") + "\n"
+    assert ours(document), document
+    assert editor.diagnostics(document) == []
+
+
+def test_a_webhook_to_delete_is_offered(editor: LanguageServer) -> None:
+    """So is the form that deletes one."""
+    offered = texts(editor.complete("webhooks:\n  - |\n"))
+    assert any("state: absent" in filled(text) for text in offered.values())
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_fields_are_those_of_the_type(editor: LanguageServer, kind: str) -> None:
+    """In `configuration` the fields of the webhook's own type are offered, and no others."""
+    text = f"webhooks:\n  - name: a\n    type: {kind}\n    configuration:\n      |\n"
+    items = editor.complete(text)
+    assert {each["label"] for each in items} == {each.name for each in KINDS[kind].fields}
+    assert all(documentation(each) for each in items)
+
+
+def test_root_keys_are_offered(editor: LanguageServer) -> None:
+    """At the beginning of a file every key is offered, each explained."""
+    items = {each["label"]: each for each in editor.complete("|\n")}
+    keys = {"version", "organization", "prune", "scope", "ignore", "protect", "limits",
+            "defaults", "webhooks"}  # fmt: skip
+    assert keys <= set(items)
+    assert all(documentation(items[key]) for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("text", "heading", "words"),
+    [
+        ("|prune: true\nwebhooks: []\n", "Delete what is not declared", "webhooks plan"),
+        ("webhooks: []\n|protect: []\n", "Protect", "never deleted"),
+        (f"{WEBHOOK}    |previously: [b]\n", "Previous names", "renamed in place"),
+        (WEBHOOK.replace("slack", "|slack"), "Slack", "bot token"),
+        (f"{WEBHOOK}    event_types: [|value_created]\n", "Event", "value was created"),
+        (f"{WEBHOOK}    configuration: {{|username: x}}\n", "Username", "chat:write.customize"),
+        (f"{WEBHOOK}    configuration: {{|channel: x}}\n", "Channel", "needs quotes"),
+        (f"{WEBHOOK}    configuration: {{token: {{|env: X}}}}\n", "Variable", "environment"),
+    ],
+)
+def test_explanations(editor: LanguageServer, text: str, heading: str, words: str) -> None:
+    """Pointing at a key or a value says what it is called and what it means."""
+    shown = editor.hover(text)
+    assert shown.startswith(f"#### {heading}\n")
+    assert words in shown
