@@ -9,11 +9,30 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
+
+
+class Environment(Mapping[str, str]):
+    """The environment's variables, whose values no textual form shows: many are secrets."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} variables>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +48,10 @@ class Process:
     stdout: TextIO
     stderr: TextIO
     platform: str = "linux"
+
+    def __post_init__(self) -> None:
+        """Hide the environment's values from everything that shows objects."""
+        object.__setattr__(self, "environ", Environment(self.environ))
 
     def read_stdin(self) -> bytes:
         """Return all of standard input, or just more than any file may hold."""
@@ -53,7 +76,7 @@ class Process:
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         return cls(
-            environ=dict(os.environ),
+            environ=os.environ,
             directory=Path(),
             stdin=sys.stdin or open(os.devnull),
             stdout=sys.stdout or open(os.devnull, "w"),

@@ -31,6 +31,7 @@ def inputs(invocation: Invocation) -> Inputs:
         allow_secrets=invocation.allow_secrets,
         allow_literals=invocation.allow_literals,
         strict=invocation.strict,
+        hide=invocation.console.hide,
     )
 
 

@@ -25,7 +25,8 @@ class Inputs:
 
     `paths` are files, directories or `-`, relative to `directory`; () means `webhooks.yaml`.
     `organization` is a guard beside that of the files. `allow_secrets` are patterns that every
-    reference must match, () for all.
+    reference must match, () for all. `hide` hears of every secret as it is fetched, before anything
+    is made with it, so that output can be searched for it.
     """
 
     directory: Path
@@ -36,6 +37,7 @@ class Inputs:
     allow_secrets: tuple[str, ...] = ()
     allow_literals: bool = False
     strict: bool = False
+    hide: Callable[[Iterable[Secret]], None] = lambda secrets: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +160,7 @@ def resolve(
         allow=allow_patterns(inputs.allow_secrets),
         places=places,
     )
+    inputs.hide(found.secrets.values())
     return replace(found, findings=strict(found.findings)) if inputs.strict else found
 
 

@@ -77,8 +77,6 @@ def _surroundings(invocation: Invocation) -> Surroundings:
             gathered = gather(accept(declared, asked), None if key is None else key.value)
         except ReconcilerError as problem:
             gathered = problem
-        else:
-            invocation.console.hide(gathered.secrets.values())
     environ = invocation.process.environ
     return Surroundings(
         settings=settings,

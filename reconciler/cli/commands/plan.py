@@ -51,7 +51,6 @@ def COMMAND(  # noqa: N802
     options = plan_options(invocation, checked, own)
     with connected(invocation) as connection:
         planned = plan(checked, connection.api, options=options, api_key=connection.key)
-    invocation.console.hide(planned.gathered.secrets.values())
     if out is not None:
         write_atomically(invocation.process.directory / out, save(planned.plan))
     shown = RENDERERS[format]().render_plan(

@@ -46,7 +46,6 @@ def COMMAND(  # noqa: N802
     checked = checked_files(invocation)
     key = invocation.settings().key
     gathered = gather(checked, None if key is None else key.value)
-    invocation.console.hide(gathered.secrets.values())
     wanted = Globs(only or ("*",))
     asked = [each for each in checked.desired.webhooks if wanted.match(each.name)]
     found = subjects(asked, gathered.secrets)
