@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
 
 from reconciler.errors import UsageError
-from reconciler.slack.manifest import STEPS, as_json, as_yaml, link, manifest
+from reconciler.slack.manifest import STEPS, as_json, as_yaml, link, manifest, scopes
 from tests.cli.conftest import Shell
 
 
@@ -48,6 +49,13 @@ def test_a_name_that_slack_refuses_is_refused(name: str) -> None:
     """A name that is empty, too long or of several lines is a usage error."""
     with pytest.raises(UsageError):
         manifest(name)
+
+
+def test_the_documentation_knows_every_scope() -> None:
+    """docs/slack.md explains each scope that the manifest can ask for."""
+    text = (Path(__file__).parents[2] / "docs/slack.md").read_text("utf-8")
+    for scope in scopes(see_channels=True):
+        assert f"| `{scope}` |" in text
 
 
 def test_standard_output_is_the_manifest_alone(shell: Shell) -> None:
