@@ -1,0 +1,1 @@
+"""How fast the command is, measured against floors and against what one would use instead."""

@@ -1,0 +1,80 @@
+"""`python -m benchmarks`: measure, and write the table.
+
+Everything goes to `--out`: results.json, results.md and, beside, what was needed for them. A whole
+run that is not quick writes docs/performance.md and its plot, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.measure import Sample, middle
+from benchmarks.page import machine, page, table
+from benchmarks.plot import plot
+from benchmarks.profile import shares
+from benchmarks.rows import ROWS, Line, grown
+from benchmarks.workshop import ROOT, Workshop
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller and fewer; writes no page")
+    parser.add_argument("--row", action="append", choices=[*ROWS], help="only this row; repeatable")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "build" / "benchmarks", help="where results go"
+    )
+    given = parser.parse_args()
+    shop = Workshop(given.out, quick=given.quick)
+    shop.python()
+    if given.quick:
+        print("Quick: with so few webhooks and runs, budgets are not met, and need not be.")
+    lines: list[Line] = []
+    for name in given.row or ROWS:
+        started = time.monotonic()
+        found = list(ROWS[name](shop))
+        lines += found
+        print(f"\n{name}, {time.monotonic() - started:.0f} s\n\n{table(found)}", flush=True)
+    save(shop.place, lines)
+    if given.row is None:
+        profiled = 1000 if given.quick else 10_000
+        written = page(lines, grown(shop), shares(shop, profiled), profiled, remarks(lines))
+        docs = shop.place if given.quick else ROOT / "docs"
+        (docs / "images").mkdir(exist_ok=True)
+        (docs / "performance.md").write_text(written)
+        (docs / "images" / "growth.svg").write_text(drawn(grown(shop)))
+        print(f"written: {docs / 'performance.md'}")
+
+
+def save(place: Path, lines: list[Line]) -> None:
+    (place / "results.md").write_text(f"{machine()}\n\n{table(lines)}")
+    results = {
+        "machine": machine(),
+        "lines": [{**asdict(line), "met": line.met} for line in lines],
+    }
+    (place / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+
+
+def drawn(samples: dict[int, list[Sample]]) -> str:
+    return plot(
+        "webhooks plan, nothing to do",
+        "webhooks",
+        {
+            "time, ms": {size: middle(each) * 1000 for size, each in samples.items()},
+            "peak memory, MiB": {size: middle(each, "memory") for size, each in samples.items()},
+        },
+    )
+
+
+def remarks(lines: list[Line]) -> str:
+    """Give the reasons for budgets that were missed, where they are known."""
+    known = json.loads((Path(__file__).parent / "reasons.json").read_text())
+    found = [f"- {each.what}: {known[each.what]}" for each in lines if each.what in known]
+    return "\n" + "\n".join(found) + "\n" if found else ""
+
+
+if __name__ == "__main__":
+    main()

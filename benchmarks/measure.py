@@ -1,0 +1,85 @@
+"""Runs programs in turn and measures each: wall time, processor time, peak memory.
+
+Machines drift while they measure. So whatever is compared runs alternately, A B A B, and a ratio
+is the median of the ratios within each round.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program to run, where and with which environment."""
+
+    arguments: Sequence[str]
+    directory: Path
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One run: seconds on the clock, seconds of processor, MiB at the most."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+Samples = dict[str, list[Sample]]
+
+
+def run(command: Command) -> Sample:
+    """Run once, output to a file. Raises RuntimeError if it fails: what fails is not fast."""
+    heard = command.directory / "output"
+    opened = (os.POSIX_SPAWN_OPEN, 1, str(heard), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    # posix_spawn knows no working directory; the shell's cd would be measured.
+    here = Path.cwd()
+    os.chdir(command.directory)
+    try:
+        started = time.perf_counter()
+        child = os.posix_spawn(
+            command.arguments[0],
+            list(command.arguments),
+            dict(command.environ),
+            file_actions=[opened, (os.POSIX_SPAWN_DUP2, 1, 2)],
+        )
+        _, status, usage = os.wait4(child, 0)
+        wall = time.perf_counter() - started
+    finally:
+        os.chdir(here)
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise RuntimeError(f"{' '.join(command.arguments)} failed:\n{heard.read_text()[-2000:]}")
+    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
+    return Sample(wall=wall, cpu=usage.ru_utime + usage.ru_stime, memory=usage.ru_maxrss / unit)
+
+
+def alternate(commands: Mapping[str, Command], rounds: int) -> Samples:
+    """Run each command once in each round, after one round that only warms caches."""
+    samples: Samples = {name: [] for name in commands}
+    if rounds > 1:
+        for command in commands.values():
+            run(command)
+    for _ in range(rounds):
+        for name, command in commands.items():
+            samples[name].append(run(command))
+    return samples
+
+
+def middle(samples: Sequence[Sample], what: str = "wall") -> float:
+    values: list[float] = [getattr(each, what) for each in samples]
+    return median(values)
+
+
+def ratio(ours: Sequence[Sample], theirs: Sequence[Sample], what: str = "wall") -> float:
+    """Return how many times as much ours took, round by round."""
+    pairs = zip(ours, theirs, strict=True)
+    values: list[float] = [getattr(a, what) / getattr(b, what) for a, b in pairs]
+    return median(values)

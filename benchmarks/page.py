@@ -1,0 +1,129 @@
+"""The page of results: docs/performance.md, in the shape it always has."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.measure import Sample, middle
+from benchmarks.profile import WHY
+from benchmarks.rows import Line
+
+_INTRODUCTION = """\
+# Performance
+
+This page is written by `python -m benchmarks`; correct the script, not the page.
+
+Times differ from machine to machine, and on one machine from hour to hour. So everything here is a
+ratio to a floor that was measured in the same minutes, the two alternating, and each budget is
+one for the ratio. Times are of whole processes, from the shell and back.
+
+What does not depend on a clock is tested instead (`tests/performance`): which modules a command
+loads, how many requests it makes, how many of them at a time, and that no step grows with the
+square of the number of webhooks.
+"""
+
+_METHOD = """\
+## Measure it yourself
+
+```console
+$ python -m benchmarks            # everything; about ten minutes, on a machine that is quiet
+$ python -m benchmarks --quick    # smaller and fewer, to see whether something broke
+$ python -m benchmarks --row plan-10000 --out /tmp/results
+```
+
+The product is installed into an environment of its own, as a user would; octoDNS and
+check-jsonschema come from PyPI into theirs. The API is `benchmarks/server.py`: prepared answers
+after a fixed latency. The peers are in `benchmarks/peers`. octoDNS reads two sides of small
+records from YAML, this program one side of larger objects from YAML and the other from an API:
+not the same work, but the same question. In the rows of creates, peers create a tenth, and their
+time is multiplied. Results are in `results.json` beside the table.
+"""
+
+
+def table(lines: Sequence[Line]) -> str:
+    rows = [
+        "| what | it takes | floor | figure | budget | met | peers, in floors |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for line in lines:
+        unit = "x" if line.unit == "x" else f" {line.unit}"
+        figure = f"{line.figure:.3g}" if line.unit != "requests" else f"{line.figure:.0f}"
+        cells = (
+            line.what,
+            line.ours,
+            line.against,
+            f"{figure}{unit}",
+            f"{line.budget:g}{unit}",
+            "yes" if line.met else "**no**",
+            line.peers,
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def machine() -> str:
+    """Say on what this was measured, and when."""
+    cores = os.cpu_count() or 0
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {platform.python_implementation()} "
+        f"{platform.python_version()}, {platform.system()} {platform.machine()}, "
+        f"{cores} cores{_processor()}."
+    )
+
+
+def page(
+    lines: Sequence[Line],
+    grown: dict[int, list[Sample]],
+    shares: Sequence[tuple[str, float]],
+    profiled: int,
+    remarks: str,
+) -> str:
+    missed = [line.what for line in lines if not line.met]
+    verdict = f"Not met: {'; '.join(missed)}." if missed else "Every budget is met."
+    growth = [
+        "| webhooks | time | for each webhook | peak memory |",
+        "|---|---|---|---|",
+        *(
+            f"| {size:,} | {middle(samples) * 1000:,.0f} ms "
+            f"| {middle(samples) / size * 1e6:,.0f} µs | {middle(samples, 'memory'):.0f} MiB |"
+            for size, samples in sorted(grown.items())
+        ),
+    ]
+    profile = [
+        "| share | stage |",
+        "|---|---|",
+        *(f"| {share:.0%} | {name} |" for name, share in shares),
+    ]
+    why = [
+        f"- **{name}** ({share:.0%}): {WHY[name]}"
+        for name, share in [each for each in shares if each[0] != "the rest"][:3]
+    ]
+    parts = [
+        _INTRODUCTION,
+        f"## Budgets\n\n{machine()} {verdict}\n\n{table(lines)}{remarks}",
+        "## Growth\n\n`plan` of webhooks in sync, over HTTP without latency:\n\n"
+        "![Time and memory of plan, from 10 to 100,000 webhooks](images/growth.svg)\n\n"
+        + "\n".join(growth)
+        + "\n",
+        f"## Where the time of `plan` goes\n\n{profiled:,} webhooks in sync, by samples of the "
+        "processor's time, start included:\n\n"
+        + "\n".join(profile)
+        + "\n\nThe three largest, and why they stay:\n\n"
+        + "\n".join(why)
+        + "\n",
+        _METHOD,
+    ]
+    return "\n".join(parts)
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ""
+    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line]
+    return f" ({names[0]})" if names else ""

@@ -1,0 +1,69 @@
+"""Where the processor's time of a command goes, by samples: nothing is slowed down by counting.
+
+    python sampler.py FILE ARGUMENT...
+
+runs `webhooks ARGUMENT...` in this process, looks each millisecond of processor time at what it is
+doing, and writes how often each stage was met as JSON. Needs an environment with the product.
+"""
+
+import json
+import signal
+import sys
+import threading
+from collections import Counter
+
+STAGES = {
+    "reconciler/source/reader": "YAML",
+    "yaml/": "YAML",
+    "reconciler/source/events": "YAML",
+    "reconciler/source/document": "YAML",
+    "reconciler/source": "checks and values of the file",
+    "reconciler/api": "HTTP and decoding of the listing",
+    "httpcore": "HTTP and decoding of the listing",
+    "httpx": "HTTP and decoding of the listing",
+    "json/": "HTTP and decoding of the listing",
+    "reconciler/planning": "comparison",
+    "reconciler/kinds": "comparison",
+    "reconciler/render": "rendering",
+}
+_IDLE = ("threading.py", "workers.py", "watchdog.py")
+_seen: Counter[str] = Counter()
+
+
+def stage(frame) -> str | None:
+    """Return the stage that a thread is in; None for one that waits."""
+    if frame.f_code.co_filename.endswith(_IDLE):
+        return None
+    found = None
+    while frame is not None:
+        place = frame.f_code.co_filename
+        if place.startswith("<frozen importlib"):
+            return "imports"
+        if found is None:
+            found = next((name for part, name in STAGES.items() if part in place), None)
+        frame = frame.f_back
+    return found or "the rest"
+
+
+def look(number, frame) -> None:
+    threads = sys._current_frames()
+    threads[threading.get_ident()] = frame
+    working = [name for each in threads.values() if (name := stage(each)) is not None]
+    for name in working:
+        _seen[name] += 1 / len(working)
+
+
+def main() -> None:
+    signal.signal(signal.SIGPROF, look)
+    signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
+    from reconciler.cli.main import run
+    from reconciler.cli.process import Process
+
+    code = run(sys.argv[2:], Process.of_this_process())
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    with open(sys.argv[1], "w") as out:
+        json.dump(_seen, out)
+    sys.exit(code)
+
+
+main()

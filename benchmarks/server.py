@@ -1,0 +1,160 @@
+"""A CloudTruth that costs next to nothing: a fixed latency, and answers that are ready.
+
+It knows just enough of the API for the client: the organization, pages, and the writes of
+webhooks. One thread and no framework, so that what is measured is the client. It takes every key.
+
+    python -m benchmarks.server --webhooks 1000 --latency 20
+
+prints its port, serves until its standard input ends, and answers `GET /counts` with how many
+requests of each method there were, and the most that were in flight at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import threading
+from collections import Counter
+from typing import Any
+from urllib.parse import parse_qs
+
+from benchmarks.data import row
+
+WEBHOOKS = b"/api/v1/webhooks/"
+_LARGEST = 1000
+_ORGANIZATIONS = {
+    "count": 1,
+    "next": None,
+    "previous": None,
+    "results": [
+        {"id": "org-1", "name": "Acme", "current": True, "maintenance": False, "role": "OWNER"}
+    ],
+}
+
+
+class Store:
+    """The webhooks, each kept as the bytes that show it."""
+
+    def __init__(self, webhooks: int) -> None:
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.shown: dict[str, bytes] = {}
+        self.counts: Counter[str] = Counter()
+        self.in_flight = self.most = self.made = 0
+        self._pages: dict[tuple[int, int], bytes] = {}
+        for number in range(webhooks):
+            self.put(row(number))
+
+    def put(self, webhook: dict[str, Any]) -> bytes:
+        self.rows[webhook["id"]] = webhook
+        self.shown[webhook["id"]] = json.dumps(webhook).encode()
+        self._pages.clear()
+        return self.shown[webhook["id"]]
+
+    def page(self, number: int, size: int) -> bytes:
+        if (number, size) not in self._pages:
+            all_of_them = list(self.shown.values())
+            start = (number - 1) * size
+            more = b'"more"' if start + size < len(all_of_them) else b"null"
+            self._pages[number, size] = b'{"count":%d,"next":%b,"previous":null,"results":[%b]}' % (
+                len(all_of_them), more, b",".join(all_of_them[start : start + size])
+            )  # fmt: skip
+        return self._pages[number, size]
+
+    def answer(self, method: str, target: bytes, body: bytes) -> tuple[int, bytes]:
+        path, _, query = target.partition(b"?")
+        if path == b"/counts":
+            counts = {**self.counts, "most in flight": self.most}
+            self.counts.clear()
+            self.most = 0
+            return 200, json.dumps(counts).encode()
+        self.counts[method] += 1
+        if path == b"/api/v1/organizations/":
+            return 200, json.dumps(_ORGANIZATIONS).encode()
+        if path == WEBHOOKS:
+            return self._all(method, query, body)
+        return self._one(method, path[len(WEBHOOKS) : -1].decode(), body)
+
+    def _all(self, method: str, query: bytes, body: bytes) -> tuple[int, bytes]:
+        if method == "POST":
+            self.made += 1
+            sent = json.loads(body)
+            return 201, self.put({**row(0, f"11111111-0000-4000-8000-{self.made:012}"), **sent})
+        asked = parse_qs(query.decode())
+        size = min(_LARGEST, int(asked.get("page_size", ["100"])[0]))
+        return 200, self.page(int(asked.get("page", ["1"])[0]), size)
+
+    def _one(self, method: str, id: str, body: bytes) -> tuple[int, bytes]:
+        if id not in self.rows:
+            return 404, b'{"detail":"Not found."}'
+        if method == "DELETE":
+            del self.rows[id], self.shown[id]
+            self._pages.clear()
+            return 204, b""
+        if method in ("PATCH", "PUT"):
+            return 200, self.put({**self.rows[id], **json.loads(body)})
+        return 200, self.shown[id]
+
+
+class Connection(asyncio.Protocol):
+    """Reads requests off one connection, and answers each when its latency is over."""
+
+    def __init__(self, store: Store, latency: float) -> None:
+        self._store = store
+        self._latency = latency
+        self._data = b""
+        self._transport: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        head, found, rest = self._data.partition(b"\r\n\r\n")
+        if not found:
+            return
+        at = head.lower().find(b"\r\ncontent-length:")
+        length = int(head[at + 17 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        if len(rest) < length:
+            return
+        self._data = b""
+        method, target, _ = head.split(b"\r\n", 1)[0].split(b" ")
+        self._store.in_flight += 1
+        if target != b"/counts":
+            self._store.most = max(self._store.most, self._store.in_flight)
+        arguments = (method.decode(), target, rest[:length])
+        if self._latency and target != b"/counts":
+            asyncio.get_running_loop().call_later(self._latency, self._answer, *arguments)
+        else:
+            self._answer(*arguments)
+
+    def _answer(self, method: str, target: bytes, body: bytes) -> None:
+        status, answer = self._store.answer(method, target, body)
+        self._store.in_flight -= 1
+        self._transport.write(
+            b"HTTP/1.1 %d OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+            % (status, len(answer), answer)
+        )
+
+
+async def serve(store: Store, latency: float) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(store, latency), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    ended = asyncio.Event()
+
+    def wait_for_the_end() -> None:
+        sys.stdin.read()
+        loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    await ended.wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--webhooks", type=int, default=0)
+    parser.add_argument("--latency", type=float, default=0.0, help="milliseconds")
+    given = parser.parse_args()
+    asyncio.run(serve(Store(given.webhooks), given.latency / 1000))
