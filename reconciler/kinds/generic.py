@@ -14,7 +14,7 @@ KIND: Final = Kind(
     type="generic",
     title="Generic webhook",
     fields=(
-        Field(name="url", required=True, secret=True, shape=URL_SHAPE),
+        Field(name="url", required=True, secret=True, shape=URL_SHAPE, address=True),
         Field(name="verify", flag=True, default=True),
         Field(name="username", partner="password"),
         Field(name="password", secret=True, partner="username"),

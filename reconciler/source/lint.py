@@ -41,6 +41,9 @@ _GLOBS: Final = tuple(
     )
 )
 _SECRET_FIELDS: Final = {each.type: each.secret_fields for each in KINDS.values()}
+_ADDRESSES: Final = frozenset(
+    field.name for kind in KINDS.values() for field in kind.fields if field.address
+)
 _ANY_SECRET_FIELD: Final = frozenset().union(*_SECRET_FIELDS.values())
 
 
@@ -145,7 +148,7 @@ class _Checker:
             return None
         if SLACK_TOKEN.search(value):
             return _slack_token(field)
-        if field != "url":
+        if field not in _ADDRESSES:
             return warning(
                 "literal-secret",
                 f"`{field}` is a secret, and it is written into the file",
@@ -157,7 +160,7 @@ class _Checker:
         return warning(
             "literal-secret",
             f"the URL {reason}: it is a secret, and it is written into the file",
-            "keep the whole URL in a variable or a file: url: {env: NAME}",
+            f"keep the whole URL in a variable or a file: {field}: {{env: NAME}}",
         )
 
     def _plain(self, field: str, value: str) -> Remark | None:

@@ -62,7 +62,7 @@ def missing(
         message = f"`{name}` is missing"
         hint: str | None = None
         if of_pair:
-            message = "`username` and `password` come together: " + message
+            message = f"{' and '.join(_pair(name))} come together: {message}"
         if path == () and name == "webhooks":
             hint = NO_WEBHOOKS
         elif name in ("type", "event_types", "configuration") or path[-1:] == ("configuration",):
@@ -70,6 +70,16 @@ def missing(
         yield Violation(
             path=(*path, name), rule="missing-field", message=message, hint=hint, on_key=True
         )
+
+
+def _pair(name: str) -> list[str]:
+    """Return the fields that come together with `name`, as their kind lists them."""
+    for kind in KINDS.values():
+        field = kind.field(name)
+        if field is not None and field.partner is not None:
+            both = (name, field.partner)
+            return [f"`{each.name}`" for each in kind.fields if each.name in both]
+    return [f"`{name}`"]
 
 
 def wrong_type(value: object, expected: str, path: Path) -> Violation:

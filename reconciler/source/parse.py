@@ -226,7 +226,7 @@ class _Parser:
         if type(data) is dict:
             return self._reference(data)
         text = strict.text(data)
-        if field.name == "url":
+        if field.address:
             if _URL.fullmatch(text) is None:
                 raise strict.DoubtError
             if url_credential(text) is None:
