@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Draws the README's pictures from what the program itself puts out: `python scripts/pictures.py`.
+
+The scene is `docs/images/scene/`: a file, what it said before, and what is live. The same scene
+always gives the same bytes, so a test compares them with what is in the repository. The pictures
+follow the reader's light or dark theme, and need no font but what the reader has.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+from markdown_it import MarkdownIt
+
+from reconciler.api.wire import live_webhook
+from reconciler.ci.event import PullRequest
+from reconciler.ci.job import Access, Command, Job, Run
+from reconciler.ci.plan import plan as plan_pull_request
+from reconciler.model import LiveWebhook, Organization
+from reconciler.planning.planner import PlanOptions
+from reconciler.render import RENDERERS, View
+from reconciler.workflow import Inputs, accept, plan, validate
+
+IMAGES: Final = Path(__file__).parents[1] / "docs" / "images"
+SCENE: Final = IMAGES / "scene"
+_TODAY: Final = datetime(2026, 11, 25, tzinfo=UTC)
+_COMMIT: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+_INPUTS: Final = Inputs(directory=SCENE, environ={}, stdin=bytes)
+
+_LINE: Final = 18  # pixels from one line of the terminal to the next
+_COLUMNS: Final = 100  # of the terminal, which breaks longer lines
+_COLUMN: Final = 7.85  # pixels of a character at 13 pixels
+_SGR: Final = re.compile(r"\x1b\[([0-9;]*)m")
+_STYLES: Final = {"32": "add", "33": "edit", "31": "cut", "35": "note", "1": "strong", "2": "faint"}
+
+_THEME: Final = """\
+  .page { fill: #ffffff; stroke: #d1d9e0 } .bar { fill: #f6f8fa } .plain { fill: #1f2328 }
+  .add { fill: #116329 } .edit { fill: #7d4e00 } .cut { fill: #b31d28 } .note { fill: #6639ba }
+  .faint { fill: #59636e } .strong { font-weight: bold }
+  @media (prefers-color-scheme: dark) {
+    .page { fill: #0d1117; stroke: #3d444d } .bar { fill: #151b23 } .plain { fill: #f0f6fc }
+    .add { fill: #3fb950 } .edit { fill: #d29922 } .cut { fill: #ff7b72 } .note { fill: #d2a8ff }
+    .faint { fill: #9198a1 }
+  }
+"""
+_COMMENT_STYLE: Final = """\
+  .body { font: 14px -apple-system, "Segoe UI", "Noto Sans", Helvetica, Arial, sans-serif;
+    color: #1f2328; line-height: 21px; white-space: nowrap }
+  .body * { margin: 0; padding: 0; font-size: 14px }
+  .body h3 { font-size: 17px; height: 36px }
+  .body table { border-collapse: collapse; margin-bottom: 12px }
+  .body th, .body td { height: 32px; padding: 0 10px; border: 1px solid #d1d9e0; text-align: left }
+  .body code, .body pre { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
+    background: #eff1f3; border-radius: 4px }
+  .body code { padding: 2px 4px } .body pre code { padding: 0 } .body p { margin-bottom: 9px }
+  .body ul { padding-left: 22px; margin-bottom: 9px } .body summary { margin-bottom: 9px }
+  .body pre { padding: 9px 12px; line-height: 18px; margin-bottom: 12px }
+  .body pre i { font-style: normal; font-size: 12px; display: block; height: 18px }
+  .body .in { color: #116329; background: #dafbe1 } .body .on { color: #7d4e00 }
+  .body .out { color: #82071e; background: #ffebe9 } .body a { color: #0969da }
+  @media (prefers-color-scheme: dark) {
+    .body { color: #f0f6fc } .body th, .body td { border-color: #3d444d }
+    .body code, .body pre { background: #262c36 } .body a { color: #4493f8 }
+    .body .in { color: #aff5b4; background: #033a16 }
+    .body .out { color: #ffdcd7; background: #67060c } .body .on { color: #d29922 }
+  }
+"""
+_MONO: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+_SANS: Final = "-apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif"
+
+
+class Listed:
+    """A CloudTruth that reports what the scene says is live."""
+
+    origin = "https://api.cloudtruth.io"
+
+    def organization(self) -> Organization:
+        """Return the organization of the scene."""
+        return Organization(id="org-1", name="Acme", role="ADMIN")
+
+    def list(self) -> tuple[LiveWebhook, ...]:
+        """Return what is live."""
+        rows = json.loads((SCENE / "live.json").read_text("utf-8"))["results"]
+        return tuple(map(live_webhook, rows))
+
+    def get(self, id: str) -> LiveWebhook | None:
+        """Return one webhook."""
+        return next((each for each in self.list() if each.id == id), None)
+
+
+class Recorder:
+    """A GitHub without comments that remembers the one that is written."""
+
+    def __init__(self) -> None:
+        self.body = ""
+
+    def comments(self, number: int) -> Sequence[Any]:
+        """Return no comment."""
+        return ()
+
+    def create_comment(self, number: int, body: str) -> None:
+        """Remember a comment."""
+        self.body = body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Connection:
+    api: Listed
+    key: None = None
+
+
+def terminal() -> str:
+    """Return what `webhooks plan` prints, colours included."""
+    planned = plan(accept(validate(_INPUTS), _INPUTS), Listed(), options=PlanOptions())
+    view = View(color=True, key_source="CLOUDTRUTH_API_KEY", now=_TODAY)
+    return RENDERERS["text"]().render_plan(planned.plan, view)
+
+
+def comment() -> str:
+    """Return what `webhooks ci plan` writes on a pull request that turns before into now."""
+
+    @contextmanager
+    def connect() -> Iterator[Any]:
+        yield _Connection(api=Listed())
+
+    def git(arguments: Sequence[str]) -> bytes | None:
+        if "ls-tree" in arguments:
+            return f"100644 blob {_COMMIT}\twebhooks.yaml\0".encode()
+        blob = (SCENE / "before.yaml").read_bytes()
+        return blob if "cat-file" in arguments else _COMMIT.encode()
+
+    recorder = Recorder()
+    event = PullRequest(number=7, head=_COMMIT, base=_COMMIT, distrust=None)
+    address = "https://github.com/acme/config/actions/runs/1"
+    run = Run(event=event, repository="acme/config", commit=_COMMIT, branch="", url=address)
+    github: Any = recorder
+    access = Access(connect=connect, github=github, git=git, directory=SCENE, clean=str)
+    plan_pull_request(Job(command=Command.PLAN), run, _INPUTS, access)
+    return recorder.body
+
+
+def draw_terminal(text: str) -> str:
+    """Draw coloured text as a terminal shows it."""
+    lines = ["$ webhooks plan", ""]
+    for line in text.rstrip("\n").split("\n"):
+        end = len(line) if "\x1b" in line else _COLUMNS
+        lines += [line[:end], *([line[end:]] if line[end:] else [])]
+    width = round(_COLUMNS * _COLUMN) + 40
+    height = 58 + _LINE * len(lines)
+    rows = [
+        f'<text x="20" y="{56 + _LINE * number}" xml:space="preserve">{_spans(line)}</text>'
+        for number, line in enumerate(lines)
+        if line
+    ]
+    dots = [f'<circle cx="{20 + 16 * dot}" cy="16" r="5" class="faint"/>' for dot in range(3)]
+    style = f"{_THEME}  text {{ font: 13px {_MONO}; white-space: pre }}\n"
+    return _picture("A plan in the terminal", width, height, style, [*dots, *rows])
+
+
+def draw_comment(text: str) -> str:
+    """Draw Markdown as GitHub shows a comment, its details opened."""
+    visible = re.sub(r"<!--.*?-->\n?", "", text, flags=re.S)
+    html = MarkdownIt("commonmark", {"xhtmlOut": True}).enable("table").render(visible)
+    html = html.replace("<details>", '<details open="open">')
+    html = re.sub(r'<pre><code class="language-diff">(.*?)</code></pre>', _diff, html, flags=re.S)
+    height = 44 + 16 + _height(html)
+    name = '<text x="20" y="25" class="plain strong name">github-actions</text>'
+    when = '<text x="132" y="25" class="faint name">bot commented</text>'
+    body = (
+        f'<foreignObject x="20" y="54" width="920" height="{height - 54}">'
+        f'<div xmlns="http://www.w3.org/1999/xhtml" class="body">\n{html}</div></foreignObject>'
+    )
+    style = f"{_THEME}{_COMMENT_STYLE}  .name {{ font: 14px {_SANS} }}\n  .name.strong"
+    style += " { font-weight: 600 }\n"
+    return _picture("A plan as a comment on a pull request", 960, height, style, [name, when, body])
+
+
+def pictures() -> dict[str, str]:
+    """Return every picture by its file's name."""
+    return {"plan.svg": draw_terminal(terminal()), "comment.svg": draw_comment(comment())}
+
+
+def _picture(title: str, width: int, height: int, style: str, inside: Sequence[str]) -> str:
+    content = "\n".join(inside)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}">\n<title>{title}</title>\n<style>\n{style}</style>\n'
+        f'<rect class="page" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="8"/>\n'
+        f'<path class="bar" d="M1 9a8 8 0 0 1 8-8h{width - 18}a8 8 0 0 1 8 8v27H1z"/>\n'
+        f"{content}\n</svg>\n"
+    )
+
+
+def _spans(line: str) -> str:
+    """Return a line of the terminal as pieces of text, each in its style."""
+    pieces = _SGR.split(line)
+    spans = []
+    for style, piece in zip(["", *pieces[1::2]], pieces[0::2], strict=True):
+        names = [_STYLES[code] for code in style.split(";") if code in _STYLES] or ["plain"]
+        if names == ["strong"]:
+            names = ["plain", "strong"]
+        if piece:
+            spans.append(f'<tspan class="{" ".join(names)}">{escape(piece, quote=False)}</tspan>')
+    return "".join(spans)
+
+
+def _diff(found: re.Match[str]) -> str:
+    names = {"+": "in", "-": "out", "!": "on"}
+    lines = [
+        f'<i class="{names.get(line[:1], "")}">{line}</i>' for line in found[1].rstrip().split("\n")
+    ]
+    return f"<pre>{''.join(lines)}</pre>"
+
+
+def _height(html: str) -> int:
+    """Add up what the style sheet gives each element; no line of a comment is wrapped."""
+    return (
+        36 * html.count("<h3>")
+        + 33 * html.count("<tr>")
+        + 12 * html.count("<table>")
+        + 21 * html.count("<li>")
+        + 9 * html.count("<ul>")
+        + 30 * html.count("<p>")
+        + 30 * html.count("<summary>")
+        + 30 * html.count("<pre>")
+        + 18 * html.count("<i class")
+    )
+
+
+if __name__ == "__main__":
+    for file, svg in pictures().items():
+        (IMAGES / file).write_text(svg, encoding="utf-8")
