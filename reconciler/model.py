@@ -7,7 +7,6 @@ turns a reference's value into bytes on the wire.
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -53,6 +52,8 @@ class Secret:
 
     def same_as(self, other: Secret) -> bool:
         """Compare in constant time."""
+        import hmac  # brings a library of hashes, and most runs end before the first comparison
+
         mine = self.__value.encode("utf-8", "surrogatepass")
         return hmac.compare_digest(mine, other.__value.encode("utf-8", "surrogatepass"))
 

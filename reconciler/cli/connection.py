@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -16,11 +16,11 @@ from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
 from reconciler.render.quote import quote
 from reconciler.settings import Settings
-from reconciler.workflow import Engine
 
 if TYPE_CHECKING:
     from reconciler.api.calls import Exchange
     from reconciler.api.client import Client
+    from reconciler.workflow import Engine
 
 _READERS: Final = 10
 
@@ -29,15 +29,20 @@ _READERS: Final = 10
 class Connection:
     """A client, the key it uses and where that came from, and what carries out a plan with it.
 
-    `deadline` is for the whole run, in seconds.
+    `deadline` is for the whole run, in seconds. `make_engine` loads what only writing needs.
     """
 
     api: Client
     key: Secret | None
     key_source: str | None
     deadline: float
-    engine: Engine
+    make_engine: Callable[[], Engine]
     progress: Progress
+
+    @property
+    def engine(self) -> Engine:
+        """What carries out a plan."""
+        return self.make_engine()
 
 
 @contextmanager
@@ -63,6 +68,12 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
     if invocation.debug:
         more["observer"] = lambda exchange: invocation.console.block(exchange_line(exchange))
     _describe(invocation, settings)
+
+    def engine() -> Engine:
+        from reconciler.workflow import Engine
+
+        return Engine(clock=clock, workers=workers, stop=stop, watcher=progress)
+
     try:
         with connect(
             server_url=settings.server_url.value,
@@ -79,7 +90,7 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
                 key=None if settings.local else key,
                 key_source=settings.key.source if settings.key is not None else None,
                 deadline=settings.deadline.value,
-                engine=Engine(clock=clock, workers=workers, stop=stop, watcher=progress),
+                make_engine=engine,
                 progress=progress,
             )
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -92,4 +91,6 @@ def width(invocation: Invocation) -> int:
     """Return the columns of the terminal, or a good width where there is none."""
     if not invocation.console.colour_results and not invocation.process.stdout.isatty():
         return _WIDTH
+    import shutil
+
     return max(40, shutil.get_terminal_size((_WIDTH, 24)).columns)

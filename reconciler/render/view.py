@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from reconciler.errors import ReconcilerError
-from reconciler.findings import Finding
-from reconciler.model import SecretRef
-from reconciler.planning.plan import Plan
-from reconciler.report import Report
+if TYPE_CHECKING:  # checking files needs neither plans nor reports
+    from reconciler.errors import ReconcilerError
+    from reconciler.findings import Finding
+    from reconciler.model import SecretRef
+    from reconciler.planning.plan import Plan
+    from reconciler.report import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,8 @@ RULES: Final[Mapping[str, str]] = {
 
 _BOM: Final = b"\xef\xbb\xbf"
 _HARMLESS_ASCII: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x0D, 0x09])
-_ODD: Final = re.compile(
+# Compiled when a file asks for it: in most, every character is plain ASCII.
+_ODD: Final = (
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 _BREAKS: Final = frozenset("\x85\u2028\u2029")
@@ -102,7 +103,7 @@ def _not_utf8(body: bytes, start: int, file: str) -> Finding:
 
 def _odd_character(text: str, file: str) -> Finding | None:
     index = text.find("\r")
-    match = _ODD.search(text)
+    match = re.search(_ODD, text)
     if index < 0 or (match is not None and match.start() < index):
         if match is None:
             return None

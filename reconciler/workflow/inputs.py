@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, Position, has_errors
 from reconciler.model import Desired, Secret, SecretRef
-from reconciler.planning.plan import Plan
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns
 from reconciler.source.desired import Declared, Rules, declare, strict
+
+if TYPE_CHECKING:
+    from reconciler.planning.plan import Plan
 
 _UNRESOLVED: Final = "unresolved-secret"
 

@@ -29,10 +29,11 @@ def COMMAND(invocation: Invocation, format: str) -> int:  # noqa: N802
 
     asked = inputs(invocation)
     declared = workflow.validate(asked)
-    renderer = FINDINGS_RENDERERS[format]()
-    shown = renderer.render_findings(declared.findings, result_view(invocation))
-    if shown:
-        invocation.console.result(shown)
+    if declared.findings or format != "text":  # text has nothing to say of nothing
+        renderer = FINDINGS_RENDERERS[format]()
+        shown = renderer.render_findings(declared.findings, result_view(invocation))
+        if shown:
+            invocation.console.result(shown)
     if declared.desired is None:
         return ExitCode.INVALID
     checked = workflow.accept(declared, asked)
