@@ -121,8 +121,8 @@ def apply_saved(
             hint="plan again with the key and the server that you mean",
         )
     refuse_maintenance(organization)
-    needed = {use.reference for use in made.secrets}
-    found = resolve(needed, inputs, {}, api_key)
+    # More than are sent by PATCH: a server that only replaces webhooks whole needs them all.
+    found = resolve(_references(made), inputs, {}, api_key)
     _require(made, found.secrets, found.findings)
     _refuse_blocked(_lifted(made, allow_deletes))
     if made.changes and not confirm(made):
@@ -166,6 +166,13 @@ def _expect(made: Plan, digest: str | None) -> None:
             differences=(f"reviewed  {digest}", f"now       {made.digest}"),
             hint="look at `webhooks plan`, and apply with its digest if it is what you want",
         )
+
+
+def _references(made: Plan) -> frozenset[SecretRef]:
+    """Return every reference of the webhooks that a plan creates or updates."""
+    changed = [each.after for each in made.changes if not isinstance(each, Delete)]
+    values = [value for webhook in changed for value in webhook.configuration.values()]
+    return frozenset(each for each in values if isinstance(each, SecretRef))
 
 
 def _require(

@@ -1,0 +1,57 @@
+"""Plans two organizations side by side with the package's public functions; writes nothing.
+
+    ACME_API_KEY=... GLOBEX_API_KEY=... python examples/library.py
+
+CLOUDTRUTH_SERVER_URL may name another server, such as that of `webhooks emulator`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from reconciler.workflow import (
+    Inputs,
+    Plan,
+    PlanOptions,
+    ReconcilerError,
+    Secret,
+    accept,
+    connect,
+    plan,
+    show,
+    validate,
+)
+
+FILES = Path(__file__).parent / "organizations"
+ORGANIZATIONS = {"acme.yaml": "ACME_API_KEY", "globex.yaml": "GLOBEX_API_KEY"}
+
+
+def plan_one(name: str, variable: str) -> Plan:
+    """Return what `apply` would do in the organization whose key the variable holds."""
+    inputs = Inputs(directory=FILES, environ=os.environ, stdin=bytes, paths=(name,))
+    checked = accept(validate(inputs), inputs)
+    key = Secret(os.environ[variable])
+    server_url = os.environ.get("CLOUDTRUTH_SERVER_URL", "https://api.cloudtruth.io")
+    with connect(key, server_url=server_url, environment=os.environ) as connection:
+        return plan(checked, connection.api, options=PlanOptions(), api_key=key).plan
+
+
+def main() -> int:
+    """Show both plans; 2 if there is anything to do, 1 if one could not be made."""
+    with ThreadPoolExecutor() as pool:
+        running = [pool.submit(plan_one, *each) for each in ORGANIZATIONS.items()]
+    try:
+        plans = [each.result() for each in running]
+    except ReconcilerError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    for each in plans:
+        print(show(each))
+    return 2 if any(each.changes for each in plans) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

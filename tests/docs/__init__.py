@@ -1,0 +1,1 @@
+"""What is written for people, held against what the program does."""
