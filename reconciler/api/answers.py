@@ -128,7 +128,13 @@ def _success(
 
 
 def _not_expected(status: int, message: str) -> Trouble:
-    return Trouble(failure=Failure.AMBIGUOUS, error=ProtocolError, message=message, status=status)
+    return Trouble(
+        failure=Failure.AMBIGUOUS,
+        error=ProtocolError,
+        message=message,
+        hint="check the server URL: another program, a proxy or a login page may answer there",
+        status=status,
+    )
 
 
 def _document(headers: Mapping[str, str], body: bytes | Trouble) -> Any:

@@ -69,7 +69,7 @@ class Origin:
         if parts.scheme == "http" and not _is_loopback(host):
             raise UsageError(
                 "the server URL is plain http, which would show the key to the network",
-                hint="use https; http is for this machine only (localhost, 127.0.0.1, ::1)",
+                hint="use https; http is for this machine only (localhost, 127.0.0.1, [::1])",
             )
         return cls(scheme=parts.scheme, host=host, port=port or _PORTS[parts.scheme], base=base)
 

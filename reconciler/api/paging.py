@@ -132,7 +132,11 @@ def _read(transport: Transport, path: str, decode: Callable[[Any], Row], number:
         if number > 1:
             raise _InconsistentError("a page is gone")
         raise ProtocolError(
-            f"{transport.origin.host} has no such list", method="GET", path=path, status=404
+            f"{transport.origin.host} has no such list",
+            method="GET",
+            path=path,
+            status=404,
+            hint="check the server URL: another program may answer there",
         )
     rows = data.get("results") if isinstance(data, dict) else None
     if not isinstance(rows, list):

@@ -20,6 +20,9 @@ from reconciler.api.pace import RETRY_COST, TIMEOUT_COST
 from reconciler.api.refusals import Fields
 from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
 
+_LOOK: Final = "check server URL, network and proxy, as `webhooks doctor` does"
+_NAME: Final = "check the server URL, the network and the name service"
+_FOREIGN: Final = "check the server URL: another program or a proxy may answer there"
 PROXY_HINT: Final = "check the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 
 
@@ -68,12 +71,16 @@ def translate(error: Exception, *, host: str, expired: bool, timeout: float) -> 
         )
     if isinstance(error, BadAnswerError):
         return Trouble(
-            failure=Failure.AMBIGUOUS, error=ProtocolError, message=f"{host} sent {error}"
+            failure=Failure.AMBIGUOUS,
+            error=ProtocolError,
+            message=f"{host} sent {error}",
+            hint=_FOREIGN,
         )
     return Trouble(
         failure=Failure.AMBIGUOUS,
         error=ServerError,
         message=f"the connection to {host} broke before the answer was whole",
+        hint=f"run again; if it stays so, {_LOOK}",
     )
 
 
@@ -96,13 +103,13 @@ def _not_sent(error: Exception, host: str) -> Trouble:
             message=f"the certificate of {host} is not trusted",
             hint=tls.HINT,
         )
-    message, hint = f"{host} cannot be reached", None
+    message, hint = f"{host} cannot be reached", _LOOK
     if isinstance(error, httpx.ProxyError):
         message, hint = f"the proxy does not let us through to {host}", PROXY_HINT
     elif isinstance(error, httpx.TimeoutException):
         message = f"{host} cannot be reached: no connection in time"
     elif any(isinstance(cause, socket.gaierror) for cause in causes):
-        message, hint = f"{host} cannot be reached: no such name", "check the server URL"
+        message, hint = f"{host} cannot be reached: no such name", _NAME
     elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         message = f"{host} cannot be reached: it refuses connections"
     elif any(isinstance(cause, ssl.SSLError) for cause in causes):

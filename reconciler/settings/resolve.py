@@ -191,7 +191,7 @@ def _server_url(text: str, source: str) -> str:
     if parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
         raise UsageError(
             f"the server URL from {source} is http, which would send the API key in the clear",
-            hint="use https; plain http is for this machine only (localhost, 127.0.0.1, ::1)",
+            hint="use https; plain http is for this machine only (localhost, 127.0.0.1, [::1])",
         )
     return url
 

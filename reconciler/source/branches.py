@@ -8,6 +8,7 @@ is chosen as a reader would: by `type`, by `state`, by the form of a secret.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.model import Path
@@ -77,7 +78,10 @@ class Explainer:
         if isinstance(value, str):
             yield from self._within(error, len(names) - 1)
         elif not isinstance(value, dict):
-            yield objections.wrong_type(value, "string", path)
+            violation = objections.wrong_type(value, "string", path)
+            if value is not None:
+                violation = replace(violation, hint=f"refer to it: {objections.REFERENCE}")
+            yield violation
         else:
             schemes = [scheme for key in value if (scheme := near(key, ("env", "file")))]
             if len(set(schemes)) == 1:

@@ -224,7 +224,7 @@ def _is_known(key: str) -> bool:
 
 def _words(line: str, start: int, end: int) -> Iterator[Span]:
     part = line[start:end]
-    inner = part.strip(" -{}[],?")
+    inner = part.strip(" \t-{}[],?")
     if inner:
         first = start + part.index(inner)
         yield first, first + len(inner)

@@ -14,7 +14,10 @@ FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
         "the file is empty",
         "to declare that there are no webhooks, write `webhooks: []`",
     ),
-    "root-not-mapping": ("the file must be a mapping, with keys such as `webhooks:`", None),
+    "root-not-mapping": (
+        "the file must be a mapping, with keys such as `webhooks:`",
+        "put the list of webhooks under `webhooks:`",
+    ),
     "several-documents": ("a second document starts here", "put it into a file of its own"),
     "key-not-text": ("a key must be text", "put it in quotes"),
     "number-too-large": (
@@ -23,7 +26,7 @@ FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
     ),
     "tag": (
         "a tag (`!`) stands here, and files have none",
-        "put the text in quotes if the ! belongs to it; a secret is written {env: NAME}",
+        "put the text in quotes if the `!` belongs to it; a secret is written `{env: NAME}`",
     ),
     "too-deep": (
         f"nested more than {MAX_DEPTH} levels deep",
@@ -31,16 +34,22 @@ FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
     ),
     "unknown-alias": (
         "no anchor of this name stands above",
-        'put the text in quotes if it is no alias, as in "*_deleted"',
+        'put the text in quotes if it is no alias, as in `"*_deleted"`',
     ),
-    "alias-cycle": ("this alias would make a value contain itself", None),
-    "alias-expansion": ("aliases make the file grow without measure", None),
+    "alias-cycle": (
+        "this alias would make a value contain itself",
+        "write out what is meant, without the alias",
+    ),
+    "alias-expansion": (
+        "aliases make the file grow without measure",
+        "write the values out, or use fewer levels of aliases",
+    ),
     "merge": (
-        "<< takes a mapping or a list of mappings, once in each mapping",
+        "`<<` takes a mapping or a list of mappings, once in each mapping",
         "merge several with a list: `<<: [*one, *two]`",
     ),
     "yaml-syntax": (
-        "nothing of this kind may follow the | or > of a text block",
+        "nothing of this kind may follow the `|` or `>` of a text block",
         "start the text on the next line",
     ),
 }

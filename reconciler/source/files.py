@@ -62,12 +62,12 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
     for path in paths or (DEFAULT_FILE,):
         if path == STDIN:
             if STDIN in seen:
-                findings.append(_error("standard input ('-') is given twice", "give '-' once"))
+                findings.append(_error("standard input (`-`) is given twice", "give `-` once"))
                 continue
             seen.add(STDIN)
             raw = stdin()
             if len(raw) > MAX_FILE_BYTES:
-                findings.append(_error(f"standard input is larger than {_cap()}", None))
+                findings.append(_error(f"standard input is larger than {_cap()}", _SPLIT_HINT))
             else:
                 files.append(SourceFile(file=STDIN_NAME, raw=raw))
             continue
@@ -83,11 +83,13 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
                 except FileNotFoundError:
                     findings.append(_missing(path, found, directory, named=bool(paths)))
                 except NotReadableError as refusal:
-                    findings.append(_error(f"cannot read {name}: it {refusal}", None))
+                    findings.append(_error(f"cannot read {name}: it {refusal}", _DIRECTORY_HINT))
         except NotReadableError as refusal:
             findings.append(_error(f"cannot read {path}: it {refusal}", _DIRECTORY_HINT))
         except ValueError:  # a NUL in a path: no file system knows it
-            findings.append(_error("a path holds a character that no path can hold", None))
+            findings.append(
+                _error("a path holds a character that no path can hold", "check what follows -f")
+            )
     return Sources(files=tuple(files), findings=tuple(findings))
 
 
@@ -133,7 +135,10 @@ def display_name(path: Path, *, directory: Path) -> str:
         return whole.as_posix()
 
 
-_DIRECTORY_HINT: Final = "name a YAML file, or a directory that holds *.yaml or *.yml files"
+_SPLIT_HINT: Final = "split it, and name each part with its own `-f`"
+_DIRECTORY_HINT: Final = (
+    "name a readable YAML file, or a directory that holds `*.yaml` or `*.yml` files"
+)
 
 
 def _expand(path: Path) -> Iterator[Path]:
@@ -158,7 +163,7 @@ def _missing(path: str, found: Path, directory: Path, *, named: bool) -> Finding
     if not named:
         return _error(
             f"there is no {DEFAULT_FILE} in the working directory",
-            "write a commented starter with 'webhooks init', or name your file with '-f FILE'",
+            "write a commented starter with `webhooks init`, or name your file with `-f FILE`",
         )
     from difflib import get_close_matches  # only for a mistake
 
@@ -166,7 +171,7 @@ def _missing(path: str, found: Path, directory: Path, *, named: bool) -> Finding
         near = get_close_matches(found.name, os.listdir(found.parent), n=1)
     except OSError:
         near = []
-    hint = None
+    hint = "check the path; `webhooks init` writes a first file"
     if near:
         suggestion = display_name(found.parent / near[0], directory=directory)
         hint = f"did you mean '{suggestion}'?"

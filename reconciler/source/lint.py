@@ -7,7 +7,7 @@ in `defaults`, however many webhooks inherit it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.source.allowed import file_name, refusal
 from reconciler.source.literals import SLACK_TOKEN, masked, url_credential
 from reconciler.source.names import is_plain, remarks
+from reconciler.source.objections import EVENTS, REFERENCE, ticked
 from reconciler.source.remark import Problem, Remark, Spot, error, warning
 from reconciler.source.secrets import flaw, wrap
 
@@ -31,6 +32,9 @@ class Rules:
     allow_secrets: tuple[str, ...] = ()
     allow_literal_secrets: bool = False
 
+
+_PLACEHOLDER: Final = re.compile(r"\$\w+|%\w+%|\$?\{.*\}|<.*>")
+"""What other programs would replace by a value."""
 
 _SCHEMES: Final = ("env", "file")
 _GLOBS: Final = tuple(
@@ -143,16 +147,26 @@ class _Checker:
         if not value.isprintable() or value.isspace():
             problem = flaw(wrap(value))
             if problem is not None:
-                return error("unusable-secret", f"the value of `{field}` {problem}")
+                return error(
+                    "unusable-secret",
+                    f"the value of `{field}` {problem}",
+                    f"refer to it: {REFERENCE}",
+                )
         if self._rules.allow_literal_secrets:
             return None
         if SLACK_TOKEN.search(value):
             return _slack_token(field)
+        if field not in _ADDRESSES and _PLACEHOLDER.fullmatch(value):
+            return warning(
+                "literal-secret",
+                f"`{field}` looks like a placeholder, and nothing in a file is replaced",
+                f"refer to the secret: {REFERENCE}",
+            )
         if field not in _ADDRESSES:
             return warning(
                 "literal-secret",
                 f"`{field}` is a secret, and it is written into the file",
-                "keep it in a variable or a file: {env: NAME} or {file: PATH}",
+                f"keep it in a variable or a file: {REFERENCE}",
             )
         reason = url_credential(value)
         if reason is None:
@@ -160,7 +174,7 @@ class _Checker:
         return warning(
             "literal-secret",
             f"the URL {reason}: it is a secret, and it is written into the file",
-            f"keep the whole URL in a variable or a file: {field}: {{env: NAME}}",
+            f"keep the whole URL in a variable or a file: `{field}: {{env: NAME}}`",
         )
 
     def _plain(self, field: str, value: str) -> Remark | None:
@@ -174,7 +188,7 @@ def _slack_token(field: str) -> Remark:
         "slack-token-in-file",
         f"`{field}` holds what looks like a Slack token",
         "revoke the token, as version control never forgets it, and refer to the new one: "
-        "{env: SLACK_BOT_TOKEN}",
+        "`{env: SLACK_BOT_TOKEN}`",
     )
 
 
@@ -184,7 +198,7 @@ def _misplaced(field: str, value: dict[str, Any], secret_fields: frozenset[str])
     return error(
         "reference-not-allowed",
         f"`{field}` is no secret: it takes its value as text, not as a reference",
-        f"only {_either(sorted(secret_fields))} may be references; everybody can see `{field}`",
+        f"only {ticked(sorted(secret_fields))} may be references; everybody can see `{field}`",
     )
 
 
@@ -198,10 +212,5 @@ def _event(event: str) -> Remark | None:
     return error(
         "unknown-event",
         f"`{masked(event)}` matches no event",
-        f"did you mean `{near[0]}`?" if near else f"the events are {', '.join(EVENT_TYPES)}",
+        f"did you mean `{near[0]}`?" if near else EVENTS,
     )
-
-
-def _either(words: Sequence[str]) -> str:
-    quoted = [f"`{word}`" for word in words]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"

@@ -12,10 +12,20 @@ from typing import Any, Final
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES, Path
 from reconciler.source.excerpt import harmless
+from reconciler.source.merge import INHERITED
 from reconciler.source.violation import Violation
 
 NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
 IN_DEFAULTS: Final = "write it here, or for all webhooks of the file under `defaults`"
+REFERENCE: Final = "`{env: NAME}` or `{file: PATH}`"
+_SUBJECTS, _VERBS = (
+    list(dict.fromkeys(event.rpartition("_")[end] for event in EVENT_TYPES)) for end in (0, 2)
+)
+EVENTS: Final = (
+    f"the events are {', '.join(_SUBJECTS[:-1])} or {_SUBJECTS[-1]}, with "
+    f"_{', _'.join(_VERBS[:-1])} or _{_VERBS[-1]}, as in `value_created`"
+)
+"""What can be said of all events in one line."""
 
 
 def near(word: str, words: Iterable[str]) -> str | None:
@@ -34,7 +44,7 @@ def unknown_keys(value: dict[str, Any], known: Sequence[str], path: Path) -> Ite
             path=(*path, key),
             rule="unknown-key",
             message="unknown key" if in_reference else f"unknown key `{harmless(key)}`",
-            hint=_better_key(key, known, path),
+            hint=_better_key(key, INHERITED if path == ("defaults",) else known, path),
             on_key=True,
         )
 
@@ -44,12 +54,27 @@ def _better_key(key: str, known: Sequence[str], path: Path) -> str:
         return f"did you mean `{meant}`?"
     owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
     if owners and path[-1:] == ("configuration",):
-        return f"`{key}` belongs to webhooks of type {' and '.join(owners)}"
+        return f"`{key}` belongs to webhooks of type {ticked(owners)}"
     if owners and "configuration" in known:
         return f"`{key}` belongs under `configuration`"
     if "state" in known and "type" not in known:
-        return f"an entry with `state: absent` takes only {', '.join(known)}"
-    return f"known here: {', '.join(known)}"
+        return f"an entry with `state: absent` takes only {ticked(known)}"
+    return f"known here: {ticked(known)}"
+
+
+def ticked(words: Iterable[str]) -> str:
+    """Return words of the file's format as a list for a message."""
+    *most, last = [f"`{word}`" for word in words]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def is_misspelt(name: str, value: dict[str, Any]) -> bool:
+    """Say whether `value` holds a key that is surely meant to be `name`.
+
+    Such a key is refused as unknown, so that nothing more need be said.
+    """
+    keys = [key for key in value if not key.startswith("x-")]
+    return name not in value and bool(get_close_matches(name, keys, n=1, cutoff=0.75))
 
 
 def missing(
@@ -57,7 +82,7 @@ def missing(
 ) -> Iterator[Violation]:
     """Object to each of `names` that is not there; `of_pair`: because another one is."""
     for name in names:
-        if name in value:
+        if name in value or is_misspelt(name, value):
             continue
         message = f"`{name}` is missing"
         hint: str | None = None
@@ -67,6 +92,8 @@ def missing(
             hint = NO_WEBHOOKS
         elif name in ("type", "event_types", "configuration") or path[-1:] == ("configuration",):
             hint = IN_DEFAULTS
+        elif name == "name":
+            hint = "write `name: ...`: it says which webhook this is"
         yield Violation(
             path=(*path, name), rule="missing-field", message=message, hint=hint, on_key=True
         )
@@ -101,11 +128,13 @@ def wrong_type(value: object, expected: str, path: Path) -> Violation:
             hint="put it in quotes",
         )
     form = _form(value)
+    if expected == "integer" and form == "a number":
+        form = "a fraction"
     return Violation(
         path=path,
         rule="wrong-type",
         message=f"{name} must be {_EXPECTED[expected]}, not {form}",
-        hint=_CURES.get((expected, form)),
+        hint=_cure(expected, form, path),
     )
 
 
@@ -116,11 +145,26 @@ _EXPECTED: Final = {
     "boolean": "true or false",
     "integer": "a whole number",
 }
-_CURES: Final = {
-    ("array", "text"): "write a list, even of one item: [item]",
-    ("boolean", "text"): "write `true` or `false`, without quotes",
-    ("integer", "text"): "write the number without quotes",
-}
+
+
+def _cure(expected: str, form: str, path: Path) -> str:
+    match expected, form, path:
+        case "array", "a mapping", ("webhooks",):
+            return "begin each webhook with `- name: ...`"
+        case "array", _, _:
+            return "write a list, even of one item: `[item]`"
+        case "boolean", _, _:
+            return "write `true` or `false`, without quotes"
+        case "integer", "text", _:
+            return "write the number without quotes"
+        case "integer", _, _:
+            return "write a number such as `5`"
+        case "object", _, ("webhooks", int()):
+            return "write the webhook's fields, beginning with `- name: ...`"
+        case "object", _, _:
+            return "write `key: value`, on indented lines below"
+        case _:
+            return "write one text; in quotes it may hold any character"
 
 
 def _form(value: object) -> str:
@@ -173,7 +217,7 @@ def not_the_one(value: object, path: Path) -> Violation:
                 path=path,
                 rule="unknown-type",
                 message=f"unknown type `{harmless(str(value))}`",
-                hint=f"did you mean `{meant}`?" if meant else f"types are {' and '.join(KINDS)}",
+                hint=f"did you mean `{meant}`?" if meant else f"the types are {ticked(KINDS)}",
             )
         case ("state",):
             return Violation(
@@ -196,13 +240,13 @@ def bad_event(value: object, path: Path) -> Violation:
     if not isinstance(value, str):
         return wrong_type(value, "string", path)
     if not value:
-        return Violation(path=path, rule="empty-text", message="an event is empty")
+        return Violation(path=path, rule="empty-text", message="an event is empty", hint=EVENTS)
     meant = near(value, EVENT_TYPES)
     return Violation(
         path=path,
         rule="unknown-event",
         message=f"unknown event `{harmless(value)}`",
-        hint=f"did you mean `{meant}`?" if meant else f"the events are {', '.join(EVENT_TYPES)}",
+        hint=f"did you mean `{meant}`?" if meant else EVENTS,
     )
 
 
@@ -213,7 +257,7 @@ def bad_reference(*, both: bool, path: Path) -> Violation:
         path=path,
         rule="bad-reference",
         message=f"{_called(path)} {message}",
-        hint="write {env: NAME} or {file: PATH}",
+        hint=f"write {REFERENCE}",
     )
 
 
@@ -222,9 +266,19 @@ def unfit(keyword: str, limit: object, path: Path) -> Violation:
     name = _called(path)
     match keyword, path[-1:]:
         case "minLength", _:
-            return Violation(path=path, rule="empty-text", message=f"{name} is empty")
+            return Violation(
+                path=path,
+                rule="empty-text",
+                message=f"{name} is empty",
+                hint="write a text, or delete the key",
+            )
         case "minItems", _:
-            return Violation(path=path, rule="empty-list", message=f"{name} needs an item")
+            return Violation(
+                path=path,
+                rule="empty-list",
+                message=f"{name} needs an item",
+                hint='name events, or write `["*"]` for all',
+            )
         case "pattern", ("env",):
             return Violation(
                 path=path,
@@ -236,8 +290,8 @@ def unfit(keyword: str, limit: object, path: Path) -> Violation:
             return Violation(
                 path=path,
                 rule="bad-url",
-                message=f"{name} is no absolute URL",
-                hint="start it with https:// or http://, and leave spaces out",
+                message=f"{name} is no absolute http or https URL",
+                hint="start it with `https://` or `http://`, and leave spaces out",
             )
         case _:
             return Violation(

@@ -19,7 +19,7 @@ from reconciler.source.branches import Explainer
 from reconciler.source.document import Document
 from reconciler.source.excerpt import SECRET_KEYS, excerpt, harmless
 from reconciler.source.locate import comment_after, locate
-from reconciler.source.objections import IN_DEFAULTS
+from reconciler.source.objections import IN_DEFAULTS, is_misspelt
 from reconciler.source.schema_file import schema_text
 from reconciler.source.violation import RULES, Violation
 
@@ -62,7 +62,7 @@ def explain(document: Document, doubted: Sequence[int] | None = None) -> tuple[F
                 on_key=True,
             )
             for index, webhook in _present(document.data)
-            if "type" not in webhook
+            if "type" not in webhook and not is_misspelt("type", webhook)
         ]
     return tuple(finding(document, each) for each in violations)
 
@@ -90,7 +90,7 @@ def finding(document: Document, violation: Violation, base: Path = ()) -> Findin
         comment = comment_after(document.text, path)
         if comment is not None and comment[1:2].strip():
             rule = "comment-value"
-            message = f"{message}: in YAML a # after a space starts a comment"
+            message = f"{message}: in YAML a `#` after a space starts a comment"
             hint = _quoted(comment, path)
     position = locate(document.text, document.file, path, key=violation.on_key)
     return Finding(
@@ -109,7 +109,7 @@ def _quoted(comment: str, path: Path) -> str:
         return "put the value in quotes"
     value = json.dumps(harmless(comment), ensure_ascii=False)
     last = path[-1]
-    return f"write - {value}" if isinstance(last, int) else f"write {last}: {value}"
+    return f"write `- {value}`" if isinstance(last, int) else f"write `{last}: {value}`"
 
 
 def _default_type(data: Any) -> object:

@@ -126,7 +126,7 @@ def _fetch(
             if literal is None:
                 return _unusable(
                     f"the secret written into the file as {shown(ref)} is not at hand",
-                    "a saved plan holds no secrets: use {env: NAME} or {file: PATH} in the file",
+                    "saved plans hold no secrets: use `{env: NAME}` or `{file: PATH}` in the file",
                 )
             return literal
         case Scheme.ENV:
@@ -155,9 +155,9 @@ def _fetch_file(ref: SecretRef, directory: Path, allow: Sequence[str]) -> Secret
     except FileNotFoundError:
         return _unusable(f"there is no file {shown(ref)}", "create it, or mend the reference")
     except NotReadableError as cause:
-        return _unusable(f"cannot read {shown(ref)}: it {cause}", None)
+        return _unusable(f"cannot read {shown(ref)}: it {cause}", _READABLE)
     except (ValueError, OSError):  # a decoding error's text would hold the value
-        return _unusable(f"{shown(ref)} is not a UTF-8 text file", None)
+        return _unusable(f"{shown(ref)} is not a UTF-8 text file", _READABLE)
 
 
 def _judge(ref: SecretRef, secret: Secret, api_key: Secret | None) -> Remark | None:
@@ -179,6 +179,9 @@ def _judge(ref: SecretRef, secret: Secret, api_key: Secret | None) -> Remark | N
                 "use the app's Bot User OAuth Token",
             )
     return None
+
+
+_READABLE: Final = "name a text file that this user may read and that holds the bare value"
 
 
 def _unusable(message: str, hint: str | None) -> Remark:

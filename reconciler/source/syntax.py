@@ -39,9 +39,14 @@ _CAUSES: Final[tuple[tuple[str, bool, str, str | None], ...]] = (
         r"sequence entries are not allowed",
         False,
         "a list cannot start here",
-        "start it on a line of its own, or write [one, two]",
+        "start it on a line of its own, or write `[one, two]`",
     ),
-    (r"mapping keys are not allowed", False, "a key cannot start here", None),
+    (
+        r"mapping keys are not allowed",
+        False,
+        "a key cannot start here",
+        "put the text in quotes, or the key on a line of its own",
+    ),
     (
         r"could not find expected ':'",
         True,
@@ -52,7 +57,7 @@ _CAUSES: Final[tuple[tuple[str, bool, str, str | None], ...]] = (
         r"unknown escape|hexadecimal|hexdecimal|invalid Unicode",
         False,
         "double quotes know no such escape",
-        r"write \\ for a backslash, or use single quotes",
+        r"write `\\` for a backslash, or use single quotes",
     ),
     (
         r"indentation (indicator|or chomping)|chomping or indentation|comment or (a )?line break",
@@ -62,14 +67,14 @@ _CAUSES: Final[tuple[tuple[str, bool, str, str | None], ...]] = (
     (
         r"alphabetic or numeric",
         True,
-        "& and * start an anchor or an alias and need a name",
-        'put event globs in quotes: "*"',
+        "`&` and `*` start an anchor or an alias and need a name",
+        'put event globs in quotes: `"*"`',
     ),
     (
         r"node content",
         False,
         "a value is missing here",
-        'write "" for empty text',
+        'write `""` for empty text',
     ),
     (
         r"expected '?<document start>'?",
@@ -82,6 +87,7 @@ _DEEP: Final = re.compile("nesting depth")
 _TAG: Final = re.compile(r"\btag\b")
 _UNCLOSED: Final = re.compile(r"expected ',' or '([\]}])'|unexpected ':'")
 _MISFIT: Final = re.compile(r"expected key|expected '-'|expected <block end>")
+_COMMENT: Final = "a `#` after a space starts a comment, up to the end of the line: quote the text"
 _OPENERS: Final = {"]": "[", "}": "{"}
 
 
@@ -93,7 +99,7 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Finding:
     before = _mark(getattr(error, "context_mark", None), text) or at
     rule, place = "yaml-syntax", at
     message = "this is not YAML"
-    hint: str | None = None
+    hint: str | None = "look at quotes, brackets, colons and indentation here and just above"
     if _DEEP.search(problem):
         rule, (message, hint) = "too-deep", FAULTS["too-deep"]
     elif _TAG.search(context):
@@ -107,6 +113,9 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Finding:
             if re.search(pattern, problem):
                 place, message, hint = before if use_context else at, ours, advice
                 break
+        if "node content" in problem and " #" in _line(text, place[0]):
+            # A comment that swallowed the end of a flow mapping; here nothing else has a #.
+            place, hint = (place[0], _line(text, place[0]).index(" #") + 1), _COMMENT
         if "unknown escape" in problem:
             place = _backslash(at, text)
     line, column = place
@@ -139,16 +148,16 @@ def _unclosed(
 ) -> tuple[tuple[int, int], str, str | None]:
     opening = _line(text, before[0])[before[1] :]
     if "${" in opening:
-        return at, "${...} is not replaced in this file", "write {env: NAME} for a secret"
+        return at, "`${...}` is not replaced in this file", "write `{env: NAME}` for a secret"
     if " #" in opening:
-        hint = "a # after a space starts a comment, up to the end of the line: quote the text"
+        hint = _COMMENT
     else:
         hint = "separate the entries with commas, close the bracket, or quote the text"
     if closer is None:
         return at, "a colon cannot stand here", _QUOTE_IT
     if at[0] != before[0]:
-        return before, f"the {_OPENERS[closer]} that stands here is never closed", hint
-    return at, f"a comma or {closer} is missing before this", hint
+        return before, f"the `{_OPENERS[closer]}` that stands here is never closed", hint
+    return at, f"a comma or `{closer}` is missing before this", hint
 
 
 def _misfit(at: tuple[int, int], text: str) -> tuple[str, str]:

@@ -30,6 +30,14 @@ def said(each: Finding) -> tuple[str, str, str, str | None]:
 
 NONE = "to declare that there are no webhooks, write `webhooks: []`"
 DEFAULTS = "write it here, or for all webhooks of the file under `defaults`"
+FILL = "write a text, or delete the key"
+FIELDS = "write the webhook's fields, beginning with `- name: ...`"
+NAME = "write `name: ...`: it says which webhook this is"
+REFER = "refer to it: `{env: NAME}` or `{file: PATH}`"
+ALL_EVENTS = (
+    "the events are parameter, template, project, environment or value, with _created, _updated "
+    "or _deleted, as in `value_created`"
+)
 EVENTS = "event_types: ['*']"
 SLACK = "name: a, type: slack"
 GENERIC = "name: a, type: generic"
@@ -38,7 +46,8 @@ ROOT = {
     "version: 1": ("1:1+7", "missing-field", "`webhooks` is missing", NONE),
     "webhooks:": ("1:1+8", "null-value", "`webhooks` has no value", NONE),
     "webhooks: {a: 1}": (
-        "1:11+6", "wrong-type", "`webhooks` must be a list, not a mapping", None,
+        "1:11+6", "wrong-type", "`webhooks` must be a list, not a mapping",
+        "begin each webhook with `- name: ...`",
     ),
     "webhooks: []\nversion: 2": (
         "2:10+1", "unsupported-version", "this version of the file's format is not known",
@@ -54,7 +63,7 @@ ROOT = {
     ),
     "webhooks: []\nscope: a-*": (
         "2:8+3", "wrong-type", "`scope` must be a list, not text",
-        "write a list, even of one item: [item]",
+        "write a list, even of one item: `[item]`",
     ),
     "webhooks: []\nignore: [a, b, a]": (
         "2:16+1", "duplicate-item", "this stands twice in `ignore`", "delete one of the two",
@@ -63,52 +72,56 @@ ROOT = {
         "2:11+1", "not-text", "an item of `protect` must be text, and YAML reads this as a number",
         "put it in quotes",
     ),
-    "webhooks: []\nprotect: ['']": ("2:11+2", "empty-text", "an item of `protect` is empty", None),
+    "webhooks: []\nprotect: ['']": ("2:11+2", "empty-text", "an item of `protect` is empty", FILL),
     "webhooks: []\nlimits: {max_deletes: -1}": (
         "2:23+2", "out-of-range", "`max_deletes` must be at least 0", None,
     ),
     "webhooks: []\nlimits: {max_deletes: true}": (
-        "2:23+4", "wrong-type", "`max_deletes` must be a whole number, not true or false", None,
+        "2:23+4", "wrong-type", "`max_deletes` must be a whole number, not true or false",
+        "write a number such as `5`",
     ),
     "webhooks: []\nlimits: [5]": (
-        "2:9+3", "wrong-type", "`limits` must be a mapping, not a list", None,
+        "2:9+3", "wrong-type", "`limits` must be a mapping, not a list",
+        "write `key: value`, on indented lines below",
     ),
     "webhooks: []\nprotec: [a]": (
         "2:1+6", "unknown-key", "unknown key `protec`", "did you mean `protect`?",
     ),
     "webhooks: []\nchannel: a": (
         "2:1+7", "unknown-key", "unknown key `channel`",
-        "known here: $schema, version, organization, prune, scope, ignore, protect, limits, "
-        "defaults, webhooks",
+        "known here: `$schema`, `version`, `organization`, `prune`, `scope`, `ignore`, `protect`, "
+        "`limits`, `defaults` and `webhooks`",
     ),
     "webhooks: []\norganization: #Acme": (
         "2:15+5", "comment-value",
-        "`organization` has no value: in YAML a # after a space starts a comment",
-        'write organization: "#Acme"',
+        "`organization` has no value: in YAML a `#` after a space starts a comment",
+        'write `organization: "#Acme"`',
     ),
     "webhooks: []\norganization: # Acme": (
         "2:15+6", "null-value", "`organization` has no value", "give it one, or delete the key",
     ),
     "webhooks: []\nscope:\n  - #a": (
         "3:5+2", "comment-value",
-        "an item of `scope` has no value: in YAML a # after a space starts a comment",
-        'write - "#a"',
+        "an item of `scope` has no value: in YAML a `#` after a space starts a comment",
+        'write `- "#a"`',
     ),
     "webhooks: []\nscope:\n  - ": (
         "3:3+1", "null-value", "an item of `scope` has no value", "give it one, or delete the line",
     ),
     "webhooks: []\ndefaults: slack": (
-        "2:11+3", "wrong-type", "`defaults` must be a mapping, not text", None,
+        "2:11+3", "wrong-type", "`defaults` must be a mapping, not text",
+        "write `key: value`, on indented lines below",
     ),
     "webhooks: []\ndefaults: {type: slak}": (
         "2:18+4", "unknown-type", "unknown type `slak`", "did you mean `slack`?",
     ),
     "webhooks: []\ndefaults: {name: a}": (
         "2:12+4", "unknown-key", "unknown key `name`",
-        "known here: event_types, configuration",
+        "known here: `type`, `event_types` and `configuration`",
     ),
     "webhooks: []\ndefaults: {type: slack, configuration: {url: x}}": (
-        "2:41+3", "unknown-key", "unknown key `url`", "`url` belongs to webhooks of type generic",
+        "2:41+3", "unknown-key", "unknown key `url`",
+        "`url` belongs to webhooks of type `generic`",
     ),
 }  # fmt: skip
 
@@ -120,9 +133,9 @@ def test_settings_of_a_file(text: str, expected: tuple[str, str, str, str | None
 
 
 ITEMS = {
-    "a": ("1:12+1", "wrong-type", "a webhook must be a mapping, not text", None),
+    "a": ("1:12+1", "wrong-type", "a webhook must be a mapping, not text", FIELDS),
     "~": ("1:12+1", "null-value", "a webhook has no value", "give it one, or delete the line"),
-    "{type: slack}": ("1:13+4", "missing-field", "`name` is missing", None),
+    "{type: slack}": ("1:13+4", "missing-field", "`name` is missing", NAME),
     "{name: a}": ("1:19+1", "missing-field", "`type` is missing", DEFAULTS),
     f"{{{SLACK}, nmae: b}}": (
         "1:35+4", "unknown-key", "unknown key `nmae`", "did you mean `name`?",
@@ -134,7 +147,7 @@ ITEMS = {
         "1:28+4", "unknown-type", "unknown type `slak`", "did you mean `slack`?",
     ),
     "{name: a, type: mail}": (
-        "1:28+4", "unknown-type", "unknown type `mail`", "types are slack and generic",
+        "1:28+4", "unknown-type", "unknown type `mail`", "the types are `slack` and `generic`",
     ),
     "{name: a, type: 5}": (
         "1:28+1", "not-text", "`type` must be text, and YAML reads this as a number",
@@ -146,11 +159,12 @@ ITEMS = {
     ),
     "{name: a, state: absent, type: slack}": (
         "1:37+4", "unknown-key", "unknown key `type`",
-        "an entry with `state: absent` takes only name, state, id, organization",
+        "an entry with `state: absent` takes only `name`, `state`, `id` and `organization`",
     ),
-    "{state: absent, id: x}": ("1:13+5", "missing-field", "`name` is missing", None),
+    "{state: absent, id: x}": ("1:13+5", "missing-field", "`name` is missing", NAME),
     f"{{{SLACK}, event_types: []}}": (
-        "1:48+2", "empty-list", "`event_types` needs an item", None,
+        "1:48+2", "empty-list", "`event_types` needs an item",
+        'name events, or write `["*"]` for all',
     ),
     f"{{{SLACK}, event_types: [value_create]}}": (
         "1:49+12", "unknown-event", "unknown event `value_create`",
@@ -161,53 +175,55 @@ ITEMS = {
         "an item of `event_types` must be text, and YAML reads this as a number",
         "put it in quotes",
     ),
-    f"{{{SLACK}, event_types: ['']}}": ("1:49+2", "empty-text", "an event is empty", None),
+    f"{{{SLACK}, event_types: ['']}}": ("1:49+2", "empty-text", "an event is empty", ALL_EVENTS),
     f"{{{SLACK}, previously: old}}": (
         "1:47+3", "wrong-type", "`previously` must be a list, not text",
-        "write a list, even of one item: [item]",
+        "write a list, even of one item: `[item]`",
     ),
     f"{{{SLACK}, configuration: x}}": (
-        "1:50+1", "wrong-type", "`configuration` must be a mapping, not text", None,
+        "1:50+1", "wrong-type", "`configuration` must be a mapping, not text",
+        "write `key: value`, on indented lines below",
     ),
     f"{{{SLACK}, configuration: {{channel: true}}}}": (
         "1:60+4", "not-text", "`channel` must be text, and YAML reads this as true or false",
         "put it in quotes",
     ),
     f"{{{SLACK}, configuration: {{channel: [a]}}}}": (
-        "1:60+3", "wrong-type", "`channel` must be text, not a list", None,
+        "1:60+3", "wrong-type", "`channel` must be text, not a list",
+        "write one text; in quotes it may hold any character",
     ),
     f"{{{SLACK}, configuration: {{verify: true}}}}": (
         "1:51+6", "unknown-key", "unknown key `verify`",
-        "`verify` belongs to webhooks of type generic",
+        "`verify` belongs to webhooks of type `generic`",
     ),
     f"{{{GENERIC}, configuration: {{verify: no}}}}": (
         "1:61+2", "wrong-type", "`verify` must be true or false, not text",
         "write `true` or `false`, without quotes",
     ),
     f"{{{GENERIC}, configuration: {{url: example.com/x}}}}": (
-        "1:58+3", "bad-url", "`url` is no absolute URL",
-        "start it with https:// or http://, and leave spaces out",
+        "1:58+3", "bad-url", "`url` is no absolute http or https URL",
+        "start it with `https://` or `http://`, and leave spaces out",
     ),
     f"{{{SLACK}, configuration: {{token: 12345}}}}": (
         "1:58+3", "not-text", "`token` must be text, and YAML reads this as a number",
-        "put it in quotes",
+        REFER,
     ),
     f"{{{SLACK}, configuration: {{token: [a]}}}}": (
-        "1:58+3", "wrong-type", "`token` must be text, not a list", None,
+        "1:58+3", "wrong-type", "`token` must be text, not a list", REFER,
     ),
     f"{{{SLACK}, configuration: {{token: ''}}}}": (
-        "1:58+2", "empty-text", "`token` is empty", None,
+        "1:58+2", "empty-text", "`token` is empty", FILL,
     ),
     f"{{{SLACK}, configuration: {{token: {{evn: A}}}}}}": (
         "1:59+3", "unknown-key", "unknown key", "did you mean `env`?",
     ),
     f"{{{SLACK}, configuration: {{token: {{env: A, file: b}}}}}}": (
         "1:58+17", "bad-reference", "`token` takes `env` or `file`, not both",
-        "write {env: NAME} or {file: PATH}",
+        "write `{env: NAME}` or `{file: PATH}`",
     ),
     f"{{{SLACK}, configuration: {{token: {{value: abc}}}}}}": (
         "1:58+12", "bad-reference", "`token` takes text or a reference to a secret",
-        "write {env: NAME} or {file: PATH}",
+        "write `{env: NAME}` or `{file: PATH}`",
     ),
     f"{{{SLACK}, configuration: {{token: {{env: my-token}}}}}}": (
         "1:64+3", "bad-variable-name", "this cannot be the name of a variable",
@@ -226,6 +242,26 @@ ITEMS = {
 def test_webhooks(item: str, expected: tuple[str, str, str, str | None]) -> None:
     """Each mistake in a webhook yields one finding, of the branch its author had in mind."""
     assert [said(each) for each in explain(read(f"webhooks: [{item}]"))] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("webhook: []", "webhooks"),
+        ("webhooks: [{nam: a, type: slack}]", "name"),
+        ("webhooks: [{name: a, tpye: slack}]", "type"),
+    ],
+)
+def test_a_misspelt_key_is_not_called_missing_as_well(text: str, meant: str) -> None:
+    """One slip, one finding: the advice for the misspelt key is enough."""
+    (found,) = explain(read(text))
+    assert (found.rule, found.hint) == ("unknown-key", f"did you mean `{meant}`?")
+
+
+def test_an_anchor_does_not_stand_for_a_key_of_the_file() -> None:
+    """A key that begins with `x-` is no misspelling: what is missing is said."""
+    (found,) = explain(read("x-webhooks: []"))
+    assert found.rule == "missing-field"
 
 
 def test_a_misspelt_type_does_not_hide_the_rest() -> None:
@@ -275,8 +311,8 @@ def test_the_channel_that_became_a_comment() -> None:
     assert said(found) == (
         "6:16+7",
         "comment-value",
-        "`channel` has no value: in YAML a # after a space starts a comment",
-        'write channel: "#alerts"',
+        "`channel` has no value: in YAML a `#` after a space starts a comment",
+        'write `channel: "#alerts"`',
     )
 
 
