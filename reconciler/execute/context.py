@@ -10,10 +10,9 @@ from reconciler.execute.ledger import Ledger
 from reconciler.execute.settle import Settle
 from reconciler.model import LiveWebhook, Secret, SecretRef
 from reconciler.planning.changes import Create, FieldChange, Update
-from reconciler.planning.compare import compare
 from reconciler.planning.plan import Plan
 from reconciler.planning.readback import Readable
-from reconciler.planning.standing import Standing, readable_in, standings
+from reconciler.planning.standing import Standing, readable_in, standings, unmet
 from reconciler.ports import Clock, WebhookAPI
 from reconciler.report import Applied, Failed, FieldMessage
 
@@ -43,7 +42,7 @@ class Context:
     ) -> tuple[FieldChange, ...]:
         """Return how `live` still differs from what `change` is to bring about."""
         evidence = self.readable if readable is None else readable
-        return compare(change.after, live, self.secrets, evidence).fields
+        return unmet(change, live, self.secrets, evidence)
 
     def copies(self, change: Create, listing: Sequence[LiveWebhook]) -> list[LiveWebhook]:
         """Return the webhooks of the create's name that were not there before, smallest id first.

@@ -12,6 +12,7 @@ turns up even later is removed by heal.py, or planned as a duplicate by the next
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from reconciler.errors import (
@@ -52,12 +53,33 @@ def create_once(change: Create, context: Context) -> Applied | Failed | Unconfir
             return still_in_doubt(change, error)
         else:
             context.ledger.wrote()
-            return context.answered(change, made)
+            return _held(context.answered(change, made), made.id, context)
         if context.ledger.stopping:
             break
     return Unconfirmed(
         change=change,
         message="the answer was lost, and it is in no listing so far; the next apply looks again",
+    )
+
+
+def _held(outcome: Applied | Failed, made: str, context: Context) -> Applied | Failed:
+    """Take back what CloudTruth has filed under another name.
+
+    Nothing declares that name, so each further run would create one more.
+    """
+    if isinstance(outcome, Applied) or all(each.path != ("name",) for each in outcome.fields):
+        return outcome
+    left = f"it is still there, with the id {made}"
+    if made not in context.known:
+        try:
+            context.api.delete(made)
+            left = "what was created was removed again"
+        except ApiError:
+            pass
+    return replace(
+        outcome,
+        message=f"{outcome.message}; {left}",
+        hint="declare the name the way CloudTruth stores it",
     )
 
 

@@ -18,8 +18,10 @@ def fits(
 
     A rename no longer fits either when its new name has been taken by a webhook that keeps it.
     """
-    leaving = {each.before.id for each in plan.updates if renames(each)}
-    holders = {each.name: each.id for each in listing if each.id not in leaving}
+    names = {
+        each.before.id: (each.before.name, each.name) for each in plan.updates if renames(each)
+    }
+    holders = {each.name: each.id for each in listing if each.name not in names.get(each.id, ())}
     answers = list(standings(plan, listing, secrets))
     for index, change in enumerate(plan.changes):
         if not isinstance(change, Update) or not renames(change):

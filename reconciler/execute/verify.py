@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from reconciler.errors import ApiError
 from reconciler.execute.context import Context, unlike
 from reconciler.execute.heal import Surplus, remove, surplus
-from reconciler.model import LiveWebhook
-from reconciler.planning.changes import Create, Delete, SecretChange, Update
+from reconciler.model import LiveWebhook, Unknown
+from reconciler.planning.changes import Create, Delete, SecretChange, Update, ValueChange
 from reconciler.planning.compare import compare
 from reconciler.planning.readback import Readable
 from reconciler.report import Applied, Failed, Healed, Outcome, Unconfirmed
@@ -136,13 +136,15 @@ def _shown(
         return found is None
     if found is None or context.differences(change, found, readable):
         return False
-    # Of a secret that cannot be read only an answer tells whether it has arrived.
-    return isinstance(outcome, Applied) or not _secret(change)
+    # Of a value that cannot be read only an answer tells whether it has arrived.
+    return isinstance(outcome, Applied) or not _hidden(change)
 
 
-def _secret(change: Create | Update) -> bool:
+def _hidden(change: Create | Update) -> bool:
     return isinstance(change, Update) and any(
-        isinstance(each, SecretChange) for each in change.fields
+        isinstance(each, SecretChange)
+        or (isinstance(each, ValueChange) and isinstance(each.before, Unknown))
+        for each in change.fields
     )
 
 

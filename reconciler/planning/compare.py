@@ -180,6 +180,18 @@ def compare(
     )
 
 
+def shows(live: LiveWebhook, name: str) -> bool:
+    """Say whether `live` shows something of a field, beyond what the server fills in itself."""
+    if isinstance(live.configuration, Unknown):
+        return False
+    value = live.configuration.get(name)
+    if _missing(value) or (isinstance(value, Secret) and value.same_as(Secret(""))):
+        return False
+    kind = KINDS.get(live.type)
+    field = kind.field(name) if kind is not None else None
+    return field is None or field.default is None or value != field.default
+
+
 def _missing(found: LiveValue | Unknown) -> bool:
     return found is None or found == ""
 

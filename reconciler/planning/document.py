@@ -203,8 +203,9 @@ def _field(field: FieldChange) -> Tree:
                 "before": field.before,
                 "destination": field.destination,
             }
-        case KeyLost():
-            return {"change": "lost", "path": path}
+        case KeyLost(dropped=dropped):
+            lost: Tree = {"change": "lost", "path": path}
+            return {**lost, "dropped": True} if dropped else lost
         case _:
             assert_never(field)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from reconciler.findings import Finding, Position
 from reconciler.kinds import KINDS
-from reconciler.model import EVENT_TYPES, LiveWebhook, Unknown, Webhook
+from reconciler.model import EVENT_TYPES, LiveWebhook, Secret, Unknown, Webhook
 from reconciler.planning.changes import Reason
+from reconciler.planning.readback import plausible
 
 _KNOWN_EVENTS = frozenset(EVENT_TYPES)
 
@@ -49,10 +50,35 @@ class Pairing:
 
 
 def equal_but_secrets(one: LiveWebhook, other: LiveWebhook) -> bool:
-    """Say whether two live webhooks of one name are copies, as far as may be looked at."""
+    """Say whether two live webhooks of one name are copies, as far as may be looked at.
+
+    Secrets may differ, but not two addresses that are both to be seen: what delivers elsewhere is
+    no copy.
+    """
     if one.type != other.type or one.event_types != other.event_types:
         return False
-    return _visible(one) == _visible(other)
+    if _visible(one) != _visible(other):
+        return False
+    return all(
+        a.same_as(b) for a, b in zip(_addresses(one), _addresses(other), strict=True) if a and b
+    )
+
+
+def _addresses(found: LiveWebhook) -> list[Secret | None]:
+    """Return the fields that are addresses, None for one that is not shown whole."""
+    if isinstance(found.configuration, Unknown):
+        return []
+    shown = [
+        (field.shape, found.configuration.get(field.name))
+        for field in KINDS[found.type].fields
+        if field.address
+    ]
+    return [
+        value
+        if isinstance(value, Secret) and plausible(value) and shape and value.matches(shape)
+        else None
+        for shape, value in shown
+    ]
 
 
 def _visible(found: LiveWebhook) -> dict[str, object] | Unknown:

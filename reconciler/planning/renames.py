@@ -6,11 +6,48 @@ deletes come last, so a name that a webhook to be deleted still holds is not fre
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from reconciler.findings import Finding, Severity
 from reconciler.model import LiveWebhook, Webhook
 from reconciler.planning.changes import Update
+
+
+def in_sequence(
+    webhooks: Sequence[Webhook], free: Callable[[str], Sequence[LiveWebhook]]
+) -> tuple[Webhook, ...]:
+    """Put entries in the order in which they find their live webhooks.
+
+    In a chain of renames by `previously` an entry whose own earlier name is live leaves the
+    webhook that bears its name to the entry that was called so before, which hence goes first.
+    `free` returns the live webhooks that a name may lead to.
+    """
+    claims = {old: each for each in webhooks if each.id is None for old in each.previously}
+    if not claims:
+        return tuple(webhooks)
+    done: dict[int, Webhook] = {}
+    for webhook in webhooks:
+        if id(webhook) not in done:
+            for each in reversed(_chain(webhook, claims, free)):
+                done.setdefault(id(each), each)
+    return tuple(done.values())
+
+
+def _chain(
+    webhook: Webhook,
+    claims: Mapping[str, Webhook],
+    free: Callable[[str], Sequence[LiveWebhook]],
+) -> list[Webhook]:
+    """Follow a name to a name that nobody bears; the entry alone if there is no such way."""
+    links, names = [webhook], {webhook.name}
+    while webhook.id is None and free(links[-1].name):
+        following = claims.get(links[-1].name)
+        moves = any(free(old) for old in links[-1].previously)
+        if following is None or following.name in names or not moves:
+            return [webhook]
+        links.append(following)
+        names.add(following.name)
+    return links
 
 
 def check_renames(

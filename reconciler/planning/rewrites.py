@@ -23,7 +23,7 @@ from reconciler.model import (
     Webhook,
 )
 from reconciler.planning.changes import FieldChange, KeyLost, SecretCause, ValueChange
-from reconciler.planning.compare import Comparison, secret_change
+from reconciler.planning.compare import Comparison, secret_change, shows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,14 @@ class Rewrites:
             self._base[webhook.name] = webhook
             if webhook.id is not None:
                 self._base[webhook.id] = webhook
-        self._used: set[str] = set()
+        # What is declared may be asked for, be it live already, or selected, or not.
+        self._known = {
+            name
+            for webhook in desired.webhooks
+            for value in webhook.configuration.values()
+            if isinstance(value, SecretRef)
+            for name in _names(webhook, value)
+        }
 
     def fields(
         self, webhook: Webhook, live: LiveWebhook, comparison: Comparison
@@ -85,24 +92,18 @@ class Rewrites:
 
     def unmatched(self) -> Iterable[Finding]:
         """Return an error for each request that speaks of nothing declared."""
-        for name in sorted(self._requests.named - self._used):
+        for name in sorted(self._requests.named - self._known):
             yield Finding(
                 rule="unknown-rewrite",
                 severity=Severity.ERROR,
-                message=f"--rewrite-secret {name!r} names no secret reference and no webhook",
+                message=f"--rewrite-secret {name!r} names no declared secret reference, "
+                "and no declared webhook that has one",
                 hint="write a reference as in env:SLACK_BOT_TOKEN, or the name of a webhook",
             )
 
     def _requested(self, webhook: Webhook, reference: SecretRef) -> bool:
-        names = {
-            webhook.name,
-            reference.name,
-            f"{reference.scheme}:{reference.name}",
-            f"{reference.scheme} {reference.name}",
-        }
-        hits = names & self._requests.named
-        self._used |= hits
-        return bool(hits) or self._requests.everything
+        asked = not self._requests.named.isdisjoint(_names(webhook, reference))
+        return asked or self._requests.everything
 
     def _before(self, webhook: Webhook) -> Webhook | None:
         for key in (webhook.id, webhook.name, *webhook.previously):
@@ -135,11 +136,23 @@ class Rewrites:
         self, before: Webhook | None, webhook: Webhook, live: LiveWebhook, seen: set[Path]
     ) -> Iterable[KeyLost]:
         """A field that was declared and no longer is goes, while live shows something of it."""
-        if before is None or isinstance(live.configuration, Unknown):
+        if before is None or live.type != webhook.type:
             return
         for name in sorted(before.configuration):
             path = ("configuration", name)
             if name in webhook.configuration or path in seen:
                 continue
-            if live.configuration.get(name) not in (None, ""):
+            if shows(live, name):
                 yield KeyLost(path=path, dropped=True)
+
+
+def _names(webhook: Webhook, reference: SecretRef) -> frozenset[str]:
+    """Return what a secret of a webhook may be called on the command line."""
+    return frozenset(
+        (
+            webhook.name,
+            reference.name,
+            f"{reference.scheme}:{reference.name}",
+            f"{reference.scheme} {reference.name}",
+        )
+    )

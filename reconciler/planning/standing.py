@@ -11,9 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from reconciler.model import LiveWebhook, Secret, SecretRef
-from reconciler.planning.changes import Create, Delete, Reason, SecretChange, Update
-from reconciler.planning.compare import Comparison, compare, snapshot
+from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown
+from reconciler.planning.changes import (
+    Create,
+    Delete,
+    FieldChange,
+    KeyLost,
+    Reason,
+    SecretChange,
+    Update,
+    ValueChange,
+)
+from reconciler.planning.compare import Comparison, compare, shows, snapshot
 from reconciler.planning.plan import Plan
 from reconciler.planning.readback import Readable, readable_fields
 
@@ -47,13 +56,15 @@ def standings(
     for each in live:
         by_name.setdefault(each.name, []).append(each)
     readable = readable_in(plan, live, secrets)
-    known = {each.before.id for each in plan.updates} | {each.id for each in plan.matched}
-    known |= {each.id for kept in plan.kept for each in kept.webhooks}
+    # Only under the name that the plan knows: under another, a webhook was renamed meanwhile.
+    known = {(each.before.id, each.before.name) for each in plan.updates}
+    known |= {(each.id, each.name) for kept in plan.kept for each in kept.webhooks}
     answers: list[Standing] = []
     for change in plan.changes:
         match change:
             case Create():
-                copies = [each for each in by_name.get(change.name, ()) if each.id not in known]
+                holders = by_name.get(change.name, ())
+                copies = [each for each in holders if (each.id, each.name) not in known]
                 answers.append(_create(change, copies, secrets, readable))
             case Update():
                 answers.append(_update(change, by_id.get(change.before.id), secrets, readable))
@@ -73,6 +84,27 @@ def readable_in(
     pairs = [(webhook, by_id[key]) for key, webhook in declared if key in by_id]
     pairs += [(created[each.name], each) for each in live if each.name in created]
     return readable_fields(pairs, live, secrets)
+
+
+def unmet(
+    change: Create | Update,
+    live: LiveWebhook,
+    secrets: Mapping[SecretRef, Secret],
+    readable: Readable,
+) -> tuple[FieldChange, ...]:
+    """Return how `live` differs from what `change` is to bring about, as far as can be told."""
+    return (*compare(change.after, live, secrets, readable).fields, *_still_there(change, live))
+
+
+def _still_there(change: Create | Update, live: LiveWebhook) -> tuple[KeyLost, ...]:
+    """Return the fields that are to go and have not gone."""
+    if isinstance(change, Create) or isinstance(live.configuration, Unknown):
+        return ()
+    return tuple(
+        each
+        for each in change.fields
+        if isinstance(each, KeyLost) and each.dropped and shows(live, str(each.path[-1]))
+    )
 
 
 def _create(
@@ -99,11 +131,12 @@ def _update(
     if found is None:
         return Standing(fit=Fit.CHANGED, why="it has vanished meanwhile")
     now = compare(change.after, found, secrets, readable)
-    if not now.fields and not _waits(change, now):
+    reached = not now.fields and not _still_there(change, found)
+    if reached and not _waits(change, now):
         return Standing(fit=Fit.DONE, why="it is live already", id=found.id)
     if snapshot(found, change.after) == change.before:
         return _HOLDS
-    if not now.fields:
+    if reached:
         return Standing(fit=Fit.DONE, why="it is live already", id=found.id)
     return Standing(
         fit=Fit.CHANGED, why="somebody has changed it since the plan was made", id=found.id
@@ -111,9 +144,9 @@ def _update(
 
 
 def _waits(change: Update, now: Comparison) -> bool:
-    """Say whether a secret is to be sent of which nobody can tell whether it is live."""
+    """Say whether a value is to be sent of which nobody can tell whether it is live."""
     return any(
-        isinstance(each, SecretChange) and str(each.path[-1]) in now.undecided
+        isinstance(each, SecretChange | ValueChange) and str(each.path[-1]) in now.undecided
         for each in change.fields
     )
 

@@ -31,7 +31,7 @@ from reconciler.planning.pairing import (
     not_understood,
 )
 from reconciler.planning.remarks import Remarks
-from reconciler.planning.renames import check_renames
+from reconciler.planning.renames import check_renames, in_sequence
 
 
 def pair(
@@ -47,6 +47,7 @@ class _Table:
     def __init__(
         self, desired: Desired, live: Sequence[LiveWebhook], only: tuple[str, ...], prune: bool
     ) -> None:
+        self.desired = desired
         self.policy: Policy = desired.policy
         self.prune = prune
         self.only = Globs(only) if only else None
@@ -59,6 +60,7 @@ class _Table:
         self.webhooks = [each for each in desired.webhooks if self.wanted(each)]
         self.absent = [each for each in desired.absent if self.wanted(each)]
         self.taken: set[str] = set()
+        self.reserved: set[str] = set()
         self.out = Pairing()
         self.remarks = Remarks(self.out.findings)
 
@@ -76,7 +78,7 @@ class _Table:
         self.out.declared = len(self.webhooks) + len(self.absent)
         self.claim_ids()
         self.drop_ignored()
-        for webhook in self.webhooks:
+        for webhook in in_sequence(self.webhooks, self.free):
             self.settle(webhook)
         for entry in self.absent:
             self.settle_absent(entry)
@@ -87,14 +89,19 @@ class _Table:
         return self.out
 
     def claim_ids(self) -> None:
-        """An id speaks of one webhook only, so no name may lead to it."""
+        """An id speaks of one webhook only, so no name may lead to it.
+
+        That holds for entries that `--only` leaves out, too: it shows a part of the same plan.
+        """
+        declared: list[Webhook | Absent] = [*self.desired.webhooks, *self.desired.absent]
+        self.reserved.update(each.id for each in declared if each.id is not None)
         entries: list[Webhook | Absent] = [*self.webhooks, *self.absent]
         for entry in entries:
             if entry.id is None:
                 continue
             if entry.id in self.by_id:
                 self.taken.add(entry.id)
-            else:
+            elif isinstance(entry, Webhook) or entry.name in self.by_name:
                 self.remarks.error(
                     "unknown-id",
                     f"no live webhook has the id that {entry.name!r} is pinned to",
@@ -177,7 +184,9 @@ class _Table:
         return [
             each
             for each in self.by_name.get(name, ())
-            if each.id not in self.taken and each.id not in self.ignored_ids
+            if each.id not in self.taken
+            and each.id not in self.reserved
+            and each.id not in self.ignored_ids
         ]
 
     def choose(self, webhook: Webhook, copies: list[LiveWebhook]) -> None:

@@ -137,7 +137,8 @@ def _field(tree: object) -> FieldChange:
                 destination=take(tree, "destination", text),
             )
         case "lost":
-            return KeyLost(path=path)
+            dropped = "dropped" in mapping(tree) and take(tree, "dropped", flag)
+            return KeyLost(path=path, dropped=dropped)
         case _:
             raise MalformedError("change")
 

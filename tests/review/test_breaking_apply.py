@@ -1,0 +1,177 @@
+"""Attempts to make `apply` double, lose or claim something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SECRETS, Cloud, Shell
+
+File = Callable[..., Path]
+MakeCloud = Callable[..., Cloud]
+
+PAGER = """\
+prune: false
+webhooks:
+  - name: Pager
+    type: generic
+    event_types: [value_updated]
+    configuration: {url: https://pager.example.com/x, username: me, password: {env: PASSWORD}}
+"""
+BARE = PAGER.replace(", username: me, password: {env: PASSWORD}", "")
+SLACK = """\
+prune: false
+webhooks:
+  - name: Deploys
+    type: slack
+    event_types: [value_updated]
+    configuration: {token: {env: TOKEN}, channel: "#deploys", username: CloudTruth}
+"""
+
+
+def configuration(there: Cloud, name: str) -> dict[str, object]:
+    """Return what CloudTruth itself holds."""
+    return next(
+        each["configuration"] for each in there.emulator.store.webhooks() if each["name"] == name
+    )
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_dropped_field_is_really_dropped(
+    shell: Shell, file: File, cloud: MakeCloud, saved: bool
+) -> None:
+    """A field that the declaration before had, and this one has not, is gone after apply."""
+    there = cloud()
+    file(PAGER)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(PAGER, "before.yaml")
+    file(BARE)
+    if saved:
+        assert shell("plan", "--base", "before.yaml", "--out", "p.json", **there.environ).code == 0
+        done = shell("apply", "p.json", "--yes", **there.environ)
+    else:
+        done = shell("apply", "--base", "before.yaml", "--yes", **there.environ)
+    assert done.code == 0
+    assert set(configuration(there, "Pager")) == {"url"}
+    again = ("p.json",) if saved else ("--base", "before.yaml")
+    writes = there.writes()
+    assert shell("apply", *again, "--yes", **there.environ).code == 0
+    assert there.writes() == writes
+
+
+def test_a_dropped_field_that_stays_is_no_success(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """A server that merges configuration keeps a dropped field: said, and never again and again."""
+    there = cloud(configuration_patch="merge")
+    file(PAGER)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(PAGER, "before.yaml")
+    file(BARE)
+    done = shell("apply", "--base", "before.yaml", "--yes", **there.environ)
+    held = set(configuration(there, "Pager"))
+    assert (done.code, held) in ((0, {"url"}), (7, {"url", "username", "password"}))
+
+
+def test_a_saved_plan_with_a_dropped_field_and_a_secret(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """A plan that drops one field and sends another secret can be saved and applied."""
+    there = cloud()
+    both = PAGER.replace("password: {env", "token: {env: TOKEN}, password: {env")
+    file(both)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(both, "before.yaml")
+    file(BARE.replace("/x}", "/x, token: {env: TOKEN2}}"))
+    environ = {**there.environ, "TOKEN2": "another long token"}
+    assert shell("plan", "--base", "before.yaml", "--out", "p.json", **environ).code == 0
+    done = shell("apply", "p.json", "--yes", **environ)
+    assert (done.code, set(configuration(there, "Pager"))) == (0, {"url", "token"})
+
+
+def test_a_plain_field_that_cannot_be_read_is_sent_when_it_was_changed(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """Against the base a new channel is sent even where the server hides channels."""
+    there = cloud(read_back="mask", secret_fields=["token", "channel"])
+    file(SLACK)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(SLACK, "before.yaml")
+    file(SLACK.replace("#deploys", "#ops"))
+    done = shell("apply", "--base", "before.yaml", "--yes", **there.environ)
+    assert (done.code, configuration(there, "Deploys")["channel"]) == (0, "#ops")
+
+
+def test_outer_spaces_never_double(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A server that trims names does not get one more copy with each apply."""
+    there = cloud()
+    file(SLACK.replace("name: Deploys", 'name: "Deploys "'))
+    codes = [shell("apply", "--yes", **there.environ).code for _ in range(3)]
+    assert there.names() == [], codes
+    assert 0 not in codes
+
+
+def test_lower_case_names_never_double(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A server that lowers names does not get one more copy with each apply."""
+    there = cloud(lower_names=True)
+    file(SLACK)
+    codes = [shell("apply", "--yes", **there.environ).code for _ in range(3)]
+    assert there.names() == [], codes
+    assert 0 not in codes
+
+
+def test_absent_by_id_twice(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """What is declared absent by its id may be gone: the second apply has nothing to do."""
+    there = cloud()
+    file(SLACK)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    pin = there.emulator.store.webhooks()[0]["id"]
+    file(f"prune: false\nwebhooks:\n  - {{name: Deploys, id: {pin!r}, state: absent}}\n")
+    codes = [shell("apply", "--allow-deletes", "1", "--yes", **there.environ).code]
+    codes += [shell("apply", "--yes", **there.environ).code]
+    assert (codes, there.names()) == ([0, 0], [])
+
+
+def test_a_request_to_rewrite_what_is_not_live_yet(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """Asking for the secrets of a declared webhook again is no mistake while it is being made."""
+    file(SLACK)
+    there = cloud()
+    for name in ("Deploys", "env:TOKEN"):
+        done = shell("apply", "--rewrite-secret", name, "--yes", **there.environ)
+        assert done.code == 0, done.err
+
+
+def test_a_saved_plan_where_webhooks_are_only_replaced_whole(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """Where PATCH is refused a saved plan of other fields fetches the secrets it then needs."""
+    there = cloud(patch_allowed=False)
+    file(SLACK)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(SLACK.replace("[value_updated]", "[value_created]"))
+    assert shell("plan", "--out", "p.json", **there.environ).code == 0
+    done = shell("apply", "p.json", "--yes", **there.environ)
+    assert done.code == 0, done.out + done.err
+    assert configuration(there, "Deploys")["token"] == SECRETS["TOKEN"]
+
+
+def test_only_leads_no_name_to_a_pinned_webhook(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """`--only` leaves rows of the plan away and changes none: what an id pins stays pinned."""
+    there = cloud()
+    file(SLACK)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    pin = there.emulator.store.webhooks()[0]["id"]
+    entry = SLACK.partition("webhooks:\n")[2]
+    file(
+        "webhooks:\n"
+        + entry.replace("name: Deploys", f"name: Pinned\n    id: {pin!r}")
+        + entry.replace("name: Deploys", "name: New\n    previously: [Deploys]")
+    )
+    whole = shell("plan", **there.environ).out
+    part = shell("plan", "--only", "New", **there.environ).out
+    assert "+ New" in whole
+    assert "+ New" in part
