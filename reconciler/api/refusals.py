@@ -1,7 +1,7 @@
 """Error answers -> our errors, with what the server says of single fields.
 
 Understands every shape in which Django REST Framework reports errors, and the `message` of others.
-Promises: what the server says is bounded in length, holds nothing that was sent as a secret, and
+Promises: what the server says is bounded in length, holds no secret (`quoted` says which), and
 stays apart from our own message, so that whoever prints it can quote it.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from reconciler.api.quoted import told
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
@@ -28,7 +29,6 @@ LONGEST: Final = 500
 
 _MOST_FIELDS: Final = 50
 _DEEPEST: Final = 8
-_WINDOW: Final = 8
 _WHOLE: Final = frozenset({"__all__", "non_field_errors", "detail", "message"})
 _OF_CREDENTIALS: Final = re.compile(r"credential|authenticat|api.?key|\btoken\b", re.IGNORECASE)
 _OF_PERMISSION: Final = re.compile(r"permission|role", re.IGNORECASE)
@@ -103,12 +103,12 @@ def _words(document: Any, hidden: Sequence[str]) -> tuple[str | None, Fields]:
     detail: str | None = None
     fields: list[tuple[tuple[str, ...], str]] = []
     for path, text in _flat(document, (), 0):
-        said = _bounded(redact(text, hidden))
+        said = _bounded(told(text, hidden))
         if path in (("detail",), ("message",)) and detail is None:
             detail = said
             continue
         shown = tuple(
-            _bounded(redact(key, hidden), 100) for key in path if key not in _WHOLE or len(path) > 1
+            _bounded(told(key, hidden), 100) for key in path if key not in _WHOLE or len(path) > 1
         )
         fields.append((shown, said))
         if len(fields) == _MOST_FIELDS:
@@ -131,33 +131,3 @@ def _flat(value: Any, path: tuple[str, ...], depth: int) -> Iterator[tuple[tuple
 
 def _bounded(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def redact(text: str, hidden: Sequence[str]) -> str:
-    """Return `text` without the values of `hidden` and without longer parts of them.
-
-    A server may quote what it was sent cut short, so any run of eight characters counts.
-    """
-    for value in sorted(hidden, key=len, reverse=True):
-        if value:
-            text = text.replace(value, "***")
-    for value in hidden:
-        if len(value) > _WINDOW:
-            text = _without_parts(text, value)
-    return text
-
-
-def _without_parts(text: str, value: str) -> str:
-    windows = {value[at : at + _WINDOW] for at in range(len(value) - _WINDOW + 1)}
-    kept: list[str] = []
-    at = 0
-    while at < len(text):
-        if text[at : at + _WINDOW] not in windows:
-            kept.append(text[at])
-            at += 1
-            continue
-        at += _WINDOW
-        while at < len(text) and text[at - _WINDOW + 1 : at + 1] in windows:
-            at += 1
-        kept.append("***")
-    return "".join(kept)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from reconciler.api.quoted import told
 from reconciler.errors import ProtocolError
 from reconciler.kinds import KINDS, Kind
 from reconciler.model import (
@@ -28,7 +29,6 @@ from reconciler.model import (
 from reconciler.ports import Draft
 
 _ID: Final = re.compile(r"(?!\.{1,2}\Z)[\x21-\x7e]{1,255}")
-_URL: Final = re.compile(r"https?://\S+")
 _DEEPEST: Final = 32
 _MOST_TEXT: Final = 2000
 
@@ -201,12 +201,18 @@ def _told(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> str |
     """Return text of the server about a delivery, which may well quote where it went."""
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         return None
-    text = str(value)[:_MOST_TEXT]
-    if not isinstance(configuration, Unknown):
-        for inner in configuration.values():
-            if isinstance(inner, Secret):
-                text = inner.redact(text)
-    return _URL.sub(lambda found: f"{Secret(found.group()).origin() or ''}/***", text)
+    hidden = () if isinstance(configuration, Unknown) else tuple(_values(configuration))
+    # Cut last: half a secret would not be known for one.
+    return told(str(value)[: 2 * _MOST_TEXT], hidden)[:_MOST_TEXT]
+
+
+def _values(value: Any) -> Iterator[str]:
+    """Yield every secret inside a configuration."""
+    if isinstance(value, Secret):
+        yield value.reveal()
+    elif isinstance(value, (Mapping, list)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _values(inner)
 
 
 def _is_texts(value: Any) -> bool:

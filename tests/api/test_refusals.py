@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.api.refusals import LONGEST, Refusal, redact, refusal
+from reconciler.api.quoted import told
+from reconciler.api.refusals import LONGEST, Refusal, refusal
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
@@ -134,11 +135,11 @@ def test_no_longer_part_of_a_secret_remains(
     """No run of eight characters of a secret is left, wherever it stood."""
     start = data.draw(st.integers(0, len(secret) - 8))
     end = data.draw(st.integers(start + 8, len(secret)))
-    left = redact(before + secret[start:end] + after, [secret])
+    left = told(before + secret[start:end] + after, [secret])
     shown = left.replace("***", "\0")
     assert not any(secret[at : at + 8] in shown for at in range(len(secret) - 7)) or "*" in secret
 
 
 def test_short_secrets_are_taken_out_whole_and_empty_ones_are_none() -> None:
     """Even a short value does not show."""
-    assert redact("a pin 1234 here", ["1234", ""]) == "a pin *** here"
+    assert told("a pin 1234 here", ["1234", ""]) == "a pin *** here"

@@ -1,0 +1,46 @@
+"""What --debug shows of requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from reconciler.emulator.faults import Script, status
+from tests.cli.conftest import SECRETS, Cloud, Shell, cloud, file, shell
+
+__all__ = ["cloud", "file", "shell"]
+
+LINE = re.compile(
+    r"(GET|POST|PATCH|DELETE) (/api/[A-Za-z0-9/-]*) (\d{3}|no answer) (\d+) ms (\d+) B"
+    r"(?: attempt (\d+))?"
+)
+
+
+def test_debug_shows_the_outside_of_requests(
+    shell: Shell, file: Callable[..., Path], cloud: Callable[..., Cloud]
+) -> None:
+    """Method, path, status, milliseconds, bytes, attempt; no header, body or query."""
+    faults = Script()
+    faults.add(status(503), method="GET", path="/api/v1/webhooks/")
+    there = cloud(faults=faults, cookies=["sessionid=hunter2cookie; Path=/"])
+    file()
+    quiet = shell("plan", **there.environ)
+    faults.add(status(503), method="GET", path="/api/v1/webhooks/")
+    done = shell("apply", "--yes", "--debug", **there.environ)
+    assert done.code == 0
+    lines = [each for each in done.err.splitlines() if "/api/" in each]
+    seen = [LINE.fullmatch(each) for each in lines]
+    assert all(seen), lines
+    told = [each.groups() for each in seen if each]
+    assert ("POST", "/api/v1/webhooks/", "201") in {each[:3] for each in told}
+    assert [each[5] for each in told if each[2] == "503"] == [None]
+    assert "2" in {each[5] for each in told}
+    assert all(int(each[4]) > 0 for each in told)
+    for hidden in (
+        *SECRETS.values(), *there.environ.values(), "page_size", "Authorization", "Api-Key",
+        "hunter2", "Deploys" + '"',
+    ):  # fmt: skip
+        if hidden != there.environ["CLOUDTRUTH_SERVER_URL"]:
+            assert not any(hidden in each for each in lines)
+    assert "/api/" not in quiet.err

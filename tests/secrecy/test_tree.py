@@ -1,0 +1,67 @@
+"""No secret stands in the repository."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.secrecy.canaries import CANARIES
+
+ROOT = Path(__file__).parents[2]
+PATTERNS = {
+    "a Slack token": re.compile(
+        rb"xox[abeoprs](?:\.xox[bp])?-(?:[0-9]{5,}-[0-9]{5,}|[0-9]-[A-Za-z0-9]{20,})"
+        rb"|xapp-[0-9]-[A-Z0-9]{6,}-[0-9]{6,}"
+    ),
+    "a Slack address": re.compile(
+        rb"hooks\.slack\.com/(?:services|workflows)/T[A-Z0-9]{8,}/B?[A-Z0-9]{8,}/[A-Za-z0-9]{16,}"
+    ),
+    "a key in a header": re.compile(
+        rb"""(?i)authorization['"]?\s*[:\]=]\s*(?:-\s*)?['"]?(?:Api-Key|Bearer)\s+"""
+        rb"""(?=[^0-9'"\s]*[0-9])[A-Za-z0-9_.~+/=-]{12,}"""
+    ),
+    "a GitHub token": re.compile(rb"gh[pousr]_[A-Za-z0-9]{36}"),
+    "a private key": re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s+[A-Za-z0-9+/]{20}"),
+}
+
+
+def _files() -> list[Path]:
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("only a checkout has a list of its files")
+    done = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    return [ROOT / name for name in done.stdout.decode().split("\0") if name]
+
+
+def test_no_file_holds_a_secret() -> None:
+    """Neither a canary, which only ever exists in memory, nor anything that looks real."""
+    found: list[str] = []
+    files = [path for path in _files() if path.is_file()]
+    assert len(files) > 100
+    for path in files:
+        data = path.read_bytes()
+        name = path.relative_to(ROOT).as_posix()
+        found += [f"{name}: {each.place}" for each in CANARIES if each.core.encode() in data]
+        found += [f"{name}: {what}" for what, shape in PATTERNS.items() if shape.search(data)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [
+        ("a Slack token", b"xoxb" + b"-123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx"),
+        ("a Slack token", b"xoxe.xoxp" + b"-1-Mi0yLTEyMzQ1Njc4OTAxMjM0NTY3ODkw"),
+        ("a Slack address", b"https://hooks.slack.com/" + b"services/T01234567/B01234567/" + b"a1" * 12),
+        ("a key in a header", b"Authorization: " + b"Api-Key abcdefgh12345678"),
+        ("a key in a header", b"authorization:\n      - " + b"Api-Key abcdefgh12345678"),
+        ("a GitHub token", b"ghp" + b"_" + b"a1B2" * 9),
+        ("a private key", b"-----BEGIN RSA " + b"PRIVATE KEY-----\n" + b"MIIE" * 16),
+    ],
+)  # fmt: skip
+def test_the_real_thing_would_be_found(what: str, text: bytes) -> None:
+    """What a provider issues has one of the shapes that are looked for."""
+    assert PATTERNS[what].search(text)

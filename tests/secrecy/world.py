@@ -1,0 +1,526 @@
+"""A whole world full of canaries, and a command run in it; then all that is left is searched."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+from urllib.parse import quote
+
+import reconciler
+from reconciler.cli.errors import explain
+from reconciler.cli.invocation import Invocation
+from reconciler.cli.main import PROGRAM, program
+from reconciler.cli.process import Process
+from reconciler.emulator.dials import Dials
+from reconciler.emulator.faults import (
+    Fault,
+    Rule,
+    Script,
+    drop,
+    html,
+    raw,
+    redirect,
+    refuse,
+    truncate,
+)
+from reconciler.emulator.faults import reset as broken
+from reconciler.emulator.faults import status as answer
+from reconciler.emulator.handler import Answer, Emulator, Request
+from reconciler.emulator.server import Server
+from tests.ci.fake_github import FakeGitHub
+from tests.ci.fake_github import serve as serve_github
+from tests.secrecy import canaries as c
+from tests.secrecy.canaries import Hit, find
+from tests.slack.fake_slack import SCOPES, FakeSlack
+from tests.slack.fake_slack import serve as serve_slack
+
+_PACKAGE: Final = Path(reconciler.__file__).resolve().parent
+_REVEALING: Final = _PACKAGE / "api"
+
+GOOD: Final = """\
+defaults: {type: slack, event_types: ["*_deleted"], configuration: {username: CloudTruth}}
+webhooks:
+  - {name: Audit, configuration: {token: {file: secrets/audit}, channel: "#audit"}}
+  - {name: Deploys, configuration: {token: {env: SLACK_BOT_TOKEN}, channel: "#deploys"}}
+  - {name: New, configuration: {token: {env: SLACK_BOT_TOKEN}, channel: "#new"}}
+  - name: Pager
+    type: generic
+    configuration: {url: {env: PAGER_URL}, username: me, password: {env: PAGER_PASSWORD}}
+"""
+_MORE: Final = '  - {name: X, type: generic, event_types: ["*"], configuration: {'
+INPUTS: Final = {
+    "good": GOOD,
+    "literals": GOOD + _MORE + f"url: '{c.LITERAL_URL.value}', token: '{c.LITERAL.value}'" + "}}\n",
+    "literal slack token": GOOD.replace("{file: secrets/audit}", c.ENV_TOKEN.value),
+    "token for a variable": GOOD.replace("env: PAGER_URL", f"env: '{c.ENV_TOKEN.value}'"),
+    "secret for a variable": GOOD.replace("env: PAGER_URL", f"env: '{c.LITERAL.value}'"),
+    "list for a token": GOOD.replace("{file: secrets/audit}", f"[{c.LITERAL.value}]"),
+    "mapping for a token": GOOD.replace("{file: secrets/audit}", f"{{is: {c.LITERAL.value}}}"),
+    "misspelt field": GOOD + _MORE + f"url: 'https://h.example', tokn: {c.LITERAL.value}" + "}}\n",
+    "broken beside it": GOOD + _MORE + f"url: 'https://h.example.com', token: {c.LITERAL.value}\n",
+    "broken within it": GOOD + _MORE + f'url: "https://h.example.com", token: "{c.LITERAL.value}\n',
+    "no url": GOOD + _MORE + f"url: '{c.LITERAL.value}', token: '{c.LITERAL.value}'" + "}}\n",
+    "user in a url": GOOD + _MORE + f"url: 'https://u:{c.LITERAL.value}@h.example.com/'" + "}}\n",
+    "duplicate": GOOD + _MORE + f"token: {c.LITERAL.value}, token: {c.LITERAL.value}" + "}}\n",
+    "tag": GOOD + _MORE + f"token: !!binary {c.LITERAL.value}" + "}}\n",
+    "merged": GOOD + _MORE + f"<<: {c.LITERAL.value}" + "}}\n",
+    "the api key": GOOD.replace("PAGER_PASSWORD", "COPY_OF_KEY"),
+}  # fmt: skip
+"""What may be in the file, by what is wrong with it."""
+
+_QUOTED: Final = (
+    f"refused {c.ECHO.value} {c.KEY.value} {c.KEY.value[:-3]} at {c.ECHO_URL.value} "
+    "and a permission"
+)
+_LOCATION: Final = (
+    f"https://{c.LOCATION.value}@elsewhere.example.com/{c.LOCATION.value}?key={c.LOCATION.value}"
+)
+_PAGE: Final = f"<html>{c.BODY.value} {c.KEY.value}</html>".encode()
+_DEEP: Final = "[" * 40 + json.dumps(c.OTHER_TYPE.value) + "]" * 40
+_ROW: Final = '{"id":"1","name":"Deep","type":"x","event_types":[],"configuration":{"a":%s}}'
+_LIST: Final = '{"count":1,"next":null,"previous":null,"results":[%s]}'
+
+
+def _on(fault: Fault, method: str, times: int | None = None) -> Rule:
+    return Rule(fault=fault, method=method, path="/api/v1/webhooks/*", times=times)
+
+
+def _writes(fault: Fault) -> tuple[Rule, ...]:
+    return tuple(_on(fault, each) for each in ("POST", "PATCH", "DELETE"))
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """Refuses writes and quotes what was sent: whole, value by value, and cut short."""
+
+    make: Callable[[str], Fault]
+
+    def take(self, method: str, path: str, body: bytes) -> Fault | None:
+        if method == "GET":
+            return None
+        said = [_QUOTED, body.decode()]
+        for value in json.loads(body or b"{}").get("configuration", {}).values():
+            said += [str(value), repr(value), quote(str(value)), str(value)[:-3], str(value)[4:]]
+        return self.make(" ; ".join(said))
+
+
+def _fields(text: str) -> Fault:
+    said = {"configuration": {"token": [text], "url": {text: [text]}}, "non_field_errors": [text]}
+    return raw(json.dumps(said).encode(), code=400)
+
+
+FAULTS: Final[Mapping[str, tuple[Rule, ...] | Echo]] = {
+    "none": (),
+    "fields echoed": Echo(_fields),
+    "detail echoed": Echo(lambda text: answer(409, detail=text)),
+    "list echoed": Echo(lambda text: raw(json.dumps([text, [text]]).encode(), code=422)),
+    "throttled": Echo(lambda text: answer(429, detail=text, retry_after="9999")),
+    "key refused": (Rule(fault=answer(401, detail=_QUOTED), times=None),),
+    "role refused": (Rule(fault=answer(403, detail=_QUOTED), times=None),),
+    "not there": (_on(raw(_PAGE, code=404, content_type="text/html"), "GET"),),
+    "crash of the server": (_on(raw(_PAGE, code=500, content_type="text/html"), "GET", 1),),
+    "page instead of a list": (_on(raw(_PAGE, content_type="text/html"), "GET"),),
+    "page after a write": _writes(raw(_PAGE, content_type="text/html", commit=True)),
+    "no JSON": (_on(raw(b'{"results": [' + _PAGE), "GET"),),
+    "double key": (_on(raw(f'{{"{c.BODY.value}":1,"{c.BODY.value}":2}}'.encode()), "GET"),),
+    "too deep": (_on(raw((_LIST % (_ROW % _DEEP)).encode()), "GET"),),
+    "redirect": (Rule(fault=redirect(_LOCATION), times=None),),
+    "redirected write": _writes(redirect(_LOCATION, 307)),
+    "refused connection": (Rule(fault=refuse(), times=None),),
+    "lost answer": (_on(drop(commit=True), "POST", 1), _on(drop(commit=True), "PATCH", 1)),
+    "cut answer": (_on(truncate(), "PATCH", 1), _on(broken(), "GET", 1)),
+    "gateway": _writes(html(502)),
+}  # fmt: skip
+"""What goes wrong with requests."""
+
+_AT_ONCE: Final = ("none", "fields echoed", "detail echoed", "list echoed", "throttled",
+                   "key refused", "role refused", "not there", "redirect")  # fmt: skip
+"""Those that are not worth a second try."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command line; `{format}` is filled in from `formats`. `first` prepares without faults."""
+
+    line: str
+    formats: tuple[str, ...] = ("",)
+    connects: bool = True
+    first: str = ""
+    keys: str = ""
+
+    def arguments(self, number: int) -> list[str]:
+        return self.line.format(format=self.formats[number % len(self.formats)]).split()
+
+
+_PRINTED: Final = ("text", "json", "markdown")
+COMMANDS: Final = {
+    each.line: each
+    for each in (
+        Command(line="validate --format {format}", formats=("text", "json", "github"),
+                connects=False),
+        Command(line="show plan.json --format {format}", formats=_PRINTED, connects=False,
+                first="plan --out plan.json"),
+        Command(line="slack manifest --format {format}", formats=("yaml", "json"), connects=False),
+        Command(line="schema", connects=False),
+        Command(line="completion bash", connects=False),
+        Command(line=f"plan --api-key={c.KEY.value}", connects=False),
+        Command(line=f"plan --token {c.KEY.value}", connects=False),
+        Command(line="init", connects=False, first="-"),
+        Command(line="ci validate", connects=False),
+        Command(line="plan --format {format}", formats=_PRINTED),
+        Command(line="plan --out plan.json --show-unchanged --rewrite-secrets --format {format}",
+                formats=_PRINTED),
+        Command(line="plan --base old.yaml --format {format}", formats=_PRINTED),
+        Command(line="apply --yes --report report.json --format {format}", formats=_PRINTED),
+        Command(line="apply --rewrite-secret env:SLACK_BOT_TOKEN --format {format}",
+                formats=_PRINTED, keys="yes\n"),
+        Command(line="apply plan.json --yes --report report.json --format {format}",
+                formats=_PRINTED, first="plan --out plan.json"),
+        Command(line="export"),
+        Command(line="export -o export.yaml"),
+        Command(line="export --check"),
+        Command(line="status --format {format}", formats=("text", "json")),
+        Command(line="doctor --format {format}", formats=("text", "json")),
+        Command(line="slack check --send --format {format}", formats=("text", "json")),
+        Command(line="init --github", first="-"),
+        Command(line="ci plan --label x"),
+        Command(line="ci apply --label x --reviewed-plan ignore"),
+        Command(line="ci drift --label x"),
+    )
+}  # fmt: skip
+"""Every command but the server, which prints its address."""
+
+VERBOSITIES: Final = ("", "--quiet", "-vv", "--debug")
+SINKS: Final = ("pipe", "terminal", "actions")
+READ_BACKS: Final = ("plain", "mask", "partial", "ciphertext", "plain-on-write")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a run ended, what it let be seen, and how often the last net caught something."""
+
+    code: int
+    hits: tuple[Hit, ...]
+    caught: int
+    sent: tuple[str, ...]
+    """Values that were only read, or a mask, in the body of a request."""
+    problem: BaseException | None = None
+    printed: str = ""
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@dataclass
+class _Switch:
+    """Lets one running server stand for another one in each case."""
+
+    emulator: Emulator
+
+    def handle(self, request: Request) -> Answer:
+        return self.emulator.handle(request)
+
+
+@dataclass
+class World:
+    """CloudTruth, GitHub and Slack on this machine, and a folder for each run."""
+
+    folder: Path
+    switch: _Switch
+    cloudtruth: str
+    github: FakeGitHub
+    github_url: str
+    slack: FakeSlack
+    slack_url: str
+    runs: int = 0
+    codes: dict[int, int] = field(default_factory=dict)
+
+    def run(
+        self,
+        command: Command,
+        *,
+        fault: str = "none",
+        format: int = 0,
+        verbosity: str = "",
+        sink: str = "pipe",
+        read_back: str = "plain",
+        input: str = "good",
+    ) -> Result:
+        """Run a command among canaries and search everything it leaves."""
+        self.runs += 1
+        home = self.folder / str(self.runs)
+        planted = self._plant(home, input, declared=command.first != "-")
+        emulator = Emulator(
+            dials=Dials.from_mapping(
+                {
+                    "read_back": read_back,
+                    "types": ["slack", "generic", "teams"],
+                    "secret_fields": ["token", "password", "url"],
+                    "cookies": [f"sessionid={c.COOKIE.value}; Path=/"],
+                }
+            ),
+            seed=1,
+        )
+        _populate(emulator, shown=read_back == "plain")
+        self.switch.emulator = emulator
+        self.github.comments.clear()
+        self.github.issues.clear()
+        self.slack.posted.clear()
+        environ = self._environ(home, sink, command)
+        common = [each for each in (verbosity,) if each]
+        # Long enough for a failure to be met, too short to wait long until it has passed.
+        seconds = "30" if fault in _AT_ONCE else "0.15"
+        common += ["--deadline", seconds] if command.connects else []
+        done = None
+        if command.first.strip("-"):
+            done = _perform([*command.first.split(), "--deadline", "9"], environ, home, sink, "")
+        failing = FAULTS[fault]
+        emulator.faults = failing if isinstance(failing, Echo) else Script(failing)
+        done = _perform([*command.arguments(format), *common], environ, home, sink, command.keys)
+        self.codes[done.code] = self.codes.get(done.code, 0) + 1
+        hits = [
+            *find(done.printed.encode(), "output"),
+            *_in_files(home, planted),
+            *find(json.dumps([self.github.comments, self.github.issues]).encode(), "GitHub"),
+            *find(json.dumps(self.slack.posted).encode(), "Slack"),
+            *_in_chain(done.problem),
+        ]
+        sent = tuple(_only_read(emulator))
+        emulator.store.close()
+        return Result(
+            code=done.code,
+            hits=tuple(hits),
+            caught=done.caught,
+            sent=sent,
+            problem=done.problem,
+            printed=done.printed,
+        )
+
+    def _plant(self, home: Path, input: str, *, declared: bool) -> dict[Path, bytes]:
+        event = {
+            "pull_request": {
+                "number": 1,
+                "head": {"sha": "1" * 40, "repo": {"full_name": self.github.repository}},
+                "base": {"sha": "2" * 40},
+                "user": {"login": "ann"},
+            },
+            "ref": "refs/heads/main",
+            "repository": {"default_branch": "main"},
+        }
+        profiles = {
+            "default": {"server_url": self.cloudtruth},
+            "other": {"api_key": c.OTHER_KEY.value},
+        }
+        files = {
+            "secrets/audit": c.FILE_TOKEN.value + "\n",
+            "old.yaml": GOOD.replace("env: SLACK_BOT_TOKEN", "env: OLD_TOKEN"),
+            "event.json": json.dumps(event),
+            ".config/cloudtruth/cli.yml": json.dumps({"profiles": profiles}),
+        }
+        if declared:
+            files["webhooks.yaml"] = INPUTS[input]
+        planted: dict[Path, bytes] = {}
+        for name, text in files.items():
+            path = home / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            planted[path] = text.encode()
+        return planted
+
+    def _environ(self, home: Path, sink: str, command: Command) -> dict[str, str]:
+        environ = {
+            "HOME": str(home),
+            "CLOUDTRUTH_SERVER_URL": self.cloudtruth,
+            "CLOUDTRUTH_API_KEY": c.KEY.value,
+            "SLACK_BOT_TOKEN": c.ENV_TOKEN.value,
+            "PAGER_PASSWORD": c.ENV_PASSWORD.value,
+            "PAGER_URL": c.ENV_URL.value,
+            "COPY_OF_KEY": c.KEY.value,
+            "HTTPS_PROXY": f"http://user:{c.PROXY.value}@proxy.example.com:3128",
+            "NO_PROXY": "127.0.0.1",
+            "WEBHOOKS_SLACK_URL": self.slack_url,
+            "RUNNER_TEMP": str(home),
+        }
+        if command.line == "init":
+            del environ["CLOUDTRUTH_API_KEY"]
+        if sink == "actions" or command.line.startswith("ci "):
+            name = {"plan": "pull_request", "apply": "push"}.get(
+                command.line.split()[1] if " " in command.line else "", "schedule"
+            )
+            environ |= {
+                "GITHUB_ACTIONS": "true",
+                "CI": "true",
+                "GITHUB_API_URL": self.github_url,
+                "GITHUB_EVENT_NAME": name,
+                "GITHUB_EVENT_PATH": str(home / "event.json"),
+                "GITHUB_OUTPUT": str(home / "output"),
+                "GITHUB_STEP_SUMMARY": str(home / "summary"),
+                "GITHUB_REF_NAME": "main",
+                "GITHUB_REPOSITORY": self.github.repository,
+                "GITHUB_RUN_ID": "1",
+                "GITHUB_SERVER_URL": "https://github.com",
+                "GITHUB_SHA": "1" * 40,
+                "GITHUB_TOKEN": c.GITHUB.value,
+            }
+        return environ
+
+
+@contextmanager
+def world(folder: Path) -> Iterator[World]:
+    """Start the servers."""
+    with ExitStack() as stack:
+        switch = _Switch(emulator=Emulator())
+        server = Server(switch)  # type: ignore[arg-type]
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(server.stop)
+        github = FakeGitHub(token=c.GITHUB.value)
+        tokens = {c.ENV_TOKEN.value: SCOPES}
+        slack = FakeSlack(tokens=dict(tokens))
+        stack.callback(gc.enable)
+        yield World(
+            folder=folder,
+            switch=switch,
+            cloudtruth=server.url,
+            github=github,
+            github_url=stack.enter_context(serve_github(github)),
+            slack=slack,
+            slack_url=stack.enter_context(serve_slack(slack)),
+        )
+
+
+def _populate(emulator: Emulator, *, shown: bool) -> None:
+    """Fill it. Where reads hide secrets, nobody can tell that the server's own words quote one."""
+    store = emulator.store
+    store.add_user(emulator.organization, key=c.KEY.value, role="OWNER", name="Canary")
+    told = f"{c.LIVE_URL.value} answered 403 to {c.LIVE_TOKEN.value}"
+    other = "refused"
+    if shown:
+        told += f": {c.LIVE_PASSWORD.value} {quote(c.LIVE_BEARER.value)}"
+        other += f" {c.OTHER_TYPE.value}"
+    at = "2026-01-02T03:04:05Z"
+    slack = {"channel": "#deploys", "username": "CloudTruth"}
+    rows: Sequence[tuple[str, str, dict[str, Any], str | None]] = (
+        ("Deploys", "slack", {**slack, "token": c.OLD_TOKEN.value, "sign": c.OTHER_FIELD.value},
+         f"invalid_auth {c.OLD_TOKEN.value} {c.OTHER_FIELD.value[:14]} at {c.ECHO_URL.value}"),
+        ("Audit", "slack", {**slack, "token": c.FILE_TOKEN.value}, None),
+        ("Legacy", "slack", {**slack, "token": c.LIVE_TOKEN.value}, None),
+        ("Pager", "generic", {"url": c.LIVE_URL.value, "username": "me", "verify": True,
+                              "password": c.LIVE_PASSWORD.value, "token": c.LIVE_BEARER.value},
+         told),
+        ("Teams", "teams", {"url": c.LIVE_URL.value,
+                            "deep": [{"a": c.OTHER_TYPE.value}, c.OTHER_TYPE.value]},
+         other),
+    )  # fmt: skip
+    for name, kind, configuration, error in rows:
+        store.insert(
+            {
+                "name": name,
+                "type": kind,
+                "event_types": ["value_deleted"],
+                "configuration": configuration,
+                "organization": emulator.organization,
+                "last_run": at,
+                "last_error": error and {"timestamp": at, "code": "403", "text": error},
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    code: int
+    printed: str
+    caught: int
+    problem: BaseException | None
+
+
+def _perform(
+    arguments: Sequence[str], environ: Mapping[str, str], home: Path, sink: str, keys: str
+) -> _Done:
+    """Do what `reconciler.cli.main.run` does, and keep the exception and the count of the net."""
+    stream = _Terminal if sink == "terminal" else io.StringIO
+    out, err = stream(), stream()
+    invocation = Invocation(
+        Process(environ=environ, directory=home, stdin=stream(keys), stdout=out, stderr=err)
+    )
+    problem: BaseException | None = None
+    try:
+        code = program().main(
+            args=list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=invocation
+        )
+    except BaseException as error:
+        problem = error
+        code = explain(error, invocation)
+    printed = out.getvalue() + err.getvalue()
+    return _Done(
+        code=int(code or 0), printed=printed, caught=invocation.console.caught, problem=problem
+    )
+
+
+def _in_files(home: Path, planted: Mapping[Path, bytes]) -> Iterator[Hit]:
+    for path in sorted(home.rglob("*")):
+        yield from find(str(path.relative_to(home)).encode(), "the name of a file")
+        if path.is_file() and (data := path.read_bytes()) != planted.get(path):
+            yield from find(data, f"file {path.name}")
+
+
+def _in_chain(problem: BaseException | None) -> Iterator[Hit]:
+    """Search every exception of the chain, and what a debugger shows of our frames.
+
+    The frames of `reconciler.api` are left out: there values are revealed to be sent, and below
+    it a library holds them.
+    """
+    seen: list[BaseException] = []
+    waiting = [problem]
+    while waiting:
+        error = waiting.pop()
+        if error is None or error in seen:
+            continue
+        seen.append(error)
+        waiting += [error.__cause__, error.__context__]
+        told = [str(error), repr(error), repr(error.args), repr(getattr(error, "__notes__", ""))]
+        for name in (*getattr(error, "__dict__", ()), *getattr(error, "__slots__", ())):
+            told.append(repr(getattr(error, name, None)))
+        yield from find("\n".join(told).encode("utf-8", "replace"), type(error).__name__)
+        yield from _in_frames(error.__traceback__)
+
+
+def _in_frames(trace: TracebackType | None) -> Iterator[Hit]:
+    while trace is not None:
+        frame = trace.tb_frame
+        path = Path(frame.f_code.co_filename).resolve()
+        if path.is_relative_to(_PACKAGE) and not path.is_relative_to(_REVEALING):
+            for name, value in frame.f_locals.items():
+                shown = f"{name} = {value!r}".encode("utf-8", "replace")
+                where = f"{path.relative_to(_PACKAGE)}:{trace.tb_lineno} {name}"
+                yield from find(shown, where)
+        trace = trace.tb_next
+
+
+_READ: Final = (
+    c.OLD_TOKEN, c.LIVE_TOKEN, c.LIVE_PASSWORD, c.LIVE_BEARER, c.LIVE_URL, c.LIVE_USER,
+    c.OTHER_TYPE, c.OTHER_FIELD, c.ECHO, c.COOKIE, c.LOCATION, c.BODY, c.KEY, c.OTHER_KEY,
+)  # fmt: skip
+_MASKS: Final = ("***", "gAAAAA")
+
+
+def _only_read(emulator: Emulator) -> Iterator[str]:
+    for entry in emulator.store.log():
+        text = f"{entry.path}?{entry.query}\n{entry.body}"
+        for each in _READ:
+            if each.core in text or json.dumps(each.core)[1:-1] in text:
+                yield f"{each.place} in {entry.method} {entry.path}"
+        for mask in _MASKS:
+            if mask in entry.body:
+                yield f"a mask in {entry.method} {entry.path}"
