@@ -1,0 +1,197 @@
+"""No step may grow with the square of the number of webhooks: steps are counted, not timed.
+
+A step is a function called, Python's or C's, or a line of ours run. Four times as many webhooks
+may take four times as many steps, and the little more that sorting needs.
+"""
+
+from __future__ import annotations
+
+import sys
+import tracemalloc
+from collections.abc import Callable
+from functools import cache, partial
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from reconciler.model import Desired, Live, LiveWebhook, Organization, Scheme, Secret, SecretRef
+from reconciler.planning.digest import operation_digest, plan_digest
+from reconciler.planning.plan import Plan
+from reconciler.planning.planner import PlanOptions, plan
+from reconciler.render import RENDERERS, View
+from reconciler.source.desired import declare
+from reconciler.source.export import export
+from reconciler.source.files import SourceFile, Sources
+from reconciler.source.saved_plan import load, save
+from tests.performance.sample import TOKEN, declaration, row
+
+FEW, MANY = 1000, 4000
+MOST = 4.6
+"""Four times as many webhooks, with room for the logarithm of sorting."""
+SECRETS = {SecretRef(scheme=Scheme.ENV, name="TOKEN"): Secret(TOKEN)}
+Work = Callable[[], object]
+
+
+def steps(work: Work) -> int:
+    """Count the steps of some work."""
+    count = 0
+
+    def line(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal count
+        count += 1
+        return line
+
+    def call(frame: FrameType, event: str, argument: Any) -> Any:
+        return line if "/reconciler/" in frame.f_code.co_filename else None
+
+    def profile(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.gettrace(), sys.getprofile()
+    sys.settrace(call)
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(before[1])
+        sys.settrace(before[0])
+    return count
+
+
+def peak(work: Work) -> int:
+    """Return the bytes that some work needs at the most, its result among them."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@cache
+def sources(count: int) -> Sources:
+    return Sources(files=(SourceFile(file="w.yaml", raw=declaration(range(count)).encode()),))
+
+
+@cache
+def desired(count: int) -> Desired:
+    found = declare(sources(count)).desired
+    assert found is not None
+    return found
+
+
+@cache
+def live(count: int, *, change: str = "") -> Live:
+    """What is live: as declared; with `change`, every one with another channel or another name."""
+    rows = []
+    for number in range(count):
+        shown = row(number)
+        configuration = {**shown["configuration"], "token": Secret(TOKEN)}
+        if change == "channel":
+            configuration["channel"] += "-before"
+        rows.append(
+            LiveWebhook(
+                id=shown["id"],
+                name=shown["name"] + ("-before" if change == "name" else ""),
+                type=shown["type"],
+                event_types=frozenset(shown["event_types"]),
+                configuration=configuration,
+            )
+        )
+    organization = Organization(id="org-1", name="Acme", role="ADMIN")
+    return Live(origin="https://api.example.com", organization=organization, webhooks=tuple(rows))
+
+
+@cache
+def changed(count: int) -> Plan:
+    made = plan(desired(count), live(count, change="channel"), SECRETS)
+    assert len(made.updates) == count
+    return made
+
+
+def _digest(made: Plan) -> str:
+    operations = tuple(map(operation_digest, made.changes))
+    return plan_digest(made.origin, made.organization.id, operations)
+
+
+@cache
+def wrong(count: int) -> Sources:
+    """A file in which every webhook has a mistake."""
+    text = declaration(range(count), channel=lambda number: "")
+    return Sources(files=(SourceFile(file="w.yaml", raw=text.encode()),))
+
+
+@cache
+def saved(count: int) -> bytes:
+    return save(changed(count))
+
+
+def _rendered(form: str, view: View) -> Callable[[int], Work]:
+    return lambda count: partial(RENDERERS[form]().render_plan, changed(count), view)
+
+
+def _planned(change: str, *, base: bool = False) -> Callable[[int], Work]:
+    def stage(count: int) -> Work:
+        options = PlanOptions(base=desired(count) if base else None)
+        return partial(plan, desired(count), live(count, change=change), SECRETS, options)
+
+    return stage
+
+
+STAGES: dict[str, Callable[[int], Work]] = {
+    "load and declare": lambda count: partial(declare, sources(count)),
+    "plan, nothing to do": _planned(""),
+    "plan, all changed": _planned("channel"),
+    "plan, all created": _planned("name"),
+    "digest": lambda count: partial(_digest, changed(count)),
+    "text": _rendered("text", View()),
+    "json": _rendered("json", View()),
+    "markdown": _rendered("markdown", View()),
+    "short markdown": _rendered("markdown", View(limit=60_000)),
+    "save": lambda count: partial(save, changed(count)),
+    "load a saved plan": lambda count: partial(load, saved(count), "plan.json"),
+    "export": lambda count: partial(export, live(count)),
+}
+SLOW_STAGES: dict[str, Callable[[int], Work]] = {
+    "explain mistakes": lambda count: partial(declare, wrong(count)),
+    "plan against a base": _planned("channel", base=True),
+}
+"""What does so much for each webhook that fewer of them must do."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_steps_grow_in_proportion(stage: str) -> None:
+    """Four times as many webhooks take about four times as many steps."""
+    few, many = STAGES[stage](FEW), STAGES[stage](MANY)
+    few()  # loads modules
+    assert steps(many) < MOST * steps(few)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", SLOW_STAGES)
+def test_slow_steps_grow_in_proportion(stage: str) -> None:
+    """The same for what takes long, with a quarter of the webhooks."""
+    few, many = SLOW_STAGES[stage](FEW // 4), SLOW_STAGES[stage](MANY // 4)
+    few()  # loads modules
+    assert steps(many) < MOST * steps(few)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["digest", "text", "json", "markdown", "save"])
+def test_memory_grows_in_proportion(stage: str) -> None:
+    """Four times as many changes take about four times the memory to show."""
+    few, many = STAGES[stage](FEW), STAGES[stage](MANY)
+    few()  # loads modules
+    assert peak(many) < MOST * peak(few)
+
+
+def test_a_square_would_be_seen() -> None:
+    """The count of steps tells a nested loop from a single one."""
+
+    def nested(count: int) -> Work:
+        return lambda: [max(1, 2) for _ in range(count) for _ in range(count)]
+
+    assert steps(nested(80)) > 10 * steps(nested(20))

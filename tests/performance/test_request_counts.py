@@ -1,0 +1,130 @@
+"""How many requests each command makes, over how many connections, how many at a time."""
+
+from __future__ import annotations
+
+import gc
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.cli.main import run
+from reconciler.cli.process import Process
+from reconciler.emulator.dials import Dials
+from reconciler.emulator.handler import LOCAL_KEY, Emulator
+from tests.performance.counting import counting
+from tests.performance.sample import TOKEN, declaration, row
+
+ORGANIZATIONS = "GET /api/v1/organizations/"
+LIST = "GET /api/v1/webhooks/"
+CREATE = "POST /api/v1/webhooks/"
+ROWS = 35
+"""How many webhooks are live, in pages of ten."""
+PAGES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the server saw of one command."""
+
+    code: int
+    requests: Counter[str]
+    connections: int
+    most: int
+
+
+Command = Callable[..., Seen]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Command]:
+    """Run a command line against 35 live webhooks; `declared` are the numbers in the file."""
+
+    def command(*arguments: str, declared: range = range(ROWS), **dials: Any) -> Seen:
+        (tmp_path / "webhooks.yaml").write_text(declaration(declared))
+        emulator = Emulator(
+            dials=Dials(**{"default_page_size": 2, "max_page_size": 10, **dials}), seed=1
+        )
+        for number in range(ROWS):
+            emulator.store.insert(row(number, emulator.organization))
+        with counting(emulator) as server:
+            process = Process(
+                environ={
+                    "HOME": str(tmp_path),
+                    "TOKEN": TOKEN,
+                    "CLOUDTRUTH_API_KEY": LOCAL_KEY,
+                    "CLOUDTRUTH_SERVER_URL": server.url,
+                },
+                directory=tmp_path,
+                stdin=io.StringIO(),
+                stdout=io.StringIO(),
+                stderr=io.StringIO(),
+            )
+            code = run(arguments, process)
+            return Seen(
+                code=code,
+                requests=Counter(server.requests()),
+                connections=server.connections,
+                most=server.most,
+            )
+
+    yield command
+    gc.enable()
+
+
+def test_validate_asks_nothing(command: Command) -> None:
+    """Checking files makes no request."""
+    seen = command("validate")
+    assert (seen.code, seen.requests, seen.connections) == (0, {}, 0)
+
+
+@pytest.mark.parametrize("arguments", [("plan",), ("apply", "--yes"), ("status",), ("export",)])
+def test_reads_once(command: Command, arguments: tuple[str, ...]) -> None:
+    """What has nothing to write asks for the organization and for each page once."""
+    seen = command(*arguments)
+    assert (seen.code, seen.requests) == (0, {ORGANIZATIONS: 1, LIST: PAGES})
+
+
+def test_plan_of_changes_reads_once(command: Command) -> None:
+    """A plan full of changes costs the same requests as one without."""
+    seen = command("plan", "--detailed-exitcode", declared=range(ROWS, 2 * ROWS))
+    assert (seen.code, seen.requests) == (2, {ORGANIZATIONS: 1, LIST: PAGES})
+
+
+def test_large_pages_need_one_request(command: Command) -> None:
+    """A server that grants large pages is asked for one."""
+    assert command("plan", max_page_size=1000).requests == {ORGANIZATIONS: 1, LIST: 1}
+
+
+def test_apply_of_changes_lists_twice_more(command: Command) -> None:
+    """Changes cost their writes, a listing before the first and one after the last."""
+    seen = command("apply", "--yes", declared=range(ROWS + 5), max_page_size=1000)
+    assert seen.code == 0
+    assert seen.requests == {ORGANIZATIONS: 1, LIST: 3, CREATE: 5}
+
+
+def test_pages_of_the_listings_around_writes(command: Command) -> None:
+    """The two listings more are whole ones: each reads every page of what is live then."""
+    seen = command("apply", "--yes", declared=range(ROWS + 10))
+    assert seen.requests == {ORGANIZATIONS: 1, LIST: PAGES + PAGES + PAGES + 1, CREATE: 10}
+
+
+@pytest.mark.parametrize("parallelism", [1, 3, 8])
+def test_parallelism_bounds_what_is_in_flight(command: Command, parallelism: int) -> None:
+    """As many requests at a time as allowed, never more; a connection for each that works."""
+    arguments = ("apply", "--yes", "--parallelism", str(parallelism))
+    seen = command(*arguments, declared=range(ROWS + 40))
+    assert seen.code == 0
+    assert seen.requests[CREATE] == 40
+    assert min(parallelism, 2) <= seen.most <= parallelism
+    # The one more is for what is asked between the batches of parallel work.
+    assert seen.connections <= parallelism + 1
+
+
+def test_pages_are_read_side_by_side(command: Command) -> None:
+    """After the first page has told how many there are, the others are read at once."""
+    assert 2 <= command("plan", max_page_size=2).most <= 10
