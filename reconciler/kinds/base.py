@@ -23,7 +23,8 @@ class Field:
 
     `flag` fields hold true or false, all others text. `shape`, of a secret field, is what a
     complete value looks like: a value read back counts as readable when it has it. `normal` maps
-    text to the form in which two values are compared. `default` is what the server fills in.
+    text to the form in which two values are compared, `written` to the one in which people write
+    it. `default` is what the server fills in.
     `partner` must be there when this field is. `address` marks a secret that is a URL: one without
     a credential in it may be written into a file, and is then shown like any other value.
     """
@@ -34,6 +35,7 @@ class Field:
     flag: bool = False
     shape: re.Pattern[str] | None = None
     normal: Callable[[str], str] = same
+    written: Callable[[str], str] = same
     default: bool | None = None
     partner: str | None = None
     address: bool = False

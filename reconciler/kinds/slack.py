@@ -13,6 +13,11 @@ def channel(value: str) -> str:
     return value.removeprefix("#")
 
 
+def channel_text(value: str) -> str:
+    """Write a channel with its `#`, unless it is an id or another form that has none."""
+    return value if value[:1] in "#@" or value[:1].isupper() else f"#{value}"
+
+
 TOKEN_SHAPE: Final = re.compile(r"xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{8,}|xapp-[A-Za-z0-9-]{8,}")
 """What a complete Slack token looks like."""
 
@@ -21,7 +26,7 @@ KIND: Final = Kind(
     title="Slack webhook",
     fields=(
         Field(name="token", required=True, secret=True, shape=TOKEN_SHAPE),
-        Field(name="channel", required=True, normal=channel),
+        Field(name="channel", required=True, normal=channel, written=channel_text),
         Field(name="username", required=True),
     ),
     destination="channel",

@@ -41,16 +41,13 @@ def destination(webhook: Webhook, secrets: Mapping[SecretRef, Secret] | None = N
     value = webhook.configuration.get(kind.destination)
     field = kind.field(kind.destination)
     if field is None or not field.secret:
-        return f"{kind.type} {channel_text(value)}" if isinstance(value, str) else kind.type
+        if field is None or not isinstance(value, str):
+            return kind.type
+        return f"{kind.type} {field.written(value)}"
     if isinstance(value, SecretRef):
         secret = (secrets or {}).get(value)
         return f"{kind.type} {_address(secret) if secret is not None else value}"
     return f"{kind.type} {_address(Secret(str(value)))}"
-
-
-def channel_text(value: str) -> str:
-    """Write a channel with its `#`, unless it is an id or another form that has none."""
-    return value if value[:1] in "#@" or value[:1].isupper() else f"#{value}"
 
 
 def _address(url: Secret) -> str:
@@ -73,7 +70,7 @@ def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
                 if field.name in live.configuration:
                     shown[field.name] = _plain(field, value)
                     if field.name == kind.destination and isinstance(value, str):
-                        where = f"{live.type} {channel_text(value)}" if plausible(value) else where
+                        where = f"{live.type} {field.written(value)}" if plausible(value) else where
                 continue
             wanted = None if declared is None else declared.configuration.get(field.name)
             if isinstance(value, Secret):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.kinds.slack import channel_text
 from reconciler.model import UNKNOWN, Scheme, Secret, SecretRef
 from reconciler.planning.changes import KeyLost, SecretCause, SecretChange, ValueChange
-from reconciler.planning.compare import channel_text, compare, destination, snapshot
+from reconciler.planning.compare import compare, destination, snapshot
 from reconciler.planning.planner import plan
 from reconciler.planning.readback import plausible
 from tests.planning.builders import (
