@@ -51,8 +51,6 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
 
     Raises UsageError, CredentialError.
     """
-    from reconciler.api.connect import connect
-
     settings = invocation.settings()
     clock = SystemClock()
     stop = SignalStop(clock.monotonic)
@@ -68,6 +66,8 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
     if invocation.debug:
         more["observer"] = lambda exchange: invocation.console.block(exchange_line(exchange))
     _describe(invocation, settings)
+    # Only now: it brings the HTTP library, which nobody needs who still lacks a key.
+    from reconciler.api.connect import connect
 
     def engine() -> Engine:
         from reconciler.workflow import Engine
@@ -120,9 +120,11 @@ def _describe(invocation: Invocation, settings: Settings) -> None:
     """Tell the curious where each setting came from."""
     for name in ("server_url", "profile", "key", "timeout", "deadline"):
         setting = getattr(settings, name)
-        if setting is not None:
-            shown = quote(str(setting.value)) if name != "key" else "***"
-            invocation.console.detail(f"{name}: {shown} (from {setting.source})")
+        if setting is not None and setting.value not in ("", None):
+            shown = "***" if name == "key" else setting.value
+            shown = f"{shown:g} s" if isinstance(shown, float) else quote(str(shown))
+            title = name.replace("_url", " URL")
+            invocation.console.detail(f"{title}: {shown} (from {setting.source})")
 
 
 def exchange_line(exchange: Exchange) -> str:

@@ -7,8 +7,10 @@ hold anything.
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -70,8 +72,35 @@ def _usage(problem: click.ClickException) -> UsageError:
         )
     context = getattr(problem, "ctx", None)
     command = context.command_path if context is not None else "webhooks"
-    message = problem.format_message().removesuffix(".")
-    return UsageError(message[:1].lower() + message[1:], hint=f"see {command} --help")
+    help_ = f"see `{command} --help`"
+    if isinstance(problem, click.NoSuchOption):
+        meant = _near(problem.option_name, problem.possibilities)
+        return UsageError(f"there is no option {problem.option_name}", hint=meant or help_)
+    if isinstance(problem, click.exceptions.NoSuchCommand):
+        meant = _near(problem.command_name, problem.possibilities)
+        return UsageError(f"there is no command {problem.command_name}", hint=meant or help_)
+    message = " ".join(problem.format_message().split()).removesuffix(".")
+    for pattern, ours in _CLICK:
+        message = re.sub(pattern, ours, message)
+    return UsageError(message[:1].lower() + message[1:], hint=help_)
+
+
+_CLICK: Final = (
+    (r"is not a valid integer( range)?", "is not a whole number"),
+    (r"is not a valid float", "is not a number"),
+    (r"is not in the range x>=(\d+)", r"is less than \1"),
+    (r"is not in the range (\d+)<=x<=(\d+)", r"is not from \1 to \2"),
+)
+"""What click says as a programmer would, and what people say."""
+
+
+def _near(word: str, possibilities: Iterable[str] | None) -> str | None:
+    """Suggest what was probably meant; dashes alone are no likeness."""
+    from difflib import get_close_matches
+
+    bare = {each.lstrip("-"): each for each in possibilities or ()}
+    found = get_close_matches(word.lstrip("-"), bare, n=1)
+    return f"did you mean `{bare[found[0]]}`?" if found else None
 
 
 def _bug(problem: BaseException) -> BugError:

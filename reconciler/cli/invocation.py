@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 DEFAULT_LOCAL_DB: Final = ".webhooks-local.db"
 
+_YES: Final = ("1", "true", "yes", "on")
+_NO: Final = ("", "0", "false", "no", "off")
+
 
 class Invocation:
     """What every command is given."""
@@ -77,9 +80,15 @@ class Invocation:
 
     @property
     def strict(self) -> bool:
-        """Say whether warnings are errors."""
-        said = self.process.environ.get("WEBHOOKS_STRICT", "").lower()
-        return bool(self._given.get("strict")) or said in ("1", "true", "yes", "on")
+        """Say whether warnings are errors. Raises UsageError for a variable that does not say."""
+        said = self.process.environ.get("WEBHOOKS_STRICT", "").strip().lower()
+        if said not in (*_YES, *_NO):
+            from reconciler.errors import UsageError
+
+            raise UsageError(
+                "WEBHOOKS_STRICT says neither yes nor no", hint="set it to true or false"
+            )
+        return bool(self._given.get("strict")) or said in _YES
 
     @property
     def debug(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 import click
@@ -98,9 +99,18 @@ def run(arguments: Sequence[str], process: Process) -> int:
     except BaseException as problem:
         from reconciler.cli.errors import explain
 
+        if isinstance(problem, click.UsageError):  # parsing may have ended before `--format`
+            invocation.machine_readable |= _asks_for_json(arguments)
+        # What could not be parsed has not reached the option's callback.
+        asked = " ".join(arguments).replace("=", " ")
+        invocation.machine_readable |= "--format json" in asked
         code = explain(problem, invocation)
     # A result that went nowhere is a failure, if nothing worse happened.
     return int(code or invocation.console.failed)
+
+
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    return "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
 
 
 def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -28,6 +28,7 @@ from reconciler.planning.plan import Matched, Plan, SecretUse
 from reconciler.planning.readback import readable_fields
 from reconciler.planning.renames import in_order
 from reconciler.planning.rewrites import Requests, Rewrites
+from reconciler.planning.selection import idle
 from reconciler.planning.table import pair
 
 
@@ -67,7 +68,11 @@ def plan(
     table = pair(desired, live.webhooks, only=options.only, prune=options.prune)
     rewrites = Rewrites(requests, options.base, desired, secrets)
     comparing = _compare(table, live.webhooks, secrets, rewrites)
-    findings = [*table.findings, *rewrites.unmatched()]
+    findings = [
+        *table.findings,
+        *rewrites.unmatched(),
+        *idle(options.only, desired, live),
+    ]
     if has_errors(tuple(findings)):
         raise ConfigurationError(
             "the declarations do not fit what is live",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from reconciler import __version__
 from reconciler.kinds.events import compress
 from reconciler.model import Organization
 from reconciler.planning.status import Footing, Status
@@ -78,7 +79,8 @@ def render_json(organization: Organization, statuses: Sequence[Status]) -> str:
         json.dumps(
             {
                 "format_version": FORMAT_VERSION,
-                "document": "status",
+                "kind": "status",
+                "tool_version": __version__,
                 "organization": {"id": organization.id, "name": organization.name},
                 "webhooks": [_tree(each) for each in statuses],
             },

@@ -31,7 +31,7 @@ from reconciler.source.lint import Rules, lint
 from reconciler.source.plan_reader import read_plan
 from reconciler.source.typed import MalformedError
 
-_AGAIN: Final = "make a new one with 'webhooks plan --out FILE' and have it reviewed"
+_AGAIN: Final = "make a new one with `webhooks plan --out FILE` and have it reviewed"
 _NO_RULES: Final = Rules()
 
 
@@ -85,7 +85,7 @@ def _document(raw: bytes, file: str) -> dict[str, Any]:
         tree = None
     if not isinstance(tree, dict) or tree.get("kind") != "plan":
         raise ConfigurationError(
-            f"{file} is not a saved plan", hint="save one with 'webhooks plan --out FILE'"
+            f"{file} is not a saved plan", hint="save one with `webhooks plan --out FILE`"
         )
     return tree
 

@@ -45,7 +45,9 @@ def write_atomically(path: Path, data: bytes) -> None:
         else:
             _replace(Path(os.path.realpath(path)), data)
     except (OSError, ValueError) as cause:
-        raise OutputError(f"cannot write {path}: {_reason(cause)}") from None
+        raise OutputError(
+            f"cannot write {path}: {_reason(cause)}", hint="mend that, or name another file"
+        ) from None
 
 
 def _is_special(path: Path) -> bool:

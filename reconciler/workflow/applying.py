@@ -85,7 +85,7 @@ def apply(
     _require(made, available, planned.gathered.missing)
     _refuse_blocked(made.blocked)
     if made.changes and not confirm(made):
-        raise NotConfirmedError("not confirmed: nothing was written")
+        raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
     report = engine.run(made, available, api, reviewed=expect_digest is not None)
     return placed(report, checked.declared)
 
@@ -126,8 +126,11 @@ def apply_saved(
     _require(made, found.secrets, found.findings)
     _refuse_blocked(_lifted(made, allow_deletes))
     if made.changes and not confirm(made):
-        raise NotConfirmedError("not confirmed: nothing was written")
+        raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
     return engine.run(made, found.secrets, api, reviewed=True)
+
+
+_YES: Final = "answer with the whole word yes, or give --yes once the plan has been reviewed"
 
 
 def check_digest(text: str) -> None:

@@ -136,7 +136,7 @@ def test_status_as_json(shell: Shell, applied: None):
     """A document with a version."""
     tree = json.loads(shell("status", LOCAL, "--format", "json").out)
 
-    assert (tree["format_version"], tree["document"]) == ("1", "status")
+    assert (tree["format_version"], tree["kind"]) == ("1", "status")
     assert [each["footing"] for each in tree["webhooks"]] == ["declared", "declared"]
 
 

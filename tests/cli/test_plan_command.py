@@ -215,7 +215,7 @@ def test_debug_and_verbose(shell: Shell, file: File, cloud: MakeCloud) -> None:
     there = cloud()
     done = shell("plan", "-v", "--debug", **there.environ)
     assert "GET /api/v1/webhooks/ 200" in done.err
-    assert "server_url: http://127.0.0.1:" in done.err
+    assert "server URL: http://127.0.0.1:" in done.err
     assert "key: *** (from CLOUDTRUTH_API_KEY)" in done.err
     assert there.environ["CLOUDTRUTH_API_KEY"] not in done.err + done.out
 

@@ -17,12 +17,16 @@ from tests.cli.conftest import Shell
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("aply",), "Did you mean 'apply'?"),
-        (("plan", "--formt", "json"), "'--format'"),
+        (("aply",), "did you mean `apply`?"),
+        (("plan", "--formt", "json"), "did you mean `--format`?"),
         (("plan", "--format", "xml"), "is not one of 'text'"),
-        (("--color", "never", "plan", "--timeout", "soon"), "is not a valid float"),
+        (("--color", "never", "plan", "--timeout", "soon"), "is not a number"),
         (("schema", "plans"), "is not one of"),
-        (("completion",), "missing argument"),
+        (("completion",), "Choose from: bash, zsh, fish"),
+        (("plan", "--foo"), "there is no option --foo"),
+        (("apply", "--parallelism", "20"), "is not from 1 to 16"),
+        (("apply", "--parallelism", "x"), "is not a whole number"),
+        (("apply", "--allow-deletes", "-1"), "is less than 0"),
         (("schema", "plan", "more"), "unexpected extra argument"),
     ],
 )
@@ -31,7 +35,8 @@ def test_usage(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
     done = shell(*arguments)
     assert done.code == 64
     assert message in done.err
-    assert "--help" in done.err
+    assert "--help" in done.err or "did you mean" in done.err
+    assert "\\n" not in done.err
     assert done.out == ""
 
 
@@ -63,6 +68,21 @@ def test_common_options_stand_anywhere(shell: Shell, tmp_path: Path) -> None:
     both = shell("--server-url", "https://ok.example.com", "plan", "--server-url", "ftp://x")
     assert before.code == after.code == both.code == 64
     assert before.err == after.err == both.err
+
+
+def test_an_option_that_is_none_is_json_as_well(shell: Shell) -> None:
+    """What cannot be parsed still answers in the format that was asked for."""
+    done = shell("plan", "--foo", "--format", "json")
+    assert done.code == 64
+    assert json.loads(done.out)["error"]["code"] == "usage"
+
+
+def test_a_switch_that_says_neither_yes_nor_no(shell: Shell, tmp_path: Path) -> None:
+    """A misspelt WEBHOOKS_STRICT stops the run: warnings would silently pass."""
+    (tmp_path / "webhooks.yaml").write_text("webhooks: []\n")
+    done = shell("validate", WEBHOOKS_STRICT="ture")
+    assert (done.code, "WEBHOOKS_STRICT" in done.err) == (64, True)
+    assert shell("validate", WEBHOOKS_STRICT="off").code == 0
 
 
 def test_bugs_are_reported_without_values() -> None:

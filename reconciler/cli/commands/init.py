@@ -61,7 +61,8 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
     if len(there) == len(wanted):
         raise UsageError(
             f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already",
-            hint="move it away, or write an export beside it: webhooks export -o FILE",
+            hint="nothing is written over: move away what is to be made anew, or write an export "
+            "beside it with `webhooks export -o FILE`",
         )
     variables: tuple[str, ...] = ()
     exported = None
@@ -80,10 +81,12 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
     names = " ".join(variables[:3]) + (" ..." if len(variables) > 3 else "")
     steps = [
         f"look at {FILE}" + ("" if exported or FILE in there else ", and set `organization`"),
-        f"set {names}, then: webhooks plan" if names else "see what would happen: webhooks plan",
+        f"set {names}, then run `webhooks plan`"
+        if names
+        else "see what would happen: `webhooks plan`",
         "commit, and read docs/github.md on the two environments that the workflows need"
         if github
-        else "webhooks apply; and `webhooks init --github` adds the workflows",
+        else "make it so: `webhooks apply`; `webhooks init --github` adds the workflows",
     ]
     for number, step in enumerate(steps, 1):
         console.note(f"  {number}. {step}")

@@ -1,0 +1,27 @@
+"""Globs of `--only` that select nothing: a misspelt one must not look like "nothing to do"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.findings import Finding, Severity
+from reconciler.model import Desired, Live
+from reconciler.planning.globs import Globs
+
+
+def idle(only: tuple[str, ...], desired: Desired, live: Live) -> Iterator[Finding]:
+    """Warn of each glob that matches no name, live, declared or earlier."""
+    if not only:
+        return
+    names = {each.name for each in live.webhooks}
+    names.update(each.name for each in desired.webhooks)
+    names.update(each.name for each in desired.absent)
+    names.update(old for each in desired.webhooks for old in each.previously)
+    for glob in dict.fromkeys(only):
+        if not any(map(Globs((glob,)).match, names)):
+            yield Finding(
+                rule="only-nothing",
+                severity=Severity.WARNING,
+                message=f"--only {glob!r} matches no webhook, neither live nor declared",
+                hint="globs tell upper and lower case apart: compare with `webhooks status`",
+            )
