@@ -41,6 +41,9 @@ class Console:
         self._secrets: list[Secret] = []
         self._lost: set[int] = set()
         self._lock = threading.Lock()
+        # Asked for with each write; whether a stream is a terminal does not change.
+        dumb = process.environ.get("TERM") == "dumb"
+        self._rewrites = _terminal(process.stderr) and not dumb
 
     @property
     def colour_results(self) -> bool:
@@ -60,8 +63,7 @@ class Console:
     @property
     def shows_progress(self) -> bool:
         """Say whether a status line that rewrites itself makes sense."""
-        dumb = self._process.environ.get("TERM") == "dumb"
-        return self.verbosity >= 0 and _terminal(self._process.stderr) and not dumb
+        return self.verbosity >= 0 and self._rewrites
 
     def hide(self, secrets: Iterable[Secret]) -> None:
         """Let no text with one of `secrets` in it through. Short ones would match by chance."""

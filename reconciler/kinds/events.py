@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final
 
 from reconciler.model import EVENT_TYPES
@@ -12,6 +13,7 @@ _VERBS: Final = ("created", "updated", "deleted")
 _SUBJECTS: Final = tuple(dict.fromkeys(event.rpartition("_")[0] for event in EVENT_TYPES))
 
 
+@lru_cache(maxsize=256)  # the same few are asked for with each webhook
 def expand(pattern: str) -> frozenset[str]:
     """Return the known events that `pattern` means; empty if it means none."""
     return frozenset(event for event in EVENT_TYPES if fnmatchcase(event, pattern))

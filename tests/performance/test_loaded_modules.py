@@ -1,0 +1,93 @@
+"""What a process loads, named by name: loading is most of what a small run costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.emulator.dials import Dials
+from reconciler.emulator.handler import LOCAL_KEY, Emulator
+from tests.cli.test_imports import loaded, surroundings
+from tests.performance.counting import counting
+from tests.performance.sample import TOKEN, declaration, row
+
+EXPLAINERS = {"jsonschema", "deepdiff", "referencing", "attrs"}
+
+
+def test_version_by_the_interpreters_own_account(tmp_path: Path) -> None:
+    """`python -X importtime` of `webhooks --version` lists none of the heavy packages."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "reconciler", "--version"],
+        cwd=tmp_path,
+        env=surroundings(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("webhooks ")
+    names = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    packages = {name.partition(".")[0] for name in names}
+    assert "click" in packages
+    assert not packages & {"httpx", "jsonschema", "deepdiff", "yaml", "asyncio", "ssl"}
+
+
+def test_validate_loads_its_own_stage_only(tmp_path: Path) -> None:
+    """Checking a good file loads no plans, no engine, no client and no renderer."""
+    (tmp_path / "webhooks.yaml").write_text(declaration(range(10)))
+    code, modules = loaded(tmp_path, "validate")
+    assert code == 0
+    assert not modules & EXPLAINERS
+    assert not modules & {
+        "reconciler.planning.changes",
+        "reconciler.planning.plan",
+        "reconciler.report",
+        "reconciler.render.text",
+        "reconciler.execute",
+        "reconciler.api",
+        "reconciler.emulator",
+        "reconciler.settings",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "renderer"),
+    [(("plan",), "text"), (("plan", "--format", "json"), "json"), (("status",), None)],
+)
+def test_plan_over_http_without_differences(
+    tmp_path: Path, arguments: tuple[str, ...], renderer: str | None
+) -> None:
+    """A run over HTTP that finds nothing to do explains nothing, and loads no engine."""
+    (tmp_path / "webhooks.yaml").write_text(declaration(range(10)))
+    emulator = Emulator(dials=Dials(), seed=1)
+    for number in range(10):
+        emulator.store.insert(row(number, emulator.organization))
+    with counting(emulator) as server:
+        code, modules = loaded(
+            tmp_path,
+            *arguments,
+            TOKEN=TOKEN,
+            CLOUDTRUTH_API_KEY=LOCAL_KEY,
+            CLOUDTRUTH_SERVER_URL=server.url,
+        )
+    assert code == 0
+    assert "httpx" in modules
+    assert not modules & EXPLAINERS
+    assert not modules & {"sqlite3", "reconciler.execute.executor"}
+    others = {"json", "markdown", "github"} - {renderer}
+    assert not modules & {f"reconciler.render.{name}" for name in others}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("plan",), ("apply", "--yes"), ("status",), ("export",)],
+)
+def test_without_a_key_no_http(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Who has no key yet is told so before the HTTP library is loaded."""
+    (tmp_path / "webhooks.yaml").write_text(declaration(range(1)))
+    environ = {"HOME": str(tmp_path), "CLOUDTRUTH_API_KEY": "", "XDG_CONFIG_HOME": str(tmp_path)}
+    code, modules = loaded(tmp_path, *arguments, **environ)
+    assert code == 4
+    assert not modules & {"httpx", "deepdiff"}
