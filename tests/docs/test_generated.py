@@ -1,0 +1,72 @@
+"""Pages and pictures that the program makes itself are as it makes them now."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import util
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PICTURES = ("plan.svg", "comment.svg")
+
+
+def script(name: str) -> ModuleType:
+    """Load a script of the repository."""
+    spec = util.spec_from_file_location(f"scripts_{name}", ROOT / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def compare(path: Path, text: str, request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--update-golden"):
+        path.write_text(text, "utf-8")
+    assert path.read_text("utf-8") == text
+
+
+def test_the_page_of_commands(request: pytest.FixtureRequest) -> None:
+    """Every command's help is on the page, word for word."""
+    compare(ROOT / "docs" / "commands.md", script("commands").page(), request)
+
+
+def test_the_pictures(request: pytest.FixtureRequest) -> None:
+    """The README shows what the program puts out today."""
+    drawn = script("pictures").pictures()
+    assert tuple(drawn) == PICTURES
+    for name, svg in drawn.items():
+        compare(ROOT / "docs" / "images" / name, svg, request)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_can_be_shown_anywhere(name: str) -> None:
+    """It is well-formed, follows light and dark, and needs nothing from elsewhere."""
+    svg = (ROOT / "docs" / "images" / name).read_text("utf-8")
+    root = ElementTree.fromstring(svg)
+    assert root.find("{http://www.w3.org/2000/svg}title") is not None
+    assert "prefers-color-scheme: dark" in svg
+    assert not re.search(r"<(script|image|link)|@import|url\(|/(home|root|tmp|work)/", svg)
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_colour_is_legible(dark: bool) -> None:
+    """Text has the contrast that accessibility asks for (4.5 to 1), in light and in dark."""
+    light_part, _, dark_part = script("pictures")._THEME.partition("@media")
+    fills = dict(re.findall(r"\.(\w+) \{ fill: (#\w{6})", dark_part if dark else light_part))
+    page = luminance(fills["page"])
+    for name in ("plain", "add", "edit", "cut", "note", "faint"):
+        low, high = sorted((page, luminance(fills[name])))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, name
