@@ -42,6 +42,7 @@ LARGE: Final = 64 * SMALL
 """The largest body of a list, in bytes."""
 
 _CONNECT: Final = 10.0
+_LONGER: Final = "a longer --deadline may help"
 _NO_CREDENTIAL: Final = "request without a credential"
 
 
@@ -180,7 +181,7 @@ class Transport:
                 "the time of this run is up; the request was not sent",
                 method=call.method,
                 path=call.path,
-                hint="a longer --deadline may help",
+                hint=_LONGER,
             )
 
     def _wait_to_repeat(self, trouble: Trouble, failures: int) -> bool:
@@ -192,12 +193,16 @@ class Transport:
         )
 
     def _error(self, call: Call, trouble: Trouble, action: Action) -> ApiError:
+        hint = trouble.hint
         if action in (Action.READ_BACK, Action.RESOLVE):
             self._doubtful[(call.method, call.path, call.content)] = trouble.cost
             kind: type[ApiError] = AmbiguousWriteError
             message = f"{trouble.message}; the change may have been made"
-        elif action is Action.REPEAT and (trouble.retry_after or 0.0) >= self._pace.left():
-            return self._too_long(call, trouble.retry_after or 0.0, trouble.status)
+        elif action is Action.REPEAT and (pause := trouble.retry_after or 0.0) >= self._pace.left():
+            if pause:
+                return self._too_long(call, pause, trouble.status)
+            kind, hint = trouble.error, _LONGER
+            message = f"{trouble.message}; the time of this run is up"
         else:
             kind, message = trouble.error, trouble.message
         return kind(
@@ -207,7 +212,7 @@ class Transport:
             status=trouble.status,
             detail=trouble.detail,
             fields=trouble.fields,
-            hint=trouble.hint,
+            hint=hint,
         )
 
     def _too_long(self, call: Call, pause: float, status: int | None) -> RateLimitedError:

@@ -9,12 +9,17 @@ from reconciler.errors import ApiError
 from reconciler.execute.ledger import Ledger
 from reconciler.execute.settle import Settle
 from reconciler.model import LiveWebhook, Secret, SecretRef
-from reconciler.planning.changes import Create, FieldChange, Update
+from reconciler.planning.changes import Create, FieldChange, KeyLost, Update
 from reconciler.planning.plan import Plan
 from reconciler.planning.readback import Readable
 from reconciler.planning.standing import Standing, readable_in, standings, unmet
 from reconciler.ports import Clock, WebhookAPI
 from reconciler.report import Applied, Failed, FieldMessage
+
+_REMAINS = (
+    "it keeps a field that is no longer declared: delete the webhook with `state: absent`, then "
+    "declare it anew"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +98,9 @@ def unlike(change: Create | Update, differing: Sequence[FieldChange]) -> Failed:
         change=change,
         code="does-not-converge",
         message=f"CloudTruth does not hold what was sent: {named}",
-        hint="declare it the way CloudTruth stores it, or the next apply will try again",
+        hint=_REMAINS
+        if all(isinstance(each, KeyLost) for each in differing)
+        else "declare it the way CloudTruth stores it, or the next apply will try again",
         fields=tuple(
             FieldMessage(path=path, message="differs from what was sent", position=None)
             for path in paths

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown
+from reconciler.kinds import KINDS
+from reconciler.model import LiveWebhook, Secret, SecretRef
 from reconciler.planning.changes import (
     Create,
     Delete,
@@ -97,9 +98,17 @@ def unmet(
 
 
 def _still_there(change: Create | Update, live: LiveWebhook) -> tuple[KeyLost, ...]:
-    """Return the fields that are to go and have not gone."""
-    if isinstance(change, Create) or isinstance(live.configuration, Unknown):
+    """Return the fields that are to go and have not gone.
+
+    A webhook of another type takes nothing along: its old token would be sent to a new address.
+    """
+    if isinstance(change, Create) or live.type != change.after.type:
         return ()
+    kind = KINDS[live.type]
+    wanted = change.after.configuration
+    if change.before.type != live.type:
+        foreign = [each.name for each in kind.fields if each.secret and each.name not in wanted]
+        return tuple(KeyLost(path=("configuration", name)) for name in foreign if shows(live, name))
     return tuple(
         each
         for each in change.fields

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -175,3 +176,39 @@ def test_only_leads_no_name_to_a_pinned_webhook(shell: Shell, file: File, cloud:
     part = shell("plan", "--only", "New", **there.environ).out
     assert "+ New" in whole
     assert "+ New" in part
+
+
+def test_a_token_does_not_move_to_another_type(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A Slack token that stays in a webhook that becomes generic is never a success."""
+    there = cloud(configuration_patch="merge", read_back="mask")
+    file(SLACK)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(PAGER.replace("name: Pager", "name: Deploys"))
+    done = shell("apply", "--yes", **there.environ)
+    assert ("token" in configuration(there, "Deploys")) == (done.code == 7)
+    assert done.code == 0 or "configuration.token" in done.out
+    assert done.code == 0 or "state: absent" in done.out
+
+
+def test_a_run_without_time_says_so(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A run whose time is up blames its deadline, not a limit of the server."""
+    file(SLACK)
+    done = shell("apply", "--yes", "--deadline", "0.001", **cloud().environ)
+    assert done.code == 1
+    assert "pause" not in done.err
+    assert "--deadline" in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("apply", "--parallelism", "99", "--format", "json"),
+        ("apply", "--nope", "--format=json"),
+        ("plan", "--format", "json", "--nope"),
+    ],
+)
+def test_a_mistyped_command_answers_in_json_too(shell: Shell, arguments: tuple[str, ...]) -> None:
+    """Who asks for JSON gets JSON, wherever the mistake on the command line stands."""
+    done = shell(*arguments)
+    assert done.code == 64
+    assert json.loads(done.out)["error"]["code"] == "usage"
