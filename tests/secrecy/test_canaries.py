@@ -71,6 +71,53 @@ def test_a_bug_does_not_tell_what_it_found(tmp_path: Path) -> None:
     assert not list(c.find(shown.encode(), "output"))
 
 
+@pytest.mark.parametrize(
+    ("environ", "profiles", "key_file"),
+    [
+        ({"CLOUDTRUTH_API_KEY": f"{c.KEY.value}\nX-More: 1"}, None, None),
+        ({"CLOUDTRUTH_API_KEY": f"{c.KEY.value} and more"}, None, None),
+        ({"CLOUDTRUTH_API_KEY": f"{c.KEY.value}\u00fc"}, None, None),
+        ({"CLOUDTRUTH_SERVER_URL": f"https://ann:{c.KEY.value}@127.0.0.1:9"}, None, None),
+        ({"CLOUDTRUTH_SERVER_URL": f"https://127.0.0.1:9/?key={c.KEY.value}"}, None, None),
+        ({"CLOUDTRUTH_SERVER_URL": f"http://other.example.com/{c.KEY.value}"}, None, None),
+        ({"CLOUDTRUTH_REQUEST_TIMEOUT": "soon"}, None, None),
+        ({}, f"profiles: {{default: {{api_key: {c.KEY.value}", None),
+        ({}, f"profiles: {{default: {{api_key: [{c.KEY.value}]}}}}", None),
+        ({}, f"profiles: {{default: {c.KEY.value}}}", None),
+        ({}, f"{c.KEY.value}: {c.KEY.value}", None),
+        ({}, f"profiles: {{default: {{server_url: 'ftp://{c.KEY.value}'}}}}", None),
+        ({}, None, f"{c.KEY.value}\n{c.KEY.value}\n"),
+        ({}, None, f"\ufeff{c.KEY.value}"),
+    ],
+)
+def test_settings_do_not_tell_the_key(
+    tmp_path: Path, environ: dict[str, str], profiles: str | None, key_file: str | None
+) -> None:
+    """However wrong key, profile or address are, the message does not repeat them."""
+    (tmp_path / "webhooks.yaml").write_text("webhooks: []\n")
+    arguments = ["plan", "-vv", "--debug", "--deadline", "1"]
+    if profiles is not None:
+        folder = tmp_path / ".config" / "cloudtruth"
+        folder.mkdir(parents=True)
+        (folder / "cli.yml").write_text(profiles)
+    if key_file is not None:
+        (tmp_path / "key").write_text(key_file)
+        arguments += ["--api-key-file", "key"]
+    if not environ.get("CLOUDTRUTH_API_KEY") and profiles is None and key_file is None:
+        environ = {"CLOUDTRUTH_API_KEY": c.KEY.value, **environ}
+    out, err = io.StringIO(), io.StringIO()
+    process = Process(
+        environ={"HOME": str(tmp_path), "CLOUDTRUTH_SERVER_URL": "http://127.0.0.1:9", **environ},
+        directory=tmp_path,
+        stdin=io.StringIO(),
+        stdout=out,
+        stderr=err,
+    )
+    assert run(arguments, process) in (1, 3, 4, 64)
+    shown = out.getvalue() + err.getvalue()
+    assert not list(c.find(shown.encode(), "output")), shown
+
+
 def test_pairs_are_complete() -> None:
     """Every two values of two factors meet in some case, in far fewer cases than there could be."""
     factors = {"a": range(7), "b": range(5), "c": range(3), "d": "xy"}

@@ -55,7 +55,7 @@ def test_no_file_holds_a_secret() -> None:
     [
         ("a Slack token", b"xoxb" + b"-123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx"),
         ("a Slack token", b"xoxe.xoxp" + b"-1-Mi0yLTEyMzQ1Njc4OTAxMjM0NTY3ODkw"),
-        ("a Slack address", b"https://hooks.slack.com/" + b"services/T01234567/B01234567/" + b"a1" * 12),
+        ("a Slack address", b"hooks.slack.com/" + b"services/T01234567/B01234567/" + b"a1" * 12),
         ("a key in a header", b"Authorization: " + b"Api-Key abcdefgh12345678"),
         ("a key in a header", b"authorization:\n      - " + b"Api-Key abcdefgh12345678"),
         ("a GitHub token", b"ghp" + b"_" + b"a1B2" * 9),

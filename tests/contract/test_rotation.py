@@ -1,0 +1,234 @@
+"""However a server shows secrets, a rotated one reaches it, and nothing that was read goes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.emulator.dials import ReadBack
+from reconciler.emulator.readback import MASK
+from tests.cli.conftest import Cloud, Done, Shell
+
+FILE = """\
+webhooks:
+  - name: Deploys
+    type: slack
+    event_types: ["*_deleted"]
+    configuration: {token: {env: TOKEN}, channel: "#deploys", username: CloudTruth}
+  - name: Pager
+    type: generic
+    event_types: [value_updated]
+    configuration: {url: {env: ADDRESS}, username: me, password: {env: PASSWORD}}
+  - name: Second
+    type: generic
+    event_types: [value_updated]
+    configuration: {url: "https://second.example.com/x", username: me, password: {env: OTHER}}
+"""
+SHOWN = (ReadBack.PLAIN, ReadBack.BY_ROLE)
+"""The forms in which a difference can be seen, by a key of this role."""
+WHOLE = (
+    ReadBack.CONFIGURATION_MISSING,
+    ReadBack.CONFIGURATION_NULL,
+    ReadBack.CONFIGURATION_EMPTY,
+)
+HIDDEN = (("token", "password"), ("token", "password", "url", "channel"))
+
+
+def values(turn: int) -> dict[str, str]:
+    """Return the values of all references after so many rotations."""
+    return {
+        "TOKEN": "xoxb-" + f"{turn}123456789-abcdef",
+        "PASSWORD": f"correct horse battery {turn}",
+        "ADDRESS": f"https://pager.example.com/{turn}/way-in",
+        "OTHER": "never rotated",
+    }
+
+
+@dataclass
+class Stage:
+    """One organization, one file, and secrets that are rotated between commands."""
+
+    shell: Shell
+    file: Callable[..., Path]
+    cloud: Cloud
+    turn: int = 0
+
+    def run(self, *arguments: str, without: bool = False) -> Done:
+        secrets = {} if without else values(self.turn)
+        server = {name: self.cloud.environ[name] for name in self.cloud.environ if "_" in name}
+        return self.shell(*arguments, **server, **secrets)
+
+    def plan(self, *arguments: str, **more: Any) -> dict[str, Any]:
+        done = self.run("plan", "--format", "json", *arguments, **more)
+        assert done.code == 0, done.err
+        document: dict[str, Any] = json.loads(done.out)
+        return document
+
+    def apply(self, *arguments: str) -> None:
+        done = self.run("apply", "--yes", *arguments)
+        assert done.code == 0, done.out + done.err
+
+    def stored(self) -> dict[str, str]:
+        rows = {
+            each["name"]: each["configuration"] for each in self.cloud.emulator.store.webhooks()
+        }
+        return {
+            "TOKEN": rows["Deploys"]["token"],
+            "PASSWORD": rows["Pager"]["password"],
+            "ADDRESS": rows["Pager"]["url"],
+            "OTHER": rows["Second"]["password"],
+        }
+
+    def sent(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield each configuration in a request."""
+        for entry in self.cloud.emulator.store.log():
+            body = json.loads(entry.body or "{}")
+            if "configuration" in body:
+                yield entry.method, body["configuration"]
+
+
+def changed(document: dict[str, Any]) -> list[str]:
+    """Return the names of webhooks that a plan changes."""
+    return [each["name"] for each in document["changes"]]
+
+
+@pytest.fixture(params=[(form, hidden) for form in ReadBack for hidden in HIDDEN],
+                ids=lambda each: f"{each[0]}-{len(each[1])}")  # fmt: skip
+def staged(
+    request: pytest.FixtureRequest,
+    shell: Shell,
+    file: Callable[..., Path],
+    cloud: Callable[..., Cloud],
+) -> tuple[Stage, ReadBack, tuple[str, ...]]:
+    form, hidden = request.param
+    there = cloud(read_back=str(form), secret_fields=list(hidden))
+    file(FILE)
+    return Stage(shell=shell, file=file, cloud=there), form, hidden
+
+
+def test_rotation(staged: tuple[Stage, ReadBack, tuple[str, ...]]) -> None:
+    """Apply, nothing to do; rotate: seen where that can be, said where not, sent when asked."""
+    stage, form, hidden = staged
+    seen = form in SHOWN
+    address_seen = seen or (form not in WHOLE and "url" not in hidden)
+    stage.apply()
+    assert stage.stored() == values(0)
+
+    # Nothing is left to do, with or without the secrets at hand, and it is said what is not known.
+    for without in (False, True):
+        plan = stage.plan(without=without)
+        assert changed(plan) == []
+        assert bool(plan["unreadable"]) is not seen
+    before = len(stage.cloud.writes())
+    stage.apply()
+    assert len(stage.cloud.writes()) == before
+
+    # Rotated: seen by those who can see it, and by nobody is "no change" said of the others.
+    stage.turn = 1
+    plan = stage.plan()
+    expected = ["Deploys", "Pager"] if seen else ["Pager"] if address_seen else []
+    assert changed(plan) == expected
+    if not seen:
+        text = stage.run("plan").out
+        assert "cannot be read back: whether it differs is not known" in text
+    else:
+        assert "*** (before) -> *** (after)" in stage.run("plan").out
+    stage.apply()
+    new, old = values(1), values(0)
+    # A configuration goes whole, so the password goes with the address.
+    assert stage.stored() == {
+        "TOKEN": new["TOKEN"] if seen else old["TOKEN"],
+        "PASSWORD": new["PASSWORD"] if seen or address_seen else old["PASSWORD"],
+        "ADDRESS": new["ADDRESS"] if address_seen else old["ADDRESS"],
+        "OTHER": "never rotated",
+    }
+    assert changed(stage.plan()) == []
+
+    # A version that was bumped is sent where the server hides it, and once.
+    stage.file(FILE, "old.yaml")
+    stage.file(
+        FILE.replace("{env: TOKEN}", "{env: TOKEN, version: 2}")
+        .replace("{env: PASSWORD}", "{env: PASSWORD, version: 2}")
+        .replace("{env: ADDRESS}", "{env: ADDRESS, version: 2}")
+    )
+    stage.turn = 2
+    plan = stage.plan("--base", "old.yaml")
+    assert changed(plan) == ["Deploys", "Pager"]
+    assert plan["digest"] == stage.plan("--base", "old.yaml", without=True)["digest"]
+    assert "Outside the digest" in stage.run("plan", "--base", "old.yaml").out
+    stage.apply("--base", "old.yaml")
+    assert stage.stored() == values(2)
+    assert changed(stage.plan()) == []
+
+    # So is one whose reference was changed.
+    stage.file(FILE.replace("{env: TOKEN}", "{env: TOKEN, version: 2}"), "old.yaml")
+    stage.file(FILE.replace("{env: TOKEN}", "{env: ADDRESS}"))
+    assert "Deploys" in changed(stage.plan("--base", "old.yaml"))
+
+    # Or what the command line names: a reference, a webhook, all.
+    stage.file(FILE)
+    for turn, request, names in (
+        (3, ["--rewrite-secret", "env:TOKEN"], ["Deploys"]),
+        (4, ["--rewrite-secret", "Deploys", "--rewrite-secret", "env:PASSWORD"],
+         ["Deploys", "Pager"]),
+        (5, ["--rewrite-secrets"], ["Deploys", "Pager", "Second"]),
+    ):  # fmt: skip
+        stage.turn = turn
+        # What is seen to be equal need not be sent.
+        wanted = {each for each in names if not (seen and each == "Second")}
+        assert wanted <= set(changed(stage.plan(*request)))
+        stage.apply(*request)
+        assert stage.stored()["TOKEN"] == values(turn)["TOKEN"]
+        if "Pager" in names:
+            assert stage.stored() == values(turn)
+        assert changed(stage.plan()) == []
+
+    # Nothing that was only read was ever sent back.
+    declared = {value for turn in range(6) for value in values(turn).values()}
+    declared |= {"CloudTruth", "me", "#deploys", "https://second.example.com/x"}
+    for _, configuration in stage.sent():
+        assert set(configuration.values()) <= declared
+    for entry in stage.cloud.emulator.store.log():
+        assert MASK not in entry.body
+        assert "gAAAA" not in entry.body
+
+
+def test_masked_value_is_not_sent_with_another_field(
+    shell: Shell, file: Callable[..., Path], cloud: Callable[..., Cloud]
+) -> None:
+    """A live key that nobody declared is shown as lost, and goes: it is not sent back masked."""
+    there = cloud(read_back="partial", secret_fields=["token", "password", "extra"])
+    stage = Stage(shell=shell, file=file, cloud=there)
+    file(FILE)
+    stage.apply()
+    store = there.emulator.store
+    row = next(each for each in store.webhooks() if each["name"] == "Deploys")
+    more = {**row["configuration"], "extra": "something long and hidden"}
+    store.update(row["id"], {**row, "configuration": more})
+    file(FILE.replace("username: CloudTruth", "username: Bot"))
+    assert "- extra" in stage.run("plan").out
+    stage.apply()
+    assert all("extra" not in configuration for _, configuration in stage.sent())
+
+
+def test_a_single_password_cannot_be_seen(
+    shell: Shell, file: Callable[..., Path], cloud: Callable[..., Cloud]
+) -> None:
+    """A value without a shape counts as readable only where another one is known to be shown."""
+    there = cloud()
+    stage = Stage(shell=shell, file=file, cloud=there)
+    file(FILE.replace("{env: OTHER}", "{env: PASSWORD}"))
+    stage.apply()
+    assert stage.plan()["unreadable"] == []
+    stage.turn = 1
+    plan = stage.plan()
+    assert changed(plan) == ["Deploys", "Pager"]
+    paths = [each["path"] for change in plan["changes"] for each in change["fields"]]
+    assert ["configuration", "token"] in paths
+    assert ["configuration", "password"] not in paths
+    assert "password" in json.dumps(plan["unreadable"])
