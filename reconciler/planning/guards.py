@@ -66,7 +66,7 @@ def blocks(
         found_blocks.append(
             _block(
                 "nothing-declared",
-                f"nothing is declared while {_webhooks(in_scope)} in scope are live",
+                f"nothing is declared, with {_webhooks(in_scope)} live in scope",
                 f"check that the right file was read; {way_on}",
             )
         )

@@ -160,6 +160,16 @@ def test_init_exports_what_is_live(shell: Shell, applied: None, tmp_path: Path):
     assert "WEBHOOK_DEPLOYS_TOKEN" in done.err
 
 
+def test_init_without_webhooks_knows_the_organization(shell: Shell, tmp_path: Path):
+    """Where nothing is live there is a starter, and it asks nothing that the key tells."""
+    done = shell("init", LOCAL)
+
+    assert "\norganization: Acme\n" in (tmp_path / "webhooks.yaml").read_text()
+    assert "No webhook is live" in done.err
+    assert "set `organization`" not in done.err
+    assert shell("plan", LOCAL).code == 0
+
+
 def test_init_writes_the_workflows_and_keeps_the_file(shell: Shell, applied: None, tmp_path: Path):
     """What is there already stays."""
     before = (tmp_path / "webhooks.yaml").read_text()

@@ -134,7 +134,10 @@ def _dials(invocation: Invocation, name: str | None, *, any_key: bool) -> Any:
         try:
             said = json.loads((invocation.process.directory / name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            raise UsageError(f"the dials {name} cannot be read as JSON") from None
+            raise UsageError(
+                f"the dials {name} cannot be read as JSON",
+                hint='name a file that holds an object such as {"read_back": "mask"}',
+            ) from None
     try:
         if not isinstance(said, dict):
             raise DialError("dials are a JSON object")

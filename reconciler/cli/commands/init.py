@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reconciler.cli.command import command
 from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import Option
 from reconciler.errors import CredentialError, ExitCode, UsageError
 
+if TYPE_CHECKING:
+    from reconciler.model import Live
+
 FILE: Final = "webhooks.yaml"
 
+UNSET: Final = "# organization: Acme"
 STARTER: Final = """\
 # yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/\
 cloudtruth-webhooks/main/schemas/webhooks.schema.json
@@ -65,10 +69,11 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
             "beside it with `webhooks export -o FILE`",
         )
     variables: tuple[str, ...] = ()
-    exported = None
-    if FILE not in there:
-        exported = _export(invocation)
-        wanted[FILE], variables = exported or (STARTER, ("SLACK_BOT_TOKEN",))
+    is_found = FILE in there
+    if not is_found:
+        live = _live(invocation)
+        is_found = live is not None
+        wanted[FILE], variables = _first_file(live)
     for name, text in wanted.items():
         if name in there:
             console.note(f"kept {name}, which was there already")
@@ -80,7 +85,7 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
     console.note("Next:")
     names = " ".join(variables[:3]) + (" ..." if len(variables) > 3 else "")
     steps = [
-        f"look at {FILE}" + ("" if exported or FILE in there else ", and set `organization`"),
+        f"look at {FILE}" + ("" if is_found else ", and set `organization`"),
         f"set {names}, then run `webhooks plan`"
         if names
         else "see what would happen: `webhooks plan`",
@@ -93,10 +98,10 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
     return ExitCode.OK
 
 
-def _export(invocation: Invocation) -> tuple[str, tuple[str, ...]] | None:
-    """Return the export of what is live and its variables; None without a key."""
+def _live(invocation: Invocation) -> Live | None:
+    """Read what is live; None without a key."""
     from reconciler.cli.connection import connected
-    from reconciler.workflow import export_live, read_live
+    from reconciler.workflow import read_live
 
     try:
         with connected(invocation) as connection:
@@ -105,7 +110,21 @@ def _export(invocation: Invocation) -> tuple[str, tuple[str, ...]] | None:
         invocation.console.note("No API key at hand: this is a starter, not an export.")
         return None
     if not live.webhooks:
-        return None
+        invocation.console.note("No webhook is live: this is a starter, not an export.")
+    return live
+
+
+def _first_file(live: Live | None) -> tuple[str, tuple[str, ...]]:
+    """Return the export, or the starter where there is nothing to export, and its variables."""
+    if live is None:
+        return STARTER, ("SLACK_BOT_TOKEN",)
+    if not live.webhooks:
+        from reconciler.source.yaml_text import scalar
+
+        name = scalar(live.organization.name or live.organization.id)
+        return STARTER.replace(UNSET, f"organization: {name}"), ("SLACK_BOT_TOKEN",)
+    from reconciler.workflow import export_live
+
     export = export_live(live).export
     return export.text, tuple(each.name for each in export.variables)
 
