@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft7Validator
 
 from reconciler.emulator.store import Store
 from tests.cli.conftest import SECRETS, Shell
@@ -138,6 +139,22 @@ def test_status_as_json(shell: Shell, applied: None):
 
     assert (tree["format_version"], tree["kind"]) == ("1", "status")
     assert [each["footing"] for each in tree["webhooks"]] == ["declared", "declared"]
+
+
+def test_status_follows_its_schema(shell: Shell, applied: None, tmp_path: Path):
+    """What programs read is as published, deliveries that failed included."""
+    fail_deliveries(tmp_path / ".webhooks-local.db", "channel_not_found")
+    schema = json.loads(shell("schema", "status").out)
+
+    document = json.loads(shell("status", LOCAL, "--format", "json").out)
+    nameless = json.loads(shell("status", LOCAL, "-f", "none.yaml", "--format", "json").out)
+
+    assert document["webhooks"][0]["last_error"] is not None
+    assert list(Draft7Validator(schema).iter_errors(document)) == []
+    assert nameless["kind"] == "error"
+    assert (
+        list(Draft7Validator(json.loads(shell("schema", "error").out)).iter_errors(nameless)) == []
+    )
 
 
 def test_init_writes_a_starter_without_a_key(shell: Shell, tmp_path: Path):

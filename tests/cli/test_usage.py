@@ -109,7 +109,9 @@ def test_interruption() -> None:
     assert explain(KeyboardInterrupt(), invocation) is ExitCode.SIGINT
 
 
-@pytest.mark.parametrize("name", ["webhooks", "plan", "report"])
+@pytest.mark.parametrize(
+    "name", ["webhooks", "plan", "report", "findings", "status", "checks", "error"]
+)
 def test_schemas(shell: Shell, name: str) -> None:
     """Each schema is printed as JSON; the files' own unless another is asked for."""
     done = shell("schema", name)

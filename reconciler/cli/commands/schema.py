@@ -10,13 +10,14 @@ from reconciler.cli.command import command
 from reconciler.cli.invocation import Invocation
 from reconciler.errors import ExitCode
 
-_NAMES: Final = ("webhooks", "plan", "report")
+_NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "error")
 
 
 @command(
     "schema",
     "Print the JSON Schema of the files.",
-    text="`plan` and `report` are the schemas of what plan and apply print with --format json.",
+    text="The others are of what commands print with --format json: plan and show, apply (report), "
+    "validate (findings), status, doctor and slack check (checks), and any that fails (error).",
     examples=(
         ("let an editor complete and check your file", "webhooks schema > webhooks.schema.json"),
         ("see what a plan's JSON holds", "webhooks schema plan"),
@@ -24,7 +25,7 @@ _NAMES: Final = ("webhooks", "plan", "report")
     options=[
         click.Argument(
             ["name"],
-            metavar="[webhooks|plan|report]",
+            metavar=f"[{'|'.join(_NAMES)}]",
             type=click.Choice(_NAMES),
             required=False,
             default="webhooks",
