@@ -1,0 +1,1 @@
+"""What is published: archives, and how they install."""

@@ -1,0 +1,67 @@
+"""What is in the archives, and what they say of themselves."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+
+from reconciler import __version__
+from tests.packaging.conftest import ROOT, Release, tracked
+
+pytestmark = pytest.mark.slow
+
+
+def inside(wheel: Path, ending: str) -> str:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (each for each in archive.namelist() if each.endswith(ending))
+        return archive.read(name).decode()
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(release: Release) -> None:
+    """Every file of the package and every schema, and beside them only metadata."""
+    with zipfile.ZipFile(release.wheel) as archive:
+        found = {name for name in archive.namelist() if ".dist-info/" not in name}
+    package = {name for name in tracked() if name.startswith("reconciler/")}
+    schemas = {
+        name.replace("schemas/", "reconciler/_schemas/")
+        for name in tracked()
+        if name.startswith("schemas/")
+    }
+    assert found == package | schemas
+    assert "reconciler/py.typed" in found
+
+
+def test_the_sdist_holds_the_repository(release: Release) -> None:
+    """Whoever has the sdist has sources, tests, documents and locks; nothing else."""
+    with tarfile.open(release.sdist) as archive:
+        found = {each.name.partition("/")[2] for each in archive.getmembers() if each.isfile()}
+    assert found - {"PKG-INFO"} <= set(tracked())
+    for name in tracked():
+        if name.startswith(("reconciler/", "schemas/", "tests/", "docs/", "requirements/")):
+            assert name in found, name
+    assert {"README.md", "LICENSE", "pyproject.toml"} <= found
+
+
+def test_metadata(release: Release) -> None:
+    """Name, version, licence, page and Python are there for whoever looks at PyPI."""
+    told = message_from_string(inside(release.wheel, ".dist-info/METADATA"))
+    assert told["Name"] == "cloudtruth-webhooks"
+    assert told["Version"] == __version__
+    assert told["Requires-Python"] == ">=3.11"
+    assert told["License-Expression"] == "Apache-2.0"
+    assert told["Description-Content-Type"] == "text/markdown"
+    assert (ROOT / "README.md").read_text("utf-8").splitlines()[0] in str(told.get_payload())
+    scripts = inside(release.wheel, ".dist-info/entry_points.txt")
+    assert "webhooks = reconciler.__main__:main" in scripts
+    assert "cloudtruth-webhooks = reconciler.__main__:main" in scripts
+
+
+def test_no_path_of_the_machine_is_inside(release: Release) -> None:
+    """Nothing in the wheel tells where it was built."""
+    with zipfile.ZipFile(release.wheel) as archive:
+        for name in archive.namelist():
+            assert str(ROOT).encode() not in archive.read(name), name

@@ -1,0 +1,102 @@
+"""The wheel in clean environments of every Python at hand, by every way people install."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler import __version__
+from tests.packaging.conftest import ROOT, Release
+
+pytestmark = pytest.mark.slow
+
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+SECRETS = {"SLACK_BOT_TOKEN": "xoxb-" + "0123456789-example", "PAGER_PASSWORD": "example"}
+VERSION = f"webhooks {__version__}\n"
+
+
+def python(version: str) -> str:
+    """Return an interpreter of that version; skip the test if there is none."""
+    name = f"python{version}"
+    pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/{name}"))
+    for found in (shutil.which(name), *map(str, pyenv)):
+        if found is None:
+            continue
+        code = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
+        done = subprocess.run([found, "-c", code], capture_output=True, text=True, check=False)
+        if done.stdout.strip() == version:
+            return found
+    pytest.skip(f"no Python {version} here")
+
+
+def run(*command: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    return subprocess.run(
+        command, cwd=cwd, env={**kept, **environ}, capture_output=True, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_a_clean_environment(release: Release, tmp_path: Path, version: str) -> None:
+    """Both scripts and the module run; the example is applied, and then there is nothing to do."""
+    home = tmp_path / "environment"
+    assert run(python(version), "-m", "venv", home, cwd=tmp_path).returncode == 0
+    program = home / "bin"
+    done = run(program / "python", "-m", "pip", "install", "-q", release.wheel, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert run(program / "python", "-m", "pip", "check", cwd=tmp_path).returncode == 0
+    for command in (
+        [program / "webhooks"],
+        [program / "cloudtruth-webhooks"],
+        [program / "python", "-m", "reconciler"],
+    ):
+        assert run(*command, "--version", cwd=tmp_path).stdout == VERSION
+    shutil.copy(ROOT / "examples" / "webhooks.yaml", tmp_path)
+    for expected in ("3 created", "No changes. 3 webhooks match."):
+        applied = run(
+            program / "python", "-W", "error", "-m", "reconciler", "apply", "--local", "--yes",
+            cwd=tmp_path, **SECRETS,
+        )  # fmt: skip
+        assert applied.returncode == 0, applied.stderr
+        assert expected in applied.stdout
+    assert run(program / "webhooks", "schema", cwd=tmp_path).stdout.startswith("{")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("uvx", "--from", "{wheel}", "webhooks"),
+        ("uvx", "--from", "{wheel}", "cloudtruth-webhooks"),
+        ("pipx", "run", "--spec", "{wheel}", "webhooks"),
+    ],
+    ids=["uvx", "uvx-by-name", "pipx"],
+)
+def test_without_installing(release: Release, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Both tools that run a package without installing it find the program."""
+    beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    found = shutil.which(command[0], path=beside)
+    if found is None:
+        pytest.skip(f"{command[0]} is not installed")
+    words = [word.format(wheel=release.wheel) for word in command[1:]]
+    done = run(found, *words, "--version", cwd=tmp_path)
+    assert done.stdout == VERSION, done.stderr
+
+
+def test_the_first_command_of_the_readme(checkout: Path) -> None:
+    """In a fresh clone the README's first command works as it stands; then nothing is to do."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    found = re.search(r"<!-- first command -->\s*```sh\n(.*?)```", text, re.S)
+    assert found is not None
+    older = Path(python(f"3.{sys.version_info.minor}")).parent
+    path = f"{older}{os.pathsep}{os.environ['PATH']}"
+    for expected in ("3 created", "No changes. 3 webhooks match."):
+        done = run("bash", "-c", found[1], cwd=checkout, PATH=path)
+        assert done.returncode == 0, done.stderr
+        assert expected in done.stdout

@@ -1,0 +1,77 @@
+"""What a release is made with: pinned, locked, and allowed as little as can be."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+RELEASE = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8"))
+LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_action_is_a_commit_with_its_version_beside_it(path: Path) -> None:
+    """A tag can be moved, a commit cannot; nothing is allowed at the top of a workflow."""
+    text = path.read_text("utf-8")
+    for used in re.findall(r"uses: (.+)", text):
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
+    assert yaml.safe_load(text)["permissions"] == {}
+
+
+def test_only_the_job_that_publishes_may_publish() -> None:
+    """It runs nothing of ours, in an environment with reviewers, and attests what it publishes."""
+    publish = RELEASE["jobs"]["publish"]
+    assert publish["permissions"] == {"id-token": "write"}
+    assert publish["environment"]["name"] == "pypi"
+    assert not any("run" in step for step in publish["steps"])
+    assert publish["steps"][-1]["with"]["attestations"] is True
+    assert set(publish["needs"]) == {"build", "attest"}
+    assert RELEASE["jobs"]["build"]["permissions"] == {"contents": "read"}
+    assert "secrets." not in yaml.safe_dump(RELEASE)
+
+
+@pytest.mark.parametrize("tag", ["v{version}", "v9.9.9", "{version}"])
+def test_a_tag_of_another_version_is_no_release(tag: str) -> None:
+    """The step that compares them, as GitHub runs it."""
+    from reconciler import __version__
+
+    (step,) = (
+        s for s in RELEASE["jobs"]["build"]["steps"] if "GITHUB_REF_NAME" in s.get("run", "")
+    )
+    name = tag.format(version=__version__)
+    done = subprocess.run(
+        ["bash", "-e", "-c", step["run"]], cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "GITHUB_REF_NAME": name},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == (0 if tag == "v{version}" else 1)
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
+def test_a_lock_is_whole(path: Path) -> None:
+    """Every version is exact and has hashes, what was asked for is there, no index is named."""
+    text = path.read_text("utf-8")
+    entries = re.findall(
+        r"^([\w.-]+)==(\S+)[^\n]*((?:\n    --hash=sha256:[0-9a-f]{64}[^\n]*)*)", text, re.M
+    )
+    assert all(hashes for _, _, hashes in entries)
+    lines = [line for line in text.splitlines() if line and line[0] not in " #"]
+    assert len(entries) == len(lines)
+    asked = path.with_suffix(".in").read_text("utf-8").splitlines()
+    wanted = {line for line in asked if line and not line.startswith("#")}
+    assert wanted <= {name for name, _, _ in entries}
+    assert "://" not in text
+
+
+def test_every_lock_is_made_and_audited() -> None:
+    """The script makes each lock, and the audit looks at each."""
+    script = (ROOT / "scripts" / "lock").read_text("utf-8")
+    assert re.search(r"action build audit", script)
+    assert {each.stem for each in LOCKS} == {"action", "audit", "build"}
+    assert "requirements/*.lock" in (ROOT / ".github/workflows/audit.yml").read_text("utf-8")
