@@ -135,14 +135,14 @@ class Rewrites:
     def _removed(
         self, before: Webhook | None, webhook: Webhook, live: LiveWebhook, seen: set[Path]
     ) -> Iterable[KeyLost]:
-        """A field that was declared and no longer is goes, while live shows something of it."""
+        """A field that was declared and no longer is goes, if live shows it, or shows nothing."""
         if before is None or live.type != webhook.type:
             return
         for name in sorted(before.configuration):
             path = ("configuration", name)
             if name in webhook.configuration or path in seen:
                 continue
-            if shows(live, name):
+            if isinstance(live.configuration, Unknown) or shows(live, name):
                 yield KeyLost(path=path, dropped=True)
 
 

@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from enum import Enum
 
 from reconciler.kinds import KINDS
-from reconciler.model import LiveWebhook, Secret, SecretRef
+from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown
 from reconciler.planning.changes import (
     Create,
     Delete,
     FieldChange,
     KeyLost,
     Reason,
-    SecretChange,
+    SetChange,
     Update,
-    ValueChange,
 )
 from reconciler.planning.compare import Comparison, compare, shows, snapshot
 from reconciler.planning.plan import Plan
@@ -141,7 +140,7 @@ def _update(
         return Standing(fit=Fit.CHANGED, why="it has vanished meanwhile")
     now = compare(change.after, found, secrets, readable)
     reached = not now.fields and not _still_there(change, found)
-    if reached and not _waits(change, now):
+    if reached and not _waits(change, found, now):
         return Standing(fit=Fit.DONE, why="it is live already", id=found.id)
     if snapshot(found, change.after) == change.before:
         return _HOLDS
@@ -152,10 +151,13 @@ def _update(
     )
 
 
-def _waits(change: Update, now: Comparison) -> bool:
-    """Say whether a value is to be sent of which nobody can tell whether it is live."""
+def _waits(change: Update, found: LiveWebhook, now: Comparison) -> bool:
+    """Say whether a value is to be sent, or to go, of which nobody can tell if it is live."""
+    hidden = isinstance(found.configuration, Unknown)
     return any(
-        isinstance(each, SecretChange | ValueChange) and str(each.path[-1]) in now.undecided
+        each.dropped and hidden
+        if isinstance(each, KeyLost)
+        else not isinstance(each, SetChange) and str(each.path[-1]) in now.undecided
         for each in change.fields
     )
 

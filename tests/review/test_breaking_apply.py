@@ -212,3 +212,24 @@ def test_a_mistyped_command_answers_in_json_too(shell: Shell, arguments: tuple[s
     done = shell(*arguments)
     assert done.code == 64
     assert json.loads(done.out)["error"]["code"] == "usage"
+
+
+def test_a_field_dropped_where_nothing_is_shown(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """Where the server shows no configuration, the base alone says that a field is to go."""
+    there = cloud(read_back="configuration-missing")
+    file(PAGER)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(PAGER, "before.yaml")
+    file(BARE)
+    assert shell("apply", "--base", "before.yaml", "--yes", **there.environ).code == 0
+    assert set(configuration(there, "Pager")) == {"url"}
+
+
+def test_only_that_matches_nothing_is_remarked_on(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """A mistyped --only does not look like a webhook that is as declared."""
+    there = cloud()
+    file(SLACK)
+    assert "--only names no webhook" in shell("plan", "--only", "deploys", **there.environ).out
+    assert "--only names" not in shell("plan", "--only", "Dep*", **there.environ).out

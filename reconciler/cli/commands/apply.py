@@ -11,7 +11,7 @@ from reconciler.cli.command import command
 from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import Option, format_option
 from reconciler.cli.planning_options import planning_options
-from reconciler.errors import ExitCode, NotConfirmedError, OutputError, ReconcilerError, UsageError
+from reconciler.errors import ExitCode, NotConfirmedError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from reconciler.cli.connection import Connection
@@ -52,14 +52,15 @@ if TYPE_CHECKING:
 )  # fmt: skip
 def COMMAND(invocation: Invocation, report: str | None, **own: Any) -> int:  # noqa: N802
     """Apply and report, in a file too if asked for, also when it fails."""
+    from reconciler.cli.errors import translate
     from reconciler.render import RENDERERS
 
     machine = RENDERERS["json"]()
     try:
         done, connection = _apply(invocation, **own)
-    except ReconcilerError as problem:
+    except (Exception, KeyboardInterrupt) as problem:
         if report is not None:
-            _write_report(invocation, report, machine.render_error(problem))
+            _write_report(invocation, report, machine.render_error(translate(problem)))
         raise
     console = invocation.console
     console.status("")
@@ -151,7 +152,12 @@ def _confirm(
                 "nobody is here to agree to the plan: nothing was written",
                 hint="run it in a terminal, or add --yes once the plan has been reviewed",
             )
-        agreed = console.ask("\nDo this? Only 'yes' is a yes: ") == "yes"
+        try:
+            agreed = console.ask("\nDo this? Only 'yes' is a yes: ") == "yes"
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "stopped at the question: nothing was written", signal_exit=ExitCode.SIGINT
+            ) from None
         # Thinking about it is no part of the run's time.
         connection.api.deadline_in(connection.deadline)
         return agreed
