@@ -92,7 +92,7 @@ def _meaning(
             f"{host} refuses the request (HTTP {status})",
             None if is_json else _FOREIGN,
         )
-    return ServerError, f"{host} failed (HTTP {status})", None
+    return ServerError, f"{host} failed (HTTP {status})", "the fault is not yours: run again later"
 
 
 _FOREIGN: Final = "the answer is not the API's own: look at proxies and firewalls on the way"

@@ -101,9 +101,19 @@ class Console:
             self._write(self._process.stderr, f"\r\x1b[K{text}")
 
     def ask(self, question: str) -> str:
-        """Ask a person and return the answer; empty if there is none."""
+        """Ask a person, before anything is written, and return the answer; empty if there is none.
+
+        Raises Interrupted for Ctrl-C.
+        """
         self._write(self._process.stderr, question)
-        answer = self._process.stdin.readline()
+        try:
+            answer = self._process.stdin.readline()
+        except KeyboardInterrupt:
+            from reconciler.errors import ExitCode, Interrupted
+
+            raise Interrupted(
+                "stopped at the question: nothing was written", signal_exit=ExitCode.SIGINT
+            ) from None
         if not answer.endswith("\n"):
             self._write(self._process.stderr, "\n")
         return answer.strip()

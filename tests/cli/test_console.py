@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.cli.console import Console
 from reconciler.cli.process import Process
+from reconciler.errors import Interrupted
 from reconciler.model import Secret
 from tests.cli.conftest import Terminal
 
@@ -167,3 +168,17 @@ def test_colours_of_levels() -> None:
     shown.message("error", "wrong")
     assert err.getvalue() == "\x1b[1;31merror\x1b[0m: wrong\n"
     assert not shown.colour_results
+
+
+class Stopped(io.StringIO):
+    """A person who presses Ctrl-C instead of answering."""
+
+    def readline(self, size: int | None = -1, /) -> str:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_at_the_question_says_that_nothing_was_written() -> None:
+    """Who stops at the question need not wonder."""
+    with pytest.raises(Interrupted, match="nothing was written") as caught:
+        console(stdin=Stopped()).ask("Do this? ")
+    assert caught.value.signal_exit == 130

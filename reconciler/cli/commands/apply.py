@@ -152,12 +152,7 @@ def _confirm(
                 "nobody is here to agree to the plan: nothing was written",
                 hint="run it in a terminal, or add --yes once the plan has been reviewed",
             )
-        try:
-            agreed = console.ask("\nDo this? Only 'yes' is a yes: ") == "yes"
-        except KeyboardInterrupt:
-            raise Interrupted(
-                "stopped at the question: nothing was written", signal_exit=ExitCode.SIGINT
-            ) from None
+        agreed = console.ask("\nDo this? Only 'yes' is a yes: ") == "yes"
         # Thinking about it is no part of the run's time.
         connection.api.deadline_in(connection.deadline)
         return agreed
