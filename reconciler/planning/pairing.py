@@ -46,7 +46,6 @@ class Pairing:
     in_scope: int = 0
     declared: int = 0
     found: int = 0
-    seen: int = 0
     findings: list[Finding] = field(default_factory=list)
 
 

@@ -20,8 +20,9 @@ def idle(only: tuple[str, ...], desired: Desired, live: Live) -> Iterator[Findin
     for glob in dict.fromkeys(only):
         if not any(map(Globs((glob,)).match, names)):
             yield Finding(
-                rule="only-nothing",
+                rule="only-matches-nothing",
                 severity=Severity.WARNING,
-                message=f"--only {glob!r} matches no webhook, neither live nor declared",
-                hint="globs tell upper and lower case apart: compare with `webhooks status`",
+                message=f"--only {glob!r} names no webhook, declared or live",
+                hint="names are matched whole and by case (`team-*`, not `team`); "
+                "`webhooks status` lists them",
             )

@@ -86,14 +86,6 @@ class _Table:
             check_renames(self.out.pairs, {each.live.id for each in self.out.doomed}, self.by_name)
         )
         self.rest()
-        if self.only is not None and not (self.out.declared or self.out.seen):
-            self.remarks.add(
-                Severity.WARNING,
-                "only-matches-nothing",
-                "--only names no webhook, declared or live",
-                None,
-                "names are matched whole and by case: 'team-*', not 'team'",
-            )
         return self.out
 
     def claim_ids(self) -> None:
@@ -292,7 +284,6 @@ class _Table:
                 and not self.only.match(each.name)
             ):
                 continue
-            self.out.seen += 1
             if each.id in self.ignored_ids:
                 self.out.ignored += 1
                 continue

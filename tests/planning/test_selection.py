@@ -14,7 +14,7 @@ def test_a_glob_that_selects_nothing_is_warned_of(glob: str) -> None:
     """A misspelt glob plans no change, and says why."""
     made = plan(desired(slack("Deploys")), live(), {}, PlanOptions(only=(glob, "Dep*")))
     (note,) = made.notes
-    assert (note.rule, note.severity) == ("only-nothing", Severity.WARNING)
+    assert (note.rule, note.severity) == ("only-matches-nothing", Severity.WARNING)
     assert repr(glob) in note.message
 
 
@@ -23,4 +23,4 @@ def test_a_glob_that_selects_something_is_not(glob: str) -> None:
     """A declared name, an earlier one and a live one are each enough."""
     declared = desired(slack("new", previously=("old",)))
     made = plan(declared, live(live_slack("live-1")), {}, PlanOptions(only=(glob,)))
-    assert "only-nothing" not in {each.rule for each in made.notes}
+    assert "only-matches-nothing" not in {each.rule for each in made.notes}
