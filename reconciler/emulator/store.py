@@ -135,8 +135,8 @@ class Store:
         found = self._db.row(
             "SELECT u.id, u.name, u.organization, m.role FROM users u JOIN memberships m"
             " ON m.user = u.id AND m.organization = u.organization"
-            " WHERE ?1 IS NULL OR u.key = ?1 ORDER BY u.seq LIMIT 1",
-            (None if key is None else _digest(key),),
+            " WHERE ? IS NULL OR u.key = ? ORDER BY u.seq LIMIT 1",
+            (None if key is None else _digest(key),) * 2,
         )
         if found is None:
             return None
@@ -217,8 +217,9 @@ class Store:
 
     def webhooks(self, organization: str | None = None) -> list[dict[str, Any]]:
         """Return what is really stored, secrets in plain, oldest first; by default everywhere."""
-        query = "SELECT data FROM webhooks WHERE ?1 IS NULL OR organization = ?1 ORDER BY seq"
-        return [json.loads(data) for (data,) in self._db.rows(query, (organization,))]
+        query = "SELECT data FROM webhooks WHERE ? IS NULL OR organization = ? ORDER BY seq"
+        values = (organization, organization)
+        return [json.loads(data) for (data,) in self._db.rows(query, values)]
 
 
 _ROW = "SELECT seq, id, organization, name, data FROM webhooks"

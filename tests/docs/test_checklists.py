@@ -234,3 +234,15 @@ def test_a_new_output_works(copy: Copy) -> None:
     assert (applied.returncode, applied.stdout) == (0, "3 carried out\n"), applied.stderr
     assert copy.python("scripts/commands.py").returncode == 0
     assert "markdown, brief." in (copy.folder / "docs" / "commands.md").read_text("utf-8")
+
+
+def test_every_folder_has_its_paragraph() -> None:
+    """A newcomer finds each folder and module of the package explained."""
+    section = PAGE.partition("## Folder by folder")[2].partition("\n## ")[0]
+    for each in sorted((ROOT / "reconciler").iterdir()):
+        if each.is_dir() and (each / "__init__.py").exists():
+            assert f"`{each.name}/`" in section, each.name
+        elif each.suffix == ".py" and not each.name.startswith("__"):
+            assert f"`{each.name}`" in section, each.name
+    for name in re.findall(r"`(\w+\.py)`", section):
+        assert list((ROOT / "reconciler").rglob(name)), name
