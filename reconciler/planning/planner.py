@@ -144,7 +144,7 @@ def _compare(
         out.unreadable.extend((webhook.name, name) for name in comparison.unreadable)
         fields = comparison.fields
         if more:
-            fields = _merged(webhook, found, (*fields, *more))
+            fields = _merged(webhook, found, fields, more)
         if fields:
             out.updates.append(
                 Update(
@@ -160,9 +160,17 @@ def _compare(
 
 
 def _merged(
-    webhook: Webhook, found: LiveWebhook, fields: tuple[FieldChange, ...]
+    webhook: Webhook,
+    found: LiveWebhook,
+    fields: tuple[FieldChange, ...],
+    more: tuple[FieldChange, ...],
 ) -> tuple[FieldChange, ...]:
-    """Add what is lost with a configuration that is sent only because of a rewrite."""
+    """Add what is sent besides, and what is lost with a configuration sent only for its sake.
+
+    Of a field that is lost it is said rather that it was dropped, whatever else is sent.
+    """
+    told = {each.path for each in more}
+    fields = (*(each for each in fields if each.path not in told), *more)
     known = {each.path for each in fields}
     extra = with_lost(webhook, found, fields)[len(fields) :]
     return (*fields, *(each for each in extra if each.path not in known))

@@ -15,7 +15,6 @@ from reconciler.model import (
     UNKNOWN,
     Desired,
     LiveWebhook,
-    Path,
     Secret,
     SecretRef,
     Unknown,
@@ -87,7 +86,7 @@ class Rewrites:
                 more.append(secret_change(webhook, name, cause, found, self._secrets))
             else:
                 more.append(ValueChange(path=path, before=UNKNOWN, after=value))
-        more.extend(self._removed(before, webhook, live, seen))
+        more.extend(self._removed(before, webhook, live))
         return tuple(more)
 
     def unmatched(self) -> Iterable[Finding]:
@@ -133,14 +132,14 @@ class Rewrites:
         return self._literals[side].get(value) if isinstance(value, SecretRef) else None
 
     def _removed(
-        self, before: Webhook | None, webhook: Webhook, live: LiveWebhook, seen: set[Path]
+        self, before: Webhook | None, webhook: Webhook, live: LiveWebhook
     ) -> Iterable[KeyLost]:
         """A field that was declared and no longer is goes, if live shows it, or shows nothing."""
         if before is None or live.type != webhook.type:
             return
         for name in sorted(before.configuration):
             path = ("configuration", name)
-            if name in webhook.configuration or path in seen:
+            if name in webhook.configuration:
                 continue
             if isinstance(live.configuration, Unknown) or shows(live, name):
                 yield KeyLost(path=path, dropped=True)

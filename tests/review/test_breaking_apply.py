@@ -231,5 +231,22 @@ def test_only_that_matches_nothing_is_remarked_on(
     """A mistyped --only does not look like a webhook that is as declared."""
     there = cloud()
     file(SLACK)
-    assert "--only names no webhook" in shell("plan", "--only", "deploys", **there.environ).out
-    assert "--only names" not in shell("plan", "--only", "Dep*", **there.environ).out
+    assert "names no webhook" in shell("plan", "--only", "deploys", **there.environ).out
+    assert "names no webhook" not in shell("plan", "--only", "Dep*", **there.environ).out
+
+
+def test_a_dropped_field_beside_a_secret_has_one_digest(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """Reviewed without secrets, applied with them: a dropped field counts in both alike."""
+    there = cloud()
+    before = PAGER.replace("https://pager.example.com/x", "{env: ONE}, verify: false")
+    environ = {**there.environ, "ONE": "https://a.example.com/1?k=one-secret"}
+    environ["TWO"] = "https://b.example.com/2?k=two-secret"
+    file(before)
+    assert shell("apply", "--yes", **environ).code == 0
+    file(before, "before.yaml")
+    file(before.replace("ONE", "TWO").replace(", verify: false", ""))
+    planning = ("plan", "--base", "before.yaml", "--format", "json")
+    reviewed = json.loads(shell(*planning, **there.environ).out)["digest"]
+    assert json.loads(shell(*planning, **environ).out)["digest"] == reviewed
