@@ -7,7 +7,8 @@ import gc
 import sys
 import time
 
-from tests.simulation.trial import Verdict, trial
+from tests.simulation.process import Verdict
+from tests.simulation.trial import trial
 
 
 def main() -> int:

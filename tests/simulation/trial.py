@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from reconciler.api.client import Client
 from reconciler.api.connect import connect
@@ -21,52 +19,13 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import plan as make_plan
 from reconciler.report import Report
 from tests.simulation.case import CANARY, SECRETS, Case, case
-from tests.simulation.judge import Deeds, Judge, Violation
+from tests.simulation.judge import Judge, Violation
 from tests.simulation.misfortune import Misfortune, Person
-from tests.simulation.scheduler import Crash, Life, Scheduler, SeededClock, SeededWorkers
+from tests.simulation.process import NoWatcher, Process, Verdict
+from tests.simulation.scheduler import Crash, Scheduler, SeededClock, SeededWorkers
 
 _MOST_REQUESTS = 500
 _LONGEST_RUN = 650.0  # seconds: the deadline, and the last request that was under way
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What came of a seed: `broken` is the promise that was broken, None if none was."""
-
-    seed: int
-    broken: str | None
-    trace: tuple[str, ...]
-    requests: int
-    crashed: bool
-
-
-class NoWatcher:
-    """Nobody listens."""
-
-    def starting(self, change: Any) -> None:
-        pass
-
-    def finished(self, outcome: Any) -> None:
-        pass
-
-
-@dataclass(slots=True)
-class Process:
-    """One run of the program: what it has done so far, and what came of it.
-
-    It is its own Stop port: a signal comes at the step `stop`.
-    """
-
-    name: str
-    stop: int | None = None
-    life: Life = field(default_factory=Life)
-    deeds: Deeds = field(default_factory=Deeds)
-    steps: int = 0
-    report: Report | None = None
-    code: ExitCode | None = None
-
-    def requested(self) -> ExitCode | None:
-        return ExitCode.SIGTERM if self.stop is not None and self.steps > self.stop else None
 
 
 class Trial:
