@@ -53,7 +53,13 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
     """
     settings = invocation.settings()
     clock = SystemClock()
-    stop = SignalStop(clock.monotonic)
+    client: Client | None = None
+
+    def hurry(seconds: float) -> None:
+        if client is not None:
+            client.deadline_in(seconds)
+
+    stop = SignalStop(clock.monotonic, hurry=hurry)
     workers = ThreadWorkers(parallelism, halted=stop.halted)
     progress = Progress(invocation.console)
     more: dict[str, Any] = {}
@@ -84,9 +90,9 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
             deadline=settings.deadline.value,
             environment=invocation.process.environ,
             **more,
-        ) as api:
+        ) as client:
             yield Connection(
-                api=api,
+                api=client,
                 key=None if settings.local else key,
                 key_source=settings.key.source if settings.key is not None else None,
                 deadline=settings.deadline.value,
