@@ -111,8 +111,6 @@ def compare(
     Event types are sets; a channel is the same with and without its `#`; only declared
     configuration fields are compared.
     """
-    before: dict[str, Any] = {"name": live.name, "event_types": live.event_types}
-    after: dict[str, Any] = {"name": webhook.name, "event_types": webhook.event_types}
     kind = KINDS[webhook.type]
     if live.type != webhook.type:
         return _retyped(webhook, live)
@@ -143,6 +141,8 @@ def compare(
                 case Standing.SAME:
                     pass
             continue
+        if found == value and type(found) is type(value):
+            continue  # most are, and need no closer look
         plain = _plain(field, None if isinstance(found, Unknown) else found)
         if isinstance(value, str) and isinstance(plain, str):
             if field.normal(value) != field.normal(plain):
@@ -158,16 +158,19 @@ def compare(
         else:
             unreadable.append(name)
             undecided.append(name)
-    if wanted:
-        before["configuration"], after["configuration"] = configured, wanted
-    if before == after and not secret_changes:
+    alike = live.name == webhook.name and live.event_types == webhook.event_types and not wanted
+    if alike and not secret_changes:
         if not undecided:
             return _SAME
         return Comparison(unreadable=tuple(unreadable), undecided=tuple(undecided))
     fields: list[FieldChange] = []
-    if before != after:
+    if not alike:
         from reconciler.planning.diff import field_changes
 
+        before: dict[str, Any] = {"name": live.name, "event_types": live.event_types}
+        after: dict[str, Any] = {"name": webhook.name, "event_types": webhook.event_types}
+        if wanted:
+            before["configuration"], after["configuration"] = configured, wanted
         fields.extend(field_changes(before, after))
     fields.extend(secret_changes)
     return Comparison(

@@ -57,7 +57,7 @@ class Rewrites:
             for webhook in desired.webhooks
             for value in webhook.configuration.values()
             if isinstance(value, SecretRef)
-            for name in _names(webhook, value)
+            for name in (_names(webhook, value) if requests.named else ())
         }
 
     def fields(
@@ -65,6 +65,8 @@ class Rewrites:
     ) -> tuple[FieldChange, ...]:
         """Return the fields to send beside those of `comparison`."""
         before = self._before(webhook)
+        if before is None and not comparison.undecided:
+            return ()
         seen = {each.path for each in comparison.fields}
         more: list[FieldChange] = []
         for name, value in sorted(webhook.configuration.items()):
