@@ -1,0 +1,142 @@
+"""The requests to CloudTruth, byte for byte, as cassettes recorded from the emulator.
+
+They prove that the wire is exactly this, and that client and emulator agree; not that CloudTruth
+answers so. After a wanted change record anew with
+`RECORD_CASSETTES=1 pytest tests/api/test_cassettes.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import vcr
+
+from reconciler.api.client import Client
+from reconciler.api.connect import connect
+from reconciler.api.in_process import InProcess
+from reconciler.emulator.dials import Dials
+from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
+from reconciler.model import Secret
+from reconciler.ports import Draft
+from tests.execute.world import OneByOne, StillClock
+
+FOLDER = Path(__file__).resolve().parents[1] / "cassettes" / "emulated" / "cloudtruth"
+RECORDING = bool(os.environ.get("RECORD_CASSETTES"))
+SENT = {"accept", "accept-encoding", "content-type"}
+RECEIVED = {"content-type", "retry-after", "location", "allow"}
+TOKEN = "xoxb-" + "canary-of-the-cassettes"
+
+
+def scrub_request(request: Any) -> Any:
+    """Keep the headers that mean something, and no token."""
+    request.headers = {
+        name: request.headers[name] for name in request.headers if name.lower() in SENT
+    }
+    if request.body:
+        request.body = request.body.replace(TOKEN.encode(), b"REDACTED")
+    return request
+
+
+def scrub_response(response: dict[str, Any]) -> dict[str, Any]:
+    """The same for what comes back."""
+    headers = response["headers"]
+    response["headers"] = {name: headers[name] for name in headers if name.lower() in RECEIVED}
+    response["body"]["string"] = response["body"]["string"].replace(TOKEN.encode(), b"REDACTED")
+    return response
+
+
+def refuse(request: httpx.Request) -> httpx.Response:
+    raise AssertionError("a request left the cassette")
+
+
+@contextmanager
+def tape(name: str, **dials: Any) -> Iterator[Client]:
+    """Yield a client whose requests are on the cassette `name`, all of them and in order."""
+    path = FOLDER / f"{name}.yaml"
+    if RECORDING:
+        path.unlink(missing_ok=True)
+    recorder = vcr.VCR(
+        record_mode="all" if RECORDING else "none",
+        match_on=["method", "scheme", "host", "port", "path", "query", "body"],
+        before_record_request=scrub_request,
+        before_record_response=scrub_response,
+        decode_compressed_response=True,
+    )
+    clock = StillClock()
+    emulator = Emulator(dials=Dials.from_mapping(dials), seed=1, clock=clock.monotonic)
+    inside = InProcess(emulator.handle, request=Request, clock=clock)
+    handler: Callable[[httpx.Request], httpx.Response] = (
+        inside.handle_request if RECORDING else refuse
+    )
+    with (
+        recorder.use_cassette(str(path)) as cassette,
+        connect(
+            server_url="https://api.cloudtruth.io",
+            key=Secret(LOCAL_KEY),
+            clock=clock,
+            workers=OneByOne(),
+            adapter=httpx.MockTransport(handler),
+        ) as client,
+    ):
+        yield client
+        assert RECORDING or cassette.all_played
+
+
+def draft(name: str, channel: str = "#deploys") -> Draft:
+    return Draft(
+        name=name,
+        type="slack",
+        event_types=("value_created", "value_deleted"),
+        configuration={"token": Secret(TOKEN), "channel": channel, "username": "CloudTruth"},
+    )
+
+
+def test_a_webhook_from_create_to_delete() -> None:
+    """Organization, list, POST, PATCH of what changes, GET, DELETE, a DELETE of what is gone."""
+    with tape("life") as client:
+        organization = client.organization()
+        assert client.list() == ()
+        made = client.create(draft("Deploys"), organization.id)
+        client.update(made.id, draft("Deploys", "#ops"), frozenset({"configuration"}))
+        found = client.get(made.id)
+        assert found is not None
+        assert (found.name, client.delete(made.id)) == ("Deploys", True)
+        assert client.delete(made.id) is False
+
+
+def test_pages_are_asked_for_by_number() -> None:
+    """The largest page first; further ones by the size that came back."""
+    with tape("pages", max_page_size=2, default_page_size=2) as client:
+        organization = client.organization()
+        for number in range(5):
+            client.create(draft(f"Webhook {number}"), organization.id)
+
+        assert len(client.list()) == 5
+
+
+def test_a_refused_patch_becomes_a_put() -> None:
+    """405 to PATCH: the whole webhook goes, and PUT is remembered."""
+    with tape("put", patch_allowed=False) as client:
+        organization = client.organization()
+        made = client.create(draft("Deploys"), organization.id)
+        client.update(made.id, draft("Deploys", "#a"), frozenset({"configuration"}))
+        client.update(made.id, draft("Deploys", "#b"), frozenset({"configuration"}))
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_no_cassette_holds_a_credential(path: Path) -> None:
+    """Neither key nor token, in any form they were sent in."""
+    text = path.read_text(encoding="utf-8")
+
+    assert "Api-Key" not in text
+    assert LOCAL_KEY not in text
+    assert TOKEN not in text
+    assert json.dumps(TOKEN)[1:-1] not in text
+    assert "!!binary" not in text
