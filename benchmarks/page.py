@@ -29,10 +29,10 @@ square of the number of webhooks.
 _METHOD = """\
 ## Measure it yourself
 
-```console
-$ python -m benchmarks            # everything; about ten minutes, on a machine that is quiet
-$ python -m benchmarks --quick    # smaller and fewer, to see whether something broke
-$ python -m benchmarks --row plan-10000 --out /tmp/results
+```sh
+python -m benchmarks            # everything; about ten minutes, on a machine that is quiet
+python -m benchmarks --quick    # smaller and fewer, to see whether something broke
+python -m benchmarks --row plan-10000 --out results
 ```
 
 The product is installed into an environment of its own, as a user would; octoDNS and
