@@ -191,10 +191,12 @@ class _Table:
 
     def choose(self, webhook: Webhook, copies: list[LiveWebhook]) -> None:
         """One copy is the keyed one; of several equal ones the smallest id stays."""
-        strange = [each for each in copies if is_unknown(each)]
-        for each in strange:
-            self.spare_unknown(each, webhook.position)
-        plain = [each for each in copies if not is_unknown(each)]
+        plain: list[LiveWebhook] = []
+        for each in copies:
+            if is_unknown(each):
+                self.spare_unknown(each, webhook.position)
+            else:
+                plain.append(each)
         if not plain:
             return
         if len(plain) > 1 and not all(equal_but_secrets(plain[0], each) for each in plain[1:]):
@@ -208,14 +210,7 @@ class _Table:
         self.accept(webhook, keeper)
         for each in plain:
             if each is not keeper:
-                self.out.doomed.append(
-                    Doomed(
-                        live=each,
-                        reason=Reason.DUPLICATE,
-                        position=webhook.position,
-                        keeps=keeper.id,
-                    )
-                )
+                self.doom_copy(webhook, each, keeper)
 
     def twins(self, webhook: Webhook, keyed: LiveWebhook) -> None:
         """Others that bear the name of an entry pinned by id: copies go, different ones stay."""
@@ -224,18 +219,21 @@ class _Table:
             if is_unknown(each):
                 self.spare_unknown(each, webhook.position)
             elif keyed.name == each.name and equal_but_secrets(keyed, each):
-                self.out.doomed.append(
-                    Doomed(
-                        live=each,
-                        reason=Reason.DUPLICATE,
-                        position=webhook.position,
-                        keeps=keyed.id,
-                    )
-                )
+                self.doom_copy(webhook, each, keyed)
             else:
                 self.out.spared.append(
                     Spared(live=(each,), reason=Reason.TWINS, position=webhook.position)
                 )
+
+    def doom_copy(self, webhook: Webhook, copy: LiveWebhook, keeper: LiveWebhook) -> None:
+        self.out.doomed.append(
+            Doomed(
+                live=copy,
+                reason=Reason.DUPLICATE,
+                position=webhook.position,
+                keeps=keeper.id,
+            )
+        )
 
     def accept(self, webhook: Webhook, found: LiveWebhook) -> None:
         """Rows 2 and 3: what is not understood is never updated."""
