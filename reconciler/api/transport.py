@@ -10,38 +10,30 @@ of them share one TLS context (see `connections`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from types import TracebackType
 from typing import Any, Final, Self
 
-import httpx
-
 from reconciler import __version__
-from reconciler.api.answers import judge, read
-from reconciler.api.calls import Call, Exchange, Observer, Reply, anything
-from reconciler.api.connections import Adapter, Connections, headers_of
+from reconciler.api.attempt import SMALL, Sender
+from reconciler.api.calls import Call, Observer, Reply, anything
+from reconciler.api.connections import Adapter, Connections
 from reconciler.api.failures import TABLE, Action, Use, use_of
 from reconciler.api.origin import Credential, Origin, OriginAuth
 from reconciler.api.pace import ATTEMPTS, Pace
 from reconciler.api.strict_json import encode
-from reconciler.api.troubles import TooSlowError, Trouble, translate
-from reconciler.api.watchdog import Line
+from reconciler.api.troubles import Trouble
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
     RateLimitedError,
-    ReconcilerError,
     ServerError,
     UnreachableError,
 )
 from reconciler.ports import Clock
 
-SMALL: Final = 1024 * 1024
-"""The largest body of anything but a list, in bytes."""
 LARGE: Final = 64 * SMALL
 """The largest body of a list, in bytes."""
 
-_CONNECT: Final = 10.0
 _LONGER: Final = "a longer --deadline may help"
 _NO_CREDENTIAL: Final = "request without a credential"
 
@@ -69,10 +61,7 @@ class Transport:
     ) -> None:
         self.origin = origin
         self._credential = credential
-        self._clock = clock
-        self._timeout = timeout
         self._pace = Pace(clock, deadline=deadline)
-        self._observer = observer
         self._connections = Connections(
             origin=origin,
             auth=OriginAuth(credential, origin) if credential else None,
@@ -85,6 +74,15 @@ class Transport:
             clock=clock,
             environment=environment or {},
             adapter=adapter,
+        )
+        self._sender = Sender(
+            self._connections,
+            origin=origin,
+            label=credential.label if credential else _NO_CREDENTIAL,
+            clock=clock,
+            timeout=timeout,
+            run_end=lambda: self._pace.end,
+            observer=observer,
         )
         # Writes whose outcome is unknown: the same write again is a retry, whoever asks for it.
         self._doubtful: dict[tuple[str, str, bytes | None], int] = {}
@@ -123,20 +121,22 @@ class Transport:
         use = use_of(method)
         self._admit(call, use)
         failures = throttled = 0
+        trouble: Trouble | None = None
         while True:
-            self._await_turn(call)
-            outcome = self._attempt(call, failures + throttled + 1)
+            self._await_turn(call, trouble)
+            outcome = self._sender.send(call, failures + throttled + 1)
             if isinstance(outcome, Reply):
                 self._pace.succeeded()
                 return outcome
-            action = TABLE[outcome.failure][use]
+            trouble = outcome
+            action = TABLE[trouble.failure][use]
             if action is Action.WAIT:
-                self._pace.pause(self._pace.delay(throttled, outcome.retry_after))
+                self._pace.pause(self._pace.delay(throttled, trouble.retry_after))
                 throttled += 1
-            elif action is Action.REPEAT and self._wait_to_repeat(outcome, failures):
+            elif action is Action.REPEAT and self._wait_to_repeat(trouble, failures):
                 failures += 1
             else:
-                raise self._error(call, outcome, action)
+                raise self._error(call, trouble, action)
 
     def deadline_in(self, seconds: float) -> None:
         """Set the end of the run anew: after a person was asked, or when a signal hurries us."""
@@ -172,13 +172,16 @@ class Transport:
                 hint="run again when the server is well",
             )
 
-    def _await_turn(self, call: Call) -> None:
+    def _await_turn(self, call: Call, earlier: Trouble | None) -> None:
+        """Wait while workers are held back; raise the `earlier` trouble if time is up."""
         pause = self._pace.wait_turn()
         if pause is not None:
             raise self._too_long(call, pause, 429)
         if self._pace.left() <= 0:
+            if earlier is not None:
+                raise self._error(call, earlier, Action.REPEAT)
             raise UnreachableError(
-                "the time of this run is up; the request was not sent",
+                f"the time of this run is up; the request to {self.origin.host} was not sent",
                 method=call.method,
                 path=call.path,
                 hint=_LONGER,
@@ -224,79 +227,4 @@ class Transport:
             path=call.path,
             status=status,
             hint="run again later, or allow more time with --deadline",
-        )
-
-    def _attempt(self, call: Call, attempt: int) -> Reply | Trouble:
-        """Send once. Library errors end here, as values."""
-        client, line = self._connections.mine()
-        started = self._clock.monotonic()
-        status: int | None = None
-        headers: dict[str, str] = {}
-        body = b""
-        trouble: Trouble | None = None
-
-        def end() -> float:
-            return min(started + self._timeout, self._pace.end)
-
-        def check() -> None:
-            if self._clock.monotonic() >= end():
-                raise TooSlowError
-
-        try:
-            with (
-                self._connections.watching(line, end),
-                closing(client.send(self._build(client, call, line, end), stream=True)) as response,
-            ):
-                status, headers = response.status_code, headers_of(response)
-                cap = call.cap if status < 300 else SMALL
-                body = read(response.iter_raw(), headers, cap, check)
-        except ReconcilerError:
-            raise
-        except Exception as error:
-            trouble = translate(
-                error, host=self.origin.host, expired=line.expired, timeout=end() - started
-            )
-        if self._observer is not None:
-            self._observer(
-                Exchange(
-                    method=call.method,
-                    path=call.path,
-                    status=status,
-                    seconds=self._clock.monotonic() - started,
-                    size=len(body),
-                    attempt=attempt,
-                )
-            )
-        if status is None:
-            assert trouble is not None
-            return trouble
-        return judge(
-            call,
-            status,
-            headers,
-            trouble or body,
-            origin=self.origin,
-            label=self._credential.label if self._credential else _NO_CREDENTIAL,
-            now=self._clock.now(),
-        )
-
-    def _build(
-        self, client: httpx.Client, call: Call, line: Line, end: Callable[[], float]
-    ) -> httpx.Request:
-        left = max(0.001, end() - self._clock.monotonic())
-        return client.build_request(
-            call.method,
-            f"{self.origin}{self.origin.base}{call.path}",
-            params=call.params,
-            content=call.content,
-            headers=None if call.content is None else {"Content-Type": "application/json"},
-            extensions={
-                "timeout": {
-                    "connect": min(_CONNECT, left),
-                    "read": left,
-                    "write": left,
-                    "pool": left,
-                },
-                "trace": line.trace,
-            },
         )

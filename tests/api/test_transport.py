@@ -322,7 +322,7 @@ def test_nothing_starts_after_the_run() -> None:
     """When the time is up, a request is not sent, and says so."""
     one, server, clock = transport(OK, deadline=10.0)
     clock.time += 10.0
-    with pytest.raises(UnreachableError, match="not sent"):
+    with pytest.raises(UnreachableError, match=r"to api\.cloudtruth\.io was not sent"):
         one.request("POST", "/")
     assert server.requests == []
     one.deadline_in(5.0)
@@ -336,6 +336,22 @@ def test_a_retry_that_would_start_after_the_run_is_not_waited_for() -> None:
         one.request("GET", "/")
     assert len(server.requests) == 2
     assert sum(clock.slept) == 0.5
+
+
+def test_a_run_that_ends_between_two_tries_tells_what_went_wrong() -> None:
+    """A busy machine may oversleep: the failure is named all the same."""
+
+    class Drowsy(VirtualClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds * 10)
+
+    one, server, _ = transport(REFUSED, clock=Drowsy(), deadline=3.0)
+    with pytest.raises(
+        UnreachableError, match=r"cannot be reached; the time of this run is up"
+    ) as e:
+        one.request("GET", "/")
+    assert e.value.hint == "a longer --deadline may help"
+    assert len(server.requests) == 1
 
 
 def test_a_body_that_outlasts_its_time_is_cut_off_between_chunks() -> None:
