@@ -6,6 +6,7 @@ runs `webhooks ARGUMENT...` in this process, looks each millisecond of processor
 doing, and writes how often each stage was met as JSON. Needs an environment with the product.
 """
 
+import gc
 import json
 import signal
 import sys
@@ -54,6 +55,7 @@ def look(number, frame) -> None:
 
 
 def main() -> None:
+    gc.disable()  # as the command itself does
     signal.signal(signal.SIGPROF, look)
     signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
     from reconciler.cli.main import run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
@@ -89,8 +88,6 @@ def program() -> Group:
 
 def run(arguments: Sequence[str], process: Process) -> int:
     """Run one command line and return the exit code. Nothing is raised but what kills Python."""
-    # A run allocates much and drops little: looking for cycles doubles the time of a large one.
-    gc.disable()
     invocation = Invocation(process)
     try:
         code = program().main(

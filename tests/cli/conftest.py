@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import threading
 from collections.abc import Callable, Iterator
@@ -40,7 +39,7 @@ Shell = Callable[..., Done]
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
+def shell(tmp_path: Path) -> Shell:
     """Run `webhooks` with arguments; `terminal` makes all three streams one, `keys` is typed."""
 
     def shell(*arguments: str, keys: str = "", terminal: bool = False, **environ: str) -> Done:
@@ -56,8 +55,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         code = run(arguments, process)
         return Done(code=code, out=out.getvalue(), err=err.getvalue())
 
-    yield shell
-    gc.enable()
+    return shell
 
 
 GOOD = """\

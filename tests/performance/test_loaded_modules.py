@@ -34,6 +34,24 @@ def test_version_by_the_interpreters_own_account(tmp_path: Path) -> None:
     assert not packages & {"httpx", "jsonschema", "deepdiff", "yaml", "asyncio", "ssl"}
 
 
+def test_no_search_for_cycles(tmp_path: Path) -> None:
+    """From its first line on, a run never stops to look for cyclic garbage."""
+    count = "print(sum(each['collections'] for each in gc.get_stats()), file=sys.stderr)"
+    program = "import atexit, gc, sys\nfrom reconciler.__main__ import main\n"
+    program += f"gc.collect()\n{count}\natexit.register(lambda: {count})\nmain()"
+    (tmp_path / "webhooks.yaml").write_text(declaration(range(200)))
+    done = subprocess.run(
+        [sys.executable, "-c", program, "validate"],
+        cwd=tmp_path,
+        env=surroundings(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, after = done.stderr.split()
+    assert before == after
+
+
 def test_validate_loads_its_own_stage_only(tmp_path: Path) -> None:
     """Checking a good file loads no plans, no engine, no client and no renderer."""
     (tmp_path / "webhooks.yaml").write_text(declaration(range(10)))

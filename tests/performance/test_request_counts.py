@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ Command = Callable[..., Seen]
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Iterator[Command]:
+def command(tmp_path: Path) -> Command:
     """Run a command line against 35 live webhooks; `declared` are the numbers in the file."""
 
     def command(*arguments: str, declared: range = range(ROWS), **dials: Any) -> Seen:
@@ -72,8 +71,7 @@ def command(tmp_path: Path) -> Iterator[Command]:
                 most=server.most,
             )
 
-    yield command
-    gc.enable()
+    return command
 
 
 def test_validate_asks_nothing(command: Command) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import json
 import threading
@@ -388,7 +387,6 @@ def world(folder: Path) -> Iterator[World]:
         github = FakeGitHub(token=c.GITHUB.value)
         tokens = {c.ENV_TOKEN.value: SCOPES}
         slack = FakeSlack(tokens=dict(tokens))
-        stack.callback(gc.enable)
         yield World(
             folder=folder,
             switch=switch,
