@@ -200,6 +200,8 @@ class Dials:
     """What happens to the `#` of a channel."""
     lower_names: bool = False
     """Names are stored in lower case."""
+    composed_names: bool = False
+    """Names are stored in Unicode's composed form (NFC)."""
     lower_channels: bool = False
     """Channels are stored in lower case."""
     name_max: int | None = None

@@ -9,6 +9,7 @@ Refuses: by raising `InvalidError`. Whether a name is taken is not known here.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -100,6 +101,8 @@ def _name(value: Any, dials: Dials) -> tuple[Any, Any]:
     text, problem = _text(value, trim=dials.trim_names)
     if problem is None and dials.lower_names:
         text = text.lower()
+    if problem is None and dials.composed_names:
+        text = unicodedata.normalize("NFC", text)
     if problem is None and dials.name_max is not None and len(text) > dials.name_max:
         problem = f"Ensure this field has no more than {dials.name_max} characters."
     return text, [problem] if problem else None

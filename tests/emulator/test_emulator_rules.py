@@ -257,6 +257,8 @@ def test_names_can_have_a_longest_length(start: Start) -> None:
         ({}, {"name": 7}, "name", "7"),
         ({"trim_names": False}, {"name": " a "}, "name", " a "),
         ({"lower_names": True}, {"name": "Ab"}, "name", "ab"),
+        ({}, {"name": "e\u0301"}, "name", "e\u0301"),
+        ({"composed_names": True}, {"name": "e\u0301"}, "name", "\u00e9"),
         ({}, {"event_types": ["value_updated", "value_created"] * 2}, "event_types",
          ["value_updated", "value_created"] * 2),
         ({"event_dedupe": True}, {"event_types": ["value_updated", "value_created"] * 2},
