@@ -9,6 +9,7 @@ at once.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -45,8 +46,19 @@ class Sources:
     findings: tuple[Finding, ...] = ()
 
 
+_NAME_HINT: Final = "name a readable YAML file, or a directory that holds `*.yaml` or `*.yml` files"
+_PIPE_HINT: Final = "for what another program writes, give `-f -` and pipe it in"
+_SPLIT_HINT: Final = "split it, and name each part with its own `-f`"
+_EMPTY_HINT: Final = "a variable in the command line may be empty; check what follows -f"
+_LINK_HINT: Final = "restore what the link points to, or remove the link"
+
+
 class NotReadableError(Exception):
     """A file that is not read. The message completes "it ..." and holds none of the content."""
+
+    def __init__(self, reason: str, hint: str = _NAME_HINT) -> None:
+        super().__init__(reason)
+        self.hint = hint
 
 
 def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -> Sources:
@@ -72,7 +84,7 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
                 files.append(SourceFile(file=STDIN_NAME, raw=raw))
             continue
         try:
-            for found in _expand(directory / path):
+            for found in _expand(path, directory):
                 identity = os.path.realpath(found)
                 if identity in seen:
                     continue
@@ -83,9 +95,10 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
                 except FileNotFoundError:
                     findings.append(_missing(path, found, directory, named=bool(paths)))
                 except NotReadableError as refusal:
-                    findings.append(_error(f"cannot read {name}: it {refusal}", _DIRECTORY_HINT))
+                    shown = path if found == directory / path else name
+                    findings.append(_error(f"cannot read {shown}: it {refusal}", refusal.hint))
         except NotReadableError as refusal:
-            findings.append(_error(f"cannot read {path}: it {refusal}", _DIRECTORY_HINT))
+            findings.append(_error(f"cannot read {path or '``'}: it {refusal}", refusal.hint))
         except ValueError:  # a NUL in a path: no file system knows it
             findings.append(
                 _error("a path holds a character that no path can hold", "check what follows -f")
@@ -102,6 +115,8 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
     try:
         descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
     except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(path):
+            raise NotReadableError("is a link to what is not there", _LINK_HINT) from None
         raise FileNotFoundError from None
     except OSError as cause:
         raise NotReadableError(_why(cause)) from None
@@ -109,9 +124,11 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
         # Opening with O_NONBLOCK returns at once for a pipe; only then can its kind be seen.
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise NotReadableError("is not a regular file")
+            if stat.S_ISDIR(status.st_mode):
+                raise NotReadableError("is a directory")
+            raise NotReadableError("is not a regular file", _PIPE_HINT)
         if status.st_size > limit:
-            raise NotReadableError(f"is larger than {_cap(limit)}")
+            raise NotReadableError(f"is larger than {_cap(limit)}", _SPLIT_HINT)
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
             raw = stream.read(limit + 1)
     except OSError as cause:
@@ -119,7 +136,7 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
     finally:
         os.close(descriptor)
     if len(raw) > limit:
-        raise NotReadableError(f"is larger than {_cap(limit)}")
+        raise NotReadableError(f"is larger than {_cap(limit)}", _SPLIT_HINT)
     return raw
 
 
@@ -135,13 +152,10 @@ def display_name(path: Path, *, directory: Path) -> str:
         return whole.as_posix()
 
 
-_SPLIT_HINT: Final = "split it, and name each part with its own `-f`"
-_DIRECTORY_HINT: Final = (
-    "name a readable YAML file, or a directory that holds `*.yaml` or `*.yml` files"
-)
-
-
-def _expand(path: Path) -> Iterator[Path]:
+def _expand(named: str, directory: Path) -> Iterator[Path]:
+    if not named:  # as a path it would be the working directory, which nobody means by it
+        raise NotReadableError("is empty", _EMPTY_HINT)
+    path = directory / named
     if not path.is_dir():
         yield path
         return
@@ -174,7 +188,7 @@ def _missing(path: str, found: Path, directory: Path, *, named: bool) -> Finding
     hint = "check the path; `webhooks init` writes a first file"
     if near:
         suggestion = display_name(found.parent / near[0], directory=directory)
-        hint = f"did you mean '{suggestion}'?"
+        hint = f"did you mean `{suggestion}`?"
     return _error(f"there is no file {path}", hint)
 
 
@@ -190,5 +204,7 @@ def _why(cause: OSError) -> str:
     match cause:
         case PermissionError():
             return "may not be read by this user"
+        case OSError(errno=errno.ELOOP):
+            return "is a link that leads back to itself"
         case _:
             return "cannot be opened"

@@ -31,8 +31,13 @@ from reconciler.source.lint import Rules, lint
 from reconciler.source.plan_reader import read_plan
 from reconciler.source.typed import MalformedError
 
+HINT: Final = "save a plan with `webhooks plan --out FILE`; files of webhooks go with -f"
+"""What to do when something else stands where a saved plan belongs."""
+
 _AGAIN: Final = "make a new one with `webhooks plan --out FILE` and have it reviewed"
 _NO_RULES: Final = Rules()
+_OTHERS: Final = ("checks", "error", "findings", "report", "status")
+"""The kinds of the other documents that this program writes."""
 
 
 def save(plan: Plan) -> bytes:
@@ -77,16 +82,20 @@ def load(raw: bytes, file: str, *, rules: Rules = _NO_RULES) -> Plan:
 
 
 def _document(raw: bytes, file: str) -> dict[str, Any]:
+    if not raw.strip():
+        raise ConfigurationError(f"{file} is not a saved plan: it is empty", hint=HINT)
     try:
         tree = json.loads(
             raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
         )
     except (ValueError, RecursionError):
-        tree = None
+        cut = raw.lstrip()[:1] == b"{" and raw.rstrip()[-1:] != b"}"
+        why = ": it ends too early" if cut else ""
+        raise ConfigurationError(f"{file} is not a saved plan{why}", hint=HINT) from None
     if not isinstance(tree, dict) or tree.get("kind") != "plan":
-        raise ConfigurationError(
-            f"{file} is not a saved plan", hint="save one with `webhooks plan --out FILE`"
-        )
+        kind = tree.get("kind") if isinstance(tree, dict) else None
+        why = f": its kind is {kind}" if kind in _OTHERS else ""
+        raise ConfigurationError(f"{file} is not a saved plan{why}", hint=HINT)
     return tree
 
 

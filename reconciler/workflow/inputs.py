@@ -127,14 +127,16 @@ def load_plan(name: str, inputs: Inputs) -> Plan:
     from reconciler.source import saved_plan  # checking files needs none of it
 
     try:
+        if not name:
+            raise FileNotFoundError
         raw = files.read_regular(inputs.directory / name)
     except (FileNotFoundError, ValueError):
-        raise ConfigurationError(
-            f"there is no file {name}",
-            hint="save a plan with `webhooks plan --out FILE`; files of webhooks go with -f",
-        ) from None
+        message = f"there is no file {name}" if name else "the name of the saved plan is empty"
+        raise ConfigurationError(message, hint=saved_plan.HINT) from None
     except files.NotReadableError as problem:
-        raise ConfigurationError(f"cannot read {name}: it {problem}") from None
+        raise ConfigurationError(
+            f"cannot read {name}: it {problem}", hint=saved_plan.HINT
+        ) from None
     return saved_plan.load(raw, name, rules=_rules(inputs))
 
 

@@ -50,7 +50,7 @@ def test_missing_file_suggests_a_neighbour(tmp_path: Path) -> None:
     """A misspelt path is answered with the file that was probably meant."""
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "webhooks.yaml").touch()
-    assert "did you mean 'conf/webhooks.yaml'?" in only_message(
+    assert "did you mean `conf/webhooks.yaml`?" in only_message(
         read_in(tmp_path, "conf/webhoks.yaml")
     )
 
@@ -117,7 +117,9 @@ def test_stdin_cannot_be_given_twice(tmp_path: Path) -> None:
 def test_pipe_is_refused_at_once(tmp_path: Path) -> None:
     """A pipe that nobody writes to is refused, not waited for."""
     os.mkfifo(tmp_path / "pipe.yaml")
-    assert "not a regular file" in only_message(read_in(tmp_path, "pipe.yaml"))
+    said = only_message(read_in(tmp_path, "pipe.yaml"))
+    assert "not a regular file" in said
+    assert "`-f -`" in said
 
 
 def test_too_large_is_refused(tmp_path: Path) -> None:
@@ -146,7 +148,31 @@ def test_unreadable_by_permission(tmp_path: Path) -> None:
 def test_a_link_to_itself_is_reported(tmp_path: Path) -> None:
     """A link that leads in a circle is a finding."""
     (tmp_path / "loop.yaml").symlink_to("loop.yaml")
-    assert "cannot" in only_message(read_in(tmp_path, "loop.yaml"))
+    assert "leads back to itself" in only_message(read_in(tmp_path, "loop.yaml"))
+
+
+def test_a_broken_link_is_not_its_own_suggestion(tmp_path: Path) -> None:
+    """A link to what is not there is called that, named alone or met in a directory."""
+    (tmp_path / "webhooks.yaml").symlink_to("moved-away.yaml")
+    for paths in ((), ("webhooks.yaml",), (".",)):
+        said = only_message(read_in(tmp_path, *paths))
+        assert said == (
+            "cannot read webhooks.yaml: it is a link to what is not there | "
+            "restore what the link points to, or remove the link"
+        )
+
+
+def test_an_empty_path_is_not_the_working_directory(tmp_path: Path) -> None:
+    """`-f "$UNSET"` reads nothing, least of all every file that lies around."""
+    (tmp_path / "webhooks.yaml").touch()
+    sources = read_in(tmp_path, "")
+    assert sources.files == ()
+    assert "cannot read ``: it is empty | a variable" in only_message(sources)
+
+
+def test_a_message_names_a_path_as_it_was_given(tmp_path: Path) -> None:
+    """Outside of the working directory too, where a relative name would be hard to recognise."""
+    assert only_message(read_in(tmp_path, "/dev/null")).startswith("cannot read /dev/null: ")
 
 
 def test_path_with_nul_is_reported(tmp_path: Path) -> None:

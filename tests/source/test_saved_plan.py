@@ -135,7 +135,6 @@ def test_another_format_is_refused(version: object) -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        b"",
         b"webhooks: []\n",
         b"[]",
         b"null",
@@ -144,7 +143,6 @@ def test_another_format_is_refused(version: object) -> None:
         b'{"kind": "plan", "x": NaN}',
         b"\xff\xfe",
         b"[" * 100_000,
-        RENDERERS["json"]().render_findings(()).encode(),
     ],
 )
 def test_what_is_no_plan_is_an_invalid_file(raw: bytes) -> None:
@@ -153,6 +151,26 @@ def test_what_is_no_plan_is_an_invalid_file(raw: bytes) -> None:
         load(raw, FILE)
     assert odd.value.exit_code is ExitCode.INVALID
     assert odd.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"", "it is empty"),
+        (b" \n", "it is empty"),
+        (save(MIXED)[:300], "it ends too early"),
+        (RENDERERS["json"]().render_findings(()).encode(), "its kind is findings"),
+    ],
+)
+def test_what_became_of_a_plan_file_is_said(raw: bytes, why: str) -> None:
+    """An empty file, half a file and another of our documents are told apart."""
+    with pytest.raises(
+        ConfigurationError, match=rf"^plan\.json is not a saved plan: {why}$"
+    ) as odd:
+        load(raw, FILE)
+    assert odd.value.hint is not None
+    assert "--out FILE" in odd.value.hint
+    assert "-f" in odd.value.hint
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,9 @@ def test_says_why_it_cannot_write(tmp_path: Path) -> None:
     """A missing folder, a folder in place of the file, a file in place of the folder: all named."""
     (tmp_path / "file").write_bytes(b"")
     for path, reason in (
-        (tmp_path / "no" / "plan.json", "the folder does not exist"),
-        (tmp_path, "it is a folder"),
-        (tmp_path / "file" / "plan.json", "the folder is not a folder"),
+        (tmp_path / "no" / "plan.json", "the directory does not exist"),
+        (tmp_path, "it is a directory"),
+        (tmp_path / "file" / "plan.json", "a part of the path is not a directory"),
         (tmp_path / "a\0b", "the name is not one a file can have"),
     ):
         with pytest.raises(OutputError, match=reason) as odd:

@@ -104,7 +104,7 @@ def open_store(path: Any) -> Any:
     except (OSError, sqlite3.Error):
         raise UsageError(
             f"{path} cannot be opened as the emulator's database",
-            hint="name a file that does not exist yet, in a folder that does",
+            hint="name a file that does not exist yet, in a directory that does",
         ) from None
 
 

@@ -76,7 +76,7 @@ def COMMAND(  # noqa: N802
 def refuse_overwriting(path: Path, name: str) -> None:
     """Raise UsageError if there is a file already."""
     if path.is_dir():
-        raise UsageError(f"{name} is a folder", hint="name a file")
+        raise UsageError(f"{name} is a directory", hint="name a file")
     if path.exists():
         raise UsageError(f"{name} is there already", hint="name another file, or add --force")
 

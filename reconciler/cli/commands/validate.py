@@ -18,7 +18,7 @@ from reconciler.render.quote import quote
     "secret needs to be at hand; those that apply will need are listed.",
     examples=(
         ("check webhooks.yaml", "webhooks validate"),
-        ("check a folder; warnings are errors", "webhooks validate -f webhooks/ --strict"),
+        ("check a directory; warnings are errors", "webhooks validate -f webhooks/ --strict"),
         ("annotate a pull request on GitHub", "webhooks validate --format github"),
     ),
     options=[format_option("text", "json", "github")],
