@@ -20,8 +20,6 @@ from reconciler.errors import (
     ApiError,
     ConflictError,
     InvalidRequestError,
-    ServerError,
-    UnreachableError,
 )
 from reconciler.execute.context import Context
 from reconciler.execute.draft import draft
@@ -47,7 +45,7 @@ def create_once(change: Create, context: Context) -> Applied | Failed | Unconfir
                 return found
         except (InvalidRequestError, ConflictError) as error:
             return _refused(change, context, error)
-        except (ServerError, UnreachableError) as error:
+        except ApiError as error:
             if not before:
                 raise
             return still_in_doubt(change, error)

@@ -8,6 +8,7 @@ somebody else is at work, and nothing more is sent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from reconciler.errors import (
@@ -15,8 +16,6 @@ from reconciler.errors import (
     ApiError,
     ConflictError,
     NotFoundError,
-    ServerError,
-    UnreachableError,
 )
 from reconciler.execute.context import Context
 from reconciler.execute.draft import draft
@@ -32,27 +31,60 @@ _SENDS: Final = 3
 def update_once(change: Update, context: Context) -> Outcome:
     """Give a live webhook its declared values. Raises ApiError if it surely did not happen."""
     sent = draft(change.after, context.secrets)
-    conflicts, lost = 0, False
-    for _ in range(_SENDS):
+
+    def send() -> Outcome:
         try:
             live = context.api.update(change.before.id, sent, change.sends)
         except NotFoundError:
             return _vanished(change, context)
+        context.ledger.wrote()
+        return context.answered(change, live)
+
+    return _until_known(change, context, send, lambda: _read_update(change, context))
+
+
+def delete_once(change: Delete, context: Context) -> Outcome:
+    """Remove a webhook; one that is gone is done. Raises ApiError if it surely stays."""
+
+    def send() -> Outcome:
+        if change.reason is Reason.DUPLICATE and not _keeper_lives(change, context):
+            return Skipped(
+                change=change, code="changed", message="the copy that was to stay is gone"
+            )
+        if context.api.delete(change.before.id):
+            context.ledger.wrote()
+            return Applied(change=change, id=change.before.id)
+        return Applied(change=change, id=change.before.id, note="it was gone already")
+
+    return _until_known(change, context, send, lambda: _read_delete(change, context))
+
+
+def _until_known(
+    change: Update | Delete,
+    context: Context,
+    send: Callable[[], Outcome],
+    read: Callable[[], Outcome | None],
+) -> Outcome:
+    """Send, and read after each answer that says nothing; `read` gives None to have it sent again.
+
+    A conflict is such an answer once; the second is what the server means. A refusal after a lost
+    answer says nothing of the write whose answer was lost: that may still be carried out.
+    """
+    conflict = lost = False
+    for _ in range(_SENDS):
+        try:
+            return send()
         except AmbiguousWriteError:
             context.ledger.wrote()
             lost = True
-        except ConflictError:
-            conflicts += 1
-            if conflicts > 1:
+        except ApiError as error:
+            if isinstance(error, ConflictError) and not conflict:
+                conflict = True
+            elif lost:
+                return still_in_doubt(change, error)
+            else:
                 raise
-        except (ServerError, UnreachableError) as error:
-            if not lost:
-                raise
-            return still_in_doubt(change, error)
-        else:
-            context.ledger.wrote()
-            return context.answered(change, live)
-        outcome = _read_update(change, context)
+        outcome = read()
         if outcome is not None:
             return outcome
         if context.ledger.stopping:
@@ -90,41 +122,6 @@ def _vanished(change: Update, context: Context) -> Skipped:
         code="stale" if context.reviewed else "vanished",
         message="it has vanished meanwhile",
     )
-
-
-def delete_once(change: Delete, context: Context) -> Outcome:
-    """Remove a webhook; one that is gone is done. Raises ApiError if it surely stays."""
-    conflicts, lost = 0, False
-    for _ in range(_SENDS):
-        if change.reason is Reason.DUPLICATE and not _keeper_lives(change, context):
-            return Skipped(
-                change=change, code="changed", message="the copy that was to stay is gone"
-            )
-        try:
-            removed = context.api.delete(change.before.id)
-        except AmbiguousWriteError:
-            context.ledger.wrote()
-            lost = True
-        except ConflictError:
-            conflicts += 1
-            if conflicts > 1:
-                raise
-        except (ServerError, UnreachableError) as error:
-            if not lost:
-                raise
-            return still_in_doubt(change, error)
-        else:
-            if removed:
-                context.ledger.wrote()
-            return Applied(
-                change=change, id=change.before.id, note=None if removed else "it was gone already"
-            )
-        outcome = _read_delete(change, context)
-        if outcome is not None:
-            return outcome
-        if context.ledger.stopping:
-            break
-    return Unconfirmed(change=change, message="the answer was lost again and again")
 
 
 def _keeper_lives(change: Delete, context: Context) -> bool:

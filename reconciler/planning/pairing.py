@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from reconciler.findings import Finding, Position
@@ -47,6 +48,28 @@ class Pairing:
     declared: int = 0
     found: int = 0
     findings: list[Finding] = field(default_factory=list)
+
+    def doom(
+        self,
+        live: LiveWebhook,
+        reason: Reason,
+        position: Position | None = None,
+        keeps: str | None = None,
+    ) -> None:
+        """Have a live webhook deleted; `keeps` is the id of the copy that stays."""
+        self.doomed.append(Doomed(live=live, reason=reason, position=position, keeps=keeps))
+
+    def spare(
+        self,
+        live: Iterable[LiveWebhook],
+        reason: Reason,
+        position: Position | None,
+        detail: str = "",
+    ) -> None:
+        """Leave live webhooks as they are, although a declaration touches on them."""
+        self.spared.append(
+            Spared(live=tuple(live), reason=reason, position=position, detail=detail)
+        )
 
 
 def equal_but_secrets(one: LiveWebhook, other: LiveWebhook) -> bool:

@@ -21,11 +21,10 @@ from collections.abc import Sequence
 from reconciler.findings import Position, Severity
 from reconciler.model import Absent, Desired, LiveWebhook, Policy, Webhook
 from reconciler.planning.changes import Reason
+from reconciler.planning.claims import Claims
 from reconciler.planning.globs import Globs, first_match
 from reconciler.planning.pairing import (
-    Doomed,
     Pairing,
-    Spared,
     equal_but_secrets,
     is_unknown,
     not_understood,
@@ -52,15 +51,9 @@ class _Table:
         self.prune = prune
         self.only = Globs(only) if only else None
         self.ignore = Globs(pattern.glob for pattern in desired.policy.ignore)
-        self.all_live = sorted(live, key=lambda each: (each.name, each.id))
-        self.by_id = {each.id: each for each in self.all_live}
-        self.by_name: dict[str, list[LiveWebhook]] = {}
-        for each in self.all_live:
-            self.by_name.setdefault(each.name, []).append(each)
+        self.live = Claims(live)
         self.webhooks = [each for each in desired.webhooks if self.wanted(each)]
         self.absent = [each for each in desired.absent if self.wanted(each)]
-        self.taken: set[str] = set()
-        self.reserved: set[str] = set()
         self.out = Pairing()
         self.remarks = Remarks(self.out.findings)
 
@@ -68,22 +61,26 @@ class _Table:
         """`--only` goes by the declared name, or by that of the live webhook it speaks of."""
         if self.only is None or self.only.match(entry.name):
             return True
-        if entry.id is not None and entry.id in self.by_id:
-            return self.only.match(self.by_id[entry.id].name)
-        if isinstance(entry, Webhook) and entry.name not in self.by_name:
-            return any(old in self.by_name and self.only.match(old) for old in entry.previously)
+        if entry.id is not None and entry.id in self.live.by_id:
+            return self.only.match(self.live.by_id[entry.id].name)
+        if isinstance(entry, Webhook) and entry.name not in self.live.by_name:
+            return any(
+                old in self.live.by_name and self.only.match(old) for old in entry.previously
+            )
         return False
 
     def fill(self) -> Pairing:
         self.out.declared = len(self.webhooks) + len(self.absent)
         self.claim_ids()
         self.drop_ignored()
-        for webhook in in_sequence(self.webhooks, self.free):
+        for webhook in in_sequence(self.webhooks, self.live.free):
             self.settle(webhook)
         for entry in self.absent:
             self.settle_absent(entry)
         self.out.findings.extend(
-            check_renames(self.out.pairs, {each.live.id for each in self.out.doomed}, self.by_name)
+            check_renames(
+                self.out.pairs, {each.live.id for each in self.out.doomed}, self.live.by_name
+            )
         )
         self.rest()
         return self.out
@@ -94,14 +91,14 @@ class _Table:
         That holds for entries that `--only` leaves out, too: it shows a part of the same plan.
         """
         declared: list[Webhook | Absent] = [*self.desired.webhooks, *self.desired.absent]
-        self.reserved.update(each.id for each in declared if each.id is not None)
+        self.live.reserved.update(each.id for each in declared if each.id is not None)
         entries: list[Webhook | Absent] = [*self.webhooks, *self.absent]
         for entry in entries:
             if entry.id is None:
                 continue
-            if entry.id in self.by_id:
-                self.taken.add(entry.id)
-            elif isinstance(entry, Webhook) or entry.name in self.by_name:
+            if entry.id in self.live.by_id:
+                self.live.taken.add(entry.id)
+            elif isinstance(entry, Webhook) or entry.name in self.live.by_name:
                 self.remarks.error(
                     "unknown-id",
                     f"no live webhook has the id that {entry.name!r} is pinned to",
@@ -111,50 +108,46 @@ class _Table:
 
     def drop_ignored(self) -> None:
         """Row 1. An entry whose declared or live name is ignored does nothing at all."""
-        held: list[Webhook | Absent] = []
-        entries: list[Webhook | Absent] = [*self.webhooks, *self.absent]
-        for entry in entries:
-            found = self.by_id.get(entry.id) if entry.id is not None else None
-            if self.ignore.match(entry.name) or (found and self.ignore.match(found.name)):
-                held.append(entry)
-                pattern = first_match(self.policy.ignore, entry.name)
-                if pattern is None and found is not None:
-                    pattern = first_match(self.policy.ignore, found.name)
-                self.remarks.add(
-                    Severity.WARNING,
-                    "ignored-and-declared",
-                    f"{entry.name!r} is declared and ignored: it is left as it is",
-                    entry.position,
-                    "take it out of `ignore` to manage it again",
-                    pattern,
-                )
-                if found is not None:
-                    self.out.ignored += 1
-        kept = {id(entry) for entry in held}
-        self.webhooks = [each for each in self.webhooks if id(each) not in kept]
-        self.absent = [each for each in self.absent if id(each) not in kept]
-        self.ignored_ids = {
+        self.webhooks = [each for each in self.webhooks if not self.held(each)]
+        self.absent = [each for each in self.absent if not self.held(each)]
+        self.live.ignored = {
             each.id
-            for each in self.all_live
-            if self.ignore.match(each.name) and each.id not in self.taken
+            for each in self.live.all
+            if self.ignore.match(each.name) and each.id not in self.live.taken
         }
+
+    def held(self, entry: Webhook | Absent) -> bool:
+        found = None if entry.id is None else self.live.by_id.get(entry.id)
+        names = [each.name for each in (entry, found) if each and self.ignore.match(each.name)]
+        if not names:
+            return False
+        self.remarks.add(
+            Severity.WARNING,
+            "ignored-and-declared",
+            f"{entry.name!r} is declared and ignored: it is left as it is",
+            entry.position,
+            "take it out of `ignore` to manage it again",
+            first_match(self.policy.ignore, names[0]),
+        )
+        self.out.ignored += found is not None
+        return True
 
     def settle(self, webhook: Webhook) -> None:
         """Rows 2 to 5 for one declared webhook."""
         if webhook.id is not None:
-            found = self.by_id.get(webhook.id)
+            found = self.live.by_id.get(webhook.id)
             if found is not None:
                 self.out.found += 1
                 self.accept(webhook, found)
                 self.twins(webhook, found)
             return
-        copies = self.free(webhook.name)
+        copies = self.live.free(webhook.name)
         if copies:
             self.out.found += 1
             self.inert(webhook)
             self.choose(webhook, copies)
             return
-        old = [name for name in webhook.previously if self.free(name)]
+        old = [name for name in webhook.previously if self.live.free(name)]
         if len(old) > 1:
             self.remarks.error(
                 "several-previous",
@@ -165,7 +158,7 @@ class _Table:
             )
         elif old:
             self.out.found += 1
-            sources = self.free(old[0])
+            sources = self.live.free(old[0])
             if len(sources) > 1:
                 self.remarks.error(
                     "several-previous",
@@ -174,20 +167,10 @@ class _Table:
                     "pin `id` to the one that is meant: " + ", ".join(each.id for each in sources),
                 )
                 return
-            self.taken.add(sources[0].id)
+            self.live.taken.add(sources[0].id)
             self.accept(webhook, sources[0])
         else:
             self.out.new.append(webhook)
-
-    def free(self, name: str) -> list[LiveWebhook]:
-        """Live webhooks that a name may lead to, by id."""
-        return [
-            each
-            for each in self.by_name.get(name, ())
-            if each.id not in self.taken
-            and each.id not in self.reserved
-            and each.id not in self.ignored_ids
-        ]
 
     def choose(self, webhook: Webhook, copies: list[LiveWebhook]) -> None:
         """One copy is the keyed one; of several equal ones the smallest id stays."""
@@ -200,62 +183,45 @@ class _Table:
         if not plain:
             return
         if len(plain) > 1 and not all(equal_but_secrets(plain[0], each) for each in plain[1:]):
-            self.out.spared.append(
-                Spared(live=tuple(plain), reason=Reason.TWINS, position=webhook.position)
-            )
-            self.taken.update(each.id for each in plain)
+            self.out.spare(plain, Reason.TWINS, webhook.position)
+            self.live.taken.update(each.id for each in plain)
             return
         keeper = min(plain, key=lambda each: each.id)
-        self.taken.update(each.id for each in plain)
+        self.live.taken.update(each.id for each in plain)
         self.accept(webhook, keeper)
         for each in plain:
             if each is not keeper:
-                self.doom_copy(webhook, each, keeper)
+                self.out.doom(each, Reason.DUPLICATE, webhook.position, keeps=keeper.id)
 
     def twins(self, webhook: Webhook, keyed: LiveWebhook) -> None:
         """Others that bear the name of an entry pinned by id: copies go, different ones stay."""
-        for each in self.free(webhook.name):
-            self.taken.add(each.id)
+        for each in self.live.free(webhook.name):
+            self.live.taken.add(each.id)
             if is_unknown(each):
                 self.spare_unknown(each, webhook.position)
             elif keyed.name == each.name and equal_but_secrets(keyed, each):
-                self.doom_copy(webhook, each, keyed)
+                self.out.doom(each, Reason.DUPLICATE, webhook.position, keeps=keyed.id)
             else:
-                self.out.spared.append(
-                    Spared(live=(each,), reason=Reason.TWINS, position=webhook.position)
-                )
-
-    def doom_copy(self, webhook: Webhook, copy: LiveWebhook, keeper: LiveWebhook) -> None:
-        self.out.doomed.append(
-            Doomed(
-                live=copy,
-                reason=Reason.DUPLICATE,
-                position=webhook.position,
-                keeps=keeper.id,
-            )
-        )
+                self.out.spare([each], Reason.TWINS, webhook.position)
 
     def accept(self, webhook: Webhook, found: LiveWebhook) -> None:
         """Rows 2 and 3: what is not understood is never updated."""
         if is_unknown(found):
             self.spare_unknown(found, webhook.position)
             return
-        self.taken.add(found.id)
+        self.live.taken.add(found.id)
         self.out.pairs.append((webhook, found))
 
     def settle_absent(self, entry: Absent) -> None:
         """`state: absent`: every webhook of that name goes, or the one of that id."""
-        found = (
-            self.free(entry.name)
-            if entry.id is None
-            else [self.by_id[entry.id]]
-            if entry.id in self.by_id
-            else []
-        )
+        if entry.id is None:
+            found = self.live.free(entry.name)
+        else:
+            found = [each for each in (self.live.by_id.get(entry.id),) if each]
         if found:
             self.out.found += 1
         for each in found:
-            self.taken.add(each.id)
+            self.live.taken.add(each.id)
             protecting = first_match(self.policy.protect, each.name)
             if is_unknown(each):
                 self.spare_unknown(each, entry.position)
@@ -268,26 +234,24 @@ class _Table:
                     protecting,
                 )
             else:
-                self.out.doomed.append(
-                    Doomed(live=each, reason=Reason.ABSENT, position=entry.position)
-                )
+                self.out.doom(each, Reason.ABSENT, entry.position)
 
     def rest(self) -> None:
         """Rows 1, 2, 6 and 7 for live webhooks that no entry speaks of."""
         scopes = [(Globs(each.globs), each.prune) for each in self.policy.scopes]
-        for each in self.all_live:
+        for each in self.live.all:
             if (
                 self.only is not None
-                and each.id not in self.taken
+                and each.id not in self.live.taken
                 and not self.only.match(each.name)
             ):
                 continue
-            if each.id in self.ignored_ids:
+            if each.id in self.live.ignored:
                 self.out.ignored += 1
                 continue
             within = [prunes for globs, prunes in scopes if globs.match(each.name)]
             self.out.in_scope += bool(within)
-            if each.id in self.taken:
+            if each.id in self.live.taken:
                 continue
             if is_unknown(each):
                 self.spare_unknown(each, None)
@@ -298,23 +262,19 @@ class _Table:
             elif not self.prune or not any(within):
                 self.out.unmanaged.append((each, Reason.PRUNE_OFF))
             elif protecting is not None:
-                self.out.spared.append(
-                    Spared(live=(each,), reason=Reason.PROTECTED, position=protecting.position)
-                )
+                self.out.spare([each], Reason.PROTECTED, protecting.position)
             else:
-                self.out.doomed.append(Doomed(live=each, reason=Reason.NOT_DECLARED))
+                self.out.doom(each, Reason.NOT_DECLARED)
 
     def spare_unknown(self, found: LiveWebhook, position: Position | None) -> None:
-        self.taken.add(found.id)
+        self.live.taken.add(found.id)
         reason, detail = not_understood(found)
-        self.out.spared.append(
-            Spared(live=(found,), reason=reason, position=position, detail=detail)
-        )
+        self.out.spare([found], reason, position, detail)
 
     def inert(self, webhook: Webhook) -> None:
         """Both the new name and an old one live: renaming is over, or was never possible."""
         for name in webhook.previously:
-            if self.free(name):
+            if self.live.free(name):
                 self.remarks.add(
                     Severity.NOTE,
                     "previously-inert",

@@ -12,6 +12,7 @@ from reconciler.errors import (
     ConflictError,
     ExitCode,
     InvalidRequestError,
+    PermissionDeniedError,
     ServerError,
     UnreachableError,
 )
@@ -332,7 +333,7 @@ def test_a_conflict_on_delete_is_tried_once_more() -> None:
     assert outcomes(run(api, planned(api))) == {"old": "failed conflict"}
 
 
-@pytest.mark.parametrize("error", [ServerError, UnreachableError])
+@pytest.mark.parametrize("error", [ServerError, UnreachableError, PermissionDeniedError])
 @pytest.mark.parametrize("call", ["create", "update", "delete"])
 def test_a_write_that_is_lost_and_then_refused_stays_in_doubt(
     call: str, error: type[ApiError]
@@ -345,3 +346,28 @@ def test_a_write_that_is_lost_and_then_refused_stays_in_doubt(
     assert outcomes(run(api, planned(api, *hooks))) == {"a": "unconfirmed"}
     api = memory(*rows, faults=[Fault(call=call, error=error)])
     assert outcomes(run(api, planned(api, *hooks))) == {"a": f"failed {error.code}"}
+
+
+@pytest.mark.parametrize("call", ["update", "delete"])
+def test_a_lost_write_stays_in_doubt_through_conflicts(call: str) -> None:
+    """The first conflict is read and tried once more; the second says nothing of the lost one."""
+    hooks = (slack("a", "#new"),) if call == "update" else ()
+    faults = [
+        Fault(call=call, error=AmbiguousWriteError),
+        Fault(call=call, nth=2, error=ConflictError),
+        Fault(call=call, nth=3, error=ConflictError),
+    ]
+    api = memory(row("a", "1"), faults=faults)
+    assert outcomes(run(api, planned(api, *hooks))) == {"a": "unconfirmed"}
+    assert api.count(call) == 3
+
+
+def test_a_copy_whose_keeper_cannot_be_read_after_a_lost_delete_is_in_doubt() -> None:
+    """The delete may have happened, whatever becomes of the reading that precedes the next one."""
+    faults = [
+        Fault(call="delete", error=AmbiguousWriteError),
+        Fault(call="get", nth=3, error=ServerError),
+    ]
+    api = memory(row("a", "1"), row("a", "2"), faults=faults)
+    assert outcomes(run(api, planned(api, slack("a")))) == {"a": "unconfirmed"}
+    assert api.count("delete") == 1
