@@ -11,7 +11,7 @@ from typing import Final
 from reconciler import __version__
 from reconciler.checks import Check, Checklist, Section, Status
 from reconciler.planning.document import FORMAT_VERSION, position_tree, write_json
-from reconciler.render.describe import Atom
+from reconciler.render.fields import Atom
 from reconciler.render.quote import prose, quote
 from reconciler.render.text.layout import columns, flow, sentence
 from reconciler.render.text.paint import paint

@@ -8,15 +8,15 @@ it. A text over its limit loses details first, then rows from the end, always wh
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.findings import Finding, sort_key
 from reconciler.planning.changes import Delete
 from reconciler.planning.plan import Plan
-from reconciler.render.describe import RENAME, Atom, Row, change_rows, kept_row, place
+from reconciler.render.describe import RENAME, Row, change_rows, kept_row, place
+from reconciler.render.fields import Atom
+from reconciler.render.fitting import Fitted, Parts, fit, longest_run
 from reconciler.render.quote import prose, quote
 from reconciler.render.view import PLAIN, View
 from reconciler.render.words import (
@@ -26,7 +26,6 @@ from reconciler.render.words import (
     finding_counts,
     outcome_counts,
     past,
-    plural,
     reference,
     summary,
     verification,
@@ -35,27 +34,6 @@ from reconciler.report import Applied, Failed, Outcome, Report, Skipped, Unconfi
 
 _OUR_WORDS = frozenset(REASONS.values())
 _MOST_FIELDS = 8
-_BACKTICKS = re.compile(r"`+")
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A text within its limit. `truncated` says that something was left out."""
-
-    text: str
-    truncated: bool
-
-
-@dataclass(slots=True, kw_only=True)
-class _Parts:
-    """A comment before it is fitted: `head` and `foot` always stay whole."""
-
-    head: list[str]
-    table: list[str] = field(default_factory=list)
-    rows: list[str] = field(default_factory=list)
-    after: list[str] = field(default_factory=list)
-    details: list[str] = field(default_factory=list)
-    foot: list[str] = field(default_factory=list)
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
@@ -71,7 +49,7 @@ def render_report(report: Report, view: View = PLAIN) -> str:
 def fit_plan(plan: Plan, view: View = PLAIN, measure: Callable[[str], int] = len) -> Fitted:
     """Show a plan within `view.limit` as `measure` counts, and say whether all of it is there."""
     title = counts(plan) if plan.changes else "no changes"
-    parts = _Parts(head=[_heading(plan, title)])
+    parts = Parts(head=[_heading(plan, title)])
     for held in plan.blocked:
         parts.head += ["", f"**BLOCKED**: {_code(prose(held.message))}"]
         if held.hint:
@@ -89,13 +67,13 @@ def fit_plan(plan: Plan, view: View = PLAIN, measure: Callable[[str], int] = len
     parts.foot = ["", summary(plan)]
     if plan.changes and plan.digest:
         parts.foot += ["", f"Digest {_code(quote(plan.digest))}"]
-    return _fit(parts, view.limit, measure)
+    return fit(parts, view.limit, measure)
 
 
 def fit_report(report: Report, view: View = PLAIN, measure: Callable[[str], int] = len) -> Fitted:
     """Show a report within `view.limit` as `measure` counts, and say whether all is there."""
     title = outcome_counts(report) if report.plan.changes else "no changes"
-    parts = _Parts(head=[_heading(report.plan, title)])
+    parts = Parts(head=[_heading(report.plan, title)])
     if report.problem:
         parts.head += ["", f"**Problem**: {_code(prose(report.problem))}"]
     pairs = zip(report.outcomes, change_rows(report.plan, view.now), strict=False)
@@ -112,18 +90,18 @@ def fit_report(report: Report, view: View = PLAIN, measure: Callable[[str], int]
     last = ending(report)
     if last is not None:
         parts.foot.append(last)
-    return _fit(parts, view.limit, measure)
+    return fit(parts, view.limit, measure)
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Show findings as a list, sorted by place."""
     if not findings:
         return "### No findings\n"
-    parts = _Parts(
+    parts = Parts(
         head=[f"### {finding_counts(findings)}", ""],
         rows=[_finding(each) for each in sorted(findings, key=sort_key)],
     )
-    return _fit(parts, view.limit, len).text
+    return fit(parts, view.limit, len).text
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
@@ -133,7 +111,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
         lines += ["", f"Help: {_code(prose(error.hint))}"]
     findings = error.findings if isinstance(error, ConfigurationError) else ()
     rows = [_finding(each) for each in sorted(findings, key=sort_key)]
-    return _fit(_Parts(head=[*lines, ""] if rows else lines, rows=rows), view.limit, len).text
+    return fit(Parts(head=[*lines, ""] if rows else lines, rows=rows), view.limit, len).text
 
 
 def _heading(plan: Plan, title: str) -> str:
@@ -241,67 +219,10 @@ def _code(text: str) -> str:
     """Return inline code that ends where it shall: one more backtick than any run inside."""
     if not text:
         return ""
-    ticks = "`" * (_longest_run(text) + 1)
+    ticks = "`" * (longest_run(text) + 1)
     pad = " " if text[0] in "` " or text[-1] in "` " else ""
     return f"{ticks}{pad}{text}{pad}{ticks}"
 
 
 def _cell(text: str) -> str:
     return _code(text).replace("|", "\\|")
-
-
-def _longest_run(text: str) -> int:
-    return max((len(run) for run in _BACKTICKS.findall(text)), default=0) if "`" in text else 0
-
-
-def _fit(parts: _Parts, limit: int | None, measure: Callable[[str], int]) -> Fitted:
-    """Put the parts together; over `limit`, leave out details, then rows, by whole lines."""
-    fence = "`" * max(3, max(map(_longest_run, parts.details), default=0) + 1)
-    before = ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
-    behind = [fence, "", "</details>"]
-    after = ["", *parts.after] if parts.after else []
-    fixed = [*parts.head, *parts.table, *after, *parts.foot]
-    room = None if limit is None else limit - _size(fixed, measure) - 200
-    if room is not None and room < 0:
-        room += _size(after, measure)
-        after = []
-    rows, room = _take(parts.rows, room, measure)
-    folded: Sequence[str] = ()
-    if parts.details and len(rows) == len(parts.rows):
-        if room is not None:
-            room -= _size([*before, *behind], measure)
-        folded, room = _take(parts.details, room, measure)
-    lost_rows, lost_details = len(parts.rows) - len(rows), len(parts.details) - len(folded)
-    truncated = bool(lost_rows or lost_details or (parts.after and not after))
-    lines = [*parts.head, *(parts.table if rows else ()), *rows, *after]
-    if folded:
-        lines += [*before, *folded, *behind]
-    if truncated:
-        lines += ["", f"_Cut to fit: {_left_out(lost_rows, lost_details)}._"]
-    return Fitted("\n".join([*lines, *parts.foot]) + "\n", truncated)
-
-
-def _left_out(rows: int, details: int) -> str:
-    if rows:
-        return f"{plural(rows, 'row')} and the details are not shown; the full plan has them"
-    return f"{plural(details, 'line')} of details are not shown; the full plan has them"
-
-
-def _take(
-    lines: Sequence[str], room: int | None, measure: Callable[[str], int]
-) -> tuple[Sequence[str], int | None]:
-    """Return as many first lines as there is room for, and the room that is left."""
-    if room is None:
-        return lines, None
-    taken = 0
-    for line in lines:
-        size = measure(line) + 1
-        if size > room:
-            break
-        room -= size
-        taken += 1
-    return lines[:taken], room
-
-
-def _size(lines: Sequence[str], measure: Callable[[str], int]) -> int:
-    return sum(measure(line) + 1 for line in lines)

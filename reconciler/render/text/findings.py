@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from reconciler.errors import ApiError, ConfigurationError, ReconcilerError, StalePlanError
 from reconciler.findings import Finding, Position, sort_key
-from reconciler.render.describe import label, place
+from reconciler.render.describe import place
+from reconciler.render.fields import label
 from reconciler.render.quote import prose, quote
 from reconciler.render.text.layout import columns
 from reconciler.render.text.paint import paint

@@ -11,7 +11,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reconciler.render.describe import Atom, Row, words
+from reconciler.render.describe import Row
+from reconciler.render.fields import Atom, words
 from reconciler.render.text.paint import paint, strip
 
 _INDENT = 2

@@ -8,14 +8,8 @@ from collections.abc import Iterable, Sequence
 from reconciler.findings import Finding
 from reconciler.model import SecretRef
 from reconciler.planning.plan import Plan
-from reconciler.render.describe import (
-    Atom,
-    change_rows,
-    kept_row,
-    matched_row,
-    place,
-    unmanaged_row,
-)
+from reconciler.render.describe import change_rows, kept_row, matched_row, place, unmanaged_row
+from reconciler.render.fields import Atom
 from reconciler.render.quote import prose, quote
 from reconciler.render.text.findings import block
 from reconciler.render.text.layout import flow, lay_out, sentence

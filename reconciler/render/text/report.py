@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reconciler.errors import ExitCode
-from reconciler.render.describe import RENAME, Atom, FieldLine, Row, change_row, label, place, words
+from reconciler.render.describe import RENAME, Row, change_row, place
+from reconciler.render.fields import Atom, FieldLine, label, words
 from reconciler.render.quote import prose, quote
 from reconciler.render.text.layout import flow, lay_out, sentence
 from reconciler.render.text.paint import paint
