@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.model import Path
-from reconciler.source import objections
-from reconciler.source.objections import near
+from reconciler.source import keys, values
 from reconciler.source.violation import Violation
+from reconciler.source.wording import REFERENCE, near
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -47,30 +47,30 @@ class Explainer:
                 yield from self._union(error, value, [_name(each) for each in limit], path)
             case "additionalProperties":
                 known = list(error.schema["properties"])  # type: ignore[index]
-                yield from objections.unknown_keys(value, known, path)
+                yield from keys.unknown_keys(value, known, path)
             case "required":
                 of_pair = "then" in error.absolute_schema_path
-                yield from objections.missing(value, limit, path, of_pair=of_pair)
+                yield from keys.missing(value, limit, path, of_pair=of_pair)
             case "type":
-                yield objections.wrong_type(value, limit, path)
+                yield values.wrong_type(value, limit, path)
             case "uniqueItems":
-                yield from objections.duplicates(value, path)
+                yield from values.duplicates(value, path)
             case "const":
-                yield objections.not_the_one(value, path)
+                yield values.not_the_one(value, path)
             case keyword:
-                yield objections.unfit(str(keyword), limit, path)
+                yield values.unfit(str(keyword), limit, path)
 
     def _union(
         self, error: ValidationError, value: Any, names: list[str], path: Path
     ) -> Iterator[Violation]:
         if not names[0]:
-            yield objections.bad_event(value, path)
+            yield values.bad_event(value, path)
         elif "envSecret" in names:
             yield from self._secret(error, value, names, path)
         elif isinstance(value, dict):
             yield from self._within(error, self._branch(error, value, names))
         else:
-            yield objections.wrong_type(value, "object", path)
+            yield values.wrong_type(value, "object", path)
 
     def _secret(
         self, error: ValidationError, value: Any, names: list[str], path: Path
@@ -78,9 +78,9 @@ class Explainer:
         if isinstance(value, str):
             yield from self._within(error, len(names) - 1)
         elif not isinstance(value, dict):
-            violation = objections.wrong_type(value, "string", path)
+            violation = values.wrong_type(value, "string", path)
             if value is not None:
-                violation = replace(violation, hint=f"refer to it: {objections.REFERENCE}")
+                violation = replace(violation, hint=f"refer to it: {REFERENCE}")
             yield violation
         else:
             schemes = [scheme for key in value if (scheme := near(key, ("env", "file")))]
@@ -89,7 +89,7 @@ class Explainer:
                 # Where `env` is missing, a key much like it was just called unknown.
                 yield from (each for each in found if each.rule != "missing-field")
             else:
-                yield objections.bad_reference(both=bool(schemes), path=path)
+                yield values.bad_reference(both=bool(schemes), path=path)
 
     def _within(self, error: ValidationError, branch: int) -> Iterator[Violation]:
         for child in error.context or ():

@@ -17,7 +17,7 @@ from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.source.allowed import file_name, refusal
 from reconciler.source.literals import SLACK_TOKEN, masked, url_credential
 from reconciler.source.names import is_plain, remarks
-from reconciler.source.objections import EVENTS, REFERENCE, ticked
+from reconciler.source.wording import EVENTS, REFERENCE, ticked
 from reconciler.source.remark import Problem, Remark, Spot, error, warning
 from reconciler.source.secrets import flaw, wrap
 

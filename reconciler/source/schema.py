@@ -18,10 +18,11 @@ from reconciler.model import Path
 from reconciler.source.branches import Explainer
 from reconciler.source.document import Document
 from reconciler.source.excerpt import SECRET_KEYS, excerpt, harmless
+from reconciler.source.keys import is_misspelt
 from reconciler.source.locate import comment_after, locate
-from reconciler.source.objections import IN_DEFAULTS, is_misspelt
 from reconciler.source.schema_file import schema_text
 from reconciler.source.violation import RULES, Violation
+from reconciler.source.wording import IN_DEFAULTS
 
 if TYPE_CHECKING:
     from jsonschema import Draft7Validator
