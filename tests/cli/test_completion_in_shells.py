@@ -1,0 +1,137 @@
+"""Completion where it happens: in a real bash, zsh and fish, with names that a shell could misread.
+
+A shell that is not installed is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from select import select
+
+import pytest
+
+from tests.cli.conftest import Shell
+
+pytestmark = pytest.mark.slow
+
+NAMES = (
+    "Night shift",
+    "Alerts, EU",
+    "Costs $HOME `id`",
+    'It\'s \\ "so" it is',
+    "prod-*",
+    "Öl: alle",
+)
+INTERACTIVE = {
+    "bash": ("bash", "--norc", "--noprofile", "-i"),
+    "zsh": ("zsh", "-f", "-i"),
+}
+PREPARED = {"bash": "", "zsh": "autoload -U compinit; compinit -u -D;"}
+
+
+@pytest.fixture
+def folder(shell: Shell, tmp_path: Path) -> Path:
+    """A folder with a file of such names, the scripts, and the program on the path."""
+    lines = [f"  - {{name: {yaml_text(name)}, event_types: ['*']}}\n" for name in NAMES]
+    (tmp_path / "webhooks.yaml").write_text(
+        "defaults: {type: slack, configuration: {token: {env: T}, channel: a, username: b}}\n"
+        f"webhooks:\n{''.join(lines)}"
+    )
+    for name in ("bash", "zsh", "fish"):
+        (tmp_path / f"script.{name}").write_text(shell("completion", name).out)
+    program = tmp_path / "bin" / "webhooks"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m reconciler "$@"\n')
+    program.chmod(0o755)
+    return tmp_path
+
+
+def yaml_text(name: str) -> str:
+    return "'" + name.replace("'", "''") + "'"
+
+
+def surroundings(folder: Path) -> dict[str, str]:
+    return {
+        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "HOME": str(folder),
+        "TERM": "dumb",
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def words(name: str, folder: Path, typed: str) -> list[str]:
+    """Type `typed` and the tab key, and return the words of the line as the shell then reads it."""
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    parent, child = pty.openpty()
+    with subprocess.Popen(
+        INTERACTIVE[name], cwd=folder, env=surroundings(folder),
+        stdin=child, stdout=child, stderr=child, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(child)
+        # Ctrl-A: what is before the line prints its words, each on a line, instead of running it.
+        keys = f"{PREPARED[name]} . ./script.{name}; echo REA''DY\r"
+        keys += f"{typed}\t\x01printf '%s\\n' --words-- \x05 --end--\rexit\r"
+        os.write(parent, keys.encode())
+        seen = b""
+        while select([parent], [], [], 60)[0]:
+            try:
+                seen += os.read(parent, 65536)
+            except OSError:  # how Linux says that the other side has gone
+                break
+        else:
+            process.kill()
+    os.close(parent)
+    lines = seen.decode().replace("\r", "").split("\n")
+    assert "--words--" in lines, seen
+    return lines[lines.index("--words--") + 1 : lines.index("--end--")]
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh"])
+@pytest.mark.parametrize("declared", NAMES)
+def test_a_name_arrives_whole_and_unread(folder: Path, name: str, declared: str) -> None:
+    """What is completed is one word, that name, and nothing in it is carried out."""
+    line = f"webhooks plan --only {declared[:2]}"
+    assert words(name, folder, line) == ["webhooks", "plan", "--only", declared]
+
+
+@pytest.mark.parametrize("quotation", ['"', "'"])
+@pytest.mark.parametrize("declared", [NAMES[2], NAMES[3]])
+def test_a_name_in_an_open_quotation(folder: Path, quotation: str, declared: str) -> None:
+    """bash completes inside quotation marks too, and there other characters are special."""
+    start = declared[:2]
+    line = f"webhooks plan --only {quotation}{start}"
+    assert words("bash", folder, line) == ["webhooks", "plan", "--only", declared]
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh"])
+def test_commands_and_options(folder: Path, name: str) -> None:
+    """A command and an option are completed."""
+    assert words(name, folder, "webhooks va") == ["webhooks", "validate"]
+    assert words(name, folder, "webhooks apply --exp")[1:] == ["apply", "--expect-digest"]
+
+
+def test_fish(folder: Path) -> None:
+    """fish offers the names whole, commands with their summaries, choices and files."""
+    if shutil.which("fish") is None:
+        pytest.skip("fish is not installed")
+
+    def offered(line: str) -> list[str]:
+        code = f"source script.fish; complete -C '{line}'"
+        done = subprocess.run(
+            ["fish", "--no-config", "-c", code], cwd=folder, env=surroundings(folder),
+            capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        return done.stdout.splitlines()
+
+    assert set(offered("webhooks plan --only ")) == set(NAMES)
+    assert offered("webhooks va") == ["validate\tCheck files, without connecting to anything."]
+    assert offered("webhooks plan --format m") == ["markdown"]
+    assert offered("webhooks plan -f webh") == ["webhooks.yaml"]
