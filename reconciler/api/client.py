@@ -8,7 +8,6 @@ else in the two hundreds leaves a write in doubt.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
 
@@ -77,12 +76,7 @@ class Reader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *problem: object) -> None:
         self.close()
 
     def _rows(self) -> tuple[LiveWebhook, ...]:
