@@ -19,6 +19,7 @@ from reconciler.planning.changes import (
     FieldChange,
     KeyLost,
     Reason,
+    SecretChange,
     SetChange,
     Update,
 )
@@ -93,7 +94,19 @@ def unmet(
     readable: Readable,
 ) -> tuple[FieldChange, ...]:
     """Return how `live` differs from what `change` is to bring about, as far as can be told."""
-    return (*compare(change.after, live, secrets, readable).fields, *_still_there(change, live))
+    compared = compare(change.after, live, secrets, readable).fields
+    return (*_own(change, compared), *_still_there(change, live))
+
+
+def _own(change: Create | Update, compared: tuple[FieldChange, ...]) -> tuple[FieldChange, ...]:
+    """Leave out secrets that a change does not send.
+
+    A plan that was made without them at hand knows nothing of their values. What else differs
+    counts, sent or not: it was reviewed as what is there afterwards.
+    """
+    if isinstance(change, Create) or "configuration" in change.sends:
+        return compared
+    return tuple(each for each in compared if not isinstance(each, SecretChange))
 
 
 def _still_there(change: Create | Update, live: LiveWebhook) -> tuple[KeyLost, ...]:
@@ -139,7 +152,7 @@ def _update(
     if found is None:
         return Standing(fit=Fit.CHANGED, why="it has vanished meanwhile")
     now = compare(change.after, found, secrets, readable)
-    reached = not now.fields and not _still_there(change, found)
+    reached = not _own(change, now.fields) and not _still_there(change, found)
     if reached and not _waits(change, found, now):
         return Standing(fit=Fit.DONE, why="it is live already", id=found.id)
     if snapshot(found, change.after) == change.before:

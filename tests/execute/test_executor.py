@@ -19,6 +19,7 @@ from reconciler.errors import (
     UnresolvedSecretsError,
 )
 from reconciler.execute.workers import Halted
+from reconciler.model import Secret
 from reconciler.report import Applied
 from tests.execute.world import (
     Fault,
@@ -218,6 +219,19 @@ def test_a_reviewed_plan_is_finished_by_a_second_run() -> None:
 
 def gone(api: Memory) -> None:
     api.rows.pop("1", None)
+
+
+def test_a_plan_made_without_secrets_is_carried_out_with_them() -> None:
+    """An older token, which that plan could not see and does not send, is no failure of it."""
+    rotated = row("old", "id-1")
+    rotated = replace(
+        rotated, configuration={**rotated.configuration, "token": Secret("xoxb-9876543210-old")}
+    )
+    api = memory(rotated)
+    blind = planned(api, slack("new", previously=("old",)), secrets={})
+    assert run(api, blind, reviewed=True).exit_code is ExitCode.OK
+    again = run(api, blind, reviewed=True)
+    assert (again.exit_code, again.writes) == (ExitCode.OK, 0)
 
 
 def test_an_update_of_what_has_vanished_is_skipped() -> None:

@@ -78,3 +78,13 @@ def test_a_name_that_is_given_away_does_not_stand_in_the_way():
     made = plan(desired(slack("B", id="id-1"), slack("A")), live(*found), SECRETS)
 
     assert [each.fit for each in standings(made, found, SECRETS)] == [Fit.HOLDS, Fit.HOLDS]
+
+
+def test_a_change_answers_for_no_secret_that_it_does_not_send():
+    """A plan that was made without secrets is done although an older token is live."""
+    before = live_slack("Old", token=OTHER_TOKEN)
+    rename = plan(desired(slack(previously=("Old",))), live(before), {})
+
+    assert [each.fit for each in standings(rename, (before,), SECRETS)] == [Fit.HOLDS]
+    after = live_slack(token=OTHER_TOKEN)
+    assert [each.fit for each in standings(rename, (after,), SECRETS)] == [Fit.DONE]
