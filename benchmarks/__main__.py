@@ -20,14 +20,18 @@ from benchmarks.rows import ROWS, Line, grown
 from benchmarks.workshop import ROOT, Workshop
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller and fewer; writes no page")
     parser.add_argument("--row", action="append", choices=[*ROWS], help="only this row; repeatable")
     parser.add_argument(
         "--out", type=Path, default=ROOT / "build" / "benchmarks", help="where results go"
     )
-    given = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    given = parser().parse_args()
     shop = Workshop(given.out, quick=given.quick)
     shop.python()
     if given.quick:

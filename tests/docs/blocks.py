@@ -1,28 +1,29 @@
-"""The fenced blocks of Markdown, each with the remark above it that says what to do with it."""
+"""The fenced blocks of Markdown."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
-_BLOCK = re.compile(
-    r"(?:^[ ]*<!-- (?P<remark>[^\n]*?) -->\n\s*)?"
-    r"^(?P<indent>[ ]*)```(?P<language>\w*)\n(?P<text>.*?)^[ ]*```$",
-    re.M | re.S,
-)
+_BLOCK = re.compile(r"^[ ]*```(?P<language>\w*)\n(?P<text>.*?)^[ ]*```$", re.M | re.S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A block: where it is, what is written above it, and its text."""
+    """A block: where it is, and its text.
 
+    `name` stays when lines move: the page, the heading above it and, where several blocks of one
+    language stand under a heading, which of them it is.
+    """
+
+    name: str
     page: str
     line: int
     language: str
-    remark: str
     text: str
 
     def __str__(self) -> str:
@@ -32,11 +33,16 @@ class Block:
 def blocks(path: Path, root: Path) -> Iterator[Block]:
     """Yield each fenced block of a page."""
     page = path.read_text("utf-8")
+    seen: Counter[tuple[str, str]] = Counter()
     for found in _BLOCK.finditer(page):
+        where = path.relative_to(root).as_posix()
+        heading = re.findall(r"^#+ (.+)$", _BLOCK.sub("", page[: found.start()]), flags=re.M)[-1]
+        seen[heading, found["language"]] += 1
+        number = seen[heading, found["language"]]
         yield Block(
-            page=path.relative_to(root).as_posix(),
+            name=f"{where}: {heading}" + (f" ({number})" if number > 1 else ""),
+            page=where,
             line=page[: found.start("language")].count("\n") + 1,
             language=found["language"],
-            remark=found["remark"] or "",
             text=dedent(found["text"]),
         )

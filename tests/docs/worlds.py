@@ -1,0 +1,175 @@
+"""What each block of shell commands presumes, and what must be seen when it has run.
+
+A block runs as it is written, in a folder of its own, against an emulated CloudTruth and a fake
+Slack. `WORLDS` says the rest, by the block's name: add an entry with every new block. What cannot
+be had in a test stands on the path as a small program that writes down how it was called and does
+as much of its work as it can; `calls` compares. What is run somewhere else is in `ELSEWHERE`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tests.docs.blocks import blocks
+from tests.slack.fake_slack import GOOD
+
+ROOT: Final = Path(__file__).parents[2]
+SECRETS: Final = {"SLACK_BOT_TOKEN": GOOD, "PAGER_PASSWORD": "an example password"}
+_RECORD: Final = '#!/bin/sh\necho "${0##*/}${*:+ $*}" >> "$CALLS"\n'
+
+STAND_INS: Final[Mapping[str, str]] = {
+    # From an index: there is none here. `.` is installed in tests/packaging.
+    "pip": _RECORD,
+    # Its own options, `run --`, then a command that finds the project's parameters as variables.
+    "cloudtruth": f"""{_RECORD}
+[ "$1 $3 $5 $6" = "--env --project run --" ] || exit 64
+shift 6
+SLACK_BOT_TOKEN={GOOD} exec "$@"
+""",
+    # An environment is a folder with these stand-ins; measuring takes minutes and other programs.
+    "python": f"""{_RECORD}
+case "$1 $2" in
+  "-m venv") mkdir -p "$3/bin" && cp "$STAND_INS/python" "$STAND_INS/pip" "$3/bin" ;;
+  "-m benchmarks") shift 2
+    exec {sys.executable} -c "
+import sys
+from benchmarks.__main__ import parser
+parser().parse_args(sys.argv[1:])" "$@" ;;
+  *) exec {sys.executable} "$@" ;;
+esac
+""",
+}
+"""Programs that are found on the path before any other. `python3` is `python`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The surroundings of a block, and its effect.
+
+    `files` are laid into the folder, which with `clone` is a copy of the repository; `before` is
+    what a commit on the branch `main` holds, made before them. `live` is a file of webhooks that is
+    applied first. `dials` are the emulator's. `smaller` replaces parts of the block that would take
+    too long. Every text of `says` is seen on the screen, in this order; `calls` are the commands
+    that stand-ins got, all of them, and `unchanged` the folders that are as in the repository.
+    """
+
+    says: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    clone: bool = False
+    before: Mapping[str, str] = field(default_factory=dict)
+    live: str = ""
+    dials: Mapping[str, Any] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=lambda: SECRETS)
+    smaller: Mapping[str, str] = field(default_factory=dict)
+    calls: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+
+
+def of_page(page: str) -> str:
+    """Return the first file of webhooks that a page shows."""
+    found = (each for each in blocks(ROOT / page, ROOT) if each.language == "yaml")
+    return next(each.text for each in found if "\nwebhooks:" in f"\n{each.text}")
+
+
+EXAMPLE: Final = (ROOT / "examples" / "webhooks.yaml").read_text("utf-8")
+README: Final = of_page("README.md")
+SECRETS_PAGE: Final = of_page("docs/secrets.md")
+_PAGER_URL: Final = {"secrets/pager-url": "https://pager.example.com/v1/an-example\n"}
+_ROTATED: Final = SECRETS_PAGE.replace(
+    "{env: SLACK_BOT_TOKEN}", "{env: SLACK_BOT_TOKEN, version: 2}"
+)
+_SECRETS_FILES: Final = {"webhooks.yaml": SECRETS_PAGE, **_PAGER_URL}
+_ROTATION: Final = {"webhooks.yaml": _ROTATED, **_PAGER_URL}
+
+WORLDS: Final[Mapping[str, World]] = {
+    "README.md: With a real organization": World(
+        live=EXAMPLE,
+        says=("webhooks.yaml", "No changes. 3 webhooks match.", "No changes. 3 webhooks match."),
+    ),
+    "README.md: On a pull request": World(
+        files={"webhooks.yaml": README},
+        says=("3 created",),
+        calls=("pip install cloudtruth-webhooks",),
+    ),
+    "CONTRIBUTING.md: Set up, test, check": World(
+        clone=True,
+        # Tests in a test, and checks in a check, would have no end: a few are collected.
+        smaller={"--cov ": "--cov -n 0 --no-cov --collect-only -q tests/docs/test_generated.py "},
+        files={"scripts/check": _RECORD, ".ci/run": _RECORD},
+        says=("test_the_page_of_commands",),
+        calls=("python3 -m venv .venv", "pip install --editable .[test]",
+               "python -m pytest -n auto --cov -n 0 --no-cov --collect-only -q "
+               "tests/docs/test_generated.py", "check", "run"),
+    ),
+    "CONTRIBUTING.md: Cassettes": World(
+        clone=True,
+        files={".venv/bin/python": STAND_INS["python"]},
+        says=(" passed",),
+        calls=("python -m pytest tests/api/test_cassettes.py tests/ci/test_github_cassettes.py",),
+        unchanged=("tests/cassettes",),
+    ),
+    "docs/doctor.md: When something does not work": World(
+        files={"webhooks.yaml": EXAMPLE},
+        says=("Settings", "Network", "CloudTruth", "Files", "CI"),
+    ),
+    "docs/doctor.md: For a bug report": World(
+        files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "1"',)
+    ),
+    "docs/github.md: Set-up in five minutes": World(
+        environ={"CLOUDTRUTH_API_KEY": ""},
+        says=("webhooks.yaml", "plan-webhooks.yml"),
+        calls=("pip install cloudtruth-webhooks",),
+    ),
+    "docs/guarantees.md: How it is shown": World(
+        clone=True,
+        smaller={"10000 ": "3 "},
+        says=("3 seeds in", " 0 violations", "GET", "seed 4711: every promise is kept"),
+        calls=("python -m tests.simulation --seeds 3",
+               "python -m tests.simulation --seed 4711 --trace"),
+    ),
+    "docs/performance.md: Measure it yourself": World(
+        clone=True,
+        calls=("python -m benchmarks", "python -m benchmarks --quick",
+               "python -m benchmarks --row plan-10000 --out results"),
+    ),
+    "docs/secrets.md: Which secrets may be used": World(
+        files=_SECRETS_FILES, says=("2 to create", "Do this?", "2 created")
+    ),
+    "docs/secrets.md: Rotating one": World(
+        before=_SECRETS_FILES, live=SECRETS_PAGE, files=_ROTATION, dials={"read_back": "mask"},
+        says=("1 to update", "this change", "Do this?", "1 updated"),
+    ),
+    "docs/secrets.md: Rotating one (2)": World(
+        live=SECRETS_PAGE, files=_SECRETS_FILES, dials={"read_back": "mask"},
+        says=("Do this?", "1 updated", "Do this?", "1 updated", "Do this?", "2 updated"),
+    ),
+    "docs/secrets.md: Secrets kept in CloudTruth": World(
+        files={"webhooks.yaml": EXAMPLE},
+        environ={"PAGER_PASSWORD": "an example password"},
+        says=("Do this?", "3 created"),
+        calls=("cloudtruth --env production --project notifications run -- webhooks apply",),
+    ),
+    "docs/slack.md: Make the app": World(
+        says=("chat:write.customize", "https://api.slack.com/apps?new_app=1&manifest_json="),
+    ),
+    "docs/slack.md: In a pipeline": World(
+        files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "1"', '"channel"'),
+    ),
+}  # fmt: skip
+"""Every block of type `sh`, and every workflow with commands of its own, by its name."""
+
+ELSEWHERE: Final[Mapping[str, tuple[str, str, str]]] = {
+    "README.md: Sixty seconds": (
+        "tests/packaging/test_installed.py", "def test_the_first_command_of_the_readme",
+        "in a fresh clone, with a new environment and all that pip brings",
+    ),
+    "README.md: Sixty seconds (2)": (
+        ".ci/run", "<!-- test command -->",
+        "to the letter, by every run of CI: it runs all the tests, this one too",
+    ),
+}  # fmt: skip
+"""A block that is run in another place: the file, what is to be found in it, and how it is run."""
