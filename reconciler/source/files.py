@@ -156,7 +156,7 @@ def _expand(named: str, directory: Path) -> Iterator[Path]:
     if not named:  # as a path it would be the working directory, which nobody means by it
         raise NotReadableError("is empty", _EMPTY_HINT)
     path = directory / named
-    if not path.is_dir():
+    if not os.path.isdir(path):  # Path.is_dir raises where a folder above may not be entered
         yield path
         return
     try:
@@ -166,7 +166,7 @@ def _expand(named: str, directory: Path) -> Iterator[Path]:
     found = [
         entry
         for entry in entries
-        if entry.suffix in _SUFFIXES and not entry.name.startswith(".") and not entry.is_dir()
+        if entry.suffix in _SUFFIXES and not entry.name.startswith(".") and not os.path.isdir(entry)
     ]
     if not found:
         raise NotReadableError("is a directory without *.yaml or *.yml files")
@@ -206,5 +206,7 @@ def _why(cause: OSError) -> str:
             return "may not be read by this user"
         case OSError(errno=errno.ELOOP):
             return "is a link that leads back to itself"
+        case OSError(errno=errno.ENAMETOOLONG):
+            return "has a name that is too long"
         case _:
             return "cannot be opened"

@@ -7,14 +7,11 @@ stands, which is the place to mend.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from reconciler.findings import Position
 from reconciler.model import Path
 from reconciler.source.excerpt import narrow
 from reconciler.source.nodes import Form, Node, comment, lines, tree
-
-_MOST_MERGES: Final = 64
 
 
 def locate(text: str, file: str, path: Path, *, key: bool = False) -> Position:
@@ -87,14 +84,20 @@ def _follow(text: str, path: Path) -> list[tuple[Node | None, Node]]:
 
 
 def _step(
-    node: Node, part: str | int, merges: int = _MOST_MERGES
+    node: Node, part: str | int, asked: set[int] | None = None
 ) -> tuple[Node | None, Node] | None:
+    """Return (key, value) of one step; `asked` are the mappings, by id, that do not have it.
+
+    Merges may lead to the same mapping on ever so many ways, in a broken file round in a circle.
+    """
     if isinstance(part, int):
         if node.form is Form.SEQUENCE and part < len(node.items):
             return None, node.items[part]
         return None
-    if node.form is not Form.MAPPING or merges == 0:
+    asked = set() if asked is None else asked
+    if node.form is not Form.MAPPING or id(node) in asked:
         return None
+    asked.add(id(node))
     merged: list[Node] = []
     for key, value in node.pairs():
         if key.is_merge:
@@ -103,7 +106,7 @@ def _step(
         elif key.form is Form.SCALAR and key.text == part:
             return key, value
     for other in merged:
-        step = _step(_real(other), part, merges - 1)
+        step = _step(_real(other), part, asked)
         if step is not None:
             return step
     return None

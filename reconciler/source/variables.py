@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import LiveWebhook, Secret, Unknown
@@ -80,8 +81,14 @@ class Variables:
         )
 
 
+_LONGEST: Final = 100
+
+
 def variable_name(owner: str, name: str) -> str:
-    """Return a variable's name for a field of a webhook (or of a type) called `owner`."""
+    """Return a variable's name for a field of a webhook (or of a type) called `owner`.
+
+    It begins with WEBHOOK however long `owner` is, of which the end is kept.
+    """
     plain = unicodedata.normalize("NFKD", owner).encode("ascii", "ignore").decode()
-    words = re.findall(r"[A-Za-z0-9]+", plain)
-    return "_".join(["WEBHOOK", *(word.upper() for word in words), name.upper()])[-120:].lstrip("_")
+    words = "_".join(re.findall(r"[A-Za-z0-9]+", plain.upper()))[-_LONGEST:].strip("_")
+    return "_".join(["WEBHOOK", *([words] if words else []), name.upper()])

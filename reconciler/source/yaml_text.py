@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
-_BARE: Final = re.compile(r"[^\W\d_][\w]*(?:[ ./-]?[\w]+)*")
+_BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*")
 # Words that some reader of YAML takes for a flag or for nothing.
 _SPECIAL: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})

@@ -102,6 +102,14 @@ def test_paths_lead_to_what_the_user_can_mend(
     assert shown(path, key=True) == key
 
 
+def test_merges_of_merges_are_followed_once() -> None:
+    """Looking for a key that is nowhere ends, though ever so many ways lead through the merges."""
+    steps = [f"x-{n}: &m{n} {{<<: [*m{n - 1}, *m{n - 1}]}}" for n in range(1, 60)]
+    text = "\n".join(["x-0: &m0 {a: 1}", *steps, "last: *m59", ""])
+    assert locate(text, "w.yaml", ("last", "a")) == Position(file="w.yaml", line=1, column=14)
+    assert locate(text, "w.yaml", ("last", "b")).line == 61
+
+
 def test_a_secret_is_as_wide_as_its_stars() -> None:
     """Not even the length of a secret is told."""
     text = "token: supersecretvalue\nname: supersecretvalue\n"

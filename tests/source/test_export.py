@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.findings import has_errors
-from reconciler.model import UNKNOWN, Live, LiveWebhook, Secret
+from reconciler.model import UNKNOWN, Live, LiveWebhook
 from reconciler.planning.planner import plan
 from reconciler.source.desired import declare
 from reconciler.source.export import Export, as_glob, export
@@ -43,6 +43,15 @@ def assert_unchanged(found: Live) -> Export:
 def test_any_name_comes_back(name: str):
     """Planning the export shows no change, whatever the name."""
     assert_unchanged(live(live_slack(name, channel=name or "#x", username=name or "x")))
+
+
+@pytest.mark.parametrize("letter", ["1", "github-", "é-", "-"])
+@pytest.mark.parametrize("length", range(90, 120))
+def test_a_long_name_gives_a_variable_that_may_be_used(letter: str, length: int):
+    """Wherever a long name is cut, no digit and no forbidden prefix comes to stand in front."""
+    exported = assert_unchanged(live(live_slack(letter * length)))
+    (variable,) = exported.variables
+    assert variable.name.startswith("WEBHOOK_")
 
 
 def test_300_webhooks_made_by_hand_come_back():
@@ -220,6 +229,13 @@ def test_quotes_stand_only_where_they_are_needed(text: str, yaml: str):
     assert scalar(text) == yaml
 
 
+def test_a_long_name_is_written_at_once():
+    """Whether quotes are needed is seen in one pass, however long a word is before it ends."""
+    text = "a" * 10_000
+    assert scalar(text) == text
+    assert scalar(f"{text}!") == f'"{text}!"'
+
+
 def test_equal_tokens_of_some_are_named_after_the_first():
     """One name for one value."""
     found = live(
@@ -234,4 +250,3 @@ def test_equal_tokens_of_some_are_named_after_the_first():
         "WEBHOOK_C_TOKEN",
         "WEBHOOK_C_TOKEN_2",
     ]
-    assert "2222222222" not in repr(Secret("xoxb-2222222222-AAAA"))

@@ -145,6 +145,14 @@ def test_unreadable_by_permission(tmp_path: Path) -> None:
     assert files._why(OSError()) == "cannot be opened"
 
 
+def test_a_name_that_is_too_long(tmp_path: Path) -> None:
+    """Looking what a path is does not end the run: a text in its place is a finding."""
+    name = "x" * 300
+    assert only_message(read_in(tmp_path, name)).startswith(
+        f"cannot read {name}: it has a name that is too long"
+    )
+
+
 def test_a_link_to_itself_is_reported(tmp_path: Path) -> None:
     """A link that leads in a circle is a finding."""
     (tmp_path / "loop.yaml").symlink_to("loop.yaml")
