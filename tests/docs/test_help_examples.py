@@ -1,0 +1,140 @@
+"""Every example in a command's help runs here as it is written, in a folder with what it names."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import click
+import pytest
+
+from reconciler.cli.command import Group
+from reconciler.cli.main import program
+from reconciler.emulator.dials import LOCAL_DIALS
+from reconciler.emulator.handler import Emulator
+from reconciler.emulator.server import Server
+from tests.cli.conftest import Shell
+from tests.docs.worlds import EXAMPLE, ROOT, SECRETS
+from tests.slack.fake_slack import FakeSlack, serve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What an example presumes beyond the folder that all have, and how it ends.
+
+    `live` webhooks of these names exist, declared nowhere; `without` is not in the folder.
+    """
+
+    code: int = 0
+    says: str = ""
+    live: tuple[str, ...] = ()
+    without: str = ""
+
+
+EXPECTED: Final[Mapping[str, Expected]] = {
+    "webhooks apply": Expected(says="3 created"),
+    "webhooks apply --allow-deletes 12": Expected(
+        says="12 deleted", live=tuple(f"old-{number}" for number in range(12))
+    ),
+    "webhooks apply --yes --expect-digest sha256:9c1e...": Expected(says="3 created"),
+    "webhooks apply -f examples/webhooks.yaml --local": Expected(says="3 created"),
+    "webhooks apply plan.json": Expected(says="3 created"),
+    "webhooks export -o webhooks.yaml": Expected(live=("a",), without="webhooks.yaml"),
+    "webhooks export --check": Expected(says="shows no change", live=("a",)),
+    "webhooks export --only 'team-a-*' -o team-a.yaml": Expected(live=("team-a-b", "c")),
+    "webhooks init": Expected(without="webhooks.yaml"),
+    "webhooks init --github": Expected(without="webhooks.yaml"),
+    "webhooks plan": Expected(says="3 to create"),
+    "webhooks plan --detailed-exitcode": Expected(code=2, says="3 to create"),
+    "webhooks status": Expected(says="not declared", live=("a",)),
+}
+"""Examples of which more is known than that they succeed."""
+
+ELSEWHERE: Final[Mapping[str, str]] = {
+    "webhooks ci": "tests/ci/test_workflow_steps.py",  # what a runner of GitHub has around it
+    "webhooks completion": "tests/cli/test_completion_in_shells.py",  # in their shells
+    "webhooks emulator": "tests/cli/test_emulator_command.py",  # serves until it is stopped
+}
+"""Commands whose examples are run in another place."""
+
+
+def examples(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
+    """Yield the path of each command with each of its examples."""
+    for _, line in command.examples:  # type: ignore[attr-defined]
+        yield path, line
+    if isinstance(command, Group):
+        for name in command.table:
+            found = command.get_command(click.Context(command), name)
+            assert found is not None
+            yield from examples(found, f"{path} {name}")
+
+
+EXAMPLES = list(examples(program(), "webhooks"))
+RUN = sorted({line for path, line in EXAMPLES if path not in ELSEWHERE})
+
+
+def test_no_entry_is_left_over() -> None:
+    """What is said of an example is said of one that exists, and the other places exist."""
+    assert set(EXPECTED) <= set(RUN)
+    assert set(ELSEWHERE) <= {path for path, _ in EXAMPLES}
+    assert all((ROOT / file).exists() for file in ELSEWHERE.values())
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[tuple[Emulator, Mapping[str, str]]]:
+    """One emulated CloudTruth and one fake Slack for all examples, and the way to both."""
+    emulator = Emulator(dials=LOCAL_DIALS, seed=1)
+    server = Server(emulator)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    with serve(FakeSlack()) as slack:
+        yield (
+            emulator,
+            {
+                **SECRETS,
+                "CLOUDTRUTH_SERVER_URL": server.url,
+                "CLOUDTRUTH_API_KEY": "an-example-key",
+                "WEBHOOKS_SLACK_URL": slack,
+            },
+        )
+    server.stop()
+    thread.join()
+
+
+@pytest.mark.parametrize("line", RUN)
+def test_an_example(
+    line: str, shell: Shell, tmp_path: Path, site: tuple[Emulator, Mapping[str, str]]
+) -> None:
+    """It does not fail, and does what it is there to show."""
+    emulator, environ = site
+    expected = EXPECTED.get(line, Expected())
+    (tmp_path / "webhooks").mkdir()
+    for name in ("webhooks.yaml", "webhooks/all.yaml"):
+        (tmp_path / name).write_text(EXAMPLE, "utf-8")
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    for each in emulator.store.webhooks():
+        emulator.store.delete(each["id"])
+    assert shell("plan", "--out", "plan.json", **environ).code == 0
+    digest = json.loads((tmp_path / "plan.json").read_text())["digest"]
+    if expected.without:
+        (tmp_path / expected.without).unlink()
+    if expected.live:
+        hooks = [
+            {"name": each, "type": "generic", "event_types": ["*"],
+             "configuration": {"url": "https://hooks.example.com/ct"}} for each in expected.live
+        ]  # fmt: skip
+        (tmp_path / "live.yaml").write_text(json.dumps({"webhooks": hooks}))
+        assert shell("apply", "-f", "live.yaml", "--yes", **environ).code == 0
+    words = shlex.split(line.replace("sha256:9c1e...", digest))
+    if ">" in words:
+        words = words[: words.index(">")]
+    assert words[0] == "webhooks"
+    done = shell(*words[1:], keys="yes\n", terminal=True, **environ)
+    assert done.code == expected.code, done.out + done.err
+    assert expected.says in done.out
