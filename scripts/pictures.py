@@ -26,7 +26,8 @@ from reconciler.ci.job import Access, Command, Job, Run
 from reconciler.ci.plan import plan as plan_pull_request
 from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
-from reconciler.render import RENDERERS, View
+from reconciler.render import RENDERERS
+from reconciler.render.view import View
 from reconciler.workflow import Inputs, accept, plan, validate
 
 IMAGES: Final = Path(__file__).parents[1] / "docs" / "images"

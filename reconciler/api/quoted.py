@@ -7,7 +7,6 @@ Refuses: to guess at other secrets. What the server alone knows looks like any o
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -38,6 +37,8 @@ def told(text: str, hidden: Sequence[str] = ()) -> str:
 
 def _forms(value: str) -> Iterator[str]:
     """Yield a value as it is and as it stands inside JSON, Python, HTML and addresses."""
+    import html  # brings a table of all entities, and is for failures only
+
     if value:
         yield value
         yield json.dumps(value)[1:-1]

@@ -14,7 +14,8 @@ from reconciler.ci.validate import check, files_only, only_checked
 from reconciler.findings import Finding
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.render import RENDERERS, View
+from reconciler.render import RENDERERS
+from reconciler.render.view import View
 from reconciler.render.words import counts
 from reconciler.workflow import Inputs
 from reconciler.workflow import plan as make_plan

@@ -11,7 +11,8 @@ from reconciler.ci.outputs import Outputs
 from reconciler.errors import ConfigurationError, ExitCode, ReconcilerError
 from reconciler.findings import Finding, Severity
 from reconciler.planning.plan import Plan
-from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
+from reconciler.render import FINDINGS_RENDERERS, RENDERERS
+from reconciler.render.view import View
 from reconciler.report import Report
 
 _CUT: Final = "_Cut to fit: the log and the plan as JSON have more._"

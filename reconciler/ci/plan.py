@@ -17,7 +17,8 @@ from reconciler.findings import Finding
 from reconciler.model import Desired
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.render import RENDERERS, View
+from reconciler.render import RENDERERS
+from reconciler.render.view import View
 from reconciler.source import files
 from reconciler.source.desired import Rules, declare
 from reconciler.workflow import Checked, Inputs, Planned

@@ -7,9 +7,8 @@ completing a word imports none of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -21,8 +20,7 @@ Example = tuple[str, str]
 """What somebody wants to do, and the command line that does it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """A command in a table: the module whose `COMMAND` it is, and what it does in a line."""
 
     module: str

@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.cli.commands.emulator import open_store
 from reconciler.cli.invocation import Invocation
 from reconciler.cli.progress import Progress
-from reconciler.execute.clock import SystemClock
 from reconciler.execute.stop import SignalStop
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
@@ -20,6 +18,7 @@ from reconciler.settings import Settings
 if TYPE_CHECKING:
     from reconciler.api.calls import Exchange
     from reconciler.api.client import Client
+    from reconciler.ports import Clock
     from reconciler.workflow import Engine
 
 _READERS: Final = 10
@@ -52,7 +51,7 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
     Raises UsageError, CredentialError.
     """
     settings = invocation.settings()
-    clock = SystemClock()
+    clock = invocation.process.time()
     client: Client | None = None
 
     def hurry(seconds: float) -> None:
@@ -105,9 +104,10 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
             store.close()
 
 
-def emulated(invocation: Invocation, clock: SystemClock) -> tuple[Any, Any, Secret]:
+def emulated(invocation: Invocation, clock: Clock) -> tuple[Any, Any, Secret]:
     """Return the emulator's store, the way into it, and a key that it takes."""
     from reconciler.api.in_process import InProcess
+    from reconciler.cli.commands.emulator import open_store
     from reconciler.emulator.dials import LOCAL_DIALS
     from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
 

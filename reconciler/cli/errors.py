@@ -40,7 +40,8 @@ def explain(problem: BaseException, invocation: Invocation) -> ExitCode:
     if isinstance(problem, click.exceptions.NoArgsIsHelpError):
         console.block(problem.format_message())
         return ExitCode.USAGE
-    from reconciler.render import RENDERERS, View
+    from reconciler.render import RENDERERS
+    from reconciler.render.view import View
 
     error = translate(problem)
     view = View(color=console.colour_messages)

@@ -7,13 +7,15 @@ once, so that the log of a run that was killed shows what may have happened.
 from __future__ import annotations
 
 import threading
-from typing import Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from reconciler.cli.console import Console
 from reconciler.planning.changes import Change, Create, Delete, Update
-from reconciler.planning.plan import Plan
 from reconciler.render.quote import quote
-from reconciler.report import Outcome
+
+if TYPE_CHECKING:  # planning needs no report
+    from reconciler.planning.plan import Plan
+    from reconciler.report import Outcome
 
 _WIDEST: Final = 60
 

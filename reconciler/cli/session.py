@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.cli.invocation import Invocation
-from reconciler.findings import Finding
-from reconciler.render import RENDERERS, View
 
 if TYPE_CHECKING:
+    from reconciler.findings import Finding
     from reconciler.planning.planner import PlanOptions
+    from reconciler.render.view import View
     from reconciler.workflow import Checked, Inputs
 
 _WIDTH: Final = 100
+_NARROWEST: Final = 40
 
 
 def inputs(invocation: Invocation) -> Inputs:
@@ -48,6 +48,8 @@ def warn(invocation: Invocation, findings: Iterable[Finding]) -> None:
     """Show findings beside the result."""
     found = tuple(findings)
     if found and invocation.console.verbosity >= 0:
+        from reconciler.render import RENDERERS
+
         shown = RENDERERS["text"]().render_findings(found, message_view(invocation))
         invocation.console.block(shown)
 
@@ -69,20 +71,24 @@ def plan_options(invocation: Invocation, checked: Checked, own: dict[str, Any]) 
 
 def result_view(invocation: Invocation, **more: Any) -> View:
     """Return how results are shown here."""
+    from reconciler.render.view import View  # a good file is not shown
+
     return View(
         color=invocation.console.colour_results,
         width=width(invocation),
-        now=datetime.now(UTC),
+        now=invocation.process.now(),
         **more,
     )
 
 
 def message_view(invocation: Invocation, **more: Any) -> View:
     """Return how what goes to standard error is shown here."""
+    from reconciler.render.view import View
+
     return View(
         color=invocation.console.colour_messages,
         width=width(invocation),
-        now=datetime.now(UTC),
+        now=invocation.process.now(),
         **more,
     )
 
@@ -91,6 +97,4 @@ def width(invocation: Invocation) -> int:
     """Return the columns of the terminal, or a good width where there is none."""
     if not invocation.console.colour_results and not invocation.process.stdout.isatty():
         return _WIDTH
-    import shutil
-
-    return max(40, shutil.get_terminal_size((_WIDTH, 24)).columns)
+    return max(_NARROWEST, invocation.process.columns(_WIDTH))

@@ -9,9 +9,10 @@ untrusted text is made harmless (`quote`), what there is to say (`describe`) and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from reconciler.render.view import FindingsRenderer, Renderer, View
+if TYPE_CHECKING:  # what has nothing to show needs no view
+    from reconciler.render.view import FindingsRenderer, Renderer
 
 
 def _text() -> Renderer:
@@ -51,5 +52,3 @@ FINDINGS_RENDERERS: Final[Mapping[str, Callable[[], FindingsRenderer]]] = {
     "github": _github,
 }
 """The formats of `validate`."""
-
-__all__ = ["FINDINGS_RENDERERS", "RENDERERS", "FindingsRenderer", "Renderer", "View"]

@@ -17,7 +17,6 @@ from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.source.allowed import file_name, refusal
 from reconciler.source.literals import SLACK_TOKEN, masked, url_credential
 from reconciler.source.names import is_plain, remarks
-from reconciler.source.wording import EVENTS, REFERENCE, ticked
 from reconciler.source.remark import Problem, Remark, Spot, error, warning
 from reconciler.source.secrets import flaw, wrap
 
@@ -150,7 +149,7 @@ class _Checker:
                 return error(
                     "unusable-secret",
                     f"the value of `{field}` {problem}",
-                    f"refer to it: {REFERENCE}",
+                    f"refer to it: {_reference_forms()}",
                 )
         if self._rules.allow_literal_secrets:
             return None
@@ -160,13 +159,13 @@ class _Checker:
             return warning(
                 "literal-secret",
                 f"`{field}` looks like a placeholder, and nothing in a file is replaced",
-                f"refer to the secret: {REFERENCE}",
+                f"refer to the secret: {_reference_forms()}",
             )
         if field not in _ADDRESSES:
             return warning(
                 "literal-secret",
                 f"`{field}` is a secret, and it is written into the file",
-                f"keep it in a variable or a file: {REFERENCE}",
+                f"keep it in a variable or a file: {_reference_forms()}",
             )
         reason = url_credential(value)
         if reason is None:
@@ -183,6 +182,12 @@ class _Checker:
         return None
 
 
+def _reference_forms() -> str:
+    from reconciler.source.wording import REFERENCE  # a good file needs none of its words
+
+    return REFERENCE
+
+
 def _slack_token(field: str) -> Remark:
     return error(
         "slack-token-in-file",
@@ -195,6 +200,8 @@ def _slack_token(field: str) -> Remark:
 def _misplaced(field: str, value: dict[str, Any], secret_fields: frozenset[str]) -> Remark | None:
     if value.keys().isdisjoint(_SCHEMES):
         return None
+    from reconciler.source.wording import ticked
+
     return error(
         "reference-not-allowed",
         f"`{field}` is no secret: it takes its value as text, not as a reference",
@@ -207,6 +214,8 @@ def _event(event: str) -> Remark | None:
     if not any(char in event for char in "*?[") or expand(event):
         return None
     from difflib import get_close_matches
+
+    from reconciler.source.wording import EVENTS
 
     near = get_close_matches(event[:80].lower(), (*_GLOBS, *EVENT_TYPES), n=1)
     return error(

@@ -6,14 +6,13 @@ what is really reported.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reconciler.findings import Severity
 from reconciler.model import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(NamedTuple):
     """What is wrong with a value: a rule of docs/rules.md, how bad it is, and advice."""
 
     rule: str
@@ -22,8 +21,7 @@ class Remark:
     hint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(NamedTuple):
     """A value in a file, or with `key` the key that introduces it. `path` starts at the root."""
 
     file: str
@@ -31,8 +29,7 @@ class Spot:
     key: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A remark and the spot where the user can mend it; `related` explains it further."""
 
     remark: Remark

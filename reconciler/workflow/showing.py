@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from reconciler.planning.plan import Plan
-from reconciler.render import RENDERERS, View
+from reconciler.render import RENDERERS
+from reconciler.render.view import View
 from reconciler.report import Report
 
 

@@ -18,7 +18,8 @@ from reconciler.api.wire import live_webhook
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
-from reconciler.render import RENDERERS, View
+from reconciler.render import RENDERERS
+from reconciler.render.view import View
 from reconciler.workflow import Inputs, accept, base, plan, validate
 
 HERE = Path(__file__).parent

@@ -19,7 +19,8 @@ from reconciler.model import Desired, Live, LiveWebhook, Organization, Scheme, S
 from reconciler.planning.digest import operation_digest, plan_digest
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.render import RENDERERS, View
+from reconciler.render import RENDERERS
+from reconciler.render.view import View
 from reconciler.source.desired import declare
 from reconciler.source.export import export
 from reconciler.source.files import SourceFile, Sources

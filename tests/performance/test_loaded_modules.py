@@ -53,12 +53,17 @@ def test_no_search_for_cycles(tmp_path: Path) -> None:
 
 
 def test_validate_loads_its_own_stage_only(tmp_path: Path) -> None:
-    """Checking a good file loads no plans, no engine, no client and no renderer."""
+    """Checking a good file loads no plans, engine, client, renderer or words about mistakes."""
     (tmp_path / "webhooks.yaml").write_text(declaration(range(10)))
     code, modules = loaded(tmp_path, "validate")
     assert code == 0
     assert not modules & EXPLAINERS
     assert not modules & {
+        "difflib",
+        "json",
+        "reconciler.source.objections",
+        "reconciler.source.excerpt",
+        "reconciler.render.view",
         "reconciler.planning.changes",
         "reconciler.planning.plan",
         "reconciler.report",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.planning.changes import Create, Delete, Reason
-from reconciler.render import View
 from reconciler.render.markdown import fit_plan, fit_report, render_findings, render_plan
+from reconciler.render.view import View
 from reconciler.report import Applied, Failed, Report
 from tests.render.cases import FINDINGS, MIXED, PLANS, live, plan, slack
 from tests.render.oracle import read_markdown

@@ -21,10 +21,11 @@ from reconciler.errors import (
 )
 from reconciler.findings import Finding
 from reconciler.planning.plan import Plan
-from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
+from reconciler.render import FINDINGS_RENDERERS, RENDERERS
 from reconciler.render.markdown import fit_plan, fit_report
 from reconciler.render.quote import quote
 from reconciler.render.text.paint import strip
+from reconciler.render.view import View
 from reconciler.report import Report
 from tests.render.oracle import obeyed_characters, read_markdown, runner_commands
 from tests.render.strategies import plans, reports, some_findings, texts

@@ -14,9 +14,10 @@ from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, Position, Severity
 from reconciler.planning.changes import Create, Delete, Reason
 from reconciler.planning.plan import Plan
-from reconciler.render import RENDERERS, View
+from reconciler.render import RENDERERS
 from reconciler.render.text import render_error, render_findings, render_plan, render_report
 from reconciler.render.text.layout import columns
+from reconciler.render.view import View
 from reconciler.render.words import age
 from reconciler.report import Report, Skipped
 from tests.render.cases import MIXED, PLANS, REPORTS, TOKEN, live, plan, slack

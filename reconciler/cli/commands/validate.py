@@ -7,7 +7,6 @@ from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import format_option
 from reconciler.cli.session import inputs, result_view
 from reconciler.errors import ExitCode
-from reconciler.render import FINDINGS_RENDERERS
 from reconciler.render.quote import quote
 
 
@@ -30,6 +29,8 @@ def COMMAND(invocation: Invocation, format: str) -> int:  # noqa: N802
     asked = inputs(invocation)
     declared = workflow.validate(asked)
     if declared.findings or format != "text":  # text has nothing to say of nothing
+        from reconciler.render import FINDINGS_RENDERERS
+
         renderer = FINDINGS_RENDERERS[format]()
         shown = renderer.render_findings(declared.findings, result_view(invocation))
         if shown:
