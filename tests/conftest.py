@@ -1,4 +1,4 @@
-"""What all tests share: nothing of the caller's surroundings reaches them."""
+"""What all tests share: neither the caller's surroundings nor the machine's speed reach them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,20 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-_FOREIGN = ("CLOUDTRUTH_", "WEBHOOKS_", "GITHUB_", "CLICOLOR")
-_NAMES = ("NO_COLOR", "FORCE_COLOR", "SLACK_BOT_TOKEN", "PAGER_PASSWORD")
+from tests.surroundings import foreign
+
+# The same examples everywhere, and no look at the clock: neither how long an example takes nor how
+# long one takes to be made. `--hypothesis-profile default` tries others.
+settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,11 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_surroundings() -> Iterator[None]:
-    """Take settings out of the environment, so that commands start from nothing."""
-    taken = {
-        name: os.environ.pop(name)
-        for name in list(os.environ)
-        if name.startswith(_FOREIGN) or name in _NAMES
-    }
+    """Take what is foreign out of the environment, so that commands start from nothing."""
+    taken = {name: os.environ.pop(name) for name in list(os.environ) if foreign(name)}
     yield
     os.environ.update(taken)

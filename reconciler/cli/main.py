@@ -16,6 +16,9 @@ from reconciler.cli.process import Process
 
 PROGRAM: Final = "webhooks"
 
+_NARROWEST: Final = 50  # columns of help, on the narrowest terminal
+_WIDEST: Final = 100
+
 _COMMANDS: Final = "reconciler.cli.commands"
 TABLE: Final = {
     "init": Entry(
@@ -91,7 +94,11 @@ def run(arguments: Sequence[str], process: Process) -> int:
     invocation = Invocation(process)
     try:
         code = program().main(
-            args=list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=invocation
+            args=list(arguments),
+            prog_name=PROGRAM,
+            standalone_mode=False,
+            obj=invocation,
+            terminal_width=max(_NARROWEST, min(process.columns(80), _WIDEST) - 2),
         )
     except BaseException as problem:
         from reconciler.cli.errors import explain

@@ -1,4 +1,4 @@
-"""The process as one value: its environment, streams and directory.
+"""The process as one value: its environment, streams, directory and clock.
 
 Everything else is handed these, so that a whole command can run inside a test as it runs in a
 shell.
@@ -13,7 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from reconciler.ports import Clock
 
 
 class Environment(Mapping[str, str]):
@@ -39,7 +44,7 @@ class Environment(Mapping[str, str]):
 class Process:
     """What a command may know of its surroundings.
 
-    `platform` is as `sys.platform` names it.
+    `platform` is as `sys.platform` names it; `clock` is None for the system's.
     """
 
     environ: Mapping[str, str]
@@ -48,10 +53,33 @@ class Process:
     stdout: TextIO
     stderr: TextIO
     platform: str = "linux"
+    clock: Clock | None = None
 
     def __post_init__(self) -> None:
         """Hide the environment's values from everything that shows objects."""
         object.__setattr__(self, "environ", Environment(self.environ))
+
+    def columns(self, otherwise: int) -> int:
+        """Return how wide the terminal is, `otherwise` where nothing tells."""
+        told = self.environ.get("COLUMNS", "")
+        if told.isdecimal() and int(told) > 0:
+            return int(told)
+        try:
+            return os.get_terminal_size(self.stdout.fileno()).columns or otherwise
+        except (OSError, ValueError):
+            return otherwise
+
+    def now(self) -> datetime:
+        """Return the wall clock's time, in UTC."""
+        from datetime import UTC, datetime
+
+        return datetime.now(UTC) if self.clock is None else self.clock.now()
+
+    def time(self) -> Clock:
+        """Return the clock of this run, which only requests need."""
+        from reconciler.execute.clock import SystemClock
+
+        return self.clock or SystemClock()
 
     def read_stdin(self) -> bytes:
         """Return all of standard input, or just more than any file may hold."""

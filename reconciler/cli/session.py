@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 100
 _NARROWEST: Final = 40
+_NARROWEST: Final = 40
 
 
 def inputs(invocation: Invocation) -> Inputs:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from reconciler.cli.process import Process
 from reconciler.emulator.dials import Dials
 from reconciler.emulator.faults import FaultSource
 from reconciler.emulator.handler import LOCAL_KEY, Emulator
-from reconciler.emulator.server import Server
+from tests.served import served
+from tests.skipping import SkippingClock
 
 
 class Terminal(io.StringIO):
@@ -51,6 +52,7 @@ def shell(tmp_path: Path) -> Shell:
             stdin=stream(keys),
             stdout=out,
             stderr=err,
+            clock=SkippingClock(),
         )
         code = run(arguments, process)
         return Done(code=code, out=out.getvalue(), err=err.getvalue())
@@ -110,19 +112,12 @@ class Cloud:
 @pytest.fixture
 def cloud() -> Iterator[Callable[..., Cloud]]:
     """Serve an emulator with the dials given by name until the test ends."""
-    running: list[tuple[Server, threading.Thread]] = []
+    with ExitStack() as running:
 
-    def cloud(*, faults: FaultSource | None = None, **dials: Any) -> Cloud:
-        emulator = Emulator(dials=Dials.from_mapping(dials), faults=faults, seed=1)
-        server = Server(emulator)
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        running.append((server, thread))
-        environ = {"CLOUDTRUTH_SERVER_URL": server.url, "CLOUDTRUTH_API_KEY": LOCAL_KEY}
-        return Cloud(emulator=emulator, environ={**environ, **SECRETS})
+        def cloud(*, faults: FaultSource | None = None, **dials: Any) -> Cloud:
+            emulator = Emulator(dials=Dials.from_mapping(dials), faults=faults, seed=1)
+            url = running.enter_context(served(emulator))
+            environ = {"CLOUDTRUTH_SERVER_URL": url, "CLOUDTRUTH_API_KEY": LOCAL_KEY}
+            return Cloud(emulator=emulator, environ={**environ, **SECRETS})
 
-    yield cloud
-    for server, _ in running:
-        server.stop()
-    for _, thread in running:
-        thread.join(timeout=10)
+        yield cloud

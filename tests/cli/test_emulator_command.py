@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.cli.conftest import Shell
+from tests.waiting import PATIENCE
 
 
 class Running:
@@ -38,7 +39,7 @@ class Running:
 
     def stop(self, number: int) -> int:
         self.process.send_signal(number)
-        return self.process.wait(timeout=10)
+        return self.process.wait(PATIENCE)
 
 
 @pytest.fixture

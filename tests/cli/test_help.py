@@ -74,6 +74,16 @@ def test_variables_are_shown(shell: Shell) -> None:
     assert all(f"[env: {variable}]" in text for variable in variables)
 
 
+@pytest.mark.parametrize(
+    ("columns", "widest"), [("20", 50), ("60", 58), ("300", 98), ("0", 78), ("wide", 78)]
+)
+def test_help_is_as_wide_as_the_terminal(shell: Shell, columns: str, widest: int) -> None:
+    """Within bounds that can be read; what is no width counts as none."""
+    lines = shell("doctor", "--help", COLUMNS=columns).out.splitlines()
+    longest = max(len(line) for line in lines if not line.startswith("  webhooks "))
+    assert widest - 8 < longest <= widest
+
+
 def test_help_of_the_program(shell: Shell) -> None:
     """The program's help lists commands in the order of need, and the exit codes."""
     done = shell("--help")

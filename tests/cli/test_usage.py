@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -95,9 +96,15 @@ def test_bugs_are_reported_without_values() -> None:
     assert "hunter2" not in f"{error} {error.hint}"
 
 
+def nobody() -> Invocation:
+    """A command that nobody watches."""
+    streams = {name: io.StringIO() for name in ("stdin", "stdout", "stderr")}
+    return Invocation(Process(environ={}, directory=Path(), **streams))
+
+
 def test_bugs_name_our_lines() -> None:
     """The report of a bug names the places in the program, the innermost first."""
-    invocation = Invocation(Process.of_this_process())
+    invocation = nobody()
     with pytest.raises(ValueError) as caught:
         invocation.give("color", "purple")
     assert "at reconciler/cli/invocation.py:" in translate(caught.value).message
@@ -105,8 +112,7 @@ def test_bugs_name_our_lines() -> None:
 
 def test_interruption() -> None:
     """Ctrl-C is an exit code and a sentence, not a traceback."""
-    invocation = Invocation(Process.of_this_process())
-    assert explain(KeyboardInterrupt(), invocation) is ExitCode.SIGINT
+    assert explain(KeyboardInterrupt(), nobody()) is ExitCode.SIGINT
 
 
 @pytest.mark.parametrize(

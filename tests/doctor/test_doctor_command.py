@@ -13,6 +13,7 @@ from jsonschema import Draft7Validator
 from reconciler.emulator.dials import EVENTS
 from reconciler.source.schema_file import schema_text
 from tests.cli.conftest import SECRETS, Cloud, Shell
+from tests.nowhere import nowhere
 
 File = Callable[..., Path]
 Clouds = Callable[..., Cloud]
@@ -170,7 +171,8 @@ def test_settings_and_their_sources(shell: Shell, cloud: Clouds) -> None:
 
 def test_a_server_that_is_not_there(shell: Shell) -> None:
     """One failure says what is wrong, and with what to begin."""
-    done = shell("doctor", "--server-url", "http://127.0.0.1:9", CLOUDTRUTH_API_KEY="k" * 9)
+    with nowhere() as url:
+        done = shell("doctor", "--server-url", url, CLOUDTRUTH_API_KEY="k" * 9)
     assert done.code == 1
     assert "it refuses connections" in done.out
     assert "1 failed" in done.out
@@ -215,10 +217,9 @@ def test_it_writes_nothing(shell: Shell, file: File, cloud: Clouds) -> None:
     assert server.writes() == []
 
 
-def test_narrow_terminals(shell: Shell, file: File, cloud: Clouds, monkeypatch: Any) -> None:
+def test_narrow_terminals(shell: Shell, file: File, cloud: Clouds) -> None:
     """At 40 columns no line is longer, single words aside."""
     file()
-    monkeypatch.setenv("COLUMNS", "40")
-    done = shell("doctor", terminal=True, NO_COLOR="1", **cloud().environ)
+    done = shell("doctor", terminal=True, NO_COLOR="1", COLUMNS="40", **cloud().environ)
     long = [line for line in done.out.splitlines() if len(line) > 40]
     assert [line for line in long if len(line.split()) > 2] == []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,8 @@ import pytest
 from reconciler.emulator.dials import Dials
 from reconciler.emulator.faults import FaultSource
 from reconciler.emulator.handler import LOCAL_KEY, Answer, Emulator, Request
-from reconciler.emulator.server import Server
 from reconciler.emulator.store import Store
+from tests.served import served
 
 HOOKS = "/api/v1/webhooks/"
 
@@ -124,18 +124,5 @@ def api(start: Callable[..., Api]) -> Api:
 @pytest.fixture
 def over_http() -> Iterator[Callable[[Emulator], str]]:
     """Serve emulators on real ports until the test ends; gives the base URL."""
-    running: list[tuple[Server, threading.Thread]] = []
-
-    def over_http(emulator: Emulator) -> str:
-        server = Server(emulator)
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        running.append((server, thread))
-        return server.url
-
-    yield over_http
-    for server, _ in running:
-        server.stop()
-    for _, thread in running:
-        thread.join(timeout=10)
-        assert not thread.is_alive()
+    with ExitStack() as running:
+        yield lambda emulator: running.enter_context(served(emulator))

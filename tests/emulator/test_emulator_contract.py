@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from reconciler.emulator.handler import LOCAL_KEY, Emulator
-from reconciler.emulator.server import Server
+from tests.served import served
 
 CONTRACT = Path(__file__).parents[2] / "schemas" / "cloudtruth-webhooks.openapi.yaml"
 EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "15"))
@@ -47,13 +46,9 @@ class Served:
 @pytest.fixture(scope="module", autouse=True)
 def _served() -> Iterator[None]:
     emulator = Emulator(seed=3)
-    server = Server(emulator)
-    Served.url, Served.organization = server.url, emulator.organization
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield
-    server.stop()
-    thread.join(timeout=10)
+    with served(emulator) as url:
+        Served.url, Served.organization = url, emulator.organization
+        yield
 
 
 def belong(case: schemathesis.Case) -> None:

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -17,45 +16,48 @@ from reconciler.emulator import faults
 from reconciler.emulator.faults import Fault, Script
 from reconciler.emulator.handler import LOCAL_KEY, Emulator
 from reconciler.emulator.server import Server, serve
+from tests.waiting import PATIENCE
 
 HOOKS = "/api/v1/webhooks/"
 OverHttp = Callable[[Emulator], str]
+MakeCall = Callable[..., "Call"]
 
 
-@pytest.fixture
-def call(over_http: OverHttp) -> Any:
-    """Send a request to an emulator whose next POST fails."""
+class Call:
+    """Sends requests to an emulator whose next POST fails."""
 
-    def call(
-        fault: Fault | None, *, timeout: float = 5
-    ) -> tuple[Emulator, Callable[[], httpx.Response]]:
+    def __init__(self, over_http: OverHttp, fault: Fault | None) -> None:
         script = Script()
         if fault is not None:
             script.add(fault, method="POST")
-        emulator = Emulator(faults=script)
-        url = over_http(emulator)
+        self.handled = threading.Semaphore(0)
+        self.emulator = Emulator(faults=script, listener=lambda entry: self.handled.release())
+        self._url = over_http(self.emulator)
+
+    def send(self, *, patience: float = PATIENCE) -> httpx.Response:
+        """Send a POST; wait `patience` seconds for each part of the answer."""
         body = {
             "name": "a",
-            "organization": emulator.organization,
+            "organization": self.emulator.organization,
             "event_types": [],
             "type": "slack",
             "configuration": {"token": "t", "channel": "#a", "username": "u"},
         }
-
-        def send() -> httpx.Response:
-            headers = {"authorization": f"Api-Key {LOCAL_KEY}"}
-            with httpx.Client(base_url=url, headers=headers, timeout=timeout) as client:
-                return client.post(HOOKS, json=body)
-
-        return emulator, send
-
-    return call
+        headers = {"authorization": f"Api-Key {LOCAL_KEY}"}
+        timeout = httpx.Timeout(PATIENCE, read=patience)
+        with httpx.Client(base_url=self._url, headers=headers, timeout=timeout) as client:
+            return client.post(HOOKS, json=body)
 
 
-def test_answers_are_those_of_the_handler(call: Any) -> None:
+@pytest.fixture
+def call(over_http: OverHttp) -> Callable[..., Call]:
+    """Start an emulator whose next POST fails."""
+    return lambda fault=None: Call(over_http, fault)
+
+
+def test_answers_are_those_of_the_handler(call: MakeCall) -> None:
     """Status, body, repeated headers and the length."""
-    _, send = call(None)
-    answer = send()
+    answer = call().send()
     assert (answer.status_code, answer.json()["name"]) == (201, "a")
     assert len(answer.headers.get_list("set-cookie")) == 2
     assert answer.headers["allow"] == "GET, POST, HEAD, OPTIONS"
@@ -65,7 +67,7 @@ def test_paths_reach_the_handler_as_they_were_sent(over_http: OverHttp) -> None:
     """Percent-encoded, with the query apart."""
     emulator = Emulator()
     url = over_http(emulator)
-    httpx.get(f"{url}/api/v1/memberships/a%2Fb%7C/?x=%20")
+    httpx.get(f"{url}/api/v1/memberships/a%2Fb%7C/?x=%20", timeout=PATIENCE)
     (entry,) = emulator.store.log()
     assert (entry.path, entry.query) == ("/api/v1/memberships/a%2Fb%7C/", "x=%20")
 
@@ -84,38 +86,38 @@ def test_paths_reach_the_handler_as_they_were_sent(over_http: OverHttp) -> None:
     ids=lambda value: getattr(value, "label", None),
 )
 def test_broken_connections_are_broken_for_real(
-    call: Any, fault: Fault, error: type[Exception], committed: bool
+    call: MakeCall, fault: Fault, error: type[Exception], committed: bool
 ) -> None:
     """The client's own library says what happened; the next request is fine."""
-    emulator, send = call(fault, timeout=0.5)
+    made = call(fault)
     with pytest.raises(error):
-        send()
-    assert len(emulator.store.webhooks()) == committed
-    assert send().status_code == 201
+        made.send(patience=0.3 if error is httpx.ReadTimeout else PATIENCE)
+    assert made.handled.acquire(timeout=PATIENCE)
+    assert len(made.emulator.store.webhooks()) == committed
+    assert made.send().status_code == 201
 
 
 @pytest.mark.parametrize("fault", [faults.delay(0.2), faults.drip(0.001)])
-def test_slow_answers_are_slow_and_whole(call: Any, fault: Fault) -> None:
+def test_slow_answers_are_slow_and_whole(call: MakeCall, fault: Fault) -> None:
     """Late as a whole, or byte by byte."""
-    _, send = call(fault)
+    made = call(fault)
     began = time.monotonic()
-    assert send().json()["name"] == "a"
+    assert made.send().json()["name"] == "a"
     assert time.monotonic() - began > 0.15
 
 
 @pytest.mark.parametrize("fault", [faults.delay(60), faults.drip(60)])
-def test_a_client_that_gives_up_frees_the_server(call: Any, fault: Fault) -> None:
+def test_a_client_that_gives_up_frees_the_server(call: MakeCall, fault: Fault) -> None:
     """Nobody waits for it any longer."""
-    _, send = call(fault, timeout=0.2)
+    made = call(fault)
     with pytest.raises(httpx.ReadTimeout):
-        send()
-    assert send().status_code == 201
+        made.send(patience=0.2)
+    assert made.send().status_code == 201
 
 
-def test_altered_answers_arrive_altered(call: Any) -> None:
+def test_altered_answers_arrive_altered(call: MakeCall) -> None:
     """A page of HTML under status 200."""
-    _, send = call(faults.html(commit=True))
-    answer = send()
+    answer = call(faults.html(commit=True)).send()
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
 
 
@@ -123,11 +125,11 @@ def test_serving_tells_where_and_prints_nothing(capfd: pytest.CaptureFixture[str
     """`ready` gets the URL before the first request; `stop` ends it."""
     server = Server(Emulator())
     urls: list[str] = []
-    thread = threading.Thread(target=server.run, args=(urls.append,))
+    thread = threading.Thread(target=server.run, args=(urls.append,), daemon=True)
     thread.start()
-    assert httpx.get(f"{server.url}/api/schema/").status_code == 200
+    assert httpx.get(f"{server.url}/api/schema/", timeout=PATIENCE).status_code == 200
     server.stop()
-    thread.join(timeout=10)
+    thread.join(PATIENCE)
     assert urls == [server.url]
     assert capfd.readouterr() == ("", "")
     with pytest.raises(httpx.ConnectError):

@@ -106,7 +106,6 @@ def _access(invocation: Invocation, repository: str, stack: ExitStack) -> Access
     from reconciler.ci.job import Access
     from reconciler.ci.rest import TransportRest
     from reconciler.cli.connection import connected
-    from reconciler.execute.clock import SystemClock
 
     process = invocation.process
     settings = invocation.settings()
@@ -115,7 +114,7 @@ def _access(invocation: Invocation, repository: str, stack: ExitStack) -> Access
     if token and repository:
         secret = Secret(token)
         invocation.console.hide([secret])
-        rest = TransportRest(token=secret, clock=SystemClock(), environ=process.environ)
+        rest = TransportRest(token=secret, clock=process.time(), environ=process.environ)
         github = GitHub(stack.enter_context(rest), repository=repository)
     reachable = settings.local or settings.key is not None
     return Access(

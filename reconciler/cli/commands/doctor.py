@@ -95,11 +95,10 @@ def _instruments(invocation: Invocation, settings: Settings, stack: ExitStack) -
     from reconciler.cli.connection import emulated, exchange_line
     from reconciler.doctor.examine import Instruments
     from reconciler.doctor.probe import SystemProbe
-    from reconciler.execute.clock import SystemClock
     from reconciler.execute.workers import ThreadWorkers
 
     console, environ = invocation.console, invocation.process.environ
-    clock = SystemClock()
+    clock = invocation.process.time()
     more: dict[str, Any] = {}
     key = settings.key.value if settings.key is not None else None
     if settings.local:

@@ -61,7 +61,6 @@ def COMMAND(  # noqa: N802
 def _connect(invocation: Invocation, slack_url: str | None, stack: ExitStack) -> Any:
     """Return what connects to Slack with a token, until `stack` is closed."""
     from reconciler.cli.connection import exchange_line
-    from reconciler.execute.clock import SystemClock
     from reconciler.slack.web import DEFAULT_URL, SLACK_URL, Slack, origin_of
 
     settings = invocation.settings()
@@ -71,7 +70,7 @@ def _connect(invocation: Invocation, slack_url: str | None, stack: ExitStack) ->
     where = origin_of(url)
     if url != DEFAULT_URL:
         console.note(f"Slack is looked for at {where}; the tokens go there.")
-    clock = SystemClock()
+    clock = invocation.process.time()
     end = clock.monotonic() + settings.deadline.value
 
     def connect(token: Secret) -> Slack:
