@@ -60,7 +60,6 @@ def test_validate_loads_its_own_stage_only(tmp_path: Path) -> None:
     assert not modules & EXPLAINERS
     assert not modules & {
         "difflib",
-        "json",
         "reconciler.source.objections",
         "reconciler.source.excerpt",
         "reconciler.render.view",
