@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 100
 _NARROWEST: Final = 40
-_NARROWEST: Final = 40
 
 
 def inputs(invocation: Invocation) -> Inputs:
