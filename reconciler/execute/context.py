@@ -71,7 +71,7 @@ class Context:
 
     def standing(self, change: Update, live: LiveWebhook) -> Standing:
         """Say how an update fits a webhook that was just read."""
-        alone = replace(self.plan, changes=(change,), matched=(), kept=())
+        alone = replace(self.plan, changes=(change,))
         return standings(alone, (live,), self.secrets)[0]
 
     def answered(self, change: Create | Update, live: LiveWebhook) -> Applied | Failed:
@@ -102,7 +102,6 @@ def unlike(change: Create | Update, differing: Sequence[FieldChange]) -> Failed:
         if all(isinstance(each, KeyLost) for each in differing)
         else "declare it the way CloudTruth stores it, or the next apply will try again",
         fields=tuple(
-            FieldMessage(path=path, message="differs from what was sent", position=None)
-            for path in paths
+            FieldMessage(path=path, message="differs from what was sent") for path in paths
         ),
     )

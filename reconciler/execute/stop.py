@@ -18,7 +18,7 @@ from reconciler.errors import ExitCode
 GRACE: Final = 6.0
 """Seconds that work in flight is given after the first signal."""
 
-_MARGIN: Final = 1.0  # seconds to give up waiting and still say what is unknown
+_HURRY: Final = GRACE - 1.0  # seconds for requests, so that what is unknown can still be said
 _CODES: Final = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
 
 
@@ -34,11 +34,9 @@ class SignalStop:
         self,
         monotonic: Callable[[], float],
         *,
-        grace: float = GRACE,
         hurry: Callable[[float], None] | None = None,
     ) -> None:
         self._monotonic = monotonic
-        self._grace = grace
         self._hurry = hurry
         self._code: ExitCode | None = None
         self._since = 0.0
@@ -53,7 +51,7 @@ class SignalStop:
         """Say whether waiting is over: a second signal came, or the grace has passed."""
         if self._code is None:
             return False
-        return self._again or self._monotonic() - self._since >= self._grace
+        return self._again or self._monotonic() - self._since >= GRACE
 
     def __enter__(self) -> SignalStop:
         for number in _CODES:
@@ -75,6 +73,6 @@ class SignalStop:
             self._code = _CODES[signal.Signals(number)]
             self._since = self._monotonic()
             if self._hurry is not None:
-                self._hurry(max(0.0, self._grace - _MARGIN))
+                self._hurry(_HURRY)
         else:
             self._again = True

@@ -53,7 +53,7 @@ class ThreadWorkers:
             return []
         batch: _Work[T] = _Work(calls)
         nested = getattr(self._inside, "yes", False)
-        helpers = min(len(calls), self._parallelism) - (1 if nested else 0)
+        helpers = min(len(calls), self._parallelism)
         self._grow(helpers)
         for _ in range(helpers):
             self._tickets.put(batch)
@@ -75,10 +75,7 @@ class ThreadWorkers:
     def _grow(self, wanted: int) -> None:
         with self._lock:
             while len(self._threads) < wanted:
-                number = len(self._threads) + 1
-                thread = threading.Thread(
-                    target=self._serve, name=f"webhooks-{number}", daemon=True
-                )
+                thread = threading.Thread(target=self._serve, daemon=True)
                 thread.start()
                 self._threads.append(thread)
 

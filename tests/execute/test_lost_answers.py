@@ -94,6 +94,14 @@ def test_somebody_elses_webhook_is_not_adopted() -> None:
     assert api.count("create") == 1
 
 
+def test_another_webhook_that_appears_meanwhile_is_no_conflict() -> None:
+    """Only the name that was sent is looked for."""
+    other = appear(row("other", "9"))
+    api = memory(faults=[Fault(call="create", error=AmbiguousWriteError, meanwhile=other)])
+    report = run(api, planned(api, slack("a")))
+    assert (outcomes(report), api.names()) == ({"a": "applied"}, ["a", "other"])
+
+
 def test_nothing_is_sent_again_after_a_signal() -> None:
     """A stopped run finds out, and leaves it."""
     api = memory(faults=[LOST])
@@ -169,6 +177,18 @@ def test_nothing_is_removed_once_the_keeper_is_gone() -> None:
     assert list(api.rows) == ["id-101"]
 
 
+def test_a_copy_that_somebody_else_removes_is_not_reported_as_removed() -> None:
+    """Two applies heal at once: each reports what it has done itself."""
+
+    def copy_goes(api: Memory) -> None:
+        api.rows.pop("id-101", None)
+
+    late_and_gone = [Fault(call="create", meanwhile=late), Fault(call="get", meanwhile=copy_goes)]
+    api = memory(faults=late_and_gone)
+    report = run(api, planned(api, slack("a")))
+    assert (list(api.rows), report.healed, report.exit_code) == (["a-late"], (), ExitCode.OK)
+
+
 def test_a_removal_whose_answer_is_lost_is_looked_at_again() -> None:
     """Done or repeated, one copy is left and the report names the other."""
     for happens in (True, False):
@@ -216,6 +236,14 @@ def test_an_update_that_did_not_happen_is_repeated() -> None:
     api = memory(row("a", "1"), faults=[update_lost()])
     report = run(api, planned(api, slack("a", "#new")))
     assert api.writes() == ["update 1", "update 1"]
+    assert report.exit_code is ExitCode.OK
+
+
+def test_an_update_among_others_is_judged_by_itself() -> None:
+    """The one that was lost is the one that is read back."""
+    api = memory(row("a", "1"), row("b", "2"), faults=[update_lost(2)])
+    report = run(api, planned(api, slack("a", "#new"), slack("b", "#new")))
+    assert api.writes() == ["update 1", "update 2", "update 2"]
     assert report.exit_code is ExitCode.OK
 
 

@@ -78,6 +78,19 @@ def test_a_call_may_run_calls(workers: ThreadWorkers) -> None:
     alone.close()
 
 
+def test_calls_of_a_call_use_all_threads_and_no_more(workers: ThreadWorkers) -> None:
+    """A first call alone, as a listing is, whose own calls are the pages."""
+    barrier = threading.Barrier(3, timeout=5)
+    idents: set[int] = set()
+
+    def page() -> None:
+        idents.add(threading.get_ident())
+        barrier.wait()
+
+    workers.run([lambda: workers.run([page] * 9)])
+    assert len(idents) == 3
+
+
 def test_threads_are_kept(workers: ThreadWorkers) -> None:
     """Connections live in threads, so threads live on."""
     together = threading.Barrier(3, timeout=5)
@@ -97,12 +110,14 @@ def test_parallelism_is_bounded(parallelism: int) -> None:
 
 
 def test_a_halted_run_does_not_wait() -> None:
-    """Calls in flight are left, calls not begun never begin."""
+    """Calls in flight are left and do not keep the program alive; calls not begun never begin."""
     release, began = threading.Event(), threading.Event()
     later: list[int] = []
+    holds_up_the_end: list[bool] = []
     workers = ThreadWorkers(1, halted=began.is_set)
 
     def stuck() -> None:
+        holds_up_the_end.append(not threading.current_thread().daemon)
         began.set()
         release.wait(5)
 
@@ -111,7 +126,7 @@ def test_a_halted_run_does_not_wait() -> None:
     release.set()
     workers.close()
     time.sleep(0.05)
-    assert later == []
+    assert (later, holds_up_the_end) == ([], [False])
 
 
 @pytest.mark.parametrize(
@@ -119,15 +134,15 @@ def test_a_halted_run_does_not_wait() -> None:
 )
 def test_the_first_signal_asks_and_the_second_halts(number: int, code: ExitCode) -> None:
     """Handlers only take notes, hurry requests once, and are put back at the end."""
-    before = signal.getsignal(number)
     hurried: list[float] = []
+    theirs = signal.signal(number, signal.SIG_IGN)
     with SignalStop(time.monotonic, hurry=hurried.append) as stop:
         assert (stop.requested(), stop.halted()) == (None, False)
         os.kill(os.getpid(), number)
         assert (stop.requested(), stop.halted(), hurried) == (code, False, [5.0])
         os.kill(os.getpid(), signal.SIGINT)
         assert (stop.requested(), stop.halted(), hurried) == (code, True, [5.0])
-    assert signal.getsignal(number) is before
+    assert signal.signal(number, theirs) is signal.SIG_IGN
 
 
 def test_six_seconds_after_the_first_signal_waiting_is_over() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.errors import ExitCode
+from reconciler.errors import AmbiguousWriteError, ExitCode
 from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef, Webhook
-from tests.execute.world import EVENTS, Memory, memory, planned, run
+from tests.execute.test_lost_answers import appear
+from tests.execute.world import EVENTS, Fault, Memory, memory, outcomes, planned, run
 
 PASSWORD = SecretRef(scheme=Scheme.ENV, name="PASSWORD")
 
@@ -54,3 +55,14 @@ def test_a_value_that_turns_out_to_be_the_same_is_no_news() -> None:
     api = memory(row("Old", "1", "the new password"))
 
     assert applied(api, generic("Old"), generic("New")).exit_code is ExitCode.OK
+
+
+def test_somebody_elses_webhook_is_told_by_what_has_become_readable() -> None:
+    """A create of this run that reads back shows that the other one's password differs."""
+    other = appear(row("B", "9", "another password"))
+    lost = Fault(call="create", nth=2, error=AmbiguousWriteError, meanwhile=other)
+    api = memory(faults=[lost])
+    assert outcomes(applied(api, generic("A"), generic("B"))) == {
+        "A": "applied",
+        "B": "failed conflict",
+    }

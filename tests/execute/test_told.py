@@ -1,0 +1,186 @@
+"""What a report tells of a change, word by word: id, note, code, message, fields and hint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.errors import (
+    AmbiguousWriteError,
+    ApiError,
+    ConflictError,
+    InvalidRequestError,
+    ServerError,
+)
+from reconciler.model import LiveWebhook, Secret
+from reconciler.report import Applied, Failed, FieldMessage, Outcome
+from tests.execute.test_lost_answers import appear
+from tests.execute.world import Fault, Memory, memory, planned, row, run, slack
+
+LOST = Fault(call="create", error=AmbiguousWriteError)
+UNSEEN = Fault(call="list", nth=3, error=ServerError)
+URL = "https://hooks.example.com/ct"
+ANEW = (
+    "it keeps a field that is no longer declared: delete the webhook with `state: absent`, then "
+    "declare it anew"
+)
+ELSEWHERE = "declare it the way CloudTruth stores it, or the next apply will try again"
+
+
+def told(api: Memory, *webhooks: object, **more: object) -> Outcome:
+    """Apply, and return the outcome of the first change."""
+    return run(api, planned(api, *webhooks), **more).outcomes[0]  # type: ignore[arg-type]
+
+
+def differs(outcome: Outcome, *paths: tuple[str, ...], message: str, hint: str) -> None:
+    fields = tuple(FieldMessage(path=path, message="differs from what was sent") for path in paths)
+    assert outcome == Failed(
+        change=outcome.change,
+        code="does-not-converge",
+        message=message,
+        hint=hint,
+        fields=fields,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "note"),
+    [
+        (replace(LOST, happens=True), "found when its answer was lost"),
+        (
+            Fault(call="create", error=ConflictError, meanwhile=appear(row("a", "id-101"))),
+            "it had just come into being",
+        ),
+    ],
+)
+def test_a_create_that_is_found_names_the_one_that_was_found(fault: Fault, note: str) -> None:
+    """The report has the id, even if the look at the end fails."""
+    outcome = told(memory(faults=[fault, UNSEEN]), slack("a"))
+    assert outcome == Applied(change=outcome.change, id="id-101", note=note)
+
+
+def test_a_conflict_names_the_webhook_that_is_in_the_way() -> None:
+    """With its id, and with what to do."""
+    other = row("a", "9", "#somebody")
+    outcome = told(memory(faults=[replace(LOST, meanwhile=appear(other))]), slack("a"))
+    assert outcome == Failed(
+        change=outcome.change,
+        code="conflict",
+        message="a webhook of this name that differs has appeared meanwhile (id 9)",
+        hint="plan again: it will be an update, or say `previously` or `id`",
+    )
+
+
+def test_a_refusal_tells_what_the_server_said() -> None:
+    """Its message, its advice, and each field it complains about."""
+
+    def refuse(api: Memory) -> None:
+        fields = ((("configuration", "channel"), "no such channel"),)
+        raise InvalidRequestError("it was refused", hint="look at the channel", fields=fields)
+
+    outcome = told(memory(faults=[Fault(call="create", meanwhile=refuse)]), slack("a"))
+    assert outcome == Failed(
+        change=outcome.change,
+        code="invalid-request",
+        message="it was refused",
+        hint="look at the channel",
+        fields=(FieldMessage(path=("configuration", "channel"), message="no such channel"),),
+    )
+
+
+def test_what_is_stored_differently_is_told_with_every_field() -> None:
+    """And with the two ways out."""
+
+    def stored(each: LiveWebhook) -> LiveWebhook:
+        return replace(each, name="b", configuration={**each.configuration, "channel": "#else"})
+
+    differs(
+        told(memory(row("a", "1"), stores=stored), slack("a", "#new")),
+        ("name",),
+        ("configuration", "channel"),
+        message="CloudTruth does not hold what was sent: name, configuration.channel",
+        hint=ELSEWHERE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "paths", "hint"),
+    [
+        (URL, ("token",), ANEW),
+        ("https://elsewhere.example.com/", ("url", "token"), ELSEWHERE),
+    ],
+)
+def test_a_token_that_stays_when_the_type_changes_is_told(
+    url: str, paths: tuple[str, ...], hint: str
+) -> None:
+    """It would be sent to the new address; only a new webhook is surely without it."""
+
+    def stored(each: LiveWebhook) -> LiveWebhook:
+        kept = {"url": Secret(url), "token": Secret("xoxb-0123456789-abc")}
+        return replace(each, configuration=kept)
+
+    hook = replace(slack("a"), type="generic", configuration={"url": URL})
+    differs(
+        told(memory(row("a", "1"), stores=stored), hook),
+        *(("configuration", path) for path in paths),
+        message="CloudTruth does not hold what was sent: "
+        + ", ".join(f"configuration.{path}" for path in paths),
+        hint=hint,
+    )
+
+
+def test_a_name_that_is_filed_differently_is_taken_back() -> None:
+    """Nothing declares that name, so what was created under it is removed."""
+    api = memory(stores=lambda each: replace(each, name=each.name.upper()))
+    differs(
+        told(api, slack("a")),
+        ("name",),
+        message="CloudTruth does not hold what was sent: name; what was created was removed again",
+        hint="declare the name the way CloudTruth stores it",
+    )
+    assert api.rows == {}
+
+
+def test_a_name_that_is_filed_differently_and_cannot_be_taken_back_is_told() -> None:
+    """With the id under which it is still there."""
+    api = memory(
+        stores=lambda each: replace(each, name=each.name.upper()),
+        faults=[Fault(call="delete", error=ServerError)],
+    )
+    differs(
+        told(api, slack("a")),
+        ("name",),
+        message="CloudTruth does not hold what was sent: name; "
+        "it is still there, with the id id-101",
+        hint="declare the name the way CloudTruth stores it",
+    )
+    assert list(api.rows) == ["id-101"]
+
+
+def test_what_was_there_before_is_not_taken_back() -> None:
+    """A server that files a create into an old webhook has made nothing that could be removed."""
+    api = memory(row("old", "id-101"), stores=lambda each: replace(each, name=each.name.upper()))
+    outcome = told(api, slack("a"), slack("old"))
+    assert isinstance(outcome, Failed)
+    assert outcome.message.endswith("it is still there, with the id id-101")
+    assert api.count("delete") == 0
+
+
+def test_a_create_of_which_another_field_differs_stays() -> None:
+    """Its name is declared, so the next plan mends it."""
+    api = memory(stores=lambda each: replace(each, event_types=frozenset({"value_created"})))
+    differs(
+        told(api, slack("a")),
+        ("event_types",),
+        message="CloudTruth does not hold what was sent: event_types",
+        hint=ELSEWHERE,
+    )
+    assert api.names() == ["a"]
+
+
+@pytest.mark.parametrize("error", [ServerError, ConflictError])
+def test_nothing_is_told_of_a_field_that_nobody_names(error: type[ApiError]) -> None:
+    """An error without fields has none."""
+    outcome = told(memory(faults=[Fault(call="create", error=error)]), slack("a"))
+    assert outcome == Failed(change=outcome.change, code=error.code, message="it failed")
