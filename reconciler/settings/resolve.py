@@ -229,7 +229,7 @@ def _read_key(path: Path, source: str) -> str:
         ) from None
     if len(data) > _KEY_FILE_MAX:
         raise CredentialError(f"the file named by {source} is too large to be an API key")
-    text = data.decode("utf-8", "replace").strip()
+    text = data.decode("utf-8-sig", "replace").strip()
     if not text:
         raise CredentialError(
             f"the file named by {source} is empty", hint="write the API key into it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from reconciler.source.literals import masked
 from reconciler.source.remark import Problem, Spot, error
 
 
@@ -18,7 +19,7 @@ def check(files: Mapping[str, dict[str, Any]]) -> Iterator[Problem]:
             yield Problem(
                 error(
                     "organizations-differ",
-                    f"organization {name!r} is not {organization[0]!r}",
+                    f"organization {masked(name)!r} is not {masked(organization[0])!r}",
                     "one run serves one organization: write the same name or id everywhere",
                 ),
                 spot,

@@ -89,7 +89,9 @@ def leads_to(path: Path, pattern: str, directory: Path) -> bool:
         cut = fixed.rfind("/", 0, glob.start()) + 1
         fixed, rest = fixed[:cut], fixed[cut:]
     home = Path(os.path.realpath(directory / fixed)).as_posix()
-    return fnmatchcase(path.as_posix(), f"{home.rstrip('/')}/{rest}{last}")
+    # Where the folder itself lies is no glob, whatever characters are in its name.
+    home = re.sub(r"[*?\[]", r"[\g<0>]", home.rstrip("/"))
+    return fnmatchcase(path.as_posix(), f"{home}/{rest}{last}")
 
 
 def is_forbidden(name: str) -> bool:

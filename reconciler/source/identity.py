@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from reconciler.model import Path
+from reconciler.source.literals import masked
 from reconciler.source.names import lookalike_key
 from reconciler.source.remark import Problem, Spot, error, warning
 
@@ -90,7 +91,7 @@ def out_of_scope(declared: Iterable[Entry], file: str, scope: object) -> Iterato
             yield Problem(
                 error(
                     "out-of-scope",
-                    f"{entry.name!r} is not in the scope of this file",
+                    f"{_quoted(entry.name)} is not in the scope of this file",
                     "declare it in the file that is responsible, or widen `scope`",
                 ),
                 entry.spot("name"),
@@ -104,7 +105,7 @@ def _twice(by_name: dict[str, list[Entry]], by_id: dict[str, list[Entry]]) -> It
             yield Problem(
                 error(
                     "declared-twice",
-                    f"the id {entry.id} is declared twice",
+                    f"the id {masked(entry.id or '')} is declared twice",
                     "one entry for each webhook: remove one of the two",
                 ),
                 entry.spot("id"),
@@ -114,7 +115,9 @@ def _twice(by_name: dict[str, list[Entry]], by_id: dict[str, list[Entry]]) -> It
         # Both are keys; a reader could not tell which of the two a key means.
         yield Problem(
             error(
-                "declared-twice", f"the id {pin} is also declared as a name", "rename one of them"
+                "declared-twice",
+                f"the id {masked(pin)} is also declared as a name",
+                "rename one of them",
             ),
             by_id[pin][0].spot("id"),
             (("the name", by_name[pin][0].spot("name")),),
@@ -130,7 +133,7 @@ def _twice(by_name: dict[str, list[Entry]], by_id: dict[str, list[Entry]]) -> It
             yield Problem(
                 error(
                     "declared-twice",
-                    f"{name!r} is declared twice",
+                    f"{_quoted(name)} is declared twice",
                     "remove one of the two, or pin each to its own webhook with `id`",
                 ),
                 entry.spot("name"),
@@ -142,7 +145,7 @@ def _twice(by_name: dict[str, list[Entry]], by_id: dict[str, list[Entry]]) -> It
             yield Problem(
                 error(
                     "declared-twice",
-                    f"{name!r} is declared with an id and without one",
+                    f"{_quoted(name)} is declared with an id and without one",
                     "pin each of the two with `id`, or give one another name",
                 ),
                 first.spot("name"),
@@ -159,7 +162,8 @@ def _lookalikes(by_name: dict[str, list[Entry]]) -> Iterator[Problem]:
             yield Problem(
                 warning(
                     "names-look-alike",
-                    f"{name!r} differs from {other.name!r} only in case or composition",
+                    f"{_quoted(name)} differs from {_quoted(other.name)} only in case or "
+                    "composition",
                     "give the two names that a reader can tell apart",
                 ),
                 entry.spot("name"),
@@ -176,7 +180,7 @@ def _renames(renames: list[Entry], by_name: dict[str, list[Entry]]) -> Iterator[
                 yield Problem(
                     error(
                         "previously-itself",
-                        f"{old!r} cannot have been called {old!r} before",
+                        f"{_quoted(old)} cannot have been called {_quoted(old)} before",
                         "remove it from `previously`",
                     ),
                     spot,
@@ -187,7 +191,7 @@ def _renames(renames: list[Entry], by_name: dict[str, list[Entry]]) -> Iterator[
                 yield Problem(
                     error(
                         "previously-twice",
-                        f"two entries claim to have been called {old!r}",
+                        f"two entries claim to have been called {_quoted(old)}",
                         "one webhook can be renamed only once: remove the name from one of them",
                     ),
                     spot,
@@ -202,8 +206,9 @@ def _renames(renames: list[Entry], by_name: dict[str, list[Entry]]) -> Iterator[
                 yield Problem(
                     error(
                         "previously-declared",
-                        f"{old!r} is declared too, so it is unclear which of the two it becomes",
-                        f"if the rename to {entry.name!r} is done, remove the name from "
+                        f"{_quoted(old)} is declared too, so it is unclear which of the two it "
+                        "becomes",
+                        f"if the rename to {_quoted(entry.name)} is done, remove the name from "
                         "`previously`; if not, rename first and declare the name later",
                     ),
                     spot,
@@ -238,8 +243,13 @@ def _ring(ring: list[str], becomes: dict[str, Entry]) -> Problem:
     return Problem(
         error(
             "rename-cycle",
-            f"these renames go round in a circle: {' -> '.join([*ring, ring[0]])}",
+            f"these renames go round in a circle: {' -> '.join(map(masked, [*ring, ring[0]]))}",
             "rename in two steps, through a name that is not in use",
         ),
         new.spot(*path),
     )
+
+
+def _quoted(name: str) -> str:
+    """Return a name for a message; somebody may have put a token there."""
+    return repr(masked(name))

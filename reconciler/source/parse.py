@@ -55,7 +55,6 @@ class Declaration:
     ignore: tuple[str, ...]
     protect: tuple[str, ...]
     max_deletes: int | None
-    organization: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,8 @@ class _Parser:
             raise strict.DoubtError
         if "$schema" in root:
             strict.any_text(root["$schema"])
-        organization = root.get("organization")
+        if "organization" in root:
+            strict.text(root["organization"])
         if "defaults" in root:
             self._check_defaults(root["defaults"])
         limits = strict.mapping(root.get("limits", {}), frozenset({"max_deletes"}))
@@ -144,7 +144,6 @@ class _Parser:
             ignore=strict.texts(root.get("ignore", [])),
             protect=strict.texts(root.get("protect", [])),
             max_deletes=strict.count(limits["max_deletes"]) if "max_deletes" in limits else None,
-            organization=strict.text(organization) if "organization" in root else None,
         )
 
     def _check_defaults(self, data: object) -> None:

@@ -173,7 +173,7 @@ def _webhook(tree: object) -> Webhook:
 
 
 def _reader(kind: Kind, name: str) -> Callable[[object], Value]:
-    """Return what reads a field. Only an address may be plain text, other secrets may not."""
+    """Return what reads a field. An address may be plain text, other secrets may not."""
     field = kind.field(name)
     if field is None:
         raise MalformedError(name)
@@ -181,7 +181,7 @@ def _reader(kind: Kind, name: str) -> Callable[[object], Value]:
         return flag
     if not field.secret:
         return text
-    return _text_or_reference if name == kind.destination else _reference
+    return _text_or_reference if field.address else _reference
 
 
 def _snapshot(tree: object) -> Snapshot:

@@ -101,7 +101,7 @@ def wrap(value: str) -> Secret:
 
 
 def flaw(secret: Secret) -> str | None:
-    """Return what makes a value unfit to be sent, in words that follow "is" or "holds"."""
+    """Return what makes a value unfit to be sent, in words that may follow its name."""
     if secret.matches(_BLANK):
         return "is empty"
     if secret.matches(_CONTROL):
@@ -151,7 +151,7 @@ def _fetch_file(ref: SecretRef, directory: Path, allow: Sequence[str]) -> Secret
             return forbidden_file(ref)
         if allow and not any(leads_to(path, each, directory) for each in allow):
             return not_allowed(ref)
-        return wrap(read_regular(path, limit=MAX_SECRET_BYTES).decode("utf-8"))
+        return wrap(read_regular(path, limit=MAX_SECRET_BYTES).decode("utf-8-sig"))
     except FileNotFoundError:
         return _unusable(f"there is no file {shown(ref)}", "create it, or mend the reference")
     except NotReadableError as cause:

@@ -109,8 +109,8 @@ def test_local_reads_no_key(tmp_path: Path) -> None:
 
 
 def test_key_file(tmp_path: Path) -> None:
-    """A key file is relative to the directory, loses its line end, and beats the environment."""
-    (tmp_path / "key").write_text(f"{KEY}\n")
+    """A key file is relative to the directory, loses line end and byte order mark, and wins."""
+    (tmp_path / "key").write_bytes(f"{KEY}\r\n".encode("utf-8-sig"))
     found = settings(tmp_path, {"CLOUDTRUTH_API_KEY": "other"}, api_key_file="key")
     assert found.key is not None
     assert (found.key.value.reveal(), found.key.source) == (KEY, "--api-key-file")
@@ -133,8 +133,10 @@ def test_key_file_of_the_environment(tmp_path: Path) -> None:
 def test_bad_key_files(tmp_path: Path, content: bytes, message: str) -> None:
     """A file that holds no key is refused without showing what it holds."""
     (tmp_path / "key").write_bytes(content)
-    with pytest.raises(CredentialError, match=message):
+    with pytest.raises(CredentialError, match=message) as caught:
         settings(tmp_path, api_key_file="key")
+    shown = f"{caught.value} {caught.value.hint}"
+    assert not content or content.decode("utf-8", "replace") not in shown
 
 
 def test_unreadable_key_files(tmp_path: Path) -> None:
@@ -194,6 +196,7 @@ def test_bad_servers(tmp_path: Path, url: str, message: str) -> None:
     """A server to which a key must not go is refused, and the address is not repeated."""
     with pytest.raises(UsageError, match=message) as caught:
         settings(tmp_path, server_url=url)
+    assert url not in str(caught.value)
     assert "hunter2" not in f"{caught.value} {caught.value.hint}"
 
 

@@ -342,6 +342,26 @@ def test_literal_secrets_stay_out_of_sight() -> None:
     assert "hush" not in repr(outcome)
 
 
+def test_a_token_in_the_place_of_a_name_stays_out_of_sight() -> None:
+    """Whatever else is wrong with such a name, no finding shows it."""
+    token = "xoxb-123456789012-hush"
+    upper = token.replace("hush", "HUSH")
+    outcome = declared(
+        f"scope: [x]\nwebhooks:\n  - {{name: {token}, previously: [a], {SLACK}}}\n"
+        f"  - {{name: {upper}, id: {token}, previously: [{upper}], {SLACK}}}\n",
+        f"organization: other\nwebhooks:\n  - {{name: a, previously: [{token}], {SLACK}}}\n"
+        f"  - {{name: b, previously: [{token}], {SLACK}}}\n"
+        f"  - {{name: {token}, id: {token}, organization: {token}, {SLACK}}}\n"
+        f"  - {{name: {token}, {SLACK}}}\n",
+    )
+    found = {
+        "declared-twice", "names-look-alike", "organizations-differ", "out-of-scope",
+        "previously-declared", "previously-itself", "previously-twice", "rename-cycle",
+    }  # fmt: skip
+    assert found <= set(rules_of(outcome))
+    assert "hush" not in repr(outcome).lower()
+
+
 def test_literals_of_defaults_belong_to_each_webhook() -> None:
     """An inherited literal gets a reference for each webhook, and one warning."""
     outcome = declared(

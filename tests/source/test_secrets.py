@@ -105,6 +105,13 @@ def test_one_line_end_is_dropped(tmp_path: Path, ending: str) -> None:
     assert len(resolution.secrets) == 2
 
 
+def test_a_byte_order_mark_is_no_part_of_a_secret(tmp_path: Path) -> None:
+    """Editors on Windows put one in front; nobody sees it, and no server would know the token."""
+    (tmp_path / "token").write_bytes("value\r\n".encode("utf-8-sig"))
+    resolution = run(file("token"), directory=tmp_path)
+    assert resolution.secrets[file("token")] == Secret("value")
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -187,10 +194,10 @@ def test_link_into_proc_is_refused(tmp_path: Path) -> None:
 
 
 def test_file_must_be_regular_and_small(tmp_path: Path) -> None:
-    """A pipe is not waited for, and at most 64 KiB are read."""
+    """A pipe is not waited for, a directory is none, and at most 64 KiB are read."""
     os.mkfifo(tmp_path / "pipe")
     assert "regular" in only_finding(run(file("pipe"), directory=tmp_path)).message
-    assert "regular" in only_finding(run(file("."), directory=tmp_path)).message
+    assert "is a directory" in only_finding(run(file("."), directory=tmp_path)).message
     (tmp_path / "big").write_text("x" * (MAX_SECRET_BYTES + 1))
     assert "64 KiB" in only_finding(run(file("big"), directory=tmp_path)).message
     (tmp_path / "edge").write_text("x" * MAX_SECRET_BYTES)
@@ -246,6 +253,14 @@ def test_allow_list_holds_for_what_links_lead_to(tmp_path: Path) -> None:
     assert deep.findings == ()
     bad = run(file("secrets/out"), directory=tmp_path, allow=["file:secrets/*"])
     assert only_finding(bad).rule == "secret-not-allowed"
+
+
+def test_a_directory_with_a_bracket_in_its_name_is_no_glob(tmp_path: Path) -> None:
+    """The same pattern allows the same file, wherever the working directory lies."""
+    directory = tmp_path / "[old] what?"
+    (directory / "secrets").mkdir(parents=True)
+    (directory / "secrets" / "a").write_text("value")
+    assert run(file("secrets/a"), directory=directory, allow=["file:secrets/*"]).findings == ()
 
 
 @pytest.mark.parametrize("pattern", ["SLACK_*", "env:", "literal:x", "vault:x", ""])
