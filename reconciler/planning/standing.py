@@ -94,8 +94,9 @@ def unmet(
     readable: Readable,
 ) -> tuple[FieldChange, ...]:
     """Return how `live` differs from what `change` is to bring about, as far as can be told."""
-    compared = compare(change.after, live, secrets, readable).fields
-    return (*_own(change, compared), *_still_there(change, live))
+    found = _own(change, compare(change.after, live, secrets, readable).fields)
+    told = {each.path for each in found}
+    return (*found, *(each for each in _still_there(change, live) if each.path not in told))
 
 
 def _own(change: Create | Update, compared: tuple[FieldChange, ...]) -> tuple[FieldChange, ...]:
