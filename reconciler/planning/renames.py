@@ -57,13 +57,13 @@ def check_renames(
 ) -> Iterator[Finding]:
     """Return an error for each rename onto a name that is held, and for each circle."""
     renames = {found.id: webhook for webhook, found in pairs if found.name != webhook.name}
-    waits_for: dict[str, str] = {}
+    waits_for: dict[str, list[str]] = {}
     for webhook, found in pairs:
         if found.id not in renames:
             continue
         for holder in by_name.get(webhook.name, ()):
             if holder.id in renames:
-                waits_for[found.id] = holder.id
+                waits_for.setdefault(found.id, []).append(holder.id)
                 continue
             why = "is to be deleted, which happens last" if holder.id in doomed else "stays"
             yield _error(
@@ -74,11 +74,7 @@ def check_renames(
                 "free the name in an earlier apply, or choose another",
             )
     for start in sorted(waits_for):
-        step, seen = start, set[str]()
-        while step in waits_for and step not in seen:
-            seen.add(step)
-            step = waits_for[step]
-        if step == start:
+        if start in _before(start, waits_for):
             yield _error(
                 "rename-cycle",
                 renames[start],
@@ -87,19 +83,40 @@ def check_renames(
             )
 
 
+def _before(start: str, waits_for: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return all that a rename waits for, itself too if it is part of a circle."""
+    found: set[str] = set()
+    left = list(waits_for[start])
+    while left:
+        each = left.pop()
+        if each not in found:
+            found.add(each)
+            left.extend(waits_for.get(each, ()))
+    return found
+
+
 def in_order(updates: Sequence[Update]) -> tuple[Update, ...]:
-    """Put the links of each chain of renames in sequence: a name is freed before it is taken."""
-    holder = {each.before.name: each for each in updates if each.before.name != each.after.name}
+    """Put the links of each chain of renames in sequence: a name is freed before it is taken.
+
+    Several webhooks may bear the name, and then all of them leave it first.
+    """
+    leaving: dict[str, list[Update]] = {}
+    for update in updates:
+        if update.before.name != update.after.name:
+            leaving.setdefault(update.before.name, []).append(update)
+    begun: set[str] = set()
     done: dict[str, Update] = {}
     for update in updates:
         chain = [update]
-        while chain[-1].before.name != chain[-1].after.name:
-            before = holder.get(chain[-1].after.name)
-            if before is None or before.before.id in done or before in chain:
-                break
-            chain.append(before)
-        for link in reversed(chain):
-            done.setdefault(link.before.id, link)
+        while chain:
+            link = chain[-1]
+            begun.add(link.before.id)
+            holders = leaving.get(link.after.name, ())
+            held = next((each for each in holders if each.before.id not in begun), None)
+            if held is not None:
+                chain.append(held)
+            else:
+                done.setdefault(link.before.id, chain.pop())
     return tuple(done.values())
 
 

@@ -110,11 +110,11 @@ class _Table:
         """Row 1. An entry whose declared or live name is ignored does nothing at all."""
         self.webhooks = [each for each in self.webhooks if not self.held(each)]
         self.absent = [each for each in self.absent if not self.held(each)]
-        self.live.ignored = {
+        self.live.ignored.update(
             each.id
             for each in self.live.all
             if self.ignore.match(each.name) and each.id not in self.live.taken
-        }
+        )
 
     def held(self, entry: Webhook | Absent) -> bool:
         found = None if entry.id is None else self.live.by_id.get(entry.id)
@@ -129,7 +129,8 @@ class _Table:
             "take it out of `ignore` to manage it again",
             first_match(self.policy.ignore, names[0]),
         )
-        self.out.ignored += found is not None
+        if found is not None:
+            self.live.ignored.add(found.id)
         return True
 
     def settle(self, webhook: Webhook) -> None:

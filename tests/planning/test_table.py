@@ -62,6 +62,15 @@ def test_an_entry_pinned_to_an_ignored_webhook_does_nothing():
     assert (result.changes, result.ignored) == ((), 1)
 
 
+def test_a_webhook_held_by_ignore_is_not_counted_in_scope():
+    """Row 1: what is left alone does not loosen the guard on half of those in scope."""
+    found = live(live_slack("manual-1", "id-1"), live_slack("Other", "id-2"))
+
+    result = plan(desired(slack(id="id-1"), ignore=("manual-*",)), found, SECRETS)
+
+    assert (result.ignored, result.in_scope) == (1, 1)
+
+
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "undeclared"])
 def test_a_webhook_of_an_unknown_type_is_kept(declared: bool):
     """Row 2: never updated, never pruned."""
@@ -229,6 +238,27 @@ def test_a_circle_of_renames_is_an_error():
 
     with pytest.raises(ConfigurationError) as error:
         plan(desired(slack("b", id="id-1"), slack("a", id="id-2")), found, SECRETS)
+
+    assert rules(error) == ["rename-cycle", "rename-cycle"]
+
+
+def test_a_name_that_several_bear_is_taken_when_all_of_them_have_left_it():
+    """Renames by id: the two that are called A go elsewhere before a third becomes A."""
+    declared = desired(slack("A", id="3"), slack("B", id="1"), slack("C", id="2"))
+    found = live(live_slack("A", "1"), live_slack("A", "2"), live_slack("Y", "3"))
+
+    result = plan(declared, found, SECRETS)
+
+    assert [update.before.id for update in result.updates] == ["1", "2", "3"]
+
+
+def test_a_circle_of_renames_through_one_of_several_bearers_is_an_error():
+    """A second webhook of the name, which may leave it, does not open the circle."""
+    declared = desired(slack("B", id="1"), slack("C", id="2"), slack("A", id="3"))
+    found = live(live_slack("A", "1"), live_slack("A", "2"), live_slack("B", "3"))
+
+    with pytest.raises(ConfigurationError) as error:
+        plan(declared, found, SECRETS)
 
     assert rules(error) == ["rename-cycle", "rename-cycle"]
 
