@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,6 +45,11 @@ class Invocation:
                 self.console.verbosity = value
             case _:
                 pass
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """Return the common options of the command line, by the names of their parameters."""
+        return self._given
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -21,7 +21,9 @@ class View:
     `width` is in columns of a terminal. `key_source` says where the API key came from, as in
     `CLOUDTRUTH_API_KEY`. `missing` are references that yield no value here. `now` turns times
     into ages; without it dates are shown. `plan_file` is the saved plan that is being shown or
-    was just written: applying it is then the way on. `limit` bounds Markdown, in characters.
+    was just written: applying it is then the way on. `again` are the options with which `apply`
+    carries out exactly this plan; None where that is happening already. `limit` bounds Markdown,
+    in characters.
     """
 
     color: bool = False
@@ -31,6 +33,7 @@ class View:
     missing: frozenset[SecretRef] = frozenset()
     now: datetime | None = None
     plan_file: str | None = None
+    again: tuple[str, ...] | None = ()
     limit: int | None = None
 
 

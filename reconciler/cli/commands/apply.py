@@ -141,7 +141,7 @@ def _confirm(
 
         console = invocation.console
         connection.progress.expect(plan)
-        view = message_view(invocation, key_source=connection.key_source)
+        view = message_view(invocation, key_source=connection.key_source, again=None)
         shown = RENDERERS["text"]().render_plan(plan, view)
         if yes:
             console.note(shown)

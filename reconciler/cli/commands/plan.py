@@ -40,11 +40,10 @@ def COMMAND(  # noqa: N802
     **own: Any,
 ) -> int:
     """Plan and show."""
+    from reconciler.cli.again import connected_with, planned_with
     from reconciler.cli.connection import connected
     from reconciler.cli.session import checked_files, plan_options, result_view
     from reconciler.render import RENDERERS
-    from reconciler.source.saved_plan import save
-    from reconciler.source.write import write_atomically
     from reconciler.workflow import plan
 
     checked = checked_files(invocation)
@@ -52,6 +51,9 @@ def COMMAND(  # noqa: N802
     with connected(invocation) as connection:
         planned = plan(checked, connection.api, options=options, api_key=connection.key)
     if out is not None:
+        from reconciler.source.saved_plan import save
+        from reconciler.source.write import write_atomically
+
         write_atomically(invocation.process.directory / out, save(planned.plan))
     shown = RENDERERS[format]().render_plan(
         planned.plan,
@@ -61,6 +63,7 @@ def COMMAND(  # noqa: N802
             key_source=connection.key_source,
             missing=planned.gathered.missing_references,
             plan_file=out,
+            again=planned_with(invocation, own) if out is None else connected_with(invocation),
         ),
     )
     invocation.console.result(shown)

@@ -31,9 +31,15 @@ def COMMAND(  # noqa: N802
     """Load and show."""
     from reconciler.cli.session import inputs, result_view
     from reconciler.render import RENDERERS
+    from reconciler.settings.resolve import LOCAL_SERVER
     from reconciler.workflow import load_plan
 
     plan = load_plan(planfile, inputs(invocation))
-    view = result_view(invocation, show_unchanged=show_unchanged, plan_file=planfile)
+    view = result_view(
+        invocation,
+        show_unchanged=show_unchanged,
+        plan_file=planfile,
+        again=("--local",) if plan.origin == LOCAL_SERVER else (),
+    )
     invocation.console.result(RENDERERS[format]().render_plan(plan, view))
     return ExitCode.OK

@@ -8,7 +8,13 @@ from collections.abc import Iterable, Sequence
 from reconciler.findings import Finding
 from reconciler.model import SecretRef
 from reconciler.planning.plan import Plan
-from reconciler.render.describe import change_rows, kept_row, matched_row, place, unmanaged_row
+from reconciler.render.describe import (
+    change_rows,
+    kept_row,
+    matched_row,
+    place,
+    unmanaged_row,
+)
 from reconciler.render.fields import Atom
 from reconciler.render.quote import prose, quote
 from reconciler.render.text.findings import block
@@ -132,15 +138,22 @@ def _end(plan: Plan, view: View) -> list[str]:
     if not plan.changes:
         return [paint(lines[0], "good", view.color), *lines[1:]] if not plan.blocked else lines
     lines += _outside_digest(plan, view)
-    command = f"webhooks apply --expect-digest {plan.digest}"
-    if view.plan_file is not None:
-        command = f"webhooks apply {shlex.quote(prose(view.plan_file))}"
     if plan.digest:
+        advice = [Atom(f"(apply exactly this: {_command(plan, view)})", gap="  ")]
         lines += flow(
-            [Atom(f"(apply exactly this: {command})", gap="  ")] if not plan.blocked else [],
+            advice if not plan.blocked and view.again is not None else [],
             start=f"Digest {quote(plan.digest)}", indent=2, width=view.width,
         )  # fmt: skip
     return lines
+
+
+def _command(plan: Plan, view: View) -> str:
+    """Return what to type to have exactly this plan carried out."""
+    words = ["webhooks", "apply"]
+    words += [view.plan_file] if view.plan_file is not None else []
+    words += view.again or ()
+    words += ["--expect-digest", plan.digest] if view.plan_file is None else []
+    return shlex.join(map(prose, words))
 
 
 def _outside_digest(plan: Plan, view: View) -> list[str]:
