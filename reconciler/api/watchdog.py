@@ -32,6 +32,8 @@ class Line:
         stream = info.get("return_value")
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")) and stream is not None:
             self._socket = stream.get_extra_info("socket")
+            if self.expired:  # it was too late already when the connection was made
+                self.shut()
 
     def shut(self) -> None:
         """End the connection under the worker's hands."""

@@ -23,7 +23,12 @@ class WireServer:
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.connections = 0
+        self.closed = 0
+        """How many connections have ended on this side."""
         self.requests: list[bytes] = []
+        self.times: list[float] = []
+        """The monotonic moment at which each request was whole."""
+        self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -38,10 +43,14 @@ class WireServer:
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), connection:
             while request := self._read(connection):
-                self.requests.append(request)
-                at = min(len(self.requests), len(self._behaviours)) - 1
+                with self._lock:
+                    self.times.append(time.monotonic())
+                    self.requests.append(request)
+                    at = min(len(self.requests), len(self._behaviours)) - 1
                 if self._behaviours[at](connection) is CLOSE:
-                    return
+                    break
+        with self._lock:
+            self.closed += 1
 
     def _read(self, connection: socket.socket) -> bytes:
         data = b""
