@@ -29,7 +29,7 @@ def rename_hints(changes: tuple[Change, ...]) -> Iterator[Finding]:
     for change in changes:
         if isinstance(change, Create):
             after = change.after
-            key = _likeness(after.type, after.event_types, {**after.configuration})
+            key = _likeness(after.type, after.event_types, after.configuration)
             coming.setdefault(key, []).append(change)
     for key, creates in coming.items():
         deletes = going.get(key, [])

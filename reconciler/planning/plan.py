@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reconciler.findings import Finding
 from reconciler.model import Organization, SecretRef, Webhook
@@ -38,12 +38,13 @@ class Plan:
     `changes` stand in the order in which they are carried out: deletes of duplicates (an update
     of the copy that stays, with the others still there, would leave copies that differ), updates
     and renames (the links of a chain of renames in sequence), creates, all other deletes; within
-    these by name, then id. `digest` is
-    of what a reviewer sees (planning/digest.py). `operations` holds the digest of each change in
-    `changes`, None for a change that only a secret's value makes. `blocked` says which guards
-    hold it back; `notes` are warnings and hints; `relaxed` names policy lines that were loosened
-    since the base. `unreadable` names secret fields that cannot be read back, as
-    (webhook, field). `in_scope` counts live webhooks that a file is responsible for.
+    these by name, then id. `operations` holds the digest of each of them, None for one that only a
+    secret's value makes; `digest` is of what a reviewer sees (planning/digest.py).
+
+    `blocked` says which guards hold it back; `notes` are warnings and hints; `relaxed` names
+    policy lines that were loosened since the base. `unreadable` names declared fields that cannot
+    be read back, as (webhook, field). `in_scope` counts live webhooks that a file is responsible
+    for, `live` all of them.
     """
 
     origin: str
@@ -60,7 +61,7 @@ class Plan:
     relaxed: tuple[Finding, ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
     secrets: tuple[SecretUse, ...] = ()
-    operations: tuple[str | None, ...] = field(default=())
+    operations: tuple[str | None, ...] = ()
     digest: str = ""
 
     @property

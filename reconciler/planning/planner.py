@@ -83,7 +83,7 @@ def plan(
     loosened: tuple[Finding, ...] = ()
     if options.base is not None:
         loosened = relaxed(options.base, desired)
-        changes = attribute(changes, _base_changes(options, live, secrets))
+        changes = attribute(changes, _base_changes(options.base, options, live, secrets))
     operations = tuple(operation_digest(change) for change in changes)
     deletes = sum(
         isinstance(change, Delete) and change.reason is not Reason.DUPLICATE for change in changes
@@ -117,7 +117,7 @@ def plan(
         notes=tuple(notes),
         relaxed=loosened,
         unreadable=tuple(comparing.unreadable),
-        secrets=_uses(changes, secrets),
+        secrets=_uses(changes),
         operations=operations,
         digest=plan_digest(live.origin, live.organization.id, operations),
     )
@@ -215,26 +215,25 @@ def _kept(table: Pairing) -> tuple[Kept, ...]:
 
 
 def _base_changes(
-    options: PlanOptions, live: Live, secrets: Mapping[SecretRef, Secret]
+    base: Desired, options: PlanOptions, live: Live, secrets: Mapping[SecretRef, Secret]
 ) -> tuple[Change, ...]:
     """Plan the declaration before; one that does not fit what is live explains nothing."""
-    if options.base is None:
-        return ()
     try:
         return plan(
-            options.base,
+            base,
             live,
-            {**secrets, **options.base.literals},
+            {**secrets, **base.literals},
             replace(options, base=None, rewrite=(), rewrite_all=False),
         ).changes
     except ConfigurationError:
         return ()
 
 
-def _uses(
-    changes: tuple[Change, ...], secrets: Mapping[SecretRef, Secret]
-) -> tuple[SecretUse, ...]:
-    """List the secrets that the changes send, each with where it goes."""
+def _uses(changes: tuple[Change, ...]) -> tuple[SecretUse, ...]:
+    """List the secrets that the changes send, each with where it goes.
+
+    No value has a say, so that a plan says the same with and without the secrets at hand.
+    """
     uses: list[SecretUse] = []
     for change in changes:
         if isinstance(change, Delete) or (
@@ -248,6 +247,3 @@ def _uses(
             if isinstance(value, SecretRef)
         )
     return tuple(uses)
-
-
-__all__ = ["PlanOptions", "plan"]

@@ -45,7 +45,8 @@ class Rewrites:
     ) -> None:
         self._requests = requests
         self._secrets = secrets
-        self._literals = (base.literals if base else {}, desired.literals)
+        self._old_literals = base.literals if base is not None else {}
+        self._literals = desired.literals
         self._base: dict[str, Webhook] = {}
         for webhook in base.webhooks if base is not None else ():
             self._base[webhook.name] = webhook
@@ -71,11 +72,10 @@ class Rewrites:
         more: list[FieldChange] = []
         for name, value in sorted(webhook.configuration.items()):
             path = ("configuration", name)
-            requested = isinstance(value, SecretRef) and self._requested(webhook, value)
             if path in seen or name not in comparison.undecided:
                 continue
             cause = self._cause(before, webhook, name)
-            if cause is None and requested:
+            if cause is None and isinstance(value, SecretRef) and self._requested(webhook, value):
                 cause = SecretCause.REQUESTED
             if cause is None:
                 continue
@@ -119,8 +119,10 @@ class Rewrites:
         old: Value | None = before.configuration.get(name)
         new = webhook.configuration[name]
         if old == new:
-            old_literal, new_literal = self._literal(0, old), self._literal(1, new)
-            same = old_literal == new_literal
+            # A literal is referred to by where it stands, so its value may be another one.
+            same = not isinstance(new, SecretRef) or (
+                self._old_literals.get(new) == self._literals.get(new)
+            )
             return None if same else SecretCause.REFERENCE_CHANGED
         if (
             isinstance(old, SecretRef)
@@ -129,9 +131,6 @@ class Rewrites:
         ):
             return SecretCause.VERSION_CHANGED
         return SecretCause.REFERENCE_CHANGED
-
-    def _literal(self, side: int, value: Value | None) -> Secret | None:
-        return self._literals[side].get(value) if isinstance(value, SecretRef) else None
 
     def _removed(
         self, before: Webhook | None, webhook: Webhook, live: LiveWebhook
