@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from reconciler.errors import ApiError
 from reconciler.execute.context import Context, unlike
 from reconciler.execute.heal import Surplus, remove, surplus
+from reconciler.execute.meanwhile import Strangers, disturbed, living, strangers
 from reconciler.model import LiveWebhook, Unknown
 from reconciler.planning.changes import Create, Delete, SecretChange, Update, ValueChange
-from reconciler.planning.compare import compare
 from reconciler.planning.readback import Readable
 from reconciler.report import Applied, Failed, Healed, Outcome, Unconfirmed
 
@@ -36,15 +36,17 @@ def verify(context: Context) -> Verification:
         for last in (*(False for _ in range(rounds)), True):
             listing = context.api.list()
             extra = surplus(context, listing)
-            waiting = _open(context, listing)
+            others = strangers(context, listing)
+            waiting = _open(context, listing, others)
             if last or not (extra or waiting) or (context.ledger.stopping and not extra):
                 break
             tried += [each for each in extra if remove(context, each)]
             if not extra:
                 context.clock.sleep(context.settle.spacing)
         for index, outcome in waiting:
-            context.ledger.correct(index, _by_id(context, outcome, listing))
+            context.ledger.correct(index, _by_id(context, outcome, listing, others))
         left = {each.copy.id for each in extra if _lives(context, each)}
+        news = disturbed(context, listing, others)
     except ApiError as error:
         reason = f"the look at the end failed: {error}"
         return Verification(verified=False, healed=_healed(tried, frozenset()), problem=reason)
@@ -52,33 +54,8 @@ def verify(context: Context) -> Verification:
     return Verification(
         verified=True,
         healed=_healed(tried, left),
-        problem=problem or _revealed(context, listing),
+        problem=problem or news,
     )
-
-
-def _revealed(context: Context, listing: Sequence[LiveWebhook]) -> str | None:
-    """Say what could not be compared before, and differs now that the server shows it.
-
-    A value that was just sent and reads back is evidence that its field can be read, so that an
-    older value of the same field turns out to be another one. The next plan mends it.
-    """
-    hidden = set(context.plan.unreadable)
-    if not hidden:
-        return None
-    readable = context.readable_in(listing)
-    by_id = {each.id: each for each in listing}
-    differing = sorted(
-        {
-            f"{each.path[-1]} of {matched.webhook.name!r}"
-            for matched in context.plan.matched
-            if (found := by_id.get(matched.id)) is not None
-            for each in compare(matched.webhook, found, context.secrets, readable).fields
-            if (matched.webhook.name, str(each.path[-1])) in hidden
-        }
-    )
-    if not differing:
-        return None
-    return f"what was sent shows that {', '.join(differing)} differs too: apply again to mend it"
 
 
 def _healed(tried: Sequence[Surplus], left: Set[str]) -> tuple[Healed, ...]:
@@ -94,7 +71,7 @@ def _lives(context: Context, each: Surplus) -> bool:
 
 
 def _open(
-    context: Context, listing: Sequence[LiveWebhook]
+    context: Context, listing: Sequence[LiveWebhook], others: Strangers
 ) -> list[tuple[int, Applied | Unconfirmed]]:
     """Return what this listing does not show to be done, after noting what it does show."""
     readable = context.readable_in(listing)
@@ -113,10 +90,21 @@ def _open(
         there = found.id if found is not None else _id(outcome)
         if isinstance(outcome, Unconfirmed):
             note = "confirmed by the listing at the end"
-            context.ledger.correct(index, Applied(change=outcome.change, id=there, note=note))
+            outcome = Applied(change=outcome.change, id=there, note=note)
+            context.ledger.correct(index, outcome)
         elif outcome.id != there:
-            context.ledger.correct(index, replace(outcome, id=there))
+            outcome = replace(outcome, id=there)
+            context.ledger.correct(index, outcome)
+        if isinstance(outcome, Applied) and _crowd(outcome, others):
+            left.append((index, outcome))
     return left
+
+
+def _crowd(outcome: Applied, others: Strangers) -> list[LiveWebhook]:
+    """Return who else bears the name of a webhook that was created or updated."""
+    if isinstance(outcome.change, Delete):
+        return []
+    return [each for each in others.get(outcome.change.name, ()) if each.id != outcome.id]
 
 
 def _id(outcome: Applied | Unconfirmed) -> str | None:
@@ -149,7 +137,10 @@ def _hidden(change: Create | Update) -> bool:
 
 
 def _by_id(
-    context: Context, outcome: Applied | Unconfirmed, listing: Sequence[LiveWebhook]
+    context: Context,
+    outcome: Applied | Unconfirmed,
+    listing: Sequence[LiveWebhook],
+    others: Strangers,
 ) -> Outcome:
     """Ask for one webhook that no listing shows as it was to become."""
     change = outcome.change
@@ -166,4 +157,11 @@ def _by_id(
         )
     if differing := context.differences(change, found, context.readable_in(listing)):
         return unlike(change, differing)
+    if other := living(context, change.name, _crowd(outcome, others)):
+        return Failed(
+            change=change,
+            code="conflict",
+            message=f"another webhook of this name has appeared meanwhile (id {other})",
+            hint="plan again; where both are meant, pin each by its `id`",
+        )
     return outcome

@@ -1,0 +1,101 @@
+"""What others do while a run is under way is seen at its end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.errors import ExitCode
+from reconciler.model import LiveWebhook
+from tests.execute.world import Fault, Memory, memory, outcomes, planned, row, run, slack
+
+
+def appears(*rows: LiveWebhook):
+    """Let somebody else store webhooks."""
+
+    def meanwhile(api: Memory) -> None:
+        for each in rows:
+            api.put(each)
+
+    return meanwhile
+
+
+def vanishes(id: str):
+    """Let somebody else delete a webhook."""
+    return lambda api: api.rows.pop(id, None)
+
+
+def before_the_last_look(meanwhile: object) -> Fault:
+    """The listing after the last write is the second of a run."""
+    return Fault(call="list", nth=2, meanwhile=meanwhile)  # type: ignore[arg-type]
+
+
+def test_a_copy_that_differs_is_no_success() -> None:
+    """Another run has created the same name otherwise: which one counts, nobody can tell."""
+    other = before_the_last_look(appears(row("a", "id-999", "#elsewhere")))
+    api = memory(faults=[other])
+    report = run(api, planned(api, slack("a")))
+    assert outcomes(report) == {"a": "failed conflict"}
+    assert report.exit_code is ExitCode.PARTIAL
+    assert "id-999" in report.outcomes[0].message
+    assert sorted(api.rows) == ["id-101", "id-999"]
+
+
+def test_a_copy_that_the_other_run_takes_back_is_no_conflict() -> None:
+    """The run whose copy has the larger id removes it."""
+
+    def listed(api: Memory, nth: int) -> tuple[LiveWebhook, ...]:
+        extra = (row("a", "id-999", "#elsewhere"),) if nth == 2 else ()
+        return (*api.rows.values(), *extra)
+
+    api = memory()
+    plan = planned(api, slack("a"))
+    api.lists = listed
+    assert run(api, plan).exit_code is ExitCode.OK
+
+
+@pytest.mark.parametrize("channel", ["#ops", "#elsewhere"])
+def test_a_name_that_is_renamed_into_is_borne_by_one(channel: str) -> None:
+    """Somebody has created the new name just then, equal or not."""
+    api = memory(
+        row("old", "id-1"), faults=[before_the_last_look(appears(row("new", "id-9", channel)))]
+    )
+    report = run(api, planned(api, slack("new", previously=("old",))))
+    assert outcomes(report) == {"new": "failed conflict"}
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        appears(row("same", "id-1", "#elsewhere")),
+        appears(row("renamed", "id-1")),
+        appears(row("same", "id-9")),
+        vanishes("id-1"),
+    ],
+    ids=["changed", "renamed", "doubled", "deleted"],
+)
+def test_what_needed_no_change_is_looked_at_too(meanwhile: object) -> None:
+    """Success says that all is as declared, not only what was written."""
+    api = memory(row("same", "id-1"), faults=[before_the_last_look(meanwhile)])
+    report = run(api, planned(api, slack("same"), slack("new")))
+    assert outcomes(report) == {"new": "applied"}
+    assert report.exit_code is ExitCode.PARTIAL
+    assert "'same'" in (report.problem or "")
+
+
+def test_a_list_that_is_behind_accuses_nobody() -> None:
+    """What a listing shows is asked for by id before it is said."""
+    api = memory(row("same", "id-1"))
+    plan = planned(api, slack("same"), slack("new"))
+    older = replace(row("same", "id-1"), event_types=frozenset({"project_created"}))
+    api.lists = lambda api, nth: tuple(
+        older if nth > 1 and each.id == "id-1" else each for each in api.rows.values()
+    )
+    assert run(api, plan).exit_code is ExitCode.OK
+
+
+def test_what_nobody_declares_is_nobodys_business() -> None:
+    """Somebody may go on creating other webhooks."""
+    api = memory(faults=[before_the_last_look(appears(row("other", "id-9")))])
+    assert run(api, planned(api, slack("new"))).exit_code is ExitCode.OK
