@@ -69,6 +69,21 @@ def test_a_clean_environment(release: Release, tmp_path: Path, version: str) -> 
     assert run(program / "webhooks", "schema", cwd=tmp_path).stdout.startswith("{")
 
 
+def tool(name: str) -> str:
+    """Return a program that installs others; skip the test if it is not at hand."""
+    beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    found = shutil.which(name, path=beside)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def pipx_home(folder: Path) -> dict[str, str]:
+    """Return variables that keep everything pipx does in a folder."""
+    names = {"PIPX_HOME": "home", "PIPX_BIN_DIR": "bin", "PIPX_MAN_DIR": "man"}
+    return {name: str(folder / "pipx" / part) for name, part in names.items()}
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -80,13 +95,47 @@ def test_a_clean_environment(release: Release, tmp_path: Path, version: str) -> 
 )
 def test_without_installing(release: Release, tmp_path: Path, command: tuple[str, ...]) -> None:
     """Both tools that run a package without installing it find the program."""
-    beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    found = shutil.which(command[0], path=beside)
-    if found is None:
-        pytest.skip(f"{command[0]} is not installed")
     words = [word.format(wheel=release.wheel) for word in command[1:]]
-    done = run(found, *words, "--version", cwd=tmp_path)
+    environ = pipx_home(tmp_path)
+    done = run(tool(command[0]), *words, "--version", cwd=tmp_path, **environ)
     assert done.stdout == VERSION, done.stderr
+
+
+def test_pipx_installs_the_wheel(release: Release, tmp_path: Path) -> None:
+    """Both scripts are on the path and run, and nothing is left after `pipx uninstall`."""
+    pipx, environ = tool("pipx"), pipx_home(tmp_path)
+    done = run(pipx, "install", release.wheel, cwd=tmp_path, **environ)
+    assert done.returncode == 0, done.stderr
+    scripts = Path(environ["PIPX_BIN_DIR"])
+    assert {each.name for each in scripts.iterdir()} == {"webhooks", "cloudtruth-webhooks"}
+    for each in scripts.iterdir():
+        assert run(each, "--version", cwd=tmp_path).stdout == VERSION
+    assert run(pipx, "uninstall", "cloudtruth-webhooks", cwd=tmp_path, **environ).returncode == 0
+    assert list(scripts.iterdir()) == []
+
+
+SENTENCE = re.search(r"Other ways in: (.*?`)\. ", (ROOT / "README.md").read_text("utf-8"), re.S)
+OTHER_WAYS = re.findall(r"`(.+?)`", SENTENCE[1]) if SENTENCE else []
+
+
+@pytest.mark.parametrize("command", OTHER_WAYS)
+def test_the_other_ways_of_the_readme(checkout: Path, tmp_path: Path, command: str) -> None:
+    """Each way works as it stands, in a clone."""
+    name, *words = command.split()
+    if name == "python":
+        done = run(sys.executable, *words, "--version", cwd=checkout)
+    elif name == "pipx":
+        environ = pipx_home(tmp_path)
+        assert run(tool(name), *words, cwd=checkout, **environ).returncode == 0
+        done = run(Path(environ["PIPX_BIN_DIR"]) / "webhooks", "--version", cwd=tmp_path)
+    else:
+        done = run(tool(name), *words, "--version", cwd=checkout)
+    assert done.stdout == VERSION, done.stderr
+
+
+def test_the_readme_names_other_ways() -> None:
+    """The list is not empty because a sentence was worded anew."""
+    assert {command.split()[0] for command in OTHER_WAYS} == {"pipx", "uvx", "python"}
 
 
 def test_the_first_command_of_the_readme(checkout: Path) -> None:
