@@ -1,0 +1,61 @@
+"""The one place where the workers of a run meet, also when nobody waits for them any more."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.execute.ledger import Ledger
+from reconciler.report import Applied, Skipped, Unconfirmed
+from tests.execute.world import Heard, StopAfter, memory, planned, slack
+
+PLAN = planned(memory(), slack("a"), slack("b"), slack("c"))
+CHANGES = PLAN.changes
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def ledger(heard: Heard) -> Ledger:
+    return Ledger(PLAN, StopAfter(memory()), heard)
+
+
+def test_the_report_is_complete_at_any_moment(ledger: Ledger) -> None:
+    """Done, begun and not ended, never begun: one outcome each, in the plan's order."""
+    a, b, c = CHANGES
+    assert ledger.start(1)
+    assert ledger.start(0)
+    ledger.finish(0, Applied(change=a, id="1"))
+    assert ledger.close() == (
+        Applied(change=a, id="1"),
+        Unconfirmed(change=b, message="stopped before CloudTruth had answered or could be asked"),
+        Skipped(change=c, code="interrupted", message="a signal ended the run before it"),
+    )
+
+
+def test_after_the_report_nothing_starts_and_nothing_is_noted(ledger: Ledger, heard: Heard) -> None:
+    """A thread that was left behind changes neither the report nor what is shown."""
+    a = CHANGES[0]
+    assert ledger.start(0)
+    told = ledger.close()
+    assert not ledger.start(1)
+    ledger.finish(0, Applied(change=a, id="1"))
+    assert (ledger.close(), heard.started, heard.ended) == (told, ["a"], [])
+
+
+def test_what_has_its_outcome_is_not_begun(ledger: Ledger, heard: Heard) -> None:
+    """What was found done is not done again."""
+    a = CHANGES[0]
+    ledger.finish(0, Applied(change=a, id="1"))
+    assert not ledger.start(0)
+    assert heard.started == []
+
+
+def test_the_first_reason_to_end_is_the_one_that_is_told(ledger: Ledger) -> None:
+    """Later ones follow from it."""
+    ledger.end("the first")
+    ledger.end("the second")
+    assert not ledger.start(2)
+    assert ledger.outcome(2) == Skipped(change=CHANGES[2], code="run-ended", message="the first")

@@ -1,0 +1,117 @@
+"""The look after the last write: how long it lasts, what it corrects, what it reports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.errors import AmbiguousWriteError, ExitCode, InvalidRequestError, ServerError
+from reconciler.report import Applied
+from tests.execute.test_lost_answers import appear
+from tests.execute.test_revealed import applied, generic
+from tests.execute.test_revealed import row as generic_row
+from tests.execute.world import (
+    Fault,
+    Memory,
+    StillClock,
+    StopAfter,
+    memory,
+    outcomes,
+    planned,
+    row,
+    run,
+    slack,
+)
+
+
+def behind(api: Memory, n: int) -> tuple[()]:
+    return ()
+
+
+def test_a_list_that_stays_behind_is_read_four_times_a_second_apart() -> None:
+    """Patience has an end, and after the last listing nobody waits."""
+    api, clock = memory(lists=behind), StillClock()
+    report = run(api, planned(api, slack("a")), clock=clock)
+    assert (api.count("list"), clock.slept) == (5, [1.0, 1.0, 1.0])
+    assert report.exit_code is ExitCode.OK
+
+
+def test_after_a_signal_a_list_that_is_behind_is_not_waited_for() -> None:
+    """What it does not show is asked for at once."""
+    api, clock = memory(lists=behind), StillClock()
+    report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
+    assert (api.count("list"), clock.slept) == (2, [])
+    assert report.exit_code is ExitCode.OK
+
+
+def test_after_a_signal_copies_are_removed_all_the_same() -> None:
+    """No run leaves two of a webhook behind if it can help it."""
+    api, clock = memory(), StillClock()
+    api.faults = [Fault(call="create", meanwhile=appear(row("a", "a-late")))]
+    report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
+    assert (list(api.rows), len(report.healed), clock.slept) == (["a-late"], 1, [])
+
+
+def test_copies_that_turn_up_one_after_the_other_are_all_reported() -> None:
+    """Each look may find another one."""
+    api = memory()
+    api.faults = [
+        Fault(call="create", meanwhile=appear(row("a", "a-late"))),
+        Fault(call="list", nth=3, meanwhile=appear(row("a", "b-late"))),
+    ]
+    report = run(api, planned(api, slack("a")))
+    assert list(api.rows) == ["a-late"]
+    assert [each.removed for each in report.healed] == ["id-101", "b-late"]
+
+
+def test_copies_that_were_removed_are_reported_even_if_the_last_look_fails() -> None:
+    """What was done is told, also when no more can be seen."""
+    api = memory()
+    api.faults = [
+        Fault(call="create", meanwhile=appear(row("a", "a-late"))),
+        Fault(call="list", nth=3, error=ServerError),
+    ]
+    report = run(api, planned(api, slack("a")))
+    assert [each.removed for each in report.healed] == ["id-101"]
+    assert report.problem == "the look at the end failed: it failed"
+    assert report.exit_code is ExitCode.PARTIAL
+
+
+def test_what_failed_hides_nothing_that_comes_after_it() -> None:
+    """The rest of the plan is looked at too."""
+
+    def revert(api: Memory) -> None:
+        api.rows["2"] = row("b", "2")
+
+    api = memory(row("a", "1"), row("b", "2"))
+    api.faults = [
+        Fault(call="update", error=InvalidRequestError),
+        Fault(call="list", nth=2, meanwhile=revert),
+    ]
+    report = run(api, planned(api, slack("a", "#new"), slack("b", "#new")))
+    assert outcomes(report) == {"a": "failed invalid-request", "b": "failed does-not-converge"}
+
+
+def test_what_the_last_listing_confirms_is_told_with_its_id() -> None:
+    """A create in doubt that turns up at the end."""
+    lost = Fault(call="create", error=AmbiguousWriteError, happens=True)
+    unseen = [Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4)]
+    api = memory(faults=[lost, *unseen])
+    outcome = run(api, planned(api, slack("a"))).outcomes[0]
+    assert outcome == Applied(
+        change=outcome.change, id="id-101", note="confirmed by the listing at the end"
+    )
+
+
+def test_a_password_that_did_not_arrive_is_seen_once_passwords_can_be_read() -> None:
+    """Another webhook's, which reads back as sent, shows that they can."""
+    old = generic_row("Old", "1", "the old password")
+    configuration = {**old.configuration, "username": "before"}
+    api = memory(replace(old, configuration=configuration))
+    kept = configuration["password"]
+    api.stores = lambda each: (
+        replace(each, configuration={**each.configuration, "password": kept})
+        if each.name == "Old"
+        else each
+    )
+    report = applied(api, generic("Old"), generic("New"))
+    assert outcomes(report) == {"Old": "failed does-not-converge", "New": "applied"}
