@@ -113,6 +113,8 @@ class Ledger:
         """Accept nothing more and return one outcome for each change, in the plan's order."""
         with self._lock:
             self._closed = True
+            # What was started and left may have been sent.
+            self._writes += len(self._started - self._outcomes.keys())
             return tuple(
                 self._outcomes.get(index) or self._open(index, change)
                 for index, change in enumerate(self._changes)

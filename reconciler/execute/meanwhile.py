@@ -26,8 +26,9 @@ def strangers(context: Context, listing: Sequence[LiveWebhook]) -> Strangers:
     ours = {each.name for each in plan.changes if not isinstance(each, Delete)}
     ours |= {each.webhook.name for each in plan.matched}
     known = {(each.id, each.webhook.name) for each in plan.matched}
-    known |= {(each.before.id, each.name) for each in (*plan.updates, *plan.deletes)}
+    known |= {(each.before.id, each.name) for each in plan.updates}
     known |= {(each.before.id, each.before.name) for each in plan.updates}
+    known |= {(each.before.id, each.before.name) for each in plan.deletes}
     known |= {(each.id, each.name) for kept in plan.kept for each in kept.webhooks}
     found: dict[str, list[LiveWebhook]] = {}
     for each in listing:

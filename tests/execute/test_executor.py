@@ -20,6 +20,7 @@ from reconciler.errors import (
 )
 from reconciler.execute.workers import Halted
 from reconciler.model import Secret
+from reconciler.render import RENDERERS
 from reconciler.report import Applied
 from tests.execute.world import (
     Fault,
@@ -376,6 +377,15 @@ def test_a_run_that_is_halted_names_what_is_unknown() -> None:
         "old": "skipped interrupted",
     }
     assert (report.exit_code, report.verified) == (ExitCode.PARTIAL, False)
+
+
+def test_a_write_that_was_left_counts_as_one_that_may_have_happened() -> None:
+    """Ended at once in the middle of its first write, no run says that nothing was written."""
+    api = memory(faults=[Fault(call="create", nth=1, meanwhile=interrupted)])
+    report = run(api, planned(api, slack("a"), slack("b")), workers=HaltsIn())
+    assert outcomes(report) == {"a": "unconfirmed", "b": "skipped interrupted"}
+    assert report.writes == 1
+    assert "Nothing was written" not in RENDERERS["text"]().render_report(report)
 
 
 def test_the_watcher_hears_every_change_once() -> None:
