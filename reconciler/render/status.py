@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from reconciler import __version__
 from reconciler.kinds.events import compress
-from reconciler.model import Organization
+from reconciler.model import DeliveryError, Organization
+from reconciler.planning.document import FORMAT_VERSION, write_json
 from reconciler.planning.status import Footing, Status
+from reconciler.render.describe import place
 from reconciler.render.quote import quote
+from reconciler.render.text.layout import columns
 from reconciler.render.view import PLAIN, View
 from reconciler.render.words import age, plural
-
-FORMAT_VERSION = "1"
 
 
 def render_text(organization: Organization, statuses: Sequence[Status], view: View = PLAIN) -> str:
     """Show each webhook in a line or two: name, footing, where it delivers, and how that went."""
     lines = [f"CloudTruth webhooks of {quote(organization.name)}", ""]
     names = [quote(each.webhook.name) for each in statuses]
-    width = min(max((len(name) for name in names), default=0), max(12, view.width // 3))
+    width = min(max(map(columns, names), default=0), max(12, view.width // 3))
     for name, each in zip(names, statuses, strict=True):
         sign = "!" if each.failing or each.footing is Footing.TWIN else " "
-        lines.append(f"{sign} {name:{width}}  {_footing(each)}")
+        gap = " " * max(2, width + 2 - columns(name))
+        lines.append(f"{sign} {name}{gap}{_footing(each)}")
         about = [quote(each.webhook.destination), ", ".join(_events(each)), _last_run(each, view)]
         lines += _wrapped(about, view.width)
         if each.error is not None:
-            lines += [f"    last delivery failed: {text}" for text in [_error(each, view)]]
+            lines.append(f"    last delivery failed: {_error(each.error, view)}")
     if not statuses:
         lines.append("  none")
     failing = sum(each.failing for each in statuses)
@@ -37,7 +38,8 @@ def render_text(organization: Organization, statuses: Sequence[Status], view: Vi
 
 
 def _footing(each: Status) -> str:
-    return str(each.footing) if each.position is None else f"{each.footing} ({each.position})"
+    where = place(each.position)
+    return f"{each.footing} ({where})" if where else str(each.footing)
 
 
 def _events(each: Status) -> tuple[str, ...]:
@@ -50,10 +52,7 @@ def _last_run(each: Status, view: View) -> str:
     return f"last ran {age(each.webhook.last_run, view.now)}"
 
 
-def _error(each: Status, view: View) -> str:
-    error = each.error
-    if error is None:
-        return ""
+def _error(error: DeliveryError, view: View) -> str:
     parts = [quote(part) for part in (error.code, error.text) if part]
     if error.timestamp:
         parts.append(f"({age(error.timestamp, view.now)})")
@@ -65,7 +64,7 @@ def _wrapped(parts: Sequence[str], width: int) -> list[str]:
     lines: list[str] = []
     line = ""
     for part in parts:
-        if line and 4 + len(line) + 3 + len(part) > width:
+        if line and 4 + columns(line) + 3 + columns(part) > width:
             lines.append(f"    {line}")
             line = part
         else:
@@ -74,19 +73,15 @@ def _wrapped(parts: Sequence[str], width: int) -> list[str]:
 
 
 def render_json(organization: Organization, statuses: Sequence[Status]) -> str:
-    """Return the same as a document; text is ASCII, everything else escaped."""
-    return (
-        json.dumps(
-            {
-                "format_version": FORMAT_VERSION,
-                "kind": "status",
-                "tool_version": __version__,
-                "organization": {"id": organization.id, "name": organization.name},
-                "webhooks": [_tree(each) for each in statuses],
-            },
-            indent=2,
-        )
-        + "\n"
+    """Return the same as a document (schemas/status.schema.json)."""
+    return write_json(
+        {
+            "format_version": FORMAT_VERSION,
+            "kind": "status",
+            "tool_version": __version__,
+            "organization": {"id": organization.id, "name": organization.name},
+            "webhooks": [_tree(each) for each in statuses],
+        }
     )
 
 
