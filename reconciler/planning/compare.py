@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.kinds import KINDS, Field
-from reconciler.model import UNKNOWN, LiveValue, LiveWebhook, Secret, SecretRef, Unknown, Webhook
+from reconciler.model import (
+    UNKNOWN,
+    LiveValue,
+    LiveWebhook,
+    Secret,
+    SecretRef,
+    Unknown,
+    Value,
+    Webhook,
+)
 from reconciler.planning.changes import (
     FieldChange,
     KeyLost,
@@ -89,7 +98,7 @@ def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
     )
 
 
-def _plain(field: Field, value: LiveValue) -> str | bool | Unknown:
+def _plain(field: Field, value: LiveValue | Unknown) -> str | bool | Unknown:
     """Return a plain field's value as compared and shown: text as text, flags as flags."""
     if field.flag:
         return value if isinstance(value, bool) else UNKNOWN
@@ -111,7 +120,6 @@ def compare(
     Event types are sets; a channel is the same with and without its `#`; only declared
     configuration fields are compared.
     """
-    kind = KINDS[webhook.type]
     if live.type != webhook.type:
         return _retyped(webhook, live)
     unreadable: list[str] = []
@@ -121,43 +129,30 @@ def compare(
     configured: dict[str, Any] = {}
     wanted: dict[str, Any] = {}
     for name, value in webhook.configuration.items():
-        field = kind.field(name)
-        if field is None:
-            raise AssertionError(f"{webhook.type} has no field {name}")
+        field = _field(webhook, name)
         found = shown.get(name) if isinstance(shown, Mapping) and shown else UNKNOWN
         if field.secret:
-            match secret_standing(webhook.type, field, value, found, secrets, readable):
-                case Standing.DIFFERENT:
-                    cause = SecretCause.DIFFERS
-                    secret_changes.append(secret_change(webhook, name, cause, found, secrets))
-                case Standing.ABSENT:
-                    cause = SecretCause.ADDED
-                    secret_changes.append(secret_change(webhook, name, cause, found, secrets))
-                case Standing.UNKNOWN:
-                    unreadable.append(name)
-                    undecided.append(name)
-                case Standing.NOT_AT_HAND:
-                    undecided.append(name)
-                case Standing.SAME:
-                    pass
-            continue
-        if found == value and type(found) is type(value):
-            continue  # most are, and need no closer look
-        plain = _plain(field, None if isinstance(found, Unknown) else found)
-        if isinstance(value, str) and isinstance(plain, str):
-            if field.normal(value) != field.normal(plain):
-                configured[name], wanted[name] = plain, value
-        elif value == plain:
-            continue
-        elif not isinstance(plain, Unknown):
-            configured[name], wanted[name] = plain, value
-        elif _missing(found) and value == field.default:
-            continue
-        elif _missing(found) and (webhook.type, name) in readable:
-            wanted[name] = value
+            standing = secret_standing(webhook.type, field, value, found, secrets, readable)
         else:
-            unreadable.append(name)
-            undecided.append(name)
+            standing = _plain_standing(webhook.type, field, value, found, readable)
+        match standing:
+            case Standing.SAME:
+                pass
+            case Standing.UNKNOWN:
+                unreadable.append(name)
+                undecided.append(name)
+            case Standing.NOT_AT_HAND:
+                undecided.append(name)
+            case Standing.DIFFERENT if field.secret:
+                cause = SecretCause.DIFFERS
+                secret_changes.append(secret_change(webhook, name, cause, found, secrets))
+            case Standing.ABSENT if field.secret:
+                cause = SecretCause.ADDED
+                secret_changes.append(secret_change(webhook, name, cause, found, secrets))
+            case Standing.DIFFERENT:
+                configured[name], wanted[name] = _plain(field, found), value
+            case Standing.ABSENT:
+                wanted[name] = value
     alike = live.name == webhook.name and live.event_types == webhook.event_types and not wanted
     if alike and not secret_changes:
         if not undecided:
@@ -178,6 +173,32 @@ def compare(
         unreadable=tuple(unreadable),
         undecided=tuple(undecided),
     )
+
+
+def _field(webhook: Webhook, name: str) -> Field:
+    field = KINDS[webhook.type].field(name)
+    if field is None:
+        raise AssertionError(f"{webhook.type} has no field {name}")
+    return field
+
+
+def _plain_standing(
+    kind: str, field: Field, declared: Value, live: LiveValue | Unknown, readable: Readable
+) -> Standing:
+    """Compare one field that is no secret, as `secret_standing` does those that are."""
+    if live == declared and type(live) is type(declared):
+        return Standing.SAME  # most are, and need no closer look
+    shown = _plain(field, live)
+    if isinstance(shown, str) and isinstance(declared, str):
+        same = field.normal(shown) == field.normal(declared)
+        return Standing.SAME if same else Standing.DIFFERENT
+    if not isinstance(shown, Unknown):
+        return Standing.SAME if shown == declared else Standing.DIFFERENT
+    if not _missing(live):
+        return Standing.UNKNOWN
+    if declared == field.default:
+        return Standing.SAME
+    return Standing.ABSENT if (kind, field.name) in readable else Standing.UNKNOWN
 
 
 def shows(live: LiveWebhook, name: str) -> bool:
