@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.cli.invocation import Invocation
@@ -107,7 +107,7 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
 def emulated(invocation: Invocation, clock: Clock) -> tuple[Any, Any, Secret]:
     """Return the emulator's store, the way into it, and a key that it takes."""
     from reconciler.api.in_process import InProcess
-    from reconciler.cli.commands.emulator import open_store
+    from reconciler.cli.commands.emulator import known_types, open_store
     from reconciler.emulator.dials import LOCAL_DIALS
     from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
 
@@ -117,7 +117,7 @@ def emulated(invocation: Invocation, clock: Clock) -> tuple[Any, Any, Secret]:
         "       No account, no network, no key; nothing is delivered anywhere.\n"
     )
     store = open_store(invocation.local_db)
-    emulator = Emulator(store, dials=LOCAL_DIALS)
+    emulator = Emulator(store, dials=replace(LOCAL_DIALS, **known_types()))
     adapter = InProcess(emulator.handle, request=Request, clock=clock)
     return store, adapter, Secret(LOCAL_KEY)
 

@@ -12,6 +12,7 @@ from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import Option, format_option
 from reconciler.cli.planning_options import planning_options
 from reconciler.errors import ExitCode, NotConfirmedError, OutputError, UsageError
+from reconciler.render import RENDERERS
 
 if TYPE_CHECKING:
     from reconciler.cli.connection import Connection
@@ -46,14 +47,13 @@ if TYPE_CHECKING:
         *planning_options(),
         Option("--parallelism", type=click.IntRange(1, 16), default=10, metavar="N",
                help="How many requests at a time, 1 to 16; 10."),
-        format_option("text", "json", "markdown"),
+        format_option(*RENDERERS),
         Option("--report", metavar="FILE", help="Write the report to a file as JSON, too."),
     ],
 )  # fmt: skip
 def COMMAND(invocation: Invocation, report: str | None, **own: Any) -> int:  # noqa: N802
     """Apply and report, in a file too if asked for, also when it fails."""
     from reconciler.cli.errors import translate
-    from reconciler.render import RENDERERS
 
     machine = RENDERERS["json"]()
     try:
@@ -137,7 +137,6 @@ def _confirm(
 
     def confirm(plan: Plan) -> bool:
         from reconciler.cli.session import message_view
-        from reconciler.render import RENDERERS
 
         console = invocation.console
         connection.progress.expect(plan)
@@ -162,7 +161,6 @@ def _confirm(
 
 def _shown(invocation: Invocation, done: Report, connection: Connection, format: str) -> str:
     from reconciler.cli.session import result_view
-    from reconciler.render import RENDERERS
 
     view = result_view(invocation, key_source=connection.key_source)
     return RENDERERS[format]().render_report(done, view)

@@ -108,6 +108,15 @@ def open_store(path: Any) -> Any:
         ) from None
 
 
+def known_types() -> dict[str, Any]:
+    """Return the dials by which the emulator, which shares no code, knows the types we know."""
+    from reconciler.kinds import KINDS
+
+    fields = [field for kind in KINDS.values() for field in kind.fields]
+    secret = dict.fromkeys(each.name for each in fields if each.secret and not each.address)
+    return {"types": tuple(KINDS), "secret_fields": tuple(secret)}
+
+
 class _Log:
     """Writes each request as a line of JSON."""
 
@@ -141,6 +150,6 @@ def _dials(invocation: Invocation, name: str | None, *, any_key: bool) -> Any:
     try:
         if not isinstance(said, dict):
             raise DialError("dials are a JSON object")
-        return Dials.from_mapping({"any_key": any_key, **said})
+        return Dials.from_mapping({"any_key": any_key, **known_types(), **said})
     except DialError as problem:
         raise UsageError(f"{name}: {problem}") from None

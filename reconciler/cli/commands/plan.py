@@ -9,6 +9,7 @@ from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import Option, format_option
 from reconciler.cli.planning_options import planning_options
 from reconciler.errors import ExitCode
+from reconciler.render import RENDERERS
 
 
 @command(
@@ -25,7 +26,7 @@ from reconciler.errors import ExitCode
     ),
     options=[
         Option("--out", metavar="FILE", help="Save the plan for `apply FILE`. It holds no secret."),
-        format_option("text", "json", "markdown"),
+        format_option(*RENDERERS),
         Option("--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes."),
         Option("--show-unchanged", is_flag=True, help="Show webhooks that match, too."),
         *planning_options(),
@@ -43,7 +44,6 @@ def COMMAND(  # noqa: N802
     from reconciler.cli.again import connected_with, planned_with
     from reconciler.cli.connection import connected
     from reconciler.cli.session import checked_files, plan_options, result_view
-    from reconciler.render import RENDERERS
     from reconciler.workflow import plan
 
     checked = checked_files(invocation)

@@ -8,6 +8,7 @@ from reconciler.cli.command import command
 from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import Option, format_option
 from reconciler.errors import ExitCode
+from reconciler.render import RENDERERS
 
 
 @command(
@@ -20,7 +21,7 @@ from reconciler.errors import ExitCode
     ),
     options=[
         click.Argument(["planfile"], help="What `plan --out` wrote."),
-        format_option("text", "json", "markdown"),
+        format_option(*RENDERERS),
         Option("--show-unchanged", is_flag=True, help="Show webhooks that match, too."),
     ],
     connects=False,
@@ -30,7 +31,6 @@ def COMMAND(  # noqa: N802
 ) -> int:
     """Load and show."""
     from reconciler.cli.session import inputs, result_view
-    from reconciler.render import RENDERERS
     from reconciler.settings.resolve import LOCAL_SERVER
     from reconciler.workflow import load_plan
 

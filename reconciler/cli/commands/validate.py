@@ -7,6 +7,7 @@ from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import format_option
 from reconciler.cli.session import inputs, result_view
 from reconciler.errors import ExitCode
+from reconciler.render import FINDINGS_RENDERERS
 from reconciler.render.quote import quote
 
 
@@ -20,7 +21,7 @@ from reconciler.render.quote import quote
         ("check a directory; warnings are errors", "webhooks validate -f webhooks/ --strict"),
         ("annotate a pull request on GitHub", "webhooks validate --format github"),
     ),
-    options=[format_option("text", "json", "github")],
+    options=[format_option(*FINDINGS_RENDERERS)],
 )
 def COMMAND(invocation: Invocation, format: str) -> int:  # noqa: N802
     """Judge the files."""
@@ -29,8 +30,6 @@ def COMMAND(invocation: Invocation, format: str) -> int:  # noqa: N802
     asked = inputs(invocation)
     declared = workflow.validate(asked)
     if declared.findings or format != "text":  # text has nothing to say of nothing
-        from reconciler.render import FINDINGS_RENDERERS
-
         renderer = FINDINGS_RENDERERS[format]()
         shown = renderer.render_findings(declared.findings, result_view(invocation))
         if shown:
