@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from reconciler.render.text.paint import strip
 from reconciler.render.view import View
 from reconciler.report import Report
 from tests.render.oracle import obeyed_characters, read_markdown, runner_commands
-from tests.render.strategies import plans, reports, some_findings, texts
+from tests.render.strategies import plans, references, reports, some_findings, texts
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 views = st.builds(
@@ -36,8 +37,10 @@ views = st.builds(
     width=st.integers(20, 140),
     show_unchanged=st.booleans(),
     key_source=st.none() | texts,
+    missing=st.frozensets(references, max_size=2),
     now=st.none() | st.just(datetime(2026, 11, 25, tzinfo=UTC)),
     plan_file=st.none() | texts,
+    again=st.none() | st.lists(texts, max_size=2).map(tuple),
 )
 errors = st.one_of(
     st.builds(ReconcilerError, texts, hint=st.none() | texts),
@@ -132,10 +135,7 @@ def test_colour_changes_no_character(
 ) -> None:
     """Text without its colour is the text that is printed without colour."""
     text = RENDERERS["text"]()
-    coloured = View(
-        color=True, width=view.width, show_unchanged=view.show_unchanged,
-        key_source=view.key_source, now=view.now, plan_file=view.plan_file,
-    )  # fmt: skip
+    coloured = replace(view, color=True)
     assert strip(text.render_plan(plan, coloured)) == text.render_plan(plan, view)
     assert strip(text.render_report(report, coloured)) == text.render_report(report, view)
     assert strip(text.render_findings(findings, coloured)) == text.render_findings(findings, view)
@@ -176,25 +176,30 @@ def test_other_markdown_holds_data_in_code_only(
     """Reports, findings and errors obey the same law."""
     markdown = RENDERERS["markdown"]()
     read = read_markdown(markdown.render_report(report))
-    assert ([row[1][0] for row in read.cells] and len(read.cells) == len(report.outcomes)) or not (
-        report.outcomes
-    )
+    shown = sorted(row[1][0] for row in read.cells)
+    assert shown == sorted(quote(each.change.name) for each in report.outcomes)
     assert read_markdown(markdown.render_findings(findings)).titles == 1
     assert read_markdown(markdown.render_error(error)).titles == 1
 
 
 @few
-@given(plan=plans(), report=reports(), limit=st.integers(1500, 6000))
-def test_markdown_fits_its_limit(plan: Plan, report: Report, limit: int) -> None:
-    """A text over its limit is cut by whole lines, says so, and stays well formed."""
-    for whole, cut in (
-        (fit_plan(plan), fit_plan(plan, View(limit=limit))),
-        (fit_report(report), fit_report(report, View(limit=limit))),
-    ):
+@given(plan=plans(), report=reports(), percent=st.integers(0, 110))
+def test_markdown_fits_its_limit(plan: Plan, report: Report, percent: int) -> None:
+    """A text over its limit is cut by whole lines, says so, and stays well formed.
+
+    What is never cut may by itself be over it.
+    """
+    for fitted in (partial(fit_plan, plan), partial(fit_report, report)):
+        whole, least = fitted(), fitted(View(limit=0))
+        limit = len(whole.text) * percent // 100
+        cut = fitted(View(limit=limit))
         assert not whole.truncated
-        assert cut.text.splitlines()[0] == whole.text.splitlines()[0]
-        read_markdown(cut.text)
+        assert len(cut.text) <= max(limit, len(least.text))
         assert cut.truncated == (cut.text != whole.text)
+        assert cut.text.splitlines()[0] == whole.text.splitlines()[0]
+        added = set(cut.text.splitlines()) - set(whole.text.splitlines())
+        assert [line[:12] for line in added] == ["_Cut to fit:"] * cut.truncated
+        read_markdown(cut.text)
 
 
 @few
