@@ -1,0 +1,1 @@
+"""Mutation testing of what decides and what writes: `python -m tests.mutation`."""

@@ -1,0 +1,145 @@
+"""What became of each mutant, and whether that counts."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+LIST = Path(__file__).with_name("equivalent.toml")
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+class Fate(StrEnum):
+    """How a mutant ended. Only killed ones and survivors count."""
+
+    REFUSED = "refused by mypy"
+    KILLED = "killed"
+    SURVIVED = "survived"
+    EQUIVALENT = "equivalent"
+    WORDING = "wording"  # only a sentence reads otherwise; golden files show most of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """One mistake: `diff` is of the lines that differ, with what is around them."""
+
+    file: str
+    line: int
+    diff: str
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equivalent:
+    """An entry of equivalent.toml: a mutant that nobody could tell from the code as it is."""
+
+    file: str
+    change: str
+
+
+def mutants(file: str) -> Iterator[Mutant]:
+    """Read the results for a file; the working directory is the one that mutmut ran in."""
+    from mutmut.mutation.data import SourceFileMutationData
+    from mutmut.mutation.diff_apply import get_diff_for_mutant
+    from mutmut.stats import status_by_exit_code
+
+    data = SourceFileMutationData(path=file)
+    data.load()
+    starts = _starts(Path(file).read_text(encoding="utf-8"))
+    for name, code in data.exit_code_by_key.items():
+        header, *diff = get_diff_for_mutant(name, path=file).splitlines()[2:]
+        status = status_by_exit_code[code]
+        if status == "caught by type check":
+            fate = Fate.REFUSED
+        elif status in ("killed", "timeout", "segfault"):
+            fate = Fate.KILLED
+        elif sentence_only(diff):
+            fate = Fate.WORDING
+        else:
+            fate = Fate.SURVIVED
+        within = int(re.findall(r"\d+", header)[0]) - 1
+        within += next(place for place, line in enumerate(diff) if line[0] in "+-")
+        function = name.rpartition(".")[2].partition("__mutmut_")[0].removeprefix("x")
+        start = starts[re.split("ǁ", function)[-1] if "ǁ" in function else function[1:]]
+        yield Mutant(file=file, line=start + within, diff="\n".join(diff), fate=fate)
+
+
+def _starts(source: str) -> dict[str, int]:
+    """Map the functions of a module to the lines on which they, or comments above them, start."""
+    lines = source.splitlines()
+    found: dict[str, int] = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            line = node.lineno
+            while lines[line - 2].lstrip().startswith("#"):
+                line -= 1
+            found.setdefault(node.name, line)
+    return found
+
+
+def sentence_only(diff: Sequence[str]) -> bool:
+    """Say whether nothing but text with a space in it differs: words for people."""
+
+    def rest(sign: str) -> list[str]:
+        return [
+            _TEXT.sub(lambda text: '""' if " " in text[0] else text[0], line[1:])
+            for line in diff
+            if line[0] == sign
+        ]
+
+    return rest("-") == rest("+")
+
+
+def change(diff: str) -> str:
+    """Return what identifies a mutant within its file: the lines that differ."""
+    return "\n".join(
+        f"{line[0]} {line[1:].strip()}" for line in diff.splitlines() if line[:1] in ("+", "-")
+    )
+
+
+def equivalents(listed: str) -> Iterator[Equivalent]:
+    """Read the text of equivalent.toml."""
+    for because in tomllib.loads(listed)["because"]:
+        for file, diffs in because["mutants"].items():
+            for diff in diffs.strip().split("\n\n"):
+                yield Equivalent(file=f"reconciler/{file}", change=change(diff))
+
+
+def judged(made: Iterable[Mutant], known: Iterable[Equivalent]) -> tuple[list[Mutant], list[str]]:
+    """Let survivors go that are known as equivalent; name the entries that do not hold."""
+    entries = set(known)
+    fates: dict[Equivalent, set[Fate]] = {each: set() for each in entries}
+    out: list[Mutant] = []
+    for each in made:
+        entry = Equivalent(file=each.file, change=change(each.diff))
+        if entry in entries:
+            fates[entry].add(each.fate)
+            if each.fate is Fate.SURVIVED:
+                each = replace(each, fate=Fate.EQUIVALENT)
+        out.append(each)
+    stale = [
+        f"{each.file}: {'it is noticed' if seen else 'there is no such mutant'}\n{each.change}"
+        for each, seen in fates.items()
+        if Fate.SURVIVED not in seen
+    ]
+    return out, sorted(stale)
+
+
+def score(made: Iterable[Mutant]) -> float:
+    """Return how many per cent of the mutants that count are killed."""
+    count = Counter(each.fate for each in made)
+    counting = count[Fate.KILLED] + count[Fate.SURVIVED]
+    return 100 * count[Fate.KILLED] / counting if counting else 100.0
+
+
+def summary(title: str, made: Sequence[Mutant]) -> str:
+    """Say in one line how many there are of each fate."""
+    count = Counter(each.fate for each in made)
+    parts = ", ".join(f"{count[fate]} {fate}" for fate in Fate if count[fate])
+    return f"{title}: {score(made):.1f} % of {len(made)} mutants: {parts}"
