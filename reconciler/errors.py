@@ -60,7 +60,7 @@ class ExitCode(IntEnum):
 class ReconcilerError(Exception):
     """The run cannot go on. `hint` is one sentence of advice."""
 
-    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+    exit_code: ExitCode = ExitCode.FAILED
     code: ClassVar[str] = "failed"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -254,10 +254,10 @@ class AmbiguousWriteError(ApiError):
 
 
 class Interrupted(ReconcilerError):  # noqa: N818 - not an error of anybody's
-    """A signal ended the run before anything was written."""
+    """A signal ended the run before anything was written; its exit code is the signal's."""
 
     code = "interrupted"
 
     def __init__(self, message: str, *, signal_exit: ExitCode) -> None:
         super().__init__(message)
-        self.signal_exit = signal_exit
+        self.exit_code = signal_exit

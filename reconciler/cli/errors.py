@@ -48,7 +48,7 @@ def explain(problem: BaseException, invocation: Invocation) -> ExitCode:
     console.block(RENDERERS["text"]().render_error(error, view))
     if invocation.machine_readable:
         console.result(RENDERERS["json"]().render_error(error, View()))
-    return error.signal_exit if isinstance(error, Interrupted) else error.exit_code
+    return error.exit_code
 
 
 def translate(problem: BaseException) -> ReconcilerError:

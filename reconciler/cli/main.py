@@ -105,9 +105,6 @@ def run(arguments: Sequence[str], process: Process) -> int:
 
         if isinstance(problem, click.UsageError):  # parsing may have ended before `--format`
             invocation.machine_readable |= _asks_for_json(arguments)
-        # What could not be parsed has not reached the option's callback.
-        asked = " ".join(arguments).replace("=", " ")
-        invocation.machine_readable |= "--format json" in asked
         code = explain(problem, invocation)
     # A result that went nowhere is a failure, if nothing worse happened.
     return int(code or invocation.console.failed)

@@ -181,4 +181,4 @@ def test_ctrl_c_at_the_question_says_that_nothing_was_written() -> None:
     """Who stops at the question need not wonder."""
     with pytest.raises(Interrupted, match="nothing was written") as caught:
         console(stdin=Stopped()).ask("Do this? ")
-    assert caught.value.signal_exit == 130
+    assert caught.value.exit_code == 130

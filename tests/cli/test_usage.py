@@ -72,10 +72,12 @@ def test_common_options_stand_anywhere(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_an_option_that_is_none_is_json_as_well(shell: Shell) -> None:
-    """What cannot be parsed still answers in the format that was asked for."""
-    done = shell("plan", "--foo", "--format", "json")
-    assert done.code == 64
-    assert json.loads(done.out)["error"]["code"] == "usage"
+    """What cannot be parsed still answers in the format that was asked for, and in no other."""
+    for asked in (("--format", "json"), ("--format=json",)):
+        done = shell("plan", "--foo", *asked)
+        assert done.code == 64
+        assert json.loads(done.out)["error"]["code"] == "usage"
+    assert shell("plan", "--foo", "--only", "the --format json team").out == ""
 
 
 def test_a_switch_that_says_neither_yes_nor_no(shell: Shell, tmp_path: Path) -> None:
@@ -111,8 +113,15 @@ def test_bugs_name_our_lines() -> None:
 
 
 def test_interruption() -> None:
-    """Ctrl-C is an exit code and a sentence, not a traceback."""
-    assert explain(KeyboardInterrupt(), nobody()) is ExitCode.SIGINT
+    """Ctrl-C is an exit code and a sentence, not a traceback; JSON has the same code."""
+    out, err = io.StringIO(), io.StringIO()
+    stopped = Invocation(
+        Process(environ={}, directory=Path(), stdin=io.StringIO(), stdout=out, stderr=err)
+    )
+    stopped.machine_readable = True
+    assert explain(KeyboardInterrupt(), stopped) is ExitCode.SIGINT
+    assert err.getvalue() == "error[interrupted]: stopped by a signal\n"
+    assert json.loads(out.getvalue())["error"]["exit_code"] == 130
 
 
 @pytest.mark.parametrize(
