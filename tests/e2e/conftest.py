@@ -137,4 +137,4 @@ def serve(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     yield serve
     for process in running:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)

@@ -165,7 +165,7 @@ def test_stopped_before_anything(user: User, number: int, code: int) -> None:
         with connection:
             assert connection.recv(1000)
             process.send_signal(number)
-            _, said = process.communicate(timeout=10)
+            _, said = process.communicate(timeout=60)
     assert process.returncode == code
     assert "stopped by a signal" in said
 

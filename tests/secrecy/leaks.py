@@ -48,7 +48,7 @@ LEAKS = (
     ),
     Leak(
         name="bodies among what --debug shows",
-        file="reconciler/api/transport.py",
+        file="reconciler/api/attempt.py",
         old="                    path=call.path,\n                    status=status,\n",
         new='                    path=f"{call.path} {call.content!r}",\n'
         "                    status=status,\n",
