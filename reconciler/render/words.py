@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Severity
@@ -11,7 +11,9 @@ from reconciler.model import Scheme, SecretRef
 from reconciler.planning.changes import Attribution, Change, Create, Delete, Reason, Update
 from reconciler.planning.plan import Plan
 from reconciler.render.quote import quote
-from reconciler.report import Failed, Report, Skipped, Unconfirmed
+
+if TYPE_CHECKING:  # a plan needs no report
+    from reconciler.report import Report
 
 REASONS: Final = {
     Reason.MISSING: "declared, not live",
@@ -82,6 +84,8 @@ def summary(plan: Plan) -> str:
 
 def outcome_counts(report: Report) -> str:
     """Say how many changes were made, and how many were not."""
+    from reconciler.report import Failed, Skipped, Unconfirmed
+
     done = [each.change for each in report.applied]
     parts = (
         f"{sum(isinstance(each, Create) for each in done)} created, "

@@ -97,7 +97,16 @@ def test_plan_over_http_without_differences(
     assert code == 0
     assert "httpx" in modules
     assert not modules & EXPLAINERS
-    assert not modules & {"sqlite3", "reconciler.execute.executor"}
+    assert not modules & {
+        "sqlite3",
+        "reconciler.emulator",
+        "reconciler.execute.executor",
+        "reconciler.source.excerpt",
+        "reconciler.source.saved_plan",
+        "reconciler.source.write",
+    }
+    if renderer != "json":  # which knows everything at once
+        assert "reconciler.report" not in modules
     others = {"json", "markdown", "github"} - {renderer}
     assert not modules & {f"reconciler.render.{name}" for name in others}
 
