@@ -16,6 +16,7 @@ from reconciler.cli.process import Process
 from reconciler.emulator.dials import Dials
 from reconciler.emulator.faults import FaultSource
 from reconciler.emulator.handler import LOCAL_KEY, Emulator
+from reconciler.ports import Clock
 from tests.served import served
 from tests.skipping import SkippingClock
 
@@ -43,7 +44,13 @@ Shell = Callable[..., Done]
 def shell(tmp_path: Path) -> Shell:
     """Run `webhooks` with arguments; `terminal` makes all three streams one, `keys` is typed."""
 
-    def shell(*arguments: str, keys: str = "", terminal: bool = False, **environ: str) -> Done:
+    def shell(
+        *arguments: str,
+        keys: str = "",
+        terminal: bool = False,
+        clock: Clock | None = None,
+        **environ: str,
+    ) -> Done:
         stream = Terminal if terminal else io.StringIO
         out, err = stream(), stream()
         process = Process(
@@ -52,7 +59,7 @@ def shell(tmp_path: Path) -> Shell:
             stdin=stream(keys),
             stdout=out,
             stderr=err,
-            clock=SkippingClock(),
+            clock=clock or SkippingClock(),
         )
         code = run(arguments, process)
         return Done(code=code, out=out.getvalue(), err=err.getvalue())

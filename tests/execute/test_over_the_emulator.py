@@ -13,7 +13,6 @@ from reconciler.emulator import faults
 from reconciler.emulator.dials import Dials
 from reconciler.emulator.faults import Fault, Script
 from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
-from reconciler.emulator.server import Server
 from reconciler.errors import ExitCode, IncompleteListingError, ReconcilerError
 from reconciler.execute.clock import SystemClock
 from reconciler.execute.executor import execute
@@ -22,6 +21,8 @@ from reconciler.model import Desired, FileScope, Live, Policy, Secret, Webhook
 from reconciler.planning.planner import plan
 from reconciler.report import Report
 from tests.execute.world import SECRETS, Heard, Memory, OneByOne, StillClock, StopAfter, slack
+from tests.served import served
+from tests.waiting import PATIENCE
 
 _CONFIGURATION = {"token": "xoxb-0123456789-abc", "channel": "#ops", "username": "CT"}
 
@@ -239,17 +240,13 @@ def test_two_applies_at_the_same_time_leave_one_copy_and_never_none() -> None:
             there.update(names)
 
     emulator = Emulator(listener=watch)
-    server = Server(emulator)
-    threading.Thread(target=server.run, daemon=True).start()
     webhooks = tuple(slack(f"hook-{n}") for n in range(15))
-    together = threading.Barrier(2, timeout=10)
+    together = threading.Barrier(2, timeout=PATIENCE)
     codes: list[ExitCode] = []
 
-    def apply() -> None:
+    def apply(url: str) -> None:
         clock, workers = SystemClock(), ThreadWorkers(4)
-        with connect(
-            server_url=server.url, key=Secret(LOCAL_KEY), clock=clock, workers=workers
-        ) as api:
+        with connect(server_url=url, key=Secret(LOCAL_KEY), clock=clock, workers=workers) as api:
             live = Live(origin=api.origin, organization=api.organization(), webhooks=api.list())
             made = plan(desired(*webhooks), live, SECRETS)
             together.wait()
@@ -269,12 +266,12 @@ def test_two_applies_at_the_same_time_leave_one_copy_and_never_none() -> None:
                 codes.append(error.exit_code)
         workers.close()
 
-    threads = [threading.Thread(target=apply) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    server.stop()
+    with served(emulator) as url:
+        threads = [threading.Thread(target=apply, args=(url,), daemon=True) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
     names = sorted(row["name"] for row in emulator.store.webhooks())
     assert names == sorted(webhook.name for webhook in webhooks)
     assert (gone, len(codes)) == ([], 2)

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -14,6 +15,7 @@ from reconciler.errors import ExitCode
 from reconciler.execute.clock import SystemClock
 from reconciler.execute.stop import SignalStop
 from reconciler.execute.workers import Halted, ThreadWorkers
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -23,19 +25,37 @@ def workers() -> Iterator[ThreadWorkers]:
     pool.close()
 
 
+class Backwards:
+    """Three calls side by side, of which the last ends first and the first last."""
+
+    def __init__(self) -> None:
+        self.ended: list[int] = []
+        self._may_end = [threading.Event() for _ in range(3)]
+        self._may_end[-1].set()
+
+    def calls(self, end: Callable[[int], int]) -> list[Callable[[], int]]:
+        """Return the calls; `end` is what each ends with."""
+
+        def call(n: int) -> int:
+            assert self._may_end[n].wait(PATIENCE)
+            self.ended.append(n)
+            self._may_end[n - 1].set()
+            return end(n)
+
+        return [partial(call, n) for n in range(3)]
+
+
 def test_results_come_in_the_order_of_the_calls(workers: ThreadWorkers) -> None:
     """Whoever ends first, the answers stand in order."""
-
-    def call(n: int) -> Callable[[], int]:
-        return lambda: (time.sleep(0.01 * (5 - n)), n)[1]
-
-    assert workers.run([call(n) for n in range(5)]) == [0, 1, 2, 3, 4]
+    backwards = Backwards()
+    assert workers.run(backwards.calls(lambda n: n)) == [0, 1, 2]
+    assert backwards.ended == [2, 1, 0]
     assert workers.run([]) == []
 
 
 def test_calls_run_side_by_side_and_no_more_than_allowed(workers: ThreadWorkers) -> None:
     """Three threads meet at a barrier of three; never is a fourth at work."""
-    barrier = threading.Barrier(3, timeout=5)
+    barrier = threading.Barrier(3, timeout=PATIENCE)
     busy, peak, lock = 0, 0, threading.Lock()
 
     def call() -> None:
@@ -53,20 +73,16 @@ def test_calls_run_side_by_side_and_no_more_than_allowed(workers: ThreadWorkers)
 
 def test_the_first_exception_is_raised_after_all_have_ended(workers: ThreadWorkers) -> None:
     """By the order of the calls, not of the clock."""
-    ended: list[int] = []
 
-    def call(n: int) -> Callable[[], None]:
-        def run() -> None:
-            time.sleep(0.02 * (3 - n))
-            ended.append(n)
-            if n:
-                raise ValueError(str(n))
+    def fail(n: int) -> int:
+        if n:
+            raise ValueError(str(n))
+        return n
 
-        return run
-
+    backwards = Backwards()
     with pytest.raises(ValueError, match="1"):
-        workers.run([call(n) for n in range(3)])
-    assert sorted(ended) == [0, 1, 2]
+        workers.run(backwards.calls(fail))
+    assert backwards.ended == [2, 1, 0]
 
 
 def test_a_call_may_run_calls(workers: ThreadWorkers) -> None:
@@ -80,7 +96,7 @@ def test_a_call_may_run_calls(workers: ThreadWorkers) -> None:
 
 def test_calls_of_a_call_use_all_threads_and_no_more(workers: ThreadWorkers) -> None:
     """A first call alone, as a listing is, whose own calls are the pages."""
-    barrier = threading.Barrier(3, timeout=5)
+    barrier = threading.Barrier(3, timeout=PATIENCE)
     idents: set[int] = set()
 
     def page() -> None:
@@ -93,7 +109,7 @@ def test_calls_of_a_call_use_all_threads_and_no_more(workers: ThreadWorkers) -> 
 
 def test_threads_are_kept(workers: ThreadWorkers) -> None:
     """Connections live in threads, so threads live on."""
-    together = threading.Barrier(3, timeout=5)
+    together = threading.Barrier(3, timeout=PATIENCE)
 
     def who() -> int:
         together.wait()
@@ -113,20 +129,21 @@ def test_a_halted_run_does_not_wait() -> None:
     """Calls in flight are left and do not keep the program alive; calls not begun never begin."""
     release, began = threading.Event(), threading.Event()
     later: list[int] = []
-    holds_up_the_end: list[bool] = []
+    threads: list[threading.Thread] = []
     workers = ThreadWorkers(1, halted=began.is_set)
 
     def stuck() -> None:
-        holds_up_the_end.append(not threading.current_thread().daemon)
+        threads.append(threading.current_thread())
         began.set()
-        release.wait(5)
+        assert release.wait(PATIENCE)
 
     with pytest.raises(Halted):
         workers.run([stuck, lambda: later.append(1)])
     release.set()
     workers.close()
-    time.sleep(0.05)
-    assert (later, holds_up_the_end) == ([], [False])
+    (thread,) = threads
+    thread.join(PATIENCE)
+    assert (later, thread.is_alive(), thread.daemon) == ([], False, True)
 
 
 @pytest.mark.parametrize(
