@@ -72,6 +72,8 @@ def _held(outcome: Applied | Failed, made: str, context: Context) -> Applied | F
         try:
             context.api.delete(made)
             left = "what was created was removed again"
+        except AmbiguousWriteError:
+            left = f"it may still be there, with the id {made}"
         except ApiError:
             pass
     return replace(

@@ -3,7 +3,8 @@
 Only copies of a name that this run has sent, that were not there before it, and that are as they
 were sent may go; the copy with the smallest id of all stays. Every run follows the same rule, so
 however many run at once, nobody removes the copy that all of them keep, and at no moment is there
-none. These are the only deletes that no plan names.
+none. No plan names these deletes; beside them a run takes back only what a server has filed under
+another name than it was sent (create_once.py).
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Ledger:
                 return False
             refusal: Skipped | None = None
             if self._stop.requested() is not None:
-                refusal = _interrupted(change)
+                refusal = interrupted(change)
             elif self._ended is not None:
                 refusal = Skipped(change=change, code="run-ended", message=self._ended)
             if refusal is None:
@@ -125,10 +125,11 @@ class Ledger:
             return Unconfirmed(
                 change=change, message="stopped before CloudTruth had answered or could be asked"
             )
-        return _interrupted(change)
+        return interrupted(change)
 
 
-def _interrupted(change: Change) -> Skipped:
+def interrupted(change: Change) -> Skipped:
+    """Say of a change that a signal came before it could be made."""
     return Skipped(change=change, code="interrupted", message="a signal ended the run before it")
 
 

@@ -70,8 +70,9 @@ class SignalStop:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._code is None:
-            self._code = _CODES[signal.Signals(number)]
+            # The time first: threads that see the code measure the grace from it.
             self._since = self._monotonic()
+            self._code = _CODES[signal.Signals(number)]
             if self._hurry is not None:
                 self._hurry(_HURRY)
         else:

@@ -19,7 +19,7 @@ from reconciler.errors import (
 )
 from reconciler.execute.context import Context
 from reconciler.execute.draft import draft
-from reconciler.execute.ledger import still_in_doubt
+from reconciler.execute.ledger import interrupted, still_in_doubt
 from reconciler.planning.changes import Delete, Reason, Update
 from reconciler.planning.compare import snapshot
 from reconciler.planning.standing import Fit
@@ -68,7 +68,8 @@ def _until_known(
     """Send, and read after each answer that says nothing; `read` gives None to have it sent again.
 
     A conflict is such an answer once; the second is what the server means. A refusal after a lost
-    answer says nothing of the write whose answer was lost: that may still be carried out.
+    answer says nothing of the write whose answer was lost: that may still be carried out. So once
+    an answer was lost, an error leaves the change in doubt; else it surely did not happen.
     """
     conflict = lost = False
     for _ in range(_SENDS):
@@ -84,34 +85,42 @@ def _until_known(
                 return still_in_doubt(change, error)
             else:
                 raise
-        outcome = read()
+        try:
+            outcome = read()
+        except ApiError as error:
+            if not lost:
+                raise
+            return still_in_doubt(change, error)
         if outcome is not None:
             return outcome
         if context.ledger.stopping:
-            break
+            return _given_up(change) if lost else interrupted(change)
     return Unconfirmed(change=change, message="the answer was lost again and again")
 
 
+def _given_up(change: Update | Delete) -> Unconfirmed:
+    return Unconfirmed(
+        change=change, message="the answer was lost, and a signal ended the run before another try"
+    )
+
+
 def _read_update(change: Update, context: Context) -> Outcome | None:
-    """Say what became of an update without an answer; None: it did not happen."""
+    """Say what became of an update; None: it did not happen. Raises ApiError."""
     context.clock.sleep(context.settle.spacing)
-    try:
-        found = context.api.get(change.before.id)
-    except ApiError:
-        return _unread(change)
+    found = context.api.get(change.before.id)
     if found is None:
         return _vanished(change, context)
     standing = context.standing(change, found)
     match standing.fit:
         case Fit.DONE:
-            return Applied(change=change, id=found.id, note="found done when its answer was lost")
+            return Applied(change=change, id=found.id, note="found done when it was read again")
         case Fit.HOLDS:
             return None
         case Fit.CHANGED:
             return Failed(
                 change=change,
                 code="conflict",
-                message="its answer was lost, and somebody else has changed it since",
+                message="somebody else has changed it meanwhile",
                 hint="plan again",
             )
 
@@ -131,23 +140,13 @@ def _keeper_lives(change: Delete, context: Context) -> bool:
 
 
 def _read_delete(change: Delete, context: Context) -> Outcome | None:
+    """Say what became of a delete; None: it did not happen. Raises ApiError."""
     context.clock.sleep(context.settle.spacing)
-    try:
-        found = context.api.get(change.before.id)
-    except ApiError:
-        return _unread(change)
+    found = context.api.get(change.before.id)
     if found is None:
-        return Applied(
-            change=change, id=change.before.id, note="found gone when its answer was lost"
-        )
+        return Applied(change=change, id=change.before.id, note="found gone when it was read again")
     if snapshot(found) != change.before:
         return Skipped(
             change=change, code="changed", message="somebody has changed it since the plan was made"
         )
     return None
-
-
-def _unread(change: Update | Delete) -> Unconfirmed:
-    return Unconfirmed(
-        change=change, message="the answer was lost, and it could not be read back either"
-    )

@@ -292,6 +292,21 @@ def test_an_update_is_not_repeated_after_a_signal() -> None:
     assert (outcomes(report), api.count("update")) == ({"a": "unconfirmed"}, 1)
 
 
+def test_a_conflict_before_a_signal_is_a_change_that_was_not_made() -> None:
+    """A 409 tells that nothing happened, and nothing of it is in doubt."""
+    api = memory(row("a", "1"), faults=[Fault(call="update", error=ConflictError)])
+    report = run(api, planned(api, slack("a", "#new")), stop=StopAfter(api, 1))
+    assert (outcomes(report), api.count("update")) == ({"a": "skipped interrupted"}, 1)
+
+
+def test_a_conflict_that_cannot_be_read_is_a_change_that_failed() -> None:
+    """Nothing was written, so nothing is in doubt and nobody is told that an answer was lost."""
+    faults = [Fault(call="update", error=ConflictError), Fault(call="get", error=UnreachableError)]
+    api = memory(row("a", "1"), faults=faults)
+    report = run(api, planned(api, slack("a", "#new")))
+    assert (outcomes(report), report.writes) == ({"a": "failed unreachable"}, 0)
+
+
 def test_an_answer_that_says_less_than_is_stored_is_read_again() -> None:
     """A write is judged by what is live when its answer differs."""
     api = memory(row("a", "1"))
