@@ -8,7 +8,6 @@ what it puts out.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -155,24 +154,3 @@ def test_output(block: Block, shell: Shell, tmp_path: Path) -> None:
     if block.page == "docs/commands.md" or block.name in DRAWINGS:
         return  # the whole page is compared in test_generated.py
     assert block.text in TEXTS[block.name](shell, tmp_path)
-
-
-def test_links_lead_somewhere() -> None:
-    """Every link inside the repository leads to a file, and to a heading of it if it says one."""
-    broken = []
-    for page in PAGES:
-        text = page.read_text("utf-8") if page.exists() else ""
-        for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", text, flags=re.S)):
-            if re.match(r"[a-z]+:", target):
-                continue
-            name, _, anchor = target.partition("#")
-            path = (page.parent / name) if name else page
-            if not path.exists() or (anchor and anchor not in headings(path)):
-                broken.append(f"{page.relative_to(ROOT)}: {target}")
-    assert broken == []
-
-
-def headings(path: Path) -> set[str]:
-    """Return the anchors that GitHub gives the headings of a page."""
-    titles = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), flags=re.M)
-    return {re.sub(r"[^\w\- ]", "", each).strip().lower().replace(" ", "-") for each in titles}

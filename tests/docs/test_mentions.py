@@ -1,0 +1,84 @@
+"""What pages mention in passing exists: links, files, and commands with their options."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import pytest
+
+from reconciler.cli.command import Group
+from reconciler.cli.main import PROGRAM, program
+from tests.docs.test_code_blocks import PAGES, ROOT
+
+FENCED = re.compile(r"^[ ]*```.*?^[ ]*```$", re.M | re.S)
+OURS = {each.name for each in ROOT.iterdir() if each.is_dir() and each.name[0] not in "._"}
+
+
+def spans() -> Iterator[tuple[str, str]]:
+    """Yield the name of each page with each text that it sets as code in a sentence."""
+    for page in PAGES:
+        text = FENCED.sub("", page.read_text("utf-8"))
+        for span in re.findall(r"`([^`]+)`", text):
+            yield page.relative_to(ROOT).as_posix(), " ".join(span.split())
+
+
+SPANS = sorted(set(spans()))
+COMMANDS = [each for each in SPANS if each[1].startswith(("webhooks ", "exec webhooks "))]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_a_command_is_understood(page: str, line: str) -> None:
+    """The program has the command and every option that a sentence gives it."""
+    words = shlex.split(line.partition(" > ")[0].removeprefix("exec "))[1:]
+    command: click.Command = program()
+    context = click.Context(command, info_name=PROGRAM)
+    while isinstance(command, Group) and words and not words[0].startswith("-"):
+        name, found, words = command.resolve_command(context, words)
+        assert found is not None
+        command, context = found, click.Context(found, parent=context, info_name=name)
+    # A sentence may leave out what is plain.
+    with suppress(click.MissingParameter, click.exceptions.NoArgsIsHelpError):
+        command.make_context(command.name, words, parent=context.parent)
+
+
+def test_commands_are_mentioned() -> None:
+    """The test above is not empty because code is set in another way."""
+    assert len(COMMANDS) > 20
+
+
+def test_a_file_is_there() -> None:
+    """A path below a folder of the repository leads to something."""
+    missing = [
+        f"{page}: {span}"
+        for page, span in SPANS
+        if re.fullmatch(r"[\w.-]+(/[\w.-]*)+", span) and span.partition("/")[0] in OURS
+        if not (ROOT / span).exists() and "NAME" not in span
+    ]
+    # Where a maintainer with a real key puts what is recorded.
+    assert set(missing) <= {"CONTRIBUTING.md: tests/cassettes/recorded/"}
+
+
+def test_links_lead_somewhere() -> None:
+    """Every link inside the repository leads to a file, and to a heading of it if it says one."""
+    broken = []
+    for page in PAGES:
+        text = page.read_text("utf-8") if page.exists() else ""
+        for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", text, flags=re.S)):
+            if re.match(r"[a-z]+:", target):
+                continue
+            name, _, anchor = target.partition("#")
+            path = (page.parent / name) if name else page
+            if not path.exists() or (anchor and anchor not in headings(path)):
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert broken == []
+
+
+def headings(path: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    titles = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", each).strip().lower().replace(" ", "-") for each in titles}
