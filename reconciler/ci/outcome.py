@@ -22,7 +22,8 @@ _CUT: Final = "_Cut to fit: the log and the plan as JSON have more._"
 class Outcome:
     """All of it, as text that is safe where it goes.
 
-    `document` is the plan as JSON, None where there is no plan.
+    `document` is the plan as JSON, None where there is no plan. `wrote` says whether something may
+    have been changed at CloudTruth.
     """
 
     exit_code: ExitCode
@@ -31,6 +32,7 @@ class Outcome:
     annotations: str
     summary: str
     document: str | None = None
+    wrote: bool = False
 
 
 def note(rule: str, message: str, *, hint: str | None = None, warn: bool = False) -> Finding:
@@ -78,6 +80,7 @@ def reported(result: str, report: Report, findings: Sequence[Finding], *, reason
         annotations=annotated((*report.plan.notes, *findings)),
         summary=summary(_report_markdown(report), findings),
         document=RENDERERS["json"]().render_plan(report.plan),
+        wrote=bool(report.writes),
     )
 
 

@@ -49,9 +49,10 @@ def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
     from click.shell_completion import CompletionItem
 
     from reconciler.cli.session import inputs
+    from reconciler.source.files import STDIN
     from reconciler.workflow import validate
 
-    if ctx.obj is None:
+    if ctx.obj is None or STDIN in ctx.obj.files:  # nobody types a file while completing a word
         return []
     with suppress(ReconcilerError):
         desired = validate(inputs(ctx.obj)).desired

@@ -85,7 +85,9 @@ def export(live: Live, *, only: Sequence[str] = ()) -> Export:
         "prune: true  # what is live, in scope and not declared here gets deleted",
     ]
     if only:
-        lines.append(f"scope: {flow(list(only))}")
+        # Only stars match the name that no file can declare.
+        scope = ["?*" if "" in ignored and not each.strip("*") else each for each in only]
+        lines.append(f"scope: {flow(list(dict.fromkeys(scope)))}")
     elif "" in ignored:
         lines.append('scope: ["?*"]  # a webhook without a name is live, which no file can declare')
     lines += _ignore(left_out)

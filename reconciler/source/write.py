@@ -27,6 +27,7 @@ _REASONS: Final = {
     errno.EPERM: "this user may not write there",
     errno.ENOENT: "the directory does not exist",
     errno.ENOTDIR: "a part of the path is not a directory",
+    errno.EEXIST: "a file of this name is there",
     errno.EISDIR: "it is a directory",
     errno.EPIPE: "nobody reads from it",
     errno.ENAMETOOLONG: "the name is too long",
@@ -47,6 +48,17 @@ def write_atomically(path: Path, data: bytes) -> None:
     except (OSError, ValueError) as cause:
         raise OutputError(
             f"cannot write {path}: {_reason(cause)}", hint="mend that, or name another file"
+        ) from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a directory, and those above it, if it is not there. Raises OutputError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise OutputError(
+            f"cannot make the directory {path}: {_reason(cause)}",
+            hint="mend that, and run it again",
         ) from None
 
 

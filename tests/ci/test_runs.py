@@ -87,9 +87,21 @@ def test_outside_github_it_is_a_plan(here: World) -> None:
 
 
 def test_outputs_that_cannot_be_written_are_an_error(here: World) -> None:
-    """A step whose outputs are lost must not look well."""
+    """A step whose outputs are lost must not look well, and leaves all else that it can."""
     missing = str(here.folder / "no" / "folder")
-    assert here.call("validate", GITHUB_OUTPUT=missing).code == 1
+    done = here.call("validate", GITHUB_OUTPUT=missing)
+    assert (done.code, "the file of GITHUB_OUTPUT" in done.stderr) == (1, True)
+    assert done.summary
+
+
+@pytest.mark.parametrize("name", ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "RUNNER_TEMP"])
+def test_what_was_applied_is_told_though_a_file_cannot_be_written(here: World, name: str) -> None:
+    """The log says what was done, and the exit code that something was."""
+    missing = str(here.folder / "no" / "folder")
+    done = here.call("apply --reviewed-plan ignore", **{name: missing})
+    assert done.code == 7
+    assert "1 created" in done.stdout
+    assert name in done.stderr
 
 
 def test_a_plan_on_other_events_comments_nowhere(here: World) -> None:

@@ -68,6 +68,7 @@ def test_an_export_never_overwrites(shell: Shell, applied: None, tmp_path: Path)
 
     assert shell("export", LOCAL, "-o", "out.yaml").code == 64
     assert shell("export", LOCAL, "-o", "folder").code == 64
+    assert "the name is too long" in shell("export", LOCAL, "-o", "x" * 300).err
     assert (tmp_path / "out.yaml").read_text() == "mine"
     assert shell("export", LOCAL, "-o", "out.yaml", "--force").code == 0
     assert "organization: Acme" in (tmp_path / "out.yaml").read_text()
@@ -197,3 +198,13 @@ def test_init_writes_the_workflows_and_keeps_the_file(shell: Shell, applied: Non
     assert (tmp_path / "webhooks.yaml").read_text() == before
     assert "kept webhooks.yaml" in done.err
     assert shell("init", "--github").code == 64
+
+
+def test_init_says_what_stands_in_the_way_of_a_workflow(shell: Shell, tmp_path: Path):
+    """A file where a folder belongs is told, not met with a traceback."""
+    (tmp_path / ".github").write_text("a file")
+
+    done = shell("init", "--github")
+
+    assert (done.code, "cannot make the directory" in done.err) == (1, True)
+    assert (tmp_path / ".github").read_text() == "a file"

@@ -13,7 +13,7 @@ import pytest
 from tests.cli.conftest import Shell
 
 
-def complete(directory: Path, words: str) -> list[str]:
+def complete(directory: Path, words: str, stdin: int = subprocess.DEVNULL) -> list[str]:
     """Ask as bash does: the last of `words` is incomplete."""
     done = subprocess.run(
         [sys.executable, "-m", "reconciler"],
@@ -24,9 +24,11 @@ def complete(directory: Path, words: str) -> list[str]:
             "COMP_WORDS": words,
             "COMP_CWORD": str(len(words.split(" ")) - 1),
         },
+        stdin=stdin,
         capture_output=True,
         text=True,
         check=True,
+        timeout=120,
     )
     assert done.stderr == ""
     return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
@@ -60,6 +62,16 @@ def test_names_of_the_file(file: Callable[..., Path]) -> None:
     assert complete(directory, "webhooks plan --only D") == ["Deploys"]
     file(name="other.yaml", Deploys="Data")
     assert complete(directory, "webhooks plan -f other.yaml --only D") == ["Data"]
+
+
+def test_standard_input_is_not_waited_for(tmp_path: Path) -> None:
+    """While a word is completed the terminal is the shell's: `-f -` offers no names."""
+    read_end, write_end = os.pipe()
+    try:
+        assert complete(tmp_path, "webhooks plan -f - --only D", stdin=read_end) == []
+    finally:
+        os.close(read_end)
+        os.close(write_end)
 
 
 def test_no_file(tmp_path: Path) -> None:

@@ -201,6 +201,16 @@ def test_a_part_can_be_exported_with_its_own_scope():
     assert (result.changes, [each.name for each in result.unmanaged]) == ((), ["b-1"])
 
 
+def test_a_nameless_webhook_is_in_no_scope():
+    """A glob of nothing but stars matches it too, and it must not be deleted by the first apply."""
+    found = live(live_slack("", "id-1"), live_slack("a", "id-2"))
+
+    exported = export(found, only=("*", "a", "**"))
+
+    result = plan(read_back(exported.text), found, {})
+    assert (result.changes, [each.name for each in result.unmanaged]) == ((), [""])
+
+
 def test_an_empty_organization_gives_an_empty_list():
     """Nothing live: nothing declared."""
     assert "webhooks: []" in export(live()).text

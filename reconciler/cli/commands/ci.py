@@ -15,7 +15,7 @@ import click
 from reconciler.cli.command import command
 from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import Option
-from reconciler.errors import Interrupted, OutputError, ReconcilerError, UsageError
+from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
 from reconciler.model import Secret
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ def COMMAND(invocation: Invocation, what: str | None, **own: str | None) -> int:
     """Do it, and leave the results where GitHub looks for them."""
     from reconciler.ci.outcome import failed, with_document
 
-    environ = invocation.process.environ
     try:
         outcome = _outcome(invocation, {"command": what, **own})
     except Interrupted:
@@ -69,13 +68,15 @@ def COMMAND(invocation: Invocation, what: str | None, **own: str | None) -> int:
     except ReconcilerError as problem:
         outcome = failed(problem)
     path = _write_document(invocation, outcome)
-    outcome = with_document(outcome, path)
+    outcome = with_document(outcome, path or "")
     invocation.console.status("")
     invocation.console.result(outcome.log)
     if outcome.annotations:
         invocation.console.result(outcome.annotations)
-    _leave(invocation, environ, outcome)
-    return outcome.exit_code
+    if _leave(invocation, outcome) and path is not None:
+        return outcome.exit_code
+    # What is lost must not look well; what is done is done.
+    return max(outcome.exit_code, ExitCode.PARTIAL if outcome.wrote else ExitCode.FAILED)
 
 
 def _outcome(invocation: Invocation, given: Mapping[str, str | None]) -> Outcome:
@@ -144,29 +145,41 @@ def _event(environ: Mapping[str, str]) -> Mapping[str, Any]:
     return found
 
 
-def _write_document(invocation: Invocation, outcome: Outcome) -> str:
-    """Write the plan as JSON where later steps find it; return its path."""
+def _write_document(invocation: Invocation, outcome: Outcome) -> str | None:
+    """Write the plan as JSON where later steps find it, and return its path.
+
+    Empty where there is nothing or nowhere to write; None if it failed, which is then told.
+    """
     from reconciler.source.write import write_atomically
 
     folder = invocation.process.environ.get("RUNNER_TEMP")
     if outcome.document is None or not folder:
         return ""
     path = Path(folder) / f"webhooks-plan-{secrets.token_hex(4)}.json"
-    write_atomically(path, invocation.console.clean(outcome.document).encode())
+    try:
+        write_atomically(path, invocation.console.clean(outcome.document).encode())
+    except OutputError as problem:
+        invocation.console.message("error", problem.message, more=["RUNNER_TEMP names the folder"])
+        return None
     return str(path)
 
 
-def _leave(invocation: Invocation, environ: Mapping[str, str], outcome: Outcome) -> None:
+def _leave(invocation: Invocation, outcome: Outcome) -> bool:
+    """Write outputs and summary where GitHub looks for them; say whether, and tell why not."""
     from reconciler.ci.outputs import format_outputs
 
     delimiter = f"delimiter-{secrets.token_hex(16)}"
     outputs = format_outputs(outcome.outputs.values(), delimiter=delimiter)
+    is_whole = True
     for name, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", outcome.summary)):
-        path = environ.get(name)
+        path = invocation.process.environ.get(name)
         if not path:
             continue
         try:
             with open(path, "a", encoding="utf-8", errors="replace") as file:
                 file.write(invocation.console.clean(text))
         except OSError:
-            raise OutputError(f"the file of {name} cannot be written") from None
+            advice = "outside GitHub leave the variable unset"
+            invocation.console.message("error", f"cannot write the file of {name}", more=[advice])
+            is_whole = False
+    return is_whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from reconciler.cli.command import command
@@ -39,7 +40,7 @@ def COMMAND(  # noqa: N802
 
     path = None if output is None else invocation.process.directory / output
     if path is not None and not force:
-        refuse_overwriting(path, output or "")
+        _refuse_overwriting(path, output or "")
     with connected(invocation) as connection:
         live = read_live(connection.api, invocation.organization)
     exported = export_live(live, only=only)
@@ -73,12 +74,9 @@ def COMMAND(  # noqa: N802
     return ExitCode.OK
 
 
-def refuse_overwriting(path: Path, name: str) -> None:
+def _refuse_overwriting(path: Path, name: str) -> None:
     """Raise UsageError if there is a file already."""
-    if path.is_dir():
+    if os.path.isdir(path):  # pathlib's questions raise what they cannot answer
         raise UsageError(f"{name} is a directory", hint="name a file")
-    if path.exists():
+    if os.path.exists(path):
         raise UsageError(f"{name} is there already", hint="name another file, or add --force")
-
-
-__all__ = ["COMMAND", "refuse_overwriting"]

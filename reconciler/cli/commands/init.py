@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from reconciler.cli.command import command
@@ -52,7 +51,7 @@ webhooks:
 )
 def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
     """Write what is missing and say what comes next."""
-    from reconciler.source.write import write_atomically
+    from reconciler.source.write import make_folder, write_atomically
 
     directory = invocation.process.directory
     console = invocation.console
@@ -78,7 +77,7 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
         if name in there:
             console.note(f"kept {name}, which was there already")
             continue
-        _folders((directory / name).parent)
+        make_folder((directory / name).parent)
         write_atomically(directory / name, text.encode())
         (directory / name).chmod(0o644)  # these are for the repository, and hold no secret
         console.result(f"wrote {name}")
@@ -127,7 +126,3 @@ def _first_file(live: Live | None) -> tuple[str, tuple[str, ...]]:
 
     export = export_live(live).export
     return export.text, tuple(each.name for each in export.variables)
-
-
-def _folders(path: Path) -> None:
-    path.mkdir(parents=True, exist_ok=True)
