@@ -50,6 +50,25 @@ def _chain(
     return links
 
 
+def ambiguous(webhook: Webhook, old: Sequence[str], sources: Sequence[LiveWebhook]) -> Finding:
+    """Say that several live webhooks, of one earlier name or of several, could be the one."""
+    if len(old) > 1:
+        names = ", ".join(repr(name) for name in old)
+        return _error(
+            "several-previous",
+            webhook,
+            f"{webhook.name!r} would be renamed from more than one live webhook: {names}",
+            "leave only one of them in `previously`",
+        )
+    ids = ", ".join(each.id for each in sources)
+    return _error(
+        "several-previous",
+        webhook,
+        f"{len(sources)} live webhooks are called {old[0]!r}",
+        f"pin `id` to the one that is meant: {ids}",
+    )
+
+
 def check_renames(
     pairs: Sequence[tuple[Webhook, LiveWebhook]],
     doomed: set[str],

@@ -30,7 +30,7 @@ from reconciler.planning.pairing import (
     not_understood,
 )
 from reconciler.planning.remarks import Remarks
-from reconciler.planning.renames import check_renames, in_sequence
+from reconciler.planning.renames import ambiguous, check_renames, in_sequence
 
 
 def pair(
@@ -52,25 +52,31 @@ class _Table:
         self.only = Globs(only) if only else None
         self.ignore = Globs(pattern.glob for pattern in desired.policy.ignore)
         self.live = Claims(live)
-        self.webhooks = [each for each in desired.webhooks if self.wanted(each)]
-        self.absent = [each for each in desired.absent if self.wanted(each)]
+        self.webhooks = list(desired.webhooks)
+        self.absent = list(desired.absent)
         self.out = Pairing()
         self.remarks = Remarks(self.out.findings)
 
-    def wanted(self, entry: Webhook | Absent) -> bool:
-        """`--only` goes by the declared name, or by that of the live webhook it speaks of."""
-        if self.only is None or self.only.match(entry.name):
-            return True
+    def selects(self, *names: str) -> bool:
+        """`--only` goes by the declared name and by that of the live webhook it speaks of.
+
+        It leaves rows of the answer out and changes none: entries that it does not select claim
+        their live webhooks all the same, so that no other name and no pruning leads to those.
+        """
+        return self.only is None or any(map(self.only.match, names))
+
+    def spoken_of(self, entry: Webhook | Absent) -> bool:
+        """Say whether an entry is selected as far as its names tell, so that it may be judged."""
+        names = [entry.name]
         if entry.id is not None and entry.id in self.live.by_id:
-            return self.only.match(self.live.by_id[entry.id].name)
-        if isinstance(entry, Webhook) and entry.name not in self.live.by_name:
-            return any(
-                old in self.live.by_name and self.only.match(old) for old in entry.previously
-            )
-        return False
+            names.append(self.live.by_id[entry.id].name)
+        elif isinstance(entry, Webhook):
+            names += (old for old in entry.previously if old in self.live.by_name)
+        return self.selects(*names)
 
     def fill(self) -> Pairing:
-        self.out.declared = len(self.webhooks) + len(self.absent)
+        entries: list[Webhook | Absent] = [*self.webhooks, *self.absent]
+        self.out.declared = sum(map(self.spoken_of, entries))
         self.claim_ids()
         self.drop_ignored()
         for webhook in in_sequence(self.webhooks, self.live.free):
@@ -86,19 +92,17 @@ class _Table:
         return self.out
 
     def claim_ids(self) -> None:
-        """An id speaks of one webhook only, so no name may lead to it.
-
-        That holds for entries that `--only` leaves out, too: it shows a part of the same plan.
-        """
-        declared: list[Webhook | Absent] = [*self.desired.webhooks, *self.desired.absent]
-        self.live.reserved.update(each.id for each in declared if each.id is not None)
+        """An id speaks of one webhook only, so no name may lead to it."""
         entries: list[Webhook | Absent] = [*self.webhooks, *self.absent]
         for entry in entries:
             if entry.id is None:
                 continue
+            self.live.reserved.add(entry.id)
             if entry.id in self.live.by_id:
                 self.live.taken.add(entry.id)
-            elif isinstance(entry, Webhook) or entry.name in self.live.by_name:
+            elif self.selects(entry.name) and (
+                isinstance(entry, Webhook) or entry.name in self.live.by_name
+            ):
                 self.remarks.error(
                     "unknown-id",
                     f"no live webhook has the id that {entry.name!r} is pinned to",
@@ -121,14 +125,15 @@ class _Table:
         names = [each.name for each in (entry, found) if each and self.ignore.match(each.name)]
         if not names:
             return False
-        self.remarks.add(
-            Severity.WARNING,
-            "ignored-and-declared",
-            f"{entry.name!r} is declared and ignored: it is left as it is",
-            entry.position,
-            "take it out of `ignore` to manage it again",
-            first_match(self.policy.ignore, names[0]),
-        )
+        if self.spoken_of(entry):
+            self.remarks.add(
+                Severity.WARNING,
+                "ignored-and-declared",
+                f"{entry.name!r} is declared and ignored: it is left as it is",
+                entry.position,
+                "take it out of `ignore` to manage it again",
+                first_match(self.policy.ignore, names[0]),
+            )
         if found is not None:
             self.live.ignored.add(found.id)
         return True
@@ -138,43 +143,38 @@ class _Table:
         if webhook.id is not None:
             found = self.live.by_id.get(webhook.id)
             if found is not None:
-                self.out.found += 1
                 self.accept(webhook, found)
                 self.twins(webhook, found)
             return
         copies = self.live.free(webhook.name)
         if copies:
-            self.out.found += 1
             self.inert(webhook)
             self.choose(webhook, copies)
             return
         old = [name for name in webhook.previously if self.live.free(name)]
-        if len(old) > 1:
-            self.remarks.error(
-                "several-previous",
-                f"{webhook.name!r} would be renamed from more than one live webhook: "
-                + ", ".join(repr(name) for name in old),
-                webhook.position,
-                "leave only one of them in `previously`",
-            )
-        elif old:
-            self.out.found += 1
-            sources = self.live.free(old[0])
-            if len(sources) > 1:
-                self.remarks.error(
-                    "several-previous",
-                    f"{len(sources)} live webhooks are called {old[0]!r}",
-                    webhook.position,
-                    "pin `id` to the one that is meant: " + ", ".join(each.id for each in sources),
-                )
-                return
-            self.live.taken.add(sources[0].id)
-            self.accept(webhook, sources[0])
-        else:
+        if old:
+            self.rename(webhook, old)
+        elif self.selects(webhook.name):
             self.out.new.append(webhook)
+
+    def rename(self, webhook: Webhook, old: list[str]) -> None:
+        """Row 4: one live webhook bears one of the earlier names."""
+        sources = [each for name in old for each in self.live.free(name)]
+        if len(sources) == 1:
+            self.accept(webhook, sources[0])
+            return
+        # Whichever is meant: none of them goes as one that nobody declares.
+        self.live.taken.update(each.id for each in sources)
+        if not self.selects(webhook.name, *old):
+            return
+        self.out.found += 1
+        self.out.findings.append(ambiguous(webhook, old, sources))
 
     def choose(self, webhook: Webhook, copies: list[LiveWebhook]) -> None:
         """One copy is the keyed one; of several equal ones the smallest id stays."""
+        if not self.selects(webhook.name):
+            self.live.taken.update(each.id for each in copies)
+            return
         plain: list[LiveWebhook] = []
         for each in copies:
             if is_unknown(each):
@@ -182,8 +182,10 @@ class _Table:
             else:
                 plain.append(each)
         if not plain:
+            self.out.found += 1
             return
         if len(plain) > 1 and not all(equal_but_secrets(plain[0], each) for each in plain[1:]):
+            self.out.found += 1
             self.out.spare(plain, Reason.TWINS, webhook.position)
             self.live.taken.update(each.id for each in plain)
             return
@@ -198,6 +200,8 @@ class _Table:
         """Others that bear the name of an entry pinned by id: copies go, different ones stay."""
         for each in self.live.free(webhook.name):
             self.live.taken.add(each.id)
+            if not self.selects(webhook.name):
+                continue
             if is_unknown(each):
                 self.spare_unknown(each, webhook.position)
             elif keyed.name == each.name and equal_but_secrets(keyed, each):
@@ -207,11 +211,14 @@ class _Table:
 
     def accept(self, webhook: Webhook, found: LiveWebhook) -> None:
         """Rows 2 and 3: what is not understood is never updated."""
+        self.live.taken.add(found.id)
+        if not self.selects(webhook.name, found.name):
+            return
+        self.out.found += 1
         if is_unknown(found):
             self.spare_unknown(found, webhook.position)
-            return
-        self.live.taken.add(found.id)
-        self.out.pairs.append((webhook, found))
+        else:
+            self.out.pairs.append((webhook, found))
 
     def settle_absent(self, entry: Absent) -> None:
         """`state: absent`: every webhook of that name goes, or the one of that id."""
@@ -219,10 +226,10 @@ class _Table:
             found = self.live.free(entry.name)
         else:
             found = [each for each in (self.live.by_id.get(entry.id),) if each]
-        if found:
-            self.out.found += 1
+        self.live.taken.update(each.id for each in found)
+        found = [each for each in found if self.selects(entry.name, each.name)]
+        self.out.found += bool(found)
         for each in found:
-            self.live.taken.add(each.id)
             protecting = first_match(self.policy.protect, each.name)
             if is_unknown(each):
                 self.spare_unknown(each, entry.position)
@@ -240,12 +247,10 @@ class _Table:
     def rest(self) -> None:
         """Rows 1, 2, 6 and 7 for live webhooks that no entry speaks of."""
         scopes = [(Globs(each.globs), each.prune) for each in self.policy.scopes]
+        shown = {found.id for _, found in self.out.pairs}
+        shown |= {each.live.id for each in self.out.doomed}
         for each in self.live.all:
-            if (
-                self.only is not None
-                and each.id not in self.live.taken
-                and not self.only.match(each.name)
-            ):
+            if each.id not in shown and not self.selects(each.name):
                 continue
             if each.id in self.live.ignored:
                 self.out.ignored += 1
@@ -274,6 +279,8 @@ class _Table:
 
     def inert(self, webhook: Webhook) -> None:
         """Both the new name and an old one live: renaming is over, or was never possible."""
+        if not self.selects(webhook.name):
+            return
         for name in webhook.previously:
             if self.live.free(name):
                 self.remarks.add(

@@ -382,6 +382,42 @@ def test_only_filters_by_live_and_declared_name():
         assert [(each.name, type(each)) for each in result.changes] == [("Deploys", Update)]
 
 
+CHAIN = desired(slack("b", previously=("a",)), slack("c", previously=("b",)))
+LINKS = live(live_slack("a", "id-1", channel="#a"), live_slack("b", "id-2", channel="#b"))
+
+
+@pytest.mark.parametrize(
+    ("glob", "wanted"),
+    [
+        ("b", [("id-2", "c"), ("id-1", "b")]),
+        ("c", [("id-2", "c")]),
+    ],
+)
+def test_only_leaves_changes_out_and_makes_no_other(glob: str, wanted: list[tuple[str, str]]):
+    """A name leads to the same webhook whichever part of the plan is looked at."""
+    whole = plan(CHAIN, LINKS, SECRETS)
+    assert [(each.before.id, each.name) for each in whole.updates] == [("id-2", "c"), ("id-1", "b")]
+    part = plan(CHAIN, LINKS, SECRETS, PlanOptions(only=(glob,)))
+    assert [(each.before.id, each.name) for each in part.changes] == wanted  # type: ignore[union-attr]
+
+
+def test_only_an_old_name_never_deletes_what_is_to_be_renamed():
+    """A webhook whose new name is still borne is not taken for one that nobody declares."""
+    with pytest.raises(ConfigurationError) as caught:
+        plan(CHAIN, LINKS, SECRETS, PlanOptions(only=("a",)))
+    assert [each.rule for each in caught.value.findings] == ["name-held"]
+
+
+def test_only_is_silent_about_the_other_entries():
+    """What is wrong with an entry that is not selected stops nobody."""
+    found = live(live_slack("was", "id-1"), live_slack("was", "id-2"), live_slack("x", "id-3"))
+    declaration = desired(slack("now", previously=("was",)), slack("x"), slack("pin", id="id-9"))
+    part = plan(declaration, found, SECRETS, PlanOptions(only=("x",)))
+    assert (part.changes, part.kept, part.in_scope) == ((), (), 1)
+    with pytest.raises(ConfigurationError):
+        plan(declaration, found, SECRETS, PlanOptions(only=("was",)))
+
+
 def test_only_by_id_selects_by_the_live_name():
     """An entry pinned by id is selected by the name its webhook bears now."""
     found = live(live_slack("old", "id-1"), live_slack("other", "id-2"))
