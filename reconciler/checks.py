@@ -7,11 +7,12 @@ hold: names, hosts, paths.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Position
+from reconciler.values import dataclass
 
 
 class Status(StrEnum):

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, StrEnum
 from typing import Any, Final, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
 from reconciler.findings import Position
+from reconciler.values import dataclass
 
 EVENT_TYPES: Final = tuple(
     f"{subject}_{verb}"
@@ -124,7 +125,7 @@ class Scheme(StrEnum):
     LITERAL = "literal"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SecretRef:
     """A reference to a secret: data that may be shown, planned, saved and compared.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Position
 from reconciler.planning.changes import Change
 from reconciler.planning.plan import Plan
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

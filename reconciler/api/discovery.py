@@ -8,7 +8,6 @@ organization in which all live webhooks are. Otherwise nothing is guessed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -23,6 +22,7 @@ from reconciler.errors import (
 )
 from reconciler.model import LiveWebhook, Organization
 from reconciler.ports import Workers
+from reconciler.values import dataclass
 
 ORGANIZATIONS: Final = "/api/v1/organizations/"
 CURRENT_USER: Final = "/api/v1/users/current/"

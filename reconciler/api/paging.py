@@ -12,13 +12,13 @@ look right; the engine's second listing, before its first write, is what catches
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from reconciler.api.transport import LARGE, Transport
 from reconciler.errors import IncompleteListingError, NotFoundError, ProtocolError
 from reconciler.ports import Workers
+from reconciler.values import dataclass
 
 PAGE_SIZE: Final = 1000
 """Rows asked for on a page; the server may grant fewer."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.api.quoted import told
@@ -23,6 +22,7 @@ from reconciler.errors import (
     ProtocolError,
     ServerError,
 )
+from reconciler.values import dataclass
 
 LONGEST: Final = 500
 """Characters kept of one sentence of the server."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import httpx
@@ -19,6 +18,7 @@ from reconciler.api.failures import Failure
 from reconciler.api.pace import RETRY_COST, TIMEOUT_COST
 from reconciler.api.refusals import Fields
 from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
+from reconciler.values import dataclass
 
 _LOOK: Final = "check server URL, network and proxy, as `webhooks doctor` does"
 _NAME: Final = "check the server URL, the network and the name service"

@@ -8,12 +8,12 @@ only a secret's value makes have no digest, no review can see them, and they nee
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.ci.marker import Marker, short
 from reconciler.planning.changes import Change
 from reconciler.planning.plan import Plan
+from reconciler.values import dataclass
 
 
 class NoReview(StrEnum):

@@ -7,8 +7,9 @@ a field that is missing makes the event one that allows less, never more.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+
+from reconciler.values import dataclass
 
 DEPENDABOT: Final = "dependabot[bot]"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from reconciler.ci.issue import Issue
@@ -21,6 +20,7 @@ from reconciler.errors import (
     PermissionDeniedError,
     ReconcilerError,
 )
+from reconciler.values import dataclass
 
 ACTIONS_LOGIN: Final = "github-actions[bot]"
 """Who writes with a workflow's own token."""

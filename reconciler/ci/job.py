@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -16,6 +15,7 @@ from reconciler.ci.github import GitHub
 from reconciler.errors import UsageError
 from reconciler.model import Secret
 from reconciler.ports import WebhookAPI
+from reconciler.values import dataclass
 from reconciler.workflow import Engine, check_digest
 
 Choice = TypeVar("Choice", bound=StrEnum)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from reconciler.values import dataclass
 
 FORMAT: Final = 1
 OPERATION_CHARACTERS: Final = 32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from reconciler.ci.limits import SUMMARY_BYTES, cut_bytes
@@ -14,6 +14,7 @@ from reconciler.planning.plan import Plan
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS
 from reconciler.render.view import View
 from reconciler.report import Report
+from reconciler.values import dataclass
 
 _CUT: Final = "_Cut to fit: the log and the plan as JSON have more._"
 

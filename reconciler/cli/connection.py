@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.cli.invocation import Invocation
@@ -14,6 +14,7 @@ from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
 from reconciler.render.quote import quote
 from reconciler.settings import Settings
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.api.calls import Exchange

@@ -7,7 +7,7 @@ reported as failing five times.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.checks import Check, Checklist, Section, Status, unknown
@@ -19,6 +19,7 @@ from reconciler.model import Scheme, Secret
 from reconciler.ports import Clock, Workers
 from reconciler.settings import Settings
 from reconciler.source.desired import Declared
+from reconciler.values import dataclass
 from reconciler.workflow import Gathered
 
 if TYPE_CHECKING:

@@ -95,7 +95,7 @@ def secrets(gathered: Gathered | ReconcilerError) -> Check:
             gathered.message,
             fix="`webhooks validate` and `webhooks plan` show which and why",
         )
-    missing = sorted(gathered.missing_references)
+    missing = sorted(gathered.missing_references, key=str)
     if not gathered.references:
         return ok("secrets", "the files need none")
     if not missing:

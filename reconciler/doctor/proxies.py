@@ -6,9 +6,10 @@ A proxy's address may hold a user name and a password: neither is ever part of w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
+
+from reconciler.values import dataclass
 
 VARIABLES: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 """The first that is not empty counts; small letters win."""

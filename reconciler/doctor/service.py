@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +25,7 @@ from reconciler.model import LiveWebhook, Organization
 from reconciler.ports import Clock, Workers
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.api.calls import Reply

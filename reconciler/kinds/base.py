@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from reconciler.values import dataclass
 
 
 def same(value: str) -> str:

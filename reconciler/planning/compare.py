@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from reconciler.kinds import KINDS, Field
@@ -26,6 +25,7 @@ from reconciler.planning.changes import (
     ValueChange,
 )
 from reconciler.planning.readback import Readable, Standing, plausible, secret_standing
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

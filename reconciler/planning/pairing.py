@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.findings import Finding, Position
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES, LiveWebhook, Secret, Unknown, Webhook
 from reconciler.planning.changes import Reason
 from reconciler.planning.readback import plausible
+from reconciler.values import dataclass
 
 _KNOWN_EVENTS = frozenset(EVENT_TYPES)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.findings import Finding
 from reconciler.model import Organization, SecretRef, Webhook
 from reconciler.planning.changes import Change, Create, Delete, Kept, Unmanaged, Update
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

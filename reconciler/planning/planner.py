@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, sort_key
@@ -30,6 +30,7 @@ from reconciler.planning.renames import in_order
 from reconciler.planning.rewrites import Requests, Rewrites
 from reconciler.planning.selection import idle
 from reconciler.planning.table import pair
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ explicit request. A plain field that cannot be read back is treated alike.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from reconciler.findings import Finding, Severity
 from reconciler.model import (
@@ -23,6 +22,7 @@ from reconciler.model import (
 )
 from reconciler.planning.changes import FieldChange, KeyLost, SecretCause, ValueChange
 from reconciler.planning.compare import Comparison, secret_change, shows
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

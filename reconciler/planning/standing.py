@@ -8,7 +8,6 @@ slow confirmation harmless.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 from reconciler.kinds import KINDS
@@ -26,6 +25,7 @@ from reconciler.planning.changes import (
 from reconciler.planning.compare import Comparison, compare, shows, snapshot
 from reconciler.planning.plan import Plan
 from reconciler.planning.readback import Readable, readable_fields
+from reconciler.values import dataclass
 
 
 class Fit(Enum):

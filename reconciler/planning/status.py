@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.findings import Position
@@ -10,6 +9,7 @@ from reconciler.model import DeliveryError, Live, LiveWebhook
 from reconciler.planning.changes import Delete, Reason, Snapshot
 from reconciler.planning.compare import snapshot
 from reconciler.planning.plan import Plan
+from reconciler.values import dataclass
 
 
 class Footing(StrEnum):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 from reconciler.settings.profiles import Profile, load_profile
+from reconciler.values import dataclass
 
 T = TypeVar("T")
 

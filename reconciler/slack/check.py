@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Protocol
 
 from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown
@@ -20,6 +20,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
 from reconciler.slack import verdicts
 from reconciler.slack.web import MOST_PAGES, Answer
+from reconciler.values import dataclass
 
 _ID: Final = re.compile(r"[CG][A-Z0-9]{8,}")
 _ELSEWHERE: Final = re.compile(r"[DUW][A-Z0-9]{8,}|@.*", re.DOTALL)

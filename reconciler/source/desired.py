@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from reconciler.findings import Finding, Position, Related, Severity, has_errors, sort_key
@@ -22,6 +22,7 @@ from reconciler.source.lint import Rules, lint
 from reconciler.source.merge import effective, origin, usable_defaults
 from reconciler.source.parse import Declaration, Doubt, parse
 from reconciler.source.remark import Problem, Spot
+from reconciler.values import dataclass
 
 __all__ = ["Declared", "Rules", "declare", "place", "strict"]
 

@@ -13,11 +13,11 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from reconciler.findings import Finding, Severity
+from reconciler.values import dataclass
 
 DEFAULT_FILE: Final = "webhooks.yaml"
 STDIN: Final = "-"

@@ -8,7 +8,6 @@ in `defaults`, however many webhooks inherit it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
@@ -19,6 +18,7 @@ from reconciler.source.literals import SLACK_TOKEN, masked, url_credential
 from reconciler.source.names import is_plain, remarks
 from reconciler.source.remark import Problem, Remark, Spot, error, warning
 from reconciler.source.secrets import flaw, wrap
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.findings import Position
@@ -22,6 +21,7 @@ from reconciler.source.document import Document
 from reconciler.source.literals import url_credential
 from reconciler.source.merge import INHERITED, effective, usable_defaults
 from reconciler.source.secrets import wrap
+from reconciler.values import dataclass
 
 _ROOT: Final = frozenset(
     {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -26,6 +26,7 @@ from reconciler.source.allowed import (
 )
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.remark import Remark, error, warning
+from reconciler.values import dataclass
 
 MAX_SECRET_BYTES: Final = 64 * 1024
 _NOT_BOT_TOKENS: Final = {

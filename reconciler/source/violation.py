@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from reconciler.model import Path
+from reconciler.values import dataclass
 
 RULES: Final[Mapping[str, str]] = {
     "unknown-key": "Only known keys count; a misspelt one would silently do nothing.",

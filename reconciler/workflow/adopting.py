@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.errors import ConfigurationError
 from reconciler.model import Live
 from reconciler.planning.plan import Plan
@@ -14,6 +12,7 @@ from reconciler.ports import WebhookReader
 from reconciler.source.desired import declare
 from reconciler.source.export import Export, export
 from reconciler.source.files import SourceFile, Sources
+from reconciler.values import dataclass
 from reconciler.workflow.inputs import Checked, gather
 from reconciler.workflow.planning import guard_organization
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from reconciler.errors import (
@@ -25,6 +25,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Failed, Report
 from reconciler.source.desired import Declared, place
+from reconciler.values import dataclass
 from reconciler.workflow.inputs import Checked, Inputs, resolve
 from reconciler.workflow.planning import guard_organization, plan, refuse_maintenance
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Final
 
 from reconciler.errors import ExitCode
@@ -18,6 +17,7 @@ from reconciler.model import Secret
 from reconciler.planning.changes import Change
 from reconciler.ports import WebhookAPI
 from reconciler.report import Outcome
+from reconciler.values import dataclass
 from reconciler.workflow.applying import Engine
 
 DEFAULT_SERVER: Final = "https://api.cloudtruth.io"

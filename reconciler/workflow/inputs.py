@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ from reconciler.model import Desired, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns
 from reconciler.source.desired import Declared, Rules, declare, strict
+from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.planning.plan import Plan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.errors import ConfigurationError, MaintenanceError, OrganizationError
 from reconciler.findings import has_errors, sort_key
@@ -12,6 +12,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.planner import plan as make_plan
 from reconciler.ports import WebhookReader
 from reconciler.source.desired import strict
+from reconciler.values import dataclass
 from reconciler.workflow.inputs import Checked, Gathered, gather
 
 
