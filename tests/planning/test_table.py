@@ -401,10 +401,13 @@ def test_only_leaves_changes_out_and_makes_no_other(glob: str, wanted: list[tupl
     assert [(each.before.id, each.name) for each in part.changes] == wanted  # type: ignore[union-attr]
 
 
-def test_only_an_old_name_never_deletes_what_is_to_be_renamed():
-    """A webhook whose new name is still borne is not taken for one that nobody declares."""
+@pytest.mark.parametrize("glob", ["a", "b"])
+def test_only_takes_no_webhook_that_the_rest_of_a_chain_renames(glob: str):
+    """What has to wait is neither deleted as undeclared nor given what another name declares."""
+    declaration = desired(*CHAIN.webhooks, slack("d", previously=("c",)))
+    found = live(*LINKS.webhooks, live_slack("c", "id-3"))
     with pytest.raises(ConfigurationError) as caught:
-        plan(CHAIN, LINKS, SECRETS, PlanOptions(only=("a",)))
+        plan(declaration, found, SECRETS, PlanOptions(only=(glob,)))
     assert [each.rule for each in caught.value.findings] == ["name-held"]
 
 
