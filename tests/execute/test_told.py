@@ -184,3 +184,43 @@ def test_nothing_is_told_of_a_field_that_nobody_names(error: type[ApiError]) -> 
     """An error without fields has none."""
     outcome = told(memory(faults=[Fault(call="create", error=error)]), slack("a"))
     assert outcome == Failed(change=outcome.change, code=error.code, message="it failed")
+
+
+@pytest.mark.parametrize(
+    ("fault", "note"),
+    [
+        (
+            Fault(call="delete", meanwhile=lambda api: api.rows.clear()),
+            "it was gone already",
+        ),
+        (
+            Fault(call="delete", error=AmbiguousWriteError, happens=True),
+            "found gone when it was read again",
+        ),
+    ],
+)
+def test_a_delete_of_what_is_gone_says_how_that_is_known(fault: Fault, note: str) -> None:
+    """And which one it was."""
+    outcome = told(memory(row("old", "1"), faults=[fault, replace(UNSEEN, nth=2)]))
+    assert outcome == Applied(change=outcome.change, id="1", note=note)
+
+
+def test_an_update_that_is_found_done_says_so() -> None:
+    """And which one it is."""
+    lost = Fault(call="update", error=AmbiguousWriteError, happens=True)
+    outcome = told(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
+    note = "found done when it was read again"
+    assert outcome == Applied(change=outcome.change, id="1", note=note)
+
+
+def test_an_update_that_somebody_overwrote_says_what_to_do() -> None:
+    """Planning again shows who wants what."""
+    theirs = appear(row("a", "1", "#somebody"))
+    lost = Fault(call="update", error=AmbiguousWriteError, meanwhile=theirs)
+    outcome = told(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
+    assert outcome == Failed(
+        change=outcome.change,
+        code="conflict",
+        message="somebody else has changed it meanwhile",
+        hint="plan again",
+    )
