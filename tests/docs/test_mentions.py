@@ -10,9 +10,11 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from reconciler.cli.command import Group
 from reconciler.cli.main import PROGRAM, program
+from reconciler.errors import ExitCode
 from tests.docs.test_code_blocks import PAGES, ROOT
 
 FENCED = re.compile(r"^[ ]*```.*?^[ ]*```$", re.M | re.S)
@@ -89,6 +91,22 @@ def test_a_promise_has_its_test() -> None:
         assert named, promise
         if named[1]:
             assert f"\ndef {named[2]}(" in (ROOT / named[3]).read_text("utf-8"), promise
+
+
+def test_the_tables_are_complete() -> None:
+    """The README lists every exit code, the page about GitHub every input and output."""
+    codes = cells("README.md", "| code | meaning |")
+    assert sorted(int(each) for each in re.findall(r"\d+", codes)) == sorted(ExitCode)
+    action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
+    for kind in ("input", "output"):
+        named = re.findall(r"`([a-z-]+)`", cells("docs/github.md", f"| {kind} |"))
+        assert sorted(named) == sorted(action[f"{kind}s"])
+
+
+def cells(page: str, head: str) -> str:
+    """Return the first column of the table that begins with `head`, without the head."""
+    table = (ROOT / page).read_text("utf-8").partition(head)[2].partition("\n\n")[0]
+    return "\n".join(line.split("|")[1] for line in table.splitlines()[2:])
 
 
 def headings(path: Path) -> set[str]:
