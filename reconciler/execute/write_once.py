@@ -54,6 +54,9 @@ def delete_once(change: Delete, context: Context) -> Outcome:
         if context.api.delete(change.before.id):
             context.ledger.wrote()
             return Applied(change=change, id=change.before.id)
+        if change.reason is Reason.DUPLICATE and context.api.get(change.before.id) is not None:
+            # The copy that stays is updated next: were this one still there, the two would differ.
+            raise ConflictError("CloudTruth says that the copy is gone, and still shows it")
         return Applied(change=change, id=change.before.id, note="it was gone already")
 
     return _until_known(change, context, send, lambda: _read_delete(change, context))

@@ -278,6 +278,30 @@ def test_a_duplicate_goes_while_its_keeper_lives() -> None:
 # The look afterwards
 
 
+class Denies(Memory):
+    """A server, or something before it, that says of what is there that it is gone."""
+
+    times = 0
+
+    def delete(self, id: str) -> bool:
+        self.times -= 1
+        return False if self.times >= 0 else Memory.delete(self, id)
+
+
+@pytest.mark.parametrize(
+    ("times", "code", "channel"), [(1, ExitCode.OK, "#ops"), (9, ExitCode.FAILED, "#old")]
+)
+def test_a_copy_is_not_believed_to_be_gone_while_it_is_shown(
+    times: int, code: ExitCode, channel: str
+) -> None:
+    """The copy that stays is updated only then: with the other still there the two would differ."""
+    api = Denies(rows={id: row("a", id, "#old") for id in ("1", "2")})
+    plan = planned(api, slack("a"))
+    api.times = times
+    assert run(api, plan).exit_code is code
+    assert {each.configuration["channel"] for each in api.rows.values()} == {channel}  # type: ignore[index]
+
+
 def test_what_the_server_stores_differently_is_named() -> None:
     """A field that does not stick fails, with its name, and withholds deletes."""
     api = memory(row("old", "1"))
