@@ -82,7 +82,7 @@ def judge(
         return Trouble(
             failure=failure,
             error=ProtocolError,
-            message=f"{origin} redirects to {_elsewhere(headers, origin)} (HTTP {status}); "
+            message=f"{origin} redirects to {_elsewhere(headers)} (HTTP {status}); "
             "redirects are never followed",
             hint="check the server URL",
             status=status,
@@ -147,7 +147,8 @@ def _document(headers: Mapping[str, str], body: bytes | Trouble) -> Any:
         return None
 
 
-def _elsewhere(headers: Mapping[str, str], origin: Origin) -> str:
+def _elsewhere(headers: Mapping[str, str]) -> str:
+    """Say where a redirect leads, as far as it may be told."""
     location = headers.get("location", "")
     if "//" not in location.partition("?")[0]:
         return "another path of its own"

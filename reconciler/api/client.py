@@ -1,8 +1,8 @@
 """CloudTruth: its organizations and webhooks.
 
-`Reader` can only read, and is what plans are made with; `Client` can write too. Both promise the
-strict success of each method: 200 with the object, 201 for a create, 204 for a delete; anything
-else in the two hundreds leaves a write in doubt.
+`Reader` can only read, which is all that planning asks for; `Client` can write too. Both promise
+the strict success of each method: 200 with the object, 201 for a create, 204 for a delete;
+anything else in the two hundreds leaves a write in doubt.
 """
 
 from __future__ import annotations

@@ -116,17 +116,18 @@ def retry_after(value: str | None, date: str | None, now: datetime) -> float | N
     value = value.strip()
     if re.fullmatch(r"[0-9]{1,15}", value):
         return float(value)
-    until = _moment(value)
+    until = moment(value)
     if until is None:
         return None
-    since = _moment(date) if date is not None else None
+    since = moment(date) if date is not None else None
     seconds = (until - (since or now)).total_seconds()
     return seconds if seconds >= 0 else None
 
 
-def _moment(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
+    """Return the moment that an HTTP date names; None if it is no date."""
     try:
-        moment = parsedate_to_datetime(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        found = parsedate_to_datetime(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

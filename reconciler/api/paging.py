@@ -127,17 +127,15 @@ def _read(transport: Transport, path: str, decode: Callable[[Any], Row], number:
     try:
         data = transport.request("GET", path, params=params, expect=200, cap=LARGE).data
     except NotFoundError:
-        data = None
-    if data is None:
         if number > 1:
-            raise _InconsistentError("a page is gone")
+            raise _InconsistentError("a page is gone") from None
         raise ProtocolError(
             f"{transport.origin.host} has no such list",
             method="GET",
             path=path,
             status=404,
             hint="check the server URL: another program may answer there",
-        )
+        ) from None
     rows = data.get("results") if isinstance(data, dict) else None
     if not isinstance(rows, list):
         raise _InconsistentError("a page is no object with results")

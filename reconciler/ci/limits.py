@@ -10,9 +10,6 @@ COMMENT_CHARACTERS: Final = 60_000
 SUMMARY_BYTES: Final = 1_000_000
 """A step summary over 1 MiB is dropped whole, so it must never come near."""
 
-ANNOTATIONS: Final = 10
-"""GitHub shows so many errors, and so many warnings, of a step and hides the others."""
-
 
 def cut_characters(text: str, limit: int, *, notice: str) -> str:
     """Return `text`, or its first whole lines and `notice`, in at most `limit` characters."""

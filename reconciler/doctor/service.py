@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote as percent_encoded
 
@@ -192,14 +190,10 @@ class Service:
         self._date = headers.get("date", self._date)
 
     def _skew(self) -> Check | None:
-        if self._date is None:
-            return None
-        try:
-            theirs = parsedate_to_datetime(self._date)
-        except ValueError:
-            return None
-        theirs = theirs.replace(tzinfo=UTC) if theirs.tzinfo is None else theirs
-        return skew((self.clock.now() - theirs).total_seconds())
+        from reconciler.api.pace import moment
+
+        theirs = None if self._date is None else moment(self._date)
+        return None if theirs is None else skew((self.clock.now() - theirs).total_seconds())
 
 
 def skew(seconds: float) -> Check:

@@ -53,6 +53,13 @@ def test_one_page_is_one_request() -> None:
     }
 
 
+def test_an_answer_without_anything_in_it_is_not_taken_for_a_missing_list() -> None:
+    """JSON's null is an answer, with HTTP 200, and no page."""
+    null = httpx.Response(200, content=b"null", headers={"Content-Type": "application/json"})
+    with pytest.raises(IncompleteListingError, match="no object with results"):
+        listing(null, null)
+
+
 def test_nothing_is_a_complete_listing() -> None:
     """An empty organization is no error."""
     assert listing(page(0))[0] == []
