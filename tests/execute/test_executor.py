@@ -295,7 +295,7 @@ def test_a_copy_is_not_believed_to_be_gone_while_it_is_shown(
     times: int, code: ExitCode, channel: str
 ) -> None:
     """The copy that stays is updated only then: with the other still there the two would differ."""
-    api = Denies(rows={id: row("a", id, "#old") for id in ("1", "2")})
+    api = Denies(rows={key: row("a", key, "#old") for key in ("1", "2")})
     plan = planned(api, slack("a"))
     api.times = times
     assert run(api, plan).exit_code is code
