@@ -111,8 +111,8 @@ def _refused(
     change: Create, context: Context, error: InvalidRequestError | ConflictError
 ) -> Applied | Failed:
     """A refusal because the name is taken may speak of our own webhook, or of its equal."""
-    texts = [error.detail or "", *(text for _, text in error.fields)]
-    if isinstance(error, ConflictError) or any(_TAKEN.search(text) for text in texts):
+    texts = (error.detail, *(text for _, text in error.fields))
+    if isinstance(error, ConflictError) or any(text and _TAKEN.search(text) for text in texts):
         try:
             listing = context.api.list()
         except ApiError:

@@ -37,10 +37,22 @@ class Mutant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equivalent:
-    """An entry of equivalent.toml: a mutant that nobody could tell from the code as it is."""
+    """An entry of equivalent.toml: a mutant that nobody could tell from the code as it is.
+
+    `around` are lines beside it, where the change alone does not say which one is meant.
+    """
 
     file: str
     change: str
+    around: frozenset[str] = frozenset()
+
+    def is_meant(self, mutant: Mutant) -> bool:
+        """Say whether it speaks of a mutant."""
+        return (
+            self.file == mutant.file
+            and self.change == change(mutant.diff)
+            and self.around <= around(mutant.diff)
+        )
 
 
 def mutants(file: str) -> Iterator[Mutant]:
@@ -103,26 +115,31 @@ def change(diff: str) -> str:
     )
 
 
+def around(diff: str) -> frozenset[str]:
+    """Return the lines that do not differ."""
+    return frozenset(line.strip() for line in diff.splitlines() if line[:1] == " ")
+
+
 def equivalents(listed: str) -> Iterator[Equivalent]:
     """Read the text of equivalent.toml."""
     for because in tomllib.loads(listed)["because"]:
         for file, diffs in because["mutants"].items():
-            for diff in diffs.strip().split("\n\n"):
-                yield Equivalent(file=f"reconciler/{file}", change=change(diff))
+            for diff in diffs.strip("\n").split("\n\n"):
+                yield Equivalent(
+                    file=f"reconciler/{file}", change=change(diff), around=around(diff)
+                )
 
 
 def judged(made: Iterable[Mutant], known: Iterable[Equivalent]) -> tuple[list[Mutant], list[str]]:
     """Let survivors go that are known as equivalent; name the entries that do not hold."""
-    entries = set(known)
-    fates: dict[Equivalent, set[Fate]] = {each: set() for each in entries}
+    fates: dict[Equivalent, set[Fate]] = {each: set() for each in known}
     out: list[Mutant] = []
     for each in made:
-        entry = Equivalent(file=each.file, change=change(each.diff))
-        if entry in entries:
+        meant = [entry for entry in fates if entry.is_meant(each)]
+        for entry in meant:
             fates[entry].add(each.fate)
-            if each.fate is Fate.SURVIVED:
-                each = replace(each, fate=Fate.EQUIVALENT)
-        out.append(each)
+        known_survivor = meant and each.fate is Fate.SURVIVED
+        out.append(replace(each, fate=Fate.EQUIVALENT) if known_survivor else each)
     stale = [
         f"{each.file}: {'it is noticed' if seen else 'there is no such mutant'}\n{each.change}"
         for each, seen in fates.items()
