@@ -13,9 +13,7 @@ from typing import Final
 
 from reconciler.findings import Finding, Position, Severity
 from reconciler.source.faults import fault
-
-MAX_BYTES: Final = 64 * 1024 * 1024
-"""The largest file that is read: far above 100,000 webhooks."""
+from reconciler.source.files import MAX_FILE_BYTES
 
 RULES: Final[Mapping[str, str]] = {
     "file-too-large": "A file has at most 64 MiB; split larger ones and give several `-f`.",
@@ -44,10 +42,10 @@ _DIRECTIVE: Final = re.compile(r"^%(?!YAML 1\.2 *(?: #.*)?$)", re.MULTILINE)
 
 def decode(raw: bytes, file: str) -> str | Finding:
     """Return the text of a file, ending in a line break, or the first thing wrong with it."""
-    if len(raw) > MAX_BYTES:
+    if len(raw) > MAX_FILE_BYTES:
         return _finding(
             "file-too-large",
-            f"the file has {len(raw) // (1024 * 1024)} MiB; at most 64 are read",
+            f"the file is larger than {MAX_FILE_BYTES // (1024 * 1024)} MiB",
             Position(file=file, line=1),
             hint="split it and give each part with -f",
         )

@@ -23,6 +23,8 @@ DEFAULT_FILE: Final = "webhooks.yaml"
 STDIN: Final = "-"
 STDIN_NAME: Final = "<stdin>"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+"""The largest file that is read: far above 100,000 webhooks."""
+
 _SUFFIXES: Final = (".yaml", ".yml")
 
 

@@ -83,10 +83,10 @@ def _judge_doubted(data: dict[str, Any], doubted: Sequence[int] | None) -> list[
     return found
 
 
-def finding(document: Document, violation: Violation, base: Path = ()) -> Finding:
-    """Give a violation, whose path starts at `base`, its place in the file."""
-    path = (*base, *violation.path)
-    rule, message, hint = violation.rule, violation.message, violation.hint
+def finding(document: Document, violation: Violation) -> Finding:
+    """Give a violation, whose path starts at the file's root, its place."""
+    path, rule = violation.path, violation.rule
+    message, hint = violation.message, violation.hint
     if rule == "null-value":
         comment = comment_after(document.text, path)
         if comment is not None and comment[1:2].strip():

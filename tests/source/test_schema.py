@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.findings import Finding
 from reconciler.source.document import Document, load
-from reconciler.source.schema import RULES, Violation, explain, finding, judge
+from reconciler.source.schema import RULES, Violation, explain, judge
 
 
 def read(text: str) -> Document:
@@ -374,14 +374,6 @@ def test_basic_authentication_needs_both_halves(one: str, other: str) -> None:
         hint=DEFAULTS,
         on_key=True,
     )
-
-
-def test_a_violation_of_a_part_is_placed_in_the_whole() -> None:
-    """Paths of a merged webhook are placed by the way to it."""
-    document = read("webhooks:\n  - name: a\n    configuration:\n      token: {env: A}\n")
-    (violation,) = judge({"env": 5}, "envSecret")
-    found = finding(document, violation, ("webhooks", 0, "configuration", "token"))
-    assert said(found)[:2] == ("4:20+1", "not-text")
 
 
 SECRET = "hunter2"
