@@ -1,0 +1,311 @@
+"""What planning tells, word by word, and the line of the file that each thing points at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.errors import ConfigurationError
+from reconciler.findings import Finding, Position, Related, Severity
+from reconciler.model import Absent, Desired, LiveWebhook, Pattern
+from reconciler.planning.changes import Reason
+from reconciler.planning.guards import blocks
+from reconciler.planning.plan import Plan
+from reconciler.planning.planner import PlanOptions, plan
+from tests.planning.builders import SECRETS, desired, live, live_slack, slack
+
+FILE = "webhooks.yaml"
+
+
+def at(line: int) -> Position:
+    return Position(file=FILE, line=line)
+
+
+def strange(name: str, id: str) -> LiveWebhook:
+    return LiveWebhook(id=id, name=name, type="teams", event_types=frozenset(), configuration={})
+
+
+def absent(name: str, line: int, id: str | None = None) -> Absent:
+    return Absent(name=name, id=id, position=at(line))
+
+
+def made(declaration: Desired, *found: LiveWebhook, **options: object) -> Plan:
+    return plan(declaration, live(*found), SECRETS, PlanOptions(**options))  # type: ignore[arg-type]
+
+
+def refused(declaration: Desired, *found: LiveWebhook) -> list[Finding]:
+    with pytest.raises(ConfigurationError) as caught:
+        made(declaration, *found)
+    assert str(caught.value) == "the declarations do not fit what is live"
+    return list(caught.value.findings)
+
+
+def error(rule: str, line: int, message: str, hint: str, *related: Related) -> Finding:
+    return Finding(
+        rule=rule,
+        severity=Severity.ERROR,
+        message=message,
+        position=at(line),
+        hint=hint,
+        related=related,
+    )
+
+
+# Errors: what the table refuses
+
+
+def test_an_id_that_is_not_live_is_told_with_its_entry():
+    """For a webhook, and for an absent one of which the name is live."""
+    declaration = desired(slack("a", id="x", line=3), absent=(absent("b", 8, id="y"),))
+    assert refused(declaration, live_slack("b", "1")) == [
+        error(
+            "unknown-id",
+            line,
+            f"no live webhook has the id that {name!r} is pinned to",
+            "remove `id`, or copy the right one from `webhooks status`",
+        )
+        for name, line in (("a", 3), ("b", 8))
+    ]
+
+
+def test_an_absent_id_whose_name_is_gone_too_is_no_error():
+    """It has been deleted: a second apply of the same file has nothing to say."""
+    assert made(desired(slack(), absent=(absent("b", 8, id="y"),)), live_slack()).changes == ()
+
+
+def test_previous_names_of_which_several_are_live_are_all_told():
+    """Only the live ones can be meant."""
+    declaration = desired(slack("new", previously=("a", "b", "c"), line=4))
+    assert refused(declaration, live_slack("a", "1"), live_slack("c", "2")) == [
+        error(
+            "several-previous",
+            4,
+            "'new' would be renamed from more than one live webhook: 'a', 'c'",
+            "leave only one of them in `previously`",
+        )
+    ]
+
+
+def test_a_previous_name_that_several_bear_is_told_with_their_ids():
+    """Pinning one of them is the way out."""
+    declaration = desired(slack("new", previously=("a",), line=4))
+    assert refused(declaration, live_slack("a", "2"), live_slack("a", "1")) == [
+        error(
+            "several-previous",
+            4,
+            "2 live webhooks are called 'a'",
+            "pin `id` to the one that is meant: 1, 2",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pruned", "why"), [(True, "is to be deleted, which happens last"), (False, "stays")]
+)
+def test_a_name_that_is_held_is_told_with_its_holder(pruned: bool, why: str):
+    """Whether the holder goes later or not at all."""
+    declaration = desired(slack("new", id="1", line=5), prune=pruned)
+    found = (live_slack("old", "1"), live_slack("new", "2", channel="#x"))
+    if pruned:
+        declaration = replace(declaration, absent=(absent("new", 9, id="2"),))
+    assert refused(declaration, *found) == [
+        error(
+            "name-held",
+            5,
+            f"'old' cannot become 'new': another webhook of that name {why}",
+            "free the name in an earlier apply, or choose another",
+        )
+    ]
+
+
+def test_a_circle_of_renames_is_told_at_each_of_its_links():
+    """And not at a rename that only waits for the circle."""
+    declaration = desired(
+        slack("b", id="1", line=1), slack("a", id="2", line=2), slack("a", id="3", line=3)
+    )
+    found = (live_slack("a", "1"), live_slack("b", "2"), live_slack("c", "3"))
+    assert refused(declaration, *found) == [
+        error(
+            "rename-cycle",
+            line,
+            f"{name!r} is part of a circle of renames",
+            "go by way of a third name, in two applies",
+        )
+        for name, line in (("b", 1), ("a", 2))
+    ]
+
+
+def test_an_absent_webhook_that_is_protected_is_told_with_both_lines():
+    """One of them is wrong."""
+    declaration = desired(absent=(absent("prod-1", 6),), protect=("prod-*",))
+    assert refused(declaration, live_slack("prod-1", "1")) == [
+        error(
+            "absent-and-protected",
+            6,
+            "'prod-1' is declared absent and is protected",
+            "remove one of the two lines",
+            Related(message="matched by 'prod-*'", position=at(7)),
+        )
+    ]
+
+
+# Warnings and notes
+
+
+@pytest.mark.parametrize(
+    ("glob", "id"), [("Dep*", None), ("manual-*", "1")], ids=["declared name", "live name"]
+)
+def test_what_is_declared_and_ignored_is_told_with_both_lines(glob: str, id: str | None):
+    """Whichever of its names is ignored."""
+    declaration = desired(slack(id=id, line=3))
+    ignoring = Pattern(glob=glob, position=at(11))
+    policy = replace(declaration.policy, ignore=(Pattern(glob="other"), ignoring))
+    result = made(replace(declaration, policy=policy), live_slack("manual-1", "1"))
+    assert result.notes == (
+        Finding(
+            rule="ignored-and-declared",
+            severity=Severity.WARNING,
+            message="'Deploys' is declared and ignored: it is left as it is",
+            position=at(3),
+            hint="take it out of `ignore` to manage it again",
+            related=(Related(message=f"matched by {glob!r}", position=at(11)),),
+        ),
+    )
+
+
+def test_a_previous_name_that_does_nothing_is_told():
+    """One remark for each such name that is live."""
+    declaration = desired(slack(previously=("gone", "old"), line=3))
+    result = made(declaration, live_slack(), live_slack("old", "2"))
+    assert result.notes == (
+        Finding(
+            rule="previously-inert",
+            severity=Severity.NOTE,
+            message="'Deploys' is live already: `previously: old` does nothing",
+            position=at(3),
+            hint="remove `previously`",
+        ),
+    )
+
+
+def test_a_delete_and_a_create_that_look_like_a_rename_are_told():
+    """With the line to add, as YAML reads it back."""
+    declaration = desired(slack("new: one", line=3))
+    result = made(declaration, live_slack("old", "1"))
+    assert result.notes == (
+        Finding(
+            rule="looks-like-rename",
+            severity=Severity.NOTE,
+            message="deleting 'old' and creating 'new: one' looks like a rename",
+            position=at(3),
+            hint="to rename in place, add to 'new: one': previously: [\"old\"]",
+        ),
+    )
+
+
+# What a plan points at
+
+
+@pytest.mark.parametrize("id", [None, "1"], ids=["by name", "by id"])
+def test_twins_and_copies_point_at_their_declaration(id: str | None):
+    """Whichever way the entry is keyed."""
+    declaration = desired(slack(id=id, line=3))
+    copies = made(declaration, live_slack(id="1"), live_slack(id="2"), live_slack(id="3"))
+    assert [(each.before.id, each.position, each.keeps) for each in copies.deletes] == [
+        ("2", at(3), "1"),
+        ("3", at(3), "1"),
+    ]
+    twins = made(declaration, live_slack(id="1"), live_slack(id="2", channel="#x"))
+    assert [(each.reason, each.position) for each in twins.kept] == [(Reason.TWINS, at(3))]
+
+
+def test_what_is_not_understood_points_at_the_entry_that_speaks_of_it():
+    """By name, by id, as a further bearer of the name, or as absent; else at nothing."""
+    declaration = desired(
+        slack("a", line=1),
+        slack("b", id="2", line=2),
+        slack("c", id="3", line=3),
+        absent=(absent("d", 4),),
+    )
+    result = made(
+        declaration,
+        strange("a", "1"),
+        strange("b", "2"),
+        live_slack("c", "3"),
+        strange("c", "4"),
+        strange("d", "5"),
+        strange("e", "6"),
+    )
+    assert result.changes == ()
+    assert [(each.webhooks[0].id, each.position) for each in result.kept] == [
+        ("1", at(1)),
+        ("2", at(2)),
+        ("4", at(3)),
+        ("5", at(4)),
+        ("6", None),
+    ]
+
+
+def test_a_delete_points_at_the_line_that_asks_for_it():
+    """An undeclared webhook has none."""
+    declaration = desired(slack(), absent=(absent("a", 4),))
+    result = made(declaration, live_slack(), live_slack("a", "2"), live_slack("z", "3"))
+    assert [(each.name, each.position) for each in result.deletes] == [("a", at(4)), ("z", None)]
+
+
+# Guards
+
+
+def test_an_absent_webhook_that_is_live_shows_that_the_organization_is_the_right_one():
+    """However many others are gone already, or declared as well."""
+    away = (absent("a", 1), absent("b", 2))
+    assert made(desired(absent=away), live_slack("a", "1"), live_slack("z", "2")).blocked == ()
+    declaration = desired(slack(), absent=(absent("a", 1),))
+    assert made(declaration, live_slack(), live_slack("a", "2")).blocked == ()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message", "hint"),
+    [
+        (
+            {"deletes": 1, "max_deletes": 0},
+            "1 webhook would be deleted; limits.max_deletes is 0",
+            "if this is meant: --allow-deletes 1",
+        ),
+        (
+            {"deletes": 6},
+            "6 webhooks would be deleted, more than 5",
+            "if this is meant: --allow-deletes 6, or set limits.max_deletes in the file",
+        ),
+        (
+            {"deletes": 2, "in_scope": 3},
+            "2 webhooks would be deleted, more than half of the 3 in scope",
+            "if this is meant: --allow-deletes 2, or set limits.max_deletes in the file",
+        ),
+        (
+            {"declared": 0, "found": 0},
+            "nothing is declared, with 20 webhooks live in scope",
+            "check that the right file was read; if this is meant: --allow-deletes 0",
+        ),
+        (
+            {"deletes": 1, "found": 0},
+            "no declared webhook is live, yet 1 webhook would be deleted",
+            "check that the key belongs to the right organization; "
+            "if this is meant: --allow-deletes 1",
+        ),
+        (
+            {"deletes": 6, "allow_deletes": 5},
+            "--allow-deletes says 5, the plan deletes 6",
+            "look at the plan again, then allow exactly as many as it deletes",
+        ),
+    ],
+)
+def test_a_guard_tells_what_it_counted_and_the_way_on(
+    numbers: dict[str, int], message: str, hint: str
+):
+    """Each of them holds the plan back as an error."""
+    start = {"deletes": 0, "in_scope": 20, "declared": 10, "found": 10}
+    counted = {**start, "max_deletes": None, "allow_deletes": None, **numbers}
+    (block,) = blocks(**counted)  # type: ignore[arg-type]
+    assert (block.severity, block.message, block.hint) == (Severity.ERROR, message, hint)
