@@ -85,7 +85,8 @@ def _status(run: Run, report: Report, *, done: bool) -> str:
     counts = outcome_counts(report)
     if done:
         return f"**Applied** by {_link(run)}: {counts}."
-    return f"**Applied in part** by {_link(run)}: {counts}. Run it again to finish what is left."
+    how = "Applied in part" if report.writes else "Not applied"
+    return f"**{how}** by {_link(run)}: {counts}. Run it again to finish what is left."
 
 
 def _link(run: Run) -> str:

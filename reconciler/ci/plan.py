@@ -9,7 +9,7 @@ from reconciler.ci.base import Base, NoBase, read_base
 from reconciler.ci.event import PullRequest
 from reconciler.ci.job import Access, Commenting, Job, Run
 from reconciler.ci.marker import Marker
-from reconciler.ci.outcome import Outcome, note, planned
+from reconciler.ci.outcome import Outcome, failed, note, planned
 from reconciler.ci.subject import PLAN, mark
 from reconciler.ci.validate import check, files_only, only_checked
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
@@ -28,7 +28,6 @@ from reconciler.workflow import plan as make_plan
 def plan(job: Job, run: Run, inputs: Inputs, access: Access) -> Outcome:
     """Plan, and say so where people look. A plan that a guard holds back fails the check."""
     pull = run.event if isinstance(run.event, PullRequest) else None
-    trusted = pull is not None and pull.distrust is None and access.connect is not None
     try:
         checked = check(inputs)
         why = only_checked(run, access, instead="no plan was made")
@@ -36,14 +35,17 @@ def plan(job: Job, run: Run, inputs: Inputs, access: Access) -> Outcome:
             return files_only(checked, why)
         findings, base, touched = _before(pull, checked, access)
         made = _planned(job, checked, access, base).plan
-    except ReconcilerError as problem:
-        if trusted and pull is not None and not isinstance(problem, Interrupted):
-            _comment_failure(job, run, pull, inputs, access, problem)
+    except Interrupted:
         raise
+    except ReconcilerError as problem:
+        return failed(problem, _take_back(job, run, pull, inputs, access, problem))
     if pull is not None:
         create = (touched and bool(made.changes)) or job.commenting is Commenting.ALWAYS
         marker = mark(PLAN, job, run, inputs, made)
-        _comment(job, pull, access, marker, _body(made, job, run, pull, marker), create=create)
+        try:
+            _comment(job, pull, access, marker, _body(made, job, run, pull, marker), create=create)
+        except ReconcilerError as problem:
+            return failed(problem, findings, plan=made)
     if made.blocked:
         return planned("blocked", made, findings, exit_code=ExitCode.BLOCKED, reason="blocked")
     return planned("planned" if made.changes else "no-changes", made, findings)
@@ -108,16 +110,30 @@ def _foot(job: Job, run: Run, pull: PullRequest) -> str:
     return " · ".join(parts)
 
 
-def _comment_failure(
-    job: Job, run: Run, pull: PullRequest, inputs: Inputs, access: Access, problem: ReconcilerError
-) -> None:
-    """Take back what an earlier commit's plan approved: this commit has none."""
+def _take_back(
+    job: Job,
+    run: Run,
+    pull: PullRequest | None,
+    inputs: Inputs,
+    access: Access,
+    problem: ReconcilerError,
+) -> tuple[Finding, ...]:
+    """Take back what an earlier commit's plan approved: this commit has none.
+
+    That it fails hides nothing of the problem itself.
+    """
+    if pull is None or pull.distrust is not None or access.connect is None:
+        return ()
     marker = mark(PLAN, job, run, inputs, None)
     foot = f"Nothing is approved for merging. {_foot(job, run, pull)}"
     view = View(limit=sticky.room(marker) - len(foot) - 10)
     text = f"{RENDERERS['markdown']().render_error(problem, view)}\n{foot}\n"
-    create = job.commenting is Commenting.ALWAYS
-    _comment(job, pull, access, marker, text, create=create)
+    try:
+        _comment(job, pull, access, marker, text, create=job.commenting is Commenting.ALWAYS)
+    except ReconcilerError as second:
+        why = f"the comment could not be edited: {second.message}"
+        return (note("comment-not-edited", why, hint=second.hint, warn=True),)
+    return ()
 
 
 def _comment(

@@ -167,6 +167,18 @@ def test_a_partial_apply_is_finished_by_running_it_again(quick: World) -> None:
     assert quick.push(commit).outputs["result"] == "converged"
 
 
+def test_an_apply_of_which_nothing_is_written_is_not_called_a_part(quick: World) -> None:
+    """The comment says what happened: nothing."""
+    settle(quick)
+    propose(quick, "Audit", "Deploys")
+    quick.pull()
+    commit = quick.squash(1, BRANCH)
+    quick.emulator.faults = Script([Rule(fault=status(400), method="POST")])
+    assert quick.push(commit).code == 1
+    assert "**Not applied**" in quick.github.bodies(1)[0]
+    assert set(quick.live()) == {"Audit"}
+
+
 def test_a_cancelled_apply_ends_in_order_and_is_finished_later(here: World) -> None:
     """The signal reaches the program: what is in flight ends, nothing starts, and it reports."""
     settle(here)
@@ -288,6 +300,34 @@ def test_a_commit_that_breaks_the_files_takes_the_approval_back(quick: World) ->
     assert marker is not None
     assert (marker.digest, marker.operations) == (None, ())
     assert "Nothing is approved" in comment
+
+
+def test_a_comment_that_cannot_be_written_hides_no_mistake_in_the_files(quick: World) -> None:
+    """What is wrong with the files is said, and that GitHub refused the comment as well."""
+    settle(quick)
+    propose(quick, "Audit", "Deploys")
+    quick.pull()
+    (quick.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
+    quick.commit()
+    quick.github.read_only = True
+    done = quick.pull()
+    assert (done.code, done.outputs["failure-reason"]) == (3, "invalid-configuration")
+    assert "duplicate-key" in done.stdout
+    assert "comment-not-edited" in done.stdout
+
+
+def test_a_comment_that_cannot_be_written_hides_no_plan(quick: World) -> None:
+    """The job fails, and its log has the plan all the same."""
+    settle(quick)
+    propose(quick, "Audit", "Deploys")
+    quick.github.read_only = True
+    done = quick.pull()
+    assert (done.code, done.outputs["failure-reason"], done.outputs["creates"]) == (
+        1,
+        "github",
+        "1",
+    )
+    assert "+ Deploys" in done.stdout
 
 
 def test_three_hundred_changes_fit_into_a_comment_and_are_approved(here: World) -> None:
