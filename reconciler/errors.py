@@ -16,6 +16,7 @@ header, or the text of a library.
     ├─ NotConfirmedError                  8   nobody said yes
     ├─ Interrupted                  130, 143  a signal, before anything was written
     ├─ OutputError                        1   a file could not be written
+    ├─ SelectionError                     1   what was asked for selects nothing
     └─ ApiError                           1   method, path, status, detail, fields
        ├─ AuthenticationError             4   401, or a 403 that speaks of credentials
        ├─ PermissionDeniedError           4   403
@@ -150,6 +151,12 @@ class OutputError(ReconcilerError):
     """A result could not be written where it was wanted."""
 
     code = "output"
+
+
+class SelectionError(ReconcilerError):
+    """What was asked for is nothing."""
+
+    code = "nothing-selected"
 
 
 class ApiError(ReconcilerError):

@@ -8,10 +8,12 @@ in it: `caught` counts, and a test that finds it above zero has found a bug else
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
 from reconciler.cli.colour import Colour, wants_colour
@@ -139,9 +141,19 @@ class Console:
                 stream.flush()
             except BrokenPipeError:
                 self._lose(stream)
-            except (OSError, ValueError):
-                self.failed = self.failed or stream is self._process.stdout
+            except (OSError, ValueError) as problem:
                 self._lose(stream)
+                if stream is self._process.stdout:
+                    self.failed = True
+                    full = isinstance(problem, OSError) and problem.errno == errno.ENOSPC
+                    self._lament("the disk is full" if full else "the system refuses it")
+
+    def _lament(self, why: str) -> None:
+        """Tell whoever may listen that the result is lost; what was done is done."""
+        text = f"error[output]: the result could not be written to standard output: {why}\n"
+        with suppress(OSError, ValueError):
+            self._process.stderr.write(text)
+            self._process.stderr.flush()
 
     def _lose(self, stream: TextIO) -> None:
         """Send what follows nowhere, what is still buffered too: exiting would complain of it."""

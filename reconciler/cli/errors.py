@@ -76,11 +76,17 @@ def _usage(problem: click.ClickException) -> UsageError:
     help_ = f"see `{command} --help`"
     if isinstance(problem, click.NoSuchOption):
         meant = _near(problem.option_name, problem.possibilities)
-        return UsageError(f"there is no option {problem.option_name}", hint=meant or help_)
+        return UsageError(f"there is no option `{problem.option_name}`", hint=meant or help_)
     if isinstance(problem, click.exceptions.NoSuchCommand):
         meant = _near(problem.command_name, problem.possibilities)
-        return UsageError(f"there is no command {problem.command_name}", hint=meant or help_)
+        return UsageError(f"there is no command `{problem.command_name}`", hint=meant or help_)
     message = " ".join(problem.format_message().split()).removesuffix(".")
+    choice = re.search(r"'([^']*)' is not one of (.*)", message)
+    if choice is not None:
+        help_ = _near(choice[1], re.findall(r"'([^']*)'", choice[2])) or help_
+    if "unexpected extra argument" in message and context is not None:
+        files = any(each.name == "file" for each in context.command.params)
+        help_ = "files are named with `-f FILE`" if files else help_
     for pattern, ours in _CLICK:
         message = re.sub(pattern, ours, message)
     return UsageError(message[:1].lower() + message[1:], hint=help_)
@@ -91,8 +97,29 @@ _CLICK: Final = (
     (r"is not a valid float", "is not a number"),
     (r"is not in the range x>=(\d+)", r"is less than \1"),
     (r"is not in the range (\d+)<=x<=(\d+)", r"is not from \1 to \2"),
+    (r"Option '(.*)' requires an argument", r"option `\1` needs a value"),
+    (r"Got unexpected extra argument(s?) \((.*)\)", r"unexpected argument\1: \2"),
+    (r"Missing argument '\{(.*)\}'\. .*", r"missing argument: one of \1"),
 )
 """What click says as a programmer would, and what people say."""
+
+_ELSEWHERE: Final = {
+    "--dry-run": "webhooks plan",
+    "--json": "--format json",
+    "--target": "--only",
+    "-V": "--version",
+    "-y": "--yes",
+    "check": "webhooks validate",
+    "diff": "webhooks plan",
+    "help": "webhooks --help",
+    "import": "webhooks export",
+    "lint": "webhooks validate",
+    "list": "webhooks status",
+    "preview": "webhooks plan",
+    "sync": "webhooks apply",
+    "version": "webhooks --version",
+}
+"""What the tools next to this one call it, and what it is called here."""
 
 
 def _near(word: str, possibilities: Iterable[str] | None) -> str | None:
@@ -100,8 +127,9 @@ def _near(word: str, possibilities: Iterable[str] | None) -> str | None:
     from difflib import get_close_matches
 
     bare = {each.lstrip("-"): each for each in possibilities or ()}
-    found = get_close_matches(word.lstrip("-"), bare, n=1)
-    return f"did you mean `{bare[found[0]]}`?" if found else None
+    found = [bare[each] for each in get_close_matches(word.lstrip("-"), bare, n=1)]
+    meant = [_ELSEWHERE[word]] if word in _ELSEWHERE else found
+    return f"did you mean `{meant[0]}`?" if meant else None
 
 
 def _bug(problem: BaseException) -> BugError:

@@ -29,6 +29,12 @@ class Option(click.Option):
         self.env = env
         self.common = common
 
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Refuse the name of a file that is empty, as an unset variable of a script leaves it."""
+        if value == "" and self.metavar == "FILE":
+            raise click.BadParameter("it is empty", ctx=ctx, param=self)
+        return super().type_cast_value(ctx, value)
+
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Return the option and its help, the variable at the end."""
         record = super().get_help_record(ctx)

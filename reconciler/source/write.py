@@ -46,9 +46,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         else:
             _replace(Path(os.path.realpath(path)), data)
     except (OSError, ValueError) as cause:
-        raise OutputError(
-            f"cannot write {path}: {_reason(cause)}", hint="mend that, or name another file"
-        ) from None
+        raise _refusal(path, cause) from None
 
 
 def make_folder(path: Path) -> None:
@@ -60,6 +58,17 @@ def make_folder(path: Path) -> None:
             f"cannot make the directory {path}: {_reason(cause)}",
             hint="mend that, and run it again",
         ) from None
+
+
+def check_writable(path: Path) -> None:
+    """Raise OutputError for a path that cannot be written, as far as that shows beforehand."""
+    try:
+        if not _is_special(path):
+            parent = Path(os.path.realpath(path)).parent
+            with tempfile.TemporaryFile(prefix=".", dir=parent):
+                pass
+    except (OSError, ValueError) as cause:
+        raise _refusal(path, cause) from None
 
 
 def _is_special(path: Path) -> bool:
@@ -97,6 +106,12 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _refusal(path: Path, cause: OSError | ValueError) -> OutputError:
+    return OutputError(
+        f"cannot write {path}: {_reason(cause)}", hint="mend that, or name another file"
+    )
 
 
 def _reason(cause: OSError | ValueError) -> str:

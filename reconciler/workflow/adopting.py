@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, SelectionError
+from reconciler.findings import Finding
 from reconciler.model import Live
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.planner import plan as make_plan
+from reconciler.planning.selection import idle_on_live
 from reconciler.planning.status import Status, statuses
 from reconciler.ports import WebhookReader
 from reconciler.source.desired import declare
@@ -19,10 +21,11 @@ from reconciler.workflow.planning import guard_organization
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """An export, and the listing it was made from."""
+    """An export, the listing it was made from, and warnings about what was asked for."""
 
     live: Live
     export: Export
+    notes: tuple[Finding, ...] = ()
 
 
 def read_live(reader: WebhookReader, organization: str | None = None) -> Live:
@@ -33,8 +36,18 @@ def read_live(reader: WebhookReader, organization: str | None = None) -> Live:
 
 
 def export_live(live: Live, *, only: tuple[str, ...] = ()) -> Exported:
-    """Write what is live as a file."""
-    return Exported(live=live, export=export(live, only=only))
+    """Write what is live as a file, `only` what is named so.
+
+    Raises SelectionError if that is nothing at all: an empty file in place of a good one would
+    look like a success.
+    """
+    notes = tuple(idle_on_live(only, live))
+    if only and len(notes) == len(set(only)):
+        raise SelectionError(
+            f"--only selects none of {len(live.webhooks)} live webhooks: nothing is exported",
+            hint=notes[0].hint,
+        )
+    return Exported(live=live, export=export(live, only=only), notes=notes)
 
 
 def check_export(exported: Exported) -> Plan:

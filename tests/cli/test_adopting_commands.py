@@ -45,6 +45,17 @@ def test_an_export_is_written_and_plans_to_no_change(shell: Shell, applied: None
     assert shell("plan", LOCAL, "-f", "out.yaml", "--detailed-exitcode").code == 0
 
 
+def test_an_export_of_nothing_writes_nothing(shell: Shell, applied: None, tmp_path: Path):
+    """A selection without a webhook is an error, and an older export stays."""
+    (tmp_path / "team.yaml").write_text("webhooks: []  # mine\n")
+    done = shell("export", LOCAL, "--only", "nope*", "-o", "team.yaml", "--force")
+
+    assert (done.code, done.out) == (1, "")
+    assert "--only selects none of 2 live webhooks" in done.err
+    assert "= help:" in done.err
+    assert "# mine" in (tmp_path / "team.yaml").read_text()
+
+
 def test_an_export_goes_to_standard_output(shell: Shell, applied: None):
     """Without -o it can be piped; no secret is in it."""
     done = shell("export", LOCAL)
@@ -54,7 +65,11 @@ def test_an_export_goes_to_standard_output(shell: Shell, applied: None):
 
 
 def test_a_part_is_exported(shell: Shell, applied: None):
-    """--only narrows the file's scope as well."""
+    """--only narrows the file's scope as well; a glob that names nothing is remarked on."""
+    idle = shell("export", LOCAL, "--only", "Dep*", "--only", "nope")
+    assert idle.code == 0
+    assert "warning[only-matches-nothing]: --only 'nope' names no live webhook\n" in idle.err
+    assert "declared" not in idle.err.partition("warning")[2].partition("\n")[0]
     done = shell("export", LOCAL, "--only", "Dep*")
 
     assert 'scope: ["Dep*"]' in done.out

@@ -214,15 +214,29 @@ def test_report_that_cannot_be_written(shell: Shell, file: File, cloud: MakeClou
     """A report that cannot be written is told apart from the result, which stays whole."""
     file()
     there = cloud()
-    asked = ("apply", "--yes", "--format", "json", "--report", "missing/report.json")
+    asked = ("apply", "--yes", "--format", "json", "--report", "/dev/full")
     done = shell(*asked, **there.environ)
     assert done.code == 7
-    assert "cannot write" in done.err
+    assert "error[output]: cannot write /dev/full: the disk is full" in done.err
+    assert "= help:" in done.err
     assert json.loads(done.out)["counts"]["created"] == 2
     assert shell(*asked, **there.environ).code == 1
     failed = shell(*asked, **{**there.environ, "CLOUDTRUTH_API_KEY": ""})
     assert failed.code == 4
     assert "no CloudTruth API key" in failed.err
+
+
+def test_a_hopeless_report_stops_the_run_before_it_writes(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """Where a report surely cannot go shows beforehand, and then nothing is done."""
+    file()
+    there = cloud()
+    for name in ("missing/report.json", ".", "webhooks.yaml/report.json"):
+        done = shell("apply", "--yes", "--report", name, **there.environ)
+        assert (done.code, done.out) == (1, "")
+        assert "error[output]: cannot write " in done.err
+    assert there.writes() == []
 
 
 def test_doubtful_tokens(shell: Shell, file: File, cloud: MakeCloud) -> None:

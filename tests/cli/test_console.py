@@ -86,11 +86,15 @@ def test_secrets_are_caught() -> None:
 
 
 def test_full_disk_is_remembered() -> None:
-    """A result that could not be written raises nothing and makes the run a failure."""
-    shown = console(stdout=Broken(OSError(errno.ENOSPC, "full")))
+    """A result that could not be written raises nothing, is a failure, and is said once."""
+    err = io.StringIO()
+    shown = console(stdout=Broken(OSError(errno.ENOSPC, "full")), stderr=err)
     shown.result("one")
     shown.result("two")
     assert shown.failed
+    assert err.getvalue() == (
+        "error[output]: the result could not be written to standard output: the disk is full\n"
+    )
 
 
 def test_messages_may_be_lost() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.errors import explain, translate
+from reconciler.cli.errors import _ELSEWHERE, explain, translate
 from reconciler.cli.invocation import Invocation
 from reconciler.cli.process import Process
 from reconciler.errors import ExitCode
@@ -23,12 +23,19 @@ from tests.cli.conftest import Shell
         (("plan", "--format", "xml"), "is not one of 'text'"),
         (("--color", "never", "plan", "--timeout", "soon"), "is not a number"),
         (("schema", "plans"), "is not one of"),
-        (("completion",), "Choose from: bash, zsh, fish"),
-        (("plan", "--foo"), "there is no option --foo"),
+        (("completion",), "missing argument: one of bash|zsh|fish"),
+        (("plan", "--foo"), "there is no option `--foo`"),
+        (("plan", "--format", "jsn"), "did you mean `json`?"),
+        (("plan", "--only"), "option `--only` needs a value\n  = help: see `webhooks plan --help`"),
+        (("plan", "--out", ""), "invalid value for '--out': it is empty"),
+        (("apply", "--dry-run"), "did you mean `webhooks plan`?"),
+        (("apply", "-y"), "did you mean `--yes`?"),
+        (("diff",), "did you mean `webhooks plan`?"),
+        (("help",), "did you mean `webhooks --help`?"),
         (("apply", "--parallelism", "20"), "is not from 1 to 16"),
         (("apply", "--parallelism", "x"), "is not a whole number"),
         (("apply", "--allow-deletes", "-1"), "is less than 0"),
-        (("schema", "plan", "more"), "unexpected extra argument"),
+        (("schema", "plan", "more"), "unexpected argument: more"),
     ],
 )
 def test_usage(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
@@ -39,6 +46,27 @@ def test_usage(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
     assert "--help" in done.err or "did you mean" in done.err
     assert "\\n" not in done.err
     assert done.out == ""
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "status"])
+def test_a_file_without_its_option(shell: Shell, command: str) -> None:
+    """The first thing that people try is answered with how files are named."""
+    done = shell(command, "webhooks.yaml")
+    assert (done.code, done.out) == (64, "")
+    assert (
+        "unexpected argument: webhooks.yaml\n  = help: files are named with `-f FILE`" in done.err
+    )
+
+
+def test_what_other_tools_call_it_is_ours(shell: Shell) -> None:
+    """Each suggestion for a word of another tool is a command line that exists here."""
+    for meant in _ELSEWHERE.values():
+        words = meant.removeprefix("webhooks ").split()
+        command = [] if meant.startswith("webhooks ") else ["apply"]
+        value = ["x"] if words == ["--only"] else []
+        if words == ["--version"]:
+            command = []
+        assert shell(*command, *words, *value, "--help").code == 0, meant
 
 
 @pytest.mark.parametrize(

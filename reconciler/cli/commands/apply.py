@@ -54,8 +54,11 @@ if TYPE_CHECKING:
 def COMMAND(invocation: Invocation, report: str | None, **own: Any) -> int:  # noqa: N802
     """Apply and report, in a file too if asked for, also when it fails."""
     from reconciler.cli.errors import translate
+    from reconciler.source.write import check_writable
 
     machine = RENDERERS["json"]()
+    if report is not None:
+        check_writable(invocation.process.directory / report)
     try:
         done, connection = _apply(invocation, **own)
     except (Exception, KeyboardInterrupt) as problem:
@@ -78,7 +81,10 @@ def _write_report(invocation: Invocation, name: str, text: str) -> bool:
     try:
         write_atomically(invocation.process.directory / name, text.encode())
     except OutputError as problem:
-        invocation.console.message("error", problem.message)
+        from reconciler.cli.session import message_view
+
+        view = message_view(invocation)
+        invocation.console.block(RENDERERS["text"]().render_error(problem, view))
         return False
     return True
 

@@ -33,6 +33,7 @@ def COMMAND(  # noqa: N802
 ) -> int:
     """Read, write, and check."""
     from reconciler.cli.connection import connected
+    from reconciler.cli.session import warn
     from reconciler.render.quote import quote
     from reconciler.render.words import plural
     from reconciler.source.write import write_atomically
@@ -53,6 +54,7 @@ def COMMAND(  # noqa: N802
             return ExitCode.FAILED
     text = exported.export.text
     console = invocation.console
+    warn(invocation, exported.notes)
     if path is not None:
         write_atomically(path, text.encode())
         console.result(
