@@ -131,7 +131,7 @@ def test_bad_key(shell: Shell, file: File, cloud: MakeCloud) -> None:
     file()
     done = shell("plan", **{**cloud().environ, "CLOUDTRUTH_API_KEY": "wrong-key-12345"})
     assert done.code == 4
-    assert "wrong-key" not in done.err
+    assert "wrong-key" not in done.err + done.out
 
 
 @pytest.mark.parametrize("text", ["organization: Other\n", ""])
@@ -197,8 +197,11 @@ def test_base(shell: Shell, file: File, cloud: MakeCloud) -> None:
     file(**{"#deploys": "#releases", "me,": "you,"})
     base.write_text(base.read_text().replace("me,", "you,"))
     done = shell("plan", "--base", "elsewhere/webhooks.yaml", **there.environ)
-    assert "this change" in done.out
-    assert "drift" in done.out
+    rows = [line for line in done.out.splitlines() if line.startswith("  ~ ")]
+    assert [("Deploys" in row, "(this change)" in row, "(drift)" in row) for row in rows] == [
+        (True, True, False),
+        (False, False, True),
+    ]
 
 
 def test_bad_base(shell: Shell, file: File) -> None:
@@ -228,6 +231,7 @@ def test_forbidden_secret(shell: Shell, file: File, cloud: MakeCloud) -> None:
     done = shell("plan", **{**there.environ, "TOKEN": key})
     assert done.code == 3
     assert "API key" in done.err
+    assert there.reads() == 1  # the organization
 
 
 def test_unreachable(shell: Shell, file: File) -> None:
