@@ -8,7 +8,8 @@ import pytest
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, Position, Related, Severity
-from reconciler.model import Absent, Desired, LiveWebhook, Pattern
+from reconciler.model import Absent, Desired, FileScope, LiveWebhook, Pattern, Policy
+from reconciler.planning.base import relaxed
 from reconciler.planning.changes import Reason
 from reconciler.planning.guards import blocks
 from reconciler.planning.plan import Plan
@@ -202,6 +203,86 @@ def test_a_delete_and_a_create_that_look_like_a_rename_are_told():
             hint="to rename in place, add to 'new: one': previously: [\"old\"]",
         ),
     )
+
+
+def test_a_glob_of_only_that_names_nothing_is_told_once():
+    """However often it is given; what it would have to be like is said."""
+    result = made(desired(slack()), live_slack(), only=("deploys", "deploys", "Deploys"))
+    assert result.notes == (
+        Finding(
+            rule="only-matches-nothing",
+            severity=Severity.WARNING,
+            message="--only 'deploys' names no webhook, declared or live",
+            hint="names are matched whole and by case (`team-*`, not `team`); "
+            "`webhooks status` lists them",
+        ),
+    )
+
+
+def test_a_rewrite_of_nothing_that_is_declared_is_told():
+    """One error for each request."""
+    with pytest.raises(ConfigurationError) as caught:
+        made(desired(slack()), live_slack(), rewrite=("SLAK", "Deploy", "Deploys"))
+    assert list(caught.value.findings) == [
+        Finding(
+            rule="unknown-rewrite",
+            severity=Severity.ERROR,
+            message=f"--rewrite-secret {name!r} names no declared secret reference, "
+            "and no declared webhook that has one",
+            hint="write a reference as in env:SLACK_BOT_TOKEN, or the name of a webhook",
+        )
+        for name in ("Deploy", "SLAK")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "limit"),
+    [
+        (1, 2, "goes from 1 to 2"),
+        (1, None, "goes from 1 to no limit of its own"),
+        (None, 9, "is now 9"),
+    ],
+)
+def test_everything_that_a_policy_permits_more_is_told(
+    before: int | None, now: int | None, limit: str
+):
+    """Line by line; a file that is new relaxes nothing, and one that is as it was hides none."""
+    old = Policy(
+        scopes=(
+            FileScope(file="a.yaml", globs=("a-*",), prune=False),
+            FileScope(file="same.yaml"),
+            FileScope(file="c.yaml", globs=("c-*",)),
+        ),
+        protect=(Pattern(glob="p"), Pattern(glob="kept")),
+        ignore=(Pattern(glob="i"), Pattern(glob="held")),
+        max_deletes=before,
+    )
+    new = Policy(
+        scopes=(
+            FileScope(file="a.yaml", globs=("a-*",)),
+            FileScope(file="new.yaml"),
+            FileScope(file="same.yaml"),
+            FileScope(file="c.yaml", globs=("c-*", "d-*", "b-*")),
+        ),
+        protect=(Pattern(glob="kept"),),
+        ignore=(Pattern(glob="held"),),
+        max_deletes=now,
+    )
+    base = Desired(policy=old, organization="Acme")
+    assert [
+        (each.rule, each.severity, each.message) for each in relaxed(base, Desired(policy=new))
+    ] == [
+        (rule, Severity.WARNING, message)
+        for rule, message in (
+            ("relaxed-protect", "protect no longer covers 'p'"),
+            ("relaxed-ignore", "ignore no longer covers 'i'"),
+            ("relaxed-prune", "a.yaml now deletes what it does not declare"),
+            ("relaxed-scope", "c.yaml is now responsible for 'b-*' too"),
+            ("relaxed-scope", "c.yaml is now responsible for 'd-*' too"),
+            ("relaxed-limits", f"limits.max_deletes {limit}"),
+            ("relaxed-organization", "the guard on the organization is gone"),
+        )
+    ]
 
 
 # What a plan points at
