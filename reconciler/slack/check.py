@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown
 from reconciler.errors import ApiError, CredentialError
@@ -21,6 +21,9 @@ from reconciler.render.words import plural, reference
 from reconciler.slack import verdicts
 from reconciler.slack.web import MOST_PAGES, Answer
 from reconciler.values import dataclass
+
+Channels: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Channels by name, as Slack describes them."""
 
 _ID: Final = re.compile(r"[CG][A-Z0-9]{8,}")
 _ELSEWHERE: Final = re.compile(r"[DUW][A-Z0-9]{8,}|@.*", re.DOTALL)
@@ -143,7 +146,8 @@ class _Token:
         self.identity: tuple[Check, ...] = ()
         self.api: SlackApi | None = None
         self.scopes: frozenset[str] | None = None
-        self._listed: Mapping[str, Mapping[str, Any]] | None = None
+        self._asked = False
+        self._listed: Channels | None = None
         if self.kind.status is Status.FAIL:
             return
         try:
@@ -158,26 +162,29 @@ class _Token:
             self.scopes = answer.scopes
             self.api = api if answer.error is None else None
 
-    def listed(self, api: SlackApi, types: str) -> Mapping[str, Mapping[str, Any]] | None:
+    def listed(self, api: SlackApi, types: str) -> Channels | None:
         """Return the channels of `types` by name, None if there are too many or Slack refuses.
 
-        Raises ApiError.
+        Slack is asked once, be the answer a refusal. Raises ApiError.
         """
-        if self._listed is None:
-            found: dict[str, Mapping[str, Any]] = {}
-            cursor = ""
-            for _ in range(MOST_PAGES):
-                answer = api.channels(types, cursor)
-                if answer.error is not None:
-                    return None
-                found |= {str(each.get("name")): each for each in _rows(answer.data)}
-                cursor = _cursor(answer.data)
-                if not cursor:
-                    break
-            else:
-                return None
-            self._listed = found
+        if not self._asked:
+            self._listed = _channels(api, types)
+            self._asked = True
         return self._listed
+
+
+def _channels(api: SlackApi, types: str) -> Channels | None:
+    found: dict[str, Mapping[str, Any]] = {}
+    cursor = ""
+    for _ in range(MOST_PAGES):
+        answer = api.channels(types, cursor)
+        if answer.error is not None:
+            return None
+        found |= {str(each.get("name")): each for each in _rows(answer.data)}
+        cursor = _cursor(answer.data)
+        if not cursor:
+            return found
+    return None
 
 
 def _channel(channel: str, token: _Token, api: SlackApi) -> Check:

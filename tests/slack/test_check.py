@@ -227,6 +227,16 @@ def test_an_endless_list_of_channels_ends() -> None:
     assert slack.methods().count("conversations.list") == 50
 
 
+def test_a_list_of_channels_that_slack_refuses_is_asked_for_once() -> None:
+    """Several webhooks need one refusal."""
+    slack = FakeSlack(
+        tokens={GOOD: SEEING}, errors={"conversations.list": "team_access_not_granted"}
+    )
+    result = look(slack, subject("A"), subject("B", channel="#audit"))
+    assert [row(result, "channel", number).status for number in (0, 1)] == [Status.UNKNOWN] * 2
+    assert slack.methods().count("conversations.list") == 1
+
+
 @pytest.mark.parametrize("method", ["conversations.list", "conversations.info"])
 def test_a_refusal_to_look_is_unknown(method: str) -> None:
     """Slack not answering about channels is no failure of the channel."""
