@@ -34,13 +34,13 @@ def compare(description: Any) -> tuple[Check, ...]:
     fields = _inner(schemas, "WebHooks", "properties")
     if not isinstance(fields, Mapping):
         return (unknown("schema", "the server's description has no webhooks"),)
+    events = _values(_inner(fields, "event_types", "items"), schemas)
+    types = _values(_inner(fields, "type"), schemas)
     return (
-        _of("event types", _values(_inner(fields, "event_types", "items"), schemas, 0)
-            or _values(_inner(schemas, "EventTypesEnum"), schemas, 0), EVENT_TYPES),
-        _of("webhook types", _values(_inner(fields, "type"), schemas, 0)
-            or _values(_inner(schemas, "WebHooksTypeEnum"), schemas, 0), KINDS),
+        _of("event types", events or _values(schemas.get("EventTypesEnum"), schemas), EVENT_TYPES),
+        _of("webhook types", types or _values(schemas.get("WebHooksTypeEnum"), schemas), KINDS),
         _of("fields", [each for each in fields if isinstance(each, str)], FIELDS),
-    )  # fmt: skip
+    )
 
 
 def _of(what: str, theirs: Iterable[str], ours: Iterable[str]) -> Check:
@@ -70,7 +70,7 @@ def _listed(names: list[str]) -> str:
     return shown if len(names) <= _MOST else f"{shown} and {len(names) - _MOST} more"
 
 
-def _values(node: Any, schemas: Any, depth: int) -> list[str]:
+def _values(node: Any, schemas: Any, depth: int = 0) -> list[str]:
     """Return the values that a description allows, references followed."""
     if not isinstance(node, Mapping) or depth > _DEEPEST:
         return []

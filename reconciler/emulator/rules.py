@@ -13,7 +13,13 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reconciler.emulator.dials import Dials, EventOrder, Hash, UnknownKeys
+from reconciler.emulator.dials import (
+    ConfigurationPatch,
+    Dials,
+    EventOrder,
+    Hash,
+    UnknownKeys,
+)
 
 REQUIRED = "This field is required."
 _NULL = "This field may not be null."
@@ -72,15 +78,8 @@ def validate(
     if "type" not in errors and "configuration" not in errors:
         if problem := _configure(out, data, dials, stored=stored, partial=partial):
             errors["configuration"] = problem
-        if (
-            stored is not None
-            and not dials.type_change
-            and out.get("type")
-            not in (
-                None,
-                stored["type"],
-            )
-        ):
+        retyped = stored is not None and out.get("type") not in (None, stored["type"])
+        if retyped and not dials.type_change:
             errors["type"] = ["The type of an existing webhook cannot be changed."]
     if errors:
         raise InvalidError(errors, bad_choice=bad_choice)
@@ -181,7 +180,7 @@ def _configure(
     value = dict(
         out["configuration"] if "configuration" in out else (stored or {})["configuration"]
     )
-    if partial and stored is not None and dials.configuration_patch == "merge":
+    if partial and stored is not None and dials.configuration_patch is ConfigurationPatch.MERGE:
         value = {**stored["configuration"], **value}
     errors = check_configuration(kind, value)
     known = _KEYS.get(kind)
