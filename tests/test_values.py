@@ -9,12 +9,14 @@ import pickle
 from dataclasses import field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pytest
 
 import reconciler
 from reconciler.values import dataclass
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,32 @@ class Standard:
     second: object = None
     aside: object = field(default=0, compare=False)
     secret: object = field(default=0, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed(Generic[T]):
+    """A value with fields of every sort, and a last word."""
+
+    early: T
+    late: str = field(default="late", kw_only=True)
+    made: list[int] = field(default_factory=list)
+    given: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "given", (*self.given, 0))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StandardMixed(Generic[T]):
+    """The same by the standard library."""
+
+    early: T
+    late: str = field(default="late", kw_only=True)
+    made: list[int] = field(default_factory=list)
+    given: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "given", (*self.given, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +122,43 @@ def test_text_is_the_standard_one() -> None:
         assert repr(Ours(**each)) == repr(Standard(**each)).replace("Standard", "Ours")
 
 
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ((), {}),
+        ((1,), {}),
+        ((1, [2], (3,)), {}),
+        ((1, [2], (3,), "late"), {}),
+        ((1,), {"late": "x", "given": (4,)}),
+        ((1,), {"early": 1}),
+        ((1,), {"unknown": 1}),
+        ((), {"early": 1, "made": [1]}),
+    ],
+)
+def test_arguments_are_the_standard_ones(given: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """The same arguments make the same value, or the same error."""
+
+    def outcome(cls: type) -> str:
+        try:
+            return repr(cls(*given, **named))
+        except TypeError as error:
+            return str(error)
+
+    assert outcome(Mixed) == outcome(StandardMixed).replace("StandardMixed", "Mixed")
+
+
+def test_each_value_has_its_own_default() -> None:
+    """A default that a factory makes is made for each value."""
+    assert Mixed(1).made is not Mixed(1).made
+    assert Mixed[int](1) == Mixed(1)
+
+
+def test_a_value_needs_slots() -> None:
+    """A frozen class without slots is refused where it is made."""
+    with pytest.raises(AttributeError):
+        dataclass(frozen=True)(type("Loose", (), {"__annotations__": {"field": int}}))
+
+
 def test_one_field_and_none() -> None:
     """Few fields make no difference."""
     assert Single(1) == Single(1) != Single(2)
@@ -132,11 +197,17 @@ def test_values_cannot_change() -> None:
 
 def test_tools_for_dataclasses_work() -> None:
     """A value can be replaced, taken apart, copied and pickled."""
-    value = Ours(first=1)
-    assert replace(value, second=2) == Ours(first=1, second=2)
+    value = Ours(first=1, second=[2], aside=3, secret=4)
+    assert dataclasses.is_dataclass(value)
+    assert [each.name for each in dataclasses.fields(value)] == [
+        each.name for each in dataclasses.fields(Standard)
+    ]
+    assert replace(value, second=2) == Ours(first=1, second=2, secret=4)
     assert dataclasses.asdict(Single(1)) == {"only": 1}
     for copied in (copy.copy(value), copy.deepcopy(value), pickle.loads(pickle.dumps(value))):
         assert copied == value
+        assert (copied.aside, copied.secret) == (3, 4)
+    assert copy.deepcopy(value).second is not value.second
 
 
 def test_what_changes_is_left_alone() -> None:
