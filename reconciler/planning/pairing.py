@@ -112,7 +112,7 @@ def _visible(found: LiveWebhook) -> dict[str, object] | Unknown:
     shown: dict[str, object] = {}
     for each in KINDS[found.type].fields:
         value = found.configuration.get(each.name)
-        if each.name not in secret and value != each.default:
+        if each.name not in secret and value not in (None, "", each.default):
             shown[each.name] = each.normal(value) if isinstance(value, str) else value
     return shown
 

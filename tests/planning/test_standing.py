@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from reconciler.model import Absent, LiveWebhook
+from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.standing import Fit, standings
+from reconciler.planning.standing import Fit, Standing, standings
 from tests.planning.builders import OTHER_TOKEN, SECRETS, desired, live, live_slack, slack
 
 EDITED = live_slack(channel="#edited")
@@ -17,32 +18,49 @@ TWIN = live_slack(id="id-2")
 DUPLICATE = plan(desired(slack()), live(live_slack(), TWIN), SECRETS)
 
 
+def done(why: str = "it is live already", id: str | None = "id-1") -> Standing:
+    return Standing(fit=Fit.DONE, why=why, id=id)
+
+
+def changed(why: str, id: str | None = "id-1") -> Standing:
+    return Standing(fit=Fit.CHANGED, why=why, id=id)
+
+
+HOLDS = Standing(fit=Fit.HOLDS)
+APPEARED = "a webhook of this name has appeared meanwhile"
+EDITED_SINCE = "somebody has changed it since the plan was made"
+
+
 @pytest.mark.parametrize(
-    ("made", "found", "fit"),
+    ("made", "found", "standing"),
     [
-        (CREATE, (), Fit.HOLDS),
-        (CREATE, (live_slack(),), Fit.DONE),
-        (CREATE, (live_slack(token="*****"),), Fit.DONE),
-        (CREATE, (EDITED,), Fit.CHANGED),
-        (CREATE, (live_slack(), TWIN), Fit.CHANGED),
-        (UPDATE, (EDITED,), Fit.HOLDS),
-        (UPDATE, (live_slack(),), Fit.DONE),
-        (UPDATE, (live_slack(channel="#third"),), Fit.CHANGED),
-        (UPDATE, (), Fit.CHANGED),
-        (DELETE, (live_slack(),), Fit.HOLDS),
-        (DELETE, (), Fit.DONE),
-        (DELETE, (EDITED,), Fit.CHANGED),
-        (DUPLICATE, (live_slack(), TWIN), Fit.HOLDS),
-        (DUPLICATE, (live_slack(),), Fit.DONE),
-        (DUPLICATE, (TWIN,), Fit.CHANGED),
+        (CREATE, (), HOLDS),
+        (CREATE, (live_slack(),), done()),
+        (CREATE, (live_slack(token="*****"),), done()),
+        (CREATE, (EDITED,), changed(APPEARED)),
+        (CREATE, (live_slack(), TWIN), changed(APPEARED)),
+        (UPDATE, (EDITED,), HOLDS),
+        (UPDATE, (live_slack(),), done()),
+        (UPDATE, (live_slack(channel="#third"),), changed(EDITED_SINCE)),
+        (UPDATE, (), changed("it has vanished meanwhile", None)),
+        (DELETE, (live_slack(),), HOLDS),
+        (DELETE, (), done("it is gone already", None)),
+        (DELETE, (EDITED,), changed(EDITED_SINCE)),
+        (DUPLICATE, (live_slack(), TWIN), HOLDS),
+        (DUPLICATE, (live_slack(),), done("it is gone already", None)),
+        (DUPLICATE, (TWIN,), changed("the copy that was to stay is gone", "id-2")),
+        (
+            DUPLICATE,
+            (live_slack("Renamed"), TWIN),
+            changed("the copy that was to stay is gone", "id-2"),
+        ),
     ],
 )
-def test_a_change_fits_what_it_was_made_for(made: object, found: tuple[LiveWebhook, ...], fit: Fit):
-    """Before, after, and anything else."""
-    (answer,) = standings(made, found, SECRETS)  # type: ignore[arg-type]
-
-    assert answer.fit is fit
-    assert bool(answer.why) is (fit is not Fit.HOLDS)
+def test_a_change_fits_what_it_was_made_for(
+    made: Plan, found: tuple[LiveWebhook, ...], standing: Standing
+):
+    """Before, after, and anything else; why, and which live webhook it is about."""
+    assert standings(made, found, SECRETS) == (standing,)
 
 
 def test_a_rotation_holds_until_the_new_value_is_live():
