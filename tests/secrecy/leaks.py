@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
-_NEEDED = ("ci/__init__.py", "ci/fake_github.py", "slack/__init__.py", "slack/fake_slack.py")
+_NEEDED = (
+    "ci/__init__.py", "ci/fake_github.py", "served.py", "skipping.py", "slack/__init__.py",
+    "slack/fake_slack.py", "waiting.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

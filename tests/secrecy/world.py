@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -33,11 +32,12 @@ from reconciler.emulator.faults import (
 from reconciler.emulator.faults import reset as broken
 from reconciler.emulator.faults import status as answer
 from reconciler.emulator.handler import Answer, Emulator, Request
-from reconciler.emulator.server import Server
 from tests.ci.fake_github import FakeGitHub
 from tests.ci.fake_github import serve as serve_github
 from tests.secrecy import canaries as c
 from tests.secrecy.canaries import Hit, find
+from tests.served import served
+from tests.skipping import SkippingClock
 from tests.slack.fake_slack import SCOPES, FakeSlack
 from tests.slack.fake_slack import serve as serve_slack
 
@@ -139,10 +139,6 @@ FAULTS: Final[Mapping[str, tuple[Rule, ...] | Echo]] = {
     "gateway": _writes(html(502)),
 }  # fmt: skip
 """What goes wrong with requests."""
-
-_AT_ONCE: Final = ("none", "fields echoed", "detail echoed", "list echoed", "throttled",
-                   "key refused", "role refused", "not there", "redirect")  # fmt: skip
-"""Those that are not worth a second try."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,16 +272,12 @@ class World:
         self.github.issues.clear()
         self.slack.posted.clear()
         environ = self._environ(home, sink, command)
-        common = [each for each in (verbosity,) if each]
-        # Long enough for a failure to be met, too short to wait long until it has passed.
-        seconds = "30" if fault in _AT_ONCE else "0.15"
-        common += ["--deadline", seconds] if command.connects else []
-        done = None
         if command.first.strip("-"):
-            done = _perform([*command.first.split(), "--deadline", "9"], environ, home, sink, "")
+            _perform(command.first.split(), environ, home, sink, "")
         failing = FAULTS[fault]
         emulator.faults = failing if isinstance(failing, Echo) else Script(failing)
-        done = _perform([*command.arguments(format), *common], environ, home, sink, command.keys)
+        arguments = [*command.arguments(format), *verbosity.split()]
+        done = _perform(arguments, environ, home, sink, command.keys)
         self.codes[done.code] = self.codes.get(done.code, 0) + 1
         hits = [
             *find(done.printed.encode(), "output"),
@@ -379,18 +371,14 @@ def world(folder: Path) -> Iterator[World]:
     """Start the servers."""
     with ExitStack() as stack:
         switch = _Switch(emulator=Emulator())
-        server = Server(switch)  # type: ignore[arg-type]
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        stack.callback(thread.join)
-        stack.callback(server.stop)
+        cloudtruth = stack.enter_context(served(switch))  # type: ignore[arg-type]
         github = FakeGitHub(token=c.GITHUB.value)
         tokens = {c.ENV_TOKEN.value: SCOPES}
         slack = FakeSlack(tokens=dict(tokens))
         yield World(
             folder=folder,
             switch=switch,
-            cloudtruth=server.url,
+            cloudtruth=cloudtruth,
             github=github,
             github_url=stack.enter_context(serve_github(github)),
             slack=slack,
@@ -450,7 +438,14 @@ def _perform(
     stream = _Terminal if sink == "terminal" else io.StringIO
     out, err = stream(), stream()
     invocation = Invocation(
-        Process(environ=environ, directory=home, stdin=stream(keys), stdout=out, stderr=err)
+        Process(
+            environ=environ,
+            directory=home,
+            stdin=stream(keys),
+            stdout=out,
+            stderr=err,
+            clock=SkippingClock(),
+        )
     )
     problem: BaseException | None = None
     try:
