@@ -9,12 +9,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import ConfigurationError
-from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef
+from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Unknown, Webhook
 from reconciler.planning.changes import Change, Create, Delete, KeyLost, Reason, Update
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
@@ -101,28 +102,84 @@ def test_hidden_secrets_never_make_a_plan_that_does_not_end(desired: Desired, li
     assert plan(desired, after, SECRETS).changes == ()
 
 
+def matches(name: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, each) for each in globs)
+
+
+def understood(live: Live) -> list[LiveWebhook]:
+    return [each for each in live.webhooks if each.type != "teams"]
+
+
+def looks_as_declared(found: LiveWebhook, wanted: Webhook, unreadable: set[str]) -> bool:
+    """Compare as a person would who knows the secrets: `#` aside, and what the server fills in."""
+    assert not isinstance(found.configuration, Unknown)
+    shown = {"verify": True, **found.configuration}
+    for name, value in wanted.configuration.items():
+        seen = shown.get(name)
+        if name == "url":
+            value = Secret(str(value))
+        if name == "channel":
+            value, seen = str(value).lstrip("#"), str(seen).lstrip("#")
+        if isinstance(value, SecretRef):
+            value = SECRETS[value]
+        if name not in unreadable and seen != value:
+            return False
+    return (found.type, found.event_types) == (wanted.type, wanted.event_types)
+
+
 @many
 @given(declarations(), lives())
-def test_what_is_declared_is_live_and_the_rest_is_untouched(desired: Desired, live: Live):
-    """Soundness, and the frame: no id that the plan does not name is touched."""
+def test_what_is_declared_is_live_and_what_is_absent_is_gone(desired: Desired, live: Live):
+    """Soundness: one webhook of each declared name, as declared, and nothing to be pruned.
+
+    Held to nothing are names that are ignored, and those that the plan says it leaves alone.
+    """
     result = planned(desired, live)
     after = carry_out(result.changes, live)
-
-    named = {each.before.id for each in result.changes if not isinstance(each, Create)}
-    before_rest = {each.id: each for each in live.webhooks if each.id not in named}
-    after_rest = {each.id: each for each in after.webhooks if each.id in before_rest}
-    assert after_rest == before_rest
-    changed = {each.name for each in result.changes if not isinstance(each, Delete)}
+    policy = desired.policy
+    ignored = [each.glob for each in policy.ignore]
+    protected = [each.glob for each in policy.protect]
+    left_alone = {each.name for each in result.kept}
     for webhook in desired.webhooks:
-        if webhook.name in changed:
-            copies = [
-                each
-                for each in after.webhooks
-                if each.name == webhook.name and each.type != "teams"
-            ]
-            assert [(each.type, each.event_types) for each in copies] == [
-                (webhook.type, webhook.event_types)
-            ]
+        if webhook.name not in left_alone and not matches(webhook.name, ignored):
+            unreadable = {field for name, field in result.unreadable if name == webhook.name}
+            (found,) = [each for each in after.webhooks if each.name == webhook.name]
+            assert looks_as_declared(found, webhook, unreadable)
+    for gone in desired.absent:
+        if gone.name not in left_alone and not matches(gone.name, ignored):
+            assert gone.name not in {each.name for each in after.webhooks}
+    declared = {each.name for each in desired.webhooks}
+    (scope,) = policy.scopes
+    for found in understood(after) if scope.prune else ():
+        assert (
+            found.name in declared | left_alone
+            or matches(found.name, [*ignored, *protected])
+            or not matches(found.name, scope.globs)
+        )
+
+
+@many
+@given(declarations(), lives())
+def test_what_nobody_declares_is_untouched(desired: Desired, live: Live):
+    """The frame: a change has its reason in a file, and what no change names stays as it was."""
+    result = planned(desired, live)
+    after = carry_out(result.changes, live)
+    policy = desired.policy
+    named = {each.before.id for each in result.changes if not isinstance(each, Create)}
+    untouched = {each.id: each for each in live.webhooks if each.id not in named}
+    assert {each.id: each for each in after.webhooks if each.id in untouched} == untouched
+    declared = {each.name for each in desired.webhooks} | {each.name for each in desired.absent}
+    declared |= {old for each in desired.webhooks for old in each.previously}
+    (scope,) = policy.scopes
+    for found in live.webhooks:
+        if found.id in named:
+            assert found.type != "teams"
+            assert not matches(found.name, [each.glob for each in policy.ignore])
+            assert found.name in declared or (
+                scope.prune
+                and matches(found.name, scope.globs)
+                and not matches(found.name, [each.glob for each in policy.protect])
+            )
 
 
 @many
