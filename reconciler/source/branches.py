@@ -75,9 +75,7 @@ class Explainer:
     def _secret(
         self, error: ValidationError, value: Any, names: list[str], path: Path
     ) -> Iterator[Violation]:
-        if isinstance(value, str):
-            yield from self._within(error, len(names) - 1)
-        elif not isinstance(value, dict):
+        if not isinstance(value, dict):
             violation = values.wrong_type(value, "string", path)
             if value is not None:
                 violation = replace(violation, hint=f"refer to it: {REFERENCE}")

@@ -49,7 +49,8 @@ def decode(raw: bytes, file: str) -> str | Finding:
             Position(file=file, line=1),
             hint="split it and give each part with -f",
         )
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+    # Without a mark too: the first character of a file of ours is ASCII, the other half a NUL.
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or raw[:2].count(0) == 1:
         return _finding(
             "encoding",
             "the file is UTF-16, not UTF-8",

@@ -52,6 +52,8 @@ def explain(document: Document, doubted: Sequence[int] | None = None) -> tuple[F
     Of the webhooks only those of `doubted` are judged, if it is given: a slip in one of thousands
     is then as quickly explained as in one of ten.
     """
+    if _is_webhook(document.data):
+        return (finding(document, _BARE),)
     violations = _judge_doubted(document.data, doubted)
     if _default_type(document.data) is None:
         violations += [
@@ -111,6 +113,20 @@ def _quoted(comment: str, path: Path) -> str:
     value = json.dumps(harmless(comment), ensure_ascii=False)
     last = path[-1]
     return f"write `- {value}`" if isinstance(last, int) else f"write `{last}: {value}`"
+
+
+_BARE: Final = Violation(
+    path=("name",),
+    rule="missing-field",
+    message="`webhooks` is missing: a single webhook makes up the file",
+    hint="begin the file with `webhooks:`, and below it the webhook with `- name: ...`",
+    on_key=True,
+)
+
+
+def _is_webhook(data: Any) -> bool:
+    """Say whether a file is one webhook, as it is copied from the API's documentation."""
+    return "webhooks" not in data and {"name", "type", "event_types"} <= data.keys()
 
 
 def _default_type(data: Any) -> object:

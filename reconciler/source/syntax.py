@@ -83,6 +83,7 @@ _CAUSES: Final[tuple[tuple[str, bool, str, str | None], ...]] = (
         "give all top-level keys the same indentation",
     ),
 )
+_LONG: Final = 1024 * 1024
 _DEEP: Final = re.compile("nesting depth")
 _TAG: Final = re.compile(r"\btag\b")
 _UNCLOSED: Final = re.compile(r"expected ',' or '([\]}])'|unexpected ':'")
@@ -104,6 +105,9 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Finding:
         rule, (message, hint) = "too-deep", FAULTS["too-deep"]
     elif _TAG.search(context):
         rule, place, (message, hint) = "tag", before, FAULTS["tag"]
+    elif quotation := _runaway(at, text):
+        place, message = quotation, f"the quotation that starts here ends on line {at[0] + 1}"
+        hint = "add the closing quote where the text ends"
     elif match := _UNCLOSED.search(problem):
         place, message, hint = _unclosed(match[1], at, before, text)
     elif _MISFIT.search(problem):
@@ -141,6 +145,24 @@ def _mark(mark: yaml.Mark | None, text: str) -> tuple[int, int] | None:
 
 def _line(text: str, number: int) -> str:
     return text.split("\n", number + 1)[number]
+
+
+def _runaway(at: tuple[int, int], text: str) -> tuple[int, int] | None:
+    """Return where a quotation begins that went on until the line of the mistake.
+
+    Its closing quote was forgotten, so that it ends at the next one, which was to open another.
+    """
+    if len(text) > _LONG:  # the parser that tells is a slow one
+        return None
+    found = None
+    try:
+        for token in yaml.scan(text):
+            if isinstance(token, yaml.ScalarToken) and token.style in ("'", '"'):
+                start, end = token.start_mark, token.end_mark
+                found = (start.line, start.column) if start.line < end.line == at[0] else found
+    except (yaml.YAMLError, ValueError):
+        pass
+    return found
 
 
 def _unclosed(

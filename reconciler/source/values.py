@@ -204,4 +204,5 @@ def unfit(keyword: str, limit: object, path: Path) -> Violation:
                 path=path,
                 rule="out-of-range",
                 message=f"{name} must be at least {limit}",
+                hint=f"write a whole number, {limit} or more",
             )

@@ -12,6 +12,7 @@ from reconciler.model import EVENT_TYPES
 from tests.editors.language_server import LanguageServer
 from tests.editors.test_judges import ours
 
+GENERIC = "webhooks:\n  - name: a\n    type: generic\n    configuration: "
 WEBHOOK = "webhooks:\n  - name: a\n    type: slack\n"
 
 
@@ -36,6 +37,9 @@ def filled(snippet: str) -> str:
         (f"{WEBHOOK}    event_types: [value_creatd]\n", "value_creatd", "value_created"),
         (f"{WEBHOOK}    configuration: {{channl: x}}\n", "channl", "channl is not allowed"),
         (f"{WEBHOOK}    configuration: {{url: x}}\n", "url", "url is not allowed"),
+        (f"{GENERIC}{{url: htps://x}}\n", "htps://x", "A URL starts with https:// or http://"),
+        (f"{GENERIC}{{url: {{evn: X}}}}\n", "evn", "evn is not allowed"),
+        (f'{GENERIC}{{password: ""}}\n', '""', "shorter than the minimum length"),
         ("prune: 3\nwebhooks: []\n", "3", "boolean"),
         ("webhook: []\n", "webhook", "webhook is not allowed"),
         ("webhooks: []\nwebhooks: []\n", "webhooks: []", "unique"),

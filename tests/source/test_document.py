@@ -79,6 +79,7 @@ BAD = {
     "short escape": (b'name: "\\x4"\n', "yaml-syntax 1:10+1"),
     "apostrophe": (b"name: 'it's'\n", "yaml-syntax 1:11+1"),
     "open quotation": (b"name: 'a\nb: c\n", "yaml-syntax 1:7+1"),
+    "quotation that swallows lines": (b'a: "b\nc: ["*"]\n', "yaml-syntax 1:4+1"),
     "text after | ": (b"name: |x\n  a\n", "yaml-syntax 1:8+1"),
     "comment after |": (b"name: |#\n  a\n", "yaml-syntax 1:8+1"),
     # structure
@@ -122,6 +123,8 @@ BAD = {
     "unknown directive": (b"%FOO\n---\na: 1\n", "directive 1:1+1"),
     # bytes and characters
     "UTF-16": ("a: b".encode("utf-16"), "encoding 1:1+1"),
+    "UTF-16 without a mark": ("a: b".encode("utf-16-le"), "encoding 1:1+1"),
+    "UTF-16, the other way": ("a: b".encode("utf-16-be"), "encoding 1:1+1"),
     "Latin-1": (b"a: 1\nb: caf\xe9\n", "encoding 2:7+1"),
     "Latin-1 behind UTF-8": ("ä: ".encode() + b"\xe9\n", "encoding 1:4+1"),
     "mark in the middle": ("a: 1\n\ufeffb: 2\n".encode(), "control-character 2:1+1"),

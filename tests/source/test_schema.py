@@ -44,6 +44,10 @@ GENERIC = "name: a, type: generic"
 
 ROOT = {
     "version: 1": ("1:1+7", "missing-field", "`webhooks` is missing", NONE),
+    '{"name": "A", "type": "slack", "event_types": ["*"]}': (
+        "1:2+6", "missing-field", "`webhooks` is missing: a single webhook makes up the file",
+        "begin the file with `webhooks:`, and below it the webhook with `- name: ...`",
+    ),
     "webhooks:": ("1:1+8", "null-value", "`webhooks` has no value", NONE),
     "webhooks: {a: 1}": (
         "1:11+6", "wrong-type", "`webhooks` must be a list, not a mapping",
@@ -74,7 +78,8 @@ ROOT = {
     ),
     "webhooks: []\nprotect: ['']": ("2:11+2", "empty-text", "an item of `protect` is empty", FILL),
     "webhooks: []\nlimits: {max_deletes: -1}": (
-        "2:23+2", "out-of-range", "`max_deletes` must be at least 0", None,
+        "2:23+2", "out-of-range", "`max_deletes` must be at least 0",
+        "write a whole number, 0 or more",
     ),
     "webhooks: []\nlimits: {max_deletes: true}": (
         "2:23+4", "wrong-type", "`max_deletes` must be a whole number, not true or false",
@@ -230,7 +235,8 @@ ITEMS = {
         "write the name of the variable that holds the secret, not the secret",
     ),
     f"{{{SLACK}, configuration: {{token: {{env: A, version: 0}}}}}}": (
-        "1:76+1", "out-of-range", "`version` must be at least 1", None,
+        "1:76+1", "out-of-range", "`version` must be at least 1",
+        "write a whole number, 1 or more",
     ),
     f"{{{SLACK}, configuration: {{token: {{env: A, versoin: 1}}}}}}": (
         "1:67+3", "unknown-key", "unknown key", "did you mean `version`?",
