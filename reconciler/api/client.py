@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from reconciler.api import discovery, wire
 from reconciler.api.paging import complete
-from reconciler.api.transport import LARGE, Transport
+from reconciler.api.transport import Transport
 from reconciler.errors import InvalidRequestError, NotFoundError, ProtocolError
 from reconciler.kinds import KINDS
 from reconciler.model import LiveWebhook, Organization
@@ -59,11 +59,6 @@ class Reader:
         except NotFoundError:
             return None
         return self._ours(wire.live_webhook(data))
-
-    def schema(self) -> Any:
-        """Return the API's description of itself, as JSON. Raises ApiError."""
-        params = {"format": "json"}
-        return self._transport.request("GET", SCHEMA, params=params, expect=200, cap=LARGE).data
 
     def deadline_in(self, seconds: float) -> None:
         """Set the end of the run anew: after a person was asked, or when a signal hurries us."""

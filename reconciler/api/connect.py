@@ -7,10 +7,9 @@ certificates are looked at here. (Proxies are found by the HTTP library as it do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Required, TypedDict, Unpack
 
 from reconciler.api.calls import Observer
-from reconciler.api.client import Client, Reader
+from reconciler.api.client import Client
 from reconciler.api.connections import Adapter
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import Transport
@@ -18,45 +17,33 @@ from reconciler.model import Secret
 from reconciler.ports import Clock, Workers
 
 
-class Options(TypedDict, total=False):
-    """How to connect.
+def connect(
+    *,
+    server_url: str,
+    key: Secret,
+    clock: Clock,
+    workers: Workers,
+    timeout: float = 30.0,
+    deadline: float = 600.0,
+    environment: Mapping[str, str] | None = None,
+    adapter: Adapter | None = None,
+    observer: Observer | None = None,
+) -> Client:
+    """Return a client. No request is made yet.
 
-    `timeout` is for a request (30 unless given) and `deadline` for the run that begins now (600),
-    in seconds. With an `adapter` (see `in_process`) nothing goes to the network.
-    """
-
-    server_url: Required[str]
-    key: Required[Secret]
-    clock: Required[Clock]
-    workers: Required[Workers]
-    timeout: float
-    deadline: float
-    environment: Mapping[str, str]
-    adapter: Adapter | None
-    observer: Observer | None
-
-
-def connect(**options: Unpack[Options]) -> Client:
-    """Return a client that can read and write. No request is made yet.
+    `timeout` is for a request and `deadline` for the run that begins now, in seconds. With an
+    `adapter` (see `in_process`) nothing goes to the network.
 
     Raises UsageError for a URL that must not be used, CredentialError for an impossible key.
     """
-    return Client(_transport(options), options["workers"])
-
-
-def connect_reader(**options: Unpack[Options]) -> Reader:
-    """Return a client that can only read. Otherwise as `connect`."""
-    return Reader(_transport(options), options["workers"])
-
-
-def _transport(options: Options) -> Transport:
-    return Transport(
-        origin=Origin.parse(options["server_url"]),
-        credential=Credential.api_key(options["key"]),
-        clock=options["clock"],
-        timeout=options.get("timeout", 30.0),
-        deadline=options.get("deadline", 600.0),
-        environment=options.get("environment"),
-        adapter=options.get("adapter"),
-        observer=options.get("observer"),
+    transport = Transport(
+        origin=Origin.parse(server_url),
+        credential=Credential.api_key(key),
+        clock=clock,
+        timeout=timeout,
+        deadline=deadline,
+        environment=environment,
+        adapter=adapter,
+        observer=observer,
     )
+    return Client(transport, workers)

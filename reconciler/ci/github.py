@@ -121,11 +121,11 @@ class GitHub:
         found: list[Issue] = []
         query = {"state": "open", "sort": "created", "direction": "asc"}
         for row in self._pages("/issues", query, need=_ISSUES):
-            number, body, title = row.get("number"), row.get("body"), row.get("title")
+            number, body = row.get("number"), row.get("body")
             if "pull_request" in row or _inner(row, "user", "login") != self.login():
                 continue
-            if isinstance(number, int) and isinstance(body, str) and isinstance(title, str):
-                found.append(Issue(number=number, title=title, body=body))
+            if isinstance(number, int) and isinstance(body, str):
+                found.append(Issue(number=number, body=body))
         return tuple(found)
 
     def open_issue(self, title: str, body: str) -> None:

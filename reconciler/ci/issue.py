@@ -15,7 +15,6 @@ class Issue:
     """An open issue that this workflow wrote."""
 
     number: int
-    title: str
     body: str
 
 

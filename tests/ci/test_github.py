@@ -138,7 +138,7 @@ def test_an_issue_is_opened_edited_and_closed(fake: FakeGitHub) -> None:
         (issue,) = github.open_issues()
         github.edit_issue(issue.number, "title 2", "body 2")
         (issue,) = github.open_issues()
-        assert (issue.title, issue.body) == ("title 2", "body 2")
+        assert (fake.issues[-1]["title"], issue.body) == ("title 2", "body 2")
         github.close_issue(issue.number, "gone")
         assert github.open_issues() == ()
         assert fake.bodies(issue.number) == ["gone"]
