@@ -167,7 +167,6 @@ class _Table:
         self.live.taken.update(each.id for each in sources)
         if not self.selects(webhook.name, *old):
             return
-        self.out.found += 1
         self.out.findings.append(ambiguous(webhook, old, sources))
 
     def choose(self, webhook: Webhook, copies: list[LiveWebhook]) -> None:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.model import Absent, LiveWebhook
+from reconciler.model import UNKNOWN, Absent, LiveWebhook, Scheme, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.standing import Fit, Standing, standings
-from tests.planning.builders import OTHER_TOKEN, SECRETS, desired, live, live_slack, slack
+from tests.planning.builders import (
+    OTHER_TOKEN,
+    SECRETS,
+    desired,
+    generic,
+    live,
+    live_generic,
+    live_slack,
+    slack,
+    unshown,
+)
 
 EDITED = live_slack(channel="#edited")
 CREATE = plan(desired(slack()), live(), SECRETS)
@@ -85,9 +95,22 @@ def test_a_rewrite_that_came_with_a_visible_change_is_done_with_it():
     before = live_slack(token="*****", channel="#x")
     rewrite = plan(desired(slack()), live(before), SECRETS, PlanOptions(rewrite_all=True))
 
-    (answer,) = standings(rewrite, (live_slack(token="*****"),), SECRETS)
+    assert standings(rewrite, (live_slack(token="*****"),), SECRETS) == (done(),)
 
-    assert answer.fit is Fit.DONE
+
+def test_a_field_that_is_to_go_is_done_when_it_is_gone():
+    """Shown, gone, and not to be seen: only what is gone is surely done."""
+    reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
+    before, gone = live_generic(token="***"), live_generic()
+    options = PlanOptions(base=desired(generic(token=reference)))
+    drop = plan(desired(generic()), live(before), {}, options)
+
+    assert standings(drop, (before,), {}) == (HOLDS,)
+    assert standings(drop, (gone,), {}) == (done(id="id-9"),)
+
+    hidden = unshown(before, UNKNOWN)
+    drop = plan(desired(generic()), live(hidden), {}, options)
+    assert standings(drop, (hidden,), {}) == (HOLDS,)
 
 
 def test_a_name_that_is_given_away_does_not_stand_in_the_way():
