@@ -125,7 +125,11 @@ FieldChange: TypeAlias = ValueChange | SetChange | SecretChange | KeyLost
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create:
-    """A declared webhook that is not live."""
+    """A declared webhook that is not live.
+
+    `after.previously` holds names that tell of a webhook to be renamed instead, should one turn
+    up under them until the plan is carried out. The same holds for updates and what matches.
+    """
 
     after: Webhook
     reason: Reason = Reason.MISSING

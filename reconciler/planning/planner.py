@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 from reconciler.errors import ConfigurationError
@@ -26,7 +26,7 @@ from reconciler.planning.hints import rename_hints
 from reconciler.planning.pairing import Pairing
 from reconciler.planning.plan import Matched, Plan, SecretUse
 from reconciler.planning.readback import readable_fields
-from reconciler.planning.renames import in_order
+from reconciler.planning.renames import awaiting, in_order
 from reconciler.planning.rewrites import Requests, Rewrites
 from reconciler.planning.selection import idle
 from reconciler.planning.table import pair
@@ -79,7 +79,9 @@ def plan(
             "the declarations do not fit what is live",
             findings=sorted(findings, key=sort_key),
         )
-    changes = _changes(table, comparing.updates)
+    paired = {found.id for _, found in table.pairs}
+    borne = {each.name for each in live.webhooks if each.id not in paired}
+    changes = _changes(table, comparing.updates, borne)
     notes = sorted((*findings, *rename_hints(changes)), key=sort_key)
     loosened: tuple[Finding, ...] = ()
     if options.base is not None:
@@ -93,7 +95,9 @@ def plan(
         origin=live.origin,
         organization=live.organization,
         changes=changes,
-        matched=tuple(comparing.matched),
+        matched=tuple(
+            replace(each, webhook=awaiting(each.webhook, borne)) for each in comparing.matched
+        ),
         kept=_kept(table),
         unmanaged=tuple(
             sorted(
@@ -183,8 +187,12 @@ def _reason(webhook: Webhook, found: LiveWebhook, fields: tuple[FieldChange, ...
     return Reason.DIFFERS if fields else Reason.REWRITE
 
 
-def _changes(table: Pairing, updates: list[Update]) -> tuple[Change, ...]:
-    creates = sorted((Create(after=webhook) for webhook in table.new), key=lambda each: each.name)
+def _changes(table: Pairing, updates: list[Update], borne: Set[str]) -> tuple[Change, ...]:
+    updates = [replace(each, after=awaiting(each.after, borne)) for each in updates]
+    creates = sorted(
+        (Create(after=awaiting(webhook, borne)) for webhook in table.new),
+        key=lambda each: each.name,
+    )
     deletes = sorted(
         (
             Delete(

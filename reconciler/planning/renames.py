@@ -6,7 +6,8 @@ deletes come last, so a name that a webhook to be deleted still holds is not fre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 
 from reconciler.findings import Finding, Severity
 from reconciler.model import LiveWebhook, Webhook
@@ -112,6 +113,18 @@ def _before(start: str, waits_for: Mapping[str, Sequence[str]]) -> set[str]:
             found.add(each)
             left.extend(waits_for.get(each, ()))
     return found
+
+
+def awaiting(webhook: Webhook, borne: Set[str]) -> Webhook:
+    """Leave of `previously` the names that tell of a webhook to be renamed if one turns up.
+
+    `borne` are the names of live webhooks that the plan has seen and renames to nothing.
+    """
+    if borne.isdisjoint(webhook.previously):
+        return webhook
+    return replace(
+        webhook, previously=tuple(each for each in webhook.previously if each not in borne)
+    )
 
 
 def in_order(updates: Sequence[Update]) -> tuple[Update, ...]:
