@@ -18,15 +18,15 @@ def blocks(
     *,
     deletes: int,
     in_scope: int,
-    declared: int,
-    found: int,
+    declared: bool,
+    found: bool,
     max_deletes: int | None,
     allow_deletes: int | None,
 ) -> tuple[Finding, ...]:
     """Return what holds the plan back.
 
-    `deletes` does not count duplicates; `found` is how many declarations speak of a live webhook.
-    `allow_deletes` is the number that somebody has counted and allowed; it lifts every guard, and
+    `deletes` does not count duplicates; `found` says whether any declaration speaks of a live
+    webhook. `allow_deletes` is the number that somebody has counted and allowed; it lifts every guard, and
     any other number than the planned one is itself a reason to stop.
     """
     if allow_deletes is not None:

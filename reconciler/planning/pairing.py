@@ -46,8 +46,8 @@ class Pairing:
     unmanaged: list[tuple[LiveWebhook, Reason]] = field(default_factory=list)
     ignored: int = 0
     in_scope: int = 0
-    declared: int = 0
-    found: int = 0
+    declared: bool = False
+    found: bool = False
     findings: list[Finding] = field(default_factory=list)
 
     def doom(

@@ -67,16 +67,18 @@ class _Table:
 
     def spoken_of(self, entry: Webhook | Absent) -> bool:
         """Say whether an entry is selected as far as its names tell, so that it may be judged."""
+        if self.only is None:
+            return True
         names = [entry.name]
         if entry.id is not None and entry.id in self.live.by_id:
             names.append(self.live.by_id[entry.id].name)
         elif isinstance(entry, Webhook):
-            names += (old for old in entry.previously if old in self.live.by_name)
+            names += entry.previously
         return self.selects(*names)
 
     def fill(self) -> Pairing:
         entries: list[Webhook | Absent] = [*self.webhooks, *self.absent]
-        self.out.declared = sum(map(self.spoken_of, entries))
+        self.out.declared = any(map(self.spoken_of, entries))
         self.claim_ids()
         self.drop_ignored()
         for webhook in in_sequence(self.webhooks, self.live.free):
@@ -112,6 +114,8 @@ class _Table:
 
     def drop_ignored(self) -> None:
         """Row 1. An entry whose declared or live name is ignored does nothing at all."""
+        if not self.policy.ignore:
+            return
         self.webhooks = [each for each in self.webhooks if not self.held(each)]
         self.absent = [each for each in self.absent if not self.held(each)]
         self.live.ignored.update(
@@ -181,10 +185,10 @@ class _Table:
             else:
                 plain.append(each)
         if not plain:
-            self.out.found += 1
+            self.out.found = True
             return
-        if len(plain) > 1 and not all(equal_but_secrets(plain[0], each) for each in plain[1:]):
-            self.out.found += 1
+        if not all(equal_but_secrets(plain[0], each) for each in plain[1:]):
+            self.out.found = True
             self.out.spare(plain, Reason.TWINS, webhook.position)
             self.live.taken.update(each.id for each in plain)
             return
@@ -213,7 +217,7 @@ class _Table:
         self.live.taken.add(found.id)
         if not self.selects(webhook.name, found.name):
             return
-        self.out.found += 1
+        self.out.found = True
         if is_unknown(found):
             self.spare_unknown(found, webhook.position)
         else:
@@ -227,7 +231,7 @@ class _Table:
             found = [each for each in (self.live.by_id.get(entry.id),) if each]
         self.live.taken.update(each.id for each in found)
         found = [each for each in found if self.selects(entry.name, each.name)]
-        self.out.found += bool(found)
+        self.out.found |= bool(found)
         for each in found:
             protecting = first_match(self.policy.protect, each.name)
             if is_unknown(each):

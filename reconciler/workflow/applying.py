@@ -209,8 +209,8 @@ def _lifted(made: Plan, allow_deletes: int | None) -> tuple[Finding, ...]:
     return blocks(
         deletes=deletes,
         in_scope=made.in_scope,
-        declared=0,
-        found=0,
+        declared=False,
+        found=False,
         max_deletes=None,
         allow_deletes=allow_deletes,
     )

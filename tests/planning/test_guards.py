@@ -13,8 +13,8 @@ def rules(**more: int | None) -> list[str]:
     numbers: dict[str, int | None] = {
         "deletes": 0,
         "in_scope": 20,
-        "declared": 10,
-        "found": 10,
+        "declared": True,
+        "found": True,
         "max_deletes": None,
         "allow_deletes": None,
         **more,
@@ -33,14 +33,14 @@ def rules(**more: int | None) -> list[str]:
         ({"deletes": 9, "max_deletes": 8}, ["too-many-deletes"]),
         ({"deletes": 2, "in_scope": 3, "max_deletes": 2}, []),
         ({"deletes": 1, "max_deletes": 0}, ["too-many-deletes"]),
-        ({"declared": 0, "found": 0}, ["nothing-declared"]),
-        ({"declared": 0, "found": 0, "in_scope": 0}, []),
-        ({"found": 0}, []),
-        ({"found": 0, "deletes": 1}, ["nothing-recognised"]),
+        ({"declared": False, "found": False}, ["nothing-declared"]),
+        ({"declared": False, "found": False, "in_scope": 0}, []),
+        ({"found": False}, []),
+        ({"found": False, "deletes": 1}, ["nothing-recognised"]),
         ({"deletes": 6, "allow_deletes": 6}, []),
         ({"deletes": 6, "allow_deletes": 5}, ["allow-deletes-differs"]),
         ({"deletes": 0, "allow_deletes": 1}, ["allow-deletes-differs"]),
-        ({"deletes": 3, "declared": 0, "found": 0, "allow_deletes": 3}, []),
+        ({"deletes": 3, "declared": False, "found": False, "allow_deletes": 3}, []),
     ],
 )
 def test_a_guard_stops_exactly_what_it_says(numbers: dict[str, int], expected: list[str]):
@@ -51,7 +51,7 @@ def test_a_guard_stops_exactly_what_it_says(numbers: dict[str, int], expected: l
 def test_every_block_says_the_way_on():
     """The number to allow stands in the hint."""
     (block,) = blocks(
-        deletes=6, in_scope=20, declared=1, found=1, max_deletes=None, allow_deletes=None
+        deletes=6, in_scope=20, declared=True, found=True, max_deletes=None, allow_deletes=None
     )
 
     assert "--allow-deletes 6" in (block.hint or "")

@@ -365,12 +365,12 @@ def test_an_absent_webhook_that_is_live_shows_that_the_organization_is_the_right
             "if this is meant: --allow-deletes 2, or set limits.max_deletes in the file",
         ),
         (
-            {"declared": 0, "found": 0},
+            {"declared": False, "found": False},
             "nothing is declared, with 20 webhooks live in scope",
             "check that the right file was read; if this is meant: --allow-deletes 0",
         ),
         (
-            {"deletes": 1, "found": 0},
+            {"deletes": 1, "found": False},
             "no declared webhook is live, yet 1 webhook would be deleted",
             "check that the key belongs to the right organization; "
             "if this is meant: --allow-deletes 1",
@@ -386,7 +386,7 @@ def test_a_guard_tells_what_it_counted_and_the_way_on(
     numbers: dict[str, int], message: str, hint: str
 ):
     """Each of them holds the plan back as an error."""
-    start = {"deletes": 0, "in_scope": 20, "declared": 10, "found": 10}
+    start = {"deletes": 0, "in_scope": 20, "declared": True, "found": True}
     counted = {**start, "max_deletes": None, "allow_deletes": None, **numbers}
     (block,) = blocks(**counted)  # type: ignore[arg-type]
     assert (block.severity, block.message, block.hint) == (Severity.ERROR, message, hint)
