@@ -26,8 +26,8 @@ def blocks(
     """Return what holds the plan back.
 
     `deletes` does not count duplicates; `found` says whether any declaration speaks of a live
-    webhook. `allow_deletes` is the number that somebody has counted and allowed; it lifts every guard, and
-    any other number than the planned one is itself a reason to stop.
+    webhook. `allow_deletes` is the number that somebody has counted and allowed; it lifts every
+    guard, and any other number than the planned one is itself a reason to stop.
     """
     if allow_deletes is not None:
         if allow_deletes == deletes:
