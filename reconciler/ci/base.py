@@ -72,7 +72,11 @@ def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Gi
     for path in paths or (DEFAULT_FILE,):
         if path == STDIN:
             return NoBase(reason="standard input has no history")
-        for name, blob in _entries(_relative(path, directory), commit, git):
+        there = _relative(path, directory)
+        listing = git(["--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", str(there)])
+        if listing is None:
+            return NoBase(reason="git cannot look for the files in the base commit")
+        for name, blob in _entries(there, listing):
             raw = git(["cat-file", "blob", blob])
             if raw is None:
                 return NoBase(reason="git cannot read the files of the base commit")
@@ -80,9 +84,8 @@ def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Gi
     return Base(commit=commit, files=tuple(files.values()))
 
 
-def _entries(path: PurePosixPath, commit: str, git: Git) -> list[tuple[str, str]]:
+def _entries(path: PurePosixPath, listing: bytes) -> list[tuple[str, str]]:
     """Return name and blob of the file at `path`, or of the YAML files in the folder `path`."""
-    listing = git(["--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", str(path)]) or b""
     entries: list[tuple[str, str]] = []
     for line in listing.split(b"\0"):
         about, _, raw_name = line.partition(b"\t")

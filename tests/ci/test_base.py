@@ -150,6 +150,14 @@ def test_a_blob_that_is_missing_is_no_empty_file(tmp_path: Path) -> None:
     assert "cannot read" in found.reason
 
 
+def test_a_file_outside_of_the_repository_has_no_base(repository: Repository) -> None:
+    """Git refuses to look there, which does not mean that nothing was declared."""
+    tip = repository.commit(webhooks_yaml="x")
+    found = repository.base(tip, "../elsewhere.yaml")
+    assert isinstance(found, NoBase)
+    assert "cannot look" in found.reason
+
+
 def test_no_git_is_no_base(tmp_path: Path) -> None:
     """A folder outside any repository, or one that is not there, is not an error."""
     assert git_in(tmp_path / "missing")(["status"]) is None
