@@ -108,25 +108,28 @@ def readable_fields(
     field that is no secret, when some live webhook of the type shows a plausible value.
     """
     seen: set[tuple[str, str]] = set()
+    # Fields without evidence as yet, by type; mostly the first webhook has it for all of them.
+    kinds = KINDS.values()
+    secret = {kind.type: [each.name for each in kind.fields if each.secret] for kind in kinds}
+    plain = {kind.type: [each.name for each in kind.fields if not each.secret] for kind in kinds}
     for webhook, found in pairs:
-        if found.type != webhook.type or isinstance(found.configuration, Unknown):
+        left = secret[webhook.type]
+        if not left or found.type != webhook.type or isinstance(found.configuration, Unknown):
             continue
-        for field in KINDS[webhook.type].fields:
-            key = (webhook.type, field.name)
-            if not field.secret or key in seen or field.name not in webhook.configuration:
+        for name in tuple(left):
+            if name not in webhook.configuration:
                 continue
-            shown = found.configuration.get(field.name)
-            wanted = declared_secret(webhook.configuration[field.name], secrets)
+            shown = found.configuration.get(name)
+            wanted = declared_secret(webhook.configuration[name], secrets)
             if isinstance(shown, Secret) and wanted is not None and wanted.same_as(shown):
-                seen.add(key)
+                seen.add((webhook.type, name))
+                left.remove(name)
     for found in live:
-        kind = KINDS.get(found.type)
-        if kind is None or isinstance(found.configuration, Unknown):
+        left = plain.get(found.type, [])
+        if not left or isinstance(found.configuration, Unknown):
             continue
-        for field in kind.fields:
-            key = (kind.type, field.name)
-            if field.secret or key in seen:
-                continue
-            if plausible(found.configuration.get(field.name)):
-                seen.add(key)
+        for name in tuple(left):
+            if plausible(found.configuration.get(name)):
+                seen.add((found.type, name))
+                left.remove(name)
     return frozenset(seen)

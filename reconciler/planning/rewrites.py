@@ -55,17 +55,17 @@ class Rewrites:
         # What is declared may be asked for, be it live already, or selected, or not.
         self._known = {
             name
-            for webhook in desired.webhooks
+            for webhook in (desired.webhooks if requests.named else ())
             for value in webhook.configuration.values()
             if isinstance(value, SecretRef)
-            for name in (_names(webhook, value) if requests.named else ())
+            for name in _names(webhook, value)
         }
 
     def fields(
         self, webhook: Webhook, live: LiveWebhook, comparison: Comparison
     ) -> tuple[FieldChange, ...]:
         """Return the fields to send beside those of `comparison`."""
-        before = self._before(webhook)
+        before = self._before(webhook) if self._base else None
         if before is None and not comparison.undecided:
             return ()
         seen = {each.path for each in comparison.fields}

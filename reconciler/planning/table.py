@@ -153,7 +153,10 @@ class _Table:
         copies = self.live.free(webhook.name)
         if copies:
             self.inert(webhook)
-            self.choose(webhook, copies)
+            if len(copies) == 1:
+                self.accept(webhook, copies[0])
+            else:
+                self.choose(webhook, copies)
             return
         old = [name for name in webhook.previously if self.live.free(name)]
         if old:
