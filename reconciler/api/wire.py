@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from reconciler.api.quoted import told
 from reconciler.errors import ProtocolError
-from reconciler.kinds import KINDS, Kind
+from reconciler.kinds import KINDS
 from reconciler.model import (
     UNKNOWN,
     DeliveryError,
@@ -29,8 +29,14 @@ from reconciler.model import (
 from reconciler.ports import Draft
 
 _ID: Final = re.compile(r"(?!\.{1,2}\Z)[\x21-\x7e]{1,255}")
+_PLAIN: Final = {
+    kind.type: frozenset(field.name for field in kind.fields if not field.secret)
+    for kind in KINDS.values()
+}
+_NOTHING: Final[frozenset[str]] = frozenset()
 _DEEPEST: Final = 32
 _MOST_TEXT: Final = 2000
+_TEXT: Final = frozenset({str})
 
 
 def usable_id(row: Any) -> str | None:
@@ -44,21 +50,21 @@ def has_id(document: Any) -> bool:
     return usable_id(document) is not None
 
 
-def live_webhook(row: Any, kinds: Mapping[str, Kind] = KINDS) -> LiveWebhook:
+def live_webhook(row: Any) -> LiveWebhook:
     """Read one webhook. Raises ProtocolError, which names its id."""
     own = usable_id(row)
     if own is None:
         raise ProtocolError("the server lists a webhook without a usable id")
     name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
-    for field, value in (("name", name), ("type", kind)):
-        if not isinstance(value, str):
-            raise ProtocolError(f"the server gives webhook {own} a `{field}` that is no text")
+    if not (isinstance(name, str) and isinstance(kind, str)):
+        field = "type" if isinstance(name, str) else "name"
+        raise ProtocolError(f"the server gives webhook {own} a `{field}` that is no text")
     if not _is_texts(events):
         raise ProtocolError(f"the server gives webhook {own} `event_types` that are no texts")
-    return _live(row, own, name, kind, events, kinds)
+    return _live(row, own, name, kind, events)
 
 
-def written(row: Any, draft: Draft, kinds: Mapping[str, Kind] = KINDS) -> LiveWebhook:
+def written(row: Any, draft: Draft) -> LiveWebhook:
     """Read the answer to a write, of which only the id is sure; the rest falls back on `draft`."""
     own = usable_id(row)
     assert own is not None
@@ -69,7 +75,6 @@ def written(row: Any, draft: Draft, kinds: Mapping[str, Kind] = KINDS) -> LiveWe
         name if isinstance(name, str) else draft.name,
         kind if isinstance(kind, str) else draft.type,
         events if _is_texts(events) else draft.event_types,
-        kinds,
     )
 
 
@@ -91,8 +96,9 @@ def bare_id(value: Any) -> str | None:
     """Return an id that may be written as a URL: its last path part."""
     if not isinstance(value, str):
         return None
-    # One object for the many webhooks that say the same.
-    return sys.intern(value.rstrip("/").rpartition("/")[2]) or None
+    if "/" in value:
+        value = value.rstrip("/").rpartition("/")[2]
+    return sys.intern(value) or None  # one object for the many webhooks that say the same
 
 
 def whole(draft: Draft, organization: str) -> dict[str, Any]:
@@ -134,9 +140,8 @@ def _live(
     name: str,
     type: str,
     events: list[str] | tuple[str, ...],
-    kinds: Mapping[str, Kind],
 ) -> LiveWebhook:
-    configuration = _configuration(row.get("configuration"), kinds.get(type), id)
+    configuration = _configuration(row.get("configuration"), type, id)
     last_run = row.get("last_run")
     return LiveWebhook(
         id=id,
@@ -150,11 +155,11 @@ def _live(
     )
 
 
-def _configuration(value: Any, kind: Kind | None, id: str) -> Mapping[str, LiveValue] | Unknown:
+def _configuration(value: Any, type: str, id: str) -> Mapping[str, LiveValue] | Unknown:
     if not isinstance(value, dict) or not value:
         return UNKNOWN
     # Only a field that is known to hold no secret stays plain.
-    plain = {field.name for field in kind.fields if not field.secret} if kind is not None else ()
+    plain = _PLAIN.get(type, _NOTHING)
     return {
         key: inner
         if key in plain and not isinstance(inner, (dict, list))
@@ -216,4 +221,4 @@ def _values(value: Any) -> Iterator[str]:
 
 
 def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, list) and set(map(type, value)) <= _TEXT
