@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.findings import Position
-from reconciler.model import Live, Scheme, SecretRef
+from reconciler.model import Absent, Desired, Live, Scheme, SecretRef
 from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import (
     OTHER_TOKEN,
@@ -107,3 +107,44 @@ def test_a_field_that_is_dropped_is_part_of_it_with_and_without_secrets():
 
     assert len(result.updates) == 1
     assert None not in result.operations
+
+
+LITERAL = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
+BUMPED = SecretRef(scheme=Scheme.ENV, name="T", version=2)
+GONE = desired(absent=(Absent(name="Deploys"),))
+HALF_HIDDEN = live_slack(channel="*****", username="old")
+
+
+@pytest.mark.parametrize(
+    ("declaration", "found", "digest"),
+    [
+        (
+            desired(slack(token=LITERAL)),
+            live(),
+            "fdfe0c0f70e067f94ee822b17d5c1301554691eb987fbbd63fed7d12cfa82186",
+        ),
+        (
+            desired(slack(token=BUMPED)),
+            live(),
+            "e919b0df83a55d7c7f6043a07e603905921ab13292e233ff32222c0dd13907a4",
+        ),
+        (
+            desired(slack()),
+            live(HALF_HIDDEN),
+            "48f78dab098aa31a4e09f87e79f92357ac735469616f0a7d2cd5693c8d31829b",
+        ),
+        (
+            GONE,
+            live(live_slack(channel="#x")),
+            "09d29580015e8c375c3960b6829d7c5a483bd93c0c3d72fe14bde82125c03b96",
+        ),
+    ],
+    ids=["a literal", "a version", "a field that is not shown", "a delete"],
+)
+def test_a_digest_is_the_same_everywhere_and_for_ever(
+    declaration: Desired, found: Live, digest: str
+):
+    """What one version of this program has shown for review, the next one applies."""
+    (operation,) = plan(declaration, found, {}).operations
+
+    assert operation == f"sha256:{digest}"

@@ -120,6 +120,22 @@ def test_a_name_that_is_held_is_told_with_its_holder(pruned: bool, why: str):
     ]
 
 
+def test_a_holder_that_stays_is_told_among_others():
+    """Beside one that leaves the name, and after webhooks that are not renamed."""
+    declaration = desired(
+        slack("A", id="3", line=3), slack("B", id="1", line=1), slack("0", line=9), prune=False
+    )
+    found = (live_slack("A", "1"), live_slack("A", "2", channel="#x"), live_slack("Y", "3"))
+    assert refused(declaration, live_slack("0", "0"), *found) == [
+        error(
+            "name-held",
+            3,
+            "'Y' cannot become 'A': another webhook of that name stays",
+            "free the name in an earlier apply, or choose another",
+        )
+    ]
+
+
 def test_a_circle_of_renames_is_told_at_each_of_its_links():
     """And not at a rename that only waits for the circle."""
     declaration = desired(
@@ -363,6 +379,11 @@ def test_an_absent_webhook_that_is_live_shows_that_the_organization_is_the_right
             {"deletes": 2, "in_scope": 3},
             "2 webhooks would be deleted, more than half of the 3 in scope",
             "if this is meant: --allow-deletes 2, or set limits.max_deletes in the file",
+        ),
+        (
+            {"deletes": 5, "in_scope": 9},
+            "5 webhooks would be deleted, more than half of the 9 in scope",
+            "if this is meant: --allow-deletes 5, or set limits.max_deletes in the file",
         ),
         (
             {"declared": False, "found": False},
