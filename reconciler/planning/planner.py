@@ -96,7 +96,8 @@ def plan(
         organization=live.organization,
         changes=changes,
         matched=tuple(
-            replace(each, webhook=awaiting(each.webhook, borne)) for each in comparing.matched
+            Matched(id=found.id, webhook=awaiting(webhook, borne))
+            for webhook, found in comparing.matched
         ),
         kept=_kept(table),
         unmanaged=tuple(
@@ -131,7 +132,7 @@ def plan(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Comparing:
     updates: list[Update]
-    matched: list[Matched]
+    matched: list[tuple[Webhook, LiveWebhook]]
     unreadable: list[tuple[str, str]]
 
 
@@ -160,7 +161,7 @@ def _compare(
                 )
             )
         else:
-            out.matched.append(Matched(id=found.id, webhook=webhook))
+            out.matched.append((webhook, found))
     return out
 
 
