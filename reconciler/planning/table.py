@@ -19,16 +19,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.findings import Position, Severity
-from reconciler.model import Absent, Desired, LiveWebhook, Policy, Webhook
+from reconciler.model import Absent, Desired, LiveWebhook, Pattern, Policy, Webhook
 from reconciler.planning.changes import Reason
 from reconciler.planning.claims import Claims
 from reconciler.planning.globs import Globs, first_match
-from reconciler.planning.pairing import (
-    Pairing,
-    equal_but_secrets,
-    is_unknown,
-    not_understood,
-)
+from reconciler.planning.pairing import Pairing, equal_but_secrets, is_unknown, not_understood
 from reconciler.planning.remarks import Remarks
 from reconciler.planning.renames import ambiguous, check_renames, in_sequence
 
@@ -51,6 +46,7 @@ class _Table:
         self.prune = prune
         self.only = Globs(only) if only else None
         self.ignore = Globs(pattern.glob for pattern in desired.policy.ignore)
+        self.protect = Globs(pattern.glob for pattern in desired.policy.protect)
         self.live = Claims(live)
         self.webhooks = list(desired.webhooks)
         self.absent = list(desired.absent)
@@ -236,10 +232,9 @@ class _Table:
         found = [each for each in found if self.selects(entry.name, each.name)]
         self.out.found |= bool(found)
         for each in found:
-            protecting = first_match(self.policy.protect, each.name)
             if is_unknown(each):
                 self.spare_unknown(each, entry.position)
-            elif protecting is not None:
+            elif (protecting := self.protecting(each)) is not None:
                 self.remarks.error(
                     "absent-and-protected",
                     f"{each.name!r} is declared absent and is protected",
@@ -268,15 +263,20 @@ class _Table:
             if is_unknown(each):
                 self.spare_unknown(each, None)
                 continue
-            protecting = first_match(self.policy.protect, each.name)
             if not within:
                 self.out.unmanaged.append((each, Reason.OUT_OF_SCOPE))
             elif not self.prune or not any(within):
                 self.out.unmanaged.append((each, Reason.PRUNE_OFF))
-            elif protecting is not None:
+            elif (protecting := self.protecting(each)) is not None:
                 self.out.spare([each], Reason.PROTECTED, protecting.position)
             else:
                 self.out.doom(each, Reason.NOT_DECLARED)
+
+    def protecting(self, found: LiveWebhook) -> Pattern | None:
+        """Return the pattern that protects a webhook; most are protected by none."""
+        if not self.protect.match(found.name):
+            return None
+        return first_match(self.policy.protect, found.name)
 
     def spare_unknown(self, found: LiveWebhook, position: Position | None) -> None:
         self.live.taken.add(found.id)
