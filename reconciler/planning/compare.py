@@ -24,7 +24,7 @@ from reconciler.planning.changes import (
     Snapshot,
     ValueChange,
 )
-from reconciler.planning.readback import Readable, Standing, plausible, secret_standing
+from reconciler.planning.readback import Readable, Reading, plausible, secret_reading
 from reconciler.values import dataclass
 
 
@@ -134,26 +134,26 @@ def compare(
         field = _field(webhook, name)
         found = shown.get(name) if isinstance(shown, Mapping) and shown else UNKNOWN
         if field.secret:
-            standing = secret_standing(webhook.type, field, value, found, secrets, readable)
+            reading = secret_reading(webhook.type, field, value, found, secrets, readable)
         else:
-            standing = _plain_standing(webhook.type, field, value, found, readable)
-        match standing:
-            case Standing.SAME:
+            reading = _plain_reading(webhook.type, field, value, found, readable)
+        match reading:
+            case Reading.SAME:
                 pass
-            case Standing.UNKNOWN:
+            case Reading.UNKNOWN:
                 unreadable.append(name)
                 undecided.append(name)
-            case Standing.NOT_AT_HAND:
+            case Reading.NOT_AT_HAND:
                 undecided.append(name)
-            case Standing.DIFFERENT if field.secret:
+            case Reading.DIFFERENT if field.secret:
                 cause = SecretCause.DIFFERS
                 secret_changes.append(secret_change(webhook, name, cause, found, secrets))
-            case Standing.ABSENT if field.secret:
+            case Reading.ABSENT if field.secret:
                 cause = SecretCause.ADDED
                 secret_changes.append(secret_change(webhook, name, cause, found, secrets))
-            case Standing.DIFFERENT:
+            case Reading.DIFFERENT:
                 configured[name], wanted[name] = _plain(field, found), value
-            case Standing.ABSENT:
+            case Reading.ABSENT:
                 wanted[name] = value
     alike = live.name == webhook.name and live.event_types == webhook.event_types and not wanted
     if alike and not secret_changes:
@@ -206,23 +206,23 @@ def _field(webhook: Webhook, name: str) -> Field:
     return field
 
 
-def _plain_standing(
+def _plain_reading(
     kind: str, field: Field, declared: Value, live: LiveValue | Unknown, readable: Readable
-) -> Standing:
-    """Compare one field that is no secret, as `secret_standing` does those that are."""
+) -> Reading:
+    """Compare one field that is no secret, as `secret_reading` does those that are."""
     if live == declared and type(live) is type(declared):
-        return Standing.SAME  # even if it looks starred out
+        return Reading.SAME  # even if it looks starred out
     shown = _plain(field, live)
     if isinstance(shown, str) and isinstance(declared, str):
         same = field.normal(shown) == field.normal(declared)
-        return Standing.SAME if same else Standing.DIFFERENT
+        return Reading.SAME if same else Reading.DIFFERENT
     if not isinstance(shown, Unknown):
-        return Standing.SAME if shown == declared else Standing.DIFFERENT
+        return Reading.SAME if shown == declared else Reading.DIFFERENT
     if not _missing(live):
-        return Standing.UNKNOWN
+        return Reading.UNKNOWN
     if declared == field.default:
-        return Standing.SAME
-    return Standing.ABSENT if (kind, field.name) in readable else Standing.UNKNOWN
+        return Reading.SAME
+    return Reading.ABSENT if (kind, field.name) in readable else Reading.UNKNOWN
 
 
 def shows(live: LiveWebhook, name: str) -> bool:

@@ -39,8 +39,8 @@ Readable = frozenset[tuple[str, str]]
 """The fields, as (type, field), that a listing has shown to be readable."""
 
 
-class Standing(Enum):
-    """How a live secret compares with the declared one."""
+class Reading(Enum):
+    """What a live field reads as, held against what is declared of it."""
 
     SAME = "same"
     DIFFERENT = "different"
@@ -68,14 +68,14 @@ def declared_secret(value: Value, secrets: Mapping[SecretRef, Secret]) -> Secret
     return Secret(value) if isinstance(value, str) else None
 
 
-def secret_standing(
+def secret_reading(
     kind: str,
     field: Field,
     declared: Value,
     live: LiveValue | Unknown,
     secrets: Mapping[SecretRef, Secret],
     readable: Readable,
-) -> Standing:
+) -> Reading:
     """Compare one secret field.
 
     `live` is None when the server shows the rest of the configuration without this field, UNKNOWN
@@ -83,18 +83,18 @@ def secret_standing(
     """
     if not isinstance(live, Secret):
         proven = live is None and (kind, field.name) in readable
-        return Standing.ABSENT if proven else Standing.UNKNOWN
+        return Reading.ABSENT if proven else Reading.UNKNOWN
     wanted = declared_secret(declared, secrets)
     if wanted is not None and wanted.same_as(live):
-        return Standing.SAME
+        return Reading.SAME
     if not plausible(live):
-        return Standing.UNKNOWN
+        return Reading.UNKNOWN
     if wanted is None and field.shape is None:
-        return Standing.NOT_AT_HAND
+        return Reading.NOT_AT_HAND
     shaped = field.shape is not None and live.matches(field.shape)
     if not shaped and (kind, field.name) not in readable:
-        return Standing.UNKNOWN
-    return Standing.NOT_AT_HAND if wanted is None else Standing.DIFFERENT
+        return Reading.UNKNOWN
+    return Reading.NOT_AT_HAND if wanted is None else Reading.DIFFERENT
 
 
 def readable_fields(
