@@ -144,8 +144,11 @@ def _compare(
 ) -> _Comparing:
     readable = readable_fields(table.pairs, live, secrets)
     out = _Comparing(updates=[], matched=[], unreadable=[])
-    for webhook, found in sorted(table.pairs, key=lambda each: (each[0].name, each[1].id)):
-        comparison = compare(webhook, found, secrets, readable)
+    compared = [
+        (webhook, found, compare(webhook, found, secrets, readable))
+        for webhook, found in table.pairs  # as they lie in memory, which is faster than by name
+    ]
+    for webhook, found, comparison in sorted(compared, key=lambda each: (each[0].name, each[1].id)):
         more = rewrites.fields(webhook, found, comparison)
         out.unreadable.extend((webhook.name, name) for name in comparison.unreadable)
         fields = comparison.fields
