@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.model import UNKNOWN, Absent, LiveWebhook, Scheme, SecretRef
+from reconciler.model import UNKNOWN, Absent, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.standing import Fit, Standing, standings
@@ -111,6 +111,20 @@ def test_a_field_that_is_to_go_is_done_when_it_is_gone():
     hidden = unshown(before, UNKNOWN)
     drop = plan(desired(generic()), live(hidden), {}, options)
     assert standings(drop, (hidden,), {}) == (HOLDS,)
+
+
+def test_a_rotation_of_which_the_rest_is_live_is_not_done():
+    """A webhook that needs no change shows that passwords can be read, and this one's is old."""
+    reference = SecretRef(scheme=Scheme.ENV, name="PASSWORD")
+    secrets = {reference: Secret("the new password")}
+    declared = [generic(name, username="u", password=reference) for name in ("A", "B")]
+    same = live_generic("A", "id-1", username="u", password="the new password")
+    before = live_generic("B", "id-2", username="before", password="the old password")
+    half = live_generic("B", "id-2", username="u", password="the old password")
+    made = plan(desired(*declared), live(same, before), secrets)
+
+    assert standings(made, (same, before), secrets) == (HOLDS,)
+    assert standings(made, (same, half), secrets) == (changed(EDITED_SINCE, "id-2"),)
 
 
 def test_a_name_that_is_given_away_does_not_stand_in_the_way():

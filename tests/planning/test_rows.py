@@ -1,4 +1,4 @@
-"""Which live webhooks of one name are copies: all but one go, so nothing may differ."""
+"""Rows of the table, closely: who is a copy of whom, and what stands beside what."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.model import UNKNOWN, LiveWebhook
+from reconciler.model import UNKNOWN, Absent, LiveWebhook
 from reconciler.planning.changes import Reason
-from reconciler.planning.planner import plan
+from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,
@@ -96,3 +96,32 @@ def test_a_declared_webhook_keeps_its_live_one_from_a_previous_name():
 
     assert [(each.id, each.webhook.name) for each in result.matched] == [("id-1", "A")]
     assert [each.name for each in result.creates] == ["B"]
+
+
+def test_a_webhook_that_is_pinned_belongs_to_no_name():
+    """Wherever in the files the entry with its id stands."""
+    result = plan(
+        desired(slack("A"), slack("B", id="id-1")), live(live_slack("A", "id-1")), SECRETS
+    )
+
+    assert [(each.before.id, each.name) for each in result.updates] == [("id-1", "B")]
+    assert [each.name for each in result.creates] == ["A"]
+
+
+def test_ignored_webhooks_are_all_counted_and_hide_no_other():
+    """The rest of the table goes on after them."""
+    found = live(live_slack("a-1", "id-1"), live_slack("a-2", "id-2"), live_slack("z", "id-3"))
+
+    result = plan(desired(ignore=("a-*",)), found, SECRETS)
+
+    assert (result.ignored, [each.name for each in result.deletes]) == (2, ["z"])
+
+
+def test_a_webhook_that_is_selected_by_its_new_name_is_in_scope():
+    """Renamed, or absent by id: guards count what the plan touches."""
+    declared = desired(slack("new", id="id-1"), absent=(Absent(name="new-2", id="id-2"),))
+    found = live(live_slack("old", "id-1"), live_slack("old-2", "id-2"), live_slack("z", "id-3"))
+
+    result = plan(declared, found, SECRETS, PlanOptions(only=("new*",)))
+
+    assert (len(result.changes), result.in_scope) == (2, 2)
