@@ -9,8 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,9 +26,11 @@ from reconciler.cli.main import run as run_program
 from reconciler.cli.process import Process
 from reconciler.emulator.dials import Dials
 from reconciler.emulator.handler import Emulator
-from reconciler.emulator.server import Server
 from reconciler.model import Secret
 from tests.ci.fake_github import FakeGitHub, serve
+from tests.holding import Hold
+from tests.served import served
+from tests.waiting import PATIENCE
 
 KEY = "ct-canary-key-0123456789"
 SLACK = "xoxb-canary-0123456789"
@@ -105,6 +105,7 @@ class World:
     github: FakeGitHub
     github_url: str
     emulator: Emulator
+    hold: Hold
     cloudtruth_url: str
     secrets: dict[str, str] = field(default_factory=dict)
     shell: bool = False
@@ -223,9 +224,10 @@ class World:
         script, surroundings, temp = self._prepared(workflow, name, event, inputs or {})
         return self._done(script, surroundings | environ, temp)
 
-    def interrupted(self, workflow: str, event: Mapping[str, Any], *, writes: int) -> Done:
-        """Run a step in a shell and interrupt it once CloudTruth has received `writes`."""
+    def interrupted(self, workflow: str, event: Mapping[str, Any]) -> Done:
+        """Run a step in a shell and interrupt it at its first write to CloudTruth."""
         script, surroundings, temp = self._prepared(workflow, "push", event, {})
+        self.hold.after(1)
         with subprocess.Popen(
             [*_BASH, script],
             cwd=self.work,
@@ -234,12 +236,10 @@ class World:
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            for _ in range(1000):
-                if len(self.writes()) >= writes:
-                    break
-                time.sleep(0.02)
+            self.hold.wait(process)
             process.send_signal(signal.SIGINT)
-            stdout, stderr = process.communicate(timeout=60)
+            self.hold.release()
+            stdout, stderr = process.communicate(timeout=PATIENCE)
         return Done(
             code=process.returncode,
             stdout=stdout,
@@ -339,7 +339,7 @@ class World:
                 env={"PATH": path, **measured, **environ},
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=PATIENCE,
                 check=False,
             )
             return done.returncode, done.stdout, done.stderr
@@ -355,19 +355,18 @@ class World:
 @contextmanager
 def world(folder: Path, **dials: Any) -> Iterator[World]:
     """Start CloudTruth and GitHub on this machine and make a repository with one commit."""
-    emulator = Emulator(dials=Dials.from_mapping({"any_key": True, **dials}), seed=1)
-    server = Server(emulator)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
+    hold = Hold()
+    emulator = Emulator(dials=Dials.from_mapping({"any_key": True, **dials}), seed=1, listener=hold)
     github = FakeGitHub()
     try:
-        with serve(github) as url:
+        with served(emulator) as cloudtruth_url, serve(github) as github_url:
             made = World(
                 folder=folder,
                 github=github,
-                github_url=url,
+                github_url=github_url,
                 emulator=emulator,
-                cloudtruth_url=server.url,
+                hold=hold,
+                cloudtruth_url=cloudtruth_url,
                 secrets={"CLOUDTRUTH_API_KEY": KEY, "SLACK_BOT_TOKEN": SLACK},
             )
             made.work.mkdir()
@@ -375,9 +374,8 @@ def world(folder: Path, **dials: Any) -> Iterator[World]:
             made.declare("Audit")
             made.commit("start")
             yield made
+            hold.release()
     finally:
-        server.stop()
-        thread.join()
         emulator.store.close()
 
 

@@ -19,6 +19,7 @@ from reconciler.ci.workflows import NAMES, templates
 from reconciler.cli.commands import ci
 from reconciler.cli.main import run as run_program
 from reconciler.cli.process import Process
+from tests.surroundings import PROXIES
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTION = ROOT / "action.yml"
@@ -187,14 +188,13 @@ def test_the_action_installs_itself_from_the_lock(tmp_path: Path) -> None:
     install, run = yaml.safe_load(ACTION.read_text())["runs"]["steps"]
 
     kept = {key: value for key, value in os.environ.items() if key.startswith(("PIP_", "SSL_"))}
-    proxies = {key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")}
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
         "RUNNER_TEMP": str(tmp_path),
         "GITHUB_ACTION_PATH": str(ROOT),
         **kept,
-        **proxies,
+        **PROXIES,
     }
     bash = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c"]
     done = subprocess.run(

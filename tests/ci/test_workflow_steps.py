@@ -182,17 +182,18 @@ def test_an_apply_of_which_nothing_is_written_is_not_called_a_part(quick: World)
 def test_a_cancelled_apply_ends_in_order_and_is_finished_later(here: World) -> None:
     """The signal reaches the program: what is in flight ends, nothing starts, and it reports."""
     settle(here)
-    names = [f"hook-{number}" for number in range(40)]
+    names = [f"hook-{number}" for number in range(150)]
     propose(here, "Audit", *names)
     assert here.pull().code == 0
     commit = here.squash(1, BRANCH)
     event = {"ref": "refs/heads/main", "after": commit, "commits": []}
+    # All answers together take far longer than it takes the program to hear the signal.
     here.emulator.faults = Script([Rule(fault=delay(0.4), method="POST", times=None)])
-    stopped = here.interrupted("apply", event, writes=len(here.writes()) + 1)
+    stopped = here.interrupted("apply", event)
     assert stopped.code == 130, stopped.stdout + stopped.stderr
     assert stopped.outputs["failure-reason"] == "apply-incomplete"
     assert "**Applied in part**" in here.github.bodies(1)[0]
-    assert 1 < len(here.live()) < 41
+    assert 1 < len(here.live()) < 151
     here.emulator.faults = Script()
     assert here.push(commit).code == 0
     assert set(here.live()) == {"Audit", *names}

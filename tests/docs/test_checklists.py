@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
@@ -93,7 +94,7 @@ class Copy:
             env={**kept, **environ, "PYTHONPATH": str(self.folder)},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 

@@ -25,6 +25,7 @@ from reconciler.workflow import (
     validate,
 )
 from tests.cli.conftest import Cloud
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "library.md").read_text("utf-8")
@@ -53,7 +54,7 @@ def run_example(**environ: str) -> subprocess.CompletedProcess[str]:
         env={**surroundings, "PYTHONPATH": str(ROOT), **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

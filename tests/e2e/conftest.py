@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.surroundings import fetching
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 SECRETS = {"SLACK_BOT_TOKEN": "xoxb-" + "0123456789-example", "PAGER_PASSWORD": "an example"}
 
@@ -39,6 +42,7 @@ def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = home / ("Scripts" if os.name == "nt" else "bin")
     subprocess.run(
         [folder / "python", "-m", "pip", "install", "--quiet", f"{wheel}[emulator]"],
+        env=fetching(),
         check=True,
         capture_output=True,
     )
@@ -73,7 +77,7 @@ class User:
             input=typed or "",
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -137,4 +141,4 @@ def serve(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     yield serve
     for process in running:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)

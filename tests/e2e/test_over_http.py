@@ -11,6 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.conftest import ROOT, SECRETS, Site, User
+from tests.nowhere import nowhere
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +62,8 @@ def test_exit_codes(user: User, serve: Serve) -> None:
         return user.webhooks(*arguments, **site.environ(**environ)).returncode
 
     assert code("plan") == 0
-    assert code("plan", "--deadline", "1", CLOUDTRUTH_SERVER_URL="http://127.0.0.1:9") == 1
+    with nowhere() as url:
+        assert code("plan", "--deadline", "1", CLOUDTRUTH_SERVER_URL=url) == 1
     assert code("plan", "--detailed-exitcode") == 2
     assert code("plan", "-f", "missing.yaml") == 3
     assert code("apply", "--yes", SLACK_BOT_TOKEN="") == 3
@@ -118,8 +121,8 @@ def test_profiles(user: User, serve: Serve) -> None:
     given = user.webhooks("plan", "--api-key-file", "key", CLOUDTRUTH_API_KEY="from-environment")
     assert "key from --api-key-file" in given.stdout
     assert user.webhooks("plan", "--profile", "broken").returncode == 64
-    nowhere = ("plan", "--server-url", "http://127.0.0.1:9", "--deadline", "1")
-    assert user.webhooks(*nowhere).returncode == 1
+    with nowhere() as url:
+        assert user.webhooks("plan", "--server-url", url, "--deadline", "1").returncode == 1
 
 
 def test_several_pages(user: User, serve: Serve) -> None:
@@ -161,11 +164,12 @@ def test_stopped_before_anything(user: User, number: int, code: int) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
+        server.settimeout(PATIENCE)
         connection, _ = server.accept()
         with connection:
             assert connection.recv(1000)
             process.send_signal(number)
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == code
     assert "stopped by a signal" in said
 

@@ -13,6 +13,8 @@ import pytest
 
 from reconciler import __version__
 from tests.packaging.conftest import ROOT, Release
+from tests.surroundings import fetching
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -36,10 +38,10 @@ def python(version: str) -> str:
 
 
 def run(*command: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    kept = {key: value for key, value in fetching().items() if not key.startswith("PYTHON")}
     return subprocess.run(
         command, cwd=cwd, env={**kept, **environ}, capture_output=True, text=True,
-        timeout=300, check=False,
+        timeout=PATIENCE, check=False,
     )  # fmt: skip
 
 

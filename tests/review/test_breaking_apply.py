@@ -193,7 +193,7 @@ def test_a_token_does_not_move_to_another_type(shell: Shell, file: File, cloud: 
 def test_a_run_without_time_says_so(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """A run whose time is up blames its deadline, not a limit of the server."""
     file(SLACK)
-    done = shell("apply", "--yes", "--deadline", "0.001", **cloud().environ)
+    done = shell("apply", "--yes", "--deadline", "0.000001", **cloud().environ)
     assert done.code == 1
     assert "pause" not in done.err
     assert "--deadline" in done.err

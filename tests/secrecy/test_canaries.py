@@ -13,11 +13,13 @@ import pytest
 
 from reconciler.cli.main import run
 from reconciler.cli.process import Process
+from tests.nowhere import nowhere
 from tests.secrecy import canaries as c
 from tests.secrecy.canary_run import cases, leaks
 from tests.secrecy.leaks import LEAKS, Leak, hunt
 from tests.secrecy.pairwise import pairwise
 from tests.secrecy.world import COMMANDS, FAULTS, INPUTS, world
+from tests.skipping import SkippingClock
 
 
 def test_no_canary_is_seen(tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def test_settings_do_not_tell_the_key(
 ) -> None:
     """However wrong key, profile or address are, the message does not repeat them."""
     (tmp_path / "webhooks.yaml").write_text("webhooks: []\n")
-    arguments = ["plan", "-vv", "--debug", "--deadline", "1"]
+    arguments = ["plan", "-vv", "--debug"]
     if profiles is not None:
         folder = tmp_path / ".config" / "cloudtruth"
         folder.mkdir(parents=True)
@@ -106,14 +108,16 @@ def test_settings_do_not_tell_the_key(
     if not environ.get("CLOUDTRUTH_API_KEY") and profiles is None and key_file is None:
         environ = {"CLOUDTRUTH_API_KEY": c.KEY.value, **environ}
     out, err = io.StringIO(), io.StringIO()
-    process = Process(
-        environ={"HOME": str(tmp_path), "CLOUDTRUTH_SERVER_URL": "http://127.0.0.1:9", **environ},
-        directory=tmp_path,
-        stdin=io.StringIO(),
-        stdout=out,
-        stderr=err,
-    )
-    assert run(arguments, process) in (1, 3, 4, 64)
+    with nowhere() as url:
+        process = Process(
+            environ={"HOME": str(tmp_path), "CLOUDTRUTH_SERVER_URL": url, **environ},
+            directory=tmp_path,
+            stdin=io.StringIO(),
+            stdout=out,
+            stderr=err,
+            clock=SkippingClock(),
+        )
+        assert run(arguments, process) in (1, 3, 4, 64)
     shown = out.getvalue() + err.getvalue()
     assert not list(c.find(shown.encode(), "output")), shown
 

@@ -12,6 +12,7 @@ import pytest
 
 from reconciler.errors import OutputError
 from reconciler.source.write import write_atomically
+from tests.waiting import PATIENCE
 
 
 def test_writes_a_private_file(tmp_path: Path) -> None:
@@ -88,6 +89,6 @@ def test_writes_into_a_pipe(tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: seen.append(path.read_bytes()))
     reader.start()
     write_atomically(path, b"new")
-    reader.join(timeout=10)
+    reader.join(PATIENCE)
     assert seen == [b"new"]
     assert stat.S_ISFIFO(path.stat().st_mode)
