@@ -14,9 +14,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from tests.surroundings import fetching
+from tests.waiting import PATIENCE
+
 _HERE: Final = Path(__file__).parent
 _FILES: Final = ("package.json", "package-lock.json", "ajv.mjs")
-_PATIENCE: Final = 60.0
 
 
 def node_tools() -> Path:
@@ -39,9 +41,10 @@ def node_tools() -> Path:
     done = subprocess.run(
         ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
         cwd=fresh,
+        env=fetching(),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, f"npm cannot install the pinned packages:\n{done.stderr}"
     try:
@@ -119,7 +122,7 @@ class LanguageServer:
         addresses = [self.open(text, folder) for text, folder in documents]
         found: dict[str, list[dict[str, Any]]] = {}
         while not found.keys() >= set(addresses):
-            published = self._diagnostics.get(timeout=_PATIENCE)
+            published = self._diagnostics.get(timeout=PATIENCE)
             found[published["uri"]] = published["diagnostics"]
         return [found[each] for each in addresses]
 
@@ -148,7 +151,7 @@ class LanguageServer:
         box: queue.Queue[Any] = queue.Queue()
         self._answers[self._last] = box
         self._send({"id": self._last, "method": method, "params": params})
-        return box.get(timeout=_PATIENCE)
+        return box.get(timeout=PATIENCE)
 
     def close(self) -> None:
         """End the server."""
@@ -156,8 +159,8 @@ class LanguageServer:
         self._notify("exit", None)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.wait(timeout=_PATIENCE)
-        self._thread.join(timeout=_PATIENCE)
+        self._process.wait(timeout=PATIENCE)
+        self._thread.join(timeout=PATIENCE)
         self._process.stdin.close()
         self._process.stdout.close()
 
