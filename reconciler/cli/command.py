@@ -38,6 +38,7 @@ class _Sections(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as mistake:
             mistake.ctx = mistake.ctx or ctx
+            del args  # somebody may have put a key there, and a debugger shows frames
             raise
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

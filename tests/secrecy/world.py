@@ -71,6 +71,7 @@ INPUTS: Final = {
     "duplicate": GOOD + _MORE + f"token: {c.LITERAL.value}, token: {c.LITERAL.value}" + "}}\n",
     "tag": GOOD + _MORE + f"token: !!binary {c.LITERAL.value}" + "}}\n",
     "merged": GOOD + _MORE + f"<<: {c.LITERAL.value}" + "}}\n",
+    "token for a name": GOOD.replace("New", c.ENV_TOKEN.value).replace("Audit", c.ENV_TOKEN.value),
     "the api key": GOOD.replace("PAGER_PASSWORD", "COPY_OF_KEY"),
 }  # fmt: skip
 """What may be in the file, by what is wrong with it."""
