@@ -106,12 +106,12 @@ class Report:
         return ExitCode.PARTIAL if self.writes else self._unwritten()
 
     def _unwritten(self) -> ExitCode:
-        """Nothing was written: a plain failure, unless something is merely not done."""
+        """Nothing was written, or nobody knows: then it may have been."""
+        if any(isinstance(each, Unconfirmed) for each in self.outcomes):
+            return ExitCode.PARTIAL
         if self.problem is not None:
             return ExitCode.FAILED
         denied = {"authentication", "permission-denied"}
         if any(isinstance(each, Failed) and each.code in denied for each in self.outcomes):
             return ExitCode.DENIED
-        if any(isinstance(each, Failed) for each in self.outcomes):
-            return ExitCode.FAILED
-        return ExitCode.PARTIAL
+        return ExitCode.FAILED

@@ -37,6 +37,10 @@ ATTRIBUTIONS: Final = {
 }
 
 PARTIAL: Final = "not everything is done; run the same command again to finish what is left"
+OVERTAKEN: Final = (
+    "nothing was written, as it has changed since it was planned; "
+    "run the same command again to plan anew"
+)
 
 EXIT_MEANINGS: Final = {
     ExitCode.FAILED: "failed, nothing was written",
@@ -112,10 +116,16 @@ def verification(report: Report) -> str:
 
 def ending(report: Report) -> str | None:
     """Say what the exit code means and what to do, None where all is done."""
+    from reconciler.report import Failed
+
     code = report.exit_code
     if code is ExitCode.OK:
         return None
-    return f"Exit {int(code)}: {EXIT_MEANINGS.get(code, PARTIAL)}."
+    meaning = EXIT_MEANINGS.get(code, PARTIAL)
+    failures = report.problem or any(isinstance(each, Failed) for each in report.outcomes)
+    if code is ExitCode.FAILED and not failures:
+        meaning = OVERTAKEN
+    return f"Exit {int(code)}: {meaning}."
 
 
 def past(change: Change) -> str:

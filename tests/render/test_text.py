@@ -11,7 +11,7 @@ from types import FrameType
 
 import pytest
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.findings import Finding, Position, Severity
 from reconciler.planning.changes import Create, Delete, Reason
 from reconciler.planning.plan import Plan
@@ -20,8 +20,8 @@ from reconciler.render.text import render_error, render_findings, render_plan, r
 from reconciler.render.text.layout import columns
 from reconciler.render.view import View
 from reconciler.render.words import age
-from reconciler.report import Report, Skipped
-from tests.render.cases import MIXED, PLANS, REPORTS, TOKEN, live, plan, slack
+from reconciler.report import Report, Skipped, Unconfirmed
+from tests.render.cases import MIXED, PLANS, RENAME, REPORTS, TOKEN, live, plan, slack
 from tests.render.oracle import runner_commands
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -59,6 +59,18 @@ def test_a_blocked_plan_offers_its_way_on_only() -> None:
     assert "BLOCKED: 6 webhooks would be deleted" in text
     assert "help: if this is meant: --allow-deletes 6" in text
     assert "apply exactly this" not in text
+
+
+def test_an_apply_that_was_overtaken_wrote_nothing_and_says_so() -> None:
+    """Where all has changed since the plan it is exit 1, unless something may have been written."""
+    changed = Skipped(change=RENAME, code="changed", message="somebody has changed it")
+    report = Report(plan=plan(RENAME), outcomes=(changed,))
+    assert report.exit_code is ExitCode.FAILED
+    assert "Exit 1: nothing was written, as it has changed since it was planned;" in render_report(
+        report
+    )
+    doubtful = Unconfirmed(change=RENAME, message="no answer came")
+    assert replace(report, outcomes=(changed, doubtful)).exit_code is ExitCode.PARTIAL
 
 
 def test_missing_secrets_are_marked() -> None:
