@@ -8,11 +8,11 @@ is asked for once more by id, as a list may be behind.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.execute.context import Context
 from reconciler.model import LiveWebhook
-from reconciler.planning.changes import Delete, FieldChange, KeyLost, SecretChange
+from reconciler.planning.changes import Delete, KeyLost, SecretChange
 from reconciler.planning.compare import compare
 from reconciler.planning.plan import Matched
 
@@ -48,35 +48,53 @@ def living(context: Context, name: str, others: Iterable[LiveWebhook]) -> str | 
 
 def disturbed(context: Context, listing: Sequence[LiveWebhook], there: Strangers) -> str | None:
     """Say what webhooks that needed no change no longer are, None if all is well."""
-    by_id = {each.id: each for each in listing}
+    said = (_revealed(context, listing), _changed(context, listing, there))
+    return "; ".join(each for each in said if each is not None) or None
+
+
+def _revealed(context: Context, listing: Sequence[LiveWebhook]) -> str | None:
+    """Say what could not be compared before, and differs now that the server shows it.
+
+    A value that was just sent and reads back is evidence that its field can be read, so that an
+    older value of the same field turns out to be another one. The next plan mends it.
+    """
+    hidden = frozenset(context.plan.unreadable)
     readable = context.readable_in(listing)
-    hidden = set(context.plan.unreadable)
-    revealed: set[str] = set()
-    changed: set[str] = set()
-    for matched in context.plan.matched:
-        name, found = matched.webhook.name, by_id.get(matched.id)
-        if found is not None:
-            for each in compare(matched.webhook, found, context.secrets, readable).fields:
-                if (name, str(each.path[-1])) in hidden:
-                    revealed.add(f"{each.path[-1]} of {name!r}")
-        if (
-            (found is None or any(_plain(context, matched, found)))
-            and ((now := context.api.get(matched.id)) is None or any(_plain(context, matched, now)))
-        ) or living(context, name, there.get(name, ())):
-            changed.add(repr(name))
-    said: list[str] = []
-    if revealed:
-        fields = ", ".join(sorted(revealed))
-        said.append(f"what was sent shows that {fields} differs too: apply again to mend it")
-    if changed:
-        names = ", ".join(sorted(changed))
-        said.append(f"somebody else is at work on {names}, which needed no change: plan again")
-    return "; ".join(said) or None
+    by_id = {each.id: each for each in listing}
+    fields = sorted(
+        {
+            f"{each.path[-1]} of {matched.webhook.name!r}"
+            for matched in context.plan.matched
+            if (found := by_id.get(matched.id)) is not None
+            for each in compare(matched.webhook, found, context.secrets, readable).fields
+            if (matched.webhook.name, each.path[-1]) in hidden
+        }
+    )
+    if not fields:
+        return None
+    return f"what was sent shows that {', '.join(fields)} differs too: apply again to mend it"
 
 
-def _plain(context: Context, matched: Matched, found: LiveWebhook) -> Iterator[FieldChange]:
-    """Yield how a webhook differs in what is no secret and was to be seen before."""
-    hidden = {field for name, field in context.plan.unreadable if name == matched.webhook.name}
-    for each in compare(matched.webhook, found, context.secrets, context.readable).fields:
-        if not isinstance(each, SecretChange | KeyLost) and each.path[-1] not in hidden:
-            yield each
+def _changed(context: Context, listing: Sequence[LiveWebhook], there: Strangers) -> str | None:
+    """Say which webhooks somebody else has changed, or has given company under their name."""
+    hidden = frozenset(context.plan.unreadable)
+    by_id = {each.id: each for each in listing}
+
+    def differs(matched: Matched, found: LiveWebhook | None) -> bool:
+        """Whether it is gone, or another in what is no secret and was to be seen before."""
+        return found is None or any(
+            not isinstance(each, SecretChange | KeyLost)
+            and (matched.webhook.name, each.path[-1]) not in hidden
+            for each in compare(matched.webhook, found, context.secrets, context.readable).fields
+        )
+
+    names = [
+        repr(each.webhook.name)
+        for each in context.plan.matched
+        if (differs(each, by_id.get(each.id)) and differs(each, context.api.get(each.id)))
+        or living(context, each.webhook.name, there.get(each.webhook.name, ()))
+    ]
+    if not names:
+        return None
+    named = ", ".join(sorted(set(names)))
+    return f"somebody else is at work on {named}, which needed no change: plan again"
