@@ -14,7 +14,7 @@ from reconciler.kinds import KINDS
 from reconciler.kinds.events import expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.source.allowed import file_name, refusal
-from reconciler.source.literals import SLACK_TOKEN, masked, url_credential
+from reconciler.source.literals import holds_token, masked, url_credential
 from reconciler.source.names import is_plain, remarks
 from reconciler.source.remark import Problem, Remark, Spot, error, warning
 from reconciler.source.secrets import flaw, wrap
@@ -87,7 +87,7 @@ class _Checker:
         if not is_plain(name):
             for remark in remarks(name):
                 self._add(remark, path)
-        if "-" in name and SLACK_TOKEN.search(name):
+        if holds_token(name):
             self._add(_slack_token("name"), path)
 
     def settings(self, data: dict[str, Any], path: Path, type: object) -> None:
@@ -117,8 +117,8 @@ class _Checker:
             elif isinstance(value, str):
                 if field in secret_fields:
                     remark = self._literal(field, value)
-                elif "-" in value:
-                    remark = self._plain(field, value)
+                elif holds_token(value) and not self._rules.allow_literal_secrets:
+                    remark = _slack_token(field)
             if remark is not None:
                 self._add(remark, (*path, "configuration", field))
 
@@ -153,7 +153,7 @@ class _Checker:
                 )
         if self._rules.allow_literal_secrets:
             return None
-        if SLACK_TOKEN.search(value):
+        if holds_token(value):
             return _slack_token(field)
         if field not in _ADDRESSES and _PLACEHOLDER.fullmatch(value):
             return warning(
@@ -175,11 +175,6 @@ class _Checker:
             f"the URL {reason}: it is a secret, and it is written into the file",
             f"keep the whole URL in a variable or a file: `{field}: {{env: NAME}}`",
         )
-
-    def _plain(self, field: str, value: str) -> Remark | None:
-        if not self._rules.allow_literal_secrets and SLACK_TOKEN.search(value):
-            return _slack_token(field)
-        return None
 
 
 def _reference_forms() -> str:

@@ -23,6 +23,11 @@ _CAPABILITY_HOSTS: Final = (
 _PLAIN: Final = re.compile(r"https?://([A-Za-z0-9.-]+)(?::[0-9]+)?(?:/[A-Za-z0-9/_.~%-]*)?")
 
 
+def holds_token(text: str) -> bool:
+    """Say whether a Slack token stands in a text."""
+    return ("xox" in text or "xapp" in text) and SLACK_TOKEN.search(text) is not None
+
+
 def masked(text: str) -> str:
     """Return text of a user for a message: Slack tokens in it hidden, and not too long."""
     safe = SLACK_TOKEN.sub("***", text)
@@ -47,6 +52,6 @@ def url_credential(url: str) -> str | None:
     host = host.lower().rstrip(".")
     if f".{host}".endswith(_CAPABILITY_HOSTS):
         return f"of {host} is itself the permission to post there"
-    if "-" in url and SLACK_TOKEN.search(url):
+    if holds_token(url):
         return "holds a Slack token"
     return None
