@@ -214,6 +214,7 @@ def test_it_writes_nothing(shell: Shell, file: File, cloud: Clouds) -> None:
     file()
     server = cloud()
     shell("doctor", **server.environ)
+    assert server.reads() > 0
     assert server.writes() == []
 
 
