@@ -78,19 +78,27 @@ def _meaning(
         )
     if status in (404, 410):
         if is_json:
-            return NotFoundError, f"{host} has no such object (HTTP {status})", None
+            return (
+                NotFoundError,
+                f"{host} has no such object (HTTP {status})",
+                f"it is gone, or hidden from this {label}; run the same command again",
+            )
         return (
             ProtocolError,
             f"{host} answers HTTP {status} without JSON: this API is not there",
             "check the server URL",
         )
     if status == 409:
-        return ConflictError, f"{host} reports a conflict with another change (HTTP 409)", None
+        return (
+            ConflictError,
+            f"{host} reports a conflict with another change (HTTP 409)",
+            "somebody may be changing the same; run the same command again",
+        )
     if 400 <= status < 500 and status != 408:
         return (
             InvalidRequestError,
             f"{host} refuses the request (HTTP {status})",
-            None if is_json else _FOREIGN,
+            "mend what it names, then run the same command again" if is_json else _FOREIGN,
         )
     return ServerError, f"{host} failed (HTTP {status})", "the fault is not yours: run again later"
 

@@ -134,13 +134,16 @@ def interrupted(change: Change) -> Skipped:
 
 
 def failed(change: Change, error: ApiError) -> Failed:
-    """Say of a change what an error says."""
+    """Say of a change what an error says, the server's own words too."""
+    told = (((), error.detail),) if error.detail else ()
     return Failed(
         change=change,
         code=error.code,
         message=error.message,
         hint=error.hint,
-        fields=tuple(FieldMessage(path=path, message=text) for path, text in error.fields),
+        fields=tuple(
+            FieldMessage(path=path, message=text) for path, text in (*told, *error.fields)
+        ),
     )
 
 

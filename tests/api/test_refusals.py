@@ -90,8 +90,10 @@ def test_every_shape_of_an_error_is_understood(
     ],
 )
 def test_the_error_of_a_refusal(status: int, document: Any, error: type[ApiError]) -> None:
-    """Status and words decide: a bad key may come as 401 or 403."""
-    assert refused(status, document).error is error
+    """Status and words decide: a bad key may come as 401 or 403. Each says what to do next."""
+    found = refused(status, document)
+    assert found.error is error
+    assert found.hint
 
 
 def test_a_proxy_s_refusal_is_told_from_the_api_s() -> None:

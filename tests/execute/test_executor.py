@@ -21,7 +21,7 @@ from reconciler.errors import (
 from reconciler.execute.workers import Halted
 from reconciler.model import Secret
 from reconciler.render import RENDERERS
-from reconciler.report import Applied
+from reconciler.report import Applied, Failed
 from tests.execute.world import (
     Fault,
     Heard,
@@ -103,6 +103,14 @@ def test_a_failed_delete_does_not_stop_another() -> None:
     )
     report = run(api, planned(api))
     assert outcomes(report) == {"x": "failed unreachable", "y": "applied"}
+
+
+def test_a_failure_tells_the_server_s_own_words() -> None:
+    """What CloudTruth says of the whole stands with what it says of single fields."""
+    api = memory(faults=[Fault(call="create", error=InvalidRequestError, detail="Reserved.")])
+    (failed,) = run(api, planned(api, slack("a"))).outcomes
+    assert isinstance(failed, Failed)
+    assert [(each.path, each.message) for each in failed.fields] == [((), "Reserved.")]
 
 
 def test_what_failed_before_anything_was_written_is_a_plain_failure() -> None:
