@@ -166,7 +166,7 @@ def _write(context: Context, workers: Workers) -> None:
 
 def _hindrance(context: Context) -> str | None:
     """Say what forbids every delete, None if nothing does."""
-    first = copies(context.plan.changes)
+    first = frozenset(copies(context.plan.changes))
     for index, change in enumerate(context.plan.changes):
         if isinstance(change, Delete) and index not in first:
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from types import FrameType
 from typing import Any
@@ -25,6 +26,7 @@ from reconciler.source.desired import declare
 from reconciler.source.export import export
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.saved_plan import load, save
+from tests.execute.world import memory, run
 from tests.performance.sample import TOKEN, declaration, row
 
 FEW, MANY = 1000, 4000
@@ -155,9 +157,30 @@ STAGES: dict[str, Callable[[int], Work]] = {
     "load a saved plan": lambda count: partial(load, saved(count), "plan.json"),
     "export": lambda count: partial(export, live(count)),
 }
+
+
+def _applied(change: str, *, masked: bool = False) -> Callable[[int], Work]:
+    """Carry a plan out; `masked`: no token is shown, and all but one webhook are live already."""
+
+    def stage(count: int) -> Work:
+        found = live(count, change=change).webhooks
+        if masked:
+            hidden = {"token": Secret("*****")}
+            found = tuple(
+                replace(each, configuration={**each.configuration, **hidden}) for each in found[1:]
+            )
+        made = plan(desired(count), replace(live(count), webhooks=found), SECRETS)
+        return lambda: run(memory(*found), made, secrets=SECRETS)
+
+    return stage
+
+
 SLOW_STAGES: dict[str, Callable[[int], Work]] = {
     "explain mistakes": lambda count: partial(declare, wrong(count)),
     "plan against a base": _planned("channel", base=True),
+    "apply, all changed": _applied("channel"),
+    "apply, all renamed anew": _applied("name"),
+    "apply, nothing shown": _applied("", masked=True),
 }
 """What does so much for each webhook that fewer of them must do."""
 
