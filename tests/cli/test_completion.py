@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Shell
+from tests.waiting import PATIENCE
 
 
 def complete(directory: Path, words: str, stdin: int = subprocess.DEVNULL) -> list[str]:
@@ -28,7 +29,7 @@ def complete(directory: Path, words: str, stdin: int = subprocess.DEVNULL) -> li
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.stderr == ""
     return [line.partition(",")[2] for line in done.stdout.splitlines() if line]

@@ -16,6 +16,7 @@ from select import select
 import pytest
 
 from tests.cli.conftest import Shell
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +82,7 @@ def words(name: str, folder: Path, typed: str) -> list[str]:
         keys += f"{typed}\t\x01printf '%s\\n' --words-- \x05 --end--\rexit\r"
         os.write(parent, keys.encode())
         seen = b""
-        while select([parent], [], [], 60)[0]:
+        while select([parent], [], [], PATIENCE)[0]:
             try:
                 seen += os.read(parent, 65536)
             except OSError:  # how Linux says that the other side has gone
@@ -127,7 +128,7 @@ def test_fish(folder: Path) -> None:
         code = f"source script.fish; complete -C '{line}'"
         done = subprocess.run(
             ["fish", "--no-config", "-c", code], cwd=folder, env=surroundings(folder),
-            capture_output=True, text=True, check=True, timeout=60,
+            capture_output=True, text=True, check=True, timeout=PATIENCE,
         )  # fmt: skip
         return done.stdout.splitlines()
 

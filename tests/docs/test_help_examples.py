@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ from reconciler.cli.command import Group
 from reconciler.cli.main import program
 from reconciler.emulator.dials import LOCAL_DIALS
 from reconciler.emulator.handler import Emulator
-from reconciler.emulator.server import Server
 from tests.cli.conftest import Shell
 from tests.docs.worlds import EXAMPLE, ROOT, SECRETS
+from tests.served import served
 from tests.slack.fake_slack import FakeSlack, serve
 
 
@@ -90,21 +89,16 @@ def test_no_entry_is_left_over() -> None:
 def site() -> Iterator[tuple[Emulator, Mapping[str, str]]]:
     """One emulated CloudTruth and one fake Slack for all examples, and the way to both."""
     emulator = Emulator(dials=LOCAL_DIALS, seed=1)
-    server = Server(emulator)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    with serve(FakeSlack()) as slack:
+    with served(emulator) as cloudtruth, serve(FakeSlack()) as slack:
         yield (
             emulator,
             {
                 **SECRETS,
-                "CLOUDTRUTH_SERVER_URL": server.url,
+                "CLOUDTRUTH_SERVER_URL": cloudtruth,
                 "CLOUDTRUTH_API_KEY": "an-example-key",
                 "WEBHOOKS_SLACK_URL": slack,
             },
         )
-    server.stop()
-    thread.join()
 
 
 @pytest.mark.parametrize("line", RUN)

@@ -21,6 +21,7 @@ from tests.cli.conftest import Cloud, Shell
 from tests.docs.test_code_blocks import BLOCKS
 from tests.docs.worlds import ELSEWHERE, ROOT, SECRETS, STAND_INS, WORLDS, World
 from tests.slack.fake_slack import FakeSlack, serve
+from tests.waiting import PATIENCE
 
 COPIED = ("reconciler", "tests", "schemas", "docs", "examples", "scripts", "benchmarks", ".ci")
 
@@ -144,7 +145,7 @@ def run(block: str, folder: Path, environ: Mapping[str, str]) -> tuple[int, str]
         stdin=child, stdout=child, stderr=child, start_new_session=True,
     ) as process:  # fmt: skip
         os.close(child)
-        while select([parent], [], [], 120)[0]:
+        while select([parent], [], [], PATIENCE)[0]:
             try:
                 seen += os.read(parent, 65536)
             except OSError:  # how Linux says that nobody is left at the other side
