@@ -31,6 +31,8 @@ DEFAULT_DEADLINE: Final = 600.0
 
 _KEY_FILE_MAX: Final = 64 * 1024
 _KEY_SHAPE: Final = re.compile(r"[\x21-\x7e]+")
+_QUOTES: Final = ("'", '"')
+_PLACEHOLDER: Final = re.compile(r"\$[A-Za-z_]\w*|\$\{.*\}|<.*>|\*+|\.{3}")
 _LOOPBACK: Final = re.compile(r"(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|::1")
 
 
@@ -238,7 +240,17 @@ def _read_key(path: Path, source: str) -> str:
 
 
 def _checked(text: str, source: str) -> Secret:
-    """Refuse what cannot stand in a header, without showing any of it."""
+    """Refuse what cannot stand in a header or be a key, without showing any of it."""
+    if text[:1] in _QUOTES and text[-1:] == text[:1]:
+        raise CredentialError(
+            f"the API key from {source} stands in quotes",
+            hint="leave the quotes out: what reads the variable or the file does not take them off",
+        )
+    if _PLACEHOLDER.fullmatch(text):
+        raise CredentialError(
+            f"the API key from {source} is a placeholder, not a key",
+            hint="nothing replaced it: check how the variable or the file is filled",
+        )
     if not _KEY_SHAPE.fullmatch(text):
         raise CredentialError(
             f"the API key from {source} contains spaces, line breaks or characters outside ASCII",

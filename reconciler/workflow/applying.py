@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final
@@ -25,6 +25,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Failed, Report
 from reconciler.source.desired import Declared, place
+from reconciler.source.secrets import Resolution, references
 from reconciler.values import dataclass
 from reconciler.workflow.inputs import Checked, Inputs, resolve
 from reconciler.workflow.planning import guard_organization, plan, refuse_maintenance
@@ -83,7 +84,12 @@ def apply(
     made = planned.plan
     _expect(made, expect_digest)
     available = planned.gathered.secrets
-    _require(made, available, planned.gathered.missing)
+    places = references(checked.desired)
+
+    def why(missing: Collection[SecretRef]) -> Resolution:
+        return resolve(missing, checked.inputs, checked.desired.literals, api_key, places)
+
+    _require(made, available, why)
     _refuse_blocked(made.blocked)
     if made.changes and not confirm(made):
         raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
@@ -124,7 +130,7 @@ def apply_saved(
     refuse_maintenance(organization)
     # More than are sent by PATCH: a server that only replaces webhooks whole needs them all.
     found = resolve(_references(made), inputs, {}, api_key)
-    _require(made, found.secrets, found.findings)
+    _require(made, found.secrets, lambda missing: resolve(missing, inputs, {}, api_key))
     _refuse_blocked(_lifted(made, allow_deletes))
     if made.changes and not confirm(made):
         raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
@@ -180,18 +186,19 @@ def _references(made: Plan) -> frozenset[SecretRef]:
 
 
 def _require(
-    made: Plan, available: Mapping[SecretRef, Secret], findings: tuple[Finding, ...]
+    made: Plan,
+    available: Mapping[SecretRef, Secret],
+    why: Callable[[Collection[SecretRef]], Resolution],
 ) -> None:
-    """Stop unless every secret that the plan sends is at hand."""
-    needed = {use.reference for use in made.secrets}
-    if needed <= frozenset(available):
+    """Stop unless every secret that the plan sends is at hand; of no other it matters."""
+    missing = {use.reference for use in made.secrets} - frozenset(available)
+    if not missing:
         return
-    names = {str(replace(each, version=None)) for each in needed - frozenset(available)}
-    relevant = tuple(each for each in findings if each.severity is Severity.ERROR)
+    names = {str(replace(each, version=None)) for each in missing}
     raise UnresolvedSecretsError(
         f"secrets that are to be sent are not at hand: {', '.join(sorted(names))}",
-        findings=relevant,
-        hint="nothing was written",
+        findings=tuple(each for each in why(missing).findings if each.severity is Severity.ERROR),
+        hint="nothing was written; give them, then run the same command again",
     )
 
 

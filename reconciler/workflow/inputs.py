@@ -54,14 +54,13 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """The secrets of the files: those at hand, and a finding for each that is not.
+    """The secrets of the files, as far as they are at hand.
 
-    `doubtful` are warnings about those at hand.
+    `doubtful` are warnings about those.
     """
 
     references: frozenset[SecretRef]
     secrets: Mapping[SecretRef, Secret] = field(repr=False)
-    missing: tuple[Finding, ...] = ()
     doubtful: tuple[Finding, ...] = ()
 
     @property
@@ -95,13 +94,10 @@ def gather(checked: Checked, api_key: Secret | None = None) -> Gathered:
     """
     places = secrets.references(checked.desired)
     found = resolve(places, checked.inputs, checked.desired.literals, api_key, places)
-    missing = tuple(each for each in found.findings if each.rule == _UNRESOLVED)
     others = tuple(each for each in found.findings if each.rule != _UNRESOLVED)
     if has_errors(others):
         raise ConfigurationError("some secrets cannot be used", findings=others)
-    return Gathered(
-        references=frozenset(places), secrets=found.secrets, missing=missing, doubtful=others
-    )
+    return Gathered(references=frozenset(places), secrets=found.secrets, doubtful=others)
 
 
 def base(paths: tuple[str, ...], checked: Checked) -> Desired:

@@ -92,6 +92,19 @@ def test_missing_secrets(shell: Shell, file: File, cloud: MakeCloud) -> None:
     assert there.writes() == []
 
 
+def test_only_secrets_that_are_sent_are_missed(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A person is not sent looking for a value that this run would not use."""
+    file()
+    there = cloud()
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(**{"#deploys": "#elsewhere"})
+    done = shell("apply", "--yes", **{**there.environ, "TOKEN": "", "PASSWORD": ""})
+    assert done.code == 3
+    assert "variable TOKEN is empty" in done.err
+    assert "PASSWORD" not in done.err
+    assert "give them, then run the same command again" in done.err
+
+
 def test_secrets_not_sent_are_not_needed(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """A secret that no operation sends may be missing."""
     file()

@@ -139,6 +139,25 @@ def test_bad_key_files(tmp_path: Path, content: bytes, message: str) -> None:
     assert not content or content.decode("utf-8", "replace") not in shown
 
 
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ('"hunter2hunter2"', "stands in quotes"),
+        ("'hunter2hunter2'", "stands in quotes"),
+        ("$CLOUDTRUTH_KEY", "is a placeholder"),
+        ("${hunter2}", "is a placeholder"),
+        ("<your-key>", "is a placeholder"),
+        ("********", "is a placeholder"),
+    ],
+)
+def test_what_was_meant_to_become_a_key(tmp_path: Path, key: str, message: str) -> None:
+    """Quotes that nobody took off and what nobody replaced are called that, not a bad key."""
+    with pytest.raises(CredentialError, match=message) as odd:
+        settings(tmp_path, {"CLOUDTRUTH_API_KEY": key})
+    assert "hunter2" not in str(odd.value)
+    assert odd.value.hint
+
+
 def test_unreadable_key_files(tmp_path: Path) -> None:
     """A missing file and a directory say so."""
     with pytest.raises(CredentialError, match="does not exist"):
