@@ -6,7 +6,6 @@ commands do that, so that one rule of precedence holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import click
@@ -193,6 +192,3 @@ def _paths(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]
-
-
-Completer = Callable[[click.Context, click.Parameter, str], list[Any]]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Final
 
 from reconciler.errors import ExitCode
 from reconciler.execute.clock import SystemClock
@@ -17,10 +16,9 @@ from reconciler.model import Secret
 from reconciler.planning.changes import Change
 from reconciler.ports import WebhookAPI
 from reconciler.report import Outcome
+from reconciler.settings.resolve import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT
 from reconciler.values import dataclass
 from reconciler.workflow.applying import Engine
-
-DEFAULT_SERVER: Final = "https://api.cloudtruth.io"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +34,8 @@ def connect(
     key: Secret,
     *,
     server_url: str = DEFAULT_SERVER,
-    timeout: float = 30.0,
-    deadline: float = 600.0,
+    timeout: float = DEFAULT_TIMEOUT,
+    deadline: float = DEFAULT_DEADLINE,
     parallelism: int = 10,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Connection]:
@@ -46,7 +44,7 @@ def connect(
     `timeout` is for a request and `deadline` for the whole block, in seconds; `parallelism` is how
     many requests run side by side, 1 to 16. `environment` may name certificates, as in
     `SSL_CERT_FILE`. Raises UsageError for a URL that must not be used, CredentialError for a key
-    that cannot be one.
+    that cannot be one, ValueError for another parallelism.
     """
     from reconciler.api.connect import connect as open_client
 

@@ -90,7 +90,7 @@ def _outcome(invocation: Invocation, given: Mapping[str, str | None]) -> Outcome
         name = name.replace("_", "-")
         values[name] = said or environ.get(_ENV + name.upper().replace("-", "_"), "")
     job = read_job(values)
-    run = read_run(environ, _event(environ))
+    run = read_run(environ, read_event(environ))
     asked = inputs(invocation)
     asked = replace(
         asked,
@@ -127,7 +127,8 @@ def _access(invocation: Invocation, repository: str, stack: ExitStack) -> Access
     )
 
 
-def _event(environ: Mapping[str, str]) -> Mapping[str, Any]:
+def read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the payload of GitHub's event, empty outside. Raises UsageError if it is not JSON."""
     from reconciler.source.files import NotReadableError, read_regular
 
     path = environ.get("GITHUB_EVENT_PATH")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.cli.command import command
 from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import format_option
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model import Secret
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 _PATIENCE: Final = 60.0
 """Seconds after which looking further makes no sense, however long a run may take."""
-_EVENT_BYTES: Final = 64 * 1024 * 1024
 
 
 @command(
@@ -85,7 +83,7 @@ def _surroundings(invocation: Invocation) -> Surroundings:
         declared=declared,
         gathered=gathered,
         organization=asked.organization,
-        event=_event(environ.get("GITHUB_EVENT_PATH")),
+        event=_event(environ),
     )
 
 
@@ -133,14 +131,11 @@ def _instruments(invocation: Invocation, settings: Settings, stack: ExitStack) -
     )
 
 
-def _event(path: str | None) -> dict[str, Any]:
+def _event(environ: Mapping[str, str]) -> Mapping[str, Any]:
     """Return the payload of GitHub's event; nothing where there is none that can be read."""
-    from reconciler.source.files import NotReadableError, read_regular
+    from reconciler.cli.commands.ci import read_event
 
-    if not path:
-        return {}
     try:
-        found = json.loads(read_regular(Path(path), limit=_EVENT_BYTES))
-    except (FileNotFoundError, NotReadableError, ValueError, RecursionError):
+        return read_event(environ)
+    except UsageError:
         return {}
-    return found if isinstance(found, dict) else {}

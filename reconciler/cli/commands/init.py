@@ -8,11 +8,10 @@ from reconciler.cli.command import command
 from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import Option
 from reconciler.errors import CredentialError, ExitCode, UsageError
+from reconciler.source.files import DEFAULT_FILE
 
 if TYPE_CHECKING:
     from reconciler.model import Live
-
-FILE: Final = "webhooks.yaml"
 
 UNSET: Final = "# organization: Acme"
 STARTER: Final = """\
@@ -55,7 +54,7 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
 
     directory = invocation.process.directory
     console = invocation.console
-    wanted = {FILE: ""}
+    wanted = {DEFAULT_FILE: ""}
     if github:
         from reconciler.ci.workflows import templates
 
@@ -68,11 +67,11 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
             "beside it with `webhooks export -o FILE`",
         )
     variables: tuple[str, ...] = ()
-    is_found = FILE in there
+    is_found = DEFAULT_FILE in there
     if not is_found:
         live = _live(invocation)
         is_found = live is not None
-        wanted[FILE], variables = _first_file(live)
+        wanted[DEFAULT_FILE], variables = _first_file(live)
     for name, text in wanted.items():
         if name in there:
             console.note(f"kept {name}, which was there already")
@@ -84,7 +83,7 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
     console.note("Next:")
     names = " ".join(variables[:3]) + (" ..." if len(variables) > 3 else "")
     steps = [
-        f"look at {FILE}" + ("" if is_found else ", and set `organization`"),
+        f"look at {DEFAULT_FILE}" + ("" if is_found else ", and set `organization`"),
         f"set {names}, then run `webhooks plan`"
         if names
         else "see what would happen: `webhooks plan`",

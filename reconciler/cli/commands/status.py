@@ -31,9 +31,10 @@ def COMMAND(invocation: Invocation, failing: bool, format: str) -> int:  # noqa:
     from reconciler.cli.connection import connected
     from reconciler.cli.session import checked_files, result_view
     from reconciler.render.status import render_json, render_text
+    from reconciler.source.files import DEFAULT_FILE
     from reconciler.workflow import read_live, status
 
-    here = (invocation.process.directory / "webhooks.yaml").exists()
+    here = (invocation.process.directory / DEFAULT_FILE).exists()
     checked = checked_files(invocation) if invocation.files or here else None
     with connected(invocation) as connection:
         live = read_live(connection.api, invocation.organization)
