@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from reconciler.findings import Finding, Severity
-from reconciler.model import Desired, Policy
+from reconciler.model import Desired, Pattern
 from reconciler.planning.changes import Attribution, Change, Update
 from reconciler.planning.digest import operation_digest
 
@@ -39,9 +40,9 @@ def relaxed(base: Desired, now: Desired) -> tuple[Finding, ...]:
         found.append(Finding(rule=rule, severity=Severity.WARNING, message=message))
 
     old, new = base.policy, now.policy
-    for name in sorted(_globs(old, "protect") - _globs(new, "protect")):
+    for name in sorted(_globs(old.protect) - _globs(new.protect)):
         say("relaxed-protect", f"protect no longer covers {name!r}")
-    for name in sorted(_globs(old, "ignore") - _globs(new, "ignore")):
+    for name in sorted(_globs(old.ignore) - _globs(new.ignore)):
         say("relaxed-ignore", f"ignore no longer covers {name!r}")
     old_scopes = {scope.file: scope for scope in old.scopes}
     for scope in new.scopes:
@@ -64,6 +65,5 @@ def relaxed(base: Desired, now: Desired) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _globs(policy: Policy, field: str) -> set[str]:
-    patterns = policy.protect if field == "protect" else policy.ignore
+def _globs(patterns: Iterable[Pattern]) -> set[str]:
     return {pattern.glob for pattern in patterns}

@@ -234,7 +234,7 @@ def shows(live: LiveWebhook, name: str) -> bool:
         return False
     kind = KINDS.get(live.type)
     field = kind.field(name) if kind is not None else None
-    return field is None or field.default is None or value != field.default
+    return field is None or value != field.default
 
 
 def _missing(found: LiveValue | Unknown) -> bool:

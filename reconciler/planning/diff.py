@@ -8,18 +8,20 @@ DeepDiff looks into any object it meets.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from reconciler.model import Path
 from reconciler.planning.changes import SetChange, ValueChange
 
 Tree = Mapping[str, Any]
 
+_FIRST: Final = ("name", "type", "event_types")
+
 
 def field_changes(before: Tree, after: Tree) -> tuple[ValueChange | SetChange, ...]:
     """Return what turns `before` into `after`, in the order of the paths.
 
-    Keys that only `before` has are no change: a live field that nobody declares stays.
+    Every key of `before` is one of `after` too.
     """
     from deepdiff import DeepDiff  # costs many times the start of the program
 
@@ -29,7 +31,7 @@ def field_changes(before: Tree, after: Tree) -> tuple[ValueChange | SetChange, .
     for category, entries in found.items():
         for entry in entries:
             path: Path = tuple(entry.path(output_format="list"))
-            if category in ("values_changed", "type_changes"):
+            if category == "values_changed":
                 values[path] = ValueChange(path=path, before=entry.t1, after=entry.t2)
             elif category == "dictionary_item_added":
                 values[path] = ValueChange(path=path, before=None, after=entry.t2)
@@ -37,7 +39,7 @@ def field_changes(before: Tree, after: Tree) -> tuple[ValueChange | SetChange, .
                 sets.setdefault(path[:1], ([], []))[0].append(entry.t2)
             elif category == "set_item_removed":
                 sets.setdefault(path[:1], ([], []))[1].append(entry.t1)
-            elif category != "dictionary_item_removed":
+            else:
                 raise AssertionError(f"no field change for {category}")
     changes: list[ValueChange | SetChange] = list(values.values())
     for path, (added, removed) in sets.items():
@@ -53,5 +55,5 @@ def field_changes(before: Tree, after: Tree) -> tuple[ValueChange | SetChange, .
 
 
 def _rank(path: Path) -> tuple[int, Path]:
-    first = {"name": 0, "type": 1, "event_types": 2}
-    return (first.get(str(path[0]), 3), path)
+    first = path[0]
+    return (_FIRST.index(first) if first in _FIRST else len(_FIRST), path)

@@ -37,6 +37,33 @@ def test_a_rotated_secret_is_drift_when_the_reference_is_the_same():
     assert [each.attribution for each in result.changes] == [Attribution.DRIFT]
 
 
+def test_of_creates_and_of_updates_each_is_told_by_itself():
+    """The base asks for one create, and for another value of the same field."""
+    base = desired(slack("A"), slack("C", channel="#base"))
+    now = desired(slack("A"), slack("B"), slack("C", channel="#now"))
+    found = live(live_slack("C", "id-1", channel="#by-hand"))
+
+    result = plan(now, found, SECRETS, PlanOptions(base=base))
+
+    assert [(each.name, each.attribution) for each in result.changes] == [
+        ("C", Attribution.THIS_CHANGE),
+        ("A", Attribution.DRIFT),
+        ("B", Attribution.THIS_CHANGE),
+    ]
+
+
+@pytest.mark.parametrize(
+    "asked", [PlanOptions(rewrite_all=True), PlanOptions(rewrite=("Deploys",))]
+)
+def test_what_is_asked_to_be_sent_again_is_no_drift(asked: PlanOptions):
+    """Somebody asked for it just now; the files say nothing of it."""
+    found = live(live_slack(token="*****"))
+
+    result = plan(desired(slack()), found, SECRETS, replace(asked, base=desired(slack())))
+
+    assert [each.attribution for each in result.changes] == [Attribution.THIS_CHANGE]
+
+
 def test_a_base_that_does_not_fit_explains_nothing():
     """All changes are then this one's."""
     base = desired(slack(id="not-live"))

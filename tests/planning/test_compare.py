@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler.kinds.slack import channel_text
 from reconciler.model import UNKNOWN, Scheme, Secret, SecretRef
-from reconciler.planning.changes import KeyLost, SecretCause, SecretChange, ValueChange
+from reconciler.planning.changes import (
+    KeyLost,
+    SecretCause,
+    SecretChange,
+    SetChange,
+    ValueChange,
+)
 from reconciler.planning.compare import compare, destination, snapshot
 from reconciler.planning.planner import plan
 from reconciler.planning.readback import plausible
@@ -240,3 +248,42 @@ def test_a_channel_is_written_as_people_write_it(value: str, text: str):
 def test_ordinary_values_are_plausible(value: str | bool | int):
     """Two stars are not a mask."""
     assert plausible(value)
+
+
+def test_another_type_is_told_field_by_field():
+    """Nothing of the old configuration carries over, so everything declared is new."""
+    retyped = replace(slack("Pager", events=("value_created",)), id="id-9")
+
+    (update,) = plan(desired(retyped), live(live_generic("Old")), {}).updates
+
+    assert update.fields == (
+        ValueChange(path=("name",), before="Old", after="Pager"),
+        ValueChange(path=("type",), before="generic", after="slack"),
+        SetChange(path=("event_types",), added=(), removed=("value_updated",), unchanged=1),
+        ValueChange(path=("configuration", "channel"), before=None, after="#deploys"),
+        SecretChange(
+            path=("configuration", "token"),
+            after=TOKEN_REF,
+            cause=SecretCause.ADDED,
+            destination="slack #deploys",
+        ),
+        ValueChange(path=("configuration", "username"), before=None, after="CloudTruth"),
+    )
+
+
+def test_an_address_behind_a_reference_is_told_by_its_origin():
+    """Before and after, and never the path, which may be a secret."""
+    reference = SecretRef(scheme=Scheme.ENV, name="HOOK")
+    secrets = {reference: Secret("https://new.example.com/secret")}
+
+    (update,) = plan(desired(generic(url=reference)), live(live_generic()), secrets).updates
+
+    assert update.fields == (
+        SecretChange(
+            path=("configuration", "url"),
+            after=reference,
+            cause=SecretCause.DIFFERS,
+            before="https://hooks.example.com/***",
+            destination="generic https://new.example.com/***",
+        ),
+    )

@@ -141,6 +141,19 @@ def test_a_field_that_the_file_no_longer_declares_goes():
     assert update.sends == {"configuration"}
 
 
+def test_every_field_that_the_file_no_longer_declares_goes():
+    """Whatever stands before and after it."""
+    options = PlanOptions(base=desired(generic(verify=False, username="u")))
+    found = live(live_generic(verify=False, username="u"))
+
+    (update,) = plan(desired(generic()), found, {}, options).updates
+
+    assert update.fields == (
+        KeyLost(path=("configuration", "username"), dropped=True),
+        KeyLost(path=("configuration", "verify"), dropped=True),
+    )
+
+
 def test_a_renamed_webhook_finds_its_base():
     """By a name of `previously`."""
     options = PlanOptions(base=desired(slack("old")))

@@ -7,7 +7,7 @@ import pytest
 from reconciler.model import UNKNOWN, Absent, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.standing import Fit, Standing, standings
+from reconciler.planning.standing import Fit, Standing, standings, unmet
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,
@@ -108,9 +108,23 @@ def test_a_field_that_is_to_go_is_done_when_it_is_gone():
     assert standings(drop, (before,), {}) == (HOLDS,)
     assert standings(drop, (gone,), {}) == (done(id="id-9"),)
 
+    emptied = live_generic(token="")
+    assert standings(drop, (emptied,), {}) == (done(id="id-9"),)
+
     hidden = unshown(before, UNKNOWN)
     drop = plan(desired(generic()), live(hidden), {}, options)
     assert standings(drop, (hidden,), {}) == (HOLDS,)
+    assert unmet(drop.updates[0], hidden, {}, frozenset()) == ()
+
+
+def test_a_flag_that_is_to_go_is_done_when_the_default_is_back():
+    """The server shows what it fills in itself."""
+    before = live_generic(verify=False)
+    options = PlanOptions(base=desired(generic(verify=False)))
+    drop = plan(desired(generic()), live(before), {}, options)
+
+    assert standings(drop, (before,), {}) == (HOLDS,)
+    assert standings(drop, (live_generic(verify=True),), {}) == (done(id="id-9"),)
 
 
 def test_a_rotation_of_which_the_rest_is_live_is_not_done():

@@ -14,6 +14,7 @@ from reconciler.planning.changes import Reason
 from reconciler.planning.guards import blocks
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
+from reconciler.planning.selection import idle_on_live
 from tests.planning.builders import SECRETS, desired, live, live_slack, slack
 
 FILE = "webhooks.yaml"
@@ -209,14 +210,14 @@ def test_a_previous_name_that_does_nothing_is_told():
 def test_a_delete_and_a_create_that_look_like_a_rename_are_told():
     """With the line to add, as YAML reads it back."""
     declaration = desired(slack("new: one", line=3))
-    result = made(declaration, live_slack("old", "1"))
+    result = made(declaration, live_slack("früher", "1"))
     assert result.notes == (
         Finding(
             rule="looks-like-rename",
             severity=Severity.NOTE,
-            message="deleting 'old' and creating 'new: one' looks like a rename",
+            message="deleting 'früher' and creating 'new: one' looks like a rename",
             position=at(3),
-            hint="to rename in place, add to 'new: one': previously: [\"old\"]",
+            hint="to rename in place, add to 'new: one': previously: [\"früher\"]",
         ),
     )
 
@@ -233,6 +234,12 @@ def test_a_glob_of_only_that_names_nothing_is_told_once():
             "`webhooks status` lists them",
         ),
     )
+
+
+def test_a_glob_that_names_nothing_live_is_told_where_no_file_is_read():
+    """As `webhooks status` is without one."""
+    (note,) = idle_on_live(("a", "b"), live(live_slack("a")))
+    assert note.message == "--only 'b' names no live webhook"
 
 
 def test_a_rewrite_of_nothing_that_is_declared_is_told():
