@@ -75,7 +75,7 @@ class Secret:
             return None
         if parts.scheme not in ("http", "https") or not host:
             return None
-        return f"{parts.scheme}://{host}"
+        return f"{parts.scheme}://[{host}]" if ":" in host else f"{parts.scheme}://{host}"
 
     def holds(self, other: Secret) -> bool:
         """Say whether `other` is this value or, unless too short to count, a part of it."""

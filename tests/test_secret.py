@@ -1,0 +1,102 @@
+"""What may be learned of a secret, and by what ways nothing is."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import pickle
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from reconciler.model import Secret
+
+CANARY = "hunter2-hunter2"
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        repr,
+        str,
+        "{}".format,
+        "{!r:>9}".format,
+        "%s".__mod__,
+        lambda secret: repr([secret, {"a": secret}]),
+        lambda secret: repr(dataclasses.asdict(Holder(secret=secret))),
+        lambda secret: repr(copy.deepcopy(Holder(secret=secret))),
+    ],
+)
+def test_no_textual_form_shows_it(show: Callable[[Secret], str]) -> None:
+    """Alone, in a list or in a value, copied or not, there are three stars."""
+    shown = show(Secret(CANARY))
+    assert "***" in shown
+    assert "hunter2" not in shown
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Holder:
+    """A value with a secret in it."""
+
+    secret: Secret
+
+
+@pytest.mark.parametrize("write", [json.dumps, pickle.dumps, vars, hash])
+def test_it_cannot_be_written_taken_apart_or_fingerprinted(write: Callable[[Any], Any]) -> None:
+    """What would have to look inside fails, and says nothing of the value."""
+    with pytest.raises(TypeError) as caught:
+        write(Secret(CANARY))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_equality_is_that_of_the_values() -> None:
+    """Of any text, halves of surrogate pairs too; a text is equal to no secret."""
+    assert Secret("a\udcff") == Secret("a\udcff") != Secret("a")
+    assert Secret(CANARY) != CANARY
+    assert copy.copy(Secret(CANARY)) == Secret(CANARY)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://ann:pw@Hooks.example.com:8443/way/in?k=1", "https://hooks.example.com"),
+        ("http://[::1]:8080/x", "http://[::1]"),
+        ("https://[bad/x", None),
+        ("ftp://hooks.example.com/x", None),
+        ("https:///x", None),
+        ("hunter2", None),
+        ("", None),
+    ],
+)
+def test_the_origin_of_an_address(url: str, origin: str | None) -> None:
+    """Scheme and host as an address has them, and nothing else of it."""
+    assert Secret(url).origin() == origin
+
+
+def test_a_shape_is_that_of_the_whole() -> None:
+    """A part that fits is not enough."""
+    assert Secret("abc").matches(re.compile("[a-c]+"))
+    assert not Secret("abcd").matches(re.compile("[a-c]+"))
+
+
+def test_what_one_secret_holds() -> None:
+    """A part counts unless it is so short that it would be met by chance."""
+    assert Secret(f"Bearer {CANARY}").holds(Secret(CANARY))
+    assert not Secret(CANARY).holds(Secret(f"Bearer {CANARY}"))
+    assert Secret("12345678").holds(Secret("12345678"))
+    assert not Secret("x1234567").holds(Secret("1234567"))
+    assert Secret("1234567").holds(Secret("1234567"))
+
+
+def test_groups_number_equal_values_alike() -> None:
+    """In the order in which they are first met."""
+    assert Secret.groups(map(Secret, "abacb")) == (0, 1, 0, 2, 1)
+
+
+def test_redacting_takes_every_occurrence() -> None:
+    """An empty value is in every text and takes nothing."""
+    assert Secret(CANARY).redact(f"{CANARY} and {CANARY}") == "*** and ***"
+    assert Secret("").redact("abc") == "abc"
