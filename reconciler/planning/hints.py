@@ -45,9 +45,8 @@ def rename_hints(changes: tuple[Change, ...]) -> Iterator[Finding]:
 
 
 def _likeness(kind: str, events: frozenset[str], configuration: Mapping[str, object]) -> Hashable:
-    fields = KINDS[kind].fields if kind in KINDS else ()
     plain: list[tuple[str, object]] = []
-    for field in fields:
+    for field in KINDS[kind].fields:
         value = configuration.get(field.name)
         if not field.secret and value is not None and value != field.default:
             plain.append((field.name, field.normal(value) if isinstance(value, str) else value))

@@ -287,3 +287,31 @@ def test_an_address_behind_a_reference_is_told_by_its_origin():
             destination="generic https://new.example.com/***",
         ),
     )
+
+
+def test_a_channel_that_is_hidden_is_not_shown_as_a_destination():
+    """Stars are no channel."""
+    assert snapshot(live_slack(channel="*****")).destination == "slack"
+
+
+@pytest.mark.parametrize(
+    ("shown", "lost"),
+    [(None, False), ("", False), ("***", False), ("a real one", True)],
+)
+def test_a_token_is_lost_only_if_one_may_be_there(shown: str | None, lost: bool):
+    """What the server shows of none, or hides, is no loss to tell of."""
+    (update,) = plan(
+        desired(generic(verify=False)), live(live_generic(verify=True, token=shown)), {}
+    ).updates
+
+    assert (KeyLost(path=("configuration", "token")) in update.fields) is lost
+
+
+@pytest.mark.parametrize(("shown", "lost"), [(None, False), ("", False), ("someone", True)])
+def test_a_plain_field_is_lost_only_if_it_is_there(shown: str | None, lost: bool):
+    """Null and empty text are what a server shows of a field that is not set."""
+    (update,) = plan(
+        desired(generic(verify=False)), live(live_generic(verify=True, username=shown)), {}
+    ).updates
+
+    assert (KeyLost(path=("configuration", "username")) in update.fields) is lost

@@ -174,3 +174,27 @@ def test_a_rewrite_names_what_the_whole_configuration_drops():
     ).updates
 
     assert KeyLost(path=("configuration", "extra")) in update.fields
+
+
+def test_only_the_secret_that_changed_is_sent_again():
+    """Others that cannot be read, before and after it, stay out."""
+    password, token, after = (SecretRef(scheme=Scheme.ENV, name=name) for name in "PTN")
+    before = generic(username="u", password=password, token=token)
+    now = generic(username="u", password=password, token=after)
+    found = live(live_generic(username="u", password="***", token="***"))
+
+    (update,) = plan(desired(now), found, {}, PlanOptions(base=desired(before))).updates
+
+    assert [each.path for each in update.fields] == [("configuration", "token")]
+
+
+def test_a_rewritten_address_shows_where_deliveries_went():
+    """As much of it as the server shows."""
+    hook = generic(url=SecretRef(scheme=Scheme.ENV, name="HOOK"))
+    found = live(live_generic(url="https://hooks.example.com/***"))
+
+    (update,) = plan(desired(hook), found, {}, PlanOptions(rewrite_all=True)).updates
+
+    (change,) = update.fields
+    assert isinstance(change, SecretChange)
+    assert change.before == "https://hooks.example.com/***"
