@@ -12,11 +12,12 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.line import Line
 from benchmarks.measure import Sample, middle
 from benchmarks.page import machine, page, table
 from benchmarks.plot import plot
 from benchmarks.profile import shares
-from benchmarks.rows import ROWS, Line, grown
+from benchmarks.rows import ROWS, grown
 from benchmarks.workshop import ROOT, Workshop
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.line import Line
 from benchmarks.measure import Sample, middle
 from benchmarks.profile import WHY
-from benchmarks.rows import Line
 
 _INTRODUCTION = """\
 # Performance

@@ -11,7 +11,8 @@ import json
 import signal
 import sys
 import threading
-from collections import Counter
+from collections import defaultdict
+from types import FrameType
 
 STAGES = {
     "reconciler/source/reader": "YAML",
@@ -28,12 +29,12 @@ STAGES = {
     "reconciler/render": "rendering",
 }
 _IDLE = ("threading.py", "workers.py", "watchdog.py")
-_seen: Counter[str] = Counter()
+_seen: defaultdict[str, float] = defaultdict(float)
 
 
-def stage(frame) -> str | None:
+def stage(frame: FrameType | None) -> str | None:
     """Return the stage that a thread is in; None for one that waits."""
-    if frame.f_code.co_filename.endswith(_IDLE):
+    if frame is None or frame.f_code.co_filename.endswith(_IDLE):
         return None
     found = None
     while frame is not None:
@@ -46,8 +47,8 @@ def stage(frame) -> str | None:
     return found or "the rest"
 
 
-def look(number, frame) -> None:
-    threads = sys._current_frames()
+def look(number: int, frame: FrameType | None) -> None:
+    threads: dict[int, FrameType | None] = {**sys._current_frames()}
     threads[threading.get_ident()] = frame
     working = [name for each in threads.values() if (name := stage(each)) is not None]
     for name in working:

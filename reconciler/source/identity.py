@@ -100,12 +100,12 @@ def out_of_scope(declared: Iterable[Entry], file: str, scope: object) -> Iterato
 
 
 def _twice(by_name: dict[str, list[Entry]], by_id: dict[str, list[Entry]]) -> Iterator[Problem]:
-    for same in by_id.values():
+    for pin, same in by_id.items():
         for entry in same[1:]:
             yield Problem(
                 error(
                     "declared-twice",
-                    f"the id {masked(entry.id or '')} is declared twice",
+                    f"the id {masked(pin)} is declared twice",
                     "one entry for each webhook: remove one of the two",
                 ),
                 entry.spot("id"),

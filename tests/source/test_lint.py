@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.findings import Severity
+from reconciler.source import agreement, identity
 from reconciler.source.desired import Declared, Rules, declare
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.lint import lint
@@ -283,12 +284,15 @@ def test_token_as_the_name_of_a_reference_is_not_shown() -> None:
         {"webhooks": None, "defaults": []},
         {"webhooks": [None, 1, {"name": 1, "event_types": [1], "configuration": 3}]},
         {"webhooks": [{"configuration": {"token": {"env": 1}, "x": {}, "url": 1}, "type": []}]},
+        {"webhooks": [{"name": "a", "id": {}, "previously": [{}, 1], "organization": []}, "b"]},
         {"defaults": {"type": 7, "event_types": {}, "configuration": {"token": None}}},
     ],
 )
 def test_lint_takes_any_tree(data: dict[str, object]) -> None:
-    """What is structurally wrong is left to others."""
+    """What is structurally wrong is left to others, alone and among all files."""
     assert list(lint("a.yaml", data, Rules())) == []
+    assert list(identity.check(list(identity.entries("a.yaml", data)))) == []
+    assert list(agreement.check({"a.yaml": data})) == []
 
 
 # Identity
@@ -327,7 +331,8 @@ def test_ids_may_share_a_name() -> None:
 )
 def test_one_id_is_declared_once(second: str) -> None:
     """An id declared again under any name is an error."""
-    assert rules_of(check(entries(f"name: A, id: '1', {SLACK}", second))) == ["declared-twice"]
+    (finding,) = check(entries(f"name: A, id: '1', {SLACK}", second)).findings
+    assert (finding.rule, finding.message) == ("declared-twice", "the id 1 is declared twice")
 
 
 def test_an_id_cannot_be_the_name_of_another() -> None:
