@@ -93,13 +93,13 @@ def checksum(tree: Mapping[str, Any]) -> str:
     It finds damage and careless edits. It is no signature: who edits on purpose can compute it.
     """
     content = {key: value for key, value in tree.items() if key != "checksum"}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return "sha256:" + sha256(text.encode("ascii")).hexdigest()
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + sha256(text.encode()).hexdigest()
 
 
 def write_json(tree: Mapping[str, Any]) -> str:
-    """Return a document as JSON for people and programs, harmless to terminals and CI logs."""
-    text = json.dumps(tree, indent=2, ensure_ascii=True)
+    """Return a document as JSON in ASCII, harmless to terminals and CI logs."""
+    text = json.dumps(tree, indent=2)
     return _COMMAND.sub(r"\1\\u005b", text) + "\n"
 
 
