@@ -77,7 +77,8 @@ def drawn(samples: dict[int, list[Sample]]) -> str:
 def remarks(lines: list[Line]) -> str:
     """Give the reasons for budgets that were missed, where they are known."""
     known = json.loads((Path(__file__).parent / "reasons.json").read_text())
-    found = [f"- {each.what}: {known[each.what]}" for each in lines if each.what in known]
+    missed = [each.what for each in lines if not each.met and each.what in known]
+    found = [f"- {what}: {known[what]}" for what in missed]
     return "\n" + "\n".join(found) + "\n" if found else ""
 
 
