@@ -388,6 +388,16 @@ def test_renames_that_cannot_be(pairs: list[tuple[str, str]], rules: list[str]) 
     assert sorted(rules_of(previously(*pairs))) == rules
 
 
+def test_a_circle_is_shown_whole_and_where_it_closes() -> None:
+    """Every name of it in turn, at one of the old names that make it one."""
+    (finding,) = previously(("A", "B"), ("B", "x, A")).findings
+    assert finding.message == "these renames go round in a circle: A -> B -> A"
+    assert str(finding.position) == "a.yaml:3"
+    assert finding.excerpt is not None
+    assert finding.position is not None
+    assert finding.excerpt[finding.position.column - 1] == "A"
+
+
 def test_old_name_of_a_webhook_to_delete_is_refused() -> None:
     """A name cannot be both deleted and renamed from."""
     outcome = check(entries(f"name: A, previously: [B], {SLACK}", "name: B, state: absent"))
