@@ -82,7 +82,7 @@ def plan(
     paired = {found.id for _, found in table.pairs}
     borne = {each.name for each in live.webhooks if each.id not in paired}
     changes = _changes(table, comparing.updates, borne)
-    notes = sorted((*findings, *rename_hints(changes)), key=sort_key)
+    notes = sorted((*findings, *comparing.notes, *rename_hints(changes)), key=sort_key)
     loosened: tuple[Finding, ...] = ()
     if options.base is not None:
         loosened = relaxed(options.base, desired)
@@ -134,6 +134,7 @@ class _Comparing:
     updates: list[Update]
     matched: list[tuple[Webhook, LiveWebhook]]
     unreadable: list[tuple[str, str]]
+    notes: list[Finding]
 
 
 def _compare(
@@ -143,7 +144,7 @@ def _compare(
     rewrites: Rewrites,
 ) -> _Comparing:
     readable = readable_fields(table.pairs, live, secrets)
-    out = _Comparing(updates=[], matched=[], unreadable=[])
+    out = _Comparing(updates=[], matched=[], unreadable=[], notes=[])
     compared = [
         (webhook, found, compare(webhook, found, secrets, readable))
         for webhook, found in table.pairs  # as they lie in memory, which is faster than by name
@@ -165,6 +166,8 @@ def _compare(
             )
         else:
             out.matched.append((webhook, found))
+        if not any(each.path[0] == "configuration" for each in fields):
+            out.notes.extend(rewrites.unseen(webhook, found, readable))
     return out
 
 

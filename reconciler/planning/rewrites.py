@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from reconciler.findings import Finding, Severity
+from reconciler.kinds import KINDS
 from reconciler.model import (
     UNKNOWN,
     Desired,
@@ -22,6 +23,7 @@ from reconciler.model import (
 )
 from reconciler.planning.changes import FieldChange, KeyLost, SecretCause, ValueChange
 from reconciler.planning.compare import Comparison, secret_change, shows
+from reconciler.planning.readback import Readable
 from reconciler.values import dataclass
 
 
@@ -90,6 +92,27 @@ class Rewrites:
                 more.append(ValueChange(path=path, before=UNKNOWN, after=value))
         more.extend(self._removed(before, webhook, live))
         return tuple(more)
+
+    def unseen(self, webhook: Webhook, live: LiveWebhook, readable: Readable) -> Iterable[Finding]:
+        """Remark on secrets that are declared no longer and, for all that shows, still live.
+
+        Planning them away would be no end: whether they are gone shows as little.
+        """
+        before = self._before(webhook)
+        if before is None or live.type != webhook.type:
+            return
+        for field in KINDS[live.type].fields:
+            dropped = field.name in before.configuration and field.name not in webhook.configuration
+            if dropped and field.secret and (live.type, field.name) not in readable:
+                yield Finding(
+                    rule="dropped-unseen",
+                    severity=Severity.NOTE,
+                    message=f"{field.name} of {webhook.name!r} is declared no longer; "
+                    "whether it is still set does not show",
+                    position=webhook.position,
+                    hint="it goes with any other change of the configuration, which is sent whole; "
+                    "or delete the webhook with `state: absent` and declare it anew",
+                )
 
     def unmatched(self) -> Iterable[Finding]:
         """Return an error for each request that speaks of nothing declared."""

@@ -32,7 +32,7 @@ DEFAULT_DEADLINE: Final = 600.0
 _KEY_FILE_MAX: Final = 64 * 1024
 _KEY_SHAPE: Final = re.compile(r"[\x21-\x7e]+")
 _QUOTES: Final = ("'", '"')
-_PLACEHOLDER: Final = re.compile(r"\$[A-Za-z_]\w*|\$\{.*\}|<.*>|\*+|\.{3}")
+_PLACEHOLDER: Final = re.compile(r"\$[A-Za-z_]\w*|\$\{.*\}|<.*>|\*+")
 _LOOPBACK: Final = re.compile(r"(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|::1")
 
 
