@@ -105,6 +105,14 @@ WORLDS: Final[Mapping[str, World]] = {
                "python -m pytest -n auto --cov -n 0 --no-cov --collect-only -q "
                "tests/docs/test_generated.py", "check", "run"),
     ),
+    "CONTRIBUTING.md: Mutation testing": World(
+        clone=True,
+        files={".venv/bin/python": STAND_INS["python"], ".venv/bin/pip": STAND_INS["pip"]},
+        smaller={"-m tests.mutation ": "-m tests.mutation --help "},
+        says=("usage: python -m tests.mutation", "usage: python -m tests.mutation"),
+        calls=("pip install --editable .[mutation]", "python -m tests.mutation --help",
+               "python -m tests.mutation --help planning/guards.py"),
+    ),
     "CONTRIBUTING.md: Cassettes": World(
         clone=True,
         files={".venv/bin/python": STAND_INS["python"]},
