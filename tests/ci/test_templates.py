@@ -183,7 +183,7 @@ def test_the_lock_pins_everything_and_names_no_index() -> None:
 
 
 @pytest.mark.slow
-def test_the_action_installs_itself_from_the_lock(tmp_path: Path) -> None:
+def test_the_action_installs_itself_from_the_lock(tmp_path: Path, package_index: None) -> None:
     """The install step, run as it is written, gives a program that runs."""
     install, run = yaml.safe_load(ACTION.read_text())["runs"]["steps"]
 

@@ -35,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program(wheel: Path, package_index: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `webhooks` command of a clean environment in which only the wheel is installed."""
     home = tmp_path_factory.mktemp("environment")
     venv.create(home, with_pip=True)

@@ -19,6 +19,8 @@ def tools() -> Path:
         return node_tools()
     except FileNotFoundError as missing:
         pytest.skip(f"{missing} is not installed: editor tests need Node.js with npm")
+    except ConnectionError as unreachable:
+        pytest.skip(str(unreachable))
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ def node_tools() -> Path:
     """Return the folder with the pinned packages of package-lock.json; install them if needed.
 
     They are kept in the folder for temporary files, under a name that follows from what is in it.
-    Raises FileNotFoundError if Node.js or npm is not installed.
+    Raises FileNotFoundError if Node.js or npm is not installed, ConnectionError if npm reaches no
+    registry.
     """
     for tool in ("node", "npm"):
         if shutil.which(tool) is None:
@@ -46,6 +47,8 @@ def node_tools() -> Path:
         text=True,
         timeout=PATIENCE,
     )
+    if "related to network connectivity" in done.stderr:
+        raise ConnectionError("npm reaches no registry from here")
     assert done.returncode == 0, f"npm cannot install the pinned packages:\n{done.stderr}"
     try:
         fresh.rename(folder)

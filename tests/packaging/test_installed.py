@@ -16,7 +16,7 @@ from tests.packaging.conftest import ROOT, Release
 from tests.surroundings import fetching
 from tests.waiting import PATIENCE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("package_index")]
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 SECRETS = {"SLACK_BOT_TOKEN": "xoxb-" + "0123456789-example", "PAGER_PASSWORD": "example"}
