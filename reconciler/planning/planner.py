@@ -166,7 +166,7 @@ def _compare(
             )
         else:
             out.matched.append((webhook, found))
-        if not any(each.path[0] == "configuration" for each in fields):
+        if rewrites.has_base and not any(each.path[0] == "configuration" for each in fields):
             out.notes.extend(rewrites.unseen(webhook, found, readable))
     return out
 

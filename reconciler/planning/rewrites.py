@@ -93,6 +93,11 @@ class Rewrites:
         more.extend(self._removed(before, webhook, live))
         return tuple(more)
 
+    @property
+    def has_base(self) -> bool:
+        """Say whether a declaration before this one is known."""
+        return bool(self._base)
+
     def unseen(self, webhook: Webhook, live: LiveWebhook, readable: Readable) -> Iterable[Finding]:
         """Remark on secrets that are declared no longer and, for all that shows, still live.
 

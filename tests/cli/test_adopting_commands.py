@@ -179,6 +179,9 @@ def test_init_writes_a_starter_without_a_key(shell: Shell, tmp_path: Path):
 
     assert (done.code, done.out) == (0, "wrote webhooks.yaml\n")
     assert "starter" in done.err
+    assert "set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan`; " in done.err
+    assert "without an account: `webhooks plan --local`\n" in done.err
+    assert shell("plan", "--local").code == 0
     assert shell("validate").code == 0
     assert shell("init").code == 64
 

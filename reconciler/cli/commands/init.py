@@ -67,10 +67,10 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
             "beside it with `webhooks export -o FILE`",
         )
     variables: tuple[str, ...] = ()
-    is_found = DEFAULT_FILE in there
+    is_found, keyless = DEFAULT_FILE in there, False
     if not is_found:
         live = _live(invocation)
-        is_found = live is not None
+        is_found, keyless = live is not None, live is None
         wanted[DEFAULT_FILE], variables = _first_file(live)
     for name, text in wanted.items():
         if name in there:
@@ -81,10 +81,11 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
         (directory / name).chmod(0o644)  # these are for the repository, and hold no secret
         console.result(f"wrote {name}")
     console.note("Next:")
-    names = " ".join(variables[:3]) + (" ..." if len(variables) > 3 else "")
+    names = _listed(("CLOUDTRUTH_API_KEY", *variables) if keyless else variables)
+    trial = "; without an account: `webhooks plan --local`" if keyless else ""
     steps = [
         f"look at {DEFAULT_FILE}" + ("" if is_found else ", and set `organization`"),
-        f"set {names}, then run `webhooks plan`"
+        f"set {names}, then run `webhooks plan`{trial}"
         if names
         else "see what would happen: `webhooks plan`",
         "commit, and read docs/github.md on the two environments that the workflows need"
@@ -94,6 +95,12 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
     for number, step in enumerate(steps, 1):
         console.note(f"  {number}. {step}")
     return ExitCode.OK
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """Return names as a person lists them, of many the first ones."""
+    shown = [*names[:3], *(["the others that it names"] if len(names) > 3 else [])]
+    return " and ".join((", ".join(shown[:-1]), shown[-1])) if len(shown) > 1 else "".join(shown)
 
 
 def _live(invocation: Invocation) -> Live | None:
