@@ -1,16 +1,14 @@
-"""What goes wrong with single requests, and the person who edits meanwhile."""
+"""What goes wrong with single requests."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from reconciler.emulator import faults
 from reconciler.emulator.faults import Fault
-from reconciler.emulator.store import Store
-from tests.simulation.case import IGNORED, Case
+from tests.simulation.case import Case
 
 
 class Misfortune:
@@ -93,66 +91,3 @@ def _hollow() -> Fault:
     """A first page that counts rows and shows none."""
     page = {"count": 7, "next": None, "previous": None, "results": []}
     return faults.raw(json.dumps(page).encode())
-
-
-class Person:
-    """Edits, deletes, renames and creates webhooks by hand, now and then.
-
-    `touched` holds every name that passed through these hands, and when it last did: of those
-    little is promised.
-    """
-
-    def __init__(self, case: Case) -> None:
-        self._draw = random.Random(f"person {case.seed}")
-        self._odds = case.meddling
-        # A server that merges configurations may refuse to turn one type into another.
-        self._names = [each.name for each in case.desired.webhooks if each.type == "slack"]
-        self.touched: dict[str, float] = {}
-        self.made = 0
-        self._now = 0.0
-
-    def maybe(self, store: Store, organization: str, now: float) -> str | None:
-        """Do something, or nothing; return what was done."""
-        draw = self._draw
-        if not self._odds or draw.random() >= self._odds:
-            return None
-        self._now = now
-        rows = store.webhooks(organization)
-        what = draw.choice(("edit", "delete", "rename", "create"))
-        if what == "create" or not rows:
-            self.made += 1
-            name = draw.choice([f"person-{self.made}", *self._names])
-            return self._do(store, "creates", _new(organization, name))
-        names = [row["name"] for row in rows]
-        copies = [row for row in rows if names.count(row["name"]) > 1]
-        row: Mapping[str, Any] = draw.choice(copies or rows)
-        if row["name"].startswith(IGNORED):
-            return None
-        if what == "delete":
-            return self._do(store, "deletes", row)
-        if what == "rename":
-            self.touched[row["name"]] = self._now
-            self.made += 1
-            return self._do(store, "renames", {**row, "name": f"person-{self.made}"})
-        return self._do(store, "edits", {**row, "event_types": ["project_deleted"]})
-
-    def _do(self, store: Store, verb: str, row: Mapping[str, Any]) -> str:
-        self.touched[row["name"]] = self._now
-        match verb:
-            case "creates":
-                store.insert(row)
-            case "deletes":
-                store.delete(row["id"])
-            case _:
-                store.update(row["id"], row)
-        return f"person {verb} {row['name']}"
-
-
-def _new(organization: str, name: str) -> dict[str, Any]:
-    return {
-        "organization": organization,
-        "name": name,
-        "type": "slack",
-        "event_types": ["template_created"],
-        "configuration": {"token": "xoxb-5555555555-person", "channel": "#mine", "username": "me"},
-    }

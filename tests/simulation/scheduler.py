@@ -15,8 +15,11 @@ from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from reconciler.execute.workers import Halted
+
 T = TypeVar("T")
 
+_GLANCE = 0.1  # seconds between two looks at `halted`
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
@@ -161,12 +164,25 @@ class SeededClock:
 
 
 class SeededWorkers:
-    """The Workers port over a scheduler, for one process."""
+    """The Workers port over a scheduler, for one process.
 
-    def __init__(self, scheduler: Scheduler, life: Life, parallelism: int) -> None:
+    With `halted` whoever calls `run` first only waits and looks, as the program's main thread
+    does: once `halted` says yes, it leaves what is under way. Without, it works too.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        life: Life,
+        parallelism: int,
+        *,
+        halted: Callable[[], bool] | None = None,
+    ) -> None:
         self._scheduler = scheduler
         self._life = life
         self._parallelism = parallelism
+        self._halted = halted
+        self._mine: set[Task] = set()
 
     def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
         waiting = deque(enumerate(calls))
@@ -183,12 +199,28 @@ class SeededWorkers:
                 except BaseException as error:
                     raised[index] = error
 
-        helpers = min(len(calls), self._parallelism) - 1
+        watches = self._halted is not None and self._scheduler.current not in self._mine
+        helpers = min(len(calls), self._parallelism) - (not watches)
         tasks = [self._scheduler.spawn(self._life, work) for _ in range(helpers)]
+        self._mine.update(tasks)
         try:
-            work()
-        finally:
+            if watches:
+                self._watch(tasks, waiting)
+            else:
+                work()
+        except Halted:
+            raise
+        except BaseException:
             self._scheduler.join(tasks)
+            raise
+        self._scheduler.join(tasks)
         if raised:
             raise raised[min(raised)]
         return [results[index] for index in range(len(calls))]
+
+    def _watch(self, tasks: Sequence[Task], waiting: deque[Any]) -> None:
+        while not all(task.done for task in tasks):
+            self._scheduler.sleep(_GLANCE)
+            if self._halted is not None and self._halted():
+                waiting.clear()
+                raise Halted

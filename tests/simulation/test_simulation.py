@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.bugs import BUGS, Bug, hunt
+from tests.simulation.bugs import BUGS, SEEDS, Bug, hunt
 from tests.simulation.case import case
 from tests.simulation.scheduler import Crash, Life, Scheduler, SeededWorkers
 from tests.simulation.trial import live_through, trial
 
-SEEDS = 600
 _BLOCK = 50
 
 
@@ -33,12 +32,15 @@ def test_the_same_seed_is_the_same_history() -> None:
         assert trial(seed) == trial(seed)
 
 
-@pytest.mark.parametrize("seed", [3, 8, 9, 20])
+@pytest.mark.parametrize("seed", [2, 11, 32, 50, 76, 111])  # chains, saved plans, a base, ...
 def test_a_crash_at_any_step_is_mended_by_the_next_apply(seed: int) -> None:
     """Killed before each request arrives, and after each one is carried out."""
-    whole = replace(case(seed), applies=1, crash=None, stop=None, meddling=0.0, parallelism=1)
+    drawn = case(seed)
+    whole = replace(
+        drawn, teams=drawn.teams[:1], applies=1, crash=None, stop=None, meddling=0.0, parallelism=1
+    )
     steps = sum(" first " in line for line in live_through(whole).trace)
-    assert steps > 5
+    assert steps > 10
     for step in range(steps):
         for after in (False, True):
             verdict = live_through(replace(whole, crash=(step, after)))

@@ -2,278 +2,194 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
-from reconciler.api.client import Client
-from reconciler.api.connect import connect
-from reconciler.api.in_process import InProcess
-from reconciler.emulator.handler import LOCAL_KEY, Answer, Emulator, Request
-from reconciler.emulator.request_log import LogEntry
-from reconciler.errors import ExitCode, ReconcilerError
-from reconciler.execute.executor import execute
-from reconciler.model import Live, Secret
+from reconciler.errors import ExitCode
+from reconciler.planning.changes import Reason
 from reconciler.planning.plan import Plan
-from reconciler.planning.planner import plan as make_plan
-from reconciler.report import Report
-from tests.simulation.case import CANARY, SECRETS, Case, case
-from tests.simulation.judge import Judge, Violation
-from tests.simulation.misfortune import Misfortune, Person
-from tests.simulation.process import NoWatcher, Process, Verdict
-from tests.simulation.scheduler import Crash, Scheduler, SeededClock, SeededWorkers
+from tests.simulation.case import Case, Way, case
+from tests.simulation.ending import Ending
+from tests.simulation.habits import retypes
+from tests.simulation.judge import Violation
+from tests.simulation.process import Process, Verdict
+from tests.simulation.program import Program
+from tests.simulation.scheduler import Crash
+from tests.simulation.team import Team
+from tests.simulation.world import World
 
-_MOST_REQUESTS = 500
-_LONGEST_RUN = 650.0  # seconds: the deadline, and the last request that was under way
+T = TypeVar("T")
 
 
 class Trial:
-    """The server, time, and whoever uses both."""
+    """Apply under misfortune, finish what was left, and look."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.scheduler = Scheduler()
-        self.misfortune = Misfortune(case)
-        self.person = Person(case)
-        self.emulator = Emulator(
-            dials=case.dials,
-            faults=self.misfortune,
-            seed=case.seed,
-            clock=lambda: self.scheduler.now,
-            listener=lambda entry: self.log.append(entry),
-        )
-        store, organization = self.emulator.store, self.emulator.organization
-        for row in case.live:
-            store.insert({"organization": organization, **row})
-        self.judge = Judge(case, store, organization)
-        self.trace: list[str] = []
-        self.log: list[LogEntry] = []
-        self.requests = 0
-        self.crashed = False
-        self._clocks = 0
-
-    def note(self, text: str) -> None:
-        self.trace.append(f"{self.scheduler.now:9.3f}  {text}")
-
-    # The network, as one process sees it
-
-    def serve(self, process: Process, clock: SeededClock, request: Request) -> Answer:
-        """Carry one request there and back; everything can happen on the way."""
-        self.scheduler.sleep(clock.uniform(0, self.case.latency))
-        process.steps += 1
-        self.requests += 1
-        self._maybe_crash(process, after=False)
-        self._meddle()
-        self.late()
-        self.judge.sent(
-            process.deeds, request.method, request.path, request.body, self.person.touched.keys()
-        )
-        read = request.method == "GET"
-        answer = self.emulator.handle(request) if read else self._write(process, request)
-        if read and (self.misfortune.last is None or self.misfortune.last.label == "delay"):
-            process.deeds.looked = self.scheduler.now
-            if process.deeds.plan is not None and request.path != _LIST.path:
-                process.deeds.asked.add(request.path.split("/")[-2])
-        self._tell(process.name, request, answer)
-        self._maybe_crash(process, after=True)
-        self.scheduler.sleep(clock.uniform(0, self.case.latency))
-        return answer
-
-    def _write(self, process: Process, request: Request) -> Answer:
-        names = self.judge.names()
-        there, seen = self.judge.present(), len(self.log)
-        answer = self.emulator.handle(request)
-        fault, deeds = self.misfortune.last, process.deeds
-        self.judge.answered(deeds, request.method, request.body, fault)
-        deeds.committed += fault is not None and fault.commit_after is not None
-        for entry in self.log[seen:]:
-            if entry.changed is not None:
-                deeds.committed += 1
-                name = names.get(entry.changed)
-                if name not in self.person.touched:
-                    self.judge.touched(name)
-                self.judge.lost(there, self._spared(process, request))
-        return answer
-
-    def _spared(self, process: Process, request: Request) -> Set[str]:
-        """Of what may be lost because a person took the other copy: unless that could be seen."""
-        touched = self.person.touched
-        if process.deeds.removes_copy(request.method, request.path) and self.case.parallelism == 1:
-            return {name for name, when in touched.items() if when >= process.deeds.looked}
-        return touched.keys()
-
-    def late(self) -> None:
-        """Let writes happen whose time has come; these may not take a last copy either."""
-        if not self.case.late:
-            return
-        there, seen = self.judge.present(), len(self.log)
-        self.emulator.settle()
-        for entry in self.log[seen:]:
-            self.note(f"late {entry.method} {entry.path} wrote {entry.changed}")
-        self.judge.lost(there, self.person.touched.keys())
-
-    def _meddle(self) -> None:
-        if self.misfortune.active:
-            done = self.person.maybe(
-                self.emulator.store, self.emulator.organization, self.scheduler.now
-            )
-            if done is not None:
-                self.note(done)
-
-    def _maybe_crash(self, process: Process, *, after: bool) -> None:
-        if process.name == "first" and self.case.crash == (process.steps - 1, after):
-            self.note(f"{process.name} is killed")
-            self.crashed = process.life.dead = True
-        if process.life.dead:
-            raise Crash
-
-    def _tell(self, name: str, request: Request, answer: Answer) -> None:
-        fault = self.misfortune.last
-        path = request.path.removeprefix("/api/v1/")
-        query = f"?{request.query}" if request.query else ""
-        what = " " + json.loads(request.body)["name"] if request.method == "POST" else ""
-        wrong = f"  ! {fault.label}" if fault is not None else ""
-        self.note(f"{name} {request.method} {path}{query}{what} -> {answer.status}{wrong}")
-
-    # The program
-
-    def program(self, process: Process, plan: Plan | None = None, *, reviewed: bool) -> None:
-        """Plan and apply, as the command does; with a plan, apply that."""
-        try:
-            self._apply(process, plan, reviewed=reviewed)
-        except ReconcilerError as error:
-            process.code = error.exit_code
-            self.note(f"{process.name} ends: exit {int(error.exit_code)}, {error}")
-            if CANARY in f"{error!r} {error} {error.__cause__!r} {error.__context__!r}":
-                raise Violation("a secret is in an error") from None
-            self.judge.ended(process.deeds, error.exit_code)
-        except Exception as error:
-            raise Violation(f"{process.name} fell over: {error!r}") from error
-
-    def _apply(self, process: Process, plan: Plan | None, *, reviewed: bool) -> None:
-        began = self.scheduler.now
-        with self._connect(process) as (api, clock, workers):
-            organization = api.organization()
-            if plan is None:
-                listing = api.list()
-                live = Live(origin=api.origin, organization=organization, webhooks=listing)
-                plan = make_plan(self.case.desired, live, SECRETS)
-            process.deeds.plan = plan
-            process.deeds.ids_before = frozenset(self.judge.names())
-            report = execute(
-                plan,
-                SECRETS,
-                api,
-                clock=clock,
-                workers=workers,
-                stop=process,
-                watcher=NoWatcher(),
-                reviewed=reviewed,
-            )
-        process.report, process.code = report, report.exit_code
-        if process.steps > _MOST_REQUESTS or self.scheduler.now - began > _LONGEST_RUN:
-            raise Violation(f"{process.name} does not know when to stop")
-        self.note(f"{process.name} ends: exit {int(report.exit_code)}")
-        for outcome in report.outcomes:
-            more = getattr(outcome, "code", None) or getattr(outcome, "note", None) or ""
-            kind = type(outcome.change).__name__.lower()
-            self.note(f"    {kind} {outcome.change.name}: {type(outcome).__name__.lower()} {more}")
-        self.judge.reported(process.deeds, report)
-
-    @contextmanager
-    def _connect(self, process: Process) -> Iterator[tuple[Client, SeededClock, SeededWorkers]]:
-        self._clocks += 1
-        clock = SeededClock(self.scheduler, f"clock {self.case.seed} {self._clocks}")
-        workers = SeededWorkers(self.scheduler, process.life, self.case.parallelism)
-        adapter = InProcess(
-            lambda request: self.serve(process, clock, request), request=Request, clock=clock
-        )
-        with connect(
-            server_url="https://api.cloudtruth.io",
-            key=Secret(LOCAL_KEY),
-            clock=clock,
-            workers=workers,
-            adapter=adapter,
-        ) as api:
-            yield api, clock, workers
-
-    # The history
+        self.world = World(case)
+        self.program = Program(self.world)
+        self.ending = Ending(case, self.world.judge, self.world.person.touched.keys())
 
     def history(self) -> None:
-        """Apply under misfortune, finish what was left, and look."""
+        """Live through it all. Raises Violation."""
         case = self.case
-        first = Process("first", stop=case.stop)
+        start = self._prepare(case.teams[0])
+        first = Process("first", team=case.teams[0], stop=case.stop, halt=case.halt)
         if case.applies == 1:
-            self._run(first, reviewed=case.reviewed)
+            self._alone(first, start)
         else:
-            self._side_by_side((first, Process("second")))
+            second = Process("second", team=case.teams[-1])
+            other = start if case.teams[-1] is case.teams[0] else self.program.apply
+            self._side_by_side([(first, start), (second, other)])
+            if case.rivals:
+                self.ending.side_by_side((first, second), case.teams[0])
         done = case.calm and first.code is ExitCode.OK
-        if done and first.report is not None:
-            self._succeeded(first.report)
-        if case.reviewed and first.deeds.plan is not None:
-            self.misfortune.active = True
-            again = Process("again")
-            self._run(again, first.deeds.plan, reviewed=True)
-            if done and again.deeds.committed:
+        if done:
+            self._succeeded(first, whole=case.way is not Way.BLIND)
+        if case.way in (Way.SAVED, Way.BLIND):
+            self.world.misfortune.active = True
+            again = Process("again", team=case.teams[0])
+            self._alone(again, start)
+            if done and again.deeds.committed and not _rewrites(again):
                 raise Violation("a plan that was carried out is carried out again")
-        self._recover()
+        self.world.rest()
+        if case.way in (Way.SAVED, Way.BLIND) and case.calm:
+            self._finish(start)
+        for team in case.teams:
+            if team.options != team.plain.options:
+                self._clean(team)
+            self._clean(team.plain)
+        self.ending.left_alone(case.live)
 
-    def _side_by_side(self, processes: Sequence[Process]) -> None:
-        tasks = [
-            self.scheduler.spawn(
-                each.life, partial(self.program, each, reviewed=self.case.reviewed)
-            )
-            for each in processes
-        ]
-        self.scheduler.join(tasks)
+    def _prepare(self, team: Team) -> Callable[[Process], None]:
+        """Have a plan reviewed, if that is the way; return what applies it."""
+        case, program = self.case, self.program
+        reviewer = Process("reviewer", team=team)
+        match case.way:
+            case Way.DIRECT:
+                return program.apply
+            case Way.DIGEST:
+                planned = self._within(reviewer, lambda: program.plan(reviewer))
+                start = partial(program.apply, digest=planned.plan.digest if planned else None)
+            case Way.SAVED | Way.BLIND:
+                blind = case.way is Way.BLIND
+                document = self._within(reviewer, lambda: program.saved(reviewer, blind=blind))
+                start = program.apply
+                if document is not None:
+                    start = partial(program.apply_saved, document=document)
+        for _ in range(3):
+            self.world.meddle()
+        return start
+
+    def _within(self, process: Process, body: Callable[[], T]) -> T | None:
+        found: list[T] = []
+        self.world.scheduler.as_life(process.life, lambda: found.append(body()))
+        return found[0] if found else None
+
+    def _alone(self, process: Process, start: Callable[[Process], None]) -> None:
+        self.world.scheduler.as_life(process.life, lambda: start(process))
+
+    def _side_by_side(self, pairs: Sequence[tuple[Process, Callable[[Process], None]]]) -> None:
+        scheduler = self.world.scheduler
+        tasks = [scheduler.spawn(each.life, partial(start, each)) for each, start in pairs]
+        scheduler.join(tasks)
         for task in tasks:
             if task.error is not None and not isinstance(task.error, Crash):
                 raise task.error
 
-    def _run(self, process: Process, plan: Plan | None = None, *, reviewed: bool) -> None:
-        self.scheduler.as_life(process.life, lambda: self.program(process, plan, reviewed=reviewed))
-
-    def _recover(self) -> None:
-        """Without misfortune one apply makes everything as declared."""
-        self._rest()
-        last = Process("last")
-        self._run(last, reviewed=False)
-        if last.report is None or last.code is not ExitCode.OK:
-            raise Violation(f"the clean apply ends with {last.code!r}")
-        self._succeeded(last.report)
-
-    def _succeeded(self, report: Report) -> None:
+    def _succeeded(self, process: Process, *, whole: bool = True) -> None:
         """Look again, without misfortune: a second apply would do nothing."""
-        self._rest()
-        process, found = Process("look"), list[Plan]()
+        self.world.rest()
+        again = self._look(process.team)
+        if not whole:
+            again = replace(
+                again,
+                changes=tuple(c for c, o in zip(again.changes, again.operations, strict=True) if o),
+            )
+        assert process.report is not None
+        self.ending.as_declared(process.team, process.report.plan, again)
 
-        def look() -> None:
-            with self._connect(process) as (api, _, _):
-                organization = api.organization()
-                live = Live(origin=api.origin, organization=organization, webhooks=api.list())
-                found.append(make_plan(self.case.desired, live, SECRETS))
+    def _look(self, team: Team) -> Plan:
+        """Plan, without asking again for what was asked for once."""
+        options = replace(team.options, base=None, rewrite=(), rewrite_all=False)
+        process = Process("look", team=replace(team, options=options))
+        planned = self._within(process, lambda: self.program.plan(process))
+        if planned is None:
+            raise Violation(f"an undisturbed look ends with {process.code!r}")
+        return planned.plan
 
-        self.scheduler.as_life(process.life, look)
-        self.judge.as_declared(report.plan, found[0], self.person.touched.keys())
+    def _finish(self, start: Callable[[Process], None]) -> None:
+        """Without misfortune the same saved plan is carried out to its end, and then no more."""
+        team = self.case.teams[0]
+        for name in ("finish", "finished"):
+            process = Process(name, team=team)
+            self._alone(process, start)
+            if process.code in (ExitCode.BLOCKED, ExitCode.INVALID) or team.stubborn:
+                return
+            if process.code is ExitCode.STALE and self.world.judge.copies(team):
+                return
+            if process.code is not ExitCode.OK:
+                raise Violation(f"the same plan once more ends with {process.code!r}")
+        if process.deeds.committed and not _rewrites(process):
+            raise Violation("a plan that was carried out is carried out again")
 
-    def _rest(self) -> None:
-        """End misfortune; let everything late happen and every list catch up."""
-        self.misfortune.active = False
-        self.scheduler.sleep(120.0)
-        self.late()
-        for _ in range(4):
-            self.scheduler.sleep(5.0)
-            self.emulator.handle(_LIST)
+    def _clean(self, team: Team) -> None:
+        """Without misfortune one apply makes everything as declared, or says why it cannot."""
+        if not retypes(self.case.dials):  # who is moved may have to become of another type
+            team = replace(team, stubborn=team.stubborn | self._entangled(team))
+        last = Process("last", team=team)
+        self._alone(last, self.program.apply)
+        if team.refused and last.code is not ExitCode.INVALID:
+            raise Violation(f"what does not fit ends with {last.code!r}")
+        if last.code is ExitCode.INVALID and self._refused(team):
+            return
+        if last.code is ExitCode.BLOCKED:
+            counted = sum(each.reason is not Reason.DUPLICATE for each in self._look(team).deletes)
+            allowed = replace(team, options=replace(team.options, allow_deletes=counted))
+            last = Process("allowed", team=allowed)
+            self._alone(last, self.program.apply)
+        if last.code is ExitCode.OK and last.report is not None:
+            again = self._look(team)
+            self.ending.as_declared(last.team, last.report.plan, again)
+        elif team.stubborn and last.code is not ExitCode.OK:
+            self._in_vain(team)
+        else:
+            raise Violation(f"the clean apply ends with {last.code!r}")
+
+    def _in_vain(self, team: Team) -> None:
+        """What cannot be done is tried again, and nothing grows or shrinks by that."""
+        self.world.rest()
+        self._alone(Process("vain", team=team), self.program.apply)
+        self.world.rest()
+        self.ending.as_near_as_can_be(team, self._look(team))
+        before = self.world.judge.rows()
+        self._alone(Process("vain", team=team), self.program.apply)
+        if self.world.judge.rows() != before:
+            raise Violation("an apply that cannot succeed goes on changing things")
+
+    def _refused(self, team: Team) -> bool:
+        """Say whether the declarations may not fit what is live."""
+        person = self.world.person
+        if team.refused or any(each.id in person.deleted for each in team.desired.webhooks):
+            return True
+        return bool(team.options.only) or bool(self._entangled(team))
+
+    def _entangled(self, team: Team) -> set[str]:
+        """Return the declarations of which a person has moved or made one of several names."""
+        touched = self.world.person.touched.keys()
+        return {
+            each.name
+            for each in team.desired.webhooks
+            if (each.previously or each.id) and touched & team.kin(each)
+        }
 
 
-_LIST = Request(
-    method="GET",
-    path="/api/v1/webhooks/",
-    query="",
-    headers={"authorization": f"Api-Key {LOCAL_KEY}", "host": "api.cloudtruth.io"},
-    body=b"",
-)
+def _rewrites(process: Process) -> bool:
+    """Say whether all that a process wrote are secrets that nobody can see."""
+    plan = process.deeds.plan
+    return plan is not None and all(method in ("PATCH", "PUT") for method, _ in process.deeds.begun)
 
 
 def trial(seed: int) -> Verdict:
@@ -289,11 +205,11 @@ def live_through(case: Case) -> Verdict:
         here.history()
     except Violation as violation:
         broken = str(violation)
-        here.note(f"VIOLATION: {broken}")
+        here.world.note(f"VIOLATION: {broken}")
     return Verdict(
         seed=case.seed,
         broken=broken,
-        trace=tuple(here.trace),
-        requests=here.requests,
-        crashed=here.crashed,
+        trace=tuple(here.world.trace),
+        requests=here.world.requests,
+        crashed=here.world.crashed,
     )

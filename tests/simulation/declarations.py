@@ -1,0 +1,275 @@
+"""What is declared and what is live when a history begins, and what must become of each."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from reconciler.model import (
+    EVENT_TYPES,
+    Absent,
+    Desired,
+    FileScope,
+    Pattern,
+    Policy,
+    SecretRef,
+    Webhook,
+)
+from tests.simulation.words import (
+    IGNORED,
+    OLD_TOKEN,
+    OLD_URL,
+    PASSWORD,
+    PROTECTED,
+    STRAY,
+    TOKEN,
+    URL,
+    Row,
+    value_of,
+)
+
+ODD = ("Hook-{}", "cafe\u0301-{}", " spaced-{}", "much-too-long-{}", "plain-{}")
+"""Names that some server keeps in another form, and one that all keep as it is."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Scene:
+    """Declarations and live webhooks in the making.
+
+    `same` maps a declared name to the id of the live webhook that it must keep, `was` to the name
+    of that. `left` holds ids that nobody may touch; `held` names declarations that are not carried
+    out: ignored, not understood, or live in copies that differ. `retyped` names what is live as
+    another type. `refused`: it does not fit what is live, whatever is done.
+    """
+
+    draw: random.Random
+    prefix: str = ""
+    odd_names: bool = False
+    declared: list[Webhook] = field(default_factory=list)
+    absent: list[Absent] = field(default_factory=list)
+    live: list[dict[str, Any]] = field(default_factory=list)
+    same: dict[str, str] = field(default_factory=dict)
+    was: dict[str, str] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
+    retyped: set[str] = field(default_factory=set)
+    refused: bool = False
+
+    def desired(self, *, globs: tuple[str, ...], max_deletes: int | None) -> Desired:
+        """Return all that was declared."""
+        scope = FileScope(file="webhooks.yaml", globs=globs, prune=self.draw.random() < 0.7)
+        policy = Policy(
+            scopes=(scope,),
+            ignore=(Pattern(glob=f"{self.prefix}{IGNORED}*"),),
+            protect=(Pattern(glob=f"{self.prefix}{PROTECTED}*"),),
+            max_deletes=max_deletes,
+        )
+        return Desired(webhooks=tuple(self.declared), absent=tuple(self.absent), policy=policy)
+
+    def chance(self, odds: float) -> bool:
+        return self.draw.random() < odds
+
+    def declare(self, name: str, **more: Any) -> Webhook:
+        """Declare a webhook of some type, with some content."""
+        webhook = some(self.draw, self.prefix + name, **more)
+        self.declared.append(webhook)
+        return webhook
+
+    def add(self, webhook: Webhook, *, name: str | None = None, other: bool = False) -> str:
+        """Let it be live, as declared or `other` in some field; return its id."""
+        row = stored(self.draw, webhook, other=other)
+        if row["type"] != webhook.type:
+            self.retyped.add(webhook.name)
+        row |= {"name": webhook.name if name is None else self.prefix + name}
+        row |= {"id": webhook.id or new_id(self.draw)}
+        self.live.append(row)
+        self.was[webhook.name] = row["name"]
+        return str(row["id"])
+
+    # What a history may hold
+
+    def hooks(self) -> None:
+        """Some webhooks that are live so, otherwise, under an older name, doubled, or not."""
+        for n in range(self.draw.randrange(1, 6)):
+            name = self.draw.choice((f"hook-{n}", f"{PROTECTED}{n}"))
+            if self.odd_names and self.chance(0.6):
+                name = self.draw.choice(ODD).format(n)
+            old = (f"{self.prefix}old-{n}",) if self.chance(0.3) else ()
+            webhook = self.declare(name, previously=old)
+            was = self.draw.random()
+            if was < 0.35:
+                continue
+            if old and was < 0.7:
+                self.same[webhook.name] = self.add(webhook, name=f"old-{n}", other=self.chance(0.5))
+                continue
+            self.same[webhook.name] = first = self.add(webhook, other=self.chance(0.5))
+            if self.chance(0.25):
+                copy = {**self.live[-1], "id": new_id(self.draw)}
+                self.live.append(copy)
+                self.same[webhook.name] = min(first, copy["id"])
+
+    def pinned(self) -> None:
+        """Two renames by id, of which one needs the name that the other gives up."""
+        for old, name in (("pin-a", "pin-b"), ("pin-b", "pin-c")):
+            webhook = self.declare(name, id=new_id(self.draw))
+            self.same[webhook.name] = self.add(webhook, name=old)
+
+    def chain(self) -> None:
+        """Renames by `previously`, each needing the name of the next; some are done already."""
+        names = ("link-a", "link-b", "link-c", "link-d")[: self.draw.choice((3, 4))]
+        done = self.draw.randrange(len(names) - 1)
+        pairs = list(pairwise(names))
+        for at, (old, name) in enumerate(pairs):
+            webhook = self.declare(name, previously=(self.prefix + old,))
+            is_done = at >= len(pairs) - done
+            self.same[webhook.name] = self.add(
+                webhook, name=name if is_done else old, other=self.chance(0.3)
+            )
+
+    def strays(self) -> None:
+        """Two webhooks that nobody declares."""
+        for n in range(2):
+            self.add(some(self.draw, f"{self.prefix}{STRAY}{n}"))
+
+    def ignored(self) -> None:
+        """A webhook that is not to be looked at, declared or not."""
+        webhook = some(self.draw, f"{self.prefix}{IGNORED}1")
+        self.left.add(self.add(webhook, other=True))
+        if self.chance(0.3):
+            self.declared.append(webhook)
+            self.held.add(webhook.name)
+
+    def protected(self) -> None:
+        """A webhook that nobody declares, and that may not go."""
+        self.left.add(self.add(some(self.draw, f"{self.prefix}{PROTECTED}stray")))
+
+    def gone(self) -> None:
+        """Webhooks that are declared absent: one, several of a name, none, or by id."""
+        webhook = some(self.draw, f"{self.prefix}gone")
+        ids = [self.add(webhook, other=True) for _ in range(self.draw.choice((0, 1, 1, 2)))]
+        pinned = ids[0] if len(ids) == 1 and self.chance(0.3) else None
+        self.absent.append(Absent(name=webhook.name, id=pinned))
+
+    def differing(self) -> None:
+        """Copies of a declared webhook that differ: only a person knows which one counts."""
+        webhook = self.declare("twin")
+        one = {**stored(self.draw, webhook, other=False), "event_types": ["project_created"]}
+        for row in (one, {**one, "event_types": ["project_deleted"]}):
+            self.live.append({**row, "id": new_id(self.draw)})
+            self.left.add(self.live[-1]["id"])
+        self.held.add(webhook.name)
+
+    def not_understood(self) -> None:
+        """A webhook with an event that only a later version knows."""
+        webhook = some(self.draw, f"{self.prefix}later")
+        self.left.add(self.add(webhook))
+        self.live[-1]["event_types"] = ["moon_landed"]
+        if self.chance(0.5):
+            self.declared.append(webhook)
+            self.held.add(webhook.name)
+
+    def impossible(self) -> None:
+        """Declarations that do not fit what is live, until a person changes one or the other."""
+        self.refused = True
+        match self.draw.randrange(5):
+            case 0:  # which of the two is meant?
+                webhook = self.declare("named", previously=(f"{self.prefix}was",))
+                self.add(webhook, name="was")
+                self.live.append({**self.live[-1], "id": new_id(self.draw)})
+            case 1:  # the same of two names
+                olds = (f"{self.prefix}was", f"{self.prefix}were")
+                webhook = self.declare("named", previously=olds)
+                self.add(webhook, name="was")
+                self.add(webhook, name="were")
+            case 2:  # a circle
+                for old, name in (("round", "about"), ("about", "round")):
+                    self.add(self.declare(name, id=new_id(self.draw)), name=old)
+            case 3:  # a name that another webhook still bears
+                self.add(self.declare("held", id=new_id(self.draw)), name="was")
+                self.add(some(self.draw, f"{self.prefix}held"))
+            case _:  # absent, and not to be deleted
+                webhook = some(self.draw, f"{self.prefix}{PROTECTED}gone")
+                self.add(webhook)
+                self.absent.append(Absent(name=webhook.name))
+
+
+_PARTS = (
+    (0.08, Scene.pinned),
+    (0.12, Scene.chain),
+    (0.5, Scene.strays),
+    (0.3, Scene.ignored),
+    (0.3, Scene.protected),
+    (0.2, Scene.gone),
+    (0.05, Scene.differing),
+    (0.05, Scene.not_understood),
+    (0.05, Scene.impossible),
+)
+
+
+def scene(draw: random.Random, *, prefix: str = "", odd_names: bool = False) -> Scene:
+    """Draw a beginning."""
+    made = Scene(draw=draw, prefix=prefix, odd_names=odd_names)
+    made.hooks()
+    for odds, part in _PARTS:
+        if made.chance(odds):
+            part(made)
+    draw.shuffle(made.live)
+    return made
+
+
+def new_id(draw: random.Random) -> str:
+    """Return an id as servers give them."""
+    digits = f"{draw.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
+
+
+def some(draw: random.Random, name: str, **more: Any) -> Webhook:
+    """Return a webhook of some type, with some content."""
+    events = frozenset(draw.sample(EVENT_TYPES, draw.randrange(1, 4)))
+    kind, configuration = content(draw, "slack" if draw.random() < 0.7 else "generic")
+    return Webhook(name=name, type=kind, event_types=events, configuration=configuration, **more)
+
+
+def content(draw: random.Random, kind: str) -> tuple[str, dict[str, str | bool | SecretRef]]:
+    """Return a type and a configuration for it."""
+    if kind == "slack":
+        channel = draw.choice(("#ops", "deploys", "#a", "#Upper"))
+        return kind, {"token": TOKEN, "channel": channel, "username": "CT"}
+    configuration: dict[str, str | bool | SecretRef] = {
+        "url": draw.choice((URL, "https://plain.example.com/ct"))
+    }
+    if draw.random() < 0.5:
+        configuration |= {"username": "ct", "password": PASSWORD}
+    return kind, configuration
+
+
+def stored(draw: random.Random, webhook: Webhook, *, other: bool) -> dict[str, Any]:
+    """Return a webhook as the server stores it: as declared, or `other` in some field."""
+    kind, configuration = webhook.type, dict(webhook.configuration)
+    changed: Mapping[str, Any] = {}
+    events = sorted(webhook.event_types)
+    if other:
+        what = draw.choice(("events", "plain", "secret", "extra", "type"))
+        if what == "events":
+            events = sorted(draw.sample(EVENT_TYPES, draw.randrange(1, 4)))
+        elif what == "extra":
+            changed = {"note": "kept by hand"}
+        elif what == "type" and draw.random() < 0.7:
+            kind, configuration = content(draw, "generic" if kind == "slack" else "slack")
+        elif kind == "slack":
+            changed = {"channel": "#other"} if what == "plain" else {"token": OLD_TOKEN}
+        else:
+            changed = {"url": OLD_URL}
+    values = {name: value_of(value) for name, value in configuration.items()}
+    return {
+        "name": webhook.name,
+        "type": kind,
+        "event_types": events,
+        "configuration": {**values, **changed},
+    }
+
+
+__all__ = ["ODD", "Row", "Scene", "content", "new_id", "scene", "some", "stored"]

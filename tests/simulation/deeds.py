@@ -1,0 +1,43 @@
+"""What one apply has sent, as the server saw it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconciler.planning.changes import Change, Create, Reason
+from reconciler.planning.plan import Plan
+
+
+@dataclass(slots=True)
+class Deeds:
+    """The writes and looks of one run, and the plan that allows them.
+
+    `begun` holds every write that was sent and may have been carried out, as method and name (of
+    a POST) or id; `looks` how often all webhooks were listed since a create of that name was left
+    in doubt; `asked` the ids that were read one by one; `looked` when something was last read.
+    """
+
+    plan: Plan | None = None
+    committed: int = 0
+    ids_before: frozenset[str] = frozenset()
+    deleting: bool = False
+    begun: set[tuple[str, str]] = field(default_factory=set)
+    looks: dict[str, int] = field(default_factory=dict)
+    looked: float = 0.0
+    asked: set[str] = field(default_factory=set)
+
+    def removes_copy(self, method: str, path: str) -> bool:
+        """Say whether a request deletes a copy of a webhook that is to stay."""
+        if method != "DELETE" or self.plan is None:
+            return False
+        planned = {each.before.id: each.reason for each in self.plan.deletes}
+        return planned.get(path.split("/")[-2], Reason.DUPLICATE) is Reason.DUPLICATE
+
+    def began(self, change: Change) -> bool:
+        """Say whether a write of a change was sent."""
+        if isinstance(change, Create):
+            return ("POST", change.name) in self.begun
+        return any((method, change.before.id) in self.begun for method in _BY_ID)
+
+
+_BY_ID = ("PATCH", "PUT", "DELETE")

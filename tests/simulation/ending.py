@@ -1,0 +1,183 @@
+"""What must hold when an apply has ended, and when everything is calm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
+from typing import Any
+
+from reconciler.errors import ExitCode
+from reconciler.kinds import KINDS
+from reconciler.model import Live, SecretRef, Webhook
+from reconciler.planning.changes import Change, Create, Delete
+from reconciler.planning.plan import Plan
+from reconciler.planning.planner import plan as make_plan
+from reconciler.render import RENDERERS
+from reconciler.render.view import PLAIN
+from reconciler.report import Applied, Failed, Report, Skipped
+from tests.simulation.case import Case, Way
+from tests.simulation.judge import Judge, Violation
+from tests.simulation.process import Process
+from tests.simulation.team import Team
+from tests.simulation.words import CANARY, Row, secrets, value_of
+
+_CLEAN = (1, 3, 4, 5, 6, 8)
+_LATE = ("does-not-converge", "vanished", "conflict")
+
+
+class Ending:
+    """Judges reports against what is stored. `touched` holds what a person had in hand."""
+
+    def __init__(self, case: Case, judge: Judge, touched: Set[str]) -> None:
+        self._case = case
+        self._judge = judge
+        self._touched = touched
+
+    def ended(self, process: Process, code: ExitCode) -> None:
+        """Compare an exit code with what the server knows."""
+        if process.deeds.committed and code in _CLEAN:
+            raise Violation(f"exit {int(code)} says that nothing was written, and something was")
+
+    def reported(self, process: Process, report: Report) -> None:
+        """An apply has ended: is its report honest and complete?"""
+        if CANARY in repr(report) or (self._case.seed % 8 == 0 and CANARY in _shown(report)):
+            raise Violation("a secret is in the report")
+        if [each.change for each in report.outcomes] != list(report.plan.changes):
+            raise Violation("the report does not tell of every change")
+        if process.deeds.committed and not report.writes:
+            raise Violation("the report says that nothing was written")
+        self.ended(process, report.exit_code)
+        for each in report.outcomes:
+            unsent = isinstance(each, Skipped) and each.code in ("interrupted", "run-ended")
+            if unsent and process.deeds.began(each.change):
+                raise Violation(f"{each.change.name} was sent, and is reported as not begun")
+            # That something is gone may be hearsay, until the last look.
+            sure = report.verified or not isinstance(each.change, Delete)
+            if isinstance(each, Applied) and sure and self._case.calm:
+                self._true(process.team, each)
+        if report.exit_code is ExitCode.OK and report.writes and not self._case.stale:
+            self._seen(process, report.plan)
+        firm = [each for each in report.outcomes if not isinstance(each.change, Delete)]
+        undone = [each for each in firm if not isinstance(each, Applied)]
+        # What the last look alone found to be undone was done when deletes began.
+        early = [each for each in undone if not (isinstance(each, Failed) and each.code in _LATE)]
+        if early and process.deeds.deleting:
+            raise Violation(f"deletes were sent although {early[0].change.name} is not done")
+
+    def _seen(self, process: Process, plan: Plan) -> None:
+        """Success means that the last listing showed it, whoever else is at work."""
+        team = process.team
+        live = Live(origin=plan.origin, organization=plan.organization, webhooks=process.seen)
+        options = replace(team.options, base=None, rewrite=(), rewrite_all=False)
+        again = make_plan(team.desired, live, secrets(), options)
+        mine = {each.name for each in plan.changes}
+        left = [each for each in again.changes if each.name in mine]
+        if left and self._case.way is not Way.BLIND:
+            raise Violation(f"success, and the last listing shows {_names(left)} to be done")
+        if twins := {each.name for each in again.kept if each.name in mine}:
+            raise Violation(f"success, and the last listing shows copies of {twins} that differ")
+
+    def _true(self, team: Team, outcome: Applied) -> None:
+        """What is reported as done is stored so, secrets included."""
+        change = outcome.change
+        rows = {row["id"]: row for row in self._judge.rows()}
+        if isinstance(change, Delete):
+            if change.before.id in rows:
+                raise Violation(f"{change.name} is reported as deleted, and is there")
+            return
+        row = rows.get(outcome.id or "")
+        if row is None or row["name"] != change.name:
+            raise Violation(f"{change.name} is reported as done, and is not there")
+        sent = isinstance(change, Create) or "configuration" in change.sends
+        self._same(team, change.after, row, sent=sent)
+
+    def as_declared(self, team: Team, plan: Plan, again: Plan) -> None:
+        """After a success: the next plan is empty, and the store agrees."""
+        if again.changes:
+            raise Violation(f"success, and the next plan has {_names(again.changes)}")
+        self._stored(team, plan)
+
+    def as_near_as_can_be(self, team: Team, again: Plan) -> None:
+        """After a failure that nothing can help: all else is as declared."""
+        left = [
+            each
+            for each in again.changes
+            if not isinstance(each, Delete) and each.name not in team.stubborn
+        ]
+        if left:
+            raise Violation(f"an undisturbed apply leaves {_names(left)}")
+
+    def _stored(self, team: Team, plan: Plan) -> None:
+        """Look into the store itself: one of each, and what was sent is whole."""
+        created = {each.name for each in plan.creates}
+        # Where rivals meet, and where a channel looks different each time, copies differ.
+        differ = self._case.rivals or "channel" in self._case.dials.secret_fields
+        differing = {each.name for each in plan.kept} if differ else set()
+        rows = self._judge.rows()
+        for webhook in team.desired.webhooks:
+            name = webhook.name
+            if name in team.held or name in differing or not team.selects(name):
+                continue
+            if self._touched and self._touched & team.kin(webhook):
+                continue
+            found = [row for row in rows if row["name"] == name]
+            if len(found) != 1:
+                raise Violation(f"{name}: {len(found)} copies")
+            for row in found:
+                self._same(team, webhook, row, sent=name in created)
+                if not self._case.rivals and row["id"] != team.same.get(name, row["id"]):
+                    raise Violation(f"{name} is another webhook than it was")
+        for entry in team.desired.absent:
+            there = any(row["name"] == entry.name for row in rows)
+            if there and team.selects(entry.name) and entry.name not in self._touched:
+                raise Violation(f"{entry.name} is declared absent, and is there")
+
+    def _same(self, team: Team, webhook: Webhook, row: Mapping[str, Any], *, sent: bool) -> None:
+        """Compare what is stored: configuration if it was `sent`, or is asked to be.
+
+        What the server keeps otherwise may be hidden, so that nobody can tell.
+        """
+        if set(row["event_types"]) != webhook.event_types or row["type"] != webhook.type:
+            raise Violation(f"{webhook.name} is not as declared")
+        for name, value in webhook.configuration.items():
+            kind = KINDS[webhook.type].field(name)
+            found, wanted = row["configuration"].get(name), value_of(value)
+            if isinstance(value, SecretRef):
+                other = (sent or _asked(team, value)) and found != wanted
+            else:
+                other = sent and webhook.name not in team.stubborn and kind is not None
+                other = other and kind.normal(str(found)) != kind.normal(str(wanted))
+            if other:
+                raise Violation(f"{webhook.name} has another {name} than was sent")
+
+    def side_by_side(self, processes: Sequence[Process], team: Team) -> None:
+        """Two have run at once: if copies that differ are left, not both say that all is done."""
+        names = [row["name"] for row in self._judge.rows()]
+        doubled = {each for each in names if names.count(each) > 1} - team.held - self._touched
+        declared = {each.name for each in team.desired.webhooks}
+        done = all(each.code is ExitCode.OK for each in processes)
+        if done and not self._case.stale and not self._case.late and doubled & declared:
+            raise Violation(f"both say that all is done, and there are copies of {doubled}")
+
+    def left_alone(self, began: Sequence[Row]) -> None:
+        """At the very end: what nobody may touch is what it was."""
+        now = {row["id"]: row for row in self._judge.rows()}
+        for row in began:
+            if row["id"] in self._case.left and row["name"] not in self._touched:
+                there = now.get(row["id"])
+                if there is None or any(there[key] != value for key, value in row.items()):
+                    raise Violation(f"{row['name']} ({row['id']}) is not what it was")
+
+
+def _asked(team: Team, value: SecretRef) -> bool:
+    options = team.options
+    return options.rewrite_all or f"{value.scheme}:{value.name}" in options.rewrite
+
+
+def _shown(report: Report) -> str:
+    """Show a report in every form there is."""
+    return "".join(make().render_report(report, PLAIN) for make in RENDERERS.values())
+
+
+def _names(changes: Sequence[Change]) -> str:
+    return ", ".join(f"{type(each).__name__.lower()} {each.name}" for each in changes)

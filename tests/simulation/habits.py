@@ -1,0 +1,93 @@
+"""What kind of server a history meets, and under which name it keeps what it is sent."""
+
+from __future__ import annotations
+
+import random
+import unicodedata
+from typing import Any
+
+from reconciler.emulator.dials import (
+    ConfigurationPatch,
+    Count,
+    Dials,
+    ErrorShape,
+    EventOrder,
+    Hash,
+    NextLink,
+    Ordering,
+    ReadBack,
+    Uniqueness,
+    UnknownKeys,
+)
+from reconciler.model import Webhook
+
+LONGEST = 12  # characters, where names are bounded
+
+
+def habits(draw: random.Random, *, odd_names: bool) -> Dials:
+    """Draw a server; with `odd_names` one that may not keep names as they are sent."""
+
+    def seldom(value: Any, otherwise: Any) -> Any:
+        return value if draw.random() < 0.15 else otherwise
+
+    size = draw.choice((1000, 1000, 5, 3, 2))
+    patch = seldom(False, True)
+    secret = ("token", "password", *seldom(("channel",), ()), *seldom(("url",), ()))
+    return Dials(
+        read_back=draw.choice(tuple(ReadBack)) if draw.random() < 0.5 else ReadBack.PLAIN,
+        secret_fields=secret,
+        default_keys=draw.random() < 0.3,
+        unique_names=draw.choice(tuple(Uniqueness)) if draw.random() < 0.4 else Uniqueness.NONE,
+        unique_shape=draw.choice(tuple(ErrorShape)),
+        unique_status=draw.choice((400, 400, 409)),
+        error_shape=draw.choice(tuple(ErrorShape)),
+        patch_allowed=patch,
+        put_allowed=not patch or seldom(False, True),
+        configuration_patch=draw.choice(tuple(ConfigurationPatch)),
+        type_change=seldom(False, True),
+        unknown_keys=seldom(UnknownKeys.DROP, UnknownKeys.KEEP),
+        organization_required=draw.random() < 0.5,
+        default_page_size=min(size, 100),
+        max_page_size=size,
+        ordering=draw.choice((Ordering.HONOURED, Ordering.HONOURED, Ordering.IGNORED)),
+        next_link=draw.choice((NextLink.NULL, NextLink.EMPTY)),
+        count=seldom(Count.MISSING, Count.TRUE),
+        event_order=draw.choice(tuple(EventOrder)),
+        event_dedupe=draw.random() < 0.5,
+        channel_hash=draw.choice(tuple(Hash)),
+        lower_channels=seldom(True, False),
+        lower_names=odd_names and draw.random() < 0.4,
+        trim_names=not odd_names or draw.random() < 0.7,
+        composed_names=odd_names and draw.random() < 0.4,
+        name_max=LONGEST if odd_names and draw.random() < 0.3 else None,
+        stale_list_reads=draw.choice((0, 0, 0, 1, 2)),
+        stale_list_seconds=draw.choice((0.0, 0.0, 0.0, 0.5, 1.9)),
+    )
+
+
+def kept_as(name: str, dials: Dials) -> str | None:
+    """Return the name under which a server keeps what it is sent; None: it refuses the name."""
+    if dials.trim_names:
+        name = name.strip()
+    if dials.lower_names:
+        name = name.lower()
+    if dials.composed_names:
+        name = unicodedata.normalize("NFC", name)
+    return None if dials.name_max is not None and len(name) > dials.name_max else name
+
+
+def merges(dials: Dials) -> bool:
+    """Say whether keys of a configuration that are not sent stay."""
+    return dials.patch_allowed and dials.configuration_patch is ConfigurationPatch.MERGE
+
+
+def holds(webhook: Webhook, dials: Dials) -> bool:
+    """Say whether the server can hold a webhook just as it is declared."""
+    channel = webhook.configuration.get("channel", "")
+    lowered = dials.lower_channels and isinstance(channel, str) and channel != channel.lower()
+    return kept_as(webhook.name, dials) == webhook.name and not lowered
+
+
+def retypes(dials: Dials) -> bool:
+    """Say whether the server can turn a webhook into one of the other type, and wholly so."""
+    return dials.type_change and not merges(dials)

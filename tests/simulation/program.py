@@ -1,0 +1,157 @@
+"""What a process does: make a plan, save it, apply it, as the commands do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import cast
+
+from reconciler.api.client import Client
+from reconciler.errors import ReconcilerError
+from reconciler.planning.plan import Plan
+from reconciler.ports import Stop, WebhookAPI
+from reconciler.report import Report
+from reconciler.source.desired import Declared
+from reconciler.source.saved_plan import load, save
+from reconciler.workflow import applying
+from reconciler.workflow.inputs import Checked, Inputs
+from reconciler.workflow.planning import Planned, plan
+from tests.simulation.ending import Ending
+from tests.simulation.judge import Violation
+from tests.simulation.process import NoWatcher, Process
+from tests.simulation.words import CANARY, ENVIRONMENT
+from tests.simulation.world import KEY, World
+
+_MOST_REQUESTS = 500
+_LONGEST_RUN = 650.0  # seconds: the deadline, and the last request that was under way
+_PARTING = 1.0  # seconds for which threads that are left behind may go on
+
+
+class Program:
+    """The program, started again and again in one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._ending = Ending(world.case, world.judge, world.person.touched.keys())
+
+    def plan(self, process: Process, *, blind: bool = False) -> Planned | None:
+        """Make a plan and nothing else, `blind` without secrets; None if that failed."""
+        made: list[Planned] = []
+
+        def read() -> None:
+            with self._world.connected(process) as (api, _, _):
+                checked = _checked(process, blind=blind)
+                options = process.team.options
+                made.append(plan(checked, api, options=options, api_key=KEY))
+
+        self._alive(process, read)
+        return made[0] if made else None
+
+    def saved(self, process: Process, *, blind: bool) -> bytes | None:
+        """Make a plan and write it down; None if that failed."""
+        planned = self.plan(process, blind=blind)
+        if planned is None:
+            return None
+        document = save(planned.plan)
+        if CANARY in document.decode():
+            raise Violation("a secret is in the saved plan")
+        if load(document, "plan.json") != planned.plan:
+            raise Violation("a saved plan reads back as another one")
+        return document
+
+    def apply(self, process: Process, *, digest: str | None = None) -> None:
+        """Plan, and apply that."""
+
+        def body() -> None:
+            with self._world.connected(process) as (api, clock, workers):
+                engine = self._engine(process, clock, workers)
+                report = applying.apply(
+                    _checked(process),
+                    cast(WebhookAPI, api),
+                    engine,
+                    options=process.team.options,
+                    confirm=self._confirm(process),
+                    api_key=KEY,
+                    expect_digest=digest,
+                )
+            self._ended(process, report)
+
+        self._run(process, body)
+
+    def apply_saved(self, process: Process, document: bytes) -> None:
+        """Apply what was written down."""
+
+        def body() -> None:
+            with self._world.connected(process) as (api, clock, workers):
+                engine = self._engine(process, clock, workers)
+                report = applying.apply_saved(
+                    load(document, "plan.json"),
+                    _checked(process).inputs,
+                    cast(WebhookAPI, api),
+                    engine,
+                    confirm=self._confirm(process),
+                    api_key=KEY,
+                    allow_deletes=process.team.options.allow_deletes,
+                )
+            self._ended(process, report)
+
+        self._run(process, body)
+
+    def _engine(self, process: Process, clock: object, workers: object) -> applying.Engine:
+        return applying.Engine(
+            clock=clock,  # type: ignore[arg-type]
+            workers=workers,  # type: ignore[arg-type]
+            stop=cast(AbstractContextManager[Stop], process),
+            watcher=NoWatcher(),
+        )
+
+    def _confirm(self, process: Process) -> Callable[[Plan], bool]:
+        def agree(made: Plan) -> bool:
+            process.deeds.plan = made
+            process.deeds.ids_before = frozenset(self._world.judge.names())
+            return True
+
+        return agree
+
+    def _ended(self, process: Process, report: Report) -> None:
+        process.report, process.code = report, report.exit_code
+        self._world.note(f"{process.name} ends: exit {int(report.exit_code)}")
+        for outcome in report.outcomes:
+            more = getattr(outcome, "code", None) or getattr(outcome, "note", None) or ""
+            kind = type(outcome.change).__name__.lower()
+            became = type(outcome).__name__.lower()
+            self._world.note(f"    {kind} {outcome.change.name}: {became} {more}")
+        self._ending.reported(process, report)
+        if process.halted():  # the program is about to end, and its threads with it
+            self._world.scheduler.sleep(_PARTING)
+            process.life.dead = True
+
+    def _run(self, process: Process, body: Callable[[], None]) -> None:
+        began = self._world.scheduler.now
+        self._alive(process, body)
+        if process.steps > _MOST_REQUESTS or self._world.scheduler.now - began > _LONGEST_RUN:
+            raise Violation(f"{process.name} does not know when to stop")
+
+    def _alive(self, process: Process, body: Callable[[], None]) -> None:
+        """Run, and judge how it fails."""
+        try:
+            body()
+        except ReconcilerError as error:
+            process.code = error.exit_code
+            self._world.note(f"{process.name} ends: exit {int(error.exit_code)}, {error}")
+            said = f"{error!r} {error} {error.__cause__!r} {error.__context__!r}"
+            if CANARY in said or CANARY in str(getattr(error, "findings", "")):
+                raise Violation("a secret is in an error") from None
+            self._ending.ended(process, error.exit_code)
+        except Exception as error:
+            raise Violation(f"{process.name} fell over: {error!r}") from error
+
+
+def _checked(process: Process, *, blind: bool = False) -> Checked:
+    inputs = Inputs(directory=Path(), environ={} if blind else ENVIRONMENT, stdin=lambda: b"")
+    desired = process.team.desired
+    return Checked(desired=desired, declared=Declared(desired=desired), inputs=inputs)
+
+
+__all__ = ["Client", "Program"]

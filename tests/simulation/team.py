@@ -1,0 +1,192 @@
+"""Who applies: what a team declares, and what it says on the command line."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+
+from reconciler.emulator.dials import Dials
+from reconciler.model import EVENT_TYPES, Desired, SecretRef, Webhook
+from reconciler.planning.planner import PlanOptions
+from tests.simulation.declarations import Scene, content
+from tests.simulation.habits import holds, merges, retypes
+from tests.simulation.words import IGNORED, PASSWORD, PROTECTED, STRAY
+
+PLAIN = PlanOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """One declaration, and how it is applied.
+
+    `same` maps a declared name to the id that its webhook must keep, `was` to the name that it had
+    at first; `held` names declarations that are not carried out, `stubborn` those that this server
+    may be unable to hold as declared. `refused`: the declaration does not fit what is live.
+    """
+
+    desired: Desired
+    options: PlanOptions = PLAIN
+    same: Mapping[str, str] = field(default_factory=dict)
+    was: Mapping[str, str] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
+    stubborn: frozenset[str] = frozenset()
+    refused: bool = False
+
+    @property
+    def plain(self) -> Team:
+        """The team without anything on its command line."""
+        return replace(self, options=PLAIN)
+
+    def selects(self, name: str) -> bool:
+        """Say whether `--only` lets a declaration, or a name, take part."""
+        only = self.options.only
+        return not only or any(fnmatchcase(name, glob) for glob in only)
+
+    def may_touch(self, name: str) -> bool:
+        """Say whether a live webhook of this name is this team's to write."""
+        policy = self.desired.policy
+        if any(fnmatchcase(name, each.glob) for each in policy.ignore):
+            return False
+        related = self._names(name)
+        if related:
+            return any(map(self.selects, related))
+        scope = policy.scopes[0]
+        within = any(fnmatchcase(name, glob) for glob in scope.globs)
+        safe = any(fnmatchcase(name, each.glob) for each in policy.protect)
+        return within and scope.prune and self.options.prune and not safe and self.selects(name)
+
+    def kin(self, webhook: Webhook) -> frozenset[str]:
+        """Return the names of a declaration, and of those that share a name with it.
+
+        The links of a chain are kin: a hand on one of them moves the others.
+        """
+        found, before = self._own(webhook), set[str]()
+        while found != before:
+            before = found
+            found = before.union(
+                *(own for own in map(self._own, self.desired.webhooks) if own & before)
+            )
+        return frozenset(found)
+
+    def _own(self, webhook: Webhook) -> set[str]:
+        name = webhook.name
+        return {name, *webhook.previously, self.was.get(name, name)}
+
+    def _names(self, name: str) -> set[str]:
+        """Return all names of the declarations that speak of a webhook of this name."""
+        found = {each.name for each in self.desired.absent if each.name == name}
+        return found.union(*(own for own in map(self._own, self.desired.webhooks) if name in own))
+
+
+def team(draw: random.Random, scene: Scene, dials: Dials, *, globs: tuple[str, ...]) -> Team:
+    """Make a team of what was drawn."""
+    limit = draw.choice((0, 1, None)) if draw.random() < 0.08 else 99
+    desired = scene.desired(globs=globs, max_deletes=limit)
+    options = PLAIN if scene.refused else wishes(draw, desired)
+    return Team(
+        desired=desired,
+        options=options,
+        same=scene.same,
+        was=scene.was,
+        held=frozenset(scene.held),
+        stubborn=_stubborn(desired, options, dials, scene.retyped, scene.was),
+        refused=scene.refused,
+    )
+
+
+def _stubborn(
+    desired: Desired,
+    options: PlanOptions,
+    dials: Dials,
+    retyped: Set[str],
+    was: Mapping[str, str],
+) -> frozenset[str]:
+    found = {each.name for each in desired.webhooks if not holds(each, dials)}
+    if not retypes(dials):
+        found |= retyped
+    if merges(dials) and options.base is not None:
+        found |= {each.name for each in desired.webhooks if each.type == "generic"}
+    for each in reversed(desired.webhooks):  # whoever waits for a name to be given up
+        if any(was.get(name) == each.name != name for name in found):
+            found.add(each.name)
+    return frozenset(found)
+
+
+def wishes(draw: random.Random, desired: Desired) -> PlanOptions:
+    """Draw what is said on the command line: mostly nothing."""
+    if draw.random() < 0.6:
+        return PLAIN
+    declared = [each.name for each in desired.webhooks]
+    options = PLAIN
+    if draw.random() < 0.35:
+        globs = ("hook-*", "pin-*", f"{PROTECTED}*", f"{STRAY}*", f"{IGNORED}*", "old-*")
+        links = [name for name in declared if "link-" in name] or declared
+        options = replace(options, only=tuple(sorted({draw.choice(globs), draw.choice(links)})))
+    if draw.random() < 0.25:
+        options = replace(options, prune=False)
+    if draw.random() < 0.4:
+        options = replace(options, base=before(draw, desired))
+    if draw.random() < 0.35:
+        named = [
+            f"{value.scheme}:{value.name}"
+            for each in desired.webhooks
+            for value in each.configuration.values()
+            if isinstance(value, SecretRef)
+        ]
+        wanted = () if not named or draw.random() < 0.4 else (draw.choice(named),)
+        options = replace(options, rewrite=wanted, rewrite_all=not wanted)
+    return options
+
+
+def before(draw: random.Random, desired: Desired) -> Desired:
+    """Return what may have been declared before: older secrets, other content, less or more."""
+
+    def older(webhook: Webhook) -> Webhook:
+        configuration = dict(webhook.configuration)
+        match draw.randrange(4):
+            case 0:
+                return webhook
+            case 1:  # every secret was another version of itself
+                for name, value in configuration.items():
+                    if isinstance(value, SecretRef):
+                        configuration[name] = replace(value, version=2)
+            case 2:  # a field was there that is no longer declared
+                if webhook.type == "generic":
+                    configuration = {"username": "ct", "password": PASSWORD, **configuration}
+            case _:
+                return replace(webhook, event_types=frozenset(draw.sample(EVENT_TYPES, 2)))
+        return replace(webhook, configuration=configuration)
+
+    webhooks = tuple(older(each) for each in desired.webhooks if draw.random() < 0.9)
+    return replace(desired, webhooks=webhooks)
+
+
+def rival(draw: random.Random, team: Team, dials: Dials) -> Team:
+    """Return a second team that declares much of the same, and some of it otherwise."""
+
+    def otherwise(webhook: Webhook) -> list[Webhook]:
+        match draw.randrange(5):
+            case _ if webhook.name in team.held or len(team.kin(webhook)) > 2 or webhook.id:
+                return [webhook]
+            case 0:
+                return []
+            case 1:
+                return [replace(webhook, event_types=frozenset(draw.sample(EVENT_TYPES, 2)))]
+            case 2:
+                kind, configuration = content(draw, webhook.type)
+                return [replace(webhook, type=kind, configuration=configuration)]
+            case _:
+                return [webhook]
+
+    webhooks = tuple(new for each in team.desired.webhooks for new in otherwise(each))
+    names = {each.name for each in webhooks}
+    desired = replace(team.desired, webhooks=webhooks)
+    return replace(
+        team,
+        desired=desired,
+        options=PLAIN,
+        stubborn=_stubborn(desired, PLAIN, dials, team.stubborn, team.was),
+        same={name: team.same[name] for name in names & team.same.keys()},
+    )
