@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from reconciler.errors import AmbiguousWriteError
 from reconciler.execute.context import Context
 from reconciler.model import LiveWebhook
+from reconciler.planning.compare import snapshot
 from reconciler.values import dataclass
 
 
@@ -45,13 +46,15 @@ def surplus(context: Context, listing: Sequence[LiveWebhook]) -> list[Surplus]:
 def remove(context: Context, each: Surplus) -> bool:
     """Delete a copy if its keeper is there; say whether this run has removed it, or may have.
 
-    Both are read just before, as somebody may have changed one since the listing. Raises ApiError
-    if the copy surely stays.
+    Both are read just before: a copy that somebody has changed since the listing is no copy any
+    more. Raises ApiError if it surely stays.
     """
     if context.ledger.closed:
         return False
     copy, keeper = context.api.get(each.copy.id), context.api.get(each.keeper.id)
-    if copy is None or keeper is None or not copy.name == keeper.name == each.keeper.name:
+    if copy is None or keeper is None or keeper.name != each.keeper.name:
+        return False
+    if snapshot(copy) != snapshot(each.copy):
         return False
     try:
         removed = context.api.delete(each.copy.id)

@@ -177,6 +177,15 @@ def test_nothing_is_removed_once_the_keeper_is_gone() -> None:
     assert list(api.rows) == ["id-101"]
 
 
+def test_a_copy_that_somebody_edits_just_then_stays() -> None:
+    """It is no copy any more, and the run does not say that all is done."""
+    edited = Fault(call="get", meanwhile=appear(row("a", "id-101", "#edited")))
+    api = memory(faults=[Fault(call="create", meanwhile=late), edited])
+    report = run(api, planned(api, slack("a")))
+    assert (sorted(api.rows), report.healed) == (["a-late", "id-101"], ())
+    assert report.exit_code is ExitCode.PARTIAL
+
+
 def test_a_copy_that_somebody_else_removes_is_not_reported_as_removed() -> None:
     """Two applies heal at once: each reports what it has done itself."""
 
