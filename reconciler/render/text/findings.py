@@ -21,16 +21,17 @@ def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Show findings, sorted by place, and how many there are; nothing if there are none."""
     if not findings:
         return ""
-    blocks = ["\n".join(block(each, view)) for each in sorted(findings, key=sort_key)]
-    return "\n\n".join(blocks) + f"\n\n{finding_counts(findings)}\n"
+    return f"{_blocks(findings, view)}\n\n{finding_counts(findings)}\n"
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     """Show why the run could not go on: message, findings, what the server said, advice."""
     lines: list[str] = []
+    message = error.message
     if isinstance(error, ConfigurationError) and error.findings:
-        lines += [render_findings(error.findings, view).rstrip("\n"), ""]
-    lines.append(_title("error", error.code, error.message, view.color))
+        lines += [_blocks(error.findings, view), ""]
+        message = f"{message} ({finding_counts(error.findings)})"
+    lines.append(_title("error", error.code, message, view.color))
     if isinstance(error, ApiError):
         if error.detail:
             lines.append(f"  CloudTruth says: {quote(error.detail)}")
@@ -42,6 +43,10 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     if error.hint:
         lines.append(_note("help", error.hint, 1, view.color))
     return "\n".join(lines) + "\n"
+
+
+def _blocks(findings: tuple[Finding, ...], view: View) -> str:
+    return "\n\n".join("\n".join(block(each, view)) for each in sorted(findings, key=sort_key))
 
 
 def block(finding: Finding, view: View) -> Iterable[str]:
