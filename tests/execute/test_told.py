@@ -224,3 +224,15 @@ def test_an_update_that_somebody_overwrote_says_what_to_do() -> None:
         message="somebody else has changed it meanwhile",
         hint="plan again",
     )
+
+
+def test_another_bearer_of_the_name_is_told_with_its_id() -> None:
+    """One of the two would be planned away, or neither: somebody has to say which is meant."""
+    another = Fault(call="list", nth=2, meanwhile=appear(row("a", "9", "#somebody")))
+    outcome = told(memory(row("a", "1"), faults=[another]), slack("a", "#new"))
+    assert outcome == Failed(
+        change=outcome.change,
+        code="conflict",
+        message="another webhook of this name has appeared meanwhile (id 9)",
+        hint="plan again; where both are meant, pin each by its `id`",
+    )

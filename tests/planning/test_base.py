@@ -52,6 +52,16 @@ def test_of_creates_and_of_updates_each_is_told_by_itself():
     ]
 
 
+def test_a_base_is_looked_at_as_far_as_only_goes():
+    """What is wrong with its other entries hides no drift of this one."""
+    base = desired(slack("A"), slack("X", id="not-live"))
+    found = live(live_slack("A", channel="#by-hand"))
+
+    result = plan(desired(slack("A")), found, SECRETS, PlanOptions(base=base, only=("A",)))
+
+    assert [each.attribution for each in result.changes] == [Attribution.DRIFT]
+
+
 @pytest.mark.parametrize(
     "asked", [PlanOptions(rewrite_all=True), PlanOptions(rewrite=("Deploys",))]
 )
