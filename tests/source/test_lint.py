@@ -189,6 +189,16 @@ def test_other_literal_secrets_are_warnings() -> None:
     assert generic(fields, Rules(allow_literal_secrets=True)).findings == ()
 
 
+@pytest.mark.parametrize("value", ["$TOKEN", "${TOKEN}", "%TOKEN%", "{{ token }}", "<token>"])
+def test_a_placeholder_is_told_from_a_secret(value: str) -> None:
+    """Who expects a file to be filled in by something else is told that nothing does."""
+    (finding,) = generic(f"url: 'https://a.example', token: '{value}'").findings
+    assert finding.rule == "literal-secret"
+    assert finding.message == "`token` looks like a placeholder, and nothing in a file is replaced"
+    (finding,) = generic(f"url: 'https://a.example', token: 'hush{value}'").findings
+    assert finding.message == "`token` is a secret, and it is written into the file"
+
+
 @pytest.mark.parametrize(
     ("url", "secret"),
     [
