@@ -172,6 +172,7 @@ def test_a_short_api_key_is_compared_whole() -> None:
         file("/etc/../proc/self/environ"),
         file("/sys/kernel"),
         file("/dev/stdin"),
+        file("/dev"),
     ],
 )
 def test_forbidden_references(ref: SecretRef) -> None:
