@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reconciler.cli.invocation import Invocation
 
 if TYPE_CHECKING:
+    from reconciler.errors import ReconcilerError
     from reconciler.findings import Finding
     from reconciler.planning.planner import PlanOptions
     from reconciler.render.view import View
@@ -52,6 +53,14 @@ def warn(invocation: Invocation, findings: Iterable[Finding]) -> None:
 
         shown = RENDERERS["text"]().render_findings(found, message_view(invocation))
         invocation.console.block(shown)
+
+
+def tell(invocation: Invocation, problem: ReconcilerError) -> None:
+    """Show an error that does not end the run."""
+    from reconciler.render import RENDERERS
+
+    view = message_view(invocation)
+    invocation.console.block(RENDERERS["text"]().render_error(problem, view))
 
 
 def plan_options(invocation: Invocation, checked: Checked, own: dict[str, Any]) -> PlanOptions:

@@ -76,15 +76,13 @@ def COMMAND(invocation: Invocation, report: str | None, **own: Any) -> int:  # n
 
 def _write_report(invocation: Invocation, name: str, text: str) -> bool:
     """Write the report; say so if that fails, as what is done is done."""
+    from reconciler.cli.session import tell
     from reconciler.source.write import write_atomically
 
     try:
         write_atomically(invocation.process.directory / name, text.encode())
     except OutputError as problem:
-        from reconciler.cli.session import message_view
-
-        view = message_view(invocation)
-        invocation.console.block(RENDERERS["text"]().render_error(problem, view))
+        tell(invocation, problem)
         return False
     return True
 

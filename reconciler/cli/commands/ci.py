@@ -151,6 +151,7 @@ def _write_document(invocation: Invocation, outcome: Outcome) -> str | None:
 
     Empty where there is nothing or nowhere to write; None if it failed, which is then told.
     """
+    from reconciler.cli.session import tell
     from reconciler.source.write import write_atomically
 
     folder = invocation.process.environ.get("RUNNER_TEMP")
@@ -160,7 +161,8 @@ def _write_document(invocation: Invocation, outcome: Outcome) -> str | None:
     try:
         write_atomically(path, invocation.console.clean(outcome.document).encode())
     except OutputError as problem:
-        invocation.console.message("error", problem.message, more=["RUNNER_TEMP names the folder"])
+        hint = "RUNNER_TEMP names the directory; it is GitHub's own, elsewhere leave it unset"
+        tell(invocation, OutputError(problem.message, hint=hint))
         return None
     return str(path)
 
@@ -168,6 +170,7 @@ def _write_document(invocation: Invocation, outcome: Outcome) -> str | None:
 def _leave(invocation: Invocation, outcome: Outcome) -> bool:
     """Write outputs and summary where GitHub looks for them; say whether, and tell why not."""
     from reconciler.ci.outputs import format_outputs
+    from reconciler.cli.session import tell
 
     delimiter = f"delimiter-{secrets.token_hex(16)}"
     outputs = format_outputs(outcome.outputs.values(), delimiter=delimiter)
@@ -180,7 +183,7 @@ def _leave(invocation: Invocation, outcome: Outcome) -> bool:
             with open(path, "a", encoding="utf-8", errors="replace") as file:
                 file.write(invocation.console.clean(text))
         except OSError:
-            advice = "outside GitHub leave the variable unset"
-            invocation.console.message("error", f"cannot write the file of {name}", more=[advice])
+            hint = "it is GitHub's own; elsewhere leave the variable unset"
+            tell(invocation, OutputError(f"cannot write the file that {name} names", hint=hint))
             is_whole = False
     return is_whole
