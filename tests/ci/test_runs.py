@@ -90,10 +90,8 @@ def test_outputs_that_cannot_be_written_are_an_error(here: World) -> None:
     """A step whose outputs are lost must not look well, and leaves all else that it can."""
     missing = str(here.folder / "no" / "folder")
     done = here.call("validate", GITHUB_OUTPUT=missing)
-    assert (
-        done.code,
-        "error[output]: cannot write the file that GITHUB_OUTPUT" in done.stderr,
-    ) == (1, True)
+    assert done.code == 1
+    assert "error[output]: cannot write the file that GITHUB_OUTPUT names" in done.stderr
     assert done.summary
 
 
@@ -104,8 +102,8 @@ def test_what_was_applied_is_told_though_a_file_cannot_be_written(here: World, n
     done = here.call("apply --reviewed-plan ignore", **{name: missing})
     assert done.code == 7
     assert "1 created" in done.stdout
-    assert done.stderr.startswith("error[output]: cannot write ")
-    assert (name if name.startswith("GITHUB") else "webhooks-plan-") in done.stderr
+    assert "error[output]: cannot write " in done.stderr
+    assert name in done.stderr
 
 
 def test_a_plan_on_other_events_comments_nowhere(here: World) -> None:
