@@ -36,7 +36,7 @@ def blocks(
             _block(
                 "allow-deletes-differs",
                 f"--allow-deletes says {allow_deletes}, the plan deletes {deletes}",
-                "look at the plan again, then allow exactly as many as it deletes",
+                "look at them, then allow exactly as many as the plan deletes",
             ),
         )
     found_blocks: list[Finding] = []

@@ -86,6 +86,8 @@ def fit_report(report: Report, view: View = PLAIN, measure: Callable[[str], int]
         f"{_code(quote(each.kept))} stays"
         for each in report.healed
     ]
+    if not report.plan.changes:  # nobody was shown the plan
+        parts.after += _remarks(report.plan, view)
     parts.foot = ["", summary(report.plan) if not report.plan.changes else verification(report)]
     last = ending(report)
     if last is not None:

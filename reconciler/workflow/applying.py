@@ -90,7 +90,7 @@ def apply(
         return resolve(missing, checked.inputs, checked.desired.literals, api_key, places)
 
     _require(made, available, why)
-    _refuse_blocked(made.blocked)
+    _refuse_blocked(made.blocked, "webhooks plan")
     if made.changes and not confirm(made):
         raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
     report = engine.run(made, available, api, reviewed=expect_digest is not None)
@@ -131,7 +131,7 @@ def apply_saved(
     # More than are sent by PATCH: a server that only replaces webhooks whole needs them all.
     found = resolve(_references(made), inputs, {}, api_key)
     _require(made, found.secrets, lambda missing: resolve(missing, inputs, {}, api_key))
-    _refuse_blocked(_lifted(made, allow_deletes))
+    _refuse_blocked(_lifted(made, allow_deletes), "webhooks show")
     if made.changes and not confirm(made):
         raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
     return engine.run(made, found.secrets, api, reviewed=True)
@@ -202,10 +202,12 @@ def _require(
     )
 
 
-def _refuse_blocked(blocked: tuple[Finding, ...]) -> None:
+def _refuse_blocked(blocked: tuple[Finding, ...], look: str) -> None:
     if blocked:
         reasons = "; ".join(each.message for each in blocked)
-        raise BlockedError(f"nothing was written: {reasons}", hint=blocked[0].hint)
+        # The last one is the gravest, and its way on lifts them all.
+        hint = f"`{look}` shows which; {blocked[-1].hint}"
+        raise BlockedError(f"nothing was written: {reasons}", hint=hint)
 
 
 def _lifted(made: Plan, allow_deletes: int | None) -> tuple[Finding, ...]:

@@ -116,6 +116,32 @@ def test_secrets_not_sent_are_not_needed(shell: Shell, file: File, cloud: MakeCl
     assert there.writes()[2:] == ["PATCH"]
 
 
+def test_a_blocked_apply_says_how_to_look_and_how_to_go_on(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """The wrong file read is the likelier mistake: its advice comes, and it is enough."""
+    file()
+    there = cloud()
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file("webhooks: []\n")
+    done = shell("apply", "--yes", **there.environ)
+    assert (done.code, there.names()) == (5, ["Deploys", "Pager"])
+    assert done.err.endswith(
+        "  = help: `webhooks plan` shows which; check that the right file was read; "
+        "if this is meant: --allow-deletes 2\n"
+    )
+    assert shell("apply", "--yes", "--allow-deletes", "2", **there.environ).code == 0
+
+
+def test_remarks_without_changes(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A misspelt selection must not look like "nothing to do"."""
+    file()
+    done = shell("apply", "--yes", "--only", "deploys", **cloud().environ)
+    assert done.code == 0
+    assert "warning[only-matches-nothing]: --only 'deploys' names no webhook" in done.out
+    assert "No changes." in done.out
+
+
 def digest(text: str) -> str:
     return next(word for word in text.split() if word.startswith("sha256:"))
 

@@ -406,7 +406,7 @@ def test_an_absent_webhook_that_is_live_shows_that_the_organization_is_the_right
         (
             {"deletes": 6, "allow_deletes": 5},
             "--allow-deletes says 5, the plan deletes 6",
-            "look at the plan again, then allow exactly as many as it deletes",
+            "look at them, then allow exactly as many as the plan deletes",
         ),
     ],
 )

@@ -61,6 +61,17 @@ def test_a_blocked_plan_offers_its_way_on_only() -> None:
     assert "apply exactly this" not in text
 
 
+@pytest.mark.parametrize("format", ["text", "markdown"])
+def test_an_apply_without_changes_says_what_the_plan_would_have_said(format: str) -> None:
+    """Remarks, and secrets that cannot be compared: "no changes" alone would hide them."""
+    remark = Finding(rule="only-matches-nothing", severity=Severity.WARNING, message="no such name")
+    made = replace(PLANS["one"], notes=(remark,), unreadable=(("Ops", "token"),))
+    text = RENDERERS[format]().render_report(Report(plan=made, verified=True))
+    assert "no such name" in text
+    assert "be read back" in text
+    assert "No changes. 1 webhook matches." in text
+
+
 def test_an_apply_that_was_overtaken_wrote_nothing_and_says_so() -> None:
     """Where all has changed since the plan it is exit 1, unless something may have been written."""
     changed = Skipped(change=RENAME, code="changed", message="somebody has changed it")

@@ -26,7 +26,7 @@ from reconciler.render.words import reference, summary
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
     """Show what would be done, what is left alone, and how to do exactly this."""
-    sections = [header(plan, view), _rows(plan, view), *_sections(plan, view), _end(plan, view)]
+    sections = [header(plan, view), _rows(plan, view), *remarks(plan, view), _end(plan, view)]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
@@ -59,7 +59,8 @@ def _rows(plan: Plan, view: View) -> list[str]:
     return lay_out(rows, width=view.width, color=view.color)
 
 
-def _sections(plan: Plan, view: View) -> Iterable[list[str]]:
+def remarks(plan: Plan, view: View) -> Iterable[list[str]]:
+    """Say what is to be known beside the changes, in sections, of which some may be empty."""
     yield _unreadable(plan, view.width)
     yield _secrets(plan, view)
     for note in plan.notes:

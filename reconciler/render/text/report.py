@@ -10,7 +10,7 @@ from reconciler.render.fields import Atom, FieldLine, label, words
 from reconciler.render.quote import prose, quote
 from reconciler.render.text.layout import flow, lay_out, sentence
 from reconciler.render.text.paint import paint
-from reconciler.render.text.plan import header
+from reconciler.render.text.plan import header, remarks
 from reconciler.render.view import PLAIN, View
 from reconciler.render.words import ending, outcome_counts, past, plural, summary, verification
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Report, Skipped, Unconfirmed
@@ -23,6 +23,8 @@ def render_report(report: Report, view: View = PLAIN) -> str:
         header(report.plan, view),
         lay_out(rows, width=view.width, color=view.color),
         _healed(report, view),
+        # Where there was something to do, the plan was shown before it was done.
+        *(remarks(report.plan, view) if not report.plan.changes else ()),
         list(_end(report, view)),
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
