@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.findings import has_errors
-from reconciler.model import UNKNOWN, Live, LiveWebhook
+from reconciler.model import UNKNOWN, Live, LiveWebhook, Secret
 from reconciler.planning.planner import plan
 from reconciler.source.desired import declare
 from reconciler.source.export import Export, as_glob, export
@@ -182,6 +184,28 @@ def test_what_a_file_cannot_say_is_ignored_with_the_reason(found: LiveWebhook):
     assert plan(read_back(exported.text), organization, {}).ignored == 1
 
 
+def test_a_password_that_is_left_out_is_there_all_the_same():
+    """Its user name is shown, and the two come together; without one there is neither."""
+    shown = {"url": Secret("https://hooks.example.com/ct"), "username": "u"}
+    omitted = replace(live_generic("A", "id-1"), configuration=shown)
+    without = replace(live_generic("B", "id-2"), configuration={"url": shown["url"]})
+
+    exported = assert_unchanged(live(omitted, without))
+
+    assert exported.text.count("password: {env: WEBHOOK_A_PASSWORD}") == 1
+    assert exported.text.count("password:") == 1
+
+
+def test_what_a_server_says_does_not_leave_its_comment():
+    """A type with a line break in it is a comment of one line, and its quotes are left as is."""
+    strange = replace(live_slack("X"), type='a "b"\nprune: false\u2028#')
+
+    exported = assert_unchanged(live(strange))
+
+    (line,) = [each for each in exported.text.splitlines() if each.startswith("  - X")]
+    assert line.endswith(r'does not know the type a "b"\u000Aprune: false\u2028#')
+
+
 def test_an_edit_made_by_hand_shows_after_the_export():
     """The export is a file like any other."""
     text = export(live(live_slack())).text
@@ -232,6 +256,10 @@ def test_a_name_becomes_a_glob_that_matches_it(name: str, glob: str):
         ("yes", '"yes"'),
         ("007", '"007"'),
         ("#x", '"#x"'),
+        ('a "b" \\', r'"a \"b\" \\"'),
+        ("no-break\u00a0space", r'"no-break\u00A0space"'),
+        ("zero\u200bwidth", r'"zero\u200Bwidth"'),
+        ("\U000e0041", r'"\U000E0041"'),
     ],
 )
 def test_quotes_stand_only_where_they_are_needed(text: str, yaml: str):
