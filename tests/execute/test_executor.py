@@ -150,6 +150,19 @@ def test_an_answer_nobody_understands_counts_as_a_possible_write() -> None:
     assert (report.exit_code, report.writes) == (ExitCode.PARTIAL, 1)
 
 
+@pytest.mark.parametrize(("status", "writes"), [(200, 1), (399, 1), (400, 0), (499, 0), (500, 1)])
+def test_an_answer_nobody_understands_is_no_write_if_it_is_a_refusal(
+    status: int, writes: int
+) -> None:
+    """Its status says so, whatever the rest of it is."""
+
+    def answer(api: Memory) -> None:
+        raise ProtocolError("what is this", status=status)
+
+    api = memory(faults=[Fault(call="create", meanwhile=answer)])
+    assert run(api, planned(api, slack("a"))).writes == writes
+
+
 def test_the_first_listing_that_fails_ends_the_run_before_any_write() -> None:
     """Without the second look nothing is written."""
     api = memory(faults=[Fault(call="list", error=ServerError)])
@@ -204,6 +217,14 @@ def test_a_name_taken_meanwhile_is_not_renamed_into() -> None:
     plan = planned(api, slack("b", id="1"))
     api.rows["2"] = row("b", "2", "#somebody")
     assert outcomes(run(api, plan)) == {"b": "skipped changed"}
+
+
+def test_a_rename_that_is_done_already_stays_done_beside_another_bearer() -> None:
+    """Whoever else bears the name has come since."""
+    api = memory(row("a", "1"))
+    plan = planned(api, slack("b", previously=("a",)))
+    api.rows = {"1": row("b", "1"), "9": row("b", "9", "#somebody")}
+    assert outcomes(run(api, plan)) == {"b": "applied"}
 
 
 def test_a_reviewed_plan_is_refused_whole() -> None:

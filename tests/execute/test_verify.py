@@ -95,8 +95,9 @@ def test_what_the_last_listing_confirms_is_told_with_its_id() -> None:
     """A create in doubt that turns up at the end."""
     lost = Fault(call="create", error=AmbiguousWriteError, happens=True)
     unseen = [Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4)]
-    api = memory(faults=[lost, *unseen])
-    outcome = run(api, planned(api, slack("a"))).outcomes[0]
+    api, clock = memory(faults=[lost, *unseen]), StillClock()
+    outcome = run(api, planned(api, slack("a")), clock=clock).outcomes[0]
+    assert clock.slept == [2.0, 1.0, 1.0]  # while its answer was looked for, not afterwards
     assert outcome == Applied(
         change=outcome.change, id="id-101", note="confirmed by the listing at the end"
     )
@@ -115,3 +116,20 @@ def test_a_password_that_did_not_arrive_is_seen_once_passwords_can_be_read() -> 
     )
     report = applied(api, generic("Old"), generic("New"))
     assert outcomes(report) == {"Old": "failed does-not-converge", "New": "applied"}
+
+
+def test_what_needed_no_change_and_is_as_declared_is_not_asked_for() -> None:
+    """The listing shows it, however many there are."""
+    api = memory(row("a", "1"), row("b", "2"))
+    report = run(api, planned(api, slack("a"), slack("b"), slack("c")))
+    assert (report.problem, api.calls) == (None, ["list", "create c", "list"])
+
+
+def test_a_field_that_comes_to_light_is_nobodys_doing() -> None:
+    """It was hidden when the plan was made, so that it differs may be an old story."""
+    reveal = Fault(call="list", nth=2, meanwhile=appear(row("a", "1", "#other")))
+    api = memory(row("a", "1", "*****"), faults=[reveal])
+    report = run(api, planned(api, slack("a"), slack("b")))
+    assert report.problem == (
+        "what was sent shows that channel of 'a' differs too: apply again to mend it"
+    )
