@@ -27,7 +27,7 @@ _REMAINS = (
 class Context:
     """One run: the plan, the world outside, and the listing from before the first write.
 
-    `known` holds the ids of that listing: a webhook with another id came into being since.
+    `known` is that listing by id: a webhook with another id came into being since.
     `readable` says which fields the server showed there. `freeing` maps the place of a change to
     those of the renames that free its name.
     """
@@ -39,7 +39,7 @@ class Context:
     settle: Settle
     ledger: Ledger
     reviewed: bool
-    known: frozenset[str]
+    known: Mapping[str, LiveWebhook]
     readable: Readable
     freeing: Mapping[int, Sequence[int]]
 

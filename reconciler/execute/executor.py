@@ -81,7 +81,7 @@ def execute(
             settle=settle,
             ledger=ledger,
             reviewed=reviewed,
-            known=frozenset(each.id for each in listing),
+            known={each.id: each for each in listing},
             readable=readable_in(plan, listing, secrets),
             freeing=freeing(plan.changes),
         )

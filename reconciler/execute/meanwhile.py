@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.execute.context import Context
-from reconciler.model import LiveWebhook
+from reconciler.model import LiveWebhook, Path
 from reconciler.planning.changes import Delete, KeyLost, SecretChange
 from reconciler.planning.compare import compare
 from reconciler.planning.plan import Matched
@@ -75,17 +75,32 @@ def _revealed(context: Context, listing: Sequence[LiveWebhook]) -> str | None:
     return f"what was sent shows that {', '.join(fields)} differs too: apply again to mend it"
 
 
+def _secrets(context: Context, matched: Matched, found: LiveWebhook) -> set[Path]:
+    """Return the secret fields in which a webhook differs from what is declared."""
+    fields = compare(matched.webhook, found, context.secrets, context.readable).fields
+    return {each.path for each in fields if isinstance(each, SecretChange)}
+
+
 def _changed(context: Context, listing: Sequence[LiveWebhook], there: Strangers) -> str | None:
     """Say which webhooks somebody else has changed, or has given company under their name."""
     hidden = frozenset(context.plan.unreadable)
     by_id = {each.id: each for each in listing}
 
     def differs(matched: Matched, found: LiveWebhook | None) -> bool:
-        """Whether it is gone, or another in what is no secret and was to be seen before."""
-        return found is None or any(
-            not isinstance(each, SecretChange | KeyLost)
-            and (matched.webhook.name, each.path[-1]) not in hidden
+        """Whether it is gone, or another in what was to be seen before."""
+        if found is None:
+            return True
+        fields = [
+            each
             for each in compare(matched.webhook, found, context.secrets, context.readable).fields
+            if not isinstance(each, KeyLost) and (matched.webhook.name, each.path[-1]) not in hidden
+        ]
+        if not fields or not all(isinstance(each, SecretChange) for each in fields):
+            return bool(fields)
+        # Whoever made the plan may have had no secrets: then this one differed all along.
+        before = context.known.get(matched.id)
+        return before is None or not {each.path for each in fields} <= _secrets(
+            context, matched, before
         )
 
     names = [

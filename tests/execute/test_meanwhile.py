@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from reconciler.errors import ExitCode
-from reconciler.model import LiveWebhook
+from reconciler.model import LiveWebhook, Secret
 from tests.execute.world import Fault, Memory, memory, outcomes, planned, row, run, slack
+
+ROTATED = {"token": Secret("xoxb-9876543210-old"), "channel": "#ops", "username": "CT"}
 
 
 def appears(*rows: LiveWebhook):
@@ -70,10 +72,11 @@ def test_a_name_that_is_renamed_into_is_borne_by_one(channel: str) -> None:
     [
         appears(row("same", "id-1", "#elsewhere")),
         appears(row("renamed", "id-1")),
+        appears(replace(row("same", "id-1"), configuration=ROTATED)),
         appears(row("same", "id-9")),
         vanishes("id-1"),
     ],
-    ids=["changed", "renamed", "doubled", "deleted"],
+    ids=["changed", "renamed", "another token", "doubled", "deleted"],
 )
 def test_what_needed_no_change_is_looked_at_too(meanwhile: object) -> None:
     """Success says that all is as declared, not only what was written."""
@@ -82,6 +85,13 @@ def test_what_needed_no_change_is_looked_at_too(meanwhile: object) -> None:
     assert outcomes(report) == {"new": "applied"}
     assert report.exit_code is ExitCode.PARTIAL
     assert "'same'" in (report.problem or "")
+
+
+def test_a_secret_that_differed_all_along_is_nobodys_doing() -> None:
+    """A plan that was made without secrets leaves it; so says the next one, made with them."""
+    api = memory(replace(row("same", "id-1"), configuration=ROTATED))
+    plan = planned(api, slack("same"), slack("new"), secrets={})
+    assert run(api, plan, reviewed=True).exit_code is ExitCode.OK
 
 
 def test_a_list_that_is_behind_accuses_nobody() -> None:
