@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 LIST = Path(__file__).with_name("equivalent.toml")
+_NOT_RUN = (None, 2, 4, 255)  # interrupted; or the tests could not be started
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -67,6 +68,8 @@ def mutants(file: str) -> Iterator[Mutant]:
     for name, code in data.exit_code_by_key.items():
         header, *diff = get_diff_for_mutant(name, path=file).splitlines()[2:]
         status = status_by_exit_code[code]
+        if code in _NOT_RUN:
+            raise RuntimeError(f"no test was run on {name}: exit code {code}")
         if status == "caught by type check":
             fate = Fate.REFUSED
         elif status in ("killed", "timeout", "segfault"):

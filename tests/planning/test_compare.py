@@ -32,20 +32,22 @@ from tests.planning.builders import (
     unshown,
 )
 
-HIDDEN = [
-    "*****",
-    "xoxb*****AAAA",
-    "xoxb-…AAAA",
-    "•••••",
-    "gAAAAA" + "b" * 60,
-    "enc:abcd",
-    "",
-    "  ",
-]
+HIDDEN = {
+    "stars": "*****",
+    "stars inside": "xoxb*****AAAA",
+    "an ellipsis": "xoxb-…AAAA",
+    "bullets": "•••••",
+    "encrypted": "gAAAAA" + "b" * 60,
+    "said to be encrypted": "enc:abcd",
+    "empty": "",
+    "blank": "  ",
+    "null": None,
+    "missing": ...,
+}
 PASSWORD = SecretRef(scheme=Scheme.ENV, name="PAGER_PASSWORD")
 
 
-@pytest.mark.parametrize("shown", [*HIDDEN, None, ...], ids=repr)
+@pytest.mark.parametrize("shown", HIDDEN.values(), ids=HIDDEN)
 def test_a_hidden_token_is_unknown(shown: object):
     """Neither a change nor a match: it is reported as unreadable."""
     answer = compare(slack(), live_slack(token=shown), SECRETS, frozenset())
@@ -147,7 +149,7 @@ def test_a_plain_url_is_compared_and_shown_as_its_origin():
     )
 
 
-@pytest.mark.parametrize("shown", [*HIDDEN, None, ...], ids=repr)
+@pytest.mark.parametrize("shown", HIDDEN.values(), ids=HIDDEN)
 def test_an_unreadable_channel_is_unknown(shown: object):
     """The channel may be stored encrypted as well."""
     answer = compare(slack(), live_slack(channel=shown), SECRETS, frozenset())
