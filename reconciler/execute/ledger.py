@@ -77,17 +77,20 @@ class Ledger:
                 refusal = Skipped(change=change, code="run-ended", message=self._ended)
             if refusal is None:
                 self._started.add(index)
-                self._watcher.starting(change)
-                return True
-        self.finish(index, refusal)
-        return False
+        if refusal is not None:
+            self.finish(index, refusal)
+            return False
+        # Not under the lock: telling may take long, and must not keep anybody from closing.
+        self._watcher.starting(change)
+        return True
 
     def finish(self, index: int, outcome: Outcome) -> None:
         """Note what became of a change; after `close` it is too late."""
         with self._lock:
-            if not self._closed:
-                self._outcomes[index] = outcome
-                self._watcher.finished(outcome)
+            if self._closed:
+                return
+            self._outcomes[index] = outcome
+        self._watcher.finished(outcome)
 
     def correct(self, index: int, outcome: Outcome) -> None:
         """Replace an outcome by what the last listing shows."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from reconciler.execute.ledger import Ledger
+from reconciler.planning.changes import Change
 from reconciler.report import Applied, Skipped, Unconfirmed
 from tests.execute.world import Heard, StopAfter, memory, planned, slack
 
@@ -59,3 +62,25 @@ def test_the_first_reason_to_end_is_the_one_that_is_told(ledger: Ledger) -> None
     ledger.end("the second")
     assert not ledger.start(2)
     assert ledger.outcome(2) == Skipped(change=CHANGES[2], code="run-ended", message="the first")
+
+
+def test_a_listener_that_is_stuck_keeps_nobody_from_the_report() -> None:
+    """A pipe that nobody reads may hold up a worker, not the end of the run."""
+    told, go_on = threading.Event(), threading.Event()
+
+    class Stuck(Heard):
+        def starting(self, change: Change) -> None:
+            told.set()
+            go_on.wait()
+
+    ledger = Ledger(PLAN, StopAfter(memory()), Stuck())
+    worker = threading.Thread(target=ledger.start, args=(0,))
+    worker.start()
+    told.wait()
+    closing = threading.Thread(target=ledger.close, daemon=True)
+    closing.start()
+    closing.join(timeout=60)
+    stuck = closing.is_alive()
+    go_on.set()
+    worker.join()
+    assert not stuck
