@@ -82,7 +82,7 @@ class Ledger:
             return False
         # Not under the lock: telling may take long, and must not keep anybody from closing.
         self._watcher.starting(change)
-        return True
+        return not self._closed  # nobody would hear of what is sent from now on
 
     def finish(self, index: int, outcome: Outcome) -> None:
         """Note what became of a change; after `close` it is too late."""

@@ -74,7 +74,8 @@ def test_a_listener_that_is_stuck_keeps_nobody_from_the_report() -> None:
             go_on.wait()
 
     ledger = Ledger(PLAN, StopAfter(memory()), Stuck())
-    worker = threading.Thread(target=ledger.start, args=(0,))
+    begun: list[bool] = []
+    worker = threading.Thread(target=lambda: begun.append(ledger.start(0)))
     worker.start()
     told.wait()
     closing = threading.Thread(target=ledger.close, daemon=True)
@@ -84,3 +85,4 @@ def test_a_listener_that_is_stuck_keeps_nobody_from_the_report() -> None:
     go_on.set()
     worker.join()
     assert not stuck
+    assert begun == [False]  # what was told as unconfirmed is not sent afterwards
