@@ -59,6 +59,11 @@ def plan_tree(plan: Plan, version: str) -> Tree:
             "in_scope": plan.in_scope,
             "live": plan.live,
         },
+        "grounds": {
+            "declared": plan.grounds.declared,
+            "found": plan.grounds.found,
+            "max_deletes": plan.grounds.max_deletes,
+        },
         "blocked": [finding_tree(each) for each in plan.blocked],
         "changes": [
             {**_change(change), "operation": operation}

@@ -9,26 +9,39 @@ from __future__ import annotations
 from typing import Final
 
 from reconciler.findings import Finding, Severity
+from reconciler.values import dataclass
 
 DEFAULT_MAX_DELETES: Final = 5
 """How many webhooks one run deletes where no file says otherwise, if they are at most half."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """What guards judge a plan by, beside its own numbers.
+
+    `declared` says whether anything is declared, `found` whether any declaration speaks of a live
+    webhook. `max_deletes` is the limit that the files set.
+    """
+
+    declared: bool = True
+    found: bool = True
+    max_deletes: int | None = None
 
 
 def blocks(
     *,
     deletes: int,
     in_scope: int,
-    declared: bool,
-    found: bool,
-    max_deletes: int | None,
+    grounds: Grounds,
     allow_deletes: int | None,
 ) -> tuple[Finding, ...]:
     """Return what holds the plan back.
 
-    `deletes` does not count duplicates; `found` says whether any declaration speaks of a live
-    webhook. `allow_deletes` is the number that somebody has counted and allowed; it lifts every
-    guard, and any other number than the planned one is itself a reason to stop.
+    `deletes` does not count duplicates. `allow_deletes` is the number that somebody has counted
+    and allowed; it lifts every guard, and any other number than the planned one is itself a reason
+    to stop.
     """
+    max_deletes = grounds.max_deletes
     if allow_deletes is not None:
         if allow_deletes == deletes:
             return ()
@@ -62,7 +75,7 @@ def blocks(
                 f"{way_on}, or set limits.max_deletes in the file",
             )
         )
-    if not declared and in_scope:
+    if not grounds.declared and in_scope:
         found_blocks.append(
             _block(
                 "nothing-declared",
@@ -70,7 +83,7 @@ def blocks(
                 f"check that the right file was read; {way_on}",
             )
         )
-    elif not found and deletes:
+    elif not grounds.found and deletes:
         found_blocks.append(
             _block(
                 "nothing-recognised",

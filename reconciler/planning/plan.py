@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from reconciler.findings import Finding
 from reconciler.model import Organization, SecretRef, Webhook
-from reconciler.planning.changes import Change, Create, Delete, Kept, Unmanaged, Update
+from reconciler.planning.changes import Change, Create, Delete, Kept, Reason, Unmanaged, Update
+from reconciler.planning.guards import Grounds, blocks
 from reconciler.values import dataclass
 
 
@@ -40,10 +41,10 @@ class Plan:
     these by name, then id. `operations` holds the digest of each of them, None for one that only a
     secret's value makes; `digest` is of what a reviewer sees (planning/digest.py).
 
-    `blocked` says which guards hold it back; `notes` are warnings and hints; `relaxed` names
-    policy lines that were loosened since the base. `unreadable` names declared fields that cannot
-    be read back, as (webhook, field). `in_scope` counts live webhooks that a file is responsible
-    for, `live` all of them.
+    `blocked` says which guards hold it back, on its `grounds`; `notes` are warnings and hints;
+    `relaxed` names policy lines that were loosened since the base. `unreadable` names declared
+    fields that cannot be read back, as (webhook, field). `in_scope` counts live webhooks that a
+    file is responsible for, `live` all of them.
     """
 
     origin: str
@@ -55,6 +56,7 @@ class Plan:
     ignored: int = 0
     in_scope: int = 0
     live: int = 0
+    grounds: Grounds = Grounds()
     blocked: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     relaxed: tuple[Finding, ...] = ()
@@ -62,6 +64,15 @@ class Plan:
     secrets: tuple[SecretUse, ...] = ()
     operations: tuple[str | None, ...] = ()
     digest: str = ""
+
+    def held_back(self, allow_deletes: int | None = None) -> tuple[Finding, ...]:
+        """Return what guards say of it, if so many deletes are allowed."""
+        return blocks(
+            deletes=sum(each.reason is not Reason.DUPLICATE for each in self.deletes),
+            in_scope=self.in_scope,
+            grounds=self.grounds,
+            allow_deletes=allow_deletes,
+        )
 
     @property
     def creates(self) -> tuple[Create, ...]:

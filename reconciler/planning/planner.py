@@ -21,7 +21,7 @@ from reconciler.planning.changes import (
 )
 from reconciler.planning.compare import compare, destination, snapshot, with_lost
 from reconciler.planning.digest import operation_digest, plan_digest
-from reconciler.planning.guards import blocks
+from reconciler.planning.guards import Grounds
 from reconciler.planning.hints import rename_hints
 from reconciler.planning.pairing import Pairing
 from reconciler.planning.plan import Matched, Plan, SecretUse
@@ -88,10 +88,7 @@ def plan(
         loosened = relaxed(options.base, desired)
         changes = attribute(changes, _base_changes(options.base, options, live, secrets))
     operations = tuple(operation_digest(change) for change in changes)
-    deletes = sum(
-        isinstance(change, Delete) and change.reason is not Reason.DUPLICATE for change in changes
-    )
-    return Plan(
+    made = Plan(
         origin=live.origin,
         organization=live.organization,
         changes=changes,
@@ -112,13 +109,8 @@ def plan(
         ignored=table.ignored,
         in_scope=table.in_scope,
         live=len(live.webhooks),
-        blocked=blocks(
-            deletes=deletes,
-            in_scope=table.in_scope,
-            declared=table.declared,
-            found=table.found,
-            max_deletes=desired.policy.max_deletes,
-            allow_deletes=options.allow_deletes,
+        grounds=Grounds(
+            declared=table.declared, found=table.found, max_deletes=desired.policy.max_deletes
         ),
         notes=tuple(notes),
         relaxed=loosened,
@@ -127,6 +119,7 @@ def plan(
         operations=operations,
         digest=plan_digest(live.origin, live.organization.id, operations),
     )
+    return replace(made, blocked=made.held_back(options.allow_deletes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

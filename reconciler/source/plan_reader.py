@@ -39,6 +39,7 @@ from reconciler.planning.changes import (
     Update,
     ValueChange,
 )
+from reconciler.planning.guards import Grounds
 from reconciler.planning.plan import Matched, Plan, SecretUse
 from reconciler.source.typed import (
     MalformedError,
@@ -74,6 +75,7 @@ def read_plan(tree: object) -> Plan:
         ignored=number("ignored"),
         in_scope=number("in_scope"),
         live=number("live"),
+        grounds=take(tree, "grounds", _grounds),
         blocked=each_of(tree, "blocked", _finding),
         notes=each_of(tree, "notes", _finding),
         relaxed=each_of(tree, "relaxed", _finding),
@@ -242,6 +244,14 @@ def _organization(tree: object) -> Organization:
         name=take(tree, "name", text),
         role=take(tree, "role", text_or_none),
         maintenance=take(tree, "maintenance", flag),
+    )
+
+
+def _grounds(tree: object) -> Grounds:
+    return Grounds(
+        declared=take(tree, "declared", flag),
+        found=take(tree, "found", flag),
+        max_deletes=take(tree, "max_deletes", lambda each: None if each is None else count(each)),
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final, NoReturn
 
 from reconciler import __version__
@@ -47,7 +48,9 @@ def save(plan: Plan) -> bytes:
     webhooks itself: the value may not be stored, and without it the plan cannot be carried out.
     """
     _refuse_literals(plan, "the plan cannot be saved: it sends secrets that files hold as text")
-    return write_json(plan_tree(plan, __version__)).encode("ascii")
+    # What was allowed for one run is not saved: the plan is held back until it is allowed again.
+    held = replace(plan, blocked=plan.held_back())
+    return write_json(plan_tree(held, __version__)).encode("ascii")
 
 
 def load(raw: bytes, file: str, *, rules: Rules = _NO_RULES) -> Plan:
@@ -111,14 +114,15 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _is_consistent(plan: Plan) -> bool:
-    """Say whether the digests and the list of secrets are those of the changes themselves."""
+    """Say whether digests, secrets and guards are those of the changes themselves."""
     operations = tuple(operation_digest(change) for change in plan.changes)
     digest = plan_digest(plan.origin, plan.organization.id, operations)
     sent = {
         (change.name, field, ref) for change in plan.changes for field, ref in sent_secrets(change)
     }
     listed = {(use.webhook, use.field, use.reference) for use in plan.secrets}
-    return (plan.operations, plan.digest, listed) == (operations, digest, sent)
+    said = (plan.operations, plan.digest, listed, plan.blocked)
+    return said == (operations, digest, sent, plan.held_back())
 
 
 def _refuse_edited(file: str) -> NoReturn:

@@ -18,8 +18,7 @@ from reconciler.errors import (
 from reconciler.execute.executor import execute
 from reconciler.findings import Finding, Severity
 from reconciler.model import Secret, SecretRef
-from reconciler.planning.changes import Delete, Reason
-from reconciler.planning.guards import blocks
+from reconciler.planning.changes import Delete
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
@@ -131,7 +130,7 @@ def apply_saved(
     # More than are sent by PATCH: a server that only replaces webhooks whole needs them all.
     found = resolve(_references(made), inputs, {}, api_key)
     _require(made, found.secrets, lambda missing: resolve(missing, inputs, {}, api_key))
-    _refuse_blocked(_lifted(made, allow_deletes), "webhooks show")
+    _refuse_blocked(made.held_back(allow_deletes), "webhooks show")
     if made.changes and not confirm(made):
         raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
     return engine.run(made, found.secrets, api, reviewed=True)
@@ -208,18 +207,3 @@ def _refuse_blocked(blocked: tuple[Finding, ...], look: str) -> None:
         # The last one is the gravest, and its way on lifts them all.
         hint = f"`{look}` shows which; {blocked[-1].hint}"
         raise BlockedError(f"nothing was written: {reasons}", hint=hint)
-
-
-def _lifted(made: Plan, allow_deletes: int | None) -> tuple[Finding, ...]:
-    """Return what holds a saved plan back, given what is allowed now."""
-    if allow_deletes is None:
-        return made.blocked
-    deletes = sum(each.reason is not Reason.DUPLICATE for each in made.deletes)
-    return blocks(
-        deletes=deletes,
-        in_scope=made.in_scope,
-        declared=False,
-        found=False,
-        max_deletes=None,
-        allow_deletes=allow_deletes,
-    )

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from reconciler.planning.guards import blocks
+from reconciler.planning.guards import Grounds, blocks
 from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import SECRETS, desired, live, live_slack, slack
 
 
-def rules(**more: int | None) -> list[str]:
-    numbers: dict[str, int | None] = {
-        "deletes": 0,
-        "in_scope": 20,
-        "declared": True,
-        "found": True,
-        "max_deletes": None,
-        "allow_deletes": None,
-        **more,
-    }
-    return [each.rule for each in blocks(**numbers)]  # type: ignore[arg-type]
+def rules(
+    *, deletes: int = 0, in_scope: int = 20, allow_deletes: int | None = None, **grounds: Any
+) -> list[str]:
+    found = blocks(
+        deletes=deletes,
+        in_scope=in_scope,
+        grounds=Grounds(**grounds),
+        allow_deletes=allow_deletes,
+    )
+    return [each.rule for each in found]
 
 
 @pytest.mark.parametrize(
@@ -50,9 +51,7 @@ def test_a_guard_stops_exactly_what_it_says(numbers: dict[str, int], expected: l
 
 def test_every_block_says_the_way_on():
     """The number to allow stands in the hint."""
-    (block,) = blocks(
-        deletes=6, in_scope=20, declared=True, found=True, max_deletes=None, allow_deletes=None
-    )
+    (block,) = blocks(deletes=6, in_scope=20, grounds=Grounds(), allow_deletes=None)
 
     assert "--allow-deletes 6" in (block.hint or "")
 

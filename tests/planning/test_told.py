@@ -11,7 +11,7 @@ from reconciler.findings import Finding, Position, Related, Severity
 from reconciler.model import Absent, Desired, FileScope, LiveWebhook, Pattern, Policy
 from reconciler.planning.base import relaxed
 from reconciler.planning.changes import Reason
-from reconciler.planning.guards import blocks
+from reconciler.planning.guards import Grounds, blocks
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.selection import idle_on_live
@@ -414,7 +414,8 @@ def test_a_guard_tells_what_it_counted_and_the_way_on(
     numbers: dict[str, int], message: str, hint: str
 ):
     """Each of them holds the plan back as an error."""
-    start = {"deletes": 0, "in_scope": 20, "declared": True, "found": True}
-    counted = {**start, "max_deletes": None, "allow_deletes": None, **numbers}
-    (block,) = blocks(**counted)  # type: ignore[arg-type]
+    start = {"deletes": 0, "in_scope": 20, "allow_deletes": None}
+    counted = {name: numbers.get(name, value) for name, value in start.items()}
+    grounds = Grounds(**{name: each for name, each in numbers.items() if name not in start})  # type: ignore[arg-type]
+    (block,) = blocks(**counted, grounds=grounds)  # type: ignore[arg-type]
     assert (block.severity, block.message, block.hint) == (Severity.ERROR, message, hint)

@@ -40,6 +40,7 @@ from reconciler.planning.changes import (
 )
 from reconciler.planning.compare import destination
 from reconciler.planning.digest import operation_digest, plan_digest
+from reconciler.planning.guards import Grounds
 from reconciler.planning.plan import Matched, Plan, SecretUse
 from reconciler.report import Applied, Failed, FieldMessage, Healed, Report, Skipped, Unconfirmed
 from reconciler.source.saved_plan import sent_secrets
@@ -116,7 +117,8 @@ def plan(*changes: Change, **more: object) -> Plan:
         in_scope=9,
         live=12,
     )
-    return replace(base, **more)  # type: ignore[arg-type]
+    made = replace(base, **more)  # type: ignore[arg-type]
+    return replace(made, blocked=made.held_back())
 
 
 RENAME = Update(
@@ -277,16 +279,7 @@ BASED = plan(
 )
 BLOCKED = plan(
     *(Delete(before=live(f"old-{n}", str(n)), reason=Reason.NOT_DECLARED) for n in range(6)),
-    blocked=(
-        Finding(
-            rule="too-many-deletes",
-            severity=Severity.ERROR,
-            message="6 webhooks would be deleted; limits.max_deletes is 5",
-            position=at(9),
-            hint="if this is meant: --allow-deletes 6",
-        ),
-        Finding(rule="nothing-declared", severity=Severity.ERROR, message="nothing is declared"),
-    ),
+    grounds=Grounds(declared=False, found=False, max_deletes=5),
 )
 HOSTILE = plan(
     Create(after=slack("x ##[set-output name=changed]false", channel="#`code`|pipe", line=1)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from reconciler.errors import ExitCode
@@ -24,6 +26,7 @@ from reconciler.planning.changes import (
     ValueChange,
 )
 from reconciler.planning.digest import operation_digest, plan_digest
+from reconciler.planning.guards import Grounds
 from reconciler.planning.plan import Matched, Plan, SecretUse
 from reconciler.report import Applied, Failed, FieldMessage, Healed, Report, Skipped, Unconfirmed
 from reconciler.source.saved_plan import sent_secrets
@@ -172,7 +175,7 @@ unmanaged = st.builds(
 
 @st.composite
 def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan:
-    """Return plans whose digests and lists of secrets are right."""
+    """Return plans whose digests, lists of secrets and guards are right."""
     planned = tuple(draw(st.lists(changes, max_size=3)))
     operations = tuple(map(operation_digest, planned))
     origin, organization = (
@@ -187,7 +190,7 @@ def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan
             )
         ),
     )
-    return Plan(
+    made = Plan(
         origin=origin,
         organization=organization,
         changes=planned,
@@ -199,7 +202,14 @@ def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan
         ignored=draw(counts),
         in_scope=draw(counts),
         live=draw(counts),
-        blocked=draw(some_findings),
+        grounds=draw(
+            st.builds(
+                Grounds,
+                declared=st.booleans(),
+                found=st.booleans(),
+                max_deletes=st.none() | counts,
+            )
+        ),
         notes=draw(some_findings),
         relaxed=draw(some_findings),
         unreadable=tuple(draw(st.lists(st.tuples(texts, texts), max_size=3))),
@@ -209,6 +219,7 @@ def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan
             for field, ref in sent_secrets(each)
         ),
     )
+    return replace(made, blocked=made.held_back())
 
 
 messages = st.builds(

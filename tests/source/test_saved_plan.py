@@ -123,6 +123,28 @@ def test_a_plan_at_odds_with_itself_is_refused(edit: Callable[[dict[str, Any]], 
         load(edited(MIXED, edit, sealed=True), FILE)
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda tree: tree.update(blocked=[]),
+        lambda tree: tree["blocked"].pop(),
+        lambda tree: tree["grounds"].update(max_deletes=None),
+        lambda tree: tree["grounds"].update(declared=True),
+    ],
+)
+def test_guards_are_judged_anew(edit: Callable[[dict[str, Any]], object]) -> None:
+    """Whoever clears what holds a plan back has to clear away the reasons, too."""
+    with pytest.raises(StalePlanError, match="was changed after it was saved"):
+        load(edited(BLOCKED, edit, sealed=True), FILE)
+
+
+def test_an_allowance_is_not_saved() -> None:
+    """Deletes that were allowed for one run have to be allowed again for the saved plan."""
+    allowed = replace(BLOCKED, blocked=BLOCKED.held_back(allow_deletes=6))
+    assert allowed.blocked == ()
+    assert load(save(allowed), FILE).blocked == BLOCKED.blocked
+
+
 @pytest.mark.parametrize("version", ["2", "0", 1, None])
 def test_another_format_is_refused(version: object) -> None:
     """A plan of another version of the format is stale, however well formed."""
