@@ -60,7 +60,8 @@ def complete(
         f"the listing is not complete: {why}",
         method="GET",
         path=path,
-        hint="nothing can be planned from it; run again when nobody else is changing it",
+        hint="nothing can be planned from it; run again when nobody else is changing it, and if it "
+        "stays so, check the server URL",
     )
 
 
