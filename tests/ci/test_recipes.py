@@ -43,7 +43,9 @@ def script(here: World, job: dict[str, Any], **variables: str) -> subprocess.Com
 
 def test_the_gitlab_recipe_validates_plans_and_applies(here: World) -> None:
     """Each job's script does what its name says, the plan with its base."""
-    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/gitlab.md").read_text(), re.DOTALL)
+    (text,) = re.findall(
+        r"```yaml\n(.*?)```", (ROOT / "docs/gitlab.md").read_text("utf-8"), re.DOTALL
+    )
     jobs = yaml.safe_load(text)
     base = here.git("rev-parse", "HEAD")
     here.declare("Audit", "Deploys")
@@ -61,7 +63,7 @@ def test_the_gitlab_recipe_validates_plans_and_applies(here: World) -> None:
 
 def test_the_pre_commit_hook_judges_the_declared_files(here: World) -> None:
     """Its entry is a command that exists, and it fails on a broken file."""
-    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     assert hook["pass_filenames"] is False
     job = {"script": [hook["entry"]]}
     assert script(here, job).returncode == 0
@@ -71,10 +73,10 @@ def test_the_pre_commit_hook_judges_the_declared_files(here: World) -> None:
 
 def test_every_reason_that_docs_name_exists() -> None:
     """The table of refusals speaks of words that the program says."""
-    text = (ROOT / "docs/github.md").read_text()
+    text = (ROOT / "docs/github.md").read_text("utf-8")
     table = text.split("## Every refusal")[1].split("\n## ")[0]
     source = "".join(
-        path.read_text()
+        path.read_text("utf-8")
         for path in (ROOT / "reconciler").rglob("*.py")
         if "emulator" not in path.parts
     )
@@ -86,9 +88,9 @@ def test_every_reason_that_docs_name_exists() -> None:
 
 def test_every_message_that_docs_cure_exists() -> None:
     """A reader who searches the page for a message finds it, and the other way round."""
-    text = (ROOT / "docs/github.md").read_text().split("## Troubleshooting by message")[1]
+    text = (ROOT / "docs/github.md").read_text("utf-8").split("## Troubleshooting by message")[1]
     source = " ".join(
-        path.read_text().replace('"\n', "").replace('f"', '"')
+        path.read_text("utf-8").replace('"\n', "").replace('f"', '"')
         for path in [*(ROOT / "reconciler").rglob("*.py"), ROOT / "action.yml"]
     ).lower()
     flat = re.sub(r'"\s*"', "", re.sub(r"\s+", " ", source))

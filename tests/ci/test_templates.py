@@ -44,7 +44,7 @@ def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     if not program.exists():
         pytest.skip(f"{name} is not installed")
     return subprocess.run(
-        [str(program), *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [str(program), *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
     )
 
 
@@ -85,7 +85,7 @@ def test_the_schemas_of_github_accept_them(tmp_path: Path) -> None:
 def steps() -> list[dict[str, Any]]:
     found = [step for text in templates().values() for job in yaml.safe_load(text)["jobs"].values()
              for step in job["steps"]]  # fmt: skip
-    return found + yaml.safe_load(ACTION.read_text())["runs"]["steps"]
+    return found + yaml.safe_load(ACTION.read_text("utf-8"))["runs"]["steps"]
 
 
 def test_no_expression_stands_inside_a_script() -> None:
@@ -101,7 +101,7 @@ def test_every_action_is_pinned_and_named() -> None:
     assert used
     for line in used:
         assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v[0-9.]+", line)
-    assert "uses:" not in ACTION.read_text()
+    assert "uses:" not in ACTION.read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -156,7 +156,7 @@ def test_a_value_that_would_break_the_workflow_is_refused(value: str) -> None:
 
 def test_the_action_passes_every_input_and_output_on() -> None:
     """No input is forgotten, none is invented, and every output exists."""
-    action = yaml.safe_load(ACTION.read_text())
+    action = yaml.safe_load(ACTION.read_text("utf-8"))
     env = action["runs"]["steps"][-1]["env"]
     passed = {re.findall(r"inputs\.([a-z-]+)", value)[0]: name for name, value in env.items()}
     assert set(passed) == set(action["inputs"])
@@ -171,7 +171,7 @@ def test_the_action_passes_every_input_and_output_on() -> None:
 
 def test_the_lock_pins_everything_and_names_no_index() -> None:
     """Each requirement has a version and hashes; where it comes from is the user's choice."""
-    text = LOCK.read_text()
+    text = LOCK.read_text("utf-8")
     assert "://" not in text
     blocks = re.split(r"\n(?=[a-z])", text.strip())
     assert len(blocks) > 10
@@ -185,7 +185,7 @@ def test_the_lock_pins_everything_and_names_no_index() -> None:
 @pytest.mark.slow
 def test_the_action_installs_itself_from_the_lock(tmp_path: Path, package_index: None) -> None:
     """The install step, run as it is written, gives a program that runs."""
-    install, run = yaml.safe_load(ACTION.read_text())["runs"]["steps"]
+    install, run = yaml.safe_load(ACTION.read_text("utf-8"))["runs"]["steps"]
 
     kept = {key: value for key, value in os.environ.items() if key.startswith(("PIP_", "SSL_"))}
     environ = {

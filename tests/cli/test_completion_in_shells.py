@@ -41,10 +41,11 @@ def folder(shell: Shell, tmp_path: Path) -> Path:
     lines = [f"  - {{name: {yaml_text(name)}, event_types: ['*']}}\n" for name in NAMES]
     (tmp_path / "webhooks.yaml").write_text(
         "defaults: {type: slack, configuration: {token: {env: T}, channel: a, username: b}}\n"
-        f"webhooks:\n{''.join(lines)}"
+        f"webhooks:\n{''.join(lines)}",
+        "utf-8",
     )
     for name in ("bash", "zsh", "fish"):
-        (tmp_path / f"script.{name}").write_text(shell("completion", name).out)
+        (tmp_path / f"script.{name}").write_text(shell("completion", name).out, "utf-8")
     program = tmp_path / "bin" / "webhooks"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m reconciler "$@"\n')
@@ -128,7 +129,7 @@ def test_fish(folder: Path) -> None:
         code = f"source script.fish; complete -C '{line}'"
         done = subprocess.run(
             ["fish", "--no-config", "-c", code], cwd=folder, env=surroundings(folder),
-            capture_output=True, text=True, check=True, timeout=PATIENCE,
+            capture_output=True, encoding="utf-8", check=True, timeout=PATIENCE,
         )  # fmt: skip
         return done.stdout.splitlines()
 

@@ -76,7 +76,7 @@ class User:
             env=self.surroundings(**environ),
             input=typed or "",
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=PATIENCE,
             check=False,
         )

@@ -71,7 +71,7 @@ def test_ajv_in_strict_mode(tools: Path) -> None:
         documents.append(loaded.data if isinstance(loaded, Document) else [])
     done = subprocess.run(
         ["node", tools / "ajv.mjs"],
-        input=json.dumps({"schema": json.loads(SCHEMA.read_text()), "documents": documents}),
+        input=json.dumps({"schema": json.loads(SCHEMA.read_text("utf-8")), "documents": documents}),
         cwd=tools,
         capture_output=True,
         text=True,

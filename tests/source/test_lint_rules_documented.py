@@ -12,7 +12,9 @@ RULE = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
 def modules() -> list[ast.Module]:
-    return [ast.parse(path.read_text()) for path in sorted((ROOT / "reconciler").rglob("*.py"))]
+    return [
+        ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "reconciler").rglob("*.py"))
+    ]
 
 
 def functions_that_take_a_rule(trees: list[ast.Module]) -> dict[str, int]:
@@ -60,7 +62,7 @@ def used_rules() -> set[str]:
 
 
 def sections() -> dict[str, str]:
-    text = (ROOT / "docs" / "rules.md").read_text()
+    text = (ROOT / "docs" / "rules.md").read_text("utf-8")
     parts = re.split(r"^### `([a-z-]+)`\n", text, flags=re.MULTILINE)
     names = parts[1::2]
     assert len(names) == len(set(names)), "a rule has two sections"
