@@ -236,3 +236,12 @@ def test_another_bearer_of_the_name_is_told_with_its_id() -> None:
         message="another webhook of this name has appeared meanwhile (id 9)",
         hint="plan again; where both are meant, pin each by its `id`",
     )
+
+
+def test_what_is_done_already_names_the_one_that_is_live() -> None:
+    """Somebody else did it, before this run wrote anything."""
+    api = memory(row("a", "1"))
+    plan = planned(api, slack("a", "#new"))
+    api.put(row("a", "1", "#new"))
+    outcome = run(api, plan).outcomes[0]
+    assert outcome == Applied(change=outcome.change, id="1", note="it is live already")
