@@ -199,7 +199,10 @@ def test_markdown_fits_its_limit(plan: Plan, report: Report, percent: int) -> No
         assert cut.text.splitlines()[0] == whole.text.splitlines()[0]
         added = set(cut.text.splitlines()) - set(whole.text.splitlines())
         assert [line[:12] for line in added] == ["_Cut to fit:"] * cut.truncated
-        read_markdown(cut.text)
+        assert "Cut to fit: 0 rows" not in cut.text
+        read = read_markdown(cut.text)
+        # Details go before rows.
+        assert not read.fences or len(read.cells) == len(read_markdown(whole.text).cells)
 
 
 @few

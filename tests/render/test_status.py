@@ -82,6 +82,11 @@ def test_footings_stand_in_a_column_whatever_the_script() -> None:
     assert starts == [12, 12]
 
 
+def test_nothing_is_said_to_be_nothing() -> None:
+    """Where no webhook is live, that is what there is to see."""
+    assert shown()[1:] == ["", "  none", "", "0 webhooks."]
+
+
 def test_a_failed_delivery_is_told_with_its_age() -> None:
     """What the server says of it is shown; where it says nothing, that is said."""
     error = DeliveryError(timestamp="2026-11-22T00:00:00Z", code="404", text="no\nchannel")

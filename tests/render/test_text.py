@@ -13,15 +13,27 @@ import pytest
 
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.findings import Finding, Position, Severity
+from reconciler.model import Scheme, SecretRef
 from reconciler.planning.changes import Create, Delete, Reason
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Plan, SecretUse
 from reconciler.render import RENDERERS
 from reconciler.render.text import render_error, render_findings, render_plan, render_report
 from reconciler.render.text.layout import columns
 from reconciler.render.view import View
-from reconciler.render.words import age
+from reconciler.render.words import age, reference
 from reconciler.report import Report, Skipped, Unconfirmed
-from tests.render.cases import MIXED, PLANS, RENAME, REPORTS, TOKEN, live, plan, slack
+from tests.render.cases import (
+    ADDRESS,
+    GENERIC,
+    MIXED,
+    PLANS,
+    RENAME,
+    REPORTS,
+    TOKEN,
+    live,
+    plan,
+    slack,
+)
 from tests.render.oracle import runner_commands
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -82,6 +94,30 @@ def test_an_apply_that_was_overtaken_wrote_nothing_and_says_so() -> None:
     )
     doubtful = Unconfirmed(change=RENAME, message="no answer came")
     assert replace(report, outcomes=(changed, doubtful)).exit_code is ExitCode.PARTIAL
+
+
+def test_an_address_is_told_by_what_the_plan_has_found_out() -> None:
+    """Where the file only refers to a URL, its host is shown once it is known."""
+    create = Create(after=replace(GENERIC, configuration={"url": ADDRESS}))
+    use = SecretUse(
+        reference=ADDRESS, webhook="Pager", field="url", destination="generic https://x.test/***"
+    )
+    assert "+ Pager  generic https://x.test/***" in render_plan(plan(create, secrets=(use,)))
+    assert "+ Pager  generic env HOOK_URL" in render_plan(plan(create, secrets=()))
+
+
+@pytest.mark.parametrize(
+    ("of", "shown"),
+    [
+        (SecretRef(scheme=Scheme.ENV, name="A"), "env A"),
+        (SecretRef(scheme=Scheme.FILE, name="a b", version=2), "file a b (version 2)"),
+        (SecretRef(scheme=Scheme.LITERAL, name="x/token"), "literal x/token"),
+        (SecretRef(scheme=Scheme.ENV, name="\x1b"), 'env "\\u001b"'),
+    ],
+)
+def test_a_reference_says_where_its_value_comes_from(of: SecretRef, shown: str) -> None:
+    """Of a literal, which webhook and field hold it."""
+    assert reference(of) == shown
 
 
 def test_missing_secrets_are_marked() -> None:

@@ -219,9 +219,10 @@ def test_bad_servers(tmp_path: Path, url: str, message: str) -> None:
     assert "hunter2" not in f"{caught.value} {caught.value.hint}"
 
 
-@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon", "1e9"])
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon", "1e9", "86400.5"])
 def test_bad_seconds(tmp_path: Path, seconds: str) -> None:
-    """A time that is none is refused, with the place it came from."""
+    """A time that is none, or more than a day, is refused, with the place it came from."""
+    assert settings(tmp_path, {"WEBHOOKS_DEADLINE": "86400"}).deadline.value == 86_400
     with pytest.raises(UsageError, match="CLOUDTRUTH_REQUEST_TIMEOUT"):
         settings(tmp_path, {"CLOUDTRUTH_REQUEST_TIMEOUT": seconds})
     with pytest.raises(UsageError, match="WEBHOOKS_DEADLINE"):

@@ -283,6 +283,16 @@ def test_configuration_of_another_type_is_not_inherited() -> None:
     assert outcome.desired.webhooks[0].configuration == {"url": "https://a.example"}
 
 
+def test_a_webhook_of_another_type_lacks_a_configuration() -> None:
+    """That of `defaults` is not meant for it: it is missing, not full of unknown keys."""
+    text = "defaults: {type: slack, configuration: {token: {env: T}}}\n"
+    outcome = declared(entry("name: A, type: generic, event_types: ['*']", root=text))
+    assert (only(outcome).rule, only(outcome).message) == (
+        "missing-field",
+        "`configuration` is missing",
+    )
+
+
 def test_untyped_defaults_reach_every_type_and_are_mended_there() -> None:
     """Without a type the configuration goes to all; a field that does not fit is shown once."""
     outcome = declared(

@@ -216,13 +216,19 @@ def test_secrets_that_must_not_be_sent(check: Callable[..., Checked]) -> None:
         gather(checked, Secret("key-0123456789"))
 
 
+def test_inputs_show_no_variable(tmp_path: Path) -> None:
+    """A program may print them: what the environment holds is not in it."""
+    inputs = Inputs(directory=tmp_path, environ={"TOKEN": TOKEN}, stdin=bytes)
+    assert TOKEN not in repr(inputs)
+
+
 def test_base_files_match_by_name(check: Callable[..., Checked], tmp_path: Path) -> None:
     """Files of the base compare as earlier versions of this run's, references as written."""
     checked = check(a=slack("A", "file: secrets/a"), b=slack("B", "file: secrets/b"))
-    for name in ("a", "b", "c"):
+    for name in ("0", "a", "b"):
         before = tmp_path / "before" / f"{name}.yaml"
         before.parent.mkdir(exist_ok=True)
-        before.write_text(slack(name.upper(), f"file: secrets/{name}"))
+        before.write_text(slack(f"W{name}", f"file: secrets/{name}"))
     found = base(("before",), checked)
     references = [
         value.name
@@ -230,7 +236,7 @@ def test_base_files_match_by_name(check: Callable[..., Checked], tmp_path: Path)
         for value in webhook.configuration.values()
         if isinstance(value, SecretRef)
     ]
-    assert references == ["secrets/a", "secrets/b", "before/secrets/c"]
+    assert references == ["before/secrets/0", "secrets/a", "secrets/b"]
 
 
 def test_single_base_file_matches_whatever_its_name(
