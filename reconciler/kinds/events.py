@@ -31,7 +31,7 @@ def compress(events: Iterable[str]) -> tuple[str, ...]:
     covered: set[str] = set()
     for pattern in (*(f"{subject}_*" for subject in _SUBJECTS), *(f"*_{verb}" for verb in _VERBS)):
         members = expand(pattern)
-        if members <= left and not members <= covered:
+        if members <= left:
             globs.append(pattern)
             covered |= members
     known = [event for event in EVENT_TYPES if event in left and event not in covered]

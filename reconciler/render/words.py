@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Severity
-from reconciler.model import Scheme, SecretRef
+from reconciler.model import SecretRef
 from reconciler.planning.changes import Attribution, Change, Create, Delete, Reason, Update
 from reconciler.planning.plan import Plan
 from reconciler.render.quote import quote
@@ -143,10 +143,7 @@ def past(change: Change) -> str:
 
 def reference(ref: SecretRef) -> str:
     """Return a reference for display: where its value comes from."""
-    if ref.scheme is Scheme.LITERAL:
-        shown = f"literal {quote(ref.name)}"
-    else:
-        shown = f"{ref.scheme} {quote(ref.name)}"
+    shown = f"{ref.scheme} {quote(ref.name)}"
     return shown if ref.version is None else f"{shown} (version {ref.version})"
 
 

@@ -83,7 +83,8 @@ def test_show_refuses_what_is_no_plan(shell: Shell, file: File) -> None:
     """What is no plan is not shown as one."""
     file()
     assert shell("show", "webhooks.yaml").code == 3
-    assert "there is no file" in shell("show", "missing.json").err
+    assert "there is no file missing.json" in shell("show", "missing.json").err
+    assert "the name of the saved plan is empty" in shell("show", "").err
     assert "cannot read" in shell("show", ".").err
 
 
