@@ -13,6 +13,8 @@ from pathlib import Path
 
 LIST = Path(__file__).with_name("equivalent.toml")
 _NOT_RUN = (None, 2, 4, 255)  # interrupted; or the tests could not be started
+_BY_TYPE = 37
+_UNNOTICED = (0, 5, 33)  # all tests passed, or there was none; a crash or a hang is noticed
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -60,19 +62,17 @@ def mutants(file: str) -> Iterator[Mutant]:
     """Read the results for a file; the working directory is the one that mutmut ran in."""
     from mutmut.mutation.data import SourceFileMutationData
     from mutmut.mutation.diff_apply import get_diff_for_mutant
-    from mutmut.stats import status_by_exit_code
 
     data = SourceFileMutationData(path=file)
     data.load()
     starts = _starts(Path(file).read_text(encoding="utf-8"))
     for name, code in data.exit_code_by_key.items():
         header, *diff = get_diff_for_mutant(name, path=file).splitlines()[2:]
-        status = status_by_exit_code[code]
         if code in _NOT_RUN:
             raise RuntimeError(f"no test was run on {name}: exit code {code}")
-        if status == "caught by type check":
+        if code == _BY_TYPE:
             fate = Fate.REFUSED
-        elif status in ("killed", "timeout", "segfault"):
+        elif code not in _UNNOTICED:
             fate = Fate.KILLED
         elif sentence_only(diff):
             fate = Fate.WORDING

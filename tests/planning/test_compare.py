@@ -157,9 +157,10 @@ def test_an_unreadable_channel_is_unknown(shown: object):
     assert (answer.fields, answer.unreadable) == ((), ("channel",))
 
 
-def test_a_missing_plain_field_is_a_difference_where_others_show_it():
+@pytest.mark.parametrize("shown", [None, ""])
+def test_a_missing_plain_field_is_a_difference_where_others_show_it(shown: str | None):
     """One webhook's username proves that usernames are shown."""
-    found = live(live_slack("A", "id-1"), live_slack("B", "id-2", username=None))
+    found = live(live_slack("A", "id-1"), live_slack("B", "id-2", username=shown))
 
     (update,) = plan(desired(slack("A"), slack("B")), found, SECRETS).updates
 

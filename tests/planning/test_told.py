@@ -8,14 +8,31 @@ import pytest
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, Position, Related, Severity
-from reconciler.model import Absent, Desired, FileScope, LiveWebhook, Pattern, Policy
+from reconciler.model import (
+    Absent,
+    Desired,
+    FileScope,
+    LiveWebhook,
+    Pattern,
+    Policy,
+    Scheme,
+    SecretRef,
+)
 from reconciler.planning.base import relaxed
 from reconciler.planning.changes import Reason
 from reconciler.planning.guards import Grounds, blocks
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.selection import idle_on_live
-from tests.planning.builders import SECRETS, desired, live, live_slack, slack
+from tests.planning.builders import (
+    SECRETS,
+    desired,
+    generic,
+    live,
+    live_generic,
+    live_slack,
+    slack,
+)
 
 FILE = "webhooks.yaml"
 
@@ -349,6 +366,33 @@ def test_what_is_not_understood_points_at_the_entry_that_speaks_of_it():
         ("5", at(4)),
         ("6", None),
     ]
+
+
+def test_several_that_are_not_understood_point_at_their_declaration():
+    """And show that the declaration speaks of this organization, as one of them does."""
+    declaration = desired(slack("a", line=3))
+    result = made(declaration, strange("a", "1"), strange("a", "2"), live_slack("z", "3"))
+    assert [(each.webhooks[0].id, each.position) for each in result.kept] == [
+        ("1", at(3)),
+        ("2", at(3)),
+    ]
+    assert (len(result.deletes), result.blocked) == (1, ())
+
+
+def test_a_secret_that_was_dropped_and_does_not_show_is_told():
+    """With what makes sure that it goes."""
+    base = desired(generic(token=SecretRef(scheme=Scheme.ENV, name="BEARER")))
+    result = made(desired(generic()), live_generic(), base=base)
+    assert result.notes == (
+        Finding(
+            rule="dropped-unseen",
+            severity=Severity.NOTE,
+            message="token of 'Pager' is declared no longer; whether it is still set does not show",
+            position=at(1),
+            hint="it goes with any other change of the configuration, which is sent whole; "
+            "or delete the webhook with `state: absent` and declare it anew",
+        ),
+    )
 
 
 def test_a_delete_points_at_the_line_that_asks_for_it():
