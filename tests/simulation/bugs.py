@@ -57,7 +57,7 @@ BUGS = (
         new="""            mine = [getattr(each, "id", "") for _, each in context.ledger.settled()]
             keeper = min(copies, key=lambda each: (each.id not in mine, each.id))
 """,
-        start=130,
+        start=20,
     ),
     Bug(
         name="delete before create",
@@ -91,14 +91,14 @@ BUGS = (
         file="reconciler/planning/standing.py",
         old="    if snapshot(found, change.after) == change.before:\n",
         new="    if True:\n",
-        start=255,
+        start=15,
     ),
     Bug(
         name="a saved plan without secrets that answers for them",
         file="reconciler/planning/standing.py",
         old="    return tuple(each for each in compared if not isinstance(each, SecretChange))\n",
         new="    return compared\n",
-        start=350,
+        start=45,
     ),
     Bug(
         name="delete before create in a change of type",
@@ -115,7 +115,7 @@ BUGS = (
         file="reconciler/planning/table.py",
         old="        if len(sources) == 1:\n",
         new="        if sources:\n",
-        start=80,
+        start=60,
     ),
     Bug(
         name="a chain of renames that goes by names alone",
@@ -128,7 +128,7 @@ BUGS = (
         file="reconciler/planning/table.py",
         old="        self.webhooks = list(desired.webhooks)\n",
         new="        self.webhooks = [w for w in desired.webhooks if self.selects(w.name)]\n",
-        start=125,
+        start=345,
     ),
     Bug(
         name="--no-prune that prunes",
@@ -142,32 +142,35 @@ BUGS = (
         file="reconciler/planning/rewrites.py",
         old="        asked = not self._requests.named.isdisjoint(_names(webhook, reference))\n",
         new="        return False\n",
-        start=360,
+        start=55,
     ),
     Bug(
         name="another's copy that differs passed over",
         file="reconciler/execute/verify.py",
         old="if each.id != outcome.id]",
         new="if False]",
+        start=250,
     ),
     Bug(
         name="a write left in flight that counts as none",
         file="reconciler/execute/ledger.py",
         old="            self._writes += len(self._started - self._outcomes.keys())\n",
         new="",
-        start=245,
+        start=175,
     ),
     Bug(
         name="what was created under another name stays",
         file="reconciler/execute/create_once.py",
         old="            context.api.delete(made)\n",
         new="",
+        start=120,
     ),
     Bug(
         name="a guard that does not hold a saved plan back",
         file="reconciler/workflow/applying.py",
-        old="    _refuse_blocked(_lifted(made, allow_deletes))\n",
+        old='    _refuse_blocked(made.held_back(allow_deletes), "webhooks show")\n',
         new="",
+        start=75,
     ),
     Bug(
         name="a lost write that counts as none",

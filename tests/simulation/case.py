@@ -88,7 +88,7 @@ def case(seed: int) -> Case:
     draw = random.Random(f"case {seed}")
     odd_names = draw.random() < 0.08
     dials = habits(draw, odd_names=odd_names)
-    applies = 2 if draw.random() < 0.3 else 1
+    applies = 2 if draw.random() < 0.35 else 1
     company = draw.random() if applies == 2 else 1.0
     first = scene(draw, odd_names=odd_names)
     teams = [team(draw, first, dials, globs=_SCOPE if company < 0.2 else ("*",))]
@@ -98,10 +98,10 @@ def case(seed: int) -> Case:
         teams.append(team(draw, second, dials, globs=("two-*",)))
         live += second.live
         left |= second.left
-    elif company < 0.5 and not teams[0].refused:
+    elif company < 0.6 and not teams[0].refused:
         teams.append(rival(draw, teams[0], dials))
     peril = draw.random()
-    stop = draw.randrange(10) if draw.random() < 0.2 else None
+    stop = draw.choice((0, 0, 0, 1, 2, 3, 5, 8)) if draw.random() < 0.2 else None
     began = draw.randrange(60) if draw.random() < 0.04 else 0
     return Case(
         seed=seed,
@@ -110,7 +110,7 @@ def case(seed: int) -> Case:
         live=tuple(live),
         left=frozenset(left),
         applies=applies,
-        way=draw.choice((*[Way.DIRECT] * 5, Way.DIGEST, Way.SAVED, Way.SAVED, Way.BLIND)),
+        way=draw.choice((*[Way.DIRECT] * 4, Way.DIGEST, *[Way.SAVED] * 2, *[Way.BLIND] * 2)),
         parallelism=draw.choice((1, 1, 2, 3)),
         latency=draw.choice((0.02, 0.2, 1.0)),
         odds=0.0 if peril < 0.15 else draw.choice((0.05, 0.15, 0.4)),

@@ -252,17 +252,17 @@ def stored(draw: random.Random, webhook: Webhook, *, other: bool) -> dict[str, A
     changed: Mapping[str, Any] = {}
     events = sorted(webhook.event_types)
     if other:
-        what = draw.choice(("events", "plain", "secret", "extra", "type"))
-        if what == "events":
+        what = draw.choice(("events", "plain", "secret", "both", "extra", "type"))
+        if what in ("events", "both"):
             events = sorted(draw.sample(EVENT_TYPES, draw.randrange(1, 4)))
+        if what == "type":
+            kind, configuration = content(draw, "generic" if kind == "slack" else "slack")
         elif what == "extra":
             changed = {"note": "kept by hand"}
-        elif what == "type" and draw.random() < 0.7:
-            kind, configuration = content(draw, "generic" if kind == "slack" else "slack")
-        elif kind == "slack":
-            changed = {"channel": "#other"} if what == "plain" else {"token": OLD_TOKEN}
-        else:
+        elif kind == "generic" and what != "events":
             changed = {"url": OLD_URL}
+        elif what != "events":
+            changed = {"channel": "#other"} if what == "plain" else {"token": OLD_TOKEN}
     values = {name: value_of(value) for name, value in configuration.items()}
     return {
         "name": webhook.name,

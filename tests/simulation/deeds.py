@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reconciler.planning.changes import Change, Create, Reason
+from reconciler.model import LiveWebhook
+from reconciler.planning.changes import Change, Create, Delete, Reason, Update
 from reconciler.planning.plan import Plan
 
 
@@ -14,7 +16,8 @@ class Deeds:
 
     `begun` holds every write that was sent and may have been carried out, as method and name (of
     a POST) or id; `looks` how often all webhooks were listed since a create of that name was left
-    in doubt; `asked` the ids that were read one by one; `looked` when something was last read.
+    in doubt; `asked` the ids that were read one by one; `looked` when something was last read;
+    `compared` is the listing, by id, that was read between consent and the first write.
     """
 
     plan: Plan | None = None
@@ -25,6 +28,16 @@ class Deeds:
     looks: dict[str, int] = field(default_factory=dict)
     looked: float = 0.0
     asked: set[str] = field(default_factory=set)
+    compared: Mapping[str, LiveWebhook] | None = None
+
+    def fits(self, change: Update | Delete) -> bool:
+        """Say whether a change fitted what was live just before the first write."""
+        found = (self.compared or {}).get(change.before.id)
+        if found is None:
+            return False
+        before = change.before
+        was = (before.name, before.type, before.event_types)
+        return (found.name, found.type, found.event_types) == was
 
     def removes_copy(self, method: str, path: str) -> bool:
         """Say whether a request deletes a copy of a webhook that is to stay."""

@@ -9,7 +9,7 @@ from typing import Any
 from reconciler.errors import ExitCode
 from reconciler.kinds import KINDS
 from reconciler.model import Live, SecretRef, Webhook
-from reconciler.planning.changes import Change, Create, Delete
+from reconciler.planning.changes import Change, Create, Delete, Update
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render import RENDERERS
@@ -51,6 +51,8 @@ class Ending:
             unsent = isinstance(each, Skipped) and each.code in ("interrupted", "run-ended")
             if unsent and process.deeds.began(each.change):
                 raise Violation(f"{each.change.name} was sent, and is reported as not begun")
+            if isinstance(each, Failed) and _unsent(each):
+                raise Violation(f"{each.change.name} has failed for a secret that it did not send")
             # That something is gone may be hearsay, until the last look.
             sure = report.verified or not isinstance(each.change, Delete)
             if isinstance(each, Applied) and sure and self._case.calm:
@@ -154,7 +156,7 @@ class Ending:
         """Two have run at once: if copies that differ are left, not both say that all is done."""
         names = [row["name"] for row in self._judge.rows()]
         doubled = {each for each in names if names.count(each) > 1} - team.held - self._touched
-        declared = {each.name for each in team.desired.webhooks}
+        declared = {each.name for each in team.desired.webhooks if each.name not in team.was}
         done = all(each.code is ExitCode.OK for each in processes)
         if done and not self._case.stale and not self._case.late and doubled & declared:
             raise Violation(f"both say that all is done, and there are copies of {doubled}")
@@ -167,6 +169,17 @@ class Ending:
                 there = now.get(row["id"])
                 if there is None or any(there[key] != value for key, value in row.items()):
                     raise Violation(f"{row['name']} ({row['id']}) is not what it was")
+
+
+def _unsent(outcome: Failed) -> bool:
+    """Say whether nothing but secrets differs, of a change that sends none."""
+    change = outcome.change
+    if outcome.code != "does-not-converge" or not isinstance(change, Update):
+        return False
+    if "configuration" in change.sends:
+        return False
+    secret = KINDS[change.after.type].secret_fields
+    return bool(outcome.fields) and all(each.path[-1] in secret for each in outcome.fields)
 
 
 def _asked(team: Team, value: SecretRef) -> bool:

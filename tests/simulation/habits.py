@@ -60,8 +60,8 @@ def habits(draw: random.Random, *, odd_names: bool) -> Dials:
         trim_names=not odd_names or draw.random() < 0.7,
         composed_names=odd_names and draw.random() < 0.4,
         name_max=LONGEST if odd_names and draw.random() < 0.3 else None,
-        stale_list_reads=draw.choice((0, 0, 0, 1, 2)),
-        stale_list_seconds=draw.choice((0.0, 0.0, 0.0, 0.5, 1.9)),
+        stale_list_reads=draw.choice((0, 0, 0, 0, 0, 1, 2)),
+        stale_list_seconds=draw.choice((0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 1.9)),
     )
 
 

@@ -89,8 +89,11 @@ class Judge:
         if method == "POST":
             self._post(deeds, plan, json.loads(body)["name"])
         elif method in ("PATCH", "PUT"):
-            if key not in {each.before.id for each in plan.updates}:
+            updates = [each for each in plan.updates if each.before.id == key]
+            if not updates:
                 raise Violation(f"{method} {path}: the plan names no such update")
+            if not deeds.fits(updates[0]):
+                raise Violation(f"{method} {updates[0].name}: somebody has changed it since")
         else:
             self._delete(deeds, plan, key)
         if method != "DELETE" and deeds.deleting:
@@ -106,6 +109,8 @@ class Judge:
         planned = {each.before.id: each for each in plan.deletes}
         row = self._store.row(id)
         if id in planned:
+            if not deeds.fits(planned[id]):
+                raise Violation(f"DELETE {planned[id].name}: somebody has changed it since")
             if planned[id].reason is not Reason.DUPLICATE:
                 deeds.deleting = True
             return
@@ -149,7 +154,8 @@ class Judge:
             return
         if self._case.rivals and plan is not None:  # the other one may have renamed it since
             name = {each.before.id: each.before.name for each in plan.deletes}.get(id, name)
-        if not process.team.may_touch(name):
+        misnamed = {kept_as(each.name, self._case.dials) for each in process.team.desired.webhooks}
+        if name not in misnamed and not process.team.may_touch(name):
             raise Violation(f"{name} is not for this apply to touch, and was written")
 
     def lost(self, team: Team, before: Scenery, spared: Set[str]) -> None:

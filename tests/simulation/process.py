@@ -49,8 +49,11 @@ class Watched:
         return getattr(self._api, name)
 
     def list(self) -> tuple[LiveWebhook, ...]:
-        self._process.seen = self._api.list()
-        return self._process.seen
+        process = self._process
+        process.seen = self._api.list()
+        if process.deeds.plan is not None and process.deeds.compared is None:
+            process.deeds.compared = {each.id: each for each in process.seen}
+        return process.seen
 
 
 @dataclass(slots=True)

@@ -170,9 +170,9 @@ def rival(draw: random.Random, team: Team, dials: Dials) -> Team:
         match draw.randrange(5):
             case _ if webhook.name in team.held or len(team.kin(webhook)) > 2 or webhook.id:
                 return [webhook]
-            case 0:
+            case 0 if webhook.name in team.was:
                 return []
-            case 1:
+            case 0 | 1 | 3:
                 return [replace(webhook, event_types=frozenset(draw.sample(EVENT_TYPES, 2)))]
             case 2:
                 kind, configuration = content(draw, webhook.type)
