@@ -8,6 +8,7 @@ without faults mends it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -34,7 +35,17 @@ from reconciler.execute.executor import execute
 from reconciler.model import Desired, FileScope, Live, Pattern, Policy, Secret, Webhook
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import plan
-from tests.execute.world import SECRETS, Heard, Memory, OneByOne, StillClock, StopAfter, slack
+from reconciler.source.saved_plan import load, save
+from tests.execute.world import (
+    EVENTS,
+    SECRETS,
+    Heard,
+    Memory,
+    OneByOne,
+    StillClock,
+    StopAfter,
+    slack,
+)
 
 NAMES = st.sampled_from(("a", "b", "c", "d"))
 CHANNELS = st.sampled_from(("#x", "#y"))
@@ -51,6 +62,15 @@ FAULTS = st.sampled_from(
         lambda: faults.refuse(),
     )
 )
+
+
+def generic(name: str, channel: str) -> Webhook:
+    return Webhook(
+        name=name,
+        type="generic",
+        event_types=EVENTS,
+        configuration={"url": f"https://hooks.example.com/{channel[1:]}"},
+    )
 
 
 class Killed(BaseException):
@@ -100,11 +120,18 @@ class Histories(RuleBasedStateMachine):
         self.ignored: list[dict[str, object]] = []
         self.converged: Plan | None = None
 
-    @rule(name=NAMES, channel=CHANNELS)
-    def declare(self, name: str, channel: str) -> None:
-        """Somebody edits the file."""
-        self.file[name] = slack(name, channel)
+    @rule(name=NAMES, channel=CHANNELS, kind=st.sampled_from((slack, generic)))
+    def declare(self, name: str, channel: str, kind: Callable[[str, str], Webhook]) -> None:
+        """Somebody edits the file: another channel, or another type."""
+        self.file[name] = kind(name, channel)
         self.converged = None
+
+    @rule(old=NAMES, new=NAMES)
+    def rename(self, old: str, new: str) -> None:
+        """Somebody gives an entry another name, and says what it was."""
+        if old in self.file and new not in self.file:
+            self.file[new] = replace(self.file.pop(old), name=new, previously=(old,))
+            self.converged = None
 
     @rule(name=NAMES)
     def withdraw(self, name: str) -> None:
@@ -119,6 +146,17 @@ class Histories(RuleBasedStateMachine):
             if row["name"] == name:
                 configuration = {**row["configuration"], "channel": channel}
                 self.emulator.store.update(row["id"], {**row, "configuration": configuration})
+                self.converged = None
+
+    @rule(name=NAMES)
+    def retype_by_hand(self, name: str) -> None:
+        """Somebody turns what is live into one of the other type."""
+        for row in self.emulator.store.webhooks():
+            if row["name"] == name:
+                url = {"url": "https://elsewhere.example.com/x"}
+                self.emulator.store.update(
+                    row["id"], {**row, "type": "generic", "configuration": url}
+                )
                 self.converged = None
 
     @rule(name=NAMES)
@@ -160,6 +198,19 @@ class Histories(RuleBasedStateMachine):
         self.script.clear()
         if code is ExitCode.OK:
             self.converged = self.planned()
+
+    @rule(
+        chosen=st.lists(st.tuples(st.sampled_from(("POST", "PATCH", "DELETE")), FAULTS), max_size=2)
+    )
+    def apply_a_saved_plan(self, chosen: list[tuple[str, object]]) -> None:
+        """A plan goes into a file and back, meets faults, and is finished by applying it again."""
+        saved = save(replace(self.planned(), blocked=()))
+        for method, fault in chosen:
+            self.script.add(fault(), method=method)  # type: ignore[operator]
+        self.run(saved=saved)
+        self.script.clear()
+        assert self.run(saved=saved) is ExitCode.OK
+        self.converged = self.planned()
 
     @rule(writes=st.integers(0, 3), after=st.booleans())
     def be_killed(self, writes: int, after: bool) -> None:
@@ -216,11 +267,13 @@ class Histories(RuleBasedStateMachine):
             live = Live(origin=api.origin, organization=api.organization(), webhooks=api.list())
         return plan(self.desired(), live, SECRETS)
 
-    def run(self, kill: tuple[int, bool] | None = None) -> ExitCode:
+    def run(self, kill: tuple[int, bool] | None = None, saved: bytes | None = None) -> ExitCode:
         with self.client(kill) as api:
             try:
                 live = Live(origin=api.origin, organization=api.organization(), webhooks=api.list())
                 made = replace(plan(self.desired(), live, SECRETS), blocked=())
+                if saved is not None:
+                    made = load(saved, "plan.json")
                 report = execute(
                     made,
                     SECRETS,
@@ -229,7 +282,7 @@ class Histories(RuleBasedStateMachine):
                     workers=OneByOne(),
                     stop=StopAfter(Memory()),
                     watcher=Heard(),
-                    reviewed=False,
+                    reviewed=saved is not None,
                 )
             except ReconcilerError as error:
                 return error.exit_code
