@@ -90,18 +90,15 @@ def _changed(context: Context, listing: Sequence[LiveWebhook], there: Strangers)
         """Whether it is gone, or another in what was to be seen before."""
         if found is None:
             return True
-        fields = [
-            each
+        paths = {
+            each.path
             for each in compare(matched.webhook, found, context.secrets, context.readable).fields
             if not isinstance(each, KeyLost) and (matched.webhook.name, each.path[-1]) not in hidden
-        ]
-        if not fields or not all(isinstance(each, SecretChange) for each in fields):
-            return bool(fields)
-        # Whoever made the plan may have had no secrets: then this one differed all along.
+        }
+        # Whoever made the plan may have had no secrets: then a secret may have differed all along.
         before = context.known.get(matched.id)
-        return before is None or not {each.path for each in fields} <= _secrets(
-            context, matched, before
-        )
+        old = set() if before is None else _secrets(context, matched, before)
+        return not paths <= old
 
     names = [
         repr(each.webhook.name)
