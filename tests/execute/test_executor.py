@@ -84,6 +84,16 @@ def test_a_broken_chain_takes_no_name_that_is_still_held() -> None:
     assert api.names() == ["a", "b"]
 
 
+def test_an_update_does_not_wait_for_another_to_leave_its_name() -> None:
+    """It bears the name already, however many others do."""
+    api = memory(row("a", "1"), row("a", "2", "#x"))
+    plan = planned(api, slack("a", "#new", id="1"), slack("b", "#x", id="2"))
+    api.faults = [Fault(call="update", error=InvalidRequestError)]
+    assert [each.name for each in plan.changes] == ["b", "a"]
+    report = run(api, plan)
+    assert outcomes(report) == {"b": "failed invalid-request", "a": "applied"}
+
+
 def test_a_failure_does_not_stop_others_and_withholds_deletes() -> None:
     """Independent changes go on; nothing is deleted after a failure."""
     api = memory(row("old", "1"), faults=[Fault(call="create", error=InvalidRequestError)])

@@ -12,8 +12,9 @@ from reconciler.errors import (
     ConflictError,
     InvalidRequestError,
     ServerError,
+    UnresolvedSecretsError,
 )
-from reconciler.model import LiveWebhook, Secret
+from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.report import Applied, Failed, FieldMessage, Outcome
 from tests.execute.test_lost_answers import appear
 from tests.execute.world import Fault, Memory, memory, planned, row, run, slack
@@ -239,9 +240,27 @@ def test_another_bearer_of_the_name_is_told_with_its_id() -> None:
 
 
 def test_what_is_done_already_names_the_one_that_is_live() -> None:
-    """Somebody else did it, before this run wrote anything."""
+    """Somebody else did it, before this run wrote anything; there is nothing more to look at."""
     api = memory(row("a", "1"))
     plan = planned(api, slack("a", "#new"))
     api.put(row("a", "1", "#new"))
-    outcome = run(api, plan).outcomes[0]
+    report = run(api, plan)
+    outcome = report.outcomes[0]
     assert outcome == Applied(change=outcome.change, id="1", note="it is live already")
+    assert (report.verified, api.calls) == (True, ["list"])
+
+
+def test_secrets_that_are_not_at_hand_are_all_told_before_anything_is_sent() -> None:
+    """Of creates, and of updates that send configuration."""
+    other = SecretRef(scheme=Scheme.ENV, name="OTHER")
+    events = frozenset({"value_created"})
+    api = memory(row("a", "1"), row("b", "2", event_types=events))
+    update = replace(slack("a", "#new"), configuration={"token": other, "channel": "#new"})
+    plan = planned(api, update, slack("b"), slack("c"), secrets={})
+    with pytest.raises(UnresolvedSecretsError) as caught:
+        run(api, plan, secrets={})
+    assert str(caught.value) == (
+        "no value is at hand for env OTHER, env SLACK_BOT_TOKEN; nothing was written"
+    )
+    assert caught.value.hint == "set them where the apply runs"
+    assert api.calls == []
