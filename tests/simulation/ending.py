@@ -69,7 +69,9 @@ class Ending:
     def _seen(self, process: Process, plan: Plan) -> None:
         """Success means that the last listing showed it, whoever else is at work."""
         team = process.team
-        live = Live(origin=plan.origin, organization=plan.organization, webhooks=process.seen)
+        alive = self._judge.names()  # what has gone since may have been asked for
+        seen = tuple(each for each in process.seen if each.id in alive)
+        live = Live(origin=plan.origin, organization=plan.organization, webhooks=seen)
         options = replace(team.options, base=None, rewrite=(), rewrite_all=False)
         again = make_plan(team.desired, live, secrets(), options)
         mine = {each.name for each in plan.changes}

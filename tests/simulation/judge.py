@@ -39,6 +39,8 @@ class Judge:
         self._store = store
         self._organization = organization
         self._person = person
+        declared = [{each.name for each in team.desired.webhooks} for team in case.teams]
+        self._agreed = (set.intersection if case.rivals else set.union)(*declared)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return what is stored, secrets in plain."""
@@ -163,6 +165,8 @@ class Judge:
         now = self.scenery(team)
         for webhook in team.desired.webhooks:
             name = webhook.name
+            if name not in self._agreed:  # the other team may delete it
+                continue
             if spared and spared & team.kin(webhook):
                 continue
             # Of copies that a person has made, another one may have the smallest id.

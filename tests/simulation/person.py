@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.emulator.dials import Uniqueness
 from reconciler.emulator.store import Store
 from tests.simulation.case import Case
 from tests.simulation.declarations import content
@@ -24,6 +25,7 @@ class Person:
         self._draw = random.Random(f"person {case.seed}")
         self._odds = case.meddling
         self._retypes = retypes(case.dials)
+        self._unique = case.dials.unique_names is not Uniqueness.NONE
         # A server that merges configurations may refuse to turn one type into another.
         self._names = [
             each.name
@@ -47,6 +49,8 @@ class Person:
         if what == "create" or not rows:
             self.made += 1
             name = draw.choice([f"person-{self.made}", *self._names])
+            if self._unique and name in [row["name"] for row in rows]:
+                return None
             return self._do(store, "creates", _new(organization, name))
         names = [row["name"] for row in rows]
         copies = [row for row in rows if names.count(row["name"]) > 1]
