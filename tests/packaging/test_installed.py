@@ -38,7 +38,9 @@ def python(version: str) -> str:
 
 
 def run(*command: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    kept = {key: value for key, value in fetching().items() if not key.startswith("PYTHON")}
+    # What runs here is a copy: it is not what coverage measures.
+    left = ("PYTHON", "COVERAGE")
+    kept = {key: value for key, value in fetching().items() if not key.startswith(left)}
     return subprocess.run(
         command, cwd=cwd, env={**kept, **environ}, capture_output=True, text=True,
         timeout=PATIENCE, check=False,
