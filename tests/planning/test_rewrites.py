@@ -198,3 +198,12 @@ def test_a_rewritten_address_shows_where_deliveries_went():
     (change,) = update.fields
     assert isinstance(change, SecretChange)
     assert change.before == "https://hooks.example.com/***"
+
+
+def test_a_base_of_another_type_asks_for_nothing():
+    """Its fields are not those of the webhook as it is declared now."""
+    reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
+    options = PlanOptions(base=desired(slack("Pager")))
+    found = live(live_generic(token="***"))
+
+    assert plan(desired(generic(token=reference)), found, {}, options).changes == ()
