@@ -24,6 +24,7 @@ from reconciler.errors import (
 from reconciler.execute.context import Context
 from reconciler.execute.draft import draft
 from reconciler.execute.ledger import failed, still_in_doubt
+from reconciler.model import LiveWebhook
 from reconciler.planning.changes import Create
 from reconciler.report import Applied, Failed, Unconfirmed
 
@@ -51,7 +52,7 @@ def create_once(change: Create, context: Context) -> Applied | Failed | Unconfir
             return still_in_doubt(change, error)
         else:
             context.ledger.wrote()
-            return _held(context.answered(change, made), made.id, context)
+            return _held(context.answered(change, made), made, context)
         if context.ledger.stopping:
             break
     return Unconfirmed(
@@ -60,20 +61,21 @@ def create_once(change: Create, context: Context) -> Applied | Failed | Unconfir
     )
 
 
-def _held(outcome: Applied | Failed, made: str, context: Context) -> Applied | Failed:
-    """Take back what CloudTruth has filed under another name.
+def _held(outcome: Applied | Failed, made: LiveWebhook, context: Context) -> Applied | Failed:
+    """Take back what CloudTruth has filed under another name, by its own answer to the create.
 
-    Nothing declares that name, so each further run would create one more.
+    Nothing declares that name, so each further run would create one more. A name that only shows
+    when the webhook is read afterwards may be somebody's, who has renamed it: that one stays.
     """
-    if isinstance(outcome, Applied) or all(each.path != ("name",) for each in outcome.fields):
+    if isinstance(outcome, Applied) or made.name == outcome.change.name:
         return outcome
-    left = f"it is still there, with the id {made}"
-    if made not in context.known:
+    left = f"it is still there, with the id {made.id}"
+    if made.id not in context.known:
         try:
-            context.api.delete(made)
+            context.api.delete(made.id)
             left = "what was created was removed again"
         except AmbiguousWriteError:
-            left = f"it may still be there, with the id {made}"
+            left = f"it may still be there, with the id {made.id}"
         except ApiError:
             pass
     return replace(
@@ -99,7 +101,7 @@ def _look(change: Create, context: Context) -> Applied | Failed | Unconfirmed | 
         if equal := context.equal(change, listing):
             return Applied(change=change, id=equal[0].id, note="found when its answer was lost")
         if copies := context.copies(change, listing):
-            return _other(change, copies[0].id)
+            return overtaken(change, copies[0].id)
     if blind:
         return Unconfirmed(
             change=change, message="the answer was lost, and so was the listing that would tell"
@@ -120,11 +122,12 @@ def _refused(
         if equal := context.equal(change, listing):
             return Applied(change=change, id=equal[0].id, note="it had just come into being")
         if copies := context.copies(change, listing):
-            return _other(change, copies[0].id)
+            return overtaken(change, copies[0].id)
     return failed(change, error)
 
 
-def _other(change: Create, id: str) -> Failed:
+def overtaken(change: Create, id: str) -> Failed:
+    """Say that somebody else's webhook of this name is there instead."""
     return Failed(
         change=change,
         code="conflict",

@@ -1,9 +1,9 @@
 """What others did, while the run was under way, to what it counts on.
 
 A run looks after names: one webhook each, as declared. Others may have changed a webhook that
-needed no write, or have given one more webhook a name of the plan. Nothing here mends that; it
-keeps the run from saying that all is as declared, and the next plan shows it. What a listing shows
-is asked for once more by id, as a list may be behind.
+needed no write, have given one more webhook a name of the plan, or have created anew what the plan
+deletes. Nothing here mends that; it keeps the run from saying that all is as declared, and the next
+plan shows it. What a listing shows is asked for once more by id, as a list may be behind.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Strangers = Mapping[str, Sequence[LiveWebhook]]
 
 
 def strangers(context: Context, listing: Sequence[LiveWebhook]) -> Strangers:
-    """Find who bears a name that the plan creates, updates, renames to or leaves as it is."""
+    """Find who bears a name of a change, or of a webhook that the plan leaves as it is."""
     plan = context.plan
-    ours = {each.name for each in plan.changes if not isinstance(each, Delete)}
+    ours = {each.name for each in plan.changes}
     ours |= {each.webhook.name for each in plan.matched}
     known = {(each.id, each.webhook.name) for each in plan.matched}
     known |= {(each.before.id, each.name) for each in plan.updates}
@@ -47,8 +47,12 @@ def living(context: Context, name: str, others: Iterable[LiveWebhook]) -> str | 
 
 
 def disturbed(context: Context, listing: Sequence[LiveWebhook], there: Strangers) -> str | None:
-    """Say what webhooks that needed no change no longer are, None if all is well."""
-    said = (_revealed(context, listing), _changed(context, listing, there))
+    """Say which webhooks are not as the plan leaves them and no outcome tells, None if all are."""
+    said = (
+        _revealed(context, listing),
+        _changed(context, listing, there),
+        _returned(context, there),
+    )
     return "; ".join(each for each in said if each is not None) or None
 
 
@@ -110,3 +114,20 @@ def _changed(context: Context, listing: Sequence[LiveWebhook], there: Strangers)
         return None
     named = ", ".join(sorted(set(names)))
     return f"somebody else is at work on {named}, which needed no change: plan again"
+
+
+def _returned(context: Context, there: Strangers) -> str | None:
+    """Say which webhooks that the plan deletes somebody else has brought into being anew."""
+    plan = context.plan
+    stay = {each.name for each in plan.changes if not isinstance(each, Delete)}
+    stay |= {each.webhook.name for each in plan.matched}
+    names = sorted(
+        {
+            repr(each.name)
+            for each in plan.deletes
+            if each.name not in stay and living(context, each.name, there.get(each.name, ()))
+        }
+    )
+    if not names:
+        return None
+    return f"somebody else has created {', '.join(names)} anew, which is to be deleted: plan again"

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from reconciler.errors import ApiError
 from reconciler.execute.context import Context, unlike
+from reconciler.execute.create_once import overtaken
 from reconciler.execute.heal import Surplus, remove, surplus
 from reconciler.execute.meanwhile import Strangers, disturbed, living, strangers
 from reconciler.model import LiveWebhook, Unknown
@@ -41,7 +42,10 @@ def verify(context: Context) -> Verification:
             waiting = _open(context, listing, others)
             if last or not (extra or waiting) or (context.ledger.stopping and not extra):
                 break
-            tried += [each for each in extra if remove(context, each)]
+            for each in extra:
+                if remove(context, each):
+                    tried.append(each)
+                    _hand_on(context, each, listing)
             if not extra:
                 context.clock.sleep(context.settle.spacing)
         for index, outcome in waiting:
@@ -65,6 +69,21 @@ def _healed(tried: Sequence[Surplus], left: Set[str]) -> tuple[Healed, ...]:
         Healed(name=each.copy.name, removed=each.copy.id, kept=each.keeper.id)
         for each in gone.values()
     )
+
+
+def _hand_on(context: Context, gone: Surplus, listing: Sequence[LiveWebhook]) -> None:
+    """Let the create whose copy was removed be judged by the copy that stays."""
+    for index, outcome in [*context.ledger.settled()]:
+        change = outcome.change
+        if not isinstance(outcome, Applied) or not isinstance(change, Create):
+            continue
+        if outcome.id != gone.copy.id:
+            continue
+        keeper = gone.keeper
+        if context.differences(change, keeper, context.readable_in(listing)):
+            context.ledger.correct(index, overtaken(change, keeper.id))
+        else:
+            context.ledger.correct(index, replace(outcome, id=keeper.id))
 
 
 def _lives(context: Context, each: Surplus) -> bool:

@@ -153,6 +153,29 @@ def test_a_late_copy_is_removed_and_the_smallest_id_stays() -> None:
     assert report.outcomes[0].id == "a-late"  # type: ignore[union-attr]
 
 
+def test_the_copy_that_stays_is_the_one_that_is_reported() -> None:
+    """Also if what comes after the removal cannot be read."""
+    api = memory(
+        faults=[
+            Fault(call="create", meanwhile=appear(row("a", "a-late"))),
+            Fault(call="list", nth=3, error=ServerError),
+        ]
+    )
+    report = run(api, planned(api, slack("a")))
+    assert report.outcomes[0].id == "a-late"
+    assert (list(api.rows), report.exit_code) == (["a-late"], ExitCode.PARTIAL)
+
+
+def test_a_copy_that_gives_way_to_another_webhook_is_a_conflict() -> None:
+    """Somebody has created the name otherwise, and theirs has the smallest id."""
+    theirs = row("a", "a-first", "#elsewhere")
+    api = memory(faults=[Fault(call="create", meanwhile=appear(theirs))])
+    report = run(api, planned(api, slack("a")))
+    assert outcomes(report) == {"a": "failed conflict"}
+    assert "a-first" in report.outcomes[0].message
+    assert list(api.rows) == ["a-first"]
+
+
 def test_a_copy_that_was_there_before_or_differs_is_never_removed() -> None:
     """Only fresh copies that equal what was sent may go."""
     other = row("a", "zz", "#somebody")

@@ -87,6 +87,26 @@ def test_what_needed_no_change_is_looked_at_too(meanwhile: object) -> None:
     assert "'same'" in (report.problem or "")
 
 
+def test_what_is_deleted_and_created_anew_is_no_success() -> None:
+    """Another run declares the name, and was at work at the same time."""
+    api = memory(row("gone", "id-1"), faults=[before_the_last_look(appears(row("gone", "id-9")))])
+    report = run(api, planned(api))
+    assert outcomes(report) == {"gone": "applied"}
+    assert report.exit_code is ExitCode.PARTIAL
+    assert report.problem == (
+        "somebody else has created 'gone' anew, which is to be deleted: plan again"
+    )
+    assert list(api.rows) == ["id-9"]
+
+
+def test_what_is_created_anew_and_gone_again_is_nobodys_business() -> None:
+    """A list that is behind may still show it."""
+    api = memory(row("gone", "id-1"))
+    plan = planned(api)
+    api.lists = lambda api, nth: (*api.rows.values(), *([row("gone", "id-9")] if nth > 1 else []))
+    assert run(api, plan).exit_code is ExitCode.OK
+
+
 def test_a_secret_that_differed_all_along_is_nobodys_doing() -> None:
     """A plan that was made without secrets leaves it; so says the next one, made with them."""
     api = memory(replace(row("same", "id-1"), configuration=ROTATED))

@@ -143,6 +143,22 @@ def test_a_name_that_is_filed_differently_is_taken_back() -> None:
     assert api.rows == {}
 
 
+def test_a_webhook_that_somebody_renames_at_once_is_not_taken_back() -> None:
+    """Only the answer to the create says under which name CloudTruth has filed it."""
+
+    def renamed(api: Memory) -> None:
+        api.rows["id-101"] = replace(api.rows["id-101"], name="theirs")
+
+    api = memory(
+        stores=lambda each: replace(each, configuration={**each.configuration, "channel": "#x"}),
+        faults=[Fault(call="get", meanwhile=renamed)],
+    )
+    outcome = told(api, slack("a"))
+    assert isinstance(outcome, Failed)
+    assert ("name",) in [each.path for each in outcome.fields]
+    assert api.names() == ["theirs"]
+
+
 def test_a_name_that_is_filed_differently_and_cannot_be_taken_back_is_told() -> None:
     """With the id under which it is still there."""
     api = memory(

@@ -161,7 +161,7 @@ BUGS = (
     Bug(
         name="what was created under another name stays",
         file="reconciler/execute/create_once.py",
-        old="            context.api.delete(made)\n",
+        old="            context.api.delete(made.id)\n",
         new="",
         start=120,
     ),

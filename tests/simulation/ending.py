@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.errors import ExitCode
 from reconciler.kinds import KINDS
-from reconciler.model import Live, SecretRef, Webhook
+from reconciler.model import Live, LiveWebhook, SecretRef, Webhook
 from reconciler.planning.changes import Change, Create, Delete, Update
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import plan as make_plan
@@ -68,18 +68,24 @@ class Ending:
 
     def _seen(self, process: Process, plan: Plan) -> None:
         """Success means that the last listing showed it, whoever else is at work."""
+        alive = self._judge.names()
+        shown = self._to_do(process, plan, process.seen)
+        # What has gone since the listing may have been asked for in between.
+        there = self._to_do(process, plan, [each for each in process.seen if each.id in alive])
+        if left := sorted(shown & there):
+            raise Violation(f"success, and the last listing shows {', '.join(left)} to be done")
+
+    def _to_do(self, process: Process, plan: Plan, seen: Sequence[LiveWebhook]) -> set[str]:
+        """Return what a plan made of such a listing would have left to do by names of the plan."""
         team = process.team
-        alive = self._judge.names()  # what has gone since may have been asked for
-        seen = tuple(each for each in process.seen if each.id in alive)
-        live = Live(origin=plan.origin, organization=plan.organization, webhooks=seen)
+        live = Live(origin=plan.origin, organization=plan.organization, webhooks=tuple(seen))
         options = replace(team.options, base=None, rewrite=(), rewrite_all=False)
         again = make_plan(team.desired, live, secrets(), options)
         mine = {each.name for each in plan.changes}
         left = [each for each in again.changes if each.name in mine]
-        if left and self._case.way is not Way.BLIND:
-            raise Violation(f"success, and the last listing shows {_names(left)} to be done")
-        if twins := {each.name for each in again.kept if each.name in mine}:
-            raise Violation(f"success, and the last listing shows copies of {twins} that differ")
+        doing = set[str]() if self._case.way is Way.BLIND else {_names([each]) for each in left}
+        kept = mine - {each.name for each in plan.kept}  # what was kept from the start still is
+        return doing | {f"copies of {each.name}" for each in again.kept if each.name in kept}
 
     def _true(self, team: Team, outcome: Applied) -> None:
         """What is reported as done is stored so, secrets included."""
