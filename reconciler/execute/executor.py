@@ -14,6 +14,7 @@ are settled before this is called.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from reconciler.errors import (
     ApiError,
@@ -27,7 +28,7 @@ from reconciler.errors import (
 from reconciler.execute.context import Context
 from reconciler.execute.create_once import create_once
 from reconciler.execute.draft import require_secrets
-from reconciler.execute.fresh import fits
+from reconciler.execute.fresh import fits, missed
 from reconciler.execute.ledger import Ledger, failed, is_done
 from reconciler.execute.order import copies, freeing, groups
 from reconciler.execute.settle import Settle
@@ -64,7 +65,7 @@ def execute(
 
     `reviewed`: exactly this plan was agreed to, so a change that no longer fits refuses the whole.
     An empty plan makes no request. Raises StalePlanError, UnresolvedSecretsError and what the
-    first listing raises; in each of these cases nothing was written.
+    first look raises; in each of these cases nothing was written.
     """
     if not plan.changes:
         return Report(plan=plan, verified=True)
@@ -72,7 +73,7 @@ def execute(
     ledger = Ledger(plan, stop, watcher)
     verification = Verification(verified=False)
     try:
-        listing = workers.run([api.list])[0]
+        listing = _look(plan, api, workers)
         context = Context(
             plan=plan,
             secrets=secrets,
@@ -94,6 +95,13 @@ def execute(
     except Halted:
         pass
     return _report(plan, ledger, stop, verification, reviewed=reviewed)
+
+
+def _look(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, ...]:
+    """List what is live, and ask by id for what the plan changes and the list does not show."""
+    listing = workers.run([api.list])[0]
+    found = workers.run([partial(api.get, each) for each in missed(plan, listing)])
+    return (*listing, *(each for each in found if each is not None))
 
 
 def _report(

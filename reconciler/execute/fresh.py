@@ -41,6 +41,18 @@ def fits(
     return answers
 
 
+def missed(plan: Plan, listing: Sequence[LiveWebhook]) -> list[str]:
+    """Return the ids of webhooks that the plan updates or deletes and the listing does not show.
+
+    They are gone, or have slipped between two pages: only asking by id can tell.
+    """
+    there = {each.id for each in listing}
+    wanted = [each.before.id for each in plan.updates]
+    wanted += [each.before.id for each in plan.deletes]
+    wanted += [each.keeps for each in plan.deletes if each.keeps is not None]
+    return sorted({each for each in wanted if each not in there})
+
+
 def _renamed_instead(plan: Plan, listing: Sequence[LiveWebhook]) -> set[str]:
     """Return the declared names to which webhooks are to be renamed that the plan has not seen.
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.execute.context import Context
-from reconciler.model import LiveWebhook, Path
-from reconciler.planning.changes import Delete, KeyLost, SecretChange
+from reconciler.model import LiveWebhook, Path, Webhook
+from reconciler.planning.changes import Delete, KeyLost, SecretChange, Update
 from reconciler.planning.compare import compare
 from reconciler.planning.plan import Matched
 
@@ -51,6 +51,7 @@ def disturbed(context: Context, listing: Sequence[LiveWebhook], there: Strangers
     said = (
         _revealed(context, listing),
         _changed(context, listing, there),
+        _another_secret(context, listing),
         _returned(context, there),
     )
     return "; ".join(each for each in said if each is not None) or None
@@ -79,10 +80,33 @@ def _revealed(context: Context, listing: Sequence[LiveWebhook]) -> str | None:
     return f"what was sent shows that {', '.join(fields)} differs too: apply again to mend it"
 
 
-def _secrets(context: Context, matched: Matched, found: LiveWebhook) -> set[Path]:
+def _secrets(context: Context, webhook: Webhook, found: LiveWebhook | None) -> set[Path]:
     """Return the secret fields in which a webhook differs from what is declared."""
-    fields = compare(matched.webhook, found, context.secrets, context.readable).fields
+    if found is None:
+        return set()
+    fields = compare(webhook, found, context.secrets, context.readable).fields
     return {each.path for each in fields if isinstance(each, SecretChange)}
+
+
+def _another_secret(context: Context, listing: Sequence[LiveWebhook]) -> str | None:
+    """Say in which webhooks somebody else has changed a secret that their update does not send."""
+    by_id = {each.id: each for each in listing}
+
+    def differs(change: Update, found: LiveWebhook | None) -> bool:
+        """Whether a secret is another one than before the first write."""
+        old = _secrets(context, change.after, context.known.get(change.before.id))
+        return not _secrets(context, change.after, found) <= old
+
+    names = [
+        repr(each.name)
+        for each in context.plan.updates
+        if "configuration" not in each.sends
+        and differs(each, by_id.get(each.before.id))
+        and differs(each, context.api.get(each.before.id))
+    ]
+    if not names:
+        return None
+    return f"somebody else has changed a secret of {', '.join(names)}: plan again"
 
 
 def _changed(context: Context, listing: Sequence[LiveWebhook], there: Strangers) -> str | None:
@@ -100,9 +124,7 @@ def _changed(context: Context, listing: Sequence[LiveWebhook], there: Strangers)
             if not isinstance(each, KeyLost) and (matched.webhook.name, each.path[-1]) not in hidden
         }
         # Whoever made the plan may have had no secrets: then a secret may have differed all along.
-        before = context.known.get(matched.id)
-        old = set() if before is None else _secrets(context, matched, before)
-        return not paths <= old
+        return not paths <= _secrets(context, matched.webhook, context.known.get(matched.id))
 
     names = [
         repr(each.webhook.name)

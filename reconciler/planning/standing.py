@@ -179,7 +179,7 @@ def _waits(change: Update, found: LiveWebhook, now: Comparison) -> bool:
 def _delete(change: Delete, by_id: Mapping[str, LiveWebhook]) -> Standing:
     found = by_id.get(change.before.id)
     if found is None:
-        return Standing(fit=Fit.DONE, why="it is gone already")
+        return Standing(fit=Fit.DONE, why="it is gone already", id=change.before.id)
     if snapshot(found) != change.before:
         return Standing(
             fit=Fit.CHANGED, why="somebody has changed it since the plan was made", id=found.id

@@ -107,6 +107,30 @@ def test_what_is_created_anew_and_gone_again_is_nobodys_business() -> None:
     assert run(api, plan).exit_code is ExitCode.OK
 
 
+def test_a_secret_that_an_update_does_not_send_is_looked_at_too() -> None:
+    """Somebody has given the webhook another token while its events were changed."""
+
+    def rotates(api: Memory) -> None:
+        api.put(replace(api.rows["id-1"], configuration=ROTATED))
+
+    api = memory(row("a", "id-1", event_types=frozenset({"project_created"})))
+    plan = planned(api, slack("a"))
+    api.faults = [before_the_last_look(rotates)]
+    report = run(api, plan)
+    assert outcomes(report) == {"a": "applied"}
+    assert report.exit_code is ExitCode.PARTIAL
+    assert report.problem == "somebody else has changed a secret of 'a': plan again"
+
+
+def test_a_secret_that_differed_before_an_update_is_nobodys_doing() -> None:
+    """A plan that was made without secrets does not send it."""
+    events = frozenset({"project_created"})
+    api = memory(replace(row("a", "id-1", event_types=events), configuration=ROTATED))
+    plan = planned(api, slack("a"), secrets={})
+    report = run(api, plan, reviewed=True)
+    assert (outcomes(report), report.exit_code) == ({"a": "applied"}, ExitCode.OK)
+
+
 def test_a_secret_that_differed_all_along_is_nobodys_doing() -> None:
     """A plan that was made without secrets leaves it; so says the next one, made with them."""
     api = memory(replace(row("same", "id-1"), configuration=ROTATED))

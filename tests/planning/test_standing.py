@@ -54,10 +54,10 @@ EDITED_SINCE = "somebody has changed it since the plan was made"
         (UPDATE, (live_slack(channel="#third"),), changed(EDITED_SINCE)),
         (UPDATE, (), changed("it has vanished meanwhile", None)),
         (DELETE, (live_slack(),), HOLDS),
-        (DELETE, (), done("it is gone already", None)),
+        (DELETE, (), done("it is gone already")),
         (DELETE, (EDITED,), changed(EDITED_SINCE)),
         (DUPLICATE, (live_slack(), TWIN), HOLDS),
-        (DUPLICATE, (live_slack(),), done("it is gone already", None)),
+        (DUPLICATE, (live_slack(),), done("it is gone already", "id-2")),
         (DUPLICATE, (TWIN,), changed("the copy that was to stay is gone", "id-2")),
         (
             DUPLICATE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model import LiveWebhook
@@ -17,7 +16,8 @@ class Deeds:
     `begun` holds every write that was sent and may have been carried out, as method and name (of
     a POST) or id; `looks` how often all webhooks were listed since a create of that name was left
     in doubt; `asked` the ids that were read one by one; `looked` when something was last read;
-    `compared` is the listing, by id, that was read between consent and the first write.
+    `compared` is what was read, by id, between consent and the first write: the listing, and what
+    that did not show.
     """
 
     plan: Plan | None = None
@@ -28,7 +28,7 @@ class Deeds:
     looks: dict[str, int] = field(default_factory=dict)
     looked: float = 0.0
     asked: set[str] = field(default_factory=set)
-    compared: Mapping[str, LiveWebhook] | None = None
+    compared: dict[str, LiveWebhook] | None = None
 
     def fits(self, change: Update | Delete) -> bool:
         """Say whether a change fitted what was live just before the first write."""

@@ -68,10 +68,11 @@ class Ending:
 
     def _seen(self, process: Process, plan: Plan) -> None:
         """Success means that the last listing showed it, whoever else is at work."""
-        alive = self._judge.names()
+        now = self._judge.names()
         shown = self._to_do(process, plan, process.seen)
-        # What has gone since the listing may have been asked for in between.
-        there = self._to_do(process, plan, [each for each in process.seen if each.id in alive])
+        # What has gone or was renamed since the listing may have been asked for in between.
+        still = [each for each in process.seen if now.get(each.id) == each.name]
+        there = self._to_do(process, plan, still)
         if left := sorted(shown & there):
             raise Violation(f"success, and the last listing shows {', '.join(left)} to be done")
 

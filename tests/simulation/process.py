@@ -55,6 +55,13 @@ class Watched:
             process.deeds.compared = {each.id: each for each in process.seen}
         return process.seen
 
+    def get(self, id: str) -> LiveWebhook | None:
+        found = self._api.get(id)
+        deeds = self._process.deeds
+        if found is not None and deeds.compared is not None and not deeds.begun:
+            deeds.compared.setdefault(id, found)
+        return found
+
 
 @dataclass(slots=True)
 class Process:
