@@ -14,7 +14,7 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.readback import Readable
 from reconciler.planning.standing import Standing, readable_in, standings, unmet
 from reconciler.ports import Clock, WebhookAPI
-from reconciler.report import Applied, Failed, FieldMessage
+from reconciler.report import Applied, Failed, FieldMessage, Unconfirmed
 from reconciler.values import dataclass
 
 _REMAINS = (
@@ -75,19 +75,25 @@ class Context:
         alone = replace(self.plan, changes=(change,))
         return standings(alone, (live,), self.secrets)[0]
 
-    def answered(self, change: Create | Update, live: LiveWebhook) -> Applied | Failed:
+    def answered(
+        self, change: Create | Update, live: LiveWebhook
+    ) -> Applied | Failed | Unconfirmed:
         """Judge a write by its answer.
 
         An answer that differs is not believed at once, as some servers answer less than they
         store: the webhook is then read. What that cannot tell is left to the listing at the end.
         """
-        if self.differences(change, live):
-            try:
-                again = self.api.get(live.id)
-            except ApiError:
-                again = None
-            if again is not None and (differing := self.differences(change, again)):
-                return unlike(change, differing)
+        if not self.differences(change, live):
+            return Applied(change=change, id=live.id)
+        try:
+            again = self.api.get(live.id)
+        except ApiError as error:
+            return Unconfirmed(
+                change=change,
+                message=f"the answer is not what was sent, and then: {error.message}",
+            )
+        if again is not None and (differing := self.differences(change, again)):
+            return unlike(change, differing)
         return Applied(change=change, id=live.id)
 
 

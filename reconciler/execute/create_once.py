@@ -61,13 +61,15 @@ def create_once(change: Create, context: Context) -> Applied | Failed | Unconfir
     )
 
 
-def _held(outcome: Applied | Failed, made: LiveWebhook, context: Context) -> Applied | Failed:
+def _held(
+    outcome: Applied | Failed | Unconfirmed, made: LiveWebhook, context: Context
+) -> Applied | Failed | Unconfirmed:
     """Take back what CloudTruth has filed under another name, by its own answer to the create.
 
     Nothing declares that name, so each further run would create one more. A name that only shows
     when the webhook is read afterwards may be somebody's, who has renamed it: that one stays.
     """
-    if isinstance(outcome, Applied) or made.name == outcome.change.name:
+    if not isinstance(outcome, Failed) or made.name == outcome.change.name:
         return outcome
     left = f"it is still there, with the id {made.id}"
     if made.id not in context.known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -356,6 +357,17 @@ def test_an_answer_that_says_less_than_is_stored_is_read_again() -> None:
     api.rows["1"] = row("a", "1")
     unread = Terse(rows=api.rows, faults=[Fault(call="get", error=ServerError)])
     assert run(unread, plan).exit_code is ExitCode.OK
+
+
+def test_an_answer_that_differs_and_cannot_be_read_again_is_no_success() -> None:
+    """Nothing has shown that the name was stored as it was sent, nor that it was not."""
+    api = memory(
+        stores=lambda each: replace(each, name=each.name.upper()),
+        faults=[Fault(call="get", error=ServerError), Fault(call="list", nth=2, error=ServerError)],
+    )
+    report = run(api, planned(api, slack("a")))
+    assert (outcomes(report), report.exit_code) == ({"a": "unconfirmed"}, ExitCode.PARTIAL)
+    assert report.outcomes[0].message == "the answer is not what was sent, and then: it failed"
 
 
 # Deletes
