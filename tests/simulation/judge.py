@@ -85,7 +85,7 @@ class Judge:
         if (
             deeds.removes_copy(method, path)
             and not deeds.asked - {key}
-            and not self._misfiled(key, plan)
+            and not self._misfiled(key, deeds, plan)
         ):
             raise Violation(f"DELETE {path}: nobody asked for the copy that stays")
         if method == "POST":
@@ -122,11 +122,17 @@ class Judge:
         if row is not None and row.name not in self._made(plan) | self._person.touched.keys():
             raise Violation(f"DELETE {id}: neither planned nor a copy of what was created")
 
-    def _misfiled(self, id: str, plan: Plan) -> bool:
-        """Say whether a webhook bears a name that the server made of the one that was sent."""
+    def _misfiled(self, id: str, deeds: Deeds, plan: Plan) -> bool:
+        """Say whether a webhook bears a name that the server made of the one that was sent.
+
+        Or did when the apply last looked: a person may have renamed it since.
+        """
         row = self._store.row(id)
-        names = {each.name for each in plan.creates}
-        return row is not None and row.name not in names and row.name in self._made(plan)
+        if row is None:
+            return False
+        if self._person.touched.get(row.name, -1.0) >= deeds.looked:
+            return True
+        return row.name not in {each.name for each in plan.creates} and row.name in self._made(plan)
 
     def _made(self, plan: Plan) -> set[str | None]:
         """Return the names that what is created may have."""
