@@ -125,11 +125,11 @@ class Judge:
     def _misfiled(self, id: str, deeds: Deeds, plan: Plan) -> bool:
         """Say whether a webhook bears a name that the server made of the one that was sent.
 
-        Or did when the apply last looked: a person may have renamed it since.
+        Or did when the apply last looked: a person may have renamed or deleted it since.
         """
         row = self._store.row(id)
         if row is None:
-            return False
+            return True
         if self._person.touched.get(row.name, -1.0) >= deeds.looked:
             return True
         return row.name not in {each.name for each in plan.creates} and row.name in self._made(plan)
