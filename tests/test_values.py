@@ -154,8 +154,19 @@ def test_each_value_has_its_own_default() -> None:
 
 def test_a_value_needs_slots() -> None:
     """A frozen class without slots is refused where it is made."""
+    members = {"__doc__": "A class.", "__annotations__": {"field": int}}
     with pytest.raises(AttributeError):
-        dataclass(frozen=True)(type("Loose", (), {"__annotations__": {"field": int}}))
+        dataclass(frozen=True)(type("Loose", (), members))
+
+
+def test_a_value_needs_a_docstring() -> None:
+    """The standard library would write one, at the price of all the rest."""
+
+    class Unsaid:
+        pass
+
+    with pytest.raises(TypeError, match=r"Unsaid has no docstring"):
+        dataclass(frozen=True, slots=True)(Unsaid)
 
 
 def test_one_field_and_none() -> None:

@@ -31,6 +31,8 @@ MEMBERSHIPS: Final = "/api/v1/memberships/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
+    """One organization of the list, and whether the server calls it the current one."""
+
     organization: Organization
     current: bool
 

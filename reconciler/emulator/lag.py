@@ -16,6 +16,8 @@ from reconciler.emulator.store import Row
 
 @dataclass(slots=True, kw_only=True)
 class _Write:
+    """A write, and until when lists do not show it; `before` is what they show instead."""
+
     organization: str
     id: str
     before: Row | None

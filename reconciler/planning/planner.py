@@ -124,6 +124,8 @@ def plan(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Comparing:
+    """What comes of comparing each pair, gathered over all of them."""
+
     updates: list[Update]
     matched: list[tuple[Webhook, LiveWebhook]]
     unreadable: list[tuple[str, str]]
