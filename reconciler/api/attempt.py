@@ -81,8 +81,13 @@ class Sender:
         except ReconcilerError:
             raise
         except Exception as error:
+            host = self._origin.host
             trouble = translate(
-                error, host=self._origin.host, expired=line.expired, timeout=end() - started
+                error,
+                host=host,
+                proxy=self._connections.proxy(host),
+                expired=line.expired,
+                timeout=end() - started,
             )
         if self._observer is not None:
             self._observer(

@@ -8,11 +8,12 @@ proxy used.
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import httpx
 
@@ -22,6 +23,9 @@ from reconciler.api.troubles import PROXY_HINT
 from reconciler.api.watchdog import Line, Watchdog
 from reconciler.errors import UnreachableError, UsageError
 from reconciler.ports import Clock
+
+if TYPE_CHECKING:
+    from reconciler.api.proxies import Proxy
 
 # Longer than this, and the server may be closing the connection while we write to it.
 _KEPT_ALIVE: Final = 2.0
@@ -69,6 +73,14 @@ class Connections:
                 mine.client, mine.line = self._open(), Line()
                 self._clients.append(mine.client)
         return mine.client, mine.line
+
+    def proxy(self, host: str) -> Proxy | None:
+        """Return the proxy through which requests go to `host`, None if they go straight."""
+        if not self._secure:
+            return None
+        from reconciler.api.proxies import proxy_for  # asked for when something has failed
+
+        return proxy_for(host, os.environ)  # where the HTTP library reads it
 
     def watching(self, line: Line, end: Callable[[], float]) -> AbstractContextManager[None]:
         """End the request on `line` if this block is not left by the monotonic moment `end()`."""

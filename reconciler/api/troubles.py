@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import httpx
 
@@ -19,6 +19,9 @@ from reconciler.api.pace import RETRY_COST, TIMEOUT_COST
 from reconciler.api.refusals import Fields
 from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
 from reconciler.values import dataclass
+
+if TYPE_CHECKING:
+    from reconciler.api.proxies import Proxy
 
 _LOOK: Final = "check server URL, network and proxy, as `webhooks doctor` does"
 _NAME: Final = "check the server URL, the network and the name service"
@@ -54,13 +57,16 @@ class TooSlowError(Exception):
     """An answer that was still coming when its time was up."""
 
 
-def translate(error: Exception, *, host: str, expired: bool, timeout: float) -> Trouble:
+def translate(
+    error: Exception, *, host: str, proxy: Proxy | None, expired: bool, timeout: float
+) -> Trouble:
     """Say what an exception out of the HTTP library, or out of reading an answer, means.
 
-    `expired` tells that the watchdog ended the request; `timeout` is its time, in seconds.
+    `proxy` is what stands between us and `host`; `expired` tells that the watchdog ended the
+    request; `timeout` is its time, in seconds.
     """
     if isinstance(error, _NEVER_SENT):
-        return _not_sent(error, host)
+        return _not_sent(error, host, proxy)
     if expired or isinstance(error, (httpx.TimeoutException, TooSlowError)):
         return Trouble(
             failure=Failure.AMBIGUOUS,
@@ -94,7 +100,7 @@ _NEVER_SENT: Final = (
 )
 
 
-def _not_sent(error: Exception, host: str) -> Trouble:
+def _not_sent(error: Exception, host: str, proxy: Proxy | None) -> Trouble:
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return Trouble(
@@ -103,17 +109,24 @@ def _not_sent(error: Exception, host: str) -> Trouble:
             message=f"the certificate of {host} is not trusted",
             hint=tls.HINT,
         )
-    message, hint = f"{host} cannot be reached", _LOOK
+    refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)
+    nameless = any(isinstance(cause, socket.gaierror) for cause in causes)
+    first = host  # what we connect to
+    if proxy is not None and (refused or nameless):
+        first = f"{proxy.address or 'the proxy'} (by {proxy.variable})"
+    message, hint = f"{first} cannot be reached", _LOOK
     if isinstance(error, httpx.ProxyError):
         message, hint = f"the proxy does not let us through to {host}", PROXY_HINT
     elif isinstance(error, httpx.TimeoutException):
-        message = f"{host} cannot be reached: no connection in time"
-    elif any(isinstance(cause, socket.gaierror) for cause in causes):
-        message, hint = f"{host} cannot be reached: no such name", _NAME
-    elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        message = f"{host} cannot be reached: it refuses connections"
+        message = f"{first} cannot be reached: no connection in time"
+    elif nameless:
+        message, hint = f"{first} cannot be reached: no such name", _NAME
+    elif refused:
+        message = f"{first} cannot be reached: it refuses connections"
     elif any(isinstance(cause, ssl.SSLError) for cause in causes):
-        message, hint = f"{host} cannot be reached: no TLS connection", tls.HINT
+        message, hint = f"{first} cannot be reached: no TLS connection", tls.HINT
+    if first != host:
+        hint = PROXY_HINT
     return Trouble(
         failure=Failure.NOT_SENT,
         error=UnreachableError,

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from reconciler.api.proxies import VARIABLES as PROXY_VARIABLES
+from reconciler.api.proxies import bypassed, proxy_for
 from reconciler.checks import Check, fail, ok, unknown, warn
 from reconciler.doctor.probe import CertificateError, Probe
-from reconciler.doctor.proxies import VARIABLES as PROXY_VARIABLES
-from reconciler.doctor.proxies import bypassed, proxy_for
 from reconciler.errors import UsageError
 from reconciler.render.quote import quote
 

@@ -31,7 +31,7 @@ class Exported:
 def read_live(reader: WebhookReader, organization: str | None = None) -> Live:
     """Return everything that is live. Raises OrganizationError, ApiError."""
     found = reader.organization()
-    guard_organization(found, organization)
+    guard_organization(found, asked=organization)
     return Live(origin=reader.origin, organization=found, webhooks=reader.list())
 
 

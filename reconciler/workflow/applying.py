@@ -116,7 +116,7 @@ def apply_saved(
         check_digest(expect_digest)
     _expect(made, expect_digest)
     organization = api.organization()
-    guard_organization(organization, inputs.organization)
+    guard_organization(organization, asked=inputs.organization)
     if (api.origin, organization.id) != (made.origin, made.organization.id):
         raise StalePlanError(
             "the plan was made for another server or organization",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from reconciler.errors import ConfigurationError, MaintenanceError, OrganizationError
 from reconciler.findings import has_errors, sort_key
@@ -14,6 +15,8 @@ from reconciler.ports import WebhookReader
 from reconciler.source.desired import strict
 from reconciler.values import dataclass
 from reconciler.workflow.inputs import Checked, Gathered, gather
+
+_ASKED: Final = "say another one with --organization or WEBHOOKS_ORGANIZATION"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,9 @@ def plan(
     ApiError, ConfigurationError.
     """
     organization = reader.organization()
-    guard_organization(organization, checked.desired.organization, checked.inputs.organization)
+    guard_organization(
+        organization, declared=checked.desired.organization, asked=checked.inputs.organization
+    )
     if writing:
         refuse_maintenance(organization)
     gathered = gather(checked, api_key)
@@ -52,13 +57,16 @@ def plan(
     return Planned(plan=made, gathered=gathered)
 
 
-def guard_organization(organization: Organization, *wanted: str | None) -> None:
-    """Refuse a key of another organization than `wanted`, names or ids."""
-    for each in wanted:
+def guard_organization(
+    organization: Organization, *, declared: str | None = None, asked: str | None = None
+) -> None:
+    """Refuse a key of another organization than is declared or asked for, by name or id."""
+    wanted = ((declared, "correct `organization`"), (asked, _ASKED))
+    for each, otherwise in wanted:
         if each is not None and each not in (organization.id, organization.name):
             raise OrganizationError(
                 f"the API key belongs to organization {organization.name!r}, not to {each!r}",
-                hint="use a key of the declared organization, or correct `organization`",
+                hint=f"use a key of that organization, or {otherwise}",
             )
 
 

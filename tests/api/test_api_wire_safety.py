@@ -10,6 +10,7 @@ import tracemalloc
 from datetime import UTC, datetime
 from itertools import pairwise
 
+import httpx
 import pytest
 
 from reconciler.api.calls import Exchange
@@ -17,7 +18,9 @@ from reconciler.api.connect import connect
 from reconciler.api.connections import _KEPT_ALIVE
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.paging import complete
+from reconciler.api.proxies import Proxy
 from reconciler.api.transport import Transport
+from reconciler.api.troubles import translate
 from reconciler.api.watchdog import Line
 from reconciler.errors import (
     AmbiguousWriteError,
@@ -442,6 +445,36 @@ def test_a_proxy_that_cannot_be_used_is_a_clear_error(monkeypatch: pytest.Monkey
     assert "canary" not in str(caught.value)
     assert caught.value.__context__ is None
     assert "HTTPS_PROXY" in (caught.value.hint or "")
+
+
+def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not the server that cannot be reached, and the proxy's password stays unsaid."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        there = f"127.0.0.1:{listening.getsockname()[1]}"
+    for variable in ("https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:proxy-canary@{there}")
+    with transport_to("https://example.com") as transport, pytest.raises(ApiError) as caught:
+        transport.request("GET", "/")
+    assert caught.value.message == (
+        f"http://{there} (by HTTPS_PROXY) cannot be reached: it refuses connections"
+    )
+    assert "HTTPS_PROXY" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("address", "first"),
+    [("http://proxy.corp:3128", "http://proxy.corp:3128"), (None, "the proxy")],
+)
+def test_a_proxy_that_has_no_such_name_is_named(address: str | None, first: str) -> None:
+    """The name service knows nothing of it; of an odd address only the variable is said."""
+    error = httpx.ConnectError("canary")
+    error.__cause__ = socket.gaierror("canary")
+    proxy = Proxy(variable="ALL_PROXY", address=address)
+    trouble = translate(error, host="h", proxy=proxy, expired=False, timeout=1)
+    assert trouble.message == f"{first} (by ALL_PROXY) cannot be reached: no such name"
+    straight = translate(error, host="h", proxy=None, expired=False, timeout=1)
+    assert straight.message == "h cannot be reached: no such name"
 
 
 def test_plain_http_to_this_machine_takes_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

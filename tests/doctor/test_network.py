@@ -16,10 +16,10 @@ import certifi
 import pytest
 
 from reconciler.api.origin import Origin
+from reconciler.api.proxies import bypassed, proxy_for
 from reconciler.checks import Check
 from reconciler.doctor.network import way
 from reconciler.doctor.probe import CertificateError, SystemProbe
-from reconciler.doctor.proxies import bypassed, proxy_for
 from reconciler.errors import UsageError
 
 HTTPS = Origin.parse("https://api.cloudtruth.io")

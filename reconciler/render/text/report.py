@@ -90,11 +90,12 @@ def _end(report: Report, view: View) -> Iterable[str]:
         return
     numbers = f"{len(report.applied)} of {plural(len(report.plan.changes), 'change')}"
     yield from _sentence(f"Applied {numbers}: {outcome_counts(report)}.", view)
-    yield from _sentence(verification(report), view)
+    last = ending(report)
+    if last is None or "nothing was written" not in last:
+        yield from _sentence(verification(report), view)
     if report.problem:
         start = paint("Problem:", "error", view.color)
         yield from flow(sentence(prose(report.problem)), start=start, indent=2, width=view.width)
-    last = ending(report)
     if last is not None:
         assert report.exit_code is not ExitCode.OK
         yield from _sentence(last, view)
