@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
-from reconciler.errors import ExitCode
+from reconciler.errors import ConfigurationError, ExitCode
 from reconciler.kinds import KINDS
 from reconciler.model import Live, LiveWebhook, SecretRef, Webhook
 from reconciler.planning.changes import Change, Create, Delete, Update
@@ -81,7 +81,10 @@ class Ending:
         team = process.team
         live = Live(origin=plan.origin, organization=plan.organization, webhooks=tuple(seen))
         options = replace(team.options, base=None, rewrite=(), rewrite_all=False)
-        again = make_plan(team.desired, live, secrets(), options)
+        try:
+            again = make_plan(team.desired, live, secrets(), options)
+        except ConfigurationError:
+            return {"what does not fit"}
         mine = {each.name for each in plan.changes}
         left = [each for each in again.changes if each.name in mine]
         doing = set[str]() if self._case.way is Way.BLIND else {_names([each]) for each in left}
