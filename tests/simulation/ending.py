@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.errors import ConfigurationError, ExitCode
 from reconciler.kinds import KINDS
-from reconciler.model import Live, LiveWebhook, SecretRef, Webhook
+from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.changes import Change, Create, Delete, Update
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import plan as make_plan
@@ -82,7 +82,7 @@ class Ending:
         live = Live(origin=plan.origin, organization=plan.organization, webhooks=tuple(seen))
         options = replace(team.options, base=None, rewrite=(), rewrite_all=False)
         try:
-            again = make_plan(team.desired, live, secrets(), options)
+            again = make_plan(team.desired, live, self._at_hand(plan), options)
         except ConfigurationError:
             return {"what does not fit"}
         mine = {each.name for each in plan.changes}
@@ -90,6 +90,13 @@ class Ending:
         doing = set[str]() if self._case.way is Way.BLIND else {_names([each]) for each in left}
         kept = mine - {each.name for each in plan.kept}  # what was kept from the start still is
         return doing | {f"copies of {each.name}" for each in again.kept if each.name in kept}
+
+    def _at_hand(self, plan: Plan) -> Mapping[SecretRef, Secret]:
+        """Return the secrets that an apply has: of a saved plan no others than it sends."""
+        if self._case.way in (Way.DIRECT, Way.DIGEST):
+            return secrets()
+        sent = {each.reference for each in plan.secrets}
+        return {ref: secret for ref, secret in secrets().items() if ref in sent}
 
     def _true(self, team: Team, outcome: Applied) -> None:
         """What is reported as done is stored so, secrets included."""
