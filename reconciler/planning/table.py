@@ -26,6 +26,7 @@ from reconciler.planning.globs import Globs, first_match
 from reconciler.planning.pairing import Pairing, equal_but_secrets, is_unknown, not_understood
 from reconciler.planning.remarks import Remarks
 from reconciler.planning.renames import ambiguous, check_renames, in_sequence
+from reconciler.planning.spelling import left_out
 
 
 def pair(
@@ -250,8 +251,9 @@ class _Table:
         scopes = [(Globs(each.globs), each.prune) for each in self.policy.scopes]
         shown = {found.id for _, found in self.out.pairs}
         shown |= {each.live.id for each in self.out.doomed}
+        kin = left_out((each.name for each in self.webhooks), self.live.by_name, self.selects)
         for each in self.live.all:
-            if each.id not in shown and not self.selects(each.name):
+            if each.id not in shown and (not self.selects(each.name) or kin(each.name)):
                 continue
             if each.id in self.live.ignored:
                 self.out.ignored += 1

@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from reconciler.model import Path
+from reconciler.planning.spelling import lookalike_key
 from reconciler.source.literals import masked
-from reconciler.source.names import lookalike_key
 from reconciler.source.remark import Problem, Spot, error, warning
 
 

@@ -68,10 +68,5 @@ def remarks(name: str) -> tuple[Remark, ...]:
     return tuple(found)
 
 
-def lookalike_key(name: str) -> str:
-    """Return the form in which names that differ only in case or composition are equal."""
-    return name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
-
-
 def _listed(characters: list[str]) -> str:
     return ", ".join(f"U+{ord(char):04X}" for char in characters[:5])

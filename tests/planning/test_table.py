@@ -411,6 +411,18 @@ def test_only_takes_no_webhook_that_the_rest_of_a_chain_renames(glob: str):
     assert [each.rule for each in caught.value.findings] == ["name-held"]
 
 
+@pytest.mark.parametrize("name", ["hook", "HOOK", " Hook"])
+def test_only_deletes_nothing_that_may_be_what_it_leaves_out(name: str):
+    """A server may keep a declared webhook under another spelling of its name."""
+    declaration, found = desired(slack("Hook")), live(live_slack(name, "id-1"))
+    whole = plan(declaration, found, SECRETS)
+    assert [(type(each), each.name) for each in whole.changes] == [(Create, "Hook"), (Delete, name)]
+    assert plan(declaration, found, SECRETS, PlanOptions(only=(name,))).changes == ()
+    both = live(live_slack("Hook", "id-2"), live_slack(name, "id-1"))
+    [delete] = plan(declaration, both, SECRETS, PlanOptions(only=(name,))).changes
+    assert isinstance(delete, Delete)
+
+
 def test_only_is_silent_about_the_other_entries():
     """What is wrong with an entry that is not selected stops nobody."""
     found = live(live_slack("was", "id-1"), live_slack("was", "id-2"), live_slack("x", "id-3"))

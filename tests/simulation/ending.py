@@ -9,7 +9,7 @@ from typing import Any
 from reconciler.errors import ConfigurationError, ExitCode
 from reconciler.kinds import KINDS
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.changes import Change, Create, Delete, Update
+from reconciler.planning.changes import Change, Create, Delete, SecretChange, Update
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render import RENDERERS
@@ -86,7 +86,12 @@ class Ending:
         except ConfigurationError:
             return {"what does not fit"}
         mine = {each.name for each in plan.changes}
-        left = [each for each in again.changes if each.name in mine]
+        unvouched = {each.name for each in plan.updates if "configuration" not in each.sends}
+        left = [
+            each
+            for each in again.changes
+            if each.name in mine and not (each.name in unvouched and _only_secrets(each))
+        ]
         doing = set[str]() if self._case.way is Way.BLIND else {_names([each]) for each in left}
         kept = mine - {each.name for each in plan.kept}  # what was kept from the start still is
         return doing | {f"copies of {each.name}" for each in again.kept if each.name in kept}
@@ -199,6 +204,13 @@ def _unsent(outcome: Failed) -> bool:
         return False
     secret = KINDS[change.after.type].secret_fields
     return bool(outcome.fields) and all(each.path[-1] in secret for each in outcome.fields)
+
+
+def _only_secrets(change: Change) -> bool:
+    """Say whether secrets are all that is to be changed."""
+    return isinstance(change, Update) and all(
+        isinstance(each, SecretChange) for each in change.fields
+    )
 
 
 def _asked(team: Team, value: SecretRef) -> bool:

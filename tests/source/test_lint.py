@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from reconciler.findings import Severity
+from reconciler.planning.spelling import lookalike_key
 from reconciler.source import agreement, identity
 from reconciler.source.desired import Declared, Rules, declare
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.lint import lint
 from reconciler.source.literals import masked, url_credential
-from reconciler.source.names import lookalike_key, remarks
+from reconciler.source.names import remarks
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 TOKEN = "xoxb-" + "0123456789-canary"
