@@ -17,7 +17,7 @@ from reconciler.errors import (
     ServerError,
     UnreachableError,
 )
-from reconciler.model import LiveWebhook
+from reconciler.model import LiveWebhook, Secret
 from tests.execute.world import (
     EVENTS,
     Fault,
@@ -165,6 +165,39 @@ def test_the_copy_that_stays_is_the_one_that_is_reported() -> None:
     report = run(api, planned(api, slack("a")))
     assert report.outcomes[0].id == "a-late"
     assert (list(api.rows), report.exit_code) == (["a-late"], ExitCode.PARTIAL)
+
+
+def test_the_copy_that_stays_is_reported_for_its_own_create_only() -> None:
+    """Others were updated and created before it."""
+    api = memory(row("u", "id-1", "#elsewhere"))
+    plan = planned(api, slack("a"), slack("b"), slack("u"))
+    api.faults = [
+        Fault(call="create", meanwhile=appear(row("b", "b-late"))),
+        Fault(call="list", nth=3, error=ServerError),
+    ]
+    found = {each.change.name: each.id for each in run(api, plan).outcomes}
+    assert found == {"u": "id-1", "a": "id-101", "b": "b-late"}
+
+
+def test_a_copy_that_differs_in_its_token_alone_is_another_webhook() -> None:
+    """That tokens can be read shows in the very listing that has both."""
+    other = {**row("a", "a-first").configuration, "token": Secret("xoxb-9876543210-other")}
+    theirs = replace(row("a", "a-first"), configuration=other)
+    api = memory(faults=[Fault(call="create", meanwhile=appear(theirs))])
+    report = run(api, planned(api, slack("a")))
+    assert outcomes(report) == {"a": "failed conflict"}
+
+
+def test_a_copy_that_another_run_keeps_is_the_one_that_is_reported() -> None:
+    """The other run has removed ours, as its own has the smaller id."""
+
+    def kept(api: Memory) -> None:
+        del api.rows["id-101"]
+        api.put(row("a", "a-first"))
+
+    api = memory(faults=[Fault(call="list", nth=2, meanwhile=kept)])
+    report = run(api, planned(api, slack("a")))
+    assert (report.outcomes[0].id, report.exit_code) == ("a-first", ExitCode.OK)
 
 
 def test_a_copy_that_gives_way_to_another_webhook_is_a_conflict() -> None:
@@ -354,6 +387,9 @@ def test_an_answer_that_says_less_than_is_stored_is_read_again() -> None:
     terse = Terse(rows=api.rows)
     assert run(terse, plan).exit_code is ExitCode.OK
     assert terse.count("get") == 1
+    api.rows["1"] = row("a", "1")
+    unseen = Terse(rows=api.rows, faults=[Fault(call="list", nth=2, error=ServerError)])
+    assert run(unseen, plan).outcomes[0].id == "1"
     api.rows["1"] = row("a", "1")
     unread = Terse(rows=api.rows, faults=[Fault(call="get", error=ServerError)])
     assert run(unread, plan).exit_code is ExitCode.OK

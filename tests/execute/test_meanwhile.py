@@ -122,6 +122,30 @@ def test_a_secret_that_an_update_does_not_send_is_looked_at_too() -> None:
     assert report.problem == "somebody else has changed a secret of 'a': plan again"
 
 
+def test_a_secret_that_an_update_sends_is_told_of_as_its_own() -> None:
+    """The change has failed, which says it all."""
+
+    def rotates(api: Memory) -> None:
+        api.put(replace(api.rows["id-1"], configuration=ROTATED))
+
+    api = memory(row("a", "id-1", "#elsewhere"))
+    plan = planned(api, slack("a"))
+    api.faults = [before_the_last_look(rotates)]
+    report = run(api, plan)
+    assert (outcomes(report), report.problem) == ({"a": "failed does-not-converge"}, None)
+
+
+@pytest.mark.parametrize("channel", ["#ops", "#elsewhere"], ids=["as declared", "to be updated"])
+def test_one_more_of_what_stays_is_not_told_of_as_deleted(channel: str) -> None:
+    """A copy was to go, and somebody has created another one: the name is to be borne by one."""
+    api = memory(row("a", "id-1", channel), row("a", "id-2", channel))
+    plan = planned(api, slack("a"))
+    api.faults = [before_the_last_look(appears(row("a", "id-9", "#third")))]
+    report = run(api, plan)
+    assert report.exit_code is ExitCode.PARTIAL
+    assert "is to be deleted" not in (report.problem or "")
+
+
 def test_a_secret_that_differed_before_an_update_is_nobodys_doing() -> None:
     """A plan that was made without secrets does not send it."""
     events = frozenset({"project_created"})

@@ -7,7 +7,7 @@ import pytest
 from reconciler.model import UNKNOWN, Absent, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.standing import Fit, Standing, standings, unmet
+from reconciler.planning.standing import Fit, Standing, readable_in, standings, unmet
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,
@@ -157,3 +157,8 @@ def test_a_change_answers_for_no_secret_that_it_does_not_send():
     assert [each.fit for each in standings(rename, (before,), SECRETS)] == [Fit.HOLDS]
     after = live_slack(token=OTHER_TOKEN)
     assert [each.fit for each in standings(rename, (after,), SECRETS)] == [Fit.DONE]
+
+
+def test_what_an_update_is_for_is_evidence_of_what_can_be_read():
+    """A token that reads back as it is declared shows that tokens are shown."""
+    assert ("slack", "token") in readable_in(UPDATE, (EDITED,), SECRETS)

@@ -421,6 +421,9 @@ def test_only_deletes_nothing_that_may_be_what_it_leaves_out(name: str):
     both = live(live_slack("Hook", "id-2"), live_slack(name, "id-1"))
     [delete] = plan(declaration, both, SECRETS, PlanOptions(only=(name,))).changes
     assert isinstance(delete, Delete)
+    other = live(live_slack("other", "id-3"))
+    [delete] = plan(declaration, other, SECRETS, PlanOptions(only=("other",))).changes
+    assert isinstance(delete, Delete)
 
 
 def test_only_is_silent_about_the_other_entries():
