@@ -207,6 +207,15 @@ def test_numbers_where_text_is_due_are_read_as_text():
     assert compare(slack(channel="123"), live_slack(channel=123), SECRETS, frozenset()).fields == ()
 
 
+def test_a_number_that_differs_is_shown_as_text():
+    """What was there before is told."""
+    result = plan(desired(slack(username="8")), live(live_slack(username=7)), SECRETS)
+    [change] = result.updates
+    assert change.fields == (
+        ValueChange(path=("configuration", "username"), before="7", after="8"),
+    )
+
+
 def test_another_type_brings_a_whole_new_configuration():
     """Type and configuration go together."""
     (update,) = plan(desired(generic("Deploys")), live(live_slack()), {}).updates

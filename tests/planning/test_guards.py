@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.model import Webhook
 from reconciler.planning.guards import Grounds, blocks
 from reconciler.planning.planner import PlanOptions, plan
+from reconciler.planning.table import pair
 from tests.planning.builders import SECRETS, desired, live, live_slack, slack
 
 
@@ -78,3 +80,21 @@ def test_only_narrows_what_the_guards_see():
     )
 
     assert ([each.name for each in result.deletes], result.blocked) == (["w3"], ())
+
+
+@pytest.mark.parametrize(
+    ("webhook", "glob", "declared"),
+    [
+        (slack("a"), "a", True),
+        (slack("a"), "b", False),
+        (slack("a", previously=("b",)), "b", True),
+        (slack("pin", id="id-1"), "b", True),
+        (slack("pin", id="id-9"), "b", False),
+    ],
+    ids=["by name", "not", "by an earlier name", "by the name that an id leads to", "by no id"],
+)
+def test_only_decides_what_counts_as_declared(webhook: Webhook, glob: str, declared: bool):
+    """A selection of which nothing is declared is as suspicious as an empty file."""
+    found = live(live_slack("b", "id-1"))
+    table = pair(desired(webhook), found.webhooks, only=(glob,), prune=True)
+    assert table.declared is declared

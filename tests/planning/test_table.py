@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Position
-from reconciler.model import Absent, Desired, FileScope, LiveWebhook, Policy
+from reconciler.model import EVENT_TYPES, Absent, Desired, FileScope, LiveWebhook, Policy
 from reconciler.planning.changes import Create, Delete, Reason, SetChange, Update, ValueChange
 from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import SECRETS, desired, live, live_slack, slack
@@ -82,6 +82,12 @@ def test_a_webhook_of_an_unknown_type_is_kept(declared: bool):
 
     assert [(each.reason, each.detail) for each in result.kept] == [(Reason.UNKNOWN_TYPE, "teams")]
     assert all(isinstance(change, Create) and change.name == "X" for change in result.changes)
+
+
+def test_a_webhook_with_every_known_event_is_known():
+    """It is pruned like any other."""
+    result = plan(desired(), live(live_slack(events=EVENT_TYPES)), SECRETS)
+    assert [type(each) for each in result.changes] == [Delete]
 
 
 def test_a_webhook_with_an_unknown_event_is_kept():
