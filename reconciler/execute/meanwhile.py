@@ -8,7 +8,8 @@ plan shows it. What a listing shows is asked for once more by id, as a list may 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from reconciler.execute.context import Context
 from reconciler.model import LiveWebhook, Path, Webhook
@@ -18,6 +19,8 @@ from reconciler.planning.plan import Matched
 
 Strangers = Mapping[str, Sequence[LiveWebhook]]
 """By name, the webhooks that bear a name of the plan and are not those the plan knows by it."""
+
+_ById = Mapping[str, LiveWebhook]
 
 
 def strangers(context: Context, listing: Sequence[LiveWebhook]) -> Strangers:
@@ -48,16 +51,17 @@ def living(context: Context, name: str, others: Iterable[LiveWebhook]) -> str | 
 
 def disturbed(context: Context, listing: Sequence[LiveWebhook], there: Strangers) -> str | None:
     """Say which webhooks are not as the plan leaves them and no outcome tells, None if all are."""
+    by_id = {each.id: each for each in listing}
     said = (
-        _revealed(context, listing),
-        _changed(context, listing, there),
-        _another_secret(context, listing),
+        _revealed(context, listing, by_id),
+        _changed(context, by_id, there),
+        _another_secret(context, by_id),
         _returned(context, there),
     )
     return "; ".join(each for each in said if each is not None) or None
 
 
-def _revealed(context: Context, listing: Sequence[LiveWebhook]) -> str | None:
+def _revealed(context: Context, listing: Sequence[LiveWebhook], by_id: _ById) -> str | None:
     """Say what could not be compared before, and differs now that the server shows it.
 
     A value that was just sent and reads back is evidence that its field can be read, so that an
@@ -65,7 +69,6 @@ def _revealed(context: Context, listing: Sequence[LiveWebhook]) -> str | None:
     """
     hidden = frozenset(context.plan.unreadable)
     readable = context.readable_in(listing)
-    by_id = {each.id: each for each in listing}
     fields = sorted(
         {
             f"{each.path[-1]} of {matched.webhook.name!r}"
@@ -80,6 +83,13 @@ def _revealed(context: Context, listing: Sequence[LiveWebhook]) -> str | None:
     return f"what was sent shows that {', '.join(fields)} differs too: apply again to mend it"
 
 
+def _confirmed(
+    context: Context, by_id: _ById, id: str, differs: Callable[[LiveWebhook | None], bool]
+) -> bool:
+    """Say whether a webhook differs in the listing, and still does when it is asked for by id."""
+    return differs(by_id.get(id)) and differs(context.api.get(id))
+
+
 def _secrets(context: Context, webhook: Webhook, found: LiveWebhook | None) -> set[Path]:
     """Return the secret fields in which a webhook differs from what is declared."""
     if found is None:
@@ -88,9 +98,8 @@ def _secrets(context: Context, webhook: Webhook, found: LiveWebhook | None) -> s
     return {each.path for each in fields if isinstance(each, SecretChange)}
 
 
-def _another_secret(context: Context, listing: Sequence[LiveWebhook]) -> str | None:
+def _another_secret(context: Context, by_id: _ById) -> str | None:
     """Say in which webhooks somebody else has changed a secret that their update does not send."""
-    by_id = {each.id: each for each in listing}
 
     def differs(change: Update, found: LiveWebhook | None) -> bool:
         """Whether a secret is another one than before the first write."""
@@ -101,18 +110,16 @@ def _another_secret(context: Context, listing: Sequence[LiveWebhook]) -> str | N
         repr(each.name)
         for each in context.plan.updates
         if "configuration" not in each.sends
-        and differs(each, by_id.get(each.before.id))
-        and differs(each, context.api.get(each.before.id))
+        and _confirmed(context, by_id, each.before.id, partial(differs, each))
     ]
     if not names:
         return None
     return f"somebody else has changed a secret of {', '.join(names)}: plan again"
 
 
-def _changed(context: Context, listing: Sequence[LiveWebhook], there: Strangers) -> str | None:
+def _changed(context: Context, by_id: _ById, there: Strangers) -> str | None:
     """Say which webhooks somebody else has changed, or has given company under their name."""
     hidden = frozenset(context.plan.unreadable)
-    by_id = {each.id: each for each in listing}
 
     def differs(matched: Matched, found: LiveWebhook | None) -> bool:
         """Whether it is gone, or another in what was to be seen before."""
@@ -129,7 +136,7 @@ def _changed(context: Context, listing: Sequence[LiveWebhook], there: Strangers)
     names = [
         repr(each.webhook.name)
         for each in context.plan.matched
-        if (differs(each, by_id.get(each.id)) and differs(each, context.api.get(each.id)))
+        if _confirmed(context, by_id, each.id, partial(differs, each))
         or living(context, each.webhook.name, there.get(each.webhook.name, ()))
     ]
     if not names:

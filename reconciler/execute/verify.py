@@ -73,7 +73,7 @@ def _healed(tried: Sequence[Surplus], left: Set[str]) -> tuple[Healed, ...]:
 
 def _hand_on(context: Context, gone: Surplus, listing: Sequence[LiveWebhook]) -> None:
     """Let the create whose copy was removed be judged by the copy that stays."""
-    for index, outcome in [*context.ledger.settled()]:
+    for index, outcome in context.ledger.settled():
         change = outcome.change
         if not isinstance(outcome, Applied) or not isinstance(change, Create):
             continue

@@ -49,6 +49,9 @@ EXIT_MEANINGS: Final = {
     ExitCode.SIGTERM: "stopped by a signal; run the same command again to finish what is left",
 }
 
+UNWRITTEN: Final = (ExitCode.FAILED, ExitCode.DENIED)
+"""The exit codes whose meaning says that nothing was written."""
+
 
 def plural(number: int, noun: str) -> str:
     """Return `1 webhook`, `2 webhooks`."""

@@ -28,6 +28,11 @@ def vanishes(id: str):
     return lambda api: api.rows.pop(id, None)
 
 
+def rotated(api: Memory) -> None:
+    """Let somebody else give a webhook another token."""
+    api.put(replace(api.rows["id-1"], configuration=ROTATED))
+
+
 def before_the_last_look(meanwhile: object) -> Fault:
     """The listing after the last write is the second of a run."""
     return Fault(call="list", nth=2, meanwhile=meanwhile)  # type: ignore[arg-type]
@@ -109,13 +114,9 @@ def test_what_is_created_anew_and_gone_again_is_nobodys_business() -> None:
 
 def test_a_secret_that_an_update_does_not_send_is_looked_at_too() -> None:
     """Somebody has given the webhook another token while its events were changed."""
-
-    def rotates(api: Memory) -> None:
-        api.put(replace(api.rows["id-1"], configuration=ROTATED))
-
     api = memory(row("a", "id-1", event_types=frozenset({"project_created"})))
     plan = planned(api, slack("a"))
-    api.faults = [before_the_last_look(rotates)]
+    api.faults = [before_the_last_look(rotated)]
     report = run(api, plan)
     assert outcomes(report) == {"a": "applied"}
     assert report.exit_code is ExitCode.PARTIAL
@@ -124,13 +125,9 @@ def test_a_secret_that_an_update_does_not_send_is_looked_at_too() -> None:
 
 def test_a_secret_that_an_update_sends_is_told_of_as_its_own() -> None:
     """The change has failed, which says it all."""
-
-    def rotates(api: Memory) -> None:
-        api.put(replace(api.rows["id-1"], configuration=ROTATED))
-
     api = memory(row("a", "id-1", "#elsewhere"))
     plan = planned(api, slack("a"))
-    api.faults = [before_the_last_look(rotates)]
+    api.faults = [before_the_last_look(rotated)]
     report = run(api, plan)
     assert (outcomes(report), report.problem) == ({"a": "failed does-not-converge"}, None)
 

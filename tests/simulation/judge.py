@@ -128,9 +128,7 @@ class Judge:
         Or did when the apply last looked: a person may have renamed or deleted it since.
         """
         row = self._store.row(id)
-        if row is None:
-            return True
-        if self._person.touched.get(row.name, -1.0) >= deeds.looked:
+        if row is None or self._person.touched.get(row.name, -1.0) >= deeds.looked:
             return True
         return row.name not in {each.name for each in plan.creates} and row.name in self._made(plan)
 

@@ -12,7 +12,15 @@ from reconciler.render.text.layout import flow, lay_out, sentence
 from reconciler.render.text.paint import paint
 from reconciler.render.text.plan import header, remarks
 from reconciler.render.view import PLAIN, View
-from reconciler.render.words import ending, outcome_counts, past, plural, summary, verification
+from reconciler.render.words import (
+    UNWRITTEN,
+    ending,
+    outcome_counts,
+    past,
+    plural,
+    summary,
+    verification,
+)
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Report, Skipped, Unconfirmed
 
 
@@ -90,12 +98,12 @@ def _end(report: Report, view: View) -> Iterable[str]:
         return
     numbers = f"{len(report.applied)} of {plural(len(report.plan.changes), 'change')}"
     yield from _sentence(f"Applied {numbers}: {outcome_counts(report)}.", view)
-    last = ending(report)
-    if last is None or "nothing was written" not in last:
+    if report.exit_code not in UNWRITTEN:
         yield from _sentence(verification(report), view)
     if report.problem:
         start = paint("Problem:", "error", view.color)
         yield from flow(sentence(prose(report.problem)), start=start, indent=2, width=view.width)
+    last = ending(report)
     if last is not None:
         assert report.exit_code is not ExitCode.OK
         yield from _sentence(last, view)
