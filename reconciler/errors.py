@@ -243,7 +243,7 @@ class ProtocolError(ApiError):
 
 
 class IncompleteListingError(ProtocolError):
-    """The pages of a listing do not add up, even at the second try."""
+    """The pages of a listing do not add up: twice in the same way, or for too long."""
 
     code = "incomplete-listing"
 

@@ -1,18 +1,21 @@
 """A listing that is complete, or an error.
 
-Pages are asked for by our own numbers, the largest first, the rest side by side; a link of the
-server is only ever looked at to see whether it claims that more follows. Rows move between pages
-while they are read, so everything that can be checked is: the count, ids that come twice, a page
-that is missing or repeats. What does not add up is read once more, then given up.
+Pages are requested by number, the largest size first, all after the first in parallel; a `next`
+link only shows whether more follows. Rows move between pages while another process writes, so
+everything that can be checked is: the count, duplicate ids, a page that is missing or repeats. A
+listing that does not add up is read again, with growing pauses, while it keeps changing and at
+least half of the time that the run had left remains. One that is wrong in the same way twice is
+the server's error, not a change.
 
 A single page is a snapshot. Of several pages, a row may still have slipped between two that both
-look right; the engine's second listing, before its first write, is what catches that.
+look right; the engine's second listing, before its first write, catches that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count as attempts
 from typing import Any, Final, Generic, TypeVar
 
 from reconciler.api.transport import LARGE, Transport
@@ -30,11 +33,15 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Row]):
-    """One page: its rows, how many there are in all (None: not told), whether more follow."""
+    """One page: its rows, how many there are in all (None: unknown), whether more follow.
 
-    rows: Sequence[Row]
-    count: int | None
-    more: bool
+    `problem` says why it is no page at all.
+    """
+
+    rows: Sequence[Row] = ()
+    count: int | None = None
+    more: bool = False
+    problem: str | None = None
 
 
 def complete(
@@ -46,81 +53,91 @@ def complete(
 ) -> tuple[Row, ...]:
     """Return every row of a list, in the server's order.
 
-    `decode` reads one row, `key` returns its id. Raises IncompleteListingError if two listings in
-    a row do not add up, and ApiError for everything else.
+    `decode` reads one row, `key` returns its id. Raises IncompleteListingError if the listing does
+    not add up twice in the same way, or keeps changing for too long; ApiError for everything else.
     """
     read = partial(_read, transport, path, decode)
-    why = ""
-    for _ in range(2):
-        try:
-            return _once(read, key, workers)
-        except _InconsistentError as problem:
-            why = problem.why
-    raise IncompleteListingError(
-        f"the listing is not complete: {why}",
-        method="GET",
-        path=path,
-        hint="nothing can be planned from it; run again when nobody else is changing it, and if it "
-        "stays so, check the server URL",
-    )
+    reserve = transport.left() / 2
+    before = None
+    for attempt in attempts(1):
+        pages = _pages(read, workers, path)
+        problem = _problem(pages, key)
+        if problem is None:
+            break
+        shape = [(page.count, page.more, [key(row) for row in page.rows]) for page in pages]
+        if shape == before:
+            raise IncompleteListingError(
+                f"{transport.origin} returns an incomplete listing: {problem}",
+                method="GET",
+                path=path,
+                hint=_CHECK_URL,
+            )
+        before = shape
+        if not transport.pause(attempt - 1, reserve=reserve):
+            raise IncompleteListingError(
+                f"the listing changed each time it was read ({attempt} attempts): {problem}",
+                method="GET",
+                path=path,
+                hint="another process is changing this organization; run again when it has "
+                "finished, or allow more time with --deadline",
+            )
+    return tuple(row for page in pages for row in page.rows)
 
 
-class _InconsistentError(Exception):
-    """The pages of one listing do not add up."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+_CHECK_URL: Final = "check the server URL: another program or a proxy may answer there"
 
 
-def _once(
-    read: Callable[[int], Page[Row]], key: Callable[[Row], str], workers: Workers
-) -> tuple[Row, ...]:
+def _pages(read: Callable[[int], Page[Row]], workers: Workers, path: str) -> Sequence[Page[Row]]:
+    """Read the pages of one listing. Raises IncompleteListingError if there is no end of them."""
     first = read(1)
     if first.count is None:
-        pages = _one_by_one(first, read)
-    elif len(first.rows) >= first.count or not first.rows:
-        pages = [first]
-    else:
-        last = -(-first.count // len(first.rows))
-        if last > MOST_PAGES or first.count > MOST_ROWS:
-            raise _InconsistentError("it has more rows than any organization")
-        numbers = range(2, last + 1)
-        pages = [first, *workers.run([partial(read, number) for number in numbers])]
-    _check(pages)
-    return _united(pages, key)
+        return _one_by_one(first, read, path)
+    if len(first.rows) >= first.count or not first.rows:
+        return [first]
+    last = -(-first.count // len(first.rows))
+    if last > MOST_PAGES or first.count > MOST_ROWS:
+        raise _endless(path)
+    return [first, *workers.run([partial(read, number) for number in range(2, last + 1)])]
 
 
-def _one_by_one(first: Page[Row], read: Callable[[int], Page[Row]]) -> list[Page[Row]]:
-    """Follow a server that does not count, for as long as it says that more follows."""
+def _one_by_one(first: Page[Row], read: Callable[[int], Page[Row]], path: str) -> list[Page[Row]]:
+    """Follow a server that does not count, while its pages have rows and say that more follow."""
     pages = [first]
     rows = len(first.rows)
-    while pages[-1].more:
-        if len(pages) == MOST_PAGES or rows > MOST_ROWS or not pages[-1].rows:
-            raise _InconsistentError("its pages never end")
+    while pages[-1].more and pages[-1].rows:
+        if len(pages) == MOST_PAGES or rows > MOST_ROWS:
+            raise _endless(path)
         pages.append(read(len(pages) + 1))
         rows += len(pages[-1].rows)
     return pages
 
 
-def _check(pages: Sequence[Page[Row]]) -> None:
-    size = len(pages[0].rows)
-    if any(page.count != pages[0].count for page in pages):
-        raise _InconsistentError("its count changes from page to page")
+def _endless(path: str) -> IncompleteListingError:
+    return IncompleteListingError(
+        f"the listing has more than {MOST_PAGES} pages or {MOST_ROWS} rows",
+        method="GET",
+        path=path,
+        hint=_CHECK_URL,
+    )
+
+
+def _problem(pages: Sequence[Page[Row]], key: Callable[[Row], str]) -> str | None:
+    """Return why pages are not one complete listing, None if they are."""
+    if problem := next((page.problem for page in pages if page.problem), None):
+        return problem
+    size, count = len(pages[0].rows), pages[0].count
+    if any(page.count != count for page in pages):
+        return "its count changes from page to page"
     if any(len(page.rows) != size for page in pages[:-1]) or len(pages[-1].rows) > size:
-        raise _InconsistentError("its pages are of different sizes")
+        return "its pages have different sizes"
     if pages[-1].more:
-        raise _InconsistentError("its last page says that more follows")
-
-
-def _united(pages: Sequence[Page[Row]], key: Callable[[Row], str]) -> tuple[Row, ...]:
-    rows = [row for page in pages for row in page.rows]
-    if len({key(row) for row in rows}) != len(rows):
-        raise _InconsistentError("rows come twice")
-    count = pages[0].count
-    if count is not None and count != len(rows):
-        raise _InconsistentError(f"it counts {count} rows and shows {len(rows)}")
-    return tuple(rows)
+        return "its last page says that more follows"
+    ids = [key(row) for page in pages for row in page.rows]
+    if len(set(ids)) != len(ids):
+        return "it has duplicate rows"
+    if count is not None and count != len(ids):
+        return f"it counts {count} rows and has {len(ids)}"
+    return None
 
 
 def _read(transport: Transport, path: str, decode: Callable[[Any], Row], number: int) -> Page[Row]:
@@ -129,21 +146,21 @@ def _read(transport: Transport, path: str, decode: Callable[[Any], Row], number:
         data = transport.request("GET", path, params=params, expect=200, cap=LARGE).data
     except NotFoundError:
         if number > 1:
-            raise _InconsistentError("a page is gone") from None
+            return Page(problem=f"page {number} is missing")
         raise ProtocolError(
-            f"{transport.origin.host} has no such list",
+            f"{transport.origin} has no list at {path}",
             method="GET",
             path=path,
             status=404,
-            hint="check the server URL: another program may answer there",
+            hint=_CHECK_URL,
         ) from None
     rows = data.get("results") if isinstance(data, dict) else None
     if not isinstance(rows, list):
-        raise _InconsistentError("a page is no object with results")
+        return Page(problem="a page is not an object with `results`")
     count, following = data.get("count"), data.get("next")
-    told = isinstance(count, int) and not isinstance(count, bool)
-    if not told and "next" not in data:
-        raise _InconsistentError("a page tells neither a count nor whether more follows")
+    counted = isinstance(count, int) and not isinstance(count, bool)
+    if not counted and "next" not in data:
+        return Page(problem="a page has neither `count` nor `next`")
     return Page(
-        rows=[decode(row) for row in rows], count=count if told else None, more=bool(following)
+        rows=[decode(row) for row in rows], count=count if counted else None, more=bool(following)
     )

@@ -142,6 +142,18 @@ class Transport:
         self._pace.deadline_in(seconds)
         self._connections.look()
 
+    def left(self) -> float:
+        """Return the seconds that the run has left; negative when it is over."""
+        return self._pace.left()
+
+    def pause(self, failures: int, *, reserve: float) -> bool:
+        """Wait before a read is repeated, longer with each failure before this one.
+
+        Return False at once if the run would have less than `reserve` seconds left.
+        """
+        delay = self._pace.delay(failures)
+        return self.left() - delay >= reserve and self._pace.sleep(delay)
+
     def close(self) -> None:
         """Close all connections."""
         self._connections.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
-from reconciler.errors import ApiError
+from reconciler.errors import ApiError, IncompleteListingError
 from reconciler.execute.context import Context, unlike
 from reconciler.execute.create_once import overtaken
 from reconciler.execute.heal import Surplus, remove, surplus
@@ -36,7 +36,13 @@ def verify(context: Context) -> Verification:
     try:
         rounds = context.settle.confirmations
         for last in (*(False for _ in range(rounds)), True):
-            listing = context.api.list()
+            try:
+                listing = context.api.list()
+            except IncompleteListingError:
+                if last or context.ledger.stopping:
+                    raise
+                context.clock.sleep(context.settle.spacing)
+                continue
             extra = surplus(context, listing)
             others = strangers(context, listing)
             waiting = _open(context, listing, others)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.errors import AmbiguousWriteError, ExitCode, InvalidRequestError, ServerError
+from reconciler.errors import (
+    AmbiguousWriteError,
+    ExitCode,
+    IncompleteListingError,
+    InvalidRequestError,
+    ServerError,
+)
 from reconciler.report import Applied
 from tests.execute.test_lost_answers import appear
 from tests.execute.test_revealed import applied, generic
@@ -33,6 +39,29 @@ def test_a_list_that_stays_behind_is_read_four_times_a_second_apart() -> None:
     report = run(api, planned(api, slack("a")), clock=clock)
     assert (api.count("list"), clock.slept) == (5, [1.0, 1.0, 1.0])
     assert report.exit_code is ExitCode.OK
+
+
+def test_an_incomplete_listing_costs_one_round_of_the_final_verification() -> None:
+    """The next round may be complete; after the last one the result is unknown."""
+    api, clock = memory(), StillClock()
+    plan = planned(api, slack("a"))
+    api.faults = [Fault(call="list", nth=n, error=IncompleteListingError) for n in (2, 3, 4)]
+    report = run(api, plan, clock=clock)
+    assert (report.exit_code, report.verified) == (ExitCode.OK, True)
+    assert (api.count("list"), clock.slept) == (5, [1.0, 1.0, 1.0])
+    api, clock = memory(), StillClock()
+    api.faults = [Fault(call="list", nth=n, error=IncompleteListingError) for n in range(2, 6)]
+    report = run(api, planned(api, slack("a")), clock=clock)
+    assert (report.exit_code, report.verified) == (ExitCode.PARTIAL, False)
+    assert api.count("list") == 5
+
+
+def test_after_a_signal_an_incomplete_listing_is_not_read_again() -> None:
+    """A run that was told to end does not wait for another process."""
+    api, clock = memory(), StillClock()
+    api.faults = [Fault(call="list", nth=2, error=IncompleteListingError)]
+    report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
+    assert (report.verified, api.count("list"), clock.slept) == (False, 2, [])
 
 
 def test_after_a_signal_a_list_that_is_behind_is_not_waited_for() -> None:

@@ -72,7 +72,7 @@ BUGS = (
         name="trusting an empty page",
         file="reconciler/api/paging.py",
         old="    if first.count is None:\n",
-        new="    if not first.rows:\n        return ()\n    if first.count is None:\n",
+        new="    if not first.rows:\n        return [Page(count=0)]\n    if first.count is None:\n",
     ),
     Bug(
         name="success without a look",
