@@ -32,7 +32,7 @@ def apply(job: Job, run: Run, inputs: Inputs, access: Access) -> Outcome:
         return files_only(checked, why, result="skipped")
     assert access.connect is not None
     with access.connect() as connection:
-        options = PlanOptions(allow_deletes=job.allow_deletes, rewrite=job.rewrite)
+        options = PlanOptions(allow_deletes=job.allow_deletes, resend=job.resend)
         made = make_plan(
             checked, connection.api, options=options, api_key=connection.key, writing=True
         ).plan

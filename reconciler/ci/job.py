@@ -59,7 +59,7 @@ class Job:
     reviewing: Reviewing = Reviewing.REQUIRE
     expect_digest: str | None = None
     allow_deletes: int | None = None
-    rewrite: tuple[str, ...] = ()
+    resend: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ def read_job(values: Mapping[str, str]) -> Job:
         reviewing=_choice(Reviewing, "reviewed-plan", values.get("reviewed-plan") or "require"),
         expect_digest=digest,
         allow_deletes=_number("allow-deletes", values.get("allow-deletes", "")),
-        rewrite=lines(values.get("rewrite-secret", "")),
+        resend=lines(values.get("resend-secret", "")),
     )
 
 

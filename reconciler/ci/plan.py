@@ -87,7 +87,7 @@ def _no_base(reason: str) -> Finding:
 
 
 def _planned(job: Job, checked: Checked, access: Access, base: Desired | None) -> Planned:
-    options = PlanOptions(allow_deletes=job.allow_deletes, rewrite=job.rewrite, base=base)
+    options = PlanOptions(allow_deletes=job.allow_deletes, resend=job.resend, base=base)
     assert access.connect is not None
     with access.connect() as connection:
         return make_plan(checked, connection.api, options=options, api_key=connection.key)

@@ -34,13 +34,13 @@ def planning_options() -> list[click.Parameter]:
             "be repeated.",
         ),
         Option(
-            "--rewrite-secret",
+            "--resend-secret",
             multiple=True,
             metavar="REF|NAME",
             help="Send again the secrets of a reference (env:NAME, file:PATH) or of a webhook; may "
             "be repeated.",
         ),
-        Option("--rewrite-secrets", is_flag=True, help="Send all secrets again."),
+        Option("--resend-secrets", is_flag=True, help="Send all secrets again."),
     ]
 
 

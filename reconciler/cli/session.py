@@ -72,8 +72,8 @@ def plan_options(invocation: Invocation, checked: Checked, own: dict[str, Any]) 
         only=own["only"],
         prune=not own["no_prune"],
         allow_deletes=own.get("allow_deletes"),
-        rewrite_all=own["rewrite_secrets"],
-        rewrite=own["rewrite_secret"],
+        resend_all=own["resend_secrets"],
+        resend=own["resend_secret"],
         base=base(own["base"], checked) if own["base"] else None,
     )
 

@@ -23,7 +23,7 @@ class Reason(StrEnum):
     MISSING = "missing"  # declared, not live: create
     DIFFERS = "differs"  # live, in another form than declared: update
     RENAMED = "renamed"  # live under a name of `previously`, or pinned by id under another name
-    REWRITE = "rewrite"  # nothing visible differs; a secret is to be sent again
+    RESEND = "resend"  # nothing visible differs; a secret is to be sent again
     ABSENT = "absent"  # declared with `state: absent`: delete
     NOT_DECLARED = "not-declared"  # in scope of a file that prunes, declared by none: delete
     DUPLICATE = "duplicate"  # a further copy of a declared webhook, equal to the one that stays
@@ -51,7 +51,7 @@ class SecretCause(StrEnum):
     ADDED = "added"  # live has none
     REFERENCE_CHANGED = "reference-changed"  # against the base; what is live cannot be read
     VERSION_CHANGED = "version-changed"  # against the base; what is live cannot be read
-    REQUESTED = "requested"  # --rewrite-secret, --rewrite-secrets
+    REQUESTED = "requested"  # --resend-secret, --resend-secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

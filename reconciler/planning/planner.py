@@ -27,7 +27,7 @@ from reconciler.planning.pairing import Pairing
 from reconciler.planning.plan import Matched, Plan, SecretUse
 from reconciler.planning.readback import readable_fields
 from reconciler.planning.renames import awaiting, in_order
-from reconciler.planning.rewrites import Requests, Rewrites
+from reconciler.planning.resend import Requests, Resends
 from reconciler.planning.selection import idle
 from reconciler.planning.table import pair
 from reconciler.values import dataclass
@@ -38,15 +38,15 @@ class PlanOptions:
     """What the command line says beside the files.
 
     `only` are globs over live or declared names. `prune` of False plans no delete of what is
-    merely not declared. `allow_deletes` is a counted permission. `rewrite` names references or
+    merely not declared. `allow_deletes` is a counted permission. `resend` names references or
     webhooks whose secrets are to be sent again. `base` is the declaration before this one.
     """
 
     only: tuple[str, ...] = ()
     prune: bool = True
     allow_deletes: int | None = None
-    rewrite_all: bool = False
-    rewrite: tuple[str, ...] = ()
+    resend_all: bool = False
+    resend: tuple[str, ...] = ()
     base: Desired | None = None
 
 
@@ -65,13 +65,13 @@ def plan(
     and nothing else differs. Raises ConfigurationError, with a finding for each place, where
     declarations cannot be carried out against what is live.
     """
-    requests = Requests(everything=options.rewrite_all, named=frozenset(options.rewrite))
+    requests = Requests(everything=options.resend_all, named=frozenset(options.resend))
     table = pair(desired, live.webhooks, only=options.only, prune=options.prune)
-    rewrites = Rewrites(requests, options.base, desired, secrets)
-    comparing = _compare(table, live.webhooks, secrets, rewrites)
+    resends = Resends(requests, options.base, desired, secrets)
+    comparing = _compare(table, live.webhooks, secrets, resends)
     findings = [
         *table.findings,
-        *rewrites.unmatched(),
+        *resends.unmatched(),
         *idle(options.only, desired, live),
     ]
     if has_errors(tuple(findings)):
@@ -136,7 +136,7 @@ def _compare(
     table: Pairing,
     live: Sequence[LiveWebhook],
     secrets: Mapping[SecretRef, Secret],
-    rewrites: Rewrites,
+    resends: Resends,
 ) -> _Comparing:
     readable = readable_fields(table.pairs, live, secrets)
     out = _Comparing(updates=[], matched=[], unreadable=[], notes=[])
@@ -145,7 +145,7 @@ def _compare(
         for webhook, found in table.pairs  # as they lie in memory, which is faster than by name
     ]
     for webhook, found, comparison in sorted(compared, key=lambda each: (each[0].name, each[1].id)):
-        more = rewrites.fields(webhook, found, comparison)
+        more = resends.fields(webhook, found, comparison)
         out.unreadable.extend((webhook.name, name) for name in comparison.unreadable)
         fields = comparison.fields
         if more:
@@ -161,8 +161,8 @@ def _compare(
             )
         else:
             out.matched.append((webhook, found))
-        if rewrites.has_base and not any(each.path[0] == "configuration" for each in fields):
-            out.notes.extend(rewrites.unseen(webhook, found, readable))
+        if resends.has_base and not any(each.path[0] == "configuration" for each in fields):
+            out.notes.extend(resends.unseen(webhook, found, readable))
     return out
 
 
@@ -186,7 +186,7 @@ def _merged(
 def _reason(webhook: Webhook, found: LiveWebhook, fields: tuple[FieldChange, ...]) -> Reason:
     if webhook.name != found.name:
         return Reason.RENAMED
-    return Reason.DIFFERS if fields else Reason.REWRITE
+    return Reason.DIFFERS if fields else Reason.RESEND
 
 
 def _changes(table: Pairing, updates: list[Update], borne: Set[str]) -> tuple[Change, ...]:
@@ -234,7 +234,7 @@ def _base_changes(
             base,
             live,
             {**secrets, **base.literals},
-            replace(options, base=None, rewrite=(), rewrite_all=False),
+            replace(options, base=None, resend=(), resend_all=False),
         ).changes
     except ConfigurationError:
         return ()

@@ -163,7 +163,7 @@ def events(names: frozenset[str]) -> tuple[str, ...]:
 
 
 def _what_differs(change: Update) -> str:
-    if change.reason is Reason.REWRITE:
+    if change.reason is Reason.RESEND:
         return REASONS[change.reason]
     number = len(change.fields)
     return f"{plural(number, 'field')} {'differs' if number == 1 else 'differ'}"

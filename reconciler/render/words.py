@@ -19,7 +19,7 @@ REASONS: Final = {
     Reason.MISSING: "declared, not live",
     Reason.DIFFERS: "differs from the file",
     Reason.RENAMED: "live under another name",
-    Reason.REWRITE: "a secret is sent again",
+    Reason.RESEND: "a secret is sent again",
     Reason.ABSENT: "state: absent",
     Reason.NOT_DECLARED: "not declared",
     Reason.DUPLICATE: "duplicate",

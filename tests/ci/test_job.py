@@ -14,7 +14,7 @@ DIGEST = "sha256:" + "0" * 64
 def test_empty_inputs_are_not_given() -> None:
     """An action passes every input, most of them empty."""
     given = dict.fromkeys(
-        ("label", "comment", "reviewed-plan", "expect-digest", "allow-deletes", "rewrite-secret"),
+        ("label", "comment", "reviewed-plan", "expect-digest", "allow-deletes", "resend-secret"),
         "",
     )
     assert read_job({"command": "apply", **given}) == Job(command=Command.APPLY)
@@ -30,7 +30,7 @@ def test_every_input_is_understood() -> None:
             "reviewed-plan": "warn",
             "expect-digest": f" {DIGEST}\n",
             "allow-deletes": "12",
-            "rewrite-secret": "env SLACK\n\n Audit \n",
+            "resend-secret": "env SLACK\n\n Audit \n",
         }
     )
     assert job == Job(
@@ -40,7 +40,7 @@ def test_every_input_is_understood() -> None:
         reviewing=Reviewing.WARN,
         expect_digest=DIGEST,
         allow_deletes=12,
-        rewrite=("env SLACK", "Audit"),
+        resend=("env SLACK", "Audit"),
     )
 
 

@@ -27,8 +27,8 @@ def advised(text: str) -> list[str]:
         (),
         ("--only", "Dep*", "--only", "x y"),
         ("--local-db", "other db.sqlite", "--timeout", "7", "--organization", "Acme"),
-        ("--no-prune", "--rewrite-secrets", "--base", "base.yaml"),
-        ("--rewrite-secret", "env:TOKEN", "--allow-secret", "env:*", "--color", "never", "-v"),
+        ("--no-prune", "--resend-secrets", "--base", "base.yaml"),
+        ("--resend-secret", "env:TOKEN", "--allow-secret", "env:*", "--color", "never", "-v"),
         ("--out", "my plan.json"),
     ],
 )

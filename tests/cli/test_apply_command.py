@@ -219,7 +219,7 @@ def test_plan_file_needs_consent_and_secrets(shell: Shell, file: File, cloud: Ma
 
 
 @pytest.mark.parametrize(
-    "more", [("-f", "x.yaml"), ("--only", "x"), ("--no-prune",), ("--rewrite-secrets",)]
+    "more", [("-f", "x.yaml"), ("--only", "x"), ("--no-prune",), ("--resend-secrets",)]
 )
 def test_plan_file_as_it_is(shell: Shell, more: tuple[str, ...]) -> None:
     """What belongs to planning does not go with a plan."""
@@ -310,17 +310,17 @@ def test_formats(shell: Shell, file: File, cloud: MakeCloud, format: str) -> Non
         assert json.loads(done.out)["counts"]["created"] == 2
 
 
-def test_rewrites(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_resends(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """A secret that the server hides is sent again where that is asked for."""
     file()
     there = cloud(read_back="mask")
     assert shell("apply", "--yes", **there.environ).code == 0
     assert shell("apply", "--yes", **there.environ).code == 0
     assert there.writes() == ["POST", "POST"]
-    asked = ("apply", "--yes", "--rewrite-secret")
+    asked = ("apply", "--yes", "--resend-secret")
     assert shell(*asked, "env:TOKEN", **there.environ).code == 0
     assert there.writes()[2:] == ["PATCH"]
-    assert shell("apply", "--yes", "--rewrite-secrets", **there.environ).code == 0
+    assert shell("apply", "--yes", "--resend-secrets", **there.environ).code == 0
     assert there.writes()[3:] == ["PATCH", "PATCH"]
     assert shell(*asked, "env:NOTHING", **there.environ).code == 3
 

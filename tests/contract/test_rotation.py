@@ -173,10 +173,10 @@ def test_rotation(staged: tuple[Stage, ReadBack, tuple[str, ...]]) -> None:
     # Or what the command line names: a reference, a webhook, all.
     stage.file(FILE)
     for turn, request, names in (
-        (3, ["--rewrite-secret", "env:TOKEN"], ["Deploys"]),
-        (4, ["--rewrite-secret", "Deploys", "--rewrite-secret", "env:PASSWORD"],
+        (3, ["--resend-secret", "env:TOKEN"], ["Deploys"]),
+        (4, ["--resend-secret", "Deploys", "--resend-secret", "env:PASSWORD"],
          ["Deploys", "Pager"]),
-        (5, ["--rewrite-secrets"], ["Deploys", "Pager", "Second"]),
+        (5, ["--resend-secrets"], ["Deploys", "Pager", "Second"]),
     ):  # fmt: skip
         stage.turn = turn
         # What is seen to be equal need not be sent.

@@ -58,7 +58,7 @@ def outputs(folder: Path) -> dict[str, str]:
             only=tuple(options.get("only", ())),
             prune=options.get("prune", True),
             allow_deletes=options.get("allow_deletes"),
-            rewrite=tuple(options.get("rewrite", ())),
+            resend=tuple(options.get("resend", ())),
             base=before,
         )
         planned = plan(checked, listed, options=chosen)

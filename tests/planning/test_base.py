@@ -62,9 +62,7 @@ def test_a_base_is_looked_at_as_far_as_only_goes():
     assert [each.attribution for each in result.changes] == [Attribution.DRIFT]
 
 
-@pytest.mark.parametrize(
-    "asked", [PlanOptions(rewrite_all=True), PlanOptions(rewrite=("Deploys",))]
-)
+@pytest.mark.parametrize("asked", [PlanOptions(resend_all=True), PlanOptions(resend=("Deploys",))])
 def test_what_is_asked_to_be_sent_again_is_no_drift(asked: PlanOptions):
     """Somebody asked for it just now; the files say nothing of it."""
     found = live(live_slack(token="*****"))

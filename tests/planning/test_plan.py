@@ -118,7 +118,7 @@ def test_a_change_sends_again_what_was_asked_for_besides():
     found = live(live_generic("Pager", token="***", verify=True, extra="x"))
     declared = desired(generic("Pager", token=BEARER, verify=False))
 
-    (update,) = plan(declared, found, {}, PlanOptions(rewrite_all=True)).updates
+    (update,) = plan(declared, found, {}, PlanOptions(resend_all=True)).updates
 
     assert update.reason is Reason.DIFFERS
     assert [each.path[-1] for each in update.fields] == ["verify", "extra", "token"]

@@ -82,20 +82,20 @@ def test_a_rotation_holds_until_the_new_value_is_live():
     assert [each.fit for each in standings(rotation, (live_slack(),), SECRETS)] == [Fit.DONE]
 
 
-def test_a_rewrite_of_what_cannot_be_read_always_holds():
+def test_a_resend_of_what_cannot_be_read_always_holds():
     """Whether it happened cannot be told, so it is sent again."""
     masked = live_slack(token="*****")
-    rewrite = plan(desired(slack()), live(masked), SECRETS, PlanOptions(rewrite_all=True))
+    resend = plan(desired(slack()), live(masked), SECRETS, PlanOptions(resend_all=True))
 
-    assert [each.fit for each in standings(rewrite, (masked,), SECRETS)] == [Fit.HOLDS]
+    assert [each.fit for each in standings(resend, (masked,), SECRETS)] == [Fit.HOLDS]
 
 
-def test_a_rewrite_that_came_with_a_visible_change_is_done_with_it():
+def test_a_resend_that_came_with_a_visible_change_is_done_with_it():
     """Both went in one request."""
     before = live_slack(token="*****", channel="#x")
-    rewrite = plan(desired(slack()), live(before), SECRETS, PlanOptions(rewrite_all=True))
+    resend = plan(desired(slack()), live(before), SECRETS, PlanOptions(resend_all=True))
 
-    assert standings(rewrite, (live_slack(token="*****"),), SECRETS) == (done(),)
+    assert standings(resend, (live_slack(token="*****"),), SECRETS) == (done(),)
 
 
 def test_a_field_that_is_to_go_is_done_when_it_is_gone():

@@ -259,15 +259,15 @@ def test_a_glob_that_names_nothing_live_is_told_where_no_file_is_read():
     assert note.message == "--only 'b' names no live webhook"
 
 
-def test_a_rewrite_of_nothing_that_is_declared_is_told():
+def test_a_resend_of_nothing_that_is_declared_is_told():
     """One error for each request."""
     with pytest.raises(ConfigurationError) as caught:
-        made(desired(slack()), live_slack(), rewrite=("SLAK", "Deploy", "Deploys"))
+        made(desired(slack()), live_slack(), resend=("SLAK", "Deploy", "Deploys"))
     assert list(caught.value.findings) == [
         Finding(
-            rule="unknown-rewrite",
+            rule="unknown-resend",
             severity=Severity.ERROR,
-            message=f"--rewrite-secret {name!r} names no declared secret reference, "
+            message=f"--resend-secret {name!r} names no declared secret reference, "
             "and no declared webhook that has one",
             hint="write a reference as in env:SLACK_BOT_TOKEN, or the name of a webhook",
         )

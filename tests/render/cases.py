@@ -215,7 +215,7 @@ ROTATED = plan(
         Update(
             before=live(f"Team {number}", str(number)),
             after=slack(f"Team {number}", line=number),
-            reason=Reason.REWRITE if cause is not SecretCause.DIFFERS else Reason.DIFFERS,
+            reason=Reason.RESEND if cause is not SecretCause.DIFFERS else Reason.DIFFERS,
             fields=(token_change(cause),),
         )
         for number, cause in enumerate(

@@ -145,7 +145,7 @@ changes: st.SearchStrategy[Change] = st.one_of(
         before=snapshots,
         after=webhooks(),
         fields=st.lists(fields, min_size=1, max_size=3).map(tuple),
-        reason=st.sampled_from((Reason.DIFFERS, Reason.RENAMED, Reason.REWRITE)),
+        reason=st.sampled_from((Reason.DIFFERS, Reason.RENAMED, Reason.RESEND)),
         attribution=attributions,
     ),
     st.builds(

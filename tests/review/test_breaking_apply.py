@@ -136,14 +136,14 @@ def test_absent_by_id_twice(shell: Shell, file: File, cloud: MakeCloud) -> None:
     assert (codes, there.names()) == ([0, 0], [])
 
 
-def test_a_request_to_rewrite_what_is_not_live_yet(
+def test_a_request_to_resend_what_is_not_live_yet(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
     """Asking for the secrets of a declared webhook again is no mistake while it is being made."""
     file(SLACK)
     there = cloud()
     for name in ("Deploys", "env:TOKEN"):
-        done = shell("apply", "--rewrite-secret", name, "--yes", **there.environ)
+        done = shell("apply", "--resend-secret", name, "--yes", **there.environ)
         assert done.code == 0, done.err
 
 

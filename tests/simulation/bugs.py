@@ -138,8 +138,8 @@ BUGS = (
         start=30,
     ),
     Bug(
-        name="a rewrite that nobody sends",
-        file="reconciler/planning/rewrites.py",
+        name="a resend that nobody sends",
+        file="reconciler/planning/resend.py",
         old="        asked = not self._requests.named.isdisjoint(_names(webhook, reference))\n",
         new="        return False\n",
         start=55,

@@ -80,7 +80,7 @@ class Ending:
         """Return what a plan made of such a listing would have left to do by names of the plan."""
         team = process.team
         live = Live(origin=plan.origin, organization=plan.organization, webhooks=tuple(seen))
-        options = replace(team.options, base=None, rewrite=(), rewrite_all=False)
+        options = replace(team.options, base=None, resend=(), resend_all=False)
         try:
             again = make_plan(team.desired, live, self._at_hand(plan), options)
         except ConfigurationError:
@@ -215,7 +215,7 @@ def _only_secrets(change: Change) -> bool:
 
 def _asked(team: Team, value: SecretRef) -> bool:
     options = team.options
-    return options.rewrite_all or f"{value.scheme}:{value.name}" in options.rewrite
+    return options.resend_all or f"{value.scheme}:{value.name}" in options.resend
 
 
 def _shown(report: Report) -> str:

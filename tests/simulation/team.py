@@ -136,7 +136,7 @@ def wishes(draw: random.Random, desired: Desired) -> PlanOptions:
             if isinstance(value, SecretRef)
         ]
         wanted = () if not named or draw.random() < 0.4 else (draw.choice(named),)
-        options = replace(options, rewrite=wanted, rewrite_all=not wanted)
+        options = replace(options, resend=wanted, resend_all=not wanted)
     return options
 
 

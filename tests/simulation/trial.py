@@ -55,7 +55,7 @@ class Trial:
             self.world.misfortune.active = True
             again = Process("again", team=case.teams[0])
             self._alone(again, start)
-            if done and again.deeds.committed and not _rewrites(again):
+            if done and again.deeds.committed and not _resends(again):
                 raise Violation("a plan that was carried out is carried out again")
         self.world.rest()
         if case.way in (Way.SAVED, Way.BLIND) and case.calm:
@@ -116,7 +116,7 @@ class Trial:
 
     def _look(self, team: Team) -> Plan:
         """Plan, without asking again for what was asked for once."""
-        options = replace(team.options, base=None, rewrite=(), rewrite_all=False)
+        options = replace(team.options, base=None, resend=(), resend_all=False)
         process = Process("look", team=replace(team, options=options))
         planned = self._within(process, lambda: self.program.plan(process))
         if planned is None:
@@ -135,7 +135,7 @@ class Trial:
                 return
             if process.code is not ExitCode.OK:
                 raise Violation(f"the same plan once more ends with {process.code!r}")
-        if process.deeds.committed and not _rewrites(process):
+        if process.deeds.committed and not _resends(process):
             raise Violation("a plan that was carried out is carried out again")
 
     def _clean(self, team: Team) -> None:
@@ -205,7 +205,7 @@ def _revealed(process: Process) -> bool:
     )
 
 
-def _rewrites(process: Process) -> bool:
+def _resends(process: Process) -> bool:
     """Say whether all that a process wrote are secrets that nobody can see."""
     plan = process.deeds.plan
     return plan is not None and all(method in ("PATCH", "PUT") for method, _ in process.deeds.begun)

@@ -33,7 +33,7 @@ _OPTIONS: Final = (
      "(refuse), warn or ignore."),
     ("expect-digest", "DIGEST", "Apply exactly the plan with this digest, reviewed elsewhere."),
     ("allow-deletes", "N", "Lift the guards, if exactly N webhooks are to be deleted."),
-    ("rewrite-secret", "REF", "Secrets to send again: references or webhook names, one a line."),
+    ("resend-secret", "REF", "Secrets to send again: references or webhook names, one a line."),
 )  # fmt: skip
 
 

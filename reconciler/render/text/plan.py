@@ -83,7 +83,7 @@ def _unreadable(plan: Plan, width: int) -> list[str]:
         lines += flow(sentence(said)[1:], start=sentence(said)[0].text, indent=2, width=width)
     if lines:
         lines += flow(
-            sentence("To send one again, bump `version` in its reference or use --rewrite-secret."),
+            sentence("To send one again, bump `version` in its reference or use --resend-secret."),
             start=" ", indent=2, width=width,
         )  # fmt: skip
     return lines

@@ -35,7 +35,7 @@ class Requests:
     named: frozenset[str] = frozenset()
 
 
-class Rewrites:
+class Resends:
     """Answers, for one plan, what must be sent of a webhook that cannot be compared."""
 
     def __init__(
@@ -123,9 +123,9 @@ class Rewrites:
         """Return an error for each request that speaks of nothing declared."""
         for name in sorted(self._requests.named - self._known):
             yield Finding(
-                rule="unknown-rewrite",
+                rule="unknown-resend",
                 severity=Severity.ERROR,
-                message=f"--rewrite-secret {name!r} names no declared secret reference, "
+                message=f"--resend-secret {name!r} names no declared secret reference, "
                 "and no declared webhook that has one",
                 hint="write a reference as in env:SLACK_BOT_TOKEN, or the name of a webhook",
             )

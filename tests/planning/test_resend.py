@@ -36,10 +36,10 @@ BUMPED = replace(TOKEN_REF, version=2)
 @pytest.mark.parametrize(
     "options",
     [
-        PlanOptions(rewrite_all=True),
-        PlanOptions(rewrite=("env:SLACK_BOT_TOKEN",)),
-        PlanOptions(rewrite=("SLACK_BOT_TOKEN",)),
-        PlanOptions(rewrite=("Deploys",)),
+        PlanOptions(resend_all=True),
+        PlanOptions(resend=("env:SLACK_BOT_TOKEN",)),
+        PlanOptions(resend=("SLACK_BOT_TOKEN",)),
+        PlanOptions(resend=("Deploys",)),
     ],
     ids=["everything", "scheme and name", "name", "webhook"],
 )
@@ -48,14 +48,14 @@ def test_a_requested_secret_is_sent_and_stays_outside_the_digest(options: PlanOp
     result = plan(desired(slack()), MASKED, SECRETS, options)
 
     (update,) = result.updates
-    assert (update.reason, result.operations) == (Reason.REWRITE, (None,))
+    assert (update.reason, result.operations) == (Reason.RESEND, (None,))
     assert [getattr(each, "cause", None) for each in update.fields] == [SecretCause.REQUESTED]
     assert result.digest == plan(desired(slack()), MASKED, SECRETS).digest
 
 
 def test_a_secret_that_is_seen_to_be_live_is_not_sent_again():
-    """Shown and equal: there is nothing to rewrite."""
-    options = PlanOptions(rewrite_all=True)
+    """Shown and equal: there is nothing to resend."""
+    options = PlanOptions(resend_all=True)
 
     assert plan(desired(slack()), live(live_slack()), SECRETS, options).changes == ()
 
@@ -63,9 +63,9 @@ def test_a_secret_that_is_seen_to_be_live_is_not_sent_again():
 def test_a_request_for_nothing_declared_is_an_error():
     """A typo must not look like a rotation that is done."""
     with pytest.raises(ConfigurationError) as error:
-        plan(desired(slack()), MASKED, SECRETS, PlanOptions(rewrite=("SLAK",)))
+        plan(desired(slack()), MASKED, SECRETS, PlanOptions(resend=("SLAK",)))
 
-    assert [finding.rule for finding in error.value.findings] == ["unknown-rewrite"]
+    assert [finding.rule for finding in error.value.findings] == ["unknown-resend"]
 
 
 @pytest.mark.parametrize(
@@ -164,13 +164,13 @@ def test_a_renamed_webhook_finds_its_base():
     assert {type(each) for each in update.fields} == {ValueChange, SecretChange}
 
 
-def test_a_rewrite_names_what_the_whole_configuration_drops():
+def test_a_resend_names_what_the_whole_configuration_drops():
     """A secret sent again sends everything else again too."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     found = live(live_generic(token="***", extra="x"))
 
     (update,) = plan(
-        desired(generic(token=reference)), found, {}, PlanOptions(rewrite_all=True)
+        desired(generic(token=reference)), found, {}, PlanOptions(resend_all=True)
     ).updates
 
     assert KeyLost(path=("configuration", "extra")) in update.fields
@@ -188,12 +188,12 @@ def test_only_the_secret_that_changed_is_sent_again():
     assert [each.path for each in update.fields] == [("configuration", "token")]
 
 
-def test_a_rewritten_address_shows_where_deliveries_went():
+def test_a_resent_address_shows_where_deliveries_went():
     """As much of it as the server shows."""
     hook = generic(url=SecretRef(scheme=Scheme.ENV, name="HOOK"))
     found = live(live_generic(url="https://hooks.example.com/***"))
 
-    (update,) = plan(desired(hook), found, {}, PlanOptions(rewrite_all=True)).updates
+    (update,) = plan(desired(hook), found, {}, PlanOptions(resend_all=True)).updates
 
     (change,) = update.fields
     assert isinstance(change, SecretChange)
