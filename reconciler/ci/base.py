@@ -14,14 +14,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
-from reconciler.source.files import DEFAULT_FILE, STDIN, SourceFile
+from reconciler.source.files import DEFAULT_FILE, STDIN, SourceFile, display_name, is_read
 from reconciler.values import dataclass
 
 Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 """Runs git with the arguments in the working directory; None if it fails."""
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_SUFFIXES: Final = (".yaml", ".yml")
 _SECONDS: Final = 60.0
 
 
@@ -72,7 +71,7 @@ def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Gi
     for path in paths or (DEFAULT_FILE,):
         if path == STDIN:
             return NoBase(reason="standard input has no history")
-        there = _relative(path, directory)
+        there = PurePosixPath(display_name(directory / path, directory=directory))
         listing = git(["--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", str(there)])
         if listing is None:
             return NoBase(reason="git cannot look for the files in the base commit")
@@ -85,7 +84,7 @@ def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Gi
 
 
 def _entries(path: PurePosixPath, listing: bytes) -> list[tuple[str, str]]:
-    """Return name and blob of the file at `path`, or of the YAML files in the folder `path`."""
+    """Return name and blob of the file at `path`, or of those that are read in a directory."""
     entries: list[tuple[str, str]] = []
     for line in listing.split(b"\0"):
         about, _, raw_name = line.partition(b"\t")
@@ -93,12 +92,6 @@ def _entries(path: PurePosixPath, listing: bytes) -> list[tuple[str, str]]:
         if len(words) != 3 or words[0] not in (b"100644", b"100755"):  # a link or a submodule
             continue
         name = PurePosixPath(os.fsdecode(raw_name))
-        inside = name.parent == path and name.suffix in _SUFFIXES and not name.name.startswith(".")
-        if name == path or inside:
+        if name == path or is_read(name.relative_to(path)):
             entries.append((str(name), words[2].decode("ascii")))
     return sorted(entries)
-
-
-def _relative(path: str, directory: Path) -> PurePosixPath:
-    whole = os.path.abspath(directory / path)
-    return PurePosixPath(Path(os.path.relpath(whole, os.path.abspath(directory))).as_posix())

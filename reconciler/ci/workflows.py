@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib.resources import files
+from posixpath import normpath
 from typing import Final
 
 from reconciler import __version__
@@ -25,11 +26,14 @@ def templates(
 ) -> Mapping[str, str]:
     """Return the text of each workflow by its path in a repository, with forward slashes.
 
-    `package` is what pip installs, `file` the file or folder that declares, `branch` the one from
+    `package` is what pip installs, `file` the file or directory to watch, `branch` the one from
     which changes are applied, `allow` the secrets that may be referred to, separated by spaces.
     Raises ValueError for a value that YAML would not take as it is.
     """
-    paths = file if file.endswith((".yaml", ".yml")) else f"{file.rstrip('/')}/**"
+    # GitHub matches whole paths from the root of the repository: `./a` and `a//b` never match.
+    paths = normpath(file)
+    if not paths.endswith((".yaml", ".yml")):
+        paths = "**" if paths == "." else f"{paths}/**"
     values = {"package": package, "file": file, "paths": paths, "branch": branch, "allow": allow}
     for name, value in values.items():
         if not _PLAIN.fullmatch(value):

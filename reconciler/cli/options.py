@@ -63,8 +63,8 @@ def COMMON() -> list[click.Parameter]:  # noqa: N802 - a table that must be made
             multiple=True,
             metavar="PATH",
             shell_complete=_paths,
-            help="A file, a directory, or - for standard input; may be repeated. "
-            "Without it: webhooks.yaml.",
+            help="A file, a directory with all *.yaml and *.yml below it, or - for standard input; "
+            "may be repeated. Without it: webhooks.yaml.",
         ),
         _common(
             "--organization",

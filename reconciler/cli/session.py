@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.cli.invocation import Invocation
+from reconciler.render.quote import quote
 
 if TYPE_CHECKING:
     from reconciler.errors import ReconcilerError
@@ -42,6 +43,8 @@ def checked_files(invocation: Invocation) -> Checked:
     asked = inputs(invocation)
     checked = accept(validate(asked), asked)
     warn(invocation, checked.declared.findings)
+    for file in checked.declared.documents:
+        invocation.console.detail(f"read {quote(file)}")
     return checked
 
 

@@ -56,6 +56,7 @@ def plan_tree(plan: Plan, version: str) -> Tree:
             "kept": len(plan.kept),
             "unmanaged": len(plan.unmanaged),
             "ignored": plan.ignored,
+            "files": plan.files,
             "in_scope": plan.in_scope,
             "live": plan.live,
         },

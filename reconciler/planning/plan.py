@@ -43,8 +43,8 @@ class Plan:
 
     `blocked` says which guards hold it back, on its `grounds`; `notes` are warnings and hints;
     `relaxed` names policy lines that were loosened since the base. `unreadable` names declared
-    fields that cannot be read back, as (webhook, field). `in_scope` counts live webhooks that a
-    file is responsible for, `live` all of them.
+    fields that cannot be read back, as (webhook, field). `files` counts the files that were read,
+    `in_scope` live webhooks that a file is responsible for, `live` all of them.
     """
 
     origin: str
@@ -54,6 +54,7 @@ class Plan:
     kept: tuple[Kept, ...] = ()
     unmanaged: tuple[Unmanaged, ...] = ()
     ignored: int = 0
+    files: int = 0
     in_scope: int = 0
     live: int = 0
     grounds: Grounds = Grounds()

@@ -107,6 +107,7 @@ def plan(
             )
         ),
         ignored=table.ignored,
+        files=len(desired.policy.scopes),
         in_scope=table.in_scope,
         live=len(live.webhooks),
         grounds=Grounds(

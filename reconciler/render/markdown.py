@@ -26,6 +26,7 @@ from reconciler.render.words import (
     finding_counts,
     outcome_counts,
     past,
+    plural,
     reference,
     summary,
     verification,
@@ -64,7 +65,7 @@ def fit_plan(plan: Plan, view: View = PLAIN, measure: Callable[[str], int] = len
         parts.rows = [_plan_row(row) for row in rows]
     parts.after = list(_remarks(plan, view))
     parts.details = [line for row in rows for line in _details(row)]
-    parts.foot = ["", summary(plan)]
+    parts.foot = ["", f"{summary(plan)} Read from {plural(plan.files, 'file')}."]
     if plan.changes and plan.digest:
         parts.foot += ["", f"Digest {_code(quote(plan.digest))}"]
     return fit(parts, view.limit, measure)

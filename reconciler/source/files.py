@@ -1,10 +1,10 @@
 """Which files declare the webhooks, and their bytes.
 
-A path may be a file, a directory (its `*.yaml` and `*.yml`, sorted, hidden ones and subfolders
-left out) or `-` for standard input. Only regular files of bounded size are read, and reading
-never waits: a pipe with nobody at the other end is refused, not waited for. Every path that
-cannot be read is reported, and the readable ones are still returned, so that all mistakes show
-at once.
+A path may be a file, `-` for standard input, or a directory: then every `*.yaml` and `*.yml` in it
+and in its subdirectories, sorted by path. Hidden files and directories are left out, and links to
+directories are not followed. Only regular files of bounded size are read, and reading never waits:
+a pipe with nobody at the other end is refused, not waited for. Every path that cannot be read is
+reported, and the readable ones are still returned, so that all mistakes show at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from reconciler.findings import Finding, Severity
@@ -26,6 +26,11 @@ MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """The largest file that is read: far above 100,000 webhooks."""
 
 _SUFFIXES: Final = (".yaml", ".yml")
+
+
+def is_read(path: PurePath) -> bool:
+    """Return whether a file is read whose path relative to the named directory is `path`."""
+    return path.suffix in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +92,12 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
             continue
         try:
             for found in _expand(path, directory):
-                identity = os.path.realpath(found)
-                if identity in seen:
-                    continue
-                seen.add(identity)
                 name = display_name(found, directory=directory)
                 try:
+                    identity = os.path.realpath(found)
+                    if identity in seen:
+                        continue
+                    seen.add(identity)
                     files.append(SourceFile(file=name, raw=read_regular(found)))
                 except FileNotFoundError:
                     findings.append(_missing(path, found, directory, named=bool(paths)))
@@ -143,9 +148,15 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
 
 
 def display_name(path: Path, *, directory: Path) -> str:
-    """Return `path` relative to `directory` where it lies inside, with forward slashes."""
-    whole = Path(os.path.abspath(path))
-    home = Path(os.path.abspath(directory))
+    """Return `path` relative to `directory` where it lies inside, with forward slashes.
+
+    In a working directory that was deleted nothing is relative: `path` stays what it is.
+    """
+    try:
+        whole = Path(os.path.abspath(path))
+        home = Path(os.path.abspath(directory))
+    except FileNotFoundError:
+        return path.as_posix()
     if whole.is_relative_to(home):
         return whole.relative_to(home).as_posix()
     try:
@@ -161,18 +172,25 @@ def _expand(named: str, directory: Path) -> Iterator[Path]:
     if not os.path.isdir(path):  # Path.is_dir raises where a folder above may not be entered
         yield path
         return
-    try:
-        entries = sorted(path.iterdir(), key=lambda entry: entry.name)
-    except OSError as cause:
-        raise NotReadableError(_why(cause)) from None
-    found = [
-        entry
-        for entry in entries
-        if entry.suffix in _SUFFIXES and not entry.name.startswith(".") and not os.path.isdir(entry)
-    ]
+    found = [each for each in _below(path) if is_read(each)]
     if not found:
         raise NotReadableError("is a directory without *.yaml or *.yml files")
-    yield from found
+    for each in sorted(found, key=PurePath.as_posix):
+        yield path / each
+
+
+def _below(directory: Path) -> Iterator[PurePath]:
+    """Yield the files below a directory, as paths relative to it. Raises NotReadableError."""
+
+    def refuse(cause: OSError) -> None:
+        inside = Path(cause.filename).relative_to(directory).as_posix()
+        where = "" if inside == "." else f"holds a directory, {inside}, that "
+        raise NotReadableError(f"{where}{_why(cause)}") from None
+
+    for folder, folders, names in os.walk(directory, onerror=refuse):
+        here = Path(folder).relative_to(directory)
+        folders[:] = [each for each in folders if not each.startswith(".")]
+        yield from (here / name for name in names)
 
 
 def _missing(path: str, found: Path, directory: Path, *, named: bool) -> Finding:

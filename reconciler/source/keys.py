@@ -63,7 +63,7 @@ def missing(
         if of_pair:
             message = f"{' and '.join(_pair(name))} come together: {message}"
         if path == () and name == "webhooks":
-            hint = NO_WEBHOOKS
+            hint = f"{NO_WEBHOOKS}; move a file of another kind out of this directory"
         elif name in ("type", "event_types", "configuration") or path[-1:] == ("configuration",):
             hint = IN_DEFAULTS
         elif name == "name":

@@ -46,6 +46,7 @@ def read_plan(tree: object) -> Plan:
         kept=each_of(tree, "kept", _kept),
         unmanaged=each_of(tree, "unmanaged", _unmanaged),
         ignored=number("ignored"),
+        files=number("files"),
         in_scope=number("in_scope"),
         live=number("live"),
         grounds=take(tree, "grounds", _grounds),

@@ -174,9 +174,11 @@ def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:
         pairs = zip(reversed(name.split("/")), reversed(other.split("/")), strict=False)
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
+    pairs = [(shared(name, other), name, other) for name in names for other in mine]
     found: dict[str, str] = {}
-    for name in names:
-        best = max(mine, key=lambda other: shared(name, other), default=name)
-        fits = shared(name, best) > 0 and best not in found.values()
-        found[name] = best if fits else name
-    return found
+    taken: set[str] = set()
+    for score, name, other in sorted(pairs, key=lambda pair: -pair[0]):
+        if score and name not in found and other not in taken:
+            found[name] = other
+            taken.add(other)
+    return {name: found.get(name, name) for name in names}

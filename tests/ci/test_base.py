@@ -76,8 +76,8 @@ def test_in_a_merge_commit_the_branch_is_the_base(repository: Repository) -> Non
     assert contents(repository.base(tip)) == {"webhooks.yaml": b"theirs"}
 
 
-def test_a_folder_gives_its_yaml_files_only(repository: Repository) -> None:
-    """As when reading a folder: no subfolders, nothing hidden, no links."""
+def test_a_directory_gives_the_yaml_files_below_it(repository: Repository) -> None:
+    """As when reading a directory: with subdirectories, nothing hidden, no links."""
     (repository.folder / "hooks").mkdir()
     (repository.folder / "hooks" / "link.yaml").symlink_to("a.yaml")
     tip = repository.commit(
@@ -86,12 +86,13 @@ def test_a_folder_gives_its_yaml_files_only(repository: Repository) -> None:
         hooks__c_txt="c",
         hooks___d_yaml="d",
         hooks__e__f_yaml="f",
+        hooks___g__h_yaml="h",
     )
-    assert contents(repository.base(tip, "hooks")) == {"hooks/a.yaml": b"a", "hooks/b.yml": b"b"}
-    assert set(contents(repository.base(tip, "hooks/a.yaml", "hooks"))) == {
-        "hooks/a.yaml",
-        "hooks/b.yml",
-    }
+    found = {"hooks/a.yaml": b"a", "hooks/b.yml": b"b", "hooks/e/f.yaml": b"f"}
+    assert contents(repository.base(tip, "hooks")) == found
+    assert contents(repository.base(tip, "hooks/a.yaml", "hooks")) == found
+    inside = {name.removeprefix("hooks/"): raw for name, raw in found.items()}
+    assert contents(repository.base(tip, ".", inside="hooks")) == inside
 
 
 def test_paths_are_those_of_the_working_directory(repository: Repository) -> None:

@@ -137,13 +137,17 @@ def test_the_workflows_install_this_version() -> None:
         assert "@" not in re.sub(r"actions/[a-z]+@[0-9a-f]{40}", "", text)
 
 
-def test_a_workflow_follows_what_is_filled_in() -> None:
-    """A folder is watched whole, and the branch is the one named."""
-    text = templates(file="hooks/", branch="trunk")[".github/workflows/apply-webhooks.yml"]
+@pytest.mark.parametrize(
+    ("file", "watched"),
+    [("hooks/", "hooks/**"), ("./hooks", "hooks/**"), (".", "**"), ("./a.yml", "a.yml")],
+)
+def test_a_workflow_follows_what_is_filled_in(file: str, watched: str) -> None:
+    """A directory is watched with all below it, and the branch is the one named."""
+    text = templates(file=file, branch="trunk")[".github/workflows/apply-webhooks.yml"]
     on = yaml.safe_load(text)[True]
     assert on["push"] == {
         "branches": ["trunk"],
-        "paths": ["hooks/**", ".github/workflows/apply-webhooks.yml"],
+        "paths": [watched, ".github/workflows/apply-webhooks.yml"],
     }
 
 

@@ -90,7 +90,7 @@ def file(tmp_path: Path) -> Callable[..., Path]:
             assert old in text
             text = text.replace(old, new)
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return path
 

@@ -36,6 +36,25 @@ def test_detailed_exitcode(shell: Shell, file: File) -> None:
     assert shell("plan", "--local", "--detailed-exitcode", **SECRETS).code == 0
 
 
+def test_a_directory_is_read_with_all_below_it(shell: Shell, file: File) -> None:
+    """What a subdirectory declares is not deleted, and how much was read can be seen."""
+    hook = (
+        'scope: ["t-*"]\nwebhooks:\n  - {{name: {}, type: generic, event_types: ["*"], '
+        'configuration: {{url: "https://example.com"}}}}\n'
+    )
+    file(hook.format("t-a"), "d/a.yaml")
+    file(hook.format("t-b"), "d/teams/b.yaml")
+    assert shell("apply", "-f", "d", "--local", "--yes").code == 0
+    done = shell("plan", "-f", "d", "--local", "-v")
+    assert "No changes. 2 webhooks match." in done.out
+    assert done.out.splitlines()[0].endswith(", 2 files)")
+    assert "read d/a.yaml\nread d/teams/b.yaml\n" in done.err
+    file("services: {}\n", "d/teams/compose.yaml")
+    done = shell("plan", "-f", "d", "--local")
+    assert done.code == 3
+    assert "error[missing-field]: `webhooks` is missing\n --> d/teams/compose.yaml:1:1" in done.err
+
+
 def test_local_says_so(shell: Shell, file: File) -> None:
     """The emulator is announced even to the quiet, and no key is looked at."""
     file()

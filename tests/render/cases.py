@@ -114,6 +114,7 @@ def plan(*changes: Change, **more: object) -> Plan:
             for field, ref in sent_secrets(change)
         ),
         digest=plan_digest("https://api.cloudtruth.io", "o-1", operations),
+        files=2,
         in_scope=9,
         live=12,
     )

@@ -200,6 +200,7 @@ def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan
         kept=tuple(draw(st.lists(kept, max_size=2))),
         unmanaged=tuple(draw(st.lists(unmanaged, max_size=2))),
         ignored=draw(counts),
+        files=draw(counts),
         in_scope=draw(counts),
         live=draw(counts),
         grounds=draw(

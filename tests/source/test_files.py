@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -62,13 +63,48 @@ def test_missing_file_without_neighbour(tmp_path: Path, path: str) -> None:
     assert f"there is no file {path}" in only_message(read_in(tmp_path, path))
 
 
-def test_directory_is_sorted_and_flat(tmp_path: Path) -> None:
-    """A directory means its visible YAML files, sorted, without its subfolders."""
-    for name in ("b.yml", "a.yaml", "C.yaml", "notes.txt", ".hidden.yaml"):
+def test_a_directory_is_read_with_all_below_it(tmp_path: Path) -> None:
+    """Every visible YAML file, sorted by path; hidden directories and links are not entered."""
+    outside = tmp_path / "outside"
+    for name in (
+        "conf/b.yml", "conf/a.yaml", "conf/C.yaml", "conf/notes.txt", "conf/.hidden.yaml",
+        "conf/sub.yaml/d.yaml", "conf/teams/x/e.yml", "conf/.git/f.yaml", "outside/g.yaml",
+    ):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    (tmp_path / "sub.yaml").mkdir()
-    (tmp_path / "sub.yaml" / "d.yaml").touch()
-    assert names(read_in(tmp_path, ".")) == ["C.yaml", "a.yaml", "b.yml"]
+    (tmp_path / "conf" / "linked").symlink_to(outside)
+    (tmp_path / "conf" / "linked.yaml").symlink_to(outside)
+    expected = [
+        "conf/C.yaml",
+        "conf/a.yaml",
+        "conf/b.yml",
+        "conf/sub.yaml/d.yaml",
+        "conf/teams/x/e.yml",
+    ]
+    assert names(read_in(tmp_path, "conf")) == expected
+    assert names(read_in(tmp_path, "conf/linked")) == ["conf/linked/g.yaml"]
+    assert names(read_in(tmp_path / "conf", ".")) == [each[5:] for each in expected]
+
+
+def test_a_subdirectory_that_cannot_be_read_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold declarations, so the others are not taken for all."""
+    (tmp_path / "conf" / "locked").mkdir(parents=True)
+    (tmp_path / "conf" / "a.yaml").touch()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:  # root, whom tests may run as, is refused by no mode
+        if os.path.basename(path) == "locked":
+            raise PermissionError(errno.EACCES, "", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    sources = read_in(tmp_path, "conf")
+    assert sources.files == ()
+    assert only_message(sources).startswith(
+        "cannot read conf: it holds a directory, locked, that may not be read by this user"
+    )
 
 
 def test_empty_directory_is_an_error(tmp_path: Path) -> None:

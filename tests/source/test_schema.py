@@ -43,7 +43,8 @@ SLACK = "name: a, type: slack"
 GENERIC = "name: a, type: generic"
 
 ROOT = {
-    "version: 1": ("1:1+7", "missing-field", "`webhooks` is missing", NONE),
+    "version: 1": ("1:1+7", "missing-field", "`webhooks` is missing",
+        f"{NONE}; move a file of another kind out of this directory"),
     '{"name": "A", "type": "slack", "event_types": ["*"]}': (
         "1:2+6", "missing-field", "`webhooks` is missing: a single webhook makes up the file",
         "begin the file with `webhooks:`, and below it the webhook with `- name: ...`",

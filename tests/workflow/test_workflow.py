@@ -119,7 +119,9 @@ def check(tmp_path: Path) -> Callable[..., Checked]:
 
     def check(environ: dict[str, str] | None = None, /, **files: str) -> Checked:
         for name, text in files.items():
-            (tmp_path / f"{name}.yaml").write_text(text)
+            path = tmp_path / f"{name}.yaml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
         inputs = Inputs(
             directory=tmp_path,
             environ=environ or {},
@@ -237,6 +239,20 @@ def test_base_files_match_by_name(check: Callable[..., Checked], tmp_path: Path)
         if isinstance(value, SecretRef)
     ]
     assert references == ["before/secrets/0", "secrets/a", "secrets/b"]
+
+
+def test_base_files_of_one_name_match_by_their_directories(
+    check: Callable[..., Checked], tmp_path: Path
+) -> None:
+    """A file that is gone does not take the place of one of the same name elsewhere."""
+    checked = check(**{"teams/b/webhooks": slack("B", "file: secrets/b")})
+    for team in ("a", "b"):
+        before = tmp_path / "before" / "teams" / team / "webhooks.yaml"
+        before.parent.mkdir(parents=True)
+        before.write_text(slack(team.upper(), f"file: secrets/{team}"))
+    found = base(("before",), checked)
+    files = [each.position and each.position.file for each in found.webhooks]
+    assert files == ["before/teams/a/webhooks.yaml", "teams/b/webhooks.yaml"]
 
 
 def test_single_base_file_matches_whatever_its_name(

@@ -21,7 +21,7 @@ from reconciler.render.text.findings import block
 from reconciler.render.text.layout import flow, lay_out, sentence
 from reconciler.render.text.paint import paint
 from reconciler.render.view import PLAIN, View
-from reconciler.render.words import reference, summary
+from reconciler.render.words import plural, reference, summary
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
@@ -31,7 +31,7 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 
 
 def header(plan: Plan, view: View) -> list[str]:
-    """Say whose webhooks these are, on which server, and with which key."""
+    """Return whose webhooks these are, on which server, with which key, from how many files."""
     host = plan.origin.removeprefix("https://")
     about = [quote(host)]
     if view.key_source:
@@ -40,6 +40,8 @@ def header(plan: Plan, view: View) -> list[str]:
         about.append(f"role {quote(plan.organization.role)}")
     if plan.organization.maintenance:
         about.append("in maintenance")
+    if plan.files:
+        about.append(plural(plan.files, "file"))
     parts = [
         f"{'(' if not index else ''}{each}{',' if index < len(about) - 1 else ')'}"
         for index, each in enumerate(about)
