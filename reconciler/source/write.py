@@ -3,19 +3,46 @@
 The content goes to a temporary file beside the old one, is synced and then renamed over it, so
 that neither a full disk nor a crash leaves half a file or loses the old one. Only the owner may
 read what is written. What is no regular file, such as a pipe or /dev/stdout, is written into.
+
+A file is only replaced by one of its kind, so that no option that names an output can destroy the
+declarations, a secret or anything else, whatever links lead there.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from reconciler.errors import OutputError
+from reconciler.errors import OutputError, UsageError
+from reconciler.source.files import NotReadableError, read_regular
+from reconciler.values import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a file is, in words, and a pattern that finds it in the content."""
+
+    noun: str
+    pattern: re.Pattern[bytes]
+
+
+PLAN: Final = Kind(
+    noun="a saved plan", pattern=re.compile(rb'\A\{\s*"format_version": "\w+",\s*"kind": "plan"')
+)
+REPORT: Final = Kind(
+    noun="a report",
+    pattern=re.compile(rb'\A\{\s*"format_version": "\w+",\s*"kind": "(report|error)"'),
+)
+WEBHOOKS: Final = Kind(
+    noun="a file of webhooks", pattern=re.compile(rb"""^["']?webhooks["']? *:""", re.MULTILINE)
+)
+REQUESTS: Final = Kind(noun="a log of requests", pattern=re.compile(rb'\A\{"seq": '))
 
 MODE: Final = 0o600
 
@@ -35,11 +62,14 @@ _REASONS: Final = {
 }
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Make `data` the content of `path`. Raises OutputError; what was there is then still there.
+def write_atomically(path: Path, data: bytes, *, over: Kind | None = None) -> None:
+    """Make `data` the content of `path`.
 
-    A link is followed: the file it leads to is replaced, not the link.
+    An existing file is replaced if it is of the kind `over` or empty; without `over` none is. A
+    link is followed: the file it leads to is replaced, not the link. Raises UsageError for another
+    file, OutputError if it cannot be written; what was there is then still there.
     """
+    check_kind(path, over)
     try:
         if _is_special(path):
             path.write_bytes(data)
@@ -60,8 +90,26 @@ def make_folder(path: Path) -> None:
         ) from None
 
 
-def check_writable(path: Path) -> None:
-    """Raise OutputError for a path that cannot be written, as far as that shows beforehand."""
+def check_kind(path: Path, over: Kind | None) -> None:
+    """Raise UsageError if `path` is a file that is neither of the kind `over` nor empty."""
+    if not os.path.isfile(path):
+        return
+    why = "exists"
+    if over is not None:
+        try:
+            content = read_regular(path)
+        except (FileNotFoundError, NotReadableError) as cause:
+            why = f"exists and {cause}"
+        else:
+            if not content or over.pattern.search(content):
+                return
+            why = f"exists and is not {over.noun}"
+    raise UsageError(f"{path} {why}: it is not replaced", hint="name a file that does not exist")
+
+
+def check_writable(path: Path, *, over: Kind | None = None) -> None:
+    """Raise what `write_atomically` would raise, as far as that shows beforehand."""
+    check_kind(path, over)
     try:
         if not _is_special(path):
             parent = Path(os.path.realpath(path)).parent

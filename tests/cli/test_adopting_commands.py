@@ -78,13 +78,13 @@ def test_a_part_is_exported(shell: Shell, applied: None):
 
 def test_an_export_never_overwrites(shell: Shell, applied: None, tmp_path: Path):
     """Unless it is told to."""
-    (tmp_path / "out.yaml").write_text("mine")
+    (tmp_path / "out.yaml").write_text("webhooks: []  # mine")
     (tmp_path / "folder").mkdir()
 
     assert shell("export", LOCAL, "-o", "out.yaml").code == 64
     assert shell("export", LOCAL, "-o", "folder").code == 64
     assert "the name is too long" in shell("export", LOCAL, "-o", "x" * 300).err
-    assert (tmp_path / "out.yaml").read_text() == "mine"
+    assert (tmp_path / "out.yaml").read_text() == "webhooks: []  # mine"
     assert shell("export", LOCAL, "-o", "out.yaml", "--force").code == 0
     assert "organization: Acme" in (tmp_path / "out.yaml").read_text()
 

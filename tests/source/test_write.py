@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import stat
 import threading
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import OutputError
-from reconciler.source.write import write_atomically
+from reconciler.errors import OutputError, UsageError
+from reconciler.source.write import Kind, write_atomically
 from tests.waiting import PATIENCE
+
+OLD = Kind(noun="old", pattern=re.compile(rb"\Aold"))
 
 
 def test_writes_a_private_file(tmp_path: Path) -> None:
@@ -29,7 +32,7 @@ def test_replaces_an_old_file(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_bytes(b"old and longer")
     path.chmod(0o644)
-    write_atomically(path, b"new")
+    write_atomically(path, b"new", over=OLD)
     assert path.read_bytes() == b"new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -40,7 +43,8 @@ def test_follows_a_link(tmp_path: Path) -> None:
     folder.mkdir()
     link = tmp_path / "link"
     link.symlink_to(folder / "real")
-    write_atomically(link, b"new")
+    write_atomically(link, b"old and to be replaced")
+    write_atomically(link, b"new", over=OLD)
     assert link.is_symlink()
     assert (folder / "real").read_bytes() == b"new"
 
@@ -53,11 +57,23 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(OutputError, match=r"cannot write .*plan\.json: the system refuses it"):
-            write_atomically(path, b"x" * 100_000)
+            write_atomically(path, b"x" * 100_000, over=OLD)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("over", "why"), [(None, "exists: "), (OLD, "exists and is not old: ")], ids=["any", "another"]
+)
+def test_another_file_stays(tmp_path: Path, over: Kind | None, why: str) -> None:
+    """A file that is not of the kind to be written is not replaced."""
+    path = tmp_path / "token"
+    path.write_bytes(b"secret")
+    with pytest.raises(UsageError, match=f"token {why}it is not replaced"):
+        write_atomically(path, b"new", over=over)
+    assert path.read_bytes() == b"secret"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

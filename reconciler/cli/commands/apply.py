@@ -54,11 +54,11 @@ if TYPE_CHECKING:
 def COMMAND(invocation: Invocation, report: str | None, **own: Any) -> int:  # noqa: N802
     """Apply and report, in a file too if asked for, also when it fails."""
     from reconciler.cli.errors import translate
-    from reconciler.source.write import check_writable
+    from reconciler.source.write import REPORT, check_writable
 
     machine = RENDERERS["json"]()
     if report is not None:
-        check_writable(invocation.process.directory / report)
+        check_writable(invocation.process.directory / report, over=REPORT)
     try:
         done, connection = _apply(invocation, **own)
     except (Exception, KeyboardInterrupt) as problem:
@@ -77,11 +77,11 @@ def COMMAND(invocation: Invocation, report: str | None, **own: Any) -> int:  # n
 def _write_report(invocation: Invocation, name: str, text: str) -> bool:
     """Write the report; say so if that fails, as what is done is done."""
     from reconciler.cli.session import tell
-    from reconciler.source.write import write_atomically
+    from reconciler.source.write import REPORT, write_atomically
 
     try:
-        write_atomically(invocation.process.directory / name, text.encode())
-    except OutputError as problem:
+        write_atomically(invocation.process.directory / name, text.encode(), over=REPORT)
+    except (OutputError, UsageError) as problem:
         tell(invocation, problem)
         return False
     return True

@@ -64,11 +64,12 @@ def COMMAND(  # noqa: N802
 
     gc.enable()  # this one may run for days
     console, directory = invocation.console, invocation.process.directory
-    listener = _Log(invocation, log) if log is not None else None
+    store = open_store(directory / db if db is not None else None)
     emulator = Emulator(
-        open_store(directory / db if db is not None else None),
+        store,
         dials=_dials(invocation, dials, any_key=key is None),
-        listener=listener,
+        # After the database, so that one file is not taken for both.
+        listener=_Log(invocation, log) if log is not None else None,
     )
     if key is not None and emulator.store.user_of_key(key) is None:
         emulator.store.add_user(emulator.organization, key=key, role="OWNER")
@@ -124,6 +125,9 @@ class _Log:
         if name == "-":
             self._file = invocation.process.stdout
             return
+        from reconciler.source.write import REQUESTS, check_kind
+
+        check_kind(invocation.process.directory / name, REQUESTS)
         try:
             self._file = (invocation.process.directory / name).open("a", encoding="utf-8")
         except OSError:

@@ -23,7 +23,7 @@ from reconciler.errors import ExitCode, UsageError
     ),
     options=[
         Option("-o", "--output", metavar="FILE", help="Write to a file that is not there yet."),
-        Option("--force", is_flag=True, help="Write over the file."),
+        Option("--force", is_flag=True, help="Write over the file, if it is one of webhooks."),
         Option("--only", multiple=True, metavar="GLOB", help="Webhooks of these names only."),
         Option("--check", is_flag=True, help="Plan the export; exit 1 if anything would change."),
     ],
@@ -36,12 +36,15 @@ def COMMAND(  # noqa: N802
     from reconciler.cli.session import warn
     from reconciler.render.quote import quote
     from reconciler.render.words import plural
-    from reconciler.source.write import write_atomically
+    from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
     from reconciler.workflow import check_export, export_live, read_live
 
     path = None if output is None else invocation.process.directory / output
-    if path is not None and not force:
-        _refuse_overwriting(path, output or "")
+    over = WEBHOOKS if force else None
+    if path is not None:
+        if not force:
+            _refuse_overwriting(path, output or "")
+        check_writable(path, over=over)
     with connected(invocation) as connection:
         live = read_live(connection.api, invocation.organization)
     exported = export_live(live, only=only)
@@ -56,7 +59,7 @@ def COMMAND(  # noqa: N802
     console = invocation.console
     warn(invocation, exported.notes)
     if path is not None:
-        write_atomically(path, text.encode())
+        write_atomically(path, text.encode(), over=over)
         console.result(
             f"{plural(exported.export.declared, 'webhook')} written to {quote(output or '')}."
         )

@@ -46,15 +46,18 @@ def COMMAND(  # noqa: N802
     from reconciler.cli.session import checked_files, plan_options, result_view
     from reconciler.workflow import plan
 
+    if out is not None:
+        from reconciler.source.write import PLAN, check_writable, write_atomically
+
+        check_writable(invocation.process.directory / out, over=PLAN)
     checked = checked_files(invocation)
     options = plan_options(invocation, checked, own)
     with connected(invocation) as connection:
         planned = plan(checked, connection.api, options=options, api_key=connection.key)
     if out is not None:
         from reconciler.source.saved_plan import save
-        from reconciler.source.write import write_atomically
 
-        write_atomically(invocation.process.directory / out, save(planned.plan))
+        write_atomically(invocation.process.directory / out, save(planned.plan), over=PLAN)
     shown = RENDERERS[format]().render_plan(
         planned.plan,
         result_view(

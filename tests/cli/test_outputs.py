@@ -1,0 +1,102 @@
+"""An option that names an output never destroys what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.main import TABLE
+from reconciler.cli.main import program as make_program
+from tests.cli.conftest import GOOD, SECRETS, Shell
+
+File = Callable[..., Path]
+
+WRITERS = {
+    "plan": ("plan", "--local", "--out"),
+    "report": ("apply", "--local", "--yes", "--report"),
+    "export": ("export", "--local", "--force", "-o"),
+    "log": ("emulator", "--log"),
+}
+INPUTS = {
+    "webhooks.yaml": GOOD,
+    "teams.yaml": "x-note: 1\n" + GOOD,
+    "api-key": "0123456789abcdef\n",
+    "token": SECRETS["TOKEN"],
+    "dials.json": '{"read_back": "mask"}',
+    "README.md": "Declare `webhooks:` in a file.\n",
+}
+
+
+@pytest.fixture
+def inputs(file: File, tmp_path: Path, shell: Shell) -> dict[str, Path]:
+    """Everything a run may read, a saved plan, a report and links to the declarations."""
+    found = {name: file(text, name) for name, text in INPUTS.items()}
+    assert shell("plan", "--local", "--out", "plan.json").code == 0
+    assert shell("apply", "--local", "--yes", "--report", "report.json", **SECRETS).code == 0
+    (tmp_path / "link").symlink_to("webhooks.yaml")
+    (tmp_path / "hard").hardlink_to(tmp_path / "webhooks.yaml")
+    names = ("plan.json", "report.json", "link", "hard", ".webhooks-local.db")
+    return {**found, **{name: tmp_path / name for name in names}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        ("plan", ("plan.json",)),
+        ("report", ("report.json",)),
+        ("export", ("webhooks.yaml", "teams.yaml", "link", "hard")),
+        ("log", ()),
+    ],
+)
+def test_only_a_file_of_the_same_kind_is_replaced(
+    shell: Shell, inputs: dict[str, Path], kind: str, own: tuple[str, ...]
+) -> None:
+    """Declarations, keys, tokens, links to them, documents of another kind: all are refused."""
+    for name, path in inputs.items():
+        if name in own:
+            continue
+        before = path.read_bytes()
+        done = shell(*WRITERS[kind], name, **SECRETS)
+        assert (done.code, done.out) == (64, ""), (name, done.err)
+        assert "is not replaced\n  = help: name a file that does not exist" in done.err
+        assert path.read_bytes() == before
+    for name in own:
+        assert shell(*WRITERS[kind], name, **SECRETS).code == 0, name
+
+
+def test_an_empty_file_is_written(shell: Shell, inputs: dict[str, Path], tmp_path: Path) -> None:
+    """As `mktemp` makes them."""
+    (tmp_path / "empty").touch()
+    assert shell(*WRITERS["plan"], "empty").code == 0
+    assert (tmp_path / "empty").read_text().startswith("{")
+
+
+def test_a_file_that_appears_during_the_run_is_not_replaced(
+    shell: Shell, file: File, tmp_path: Path
+) -> None:
+    """It is looked at again when it is written: here the emulator's database takes the name."""
+    file()
+    done = shell("plan", "--local-db", "same", "--out", "same")
+    assert done.code == 64
+    assert (tmp_path / "same").read_bytes().startswith(b"SQLite")
+
+
+def test_every_option_that_names_a_file_is_known_here() -> None:
+    """A new one must be an input, or be refused like the others."""
+    group = make_program()
+    found = {
+        (name, parameter.opts[-1])
+        for name in TABLE
+        for parameter in group.get_command(None, name).params  # type: ignore[arg-type]
+        if getattr(parameter, "metavar", None) == "FILE" and not getattr(parameter, "common", True)
+    }
+    written = {
+        ("plan", "--out"),
+        ("apply", "--report"),
+        ("export", "--output"),
+        ("emulator", "--log"),
+    }
+    read = {("emulator", "--dials"), ("emulator", "--db")}
+    assert found == written | read
