@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from reconciler.kinds.slack import TOKEN_SHAPE
+from reconciler.kinds.slack import TOKEN
 from reconciler.model import Secret
 
 _WINDOW: Final = 8
@@ -26,7 +26,7 @@ def told(text: str, hidden: Sequence[str] = ()) -> str:
     text = _URL.sub(lambda found: f"{Secret(found.group()).origin() or ''}/***", text)
     for form in sorted({each for value in hidden for each in _forms(value)}, key=len, reverse=True):
         text = text.replace(form, "***")
-    text = TOKEN_SHAPE.sub("***", text)
+    text = TOKEN.sub("***", text)
     for value in hidden:
         # The origin of an address is no secret, and shares its beginning with every other.
         rest = _AFTER_ORIGIN.sub("", value, count=1)

@@ -26,7 +26,7 @@ def apply(job: Job, run: Run, inputs: Inputs, access: Access) -> Outcome:
             "apply does not run on pull requests: nobody has merged them yet",
             hint="run it on pushes to the default branch; on pull requests run plan",
         )
-    checked = check(inputs)
+    checked = check(inputs, writing=True)
     why = only_checked(run, access, instead="nothing was applied")
     if why is not None:
         return files_only(checked, why, result="skipped")

@@ -19,14 +19,16 @@ def validate(job: Job, run: Run, inputs: Inputs, access: Access) -> Outcome:
     return ended("validated", checked.declared.findings, heading=_valid(checked))
 
 
-def check(inputs: Inputs) -> Checked:
+def check(inputs: Inputs, *, writing: bool = False) -> Checked:
     """Judge the files, each warning an error. Raises ConfigurationError with all findings.
+
+    `writing` also refuses secrets that no list allows.
 
     What is warned of later depends on what is live, not on the change under review, and stops
     nothing.
     """
     checked = accept_files(validate_files(replace(inputs, strict=True)), inputs)
-    gather(checked)
+    gather(checked, writing=writing)
     return checked
 
 

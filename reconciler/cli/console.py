@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from reconciler.cli.colour import Colour, wants_colour
 from reconciler.cli.process import Process
+from reconciler.kinds import slack
 
 if TYPE_CHECKING:
     from reconciler.model import Secret
 
 _TOKENS: Final = re.compile(
-    r"xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{8,}|xapp-[A-Za-z0-9-]{8,}"
-    r"|(?<=hooks\.slack\.com/)(?:services|workflows|triggers)/[A-Za-z0-9/_-]{8,}"
+    slack.TOKEN.pattern
+    + r"|(?<=hooks\.slack\.com/)(?:services|workflows|triggers)/[A-Za-z0-9/_-]{8,}"
 )
 _LONG_ENOUGH: Final = re.compile(r".{8,}", re.DOTALL)
 _STYLES: Final = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m"}

@@ -80,6 +80,11 @@ class Invocation:
         return (*(each for each in listed if each), *self._given.get("allow_secret", ()))
 
     @property
+    def in_ci(self) -> bool:
+        """Return whether `CI` is set; empty, 0 and false count as not set."""
+        return self.process.environ.get("CI", "").strip().lower() not in ("", "0", "false")
+
+    @property
     def allow_literals(self) -> bool:
         """Say whether tokens may be written into files."""
         return bool(self._given.get("allow_literal_secrets"))

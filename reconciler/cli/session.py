@@ -30,6 +30,7 @@ def inputs(invocation: Invocation) -> Inputs:
         paths=invocation.files,
         organization=invocation.organization,
         allow_secrets=invocation.allow_secrets,
+        listed_only=invocation.in_ci and not invocation.local,
         allow_literals=invocation.allow_literals,
         strict=invocation.strict,
         hide=invocation.console.hide,

@@ -23,7 +23,8 @@ class Field:
     """One field of a kind's configuration.
 
     `flag` fields hold true or false, all others text. `shape`, of a secret field, is what a
-    complete value looks like: a value read back counts as readable when it has it. `normal` maps
+    complete value looks like: no other value is sent, and one that is read back counts as
+    readable when it has this shape. `noun` names such a value in messages. `normal` maps
     text to the form in which two values are compared, `written` to the one in which people write
     it. `default` is what the server fills in.
     `partner` must be there when this field is. `address` marks a secret that is a URL: one without
@@ -35,6 +36,7 @@ class Field:
     secret: bool = False
     flag: bool = False
     shape: re.Pattern[str] | None = None
+    noun: str = "a complete value"
     normal: Callable[[str], str] = same
     written: Callable[[str], str] = same
     default: bool | None = None

@@ -14,7 +14,14 @@ KIND: Final = Kind(
     type="generic",
     title="Generic webhook",
     fields=(
-        Field(name="url", required=True, secret=True, shape=URL_SHAPE, address=True),
+        Field(
+            name="url",
+            required=True,
+            secret=True,
+            shape=URL_SHAPE,
+            noun="an absolute http or https URL",
+            address=True,
+        ),
         Field(name="verify", flag=True, default=True),
         Field(name="username", partner="password"),
         Field(name="password", secret=True, partner="username"),

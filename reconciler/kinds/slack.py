@@ -18,14 +18,50 @@ def channel_text(value: str) -> str:
     return value if value[:1] in "#@" or value[:1].isupper() else f"#{value}"
 
 
-TOKEN_SHAPE: Final = re.compile(r"xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{8,}|xapp-[A-Za-z0-9-]{8,}")
-"""What a complete Slack token looks like."""
+TOKEN: Final = re.compile(
+    r"(?:xox[a-z](?:\.xox[a-z])?|xapp)-(?=[A-Za-z-]{0,40}[0-9])[A-Za-z0-9-]{8,}"
+)
+"""A complete Slack token, alone or inside a text. It always holds a digit."""
+
+TOKEN_PART: Final = re.compile(r"(?:xox[a-z]|xapp)[-.][A-Za-z0-9._-]*")
+"""Text that begins like a Slack token, complete or not."""
+
+BOT_TOKEN: Final = re.compile(r"xoxb-.*", re.DOTALL)
+OTHER_TOKENS: Final = (
+    (
+        re.compile(r"xoxe\..*", re.DOTALL),
+        "a rotated token, which expires within 12 hours",
+        "use the Bot User OAuth Token of an app without token rotation: `webhooks slack manifest`",
+    ),
+    (
+        re.compile(r"xoxe-.*", re.DOTALL),
+        "a refresh token, which cannot post",
+        "use the app's Bot User OAuth Token (xoxb-...), with token rotation off",
+    ),
+    (
+        re.compile(r"xoxp-.*", re.DOTALL),
+        "a user token: messages are posted as that user, and stop when the user leaves",
+        "use the app's Bot User OAuth Token (xoxb-...)",
+    ),
+    (
+        re.compile(r"xapp-.*", re.DOTALL),
+        "an app-level token, which cannot post",
+        "use the app's Bot User OAuth Token (xoxb-...)",
+    ),
+)
+"""Slack tokens that are not bot tokens: shape, meaning, fix."""
+
+HOST: Final = re.compile(
+    r"https://(?:[a-z0-9-]+\.)*slack(?:-gov)?\.com(?::443)?(?:[/?#][^\\]*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+"""An address of Slack itself: the only place besides CloudTruth where a Slack token belongs."""
 
 KIND: Final = Kind(
     type="slack",
     title="Slack webhook",
     fields=(
-        Field(name="token", required=True, secret=True, shape=TOKEN_SHAPE),
+        Field(name="token", required=True, secret=True, shape=TOKEN, noun="a Slack token"),
         Field(name="channel", required=True, normal=channel, written=channel_text),
         Field(name="username", required=True),
     ),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Hashable, Iterator, Mapping
 
 from reconciler.findings import Finding, Severity
 from reconciler.kinds import KINDS
-from reconciler.model import UNKNOWN
+from reconciler.model import UNKNOWN, Webhook
 from reconciler.planning.changes import Change, Create, Delete, Reason
 
 
@@ -42,6 +43,19 @@ def rename_hints(changes: tuple[Change, ...]) -> Iterator[Finding]:
                 position=new.after.position,
                 hint=f"to rename in place, add to {new.name!r}: previously: [{_yaml(old)}]",
             )
+
+
+def mistaken(webhook: Webhook, name: str) -> Finding:
+    """Return a warning that a live secret is shown and cannot be what is declared."""
+    field = KINDS[webhook.type].field(name)
+    noun = field.noun if field is not None else "the value"
+    return Finding(
+        rule="live-secret-mistaken",
+        severity=Severity.WARNING,
+        message=f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",
+        position=webhook.position,
+        hint=f"resend the secret: `webhooks apply --resend-secret {shlex.quote(webhook.name)}`",
+    )
 
 
 def _likeness(kind: str, events: frozenset[str], configuration: Mapping[str, object]) -> Hashable:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, sort_key
-from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
+from reconciler.kinds import KINDS
+from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Unknown, Webhook
 from reconciler.planning.base import attribute, relaxed
 from reconciler.planning.changes import (
     Change,
@@ -22,10 +23,10 @@ from reconciler.planning.changes import (
 from reconciler.planning.compare import compare, destination, snapshot, with_lost
 from reconciler.planning.digest import operation_digest, plan_digest
 from reconciler.planning.guards import Grounds
-from reconciler.planning.hints import rename_hints
+from reconciler.planning.hints import mistaken, rename_hints
 from reconciler.planning.pairing import Pairing
 from reconciler.planning.plan import Matched, Plan, SecretUse
-from reconciler.planning.readback import readable_fields
+from reconciler.planning.readback import is_mistaken, readable_fields
 from reconciler.planning.renames import awaiting, in_order
 from reconciler.planning.resend import Requests, Resends
 from reconciler.planning.selection import idle
@@ -162,9 +163,24 @@ def _compare(
             )
         else:
             out.matched.append((webhook, found))
+        sent = {each.path[-1] for each in fields}
+        out.notes.extend(
+            mistaken(webhook, name) for name in _mistaken(found, comparison.unreadable, sent)
+        )
         if resends.has_base and not any(each.path[0] == "configuration" for each in fields):
             out.notes.extend(resends.unseen(webhook, found, readable))
     return out
+
+
+def _mistaken(found: LiveWebhook, unreadable: tuple[str, ...], sent: Set[object]) -> list[str]:
+    """Return the secret fields of a live webhook that hold other text and are not sent anyway."""
+    kind, shown = KINDS[found.type], found.configuration
+    if isinstance(shown, Unknown):
+        return []
+    fields = [kind.field(name) for name in unreadable if name not in sent]
+    return [
+        each.name for each in fields if each is not None and is_mistaken(each, shown.get(each.name))
+    ]
 
 
 def _merged(

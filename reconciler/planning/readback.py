@@ -61,6 +61,27 @@ def plausible(value: LiveValue | Unknown) -> bool:
 _EMPTY: Final = re.compile(r"\s*")
 
 
+def is_mistaken(field: Field, live: LiveValue | Unknown) -> bool:
+    """Return whether `live` is shown and is text that somebody stored in place of the value.
+
+    Masks and ciphertexts never look like this, so that they are not mistaken for a mistake.
+    """
+    return (
+        field.shape is not None
+        and isinstance(live, Secret)
+        and plausible(live)
+        and not live.matches(field.shape)
+        and live.matches(_WRITTEN)
+    )
+
+
+_WRITTEN: Final = re.compile(
+    r"[A-Za-z]+(?:[_ .-]+[A-Za-z0-9]+)*"  # a variable's name, changeme, xoxb-your-token
+    r"|(?:env|file):.*|[$<{%'\"\s\ufeff].*|.*\s",  # a reference, quotes, blanks around a value
+    re.DOTALL,
+)
+
+
 def declared_secret(value: Value, secrets: Mapping[SecretRef, Secret]) -> Secret | None:
     """Return the value a declaration means, None while it is not at hand."""
     if isinstance(value, SecretRef):

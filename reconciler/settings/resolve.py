@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 from reconciler.settings.profiles import Profile, load_profile
+from reconciler.source.literals import PLACEHOLDER, bare
 from reconciler.values import dataclass
 
 T = TypeVar("T")
@@ -32,7 +33,6 @@ DEFAULT_DEADLINE: Final = 600.0
 _KEY_FILE_MAX: Final = 64 * 1024
 _KEY_SHAPE: Final = re.compile(r"[\x21-\x7e]+")
 _QUOTES: Final = ("'", '"')
-_PLACEHOLDER: Final = re.compile(r"\$[A-Za-z_]\w*|\$\{.*\}|<.*>|\*+")
 _LOOPBACK: Final = re.compile(r"(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|::1")
 
 
@@ -143,10 +143,11 @@ def _pick(
     """Return the first of argument, environment and profile that says something."""
     if argument is not None:
         return Setting(value=str(argument), source=option)
-    if environ.get(variable, "").strip():
-        return Setting(value=environ[variable].strip(), source=variable)
-    found = profile.get(key) if key is not None else None
-    return None if found is None else Setting(value=found[0], source=found[1])
+    found = bare(environ.get(variable, ""))
+    if found:
+        return Setting(value=found, source=variable)
+    written = profile.get(key) if key is not None else None
+    return None if written is None else Setting(value=bare(written[0]), source=written[1])
 
 
 def _server(arguments: Arguments, environ: Mapping[str, str], profile: Profile) -> Setting[str]:
@@ -206,7 +207,7 @@ def _key(
     if named is not None:
         return _key_of_file(directory, named, "--api-key-file")
     named = environ.get("WEBHOOKS_API_KEY_FILE")
-    if named and not environ.get("CLOUDTRUTH_API_KEY", "").strip():
+    if named and not bare(environ.get("CLOUDTRUTH_API_KEY", "")):
         return _key_of_file(directory, named, "WEBHOOKS_API_KEY_FILE")
     found = _pick(None, "", environ, "CLOUDTRUTH_API_KEY", profile, "api_key")
     if found is None:
@@ -231,7 +232,7 @@ def _read_key(path: Path, source: str) -> str:
         ) from None
     if len(data) > _KEY_FILE_MAX:
         raise CredentialError(f"the file named by {source} is too large to be an API key")
-    text = data.decode("utf-8-sig", "replace").strip()
+    text = bare(data.decode(errors="replace"))
     if not text:
         raise CredentialError(
             f"the file named by {source} is empty", hint="write the API key into it"
@@ -246,7 +247,7 @@ def _checked(text: str, source: str) -> Secret:
             f"the API key from {source} stands in quotes",
             hint="leave the quotes out: what reads the variable or the file does not take them off",
         )
-    if _PLACEHOLDER.fullmatch(text):
+    if PLACEHOLDER.fullmatch(text):
         raise CredentialError(
             f"the API key from {source} is a placeholder, not a key",
             hint="nothing replaced it: check how the variable or the file is filled",

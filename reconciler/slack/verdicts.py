@@ -5,41 +5,16 @@ Only what was seen is called a failure. What a token may not look at is unknown.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciler.checks import Check, fail, ok, unknown, warn
 from reconciler.errors import AmbiguousWriteError, ApiError
-from reconciler.kinds.slack import TOKEN_SHAPE
+from reconciler.kinds.slack import BOT_TOKEN, OTHER_TOKENS, TOKEN
 from reconciler.model import Secret
 from reconciler.render.quote import quote
 from reconciler.slack.manifest import POST, POST_ANYWHERE, POST_AS, SEE_CHANNELS, SEE_PRIVATE
 from reconciler.slack.web import Answer
-
-_KINDS: Final = (
-    (
-        re.compile(r"xoxe\..*", re.DOTALL),
-        "a rotated token, which expires within 12 hours",
-        "switch token rotation off, which needs a new app, and install that",
-    ),
-    (
-        re.compile(r"xoxe-.*", re.DOTALL),
-        "a refresh token, which cannot post",
-        "use the app's Bot User OAuth Token (xoxb-...), with token rotation off",
-    ),
-    (
-        re.compile(r"xoxp-.*", re.DOTALL),
-        "a user token: messages are posted as that person, and stop when they leave",
-        "use the app's Bot User OAuth Token (xoxb-...)",
-    ),
-    (
-        re.compile(r"xapp-.*", re.DOTALL),
-        "an app-level token, which cannot post",
-        "use the app's Bot User OAuth Token (xoxb-...)",
-    ),
-)
-_BOT: Final = re.compile(r"xoxb-.*", re.DOTALL)
 
 _INVITE: Final = "say /invite @bot in the channel, with the name of the bot above"
 _REINSTALL: Final = (
@@ -75,12 +50,12 @@ _RESTRICTED: Final = (
 
 def of_token(token: Secret) -> Check:
     """Judge a token by its looks. A failed one must not be sent to Slack: it is something else."""
-    if token.matches(_BOT) and token.matches(TOKEN_SHAPE):
+    if token.matches(BOT_TOKEN) and token.matches(TOKEN):
         return ok("token", "a bot token")
-    for shape, meaning, cure in _KINDS:
-        if token.matches(shape) and token.matches(TOKEN_SHAPE):
+    for shape, meaning, cure in OTHER_TOKENS:
+        if token.matches(shape) and token.matches(TOKEN):
             return warn("token", meaning, fix=cure)
-    if token.matches(TOKEN_SHAPE):
+    if token.matches(TOKEN):
         return warn("token", "a Slack token of an unusual kind", fix=_COPY_AGAIN)
     return fail(
         "token",

@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -19,12 +21,39 @@ from reconciler.errors import UsageError
 from reconciler.model import Scheme, SecretRef
 from reconciler.source.files import STDIN_NAME
 from reconciler.source.literals import masked
-from reconciler.source.remark import Remark, error
+from reconciler.source.remark import Remark, error, warning
 
 FORBIDDEN_VARIABLES: Final = (
-    "CLOUDTRUTH_", "GITHUB_", "ACTIONS_", "RUNNER_", "AWS_", "AZURE_", "GOOGLE_",
+    "CLOUDTRUTH_",
+    # CI systems
+    "GITHUB_", "GH_", "ACTIONS_", "RUNNER_", "CI_", "GITLAB_", "SYSTEM_", "BUILDKITE_", "CIRCLE_",
+    "BITBUCKET_", "JENKINS_", "TRAVIS_", "DRONE_", "TEAMCITY_", "ATLANTIS_",
+    # clouds, clusters and secret stores
+    "AWS_", "AZURE_", "ARM_", "GOOGLE_", "GCP_", "GCLOUD_", "CLOUDSDK_", "KUBE", "VAULT_",
+    "TF_TOKEN_", "DIGITALOCEAN_", "HCLOUD_", "CLOUDFLARE_", "OP_CONNECT_", "OP_SERVICE_",
+    "OP_SESSION_", "DOPPLER_", "INFISICAL_",
+    # registries of packages and images, and signing
+    "NPM_", "NODE_AUTH_", "YARN_", "PYPI_", "TWINE_", "UV_PUBLISH_", "POETRY_", "PIP_", "CARGO_",
+    "GEM_HOST_", "MAVEN_", "NUGET_", "DOCKER_", "COSIGN_", "GPG_", "SSH_", "GIT_",
 )  # fmt: skip
-FORBIDDEN_FOLDERS: Final = ("/proc", "/sys", "/dev")
+"""Beginnings of the names of variables that belong to the machine or to the run."""
+
+FORBIDDEN_FOLDERS: Final = (
+    "/proc", "/sys", "/dev",
+    "/run/secrets/kubernetes.io", "/run/secrets/eks.amazonaws.com", "/run/secrets/azure",
+    "/etc/kubernetes", "/etc/rancher", "/etc/shadow", "/etc/ssh", "/var/lib/kubelet",
+)  # fmt: skip
+_CONFIGURED: Final = frozenset({"cloudtruth", "gcloud", "gh", "glab-cli"})
+"""Programs whose folder under `.config` holds their credentials."""
+
+FORBIDDEN_PARTS: Final = frozenset(
+    {
+        ".aws", ".azure", ".cargo", ".docker", ".git", ".git-credentials", ".gnupg", ".kube",
+        ".netrc", ".npmrc", ".pypirc", ".ssh", ".terraform.d", ".terraformrc", ".vault-token",
+        ".yarnrc.yml", "com.cloudtruth.cloudtruth-cli",
+    }
+)  # fmt: skip
+"""Names of folders and files that hold the credentials of other programs, wherever they are."""
 
 
 def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Remark | None:
@@ -33,13 +62,13 @@ def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Remark | None:
         case Scheme.LITERAL:
             return None
         case Scheme.ENV:
-            for prefix in FORBIDDEN_VARIABLES:
-                if ref.name.upper().startswith(prefix):
-                    return error(
-                        "forbidden-secret",
-                        f"{prefix}* variables are never sent to a webhook: {shown(ref)}",
-                        "put the secret into a variable of another name",
-                    )
+            prefix = forbidden_prefix(ref.name)
+            if prefix is not None:
+                return error(
+                    "forbidden-secret",
+                    f"{prefix}* variables are never sent to a webhook: {shown(ref)}",
+                    "put the secret into a variable of another name",
+                )
         case Scheme.FILE:
             if is_forbidden(ref.name):
                 return forbidden_file(ref)
@@ -49,6 +78,12 @@ def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Remark | None:
     if allow and not any(fnmatchcase(f"{ref.scheme}:{name}", each) for each in allow):
         return not_allowed(ref)
     return None
+
+
+def forbidden_prefix(name: str) -> str | None:
+    """Return the beginning of a variable's name for which it is never sent, None if it may be."""
+    upper = name.upper()
+    return next((each for each in FORBIDDEN_VARIABLES if upper.startswith(each)), None)
 
 
 def allow_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
@@ -95,19 +130,26 @@ def leads_to(path: Path, pattern: str, directory: Path) -> bool:
 
 
 def is_forbidden(name: str) -> bool:
-    """Say whether a path lies where no secret of a webhook can be."""
+    """Return whether a path is in a folder that holds credentials of the machine or the run."""
     # Two slashes at the start are kept by normpath, and mean the same as one.
     path = posixpath.normpath(name)
     path = f"/{path.lstrip('/')}" if path.startswith("/") else path
-    return any(path == each or path.startswith(f"{each}/") for each in FORBIDDEN_FOLDERS)
+    path = path.removeprefix("/private").casefold()  # /private/var is /var on a Mac
+    path = f"/run{path.removeprefix('/var/run')}" if path.startswith("/var/run/") else path
+    parts = path.split("/")
+    return (
+        any(path == each or path.startswith(f"{each}/") for each in FORBIDDEN_FOLDERS)
+        or not FORBIDDEN_PARTS.isdisjoint(parts)
+        or any(pair[0] == ".config" and pair[1] in _CONFIGURED for pair in pairwise(parts))
+    )
 
 
 def forbidden_file(ref: SecretRef) -> Remark:
-    """Say that the file of `ref` is never sent."""
+    """Return the error for a file that is never sent."""
     return error(
         "forbidden-secret",
-        f"files of /proc, /sys and /dev are never sent to a webhook: {shown(ref)}",
-        "keep the secret in a file of its own",
+        f"files of the system and credentials of other programs are never sent: {shown(ref)}",
+        "keep the secret of this webhook in a separate file",
     )
 
 
@@ -117,6 +159,18 @@ def not_allowed(ref: SecretRef) -> Remark:
         "secret-not-allowed",
         f"{ref.scheme} {shown(ref)} is not among the secrets that this run allows",
         f"add --allow-secret '{ref.scheme}:{shown(ref)}' if it may be sent",
+    )
+
+
+def no_list(refs: Iterable[SecretRef]) -> Remark:
+    """Return the warning that a CI job does not list the references that may be sent."""
+    names = {f"{each.scheme}:{shown(each)}" for each in refs}
+    # Blanks and commas separate patterns, and a glob in a name would not match itself.
+    patterns = " ".join(re.sub(r"[\s,*?\[]", "?", each) for each in sorted(names))
+    return warning(
+        "no-allow-list",
+        "in CI, apply sends only the secrets that WEBHOOKS_ALLOW_SECRETS lists, and it is not set",
+        f"if all of these may be sent, set WEBHOOKS_ALLOW_SECRETS={shlex.quote(patterns)}",
     )
 
 

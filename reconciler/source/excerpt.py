@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 from reconciler.findings import Position
 from reconciler.kinds import KINDS
+from reconciler.kinds.slack import TOKEN_PART
 from reconciler.source.nodes import Form, Node, comment, lines, tree
 
 MASK: Final = "***"
@@ -38,8 +39,7 @@ _REFERENCE: Final = {
 """Keys of a reference to a secret, and what may be shown of their values."""
 
 _LOOKS_SECRET: Final = re.compile(
-    r"(?:xox[a-z]|xapp)[-.][A-Za-z0-9._-]*"  # a Slack token, or what is left of one
-    r"|https?://[^\s\"']*[@/?#][^\s\"']*"  # a link with more than a host
+    TOKEN_PART.pattern + r"|https?://[^\s\"']*[@/?#][^\s\"']*"  # a link with more than a host
 )
 _KEY: Final = re.compile(r"(?:^|(?<=[\s{,\-]))[\"']?([\w$.-]+)[\"']?\s*:(?=\s|$|[\"'\[{])")
 

@@ -7,17 +7,18 @@ in `defaults`, however many webhooks inherit it.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
-from reconciler.kinds import KINDS
+from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.source.allowed import file_name, refusal
-from reconciler.source.literals import holds_token, masked, url_credential
+from reconciler.source.literals import PLACEHOLDER, holds_token, is_padded, masked, url_credential
 from reconciler.source.names import is_plain, remarks
-from reconciler.source.remark import Problem, Remark, Spot, error, warning
-from reconciler.source.secrets import flaw, wrap
+from reconciler.source.remark import Problem, Remark, Spot, error, note, warning
+from reconciler.source.secrets import fits, flaw, wrap
 from reconciler.values import dataclass
 
 
@@ -32,9 +33,6 @@ class Rules:
     allow_literal_secrets: bool = False
 
 
-_PLACEHOLDER: Final = re.compile(r"\$\w+|%\w+%|\$?\{.*\}|<.*>")
-"""What other programs would replace by a value."""
-
 _SCHEMES: Final = ("env", "file")
 _GLOBS: Final = tuple(
     dict.fromkeys(
@@ -43,11 +41,15 @@ _GLOBS: Final = tuple(
         for glob in (f"{subject}_*", f"*_{verb}")
     )
 )
-_SECRET_FIELDS: Final = {each.type: each.secret_fields for each in KINDS.values()}
-_ADDRESSES: Final = frozenset(
-    field.name for kind in KINDS.values() for field in kind.fields if field.address
-)
-_ANY_SECRET_FIELD: Final = frozenset().union(*_SECRET_FIELDS.values())
+_SECRET_FIELDS: Final = {
+    kind.type: {each.name: each for each in kind.fields if each.secret} for kind in KINDS.values()
+}
+_ANY_SECRET_FIELD: Final = {
+    # A field that several types have is judged with the webhooks that inherit it.
+    name: replace(field, shape=None)
+    for fields in _SECRET_FIELDS.values()
+    for name, field in fields.items()
+}
 
 
 def lint(file: str, data: dict[str, Any], rules: Rules) -> list[Problem]:
@@ -89,6 +91,8 @@ class _Checker:
                 self._add(remark, path)
         if holds_token(name):
             self._add(_slack_token("name"), path)
+        elif PLACEHOLDER.fullmatch(name):
+            self._add(_placeholder("name", warning), path)
 
     def settings(self, data: dict[str, Any], path: Path, type: object) -> None:
         """Judge the events and the configuration of a webhook or of defaults."""
@@ -116,9 +120,11 @@ class _Checker:
                     remark = _misplaced(field, value, secret_fields)
             elif isinstance(value, str):
                 if field in secret_fields:
-                    remark = self._literal(field, value)
+                    remark = self._literal(secret_fields[field], value)
                 elif holds_token(value) and not self._rules.allow_literal_secrets:
                     remark = _slack_token(field)
+                elif PLACEHOLDER.fullmatch(value):
+                    remark = _placeholder(field, error)
             if remark is not None:
                 self._add(remark, (*path, "configuration", field))
 
@@ -142,29 +148,35 @@ class _Checker:
         ref = SecretRef(scheme=Scheme(scheme), name=whole)
         return refusal(ref, self._rules.allow_secrets)
 
-    def _literal(self, field: str, value: str) -> Remark | None:
-        if not value.isprintable() or value.isspace():
-            problem = flaw(wrap(value))
-            if problem is not None:
-                return error(
-                    "unusable-secret",
-                    f"the value of `{field}` {problem}",
-                    f"refer to it: {_reference_forms()}",
-                )
+    def _literal(self, field: Field, value: str) -> Remark | None:
+        secret, name = wrap(value), field.name
+        problem = flaw(secret)
+        if problem is not None:
+            return error(
+                "unusable-secret",
+                f"the value of `{name}` {problem}",
+                f"refer to it: {_reference_forms()}",
+            )
+        if holds_token(value) and not self._rules.allow_literal_secrets:
+            return _slack_token(name)
+        if PLACEHOLDER.fullmatch(value) or (field.address and "<" in value):
+            return _placeholder(name, error)
+        if not field.address and not fits(field, secret):
+            return error(
+                "unfit-secret", f"`{name}` is not {field.noun}", f"write {_reference_to(name)}"
+            )
+        if is_padded(value):
+            return note(
+                "trimmed-secret",
+                f"`{name}` has blanks, line ends or a byte order mark around it: they are not sent",
+                "write the bare value",
+            )
         if self._rules.allow_literal_secrets:
             return None
-        if holds_token(value):
-            return _slack_token(field)
-        if field not in _ADDRESSES and _PLACEHOLDER.fullmatch(value):
+        if not field.address:
             return warning(
                 "literal-secret",
-                f"`{field}` looks like a placeholder, and nothing in a file is replaced",
-                f"refer to the secret: {_reference_forms()}",
-            )
-        if field not in _ADDRESSES:
-            return warning(
-                "literal-secret",
-                f"`{field}` is a secret, and it is written into the file",
+                f"`{name}` is a secret, and it is written into the file",
                 f"keep it in a variable or a file: {_reference_forms()}",
             )
         reason = url_credential(value)
@@ -173,8 +185,23 @@ class _Checker:
         return warning(
             "literal-secret",
             f"the URL {reason}: it is a secret, and it is written into the file",
-            f"keep the whole URL in a variable or a file: `{field}: {{env: NAME}}`",
+            f"keep the whole URL in a variable or a file: `{name}: {{env: NAME}}`",
         )
+
+
+def _reference_to(name: str) -> str:
+    variable = "SLACK_BOT_TOKEN" if name == "token" else "NAME"
+    return f"`{name}: {{env: {variable}}}`, with the name of your variable"
+
+
+def _placeholder(name: str, severity: Callable[[str, str, str], Remark]) -> Remark:
+    if name in _ANY_SECRET_FIELD:
+        hint = f"for a secret write {_reference_to(name)}"
+    else:
+        hint = "write the text itself"
+    return severity(
+        "unreplaced-placeholder", f"`{name}` is a placeholder, and a file replaces none", hint
+    )
 
 
 def _reference_forms() -> str:
@@ -192,7 +219,7 @@ def _slack_token(field: str) -> Remark:
     )
 
 
-def _misplaced(field: str, value: dict[str, Any], secret_fields: frozenset[str]) -> Remark | None:
+def _misplaced(field: str, value: dict[str, Any], secret_fields: Iterable[str]) -> Remark | None:
     if value.keys().isdisjoint(_SCHEMES):
         return None
     from reconciler.source.wording import ticked

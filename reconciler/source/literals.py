@@ -6,8 +6,21 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-SLACK_TOKEN: Final = re.compile(r"(?:xox[a-z](?:\.xox[a-z])?|xapp)-[A-Za-z0-9-]{8,}")
-"""A Slack token anywhere in a text."""
+from reconciler.kinds.slack import TOKEN
+
+PLACEHOLDER: Final = re.compile(
+    r"\$(?:[A-Z_][A-Z0-9_]*|[a-z]+(?:_[a-z0-9]+)+)|%\w+%|<[^<>]*>|\*+"
+    r"|\{\s*(?:env|file)\s*:.*\}|(?:env|file):\s*[\w./-]+"
+    r"|.*(?:\$\{[^{}]*\}|\{\{[^{}]*\}\}).*",
+    re.DOTALL,
+)
+"""Text that another program would replace by a value: `$NAME`, `${NAME}`, `<token>`, `env:NAME`."""
+
+_AROUND: Final = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u200b\u200c\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+)
+"""What copying and pasting adds around a value: blanks, line ends, a byte order mark."""
 
 # Hosts whose addresses are the permission to post there: whoever knows one can use it.
 _CAPABILITY_HOSTS: Final = (
@@ -23,14 +36,24 @@ _CAPABILITY_HOSTS: Final = (
 _PLAIN: Final = re.compile(r"https?://([A-Za-z0-9.-]+)(?::[0-9]+)?(?:/[A-Za-z0-9/_.~%-]*)?")
 
 
+def bare(text: str) -> str:
+    """Return a pasted value without the blanks, line ends and byte order marks around it."""
+    return text.strip(_AROUND)
+
+
+def is_padded(text: str) -> bool:
+    """Return whether `bare` removes more than one line end, which editors and `echo` add."""
+    return bare(text) != text.removesuffix("\n").removesuffix("\r")
+
+
 def holds_token(text: str) -> bool:
     """Say whether a Slack token stands in a text."""
-    return ("xox" in text or "xapp" in text) and SLACK_TOKEN.search(text) is not None
+    return ("xox" in text or "xapp" in text) and TOKEN.search(text) is not None
 
 
 def masked(text: str) -> str:
     """Return text of a user for a message: Slack tokens in it hidden, and not too long."""
-    safe = SLACK_TOKEN.sub("***", text)
+    safe = TOKEN.sub("***", text)
     return safe if len(safe) <= 120 else f"{safe[:117]}..."
 
 

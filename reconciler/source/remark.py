@@ -42,6 +42,11 @@ def error(rule: str, message: str, hint: str | None = None) -> Remark:
     return Remark(rule, Severity.ERROR, message, hint)
 
 
+def note(rule: str, message: str, hint: str | None = None) -> Remark:
+    """Return a remark that only informs."""
+    return Remark(rule, Severity.NOTE, message, hint)
+
+
 def warning(rule: str, message: str, hint: str | None = None) -> Remark:
     """Return a remark that does not stop the run, unless it is to be strict."""
     return Remark(rule, Severity.WARNING, message, hint)

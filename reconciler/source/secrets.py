@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from reconciler.findings import Finding, Position, Severity
-from reconciler.model import Desired, Scheme, Secret, SecretRef
+from reconciler.kinds import KINDS, Field, slack
+from reconciler.model import Scheme, Secret, SecretRef, Webhook
+from reconciler.planning.readback import declared_secret
 from reconciler.source.allowed import (
     forbidden_file,
+    forbidden_prefix,
     is_forbidden,
     leads_to,
     not_allowed,
@@ -25,32 +28,43 @@ from reconciler.source.allowed import (
     shown,
 )
 from reconciler.source.files import NotReadableError, read_regular
-from reconciler.source.remark import Remark, error, warning
+from reconciler.source.literals import PLACEHOLDER, bare, is_padded
+from reconciler.source.remark import Remark, error, note, warning
 from reconciler.values import dataclass
 
 MAX_SECRET_BYTES: Final = 64 * 1024
-_NOT_BOT_TOKENS: Final = {
-    "xoxp-": "a Slack user token: deliveries would speak as that person",
-    "xapp-": "a Slack app-level token, which cannot post messages",
-    "xoxe": "a Slack token that is rotated and expires within hours",
-}
+_URL: Final = re.compile(r"https?://[^\s/?#<>]+[^\s<>]*")
+_COMPARABLE: Final = re.compile(r".{8,}", re.DOTALL)
+_HOLDS_TOKEN: Final = re.compile(f".*(?:{slack.TOKEN.pattern}).*", re.DOTALL)
+
+
+class _Fetched(NamedTuple):
+    """A value, and whether more than a line end was removed around it."""
+
+    secret: Secret
+    padded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """What references yield: values, and findings about those that yield none or a doubtful one.
+    """What references yield: values, and for each reference what is wrong with its value.
 
-    A reference without a usable value has an error in `findings` and no entry in `secrets`.
+    A reference without a usable value has an error in `problems` and no entry in `secrets`.
     """
 
     secrets: Mapping[SecretRef, Secret] = field(repr=False)
-    findings: tuple[Finding, ...] = ()
+    problems: Mapping[SecretRef, tuple[Finding, ...]] = field(default_factory=dict)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return all problems, in the order of their references."""
+        return tuple(each for found in self.problems.values() for each in found)
 
 
-def references(desired: Desired) -> dict[SecretRef, Position | None]:
-    """Return every reference that `desired` holds, with the place of the webhook that has it."""
+def references(webhooks: Iterable[Webhook]) -> dict[SecretRef, Position | None]:
+    """Return every reference of `webhooks`, with the place of the first webhook that has it."""
     found: dict[SecretRef, Position | None] = {}
-    for webhook in desired.webhooks:
+    for webhook in webhooks:
         for value in webhook.configuration.values():
             if isinstance(value, SecretRef):
                 found.setdefault(value, webhook.position)
@@ -58,47 +72,64 @@ def references(desired: Desired) -> dict[SecretRef, Position | None]:
 
 
 def resolve(
-    refs: Iterable[SecretRef],
+    webhooks: Sequence[Webhook],
     *,
     environ: Mapping[str, str],
     directory: Path,
     literals: Mapping[SecretRef, Secret],
     api_key: Secret | None = None,
     allow: Sequence[str] = (),
-    places: Mapping[SecretRef, Position | None] | None = None,
 ) -> Resolution:
-    """Fetch the value of each reference. Nothing is raised: all problems come back at once.
+    """Fetch the value of each reference of `webhooks`. Return all problems; raise nothing.
 
-    Relative files start at `directory`, the working directory. A value equal to `api_key`, or
-    holding it, is refused. `allow` is the list of `--allow-secret`, () for none. `places` gives
-    findings a position.
+    Relative files start at `directory`, the working directory. A value that holds `api_key`, or
+    equals the value of a forbidden variable, is refused, and so is one that does not fit a field
+    that refers to it. `allow` is the list of `--allow-secret`, () for none.
     """
-    secrets: dict[SecretRef, Secret] = {}
-    findings: list[Finding] = []
-    for ref in sorted(set(refs), key=lambda each: (each.scheme, each.name, each.version or 0)):
+    places = references(webhooks)
+    forbidden = {
+        name: wrap(value) for name, value in environ.items() if forbidden_prefix(name) is not None
+    }
+    fetched: dict[SecretRef, Secret] = {}
+    remarks: dict[SecretRef, list[Remark]] = {}
+    for ref in sorted(places, key=lambda each: (each.scheme, each.name, each.version or 0)):
         outcome = refusal(ref, allow) or _fetch(ref, environ, directory, literals, allow)
-        if isinstance(outcome, Secret):
-            remark = _judge(ref, outcome, api_key)
-            if remark is None or remark.severity is not Severity.ERROR:
-                secrets[ref] = outcome
-        else:
-            remark = outcome
-        if remark is not None:
-            findings.append(
+        if isinstance(outcome, Remark):
+            remarks[ref] = [outcome]
+            continue
+        remarks[ref] = list(_judge(ref, outcome, api_key, forbidden))
+        if not _has_error(remarks[ref]):
+            fetched[ref] = outcome.secret
+    for webhook in webhooks:
+        for ref, remark in _misused(webhook, fetched):
+            if remark not in remarks[ref]:
+                remarks[ref].append(remark)
+    return Resolution(
+        secrets={ref: secret for ref, secret in fetched.items() if not _has_error(remarks[ref])},
+        problems={
+            ref: tuple(
                 Finding(
-                    rule=remark.rule,
-                    severity=remark.severity,
-                    message=remark.message,
-                    hint=remark.hint,
-                    position=(places or {}).get(ref),
+                    rule=each.rule,
+                    severity=each.severity,
+                    message=each.message,
+                    hint=each.hint,
+                    position=places[ref],
                 )
+                for each in found
             )
-    return Resolution(secrets=secrets, findings=tuple(findings))
+            for ref, found in remarks.items()
+            if found
+        },
+    )
+
+
+def _has_error(remarks: Iterable[Remark]) -> bool:
+    return any(each.severity is Severity.ERROR for each in remarks)
 
 
 def wrap(value: str) -> Secret:
-    """Return `value` as a secret, without the one line end that editors and `echo` add."""
-    return Secret(value.removesuffix("\n").removesuffix("\r") if value.endswith("\n") else value)
+    """Return `value` as a secret, without what pasting adds around it."""
+    return Secret(bare(value))
 
 
 def flaw(secret: Secret) -> str | None:
@@ -120,7 +151,7 @@ def _fetch(
     directory: Path,
     literals: Mapping[SecretRef, Secret],
     allow: Sequence[str],
-) -> Secret | Remark:
+) -> _Fetched | Remark:
     match ref.scheme:
         case Scheme.LITERAL:
             literal = literals.get(ref)
@@ -129,7 +160,7 @@ def _fetch(
                     f"the secret written into the file as {shown(ref)} is not at hand",
                     "saved plans hold no secrets: use `{env: NAME}` or `{file: PATH}` in the file",
                 )
-            return literal
+            return _Fetched(literal)
         case Scheme.ENV:
             value = environ.get(ref.name, "")
             if not value:
@@ -137,14 +168,14 @@ def _fetch(
                     f"the variable {shown(ref)} is {'empty' if ref.name in environ else 'not set'}",
                     f"set {shown(ref)} in the environment of this command",
                 )
-            return wrap(value)
+            return _Fetched(wrap(value), is_padded(value))
         case Scheme.FILE:
             return _fetch_file(ref, directory, allow)
         case _:
             assert_never(ref.scheme)
 
 
-def _fetch_file(ref: SecretRef, directory: Path, allow: Sequence[str]) -> Secret | Remark:
+def _fetch_file(ref: SecretRef, directory: Path, allow: Sequence[str]) -> _Fetched | Remark:
     try:
         # What a link leads to counts, not what it is called.
         path = Path(os.path.realpath(directory / ref.name))
@@ -152,7 +183,8 @@ def _fetch_file(ref: SecretRef, directory: Path, allow: Sequence[str]) -> Secret
             return forbidden_file(ref)
         if allow and not any(leads_to(path, each, directory) for each in allow):
             return not_allowed(ref)
-        return wrap(read_regular(path, limit=MAX_SECRET_BYTES).decode("utf-8-sig"))
+        text = read_regular(path, limit=MAX_SECRET_BYTES).decode()
+        return _Fetched(wrap(text), is_padded(text))
     except FileNotFoundError:
         return _unusable(f"there is no file {shown(ref)}", "create it, or mend the reference")
     except NotReadableError as cause:
@@ -161,25 +193,95 @@ def _fetch_file(ref: SecretRef, directory: Path, allow: Sequence[str]) -> Secret
         return _unusable(f"{shown(ref)} is not a UTF-8 text file", _READABLE)
 
 
-def _judge(ref: SecretRef, secret: Secret, api_key: Secret | None) -> Remark | None:
-    subject = f"the value of {ref.scheme} {shown(ref)}"
+def _judge(
+    ref: SecretRef,
+    fetched: _Fetched,
+    api_key: Secret | None,
+    forbidden: Mapping[str, Secret],
+) -> Iterator[Remark]:
+    subject, secret = _subject(ref), fetched.secret
     problem = flaw(secret)
     if problem is not None:
-        return _unusable(f"{subject} {problem}", "store the bare value, without line breaks")
+        yield _unusable(f"{subject} {problem}", "store the bare value, without line breaks")
+        return
     if api_key is not None and secret.holds(api_key):
-        return error(
+        yield error(
             "forbidden-secret",
             f"{subject} holds the CloudTruth API key, which is never sent to a webhook",
             "refer to the secret of this webhook",
         )
-    for prefix, meaning in _NOT_BOT_TOKENS.items():
-        if secret.matches(re.compile(f"{prefix}.*")):
-            return warning(
-                "not-a-bot-token",
-                f"{subject} is {meaning}",
-                "use the app's Bot User OAuth Token",
-            )
-    return None
+        return
+    if secret.matches(_COMPARABLE):
+        for name in sorted(forbidden):
+            if secret.same_as(forbidden[name]):
+                yield error(
+                    "forbidden-secret",
+                    f"{subject} is also the value of {name}, which is never sent to a webhook",
+                    "refer to the secret of this webhook",
+                )
+                return
+    if secret.matches(PLACEHOLDER):
+        yield error(
+            "unreplaced-placeholder",
+            f"{subject} is a placeholder: nothing replaced it",
+            "store the value itself; check what fills the variable or the file",
+        )
+        return
+    if fetched.padded:
+        yield note(
+            "trimmed-secret",
+            f"{subject} has blanks, line ends or a byte order mark around it: they are not sent",
+            "store the bare value",
+        )
+    if secret.matches(slack.TOKEN):
+        for shape, meaning, cure in slack.OTHER_TOKENS:
+            if secret.matches(shape):
+                yield warning("not-a-bot-token", f"{subject} is {meaning}", cure)
+                return
+
+
+def _misused(
+    webhook: Webhook, fetched: Mapping[SecretRef, Secret]
+) -> Iterator[tuple[SecretRef, Remark]]:
+    """Yield the references of `webhook` whose values do not belong into their fields."""
+    kind = KINDS[webhook.type]
+    for name, value in webhook.configuration.items():
+        secret = fetched.get(value) if isinstance(value, SecretRef) else None
+        each = kind.field(name)
+        if secret is None or each is None or not isinstance(value, SecretRef):
+            continue
+        if not fits(each, secret):
+            yield value, _unfit(value, each)
+        elif secret.matches(_HOLDS_TOKEN) and each.shape is not slack.TOKEN:
+            url = declared_secret(webhook.configuration.get(kind.destination, ""), fetched)
+            if url is not None and not url.matches(slack.HOST):
+                yield (
+                    value,
+                    error(
+                        "slack-token-elsewhere",
+                        f"{_subject(value)} holds a Slack token, and this webhook is not for Slack",
+                        "a Slack token is sent only by webhooks of type `slack` and to hosts under "
+                        "slack.com",
+                    ),
+                )
+
+
+def fits(field: Field, secret: Secret) -> bool:
+    """Return whether a value can be sent as `field`."""
+    shape = _URL if field.address else field.shape
+    return shape is None or secret.matches(shape)
+
+
+def _unfit(ref: SecretRef, field: Field) -> Remark:
+    if ref.scheme is Scheme.LITERAL:
+        hint = f"refer to it: `{field.name}: {{env: NAME}}`, with the name of your variable"
+    else:
+        hint = "store the bare value there, without quotes or other text"
+    return error("unfit-secret", f"{_subject(ref)} is not {field.noun}", hint)
+
+
+def _subject(ref: SecretRef) -> str:
+    return f"the value of {ref.scheme} {shown(ref)}"
 
 
 _READABLE: Final = "name a text file that this user may read and that holds the bare value"

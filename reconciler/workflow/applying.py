@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final
@@ -24,9 +24,9 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Failed, Report
 from reconciler.source.desired import Declared, place
-from reconciler.source.secrets import Resolution, references
+from reconciler.source.secrets import references
 from reconciler.values import dataclass
-from reconciler.workflow.inputs import Checked, Inputs, resolve
+from reconciler.workflow.inputs import Checked, Inputs, require_list, resolve
 from reconciler.workflow.planning import guard_organization, plan, refuse_maintenance
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -83,12 +83,7 @@ def apply(
     made = planned.plan
     _expect(made, expect_digest)
     available = planned.gathered.secrets
-    places = references(checked.desired)
-
-    def why(missing: Collection[SecretRef]) -> Resolution:
-        return resolve(missing, checked.inputs, checked.desired.literals, api_key, places)
-
-    _require(made, available, why)
+    _require(made, available, planned.gathered.problems)
     _refuse_blocked(made.blocked, "webhooks plan")
     if made.changes and not confirm(made):
         raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
@@ -128,8 +123,10 @@ def apply_saved(
         )
     refuse_maintenance(organization)
     # More than are sent by PATCH: a server that only replaces webhooks whole needs them all.
-    found = resolve(_references(made), inputs, {}, api_key)
-    _require(made, found.secrets, lambda missing: resolve(missing, inputs, {}, api_key))
+    changed = [each.after for each in made.changes if not isinstance(each, Delete)]
+    require_list(references(changed), inputs, writing=True)
+    found = resolve(changed, inputs, {}, api_key)
+    _require(made, found.secrets, found.problems)
     _refuse_blocked(made.held_back(allow_deletes), "webhooks show")
     if made.changes and not confirm(made):
         raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
@@ -177,17 +174,10 @@ def _expect(made: Plan, digest: str | None) -> None:
         )
 
 
-def _references(made: Plan) -> frozenset[SecretRef]:
-    """Return every reference of the webhooks that a plan creates or updates."""
-    changed = [each.after for each in made.changes if not isinstance(each, Delete)]
-    values = [value for webhook in changed for value in webhook.configuration.values()]
-    return frozenset(each for each in values if isinstance(each, SecretRef))
-
-
 def _require(
     made: Plan,
     available: Mapping[SecretRef, Secret],
-    why: Callable[[Collection[SecretRef]], Resolution],
+    problems: Mapping[SecretRef, tuple[Finding, ...]],
 ) -> None:
     """Stop unless every secret that the plan sends is at hand; of no other it matters."""
     missing = {use.reference for use in made.secrets} - frozenset(available)
@@ -196,7 +186,12 @@ def _require(
     names = {str(replace(each, version=None)) for each in missing}
     raise UnresolvedSecretsError(
         f"secrets that are to be sent are not at hand: {', '.join(sorted(names))}",
-        findings=tuple(each for each in why(missing).findings if each.severity is Severity.ERROR),
+        findings=tuple(
+            each
+            for ref, found in problems.items()
+            for each in found
+            if ref in missing and each.severity is Severity.ERROR
+        ),
         hint="nothing was written; give them, then run the same command again",
     )
 

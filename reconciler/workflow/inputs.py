@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from reconciler.errors import ConfigurationError
-from reconciler.findings import Finding, Position, has_errors
-from reconciler.model import Desired, Secret, SecretRef
+from reconciler.findings import Finding, Severity, has_errors
+from reconciler.model import Desired, Scheme, Secret, SecretRef, Webhook
 from reconciler.source import files, secrets
-from reconciler.source.allowed import allow_patterns
+from reconciler.source.allowed import allow_patterns, no_list
 from reconciler.source.desired import Declared, Rules, declare, strict
 from reconciler.values import dataclass
 
@@ -28,7 +28,8 @@ class Inputs:
 
     `paths` are files, directories or `-`, relative to `directory`; () means `webhooks.yaml`.
     `organization` is a guard beside that of the files. `allow_secrets` are patterns that every
-    reference must match, () for all. `hide` hears of every secret as it is fetched, before anything
+    reference must match, () for all; with `listed_only` no list means that `apply` sends no secret.
+    `hide` hears of every secret as it is fetched, before anything
     is made with it, so that output can be searched for it.
     """
 
@@ -38,6 +39,7 @@ class Inputs:
     paths: tuple[str, ...] = ()
     organization: str | None = None
     allow_secrets: tuple[str, ...] = ()
+    listed_only: bool = False
     allow_literals: bool = False
     strict: bool = False
     hide: Callable[[Iterable[Secret]], None] = lambda secrets: None
@@ -54,13 +56,15 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """The secrets of the files, as far as they are at hand.
+    """The available secrets of the files.
 
-    `doubtful` are warnings about those.
+    `problems` are the errors of references without a usable value, `doubtful` warnings about the
+    others.
     """
 
     references: frozenset[SecretRef]
     secrets: Mapping[SecretRef, Secret] = field(repr=False)
+    problems: Mapping[SecretRef, tuple[Finding, ...]] = field(default_factory=dict)
     doubtful: tuple[Finding, ...] = ()
 
     @property
@@ -87,17 +91,41 @@ def accept(declared: Declared, inputs: Inputs) -> Checked:
     return Checked(desired=declared.desired, declared=declared, inputs=inputs)
 
 
-def gather(checked: Checked, api_key: Secret | None = None) -> Gathered:
+def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = False) -> Gathered:
     """Fetch the secrets that the files refer to; that some are missing is no error yet.
 
-    Raises ConfigurationError for what must never be sent.
+    Raises ConfigurationError for what must never be sent, and if `writing` for references where
+    the inputs require a list of those that are allowed and there is none.
     """
-    places = secrets.references(checked.desired)
-    found = resolve(places, checked.inputs, checked.desired.literals, api_key, places)
+    webhooks = checked.desired.webhooks
+    unlisted = require_list(secrets.references(webhooks), checked.inputs, writing=writing)
+    found = resolve(webhooks, checked.inputs, checked.desired.literals, api_key)
     others = tuple(each for each in found.findings if each.rule != _UNRESOLVED)
     if has_errors(others):
         raise ConfigurationError("some secrets cannot be used", findings=others)
-    return Gathered(references=frozenset(places), secrets=found.secrets, doubtful=others)
+    return Gathered(
+        references=frozenset(secrets.references(webhooks)),
+        secrets=found.secrets,
+        problems=found.problems,
+        doubtful=(*unlisted, *others),
+    )
+
+
+def require_list(
+    references: Iterable[SecretRef], inputs: Inputs, *, writing: bool
+) -> tuple[Finding, ...]:
+    """Return a warning if the inputs require a list of allowed secrets and there is none.
+
+    Raises ConfigurationError instead if `writing`.
+    """
+    named = [each for each in references if each.scheme is not Scheme.LITERAL]
+    if not named or inputs.allow_secrets or not inputs.listed_only:
+        return ()
+    remark = no_list(named)
+    if writing:
+        raise ConfigurationError(remark.message, hint=remark.hint)
+    severity = Severity.ERROR if inputs.strict else remark.severity
+    return (Finding(rule=remark.rule, severity=severity, message=remark.message, hint=remark.hint),)
 
 
 def base(paths: tuple[str, ...], checked: Checked) -> Desired:
@@ -145,24 +173,26 @@ def _rules(inputs: Inputs) -> Rules:
 
 
 def resolve(
-    references: Iterable[SecretRef],
+    webhooks: Sequence[Webhook],
     inputs: Inputs,
     literals: Mapping[SecretRef, Secret],
     api_key: Secret | None,
-    places: Mapping[SecretRef, Position | None] | None = None,
 ) -> secrets.Resolution:
-    """Fetch secrets by the rules of `inputs`."""
+    """Fetch the secrets of `webhooks` by the rules of `inputs`."""
     found = secrets.resolve(
-        references,
+        webhooks,
         environ=inputs.environ,
         directory=inputs.directory,
         literals=literals,
         api_key=api_key,
         allow=allow_patterns(inputs.allow_secrets),
-        places=places,
     )
     inputs.hide(found.secrets.values())
-    return replace(found, findings=strict(found.findings)) if inputs.strict else found
+    if not inputs.strict:
+        return found
+    return replace(
+        found, problems={ref: strict(problems) for ref, problems in found.problems.items()}
+    )
 
 
 def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:

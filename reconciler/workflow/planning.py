@@ -46,7 +46,7 @@ def plan(
     )
     if writing:
         refuse_maintenance(organization)
-    gathered = gather(checked, api_key)
+    gathered = gather(checked, api_key, writing=writing)
     live = Live(origin=reader.origin, organization=organization, webhooks=reader.list())
     made = make_plan(checked.desired, live, gathered.secrets, options)
     if gathered.doubtful:

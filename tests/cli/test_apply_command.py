@@ -295,7 +295,7 @@ def test_doubtful_tokens(shell: Shell, file: File, cloud: MakeCloud) -> None:
     environ = {**cloud().environ, "TOKEN": "xoxp-" + "0123456789-abcdef"}
     done = shell("apply", "--yes", **environ)
     assert done.code == 0
-    assert "a Slack user token" in done.err
+    assert "is a user token" in done.err
     assert shell("apply", "--yes", "--strict", **environ).code == 3
 
 

@@ -16,7 +16,7 @@ from reconciler.planning.changes import (
     ValueChange,
 )
 from reconciler.planning.compare import compare, destination, snapshot
-from reconciler.planning.planner import plan
+from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.readback import plausible
 from tests.planning.builders import (
     OTHER_TOKEN,
@@ -327,3 +327,38 @@ def test_a_plain_field_is_lost_only_if_it_is_there(shown: str | None, lost: bool
     ).updates
 
     assert (KeyLost(path=("configuration", "username")) in update.fields) is lost
+
+
+MISTAKEN = [
+    "SLACK_BOT_TOKEN",
+    "${SLACK_BOT_TOKEN}",
+    "env:SLACK_BOT_TOKEN",
+    "<token>",
+    "changeme",
+    "xoxb-your-token",
+    '"xoxb-0123456789-example"',
+    " xoxb-0123456789-example",
+    "xoxb-0123456789-example\n",
+]
+
+
+@pytest.mark.parametrize("shown", MISTAKEN)
+def test_text_in_place_of_a_live_token_is_warned_of(shown: str) -> None:
+    """A live token that is shown and is none is no match without a word: the plan has the fix."""
+    made = plan(desired(slack("My ops")), live(live_slack("My ops", token=shown)), SECRETS)
+
+    (note,) = made.notes
+    assert (note.rule, made.changes) == ("live-secret-mistaken", ())
+    assert "`webhooks apply --resend-secret 'My ops'`" in (note.hint or "")
+    assert shown not in repr(made).replace("name='SLACK_BOT_TOKEN'", "")
+    asked = PlanOptions(resend=("My ops",))
+    again = plan(desired(slack("My ops")), live(live_slack("My ops", token=shown)), SECRETS, asked)
+    assert (len(again.changes), again.notes) == (1, ())
+
+
+@pytest.mark.parametrize("shown", [*HIDDEN.values(), TOKEN, OTHER_TOKEN, "a1b2c3d4", "hidden"])
+def test_a_hidden_or_real_token_is_no_mistake(shown: object) -> None:
+    """What may be masked, encrypted or the value itself is not warned of."""
+    made = plan(desired(slack()), live(live_slack(token=shown)), SECRETS)
+
+    assert made.notes == ()

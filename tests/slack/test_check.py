@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.checks import Check, Checklist, Status
 from reconciler.errors import CredentialError
-from reconciler.kinds.slack import TOKEN_SHAPE
+from reconciler.kinds.slack import TOKEN
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.slack.check import SlackApi, Subject, check, subjects
 from reconciler.slack.web import Slack
@@ -382,7 +382,7 @@ def test_subjects_are_the_slack_webhooks() -> None:
     assert (without.name, without.token) == ("a", None)
     (having,) = subjects((slack, generic), {REF: Secret(GOOD)})
     assert having.token is not None
-    assert having.token.matches(TOKEN_SHAPE)
+    assert having.token.matches(TOKEN)
     assert GOOD not in repr(having)
 
 

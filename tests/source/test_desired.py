@@ -375,8 +375,8 @@ def test_a_token_in_the_place_of_a_name_stays_out_of_sight() -> None:
 def test_literals_of_defaults_belong_to_each_webhook() -> None:
     """An inherited literal gets a reference for each webhook, and one warning."""
     outcome = declared(
-        "defaults: {type: slack, event_types: ['*'], "
-        "configuration: {token: 'secret', channel: c, username: u}}\n"
+        "defaults: {type: generic, event_types: ['*'], "
+        "configuration: {url: 'https://a.example', token: 'secret'}}\n"
         "webhooks:\n  - {name: A}\n  - {name: B, id: '7'}\n"
     )
     assert only(outcome).rule == "literal-secret"

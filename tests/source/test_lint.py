@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.findings import Severity
+from reconciler.model import Secret
 from reconciler.planning.spelling import lookalike_key
 from reconciler.source import agreement, identity
 from reconciler.source.desired import Declared, Rules, declare
@@ -190,14 +191,70 @@ def test_other_literal_secrets_are_warnings() -> None:
     assert generic(fields, Rules(allow_literal_secrets=True)).findings == ()
 
 
-@pytest.mark.parametrize("value", ["$TOKEN", "${TOKEN}", "%TOKEN%", "{{ token }}", "<token>"])
-def test_a_placeholder_is_told_from_a_secret(value: str) -> None:
-    """Who expects a file to be filled in by something else is told that nothing does."""
-    (finding,) = generic(f"url: 'https://a.example', token: '{value}'").findings
-    assert finding.rule == "literal-secret"
-    assert finding.message == "`token` looks like a placeholder, and nothing in a file is replaced"
-    (finding,) = generic(f"url: 'https://a.example', token: 'hush{value}'").findings
+PLACEHOLDERS = ["$TOKEN", "${TOKEN}", "%TOKEN%", "{{ token }}", "<token>", "{env: TOKEN}"]
+
+
+@pytest.mark.parametrize("value", [*PLACEHOLDERS, "env:TOKEN", "hush${TOKEN}"])
+def test_a_placeholder_is_no_secret(value: str) -> None:
+    """A file replaces nothing, so a placeholder in a secret is an error, with the fix."""
+    for rules in (Rules(), Rules(allow_literal_secrets=True)):
+        (finding,) = generic(f"url: 'https://a.example', token: '{value}'", rules).findings
+        assert (finding.rule, finding.severity) == ("unreplaced-placeholder", ERROR)
+        assert finding.message == "`token` is a placeholder, and a file replaces none"
+        assert "{env: " in (finding.hint or "")
+    (finding,) = generic("url: 'https://a.example', token: 'hush%TOKEN%'").findings
     assert finding.message == "`token` is a secret, and it is written into the file"
+
+
+@pytest.mark.parametrize("value", [*PLACEHOLDERS, "#${ROOM}"])
+@pytest.mark.parametrize("field", ["channel", "username"])
+def test_a_placeholder_in_a_plain_field(field: str, value: str) -> None:
+    """A placeholder is not sent as a channel or a user name."""
+    plain = {"channel": "#a", "username": "me", field: value}
+    fields = ", ".join(f"{name}: '{text}'" for name, text in plain.items())
+    outcome = check(
+        entries(
+            "name: A, type: slack, event_types: ['*'], "
+            f"configuration: {{token: {{env: A}}, {fields}}}"
+        )
+    )
+    assert found(outcome) == [("unreplaced-placeholder", ERROR)]
+
+
+@pytest.mark.parametrize("url", ["https://${HOST}/x", "https://<host>/x", "https://a/{{ x }}"])
+def test_a_placeholder_in_a_url(url: str) -> None:
+    """A placeholder is not sent as part of an address."""
+    assert "unreplaced-placeholder" in {rule for rule, _ in found(generic(f"url: '{url}'"))}
+
+
+def test_a_placeholder_in_a_name_is_a_warning() -> None:
+    """A webhook may be called so, and most often it is a mistake."""
+    assert found(check(entries(f"name: '${{TEAM}} alerts', {SLACK}"))) == [
+        ("unreplaced-placeholder", WARNING)
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["SLACK_BOT_TOKEN", "changeme", "xoxb-your-token", "xoxb-XXXXXXXXXXXX", "hunter2hunter2"],
+)
+def test_text_that_is_no_slack_token(value: str) -> None:
+    """Text in place of a Slack token is refused with the fix, and is not shown."""
+    for rules in (Rules(), Rules(allow_literal_secrets=True)):
+        outcome = slack(f"'{value}'", rules)
+        (finding,) = outcome.findings
+        assert (finding.rule, finding.severity) == ("unfit-secret", ERROR)
+        assert "`token: {env: SLACK_BOT_TOKEN}`" in (finding.hint or "")
+        assert value not in repr(finding).replace("{env: SLACK_BOT_TOKEN}", "")
+
+
+def test_a_literal_secret_loses_what_a_paste_adds() -> None:
+    """A literal with blanks around it is sent without them, and a note says so."""
+    rules = Rules(allow_literal_secrets=True)
+    outcome = generic("url: 'https://a.example', token: ' hush '", rules)
+    assert [each.rule for each in outcome.findings] == ["trimmed-secret"]
+    assert outcome.desired is not None
+    assert list(outcome.desired.literals.values()) == [Secret("hush")]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Position, Severity
-from reconciler.model import Desired, Scheme, Secret, SecretRef, Webhook
+from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.source.allowed import allow_patterns, file_name, refusal
 from reconciler.source.secrets import (
     MAX_SECRET_BYTES,
@@ -22,6 +22,7 @@ from reconciler.source.secrets import (
 
 CANARY = "canary-5f1c"
 API_KEY = "api-key-77aa"
+URL = "https://pager.example.com/x"
 
 
 def env(name: str, version: int | None = None) -> SecretRef:
@@ -32,15 +33,24 @@ def file(name: str) -> SecretRef:
     return SecretRef(scheme=Scheme.FILE, name=name)
 
 
+def webhook(ref: SecretRef, type: str = "generic", url: str | SecretRef = URL) -> Webhook:
+    """Return a webhook with `ref` as its token."""
+    other = {"url": url} if type == "generic" else {"channel": "#a", "username": "me"}
+    return Webhook(
+        name="A", type=type, event_types=frozenset(), configuration={"token": ref, **other}
+    )
+
+
 def run(
     *refs: SecretRef,
     directory: Path = Path(),
     environ: Mapping[str, str] | None = None,
     literals: Mapping[SecretRef, Secret] | None = None,
     allow: Sequence[str] = (),
+    type: str = "generic",
 ) -> Resolution:
     return resolve(
-        refs,
+        [webhook(ref, type) for ref in refs],
         environ=environ or {},
         directory=directory,
         literals=literals or {},
@@ -115,13 +125,12 @@ def test_a_byte_order_mark_is_no_part_of_a_secret(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        f"{CANARY}\n\n",
         f"{CANARY}\nmore",
         f"{CANARY}\x00",
-        f"{CANARY}\t",
+        f"{CANARY}\tmore",
         f"{CANARY}\x7f",
         f"{CANARY}\udcff",
-        f"{CANARY}\u2028",
+        f"{CANARY}\u2028more",
         "\n",
         "   ",
     ],
@@ -145,9 +154,8 @@ def test_api_key_is_never_a_secret_of_a_webhook(value: str) -> None:
 
 def test_a_short_api_key_is_compared_whole() -> None:
     """A key of a few letters, as local servers take, does not forbid every value with them."""
-    refs = [env("A"), env("B")]
     resolution = resolve(
-        refs,
+        [webhook(env("A")), webhook(env("B"))],
         environ={"A": "demo", "B": "demo-1"},
         directory=Path(),
         literals={},
@@ -167,12 +175,32 @@ def test_a_short_api_key_is_compared_whole() -> None:
         env("AWS_SECRET_ACCESS_KEY"),
         env("AZURE_CLIENT_SECRET"),
         env("GOOGLE_APPLICATION_CREDENTIALS"),
+        env("CI_JOB_TOKEN"),
+        env("GH_TOKEN"),
+        env("GITLAB_TOKEN"),
+        env("VAULT_TOKEN"),
+        env("SYSTEM_ACCESSTOKEN"),
+        env("ARM_CLIENT_SECRET"),
+        env("KUBERNETES_TOKEN"),
+        env("KUBECONFIG"),
+        env("SSH_AUTH_SOCK"),
+        env("NPM_TOKEN"),
+        env("NODE_AUTH_TOKEN"),
+        env("PYPI_TOKEN"),
+        env("TWINE_PASSWORD"),
+        env("DOCKER_PASSWORD"),
         file("/proc/self/environ"),
         file("//proc/self/environ"),
         file("/etc/../proc/self/environ"),
         file("/sys/kernel"),
         file("/dev/stdin"),
         file("/dev"),
+        file("/var/run/secrets/kubernetes.io/serviceaccount/token"),
+        file("/run/secrets/kubernetes.io/serviceaccount/token"),
+        file("/home/me/.ssh/id_ed25519"),
+        file("../.git/config"),
+        file("/root/.config/gh/hosts.yml"),
+        file(".npmrc"),
     ],
 )
 def test_forbidden_references(ref: SecretRef) -> None:
@@ -272,10 +300,133 @@ def test_useless_allow_patterns_are_refused(pattern: str) -> None:
     assert allow_patterns(["env:A", "file:b/*"]) == ("env:A", "file:b/*")
 
 
+@pytest.mark.parametrize(
+    "around",
+    [" {}", "{}  ", "{}\t", "{}\n\n", "\r\n{}\r\n", "\ufeff{}", "{}\u00a0", "\u200b{}\u2028"],
+)
+def test_what_a_paste_adds_is_not_sent(tmp_path: Path, around: str) -> None:
+    """Blanks, line ends and byte order marks around a value are removed, with a note."""
+    value = around.format(CANARY)
+    (tmp_path / "token").write_bytes(value.encode())
+    resolution = run(env("TOKEN"), file("token"), directory=tmp_path, environ={"TOKEN": value})
+    assert all(each == Secret(CANARY) for each in resolution.secrets.values())
+    assert [each.rule for each in resolution.findings] == ["trimmed-secret"] * 2
+    assert {each.severity for each in resolution.findings} == {Severity.NOTE}
+    assert CANARY not in repr(resolution.findings)
+
+
+NO_TOKENS = [
+    "SLACK_BOT_TOKEN",
+    "env:SLACK_BOT_TOKEN",
+    "changeme",
+    "xoxb-your-token",
+    "xoxb-",
+    "Bearer xoxb-0123456789-example",
+    '"xoxb-0123456789-example"',
+    "'xoxb-0123456789-example'",
+    "https://hooks.example.com",
+]
+PLACEHOLDERS = ["${SLACK_BOT_TOKEN}", "$SLACK_BOT_TOKEN", "<token>", "{{ token }}", "{env: X}"]
+
+
+@pytest.mark.parametrize("value", [*NO_TOKENS, *PLACEHOLDERS])
+def test_only_a_slack_token_is_sent_as_one(tmp_path: Path, value: str) -> None:
+    """Other text is refused where the field is a Slack webhook's token, and not shown."""
+    (tmp_path / "token").write_text(value)
+    literal = SecretRef(scheme=Scheme.LITERAL, name="A/token")
+    for ref in (env("TOKEN"), file("token"), literal):
+        finding = only_finding(
+            run(
+                ref,
+                directory=tmp_path,
+                environ={"TOKEN": value},
+                literals={literal: Secret(value)},
+                type="slack",
+            )
+        )
+        assert finding.severity is Severity.ERROR
+        assert finding.rule in ("unfit-secret", "unreplaced-placeholder")
+        assert value not in finding.message.replace("Slack token", "").replace("A/token", "")
+
+
+@pytest.mark.parametrize("value", PLACEHOLDERS)
+def test_a_placeholder_is_never_sent(value: str) -> None:
+    """What nothing replaced is not sent as another secret either."""
+    assert (
+        only_finding(run(env("PASSWORD"), environ={"PASSWORD": value})).rule
+        == "unreplaced-placeholder"
+    )
+
+
+@pytest.mark.parametrize("part", ["${HOST}", "{{ host }}", "<host>"])
+def test_a_placeholder_in_an_address_is_never_sent(part: str) -> None:
+    """An address with a part that nothing replaced is refused."""
+    finding = only_finding(run_url(f"https://pager.example.com/{part}"))
+    assert finding.rule in ("unreplaced-placeholder", "unfit-secret")
+
+
+def run_url(value: str) -> Resolution:
+    """Resolve a webhook whose URL is `value`, from a variable."""
+    configuration = {"url": env("URL")}
+    one = Webhook(name="A", type="generic", event_types=frozenset(), configuration=configuration)
+    return resolve([one], environ={"URL": value}, directory=Path(), literals={})
+
+
+@pytest.mark.parametrize("value", ["pager.example.com", "PAGER_URL", "'https://a.example.com'"])
+def test_an_address_must_be_one(value: str) -> None:
+    """A URL from a variable passes the same check as one in a file."""
+    assert only_finding(run_url(value)).rule == "unfit-secret"
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://slack.com/api/chat.postMessage", True),
+        ("https://files.slack.com/x", True),
+        ("https://slack-gov.com/api", True),
+        ("https://example.com/slack.com", False),
+        ("https://notslack.com/api", False),
+        ("https://slack.com.example.com/api", False),
+        ("https://slack.com@example.com/api", False),
+        ("https://example.com\\@slack.com/api", False),
+        ("http://slack.com/api", False),
+    ],
+)
+@pytest.mark.parametrize("value", ["xoxb-0123456789-example", "Bearer xoxb-0123456789-example"])
+def test_a_slack_token_is_sent_to_slack_only(url: str, sent: bool, value: str) -> None:
+    """A generic webhook sends a Slack token only to a host of Slack, whatever holds the URL."""
+    for where in (url, env("URL")):
+        resolution = resolve(
+            [webhook(env("TOKEN"), url=where)],
+            environ={"TOKEN": value, "URL": url},
+            directory=Path(),
+            literals={},
+        )
+        assert (env("TOKEN") in resolution.secrets) is sent
+        rules = [each.rule for each in resolution.findings]
+        assert rules == [] if sent else ["slack-token-elsewhere"]
+        assert value not in repr(resolution.findings)
+
+
+@pytest.mark.parametrize("name", ["GITHUB_TOKEN", "CI_JOB_TOKEN", "AWS_SECRET_ACCESS_KEY"])
+def test_the_value_of_a_forbidden_variable_is_refused_under_any_name(
+    tmp_path: Path, name: str
+) -> None:
+    """What may not be referred to is not sent through another variable or a file either."""
+    (tmp_path / "token").write_text(f"{CANARY}\n")
+    for ref in (env("TOKEN"), file("token")):
+        environ = {"TOKEN": CANARY, name: f"{CANARY} "}
+        finding = only_finding(run(ref, directory=tmp_path, environ=environ))
+        assert finding.rule == "forbidden-secret"
+        assert name in finding.message
+    short = {"TOKEN": "Linux", "RUNNER_OS": "Linux"}
+    assert run(env("TOKEN"), environ=short).findings == ()
+
+
 @pytest.mark.parametrize("token", ["xoxp-1234567890", "xapp-1234567890", "xoxe.xoxb-1234567890"])
 def test_wrong_kind_of_slack_token_is_remarked_on(token: str) -> None:
     """A Slack token that is no bot token is usable, with a warning."""
-    resolution = run(env("TOKEN"), environ={"TOKEN": token})
+    resolution = run(env("TOKEN"), environ={"TOKEN": token}, type="slack")
     (finding,) = resolution.findings
     assert finding.severity is Severity.WARNING
     assert "Bot User OAuth Token" in (finding.hint or "")
@@ -303,9 +454,8 @@ def test_references_of_a_declaration_have_places() -> None:
         )
         for name, position in (("A", place), ("B", None))
     )
-    places = references(Desired(webhooks=webhooks))
-    assert places == {env("TOKEN"): place}
-    resolution = resolve(places, environ={}, directory=Path(), literals={}, places=places)
+    assert references(webhooks) == {env("TOKEN"): place}
+    resolution = resolve(webhooks, environ={}, directory=Path(), literals={})
     assert resolution.findings[0].position == place
 
 

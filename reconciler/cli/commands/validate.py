@@ -29,15 +29,19 @@ def COMMAND(invocation: Invocation, format: str) -> int:  # noqa: N802
 
     asked = inputs(invocation)
     declared = workflow.validate(asked)
-    if declared.findings or format != "text":  # text has nothing to say of nothing
+    findings = declared.findings
+    gathered = None
+    if declared.desired is not None:
+        checked = workflow.accept(declared, asked)
+        gathered = workflow.gather(checked)
+        findings = (*findings, *gathered.doubtful)
+    if findings or format != "text":  # text has nothing to say of nothing
         renderer = FINDINGS_RENDERERS[format]()
-        shown = renderer.render_findings(declared.findings, result_view(invocation))
+        shown = renderer.render_findings(findings, result_view(invocation))
         if shown:
             invocation.console.result(shown)
-    if declared.desired is None:
+    if gathered is None:
         return ExitCode.INVALID
-    checked = workflow.accept(declared, asked)
-    gathered = workflow.gather(checked)
     if format == "text":
         entries = len(checked.desired.webhooks) + len(checked.desired.absent)
         where = ", ".join(quote(file) for file in declared.documents)
