@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from reconciler.kinds.slack import TOKEN
 
 PLACEHOLDER: Final = re.compile(
-    r"\$(?:[A-Z_][A-Z0-9_]*|[a-z]+(?:_[a-z0-9]+)+)|%\w+%|<[^<>]*>|\*+"
+    r"\$(?:[A-Z_][A-Z0-9_]*|[a-z]+(?:_[a-z0-9]+)+)|%\w+%|<[\w .:-]+>|\*+"
     r"|\{\s*(?:env|file)\s*:.*\}|(?:env|file):\s*[\w./-]+"
     r"|.*(?:\$\{[^{}]*\}|\{\{[^{}]*\}\}).*",
     re.DOTALL,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from reconciler.errors import ConfigurationError
-from reconciler.findings import Finding, Severity, has_errors
+from reconciler.findings import Finding, has_errors
 from reconciler.model import Desired, Scheme, Secret, SecretRef, Webhook
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, no_list
@@ -116,16 +116,19 @@ def require_list(
 ) -> tuple[Finding, ...]:
     """Return a warning if the inputs require a list of allowed secrets and there is none.
 
-    Raises ConfigurationError instead if `writing`.
+    Raises ConfigurationError instead if `writing`, or if warnings are errors.
     """
     named = [each for each in references if each.scheme is not Scheme.LITERAL]
     if not named or inputs.allow_secrets or not inputs.listed_only:
         return ()
     remark = no_list(named)
-    if writing:
+    if writing or inputs.strict:
         raise ConfigurationError(remark.message, hint=remark.hint)
-    severity = Severity.ERROR if inputs.strict else remark.severity
-    return (Finding(rule=remark.rule, severity=severity, message=remark.message, hint=remark.hint),)
+    return (
+        Finding(
+            rule=remark.rule, severity=remark.severity, message=remark.message, hint=remark.hint
+        ),
+    )
 
 
 def base(paths: tuple[str, ...], checked: Checked) -> Desired:

@@ -55,6 +55,7 @@ def test_reading_in_ci_warns(shell: Shell, file: File, cloud: Callable[..., Clou
     done = shell("plan", CI="true", **there.environ)
     assert done.code == 0
     assert LIST in done.out
+    assert shell("validate", "--strict", CI="true").code == 3
     assert shell("validate", CI="true", WEBHOOKS_ALLOW_SECRETS="env:*").err == ""
 
 
