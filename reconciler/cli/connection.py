@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.cli.invocation import Invocation
@@ -19,7 +18,6 @@ from reconciler.values import dataclass
 if TYPE_CHECKING:
     from reconciler.api.calls import Exchange
     from reconciler.api.client import Client
-    from reconciler.ports import Clock
     from reconciler.workflow import Engine
 
 _READERS: Final = 10
@@ -65,6 +63,8 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
     more: dict[str, Any] = {}
     store = None
     if settings.local:
+        from reconciler.cli.local import emulated
+
         store, more["adapter"], key = emulated(invocation, clock)
     else:
         key = settings.require_key()
@@ -103,24 +103,6 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
         workers.close()
         if store is not None:
             store.close()
-
-
-def emulated(invocation: Invocation, clock: Clock) -> tuple[Any, Any, Secret]:
-    """Return the emulator's store, the way into it, and a key that it takes."""
-    from reconciler.api.in_process import InProcess
-    from reconciler.cli.commands.emulator import known_types, open_store
-    from reconciler.emulator.dials import LOCAL_DIALS
-    from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
-
-    name = quote(invocation.local_db.as_posix())
-    invocation.console.block(
-        f"LOCAL: this is an emulated CloudTruth inside this process, kept in {name}.\n"
-        "       No account, no network, no key; nothing is delivered anywhere.\n"
-    )
-    store = open_store(invocation.local_db)
-    emulator = Emulator(store, dials=replace(LOCAL_DIALS, **known_types()))
-    adapter = InProcess(emulator.handle, request=Request, clock=clock)
-    return store, adapter, Secret(LOCAL_KEY)
 
 
 def _describe(invocation: Invocation, settings: Settings) -> None:

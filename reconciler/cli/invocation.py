@@ -15,7 +15,8 @@ from reconciler.cli.process import Process
 if TYPE_CHECKING:
     from reconciler.settings import Settings
 
-DEFAULT_LOCAL_DB: Final = ".webhooks-local.db"
+LOCAL_FOLDER: Final = ".webhooks-local"
+"""The folder that `--local` makes for its database unless a file is named."""
 
 _YES: Final = ("1", "true", "yes", "on")
 _NO: Final = ("", "0", "false", "no", "off")
@@ -71,7 +72,7 @@ class Invocation:
     def local_db(self) -> Path:
         """Return the file in which the emulator keeps its webhooks."""
         named = self._given.get("local_db") or self.process.environ.get("WEBHOOKS_LOCAL_DB")
-        return self.process.directory / (named or DEFAULT_LOCAL_DB)
+        return self.process.directory / (named or f"{LOCAL_FOLDER}/webhooks.db")
 
     @property
     def allow_secrets(self) -> tuple[str, ...]:

@@ -116,7 +116,7 @@ def COMMON() -> list[click.Parameter]:  # noqa: N802 - a table that must be made
             metavar="FILE",
             env="WEBHOOKS_LOCAL_DB",
             shell_complete=_paths,
-            help="Where --local keeps its webhooks; .webhooks-local.db.",
+            help="Where --local keeps its webhooks; .webhooks-local/webhooks.db.",
         ),
         _common(
             "--allow-secret",

@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from typing import Any
 
@@ -45,13 +45,16 @@ class Database:
     """A connection that threads take turns to use."""
 
     def __init__(self, path: str | os.PathLike[str] = ":memory:", *, seed: int | None = None):
-        """Open or create the file at `path`; a new one is readable by its owner alone."""
+        """Open or create the file at `path`, and let nobody but its owner read it."""
         path = os.fspath(path)
         self._seed = seed
         self._lock = threading.RLock()
         self._depth = 0
         if path != ":memory:":
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            if os.path.isfile(path):  # not a device
+                with suppress(PermissionError):  # another user's file
+                    os.chmod(path, 0o600)
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA busy_timeout = 10000")
         self._connection.execute("PRAGMA synchronous = OFF")

@@ -92,7 +92,7 @@ def test_an_export_never_overwrites(shell: Shell, applied: None, tmp_path: Path)
 def test_what_cannot_be_exported_is_named(shell: Shell, tmp_path: Path):
     """With the reason, in the file and beside it."""
     shell("export", LOCAL)  # makes the local organization
-    store = Store(str(tmp_path / ".webhooks-local.db"))
+    store = Store(str(tmp_path / ".webhooks-local/webhooks.db"))
     store.insert(
         {
             "id": "00000000-0000-4000-8000-000000000001",
@@ -131,7 +131,7 @@ def test_status_works_without_a_file(shell: Shell, applied: None, tmp_path: Path
 
 def test_status_shows_failed_deliveries(shell: Shell, applied: None, tmp_path: Path):
     """Code and text of the server, made harmless; exit 1 for cron."""
-    fail_deliveries(tmp_path / ".webhooks-local.db", "channel_not_found\n::error::x")
+    fail_deliveries(tmp_path / ".webhooks-local/webhooks.db", "channel_not_found\n::error::x")
 
     shown = shell("status", LOCAL)
     failing = shell("status", LOCAL, "--failing")
@@ -159,7 +159,7 @@ def test_status_as_json(shell: Shell, applied: None):
 
 def test_status_follows_its_schema(shell: Shell, applied: None, tmp_path: Path):
     """What programs read is as published, deliveries that failed included."""
-    fail_deliveries(tmp_path / ".webhooks-local.db", "channel_not_found")
+    fail_deliveries(tmp_path / ".webhooks-local/webhooks.db", "channel_not_found")
     schema = json.loads(shell("schema", "status").out)
 
     document = json.loads(shell("status", LOCAL, "--format", "json").out)

@@ -47,7 +47,7 @@ def make_by_hand(database: Path) -> None:
 def test_300_webhooks_made_by_hand_come_under_git(shell: Shell, tmp_path: Path) -> None:
     """Export, check and plan show no change; one webhook edited by hand is the whole next plan."""
     shell("status", "--local")  # makes the local organization
-    database = tmp_path / ".webhooks-local.db"
+    database = tmp_path / ".webhooks-local/webhooks.db"
     make_by_hand(database)
 
     checked = shell("export", "--local", "--check", "-o", "webhooks.yaml")

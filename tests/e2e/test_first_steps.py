@@ -36,7 +36,7 @@ def test_apply_twice(newcomer: User) -> None:
     second = newcomer.webhooks("apply", *EXAMPLE, "--yes")
     assert second.returncode == 0
     assert "No changes. 3 webhooks match." in second.stdout
-    with sqlite3.connect(newcomer.directory / ".webhooks-local.db") as database:
+    with sqlite3.connect(newcomer.directory / ".webhooks-local/webhooks.db") as database:
         methods = [row[0] for row in database.execute("SELECT method FROM log ORDER BY seq")]
     database.close()
     assert methods.count("POST") == 3

@@ -90,7 +90,7 @@ def _surroundings(invocation: Invocation) -> Surroundings:
 def _instruments(invocation: Invocation, settings: Settings, stack: ExitStack) -> Instruments:
     from reconciler.api.origin import Credential, Origin
     from reconciler.api.transport import Transport
-    from reconciler.cli.connection import emulated, exchange_line
+    from reconciler.cli.connection import exchange_line
     from reconciler.doctor.examine import Instruments
     from reconciler.doctor.probe import SystemProbe
     from reconciler.execute.workers import ThreadWorkers
@@ -100,6 +100,8 @@ def _instruments(invocation: Invocation, settings: Settings, stack: ExitStack) -
     more: dict[str, Any] = {}
     key = settings.key.value if settings.key is not None else None
     if settings.local:
+        from reconciler.cli.local import emulated
+
         store, more["adapter"], key = emulated(invocation, clock)
         stack.callback(store.close)
     elif key is not None:

@@ -60,6 +60,7 @@ def COMMAND(  # noqa: N802
             "the emulator over HTTP needs packages that are not installed",
             hint="pip install 'cloudtruth-webhooks[emulator]'; --local needs none",
         ) from None
+    from reconciler.cli.local import open_store
     from reconciler.emulator.handler import Emulator
 
     gc.enable()  # this one may run for days
@@ -94,30 +95,6 @@ def COMMAND(  # noqa: N802
     return ExitCode.OK
 
 
-def open_store(path: Any) -> Any:
-    """Open the emulator's database. Raises UsageError if the file is something else."""
-    import sqlite3
-
-    from reconciler.emulator.store import Store
-
-    try:
-        return Store(path) if path is not None else Store()
-    except (OSError, sqlite3.Error):
-        raise UsageError(
-            f"{path} cannot be opened as the emulator's database",
-            hint="name a file that does not exist yet, in a directory that does",
-        ) from None
-
-
-def known_types() -> dict[str, Any]:
-    """Return the dials by which the emulator, which shares no code, knows the types we know."""
-    from reconciler.kinds import KINDS
-
-    fields = [field for kind in KINDS.values() for field in kind.fields]
-    secret = dict.fromkeys(each.name for each in fields if each.secret and not each.address)
-    return {"types": tuple(KINDS), "secret_fields": tuple(secret)}
-
-
 class _Log:
     """Writes each request as a line of JSON."""
 
@@ -140,6 +117,7 @@ class _Log:
 
 
 def _dials(invocation: Invocation, name: str | None, *, any_key: bool) -> Any:
+    from reconciler.cli.local import known_types
     from reconciler.emulator.dials import DialError, Dials
 
     said: object = {}

@@ -1,0 +1,82 @@
+"""`--local` keeps webhooks between runs, and neither a secret nor a file that git would add."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SECRETS, Shell
+
+URL = "https://hooks.example.com/x?key=" + "0123456789abcdef"
+FOLDER = ".webhooks-local"
+
+
+@pytest.fixture
+def applied(shell: Shell, file: Callable[..., Path], tmp_path: Path) -> Path:
+    """Return the folder of `--local` after an apply with three secrets, one of them a URL."""
+    file(**{"https://pager.example.com/x": "{env: URL}"})
+    done = shell("apply", "--local", "--yes", URL=URL, **SECRETS)
+    assert (done.code, "2 created" in done.out) == (0, True)
+    return tmp_path / FOLDER
+
+
+def test_secrets_are_not_stored(applied: Path) -> None:
+    """No file in the folder holds any of the secrets, and only the user can read the webhooks."""
+    assert (applied / "webhooks.db").stat().st_mode & 0o777 == 0o600
+    for path in applied.iterdir():
+        data = path.read_bytes()
+        for secret in (*SECRETS.values(), URL, URL.partition("=")[2]):
+            assert secret.encode() not in data, path.name
+
+
+def test_an_existing_database_becomes_private(shell: Shell, applied: Path) -> None:
+    """A file that others could read is closed to them."""
+    database = applied / "webhooks.db"
+    database.chmod(0o644)
+    assert shell("status", "--local").code == 0
+    assert database.stat().st_mode & 0o777 == 0o600
+
+
+def test_git_does_not_show_it(applied: Path) -> None:
+    """`git status` lists the declarations only; the user's own ignore files are not touched."""
+    root = applied.parent
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    shown = subprocess.run(
+        ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=all"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert shown.stdout == "?? webhooks.yaml\n"
+
+
+def test_a_second_apply_has_no_changes(shell: Shell, applied: Path) -> None:
+    """Masked secrets are not a difference; a changed field that is no secret is one."""
+    second = shell("apply", "--local", "--yes", URL=URL, **SECRETS)
+    assert (second.code, "No changes. 2 webhooks match." in second.out) == (0, True)
+    path = applied.parent / "webhooks.yaml"
+    path.write_text(path.read_text().replace('"#deploys"', '"#other"'))
+    third = shell("apply", "--local", "--yes", URL=URL, **SECRETS)
+    assert (third.code, "1 updated" in third.out) == (0, True)
+
+
+def test_a_secret_can_be_sent_again(shell: Shell, applied: Path) -> None:
+    """`--resend-secret` updates the webhook, and stores the new value as little as the old."""
+    new = "xoxb-" + "9876543210-fedcba"
+    rotated = shell(
+        "apply", "--local", "--yes", "--resend-secret", "env:TOKEN", "--format", "json",
+        **{**SECRETS, "TOKEN": new, "URL": URL},
+    )  # fmt: skip
+    assert (rotated.code, json.loads(rotated.out)["counts"]["updated"]) == (0, 1)
+    assert new.encode() not in (applied / "webhooks.db").read_bytes()
+
+
+def test_a_named_database_is_only_that_file(shell: Shell, file: Callable[..., Path]) -> None:
+    """`--local-db FILE` keeps the webhooks in FILE, and makes no folder."""
+    root = file().parent
+    done = shell("apply", "--local-db", "mine.db", "--yes", **SECRETS)
+    assert done.code == 0
+    assert sorted(each.name for each in root.iterdir()) == ["mine.db", "webhooks.yaml"]
+    assert SECRETS["TOKEN"].encode() not in (root / "mine.db").read_bytes()
