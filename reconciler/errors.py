@@ -14,7 +14,7 @@ header, or the text of a library.
     ├─ BlockedError                       5   a guard holds the plan back
     ├─ StalePlanError                     6   what was reviewed is not what would happen now
     ├─ NotConfirmedError                  8   nobody said yes
-    ├─ Interrupted                  130, 143  a signal, before anything was written
+    ├─ Interrupted             129, 130, 143  a signal, before anything was written
     ├─ OutputError                        1   a file could not be written
     ├─ SelectionError                     1   what was asked for selects nothing
     └─ ApiError                           1   method, path, status, detail, fields
@@ -54,6 +54,7 @@ class ExitCode(IntEnum):
     NOT_CONFIRMED = 8
     USAGE = 64
     BUG = 70
+    SIGHUP = 129
     SIGINT = 130
     SIGTERM = 143
 

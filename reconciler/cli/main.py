@@ -64,7 +64,7 @@ Exit codes:
   0 done or nothing to do    1 failed, nothing written   2 changes (--detailed-exitcode)
   3 invalid file or secret   4 key or organization       5 blocked by a guard
   6 stale plan               7 not all is done           8 not confirmed
- 64 usage                   70 a bug                   130, 143 stopped by a signal
+ 64 usage                   70 a bug                   129, 130, 143 a signal
 """
 
 

@@ -97,10 +97,12 @@ class Process:
         """Return the surroundings of the running process.
 
         Output never fails for want of a character: what a terminal's encoding lacks is escaped.
-        From here on SIGTERM ends the run with an Interrupted, as SIGINT does with a
-        KeyboardInterrupt.
+        From here on SIGTERM and SIGHUP end the run with an Interrupted, as SIGINT does with a
+        KeyboardInterrupt. SIGHUP stays ignored under `nohup`; Windows has none.
         """
         signal.signal(signal.SIGTERM, _terminate)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, _terminate)
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
@@ -117,4 +119,4 @@ class Process:
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     from reconciler.errors import ExitCode, Interrupted
 
-    raise Interrupted("stopped by a signal", signal_exit=ExitCode.SIGTERM)
+    raise Interrupted("stopped by a signal", signal_exit=ExitCode(128 + number))

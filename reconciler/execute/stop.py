@@ -1,9 +1,12 @@
 """Signals: the first asks the run to end soon, the second ends it now.
 
-After the first SIGINT or SIGTERM nothing more is started, and what is in flight has six seconds to
-be finished or resolved. A second signal, or the end of those seconds, leaves it: the report then
-names what is unknown. A handler here only takes notes, so that no signal can tear a write from
-its resolution.
+After the first SIGINT, SIGTERM or SIGHUP nothing more is started, and what is in flight has six
+seconds to be finished or resolved. A second signal, or the end of those seconds, leaves it: the
+report then names what is unknown. A handler here only takes notes, so that no signal can tear a
+write from its resolution.
+
+A terminal that closes sends SIGHUP, often twice, so a repeated one does not count; where SIGHUP is
+ignored, as under `nohup`, it stays ignored. Windows has no SIGHUP.
 """
 
 from __future__ import annotations
@@ -19,11 +22,11 @@ GRACE: Final = 6.0
 """Seconds that work in flight is given after the first signal."""
 
 _HURRY: Final = GRACE - 1.0  # seconds for requests, so that what is unknown can still be said
-_CODES: Final = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
+_HANGUP: Final = getattr(signal, "SIGHUP", None)
 
 
 class SignalStop:
-    """The Stop port over SIGINT and SIGTERM, from `with` to the end of its block.
+    """The Stop port over SIGINT, SIGTERM and SIGHUP, from `with` to the end of its block.
 
     Enter it in the main thread, around `execute` alone: before and after, signals mean what they
     meant before. Give `halted` to the workers. `hurry` is called at the first signal with the
@@ -54,7 +57,10 @@ class SignalStop:
         return self._again or self._monotonic() - self._since >= GRACE
 
     def __enter__(self) -> SignalStop:
-        for number in _CODES:
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
+            numbers.append(_HANGUP)
+        for number in numbers:
             self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -72,8 +78,8 @@ class SignalStop:
         if self._code is None:
             # The time first: threads that see the code measure the grace from it.
             self._since = self._monotonic()
-            self._code = _CODES[signal.Signals(number)]
+            self._code = ExitCode(128 + number)
             if self._hurry is not None:
                 self._hurry(_HURRY)
-        else:
+        elif number != _HANGUP:
             self._again = True

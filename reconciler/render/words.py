@@ -45,6 +45,7 @@ OVERTAKEN: Final = (
 EXIT_MEANINGS: Final = {
     ExitCode.FAILED: "failed, nothing was written",
     ExitCode.DENIED: "the API key may not do this; nothing was written",
+    ExitCode.SIGHUP: "stopped by a signal; run the same command again to finish what is left",
     ExitCode.SIGINT: "stopped by a signal; run the same command again to finish what is left",
     ExitCode.SIGTERM: "stopped by a signal; run the same command again to finish what is left",
 }

@@ -66,7 +66,9 @@ def told(out: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+    ("number", "code"),
+    [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)],
+    ids=["HUP", "INT", "TERM"],
 )
 def test_after_a_signal_what_is_in_flight_is_finished_and_nothing_begun(
     shell: Shell,

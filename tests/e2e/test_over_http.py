@@ -149,7 +149,9 @@ def test_folder_and_standard_input(user: User, serve: Serve) -> None:
     assert site.writes() == ["POST"] * 4
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_stopped_before_anything(user: User, number: int, code: int) -> None:
     """A signal before the first write ends the run with its number and a sentence."""
     user.write(EXAMPLE)

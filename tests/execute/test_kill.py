@@ -112,7 +112,9 @@ def test_twenty_kills_leave_nothing_that_the_next_apply_does_not_finish(
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+    ("number", "code"),
+    [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)],
+    ids=["HUP", "INT", "TERM"],
 )
 def test_a_signal_ends_the_run_with_a_whole_report(
     site: Site, number: signal.Signals, code: int

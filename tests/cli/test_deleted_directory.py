@@ -1,0 +1,81 @@
+"""A working directory that was deleted: absolute paths work, relative ones are missing."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.main import run
+from reconciler.cli.process import Process
+from tests.cli.conftest import SECRETS, Done
+from tests.skipping import SkippingClock
+
+File = Callable[..., Path]
+
+
+@pytest.fixture
+def gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Run `webhooks` in a working directory that was deleted; `@` stands for one that exists."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    def gone(*arguments: str) -> Done:
+        out, err = io.StringIO(), io.StringIO()
+        words = [each.replace("@", str(tmp_path)) for each in arguments]
+        process = Process(
+            environ=SECRETS,
+            directory=Path(),
+            stdin=io.StringIO(),
+            stdout=out,
+            stderr=err,
+            clock=SkippingClock(),
+        )
+        return Done(code=run(words, process), out=out.getvalue(), err=err.getvalue())
+
+    return gone
+
+
+def test_absolute_paths_work(gone: Callable[..., Done], file: File, tmp_path: Path) -> None:
+    """Declarations, secrets beside them, the base, what is written."""
+    file(name="d/teams/a.yaml", **{"{env: TOKEN}": "{file: token}"})
+    file(SECRETS["TOKEN"], "d/teams/token")
+    common = ("--local-db", "@/local.db", "-f", "@/d")
+    assert gone("validate", *common).code == 0
+    done = gone("plan", *common, "--out", "@/plan.json", "--base", "@/d")
+    assert done.code == 0, done.err
+    assert f"{tmp_path}/d/teams/a.yaml:2" in done.out
+    done = gone("apply", "--local-db", "@/local.db", "@/plan.json", "--yes")
+    assert done.code == 0, done.err
+    assert gone("apply", *common, "--yes", "--report", "@/report.json").code == 0
+    assert gone("status", *common).code == 0
+    assert gone("export", *common, "-o", "@/export.yaml").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("validate",), 3, "there is no webhooks.yaml in the working directory"),
+        (("validate", "-f", "a.yaml"), 3, "there is no file a.yaml"),
+        (("validate", "-f", "."), 3, "."),
+        (("plan", "-f", "@/a.yaml", "--out", "plan.json"), 1, "the directory does not exist"),
+        (("plan", "-f", "@/a.yaml", "--base", "a.yaml"), 3, "there is no file a.yaml"),
+        (("plan", "-f", "@/a.yaml", "--local"), 64, "cannot be opened as the emulator's database"),
+        (("show", "plan.json"), 3, "there is no file plan.json"),
+        (("export", "--local-db", "@/local.db", "-o", "a.yaml"), 1, "cannot write a.yaml"),
+        (("init",), 1, "cannot write webhooks.yaml"),
+        (("ci", "plan", "--local-db", "@/local.db"), 3, "there is no webhooks.yaml"),
+        (("doctor", "--local-db", "@/local.db"), 0, ""),
+        (("emulator", "--log", "log"), 1, "the log log cannot be written"),
+    ],
+)
+def test_relative_paths_are_missing(
+    gone: Callable[..., Done], file: File, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    """An error that names them, never a crash."""
+    file(name="a.yaml")
+    done = gone(*arguments)
+    assert (done.code, message in done.out + done.err) == (code, True), done
