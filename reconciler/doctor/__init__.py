@@ -1,5 +1,5 @@
-"""Why it does not work here: settings, network, CloudTruth, files and CI, looked at one by one.
+"""The checks of `webhooks doctor`: settings, files, network, CloudTruth.
 
-Nothing is changed anywhere. What a check says of itself holds no key, no secret and no name of
-anything live; those are asides, which only the screen shows.
+Nothing is changed anywhere. `detail` and `fix` of a check hold no key, secret, host or live name,
+so that the JSON can be pasted into a bug report; what only the screen may show is in `aside`.
 """

@@ -1,14 +1,16 @@
-"""What can be said without asking anybody: versions, settings, files, secrets at hand."""
+"""Checks that need no network: version, settings, files, secrets, empty variables."""
 
 from __future__ import annotations
 
 import platform
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 from reconciler import __version__
-from reconciler.checks import Check, fail, ok, unknown
+from reconciler.checks import Check, Section, fail, ok, unknown
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Severity
 from reconciler.model import Scheme
@@ -20,98 +22,132 @@ from reconciler.source.desired import Declared
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.workflow import Gathered
 
-_KEY_FIX = "set CLOUDTRUTH_API_KEY, or name a file with --api-key-file, or a profile with --profile"
+KEY: Final = "CLOUDTRUTH_API_KEY"
 
 
-def versions() -> Check:
-    """Say what runs here."""
-    return ok(
-        "version",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """What a run knows before its first request.
+
+    `settings` and `gathered` are the error where they could not be resolved. `declared` is None
+    without a configuration file, `gathered` also for an invalid one. `organization` is the guard of
+    an option or a variable.
+    """
+
+    settings: Settings | ReconcilerError
+    environ: Mapping[str, str] = field(repr=False)
+    paths: Sequence[str] = ()
+    declared: Declared | None = None
+    gathered: Gathered | ReconcilerError | None = None
+    organization: str | None = None
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """Return the names and ids that the organization must have."""
+        desired = None if self.declared is None else self.declared.desired
+        found = (self.organization, None if desired is None else desired.organization)
+        return tuple(each for each in found if each is not None)
+
+
+def check_settings(local: Local) -> Section:
+    """Check the settings, each with its source."""
+    text = (
         f"webhooks {__version__}, Python {platform.python_version()}, {sys.platform}, "
-        f"{ssl.OPENSSL_VERSION.split('  ')[0]}",
+        f"{ssl.OPENSSL_VERSION.split('  ')[0]}"
     )
+    return Section(name="Settings", checks=(ok("version", text), *_settings(local.settings)))
 
 
-def settings(found: Settings | ReconcilerError) -> tuple[Check, ...]:
-    """Say where each setting comes from."""
-    if isinstance(found, ReconcilerError):
-        return (
+def check_files(local: Local) -> Section:
+    """Check the configuration files and the secrets that `apply` needs."""
+    checks = [_files(local.declared, local.paths)]
+    if local.gathered is not None:
+        checks.append(_secrets(local.gathered))
+    wanted = {KEY}
+    if isinstance(local.gathered, Gathered):
+        wanted |= {each.name for each in local.gathered.references if each.scheme is Scheme.ENV}
+    empty = sorted(each for each in wanted if local.environ.get(each, "?").strip() == "")
+    if empty:
+        checks.append(
             fail(
-                "settings",
-                "a setting cannot be used",
-                fix=found.hint or "correct it",
-                aside=quote(found.message),
-            ),
+                "empty",
+                f"set, but empty: {', '.join(quote(each) for each in empty)}",
+                fix="set a value; on GitHub, a secret that does not exist, or that belongs to an "
+                "environment the job does not use, is an empty text",
+            )
         )
+    return Section(name="Files", checks=tuple(checks))
+
+
+def _settings(found: Settings | ReconcilerError) -> tuple[Check, ...]:
+    if isinstance(found, ReconcilerError):
+        return (failed_settings(found),)
     if found.local:
-        return (ok("server", "the emulated CloudTruth inside this process (--local), no key"),)
+        return (ok("server", "the emulator in this process (--local), no key"),)
     server, profile = found.server_url, found.profile
     usual = server.value == DEFAULT_SERVER
     checks = [
         ok("server", f"{DEFAULT_SERVER}, {_source(server.source)}")
         if usual
-        else ok("server", f"not the usual one, {_source(server.source)}", aside=server.value),
-        ok("profile", f"that named {_source(profile.source)}", aside=quote(profile.value))
-        if profile.source != "default"
-        else ok("profile", "default, by default"),
-        fail("key", "there is no CloudTruth API key", fix=_KEY_FIX)
-        if found.key is None
-        else ok("key", f"at hand, {_source(found.key.source)}"),
-        ok("timeout", f"{found.timeout.value:g} s for a request, {_source(found.timeout.source)}"),
-        ok("deadline", f"{found.deadline.value:g} s for a run, {_source(found.deadline.source)}"),
+        else ok("server", f"not the default, {_source(server.source)}", aside=server.value),
+        ok("profile", "default")
+        if profile.source == "default"
+        else ok("profile", f"named {_source(profile.source)}", aside=quote(profile.value)),
+        ok("key", f"set, {_source(found.key.source)}")
+        if found.key is not None
+        else fail(
+            "key",
+            "no CloudTruth API key",
+            fix=f"set {KEY}, name a file with --api-key-file, or a profile with --profile",
+        ),
+        ok("timeout", f"{found.timeout.value:g} s per request, {_source(found.timeout.source)}"),
+        ok("deadline", f"{found.deadline.value:g} s per run, {_source(found.deadline.source)}"),
     ]
     if found.page_size is not None:
         size, source = found.page_size.value, _source(found.page_size.source)
-        checks.append(ok("page size", f"{size}, {source}; webhooks asks for the largest pages"))
+        checks.append(ok("page size", f"{size}, {source}; not used: webhooks asks for 1,000 rows"))
     return tuple(checks)
 
 
-def files(declared: Declared | None, paths: Sequence[str]) -> Check:
-    """Say whether the files are in order. `declared` is None if there are none to look at."""
+def failed_settings(problem: ReconcilerError) -> Check:
+    """Return the check of a setting that cannot be used."""
+    fix = problem.hint or "correct it"
+    return fail("settings", "a setting cannot be used", fix=fix, aside=quote(problem.message))
+
+
+def _source(source: str) -> str:
+    """Name the source of a setting, without the name of a profile."""
+    if source == "default":
+        return "by default"
+    return "from a profile" if source.startswith("profile ") else f"from {source}"
+
+
+def _files(declared: Declared | None, paths: Sequence[str]) -> Check:
     if declared is None:
-        return unknown(
-            "files",
-            f"there is no {DEFAULT_FILE} in the working directory",
-            fix="write one with `webhooks init`, or name files with -f",
-        )
-    names = ", ".join(quote(name) for name in declared.documents)
+        fix = "create one with `webhooks init`, or name files with -f"
+        return unknown("files", f"no {DEFAULT_FILE} in the working directory", fix=fix)
+    names = ", ".join(quote(name) for name in declared.documents or paths) or DEFAULT_FILE
     if declared.desired is None:
         errors = sum(each.severity is Severity.ERROR for each in declared.findings)
-        return fail(
-            "files",
-            f"{plural(errors, 'mistake')}",
-            aside=names or ", ".join(quote(each) for each in paths) or DEFAULT_FILE,
-            fix="`webhooks validate` shows where",
-        )
+        fix = "run `webhooks validate`"
+        return fail("files", f"invalid: {plural(errors, 'error')}", aside=names, fix=fix)
     count = len(declared.desired.webhooks)
     return ok("files", f"valid, {plural(count, 'webhook')} declared", aside=names)
 
 
-def secrets(gathered: Gathered | ReconcilerError) -> Check:
-    """Say whether all that apply needs is at hand."""
+def _secrets(gathered: Gathered | ReconcilerError) -> Check:
     if isinstance(gathered, ReconcilerError):
-        return fail(
-            "secrets",
-            gathered.message,
-            fix="`webhooks validate` and `webhooks plan` show which and why",
-        )
+        fix = "run `webhooks validate` and `webhooks plan`: they show which and why"
+        return fail("secrets", gathered.message, fix=fix)
     missing = sorted(gathered.missing_references, key=str)
-    if not gathered.references:
-        return ok("secrets", "the files need none")
     if not missing:
-        return ok("secrets", f"all {len(gathered.references)} that apply needs are at hand")
+        count = len(gathered.references)
+        return ok("secrets", f"all {count} available" if count else "none declared")
     names = [reference(each) for each in missing if each.scheme is Scheme.ENV]
-    count = len(missing) - len(names)
-    shown = ", ".join([*names, *([plural(count, "file")] if count else [])])
+    files = len(missing) - len(names)
+    shown = ", ".join([*names, *([plural(files, "file")] if files else [])])
     return unknown(
         "secrets",
-        f"not at hand here, and needed by apply: {shown}",
+        f"not set here, required by apply: {shown}",
         fix="set them where apply runs; plan works without",
     )
-
-
-def _source(source: str) -> str:
-    """Say where a value comes from; the name of a profile is nobody's business."""
-    if source == "default":
-        return "by default"
-    return "from a profile" if source.startswith("profile ") else f"from {source}"

@@ -1,37 +1,69 @@
-"""The way to the server: proxy, certificates, name, TLS."""
+"""Checks of the connection to the server: proxy, certificates, name, TLS handshake."""
 
 from __future__ import annotations
 
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from reconciler.api import tls
+from reconciler.api.origin import Origin
 from reconciler.api.proxies import VARIABLES as PROXY_VARIABLES
 from reconciler.api.proxies import bypassed, proxy_for
 from reconciler.checks import Check, fail, ok, unknown, warn
-from reconciler.doctor.probe import CertificateError, Probe
 from reconciler.errors import UsageError
 from reconciler.render.quote import quote
 
-if TYPE_CHECKING:
-    from reconciler.api.origin import Origin
-
+_TIMEOUT: Final = 10.0
 _NOT_READ: Final = ("CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+_FLAWS: Final = {
+    9: "it is not valid yet; check this machine's clock",
+    10: "it has expired, or this machine's clock is wrong",
+    18: "it is self-signed",
+    19: "its authority is not trusted here",
+    20: "its authority is not trusted here",
+    21: "its authority is not trusted here",
+    62: "it is for another host name",
+    64: "it is for another address",
+}
+"""OpenSSL's verification codes in words."""
+_CHECK_PORT: Final = (
+    "check the server URL, and that a firewall lets https out; behind a proxy, set HTTPS_PROXY"
+)
+
+Handshake = Callable[[str, int], str]
 
 
-def way(origin: Origin, environ: Mapping[str, str], probe: Probe) -> tuple[Check, ...]:
-    """Look at the way to `origin`."""
+def check_network(
+    origin: Origin, environ: Mapping[str, str], handshake: Handshake | None = None
+) -> tuple[Check, ...]:
+    """Check each step to `origin`.
+
+    `handshake` makes a TLS connection to a host and port and returns its protocol version. It
+    raises socket.gaierror, ssl.SSLError, OSError, UsageError.
+    """
     if origin.scheme != "https":
-        return (ok("proxy", "plain http to this machine, without proxy and certificates"),)
+        return (ok("proxy", "plain http to this machine: no proxy, no certificates"),)
     checks = [_proxy(origin.host, environ), *_certificates(environ)]
     if proxy_for(origin.host, environ) is not None:
-        return (*checks, unknown("dns", "the proxy finds the server"))
-    name = _name(origin, probe)
-    checks.append(name)
-    if name.fix is None:
-        checks.append(_tls(origin, probe))
-    return tuple(checks)
+        return (*checks, unknown("tls", "the proxy connects to the server"))
+    return (*checks, _tls(origin, handshake or tls_handshake(environ)))
+
+
+def tls_handshake(environ: Mapping[str, str]) -> Handshake:
+    """Return a handshake over this machine's own resolver, sockets and certificates."""
+
+    def connect(host: str, port: int) -> str:
+        context = tls.context(environ)
+        with (
+            socket.create_connection((host, port), timeout=_TIMEOUT) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secured,
+        ):
+            return secured.version() or "TLS"
+
+    return connect
 
 
 def _proxy(host: str, environ: Mapping[str, str]) -> Check:
@@ -39,79 +71,53 @@ def _proxy(host: str, environ: Mapping[str, str]) -> Check:
     if found is not None and found.address is None:
         return fail(
             "proxy",
-            f"{found.variable} names no address of a proxy",
-            fix=f"write {found.variable} as in http://proxy.example.com:3128, or unset it",
+            f"{found.variable} is not the address of a proxy",
+            fix=f"set {found.variable} as in http://proxy.example.com:3128, or unset it",
         )
     if found is not None:
-        return ok("proxy", f"requests go through that of {found.variable}", aside=found.address)
+        return ok(
+            "proxy", f"requests go through the proxy of {found.variable}", aside=found.address
+        )
     if any(environ.get(name) for name in PROXY_VARIABLES) and bypassed(host, environ):
-        return ok("proxy", "NO_PROXY takes this server out: requests go straight")
-    return ok("proxy", "none is set: requests go straight")
+        return ok("proxy", "NO_PROXY excludes this server: direct connection")
+    return ok("proxy", "none: direct connection")
 
 
 def _certificates(environ: Mapping[str, str]) -> list[Check]:
-    from reconciler.api import tls
-
-    checks = []
     named = next((name for name in tls.VARIABLES if environ.get(name)), None)
     if named is None:
-        checks.append(ok("ca", "the system's certificates are trusted"))
-    else:
-        path = quote(Path(environ[named]).as_posix())
-        try:
-            tls.context(environ)
-        except UsageError as problem:
-            checks.append(
-                fail("ca", f"{named} names nothing usable", fix=problem.hint or "", aside=path)
-            )
-        else:
-            checks.append(ok("ca", f"{named} says which certificates are trusted", aside=path))
-    ignored = [name for name in _NOT_READ if environ.get(name)]
-    if ignored and named is None:
-        checks.append(
-            warn(
-                "ca",
-                f"{' and '.join(ignored)} is set, and means nothing to webhooks",
-                fix=f"set {tls.VARIABLES[0]} to the same file",
-            )
-        )
-    return checks
-
-
-def _name(origin: Origin, probe: Probe) -> Check:
+        checks = [ok("ca", "the system's certificates are trusted")]
+        ignored = [name for name in _NOT_READ if environ.get(name)]
+        if ignored:
+            text = f"{' and '.join(ignored)} is set, but webhooks does not read it"
+            checks.append(warn("ca", text, fix=f"set {tls.VARIABLES[0]} to the same file"))
+        return checks
+    path = quote(Path(environ[named]).as_posix())
     try:
-        count = probe.addresses(origin.host, origin.port)
-    except (OSError, UnicodeError):
+        tls.context(environ)
+    except UsageError as problem:
+        return [fail("ca", f"{named} cannot be used", fix=problem.hint or "", aside=path)]
+    return [ok("ca", f"the certificates of {named} are trusted", aside=path)]
+
+
+def _tls(origin: Origin, handshake: Handshake) -> Check:
+    try:
+        return ok("tls", f"{handshake(origin.host, origin.port)}, the certificate is trusted")
+    except (socket.gaierror, UnicodeError):
         return fail(
             "dns",
-            "the server's name is not found",
-            fix="check the server URL and this machine's name service; behind a proxy, set "
-            "HTTPS_PROXY",
+            "the server's name cannot be resolved",
+            fix="check the server URL and this machine's DNS; behind a proxy, set HTTPS_PROXY",
         )
-    return ok("dns", f"the server's name is found, addresses: {count}")
-
-
-def _tls(origin: Origin, probe: Probe) -> Check:
-    from reconciler.api import tls
-
-    try:
-        return ok("tls", f"{probe.handshake(origin.host, origin.port)}, a trusted certificate")
-    except CertificateError as flaw:
+    except ssl.SSLCertVerificationError as problem:
+        flaw = _FLAWS.get(problem.verify_code, "it cannot be verified")
         return fail("tls", f"the server's certificate is not trusted: {flaw}", fix=tls.HINT)
-    except UsageError:
-        return unknown("tls", "not tried: the certificates of this machine are not usable")
     except ssl.SSLError:
-        return fail(
-            "tls",
-            "the server speaks no TLS that we accept",
-            fix="check the server URL and its port; " + tls.HINT,
-        )
+        fix = "check the server URL and its port; " + tls.HINT
+        return fail("tls", "the server does not speak a supported TLS version", fix=fix)
+    except UsageError:
+        return unknown("tls", "not checked: this machine's certificates cannot be used")
     except TimeoutError:
-        return fail("tls", "no connection in time", fix=_OPEN_PORT)
+        return fail("tls", f"no connection within {_TIMEOUT:g} s", fix=_CHECK_PORT)
     except OSError:
-        return fail("tls", "the connection is refused or broken off", fix=_OPEN_PORT)
-
-
-_OPEN_PORT: Final = (
-    "check the server URL, and that a firewall lets https out; behind a proxy, set HTTPS_PROXY"
-)
+        return fail("tls", "the connection was refused or closed", fix=_CHECK_PORT)

@@ -1,7 +1,7 @@
-"""In which form a server shows the secrets it keeps, told from one listing.
+"""How the server shows secrets: whole, masked, encrypted, or not at all.
 
-No value is revealed: each is only held against the shapes that masks, ciphertexts and complete
-values have. What is seen here decides what `plan` can compare (see docs).
+No value is revealed: each is matched against the shapes of masks, ciphertexts and complete values.
+The result decides what `plan` can compare (docs/secrets.md).
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ class Form(StrEnum):
     """How a secret reads back."""
 
     PLAIN = "whole"
-    LIKELY = "as text that may be the value"
+    LIKELY = "possibly whole"
     MASKED = "masked"
     PARTLY = "partly masked"
     ENCRYPTED = "encrypted"
     EMPTY = "empty"
     NULL = "null"
-    LEFT_OUT = "left out"
-    HIDDEN = "not at all: no configuration is shown"
-    OTHER = "in a form that no text has"
+    LEFT_OUT = "omitted"
+    HIDDEN = "not shown, like the whole configuration"
+    OTHER = "not text"
 
 
 _MASK: Final = re.compile(
@@ -58,7 +58,7 @@ def form_of(value: LiveValue | Unknown, field: Field) -> Form:
 
 
 def read_back(webhooks: Iterable[LiveWebhook]) -> tuple[Check, ...]:
-    """Say for each secret field of each type how it reads back."""
+    """Return one check for each secret field of each type."""
     seen: dict[tuple[str, str], Counter[Form]] = {}
     for webhook in webhooks:
         kind = KINDS.get(webhook.type)
@@ -67,9 +67,9 @@ def read_back(webhooks: Iterable[LiveWebhook]) -> tuple[Check, ...]:
             if form is not None:
                 seen.setdefault((webhook.type, field.name), Counter())[form] += 1
     if not seen:
-        return (unknown("read-back", "no live webhook shows how secrets read back"),)
+        return (unknown("read-back", "no live webhook has secrets"),)
     return tuple(
-        ok("read-back", f"{kind} {name} is shown {_counted(forms)}{_meaning(forms)}")
+        ok("read-back", f"{kind} {name}: {_counted(forms)}{_meaning(forms)}")
         for (kind, name), forms in sorted(seen.items())
     )
 
@@ -93,4 +93,4 @@ def _counted(forms: Counter[Form]) -> str:
 def _meaning(forms: Counter[Form]) -> str:
     if set(forms) <= {Form.PLAIN, Form.LIKELY}:
         return ""
-    return "; a change made elsewhere cannot be seen, and `version` sends it again"
+    return "; a change made elsewhere cannot be detected"

@@ -1,14 +1,20 @@
-"""What CloudTruth answers: is it there, does it know the key, what may the key do."""
+"""Checks of CloudTruth itself: reachable, key, organization, what the API offers and shows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import field
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 from urllib.parse import quote as percent_encoded
 
+from reconciler.api import wire
+from reconciler.api.client import SCHEMA, WEBHOOKS
+from reconciler.api.discovery import ORGANIZATIONS
+from reconciler.api.discovery import organization as find_organization
+from reconciler.api.pace import moment
+from reconciler.api.paging import PAGE_SIZE
+from reconciler.api.transport import LARGE, Transport
 from reconciler.checks import Check, fail, ok, unknown, warn
-from reconciler.doctor.published import compare
 from reconciler.doctor.readback import read_back
 from reconciler.errors import (
     ApiError,
@@ -19,264 +25,250 @@ from reconciler.errors import (
     ReconcilerError,
     UnreachableError,
 )
-from reconciler.model import LiveWebhook, Organization
+from reconciler.kinds import KINDS
+from reconciler.model import EVENT_TYPES, LiveWebhook, Organization
 from reconciler.ports import Clock, Workers
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
-from reconciler.values import dataclass
-
-if TYPE_CHECKING:
-    from reconciler.api.calls import Reply
-    from reconciler.api.transport import Transport
 
 _SKEW: Final = 60.0
 """Seconds by which two clocks may differ."""
-_STRONG: Final = ("OWNER", "ADMIN")
-_LOOK_AT_URL: Final = "check the server URL, and that a firewall lets requests out"
-_RUN_AGAIN: Final = "run again; if it stays, ask CloudTruth's support"
+_CHECK_URL: Final = "check the server URL, and that a firewall lets requests out"
+_OTHER_SERVER: Final = "check the server URL; a proxy may also forbid methods"
+_RUN_AGAIN: Final = "run again; if it persists, ask CloudTruth's support"
+
+FIELDS: Final = frozenset(
+    ["id", "name", "organization", "event_types", "type", "configuration", "last_run", "last_error"]
+)
+"""The fields of a webhook that this version knows."""
 
 
-@dataclass(slots=True)
-class Service:
-    """One server, asked once for each thing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One server: `anonymous` sends no key, `keyed` does. `guards` name the organization."""
 
-    `open` is without a credential, `keyed` has the key. Both must lead to the same server.
-    """
-
-    open: Transport
+    anonymous: Transport
     keyed: Transport | None
     clock: Clock
     workers: Workers
     guards: tuple[str, ...] = ()
-    _date: str | None = field(default=None, init=False)
-
-    def look(self) -> tuple[Check, ...]:
-        """Ask for everything; what makes no sense after a failure is left out."""
-        reached, description = self._reach()
-        checks = [reached]
-        if reached.fix is None:
-            checks += (
-                compare(description)
-                if description is not None
-                else [unknown("schema", "the server does not describe itself")]
-            )
-            if self.keyed is not None:
-                checks += self._with_key(self.keyed)
-        skew = self._skew()
-        return (*checks, *([skew] if skew is not None else []))
-
-    def _reach(self) -> tuple[Check, Any]:
-        from reconciler.api.client import SCHEMA
-        from reconciler.api.transport import LARGE
-
-        started = self.clock.monotonic()
-        try:
-            reply = self.open.request(
-                "GET", SCHEMA, params={"format": "json"}, expect=200, cap=LARGE
-            )
-        except UnreachableError as problem:
-            return self._failure("http", problem), None
-        except ApiError as problem:
-            if problem.status is None:
-                return self._failure("http", problem), None
-            return ok("http", f"the server answers (HTTP {problem.status})"), None
-        except ReconcilerError as problem:
-            return self._failure("http", problem), None
-        self._see(reply.headers)
-        took = (self.clock.monotonic() - started) * 1000
-        return ok("http", f"the server answers, after {took:.0f} ms"), reply.data
-
-    def _with_key(self, keyed: Transport) -> list[Check]:
-        from reconciler.api.discovery import ORGANIZATIONS
-
-        try:
-            reply = keyed.request("GET", ORGANIZATIONS, expect=200)
-        except PermissionDeniedError as problem:
-            if problem.detail is None:
-                return [self._failure("key", problem)]
-        except ReconcilerError as problem:
-            return [self._failure("key", problem)]
-        else:
-            self._see(reply.headers)
-        checks = [ok("key", "the server accepts it")]
-        listing, rows = self._listing(keyed)
-        checks += self._organization(keyed, rows)
-        return checks + listing
-
-    def _organization(self, keyed: Transport, rows: tuple[LiveWebhook, ...]) -> list[Check]:
-        from reconciler.api.discovery import organization
-
-        try:
-            found = organization(keyed, self.workers, lambda: rows)
-        except OrganizationError as problem:
-            return [fail("organization", problem.message, fix=problem.hint or _RUN_AGAIN)]
-        except ReconcilerError as problem:
-            return [self._failure("organization", problem)]
-        return [self._guarded(found), _role(found), _maintenance(found)]
-
-    def _guarded(self, found: Organization) -> Check:
-        aside = f"{quote(found.name)}, id {quote(found.id)}"
-        others = [each for each in self.guards if each not in (found.id, found.name)]
-        if others:
-            return fail(
-                "organization",
-                "the key belongs to another one than the one asked for",
-                aside=f"{aside}; asked for: {', '.join(quote(each) for each in others)}",
-                fix="use a key of that organization, or correct `organization`",
-            )
-        asked = ", as asked for" if self.guards else ""
-        return ok("organization", f"found{asked}", aside=aside)
-
-    def _listing(self, keyed: Transport) -> tuple[list[Check], tuple[LiveWebhook, ...]]:
-        from reconciler.api import wire
-        from reconciler.api.client import WEBHOOKS
-        from reconciler.api.paging import PAGE_SIZE
-        from reconciler.api.transport import LARGE
-
-        params: dict[str, str | int] = {"ordering": "name", "page": 1, "page_size": PAGE_SIZE}
-        try:
-            reply = keyed.request("GET", WEBHOOKS, params=params, expect=200, cap=LARGE)
-            results = reply.data.get("results") if isinstance(reply.data, dict) else None
-            if not isinstance(results, list):
-                raise ProtocolError("the list of webhooks is no list")
-            rows = tuple(wire.live_webhook(each) for each in results)
-        except ReconcilerError as problem:
-            return [self._failure("webhooks", problem)], ()
-        return [
-            _pages(reply.data, len(rows), PAGE_SIZE),
-            *self._methods(keyed, reply, rows),
-            *read_back(rows),
-        ], rows
-
-    def _methods(
-        self, keyed: Transport, listed: Reply, rows: tuple[LiveWebhook, ...]
-    ) -> list[Check]:
-        from reconciler.api.client import WEBHOOKS
-
-        offered = _allowed(listed.headers)
-        checks = [_of_list(offered)]
-        if not rows:
-            return [*checks, unknown("methods", "of a webhook: none is live to ask of")]
-        path = f"{WEBHOOKS}{percent_encoded(rows[0].id, safe='')}/"
-        try:
-            one = keyed.request("GET", path, expect=200)
-        except ReconcilerError as problem:
-            return [*checks, self._failure("methods", problem)]
-        return [*checks, _of_one(_allowed(one.headers))]
-
-    def _failure(self, name: str, problem: ReconcilerError) -> Check:
-        """Say what a request ended in; the host stays out, what the server says is an aside."""
-        said = None
-        if isinstance(problem, ApiError) and 300 <= (problem.status or 0) < 400:
-            message, said = (
-                f"the server sends us elsewhere (HTTP {problem.status})",
-                problem.message,
-            )
-        elif isinstance(problem, ApiError):
-            message = problem.message.replace(self.open.origin.host, "the server")
-            if problem.status is not None and "HTTP" not in message:
-                message += f" (HTTP {problem.status})"
-            if problem.detail is not None:
-                said = f"it says {quote(problem.detail)}"
-        else:
-            message, said = "the connection cannot be made as it is set", quote(problem.message)
-        unreached = isinstance(problem, UnreachableError)
-        cure = problem.hint or (_LOOK_AT_URL if unreached else _RUN_AGAIN)
-        if isinstance(problem, AuthenticationError):
-            cure = "make a new key in CloudTruth, or check which one is used; " + cure
-        return fail(name, message, fix=cure, aside=said)
-
-    def _see(self, headers: Mapping[str, str]) -> None:
-        self._date = headers.get("date", self._date)
-
-    def _skew(self) -> Check | None:
-        from reconciler.api.pace import moment
-
-        theirs = None if self._date is None else moment(self._date)
-        return None if theirs is None else skew((self.clock.now() - theirs).total_seconds())
 
 
-def skew(seconds: float) -> Check:
-    """Judge by how many seconds this machine's clock is ahead of the server's."""
-    if abs(seconds) <= _SKEW:
-        return ok("clock", "this machine's and the server's agree")
-    direction = "ahead of" if seconds > 0 else "behind"
-    return warn(
-        "clock",
-        f"this machine's is {abs(seconds):.0f} s {direction} the server's",
-        fix="set this machine's clock: certificates and keys are judged by it",
-    )
+def check_server(server: Server) -> tuple[Check, ...]:
+    """Run all checks; those that a failure makes pointless are left out."""
+    started = server.clock.monotonic()
+    date, description, reached = None, None, None
+    try:
+        reply = server.anonymous.request(
+            "GET", SCHEMA, params={"format": "json"}, expect=200, cap=LARGE
+        )
+    except ReconcilerError as problem:
+        if not isinstance(problem, ApiError) or problem.status is None:
+            return (_failure(server, "http", problem),)
+        reached = ok("http", f"the server responds (HTTP {problem.status})")
+    else:
+        took = (server.clock.monotonic() - started) * 1000
+        reached = ok("http", f"the server responds, in {took:.0f} ms")
+        date, description = reply.headers.get("date"), reply.data
+    checks = [reached, *compare_schema(description)]
+    if server.keyed is not None:
+        checks += _with_key(server, server.keyed)
+    theirs = None if date is None else moment(date)
+    if theirs is not None:
+        checks.append(skew((server.clock.now() - theirs).total_seconds()))
+    return tuple(checks)
+
+
+def _with_key(server: Server, keyed: Transport) -> list[Check]:
+    try:
+        keyed.request("GET", ORGANIZATIONS, expect=200)
+    except PermissionDeniedError as problem:
+        if problem.detail is None:
+            return [_failure(server, "key", problem)]
+    except ReconcilerError as problem:
+        return [_failure(server, "key", problem)]
+    listing, rows = _listing(server, keyed)
+    return [ok("key", "accepted"), *_organization(server, keyed, rows), *listing]
+
+
+def _organization(server: Server, keyed: Transport, rows: tuple[LiveWebhook, ...]) -> list[Check]:
+    try:
+        found = find_organization(keyed, server.workers, lambda: rows)
+    except OrganizationError as problem:
+        return [fail("organization", problem.message, fix=problem.hint or _RUN_AGAIN)]
+    except ReconcilerError as problem:
+        return [_failure(server, "organization", problem)]
+    aside = f"{quote(found.name)}, id {quote(found.id)}"
+    others = [each for each in server.guards if each not in (found.id, found.name)]
+    if others:
+        guarded = fail(
+            "organization",
+            "the key belongs to another organization",
+            aside=f"{aside}; expected: {', '.join(quote(each) for each in others)}",
+            fix="use a key of that organization, or correct `organization`",
+        )
+    else:
+        guarded = ok(
+            "organization", "found, as expected" if server.guards else "found", aside=aside
+        )
+    return [guarded, _role(found), _maintenance(found)]
 
 
 def _role(found: Organization) -> Check:
     role = (found.role or "").upper()
     if not role:
-        return unknown("role", "the server does not tell the key's role")
-    if role in _STRONG:
+        return unknown("role", "the server does not report the key's role")
+    if role in ("OWNER", "ADMIN"):
         return ok("role", role)
     return warn(
         "role",
-        f"{quote(role)} reads webhooks at most: apply is likely to be refused",
-        fix="for apply use the key of a service account with role ADMIN; for plan this will do",
+        f"{quote(role)} may read webhooks at most: apply is likely to be refused",
+        fix="apply with the key of a service account with role ADMIN; plan works with this one",
     )
 
 
 def _maintenance(found: Organization) -> Check:
-    if found.maintenance:
-        return fail(
-            "maintenance",
-            "the organization is in maintenance: nothing can be changed",
-            fix="wait until CloudTruth has finished; plan works meanwhile",
-        )
-    return ok("maintenance", "none")
+    if not found.maintenance:
+        return ok("maintenance", "none")
+    return fail(
+        "maintenance",
+        "the organization is in maintenance: nothing can be changed",
+        fix="wait until CloudTruth has finished; plan still works",
+    )
 
 
-def _pages(data: Mapping[str, Any], rows: int, asked: int) -> Check:
-    count = data.get("count")
+def _listing(server: Server, keyed: Transport) -> tuple[list[Check], tuple[LiveWebhook, ...]]:
+    params: dict[str, str | int] = {"ordering": "name", "page": 1, "page_size": PAGE_SIZE}
+    try:
+        reply = keyed.request("GET", WEBHOOKS, params=params, expect=200, cap=LARGE)
+        results = reply.data.get("results") if isinstance(reply.data, dict) else None
+        if not isinstance(results, list):
+            raise ProtocolError("the list of webhooks is not a list")
+        rows = tuple(wire.live_webhook(each) for each in results)
+    except ReconcilerError as problem:
+        return [_failure(server, "webhooks", problem)], ()
+    checks = [_pages(reply.data.get("count"), len(rows)), _methods("list", reply.headers, "POST")]
+    if rows:
+        path = f"{WEBHOOKS}{percent_encoded(rows[0].id, safe='')}/"
+        try:
+            checks.append(
+                _methods("webhook", keyed.request("GET", path, expect=200).headers, "DELETE")
+            )
+        except ReconcilerError as problem:
+            checks.append(_failure(server, "methods", problem))
+    return [*checks, *read_back(rows)], rows
+
+
+def _pages(count: object, rows: int) -> Check:
+    asked = f"{PAGE_SIZE} rows requested"
     if not isinstance(count, int) or isinstance(count, bool):
-        return unknown(
-            "pages", f"{plural(rows, 'webhook')} on the first; the server does not count"
-        )
-    if count == 0:
-        return ok("pages", f"{asked} rows asked for; no webhook is live")
-    if count > rows:
-        return ok("pages", f"{asked} rows asked for, {rows} granted; {count} webhooks in all")
-    return ok("pages", f"{asked} rows asked for; all {plural(count, 'webhook')} on one")
+        return unknown("pages", f"{asked}, {rows} returned; the server reports no count")
+    return ok("pages", f"{asked}, {rows} returned, {plural(count, 'webhook')} in all")
 
 
-def _allowed(headers: Mapping[str, str]) -> frozenset[str]:
-    return frozenset(each.strip().upper() for each in headers.get("allow", "").split(","))
-
-
-def _of_list(offered: frozenset[str]) -> Check:
-    if not offered - {""}:
-        return unknown("methods", "the server does not say what it offers")
-    if "POST" not in offered:
-        return fail("methods", "of the list: no POST, so nothing can be created", fix=_OTHER_SERVER)
-    return ok("methods", f"of the list: {_shown(offered)}")
-
-
-def _of_one(offered: frozenset[str]) -> Check:
-    if not offered - {""}:
-        return unknown("methods", "the server does not say what a webhook offers")
-    if not offered & {"PATCH", "PUT"}:
-        return fail(
-            "methods", "of a webhook: neither PATCH nor PUT, so no updates", fix=_OTHER_SERVER
-        )
-    if "DELETE" not in offered:
-        return fail("methods", "of a webhook: no DELETE", fix=_OTHER_SERVER)
-    if "PATCH" not in offered:
+def _methods(what: str, headers: Mapping[str, str], needed: str) -> Check:
+    offered = {each.strip().upper() for each in headers.get("allow", "").split(",")} - {""}
+    if not offered:
+        return unknown("methods", f"{what}: the server does not report them")
+    shown = ", ".join(each for each in ("GET", "POST", "PATCH", "PUT", "DELETE") if each in offered)
+    if needed not in offered:
+        return fail("methods", f"{what}: {shown}; no {needed}", fix=_OTHER_SERVER)
+    if what == "webhook" and "PATCH" not in offered:
+        if "PUT" not in offered:
+            return fail("methods", f"{what}: {shown}; updates are impossible", fix=_OTHER_SERVER)
         return warn(
             "methods",
-            f"of a webhook: {_shown(offered)}, no PATCH",
-            fix="nothing to mend: updates send the whole webhook, and need its secrets at hand",
+            f"{what}: {shown}; no PATCH",
+            fix="nothing to fix: updates send the whole webhook and need all of its secrets",
         )
-    return ok("methods", f"of a webhook: {_shown(offered)}")
+    return ok("methods", f"{what}: {shown}")
 
 
-_OTHER_SERVER: Final = "check the server URL; a proxy may also forbid methods"
+def _failure(server: Server, name: str, problem: ReconcilerError) -> Check:
+    """Return the check of a failed request; host and the server's own words go to the aside."""
+    aside = None
+    if isinstance(problem, ApiError) and 300 <= (problem.status or 0) < 400:
+        message, aside = f"the server redirects (HTTP {problem.status})", problem.message
+    elif isinstance(problem, ApiError):
+        message = problem.message.replace(server.anonymous.origin.host, "the server")
+        if problem.status is not None and "HTTP" not in message:
+            message += f" (HTTP {problem.status})"
+        if problem.detail is not None:
+            aside = f"server: {quote(problem.detail)}"
+    else:
+        message, aside = "the connection cannot be made as configured", quote(problem.message)
+    fix = problem.hint or (_CHECK_URL if isinstance(problem, UnreachableError) else _RUN_AGAIN)
+    if isinstance(problem, AuthenticationError):
+        fix = "create a new key in CloudTruth, or check which one is used; " + fix
+    return fail(name, message, fix=fix, aside=aside)
 
 
-def _shown(offered: frozenset[str]) -> str:
-    usual = ("GET", "POST", "PATCH", "PUT", "DELETE")
-    return ", ".join(each for each in usual if each in offered)
+def skew(seconds: float) -> Check:
+    """Judge by how many seconds this machine's clock is ahead of the server's."""
+    if abs(seconds) <= _SKEW:
+        return ok("clock", "this machine and the server agree")
+    direction = "ahead of" if seconds > 0 else "behind"
+    return warn(
+        "clock",
+        f"this machine is {abs(seconds):.0f} s {direction} the server",
+        fix="set this machine's clock: certificates and keys are checked against it",
+    )
+
+
+def compare_schema(description: Any) -> list[Check]:
+    """Compare the server's OpenAPI description with what this version knows."""
+    if description is None:
+        return [unknown("schema", "the server publishes no description of its API")]
+    schemas = _inner(description, "components", "schemas")
+    fields = _inner(schemas, "WebHooks", "properties")
+    if not isinstance(fields, Mapping):
+        return [unknown("schema", "the server's description has no webhooks")]
+    events = _values(_inner(fields, "event_types", "items"), schemas)
+    types = _values(_inner(fields, "type"), schemas)
+    return [
+        _known("event types", events or _values(_inner(schemas, "EventTypesEnum")), EVENT_TYPES),
+        _known("webhook types", types or _values(_inner(schemas, "WebHooksTypeEnum")), KINDS),
+        _known("fields", [each for each in fields if isinstance(each, str)], FIELDS),
+    ]
+
+
+def _known(what: str, theirs: Iterable[str], ours: Iterable[str]) -> Check:
+    found, known = set(theirs), set(ours)
+    new, missing = sorted(found - known), sorted(known - found)
+    if not found:
+        return unknown("schema", f"the server's description names no {what}")
+    if not new and not missing:
+        return ok("schema", f"{what}: the {len(known)} of this version")
+    lines = [f"new: {_listed(new)}"] if new else []
+    lines += [f"missing: {_listed(missing)}"] if missing else []
+    fix = (
+        "look for a newer version of webhooks; webhooks with a new type or event are kept"
+        if new
+        else "do not declare them; the server would refuse them"
+    )
+    return warn("schema", f"{what}: {'; '.join(lines)}", fix=fix)
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(quote(each) for each in names[:10])
+    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
+
+
+def _values(node: Any, schemas: Any = None, depth: int = 0) -> list[str]:
+    """Return the values an enumeration allows; references are followed, 6 levels deep."""
+    if not isinstance(node, Mapping) or depth > 6:
+        return []
+    if isinstance(node.get("enum"), list):
+        return [each for each in node["enum"] if isinstance(each, str)]
+    name = node.get("$ref")
+    if isinstance(name, str):
+        return _values(_inner(schemas, name.rpartition("/")[2]), schemas, depth + 1)
+    parts = [node.get(key) for key in ("allOf", "oneOf", "anyOf")]
+    inner = [each for part in parts if isinstance(part, list) for each in part]
+    return [value for each in inner for value in _values(each, schemas, depth + 1)]
+
+
+def _inner(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

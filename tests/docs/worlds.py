@@ -122,7 +122,7 @@ WORLDS: Final[Mapping[str, World]] = {
     ),
     "docs/doctor.md: When something does not work": World(
         files={"webhooks.yaml": EXAMPLE},
-        says=("Settings", "Network", "CloudTruth", "Files", "CI"),
+        says=("Settings", "Network", "CloudTruth", "Files"),
     ),
     "docs/doctor.md: For a bug report": World(
         files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "1"',)
@@ -147,11 +147,11 @@ WORLDS: Final[Mapping[str, World]] = {
     "docs/secrets.md: Which secrets may be used": World(
         files=_SECRETS_FILES, says=("2 to create", "Do this?", "2 created")
     ),
-    "docs/secrets.md: Rotating one": World(
+    "docs/secrets.md: Rotate a secret": World(
         before=_SECRETS_FILES, live=SECRETS_PAGE, files=_ROTATION, dials={"read_back": "mask"},
         says=("1 to update", "this change", "Do this?", "1 updated"),
     ),
-    "docs/secrets.md: Rotating one (2)": World(
+    "docs/secrets.md: Rotate a secret (2)": World(
         live=SECRETS_PAGE, files=_SECRETS_FILES, dials={"read_back": "mask"},
         says=("Do this?", "1 updated", "Do this?", "1 updated", "Do this?", "2 updated"),
     ),

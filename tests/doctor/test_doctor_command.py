@@ -42,9 +42,9 @@ def test_all_is_well(shell: Shell, file: File, cloud: Clouds) -> None:
     done = shell("doctor", **server.environ)
     assert done.code == 0
     assert done.out.splitlines()[0] == "Settings"
-    assert "✓ key           at hand, from CLOUDTRUTH_API_KEY" in done.out
+    assert "✓ key           set, from CLOUDTRUTH_API_KEY" in done.out
     assert "✓ organization  found (Acme, id " in done.out
-    assert "slack token is shown whole (1 webhook)" in " ".join(done.out.split())
+    assert "slack token: whole (1 webhook)" in " ".join(done.out.split())
     assert " failed" not in done.out
 
 
@@ -52,7 +52,7 @@ def test_an_event_that_this_version_does_not_know(shell: Shell, cloud: Clouds) -
     """A server that has learned a new event is told by the event's name."""
     server = cloud(events=[*EVENTS, "secret_rotated"])
     done = shell("doctor", **server.environ)
-    assert "! schema        new event types: secret_rotated" in done.out
+    assert "! schema        event types: new: secret_rotated" in done.out
     assert done.code == 0
     assert shell("doctor", "--strict", **server.environ).code == 1
 
@@ -81,7 +81,7 @@ def test_a_report_to_strangers_holds_nothing_private(
     assert done.code == 1
     found = checks(done.out)
     assert found["organization"][0]["status"] == "fail"
-    assert found["key"][0]["detail"] == "at hand, from a profile"
+    assert found["key"][0]["detail"] == "set, from a profile"
     for private in ("canary", "Acme", "Deploys", "Pager", "127.0.0.1", "local-emulator-key",
                     str(tmp_path), *SECRETS.values()):  # fmt: skip
         assert private not in done.out
@@ -96,7 +96,7 @@ def test_without_a_key(shell: Shell, cloud: Clouds) -> None:
     done = shell("doctor", CLOUDTRUTH_SERVER_URL=cloud().environ["CLOUDTRUTH_SERVER_URL"])
     assert done.code == 1
     assert "✗ key" in done.out
-    assert "the server answers" in done.out
+    assert "the server responds" in done.out
 
 
 def test_an_empty_key(shell: Shell, cloud: Clouds) -> None:
@@ -113,12 +113,11 @@ def test_a_setting_that_cannot_be_used(shell: Shell) -> None:
     assert done.code == 1
     assert "✗ settings" in done.out
     assert "use https" in done.out
-    assert "not a CI job" in done.out
 
 
 @pytest.mark.parametrize(
     ("text", "status", "word"),
-    [("webhooks: []\n", "ok", "valid"), ("webhooks: [", "fail", "mistake")],
+    [("webhooks: []\n", "ok", "valid"), ("webhooks: [", "fail", "error")],
 )
 def test_files(shell: Shell, file: File, text: str, status: str, word: str) -> None:
     """Files are valid, or it is said how to see why not."""
@@ -145,7 +144,7 @@ def test_secrets_at_hand(shell: Shell, file: File, cloud: Clouds) -> None:
         return checks(done.out)["secrets"][0]
 
     assert "env PASSWORD, env TOKEN" in secrets()["detail"]
-    assert secrets(**SECRETS)["detail"] == "all 2 that apply needs are at hand"
+    assert secrets(**SECRETS)["detail"] == "all 2 available"
     wrong = secrets(**SECRETS, CLOUDTRUTH_API_KEY=SECRETS["TOKEN"])
     assert wrong["status"] == "fail"
 
@@ -163,10 +162,10 @@ def test_settings_and_their_sources(shell: Shell, cloud: Clouds) -> None:
                "CLOUDTRUTH_REST_PAGE_SIZE": "50"}  # fmt: skip
     done = shell("doctor", "--deadline", "20", **environ)
     text = " ".join(done.out.split())
-    assert "7 s for a request, from CLOUDTRUTH_REQUEST_TIMEOUT" in text
-    assert "20 s for a run, from --deadline" in text
+    assert "7 s per request, from CLOUDTRUTH_REQUEST_TIMEOUT" in text
+    assert "20 s per run, from --deadline" in text
     assert "50, from CLOUDTRUTH_REST_PAGE_SIZE" in text
-    assert "not the usual one, from CLOUDTRUTH_SERVER_URL" in text
+    assert "not the default, from CLOUDTRUTH_SERVER_URL" in text
 
 
 def test_a_server_that_is_not_there(shell: Shell) -> None:
@@ -181,24 +180,8 @@ def test_a_server_that_is_not_there(shell: Shell) -> None:
 def test_a_name_that_is_not_there(shell: Shell) -> None:
     """Nothing is asked of a server whose name is not found."""
     done = shell("doctor", "--server-url", "https://no-such-host.invalid", CLOUDTRUTH_API_KEY="k")
-    assert "the server's name is not found" in done.out
-    assert "not asked: the way to the server is not clear" in " ".join(done.out.split())
-
-
-def test_the_event_of_a_github_job(shell: Shell, tmp_path: Path) -> None:
-    """The event's payload tells whether secrets are to be expected; a broken one tells nothing."""
-    event = tmp_path / "event.json"
-    environ = {
-        "GITHUB_ACTIONS": "true",
-        "GITHUB_EVENT_NAME": "pull_request",
-        "GITHUB_REPOSITORY": "acme/hooks",
-        "GITHUB_EVENT_PATH": str(event),
-    }
-    event.write_text(json.dumps({"pull_request": {"number": 3, "head": {}}}))
-    assert "fork" in shell("doctor", "--local", **environ).out
-    for broken in ("[]", "{", ""):
-        event.write_text(broken)
-        assert "GitHub Actions, event pull_request" in shell("doctor", "--local", **environ).out
+    assert "the server's name cannot be resolved" in done.out
+    assert "not checked: the connection fails" in " ".join(done.out.split())
 
 
 def test_each_request_can_be_seen(shell: Shell, cloud: Clouds) -> None:

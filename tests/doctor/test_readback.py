@@ -75,16 +75,16 @@ def details(*webhooks: Any) -> list[str]:
 def test_a_field_that_may_be_missing_is_not_missed() -> None:
     """Only a required field, or one whose partner is shown, counts as left out."""
     url = {"url": "https://x.example/"}
-    assert details(webhook("generic", url)) == ["generic url is shown whole (1 webhook)"]
+    assert details(webhook("generic", url)) == ["generic url: whole (1 webhook)"]
     said = details(webhook("generic", {**url, "username": "me"}))
-    assert said[0].startswith("generic password is shown left out (1 webhook);")
+    assert said[0].startswith("generic password: omitted (1 webhook);")
 
 
 def test_several_forms_of_one_field() -> None:
     """Forms are counted, the most frequent first."""
     rows = [webhook("slack", {"token": text}) for text in ("***", "***", "", "xoxb-" + "1" * 9)]
     assert details(*rows)[0].startswith(
-        "slack token is shown masked (2 webhooks), empty (1 webhook), whole (1 webhook);"
+        "slack token: masked (2 webhooks), empty (1 webhook), whole (1 webhook);"
     )
 
 

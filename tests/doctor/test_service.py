@@ -1,4 +1,4 @@
-"""What doctor finds out from CloudTruth, held against every kind of emulated one."""
+"""The checks of CloudTruth, against every kind of emulated one."""
 
 from __future__ import annotations
 
@@ -13,28 +13,32 @@ from reconciler.api.in_process import InProcess
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import Transport
 from reconciler.checks import Check, Status
-from reconciler.doctor.service import Service, skew
+from reconciler.doctor.service import FIELDS, Server, check_server, compare_schema, skew
 from reconciler.emulator.dials import EVENTS, Dials
 from reconciler.emulator.handler import LOCAL_KEY, Emulator
 from reconciler.emulator.messages import Request
-from reconciler.model import Secret
+from reconciler.emulator.published import schema as published
+from reconciler.kinds import KINDS
+from reconciler.model import EVENT_TYPES, Secret
 from tests.api.support import URL, InlineWorkers, Scripted, VirtualClock, World, answer
 
 
-def service(
+def check(
     adapter: httpx.BaseTransport, clock: VirtualClock, *, key: str | None = LOCAL_KEY, **more: Any
-) -> Service:
+) -> tuple[Check, ...]:
     def connect(credential: Credential | None) -> Transport:
         return Transport(
             origin=Origin.parse(URL), credential=credential, clock=clock, adapter=adapter
         )
 
-    return Service(
-        open=connect(None),
-        keyed=None if key is None else connect(Credential.api_key(Secret(key))),
-        clock=clock,
-        workers=InlineWorkers(),
-        **more,
+    return check_server(
+        Server(
+            anonymous=connect(None),
+            keyed=None if key is None else connect(Credential.api_key(Secret(key))),
+            clock=clock,
+            workers=InlineWorkers(),
+            **more,
+        )
     )
 
 
@@ -49,13 +53,13 @@ def look(*names: str, key: str | None = LOCAL_KEY, guards: tuple[str, ...] = (),
     world.create(*names)
     emulator.dials = Dials.from_mapping(dials)
     adapter = InProcess(emulator.handle, request=Request, clock=clock)
-    return service(adapter, clock, key=key, guards=guards).look()
+    return check(adapter, clock, key=key, guards=guards)
 
 
 def scripted(*answers: Any, key: str | None = LOCAL_KEY) -> tuple[Check, ...]:
     """Look at a server that gives prepared answers."""
     clock = VirtualClock()
-    return service(Scripted(*answers), clock, key=key).look()
+    return check(Scripted(*answers), clock, key=key)
 
 
 def row(checks: tuple[Check, ...], name: str) -> Check:
@@ -73,24 +77,22 @@ def test_a_server_as_it_should_be() -> None:
     assert row(checks, "role").detail == "OWNER"
     assert "Acme" in str(row(checks, "organization").aside)
     assert not any("Acme" in each.detail or "Deploys" in each.detail for each in checks)
-    assert all_of(checks, "methods") == (
-        "ok of the list: GET, POST | ok of a webhook: GET, PATCH, PUT, DELETE"
-    )
+    assert all_of(checks, "methods") == ("ok list: GET, POST | ok webhook: GET, PATCH, PUT, DELETE")
 
 
 def test_a_new_event_a_new_type_and_a_new_name_are_named() -> None:
     """What the server knows and this version does not is said by name."""
     checks = look(events=[*EVENTS, "secret_rotated"], types=["slack", "generic", "teams"])
     said = all_of(checks, "schema")
-    assert "warn new event types: secret_rotated" in said
-    assert "warn new webhook types: teams" in said
-    assert "ok fields are the 8 of this version" in said
+    assert "warn event types: new: secret_rotated" in said
+    assert "warn webhook types: new: teams" in said
+    assert "ok fields: the 8 of this version" in said
 
 
 def test_an_event_that_the_server_does_not_have_is_named() -> None:
     """What the server would refuse is said by name, too."""
     checks = look(events=list(EVENTS[1:]))
-    assert f"warn event types this server does not have: {EVENTS[0]}" in all_of(checks, "schema")
+    assert f"warn event types: missing: {EVENTS[0]}" in all_of(checks, "schema")
 
 
 def test_without_a_key_the_server_is_still_looked_at() -> None:
@@ -106,7 +108,7 @@ def test_a_bad_key(status: int) -> None:
     assert row(checks, "key").status is Status.FAIL
     assert "does not accept" in row(checks, "key").detail
     assert f"HTTP {status}" in row(checks, "key").detail
-    assert "make a new key" in str(row(checks, "key").fix)
+    assert "create a new key" in str(row(checks, "key").fix)
     assert "credentials" in str(row(checks, "key").aside)
 
 
@@ -157,7 +159,7 @@ def test_an_organization_that_is_refused() -> None:
 
 def test_guards() -> None:
     """A guard of another organization fails; names stay asides."""
-    assert "as asked for" in row(look(guards=("Acme",)), "organization").detail
+    assert "as expected" in row(look(guards=("Acme",)), "organization").detail
     found = row(look(guards=("Acme", "Globex")), "organization")
     assert found.status is Status.FAIL
     assert "Globex" in str(found.aside)
@@ -167,10 +169,10 @@ def test_guards() -> None:
 @pytest.mark.parametrize(
     ("dials", "said"),
     [
-        ({}, "1000 rows asked for; all 3 webhooks on one"),
+        ({}, "1000 rows requested, 3 returned, 3 webhooks in all"),
         ({"default_page_size": 2, "max_page_size": 2},
-         "1000 rows asked for, 2 granted; 3 webhooks in all"),
-        ({"count": "missing"}, "3 webhooks on the first; the server does not count"),
+         "1000 rows requested, 2 returned, 3 webhooks in all"),
+        ({"count": "missing"}, "1000 rows requested, 3 returned; the server reports no count"),
     ],
 )  # fmt: skip
 def test_the_page_size_that_is_granted(dials: dict[str, Any], said: str) -> None:
@@ -182,16 +184,19 @@ def test_no_webhook_is_live() -> None:
     """Where nothing is live, what only a webhook shows is unknown."""
     checks = look()
     assert row(checks, "read-back").status is Status.UNKNOWN
-    assert "unknown of a webhook" in all_of(checks, "methods")
-    assert "no webhook is live" in row(checks, "pages").detail
+    assert all_of(checks, "methods") == "ok list: GET, POST"
+    assert "0 webhooks in all" in row(checks, "pages").detail
 
 
 @pytest.mark.parametrize(
     ("dials", "said"),
     [
-        ({"patch_allowed": False}, "warn of a webhook: GET, PUT, DELETE, no PATCH"),
-        ({"put_allowed": False}, "ok of a webhook: GET, PATCH, DELETE"),
-        ({"patch_allowed": False, "put_allowed": False}, "fail of a webhook: neither"),
+        ({"patch_allowed": False}, "warn webhook: GET, PUT, DELETE; no PATCH"),
+        ({"put_allowed": False}, "ok webhook: GET, PATCH, DELETE"),
+        (
+            {"patch_allowed": False, "put_allowed": False},
+            "fail webhook: GET, DELETE; updates",
+        ),
     ],
 )
 def test_the_methods_that_are_offered(dials: dict[str, Any], said: str) -> None:
@@ -205,20 +210,20 @@ def test_the_methods_that_are_offered(dials: dict[str, Any], said: str) -> None:
         ("plain", "whole (2 webhooks)"),
         ("mask", "masked (2 webhooks);"),
         ("partial", "partly masked (2 webhooks);"),
-        ("omitted", "left out (2 webhooks);"),
+        ("omitted", "omitted (2 webhooks);"),
         ("null", "null (2 webhooks);"),
         ("empty", "empty (2 webhooks);"),
         ("ciphertext", "encrypted (2 webhooks);"),
         ("fresh-ciphertext", "encrypted (2 webhooks);"),
-        ("configuration-missing", "not at all"),
-        ("configuration-null", "not at all"),
-        ("configuration-empty", "not at all"),
+        ("configuration-missing", "not shown"),
+        ("configuration-null", "not shown"),
+        ("configuration-empty", "not shown"),
     ],
 )
 def test_how_secrets_read_back(form: str, said: str) -> None:
     """Each form in which a server may show a secret is named, and what follows from it."""
     found = all_of(look("a", "b", read_back=form), "read-back")
-    assert f"slack token is shown {said}" in found
+    assert f"slack token: {said}" in found
     assert "canary" not in found
 
 
@@ -230,8 +235,8 @@ HTML = httpx.Response(404, headers={"Content-Type": "text/html"}, content=b"<h1>
 def test_another_web_server() -> None:
     """A 404 without JSON is told apart from a missing object: this is no CloudTruth."""
     checks = scripted(HTML)
-    assert row(checks, "http").detail == "the server answers (HTTP 404)"
-    assert "unknown the server does not describe itself" in all_of(checks, "schema")
+    assert row(checks, "http").detail == "the server responds (HTTP 404)"
+    assert "unknown the server publishes no description" in all_of(checks, "schema")
     assert "this API is not there" in row(checks, "key").detail
     assert "server URL" in str(row(checks, "key").fix)
 
@@ -248,7 +253,7 @@ def test_a_redirect() -> None:
     """Where the server points elsewhere, the place is an aside."""
     moved = httpx.Response(302, headers={"Location": "https://login.canary.example/?x=1"})
     found = row(scripted(moved), "key")
-    assert found.detail == "the server sends us elsewhere (HTTP 302)"
+    assert found.detail == "the server redirects (HTTP 302)"
     assert "login.canary.example" in str(found.aside)
 
 
@@ -291,8 +296,8 @@ def test_a_server_that_offers_too_little() -> None:
         )  # fmt: skip
         return all_of(checks, "methods")
 
-    assert "fail of the list: no POST" in methods("GET", "GET, PATCH, DELETE")
-    assert "fail of a webhook: no DELETE" in methods("GET, POST", "GET, PATCH")
+    assert "fail list: GET; no POST" in methods("GET", "GET, PATCH, DELETE")
+    assert "fail webhook: GET, PATCH; no DELETE" in methods("GET, POST", "GET, PATCH")
     assert methods("", "").count("unknown") == 2
 
 
@@ -328,8 +333,82 @@ def test_the_server_s_clock_is_read_from_its_answers() -> None:
         (format_datetime(clock.now() - timedelta(hours=2), usegmt=True), "warn"),
         (format_datetime(clock.now().replace(tzinfo=None)), "ok"),
     ):
-        checks = service(Scripted(answer(200, {}, date=date)), clock, key=None).look()
+        checks = check(Scripted(answer(200, {}, date=date)), clock, key=None)
         assert str(row(checks, "clock").status) == status
     for nonsense in ("soon", "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"):
-        checks = service(Scripted(answer(200, {}, date=nonsense)), clock, key=None).look()
+        checks = check(Scripted(answer(200, {}, date=nonsense)), clock, key=None)
         assert "clock" not in {each.name for each in checks}
+
+
+# The published description of the API.
+
+
+def described(**changes: Any) -> dict[str, Any]:
+    found: dict[str, Any] = published(Dials()).json()
+    found["components"]["schemas"] |= changes
+    return found
+
+
+def schema_checks(description: Any) -> list[str]:
+    return [f"{each.status} {each.detail}" for each in compare_schema(description)]
+
+
+def test_nothing_new() -> None:
+    """What agrees is counted."""
+    assert schema_checks(described()) == [
+        "ok event types: the 15 of this version",
+        "ok webhook types: the 2 of this version",
+        "ok fields: the 8 of this version",
+    ]
+
+
+def test_new_fields_are_named() -> None:
+    """A field that webhooks have there, and here not, is said by name."""
+    document = described()
+    fields = document["components"]["schemas"]["WebHooks"]["properties"]
+    fields |= {"description": {}, "x\x1b[31m": {}}
+    assert schema_checks(document)[2] == 'warn fields: new: description, "x\\u001b[31m"'
+    del fields["last_error"]
+    assert schema_checks(document)[2].endswith("; missing: last_error")
+
+
+@pytest.mark.parametrize("wrapper", ["allOf", "oneOf", "anyOf"])
+def test_ways_to_refer_to_an_enumeration(wrapper: str) -> None:
+    """Values are found behind the wrappers that generators put around references."""
+    document = described()
+    fields = document["components"]["schemas"]["WebHooks"]["properties"]
+    fields["type"] = {wrapper: [{"$ref": "#/components/schemas/WebHooksTypeEnum"}]}
+    fields["event_types"] = {"type": "array", "items": {"enum": ["one", *EVENT_TYPES]}}
+    assert schema_checks(document)[:2] == [
+        "warn event types: new: one",
+        "ok webhook types: the 2 of this version",
+    ]
+
+
+def test_many_new_names_are_counted() -> None:
+    """A long list is cut, its rest counted."""
+    names = [f"event_{number:02}" for number in range(13)]
+    document = described(EventTypesEnum={"enum": [*EVENT_TYPES, *names]})
+    assert schema_checks(document)[0].endswith("event_09 and 3 more")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [[], {}, {"components": {"schemas": {}}}, {"components": {"schemas": {"WebHooks": 1}}}],
+)
+def test_a_description_without_webhooks(document: Any) -> None:
+    """Where there is nothing to compare, that is unknown."""
+    assert schema_checks(document) == ["unknown the server's description has no webhooks"]
+
+
+def test_a_description_that_refers_to_itself() -> None:
+    """References in a circle end."""
+    circle = {"$ref": "#/components/schemas/EventTypesEnum"}
+    found = schema_checks(described(EventTypesEnum=circle))
+    assert found[0] == "unknown the server's description names no event types"
+
+
+def test_what_is_known_here() -> None:
+    """Fields and types of this version are those of its own values."""
+    assert {"name", "type", "event_types", "configuration"} < FIELDS
+    assert set(KINDS) == {"slack", "generic"}
