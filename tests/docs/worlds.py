@@ -127,6 +127,9 @@ WORLDS: Final[Mapping[str, World]] = {
     "docs/doctor.md: For a bug report": World(
         files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "1"',)
     ),
+    "docs/file.md: The configuration file": World(
+        files={"webhooks.yaml": EXAMPLE}, says=("valid",)
+    ),
     "docs/github.md: Set-up in five minutes": World(
         environ={"CLOUDTRUTH_API_KEY": ""},
         says=("webhooks.yaml", "plan-webhooks.yml"),
