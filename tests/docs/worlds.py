@@ -128,7 +128,7 @@ WORLDS: Final[Mapping[str, World]] = {
         files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "1"',)
     ),
     "docs/file.md: The configuration file": World(
-        files={"webhooks.yaml": EXAMPLE}, says=("valid",)
+        files={"webhooks.yaml": EXAMPLE}, says=("Valid: 4 webhooks",)
     ),
     "docs/github.md: Set-up in five minutes": World(
         environ={"CLOUDTRUTH_API_KEY": ""},
