@@ -2,7 +2,9 @@
 
 For: clients that cannot be given a handler in process: an installed command, another language.
 Promises: the port is bound when a `Server` is made, so requests sent right away wait instead of
-failing; a dropped connection, a hang and a truncated body are real ones.
+failing; a request for any host but this server's address and `localhost` is refused, as it may come
+from a web page whose name was pointed here; a dropped connection, a hang and a truncated body are
+real ones.
 Refuses: to print or to log. It needs Starlette and uvicorn, the extra `emulator`; the handler does
 not. A refused connection cannot be imitated once the port is bound: it is reset instead.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import socket
 import struct
 from asyncio import Transport
@@ -21,6 +24,7 @@ from typing import cast
 import uvicorn
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as WebRequest
+from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -29,6 +33,8 @@ from reconciler.emulator.handler import Emulator
 from reconciler.emulator.messages import Answer, Request
 
 Peer = tuple[str, int]
+
+_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::[0-9]*)?")
 
 
 def serve(
@@ -54,7 +60,7 @@ class Server:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
         bound = self._socket.getsockname()[1]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+        self.url = f"http://{_bracketed(host)}:{bound}"
         """Where it listens: scheme, host and port, without a final slash."""
         transports: dict[Peer, Transport] = {}
 
@@ -72,7 +78,7 @@ class Server:
                 super().connection_lost(exc)
 
         config = uvicorn.Config(
-            _Application(emulator, transports),
+            _Application(emulator, transports, host=host, url=self.url),
             http=Protocol,
             loop="asyncio",
             lifespan="off",
@@ -104,12 +110,19 @@ class Server:
 
 
 class _Application:
-    def __init__(self, emulator: Emulator, transports: dict[Peer, Transport]) -> None:
+    def __init__(
+        self, emulator: Emulator, transports: dict[Peer, Transport], *, host: str, url: str
+    ) -> None:
         self._emulator = emulator
         self._transports = transports
+        self._hosts = {"localhost", "127.0.0.1", "[::1]", _bracketed(host.lower())}
+        self._misdirected = PlainTextResponse(f"This server is {url}\n", status_code=421)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         web = WebRequest(scope, receive)
+        if not self._is_own(web.headers.get("host", ""), scope):
+            await self._misdirected(scope, receive, send)
+            return
         headers: dict[str, str] = {}
         for name, value in web.headers.items():
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
@@ -124,6 +137,16 @@ class _Application:
         answer = await run_in_threadpool(self._emulator.handle, request)
         transport = self._transports[cast(Peer, scope["client"])]
         await _send(answer, transport, receive, send)
+
+    def _is_own(self, named: str, scope: Scope) -> bool:
+        """Return whether a Host header names this server; the port may be a published one."""
+        found = _HOST.fullmatch(named.lower())
+        # The address of this connection is known only now if the server listens on all of them.
+        return found is not None and found[1] in {*self._hosts, _bracketed(scope["server"][0])}
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 async def _send(answer: Answer, transport: Transport, receive: Receive, send: Send) -> None:

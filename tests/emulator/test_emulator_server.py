@@ -73,6 +73,29 @@ def test_paths_reach_the_handler_as_they_were_sent(over_http: OverHttp) -> None:
     assert (entry.path, entry.query) == ("/api/v1/memberships/a%2Fb%7C/", "x=%20")
 
 
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8080"])
+def test_its_own_address_and_localhost_are_served(over_http: OverHttp, host: str) -> None:
+    """With any port, as a container's may be published under another."""
+    url = over_http(Emulator())
+    answer = httpx.get(f"{url}/api/schema/", headers={"host": host}, timeout=PATIENCE)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["attacker.example", "attacker.example:80", "localhost.attacker.example", "127.0.0.1.nip.io",
+     "192.0.2.1", "[2001:db8::1]", "", "[::1", "localhost:80:80", "user@localhost"],
+)  # fmt: skip
+def test_other_hosts_are_misdirected(over_http: OverHttp, host: str) -> None:
+    """A web page that rebinds its own name to this address reads and writes nothing."""
+    emulator = Emulator()
+    url = over_http(emulator)
+    headers = {"host": host, "authorization": f"Api-Key {LOCAL_KEY}"}
+    answer = httpx.get(f"{url}{HOOKS}", headers=headers, timeout=PATIENCE)
+    assert (answer.status_code, url in answer.text) == (421, True)
+    assert emulator.store.log() == []
+
+
 @pytest.mark.parametrize(
     ("fault", "error", "committed"),
     [
