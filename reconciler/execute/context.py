@@ -11,8 +11,8 @@ from reconciler.execute.settle import Settle
 from reconciler.model import LiveWebhook, Secret, SecretRef
 from reconciler.planning.changes import Create, FieldChange, KeyLost, Update
 from reconciler.planning.plan import Plan
-from reconciler.planning.readback import Readable
-from reconciler.planning.standing import Standing, readable_in, standings, unmet
+from reconciler.planning.readback import Evidence
+from reconciler.planning.standing import Standing, evidence_in, standings, unmet
 from reconciler.ports import Clock, WebhookAPI
 from reconciler.report import Applied, Failed, FieldMessage, Unconfirmed
 from reconciler.values import dataclass
@@ -28,7 +28,7 @@ class Context:
     """One run: the plan, the world outside, and the listing from before the first write.
 
     `known` is that listing by id: a webhook with another id came into being since.
-    `readable` says which fields the server showed there. `freeing` maps the place of a change to
+    `evidence` is what it proves about secrets. `freeing` maps the place of a change to
     those of the renames that free its name.
     """
 
@@ -40,15 +40,14 @@ class Context:
     ledger: Ledger
     reviewed: bool
     known: Mapping[str, LiveWebhook]
-    readable: Readable
+    evidence: Evidence
     freeing: Mapping[int, Sequence[int]]
 
     def differences(
-        self, change: Create | Update, live: LiveWebhook, readable: Readable | None = None
+        self, change: Create | Update, live: LiveWebhook, evidence: Evidence | None = None
     ) -> tuple[FieldChange, ...]:
         """Return how `live` still differs from what `change` is to bring about."""
-        evidence = self.readable if readable is None else readable
-        return unmet(change, live, self.secrets, evidence)
+        return unmet(change, live, self.secrets, evidence or self.evidence)
 
     def copies(self, change: Create, listing: Sequence[LiveWebhook]) -> list[LiveWebhook]:
         """Return the webhooks of the create's name that were not there before, smallest id first.
@@ -63,12 +62,12 @@ class Context:
         copies = self.copies(change, listing)
         if not copies:
             return []
-        readable = self.readable_in(listing)
-        return [each for each in copies if not self.differences(change, each, readable)]
+        evidence = self.evidence_in(listing)
+        return [each for each in copies if not self.differences(change, each, evidence)]
 
-    def readable_in(self, listing: Sequence[LiveWebhook]) -> Readable:
-        """Gather which fields a listing shows."""
-        return readable_in(self.plan, listing, self.secrets)
+    def evidence_in(self, listing: Sequence[LiveWebhook]) -> Evidence:
+        """Gather what a listing proves about secrets."""
+        return evidence_in(self.plan, listing, self.secrets)
 
     def standing(self, change: Update, live: LiveWebhook) -> Standing:
         """Say how an update fits a webhook that was just read."""

@@ -38,7 +38,7 @@ from reconciler.execute.write_once import delete_once, update_once
 from reconciler.model import LiveWebhook, Secret, SecretRef
 from reconciler.planning.changes import Change, Create, Delete, Update
 from reconciler.planning.plan import Plan
-from reconciler.planning.standing import Fit, readable_in
+from reconciler.planning.standing import Fit, evidence_in
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Applied, Outcome, Report, Skipped
 
@@ -83,7 +83,7 @@ def execute(
             ledger=ledger,
             reviewed=reviewed,
             known={each.id: each for each in listing},
-            readable=readable_in(plan, listing, secrets),
+            evidence=evidence_in(plan, listing, secrets),
             freeing=freeing(plan.changes),
         )
         _compare(context, listing)

@@ -13,7 +13,7 @@ from functools import partial
 
 from reconciler.execute.context import Context
 from reconciler.model import LiveWebhook, Path, Webhook
-from reconciler.planning.changes import Delete, KeyLost, SecretChange, Update
+from reconciler.planning.changes import Delete, SecretChange, Update
 from reconciler.planning.compare import compare
 from reconciler.planning.plan import Matched
 
@@ -68,13 +68,13 @@ def _revealed(context: Context, listing: Sequence[LiveWebhook], by_id: _ById) ->
     older value of the same field turns out to be another one. The next plan mends it.
     """
     hidden = frozenset(context.plan.unreadable)
-    readable = context.readable_in(listing)
+    evidence = context.evidence_in(listing)
     fields = sorted(
         {
             f"{each.path[-1]} of {matched.webhook.name!r}"
             for matched in context.plan.matched
             if (found := by_id.get(matched.id)) is not None
-            for each in compare(matched.webhook, found, context.secrets, readable).fields
+            for each in compare(matched.webhook, found, context.secrets, evidence).fields
             if (matched.webhook.name, each.path[-1]) in hidden
         }
     )
@@ -94,7 +94,7 @@ def _secrets(context: Context, webhook: Webhook, found: LiveWebhook | None) -> s
     """Return the secret fields in which a webhook differs from what is declared."""
     if found is None:
         return set()
-    fields = compare(webhook, found, context.secrets, context.readable).fields
+    fields = compare(webhook, found, context.secrets, context.evidence).fields
     return {each.path for each in fields if isinstance(each, SecretChange)}
 
 
@@ -127,8 +127,8 @@ def _changed(context: Context, by_id: _ById, there: Strangers) -> str | None:
             return True
         paths = {
             each.path
-            for each in compare(matched.webhook, found, context.secrets, context.readable).fields
-            if not isinstance(each, KeyLost) and (matched.webhook.name, each.path[-1]) not in hidden
+            for each in compare(matched.webhook, found, context.secrets, context.evidence).fields
+            if (matched.webhook.name, each.path[-1]) not in hidden
         }
         # Whoever made the plan may have had no secrets: then a secret may have differed all along.
         return not paths <= _secrets(context, matched.webhook, context.known.get(matched.id))

@@ -16,7 +16,7 @@ from reconciler.execute.heal import Surplus, remove, surplus
 from reconciler.execute.meanwhile import Strangers, disturbed, living, strangers
 from reconciler.model import LiveWebhook, Unknown
 from reconciler.planning.changes import Create, Delete, SecretChange, Update, ValueChange
-from reconciler.planning.readback import Readable
+from reconciler.planning.readback import Evidence
 from reconciler.report import Applied, Failed, Healed, Outcome, Unconfirmed
 from reconciler.values import dataclass
 
@@ -86,7 +86,7 @@ def _hand_on(context: Context, gone: Surplus, listing: Sequence[LiveWebhook]) ->
         if outcome.id != gone.copy.id:
             continue
         keeper = gone.keeper
-        if context.differences(change, keeper, context.readable_in(listing)):
+        if context.differences(change, keeper, context.evidence_in(listing)):
             context.ledger.correct(index, overtaken(change, keeper.id))
         else:
             context.ledger.correct(index, replace(outcome, id=keeper.id))
@@ -100,7 +100,7 @@ def _open(
     context: Context, listing: Sequence[LiveWebhook], others: Strangers
 ) -> list[tuple[int, Applied | Unconfirmed]]:
     """Return what this listing does not show to be done, after noting what it does show."""
-    readable = context.readable_in(listing)
+    evidence = context.evidence_in(listing)
     by_id = {each.id: each for each in listing}
     left: list[tuple[int, Applied | Unconfirmed]] = []
     for index, outcome in context.ledger.settled():
@@ -110,7 +110,7 @@ def _open(
         if isinstance(outcome.change, Create) and found is None:
             equal = context.equal(outcome.change, listing)
             found = equal[0] if equal else None
-        if not _shown(context, outcome, found, readable):
+        if not _shown(context, outcome, found, evidence):
             left.append((index, outcome))
             continue
         there = found.id if found is not None else _id(outcome)
@@ -143,12 +143,12 @@ def _shown(
     context: Context,
     outcome: Applied | Unconfirmed,
     found: LiveWebhook | None,
-    readable: Readable,
+    evidence: Evidence,
 ) -> bool:
     change = outcome.change
     if isinstance(change, Delete):
         return found is None
-    if found is None or context.differences(change, found, readable):
+    if found is None or context.differences(change, found, evidence):
         return False
     # Of a value that cannot be read only an answer tells whether it has arrived.
     return isinstance(outcome, Applied) or not _hidden(change)
@@ -181,7 +181,7 @@ def _by_id(
         return Failed(
             change=change, code="vanished", message="it is gone again: somebody else is at work"
         )
-    if differing := context.differences(change, found, context.readable_in(listing)):
+    if differing := context.differences(change, found, context.evidence_in(listing)):
         return unlike(change, differing)
     if other := living(context, change.name, _crowd(outcome, others)):
         return Failed(

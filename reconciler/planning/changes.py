@@ -111,13 +111,9 @@ class SecretChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyLost:
-    """A live configuration field that no file declares goes, as configuration is sent whole.
-
-    `dropped`: the declaration before had it, and this one asks for it to go.
-    """
+    """A live configuration field that no file declares goes, as configuration is sent whole."""
 
     path: Path
-    dropped: bool = False
 
 
 FieldChange: TypeAlias = ValueChange | SetChange | SecretChange | KeyLost

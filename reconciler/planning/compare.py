@@ -24,7 +24,7 @@ from reconciler.planning.changes import (
     Snapshot,
     ValueChange,
 )
-from reconciler.planning.readback import Readable, Reading, plausible, secret_reading
+from reconciler.planning.readback import Evidence, Reading, secret_reading
 from reconciler.values import dataclass
 
 
@@ -79,7 +79,7 @@ def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
                 if field.name in live.configuration:
                     shown[field.name] = _plain(field, value)
                     if field.name == kind.destination and isinstance(value, str):
-                        where = f"{live.type} {field.written(value)}" if plausible(value) else where
+                        where = f"{live.type} {field.written(value)}"
                 continue
             wanted = None if declared is None else declared.configuration.get(field.name)
             if isinstance(value, Secret):
@@ -99,12 +99,13 @@ def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
 
 
 def _plain(field: Field, value: LiveValue | Unknown) -> str | bool | Unknown:
-    """Return a plain field's value as compared and shown: text as text, flags as flags."""
-    if field.flag:
-        return value if isinstance(value, bool) else UNKNOWN
-    if isinstance(value, str):
-        return value if plausible(value) else UNKNOWN
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    """Return a plain field's value as compared and shown: text as text, flags as flags.
+
+    A value of another kind is UNKNOWN: it differs from all that can be declared.
+    """
+    if isinstance(value, bool if field.flag else str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and not field.flag:
         return str(value)
     return UNKNOWN
 
@@ -113,12 +114,12 @@ def compare(
     webhook: Webhook,
     live: LiveWebhook,
     secrets: Mapping[SecretRef, Secret],
-    readable: Readable,
+    evidence: Evidence,
 ) -> Comparison:
     """Return what must change for `live` to be as `webhook` says.
 
-    Event types are sets; a channel is the same with and without its `#`; only declared
-    configuration fields are compared.
+    Event types are sets; a channel is the same with and without its `#`. A field that is live, is
+    not declared and has not its default value must go.
     """
     if live.type != webhook.type:
         return _retyped(webhook, live)
@@ -132,11 +133,11 @@ def compare(
     wanted: dict[str, Any] = {}
     for name, value in webhook.configuration.items():
         field = _field(webhook, name)
-        found = shown.get(name) if isinstance(shown, Mapping) and shown else UNKNOWN
+        found = UNKNOWN if isinstance(shown, Unknown) else shown.get(name)
         if field.secret:
-            reading = secret_reading(webhook.type, field, value, found, secrets, readable)
+            reading = secret_reading(webhook.type, field, value, found, secrets, evidence)
         else:
-            reading = _plain_reading(webhook.type, field, value, found, readable)
+            reading = _plain_reading(field, value, found)
         match reading:
             case Reading.SAME:
                 pass
@@ -155,13 +156,8 @@ def compare(
                 configured[name], wanted[name] = _plain(field, found), value
             case Reading.ABSENT:
                 wanted[name] = value
-    alike = live.name == webhook.name and live.event_types == webhook.event_types and not wanted
-    if alike and not secret_changes:
-        if not undecided:
-            return _SAME
-        return Comparison(unreadable=tuple(unreadable), undecided=tuple(undecided))
     fields: list[FieldChange] = []
-    if not alike:
+    if wanted or live.name != webhook.name or live.event_types != webhook.event_types:
         from reconciler.planning.diff import field_changes
 
         before: dict[str, Any] = {"name": live.name, "event_types": live.event_types}
@@ -170,20 +166,20 @@ def compare(
             before["configuration"], after["configuration"] = configured, wanted
         fields.extend(field_changes(before, after))
     fields.extend(secret_changes)
+    fields.extend(KeyLost(path=("configuration", name)) for name in _undeclared(webhook, live))
     return Comparison(
-        fields=with_lost(webhook, live, tuple(fields)),
-        unreadable=tuple(unreadable),
-        undecided=tuple(undecided),
+        fields=tuple(fields), unreadable=tuple(unreadable), undecided=tuple(undecided)
     )
 
 
 def _is_as_declared(
     webhook: Webhook, live: LiveWebhook, secrets: Mapping[SecretRef, Secret]
 ) -> bool:
-    """Say, quickly, that `live` shows all that is declared, to the letter."""
+    """Say, quickly, that `live` shows what is declared to the letter, and nothing else."""
     shown = live.configuration
     if (
         isinstance(shown, Unknown)
+        or len(shown) != len(webhook.configuration)
         or live.name != webhook.name
         or live.event_types != webhook.event_types
     ):
@@ -206,27 +202,28 @@ def _field(webhook: Webhook, name: str) -> Field:
     return field
 
 
-def _plain_reading(
-    kind: str, field: Field, declared: Value, live: LiveValue | Unknown, readable: Readable
-) -> Reading:
-    """Compare one field that is no secret, as `secret_reading` does those that are."""
-    if live == declared and type(live) is type(declared):
-        return Reading.SAME  # even if it looks starred out
+def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> Reading:
+    """Compare one field that is no secret; `live` is as in `secret_reading`."""
+    if isinstance(live, Unknown):
+        return Reading.UNKNOWN
+    if _missing(live):
+        return Reading.SAME if declared in (live, field.default) else Reading.ABSENT
     shown = _plain(field, live)
     if isinstance(shown, str) and isinstance(declared, str):
         same = field.normal(shown) == field.normal(declared)
-        return Reading.SAME if same else Reading.DIFFERENT
-    if not isinstance(shown, Unknown):
-        return Reading.SAME if shown == declared else Reading.DIFFERENT
-    if not _missing(live):
-        return Reading.UNKNOWN
-    if declared == field.default:
-        return Reading.SAME
-    return Reading.ABSENT if (kind, field.name) in readable else Reading.UNKNOWN
+    else:
+        same = shown == declared
+    return Reading.SAME if same else Reading.DIFFERENT
+
+
+def _undeclared(webhook: Webhook, live: LiveWebhook) -> tuple[str, ...]:
+    """Return the fields that live sets, none of them a default, and no file declares."""
+    names = sorted(field.name for field in KINDS[webhook.type].fields)
+    return tuple(name for name in names if name not in webhook.configuration and shows(live, name))
 
 
 def shows(live: LiveWebhook, name: str) -> bool:
-    """Say whether `live` shows something of a field, beyond what the server fills in itself."""
+    """Say whether `live` shows a value of a field, beyond what the server fills in itself."""
     if isinstance(live.configuration, Unknown):
         return False
     value = live.configuration.get(name)
@@ -280,20 +277,14 @@ def _retyped(webhook: Webhook, live: LiveWebhook) -> Comparison:
 def with_lost(
     webhook: Webhook, live: LiveWebhook, fields: tuple[FieldChange, ...]
 ) -> tuple[FieldChange, ...]:
-    """Add what goes because configuration, once sent, is sent whole."""
-    if isinstance(live.configuration, Unknown) or not any(
-        each.path[0] == "configuration" for each in fields
-    ):
+    """Add the fields that this version does not know and a new configuration loses.
+
+    Such a field alone is no difference: the server may set it by itself.
+    """
+    sent = any(each.path[0] == "configuration" for each in fields)
+    if not sent or isinstance(live.configuration, Unknown) or live.type != webhook.type:
         return fields
     kind = KINDS[webhook.type]
-    lost: list[FieldChange] = []
-    for name, value in sorted(live.configuration.items()):
-        if name in webhook.configuration or value is None or value == "":
-            continue
-        field = kind.field(name)
-        if field is not None and (
-            value == field.default or (isinstance(value, Secret) and not plausible(value))
-        ):
-            continue  # what the server fills in by itself, or shows of a secret that is not there
-        lost.append(KeyLost(path=("configuration", name)))
+    unknown = sorted(name for name in live.configuration if kind.field(name) is None)
+    lost = (KeyLost(path=("configuration", name)) for name in unknown if shows(live, name))
     return (*fields, *lost)

@@ -25,13 +25,14 @@ def field_changes(before: Tree, after: Tree) -> tuple[ValueChange | SetChange, .
     """
     from deepdiff import DeepDiff  # costs many times the start of the program
 
-    found = DeepDiff(before, after, view="tree")
+    # A threshold would report trees with few keys in common as one change of the whole.
+    found = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
     values: dict[Path, ValueChange] = {}
     sets: dict[Path, tuple[list[str], list[str]]] = {}
     for category, entries in found.items():
         for entry in entries:
             path: Path = tuple(entry.path(output_format="list"))
-            if category == "values_changed":
+            if category in ("values_changed", "type_changes"):
                 values[path] = ValueChange(path=path, before=entry.t1, after=entry.t2)
             elif category == "dictionary_item_added":
                 values[path] = ValueChange(path=path, before=None, after=entry.t2)

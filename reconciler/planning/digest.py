@@ -44,14 +44,14 @@ def operation_digest(change: Change) -> str | None:
 
 
 def only_secrets(change: Update) -> bool:
-    """Say whether nothing but referenced secrets (and keys lost with them) changes."""
-    secret = False
-    for each in change.fields:
-        if isinstance(each, SecretChange) and isinstance(each.after, SecretRef):
-            secret = True
-        elif not isinstance(each, KeyLost) or each.dropped:
-            return False
-    return secret
+    """Say whether only referenced secrets change, and keys that this version does not know."""
+    kind = KINDS[change.after.type]
+    return all(
+        isinstance(each.after, SecretRef)
+        if isinstance(each, SecretChange)
+        else isinstance(each, KeyLost) and kind.field(str(each.path[-1])) is None
+        for each in change.fields
+    )
 
 
 def plan_digest(origin: str, organization: str, operations: Iterable[str | None]) -> str:

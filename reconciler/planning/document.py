@@ -209,9 +209,8 @@ def _field(field: FieldChange) -> Tree:
                 "before": field.before,
                 "destination": field.destination,
             }
-        case KeyLost(dropped=dropped):
-            lost: Tree = {"change": "lost", "path": path}
-            return {**lost, "dropped": True} if dropped else lost
+        case KeyLost():
+            return {"change": "lost", "path": path}
         case _:
             assert_never(field)
 

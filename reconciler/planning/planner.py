@@ -26,7 +26,7 @@ from reconciler.planning.guards import Grounds
 from reconciler.planning.hints import mistaken, rename_hints
 from reconciler.planning.pairing import Pairing
 from reconciler.planning.plan import Matched, Plan, SecretUse
-from reconciler.planning.readback import is_mistaken, readable_fields
+from reconciler.planning.readback import gather, is_mistaken
 from reconciler.planning.renames import awaiting, in_order
 from reconciler.planning.resend import Requests, Resends
 from reconciler.planning.selection import idle
@@ -140,18 +140,16 @@ def _compare(
     secrets: Mapping[SecretRef, Secret],
     resends: Resends,
 ) -> _Comparing:
-    readable = readable_fields(table.pairs, live, secrets)
+    evidence = gather(table.pairs, live, secrets)
     out = _Comparing(updates=[], matched=[], unreadable=[], notes=[])
     compared = [
-        (webhook, found, compare(webhook, found, secrets, readable))
+        (webhook, found, compare(webhook, found, secrets, evidence))
         for webhook, found in table.pairs  # as they lie in memory, which is faster than by name
     ]
     for webhook, found, comparison in sorted(compared, key=lambda each: (each[0].name, each[1].id)):
         more = resends.fields(webhook, found, comparison)
         out.unreadable.extend((webhook.name, name) for name in comparison.unreadable)
-        fields = comparison.fields
-        if more:
-            fields = _merged(webhook, found, fields, more)
+        fields = with_lost(webhook, found, (*comparison.fields, *more))
         if fields:
             out.updates.append(
                 Update(
@@ -168,7 +166,7 @@ def _compare(
             mistaken(webhook, name) for name in _mistaken(found, comparison.unreadable, sent)
         )
         if resends.has_base and not any(each.path[0] == "configuration" for each in fields):
-            out.notes.extend(resends.unseen(webhook, found, readable))
+            out.notes.extend(resends.unseen(webhook, found, evidence))
     return out
 
 
@@ -181,23 +179,6 @@ def _mistaken(found: LiveWebhook, unreadable: tuple[str, ...], sent: Set[object]
     return [
         each.name for each in fields if each is not None and is_mistaken(each, shown.get(each.name))
     ]
-
-
-def _merged(
-    webhook: Webhook,
-    found: LiveWebhook,
-    fields: tuple[FieldChange, ...],
-    more: tuple[FieldChange, ...],
-) -> tuple[FieldChange, ...]:
-    """Add what is sent besides, and what is lost with a configuration sent only for its sake.
-
-    Of a field that is lost it is said rather that it was dropped, whatever else is sent.
-    """
-    told = {each.path for each in more}
-    fields = (*(each for each in fields if each.path not in told), *more)
-    known = {each.path for each in fields}
-    extra = with_lost(webhook, found, fields)[len(fields) :]
-    return (*fields, *(each for each in extra if each.path not in known))
 
 
 def _reason(webhook: Webhook, found: LiveWebhook, fields: tuple[FieldChange, ...]) -> Reason:

@@ -1,6 +1,7 @@
 """What a value that was read back can tell.
 
-CloudTruth does not say how it shows secrets: plainly, masked, encrypted, or not at all. A value
+Only secrets can be hidden: a webhook that shows a configuration shows all plain fields of it.
+CloudTruth does not say how it shows secrets: plainly, masked, encrypted, or not at all. A secret
 counts as *readable* only on evidence; everything else is unknown, which is neither equal nor
 different. So a masked token never looks like a change, and a change that can be seen is never
 missed.
@@ -23,6 +24,7 @@ from reconciler.model import (
     Value,
     Webhook,
 )
+from reconciler.values import dataclass
 
 _MASKED: Final = re.compile(
     r".*(?:[*\u2022\u25cf\u2219\u00b7]{3}|[xX]{8}|\u2026).*"  # stars, bullets, x's, an ellipsis
@@ -35,8 +37,18 @@ _MASKED: Final = re.compile(
     re.DOTALL,
 )
 
-Readable = frozenset[tuple[str, str]]
-"""The fields, as (type, field), that a listing has shown to be readable."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What one listing proves about secrets.
+
+    `readable` holds the fields, as (type, field), of which a declared value compares equal.
+    `shown` holds the names of secret fields that any live webhook shows a value of, in whatever
+    form: a webhook that shows none has none.
+    """
+
+    readable: frozenset[tuple[str, str]] = frozenset()
+    shown: frozenset[str] = frozenset()
 
 
 class Reading(Enum):
@@ -44,7 +56,7 @@ class Reading(Enum):
 
     SAME = "same"
     DIFFERENT = "different"
-    ABSENT = "absent"  # the server shows this field of others, and here there is none
+    ABSENT = "absent"  # it is not set
     UNKNOWN = "unknown"  # the server does not show it
     NOT_AT_HAND = "not-at-hand"  # it is shown, and the declared value is not here to compare
 
@@ -95,7 +107,7 @@ def secret_reading(
     declared: Value,
     live: LiveValue | Unknown,
     secrets: Mapping[SecretRef, Secret],
-    readable: Readable,
+    evidence: Evidence,
 ) -> Reading:
     """Compare one secret field.
 
@@ -103,7 +115,7 @@ def secret_reading(
     when it shows no configuration at all.
     """
     if not isinstance(live, Secret):
-        proven = live is None and (kind, field.name) in readable
+        proven = live is None and field.name in evidence.shown
         return Reading.ABSENT if proven else Reading.UNKNOWN
     wanted = declared_secret(declared, secrets)
     if wanted is not None and wanted.same_as(live):
@@ -113,44 +125,40 @@ def secret_reading(
     if wanted is None and field.shape is None:
         return Reading.NOT_AT_HAND
     shaped = field.shape is not None and live.matches(field.shape)
-    if not shaped and (kind, field.name) not in readable:
+    if not shaped and (kind, field.name) not in evidence.readable:
         return Reading.UNKNOWN
     return Reading.NOT_AT_HAND if wanted is None else Reading.DIFFERENT
 
 
-def readable_fields(
+def gather(
     pairs: Iterable[tuple[Webhook, LiveWebhook]],
     live: Iterable[LiveWebhook],
     secrets: Mapping[SecretRef, Secret],
-) -> Readable:
-    """Gather evidence over a whole listing.
-
-    A secret field without a shape is readable when some declared value of it compares equal; a
-    field that is no secret, when some live webhook of the type shows a plausible value.
-    """
-    seen: set[tuple[str, str]] = set()
-    # Fields without evidence as yet, by type; mostly the first webhook has it for all of them.
-    kinds = KINDS.values()
-    secret = {kind.type: [each.name for each in kind.fields if each.secret] for kind in kinds}
-    plain = {kind.type: [each.name for each in kind.fields if not each.secret] for kind in kinds}
+) -> Evidence:
+    """Gather the evidence of a whole listing; `pairs` are declared webhooks and their live ones."""
+    # Fields without evidence so far; mostly the first webhook has it for all of them.
+    unread = {kind.type: set(kind.secret_fields) for kind in KINDS.values()}
+    unseen = set().union(*unread.values())
+    readable: set[tuple[str, str]] = set()
+    shown: set[str] = set()
     for webhook, found in pairs:
-        left = secret[webhook.type]
+        left = unread[webhook.type]
         if not left or found.type != webhook.type or isinstance(found.configuration, Unknown):
             continue
-        for name in tuple(left):
-            if name not in webhook.configuration:
-                continue
-            shown = found.configuration.get(name)
+        for name in left & webhook.configuration.keys():
+            value = found.configuration.get(name)
             wanted = declared_secret(webhook.configuration[name], secrets)
-            if isinstance(shown, Secret) and wanted is not None and wanted.same_as(shown):
-                seen.add((webhook.type, name))
+            if isinstance(value, Secret) and wanted is not None and wanted.same_as(value):
+                readable.add((webhook.type, name))
                 left.remove(name)
     for found in live:
-        left = plain.get(found.type, [])
-        if not left or isinstance(found.configuration, Unknown):
+        if not unseen:
+            break
+        if isinstance(found.configuration, Unknown) or found.type not in KINDS:
             continue
-        for name in tuple(left):
-            if plausible(found.configuration.get(name)):
-                seen.add((found.type, name))
-                left.remove(name)
-    return frozenset(seen)
+        for name in tuple(unseen):
+            value = found.configuration.get(name)
+            if isinstance(value, Secret) and not value.matches(_EMPTY):
+                shown.add(name)
+                unseen.remove(name)
+    return Evidence(readable=frozenset(readable), shown=frozenset(shown))

@@ -22,8 +22,8 @@ from reconciler.model import (
     Webhook,
 )
 from reconciler.planning.changes import FieldChange, KeyLost, SecretCause, ValueChange
-from reconciler.planning.compare import Comparison, secret_change, shows
-from reconciler.planning.readback import Readable
+from reconciler.planning.compare import Comparison, secret_change
+from reconciler.planning.readback import Evidence
 from reconciler.values import dataclass
 
 
@@ -98,7 +98,7 @@ class Resends:
         """Say whether a declaration before this one is known."""
         return bool(self._base)
 
-    def unseen(self, webhook: Webhook, live: LiveWebhook, readable: Readable) -> Iterable[Finding]:
+    def unseen(self, webhook: Webhook, live: LiveWebhook, evidence: Evidence) -> Iterable[Finding]:
         """Remark on secrets that are declared no longer and, for all that shows, still live.
 
         Planning them away would be no end: whether they are gone shows as little.
@@ -108,7 +108,7 @@ class Resends:
             return
         for field in KINDS[live.type].fields:
             dropped = field.name in before.configuration and field.name not in webhook.configuration
-            if dropped and field.secret and (live.type, field.name) not in readable:
+            if dropped and field.secret and field.name not in evidence.shown:
                 yield Finding(
                     rule="dropped-unseen",
                     severity=Severity.NOTE,
@@ -163,15 +163,13 @@ class Resends:
     def _removed(
         self, before: Webhook | None, webhook: Webhook, live: LiveWebhook
     ) -> Iterable[KeyLost]:
-        """A field that was declared and no longer is goes, if live shows it, or shows nothing."""
-        if before is None or live.type != webhook.type:
+        """A field that was declared and no longer is goes, if live shows no configuration."""
+        hidden = isinstance(live.configuration, Unknown)
+        if before is None or live.type != webhook.type or not hidden:
             return
         for name in sorted(before.configuration):
-            path = ("configuration", name)
-            if name in webhook.configuration:
-                continue
-            if isinstance(live.configuration, Unknown) or shows(live, name):
-                yield KeyLost(path=path, dropped=True)
+            if name not in webhook.configuration:
+                yield KeyLost(path=("configuration", name))
 
 
 def _names(webhook: Webhook, reference: SecretRef) -> frozenset[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
-from reconciler.kinds import KINDS
 from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown
 from reconciler.planning.changes import (
     Create,
@@ -22,9 +21,9 @@ from reconciler.planning.changes import (
     SetChange,
     Update,
 )
-from reconciler.planning.compare import Comparison, compare, shows, snapshot
+from reconciler.planning.compare import Comparison, compare, snapshot
 from reconciler.planning.plan import Plan
-from reconciler.planning.readback import Readable, readable_fields
+from reconciler.planning.readback import Evidence, gather
 from reconciler.values import dataclass
 
 
@@ -56,7 +55,7 @@ def standings(
     by_name: dict[str, list[LiveWebhook]] = {}
     for each in live:
         by_name.setdefault(each.name, []).append(each)
-    readable = readable_in(plan, live, secrets)
+    evidence = evidence_in(plan, live, secrets)
     # Only under the name that the plan knows: under another, a webhook was renamed meanwhile.
     known = {(each.before.id, each.before.name) for each in plan.updates}
     known |= {(each.id, each.name) for kept in plan.kept for each in kept.webhooks}
@@ -66,37 +65,35 @@ def standings(
             case Create():
                 holders = by_name.get(change.name, ())
                 copies = [each for each in holders if (each.id, each.name) not in known]
-                answers.append(_create(change, copies, secrets, readable))
+                answers.append(_create(change, copies, secrets, evidence))
             case Update():
-                answers.append(_update(change, by_id.get(change.before.id), secrets, readable))
+                answers.append(_update(change, by_id.get(change.before.id), secrets, evidence))
             case Delete():
                 answers.append(_delete(change, by_id))
     return tuple(answers)
 
 
-def readable_in(
+def evidence_in(
     plan: Plan, live: Sequence[LiveWebhook], secrets: Mapping[SecretRef, Secret]
-) -> Readable:
-    """Gather from a listing which fields the server shows, by way of what the plan declares."""
+) -> Evidence:
+    """Gather what a listing proves about secrets, by way of what the plan declares."""
     by_id = {each.id: each for each in live}
     declared = [(each.before.id, each.after) for each in plan.updates]
     declared += [(each.id, each.webhook) for each in plan.matched]
     created = {each.name: each.after for each in plan.creates}
     pairs = [(webhook, by_id[key]) for key, webhook in declared if key in by_id]
     pairs += [(created[each.name], each) for each in live if each.name in created]
-    return readable_fields(pairs, live, secrets)
+    return gather(pairs, live, secrets)
 
 
 def unmet(
     change: Create | Update,
     live: LiveWebhook,
     secrets: Mapping[SecretRef, Secret],
-    readable: Readable,
+    evidence: Evidence,
 ) -> tuple[FieldChange, ...]:
     """Return how `live` differs from what `change` is to bring about, as far as can be told."""
-    found = _own(change, compare(change.after, live, secrets, readable).fields)
-    told = {each.path for each in found}
-    return (*found, *(each for each in _still_there(change, live) if each.path not in told))
+    return _own(change, compare(change.after, live, secrets, evidence).fields)
 
 
 def _own(change: Create | Update, compared: tuple[FieldChange, ...]) -> tuple[FieldChange, ...]:
@@ -110,34 +107,15 @@ def _own(change: Create | Update, compared: tuple[FieldChange, ...]) -> tuple[Fi
     return tuple(each for each in compared if not isinstance(each, SecretChange))
 
 
-def _still_there(change: Create | Update, live: LiveWebhook) -> tuple[KeyLost, ...]:
-    """Return the fields that are to go and have not gone.
-
-    A webhook of another type takes nothing along: its old token would be sent to a new address.
-    """
-    if isinstance(change, Create) or live.type != change.after.type:
-        return ()
-    kind = KINDS[live.type]
-    wanted = change.after.configuration
-    if change.before.type != live.type:
-        foreign = [each.name for each in kind.fields if each.secret and each.name not in wanted]
-        return tuple(KeyLost(path=("configuration", name)) for name in foreign if shows(live, name))
-    return tuple(
-        each
-        for each in change.fields
-        if isinstance(each, KeyLost) and each.dropped and shows(live, str(each.path[-1]))
-    )
-
-
 def _create(
     change: Create,
     copies: Sequence[LiveWebhook],
     secrets: Mapping[SecretRef, Secret],
-    readable: Readable,
+    evidence: Evidence,
 ) -> Standing:
     if not copies:
         return _HOLDS
-    if len(copies) == 1 and not compare(change.after, copies[0], secrets, readable).fields:
+    if len(copies) == 1 and not compare(change.after, copies[0], secrets, evidence).fields:
         return Standing(fit=Fit.DONE, why="it is live already", id=copies[0].id)
     return Standing(
         fit=Fit.CHANGED, why="a webhook of this name has appeared meanwhile", id=copies[0].id
@@ -148,12 +126,12 @@ def _update(
     change: Update,
     found: LiveWebhook | None,
     secrets: Mapping[SecretRef, Secret],
-    readable: Readable,
+    evidence: Evidence,
 ) -> Standing:
     if found is None:
         return Standing(fit=Fit.CHANGED, why="it has vanished meanwhile")
-    now = compare(change.after, found, secrets, readable)
-    reached = not _own(change, now.fields) and not _still_there(change, found)
+    now = compare(change.after, found, secrets, evidence)
+    reached = not _own(change, now.fields)
     if reached and not _waits(change, found, now):
         return Standing(fit=Fit.DONE, why="it is live already", id=found.id)
     if snapshot(found, change.after) == change.before:
@@ -169,7 +147,7 @@ def _waits(change: Update, found: LiveWebhook, now: Comparison) -> bool:
     """Say whether a value is to be sent, or to go, of which nobody can tell if it is live."""
     hidden = isinstance(found.configuration, Unknown)
     return any(
-        each.dropped and hidden
+        hidden
         if isinstance(each, KeyLost)
         else not isinstance(each, SetChange) and str(each.path[-1]) in now.undecided
         for each in change.fields

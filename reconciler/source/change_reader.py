@@ -103,8 +103,7 @@ def _field(tree: object) -> FieldChange:
                 destination=take(tree, "destination", text),
             )
         case "lost":
-            dropped = "dropped" in mapping(tree) and take(tree, "dropped", flag)
-            return KeyLost(path=path, dropped=dropped)
+            return KeyLost(path=path)
         case _:
             raise MalformedError("change")
 

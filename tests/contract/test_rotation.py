@@ -36,7 +36,7 @@ WHOLE = (
     ReadBack.CONFIGURATION_NULL,
     ReadBack.CONFIGURATION_EMPTY,
 )
-HIDDEN = (("token", "password"), ("token", "password", "url", "channel"))
+HIDDEN = (("token", "password"), ("token", "password", "url"))
 
 
 def values(turn: int) -> dict[str, str]:

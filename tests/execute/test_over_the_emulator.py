@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from reconciler.errors import ExitCode, IncompleteListingError, ReconcilerError
 from reconciler.execute.clock import SystemClock
 from reconciler.execute.executor import execute
 from reconciler.execute.workers import ThreadWorkers
-from reconciler.model import Desired, FileScope, Live, Policy, Secret, Webhook
+from reconciler.model import Desired, FileScope, Live, Policy, Secret, SecretRef, Webhook
 from reconciler.planning.planner import plan
 from reconciler.report import Report
 from tests.execute.world import SECRETS, Heard, Memory, OneByOne, StillClock, StopAfter, slack
@@ -52,7 +53,12 @@ class Local:
             | changes
         )
 
-    def apply(self, *webhooks: Webhook, reviewed: bool = False) -> Report:
+    def apply(
+        self,
+        *webhooks: Webhook,
+        reviewed: bool = False,
+        secrets: Mapping[SecretRef, Secret] = SECRETS,
+    ) -> Report:
         workers = OneByOne()
         adapter = InProcess(self.emulator.handle, request=Request, clock=self.clock)
         with connect(
@@ -64,8 +70,8 @@ class Local:
         ) as api:
             live = Live(origin=api.origin, organization=api.organization(), webhooks=api.list())
             return execute(
-                plan(desired(*webhooks), live, SECRETS),
-                SECRETS,
+                plan(desired(*webhooks), live, secrets),
+                secrets,
                 api,
                 clock=self.clock,
                 workers=workers,

@@ -11,6 +11,7 @@ from reconciler.errors import (
     InvalidRequestError,
     ServerError,
 )
+from reconciler.model import UNKNOWN
 from reconciler.report import Applied
 from tests.execute.test_lost_answers import appear
 from tests.execute.test_revealed import applied, generic
@@ -157,7 +158,7 @@ def test_what_needed_no_change_and_is_as_declared_is_not_asked_for() -> None:
 def test_a_field_that_comes_to_light_is_nobodys_doing() -> None:
     """It was hidden when the plan was made, so that it differs may be an old story."""
     reveal = Fault(call="list", nth=2, meanwhile=appear(row("a", "1", "#other")))
-    api = memory(row("a", "1", "*****"), faults=[reveal])
+    api = memory(replace(row("a", "1"), configuration=UNKNOWN), faults=[reveal])
     report = run(api, planned(api, slack("a"), slack("b")))
     assert report.problem == (
         "what was sent shows that channel of 'a' differs too: apply again to mend it"

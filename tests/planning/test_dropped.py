@@ -32,9 +32,7 @@ def test_what_may_still_be_set_is_said() -> None:
 def test_what_shows_is_planned_instead() -> None:
     """A token that is seen to be there goes, and there is nothing left to remark on."""
     result = plan(desired(generic()), live(live_generic(token="***")), {}, BASE)
-    assert [each.fields for each in result.updates] == [
-        (KeyLost(path=("configuration", "token"), dropped=True),)
-    ]
+    assert [each.fields for each in result.updates] == [(KeyLost(path=("configuration", "token")),)]
     assert rules(result) == []
 
 

@@ -121,4 +121,4 @@ def test_a_change_sends_again_what_was_asked_for_besides():
     (update,) = plan(declared, found, {}, PlanOptions(resend_all=True)).updates
 
     assert update.reason is Reason.DIFFERS
-    assert [each.path[-1] for each in update.fields] == ["verify", "extra", "token"]
+    assert [each.path[-1] for each in update.fields] == ["verify", "token", "extra"]

@@ -1,9 +1,9 @@
-"""Which fields a listing shows to be readable, whatever else stands in it."""
+"""What a listing proves about secrets, whatever else is in it."""
 
 from __future__ import annotations
 
 from reconciler.model import UNKNOWN, LiveWebhook, Scheme, Secret, SecretRef
-from reconciler.planning.readback import readable_fields
+from reconciler.planning.readback import Evidence, gather
 from tests.planning.builders import (
     SECRETS,
     TOKEN,
@@ -32,7 +32,7 @@ def test_one_secret_that_compares_equal_is_evidence_for_its_field():
         (slack(), live_slack()),
     ]
 
-    assert readable_fields(pairs, (), VALUES) == {
+    assert gather(pairs, (), VALUES).readable == {
         ("generic", "url"),
         ("generic", "token"),
         ("slack", "token"),
@@ -43,17 +43,16 @@ def test_a_secret_of_another_type_is_no_evidence():
     """A webhook that is to change its type shows a token, but not that of its new type."""
     pairs = [(generic(token=TOKEN_REF), live_slack(token=TOKEN))]
 
-    assert readable_fields(pairs, (), VALUES) == frozenset()
+    assert gather(pairs, (), VALUES) == Evidence()
 
 
-def test_one_plain_value_is_evidence_for_its_field():
-    """Types that are not known, hidden webhooks and starred values stand before it."""
+def test_a_value_in_any_form_proves_that_the_server_shows_the_field():
+    """Unknown types, hidden webhooks, empty and missing values prove nothing."""
     found = [
         STRANGE,
         unshown(live_slack(), UNKNOWN),
-        live_slack(channel="*****", username=None),
-        live_slack(channel="#x", username=""),
-        live_generic(verify=False),
+        live_generic(token=None, password=""),
+        live_slack(token="*****"),
     ]
 
-    assert readable_fields((), found, {}) == {("slack", "channel"), ("generic", "verify")}
+    assert gather((), found, {}) == Evidence(shown=frozenset({"url", "token"}))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.errors import ConfigurationError
-from reconciler.model import UNKNOWN, Scheme, Secret, SecretRef
+from reconciler.model import UNKNOWN, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.changes import (
     Attribution,
     KeyLost,
@@ -27,6 +27,7 @@ from tests.planning.builders import (
     live_generic,
     live_slack,
     slack,
+    unshown,
 )
 
 MASKED = live(live_slack(token="*****"))
@@ -119,8 +120,8 @@ def test_a_changed_literal_is_sent_though_its_reference_is_the_same():
 
 
 def test_a_plain_field_that_cannot_be_read_is_sent_when_the_file_changed_it():
-    """An unreadable channel, edited in git."""
-    found = live(live_slack(channel="*****"))
+    """A channel, edited in git, of a webhook whose configuration is not shown."""
+    found = live(unshown(live_slack(), UNKNOWN))
     options = PlanOptions(base=desired(slack(channel="#old")))
 
     (update,) = plan(desired(slack()), found, SECRETS, options).updates
@@ -130,27 +131,27 @@ def test_a_plain_field_that_cannot_be_read_is_sent_when_the_file_changed_it():
     )
 
 
-def test_a_field_that_the_file_no_longer_declares_goes():
-    """The base had it and live shows it."""
+@pytest.mark.parametrize("shown", [live_generic(token="***"), unshown(live_generic(), UNKNOWN)])
+def test_a_field_that_the_file_no_longer_declares_goes(shown: LiveWebhook):
+    """Live shows it, or the base had it and live shows no configuration."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     options = PlanOptions(base=desired(generic(token=reference)))
 
-    (update,) = plan(desired(generic()), live(live_generic(token="***")), {}, options).updates
+    (update,) = plan(desired(generic()), live(shown), {}, options).updates
 
-    assert update.fields == (KeyLost(path=("configuration", "token"), dropped=True),)
+    assert update.fields == (KeyLost(path=("configuration", "token")),)
     assert update.sends == {"configuration"}
 
 
 def test_every_field_that_the_file_no_longer_declares_goes():
     """Whatever stands before and after it."""
-    options = PlanOptions(base=desired(generic(verify=False, username="u")))
     found = live(live_generic(verify=False, username="u"))
 
-    (update,) = plan(desired(generic()), found, {}, options).updates
+    (update,) = plan(desired(generic()), found, {}).updates
 
     assert update.fields == (
-        KeyLost(path=("configuration", "username"), dropped=True),
-        KeyLost(path=("configuration", "verify"), dropped=True),
+        KeyLost(path=("configuration", "username")),
+        KeyLost(path=("configuration", "verify")),
     )
 
 

@@ -7,7 +7,8 @@ import pytest
 from reconciler.model import UNKNOWN, Absent, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.standing import Fit, Standing, readable_in, standings, unmet
+from reconciler.planning.readback import Evidence
+from reconciler.planning.standing import Fit, Standing, evidence_in, standings, unmet
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,
@@ -114,14 +115,13 @@ def test_a_field_that_is_to_go_is_done_when_it_is_gone():
     hidden = unshown(before, UNKNOWN)
     drop = plan(desired(generic()), live(hidden), {}, options)
     assert standings(drop, (hidden,), {}) == (HOLDS,)
-    assert unmet(drop.updates[0], hidden, {}, frozenset()) == ()
+    assert unmet(drop.updates[0], hidden, {}, Evidence()) == ()
 
 
 def test_a_flag_that_is_to_go_is_done_when_the_default_is_back():
     """The server shows what it fills in itself."""
     before = live_generic(verify=False)
-    options = PlanOptions(base=desired(generic(verify=False)))
-    drop = plan(desired(generic()), live(before), {}, options)
+    drop = plan(desired(generic()), live(before), {})
 
     assert standings(drop, (before,), {}) == (HOLDS,)
     assert standings(drop, (live_generic(verify=True),), {}) == (done(id="id-9"),)
@@ -161,4 +161,4 @@ def test_a_change_answers_for_no_secret_that_it_does_not_send():
 
 def test_what_an_update_is_for_is_evidence_of_what_can_be_read():
     """A token that reads back as it is declared shows that tokens are shown."""
-    assert ("slack", "token") in readable_in(UPDATE, (EDITED,), SECRETS)
+    assert ("slack", "token") in evidence_in(UPDATE, (EDITED,), SECRETS).readable

@@ -252,13 +252,16 @@ def stored(draw: random.Random, webhook: Webhook, *, other: bool) -> dict[str, A
     changed: Mapping[str, Any] = {}
     events = sorted(webhook.event_types)
     if other:
-        what = draw.choice(("events", "plain", "secret", "both", "extra", "type"))
+        what = draw.choice(("events", "plain", "secret", "both", "extra", "keys", "type"))
         if what in ("events", "both"):
             events = sorted(draw.sample(EVENT_TYPES, draw.randrange(1, 4)))
         if what == "type":
             kind, configuration = content(draw, "generic" if kind == "slack" else "slack")
         elif what == "extra":
             changed = {"note": "kept by hand"}
+        elif what == "keys" and kind == "generic":
+            kind, configuration = content(draw, kind)
+            changed = {"verify": False}
         elif kind == "generic" and what != "events":
             changed = {"url": OLD_URL}
         elif what != "events":

@@ -136,9 +136,8 @@ class Ending:
     def _stored(self, team: Team, plan: Plan) -> None:
         """Look into the store itself: one of each, and what was sent is whole."""
         created = {each.name for each in plan.creates}
-        # Where rivals meet, and where a channel looks different each time, copies differ.
-        differ = self._case.rivals or "channel" in self._case.dials.secret_fields
-        differing = {each.name for each in plan.kept} if differ else set()
+        # Where rivals meet, copies differ.
+        differing = {each.name for each in plan.kept} if self._case.rivals else set()
         rows = self._judge.rows()
         for webhook in team.desired.webhooks:
             name = webhook.name
@@ -159,9 +158,10 @@ class Ending:
                 raise Violation(f"{entry.name} is declared absent, and is there")
 
     def _same(self, team: Team, webhook: Webhook, row: Mapping[str, Any], *, sent: bool) -> None:
-        """Compare what is stored: configuration if it was `sent`, or is asked to be.
+        """Compare what is stored: secrets if they were `sent`, or are asked to be.
 
-        What the server keeps otherwise may be hidden, so that nobody can tell.
+        Plain fields are compared, too, where the server shows a configuration, and no other field
+        may be set.
         """
         if set(row["event_types"]) != webhook.event_types or row["type"] != webhook.type:
             raise Violation(f"{webhook.name} is not as declared")
@@ -171,10 +171,24 @@ class Ending:
             if isinstance(value, SecretRef):
                 other = (sent or _asked(team, value)) and found != wanted
             else:
-                other = sent and webhook.name not in team.stubborn and kind is not None
+                shown = kind is not None and not kind.secret and self._shows
+                other = (sent or shown) and webhook.name not in team.stubborn and kind is not None
                 other = other and kind.normal(str(found)) != kind.normal(str(wanted))
             if other:
                 raise Violation(f"{webhook.name} has another {name} than was sent")
+        if webhook.name in team.stubborn:
+            return
+        for field in KINDS[webhook.type].fields:
+            shown = not field.secret and self._shows
+            found = row["configuration"].get(field.name)
+            unset = found in (None, "", field.default) or field.name in webhook.configuration
+            if (sent or shown) and not unset:
+                raise Violation(f"{webhook.name} has a {field.name}, which is not declared")
+
+    @property
+    def _shows(self) -> bool:
+        """Whether the server shows the configuration of a webhook, secrets or not."""
+        return not self._case.dials.read_back.startswith("configuration")
 
     def side_by_side(self, processes: Sequence[Process], team: Team) -> None:
         """Two have run at once: if copies that differ are left, not both say that all is done."""

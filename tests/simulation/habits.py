@@ -32,7 +32,7 @@ def habits(draw: random.Random, *, odd_names: bool) -> Dials:
 
     size = draw.choice((1000, 1000, 5, 3, 2))
     patch = seldom(False, True)
-    secret = ("token", "password", *seldom(("channel",), ()), *seldom(("url",), ()))
+    secret = ("token", "password", *seldom(("url",), ()))
     return Dials(
         read_back=draw.choice(tuple(ReadBack)) if draw.random() < 0.5 else ReadBack.PLAIN,
         secret_fields=secret,

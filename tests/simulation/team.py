@@ -106,7 +106,7 @@ def _stubborn(
     found = {each.name for each in desired.webhooks if not holds(each, dials)}
     if not retypes(dials):
         found |= retyped
-    if merges(dials) and options.base is not None:
+    if merges(dials):
         found |= {each.name for each in desired.webhooks if each.type == "generic"}
     for each in reversed(desired.webhooks):  # whoever waits for a name to be given up
         if any(was.get(name) == each.name != name for name in found):

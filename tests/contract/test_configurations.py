@@ -1,0 +1,208 @@
+"""From any configuration to any other, however the server shows secrets: exactly what is declared.
+
+A key can be missed only where nothing shows whether it is set: the whole configuration is hidden,
+or the token of a generic webhook is all that differs and the server shows none. The plan names a
+declared one, and `--resend-secrets` sends it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from reconciler.emulator.dials import ReadBack
+from reconciler.errors import ExitCode
+from reconciler.model import Scheme, Secret, SecretRef, Webhook
+from reconciler.render import RENDERERS
+from reconciler.source.saved_plan import load, save
+from tests.cli.conftest import Cloud, Done, Shell
+from tests.execute.test_over_the_emulator import Local
+
+SECRETS: Final = {
+    "URL": "https://hooks.example.com/ct",
+    "TOKEN": "a bearer token",
+    "PASSWORD": "correct horse battery",
+    "BOT": "xoxb-" + "0123456789-abcdef",
+}
+ADDRESS: Final = {"url": {"env": "URL"}}
+CREDENTIALS: Final = {"username": "me", "password": {"env": "PASSWORD"}}
+BEARER: Final = {"token": {"env": "TOKEN"}}
+SLACK: Final = {"token": {"env": "BOT"}, "channel": "#deploys", "username": "CloudTruth"}
+CONFIGURATIONS: Final[tuple[dict[str, Any], ...]] = (
+    ADDRESS,
+    ADDRESS | {"verify": True},
+    ADDRESS | {"verify": False},
+    ADDRESS | CREDENTIALS,
+    ADDRESS | CREDENTIALS | {"verify": False},
+    ADDRESS | CREDENTIALS | {"username": "another"},
+    ADDRESS | BEARER,
+    ADDRESS | BEARER | {"verify": False},
+    ADDRESS | BEARER | CREDENTIALS,
+    SLACK,
+    SLACK | {"channel": "#another"},
+)
+PAIRS: Final = {
+    f"{one}-{two}": (CONFIGURATIONS[one], CONFIGURATIONS[two])
+    for one, two in product(range(len(CONFIGURATIONS)), repeat=2)
+}
+REFERENCES: Final = {
+    SecretRef(scheme=Scheme.ENV, name=name): Secret(value) for name, value in SECRETS.items()
+}
+WHOLE: Final = (
+    ReadBack.CONFIGURATION_MISSING,
+    ReadBack.CONFIGURATION_NULL,
+    ReadBack.CONFIGURATION_EMPTY,
+)
+NONE: Final = (ReadBack.OMITTED, ReadBack.NULL, ReadBack.EMPTY)
+"""The forms in which a secret that is set looks like one that is not."""
+
+
+def kind(configuration: dict[str, Any]) -> str:
+    return "generic" if "url" in configuration else "slack"
+
+
+def values(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Return what CloudTruth stores of a configuration."""
+    return {
+        key: SECRETS[value["env"]] if isinstance(value, dict) else value
+        for key, value in configuration.items()
+    }
+
+
+def settled(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Return stored values without what the server would fill in itself."""
+    return {key: value for key, value in configuration.items() if (key, value) != ("verify", True)}
+
+
+class Stage:
+    """One organization that holds the first of each pair, and a file that declares the second."""
+
+    def __init__(self, shell: Shell, path: Path, there: Cloud, names: list[str]) -> None:
+        self._shell = shell
+        self._there = there
+        self.names = names
+        for name in names:
+            live, _ = PAIRS[name]
+            there.emulator.store.insert(
+                {
+                    "organization": there.emulator.organization,
+                    "name": name,
+                    "type": kind(live),
+                    "event_types": ["value_updated"],
+                    "configuration": values(live),
+                }
+            )
+        declared = [
+            {
+                "name": name,
+                "type": kind(PAIRS[name][1]),
+                "event_types": ["value_updated"],
+                "configuration": PAIRS[name][1],
+            }
+            for name in names
+        ]
+        path.joinpath("webhooks.yaml").write_text(json.dumps({"webhooks": declared}))
+
+    def run(self, *arguments: str, code: int = 0) -> Done:
+        done = self._shell(*arguments, **(self._there.environ | SECRETS))
+        assert done.code == code, done.err
+        return done
+
+    def look(self) -> dict[str, Any]:
+        """Show the plan in every way, save it, and return it."""
+        self.run("plan")
+        self.run("plan", "--format", "markdown")
+        self.run("plan", "--out", "plan.json")
+        for form in ("text", "markdown", "json"):
+            self.run("show", "plan.json", "--format", form)
+        plan: dict[str, Any] = json.loads(self.run("plan", "--format", "json").out)
+        return plan
+
+    def missing(self) -> set[str]:
+        """Return the names of webhooks that are not stored as declared."""
+        return {
+            each["name"]
+            for each in self._there.emulator.store.webhooks()
+            if settled(each["configuration"]) != settled(values(PAIRS[each["name"]][1]))
+            or each["type"] != kind(PAIRS[each["name"]][1])
+        }
+
+
+def without_token(configuration: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settled(configuration).items() if key != "token"}
+
+
+def may_be_missed(name: str, form: ReadBack) -> bool:
+    """Say whether no reading can tell what is live from what is declared."""
+    live, declared = PAIRS[name]
+    if kind(live) != kind(declared):
+        return False
+    if form in WHOLE:
+        return True
+    return form in NONE and without_token(live) == without_token(declared)
+
+
+def judge(stage: Stage, plan: dict[str, Any], form: ReadBack) -> None:
+    """Hold what an apply has left against the law."""
+    left = stage.missing()
+    assert {name for name in left if not may_be_missed(name, form)} == set()
+    named = {(each["webhook"], each["field"]) for each in plan["unreadable"]}
+    for name in left:
+        live, declared = PAIRS[name]
+        assert {(name, key) for key in settled(declared).keys() - live.keys()} <= named
+    assert stage.look()["changes"] == []
+    stage.run("apply", "--yes", "--resend-secrets")
+    lost = {name for name in stage.missing() if "token" in PAIRS[name][1]}
+    assert lost == set()
+    if form in WHOLE:
+        assert stage.missing() == set()
+
+
+@pytest.mark.parametrize("form", list(ReadBack))
+@pytest.mark.parametrize("saved", [False, True])
+def test_all_pairs_at_once(
+    shell: Shell, tmp_path: Path, cloud: Callable[..., Cloud], form: ReadBack, saved: bool
+) -> None:
+    """Each shows what the server shows of the others; a saved plan and a direct apply alike."""
+    there = cloud(read_back=str(form), default_keys=saved)
+    stage = Stage(shell, tmp_path, there, list(PAIRS))
+    plan = stage.look()
+    stage.run("apply", *(["plan.json"] if saved else []), "--yes")
+    judge(stage, plan, form)
+
+
+@pytest.mark.parametrize("form", list(ReadBack))
+def test_each_pair_alone(form: ReadBack) -> None:
+    """No other webhook shows anything."""
+    for name, (live, declared) in PAIRS.items():
+        local = Local(read_back=str(form), default_keys=True)
+        local.holds(name, type=kind(live), configuration=values(live))
+        webhook = Webhook(
+            name=name,
+            type=kind(declared),
+            event_types=frozenset({"value_created", "value_updated"}),
+            configuration={
+                key: SecretRef(scheme=Scheme.ENV, name=value["env"])
+                if isinstance(value, dict)
+                else value
+                for key, value in declared.items()
+            },
+        )
+        report = local.apply(webhook, secrets=REFERENCES, reviewed=True)
+        assert report.exit_code is ExitCode.OK
+        for render in RENDERERS.values():
+            assert render().render_plan(report.plan)
+            assert render().render_report(report)
+        assert load(save(report.plan), "plan.json").changes == report.plan.changes
+        (stored,) = local.emulator.store.webhooks()
+        if settled(stored["configuration"]) != settled(values(declared)):
+            gains = "token" not in live and without_token(live) == without_token(declared)
+            assert may_be_missed(name, form) or gains  # alone, its lack is no evidence
+            hidden = {(name, key) for key in settled(declared).keys() - live.keys()}
+            assert hidden <= set(report.plan.unreadable)
+        assert local.apply(webhook, secrets=REFERENCES).writes == 0
