@@ -36,7 +36,7 @@ def read(
     """
     packing = headers.get("content-encoding", "").strip().lower()
     if packing not in ("", "identity", "gzip"):
-        raise BadAnswerError("a compressed answer that was not asked for")
+        raise BadAnswerError("a response with an unsupported Content-Encoding")
     announced = headers.get("content-length", "")
     if len(announced) > 15 or (announced.isdigit() and int(announced) > cap):
         raise BadAnswerError(_too_large(cap))
@@ -50,18 +50,18 @@ def read(
             try:
                 chunk = unpack.decompress(chunk, cap - size + 1)
             except zlib.error:
-                raise BadAnswerError("a broken gzip answer") from None
+                raise BadAnswerError("a broken gzip response") from None
         size += len(chunk)
         if size > cap:
             raise BadAnswerError(_too_large(cap))
         parts.append(chunk)
     if unpack is not None and parts and not unpack.eof:
-        raise BadAnswerError("a broken gzip answer")
+        raise BadAnswerError("a broken gzip response")
     return b"".join(parts)
 
 
 def _too_large(cap: int) -> str:
-    return f"an answer of more than {cap // 1024} KiB"
+    return f"a response of more than {cap // 1024} KiB"
 
 
 def judge(
@@ -76,7 +76,7 @@ def judge(
 ) -> Reply | Trouble:
     """Say what an answer is. `body` is a Trouble if it could not be read."""
     if 200 <= status < 300:
-        return _success(call, status, headers, body, origin.host)
+        return _success(call, status, headers, body, origin.address)
     failure = failure_of(status)
     if failure is Failure.MOVED:
         return Trouble(
@@ -89,14 +89,16 @@ def judge(
         )
     pause = retry_after(headers.get("retry-after"), headers.get("date"), now)
     said = refusal(
-        status, _document(headers, body), host=origin.host, label=label, hidden=call.hidden
+        status, _document(headers, body), server=origin.address, label=label, hidden=call.hidden
     )
     throttled = failure is Failure.THROTTLED
     return Trouble(
         failure=failure,
         error=RateLimitedError if throttled else said.error,
-        message=f"{origin.host} limits the rate of requests" if throttled else said.message,
-        hint=said.hint,
+        message=f"{origin.address} limits the request rate (HTTP 429)"
+        if throttled
+        else said.message,
+        hint="run again later" if throttled else said.hint,
         status=status,
         detail=said.detail,
         fields=said.fields,
@@ -105,10 +107,10 @@ def judge(
 
 
 def _success(
-    call: Call, status: int, headers: Mapping[str, str], body: bytes | Trouble, host: str
+    call: Call, status: int, headers: Mapping[str, str], body: bytes | Trouble, server: str
 ) -> Reply | Trouble:
     if call.expect not in (None, status):
-        return _not_expected(status, f"{host} answers HTTP {status} instead of {call.expect}")
+        return _not_expected(status, f"{server} returned HTTP {status} instead of {call.expect}")
     if status == 204:
         return Reply(status=status, headers=headers, data=None)
     if isinstance(body, Trouble):
@@ -117,13 +119,13 @@ def _success(
     if not is_json(kind):
         shown = _PLAIN.match(kind)
         what = f"{shown.group() if shown else 'no content type'}, {len(body)} bytes"
-        return _not_expected(status, f"{host} answers HTTP {status} without JSON ({what})")
+        return _not_expected(status, f"{server} returned HTTP {status} without JSON ({what})")
     try:
         document = decode(body)
     except NotJsonError as error:
-        return _not_expected(status, f"{host} answers HTTP {status} with a bad document: {error}")
+        return _not_expected(status, f"{server} returned HTTP {status} with invalid JSON: {error}")
     if not call.accept(document):
-        return _not_expected(status, f"{host} answers HTTP {status} without the object it promises")
+        return _not_expected(status, f"{server} returned HTTP {status} without the expected object")
     return Reply(status=status, headers=headers, data=document)
 
 
@@ -151,6 +153,6 @@ def _elsewhere(headers: Mapping[str, str]) -> str:
     """Say where a redirect leads, as far as it may be told."""
     location = headers.get("location", "")
     if "//" not in location.partition("?")[0]:
-        return "another path of its own"
+        return "another path on the same server"
     offered = Secret(location).origin() or ""
     return offered if _ORIGIN.fullmatch(offered) else "another server"

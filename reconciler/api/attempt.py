@@ -81,13 +81,13 @@ class Sender:
         except ReconcilerError:
             raise
         except Exception as error:
-            host = self._origin.host
             trouble = translate(
                 error,
-                host=host,
-                proxy=self._connections.proxy(host),
+                server=self._origin.address,
+                proxy=self._connections.proxy(self._origin.host),
                 expired=line.expired,
-                timeout=end() - started,
+                timeout=self._timeout,
+                run_over=self._run_end() < started + self._timeout,
             )
         if self._observer is not None:
             self._observer(

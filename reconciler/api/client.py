@@ -84,8 +84,8 @@ class Reader:
         ours, theirs = self._organization, webhook.organization
         if ours is not None and theirs is not None and theirs not in (ours.id, ours.name):
             raise ProtocolError(
-                f"the server shows webhook {webhook.id} as one of another organization",
-                hint="the API key may see more than one organization; use one of its own",
+                f"the server lists webhook {webhook.id}, which belongs to another organization",
+                hint="use an API key that has access to one organization only",
             )
         return webhook
 
@@ -150,12 +150,12 @@ class Client(Reader):
         kind = KINDS.get(draft.type)
         names = ", ".join(sorted(kind.secret_fields)) if kind is not None else "all of them"
         return InvalidRequestError(
-            "this server only replaces webhooks whole, which needs the secret fields too "
-            f"({names}), and not all of them are at hand",
+            "this server only accepts complete webhooks (PUT), which include the secret fields "
+            f"({names}), and not all of these are set",
             method="PUT",
             path=_path(id),
             status=405,
-            hint="give the values of this webhook's secret references, then apply again",
+            hint="set the secret references of this webhook, then apply again",
         )
 
 

@@ -121,7 +121,7 @@ class Connections:
         except (ValueError, ImportError, httpx.InvalidURL):
             pass
         # Raised out here: the library's error quotes the proxy's address, maybe with a password.
-        raise UsageError("the proxy that the environment names cannot be used", hint=PROXY_HINT)
+        raise UsageError("the proxy URL in the environment is not valid", hint=PROXY_HINT)
 
 
 def headers_of(response: httpx.Response) -> dict[str, str]:

@@ -56,7 +56,7 @@ def organization(
     found = _of_membership(transport) or _of_webhooks(webhooks)
     if found is None:
         raise OrganizationError(
-            "the server does not tell which organization the API key belongs to",
+            "the organization of the API key cannot be determined",
             hint="use the key of a service account, which belongs to one organization",
         )
     return known.get(found, Organization(id=found, name=found))
@@ -72,7 +72,10 @@ def _rows(transport: Transport, workers: Workers) -> tuple[_Row, ...]:
 def _row(value: Any) -> _Row:
     found = wire.organization(value)
     if found is None:
-        raise ProtocolError("the server lists an organization without a usable id")
+        raise ProtocolError(
+            "the server lists an organization without a usable id",
+            hint="check the server URL: another program or a proxy may answer there",
+        )
     return _Row(organization=found, current=value.get("current") is True)
 
 

@@ -35,10 +35,13 @@ class Origin:
     base: str = ""
 
     def __str__(self) -> str:
+        return f"{self.scheme}://{self.address}"
+
+    @property
+    def address(self) -> str:
+        """The host, and the port unless it is the scheme's default: the server in messages."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}" + (
-            "" if self.port == _PORTS[self.scheme] else f":{self.port}"
-        )
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @classmethod
     def parse(cls, url: str) -> Origin:
@@ -55,21 +58,24 @@ class Origin:
             host, port = "", None
         if parts is None or parts.scheme not in _PORTS or not _is_host(host) or port == 0:
             raise UsageError(
-                "the server URL is not an absolute https address",
-                hint="write it as in https://api.cloudtruth.io",
+                "the server URL is not an absolute https URL",
+                hint="write it like https://api.cloudtruth.io",
             )
         if "@" in parts.netloc or "?" in url or "#" in url:
             raise UsageError(
-                "the server URL holds a user, a query or a fragment",
-                hint="give scheme and host only; the key has a setting of its own",
+                "the server URL contains a user name, a query or a fragment",
+                hint="remove it: write scheme, host and port only; the API key is set separately",
             )
         base = parts.path.rstrip("/")
         if not _BASE.fullmatch(base) or {".", ".."} & set(base.split("/")):
-            raise UsageError("the path of the server URL holds characters that do not belong there")
+            raise UsageError(
+                "the path of the server URL contains characters that are not allowed",
+                hint="write it like https://proxy.example.com/cloudtruth",
+            )
         if parts.scheme == "http" and not _is_loopback(host):
             raise UsageError(
-                "the server URL is plain http, which would show the key to the network",
-                hint="use https; http is for this machine only (localhost, 127.0.0.1, [::1])",
+                "the server URL is plain http, which would expose the credential on the network",
+                hint="use https; only this machine (localhost, 127.0.0.1, [::1]) may use http",
             )
         return cls(scheme=parts.scheme, host=host, port=port or _PORTS[parts.scheme], base=base)
 
@@ -106,11 +112,11 @@ class Credential:
         # A file's last line end is no part of the key.
         text = text.removesuffix("\n").removesuffix("\r")
         if not text:
-            raise CredentialError(f"the {label} is empty")
+            raise CredentialError(f"the {label} is empty", hint=f"set the {label} again")
         if not _VISIBLE.fullmatch(text):
             raise CredentialError(
-                f"the {label} holds spaces, line ends or other characters that no {label} has",
-                hint="copy it again, without quotes and surrounding spaces",
+                f"the {label} contains spaces, line breaks or non-ASCII characters",
+                hint="copy it again, without anything before or after it",
             )
         return cls(scheme=scheme, secret=Secret(text), label=label)
 

@@ -67,7 +67,7 @@ def complete(
         shape = [(page.count, page.more, [key(row) for row in page.rows]) for page in pages]
         if shape == before:
             raise IncompleteListingError(
-                f"{transport.origin} returns an incomplete listing: {problem}",
+                f"{transport.origin.address} returns an incomplete listing: {problem}",
                 method="GET",
                 path=path,
                 hint=_CHECK_URL,
@@ -148,7 +148,7 @@ def _read(transport: Transport, path: str, decode: Callable[[Any], Row], number:
         if number > 1:
             return Page(problem=f"page {number} is missing")
         raise ProtocolError(
-            f"{transport.origin} has no list at {path}",
+            f"{transport.origin.address} has no list at {path}",
             method="GET",
             path=path,
             status=404,

@@ -48,19 +48,19 @@ class Refusal:
 
 
 def refusal(
-    status: int, document: Any, *, host: str, label: str, hidden: Sequence[str] = ()
+    status: int, document: Any, *, server: str, label: str, hidden: Sequence[str] = ()
 ) -> Refusal:
     """Read an error answer. `document` is its JSON, None if it has none.
 
     `label` is the credential's name; `hidden` are the secret values that were sent.
     """
     detail, fields = _words(document, hidden)
-    error, message, hint = _meaning(status, detail, document is not None, host, label)
+    error, message, hint = _meaning(status, detail, document is not None, server, label)
     return Refusal(error=error, message=message, hint=hint, detail=detail, fields=fields)
 
 
 def _meaning(
-    status: int, detail: str | None, is_json: bool, host: str, label: str
+    status: int, detail: str | None, is_json: bool, server: str, label: str
 ) -> tuple[type[ApiError], str, str | None]:
     said = detail or ""
     if status in (401, 403):
@@ -68,42 +68,48 @@ def _meaning(
         if not of_permission and (status == 401 or _OF_CREDENTIALS.search(said)):
             return (
                 AuthenticationError,
-                f"{host} does not accept the {label}",
-                "check that it is whole, of this server, and neither expired nor revoked",
+                f"{server} does not accept the {label}",
+                f"check that the {label} is complete, is for this server, and is not revoked",
             )
         return (
             PermissionDeniedError,
-            f"{host} does not allow this to the {label}",
+            f"the {label} lacks permission to do this on {server} (HTTP {status})",
             "it may need a higher role, such as ADMIN in CloudTruth" if is_json else _FOREIGN,
         )
     if status in (404, 410):
         if is_json:
             return (
                 NotFoundError,
-                f"{host} has no such object (HTTP {status})",
-                f"it is gone, or hidden from this {label}; run the same command again",
+                f"{server} has no such object (HTTP {status})",
+                f"it was deleted, or the {label} cannot see it; run the same command again",
             )
         return (
             ProtocolError,
-            f"{host} answers HTTP {status} without JSON: this API is not there",
+            f"{server} returned HTTP {status} without JSON: it does not have this API",
             "check the server URL",
         )
     if status == 409:
         return (
             ConflictError,
-            f"{host} reports a conflict with another change (HTTP 409)",
-            "somebody may be changing the same; run the same command again",
+            f"{server} reports a conflict with another change (HTTP 409)",
+            "another process may be changing the same object; run the same command again",
         )
     if 400 <= status < 500 and status != 408:
         return (
             InvalidRequestError,
-            f"{host} refuses the request (HTTP {status})",
-            "mend what it names, then run the same command again" if is_json else _FOREIGN,
+            f"{server} refuses the request (HTTP {status})",
+            "fix what the response names, then run the same command again" if is_json else _FOREIGN,
         )
-    return ServerError, f"{host} failed (HTTP {status})", "the fault is not yours: run again later"
+    return (
+        ServerError,
+        f"{server} failed (HTTP {status})",
+        "the server has a problem: run again later",
+    )
 
 
-_FOREIGN: Final = "the answer is not the API's own: look at proxies and firewalls on the way"
+_FOREIGN: Final = (
+    "the response is not from the API: check proxies and firewalls between here and the server"
+)
 
 
 def _words(document: Any, hidden: Sequence[str]) -> tuple[str | None, Fields]:

@@ -25,15 +25,15 @@ def is_json(content_type: str) -> bool:
 
 def decode(data: bytes) -> Any:
     """Return the value that `data` holds. Raises NotJsonError."""
-    problem = "the JSON is cut off or malformed"
+    problem = "it is truncated or malformed"
     try:
         return _DECODE(data.decode("utf-8"))
     except NotJsonError as error:
         problem = str(error)
     except UnicodeDecodeError:
-        problem = "the text is not UTF-8"
+        problem = "it is not UTF-8"
     except RecursionError:
-        problem = "the JSON is nested too deeply"
+        problem = "it is nested too deeply"
     except ValueError:
         pass
     # Raised out here: the errors above hold the document, and would come along as context.
@@ -48,19 +48,19 @@ def encode(value: object) -> bytes:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise NotJsonError("the JSON has a key twice")
+        raise NotJsonError("it has a duplicate key")
     return found
 
 
 def _float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise NotJsonError("the JSON holds a number beyond all bounds")
+        raise NotJsonError("it has a number out of range")
     return number
 
 
 def _constant(text: str) -> float:
-    raise NotJsonError("the JSON holds something that is no number")
+    raise NotJsonError("it has NaN or Infinity")
 
 
 _DECODE: Final = json.JSONDecoder(

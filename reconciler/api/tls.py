@@ -15,10 +15,28 @@ from reconciler.errors import UsageError
 VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 """The variables that replace the system's certificates; the first that is set counts."""
 
-HINT: Final = (
-    "if a proxy of your network signs its traffic, name its certificate in "
-    f"{', '.join(VARIABLES[:-1])} or {VARIABLES[-1]}; also check this machine's clock"
+_CLOCK: Final = "check this machine's clock; if it is right, the server needs a new certificate"
+_HOST: Final = (
+    "check the host in the server URL; a proxy or a login page may also answer in its place"
 )
+_ISSUER: Final = (
+    "if a proxy on your network re-signs TLS, set "
+    f"{', '.join(VARIABLES[:-1])} or {VARIABLES[-1]} to its CA certificate"
+)
+# By OpenSSL's verification codes.
+_FLAWS: Final = {
+    9: ("it is not valid yet", _CLOCK),
+    10: ("it has expired", _CLOCK),
+    18: ("it is self-signed", _ISSUER),
+    62: ("it is for another host", _HOST),
+    64: ("it is for another address", _HOST),
+}
+
+
+def certificate_flaw(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
+    """Return why a certificate is not trusted, and what to do about it."""
+    code = getattr(error, "verify_code", 0)
+    return _FLAWS.get(code, ("this machine does not trust its issuer", _ISSUER))
 
 
 def context(environment: Mapping[str, str]) -> ssl.SSLContext:

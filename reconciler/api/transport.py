@@ -20,7 +20,7 @@ from reconciler.api.failures import TABLE, Action, Use, use_of
 from reconciler.api.origin import Credential, Origin, OriginAuth
 from reconciler.api.pace import ATTEMPTS, Pace
 from reconciler.api.strict_json import encode
-from reconciler.api.troubles import Trouble
+from reconciler.api.troubles import LONGER, Trouble
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
@@ -33,7 +33,6 @@ from reconciler.ports import Clock
 LARGE: Final = 64 * SMALL
 """The largest body of a list, in bytes."""
 
-_LONGER: Final = "a longer --deadline may help"
 _NO_CREDENTIAL: Final = "request without a credential"
 
 
@@ -171,11 +170,11 @@ class Transport:
         cost = self._doubtful.pop((call.method, call.path, call.content), 0)
         if self._pace.exhausted or (cost and not self._pace.pay(cost)):
             raise ServerError(
-                f"{self.origin.host} failed too often: the retry budget of this run is empty, "
-                "and nothing further is written",
+                f"too many requests to {self.origin.address} failed: the retry budget is used up, "
+                "and the run writes nothing more",
                 method=call.method,
                 path=call.path,
-                hint="run again when the server is well",
+                hint="run again when the server responds reliably",
             )
 
     def _await_turn(self, call: Call, earlier: Trouble | None) -> None:
@@ -187,10 +186,10 @@ class Transport:
             if earlier is not None:
                 raise self._error(call, earlier, Action.REPEAT)
             raise UnreachableError(
-                f"the time of this run is up; the request to {self.origin.host} was not sent",
+                f"the run's time is up; the request to {self.origin.address} was not sent",
                 method=call.method,
                 path=call.path,
-                hint=_LONGER,
+                hint=LONGER,
             )
 
     def _wait_to_repeat(self, trouble: Trouble, failures: int) -> bool:
@@ -210,8 +209,10 @@ class Transport:
         elif action is Action.REPEAT and (pause := trouble.retry_after or 0.0) >= self._pace.left():
             if pause:
                 return self._too_long(call, pause, trouble.status)
-            kind, hint = trouble.error, _LONGER
-            message = f"{trouble.message}; the time of this run is up"
+            kind, hint = trouble.error, LONGER
+            message = trouble.message
+            if trouble.hint != LONGER:
+                message += "; the run's time is up"
         else:
             kind, message = trouble.error, trouble.message
         return kind(
@@ -226,8 +227,8 @@ class Transport:
 
     def _too_long(self, call: Call, pause: float, status: int | None) -> RateLimitedError:
         return RateLimitedError(
-            f"{self.origin.host} asks for a pause of {pause:.0f} s, "
-            f"and this run has {max(0.0, self._pace.left()):.0f} s left",
+            f"{self.origin.address} asks to wait {pause:.0f} s, "
+            f"but the run has only {max(0.0, self._pace.left()):.0f} s left",
             retry_after=round(pause, 2),
             method=call.method,
             path=call.path,

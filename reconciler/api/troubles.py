@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from reconciler.api import tls
 from reconciler.api.failures import Failure
 from reconciler.api.pace import RETRY_COST, TIMEOUT_COST
 from reconciler.api.refusals import Fields
+from reconciler.api.tls import certificate_flaw
 from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.api.proxies import Proxy
 
-_LOOK: Final = "check server URL, network and proxy, as `webhooks doctor` does"
-_NAME: Final = "check the server URL, the network and the name service"
+_CHECK_NETWORK: Final = "check the server URL, the network and the proxy, or run `webhooks doctor`"
 _FOREIGN: Final = "check the server URL: another program or a proxy may answer there"
+LONGER: Final = "allow more time with --deadline"
 PROXY_HINT: Final = "check the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 
 
@@ -58,35 +58,43 @@ class TooSlowError(Exception):
 
 
 def translate(
-    error: Exception, *, host: str, proxy: Proxy | None, expired: bool, timeout: float
+    error: Exception,
+    *,
+    server: str,
+    proxy: Proxy | None,
+    expired: bool,
+    timeout: float,
+    run_over: bool,
 ) -> Trouble:
-    """Say what an exception out of the HTTP library, or out of reading an answer, means.
+    """Return what an exception of the HTTP library, or of reading a response, means.
 
-    `proxy` is what stands between us and `host`; `expired` tells that the watchdog ended the
-    request; `timeout` is its time, in seconds.
+    `server` is the server's address for messages and `proxy` what requests to it go through;
+    `expired` is true if the watchdog ended the request. `timeout` is the limit of one request, in
+    seconds; `run_over` is true if the end of the run came first.
     """
     if isinstance(error, _NEVER_SENT):
-        return _not_sent(error, host, proxy)
+        return _not_sent(error, server, proxy)
     if expired or isinstance(error, (httpx.TimeoutException, TooSlowError)):
+        message = f"{server} did not respond completely within {timeout:g} s"
+        hint = "allow more time with --timeout"
+        if run_over:
+            message = f"the run's time was up before {server} responded completely"
+            hint = LONGER
         return Trouble(
-            failure=Failure.AMBIGUOUS,
-            error=ServerError,
-            message=f"{host} gave no whole answer within {timeout:g} s",
-            hint="a longer --timeout may help",
-            timeout=True,
+            failure=Failure.AMBIGUOUS, error=ServerError, message=message, hint=hint, timeout=True
         )
     if isinstance(error, BadAnswerError):
         return Trouble(
             failure=Failure.AMBIGUOUS,
             error=ProtocolError,
-            message=f"{host} sent {error}",
+            message=f"{server} sent {error}",
             hint=_FOREIGN,
         )
     return Trouble(
         failure=Failure.AMBIGUOUS,
         error=ServerError,
-        message=f"the connection to {host} broke before the answer was whole",
-        hint=f"run again; if it stays so, {_LOOK}",
+        message=f"the connection to {server} broke before the response was complete",
+        hint=f"run again; if it happens again, {_CHECK_NETWORK}",
     )
 
 
@@ -100,40 +108,50 @@ _NEVER_SENT: Final = (
 )
 
 
-def _not_sent(error: Exception, host: str, proxy: Proxy | None) -> Trouble:
+def _not_sent(error: Exception, server: str, proxy: Proxy | None) -> Trouble:
     causes = list(_causes(error))
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        flaw, hint = certificate_flaw(tls)
         return Trouble(
             failure=Failure.UNTRUSTED,
             error=UnreachableError,
-            message=f"the certificate of {host} is not trusted",
-            hint=tls.HINT,
+            message=f"the certificate of {server} is not trusted: {flaw}",
+            hint=hint,
         )
     refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)
     nameless = any(isinstance(cause, socket.gaierror) for cause in causes)
-    first = host  # what we connect to
+    first = server  # what we connect to
     if proxy is not None and (refused or nameless):
-        first = f"{proxy.address or 'the proxy'} (by {proxy.variable})"
-    message, hint = f"{first} cannot be reached", _LOOK
+        first = f"the proxy {proxy.address or ''}".rstrip() + f" ({proxy.variable})"
+    message, hint = f"{first} cannot be reached", _CHECK_NETWORK
     if isinstance(error, httpx.ProxyError):
-        message, hint = f"the proxy does not let us through to {host}", PROXY_HINT
+        message, hint = f"the proxy refuses to connect to {server}", PROXY_HINT
     elif isinstance(error, httpx.TimeoutException):
-        message = f"{first} cannot be reached: no connection in time"
+        message += ": no connection in time"
     elif nameless:
-        message, hint = f"{first} cannot be reached: no such name", _NAME
+        message += ": its host name was not found"
+        hint = "check the host in the server URL, and DNS"
     elif refused:
-        message = f"{first} cannot be reached: it refuses connections"
-    elif any(isinstance(cause, ssl.SSLError) for cause in causes):
-        message, hint = f"{first} cannot be reached: no TLS connection", tls.HINT
-    if first != host:
-        hint = PROXY_HINT
+        message += ": connection refused"
+        hint = "check the host and the port in the server URL, and that the server is running"
+    elif getattr(tls, "reason", None) in _NO_TLS:
+        message += ": it does not use TLS on this port"
+        hint = "check the port in the server URL; http:// is allowed only for this machine"
+    elif tls is not None:
+        message += ": the TLS handshake failed"
+        hint = "check the port in the server URL, and whether a firewall intercepts TLS"
     return Trouble(
         failure=Failure.NOT_SENT,
         error=UnreachableError,
         message=message,
-        hint=hint,
+        hint=hint if first == server else PROXY_HINT,
         timeout=isinstance(error, httpx.TimeoutException),
     )
+
+
+# What OpenSSL reports when the other side answers a TLS handshake with plain text.
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -58,9 +58,11 @@ def live_webhook(row: Any) -> LiveWebhook:
     name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
     if not (isinstance(name, str) and isinstance(kind, str)):
         field = "type" if isinstance(name, str) else "name"
-        raise ProtocolError(f"the server gives webhook {own} a `{field}` that is no text")
+        raise ProtocolError(f"the server lists webhook {own} with a `{field}` that is not a string")
     if not _is_texts(events):
-        raise ProtocolError(f"the server gives webhook {own} `event_types` that are no texts")
+        raise ProtocolError(
+            f"the server lists webhook {own} with `event_types` that are not a list of strings"
+        )
     return _live(row, own, name, kind, events)
 
 
@@ -182,7 +184,9 @@ def _sealed(value: Any, id: str, depth: int) -> LiveValue:
         number: LiveValue = value
         return number
     if depth == _DEEPEST:
-        raise ProtocolError(f"the server gives webhook {id} a configuration nested too deeply")
+        raise ProtocolError(
+            f"the server lists webhook {id} with a configuration deeper than {_DEEPEST} levels"
+        )
     if isinstance(value, list):
         return [_sealed(inner, id, depth + 1) for inner in value]
     return {key: _sealed(inner, id, depth + 1) for key, inner in value.items()}

@@ -18,17 +18,6 @@ from reconciler.render.quote import quote
 
 _TIMEOUT: Final = 10.0
 _NOT_READ: Final = ("CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-_FLAWS: Final = {
-    9: "it is not valid yet; check this machine's clock",
-    10: "it has expired, or this machine's clock is wrong",
-    18: "it is self-signed",
-    19: "its authority is not trusted here",
-    20: "its authority is not trusted here",
-    21: "its authority is not trusted here",
-    62: "it is for another host name",
-    64: "it is for another address",
-}
-"""OpenSSL's verification codes in words."""
 _CHECK_PORT: Final = (
     "check the server URL, and that a firewall lets https out; behind a proxy, set HTTPS_PROXY"
 )
@@ -110,10 +99,10 @@ def _tls(origin: Origin, handshake: Handshake) -> Check:
             fix="check the server URL and this machine's DNS; behind a proxy, set HTTPS_PROXY",
         )
     except ssl.SSLCertVerificationError as problem:
-        flaw = _FLAWS.get(problem.verify_code, "it cannot be verified")
-        return fail("tls", f"the server's certificate is not trusted: {flaw}", fix=tls.HINT)
+        flaw, fix = tls.certificate_flaw(problem)
+        return fail("tls", f"the server's certificate is not trusted: {flaw}", fix=fix)
     except ssl.SSLError:
-        fix = "check the server URL and its port; " + tls.HINT
+        fix = "check the port in the server URL; http:// is allowed only for this machine"
         return fail("tls", "the server does not speak a supported TLS version", fix=fix)
     except UsageError:
         return unknown("tls", "not checked: this machine's certificates cannot be used")

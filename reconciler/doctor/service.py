@@ -190,7 +190,7 @@ def _failure(server: Server, name: str, problem: ReconcilerError) -> Check:
     if isinstance(problem, ApiError) and 300 <= (problem.status or 0) < 400:
         message, aside = f"the server redirects (HTTP {problem.status})", problem.message
     elif isinstance(problem, ApiError):
-        message = problem.message.replace(server.anonymous.origin.host, "the server")
+        message = problem.message.replace(server.anonymous.origin.address, "the server")
         if problem.status is not None and "HTTP" not in message:
             message += f" (HTTP {problem.status})"
         if problem.detail is not None:

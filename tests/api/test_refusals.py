@@ -23,7 +23,7 @@ from reconciler.errors import (
 
 
 def refused(status: int, document: Any = None, *hidden: str) -> Refusal:
-    return refusal(status, document, host="h", label="API key", hidden=hidden)
+    return refusal(status, document, server="h", label="API key", hidden=hidden)
 
 
 @pytest.mark.parametrize(

@@ -285,7 +285,7 @@ def test_a_timeout_costs_twice_as_much() -> None:
     """Three retries after timeouts empty the budget."""
     one, server, _ = transport(httpx.ReadTimeout("x"))
     for _ in range(3):
-        with pytest.raises(ServerError, match="no whole answer"):
+        with pytest.raises(ServerError, match="did not respond completely within 30 s"):
             one.request("GET", "/")
     assert len(server.requests) == 3 + 3
 
@@ -346,12 +346,27 @@ def test_a_run_that_ends_between_two_tries_tells_what_went_wrong() -> None:
             super().sleep(seconds * 10)
 
     one, server, _ = transport(REFUSED, clock=Drowsy(), deadline=3.0)
-    with pytest.raises(
-        UnreachableError, match=r"cannot be reached; the time of this run is up"
-    ) as e:
+    with pytest.raises(UnreachableError, match="cannot be reached; the run's time is up") as e:
         one.request("GET", "/")
-    assert e.value.hint == "a longer --deadline may help"
+    assert e.value.hint == "allow more time with --deadline"
     assert len(server.requests) == 1
+
+
+def test_a_request_that_the_run_s_end_cuts_off_says_so_once() -> None:
+    """The limit that was reached is named, never a negative number of seconds."""
+    clock = VirtualClock()
+
+    def late(request: httpx.Request) -> httpx.Response:
+        clock.time += 20.0
+        raise httpx.ReadTimeout("canary")
+
+    one, _, _ = transport(late, clock=clock, deadline=10.0)
+    with pytest.raises(ServerError) as caught:
+        one.request("GET", "/")
+    assert caught.value.message == (
+        "the run's time was up before api.cloudtruth.io responded completely"
+    )
+    assert caught.value.hint == "allow more time with --deadline"
 
 
 def test_a_body_that_outlasts_its_time_is_cut_off_between_chunks() -> None:

@@ -96,7 +96,7 @@ def test_every_message_that_docs_cure_exists() -> None:
     flat = re.sub(r'"\s*"', "", re.sub(r"\s+", " ", source))
     for message in (
         "there is no cloudtruth_api_key here",
-        "does not allow this to the",
+        "lacks permission to do this",
         "this pull request's changes are not told apart from drift",
         "there is no github token to comment with",
         "apply does not run on pull requests",
