@@ -1,0 +1,98 @@
+"""Every command with the oldest versions that pyproject.toml allows."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.main import TABLE
+from tests.packaging.conftest import ROOT, Release
+from tests.packaging.test_installed import SECRETS, run, tool
+from tests.surroundings import fetching
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("package_index")]
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+FLOORS = [
+    re.sub(r">=([\d.]+).*", r"==\1", each)
+    for each in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["emulator"])
+]
+COMMANDS = (
+    ("validate",),
+    ("init", "--github"),
+    ("plan", "--out", "plan.json"),
+    ("show", "plan.json"),
+    ("apply", "plan.json", "--yes"),
+    ("status", "--format", "json"),
+    ("export", "--check"),
+    ("doctor",),
+    ("ci", "plan"),
+    ("slack", "check", "-f", "none.yaml"),
+    ("slack", "manifest"),
+    ("schema",),
+    ("completion", "bash"),
+    ("completion", "zsh"),
+    ("completion", "fish"),
+)
+
+
+@pytest.fixture(scope="module")
+def program(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel's program beside exactly the oldest versions."""
+    folder = tmp_path_factory.mktemp("floors")
+    home = folder / "environment"
+    for words in (
+        ("venv", "--python", sys.executable, home),
+        ("pip", "install", "--python", home, f"{release.wheel}[emulator]", *FLOORS),
+    ):
+        done = run(tool("uv"), *words, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    return home / "bin" / "webhooks"
+
+
+@pytest.fixture(scope="module")
+def emulator(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an emulated CloudTruth, served by `webhooks emulator`."""
+    process = subprocess.Popen(
+        [program, "emulator"], cwd=tmp_path_factory.mktemp("emulator"), env=fetching(),
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    with process.stderr:
+        yield process.stderr.readline().split()[-1]
+        process.terminate()
+    process.wait()
+
+
+def test_every_command_runs(program: Path, emulator: str, tmp_path: Path) -> None:
+    """Over HTTP: webhooks are created, one is updated, then nothing is to do; mistakes are told."""
+    environ = {"CLOUDTRUTH_SERVER_URL": emulator, "CLOUDTRUTH_API_KEY": "any", **SECRETS}
+    file = tmp_path / "webhooks.yaml"
+    (tmp_path / "none.yaml").write_text("webhooks: []\n")
+    shutil.copy(ROOT / "examples" / "webhooks.yaml", file)
+
+    def webhooks(*words: str) -> subprocess.CompletedProcess[str]:
+        return run(program, *words, cwd=tmp_path, **environ)
+
+    for words in COMMANDS:
+        for done in (webhooks(*words), webhooks(*words, "--help")):
+            assert done.returncode == 0, (words, done.stdout, done.stderr)
+    file.write_text(file.read_text("utf-8").replace("username: CloudTruth", "username: Other"))
+    for expected in ("updated", "No changes. 3 webhooks match."):
+        done = webhooks("apply", "--yes")
+        assert (done.returncode, expected in done.stdout) == (0, True), done
+    file.write_text("webhooks: [{nam: x, type: slak}]\n")
+    assert "did you mean `name`?" in webhooks("validate").stdout
+    assert "did you mean `plan`?" in webhooks("plna").stderr
+
+
+def test_every_command_is_run() -> None:
+    """A new command is added to the list."""
+    assert {words[0] for words in COMMANDS} | {"emulator"} == set(TABLE)
