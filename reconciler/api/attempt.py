@@ -8,7 +8,7 @@ observes is told of each attempt, without headers, queries or bodies.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Final
 
 import httpx
@@ -90,16 +90,17 @@ class Sender:
                 run_over=self._run_end() < started + self._timeout,
             )
         if self._observer is not None:
-            self._observer(
-                Exchange(
-                    method=call.method,
-                    path=call.path,
-                    status=status,
-                    seconds=self._clock.monotonic() - started,
-                    size=len(body),
-                    attempt=attempt,
+            with suppress(Exception):  # what is shown never decides what is sent
+                self._observer(
+                    Exchange(
+                        method=call.method,
+                        path=call.path,
+                        status=status,
+                        seconds=self._clock.monotonic() - started,
+                        size=len(body),
+                        attempt=attempt,
+                    )
                 )
-            )
         if status is None:
             assert trouble is not None
             return trouble

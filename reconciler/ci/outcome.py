@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,6 +13,7 @@ from reconciler.findings import Finding, Severity
 from reconciler.planning.plan import Plan
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS
 from reconciler.render.view import View
+from reconciler.render.words import unshown
 from reconciler.report import Report
 from reconciler.values import dataclass
 
@@ -73,14 +74,21 @@ def planned(
 
 
 def reported(result: str, report: Report, findings: Sequence[Finding], *, reason: str) -> Outcome:
-    """Make the outcome of a run that carried a plan out."""
+    """Make the outcome of a run that carried a plan out; what cannot be shown is one line."""
+
+    def shown(render: Callable[[], str], *, needed: bool = True) -> str:
+        try:
+            return render()
+        except Exception as problem:  # what is done is done
+            return f"{unshown(report, problem)}\n" if needed else ""
+
     return Outcome(
         exit_code=report.exit_code,
         outputs=counted(result, report.plan, reason),
-        log=_text(findings) + RENDERERS["text"]().render_report(report),
-        annotations=annotated((*report.plan.notes, *findings)),
-        summary=summary(_report_markdown(report), findings),
-        document=RENDERERS["json"]().render_plan(report.plan),
+        log=shown(lambda: _text(findings) + RENDERERS["text"]().render_report(report)),
+        annotations=shown(lambda: annotated((*report.plan.notes, *findings)), needed=False),
+        summary=shown(lambda: summary(_report_markdown(report), findings)),
+        document=shown(lambda: RENDERERS["json"]().render_plan(report.plan), needed=False) or None,
         wrote=bool(report.writes),
     )
 

@@ -52,6 +52,9 @@ def tell(access: Access, reviewed: Reviewed, status: str) -> Sequence[Finding]:
     except GitHubError as problem:
         why = f"the comments could not be edited: {problem.message}"
         return (note("comment-not-edited", why, hint=problem.hint, warn=True),)
+    except Exception as problem:
+        why = f"the comments could not be edited: internal error ({type(problem).__name__})"
+        return (note("comment-not-edited", why, warn=True),)
     return ()
 
 

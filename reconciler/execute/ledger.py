@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 from reconciler.errors import ApiError
 from reconciler.planning.changes import Change, Create
@@ -80,8 +81,9 @@ class Ledger:
         if refusal is not None:
             self.finish(index, refusal)
             return False
-        # Not under the lock: telling may take long, and must not keep anybody from closing.
-        self._watcher.starting(change)
+        # Not under the lock: showing may take long, and must not keep anyone from closing.
+        with suppress(Exception):  # what is shown never decides what is written
+            self._watcher.starting(change)
         return not self._closed  # nobody would hear of what is sent from now on
 
     def finish(self, index: int, outcome: Outcome) -> None:
@@ -90,7 +92,8 @@ class Ledger:
             if self._closed:
                 return
             self._outcomes[index] = outcome
-        self._watcher.finished(outcome)
+        with suppress(Exception):
+            self._watcher.finished(outcome)
 
     def correct(self, index: int, outcome: Outcome) -> None:
         """Replace an outcome by what the last listing shows."""

@@ -109,6 +109,15 @@ def outcome_counts(report: Report) -> str:
     return f"{parts}; {left}" if left else parts
 
 
+def unshown(report: Report, problem: Exception) -> str:
+    """Return one line for a report that a renderer failed to show."""
+    done = f"{len(report.applied)} of {plural(len(report.plan.changes), 'change')}"
+    return (
+        f"applied {done}: {outcome_counts(report)}; "
+        f"the report cannot be shown: internal error ({type(problem).__name__})"
+    )
+
+
 def verification(report: Report) -> str:
     """Say whether the result was read back."""
     if not report.writes:

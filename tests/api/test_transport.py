@@ -414,6 +414,16 @@ def test_an_observer_hears_of_every_attempt_without_secrets() -> None:
     assert {(each.method, each.path) for each in seen} == {("GET", "/x/")}
 
 
+def test_an_observer_that_fails_changes_no_answer() -> None:
+    """What is shown never decides what is sent."""
+
+    def fail(_: Exchange) -> None:
+        raise AttributeError("a bug")
+
+    one, _, _ = transport(OK, observer=fail)
+    assert one.request("PATCH", "/x/", json={}).status == 200
+
+
 def test_an_echo_of_what_was_sent_does_not_get_into_the_error() -> None:
     """The server quotes a token; we do not."""
     echo = answer(400, {"configuration": {"token": ["xoxb-canary-12345678 is bad"]}})

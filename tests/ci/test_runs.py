@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from reconciler.ci.marker import decode
 from reconciler.emulator.faults import Rule, Script, status
+from reconciler.render import json as json_renderer
+from reconciler.render import markdown, text
 from tests.ci.fake_github import Answer
 from tests.ci.support import World, world
 
@@ -331,3 +333,23 @@ def test_more_than_ten_findings_are_counted(here: World) -> None:
     done = here.call("validate")
     assert done.stdout.count("\n::error") + done.stdout.startswith("::error") == 10
     assert "::notice::and " in done.stdout
+
+
+def broken(*_: object, **__: object) -> NoReturn:
+    raise AttributeError("a bug")
+
+
+@pytest.mark.parametrize(
+    "renderer", [(text, "render_report"), (markdown, "fit_report"), (json_renderer, "render_plan")]
+)
+def test_a_report_that_cannot_be_shown_changes_nothing(
+    here: World, monkeypatch: pytest.MonkeyPatch, renderer: tuple[object, str]
+) -> None:
+    """Exit code and outputs are those of the apply; log or summary say it in one line."""
+    monkeypatch.setattr(*renderer, broken)
+    done = here.step("apply", "push", {}, WEBHOOKS_CI_REVIEWED_PLAN="ignore")
+    assert (done.code, done.outputs["result"]) == (0, "applied")
+    assert here.live() == {"Audit": "general"}
+    if renderer[0] is not json_renderer:
+        line = "applied 1 of 1 change: 1 created, 0 updated, 0 deleted; the report cannot be shown"
+        assert line in done.stdout + done.summary

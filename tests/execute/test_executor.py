@@ -459,3 +459,21 @@ def test_the_watcher_hears_every_change_once() -> None:
     heard = Heard()
     run(api, plan, watcher=heard)
     assert (heard.started, sorted(heard.ended)) == (["b", "c"], ["a", "b", "c"])
+
+
+class Mute:
+    """A watcher that fails to show anything."""
+
+    def starting(self, change: object) -> None:
+        raise AttributeError("starting")
+
+    def finished(self, outcome: object) -> None:
+        raise AttributeError("finished")
+
+
+def test_progress_that_cannot_be_shown_interrupts_nothing() -> None:
+    """Every change is made, and the report has them all."""
+    api = memory(row("b", "2"), row("old", "3"))
+    report = run(api, planned(api, slack("a"), slack("b", "#new")), watcher=Mute())
+    assert outcomes(report) == {"a": "applied", "b": "applied", "old": "applied"}
+    assert report.exit_code is ExitCode.OK

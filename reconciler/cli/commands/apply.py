@@ -67,11 +67,27 @@ def COMMAND(invocation: Invocation, report: str | None, **own: Any) -> int:  # n
         raise
     console = invocation.console
     console.status("")
-    console.result(_shown(invocation, done, connection, own["format"]))
-    told = report is None or _write_report(invocation, report, machine.render_report(done))
+    shown = _rendered(invocation, done, lambda: _shown(invocation, done, connection, own["format"]))
+    if shown is not None:
+        console.result(shown)
+    told = True
+    if report is not None:
+        document = _rendered(invocation, done, lambda: machine.render_report(done))
+        told = document is not None and _write_report(invocation, report, document)
     if told and not console.failed:
         return done.exit_code
     return max(done.exit_code, ExitCode.PARTIAL if done.writes else ExitCode.FAILED)
+
+
+def _rendered(invocation: Invocation, done: Report, render: Callable[[], str]) -> str | None:
+    """Return the report, None if rendering fails: one line then says what was done."""
+    from reconciler.render.words import unshown
+
+    try:
+        return render()
+    except Exception as problem:
+        invocation.console.message("error", unshown(done, problem))
+        return None
 
 
 def _write_report(invocation: Invocation, name: str, text: str) -> bool:
@@ -144,8 +160,14 @@ def _confirm(
 
         console = invocation.console
         connection.progress.expect(plan)
-        view = message_view(invocation, key_source=connection.key_source, again=None)
-        shown = RENDERERS["text"]().render_plan(plan, view)
+        try:
+            view = message_view(invocation, key_source=connection.key_source, again=None)
+            shown = RENDERERS["text"]().render_plan(plan, view)
+        except Exception as problem:
+            if not yes:
+                raise
+            # Consent does not depend on what is shown.
+            shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
         if yes:
             console.note(shown)
             return True

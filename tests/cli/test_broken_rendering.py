@@ -1,0 +1,80 @@
+"""A renderer that fails neither prevents nor interrupts writing, and changes no exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from reconciler.emulator.faults import Rule, Script, status
+from reconciler.render import RENDERERS
+from reconciler.render.json import render_error
+from tests.cli.conftest import Cloud, Shell
+
+File = Callable[..., Path]
+MakeCloud = Callable[..., Cloud]
+
+
+class Broken:
+    """A renderer that shows neither plans nor reports."""
+
+    render_error = staticmethod(render_error)
+
+    @staticmethod
+    def render_plan(*_: object) -> NoReturn:
+        raise AttributeError("'dict' object has no attribute 'isprintable'")
+
+    render_report = render_plan
+
+
+@pytest.fixture(params=list(RENDERERS))
+def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(RENDERERS, request.param, Broken)  # type: ignore[arg-type]
+    return str(request.param)
+
+
+def test_an_apply_is_carried_out(shell: Shell, file: File, cloud: MakeCloud, broken: str) -> None:
+    """All is written, the exit code is that of the result, and one line says what was done."""
+    file()
+    there = cloud()
+    done = shell("apply", "--yes", "--format", broken, **there.environ)
+    assert (done.code, there.names()) == (0, ["Deploys", "Pager"])
+    assert (
+        "error: applied 2 of 2 changes: 2 created, 0 updated, 0 deleted; the report cannot be "
+        "shown: internal error (AttributeError)\n"
+    ) in done.err
+
+
+def test_a_failure_keeps_its_exit_code(
+    shell: Shell, file: File, cloud: MakeCloud, broken: str
+) -> None:
+    """Not all is done, and the line says so."""
+    file()
+    there = cloud(faults=Script([Rule(fault=status(400), method="POST", name="Pager")]))
+    done = shell("apply", "--yes", "--format", broken, **there.environ)
+    assert (done.code, there.names()) == (7, ["Deploys"])
+    assert "error: applied 1 of 2 changes: 1 created, 0 updated, 0 deleted; 1 failed;" in done.err
+
+
+def test_a_report_file_is_written_though_the_result_cannot_be_shown(
+    shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two do not depend on each other."""
+    monkeypatch.setitem(RENDERERS, "text", Broken)  # type: ignore[arg-type]
+    file()
+    done = shell("apply", "--yes", "--report", "report.json", **cloud().environ)
+    assert done.code == 0
+    assert (tmp_path / "report.json").exists()
+
+
+def test_nobody_agrees_to_a_plan_that_cannot_be_shown(
+    shell: Shell, file: File, cloud: MakeCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --yes nothing is written."""
+    monkeypatch.setitem(RENDERERS, "text", Broken)  # type: ignore[arg-type]
+    file()
+    there = cloud()
+    assert shell("apply", keys="yes\n", terminal=True, **there.environ).code == 70
+    assert there.writes() == []
