@@ -194,22 +194,26 @@ def _below(directory: Path) -> Iterator[PurePath]:
 
 
 def _missing(path: str, found: Path, directory: Path, *, named: bool) -> Finding:
-    if not named:
-        return _error(
-            f"there is no {DEFAULT_FILE} in the working directory",
-            "write a commented starter with `webhooks init`, or name your file with `-f FILE`",
-        )
     from difflib import get_close_matches  # only for a mistake
 
+    message, hint = (
+        f"there is no file {path}",
+        "check the path; `webhooks init` writes a first file",
+    )
+    if not named:
+        message = f"there is no {DEFAULT_FILE} in the working directory"
+        hint = "write a commented starter with `webhooks init`, or name your file with `-f FILE`"
     try:
-        near = get_close_matches(found.name, os.listdir(found.parent), n=1)
+        others = os.listdir(found.parent)
     except OSError:
-        near = []
-    hint = "check the path; `webhooks init` writes a first file"
+        others = []
+    if not named:
+        others = [each for each in others if each.endswith(_SUFFIXES)]
+    near = get_close_matches(found.name, others, n=1)
     if near:
         suggestion = display_name(found.parent / near[0], directory=directory)
-        hint = f"did you mean `{suggestion}`?"
-    return _error(f"there is no file {path}", hint)
+        hint = f"did you mean `{suggestion if named else f'-f {suggestion}'}`?"
+    return _error(message, hint)
 
 
 def _error(message: str, hint: str | None) -> Finding:

@@ -26,6 +26,7 @@ class Entry(NamedTuple):
     id: str | None
     previously: tuple[tuple[int, str], ...]
     absent: bool
+    organization: str | None
 
     def spot(self, *path: str | int, key: bool = False) -> Spot:
         """Return the place of a field of this entry."""
@@ -34,7 +35,7 @@ class Entry(NamedTuple):
 
 def entries(file: str, data: dict[str, Any]) -> Iterator[Entry]:
     """Yield the entries of one file."""
-    webhooks = data.get("webhooks")
+    webhooks, everyone = data.get("webhooks"), data.get("organization")
     for index, webhook in enumerate(webhooks if isinstance(webhooks, list) else ()):
         if not isinstance(webhook, dict):
             continue
@@ -42,6 +43,7 @@ def entries(file: str, data: dict[str, Any]) -> Iterator[Entry]:
         if not isinstance(name, str):
             continue
         pin = webhook.get("id")
+        organization = webhook.get("organization", everyone)
         previously = webhook.get("previously")
         old = enumerate(previously if isinstance(previously, list) else ())
         yield Entry(
@@ -51,11 +53,25 @@ def entries(file: str, data: dict[str, Any]) -> Iterator[Entry]:
             pin if isinstance(pin, str) else None,
             tuple(each for each in old if isinstance(each[1], str)) if previously else (),
             webhook.get("state") == "absent",
+            organization if isinstance(organization, str) else None,
         )
 
 
 def check(declared: Sequence[Entry]) -> Iterator[Problem]:
-    """Yield what is wrong with the entries of all files, taken together."""
+    """Yield what is wrong with the entries of all files, taken together.
+
+    Where several organizations are named, which `agreement` reports, names and ids are compared
+    within each. An entry that names none is taken to be of the first.
+    """
+    first = next((each.organization for each in declared if each.organization is not None), None)
+    groups: dict[str | None, list[Entry]] = defaultdict(list)
+    for entry in declared:
+        groups[first if entry.organization is None else entry.organization].append(entry)
+    for group in groups.values():
+        yield from _check(group)
+
+
+def _check(declared: Sequence[Entry]) -> Iterator[Problem]:
     if _is_plain(declared):
         return
     by_name: dict[str, list[Entry]] = defaultdict(list)

@@ -186,6 +186,14 @@ def test_init_writes_a_starter_without_a_key(shell: Shell, tmp_path: Path):
     assert shell("init").code == 64
 
 
+def test_init_adds_no_second_file(shell: Shell, file: Callable[..., Path], tmp_path: Path):
+    """Beside webhooks.yml it would be the one that is read."""
+    file(name="webhooks.yml")
+    done = shell("init")
+    assert (done.code, "rename it to webhooks.yaml" in done.err) == (64, True)
+    assert not (tmp_path / "webhooks.yaml").exists()
+
+
 def test_init_exports_what_is_live(shell: Shell, applied: None, tmp_path: Path):
     """With a way to CloudTruth the first file is the truth."""
     (tmp_path / "webhooks.yaml").unlink()

@@ -19,6 +19,7 @@ WRITERS = {
     "export": ("export", "--local", "--force", "-o"),
     "log": ("emulator", "--log"),
 }
+ENVIRON = {**SECRETS, "WEBHOOKS_LOCAL_DB": "local.db"}
 INPUTS = {
     "webhooks.yaml": GOOD,
     "teams.yaml": "x-note: 1\n" + GOOD,
@@ -33,11 +34,11 @@ INPUTS = {
 def inputs(file: File, tmp_path: Path, shell: Shell) -> dict[str, Path]:
     """Everything a run may read, a saved plan, a report and links to the declarations."""
     found = {name: file(text, name) for name, text in INPUTS.items()}
-    assert shell("plan", "--local", "--out", "plan.json").code == 0
-    assert shell("apply", "--local", "--yes", "--report", "report.json", **SECRETS).code == 0
+    assert shell("plan", "--local", "--out", "plan.json", **ENVIRON).code == 0
+    assert shell("apply", "--local", "--yes", "--report", "report.json", **ENVIRON).code == 0
     (tmp_path / "link").symlink_to("webhooks.yaml")
     (tmp_path / "hard").hardlink_to(tmp_path / "webhooks.yaml")
-    names = ("plan.json", "report.json", "link", "hard", ".webhooks-local.db")
+    names = ("plan.json", "report.json", "link", "hard", "local.db")
     return {**found, **{name: tmp_path / name for name in names}}
 
 
@@ -58,12 +59,12 @@ def test_only_a_file_of_the_same_kind_is_replaced(
         if name in own:
             continue
         before = path.read_bytes()
-        done = shell(*WRITERS[kind], name, **SECRETS)
+        done = shell(*WRITERS[kind], name, **ENVIRON)
         assert (done.code, done.out) == (64, ""), (name, done.err)
         assert "is not replaced\n  = help: name a file that does not exist" in done.err
         assert path.read_bytes() == before
     for name in own:
-        assert shell(*WRITERS[kind], name, **SECRETS).code == 0, name
+        assert shell(*WRITERS[kind], name, **ENVIRON).code == 0, name
 
 
 def test_an_empty_file_is_written(shell: Shell, inputs: dict[str, Path], tmp_path: Path) -> None:

@@ -449,6 +449,24 @@ def test_what_must_agree_is_shown_with_both_places(first: str, second: str, rule
     assert agreed.findings == ()
 
 
+def test_the_same_name_in_two_organizations_is_not_declared_twice() -> None:
+    """That the organizations differ is the mistake, and the only one; within one a copy is one."""
+    outcome = declared(
+        entry(f"name: A, {SLACK}", root="organization: Acme\n"),
+        entry(f"name: A, {SLACK}", root="organization: Other\n"),
+    )
+    assert [each.rule for each in outcome.findings] == ["organizations-differ"]
+    outcome = declared(
+        entry(f"name: A, {SLACK}", root="organization: Acme\n"),
+        entry(f"name: A, {SLACK}", root="organization: Other\n"),
+        entry(f"name: A, {SLACK}"),
+    )
+    assert sorted(each.rule for each in outcome.findings) == [
+        "declared-twice",
+        "organizations-differ",
+    ]
+
+
 def test_one_organization_is_enough() -> None:
     """The guard may stand in any file, or at a webhook; all of them must agree."""
     outcome = declared("webhooks: []\n", entry(f"name: A, organization: Acme, {SLACK}"))

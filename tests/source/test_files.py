@@ -47,6 +47,16 @@ def test_missing_default_says_what_next(tmp_path: Path) -> None:
     assert "-f" in said
 
 
+@pytest.mark.parametrize("name", ["webhooks.yml", "webhook.yaml"])
+def test_missing_default_suggests_what_is_there(tmp_path: Path, name: str) -> None:
+    """A file under nearly the name has to be named; what is no YAML is not suggested."""
+    (tmp_path / name).touch()
+    (tmp_path / "webhooks.yaml.bak").touch()
+    assert only_message(read_in(tmp_path)) == (
+        f"there is no webhooks.yaml in the working directory | did you mean `-f {name}`?"
+    )
+
+
 def test_missing_file_suggests_a_neighbour(tmp_path: Path) -> None:
     """A misspelt path is answered with the file that was probably meant."""
     (tmp_path / "conf").mkdir()

@@ -60,6 +60,12 @@ def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
 
         wanted |= dict(templates())
     there = [name for name in wanted if (directory / name).exists()]
+    other = DEFAULT_FILE.replace(".yaml", ".yml")
+    if DEFAULT_FILE not in there and (directory / other).exists():
+        raise UsageError(
+            f"{other} exists, and without -f only {DEFAULT_FILE} is read",
+            hint=f"rename it to {DEFAULT_FILE}",
+        )
     if len(there) == len(wanted):
         raise UsageError(
             f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already",
