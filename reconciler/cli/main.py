@@ -33,7 +33,7 @@ TABLE: Final = {
     "export": Entry(module=f"{_COMMANDS}.export", summary="Write what is live as YAML."),
     "status": Entry(
         module=f"{_COMMANDS}.status",
-        summary="Show every live webhook: declared where, delivering or not.",
+        summary="Show each webhook: in sync or not, declared where, delivering or not.",
     ),
     "slack": Entry(
         module=f"{_COMMANDS}.slack", summary="Make and check the Slack app behind the webhooks."

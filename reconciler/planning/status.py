@@ -1,84 +1,131 @@
-"""Every live webhook with what the declarations have to say of it."""
+"""How the live webhooks and the configuration compare, webhook by webhook."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from reconciler.findings import Position
 from reconciler.model import DeliveryError, Live, LiveWebhook
-from reconciler.planning.changes import Delete, Reason, Snapshot
-from reconciler.planning.compare import snapshot
+from reconciler.planning.changes import Create, Delete, Reason
+from reconciler.planning.compare import destination, snapshot
 from reconciler.planning.plan import Plan
 from reconciler.values import dataclass
 
 
-class Footing(StrEnum):
-    """On what footing a live webhook stands."""
+class State(StrEnum):
+    """The management status of a webhook."""
 
-    DECLARED = "declared"  # live as declared
-    DIFFERS = "differs"  # declared, and to be updated
+    IN_SYNC = "in sync"
+    MISSING = "missing"  # declared, not live
+    DIFFERS = "differs"  # declared, to be updated
     ABSENT = "declared absent"  # to be deleted
-    TWIN = "twin"  # one of several of a declared name
+    DUPLICATE = "duplicate"  # one of several of a declared name
     UNDECLARED = "not declared"  # in scope, to be deleted
     PROTECTED = "protected"  # not declared, never deleted
-    UNKNOWN = "not understood"  # of a type or with an event this version does not know
-    UNMANAGED = "unmanaged"  # nothing speaks of it
+    UNKNOWN = "not supported"  # of a type or with an event this version does not know
+    UNMANAGED = "unmanaged"  # in no file's scope
     IGNORED = "ignored"
-    UNCHECKED = "no file"  # there is no declaration to hold it against
+    UNCHECKED = "no file"  # there is no configuration to compare it with
+
+
+DRIFTED = (State.MISSING, State.DIFFERS, State.ABSENT, State.DUPLICATE, State.UNDECLARED)
+"""The states of webhooks that are not as the configuration wants them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """One live webhook. `position` is where it is declared, protected or declared absent."""
+    """One webhook. `id` is None if it is not live.
 
-    webhook: Snapshot
-    footing: Footing
+    `position` is where it is declared, protected or declared absent. `last_run` is the server's
+    time of the last delivery; `error` says why that failed, if it did.
+    """
+
+    id: str | None
+    name: str
+    type: str
+    state: State
+    destination: str
+    event_types: frozenset[str]
     position: Position | None = None
+    last_run: str | None = None
     error: DeliveryError | None = None
 
     @property
     def failing(self) -> bool:
-        """Say whether the server remembers a delivery that failed."""
+        """Return whether the last delivery failed."""
         return self.error is not None
 
 
 _KEPT = {
-    Reason.PROTECTED: Footing.PROTECTED,
-    Reason.TWINS: Footing.TWIN,
-    Reason.UNKNOWN_TYPE: Footing.UNKNOWN,
-    Reason.UNKNOWN_EVENT: Footing.UNKNOWN,
+    Reason.PROTECTED: State.PROTECTED,
+    Reason.TWINS: State.DUPLICATE,
+    Reason.UNKNOWN_TYPE: State.UNKNOWN,
+    Reason.UNKNOWN_EVENT: State.UNKNOWN,
 }
 _DELETED = {
-    Reason.ABSENT: Footing.ABSENT,
-    Reason.DUPLICATE: Footing.TWIN,
-    Reason.NOT_DECLARED: Footing.UNDECLARED,
+    Reason.ABSENT: State.ABSENT,
+    Reason.DUPLICATE: State.DUPLICATE,
+    Reason.NOT_DECLARED: State.UNDECLARED,
 }
 
 
 def statuses(live: Live, plan: Plan | None) -> tuple[Status, ...]:
-    """Return a status for each live webhook, by name. Without a plan none has a footing."""
-    footings: dict[str, tuple[Footing, Position | None]] = {}
+    """Return a status for each live webhook and each that is missing, by name, then id.
+
+    Without a plan all are unchecked.
+    """
+    states: dict[str, tuple[State, Position | None]] = {}
+    missing: list[Status] = []
     if plan is not None:
         for each in plan.matched:
-            footings[each.id] = (Footing.DECLARED, each.webhook.position)
+            states[each.id] = (State.IN_SYNC, each.webhook.position)
         for update in plan.updates:
-            footings[update.before.id] = (Footing.DIFFERS, update.after.position)
+            states[update.before.id] = (State.DIFFERS, update.after.position)
         for change in plan.changes:
             if isinstance(change, Delete):
-                footings[change.before.id] = (_DELETED[change.reason], change.position)
+                states[change.before.id] = (_DELETED[change.reason], change.position)
+            elif isinstance(change, Create):
+                missing.append(_missing(change))
         for kept in plan.kept:
             for shot in kept.webhooks:
-                footings[shot.id] = (_KEPT[kept.reason], kept.position)
+                states[shot.id] = (_KEPT[kept.reason], kept.position)
         for unmanaged in plan.unmanaged:
-            footings[unmanaged.webhook.id] = (Footing.UNMANAGED, None)
-    other = (Footing.UNCHECKED if plan is None else Footing.IGNORED, None)
-    return tuple(
-        _status(found, *footings.get(found.id, other))
-        for found in sorted(live.webhooks, key=lambda each: (each.name, each.id))
+            states[unmanaged.webhook.id] = (State.UNMANAGED, None)
+    other = (State.UNCHECKED if plan is None else State.IGNORED, None)
+    found = [_status(each, *states.get(each.id, other)) for each in live.webhooks]
+    return tuple(sorted([*missing, *found], key=lambda each: (each.name, each.id or "")))
+
+
+def drift(statuses: Iterable[Status]) -> dict[State, int]:
+    """Return how many webhooks are in each of the `DRIFTED` states, those of none left out."""
+    states = [each.state for each in statuses]
+    return {each: states.count(each) for each in DRIFTED if each in states}
+
+
+def _missing(change: Create) -> Status:
+    webhook = change.after
+    return Status(
+        id=None,
+        name=webhook.name,
+        type=webhook.type,
+        state=State.MISSING,
+        destination=destination(webhook),
+        event_types=webhook.event_types,
+        position=webhook.position,
     )
 
 
-def _status(found: LiveWebhook, footing: Footing, position: Position | None) -> Status:
+def _status(found: LiveWebhook, state: State, position: Position | None) -> Status:
+    shot = snapshot(found)
     return Status(
-        webhook=snapshot(found), footing=footing, position=position, error=found.last_error
+        id=shot.id,
+        name=shot.name,
+        type=shot.type,
+        state=state,
+        destination=shot.destination,
+        event_types=shot.event_types,
+        position=position,
+        last_run=shot.last_run,
+        error=found.last_error,
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reconciler import __version__
 from reconciler.kinds.events import compress
 from reconciler.model import DeliveryError, Organization
 from reconciler.planning.document import FORMAT_VERSION, write_json
-from reconciler.planning.status import Footing, Status
+from reconciler.planning.status import DRIFTED, State, Status
 from reconciler.render.describe import place
 from reconciler.render.quote import quote
 from reconciler.render.text.layout import columns
@@ -16,40 +16,62 @@ from reconciler.render.view import PLAIN, View
 from reconciler.render.words import age, plural
 
 
-def render_text(organization: Organization, statuses: Sequence[Status], view: View = PLAIN) -> str:
-    """Show each webhook in a line or two: name, footing, where it delivers, and how that went."""
+def render_text(
+    organization: Organization,
+    statuses: Sequence[Status],
+    drift: Mapping[State, int] | None,
+    view: View = PLAIN,
+) -> str:
+    """Show each webhook in a few lines: name, status, where it delivers, and how that went.
+
+    The last line counts what differs from the configuration; `drift` is None if there is none.
+    """
     lines = [f"CloudTruth webhooks of {quote(organization.name)}", ""]
-    names = [quote(each.webhook.name) for each in statuses]
+    names = [quote(each.name) for each in statuses]
     width = min(max(map(columns, names), default=0), max(12, view.width // 3))
     for name, each in zip(names, statuses, strict=True):
-        sign = "!" if each.failing or each.footing is Footing.TWIN else " "
+        sign = "!" if each.failing or each.state in DRIFTED else " "
         gap = " " * max(2, width + 2 - columns(name))
-        lines.append(f"{sign} {name}{gap}{_footing(each)}")
-        about = [quote(each.webhook.destination), ", ".join(_events(each)), _last_run(each, view)]
+        lines.append(f"{sign} {name}{gap}{_state(each)}")
+        about = [quote(each.destination), ", ".join(_events(each))]
+        if each.id is not None:
+            about += [_last_run(each, view), f"id {quote(each.id)}"]
         lines += _wrapped(about, view.width)
         if each.error is not None:
             lines.append(f"    last delivery failed: {_error(each.error, view)}")
     if not statuses:
         lines.append("  none")
     failing = sum(each.failing for each in statuses)
-    summary = plural(len(statuses), "webhook")
-    lines += ["", f"{summary}, {failing} with a failed delivery." if failing else f"{summary}."]
+    said = plural(sum(each.id is not None for each in statuses), "live webhook")
+    if failing:
+        said += f", {failing} with a failed delivery"
+    lines += ["", f"{said}. {_drift(drift)}"]
     return "\n".join(lines) + "\n"
 
 
-def _footing(each: Status) -> str:
+def _drift(drift: Mapping[State, int] | None) -> str:
+    if drift is None:
+        return "No configuration file to compare with."
+    if not drift:
+        return "No drift."
+    counts = [
+        f"{number} {'differ' if state is State.DIFFERS and number > 1 else state}"
+        for state, number in drift.items()
+    ]
+    return f"Drift: {', '.join(counts)}."
+
+
+def _state(each: Status) -> str:
     where = place(each.position)
-    return f"{each.footing} ({where})" if where else str(each.footing)
+    return f"{each.state} ({where})" if where else str(each.state)
 
 
 def _events(each: Status) -> tuple[str, ...]:
-    return tuple(quote(event) for event in compress(each.webhook.event_types)) or ("no events",)
+    return tuple(quote(event) for event in compress(each.event_types)) or ("no events",)
 
 
 def _last_run(each: Status, view: View) -> str:
-    if each.webhook.last_run is None:
-        return "never ran"
-    return f"last ran {age(each.webhook.last_run, view.now)}"
+    return "never ran" if each.last_run is None else f"last ran {age(each.last_run, view.now)}"
 
 
 def _error(error: DeliveryError, view: View) -> str:
@@ -72,7 +94,9 @@ def _wrapped(parts: Sequence[str], width: int) -> list[str]:
     return [*lines, f"    {line}"]
 
 
-def render_json(organization: Organization, statuses: Sequence[Status]) -> str:
+def render_json(
+    organization: Organization, statuses: Sequence[Status], drift: Mapping[State, int] | None
+) -> str:
     """Return the same as a document (schemas/status.schema.json)."""
     return write_json(
         {
@@ -80,6 +104,7 @@ def render_json(organization: Organization, statuses: Sequence[Status]) -> str:
             "kind": "status",
             "tool_version": __version__,
             "organization": {"id": organization.id, "name": organization.name},
+            "drift": None if drift is None else sum(drift.values()),
             "webhooks": [_tree(each) for each in statuses],
         }
     )
@@ -88,14 +113,14 @@ def render_json(organization: Organization, statuses: Sequence[Status]) -> str:
 def _tree(each: Status) -> dict[str, object]:
     place = each.position
     return {
-        "id": each.webhook.id,
-        "name": each.webhook.name,
-        "type": each.webhook.type,
-        "footing": str(each.footing),
+        "id": each.id,
+        "name": each.name,
+        "type": each.type,
+        "state": str(each.state),
         "position": None if place is None else {"file": place.file, "line": place.line},
-        "destination": each.webhook.destination,
-        "event_types": sorted(each.webhook.event_types),
-        "last_run": each.webhook.last_run,
+        "destination": each.destination,
+        "event_types": sorted(each.event_types),
+        "last_run": each.last_run,
         "last_error": None
         if each.error is None
         else {

@@ -63,9 +63,9 @@ def check_export(exported: Exported) -> Plan:
 
 
 def status(live: Live, checked: Checked | None) -> tuple[Status, ...]:
-    """Say of each live webhook on what footing it stands; without files, that nobody knows.
+    """Return the management status of each webhook, live or missing; without files, unchecked.
 
-    Raises ConfigurationError where declarations do not fit what is live.
+    Raises ConfigurationError where declarations do not fit the live webhooks.
     """
     if checked is None:
         return statuses(live, None)

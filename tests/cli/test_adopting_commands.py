@@ -118,15 +118,34 @@ def test_status_shows_where_each_is_declared(shell: Shell, applied: None):
     done = shell("status", LOCAL)
 
     assert done.code == 0
-    assert "Deploys  declared (webhooks.yaml:2)" in done.out
+    assert "Deploys  in sync (webhooks.yaml:2)" in done.out
     assert "slack #deploys · *_deleted · never ran" in done.out
 
 
+def test_status_shows_what_is_missing(shell: Shell, applied: None, file: Callable[..., Path]):
+    """A declared webhook that is not live is listed, in JSON without an id, and counted."""
+    file(Deploys="Renamed", Pager="Duty")
+    done = shell("status", LOCAL)
+    assert "! Renamed  missing (webhooks.yaml:2)" in done.out
+    assert done.out.endswith("2 live webhooks. Drift: 2 missing, 2 not declared.\n")
+    tree = json.loads(shell("status", LOCAL, "--format", "json").out)
+    assert {each["name"]: each["state"] for each in tree["webhooks"] if not each["id"]} == {
+        "Renamed": "missing",
+        "Duty": "missing",
+    }
+    schema = json.loads(shell("schema", "status").out)
+    assert list(Draft7Validator(schema).iter_errors(tree)) == []
+
+
 def test_status_works_without_a_file(shell: Shell, applied: None, tmp_path: Path):
-    """There is nothing to hold live webhooks against, and that is said."""
+    """There is nothing to compare live webhooks with."""
     (tmp_path / "webhooks.yaml").unlink()
 
-    assert "no file" in shell("status", LOCAL).out
+    shown = shell("status", LOCAL).out
+    assert "Deploys  no file" in shown
+    assert shown.endswith("2 live webhooks. No configuration file to compare with.\n")
+    tree = json.loads(shell("status", LOCAL, "--format", "json").out)
+    assert tree["drift"] is None
 
 
 def test_status_shows_failed_deliveries(shell: Shell, applied: None, tmp_path: Path):
@@ -154,7 +173,8 @@ def test_status_as_json(shell: Shell, applied: None):
     tree = json.loads(shell("status", LOCAL, "--format", "json").out)
 
     assert (tree["format_version"], tree["kind"]) == ("1", "status")
-    assert [each["footing"] for each in tree["webhooks"]] == ["declared", "declared"]
+    assert [each["state"] for each in tree["webhooks"]] == ["in sync", "in sync"]
+    assert tree["drift"] == 0
 
 
 def test_status_follows_its_schema(shell: Shell, applied: None, tmp_path: Path):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from reconciler.findings import Position
 from reconciler.model import Absent, DeliveryError, LiveWebhook
 from reconciler.planning.planner import plan
-from reconciler.planning.status import Footing, statuses
+from reconciler.planning.status import State, drift, statuses
 from tests.planning.builders import SECRETS, desired, live, live_slack, slack
 
 FOUND = live(
@@ -30,6 +30,7 @@ DECLARED = desired(
     slack("other", line=3),
     slack("copied", line=4),
     slack("twin", line=5),
+    slack("new", line=8),
     absent=(Absent(name="gone", position=Position(file="webhooks.yaml", line=6)),),
     scope=("t-*",),
     protect=("t-kept",),
@@ -37,34 +38,45 @@ DECLARED = desired(
 )
 
 
-def test_every_live_webhook_has_its_footing_and_its_line():
-    """By name, then id; copies and twins by the declaration they are of."""
+def test_every_webhook_has_its_status_and_its_line():
+    """By name, then id; one that is not live, too; duplicates by the declaration they are of."""
     shown = statuses(FOUND, plan(DECLARED, FOUND, SECRETS))
 
-    assert [
-        (each.webhook.id, each.footing, each.position and each.position.line) for each in shown
-    ] == [
-        ("12", Footing.UNKNOWN, None),
-        ("13", Footing.UNKNOWN, None),
-        ("5", Footing.DECLARED, 4),
-        ("6", Footing.TWIN, 4),
-        ("4", Footing.ABSENT, 6),
-        ("11", Footing.IGNORED, None),
-        ("3", Footing.DIFFERS, 3),
-        ("2", Footing.DECLARED, 2),
-        ("8", Footing.PROTECTED, 7),
-        ("7", Footing.UNDECLARED, None),
-        ("10", Footing.TWIN, 5),
-        ("9", Footing.TWIN, 5),
-        ("1", Footing.UNMANAGED, None),
+    assert [(each.id, each.state, each.position and each.position.line) for each in shown] == [
+        ("12", State.UNKNOWN, None),
+        ("13", State.UNKNOWN, None),
+        ("5", State.IN_SYNC, 4),
+        ("6", State.DUPLICATE, 4),
+        ("4", State.ABSENT, 6),
+        ("11", State.IGNORED, None),
+        (None, State.MISSING, 8),
+        ("3", State.DIFFERS, 3),
+        ("2", State.IN_SYNC, 2),
+        ("8", State.PROTECTED, 7),
+        ("7", State.UNDECLARED, None),
+        ("10", State.DUPLICATE, 5),
+        ("9", State.DUPLICATE, 5),
+        ("1", State.UNMANAGED, None),
     ]
 
 
-def test_without_a_declaration_nothing_has_a_footing():
-    """There is nothing to hold it against."""
+def test_what_is_not_as_declared_is_counted():
+    """By its state; what nobody declared to be otherwise is no drift."""
+    assert drift(statuses(FOUND, plan(DECLARED, FOUND, SECRETS))) == {
+        State.MISSING: 1,
+        State.DIFFERS: 1,
+        State.ABSENT: 1,
+        State.DUPLICATE: 3,
+        State.UNDECLARED: 1,
+    }
+    assert drift(statuses(FOUND, None)) == {}
+
+
+def test_without_a_configuration_nothing_is_checked():
+    """There is nothing to compare it with."""
     shown = statuses(FOUND, None)
 
-    assert {each.footing for each in shown} == {Footing.UNCHECKED}
+    assert {each.state for each in shown} == {State.UNCHECKED}
     assert len(shown) == len(FOUND.webhooks)
 
 

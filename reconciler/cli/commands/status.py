@@ -1,4 +1,4 @@
-"""`webhooks status`: what is live, and whether it delivers."""
+"""`webhooks status`: each webhook, live or missing, and whether it delivers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from reconciler.errors import ExitCode
 
 @command(
     "status",
-    "Show every live webhook: declared where, delivering or not.",
-    text="Files are read if -f names them or webhooks.yaml is there. The last delivery error is "
+    "Show each webhook: in sync or not, declared where, delivering or not.",
+    text="Files are read if -f names them or webhooks.yaml exists: then declared webhooks that are "
+    "not live are listed, too, and the last line counts the drift. The last delivery error is "
     "shown as the server remembers it; whether a later delivery succeeded it does not say.",
     examples=(
         ("look at everything", "webhooks status"),
@@ -30,6 +31,7 @@ def COMMAND(invocation: Invocation, failing: bool, format: str) -> int:  # noqa:
     """Read and show."""
     from reconciler.cli.connection import connected
     from reconciler.cli.session import checked_files, result_view
+    from reconciler.planning.status import drift
     from reconciler.render.status import render_json, render_text
     from reconciler.source.files import DEFAULT_FILE
     from reconciler.workflow import read_live, status
@@ -39,13 +41,14 @@ def COMMAND(invocation: Invocation, failing: bool, format: str) -> int:  # noqa:
     with connected(invocation) as connection:
         live = read_live(connection.api, invocation.organization)
     rows = status(live, checked)
+    drifted = None if checked is None else drift(rows)
     if failing:
         rows = tuple(each for each in rows if each.failing)
     if format == "json":
-        invocation.console.result(render_json(live.organization, rows))
+        invocation.console.result(render_json(live.organization, rows, drifted))
     elif rows or not failing:
         view = result_view(invocation)
-        invocation.console.result(render_text(live.organization, rows, view))
+        invocation.console.result(render_text(live.organization, rows, drifted, view))
     else:
         invocation.console.note("No webhook has a failed delivery.")
     return ExitCode.FAILED if failing and rows else ExitCode.OK
