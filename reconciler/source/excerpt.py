@@ -1,8 +1,9 @@
 """Source lines that may be shown: what could be secret is starred out.
 
-A line shows only values known to be harmless, by the key that holds them: whatever stands under
-`token`, `password`, `url`, under a key that nobody knows, or looks like a Slack token or a link,
-is hidden. A misspelt `pasword` therefore hides its value too.
+A line shows the keys of the schema, and near misspellings of them. It shows a value only outside
+of `configuration`, under a key of the schema, and only if the whole file can be read: where the
+parser fails, a typo may have moved a secret anywhere. What looks like a Slack token or a link is
+hidden everywhere.
 """
 
 from __future__ import annotations
@@ -11,26 +12,31 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import SequenceMatcher
-from enum import Enum
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from reconciler.findings import Position
 from reconciler.kinds import KINDS
 from reconciler.kinds.slack import TOKEN_PART
-from reconciler.source.nodes import Form, Node, comment, lines, tree
+from reconciler.model import EVENT_TYPES
+from reconciler.source.nodes import Form, Node, lines, tree
 
 MASK: Final = "***"
-SECRET_KEYS: Final = frozenset().union(*(kind.secret_fields for kind in KINDS.values()))
-"""Keys whose values are never shown, wherever they stand."""
-
 _SHOWN_KEYS: Final = frozenset(
     ("$schema", "version", "organization", "prune", "scope", "ignore", "protect", "max_deletes")
-).union(
-    ("name", "type", "event_types", "id", "previously", "state"),
-    (field.name for kind in KINDS.values() for field in kind.fields if not field.secret),
+).union(("name", "type", "event_types", "id", "previously", "state"))
+"""Keys whose values are shown."""
+
+_KNOWN_KEYS: Final = (
+    frozenset(("limits", "defaults", "webhooks", "configuration", "env", "file"))
+    .union(_SHOWN_KEYS)
+    .union(field.name for kind in KINDS.values() for field in kind.fields)
 )
-_HOLDERS: Final = frozenset(("limits", "defaults", "webhooks", "configuration", "file", "<<"))
+_OPEN_KEYS: Final = _SHOWN_KEYS | {"limits", "defaults", "webhooks"}
+"""Keys below which not everything may be secret."""
+
+_HOLDERS: Final = frozenset(("configuration", "defaults", "webhooks", "<<"))
+_KNOWN_WORDS: Final = frozenset((*EVENT_TYPES, *KINDS, "absent", "true", "false", "null"))
 _REFERENCE: Final = {
     "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
     "file": re.compile(r".*"),
@@ -41,6 +47,7 @@ _REFERENCE: Final = {
 _LOOKS_SECRET: Final = re.compile(
     TOKEN_PART.pattern + r"|https?://[^\s\"']*[@/?#][^\s\"']*"  # a link with more than a host
 )
+_COMMENT: Final = re.compile(r"(?:^|(?<=\s))#.*")
 _KEY: Final = re.compile(r"(?:^|(?<=[\s{,\-]))[\"']?([\w$.-]+)[\"']?\s*:(?=\s|$|[\"'\[{])")
 
 _BEFORE_KEY: Final = re.compile(r"(?:^[\s\-?{\[]*|[,{]\s*)$")
@@ -103,7 +110,7 @@ def _united(spans: list[Span]) -> list[Span]:
     """Return the spans sorted, those that overlap made one; an end of -1 is the line's."""
     found: list[Span] = []
     for first, last in sorted(spans):
-        if found and (found[-1][1] < 0 or first < found[-1][1]):
+        if found and (found[-1][1] < 0 or first <= found[-1][1]):
             before = found[-1][1]
             found[-1] = (found[-1][0], -1 if before < 0 or last < 0 else max(before, last))
         else:
@@ -118,113 +125,108 @@ def _hidden(text: str) -> dict[int, list[Span]]:
     root = tree(text).root
     if root is None:
         return found
-    stack: list[tuple[Node, str | None, _Around]] = [(root, None, _Around.KNOWN)]
+    ends: dict[int, int] = {}
+    stack: list[tuple[Node, str | None, bool]] = [(root, None, False)]
     while stack:
-        node, key, around = stack.pop()
-        if node.form is Form.SCALAR:
-            if not _may_show(node.text, key, around):
-                _cover(text, node, found)
-        elif node.form is Form.ALIAS:
-            # What looks like an alias may be a secret that starts with a star.
-            if around is not _Around.KNOWN or not (key in _HOLDERS or _may_show("", key, around)):
-                _cover(text, node, found)
+        node, key, secret = stack.pop()
+        if node.form is Form.MAPPING:
+            stack.extend(_entries(node, secret))
         elif node.form is Form.SEQUENCE:
-            stack.extend((item, key, around) for item in node.items)
-        else:
-            inside = _inside(key, around)
-            for name, value in node.pairs():
-                if name.form is not Form.SCALAR or not _may_show_key(name, inside):
-                    stack.append((name, None, _Around.SECRET))
-                stack.append((value, name.text, inside))
-                if value.is_empty and not _may_show("?", name.text, inside):
-                    instead = comment(text, name, value)
-                    if instead is not None:
-                        found.setdefault(instead[0], []).append((instead[1], -1))
+            stack.extend((item, key, secret) for item in node.items)
+        elif not _may_show(node, key, secret):
+            _cover(node, found)
+        for line in range(node.line, node.end_line + 1):
+            if node.form is Form.SCALAR and line < node.end_line:
+                ends[line] = len(lines(text)[line])
+            else:
+                ends[line] = max(ends.get(line, 0), node.end_column if line == node.end_line else 0)
+    for number, text_of_line in enumerate(lines(text)):
+        match = _COMMENT.search(text_of_line, ends.get(number, 0))
+        if match is not None:
+            before = len(text_of_line[: match.start()].rstrip())
+            spans = found.setdefault(number, [])
+            hidden = any(last == before for _, last in spans)
+            spans.append((before if hidden else match.start(), -1))
     return found
 
 
-class _Around(Enum):
-    """What a mapping belongs to: something known, a key that nobody knows, or a secret."""
+def _entries(node: Node, secret: bool) -> Iterator[tuple[Node, str | None, bool]]:
+    """Yield the keys and values of a mapping: each with its key, and whether it may be secret.
 
-    KNOWN = 1
-    UNKNOWN = 2
-    SECRET = 3
+    A key that is shown is not yielded.
+    """
+    pairs = node.pairs()
+    is_reference = all(name.text in _REFERENCE for name, _ in pairs)
+    for name, value in pairs:
+        key = name.text
+        is_anchored = not secret and key.startswith("x-")
+        if name.form is not Form.SCALAR or not (name.is_merge or is_anchored or is_known(key)):
+            yield name, None, True
+        is_open = (
+            name.is_merge
+            or is_anchored
+            or _is_near(key, _OPEN_KEYS)
+            or (value.form is Form.ALIAS and key in _HOLDERS)
+        )
+        yield value, key, not is_reference and (secret or not is_open)
 
 
-def _inside(key: str | None, around: _Around) -> _Around:
-    """Return what the entries of a mapping under `key` belong to."""
-    if key in SECRET_KEYS or around is _Around.SECRET:
-        return _Around.SECRET
-    known = key is None or _is_known(key) or key.startswith("x-") or key == "<<"
-    return around if known else _Around.UNKNOWN
-
-
-def _may_show_key(name: Node, inside: _Around) -> bool:
-    if inside is _Around.KNOWN or name.is_merge:
+def _may_show(node: Node, key: str | None, secret: bool) -> bool:
+    if node.form is Form.ALIAS:
+        # What looks like an alias may be a secret that starts with a star.
+        may_have = key in _HOLDERS or (key is not None and _is_near(key, _SHOWN_KEYS))
+        return node.target is not None or (not secret and may_have)
+    if node.text in _KNOWN_WORDS:
         return True
-    return name.text in _REFERENCE or (inside is _Around.UNKNOWN and _is_known(name.text))
-
-
-def _may_show(value: str, key: str | None, around: _Around) -> bool:
-    if key in _REFERENCE:
-        return _REFERENCE[key].fullmatch(value) is not None
-    return around is not _Around.SECRET and key is not None and _is_harmless_key(key)
-
-
-@cache
-def _is_harmless_key(key: str) -> bool:
-    """Say whether values under `key` may be shown: it is known, or a misspelling of such a key."""
-    if key in _SHOWN_KEYS:
-        return True
-
-    def likeness(known: str) -> float:
-        return SequenceMatcher(None, key.lower(), known).ratio()
-
-    if len(key) > 32:
+    if secret or key is None:
         return False
-    best = max(map(likeness, _SHOWN_KEYS))
-    return best >= 0.8 and best > max(map(likeness, SECRET_KEYS))
+    if key in _REFERENCE:
+        return _REFERENCE[key].fullmatch(node.text) is not None
+    return _is_near(key, _SHOWN_KEYS)
 
 
-def _cover(text: str, node: Node, found: dict[int, list[Span]]) -> None:
-    """Hide a scalar, and a comment behind it: a # may have cut a secret in two."""
+def is_known(key: str) -> bool:
+    """Return whether a key is a word of the schema, or a near misspelling of one of its keys."""
+    return key in _KNOWN_WORDS or _is_near(key, _KNOWN_KEYS)
+
+
+@lru_cache(maxsize=4096)
+def _is_near(key: str, known: frozenset[str]) -> bool:
+    """Return whether `key` is one of `known`, or so near to one that it holds nothing else."""
+    if key in known:
+        return True
+    lower = key.lower()
+    return any(
+        sorted(lower) == sorted(each) or SequenceMatcher(None, lower, each).ratio() >= 0.8
+        for each in known
+        if abs(len(key) - len(each)) <= 2
+    )
+
+
+def _cover(node: Node, found: dict[int, list[Span]]) -> None:
     for number in range(node.line, node.end_line + 1):
         first = node.column if number == node.line else 0
         last = node.end_column if number == node.end_line else -1
-        rest = lines(text)[number][last:] if last >= 0 else ""
-        if rest.lstrip().startswith("#"):
-            last = -1
-            if node.is_empty:
-                first += len(rest) - len(rest.lstrip())
         if last != first:
             found.setdefault(number, []).append((first, last))
 
 
 def _guessed(line: str) -> Iterator[Span]:
-    """Yield what to hide of a line of a file that is no YAML: all but values of known keys.
+    """Yield what to hide of a line of a file that is no YAML: all but keys and words of the schema.
 
     Other keys are hidden too: they may be parts of a secret with a colon in it.
     """
-    start, shown = 0, False
+    start = 0
     for match in _KEY.finditer(line):
-        known = _is_known(match[1])
-        if not shown and not (known and _BEFORE_KEY.search(line[: match.start()])):
-            continue
-        if not shown:
+        if is_known(match[1]) and _BEFORE_KEY.search(line[: match.start()]):
             yield from _words(line, start, match.start())
-        start = match.end() if known else match.start()
-        shown = known and (_is_harmless_key(match[1]) or match[1] == "env")
-    if not shown:
-        yield from _words(line, start, len(line))
-
-
-def _is_known(key: str) -> bool:
-    return key in SECRET_KEYS or key in _HOLDERS or key == "env" or _is_harmless_key(key)
+            start = match.end()
+    yield from _words(line, start, len(line))
 
 
 def _words(line: str, start: int, end: int) -> Iterator[Span]:
     part = line[start:end]
     inner = part.strip(" \t-{}[],?")
-    if inner:
+    if inner and not _KNOWN_WORDS.issuperset(re.split(r"[\s,\[\]{}\"']+", inner)):
         first = start + part.index(inner)
         yield first, first + len(inner)

@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.kinds import KINDS
 from reconciler.model import Path
-from reconciler.source.excerpt import harmless
+from reconciler.source.excerpt import is_known
 from reconciler.source.merge import INHERITED
 from reconciler.source.violation import Violation
 from reconciler.source.wording import IN_DEFAULTS, NO_WEBHOOKS, near, ticked
@@ -16,14 +16,13 @@ from reconciler.source.wording import IN_DEFAULTS, NO_WEBHOOKS, near, ticked
 
 def unknown_keys(value: dict[str, Any], known: Sequence[str], path: Path) -> Iterator[Violation]:
     """Object to each key that is not known."""
-    in_reference = "env" in known or "file" in known  # a secret may stand where a key should
     for key in value:
         if key in known or (not path and key.startswith("x-")):
             continue
         yield Violation(
             path=(*path, key),
             rule="unknown-key",
-            message="unknown key" if in_reference else f"unknown key `{harmless(key)}`",
+            message=f"unknown key `{key}`" if is_known(key) else "unknown key",
             hint=_better_key(key, INHERITED if path == ("defaults",) else known, path),
             on_key=True,
         )

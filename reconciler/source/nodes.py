@@ -125,6 +125,8 @@ def tree(text: str) -> Tree:
                 stack[-1].items.append(node)
             elif root is None:
                 root = node
+            else:  # a second document
+                return Tree(root, complete=False)
             if node.form in (Form.MAPPING, Form.SEQUENCE):
                 stack.append(node)
     except (yaml.YAMLError, ValueError):  # the pure parser meets some escapes with a ValueError

@@ -17,7 +17,7 @@ from reconciler.findings import Finding, Severity
 from reconciler.model import Path
 from reconciler.source.branches import Explainer
 from reconciler.source.document import Document
-from reconciler.source.excerpt import SECRET_KEYS, excerpt, harmless
+from reconciler.source.excerpt import excerpt
 from reconciler.source.keys import is_misspelt
 from reconciler.source.locate import comment_after, locate
 from reconciler.source.schema_file import schema_text
@@ -94,7 +94,7 @@ def finding(document: Document, violation: Violation) -> Finding:
         if comment is not None and comment[1:2].strip():
             rule = "comment-value"
             message = f"{message}: in YAML a `#` after a space starts a comment"
-            hint = _quoted(comment, path)
+            hint = _quoted(path)
     position = locate(document.text, document.file, path, key=violation.on_key)
     return Finding(
         rule=rule,
@@ -106,13 +106,10 @@ def finding(document: Document, violation: Violation) -> Finding:
     )
 
 
-def _quoted(comment: str, path: Path) -> str:
+def _quoted(path: Path) -> str:
     """Return the advice to quote what became a comment."""
-    if not SECRET_KEYS.isdisjoint(path):
-        return "put the value in quotes"
-    value = json.dumps(harmless(comment), ensure_ascii=False)
     last = path[-1]
-    return f"write `- {value}`" if isinstance(last, int) else f"write `{last}: {value}`"
+    return f'put the text in quotes: `{"-" if isinstance(last, int) else f"{last}:"} "#..."`'
 
 
 _BARE: Final = Violation(

@@ -193,7 +193,7 @@ webhooks:
     twice = outcome.findings[-1]
     assert [(each.position.file, each.position.line) for each in twice.related] == [("a.yaml", 10)]
     hints = " ".join(each.hint or "" for each in outcome.findings)
-    for suggestion in ("`name`", "`value_updated`", "`*_deleted`", 'channel: "#x"'):
+    for suggestion in ("`name`", "`value_updated`", "`*_deleted`", 'channel: "#..."'):
         assert suggestion in hints
 
 

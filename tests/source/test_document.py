@@ -288,7 +288,7 @@ def test_aliases_cannot_nest_beyond_the_limit(parser: Parser) -> None:
     """What an alias stands for counts as nesting, so that no reader overflows its stack."""
     chain = ["x0: &x0 [1]", *(f"x{n}: &x{n} [*x{n - 1}]" for n in range(1, 40))]
     (finding,) = refused("\n".join(chain), parser)
-    assert spot(finding) == "too-deep 32:12+3"
+    assert spot(finding) == "too-deep 32:12+4"
 
 
 @both_parsers

@@ -66,11 +66,11 @@ CONFIGURATION = (*HOOK, "configuration")
         ((*CONFIGURATION, "username"), (3, "bot"), (3, "username")),
         ((*CONFIGURATION, "token", "env"), (2, "SLACK"), (2, "env")),
         # explicit keys hide merged ones; a comment may stand for a value, else its key does
-        ((*CONFIGURATION, "channel"), (15, "#deploys"), (15, "channel")),
+        ((*CONFIGURATION, "channel"), (15, "#de"), (15, "channel")),
         ((*CONFIGURATION, "password"), (16, "password"), (16, "password")),
         # aliases
         (("webhooks", 1, "configuration"), (17, "*more"), (17, "configuration")),
-        (("webhooks", 1, "configuration", "channel"), (4, "general"), (4, "channel")),
+        (("webhooks", 1, "configuration", "channel"), (4, "gen"), (4, "channel")),
         (("defaults", "configuration", "username"), (3, "bot"), (3, "username")),
         (("webhooks", 2), (18, "*base"), (18, "*base")),
         (("webhooks", 2, "username"), (3, "bot"), (3, "username")),
@@ -82,7 +82,7 @@ CONFIGURATION = (*HOOK, "configuration")
         # what ends on another line is meant up to the end of its first one
         (("webhooks", 6, "event_types"), (22, "[a,"), (22, "event_types")),
         (("webhooks", 6, "event_types", 1), (23, "b"), (23, "b")),
-        (("webhooks", 6, "empty"), (27, "{}"), (27, "empty")),
+        (("webhooks", 6, "empty"), (27, "{}"), (27, "emp")),
         # what does not exist is where it should be
         ((*CONFIGURATION, "url"), (13, "configuration"), (13, "configuration")),
         ((*HOOK, "id"), (8, "Deploys"), (8, "Deploys")),
@@ -153,13 +153,13 @@ def test_a_comment_in_flow_style_is_found() -> None:
         ("password:", 1, "password:"),
         ("url: https://x/y", 1, "url: ***"),
         ("tokn: abc", 1, "tokn: ***"),
-        ("secret: {a: [b, {c: d}]}", 1, "secret: {***: [***, {***: ***}]}"),
+        ("secret: {a: [b, {c: d}]}", 1, "***: {***: [***, {***: ***}]}"),
         ("token: {env: NAME, version: 2}", 1, "token: {env: NAME, version: 2}"),
         ("password: *abc", 1, "password: ***"),
         ("password: &abc def", 1, "password: ***"),
         ("configuration: *base", 1, "configuration: *base"),
         ("event_types: [*_deleted]", 1, "event_types: [*_deleted]"),
-        ("secret: {channel: a, <<: *abc}", 1, "secret: {channel: a, <<: ***}"),
+        ("secret: {channel: a, <<: *abc}", 1, "***: {channel: ***, <<: ***}"),
         ("token: {file: a/b}", 1, "token: {file: a/b}"),
         ("token: {env: ab-cd}", 1, "token: {env: ***}"),
         ("token: {value: abc, abc: env}", 1, "token: {***: ***, ***: ***}"),
@@ -169,8 +169,15 @@ def test_a_comment_in_flow_style_is_found() -> None:
         ("name: xoxb-123-abc", 1, "name: ***"),
         ("name: see https://hooks.slack.com/services/x", 1, "name: see ***"),
         ("name: see https://slack.com now", 1, "name: see https://slack.com now"),
-        ("channel: abc # and why", 1, "channel: abc # and why"),
-        ("chanel: '#abc'", 1, "chanel: '#abc'"),
+        ("channel: abc # and why", 1, "channel: ***"),
+        ("chanel: '#abc'", 1, "chanel: ***"),
+        ("username: abc", 1, "username: ***"),
+        ("name: abc # def", 1, "name: abc ***"),
+        ("verify: true", 1, "verify: true"),
+        ("frequency: daily", 1, "***: ***"),
+        ("{password=abc}", 1, "{***}"),
+        ("password: {abc}", 1, "password: {***}"),
+        ("x-abc: &x {name: def}", 1, "x-abc: &x {name: def}"),
         ("event_types: [value_created, 'x*']", 1, "event_types: [value_created, 'x*']"),
         # columns before the caret stay what they are
         ("{token: abcdefgh, nam: x}", 18, "{token: ********, nam: x}"),
@@ -178,7 +185,7 @@ def test_a_comment_in_flow_style_is_found() -> None:
     ],
 )
 def test_lines_show_only_what_is_harmless(line: str, column: int, expected: str) -> None:
-    """Values show under known keys; secrets, unknown keys and their comments are starred out."""
+    """Keys of the schema are shown; values only outside of `configuration`, under such a key."""
     position = Position(file="w.yaml", line=1, column=column)
     assert excerpt(line + "\n", position) == expected
 
@@ -193,20 +200,22 @@ def test_every_line_of_a_long_secret_is_hidden() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("name: 'a", "name: 'a"),
+        ("name: 'a", "name: ***"),
+        ("type: slack", "type: slack"),
+        ("event_types: [value_created", "event_types: [value_created"),
         ("  token: abc: def", "  token: ***"),
         ("token: abc, def: ghi", "token: ***"),
         ("  abc: def", "  ***"),
-        ("configuration: {channl: x, token: a:b}", "configuration: {channl: x, token: ***}"),
+        ("configuration: {channl: x, token: a:b}", "configuration: {channl: ***, token: ***}"),
         ("- abc", "- ***"),
-        ("{name: a, token: [b, tokn: c", "{name: a, token: [***"),
+        ("{name: a, token: [b, tokn: c", "{name: ***, token: [***, tokn: ***"),
         ("xoxb-1 name: xoxb-2", "***"),
-        ("env: A", "env: A"),
+        ("env: A", "env: ***"),
         ("", ""),
     ],
 )
 def test_lines_of_broken_files_show_even_less(line: str, expected: str) -> None:
-    """Without a tree, only values right behind a known key are shown."""
+    """Where the parser fails, only keys and words of the schema are shown."""
     assert rough_excerpt(line, Position(file="w.yaml", line=1)) == expected
     assert excerpt(line + "\n]", Position(file="w.yaml", line=1)) == expected
 
