@@ -9,6 +9,8 @@ from typing import Final
 _BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*")
 # Words that some reader of YAML takes for a flag or for nothing.
 _SPECIAL: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+_RUNNER_COMMAND: Final = re.compile(r"(##\w*)\[")  # the log of a CI runner executes it
+_HARMLESS: Final = r"\1\\u005B"
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -16,7 +18,8 @@ def scalar(text: str) -> str:
     """Write `text` so that it is read back as exactly this text, in block and flow style."""
     if _BARE.fullmatch(text) and text.casefold() not in _SPECIAL and text.isprintable():
         return text
-    return '"' + "".join(_escaped(char) for char in text) + '"'
+    escaped = "".join(_escaped(char) for char in text)
+    return f'"{_RUNNER_COMMAND.sub(_HARMLESS, escaped)}"'
 
 
 def flow(items: list[str]) -> str:
@@ -25,8 +28,9 @@ def flow(items: list[str]) -> str:
 
 
 def comment(text: str) -> str:
-    """Make `text` safe within a comment."""
-    return "".join(_escaped(char) if char not in '"\\' else char for char in text)
+    """Return `text` as it can stand in a comment."""
+    escaped = "".join(_escaped(char) if char not in '"\\' else char for char in text)
+    return _RUNNER_COMMAND.sub(_HARMLESS, escaped)
 
 
 def _escaped(char: str) -> str:

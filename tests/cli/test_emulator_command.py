@@ -28,8 +28,11 @@ class Running:
         self.said = process.stderr.readline()
         self.url = self.said.split()[-1]
 
-    def get(self, path: str, key: str) -> Any:
-        request = Request(f"{self.url}{path}", headers={"Authorization": f"Api-Key {key}"})
+    def get(self, path: str, key: str, body: str | None = None) -> Any:
+        headers = {"Authorization": f"Api-Key {key}"}
+        request = Request(
+            f"{self.url}{path}", body and body.encode(), headers=headers, method="GET"
+        )
         try:
             with urlopen(request) as answer:
                 return json.load(answer)
@@ -93,12 +96,14 @@ def test_options(start: Callable[..., Running], tmp_path: Path) -> None:
 
 
 def test_log_on_standard_output(start: Callable[..., Running]) -> None:
-    """With - the log is the result."""
+    """With - the log is the result, and no text in it is a command of a CI runner."""
     server = start("--log", "-")
-    server.get("/api/v1/webhooks/", "any")
+    server.get("/api/v1/webhooks/", "any", "##[group]")
     server.stop(signal.SIGINT)
     assert server.process.stdout is not None
-    assert json.loads(server.process.stdout.readline())["path"] == "/api/v1/webhooks/"
+    line = server.process.stdout.readline()
+    assert "##[" not in line
+    assert json.loads(line)["body"] == "##[group]"
 
 
 @pytest.mark.parametrize(

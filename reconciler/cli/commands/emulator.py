@@ -12,6 +12,7 @@ from reconciler.cli.command import command
 from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import Option
 from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
+from reconciler.render.quote import prose
 
 
 @command(
@@ -112,7 +113,7 @@ class _Log:
 
     def __call__(self, entry: Any) -> None:
         line = {name: getattr(entry, name) for name in type(entry).__slots__}
-        self._file.write(json.dumps(line, ensure_ascii=True) + "\n")
+        self._file.write(prose(json.dumps(line)) + "\n")
         self._file.flush()
 
 

@@ -34,7 +34,7 @@ def COMMAND(  # noqa: N802
     """Read, write, and check."""
     from reconciler.cli.connection import connected
     from reconciler.cli.session import warn
-    from reconciler.render.quote import quote
+    from reconciler.render.quote import prose, quote
     from reconciler.render.words import plural
     from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
     from reconciler.workflow import check_export, export_live, read_live
@@ -71,7 +71,7 @@ def COMMAND(  # noqa: N802
             f"{plural(exported.export.declared, 'webhook')} can be declared."
         )
     for name, reason in exported.export.left_out:
-        console.message("note", f"{quote(name)} is ignored in the file: {reason}")
+        console.message("note", f"{quote(name)} is ignored in the file: {prose(reason)}")
     if path is not None and exported.export.variables:
         console.note("Set before `webhooks apply`:")
         for each in exported.export.variables:

@@ -1,0 +1,316 @@
+"""Whatever names, answers, paths and variables hold, no output acts on a terminal or a CI log.
+
+A runner executes `##[command]` anywhere in a line and `::command::` at the start of one. A terminal
+obeys control characters. Every command runs among texts that try all three, in every place that
+somebody else can write to.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from reconciler.emulator.faults import Fault, Rule, Script, raw, redirect
+from reconciler.emulator.faults import status as answer
+from reconciler.emulator.handler import LOCAL_KEY, Emulator
+from tests.secrecy.world import COMMANDS, World, _perform, world
+
+ATTACKS: Final = (
+    "##[group]a", "b ##[error]b", "##vso[task.complete]c", "::evil::d", "  ::evil::e",
+    "f\n::evil::f", "g\r\n##[section]g", "h\x1b[2Jh", "i\x9b2Ji", "j\x07\x08j", "k\u202ek",
+    "l\u2028::evil::l", "m\x7fm", "n\x85::evil::n", "# o ##[debug]o", "-->p ##[x]",
+    "q\v\f::evil::q",
+)  # fmt: skip
+VISIBLE: Final = tuple(each for each in ATTACKS if each.isprintable() and each == each.strip())
+ALL: Final = " ".join(ATTACKS) + "\n::evil::last"
+NAME: Final = " ".join(each.replace("/", "") for each in VISIBLE)
+TOKEN: Final = "xoxb-" + "0123456789-abcdef"
+
+_OURS: Final = re.compile(r"^::(?:error|warning|notice|group|endgroup|add-mask)\b", re.MULTILINE)
+
+
+def bad(text: str) -> list[str]:
+    """Return the lines of an output that would act."""
+    found = []
+    for line in text.split("\n"):
+        acts = re.search(r"##\w*\[", line) or line.lstrip().startswith("::evil")
+        controls = any(
+            unicodedata.category(char) in ("Cc", "Zl", "Zp") or "\u202a" <= char <= "\u202e"
+            for char in line
+        )
+        foreign = line.startswith("::") and not _OURS.match(line)
+        if acts or controls or foreign:
+            found.append(line)
+    return found
+
+
+def printable(text: str) -> str:
+    """Return what a terminal was sent without the sequences that are our own."""
+    return re.sub(r"\x1b\[[0-9;]*m|\r?\x1b\[K|\x1b\]8;;[ -~]*\x1b\\\\", "", text)
+
+
+def _webhook(name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "slack",
+        "event_types": ["value_deleted"],
+        "configuration": {"token": {"env": "SLACK_BOT_TOKEN"}, "channel": name, "username": name},
+        **more,
+    }
+
+
+def _declared(kind: str) -> str:
+    webhooks: list[Any] = [_webhook(each) for each in VISIBLE]
+    document: dict[str, Any] = {"webhooks": webhooks, "ignore": ["*zzz"], "protect": [VISIBLE[0]]}
+    match kind:
+        case "valid":
+            webhooks[0]["configuration"]["channel"] = "#other ##[x]"
+            webhooks[1]["previously"] = ["old ##[x]"]
+            webhooks[2]["configuration"]["token"] = {"file": VISIBLE[3]}
+            webhooks.append({"name": "gone ##[x]", "state": "absent"})
+            webhooks.append(_webhook("new ##[x]"))
+            document["limits"] = {"max_deletes": 50}
+        case "names":
+            webhooks += [_webhook(each) for each in ATTACKS]
+        case "values":
+            webhooks[2]["configuration"]["token"] = {"env": f"T {VISIBLE[2]}"}
+            for each in ATTACKS:
+                webhooks.append(_webhook("x", type=each, event_types=[each], state=each))
+                webhooks.append({"name": "y", each: each, "configuration": {each: {each: each}}})
+                webhooks.append(_webhook("z", previously=[each], id=each))
+            document |= {ALL: ALL, "version": ALL, "limits": {ALL: ALL}, "prune": ALL}
+        case "organization":
+            document["organization"] = NAME
+        case "broken":
+            return "webhooks:\n" + "\n".join(f"  - {{name: {each}: [}}" for each in ATTACKS)
+        case "bytes":
+            return f"webhooks: [\n  {ALL}\n# ##[group]\n::evil::\n - ] : ##[x]\n&a *b !<##[x]> c"
+        case _:
+            raise AssertionError(kind)
+    return json.dumps(document, ensure_ascii=kind != "names", indent=1)
+
+
+_ROWS: Final = '{"count":1,"next":null,"previous":null,"results":[{"id":%s,"name":"x"}]}'
+FILES: Final = ("valid", "names", "values", "organization", "broken", "bytes")
+
+
+def _fault(kind: str) -> Script:
+    said = json.dumps({"detail": ALL, NAME: [ALL, {ALL: ALL}], "configuration": {ALL: [ALL]}})
+    faults: dict[str, Sequence[tuple[Fault, str | None]]] = {
+        "none": (),
+        "detail": [(answer(409, detail=ALL), "POST"), (answer(409, detail=ALL), "PATCH"),
+                   (answer(400, detail=ALL), "DELETE")],
+        "fields": [(raw(said.encode(), code=400), each) for each in ("POST", "PATCH", "DELETE")],
+        "page": [(raw(ALL.encode(), content_type="text/html ##[x]"), "GET")],
+        "refused": [(answer(403, detail=ALL), None)],
+        "throttled": [(answer(429, detail=ALL, retry_after="##[x] ::evil::"), "GET")],
+        "redirected": [(redirect("https://x.example/##[group]x?::evil::"), None)],
+        "keys": [(raw(json.dumps({ALL: 1, "results": [{ALL: ALL}], "next": ALL}).encode()), "GET")],
+        "id": [(raw((_ROWS % json.dumps(ALL)).encode()), "GET")],
+        "twice": [(raw(f'{{"{NAME}": 1, "{NAME}": 2}}'.encode()), "GET")],
+    }  # fmt: skip
+    rules = [Rule(fault=fault, method=method, times=None) for fault, method in faults[kind]]
+    return Script(rules)
+
+
+FAULTS: Final = (
+    "detail", "fields", "page", "refused", "throttled", "redirected", "keys", "twice", "id",
+)  # fmt: skip
+
+
+def _populated() -> Emulator:
+    emulator = Emulator(seed=1)
+    store = emulator.store
+    at = "2026-01-02T03:04:05Z"
+    for number, each in enumerate((*ATTACKS, *ATTACKS[:3], "old ##[x]", "gone ##[x]")):
+        store.insert(
+            {
+                "id": None,
+                "name": each,
+                "type": each if number == 5 else "slack",
+                "event_types": ["value_deleted", *([each] if number == 6 else [])],
+                "configuration": {"token": TOKEN, "channel": each, "username": each, each: each},
+                "organization": emulator.organization,
+                "last_run": at if number % 2 else each,
+                "last_error": {"timestamp": at, "code": each, "text": f"{ALL} {each}", each: each},
+            }
+        )
+    other = store.add_organization(ALL)
+    store.add_user(other.id, key="other", role="OWNER", name=ALL)
+    return emulator
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
+    """Start the servers once."""
+    with world(tmp_path_factory.mktemp("hostile")) as made:
+        yield Hostile(made)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep files that are named by a variable of the job out of the project."""
+    monkeypatch.chdir(tmp_path)
+
+
+class Hostile:
+    """Commands among hostile texts."""
+
+    def __init__(self, made: World) -> None:
+        self._made = made
+        self._runs = 0
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        first: str = "",
+        file: str | None = "valid",
+        fault: str = "none",
+        keys: str = "",
+        sink: str = "pipe",
+        **environ: str,
+    ) -> tuple[int, str]:
+        """Run a command and return its exit code and both streams."""
+        made = self._made
+        self._runs += 1
+        home = made.folder / f"{self._runs} {VISIBLE[0]}"
+        event = {
+            "pull_request": {
+                "number": 1,
+                "title": ALL,
+                "head": {"sha": "1" * 40, "ref": NAME, "repo": {"full_name": "acme/hooks"}},
+                "base": {"sha": "2" * 40, "ref": NAME},
+                "user": {"login": NAME},
+            },
+            "ref": "refs/heads/main",
+            "repository": {"default_branch": "main"},
+        }
+        files = {
+            VISIBLE[3]: TOKEN,
+            "event.json": json.dumps(event),
+            "old.yaml": json.dumps({"webhooks": [_webhook(each) for each in VISIBLE[:-1]]}),
+            ".config/cloudtruth/cli.yml": json.dumps(
+                {"profiles": {"default": {}, NAME: {"server_url": NAME}}}
+            ),
+        }
+        if file is not None:
+            files["webhooks.yaml"] = _declared(file)
+        for name, text in files.items():
+            path = home / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        emulator = _populated()
+        made.switch.emulator = emulator
+        here: dict[str, str] = {
+            **made._environ(home, "pipe", COMMANDS["doctor --format {format}"]),
+            "CLOUDTRUTH_API_KEY": LOCAL_KEY,
+            "SLACK_BOT_TOKEN": TOKEN,
+            "WEBHOOKS_ALLOW_SECRETS": "env:*,file:*",
+            **environ,
+        }
+        if arguments and arguments[0] == "ci":
+            here |= made._environ(home, "actions", COMMANDS["ci drift --label x"])
+            here |= {
+                "CLOUDTRUTH_API_KEY": LOCAL_KEY,
+                "GITHUB_EVENT_NAME": {"plan": "pull_request", "apply": "push"}.get(
+                    arguments[1], "schedule"
+                ),
+                **environ,
+            }
+        if first:
+            _perform(first.split(), here, home, "pipe", "")
+        emulator.faults = _fault(fault)
+        done = _perform(arguments, here, home, sink, keys)
+        emulator.store.close()
+        return done.code, printable(done.printed) if sink == "terminal" else done.printed
+
+
+LINES: Final = [
+    (line.format(format=each), command)
+    for line, command in COMMANDS.items()
+    for each in command.formats
+]
+
+
+@pytest.mark.parametrize(("line", "command"), LINES, ids=[line for line, _ in LINES])
+def test_every_command_among_hostile_texts(hostile: Hostile, line: str, command: Any) -> None:
+    """With live names, answers and declarations that attack, in every form of output."""
+    arguments = line.split()
+    first, keys = command.first.strip("-"), command.keys
+    files: Sequence[str | None] = [None] if command.first == "-" else FILES
+    cases: list[dict[str, Any]] = [{"file": each} for each in files]
+    cases += [{"file": each, "sink": "terminal", "more": ("-vv", "--debug")} for each in files[:3]]
+    if command.connects:
+        cases += [{"file": files[0], "fault": each} for each in FAULTS]
+        cases.append({"file": files[0], "CLOUDTRUTH_API_KEY": "other"})
+    for case in cases:
+        more = case.pop("more", ())
+        code, printed = hostile.run([*arguments, *more], first=first, keys=keys, **case)
+        assert (code != 70, bad(printed)) == (True, []), (case, printed)
+
+
+H: Final = NAME
+ARGUMENTS: Final = (
+    [H], [f"--{H}"], ["-f", H, "validate"], ["plan", "-f", H], ["plan", "--only", H],
+    ["plan", "--format", H], ["plan", "--profile", H], ["apply", H], ["apply", "--yes", H],
+    ["plan", "--server-url", H], ["plan", "--server-url", f"https://{H}"],
+    ["plan", "--server-url", f"https://127.0.0.1:1/{H}"], ["plan", "--api-key-file", H],
+    ["plan", "--local-db", f"{H}/{H}"], ["plan", "--local-db", H], ["plan", "--organization", H],
+    ["plan", "--allow-secret", H], ["plan", "--allow-secret", f"env:{H}"], ["plan", "--base", H],
+    ["plan", "--base", "old.yaml", "--base", H], ["plan", "--resend-secret", H],
+    ["plan", "--resend-secret", f"env:{H}"], ["plan", "--timeout", H], ["plan", "--color", H],
+    ["plan", "--out", f"{H}/{H}"], ["plan", "--out", H], ["plan", "--out", "webhooks.yaml"],
+    ["plan", H, H], ["apply", "--yes", "--report", f"{H}/{H}"], ["apply", "--yes", "--report", H],
+    ["apply", "--expect-digest", H], ["apply", "--allow-deletes", H], ["show", H], ["schema", H],
+    ["export", "-o", H], ["export", "-o", f"{H}/{H}"], ["export", "-o", "webhooks.yaml"],
+    ["export", "--only", H], ["status", "--only", H], ["completion", H], ["slack", H],
+    ["slack", "check", "--only", H], ["slack", "manifest", "--name", H], ["init", H], ["ci", H],
+    ["ci", "plan", "--label", H], ["ci", "apply", "--label", H], ["ci", "drift", "--label", H],
+    ["ci", "apply", "--reviewed-plan", H], ["emulator", "--db", f"{H}/{H}"],
+    ["emulator", "--log", f"{H}/{H}"], ["emulator", "--host", H], ["emulator", "--port", H],
+    ["validate", "-f", f"{H}/{H}"], ["validate", "-f", "."], ["validate", "-f", "old.yaml"],
+    ["doctor", "--profile", H], ["doctor", "-f", H], ["doctor", "--organization", H],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS, ids=lambda each: " ".join(each).replace(H, "H"))
+def test_hostile_arguments(hostile: Hostile, arguments: Sequence[str]) -> None:
+    """With each argument that takes a text, and files of such names."""
+    for more in ([], ["-vv"]):
+        code, printed = hostile.run([*arguments, *more])
+        assert (code != 70, bad(printed)) == (True, []), printed
+
+
+VARIABLES: Final = (
+    "CLOUDTRUTH_API_KEY", "CLOUDTRUTH_PROFILE", "CLOUDTRUTH_REQUEST_TIMEOUT",
+    "CLOUDTRUTH_SERVER_URL", "COLUMNS", "GITHUB_API_URL", "GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH",
+    "GITHUB_OUTPUT", "GITHUB_REF_NAME", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_SERVER_URL",
+    "GITHUB_SHA", "GITHUB_STEP_SUMMARY", "GITHUB_TOKEN", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE",
+    "SLACK_BOT_TOKEN", "WEBHOOKS_ALLOW_SECRETS", "WEBHOOKS_API_KEY_FILE", "WEBHOOKS_DEADLINE",
+    "WEBHOOKS_LOCAL_DB", "WEBHOOKS_ORGANIZATION", "WEBHOOKS_SLACK_URL", "WEBHOOKS_STRICT",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [ALL, f"https://{NAME}"], ids=["all", "url"])
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_hostile_environment(hostile: Hostile, variable: str, value: str) -> None:
+    """With each variable that the program reads."""
+    for line in ("plan -vv", "doctor", "ci plan --label x", "apply --yes --local"):
+        code, printed = hostile.run(line.split(), **{variable: value})
+        assert (code != 70, bad(printed)) == (True, []), (line, printed)
+
+
+def test_an_export_on_standard_output_keeps_the_names(hostile: Hostile) -> None:
+    """YAML reads back as the live names, though none of them is in the text as it is."""
+    code, printed = hostile.run(["export", "--quiet"])
+    read = yaml.safe_load(printed)
+    assert (code, bad(printed)) == (0, [])
+    assert set(VISIBLE) < {each["name"] for each in read["webhooks"]}
