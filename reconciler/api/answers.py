@@ -1,47 +1,85 @@
-"""From the bytes of an answer to a `Reply` or a `Trouble`.
+"""From the bytes of a response to a `Reply` or a `FailedAttempt`.
 
-Promises: a body is never larger in memory than its cap, packed or unpacked; only a status and a
-body that the caller expects make a `Reply`; a redirect is reported with both origins and nothing
-else of its address.
+Promises: a body is never larger in memory than its cap, compressed or not; only the status and
+body that the caller expects make a `Reply`; JSON is strict. A redirect is reported with both
+origins and nothing else of its address. What the server says is limited in length, stays apart
+from our own message, and holds no secret that was sent or read, in whatever form a server may
+quote it, no longer part of one, and no Slack token.
+Refuses: to guess at other secrets. What only the server knows looks like any other word.
 """
 
 from __future__ import annotations
 
+import html
+import json
+import math
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import quote
 
-from reconciler.api.calls import Call, Reply
-from reconciler.api.failures import Failure, failure_of
+from reconciler.api.attempt import (
+    FOREIGN,
+    BadResponseError,
+    Call,
+    FailedAttempt,
+    Failure,
+    Reply,
+    failure_of,
+)
 from reconciler.api.origin import Origin
 from reconciler.api.pace import retry_after
-from reconciler.api.refusals import refusal
-from reconciler.api.strict_json import NotJsonError, decode, is_json
-from reconciler.api.troubles import BadAnswerError, Trouble
-from reconciler.errors import ProtocolError, RateLimitedError
+from reconciler.errors import (
+    ApiError,
+    AuthenticationError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProtocolError,
+    RateLimitedError,
+    ServerError,
+)
+from reconciler.kinds.slack import TOKEN
 from reconciler.model import Secret
 
+LONGEST: Final = 500
+"""Characters kept of one sentence of the server."""
+
+_MOST_FIELDS: Final = 50
+_DEEPEST: Final = 8
+_WHOLE: Final = frozenset({"__all__", "non_field_errors", "detail", "message"})
+_OF_CREDENTIALS: Final = re.compile(r"credential|authenticat|api.?key|\btoken\b", re.IGNORECASE)
+_OF_PERMISSION: Final = re.compile(r"permission|role", re.IGNORECASE)
+_NOT_THE_API: Final = (
+    "the response is not from the API: check proxies and firewalls between here and the server"
+)
 _PLAIN: Final = re.compile(r"[\w.+/-]{1,60}", re.ASCII)
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}")
+_JSON: Final = re.compile(r"application/(?:json|[\w.+-]+\+json)", re.ASCII | re.IGNORECASE)
+
+Fields = tuple[tuple[tuple[str, ...], str], ...]
 
 
-def read(
+def read_body(
     chunks: Iterable[bytes], headers: Mapping[str, str], cap: int, check: Callable[[], None]
 ) -> bytes:
     """Read a body. `check` is called after each chunk and raises when time is up.
 
-    Raises BadAnswerError for one that is larger than `cap`, or packed otherwise than by gzip.
+    Raises BadResponseError for one that is larger than `cap`, or compressed otherwise than by gzip.
     """
-    packing = headers.get("content-encoding", "").strip().lower()
-    if packing not in ("", "identity", "gzip"):
-        raise BadAnswerError("a response with an unsupported Content-Encoding")
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip"):
+        raise BadResponseError("a response with an unsupported Content-Encoding")
+    too_large = f"a response of more than {cap // 1024} KiB"
     announced = headers.get("content-length", "")
     if len(announced) > 15 or (announced.isdigit() and int(announced) > cap):
-        raise BadAnswerError(_too_large(cap))
-    # A server that packs without being asked is read all the same, but never past the cap.
-    unpack = zlib.decompressobj(wbits=31) if packing == "gzip" else None
+        raise BadResponseError(too_large)
+    # A server that compresses without being asked is read all the same, but never past the cap.
+    unpack = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
     parts: list[bytes] = []
     size = 0
     for chunk in chunks:
@@ -50,109 +88,272 @@ def read(
             try:
                 chunk = unpack.decompress(chunk, cap - size + 1)
             except zlib.error:
-                raise BadAnswerError("a broken gzip response") from None
+                raise BadResponseError("a broken gzip response") from None
         size += len(chunk)
         if size > cap:
-            raise BadAnswerError(_too_large(cap))
+            raise BadResponseError(too_large)
         parts.append(chunk)
     if unpack is not None and parts and not unpack.eof:
-        raise BadAnswerError("a broken gzip response")
+        raise BadResponseError("a broken gzip response")
     return b"".join(parts)
-
-
-def _too_large(cap: int) -> str:
-    return f"a response of more than {cap // 1024} KiB"
 
 
 def judge(
     call: Call,
     status: int,
     headers: Mapping[str, str],
-    body: bytes | Trouble,
+    body: bytes | FailedAttempt,
     *,
     origin: Origin,
     label: str,
     now: datetime,
-) -> Reply | Trouble:
-    """Say what an answer is. `body` is a Trouble if it could not be read."""
+) -> Reply | FailedAttempt:
+    """Return what a response is. `body` is a FailedAttempt if it could not be read.
+
+    `label` is the name of the credential that was sent; `now` is the time of the response.
+    """
     if 200 <= status < 300:
         return _success(call, status, headers, body, origin.address)
     failure = failure_of(status)
     if failure is Failure.MOVED:
-        return Trouble(
-            failure=failure,
-            error=ProtocolError,
-            message=f"{origin} redirects to {_elsewhere(headers)} (HTTP {status}); "
+        error: ApiError = ProtocolError(
+            f"{origin} redirects to {_target(headers)} (HTTP {status}); "
             "redirects are never followed",
             hint="check the server URL",
             status=status,
         )
-    pause = retry_after(headers.get("retry-after"), headers.get("date"), now)
-    said = refusal(
-        status, _document(headers, body), server=origin.address, label=label, hidden=call.hidden
-    )
-    throttled = failure is Failure.THROTTLED
-    return Trouble(
+        return FailedAttempt(failure=failure, error=error)
+    document = None
+    if not isinstance(body, FailedAttempt) and is_json(headers.get("content-type", "")):
+        with suppress(NotJsonError):
+            document = decode(body)
+    return FailedAttempt(
         failure=failure,
-        error=RateLimitedError if throttled else said.error,
-        message=f"{origin.address} limits the request rate (HTTP 429)"
-        if throttled
-        else said.message,
-        hint="run again later" if throttled else said.hint,
-        status=status,
-        detail=said.detail,
-        fields=said.fields,
-        retry_after=pause,
+        error=_refusal(status, document, origin.address, label, call.hidden),
+        retry_after=retry_after(headers.get("retry-after"), headers.get("date"), now),
     )
 
 
 def _success(
-    call: Call, status: int, headers: Mapping[str, str], body: bytes | Trouble, server: str
-) -> Reply | Trouble:
+    call: Call, status: int, headers: Mapping[str, str], body: bytes | FailedAttempt, server: str
+) -> Reply | FailedAttempt:
+    returned = f"{server} returned HTTP {status}"
     if call.expect not in (None, status):
-        return _not_expected(status, f"{server} returned HTTP {status} instead of {call.expect}")
+        return _unexpected(status, f"{returned} instead of {call.expect}")
     if status == 204:
         return Reply(status=status, headers=headers, data=None)
-    if isinstance(body, Trouble):
+    if isinstance(body, FailedAttempt):
         return body
     kind = headers.get("content-type", "")
     if not is_json(kind):
         shown = _PLAIN.match(kind)
         what = f"{shown.group() if shown else 'no content type'}, {len(body)} bytes"
-        return _not_expected(status, f"{server} returned HTTP {status} without JSON ({what})")
+        return _unexpected(status, f"{returned} without JSON ({what})")
     try:
         document = decode(body)
     except NotJsonError as error:
-        return _not_expected(status, f"{server} returned HTTP {status} with invalid JSON: {error}")
+        return _unexpected(status, f"{returned} with invalid JSON: {error}")
     if not call.accept(document):
-        return _not_expected(status, f"{server} returned HTTP {status} without the expected object")
+        return _unexpected(status, f"{returned} without the expected object")
     return Reply(status=status, headers=headers, data=document)
 
 
-def _not_expected(status: int, message: str) -> Trouble:
-    return Trouble(
-        failure=Failure.AMBIGUOUS,
-        error=ProtocolError,
-        message=message,
-        hint="check the server URL: another program, a proxy or a login page may answer there",
-        status=status,
+def _unexpected(status: int, message: str) -> FailedAttempt:
+    return FailedAttempt(
+        failure=Failure.AMBIGUOUS, error=ProtocolError(message, hint=FOREIGN, status=status)
     )
 
 
-def _document(headers: Mapping[str, str], body: bytes | Trouble) -> Any:
-    """Return the JSON of an error answer, None if it has none."""
-    if isinstance(body, Trouble) or not is_json(headers.get("content-type", "")):
-        return None
-    try:
-        return decode(body)
-    except NotJsonError:
-        return None
-
-
-def _elsewhere(headers: Mapping[str, str]) -> str:
-    """Say where a redirect leads, as far as it may be told."""
+def _target(headers: Mapping[str, str]) -> str:
+    """Return where a redirect leads: at most an origin."""
     location = headers.get("location", "")
     if "//" not in location.partition("?")[0]:
         return "another path on the same server"
     offered = Secret(location).origin() or ""
     return offered if _ORIGIN.fullmatch(offered) else "another server"
+
+
+def _refusal(
+    status: int, document: Any, server: str, label: str, hidden: Sequence[str]
+) -> ApiError:
+    """Return the error that a response means. `document` is its JSON, None if it has none."""
+    detail, fields = _sentences(document, hidden)
+    is_json = document is not None
+    error: type[ApiError] = ServerError
+    message, hint = f"{server} failed (HTTP {status})", "the server has a problem: run again later"
+    if status in (401, 403):
+        of_permission = _OF_PERMISSION.search(detail or "") is not None
+        if not of_permission and (status == 401 or _OF_CREDENTIALS.search(detail or "")):
+            error, message = AuthenticationError, f"{server} does not accept the {label}"
+            hint = f"check that the {label} is complete, is for this server, and is not revoked"
+        else:
+            error = PermissionDeniedError
+            message = f"the {label} lacks permission to do this on {server} (HTTP {status})"
+            hint = "it may need a higher role, such as ADMIN in CloudTruth"
+            hint = hint if is_json else _NOT_THE_API
+    elif status in (404, 410) and is_json:
+        error, message = NotFoundError, f"{server} has no such object (HTTP {status})"
+        hint = f"it was deleted, or the {label} cannot see it; run the same command again"
+    elif status in (404, 410):
+        error, hint = ProtocolError, "check the server URL"
+        message = f"{server} returned HTTP {status} without JSON: it does not have this API"
+    elif status == 409:
+        error = ConflictError
+        message = f"{server} reports a conflict with another change (HTTP 409)"
+        hint = "another process may be changing the same object; run the same command again"
+    elif status == 429:
+        error, message = RateLimitedError, f"{server} limits the request rate (HTTP 429)"
+        hint = "run again later"
+    elif 400 <= status < 500 and status != 408:
+        error, message = InvalidRequestError, f"{server} refuses the request (HTTP {status})"
+        hint = "fix what the response names, then run the same command again"
+        hint = hint if is_json else _NOT_THE_API
+    return error(message, hint=hint, status=status, detail=detail, fields=fields)
+
+
+def _sentences(document: Any, hidden: Sequence[str]) -> tuple[str | None, Fields]:
+    """Return the server's sentence about the whole object, and those about fields.
+
+    Understands every shape in which Django REST Framework reports errors, and the `message` of
+    others.
+    """
+    detail: str | None = None
+    fields: list[tuple[tuple[str, ...], str]] = []
+    for path, text in _flat(document, (), 0):
+        said = _bounded(redacted(text, hidden))
+        if path in (("detail",), ("message",)) and detail is None:
+            detail = said
+            continue
+        shown = tuple(
+            _bounded(redacted(key, hidden), 100)
+            for key in path
+            if key not in _WHOLE or len(path) > 1
+        )
+        fields.append((shown, said))
+        if len(fields) == _MOST_FIELDS:
+            break
+    return detail, tuple(fields)
+
+
+def _flat(value: Any, path: tuple[str, ...], depth: int) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif depth < _DEEPEST and isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, (*path, key), depth + 1)
+    elif depth < _DEEPEST and isinstance(value, list):
+        for index, inner in enumerate(value):
+            # A list of texts is about the field, a list of objects about its members.
+            below = path if isinstance(inner, str) else (*path, str(index))
+            yield from _flat(inner, below, depth + 1)
+
+
+def _bounded(text: str, longest: int = LONGEST) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+class NotJsonError(ValueError):
+    """A document that is not strict JSON; the message says why, in our words."""
+
+
+def is_json(content_type: str) -> bool:
+    """Return whether a `Content-Type` announces JSON."""
+    return _JSON.fullmatch(content_type.partition(";")[0].strip()) is not None
+
+
+def decode(data: bytes) -> Any:
+    """Return the value that `data` holds. Raises NotJsonError, without text of the document.
+
+    Strict: UTF-8 without exceptions, no NaN or Infinity, no number beyond a double, no key twice,
+    no nesting that exhausts the interpreter.
+    """
+    problem = "it is truncated or malformed"
+    try:
+        return _DECODE(data.decode("utf-8"))
+    except NotJsonError as error:
+        problem = str(error)
+    except UnicodeDecodeError:
+        problem = "it is not UTF-8"
+    except RecursionError:
+        problem = "it is nested too deeply"
+    except ValueError:
+        pass
+    # Raised out here: the errors above hold the document, and would come along as context.
+    raise NotJsonError(problem)
+
+
+def encode(value: object) -> bytes:
+    """Return `value` as JSON, in ASCII, so that no text can fail to be encoded."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise NotJsonError("it has a duplicate key")
+    return found
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise NotJsonError("it has a number out of range")
+    return number
+
+
+def _constant(text: str) -> float:
+    raise NotJsonError("it has NaN or Infinity")
+
+
+_DECODE: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_float, parse_constant=_constant
+).decode
+
+_WINDOW: Final = 8
+_URL: Final = re.compile(r"(?i:https?)://\S+")
+_AFTER_ORIGIN: Final = re.compile(r"https?://(?:[^/?#@]*@)?[^/?#]*", re.IGNORECASE)
+
+
+def redacted(text: str, hidden: Sequence[str] = ()) -> str:
+    """Return `text` of a server without the values of `hidden` and other secrets.
+
+    Of an address only scheme and host stay.
+    """
+    text = _URL.sub(lambda found: f"{Secret(found.group()).origin() or ''}/***", text)
+    for form in sorted({each for value in hidden for each in _forms(value)}, key=len, reverse=True):
+        text = text.replace(form, "***")
+    text = TOKEN.sub("***", text)
+    for value in hidden:
+        # The origin of an address is no secret, and shares its beginning with every other.
+        rest = _AFTER_ORIGIN.sub("", value, count=1)
+        if len(rest) > _WINDOW:
+            text = _without_parts(text, rest)
+    return text
+
+
+def _forms(value: str) -> Iterator[str]:
+    """Yield a value as it is and as it is written inside JSON, Python, HTML and addresses."""
+    if value:
+        yield value
+        yield json.dumps(value)[1:-1]
+        yield json.dumps(value, ensure_ascii=False)[1:-1]
+        yield repr(value)[1:-1]
+        yield html.escape(value)
+        yield quote(value, safe="", errors="replace")
+
+
+def _without_parts(text: str, value: str) -> str:
+    """Remove every run of eight characters of `value`, since a server may quote it cut short."""
+    windows = {value[at : at + _WINDOW] for at in range(len(value) - _WINDOW + 1)}
+    kept: list[str] = []
+    at = 0
+    while at < len(text):
+        if text[at : at + _WINDOW] not in windows:
+            kept.append(text[at])
+            at += 1
+            continue
+        at += _WINDOW
+        while at < len(text) and text[at - _WINDOW + 1 : at + 1] in windows:
+            at += 1
+        kept.append("***")
+    return "".join(kept)

@@ -1,136 +1,274 @@
-"""Sends a request once, and says what came of it: a reply, or a trouble.
+"""One attempt of a request: what is asked, what it gives, and what follows from a failure.
 
-Promises: an attempt ends by the request's own time and by the run's, whichever comes first; no
-more of an answer is read than the call allows; library errors end here, as values; whoever
-observes is told of each attempt, without headers, queries or bodies.
+Promises: every exception of the HTTP library becomes a value here, without the library's text, a
+header or a body in its message; and because a `FailedAttempt` is returned, not raised, no error of
+ours drags a library's exception along as its context.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing, suppress
-from typing import Final
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, TypeAlias
 
 import httpx
 
-from reconciler.api.answers import judge, read
-from reconciler.api.calls import Call, Exchange, Observer, Reply
-from reconciler.api.connections import Connections, headers_of
-from reconciler.api.origin import Origin
-from reconciler.api.troubles import TooSlowError, Trouble, translate
-from reconciler.api.watchdog import Line
-from reconciler.errors import ReconcilerError
-from reconciler.ports import Clock
+from reconciler.api.connections import CA_VARIABLES, PROXY_HINT, Proxy
+from reconciler.api.pace import RETRY_COST, TIMEOUT_COST
+from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
 
-SMALL: Final = 1024 * 1024
-"""The largest body of anything but a list, in bytes."""
-
-_CONNECT: Final = 10.0
+FOREIGN: Final = "check the server URL: another program or a proxy may answer there"
+LONGER: Final = "allow more time with --deadline"
+_CHECK_NETWORK: Final = "check the server URL, the network and the proxy, or run `webhooks doctor`"
 
 
-class Sender:
-    """What every attempt of one transport has in common. Use it from any number of threads.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, and what its response has to be.
 
-    `label` names the credential in messages, `timeout` is the seconds one attempt may take, and
-    `run_end` tells the monotonic moment at which the run's time is up.
+    `expect` is the one status that means success, None for any 2xx; `accept` judges the document;
+    `cap` limits the body, in bytes; `hidden` are the secret values inside `content`.
     """
 
-    def __init__(
-        self,
-        connections: Connections,
-        *,
-        origin: Origin,
-        label: str,
-        clock: Clock,
-        timeout: float,
-        run_end: Callable[[], float],
-        observer: Observer | None,
-    ) -> None:
-        self._connections = connections
-        self._origin = origin
-        self._label = label
-        self._clock = clock
-        self._timeout = timeout
-        self._run_end = run_end
-        self._observer = observer
+    method: str
+    path: str
+    params: Mapping[str, str | int] | None
+    content: bytes | None = field(repr=False)
+    expect: int | None
+    accept: Callable[[Any], bool]
+    cap: int
+    hidden: Sequence[str] = field(repr=False)
 
-    def send(self, call: Call, attempt: int) -> Reply | Trouble:
-        """Send the call, for the `attempt`-th time, from 1. Raises UsageError as connections do."""
-        client, line = self._connections.mine()
-        started = self._clock.monotonic()
-        status: int | None = None
-        headers: dict[str, str] = {}
-        body = b""
-        trouble: Trouble | None = None
+    @property
+    def writes(self) -> bool:
+        """Whether the request may change something: any but a GET."""
+        return self.method != "GET"
 
-        def end() -> float:
-            return min(started + self._timeout, self._run_end())
 
-        def check() -> None:
-            if self._clock.monotonic() >= end():
-                raise TooSlowError
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A response that is as expected. Header names are in lower case; no cookies."""
 
-        try:
-            with (
-                self._connections.watching(line, end),
-                closing(client.send(self._build(client, call, line, end), stream=True)) as response,
-            ):
-                status, headers = response.status_code, headers_of(response)
-                cap = call.cap if status < 300 else SMALL
-                body = read(response.iter_raw(), headers, cap, check)
-        except ReconcilerError:
-            raise
-        except Exception as error:
-            trouble = translate(
-                error,
-                server=self._origin.address,
-                proxy=self._connections.proxy(self._origin.host),
-                expired=line.expired,
-                timeout=self._timeout,
-                run_over=self._run_end() < started + self._timeout,
-            )
-        if self._observer is not None:
-            with suppress(Exception):  # what is shown never decides what is sent
-                self._observer(
-                    Exchange(
-                        method=call.method,
-                        path=call.path,
-                        status=status,
-                        seconds=self._clock.monotonic() - started,
-                        size=len(body),
-                        attempt=attempt,
-                    )
-                )
-        if status is None:
-            assert trouble is not None
-            return trouble
-        return judge(
-            call,
-            status,
-            headers,
-            trouble or body,
-            origin=self._origin,
-            label=self._label,
-            now=self._clock.now(),
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    data: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One attempt, for `--debug`: no header, no body, no query.
+
+    `status` is None if there was no response; `size` counts the body's bytes.
+    """
+
+    method: str
+    path: str
+    status: int | None
+    seconds: float
+    size: int
+    attempt: int
+
+
+Observer: TypeAlias = Callable[[Exchange], None]
+"""Called after every attempt, from any thread. It must not raise."""
+
+
+class Failure(Enum):
+    """What a failed attempt says about whether the server acted."""
+
+    NOT_SENT = "not sent"
+    """The request never arrived."""
+    UNTRUSTED = "untrusted"
+    """The server did not prove its identity: not sent, and the same next time."""
+    THROTTLED = "throttled"
+    """The server refused before processing: 429."""
+    REJECTED = "rejected"
+    """The server refused, and would refuse the same again."""
+    AMBIGUOUS = "ambiguous"
+    """It may have acted: no response, a broken one, or one that does not say."""
+    MOVED = "moved"
+    """It redirects: never followed, the same next time, and it may have acted."""
+
+
+class Action(Enum):
+    """What follows from a failed attempt."""
+
+    REPEAT = "repeat"
+    """Send it again after a pause, within the retry budget."""
+    WAIT = "wait"
+    """Send it again when the server's pause is over; costs no budget."""
+    REPORT = "report"
+    """Final: raise the error."""
+    RESOLVE = "resolve"
+    """Raise AmbiguousWriteError: the caller reads before it writes again."""
+
+
+ACTIONS: Final[Mapping[Failure, tuple[Action, Action]]] = {
+    Failure.NOT_SENT: (Action.REPEAT, Action.REPEAT),
+    Failure.UNTRUSTED: (Action.REPORT, Action.REPORT),
+    Failure.THROTTLED: (Action.WAIT, Action.WAIT),
+    Failure.REJECTED: (Action.REPORT, Action.REPORT),
+    Failure.AMBIGUOUS: (Action.REPEAT, Action.RESOLVE),
+    Failure.MOVED: (Action.REPORT, Action.RESOLVE),
+}
+"""For each failure, what to do about a read and about a write. Nothing else decides."""
+
+_REJECTED: Final = frozenset(
+    # refusals of what was sent
+    (400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422)
+) | frozenset(
+    # statuses that by their definition precede any work
+    (402, 412, 416, 417, 421, 424, 425, 426, 428, 431, 451)
+)
+
+
+def failure_of(status: int) -> Failure:
+    """Return the class of a response that is not a success.
+
+    An unknown status is ambiguous: a proxy's own numbers do not tell what happened behind it.
+    """
+    if status == 429:
+        return Failure.THROTTLED
+    if status in _REJECTED:
+        return Failure.REJECTED
+    return Failure.MOVED if 300 <= status < 400 else Failure.AMBIGUOUS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedAttempt:
+    """Why an attempt gave no reply. `error` is what to raise when the failure is final."""
+
+    failure: Failure
+    error: ApiError
+    retry_after: float | None = None
+    timeout: bool = False
+
+    @property
+    def cost(self) -> int:
+        """What a retry after this takes from the budget."""
+        return TIMEOUT_COST if self.timeout else RETRY_COST
+
+
+class BadResponseError(Exception):
+    """A response that breaks a rule of ours; the message is ours too."""
+
+
+class TooSlowError(Exception):
+    """A response that was still arriving when its time was up."""
+
+
+def failed_attempt(
+    error: Exception,
+    *,
+    server: str,
+    proxy: Proxy | None,
+    expired: bool,
+    timeout: float,
+    run_over: bool,
+) -> FailedAttempt:
+    """Return what an exception of the HTTP library, or of reading a response, means.
+
+    `server` is the server's address for messages and `proxy` what requests to it go through;
+    `expired` is true if the watchdog ended the request. `timeout` is the limit of one request, in
+    seconds; `run_over` is true if the end of the run came first.
+    """
+    if isinstance(error, _NEVER_SENT):
+        return _not_sent(error, server, proxy)
+    slow = expired or isinstance(error, (httpx.TimeoutException, TooSlowError))
+    found: ApiError
+    if slow and run_over:
+        message = f"the run's time was up before {server} responded completely"
+        found = ServerError(message, hint=LONGER)
+    elif slow:
+        message = f"{server} did not respond completely within {timeout:g} s"
+        found = ServerError(message, hint="allow more time with --timeout")
+    elif isinstance(error, BadResponseError):
+        found = ProtocolError(f"{server} sent {error}", hint=FOREIGN)
+    else:
+        found = ServerError(
+            f"the connection to {server} broke before the response was complete",
+            hint=f"run again; if it happens again, {_CHECK_NETWORK}",
         )
+    return FailedAttempt(failure=Failure.AMBIGUOUS, error=found, timeout=slow)
 
-    def _build(
-        self, client: httpx.Client, call: Call, line: Line, end: Callable[[], float]
-    ) -> httpx.Request:
-        left = max(0.001, end() - self._clock.monotonic())
-        return client.build_request(
-            call.method,
-            f"{self._origin}{self._origin.base}{call.path}",
-            params=call.params,
-            content=call.content,
-            headers=None if call.content is None else {"Content-Type": "application/json"},
-            extensions={
-                "timeout": {
-                    "connect": min(_CONNECT, left),
-                    "read": left,
-                    "write": left,
-                    "pool": left,
-                },
-                "trace": line.trace,
-            },
-        )
+
+_NEVER_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.LocalProtocolError,
+    httpx.UnsupportedProtocol,
+)
+# What OpenSSL reports when the other side answers a TLS handshake with plain text.
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+
+
+def _not_sent(error: Exception, server: str, proxy: Proxy | None) -> FailedAttempt:
+    causes = list(_causes(error))
+    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        flaw, hint = certificate_flaw(tls)
+        message = f"the certificate of {server} is not trusted: {flaw}"
+        return FailedAttempt(failure=Failure.UNTRUSTED, error=UnreachableError(message, hint=hint))
+    refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)
+    nameless = any(isinstance(cause, socket.gaierror) for cause in causes)
+    first = server  # what we connect to
+    if proxy is not None and (refused or nameless):
+        first = f"the proxy {proxy.address or ''}".rstrip() + f" ({proxy.variable})"
+    message, hint = f"{first} cannot be reached", _CHECK_NETWORK
+    if isinstance(error, httpx.ProxyError):
+        message, hint = f"the proxy refuses to connect to {server}", PROXY_HINT
+    elif isinstance(error, httpx.TimeoutException):
+        message += ": no connection in time"
+    elif nameless:
+        message += ": its host name was not found"
+        hint = "check the host in the server URL, and DNS"
+    elif refused:
+        message += ": connection refused"
+        hint = "check the host and the port in the server URL, and that the server is running"
+    elif getattr(tls, "reason", None) in _NO_TLS:
+        message += ": it does not use TLS on this port"
+        hint = "check the port in the server URL; http:// is allowed only for this machine"
+    elif tls is not None:
+        message += ": the TLS handshake failed"
+        hint = "check the port in the server URL, and whether a firewall intercepts TLS"
+    return FailedAttempt(
+        failure=Failure.NOT_SENT,
+        error=UnreachableError(message, hint=hint if first == server else PROXY_HINT),
+        timeout=isinstance(error, httpx.TimeoutException),
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Walk the chain of exceptions; the libraries build it without loops."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+_CLOCK: Final = "check this machine's clock; if it is right, the server needs a new certificate"
+_HOST: Final = (
+    "check the host in the server URL; a proxy or a login page may also answer in its place"
+)
+_ISSUER: Final = (
+    "if a proxy on your network re-signs TLS, set "
+    f"{', '.join(CA_VARIABLES[:-1])} or {CA_VARIABLES[-1]} to its CA certificate"
+)
+# By OpenSSL's verification codes.
+_FLAWS: Final = {
+    9: ("it is not valid yet", _CLOCK),
+    10: ("it has expired", _CLOCK),
+    18: ("it is self-signed", _ISSUER),
+    62: ("it is for another host", _HOST),
+    64: ("it is for another address", _HOST),
+}
+
+
+def certificate_flaw(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
+    """Return why a certificate is not trusted, and what to do about it."""
+    code = getattr(error, "verify_code", 0)
+    return _FLAWS.get(code, ("this machine does not trust its issuer", _ISSUER))

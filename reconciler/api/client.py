@@ -1,26 +1,39 @@
 """CloudTruth: its organizations and webhooks.
 
-`Reader` can only read, which is all that planning asks for; `Client` can write too. Both promise
-the strict success of each method: 200 with the object, 201 for a create, 204 for a delete;
-anything else in the two hundreds leaves a write in doubt.
+`Reader` can only read, which is all that planning asks for; `Client` can write too. Each method
+accepts one status as success: 200 with the object, 201 for a create, 204 for a delete; any other
+2xx leaves a write in doubt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import quote
 
-from reconciler.api import discovery, wire
+from reconciler.api import wire
+from reconciler.api.attempt import FOREIGN, Observer
+from reconciler.api.connections import Adapter
+from reconciler.api.origin import Credential, Origin
 from reconciler.api.paging import complete
 from reconciler.api.transport import Transport
-from reconciler.errors import InvalidRequestError, NotFoundError, ProtocolError
+from reconciler.errors import (
+    InvalidRequestError,
+    NotFoundError,
+    OrganizationError,
+    PermissionDeniedError,
+    ProtocolError,
+)
 from reconciler.kinds import KINDS
-from reconciler.model import LiveWebhook, Organization
-from reconciler.ports import Draft, Workers
+from reconciler.model import LiveWebhook, Organization, Secret
+from reconciler.ports import Clock, Draft, Workers
 
 WEBHOOKS: Final = "/api/v1/webhooks/"
 SCHEMA: Final = "/api/schema/"
+ORGANIZATIONS: Final = "/api/v1/organizations/"
+CURRENT_USER: Final = "/api/v1/users/current/"
+MEMBERSHIPS: Final = "/api/v1/memberships/"
 
 
 class Reader:
@@ -37,31 +50,28 @@ class Reader:
         return str(self._transport.origin)
 
     def organization(self) -> Organization:
-        """Return the organization of the API key, as the server tells it now.
+        """Return the organization of the API key, read again each time.
 
-        Raises OrganizationError if it cannot be told, ApiError.
+        Raises OrganizationError if it cannot be determined, ApiError.
         """
-        self._organization = discovery.organization(self._transport, self._workers, self._rows)
+        self._organization = find_organization(self._transport, self._workers, self._rows)
         return self._organization
 
     def list(self) -> tuple[LiveWebhook, ...]:
         """Return every live webhook. Raises IncompleteListingError rather than miss one."""
-        rows = self._rows()
-        for row in rows:
-            self._ours(row)
-        return rows
+        return tuple(self._checked(row) for row in self._rows())
 
     def get(self, id: str) -> LiveWebhook | None:
         """Return one webhook, None if there is none. Raises ApiError."""
         path = _path(id)
         try:
-            data = self._transport.request("GET", path, expect=200, accept=_is(id)).data
+            data = self._transport.request("GET", path, expect=200, accept=_has(id)).data
         except NotFoundError:
             return None
-        return self._ours(wire.live_webhook(data))
+        return self._checked(wire.live_webhook(data))
 
     def deadline_in(self, seconds: float) -> None:
-        """Set the end of the run anew: after a person was asked, or when a signal hurries us."""
+        """Set the deadline of the run, in seconds from now."""
         self._transport.deadline_in(seconds)
 
     def close(self) -> None:
@@ -71,7 +81,7 @@ class Reader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *problem: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _rows(self) -> tuple[LiveWebhook, ...]:
@@ -79,8 +89,8 @@ class Reader:
             self._transport, WEBHOOKS, wire.live_webhook, lambda row: row.id, self._workers
         )
 
-    def _ours(self, webhook: LiveWebhook) -> LiveWebhook:
-        """Refuse a webhook that says it belongs to another organization."""
+    def _checked(self, webhook: LiveWebhook) -> LiveWebhook:
+        """Return the webhook. Raises ProtocolError if it belongs to another organization."""
         ours, theirs = self._organization, webhook.organization
         if ours is not None and theirs is not None and theirs not in (ours.id, ours.name):
             raise ProtocolError(
@@ -95,37 +105,38 @@ class Client(Reader):
 
     def __init__(self, transport: Transport, workers: Workers) -> None:
         super().__init__(transport, workers)
-        self._replaces = False
+        self._uses_put = False
 
     def create(self, draft: Draft, organization: str) -> LiveWebhook:
         """Create a webhook. Raises AmbiguousWriteError when it may exist now."""
         data = self._transport.request(
             "POST",
             WEBHOOKS,
-            json=wire.whole(draft, organization),
+            json=wire.full_body(draft, organization),
             expect=201,
             accept=wire.has_id,
             hidden=wire.secret_values(draft),
         ).data
-        return self._ours(wire.written(data, draft))
+        return self._checked(wire.written_webhook(data, draft))
 
     def update(self, id: str, draft: Draft, sends: frozenset[str]) -> LiveWebhook:
         """Change the top-level fields named in `sends`.
 
-        A server that refuses PATCH by 405 gets the whole webhook by PUT, from then on at once.
+        If the server refuses PATCH with 405, this and all later updates send the complete webhook
+        by PUT.
         Raises NotFoundError when it is gone, AmbiguousWriteError when it may have changed.
         """
-        if not self._replaces:
+        if not self._uses_put:
             try:
-                return self._send("PATCH", id, draft, wire.partial(draft, sends))
+                return self._send("PATCH", id, draft, wire.changed_body(draft, sends))
             except InvalidRequestError as refusal:
                 if refusal.status != 405:
                     raise
-            self._replaces = True
+            self._uses_put = True
         if draft.configuration is None:
             raise self._needs_secrets(id, draft)
         organization = self._organization or self.organization()
-        return self._send("PUT", id, draft, wire.whole(draft, organization.id))
+        return self._send("PUT", id, draft, wire.full_body(draft, organization.id))
 
     def delete(self, id: str) -> bool:
         """Delete; False if it was gone already. Raises AmbiguousWriteError."""
@@ -141,10 +152,10 @@ class Client(Reader):
             _path(id),
             json=body,
             expect=200,
-            accept=_is(id),
+            accept=_has(id),
             hidden=wire.secret_values(draft),
         ).data
-        return self._ours(wire.written(data, draft))
+        return self._checked(wire.written_webhook(data, draft))
 
     def _needs_secrets(self, id: str, draft: Draft) -> InvalidRequestError:
         kind = KINDS.get(draft.type)
@@ -163,5 +174,111 @@ def _path(id: str) -> str:
     return f"{WEBHOOKS}{quote(id, safe='')}/"
 
 
-def _is(id: str) -> Callable[[Any], bool]:
+def _has(id: str) -> Callable[[Any], bool]:
     return lambda document: wire.usable_id(document) == id
+
+
+def connect(
+    *,
+    server_url: str,
+    key: Secret,
+    clock: Clock,
+    workers: Workers,
+    timeout: float = 30.0,
+    deadline: float = 600.0,
+    environment: Mapping[str, str] | None = None,
+    adapter: Adapter | None = None,
+    observer: Observer | None = None,
+) -> Client:
+    """Return a client. No request is made yet.
+
+    `timeout` is for a request and `deadline` for the run that begins now, in seconds. With an
+    `adapter` (see `in_process`) nothing goes to the network.
+
+    Raises UsageError for a URL that must not be used, CredentialError for an impossible key.
+    """
+    transport = Transport(
+        origin=Origin.parse(server_url),
+        credential=Credential.api_key(key),
+        clock=clock,
+        timeout=timeout,
+        deadline=deadline,
+        environment=environment,
+        adapter=adapter,
+        observer=observer,
+    )
+    return Client(transport, workers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One organization of the list, and whether the server calls it the current one."""
+
+    organization: Organization
+    current: bool
+
+
+def find_organization(
+    transport: Transport,
+    workers: Workers,
+    webhooks: Callable[[], tuple[LiveWebhook, ...]],
+) -> Organization:
+    """Return the organization of the API key, which users cannot look up anywhere.
+
+    The first match wins: the only organization that is marked as current; the only one at all; the
+    membership of the current user; the organization of all live webhooks, which `webhooks` lists.
+    Raises OrganizationError if there is none: nothing is guessed. Raises ApiError.
+    """
+    rows = _rows(transport, workers)
+    current = [row.organization for row in rows if row.current]
+    if len(current) == 1:
+        return current[0]
+    if len(rows) == 1:
+        return rows[0].organization
+    known = {row.organization.id: row.organization for row in rows}
+    found = _of_membership(transport) or _of_webhooks(webhooks)
+    if found is None:
+        raise OrganizationError(
+            "the organization of the API key cannot be determined",
+            hint="use the key of a service account, which belongs to one organization",
+        )
+    return known.get(found, Organization(id=found, name=found))
+
+
+def _rows(transport: Transport, workers: Workers) -> tuple[_Row, ...]:
+    try:
+        return complete(transport, ORGANIZATIONS, _row, lambda row: row.organization.id, workers)
+    except PermissionDeniedError:
+        return ()
+
+
+def _row(value: Any) -> _Row:
+    found = wire.organization(value)
+    if found is None:
+        raise ProtocolError(
+            "the server lists an organization without a usable id",
+            hint=FOREIGN,
+        )
+    return _Row(organization=found, current=value.get("current") is True)
+
+
+def _of_membership(transport: Transport) -> str | None:
+    user = _object(transport, CURRENT_USER)
+    membership = user.get("membership_id")
+    if not isinstance(membership, str) or not wire.has_id({"id": membership}):
+        return None
+    found = _object(transport, f"{MEMBERSHIPS}{quote(membership, safe='')}/")
+    return wire.bare_id(found.get("organization"))
+
+
+def _object(transport: Transport, path: str) -> dict[str, Any]:
+    try:
+        data = transport.request("GET", path, expect=200).data
+    except (NotFoundError, PermissionDeniedError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _of_webhooks(webhooks: Callable[[], tuple[LiveWebhook, ...]]) -> str | None:
+    found = {webhook.organization for webhook in webhooks()}
+    return found.pop() if len(found) == 1 else None

@@ -1,9 +1,12 @@
-"""One connection for each thread, all with one TLS context.
+"""One connection for each thread, the certificates they trust, and the proxy they go through.
 
 A client of the HTTP library that is shared by threads can hand one of them a connection that
-another has just closed; so each thread has its own, made at its first request. With an adapter,
-requests go into that instead of the network: no thread is started, no certificate read and no
-proxy used.
+another has just closed; so each thread has its own, made at its first request, and all share one
+TLS context. With an adapter, requests go into that instead of the network: no thread is started,
+no certificate read and no proxy used.
+
+Promises: verification is never off; a variable that names nothing usable is a clear error; no user
+name or password of a proxy gets into a message.
 """
 
 from __future__ import annotations
@@ -13,29 +16,33 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Final, TypeAlias
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
 
 import httpx
 
-from reconciler.api import tls
 from reconciler.api.origin import Origin, OriginAuth
-from reconciler.api.troubles import PROXY_HINT
-from reconciler.api.watchdog import Line, Watchdog
+from reconciler.api.watchdog import Watchdog, WatchedSocket
 from reconciler.errors import UnreachableError, UsageError
 from reconciler.ports import Clock
 
-if TYPE_CHECKING:
-    from reconciler.api.proxies import Proxy
+CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+"""The variables that replace the system's certificates; the first that is set counts."""
+PROXY_VARIABLES: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+"""The variables that name a proxy; the first that is not empty counts."""
+PROXY_HINT: Final = "check the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 
 # Longer than this, and the server may be closing the connection while we write to it.
-_KEPT_ALIVE: Final = 2.0
+KEEP_ALIVE: Final = 2.0
 
 Adapter: TypeAlias = httpx.BaseTransport
-"""What takes the network's place: for whoever needs the type and does not speak HTTP itself."""
+"""What takes the network's place, for modules that do not import the HTTP library."""
 
 
 class Connections:
-    """The clients of one transport. Use it from any number of threads, and close it."""
+    """The HTTP clients of one transport. Use it from any number of threads, and close it."""
 
     def __init__(
         self,
@@ -47,6 +54,7 @@ class Connections:
         environment: Mapping[str, str],
         adapter: Adapter | None,
     ) -> None:
+        self._origin = origin
         self._auth = auth
         self._headers = dict(headers)
         self._environment = environment
@@ -57,54 +65,58 @@ class Connections:
         self._tls: ssl.SSLContext | None = None
         self._lock = threading.Lock()
         self._closed = False
-        self._mine = threading.local()
+        self._thread = threading.local()
         self._clients: list[httpx.Client] = []
 
-    def mine(self) -> tuple[httpx.Client, Line]:
-        """Return this thread's client.
+    def of_this_thread(self) -> tuple[httpx.Client, WatchedSocket]:
+        """Return this thread's client, and its socket for the watchdog.
 
         Raises UsageError for a useless proxy or certificate, UnreachableError after `close`.
         """
-        mine = self._mine
+        mine = self._thread
         if not hasattr(mine, "client"):
             with self._lock:
                 if self._closed:
                     raise UnreachableError("the connections are closed; the request was not sent")
-                mine.client, mine.line = self._open(), Line()
+                mine.client, mine.socket = self._open(), WatchedSocket()
                 self._clients.append(mine.client)
-        return mine.client, mine.line
+        return mine.client, mine.socket
 
-    def proxy(self, host: str) -> Proxy | None:
-        """Return the proxy through which requests go to `host`, None if they go straight."""
-        if not self._secure:
-            return None
-        from reconciler.api.proxies import proxy_for  # asked for when something has failed
+    def proxy(self) -> Proxy | None:
+        """Return the proxy that requests go through, None for a direct connection."""
+        # From the process's own environment, where the HTTP library reads it.
+        return proxy_for(self._origin.host, os.environ) if self._secure else None
 
-        return proxy_for(host, os.environ)  # where the HTTP library reads it
+    def watching(
+        self, watched: WatchedSocket, end: Callable[[], float]
+    ) -> AbstractContextManager[None]:
+        """End the request if this block is not left by the monotonic moment `end()`."""
+        return nullcontext() if self._watchdog is None else self._watchdog.watching(watched, end)
 
-    def watching(self, line: Line, end: Callable[[], float]) -> AbstractContextManager[None]:
-        """End the request on `line` if this block is not left by the monotonic moment `end()`."""
-        return nullcontext() if self._watchdog is None else self._watchdog.watching(line, end)
-
-    def look(self) -> None:
-        """Have the watchdog look again: some moment was moved."""
+    def deadline_moved(self) -> None:
+        """Have the watchdog read its moments again."""
         if self._watchdog is not None:
-            self._watchdog.look()
+            self._watchdog.recheck()
 
     def close(self) -> None:
-        """Close them all, also under the hands of threads that are still at work."""
+        """Close them all, also those of threads that are still at work."""
         if self._watchdog is not None:
             self._watchdog.close()
         with self._lock:
             clients, self._clients = self._clients, []
             self._closed = True
-            self._mine = threading.local()
+            self._thread = threading.local()
         for client in clients:
             client.close()
 
     def _open(self) -> httpx.Client:
         if self._tls is None:
-            self._tls = tls.context(self._environment) if self._secure else tls.bare()
+            # Plain connections need no authorities, and reading them takes time.
+            self._tls = (
+                tls_context(self._environment)
+                if self._secure
+                else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            )
         try:
             return httpx.Client(
                 auth=self._auth,
@@ -114,7 +126,7 @@ class Connections:
                 follow_redirects=False,
                 event_hooks={"response": [_keep_location]},
                 limits=httpx.Limits(
-                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEPT_ALIVE
+                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE
                 ),
                 transport=self._adapter,
             )
@@ -134,7 +146,84 @@ def headers_of(response: httpx.Response) -> dict[str, str]:
 
 
 def _keep_location(response: httpx.Response) -> None:
-    # The library would look into the address, complain of it, and quote it.
+    # The library would parse the address, and quote it in an error.
     location = response.headers.pop("location", None)
     if location is not None:
         response.extensions["location"] = location
+
+
+def tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
+    """Make a context that trusts the system's certificates, or those that a variable names.
+
+    Raises UsageError for a variable that names nothing usable.
+    """
+    for name in CA_VARIABLES:
+        if environment.get(name):
+            return _context_of(name, Path(environment[name]))
+    found = ssl.create_default_context()
+    if not found.cert_store_stats()["x509_ca"]:
+        # A system without a bundle, as some containers and macOS installations are.
+        import certifi
+
+        found.load_verify_locations(cafile=certifi.where())
+    return found
+
+
+def _context_of(variable: str, path: Path) -> ssl.SSLContext:
+    problem = "does not exist"
+    if path.exists():
+        try:
+            if path.is_dir():
+                return ssl.create_default_context(capath=str(path))
+            return ssl.create_default_context(cafile=str(path))
+        except OSError:
+            problem = "cannot be read as a bundle of PEM certificates"
+    raise UsageError(
+        f"{variable} is set, but {path} {problem}",
+        hint=f"correct {variable}, or unset it to trust the system's certificates",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """The variable that names a proxy, and the proxy without user and password.
+
+    `address` is None if the value is not a URL.
+    """
+
+    variable: str
+    address: str | None
+
+
+def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
+    """Return the proxy that https requests to `host` go through, None for a direct connection."""
+    named = next((name for name in PROXY_VARIABLES if environ.get(name)), None)
+    if named is None or bypassed(host, environ):
+        return None
+    return Proxy(variable=named, address=_address(environ[named]))
+
+
+def bypassed(host: str, environ: Mapping[str, str]) -> bool:
+    """Return whether NO_PROXY excludes `host`."""
+    listed = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    return any(_covers(each.strip().lower(), host) for each in listed.split(","))
+
+
+def _covers(entry: str, host: str) -> bool:
+    entry = entry.removesuffix(":443")
+    if entry.startswith("."):
+        return host.endswith(entry)
+    return bool(entry) and (entry == "*" or host == entry or host.endswith(f".{entry}"))
+
+
+def _address(url: str) -> str | None:
+    """Return scheme, host and port of a proxy."""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if not host:
+        return None
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" + ("" if port is None else f":{port}")

@@ -1,4 +1,4 @@
-"""The one server a client talks to, and the credential that goes nowhere else.
+"""The one server that a client talks to, and the credential that goes nowhere else.
 
 Promises: a credential is put into a header only for a request to its own origin, over https or to
 this machine; a malformed one is refused before any library sees it, because libraries quote the
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,7 +18,6 @@ import httpx
 
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
-from reconciler.values import dataclass
 
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _BASE: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -80,7 +80,7 @@ class Origin:
         return cls(scheme=parts.scheme, host=host, port=port or _PORTS[parts.scheme], base=base)
 
     def holds(self, url: httpx.URL) -> bool:
-        """Say whether a URL leads to this very server."""
+        """Return whether a URL leads to this server."""
         port = url.port or _PORTS.get(url.scheme)
         return (url.scheme, url.host, port) == (self.scheme, self.host, self.port)
 
@@ -109,7 +109,7 @@ class Credential:
     @classmethod
     def _checked(cls, scheme: str, secret: Secret, label: str) -> Credential:
         text = secret.reveal()
-        # A file's last line end is no part of the key.
+        # A file's last line end is not part of the key.
         text = text.removesuffix("\n").removesuffix("\r")
         if not text:
             raise CredentialError(f"the {label} is empty", hint=f"set the {label} again")

@@ -1,7 +1,7 @@
 """When the next request may be sent: back-off, the server's pauses, the retry budget, deadlines.
 
 One `Pace` is shared by all workers of a client. Promises: every wait goes through the Clock and
-ends early when the run's time is up; a 429 holds all workers back and costs no budget; when the
+ends early when the run's time is up; a 429 pauses all workers and costs no budget; when the
 budget is empty nothing is repeated and nothing further is written.
 """
 
@@ -16,7 +16,7 @@ from typing import Final
 from reconciler.ports import Clock
 
 ATTEMPTS: Final = 4
-"""How often a request is sent at most, throttled ones aside."""
+"""The most attempts of one request, throttled ones aside."""
 TOKENS: Final = 30
 """A full retry budget. A success gives one token back."""
 RETRY_COST: Final = 5
@@ -24,7 +24,7 @@ TIMEOUT_COST: Final = 10
 
 _LONGEST_DELAY: Final = 20.0
 _FIRST_DELAY: Final = 0.5
-# Long waits are cut, so that a deadline set meanwhile is noticed.
+# Long waits are split, so that a new deadline is noticed.
 _SLICE: Final = 1.0
 
 
@@ -41,7 +41,7 @@ class Pace:
         self._resume = 0.0
         self._end = clock.monotonic() + deadline
         self.exhausted = False
-        """Whether a retry was wanted that the budget could not pay."""
+        """Whether the budget was too small for a retry; then no other is allowed."""
 
     @property
     def end(self) -> float:
@@ -49,7 +49,7 @@ class Pace:
         return self._end
 
     def deadline_in(self, seconds: float) -> None:
-        """Set the run's end anew, `seconds` from now."""
+        """Set the run's end, `seconds` from now."""
         self._end = self._clock.monotonic() + seconds
 
     def left(self) -> float:
@@ -57,18 +57,18 @@ class Pace:
         return self._end - self._clock.monotonic()
 
     def pause(self, seconds: float) -> None:
-        """Hold all workers back for `seconds`, longer if they are held back longer already."""
+        """Pause all workers for `seconds`, unless they are paused for longer already."""
         with self._lock:
             self._resume = max(self._resume, self._clock.monotonic() + seconds)
 
     def pause_left(self) -> float:
-        """Return for how long workers are still held back."""
+        """Return for how many seconds workers are still paused."""
         return max(0.0, self._resume - self._clock.monotonic())
 
     def wait_turn(self) -> float | None:
-        """Wait until nobody is held back any more.
+        """Wait until the workers' pause is over, and return None.
 
-        Returns None then, or at once the seconds still to wait if the run ends before.
+        Return at once the seconds still to wait if the run ends before.
         """
         while pause := self.pause_left():
             if pause >= self.left():

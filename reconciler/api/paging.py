@@ -14,14 +14,15 @@ look right; the engine's second listing, before its first write, catches that.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import count as attempts
 from typing import Any, Final, Generic, TypeVar
 
+from reconciler.api.attempt import FOREIGN
 from reconciler.api.transport import LARGE, Transport
 from reconciler.errors import IncompleteListingError, NotFoundError, ProtocolError
 from reconciler.ports import Workers
-from reconciler.values import dataclass
 
 PAGE_SIZE: Final = 1000
 """Rows asked for on a page; the server may grant fewer."""
@@ -70,7 +71,7 @@ def complete(
                 f"{transport.origin.address} returns an incomplete listing: {problem}",
                 method="GET",
                 path=path,
-                hint=_CHECK_URL,
+                hint=FOREIGN,
             )
         before = shape
         if not transport.pause(attempt - 1, reserve=reserve):
@@ -82,9 +83,6 @@ def complete(
                 "finished, or allow more time with --deadline",
             )
     return tuple(row for page in pages for row in page.rows)
-
-
-_CHECK_URL: Final = "check the server URL: another program or a proxy may answer there"
 
 
 def _pages(read: Callable[[int], Page[Row]], workers: Workers, path: str) -> Sequence[Page[Row]]:
@@ -117,7 +115,7 @@ def _endless(path: str) -> IncompleteListingError:
         f"the listing has more than {MOST_PAGES} pages or {MOST_ROWS} rows",
         method="GET",
         path=path,
-        hint=_CHECK_URL,
+        hint=FOREIGN,
     )
 
 
@@ -152,7 +150,7 @@ def _read(transport: Transport, path: str, decode: Callable[[Any], Row], number:
             method="GET",
             path=path,
             status=404,
-            hint=_CHECK_URL,
+            hint=FOREIGN,
         ) from None
     rows = data.get("results") if isinstance(data, dict) else None
     if not isinstance(rows, list):

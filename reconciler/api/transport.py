@@ -1,39 +1,57 @@
-"""Sends one request and does with its failures what the table of `failures` says.
+"""Sends requests and does with their failures what the table of `attempt` says.
 
 For: CloudTruth, GitHub and Slack alike, each with a `Transport` of its own origin and credential.
 Promises: every failure is an error of ours, without a library's text; nothing is followed, no
-write of unknown outcome is repeated; no request outlasts its time and none starts after the run's;
-all waiting and all chance come from the Clock. Each thread has one connection of its own, and all
-of them share one TLS context (see `connections`).
+write of unknown outcome is repeated; no request outlasts its time, none starts after the run's,
+and no more of a response is read than the call allows; all waiting and all chance come from the
+Clock. Each thread has its own connection, and all share one TLS context (see `connections`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from typing import Any, Final, Self
 
 from reconciler import __version__
-from reconciler.api.attempt import SMALL, Sender
-from reconciler.api.calls import Call, Observer, Reply, anything
-from reconciler.api.connections import Adapter, Connections
-from reconciler.api.failures import TABLE, Action, Use, use_of
+from reconciler.api.answers import encode, judge, read_body
+from reconciler.api.attempt import (
+    ACTIONS,
+    LONGER,
+    Action,
+    Call,
+    Exchange,
+    FailedAttempt,
+    Observer,
+    Reply,
+    TooSlowError,
+    failed_attempt,
+)
+from reconciler.api.connections import Adapter, Connections, headers_of
 from reconciler.api.origin import Credential, Origin, OriginAuth
 from reconciler.api.pace import ATTEMPTS, Pace
-from reconciler.api.strict_json import encode
-from reconciler.api.troubles import LONGER, Trouble
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
     RateLimitedError,
+    ReconcilerError,
     ServerError,
     UnreachableError,
 )
 from reconciler.ports import Clock
 
+SMALL: Final = 1024 * 1024
+"""The largest body of anything but a list, in bytes."""
 LARGE: Final = 64 * SMALL
 """The largest body of a list, in bytes."""
 
+_CONNECT_TIMEOUT: Final = 10.0
 _NO_CREDENTIAL: Final = "request without a credential"
+
+
+def anything(document: Any) -> bool:
+    """Accept every document."""
+    return True
 
 
 class Transport:
@@ -59,6 +77,9 @@ class Transport:
     ) -> None:
         self.origin = origin
         self._credential = credential
+        self._clock = clock
+        self._timeout = timeout
+        self._observer = observer
         self._pace = Pace(clock, deadline=deadline)
         self._connections = Connections(
             origin=origin,
@@ -73,17 +94,8 @@ class Transport:
             environment=environment or {},
             adapter=adapter,
         )
-        self._sender = Sender(
-            self._connections,
-            origin=origin,
-            label=credential.label if credential else _NO_CREDENTIAL,
-            clock=clock,
-            timeout=timeout,
-            run_end=lambda: self._pace.end,
-            observer=observer,
-        )
         # Writes whose outcome is unknown: the same write again is a retry, whoever asks for it.
-        self._doubtful: dict[tuple[str, str, bytes | None], int] = {}
+        self._unresolved: dict[tuple[str, str, bytes | None], int] = {}
 
     def request(
         self,
@@ -97,11 +109,11 @@ class Transport:
         cap: int = SMALL,
         hidden: Sequence[str] = (),
     ) -> Reply:
-        """Send a request and return its answer.
+        """Send a request and return its reply.
 
         `path` is percent-encoded and relative to the origin's base. `json` is the body, None for
         none. `expect` is the one status that means success (None: any 2xx), `accept` judges the
-        document, `cap` bounds the answer in bytes. `hidden` are secret values in the body, kept
+        document, `cap` limits the response in bytes. `hidden` are secret values in the body, kept
         out of errors that quote the server.
 
         Raises ApiError; AmbiguousWriteError for a write that may have been carried out.
@@ -116,30 +128,29 @@ class Transport:
             cap=cap,
             hidden=(*hidden, self._credential.secret.reveal()) if self._credential else hidden,
         )
-        use = use_of(method)
-        self._admit(call, use)
+        self._admit(call)
         failures = throttled = 0
-        trouble: Trouble | None = None
+        earlier: FailedAttempt | None = None
         while True:
-            self._await_turn(call, trouble)
-            outcome = self._sender.send(call, failures + throttled + 1)
+            self._await_turn(call, earlier)
+            outcome = self._send(call, failures + throttled + 1)
             if isinstance(outcome, Reply):
                 self._pace.succeeded()
                 return outcome
-            trouble = outcome
-            action = TABLE[trouble.failure][use]
+            earlier = outcome
+            action = ACTIONS[outcome.failure][call.writes]
             if action is Action.WAIT:
-                self._pace.pause(self._pace.delay(throttled, trouble.retry_after))
+                self._pace.pause(self._pace.delay(throttled, outcome.retry_after))
                 throttled += 1
-            elif action is Action.REPEAT and self._wait_to_repeat(trouble, failures):
+            elif action is Action.REPEAT and self._wait_to_repeat(outcome, failures):
                 failures += 1
             else:
-                raise self._error(call, trouble, action)
+                raise self._error(call, outcome, action)
 
     def deadline_in(self, seconds: float) -> None:
-        """Set the end of the run anew: after a person was asked, or when a signal hurries us."""
+        """Set the deadline of the run, in seconds from now."""
         self._pace.deadline_in(seconds)
-        self._connections.look()
+        self._connections.deadline_moved()
 
     def left(self) -> float:
         """Return the seconds that the run has left; negative when it is over."""
@@ -163,11 +174,80 @@ class Transport:
     def __exit__(self, *problem: object) -> None:
         self.close()
 
-    def _admit(self, call: Call, use: Use) -> None:
-        """Refuse writes once the budget is empty; let a repeated doubtful write pay its retry."""
-        if use is Use.READ:
+    def _send(self, call: Call, attempt: int) -> Reply | FailedAttempt:
+        """Send the call, for the `attempt`-th time, from 1. Raises UsageError as connections do."""
+        client, watched = self._connections.of_this_thread()
+        started = self._clock.monotonic()
+        status: int | None = None
+        headers: dict[str, str] = {}
+        body = b""
+        failure: FailedAttempt | None = None
+
+        def end() -> float:
+            return min(started + self._timeout, self._pace.end)
+
+        def check() -> None:
+            if self._clock.monotonic() >= end():
+                raise TooSlowError
+
+        left = max(0.001, end() - started)
+        try:
+            request = client.build_request(
+                call.method,
+                f"{self.origin}{self.origin.base}{call.path}",
+                params=call.params,
+                content=call.content,
+                headers=None if call.content is None else {"Content-Type": "application/json"},
+                timeout=(min(_CONNECT_TIMEOUT, left), left, left, left),
+                extensions={"trace": watched.trace},
+            )
+            with (
+                self._connections.watching(watched, end),
+                closing(client.send(request, stream=True)) as response,
+            ):
+                status, headers = response.status_code, headers_of(response)
+                cap = call.cap if status < 300 else SMALL
+                body = read_body(response.iter_raw(), headers, cap, check)
+        except ReconcilerError:
+            raise
+        except Exception as error:
+            failure = failed_attempt(
+                error,
+                server=self.origin.address,
+                proxy=self._connections.proxy(),
+                expired=watched.expired,
+                timeout=self._timeout,
+                run_over=self._pace.end < started + self._timeout,
+            )
+        if self._observer is not None:
+            exchange = Exchange(
+                method=call.method,
+                path=call.path,
+                status=status,
+                seconds=self._clock.monotonic() - started,
+                size=len(body),
+                attempt=attempt,
+            )
+            with suppress(Exception):  # what is shown never decides what is sent
+                self._observer(exchange)
+        if status is None:
+            assert failure is not None
+            return failure
+        return judge(
+            call,
+            status,
+            headers,
+            failure or body,
+            origin=self.origin,
+            label=self._credential.label if self._credential else _NO_CREDENTIAL,
+            now=self._clock.now(),
+        )
+
+    def _admit(self, call: Call) -> None:
+        """Refuse writes once the budget is empty; charge a repeated unresolved write as a retry."""
+        if not call.writes:
             return
-        cost = self._doubtful.pop((call.method, call.path, call.content), 0)
+        cost = self._unresolved.pop((call.method, call.path, call.content), 0)
         if self._pace.exhausted or (cost and not self._pace.pay(cost)):
             raise ServerError(
                 f"too many requests to {self.origin.address} failed: the retry budget is used up, "
@@ -177,8 +257,8 @@ class Transport:
                 hint="run again when the server responds reliably",
             )
 
-    def _await_turn(self, call: Call, earlier: Trouble | None) -> None:
-        """Wait while workers are held back; raise the `earlier` trouble if time is up."""
+    def _await_turn(self, call: Call, earlier: FailedAttempt | None) -> None:
+        """Wait while workers are paused; raise the `earlier` failure if time is up."""
         pause = self._pace.wait_turn()
         if pause is not None:
             raise self._too_long(call, pause, 429)
@@ -192,36 +272,30 @@ class Transport:
                 hint=LONGER,
             )
 
-    def _wait_to_repeat(self, trouble: Trouble, failures: int) -> bool:
+    def _wait_to_repeat(self, failed: FailedAttempt, failures: int) -> bool:
         if failures + 1 >= ATTEMPTS:
             return False
-        delay = self._pace.delay(failures, trouble.retry_after)
-        return (
-            delay < self._pace.left() and self._pace.pay(trouble.cost) and self._pace.sleep(delay)
-        )
+        delay = self._pace.delay(failures, failed.retry_after)
+        return delay < self._pace.left() and self._pace.pay(failed.cost) and self._pace.sleep(delay)
 
-    def _error(self, call: Call, trouble: Trouble, action: Action) -> ApiError:
-        hint = trouble.hint
-        if action in (Action.READ_BACK, Action.RESOLVE):
-            self._doubtful[(call.method, call.path, call.content)] = trouble.cost
-            kind: type[ApiError] = AmbiguousWriteError
-            message = f"{trouble.message}; the change may have been made"
-        elif action is Action.REPEAT and (pause := trouble.retry_after or 0.0) >= self._pace.left():
+    def _error(self, call: Call, failed: FailedAttempt, action: Action) -> ApiError:
+        error = failed.error
+        kind, message, hint = type(error), error.message, error.hint
+        if action is Action.RESOLVE:
+            self._unresolved[(call.method, call.path, call.content)] = failed.cost
+            kind, message = AmbiguousWriteError, f"{message}; the change may have been made"
+        elif action is Action.REPEAT and (pause := failed.retry_after or 0.0) >= self._pace.left():
             if pause:
-                return self._too_long(call, pause, trouble.status)
-            kind, hint = trouble.error, LONGER
-            message = trouble.message
-            if trouble.hint != LONGER:
-                message += "; the run's time is up"
-        else:
-            kind, message = trouble.error, trouble.message
+                return self._too_long(call, pause, error.status)
+            if hint != LONGER:
+                message, hint = f"{message}; the run's time is up", LONGER
         return kind(
             message,
             method=call.method,
             path=call.path,
-            status=trouble.status,
-            detail=trouble.detail,
-            fields=trouble.fields,
+            status=error.status,
+            detail=error.detail,
+            fields=error.fields,
             hint=hint,
         )
 

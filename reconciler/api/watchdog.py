@@ -19,16 +19,16 @@ from reconciler.ports import Clock
 _IDLE: Final = 3600.0
 
 
-class Line:
-    """One worker's connection, as the watchdog sees it."""
+class WatchedSocket:
+    """The socket of one worker's connection."""
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
         self.expired = False
-        """Whether the watchdog ended the request that is or was under way."""
+        """Whether the watchdog ended the current or last request."""
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Note each new connection; the HTTP library calls this for all that it does."""
+        """Note each new connection; the HTTP library calls this for each of its steps."""
         stream = info.get("return_value")
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")) and stream is not None:
             self._socket = stream.get_extra_info("socket")
@@ -36,7 +36,7 @@ class Line:
                 self.shut()
 
     def shut(self) -> None:
-        """End the connection under the worker's hands."""
+        """End the connection while the worker uses it."""
         self.expired = True
         if self._socket is not None:
             # Not close: the number of a closed socket may be another connection's at once.
@@ -46,22 +46,22 @@ class Line:
 
 
 class Watchdog:
-    """Watches the requests under way. `close` ends its thread."""
+    """Watches the requests in flight. `close` ends its thread."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._changed = threading.Condition()
-        self._watched: dict[Line, Callable[[], float]] = {}
+        self._watched: dict[WatchedSocket, Callable[[], float]] = {}
         self._thread: threading.Thread | None = None
         self._closed = False
         self._wakes_at = 0.0
 
     @contextlib.contextmanager
-    def watching(self, line: Line, end: Callable[[], float]) -> Iterator[None]:
-        """Shut `line` if this block is not left by the monotonic moment `end()`."""
+    def watching(self, watched: WatchedSocket, end: Callable[[], float]) -> Iterator[None]:
+        """Shut `watched` if this block is not left by the monotonic moment `end()`."""
         with self._changed:
-            line.expired = False
-            self._watched[line] = end
+            watched.expired = False
+            self._watched[watched] = end
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
                 self._thread.start()
@@ -71,10 +71,10 @@ class Watchdog:
             yield
         finally:
             with self._changed:
-                self._watched.pop(line, None)
+                self._watched.pop(watched, None)
 
-    def look(self) -> None:
-        """Look again: some moment was moved."""
+    def recheck(self) -> None:
+        """Read the moments again: one was moved."""
         with self._changed:
             self._changed.notify()
 
@@ -91,9 +91,9 @@ class Watchdog:
         with self._changed:
             while not self._closed:
                 now = self._clock.monotonic()
-                for line in [line for line, end in self._watched.items() if end() <= now]:
-                    del self._watched[line]
-                    line.shut()
+                for late in [each for each, end in self._watched.items() if end() <= now]:
+                    del self._watched[late]
+                    late.shut()
                 next_end = min((end() for end in self._watched.values()), default=now + _IDLE)
                 self._wakes_at = next_end
                 self._changed.wait(max(0.0, next_end - now))

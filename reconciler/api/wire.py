@@ -2,7 +2,7 @@
 
 Reading is tolerant: fields we do not know are ignored, and only id, name, type and event types
 have to be what they should. Every string of a configuration that may be secret is wrapped here, so
-nothing behind this module ever holds a live token in the clear. Writing is where secrets are
+no other module ever holds a live token in plain text. Writing is where secrets are
 revealed: here and in the `Authorization` header, nowhere else.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from reconciler.api.quoted import told
+from reconciler.api.answers import redacted
 from reconciler.errors import ProtocolError
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -46,7 +46,7 @@ def usable_id(row: Any) -> str | None:
 
 
 def has_id(document: Any) -> bool:
-    """Say whether a document is an object with a usable id."""
+    """Return whether a document is an object with a usable id."""
     return usable_id(document) is not None
 
 
@@ -66,8 +66,8 @@ def live_webhook(row: Any) -> LiveWebhook:
     return _live(row, own, name, kind, events)
 
 
-def written(row: Any, draft: Draft) -> LiveWebhook:
-    """Read the answer to a write, of which only the id is sure; the rest falls back on `draft`."""
+def written_webhook(row: Any, draft: Draft) -> LiveWebhook:
+    """Read the response to a write, of which only the id is required; `draft` fills the rest."""
     own = usable_id(row)
     assert own is not None
     name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
@@ -95,7 +95,7 @@ def organization(row: Any) -> Organization | None:
 
 
 def bare_id(value: Any) -> str | None:
-    """Return an id that may be written as a URL: its last path part."""
+    """Return an id, which may be the last part of a URL."""
     if not isinstance(value, str):
         return None
     if "/" in value:
@@ -103,13 +103,13 @@ def bare_id(value: Any) -> str | None:
     return sys.intern(value) or None  # one object for the many webhooks that say the same
 
 
-def whole(draft: Draft, organization: str) -> dict[str, Any]:
+def full_body(draft: Draft, organization: str) -> dict[str, Any]:
     """Return the body of a create, or of a replacement: every field. Reveals secrets."""
     everything = frozenset({"name", "type", "event_types", "configuration"})
-    return {**partial(draft, everything), "organization": organization}
+    return {**changed_body(draft, everything), "organization": organization}
 
 
-def partial(draft: Draft, sends: frozenset[str]) -> dict[str, Any]:
+def changed_body(draft: Draft, sends: frozenset[str]) -> dict[str, Any]:
     """Return the body of a change of the fields in `sends`. Reveals secrets.
 
     A type goes together with its configuration, which means nothing without it.
@@ -122,7 +122,7 @@ def partial(draft: Draft, sends: frozenset[str]) -> dict[str, Any]:
     if "event_types" in sends:
         body["event_types"] = sorted(draft.event_types)
     if sends & {"configuration", "type"}:
-        assert draft.configuration is not None, "a configuration whose secrets are not at hand"
+        assert draft.configuration is not None, "a configuration whose secrets are not set"
         body["configuration"] = {
             key: value.reveal() if isinstance(value, Secret) else value
             for key, value in draft.configuration.items()
@@ -165,7 +165,7 @@ def _configuration(value: Any, type: str, id: str) -> Mapping[str, LiveValue] | 
     return {
         key: inner
         if key in plain and not isinstance(inner, (dict, list))
-        else _sealed(inner, id, 0)
+        else _wrapped(inner, id, 0)
         for key, inner in value.items()
     }
 
@@ -176,8 +176,8 @@ def _events(names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _sealed(value: Any, id: str, depth: int) -> LiveValue:
-    """Wrap every string: of a field that is unknown to us, nobody can say that it is no secret."""
+def _wrapped(value: Any, id: str, depth: int) -> LiveValue:
+    """Wrap every string: a field that we do not know may be a secret."""
     if isinstance(value, str):
         return Secret(value)
     if not isinstance(value, (dict, list)):
@@ -188,8 +188,8 @@ def _sealed(value: Any, id: str, depth: int) -> LiveValue:
             f"the server lists webhook {id} with a configuration deeper than {_DEEPEST} levels"
         )
     if isinstance(value, list):
-        return [_sealed(inner, id, depth + 1) for inner in value]
-    return {key: _sealed(inner, id, depth + 1) for key, inner in value.items()}
+        return [_wrapped(inner, id, depth + 1) for inner in value]
+    return {key: _wrapped(inner, id, depth + 1) for key, inner in value.items()}
 
 
 def _delivery_error(
@@ -198,21 +198,21 @@ def _delivery_error(
     if not value:
         return None
     if not isinstance(value, dict):
-        return DeliveryError(text=_told(value, configuration))
+        return DeliveryError(text=_redacted(value, configuration))
     return DeliveryError(
-        timestamp=_told(value.get("timestamp"), configuration),
-        code=_told(value.get("code"), configuration),
-        text=_told(value.get("text"), configuration),
+        timestamp=_redacted(value.get("timestamp"), configuration),
+        code=_redacted(value.get("code"), configuration),
+        text=_redacted(value.get("text"), configuration),
     )
 
 
-def _told(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> str | None:
-    """Return text of the server about a delivery, which may well quote where it went."""
+def _redacted(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> str | None:
+    """Return text of the server about a delivery, which may quote its destination."""
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         return None
     hidden = () if isinstance(configuration, Unknown) else tuple(_values(configuration))
-    # Cut last: half a secret would not be known for one.
-    return told(str(value)[: 2 * _MOST_TEXT], hidden)[:_MOST_TEXT]
+    # Cut last: half a secret would not be recognised.
+    return redacted(str(value)[: 2 * _MOST_TEXT], hidden)[:_MOST_TEXT]
 
 
 def _values(value: Any) -> Iterator[str]:

@@ -16,7 +16,7 @@ from reconciler.settings import Settings
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:
-    from reconciler.api.calls import Exchange
+    from reconciler.api.attempt import Exchange
     from reconciler.api.client import Client
     from reconciler.workflow import Engine
 
@@ -73,7 +73,7 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
         more["observer"] = lambda exchange: invocation.console.block(exchange_line(exchange))
     _describe(invocation, settings)
     # Only now: it brings the HTTP library, which nobody needs who still lacks a key.
-    from reconciler.api.connect import connect
+    from reconciler.api.client import connect
 
     def engine() -> Engine:
         from reconciler.workflow import Engine

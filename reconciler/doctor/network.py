@@ -8,10 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from reconciler.api import tls
+from reconciler.api.attempt import certificate_flaw
+from reconciler.api.connections import (
+    CA_VARIABLES,
+    PROXY_VARIABLES,
+    bypassed,
+    proxy_for,
+    tls_context,
+)
 from reconciler.api.origin import Origin
-from reconciler.api.proxies import VARIABLES as PROXY_VARIABLES
-from reconciler.api.proxies import bypassed, proxy_for
 from reconciler.checks import Check, fail, ok, unknown, warn
 from reconciler.errors import UsageError
 from reconciler.render.quote import quote
@@ -45,7 +50,7 @@ def tls_handshake(environ: Mapping[str, str]) -> Handshake:
     """Return a handshake over this machine's own resolver, sockets and certificates."""
 
     def connect(host: str, port: int) -> str:
-        context = tls.context(environ)
+        context = tls_context(environ)
         with (
             socket.create_connection((host, port), timeout=_TIMEOUT) as plain,
             context.wrap_socket(plain, server_hostname=host) as secured,
@@ -73,17 +78,17 @@ def _proxy(host: str, environ: Mapping[str, str]) -> Check:
 
 
 def _certificates(environ: Mapping[str, str]) -> list[Check]:
-    named = next((name for name in tls.VARIABLES if environ.get(name)), None)
+    named = next((name for name in CA_VARIABLES if environ.get(name)), None)
     if named is None:
         checks = [ok("ca", "the system's certificates are trusted")]
         ignored = [name for name in _NOT_READ if environ.get(name)]
         if ignored:
             text = f"{' and '.join(ignored)} is set, but webhooks does not read it"
-            checks.append(warn("ca", text, fix=f"set {tls.VARIABLES[0]} to the same file"))
+            checks.append(warn("ca", text, fix=f"set {CA_VARIABLES[0]} to the same file"))
         return checks
     path = quote(Path(environ[named]).as_posix())
     try:
-        tls.context(environ)
+        tls_context(environ)
     except UsageError as problem:
         return [fail("ca", f"{named} cannot be used", fix=problem.hint or "", aside=path)]
     return [ok("ca", f"the certificates of {named} are trusted", aside=path)]
@@ -99,7 +104,7 @@ def _tls(origin: Origin, handshake: Handshake) -> Check:
             fix="check the server URL and this machine's DNS; behind a proxy, set HTTPS_PROXY",
         )
     except ssl.SSLCertVerificationError as problem:
-        flaw, fix = tls.certificate_flaw(problem)
+        flaw, fix = certificate_flaw(problem)
         return fail("tls", f"the server's certificate is not trusted: {flaw}", fix=fix)
     except ssl.SSLError:
         fix = "check the port in the server URL; http:// is allowed only for this machine"

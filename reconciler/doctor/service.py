@@ -8,9 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote as percent_encoded
 
 from reconciler.api import wire
-from reconciler.api.client import SCHEMA, WEBHOOKS
-from reconciler.api.discovery import ORGANIZATIONS
-from reconciler.api.discovery import organization as find_organization
+from reconciler.api.client import ORGANIZATIONS, SCHEMA, WEBHOOKS, find_organization
 from reconciler.api.pace import moment
 from reconciler.api.paging import PAGE_SIZE
 from reconciler.api.transport import LARGE, Transport

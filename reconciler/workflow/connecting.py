@@ -46,7 +46,7 @@ def connect(
     `SSL_CERT_FILE`. Raises UsageError for a URL that must not be used, CredentialError for a key
     that cannot be one, ValueError for another parallelism.
     """
-    from reconciler.api.connect import connect as open_client
+    from reconciler.api.client import connect as open_client
 
     clock = SystemClock()
     workers = ThreadWorkers(parallelism)

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from reconciler.api.client import Client
-from reconciler.api.connect import connect
+from reconciler.api.client import Client, connect
 from reconciler.api.in_process import InProcess
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import Transport

@@ -14,15 +14,13 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from reconciler.api.calls import Exchange
-from reconciler.api.connect import connect
-from reconciler.api.connections import _KEPT_ALIVE
+from reconciler.api.attempt import Exchange, failed_attempt
+from reconciler.api.client import connect
+from reconciler.api.connections import KEEP_ALIVE, Proxy
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.paging import complete
-from reconciler.api.proxies import Proxy
 from reconciler.api.transport import Transport
-from reconciler.api.troubles import Trouble, translate
-from reconciler.api.watchdog import Line
+from reconciler.api.watchdog import WatchedSocket
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
@@ -224,9 +222,9 @@ def test_a_connection_that_is_made_too_late_is_shut_at_once() -> None:
 
     with ours, theirs:
         theirs.setblocking(False)
-        line = Line()
-        line.shut()
-        line.trace("connection.connect_tcp.complete", {"return_value": Stream()})
+        watched = WatchedSocket()
+        watched.shut()
+        watched.trace("connection.connect_tcp.complete", {"return_value": Stream()})
         assert theirs.recv(1) == b""
 
 
@@ -386,22 +384,24 @@ def test_each_flaw_of_a_certificate_has_its_own_advice(code: int, flaw: str, fix
     cause.verify_code = code
     error = httpx.ConnectError("canary")
     error.__cause__ = cause
-    trouble = translated(error)
-    assert trouble.message == f"the certificate of h:8443 is not trusted: {flaw}"
-    assert (trouble.hint or "").startswith(fix)
+    found = failed(error)
+    assert found.message == f"the certificate of h:8443 is not trusted: {flaw}"
+    assert (found.hint or "").startswith(fix)
 
 
 def test_a_failed_handshake_suggests_no_proxy_that_signs() -> None:
     """No common TLS version or cipher is not a question of certificates."""
     error = httpx.ConnectError("canary")
     error.__cause__ = ssl.SSLError("canary")
-    trouble = translated(error)
-    assert trouble.message == "h:8443 cannot be reached: the TLS handshake failed"
-    assert "certificate" not in (trouble.hint or "")
+    found = failed(error)
+    assert found.message == "h:8443 cannot be reached: the TLS handshake failed"
+    assert "certificate" not in (found.hint or "")
 
 
-def translated(error: Exception, proxy: Proxy | None = None) -> Trouble:
-    return translate(error, server="h:8443", proxy=proxy, expired=False, timeout=1, run_over=False)
+def failed(error: Exception, proxy: Proxy | None = None) -> ApiError:
+    return failed_attempt(
+        error, server="h:8443", proxy=proxy, expired=False, timeout=1, run_over=False
+    ).error
 
 
 def test_one_connection_is_kept_while_it_is_fresh() -> None:
@@ -409,7 +409,7 @@ def test_one_connection_is_kept_while_it_is_fresh() -> None:
     with serving(says({})) as server, transport_to(server.url) as transport:
         for _ in range(5):
             transport.request("GET", "/")
-        stale = sum(after - before >= _KEPT_ALIVE for before, after in pairwise(server.times))
+        stale = sum(after - before >= KEEP_ALIVE for before, after in pairwise(server.times))
         assert 1 <= server.connections <= 1 + stale
 
 
@@ -515,11 +515,9 @@ def test_a_proxy_that_has_no_such_name_is_named(address: str | None, first: str)
     error = httpx.ConnectError("canary")
     error.__cause__ = socket.gaierror("canary")
     proxy = Proxy(variable="ALL_PROXY", address=address)
-    trouble = translated(error, proxy)
-    assert trouble.message == (
-        f"{first} (ALL_PROXY) cannot be reached: its host name was not found"
-    )
-    assert translated(error).message == "h:8443 cannot be reached: its host name was not found"
+    found = failed(error, proxy)
+    assert found.message == (f"{first} (ALL_PROXY) cannot be reached: its host name was not found")
+    assert failed(error).message == "h:8443 cannot be reached: its host name was not found"
 
 
 def test_plain_http_to_this_machine_takes_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

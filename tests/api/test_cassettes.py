@@ -18,8 +18,7 @@ import httpx
 import pytest
 import vcr
 
-from reconciler.api.client import Client
-from reconciler.api.connect import connect
+from reconciler.api.client import Client, connect
 from reconciler.api.in_process import InProcess
 from reconciler.emulator.dials import Dials
 from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.client import Reader
-from reconciler.api.connect import connect
+from reconciler.api.client import Reader, connect
 from reconciler.api.in_process import InProcess
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import Transport

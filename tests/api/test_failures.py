@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.api.failures import TABLE, Action, Failure, Use, failure_of, use_of
+from reconciler.api.attempt import ACTIONS, Action, Failure, failure_of
 
 
-def test_the_table_decides_every_case() -> None:
-    """Each class of failure has an action for each use."""
-    assert set(TABLE) == set(Failure)
-    assert all(set(row) == set(Use) for row in TABLE.values())
-
-
-@pytest.mark.parametrize(
-    ("failure", "read", "by_id", "create"),
-    [
-        (Failure.NOT_SENT, Action.REPEAT, Action.REPEAT, Action.REPEAT),
-        (Failure.UNTRUSTED, Action.REPORT, Action.REPORT, Action.REPORT),
-        (Failure.THROTTLED, Action.WAIT, Action.WAIT, Action.WAIT),
-        (Failure.REJECTED, Action.REPORT, Action.REPORT, Action.REPORT),
-        (Failure.AMBIGUOUS, Action.REPEAT, Action.READ_BACK, Action.RESOLVE),
-        (Failure.MOVED, Action.REPORT, Action.READ_BACK, Action.RESOLVE),
-    ],
-)
-def test_what_follows_from_a_failure(
-    failure: Failure, read: Action, by_id: Action, create: Action
-) -> None:
-    """Only what surely did not happen is repeated when it writes."""
-    assert TABLE[failure] == {Use.READ: read, Use.BY_ID: by_id, Use.CREATE: create}
+def test_every_failure_has_an_action_for_reads_and_writes() -> None:
+    """Only what was not carried out is repeated when it writes."""
+    assert set(ACTIONS) == set(Failure)
+    repeated = {failure for failure, (_, write) in ACTIONS.items() if write is Action.REPEAT}
+    assert repeated == {Failure.NOT_SENT}
+    assert ACTIONS[Failure.AMBIGUOUS] == (Action.REPEAT, Action.RESOLVE)
 
 
 @pytest.mark.parametrize(
@@ -44,10 +28,3 @@ def test_what_follows_from_a_failure(
 def test_the_class_of_a_status(statuses: tuple[int, ...], failure: Failure) -> None:
     """A status that is not known to precede any work leaves the outcome open."""
     assert {failure_of(status) for status in statuses} == {failure}
-
-
-def test_what_a_method_is_for() -> None:
-    """A method nobody thought of is treated with the care of a create."""
-    assert use_of("GET") is Use.READ
-    assert {use_of(method) for method in ("PATCH", "PUT", "DELETE")} == {Use.BY_ID}
-    assert {use_of(method) for method in ("POST", "BREW")} == {Use.CREATE}

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from reconciler.api.quoted import told
+from reconciler.api.answers import redacted
 from reconciler.api.wire import live_webhook
 
 SECRET = 'canary "7" + ünï/<x>'
@@ -30,7 +30,7 @@ TOKEN = "xoxb-" + "0123456789-abcdef"
 )
 def test_a_secret_goes_in_whatever_form_it_is_quoted(form: str) -> None:
     """Nothing recognisable is left of what was sent, and the words around it are."""
-    shown = told(f"bad value {form}!", [SECRET])
+    shown = redacted(f"bad value {form}!", [SECRET])
     assert shown.startswith("bad value ")
     assert "***" in shown
     assert "canary" not in shown
@@ -38,15 +38,17 @@ def test_a_secret_goes_in_whatever_form_it_is_quoted(form: str) -> None:
 
 def test_tokens_of_anybody_go() -> None:
     """A Slack token is known by its form."""
-    assert told(f"no {TOKEN}, no") == "no ***, no"
+    assert redacted(f"no {TOKEN}, no") == "no ***, no"
 
 
 def test_an_address_keeps_its_host() -> None:
     """Where something went is told, the way in is not."""
     said = "403 from https://ann:pw@hooks.example.com:8443/way/in?k=1 twice"
-    assert told(said) == "403 from https://hooks.example.com/*** twice"
+    assert redacted(said) == "403 from https://hooks.example.com/*** twice"
     other = "see https://docs.example.com/errors"
-    assert told(other, ["https://hooks.example.com/way/in"]) == "see https://docs.example.com/***"
+    assert (
+        redacted(other, ["https://hooks.example.com/way/in"]) == "see https://docs.example.com/***"
+    )
 
 
 def test_a_delivery_error_does_not_quote_what_is_deep_in_a_configuration() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.api.quoted import told
-from reconciler.api.refusals import LONGEST, Refusal, refusal
+from reconciler.api.answers import LONGEST, encode, judge, redacted
+from reconciler.api.attempt import Call, FailedAttempt
+from reconciler.api.origin import Origin
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
@@ -20,10 +22,33 @@ from reconciler.errors import (
     ProtocolError,
     ServerError,
 )
+from tests.api.support import START
+
+CALL = Call(
+    method="GET",
+    path="/",
+    params=None,
+    content=None,
+    expect=200,
+    accept=lambda document: True,
+    cap=1,
+    hidden=(),
+)
 
 
-def refused(status: int, document: Any = None, *hidden: str) -> Refusal:
-    return refusal(status, document, server="h", label="API key", hidden=hidden)
+def refused(status: int, document: Any = None, *hidden: str) -> ApiError:
+    """Return the error of a response with this status and JSON; no JSON at all without one."""
+    found = judge(
+        replace(CALL, hidden=hidden),
+        status,
+        {"content-type": "application/json" if document is not None else "text/html"},
+        encode(document),
+        origin=Origin.parse("https://h"),
+        label="API key",
+        now=START,
+    )
+    assert isinstance(found, FailedAttempt)
+    return found.error
 
 
 @pytest.mark.parametrize(
@@ -92,7 +117,7 @@ def test_every_shape_of_an_error_is_understood(
 def test_the_error_of_a_refusal(status: int, document: Any, error: type[ApiError]) -> None:
     """Status and words decide: a bad key may come as 401 or 403. Each says what to do next."""
     found = refused(status, document)
-    assert found.error is error
+    assert type(found) is error
     assert found.hint
 
 
@@ -137,11 +162,11 @@ def test_no_longer_part_of_a_secret_remains(
     """No run of eight characters of a secret is left, wherever it stood."""
     start = data.draw(st.integers(0, len(secret) - 8))
     end = data.draw(st.integers(start + 8, len(secret)))
-    left = told(before + secret[start:end] + after, [secret])
+    left = redacted(before + secret[start:end] + after, [secret])
     shown = left.replace("***", "\0")
     assert not any(secret[at : at + 8] in shown for at in range(len(secret) - 7)) or "*" in secret
 
 
 def test_short_secrets_are_taken_out_whole_and_empty_ones_are_none() -> None:
     """Even a short value does not show."""
-    assert told("a pin 1234 here", ["1234", ""]) == "a pin *** here"
+    assert redacted("a pin 1234 here", ["1234", ""]) == "a pin *** here"

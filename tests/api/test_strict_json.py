@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.api.strict_json import NotJsonError, decode, encode, is_json
+from reconciler.api.answers import NotJsonError, decode, encode, is_json
 
 _KEY = st.text(max_size=5)
 _VALUES = st.recursive(

@@ -8,13 +8,13 @@ from pathlib import Path
 import certifi
 import pytest
 
-from reconciler.api import tls
+from reconciler.api.connections import CA_VARIABLES, tls_context
 from reconciler.errors import UsageError
 
 
 def test_the_system_s_certificates_are_trusted_and_verification_is_on() -> None:
     """Without variables there are authorities, and host names count."""
-    found = tls.context({"SSL_CERT_FILE": ""})
+    found = tls_context({"SSL_CERT_FILE": ""})
     assert found.cert_store_stats()["x509_ca"] > 0
     assert found.verify_mode is ssl.CERT_REQUIRED
     assert found.check_hostname
@@ -24,24 +24,24 @@ def test_a_system_without_certificates_gets_a_bundle(monkeypatch: pytest.MonkeyP
     """Bare containers can connect too."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/file")
     monkeypatch.setenv("SSL_CERT_DIR", "/nowhere/directory")
-    assert tls.context({}).cert_store_stats()["x509_ca"] > 0
+    assert tls_context({}).cert_store_stats()["x509_ca"] > 0
 
 
-@pytest.mark.parametrize("name", tls.VARIABLES)
+@pytest.mark.parametrize("name", CA_VARIABLES)
 def test_each_variable_replaces_the_system_s_certificates(name: str, tmp_path: Path) -> None:
     """A file or a directory can be named."""
     bundle = tmp_path / "one.pem"
     text = Path(certifi.where()).read_text("utf-8")
     end = "-----END CERTIFICATE-----"
     bundle.write_text(text[text.index("-----BEGIN") : text.index(end)] + end + "\n")
-    assert tls.context({name: str(bundle)}).cert_store_stats()["x509"] == 1
-    assert tls.context({name: str(tmp_path)}).cert_store_stats()["x509"] == 0
+    assert tls_context({name: str(bundle)}).cert_store_stats()["x509"] == 1
+    assert tls_context({name: str(tmp_path)}).cert_store_stats()["x509"] == 0
 
 
 def test_the_first_variable_counts(tmp_path: Path) -> None:
     """SSL_CERT_FILE wins over the others."""
     with pytest.raises(UsageError, match="SSL_CERT_FILE"):
-        tls.context({"REQUESTS_CA_BUNDLE": certifi.where(), "SSL_CERT_FILE": "/nowhere"})
+        tls_context({"REQUESTS_CA_BUNDLE": certifi.where(), "SSL_CERT_FILE": "/nowhere"})
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
@@ -53,10 +53,5 @@ def test_a_variable_that_names_nothing_usable_is_a_clear_error(
     if content is not None:
         path.write_text(content)
     with pytest.raises(UsageError, match="REQUESTS_CA_BUNDLE") as caught:
-        tls.context({"REQUESTS_CA_BUNDLE": str(path)})
+        tls_context({"REQUESTS_CA_BUNDLE": str(path)})
     assert "ca.pem" in str(caught.value)
-
-
-def test_the_bare_context_trusts_nobody() -> None:
-    """Plain connections need no authorities."""
-    assert tls.bare().cert_store_stats()["x509"] == 0

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.api.calls import Exchange
+from reconciler.api.attempt import Exchange
 from reconciler.api.origin import Origin
 from reconciler.api.transport import Transport
 from reconciler.errors import (

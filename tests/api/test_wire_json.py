@@ -201,7 +201,7 @@ def test_a_create_has_every_field_and_its_secrets() -> None:
         event_types=("value_updated", "value_created"),
         configuration={"token": Secret("t"), "channel": "#c", "flag": True},
     )
-    assert json.dumps(wire.whole(draft, "o1")) == json.dumps(
+    assert json.dumps(wire.full_body(draft, "o1")) == json.dumps(
         {
             "name": "N",
             "type": "slack",
@@ -224,21 +224,21 @@ def test_a_create_has_every_field_and_its_secrets() -> None:
 )
 def test_a_change_has_only_what_changes(sends: set[str], keys: set[str]) -> None:
     """A type takes its configuration along; an organization is never sent."""
-    assert set(wire.partial(slack(), frozenset(sends))) == keys
+    assert set(wire.changed_body(slack(), frozenset(sends))) == keys
 
 
 def test_a_draft_without_its_secrets_has_none_to_hide() -> None:
     """Other fields can still be sent."""
     draft = Draft(name="N", type="slack", event_types=(), configuration=None)
     assert wire.secret_values(draft) == ()
-    assert wire.partial(draft, frozenset({"name"})) == {"name": "N"}
+    assert wire.changed_body(draft, frozenset({"name"})) == {"name": "N"}
 
 
 def test_the_answer_to_a_write_needs_only_an_id() -> None:
     """What is missing in it, or is nonsense, is taken to be what was sent."""
-    live = wire.written({"id": "x", "name": 5, "event_types": "no"}, slack("N"))
+    live = wire.written_webhook({"id": "x", "name": 5, "event_types": "no"}, slack("N"))
     assert (live.name, live.type) == ("N", "slack")
     assert live.event_types == {"value_created", "value_updated"}
     assert live.configuration is UNKNOWN
-    live = wire.written(ROW, slack("N"))
+    live = wire.written_webhook(ROW, slack("N"))
     assert live.name == "Deploys"

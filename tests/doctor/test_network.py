@@ -14,8 +14,8 @@ from pathlib import Path
 import certifi
 import pytest
 
+from reconciler.api.connections import bypassed, proxy_for
 from reconciler.api.origin import Origin
-from reconciler.api.proxies import bypassed, proxy_for
 from reconciler.checks import Check
 from reconciler.doctor.network import check_network, tls_handshake
 from reconciler.errors import UsageError

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.connect import connect
+from reconciler.api.client import connect
 from reconciler.api.in_process import InProcess
 from reconciler.emulator import faults
 from reconciler.emulator.dials import Dials

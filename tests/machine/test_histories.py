@@ -23,8 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from reconciler.api.client import Client
-from reconciler.api.connect import connect
+from reconciler.api.client import Client, connect
 from reconciler.api.in_process import InProcess
 from reconciler.emulator import faults
 from reconciler.emulator.dials import Dials

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from reconciler.api.connections import _KEPT_ALIVE
+from reconciler.api.connections import KEEP_ALIVE
 from reconciler.emulator.handler import Emulator, Request
 from tests.waiting import PATIENCE
 
@@ -73,7 +73,7 @@ class CountingServer:
                 served = time.monotonic()
                 connection.sendall(answer)
         with self._changed:
-            self.idle += time.monotonic() - served >= _KEPT_ALIVE
+            self.idle += time.monotonic() - served >= KEEP_ALIVE
 
     def _answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> bytes:
         path, _, query = target.partition("?")

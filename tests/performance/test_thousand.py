@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reconciler.api.connect import connect
+from reconciler.api.client import connect
 from reconciler.api.in_process import InProcess
 from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
 from reconciler.errors import ExitCode

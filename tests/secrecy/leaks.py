@@ -37,8 +37,8 @@ LEAKS = (
     ),
     Leak(
         name="the server's words repeated as they are",
-        file="reconciler/api/refusals.py",
-        old="        said = _bounded(told(text, hidden))\n",
+        file="reconciler/api/answers.py",
+        old="        said = _bounded(redacted(text, hidden))\n",
         new="        said = _bounded(text)\n",
         seen="API key, a part, in output",
     ),
@@ -51,10 +51,9 @@ LEAKS = (
     ),
     Leak(
         name="bodies among what --debug shows",
-        file="reconciler/api/attempt.py",
-        old="                    path=call.path,\n                    status=status,\n",
-        new='                    path=f"{call.path} {call.content!r}",\n'
-        "                    status=status,\n",
+        file="reconciler/api/transport.py",
+        old="                path=call.path,\n                status=status,\n",
+        new='                path=f"{call.path} {call.content!r}",\n                status=status,\n',
         seen="the last net had to catch",
     ),
     Leak(

@@ -32,17 +32,9 @@ class Bug:
 BUGS = (
     Bug(
         name="blind POST retry",
-        file="reconciler/api/failures.py",
-        old="""    Failure.AMBIGUOUS: {
-        Use.READ: Action.REPEAT,
-        Use.BY_ID: Action.READ_BACK,
-        Use.CREATE: Action.RESOLVE,
-""",
-        new="""    Failure.AMBIGUOUS: {
-        Use.READ: Action.REPEAT,
-        Use.BY_ID: Action.READ_BACK,
-        Use.CREATE: Action.REPEAT,
-""",
+        file="reconciler/api/attempt.py",
+        old="    Failure.AMBIGUOUS: (Action.REPEAT, Action.RESOLVE),\n",
+        new="    Failure.AMBIGUOUS: (Action.REPEAT, Action.REPEAT),\n",
     ),
     Bug(
         name="no read-back",

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import cast
 
-from reconciler.api.client import Client
-from reconciler.api.connect import connect
+from reconciler.api.client import Client, connect
 from reconciler.api.in_process import InProcess
 from reconciler.emulator.handler import LOCAL_KEY, Answer, Emulator, Request
 from reconciler.emulator.request_log import LogEntry
