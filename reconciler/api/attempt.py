@@ -73,7 +73,7 @@ class Exchange:
 
 
 Observer: TypeAlias = Callable[[Exchange], None]
-"""Called after every attempt, from any thread. It must not raise."""
+"""Called after every attempt, from any thread. What it raises is ignored."""
 
 
 class Failure(Enum):

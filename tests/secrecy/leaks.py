@@ -53,7 +53,8 @@ LEAKS = (
         name="bodies among what --debug shows",
         file="reconciler/api/transport.py",
         old="                path=call.path,\n                status=status,\n",
-        new='                path=f"{call.path} {call.content!r}",\n                status=status,\n',
+        new='                path=f"{call.path} {call.content!r}",\n'
+        "                status=status,\n",
         seen="the last net had to catch",
     ),
     Leak(
