@@ -7,9 +7,17 @@ reads a file or prints.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import Final
 
 from reconciler.values import dataclass
+
+EXCERPT_BEFORE: Final = 200
+"""An excerpt shows at most so many characters before the column of its position.
+
+Where the column is greater, the excerpt begins with `...` and these characters.
+"""
 
 
 class Severity(StrEnum):
@@ -50,7 +58,8 @@ class Finding:
     """One problem or remark.
 
     `rule` is a stable kebab-case identifier, documented in docs/rules.md. `excerpt` is the source
-    line of `position`, with every secret in it already made unreadable by whoever read the file.
+    line of `position`, with every secret in it already made unreadable by whoever read the file;
+    of a long line it is the part around the column (see `EXCERPT_BEFORE`).
     """
 
     rule: str
@@ -73,3 +82,14 @@ def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:
 def has_errors(findings: tuple[Finding, ...]) -> bool:
     """Say whether anything in `findings` stops the run."""
     return any(finding.severity is Severity.ERROR for finding in findings)
+
+
+MOST_SHOWN: Final = 100
+"""How many findings a text for people shows; JSON has them all."""
+
+
+def leading(findings: Iterable[Finding], most: int = MOST_SHOWN) -> tuple[list[Finding], int]:
+    """Return the first `most` findings by severity, then by place, and how many are left out."""
+    severities = tuple(Severity)
+    ranked = sorted(findings, key=lambda each: (severities.index(each.severity), *sort_key(each)))
+    return ranked[:most], max(0, len(ranked) - most)

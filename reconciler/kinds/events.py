@@ -9,6 +9,9 @@ from typing import Final
 
 from reconciler.model import EVENT_TYPES
 
+MAX_EVENT_GLOB: Final = 128
+"""The longest glob over events, in characters."""
+
 _VERBS: Final = ("created", "updated", "deleted")
 _SUBJECTS: Final = tuple(dict.fromkeys(event.rpartition("_")[0] for event in EVENT_TYPES))
 

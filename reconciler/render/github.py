@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from reconciler.errors import ConfigurationError, ReconcilerError
-from reconciler.findings import Finding, Severity, sort_key
+from reconciler.findings import Finding, Severity, leading
 from reconciler.render.quote import prose
 from reconciler.render.view import PLAIN, View
-from reconciler.render.words import plural
+from reconciler.render.words import more_findings
 
 MOST: Final = 10
 """How many annotations are shown one by one."""
@@ -22,15 +22,13 @@ _COMMANDS: Final = {
     Severity.WARNING: "warning",
     Severity.NOTE: "notice",
 }
-_ORDER: Final = tuple(Severity)
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Return one workflow command for each of the ten best findings, then the number left."""
-    ranked = sorted(findings, key=lambda each: (_ORDER.index(each.severity), *sort_key(each)))
-    lines = [_annotation(each) for each in ranked[:MOST]]
-    if len(ranked) > MOST:
-        lines.append(f"::notice::and {plural(len(ranked) - MOST, 'more finding')}")
+    shown, left = leading(findings, MOST)
+    lines = [_annotation(each) for each in shown]
+    lines += [f"::notice::{each}" for each in more_findings(left)]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from reconciler.errors import ConfigurationError, ReconcilerError
-from reconciler.findings import Finding, sort_key
+from reconciler.findings import Finding, leading, sort_key
 from reconciler.planning.changes import Delete
 from reconciler.planning.plan import Plan
 from reconciler.render.describe import RENAME, Row, change_rows, kept_row, place
@@ -24,6 +24,7 @@ from reconciler.render.words import (
     counts,
     ending,
     finding_counts,
+    more_findings,
     outcome_counts,
     past,
     plural,
@@ -102,7 +103,7 @@ def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
         return "### No findings\n"
     parts = Parts(
         head=[f"### {finding_counts(findings)}", ""],
-        rows=[_finding(each) for each in sorted(findings, key=sort_key)],
+        rows=_findings(findings),
     )
     return fit(parts, view.limit, len).text
 
@@ -113,7 +114,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     if error.hint:
         lines += ["", f"Help: {_code(prose(error.hint))}"]
     findings = error.findings if isinstance(error, ConfigurationError) else ()
-    rows = [_finding(each) for each in sorted(findings, key=sort_key)]
+    rows = _findings(findings)
     return fit(Parts(head=[*lines, ""] if rows else lines, rows=rows), view.limit, len).text
 
 
@@ -162,8 +163,7 @@ def _table_row(sign: str, row: Row, what: str, why: str) -> str:
 def _remarks(plan: Plan, view: View) -> Iterable[str]:
     for each in plan.relaxed:
         yield _remark("policy relaxed", each)
-    for each in plan.notes:
-        yield _finding(each)
+    yield from _findings(plan.notes)
     named = [_code(quote(each.name)) for each in plan.unmanaged[:5]]
     if named:
         more = len(plan.unmanaged) - len(named)
@@ -204,8 +204,10 @@ def _joined(atoms: Sequence[Atom]) -> str:
     return " ".join(atom.text for atom in atoms)
 
 
-def _finding(finding: Finding) -> str:
-    return _remark(str(finding.severity), finding)
+def _findings(findings: Iterable[Finding]) -> list[str]:
+    shown, left = leading(findings)
+    rows = [_remark(str(each.severity), each) for each in sorted(shown, key=sort_key)]
+    return [*rows, *(f"- {each}" for each in more_findings(left))]
 
 
 def _remark(title: str, finding: Finding) -> str:

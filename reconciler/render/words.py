@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -176,6 +177,12 @@ def age(moment: str, now: datetime | None) -> str:
     if passed < timedelta(days=1):
         return f"{plural(passed // timedelta(hours=1), 'hour')} ago"
     return f"{plural(passed.days, 'day')} ago"
+
+
+def more_findings(left: int) -> Iterator[str]:
+    """Yield the line that counts the findings that are not shown, if there are any."""
+    if left:
+        yield f"and {plural(left, 'more finding')}"
 
 
 def finding_counts(findings: tuple[Finding, ...]) -> str:

@@ -9,13 +9,14 @@ hidden everywhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from reconciler.findings import Position
+from reconciler.findings import EXCERPT_BEFORE, Position
 from reconciler.kinds import KINDS
 from reconciler.kinds.slack import TOKEN_PART
 from reconciler.model import EVENT_TYPES
@@ -48,9 +49,10 @@ _LOOKS_SECRET: Final = re.compile(
     TOKEN_PART.pattern + r"|https?://[^\s\"']*[@/?#][^\s\"']*"  # a link with more than a host
 )
 _COMMENT: Final = re.compile(r"(?:^|(?<=\s))#.*")
-_KEY: Final = re.compile(r"(?:^|(?<=[\s{,\-]))[\"']?([\w$.-]+)[\"']?\s*:(?=\s|$|[\"'\[{])")
-
-_BEFORE_KEY: Final = re.compile(r"(?:^[\s\-?{\[]*|[,{]\s*)$")
+_WORD: Final = re.compile(r"([\w$.-]++)([\"']?+\s*+:(?=\s|$|[\"'\[{]))?+")
+_INDICATORS: Final = re.compile(r"[\s\-?{\[]*+")
+_EDGES: Final = " \t-{}[],?"
+_AFTER: Final = 400
 
 Span: TypeAlias = tuple[int, int]
 
@@ -59,6 +61,8 @@ def excerpt(text: str, position: Position) -> str:
     """Return the source line of `position` with everything that may be secret starred out.
 
     Columns up to the position stay what they are; further on, three stars stand for anything.
+    Of a long line only the part around the position is shown: at most `EXCERPT_BEFORE` characters
+    before it and 400 from there on, with `...` where something is left out.
     """
     number = position.line - 1
     return _starred(lines(text)[number], _spans(text, number), position.column - 1)
@@ -67,17 +71,14 @@ def excerpt(text: str, position: Position) -> str:
 def rough_excerpt(text: str, position: Position) -> str:
     """Do the same, with nothing but the line to go by: for text that is not YAML at all."""
     line = text.split("\n")[position.line - 1]
-    spans = [*_guessed(line), *_suspicious(line)]
+    spans = _united([*_guessed(line), *_suspicious(line)], len(line.rstrip()))
     return _starred(line, spans, position.column - 1)
 
 
 def narrow(text: str, position: Position) -> Position:
     """Return `position` with the width of the stars, if that is all that is shown there."""
-    start = position.column - 1
-    for first, last in _spans(text, position.line - 1):
-        if first <= start and (last < 0 or start < last):
-            return replace(position, width=min(position.width, len(MASK)))
-    return position
+    span = _span_at(_spans(text, position.line - 1), position.column - 1)
+    return position if span is None else replace(position, width=min(position.width, len(MASK)))
 
 
 def harmless(value: str) -> str:
@@ -86,33 +87,49 @@ def harmless(value: str) -> str:
     return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
+@lru_cache(maxsize=256)  # many findings may be on one long line
 def _spans(text: str, number: int) -> list[Span]:
-    """Return what to hide of a line, counted from 0."""
+    """Return what to hide of a line, counted from 0: sorted, without overlaps."""
     line = lines(text)[number]
     known = _hidden(text).get(number, ()) if tree(text).complete else _guessed(line)
-    return [*known, *_suspicious(line)]
+    return _united([*known, *_suspicious(line)], len(line.rstrip()))
 
 
 def _suspicious(line: str) -> Iterator[Span]:
     return (match.span() for match in _LOOKS_SECRET.finditer(line))
 
 
+def _span_at(spans: list[Span], column: int) -> Span | None:
+    """Return the span that holds `column`."""
+    index = bisect_right(spans, column, key=lambda span: span[0]) - 1
+    return spans[index] if index >= 0 and column < spans[index][1] else None
+
+
 def _starred(line: str, spans: list[Span], column: int) -> str:
-    end = len(line.rstrip())
-    for first, last in reversed(_united(spans)):
-        stop = end if last < 0 else last
-        hidden = "*" * (stop - first) if first < column else MASK
-        line = line[:first] + hidden + line[stop:]
-    return line
+    """Return the part of `line` around `column`, with stars for `spans`."""
+    start, stop = max(0, column - EXCERPT_BEFORE), min(len(line), column + _AFTER)
+    shown = ["..."] if start else []
+    at = start
+    for first, last in spans[bisect_left(spans, start, key=lambda span: span[1]) :]:
+        if stop <= first < len(line):
+            break
+        shown.append(line[at : max(at, first)])
+        at, first = last, max(first, start)
+        shown.append("*" * (min(last, stop) - first) if first < column else MASK)
+    shown.append(line[at:stop])
+    if stop < len(line):
+        shown.append("...")
+    return "".join(shown)
 
 
-def _united(spans: list[Span]) -> list[Span]:
-    """Return the spans sorted, those that overlap made one; an end of -1 is the line's."""
+def _united(spans: Iterable[Span], end: int) -> list[Span]:
+    """Return the spans sorted, those that overlap made one; a last column of -1 means `end`."""
     found: list[Span] = []
-    for first, last in sorted(spans):
-        if found and (found[-1][1] < 0 or first <= found[-1][1]):
-            before = found[-1][1]
-            found[-1] = (found[-1][0], -1 if before < 0 or last < 0 else max(before, last))
+    for first, last in sorted(
+        (first, max(first, end) if last < 0 else last) for first, last in spans
+    ):
+        if found and first <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
         else:
             found.append((first, last))
     return found
@@ -217,16 +234,39 @@ def _guessed(line: str) -> Iterator[Span]:
     Other keys are hidden too: they may be parts of a secret with a colon in it.
     """
     start = 0
-    for match in _KEY.finditer(line):
-        if is_known(match[1]) and _BEFORE_KEY.search(line[: match.start()]):
-            yield from _words(line, start, match.start())
-            start = match.end()
+    opening = _INDICATORS.match(line)
+    first = opening.end() if opening is not None else 0
+    for begin, end, key in _keys(line):
+        if is_known(key) and (begin <= first or _last(line, begin) in (",", "{")):
+            yield from _words(line, start, begin)
+            start = end
     yield from _words(line, start, len(line))
+
+
+def _keys(line: str) -> Iterator[tuple[int, int, str]]:
+    """Yield where each word that looks like a key begins, where its colon ends, and the word."""
+    for match in _WORD.finditer(line):
+        if match[2] is None:
+            continue
+        begin = match.start()
+        quoted = line[begin - 1 : begin] in ('"', "'")
+        outside = begin - quoted
+        if outside == 0 or line[outside - 1] in "{,-" or line[outside - 1].isspace():
+            yield outside, match.end(), match[1]
+        elif (dash := match[1].find("-")) >= 0 and match[1][dash + 1 :]:
+            yield begin + dash + 1, match.end(), match[1][dash + 1 :]
+
+
+def _last(line: str, end: int) -> str:
+    """Return the last character before `end` that is not blank."""
+    while end and line[end - 1].isspace():
+        end -= 1
+    return line[end - 1 : end]
 
 
 def _words(line: str, start: int, end: int) -> Iterator[Span]:
     part = line[start:end]
-    inner = part.strip(" \t-{}[],?")
+    inner = part.strip(_EDGES)
     if inner and not _KNOWN_WORDS.issuperset(re.split(r"[\s,\[\]{}\"']+", inner)):
-        first = start + part.index(inner)
+        first = start + len(part) - len(part.lstrip(_EDGES))
         yield first, first + len(inner)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from reconciler.model import Path
+from reconciler.planning.globs import MAX_GLOB, Globs
 from reconciler.planning.spelling import lookalike_key
 from reconciler.source.literals import masked
 from reconciler.source.remark import Problem, Spot, error, warning
@@ -100,10 +100,10 @@ def out_of_scope(declared: Iterable[Entry], file: str, scope: object) -> Iterato
     """Yield the entries of one file whose names the file is not responsible for."""
     if not isinstance(scope, list) or "*" in scope:
         return
-    globs = [glob for glob in scope if isinstance(glob, str)]
+    globs = Globs(glob for glob in scope if isinstance(glob, str) and len(glob) <= MAX_GLOB)
     where = Spot(file, ("scope",), key=True)
     for entry in declared:
-        if not any(fnmatchcase(entry.name, glob) for glob in globs):
+        if not globs.match(entry.name):
             yield Problem(
                 error(
                     "out-of-scope",
@@ -189,6 +189,11 @@ def _lookalikes(by_name: dict[str, list[Entry]]) -> Iterator[Problem]:
 
 def _renames(renames: list[Entry], by_name: dict[str, list[Entry]]) -> Iterator[Problem]:
     claimed: dict[str, Spot] = {}
+    staying: dict[str, Entry] = {}
+    for name, same in by_name.items():
+        for entry in same:
+            if not entry.previously and not entry.id:
+                staying.setdefault(name, entry)
     for entry in renames:
         for index, old in entry.previously:
             spot = entry.spot("previously", index)
@@ -214,10 +219,7 @@ def _renames(renames: list[Entry], by_name: dict[str, list[Entry]]) -> Iterator[
                     (("claimed first here", first),),
                 )
             # An entry that is itself renamed, or pinned by its id, may free the name: a chain.
-            holder = next(
-                (each for each in by_name.get(old, ()) if not each.previously and not each.id),
-                None,
-            )
+            holder = staying.get(old)
             if holder is not None:
                 yield Problem(
                     error(

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.kinds import KINDS, Field
-from reconciler.kinds.events import expand
+from reconciler.kinds.events import MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.source.allowed import file_name, refusal
 from reconciler.source.literals import PLACEHOLDER, holds_token, is_padded, masked, url_credential
@@ -233,6 +233,8 @@ def _misplaced(field: str, value: dict[str, Any], secret_fields: Iterable[str]) 
 
 def _event(event: str) -> Remark | None:
     """Judge a glob: what is none must be one of the schema's names."""
+    if len(event) > MAX_EVENT_GLOB:
+        return None  # the schema objects
     if not any(char in event for char in "*?[") or expand(event):
         return None
     from difflib import get_close_matches

@@ -83,33 +83,44 @@ def _follow(text: str, path: Path) -> list[tuple[Node | None, Node]]:
     return steps
 
 
-def _step(
-    node: Node, part: str | int, asked: set[int] | None = None
-) -> tuple[Node | None, Node] | None:
-    """Return (key, value) of one step; `asked` are the mappings, by id, that do not have it.
-
-    Merges may lead to the same mapping on ever so many ways, in a broken file round in a circle.
-    """
+def _step(node: Node, part: str | int) -> tuple[Node | None, Node] | None:
+    """Return (key, value) of one step."""
     if isinstance(part, int):
         if node.form is Form.SEQUENCE and part < len(node.items):
             return None, node.items[part]
         return None
-    asked = set() if asked is None else asked
-    if node.form is not Form.MAPPING or id(node) in asked:
-        return None
-    asked.add(id(node))
-    merged: list[Node] = []
-    for key, value in node.pairs():
-        if key.is_merge:
-            value = _real(value)
-            merged = value.items if value.form is Form.SEQUENCE else [value]
-        elif key.form is Form.SCALAR and key.text == part:
-            return key, value
-    for other in merged:
-        step = _step(_real(other), part, asked)
-        if step is not None:
-            return step
-    return None
+    return _entries(node).get(part)
+
+
+def _entries(node: Node) -> dict[str, tuple[Node, Node]]:
+    """Return the keys of a mapping with their values, those that it merges included."""
+    if node.entries is None:
+        reached = {id(node): node}
+        waiting = [node]
+        while waiting:
+            for other in _merged(waiting.pop()):
+                if other.entries is None and id(other) not in reached:
+                    reached[id(other)] = other
+                    waiting.append(other)
+        # What a mapping merges ends before it; only in a broken file may merges go in a circle.
+        for each in sorted(reached.values(), key=lambda each: (each.end_line, each.end_column)):
+            each.entries = {}
+            for key, value in each.pairs() if each.form is Form.MAPPING else ():
+                if key.form is Form.SCALAR and not key.is_merge:
+                    each.entries.setdefault(key.text, (key, value))
+            for other in _merged(each):
+                each.entries = {**(other.entries or {}), **each.entries}
+    assert node.entries is not None
+    return node.entries
+
+
+def _merged(node: Node) -> Iterator[Node]:
+    """Yield what a mapping merges, the strongest first."""
+    if node.form is Form.MAPPING:
+        for key, value in node.pairs():
+            if key.is_merge:
+                value = _real(value)
+                yield from map(_real, value.items if value.form is Form.SEQUENCE else [value])
 
 
 def _real(node: Node) -> Node:

@@ -30,13 +30,14 @@ class Node:
     """One node. Lines and columns count from 0; the end is exclusive.
 
     `text` is a scalar's text. `items` are a sequence's items, or a mapping's keys and values in
-    turn. `target` is the node an alias means, None if there is none.
+    turn. `target` is the node an alias means, None if there is none. `entries` are for `locate`.
     """
 
     __slots__ = (
         "column",
         "end_column",
         "end_line",
+        "entries",
         "form",
         "items",
         "line",
@@ -56,6 +57,7 @@ class Node:
         self.plain = False
         self.items: list[Node] = []
         self.target: Node | None = None
+        self.entries: dict[str, tuple[Node, Node]] | None = None
 
     def close(self, event: Any) -> None:
         """Take the end of a collection from the event that ends it."""
@@ -86,7 +88,8 @@ class Tree:
         self.complete = complete
 
 
-_COMMENT: Final = re.compile(r"\s*:?\s+(#.*?)(?=\s*$|\s+#)")
+_COMMENT: Final = re.compile(r"(?:\s*+:)?+\s++(?=#)")
+_NEXT_COMMENT: Final = re.compile(r"\s#")
 _STARTS: Final = {
     yaml.MappingStartEvent: Form.MAPPING,
     yaml.SequenceStartEvent: Form.SEQUENCE,
@@ -150,5 +153,10 @@ def comment(text: str, key: Node | None, value: Node) -> tuple[int, int, str] | 
     """
     # In flow style nothing marks an empty value but the next bracket, lines further down.
     line, column = (key.end_line, key.end_column) if key is not None else (value.line, value.column)
-    match = _COMMENT.match(lines(text)[line], column)
-    return (line, match.start(1), match[1]) if match is not None else None
+    written = lines(text)[line]
+    before = _COMMENT.match(written, column)
+    if before is None:
+        return None
+    second = _NEXT_COMMENT.search(written, before.end())
+    end = second.start() if second is not None else len(written)
+    return line, before.end(), written[before.end() : end].rstrip()

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from reconciler.findings import Position
 from reconciler.kinds import KINDS, Field
-from reconciler.kinds.events import expand
+from reconciler.kinds.events import MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Absent, Scheme, Secret, SecretRef, Value, Webhook
+from reconciler.planning.globs import MAX_GLOB
 from reconciler.source import strict
 from reconciler.source.allowed import file_name
 from reconciler.source.document import Document
@@ -38,8 +39,8 @@ _PRESENT: Final = frozenset(
 _ABSENT: Final = frozenset({"name", "id", "state", "organization"})
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EVENTS: Final = frozenset(EVENT_TYPES)
-_EVENT_GLOB: Final = re.compile(r"[a-z_?*!\[\]-]*[?*\[][a-z_?*!\[\]-]*")
-_URL: Final = re.compile(r"https?://[^\s/?#]+\S*")
+_EVENT_GLOB: Final = re.compile(r"[a-z_!\]-]*[?*\[][a-z_?*!\[\]-]*")
+_URL: Final = re.compile(r"https?://[^\s/?#]\S*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +140,10 @@ class _Parser:
             webhooks=tuple(webhooks),
             absent=tuple(absent),
             literals=self._literals,
-            scope=strict.texts(root.get("scope", ["*"])),
+            scope=strict.texts(root.get("scope", ["*"]), MAX_GLOB),
             prune=strict.flag(root.get("prune", True)),
-            ignore=strict.texts(root.get("ignore", [])),
-            protect=strict.texts(root.get("protect", [])),
+            ignore=strict.texts(root.get("ignore", []), MAX_GLOB),
+            protect=strict.texts(root.get("protect", []), MAX_GLOB),
             max_deletes=strict.count(limits["max_deletes"]) if "max_deletes" in limits else None,
         )
 
@@ -213,7 +214,9 @@ class _Parser:
             if len(set(patterns)) != len(patterns):
                 raise strict.DoubtError
             for event in patterns:
-                if event not in _EVENTS and _EVENT_GLOB.fullmatch(event) is None:
+                if event not in _EVENTS and (
+                    len(event) > MAX_EVENT_GLOB or _EVENT_GLOB.fullmatch(event) is None
+                ):
                     raise strict.DoubtError
             events = frozenset().union(*map(expand, patterns))
             self._events[patterns] = events

@@ -14,7 +14,6 @@ from typing import Any, Final
 import yaml
 
 from reconciler.findings import Finding, Position
-from reconciler.source.characters import place
 from reconciler.source.events import Parser
 from reconciler.source.expansion import Expansion
 from reconciler.source.faults import MAX_DEPTH, fault
@@ -177,7 +176,9 @@ class Reader:
         """Refuse a comment glued to the | or >: libyaml takes it, the pure parser does not."""
         match = _HEADER_COMMENT.match(self._text, event.start_mark.index)
         if match is not None:
-            self._note("yaml-syntax", place(self._text, self._file, match.end() - 1))
+            start = event.start_mark
+            column = start.column + match.end() - start.index
+            self._note("yaml-syntax", Position(file=self._file, line=start.line + 1, column=column))
 
     def _key(self, event: Any, depth: int) -> str | None:
         """Read a key that is not yet known; None if it is no text."""

@@ -8,7 +8,7 @@ its place in a file. No value of a field that may be secret is ever quoted.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -21,11 +21,12 @@ from reconciler.source.excerpt import excerpt
 from reconciler.source.keys import is_misspelt
 from reconciler.source.locate import comment_after, locate
 from reconciler.source.schema_file import schema_text
+from reconciler.source.values import duplicates
 from reconciler.source.violation import RULES, Violation
 from reconciler.source.wording import IN_DEFAULTS
 
 if TYPE_CHECKING:
-    from jsonschema import Draft7Validator
+    from jsonschema import Draft7Validator, ValidationError
 
 __all__ = ["FILE", "RULES", "Violation", "explain", "finding", "judge"]
 
@@ -149,8 +150,22 @@ def _schema() -> dict[str, Any]:
 @cache
 def _validator(definition: str) -> Draft7Validator:
     from jsonschema import Draft7Validator
+    from jsonschema.validators import extend
 
     schema = _schema()
     if definition != FILE:
         schema = {"$ref": f"#/$defs/{definition}", "$defs": schema["$defs"]}
-    return Draft7Validator(schema)
+    judge: type[Draft7Validator] = extend(  # type: ignore[no-untyped-call]
+        Draft7Validator, {"uniqueItems": _unique_items}
+    )
+    return judge(schema)
+
+
+def _unique_items(
+    validator: Draft7Validator, wanted: object, items: object, schema: object
+) -> Iterator[ValidationError]:
+    """Check `uniqueItems` in one pass: the library compares mappings with each other."""
+    from jsonschema import ValidationError
+
+    if isinstance(items, list) and any(duplicates(items, ())):
+        yield ValidationError("duplicate items")

@@ -33,7 +33,7 @@ from reconciler.source.remark import Remark, error, note, warning
 from reconciler.values import dataclass
 
 MAX_SECRET_BYTES: Final = 64 * 1024
-_URL: Final = re.compile(r"https?://[^\s/?#<>]+[^\s<>]*")
+_URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
 _COMPARABLE: Final = re.compile(r".{8,}", re.DOTALL)
 _HOLDS_TOKEN: Final = re.compile(f".*(?:{slack.TOKEN.pattern}).*", re.DOTALL)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 
@@ -23,10 +24,10 @@ def items(data: object) -> list[Any]:
     return data
 
 
-def texts(data: object) -> tuple[str, ...]:
-    """Return a list of different, non-empty texts."""
+def texts(data: object, longest: float = inf) -> tuple[str, ...]:
+    """Return a list of different, non-empty texts of at most `longest` characters."""
     texts = tuple(text(each) for each in items(data))
-    if len(set(texts)) != len(texts):
+    if len(set(texts)) != len(texts) or any(len(each) > longest for each in texts):
         raise DoubtError
     return texts
 

@@ -12,6 +12,7 @@ from typing import Final
 import yaml
 
 from reconciler.findings import Finding, Position, Severity
+from reconciler.source.events import PARSER
 from reconciler.source.faults import FAULTS
 
 _QUOTE_IT: Final = "put the text in quotes"
@@ -83,7 +84,6 @@ _CAUSES: Final[tuple[tuple[str, bool, str, str | None], ...]] = (
         "give all top-level keys the same indentation",
     ),
 )
-_LONG: Final = 1024 * 1024
 _DEEP: Final = re.compile("nesting depth")
 _TAG: Final = re.compile(r"\btag\b")
 _UNCLOSED: Final = re.compile(r"expected ',' or '([\]}])'|unexpected ':'")
@@ -152,11 +152,9 @@ def _runaway(at: tuple[int, int], text: str) -> tuple[int, int] | None:
 
     Its closing quote was forgotten, so that it ends at the next one, which was to open another.
     """
-    if len(text) > _LONG:  # the parser that tells is a slow one
-        return None
     found = None
     try:
-        for token in yaml.scan(text):
+        for token in yaml.scan(text, PARSER):
             if isinstance(token, yaml.ScalarToken) and token.style in ("'", '"'):
                 start, end = token.start_mark, token.end_mark
                 found = (start.line, start.column) if start.line < end.line == at[0] else found

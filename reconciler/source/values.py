@@ -5,10 +5,12 @@ No value of a field that may be secret is quoted; of other fields only types, st
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
+from reconciler.kinds.events import MAX_EVENT_GLOB
 from reconciler.model import EVENT_TYPES, Path
 from reconciler.source.excerpt import harmless
 from reconciler.source.violation import Violation
@@ -104,8 +106,11 @@ def _called(path: Path) -> str:
 
 def duplicates(items: Any, path: Path) -> Iterator[Violation]:
     """Object to each item that stands in its list already."""
+    seen: set[str] = set()
     for index, item in enumerate(items):
-        if item in items[:index]:
+        known = len(seen)
+        seen.add(json.dumps(item, sort_keys=True))
+        if len(seen) == known:
             yield Violation(
                 path=(*path, index),
                 rule="duplicate-item",
@@ -147,6 +152,8 @@ def bad_event(value: object, path: Path) -> Violation:
         return wrong_type(value, "string", path)
     if not value:
         return Violation(path=path, rule="empty-text", message="an event is empty", hint=EVENTS)
+    if len(value) > MAX_EVENT_GLOB:
+        return unfit("maxLength", MAX_EVENT_GLOB, path)
     meant = near(value, EVENT_TYPES)
     return Violation(
         path=path,
@@ -177,6 +184,13 @@ def unfit(keyword: str, limit: object, path: Path) -> Violation:
                 rule="empty-text",
                 message=f"{name} is empty",
                 hint="write a text, or delete the key",
+            )
+        case "maxLength", _:
+            return Violation(
+                path=path,
+                rule="text-too-long",
+                message=f"{name} is longer than {limit} characters",
+                hint="shorten it",
             )
         case "minItems", _:
             return Violation(

@@ -16,6 +16,7 @@ RULES: Final[Mapping[str, str]] = {
     "not-text": "Text is needed; quote what YAML reads as a number, true or false.",
     "wrong-type": "Another kind of value is needed here.",
     "empty-text": "Text must not be empty.",
+    "text-too-long": "A glob over names has 256 characters at most, one over events 128.",
     "empty-list": "The list needs at least one item.",
     "duplicate-item": "An item is written once in its list.",
     "out-of-range": "The number is too small.",

@@ -12,7 +12,7 @@ from reconciler.errors import (
     InvalidRequestError,
     StalePlanError,
 )
-from reconciler.findings import Finding, Position, Related, Severity
+from reconciler.findings import EXCERPT_BEFORE, Finding, Position, Related, Severity
 from reconciler.model import (
     EVENT_TYPES,
     UNKNOWN,
@@ -398,7 +398,7 @@ FINDINGS = {
             severity=Severity.ERROR,
             message="in a long line",
             position=at(2, 5001, 3),
-            excerpt=f"{'a' * 5000}bad{'c' * 5000}",
+            excerpt=f"...{'a' * EXCERPT_BEFORE}bad{'c' * 397}...",
         ),
     ),
     "none": (),

@@ -114,6 +114,10 @@ ROOT = {
     "webhooks: []\nscope:\n  - ": (
         "3:3+1", "null-value", "an item of `scope` has no value", "give it one, or delete the line",
     ),
+    f"webhooks: []\nscope: [{'a' * 257}]": (
+        "2:9+257", "text-too-long", "an item of `scope` is longer than 256 characters",
+        "shorten it",
+    ),
     "webhooks: []\ndefaults: slack": (
         "2:11+5", "wrong-type", "`defaults` must be a mapping, not text",
         "write `key: value`, on indented lines below",
@@ -171,6 +175,10 @@ ITEMS = {
     f"{{{SLACK}, event_types: []}}": (
         "1:48+2", "empty-list", "`event_types` needs an item",
         'name events, or write `["*"]` for all',
+    ),
+    f"{{{SLACK}, event_types: ['{'*' * 129}']}}": (
+        "1:49+131", "text-too-long", "an item of `event_types` is longer than 128 characters",
+        "shorten it",
     ),
     f"{{{SLACK}, event_types: [value_create]}}": (
         "1:49+12", "unknown-event", "unknown event `value_create`",

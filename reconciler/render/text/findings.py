@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.errors import ApiError, ConfigurationError, ReconcilerError, StalePlanError
-from reconciler.findings import Finding, Position, sort_key
+from reconciler.findings import EXCERPT_BEFORE, Finding, Position, leading, sort_key
 from reconciler.render.describe import place
 from reconciler.render.fields import label
 from reconciler.render.quote import prose, quote
 from reconciler.render.text.layout import columns
 from reconciler.render.text.paint import paint
 from reconciler.render.view import PLAIN, View
-from reconciler.render.words import finding_counts
+from reconciler.render.words import finding_counts, more_findings
 
 _LEAST_EXCERPT = 60
 
@@ -46,7 +46,9 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
 
 
 def _blocks(findings: tuple[Finding, ...], view: View) -> str:
-    return "\n\n".join("\n".join(block(each, view)) for each in sorted(findings, key=sort_key))
+    shown, left = leading(findings)
+    blocks = ["\n".join(block(each, view)) for each in sorted(shown, key=sort_key)]
+    return "\n\n".join((*blocks, *more_findings(left)))
 
 
 def block(finding: Finding, view: View) -> Iterable[str]:
@@ -76,12 +78,15 @@ def _note(word: str, message: str, gutter: int, color: bool) -> str:
 def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[str]:
     """Yield the source line with carets below, of a long line the part that is meant.
 
-    Columns are counted as shown: what stands before the carets may need escapes.
+    Columns are counted as shown: characters before the carets may need escapes.
     """
     number, bar = str(where.line), paint("|", "faint", view.color)
     margin = " " * len(number)
     room = max(_LEAST_EXCERPT, view.width - len(number) - 3)
-    start = min(where.column - 1, len(line))
+    start = where.column - 1
+    if start > EXCERPT_BEFORE:  # the excerpt begins with `...`
+        start = EXCERPT_BEFORE + 3
+    start = min(start, len(line))
     first = 0 if len(line) <= room or start < room // 2 else start - room // 2
     last = min(len(line), first + room)
     end = min(start + where.width, last)

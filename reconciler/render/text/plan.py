@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
-from reconciler.findings import Finding
+from reconciler.findings import Finding, leading, sort_key
 from reconciler.model import SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.render.describe import (
@@ -21,7 +21,7 @@ from reconciler.render.text.findings import block
 from reconciler.render.text.layout import flow, lay_out, sentence
 from reconciler.render.text.paint import paint
 from reconciler.render.view import PLAIN, View
-from reconciler.render.words import plural, reference, summary
+from reconciler.render.words import more_findings, plural, reference, summary
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
@@ -65,8 +65,10 @@ def remarks(plan: Plan, view: View) -> Iterable[list[str]]:
     """Say what is to be known beside the changes, in sections, of which some may be empty."""
     yield _unreadable(plan, view.width)
     yield _secrets(plan, view)
-    for note in plan.notes:
+    shown, left = leading(plan.notes)
+    for note in sorted(shown, key=sort_key):
         yield list(block(note, view))
+    yield list(more_findings(left))
     yield _relaxed(plan.relaxed, view)
     for held in plan.blocked:
         yield list(_blocked(held, view))

@@ -1,0 +1,135 @@
+"""Checking a file takes steps in proportion to its size, whatever is in it.
+
+Each file here once took time with the square of its size, or is like one that did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from reconciler.findings import MOST_SHOWN
+from reconciler.render import FINDINGS_RENDERERS
+from reconciler.source.desired import declare
+from reconciler.source.files import SourceFile, Sources
+from tests.performance.test_growth import steps
+
+FEW, MANY = 100, 200
+MOST = 2.3
+"""Twice as much of something may take twice the steps, and the little more that sorting needs."""
+HEAD = "webhooks:\n"
+
+
+def _list(item: Callable[[int], str], count: int, between: str = ", ") -> str:
+    return between.join(map(item, range(count)))
+
+
+def _webhook(number: int, events: str = "'*'", url: str = "https://example.com/") -> str:
+    return (
+        f"- {{name: w{number}, type: generic, event_types: [{events}], "
+        f"configuration: {{url: '{url}'}}}}\n"
+    )
+
+
+FILES: dict[str, Callable[[int], str]] = {
+    "tags on one line": lambda n: f"{HEAD}- [{'!x 1, ' * n}]\n",
+    "one key many times": lambda n: f"{HEAD}- {{{'a: 1, ' * n}}}\n",
+    "keys twice": lambda n: f"{HEAD}- {{{_list(lambda i: f'a{i // 2}: 1', n)}}}\n",
+    "keys that are numbers": lambda n: f"{HEAD}- {{{_list(lambda i: f'{i}: 1', n)}}}\n",
+    "large numbers": lambda n: f"{HEAD}- [{'9999999999999999999, ' * n}]\n",
+    "merges of no mapping": lambda n: f"{HEAD}- {{{'<<: 1, ' * n}}}\n",
+    "keys twice, not closed": lambda n: f"{HEAD}- {{{'a: 1, ' * n}]\n",
+    "secrets, not closed": lambda n: f"{HEAD}- {'token: x, ' * n}]\n",
+    "text blocks": lambda n: HEAD + "- |#\n  a\n" * n,
+    "minified, a typo in each": lambda n: (
+        f'{{"webhooks": [{_list(lambda i: _webhook(i)[2:-1].replace("name", "nam"), n)}]}}'
+    ),
+    "minified, a literal in each": lambda n: (
+        f'{{"webhooks": [{_list(lambda i: _webhook(i, url=f"https://a.b/?k={i}")[2:-1], n)}]}}'
+    ),
+    "unknown keys": lambda n: f"{HEAD}- {{{_list(lambda i: f'nam{i}: 1', n)}}}\n",
+    "unknown keys of a secret": lambda n: (
+        HEAD
+        + _webhook(0).replace("'https://example.com/'", f"{{{'en%d: 1, ' * n}}}" % (*range(n),))
+    ),
+    "unknown events": lambda n: HEAD + _webhook(0, _list(lambda i: f"a{i}", n)),
+    "globs of no event": lambda n: HEAD + _webhook(0, _list(lambda i: f"'*b{i:04}'", n)),
+    "equal items": lambda n: f"scope: [{_list(lambda i: f'a{i // 2}', n)}]\nwebhooks: []\n",
+    "items that are mappings": lambda n: (
+        f"scope: [{_list(lambda i: f'{{a: {i}}}', n)}]\nwebhooks: []\n"
+    ),
+    "globs on one line": lambda n: f"ignore: [{_list(lambda i: f'c{i}', n)}]\nwebhooks: []\n",
+    "globs behind the webhooks": lambda n: (
+        f"{HEAD}{_list(_webhook, n, '')}ignore: [{_list(lambda i: f'c{i}', n)}]\n"
+    ),
+    "names out of scope": lambda n: (
+        f"scope: [{_list(lambda i: f'c{i}', n)}]\n{HEAD}{_list(_webhook, n, '')}"
+    ),
+    "one alias many times": lambda n: f"x-a: &a {{name: 1}}\nwebhooks: [{'*a, ' * n}]\n",
+    "one merge many times": lambda n: f"x-a: &a {{nam: 1}}\n{HEAD}" + "- {<<: *a, name: b}\n" * n,
+    "a list of merges": lambda n: f"x-a: &a {{x: 1}}\n{HEAD}- {{<<: [{'*a, ' * n}], name: b}}\n",
+    "a chain of merges": lambda n: (
+        "x-0: &a0 {x: 1}\n"
+        + _list(lambda i: f"x-{i + 1}: &a{i + 1} {{<<: *a{i}}}\n", n, "")
+        + f"webhooks: [{{<<: *a{n}}}]\n"
+    ),
+    "renames of one name": lambda n: (
+        HEAD
+        + "- {name: x, previously: [y]}\n" * n
+        + _list(lambda i: f"- {{name: z{i}, previously: [x]}}\n", n, "")
+    ),
+    "a chain of renames": lambda n: (
+        HEAD + _list(lambda i: f"- {{name: b{i}, previously: [b{i + 1}]}}\n", n, "")
+    ),
+    "one name": lambda n: HEAD + _webhook(0) * n,
+    "values of which nothing is written": lambda n: HEAD + "- {\n" + "  name: ,\n" * n + "  }\n",
+}
+
+
+def _judged(text: str) -> object:
+    sources = Sources(files=(SourceFile(file="w.yaml", raw=text.encode()),))
+    found = declare(sources).findings
+    return [load().render_findings(found) for load in FINDINGS_RENDERERS.values()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_steps_grow_in_proportion(name: str) -> None:
+    """Twice as much of it takes about twice as many steps."""
+    few, many = (partial(_judged, FILES[name](count)) for count in (FEW, MANY))
+    _judged(FILES[name](10))  # loads modules
+    counted = steps(few)
+    assert steps(many) < MOST * counted
+
+
+@pytest.mark.parametrize("name", ["unknown keys", "minified, a typo in each"])
+@pytest.mark.parametrize("format", FINDINGS_RENDERERS)
+def test_what_is_shown_grows_in_proportion(name: str, format: str) -> None:
+    """A finding shows the part of a long line around it, and texts end after 100 findings."""
+    sizes = []
+    for count in (400, 800):
+        raw = FILES[name](count).encode()
+        found = declare(Sources(files=(SourceFile(file="w.yaml", raw=raw),))).findings
+        assert len(found) >= count
+        sizes.append(len(FINDINGS_RENDERERS[format]().render_findings(found)))
+    assert sizes[1] < (2.4 if format == "json" else 1.1) * sizes[0]
+
+
+def test_text_names_how_many_findings_it_leaves_out() -> None:
+    """The last lines count all findings and those that are not shown."""
+    raw = FILES["unknown keys"](MOST_SHOWN + 20).encode()
+    found = declare(Sources(files=(SourceFile(file="w.yaml", raw=raw),))).findings
+    left = len(found) - MOST_SHOWN
+    shown = FINDINGS_RENDERERS["text"]().render_findings(found)
+    assert shown.count("error[") == MOST_SHOWN
+    assert shown.endswith(f"\n\nand {left} more findings\n\n{len(found)} errors\n")
+
+
+@pytest.mark.parametrize("levels", [10, 5000])
+def test_merges_of_any_depth_are_followed(levels: int) -> None:
+    """A long chain of merges gets the findings of a short one."""
+    text = FILES["a chain of merges"](levels)
+    found = declare(Sources(files=(SourceFile(file="w.yaml", raw=text.encode()),))).findings
+    assert [each.rule for each in found] == ["unknown-key", "missing-field", "missing-field"]
