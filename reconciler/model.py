@@ -167,6 +167,7 @@ class Webhook:
 
     `configuration` holds declared fields only. `position` is its first line; `index` its place in
     the file's `webhooks` list, with which the file's reader finds the place of any field again.
+    `adopt` allows `id` and `previously` to lead to a webhook outside the scope of the file.
     """
 
     name: str
@@ -175,6 +176,7 @@ class Webhook:
     configuration: Mapping[str, Value]
     id: str | None = None
     previously: tuple[str, ...] = ()
+    adopt: bool = False
     position: Position | None = field(default=None, compare=False)
     index: int = field(default=-1, compare=False)
 

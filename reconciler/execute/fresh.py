@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reconciler.execute.order import renames
 from reconciler.model import LiveWebhook, Secret, SecretRef
 from reconciler.planning.changes import Delete
 from reconciler.planning.plan import Plan
@@ -16,25 +15,14 @@ def fits(
 ) -> list[Standing]:
     """Return the standing of each of the plan's changes, in their order.
 
-    A rename no longer fits either when its new name has been taken by a webhook that keeps it, and
-    nothing fits that a rename would do instead.
+    Nothing fits that a rename would do instead.
     """
-    names = {
-        each.before.id: (each.before.name, each.name) for each in plan.updates if renames(each)
-    }
-    holders = {each.name: each.id for each in listing if each.name not in names.get(each.id, ())}
     instead = _renamed_instead(plan, listing)
     answers = list(standings(plan, listing, secrets))
     for index, change in enumerate(plan.changes):
         if isinstance(change, Delete) or answers[index].fit is not Fit.HOLDS:
             continue
-        if renames(change) and change.name in holders:
-            answers[index] = Standing(
-                fit=Fit.CHANGED,
-                why="a webhook of its new name has appeared meanwhile",
-                id=holders[change.name],
-            )
-        elif change.name in instead:
+        if change.name in instead:
             answers[index] = Standing(
                 fit=Fit.CHANGED, why="a webhook that is to be renamed to it has appeared meanwhile"
             )

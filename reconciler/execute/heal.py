@@ -29,9 +29,11 @@ class Surplus:
 def surplus(context: Context, listing: Sequence[LiveWebhook]) -> list[Surplus]:
     """Find the copies to remove: at most all but one of each name that was sent."""
     sent = {change.name: change for change in context.ledger.sent}
+    pinned = {each.before.id for each in context.plan.updates}
+    pinned |= {each.id for each in context.plan.matched}
     by_name: dict[str, list[LiveWebhook]] = {}
     for each in listing:
-        if each.name in sent:
+        if each.name in sent and each.id not in pinned:
             by_name.setdefault(each.name, []).append(each)
     found: list[Surplus] = []
     for name, copies in sorted(by_name.items()):

@@ -13,9 +13,10 @@ from functools import partial
 
 from reconciler.execute.context import Context
 from reconciler.model import LiveWebhook, Path, Webhook
-from reconciler.planning.changes import Delete, SecretChange, Update
+from reconciler.planning.changes import Create, Delete, SecretChange, Update
 from reconciler.planning.compare import compare
 from reconciler.planning.plan import Matched
+from reconciler.report import Applied
 
 Strangers = Mapping[str, Sequence[LiveWebhook]]
 """By name, the webhooks that bear a name of the plan and are not those the plan knows by it."""
@@ -33,6 +34,11 @@ def strangers(context: Context, listing: Sequence[LiveWebhook]) -> Strangers:
     known |= {(each.before.id, each.before.name) for each in plan.updates}
     known |= {(each.before.id, each.before.name) for each in plan.deletes}
     known |= {(each.id, each.name) for kept in plan.kept for each in kept.webhooks}
+    known |= {
+        (each.id, each.change.name)
+        for _, each in context.ledger.settled()
+        if isinstance(each, Applied) and isinstance(each.change, Create) and each.id is not None
+    }
     found: dict[str, list[LiveWebhook]] = {}
     for each in listing:
         if each.name in ours and (each.id, each.name) not in known:

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     MISSING = "missing"  # declared, not live: create
     DIFFERS = "differs"  # live, in another form than declared: update
     RENAMED = "renamed"  # live under a name of `previously`, or pinned by id under another name
+    ADOPTED = "adopted"  # the same, and that name is not in the scope of the file: `adopt: true`
     RESEND = "resend"  # nothing visible differs; a secret is to be sent again
     ABSENT = "absent"  # declared with `state: absent`: delete
     NOT_DECLARED = "not-declared"  # in scope of a file that prunes, declared by none: delete
@@ -163,13 +164,15 @@ class Update:
 class Delete:
     """A live webhook that goes. `position` is the line that asks for it, if one does.
 
-    `keeps` is, for a duplicate, the id of the copy that stays.
+    Of a duplicate `keeps` is the id of the webhook that stays; `hidden` says that the server does
+    not show all of both, so that they may differ.
     """
 
     before: Snapshot
     reason: Reason
     position: Position | None = field(default=None, compare=False)
     keeps: str | None = None
+    hidden: bool = False
     attribution: Attribution | None = field(default=None, compare=False)
 
     @property

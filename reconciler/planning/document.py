@@ -182,6 +182,7 @@ def _change(change: Change) -> Tree:
                 "before": _snapshot(before),
                 "position": position_tree(change.position),
                 "keeps": change.keeps,
+                "hidden": change.hidden,
             }
         case _:
             assert_never(change)
@@ -216,7 +217,7 @@ def _field(field: FieldChange) -> Tree:
 
 
 def _webhook(webhook: Webhook) -> Tree:
-    return {
+    tree: Tree = {
         "name": webhook.name,
         "type": webhook.type,
         "event_types": sorted(webhook.event_types),
@@ -227,6 +228,7 @@ def _webhook(webhook: Webhook) -> Tree:
         "previously": list(webhook.previously),
         "position": position_tree(webhook.position),
     }
+    return {**tree, "adopt": True} if webhook.adopt else tree
 
 
 def _snapshot(found: Snapshot) -> Tree:

@@ -1,7 +1,6 @@
 """What holds a plan back until a person has looked.
 
-A guard looks at the plan as computed. Copies of a declared webhook do not count as deletes: no
-name is lost with them.
+A guard looks at the plan as computed, and judges by `Plan.counted_deletes`.
 """
 
 from __future__ import annotations
@@ -37,13 +36,12 @@ def blocks(
 ) -> tuple[Finding, ...]:
     """Return what holds the plan back.
 
-    `deletes` does not count duplicates. `allow_deletes` is the number that somebody has counted
-    and allowed; it lifts every guard, and any other number than the planned one is itself a reason
-    to stop.
+    `allow_deletes` is the number of deletes that a user has allowed. It lifts every guard; any
+    other number than the planned one blocks the plan, unless there is nothing to delete.
     """
     max_deletes = grounds.max_deletes
     if allow_deletes is not None:
-        if allow_deletes == deletes:
+        if not deletes or allow_deletes == deletes:
             return ()
         return (
             _block(

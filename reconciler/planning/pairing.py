@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 
 from reconciler.findings import Finding, Position
-from reconciler.kinds import KINDS
-from reconciler.model import EVENT_TYPES, LiveWebhook, Secret, Unknown, Webhook
+from reconciler.kinds import KINDS, Field
+from reconciler.model import EVENT_TYPES, LiveValue, LiveWebhook, Unknown, Webhook
 from reconciler.planning.changes import Reason
-from reconciler.planning.readback import plausible
+from reconciler.planning.readback import Reading, secrets_alike
 from reconciler.values import dataclass
 
 _KNOWN_EVENTS = frozenset(EVENT_TYPES)
@@ -17,12 +17,13 @@ _KNOWN_EVENTS = frozenset(EVENT_TYPES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doomed:
-    """A live webhook to delete, and why."""
+    """A live webhook to delete, and why. `hidden` and `keeps` are those of `Delete`."""
 
     live: LiveWebhook
     reason: Reason
     position: Position | None = None
     keeps: str | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,10 @@ class Spared:
 
 @dataclass(slots=True, kw_only=True)
 class Pairing:
-    """What the table says. Filled here, read by the planner."""
+    """What the table says. Filled here, read by the planner.
+
+    `adopted` holds the ids of the paired webhooks that come from outside the scope.
+    """
 
     pairs: list[tuple[Webhook, LiveWebhook]] = field(default_factory=list)
     new: list[Webhook] = field(default_factory=list)
@@ -48,6 +52,7 @@ class Pairing:
     in_scope: int = 0
     declared: bool = False
     found: bool = False
+    adopted: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
 
     def doom(
@@ -55,10 +60,21 @@ class Pairing:
         live: LiveWebhook,
         reason: Reason,
         position: Position | None = None,
-        keeps: str | None = None,
     ) -> None:
-        """Have a live webhook deleted; `keeps` is the id of the copy that stays."""
-        self.doomed.append(Doomed(live=live, reason=reason, position=position, keeps=keeps))
+        """Have a live webhook deleted."""
+        self.doomed.append(Doomed(live=live, reason=reason, position=position))
+
+    def duplicate(self, live: LiveWebhook, keeper: LiveWebhook, position: Position | None) -> None:
+        """Have a duplicate of `keeper` deleted."""
+        self.doomed.append(
+            Doomed(
+                live=live,
+                reason=Reason.DUPLICATE,
+                position=position,
+                keeps=keeper.id,
+                hidden=likeness(keeper, live) is Reading.UNKNOWN,
+            )
+        )
 
     def spare(
         self,
@@ -73,36 +89,33 @@ class Pairing:
         )
 
 
-def equal_but_secrets(one: LiveWebhook, other: LiveWebhook) -> bool:
-    """Say whether two live webhooks of one name are copies, as far as may be looked at.
+def likeness(one: LiveWebhook, other: LiveWebhook) -> Reading:
+    """Compare two live webhooks of one name.
 
-    Secrets may differ, but not two addresses that are both to be seen: what delivers elsewhere is
-    no copy.
+    SAME if they are duplicates and everything is shown, UNKNOWN if nothing that is shown differs
+    and something is hidden, else DIFFERENT.
     """
     if one.type != other.type or one.event_types != other.event_types:
-        return False
+        return Reading.DIFFERENT
     if _visible(one) != _visible(other):
-        return False
-    return all(
-        a.same_as(b) for a, b in zip(_addresses(one), _addresses(other), strict=True) if a and b
-    )
+        return Reading.DIFFERENT
+    a, b = one.configuration, other.configuration
+    if isinstance(a, Unknown) or isinstance(b, Unknown):
+        return Reading.UNKNOWN
+    readings = [_secrets(field, a, b) for field in KINDS[one.type].fields if field.secret]
+    for worst in (Reading.DIFFERENT, Reading.UNKNOWN):
+        if worst in readings:
+            return worst
+    return Reading.SAME
 
 
-def _addresses(found: LiveWebhook) -> list[Secret | None]:
-    """Return the fields that are addresses, None for one that is not shown whole."""
-    if isinstance(found.configuration, Unknown):
-        return []
-    shown = [
-        (field.shape, found.configuration.get(field.name))
-        for field in KINDS[found.type].fields
-        if field.address
-    ]
-    return [
-        value
-        if isinstance(value, Secret) and plausible(value) and shape and value.matches(shape)
-        else None
-        for shape, value in shown
-    ]
+def _secrets(field: Field, a: Mapping[str, LiveValue], b: Mapping[str, LiveValue]) -> Reading:
+    """Compare a secret field; one that neither shows is hidden if there must be one."""
+    reading = secrets_alike(field, a.get(field.name), b.get(field.name))
+    if reading is not Reading.ABSENT:
+        return reading
+    expected = field.required or (field.partner is not None and a.get(field.partner))
+    return Reading.UNKNOWN if expected else Reading.SAME
 
 
 def _visible(found: LiveWebhook) -> dict[str, object] | Unknown:

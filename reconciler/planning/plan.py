@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from reconciler.findings import Finding
 from reconciler.model import Organization, SecretRef, Webhook
 from reconciler.planning.changes import Change, Create, Delete, Kept, Reason, Unmanaged, Update
@@ -69,7 +71,7 @@ class Plan:
     def held_back(self, allow_deletes: int | None = None) -> tuple[Finding, ...]:
         """Return what guards say of it, if so many deletes are allowed."""
         return blocks(
-            deletes=sum(each.reason is not Reason.DUPLICATE for each in self.deletes),
+            deletes=self.counted_deletes,
             in_scope=self.in_scope,
             grounds=self.grounds,
             allow_deletes=allow_deletes,
@@ -89,3 +91,15 @@ class Plan:
     def deletes(self) -> tuple[Delete, ...]:
         """Return the deletes, those of duplicates among them."""
         return tuple(each for each in self.changes if isinstance(each, Delete))
+
+    @property
+    def counted_deletes(self) -> int:
+        """Return how many deletes the guards count.
+
+        That is all of them, except the single duplicate of a name that is shown whole and equals
+        the webhook that stays: nothing is lost with it.
+        """
+        duplicates = [each for each in self.deletes if each.reason is Reason.DUPLICATE]
+        of_name = Counter(each.name for each in duplicates)
+        harmless = sum(not each.hidden and of_name[each.name] == 1 for each in duplicates)
+        return len(self.deletes) - harmless

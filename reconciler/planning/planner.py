@@ -156,7 +156,7 @@ def _compare(
                     before=snapshot(found, webhook),
                     after=webhook,
                     fields=fields,
-                    reason=_reason(webhook, found, comparison.fields),
+                    reason=_reason(webhook, found, comparison.fields, table.adopted),
                 )
             )
         else:
@@ -181,7 +181,11 @@ def _mistaken(found: LiveWebhook, unreadable: tuple[str, ...], sent: Set[object]
     ]
 
 
-def _reason(webhook: Webhook, found: LiveWebhook, fields: tuple[FieldChange, ...]) -> Reason:
+def _reason(
+    webhook: Webhook, found: LiveWebhook, fields: tuple[FieldChange, ...], adopted: Set[str]
+) -> Reason:
+    if found.id in adopted:
+        return Reason.ADOPTED
     if webhook.name != found.name:
         return Reason.RENAMED
     return Reason.DIFFERS if fields else Reason.RESEND
@@ -200,6 +204,7 @@ def _changes(table: Pairing, updates: list[Update], borne: Set[str]) -> tuple[Ch
                 reason=each.reason,
                 position=each.position,
                 keeps=each.keeps,
+                hidden=each.hidden,
             )
             for each in table.doomed
         ),

@@ -26,14 +26,18 @@ from reconciler.model import (
 )
 from reconciler.values import dataclass
 
-_MASKED: Final = re.compile(
-    r".*(?:[*\u2022\u25cf\u2219\u00b7]{3}|[xX]{8}|\u2026).*"  # stars, bullets, x's, an ellipsis
-    r"|\[?(?i:redacted|masked|hidden|encrypted)\]?"
-    r"|(?i:enc|encrypted|cipher|ciphertext|vault|kms|aes|gpg|pgp)[:\[({].*"
+_ENCRYPTED: Final = re.compile(
+    r"(?i:enc|encrypted|cipher|ciphertext|vault|kms|aes|gpg|pgp)[:\[({].*"
     r"|\$[A-Za-z0-9_]+[;$].*"  # $ANSIBLE_VAULT;1.1, $2b$12$...
     r"|gAAAA[A-Za-z0-9_=-]{40,}"  # a Fernet token
     r"|AQICA[A-Za-z0-9+/=]{40,}"  # a KMS blob
     r"|-----BEGIN .*",
+    re.DOTALL,
+)
+_MASKED: Final = re.compile(
+    r".*(?:[*\u2022\u25cf\u2219\u00b7]{3}|[xX]{8}|\u2026).*"  # stars, bullets, x's, an ellipsis
+    r"|\[?(?i:redacted|masked|hidden|encrypted)\]?"
+    rf"|{_ENCRYPTED.pattern}",
     re.DOTALL,
 )
 
@@ -92,6 +96,27 @@ _WRITTEN: Final = re.compile(
     r"|(?:env|file):.*|[$<{%'\"\s\ufeff].*|.*\s",  # a reference, quotes, blanks around a value
     re.DOTALL,
 )
+
+
+def secrets_alike(field: Field, one: LiveValue | Unknown, other: LiveValue | Unknown) -> Reading:
+    """Compare the same secret field of two live webhooks.
+
+    DIFFERENT if both show something and it differs, be it only the visible part of a mask; UNKNOWN
+    if what is shown does not tell, as masks that are equal and encrypted values do not.
+    """
+    a, b = (
+        each if isinstance(each, Secret) and not each.matches(_EMPTY) else None
+        for each in (one, other)
+    )
+    if a is None and b is None:
+        return Reading.ABSENT
+    if a is None or b is None:
+        return Reading.DIFFERENT
+    if not a.same_as(b):
+        encrypted = a.matches(_ENCRYPTED) and b.matches(_ENCRYPTED)
+        return Reading.UNKNOWN if encrypted else Reading.DIFFERENT
+    shown = plausible(a) and (field.shape is None or a.matches(field.shape))
+    return Reading.SAME if shown else Reading.UNKNOWN
 
 
 def declared_secret(value: Value, secrets: Mapping[SecretRef, Secret]) -> Secret | None:

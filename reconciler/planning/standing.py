@@ -22,8 +22,9 @@ from reconciler.planning.changes import (
     Update,
 )
 from reconciler.planning.compare import Comparison, compare, snapshot
+from reconciler.planning.pairing import likeness
 from reconciler.planning.plan import Plan
-from reconciler.planning.readback import Evidence, gather
+from reconciler.planning.readback import Evidence, Reading, gather
 from reconciler.values import dataclass
 
 
@@ -56,21 +57,50 @@ def standings(
     for each in live:
         by_name.setdefault(each.name, []).append(each)
     evidence = evidence_in(plan, live, secrets)
-    # Only under the name that the plan knows: under another, a webhook was renamed meanwhile.
-    known = {(each.before.id, each.before.name) for each in plan.updates}
-    known |= {(each.id, each.name) for kept in plan.kept for each in kept.webhooks}
+    known = _known(plan)
+
+    def unseen(*names: str) -> list[LiveWebhook]:
+        """Return the webhooks of these names that the plan does not know by them."""
+        found = [each for name in names for each in by_name.get(name, ())]
+        return [each for each in found if (each.id, each.name) not in known]
+
     answers: list[Standing] = []
     for change in plan.changes:
         match change:
             case Create():
-                holders = by_name.get(change.name, ())
-                copies = [each for each in holders if (each.id, each.name) not in known]
-                answers.append(_create(change, copies, secrets, evidence))
+                answers.append(_create(change, unseen(change.name), secrets, evidence))
             case Update():
-                answers.append(_update(change, by_id.get(change.before.id), secrets, evidence))
+                answer = _update(change, by_id.get(change.before.id), secrets, evidence)
+                names = {change.name} if change.name != change.before.name else set()
+                if change.after.id is None:
+                    names |= {change.name, change.before.name}
+                answers.append(_another(unseen(*sorted(names))) or answer)
             case Delete():
-                answers.append(_delete(change, by_id))
+                answer = _delete(change, by_id)
+                copy = change.reason is Reason.DUPLICATE and answer.fit is Fit.HOLDS
+                answers.append((_another(unseen(change.name)) if copy else None) or answer)
     return tuple(answers)
+
+
+def _known(plan: Plan) -> set[tuple[str, str]]:
+    """Return id and name of each webhook that the plan speaks of, before and after it.
+
+    Under another name than these a webhook was renamed since the plan was made.
+    """
+    known = {(each.before.id, each.before.name) for each in plan.updates}
+    known |= {(each.before.id, each.name) for each in plan.updates}
+    known |= {(each.before.id, each.name) for each in plan.deletes}
+    known |= {(each.id, each.webhook.name) for each in plan.matched}
+    return known | {(each.id, each.name) for kept in plan.kept for each in kept.webhooks}
+
+
+def _another(others: Sequence[LiveWebhook]) -> Standing | None:
+    """Return that a change matched by name is stale: which webhook is meant must be planned."""
+    if not others:
+        return None
+    return Standing(
+        fit=Fit.CHANGED, why="another webhook of this name has appeared", id=others[0].id
+    )
 
 
 def evidence_in(
@@ -166,4 +196,8 @@ def _delete(change: Delete, by_id: Mapping[str, LiveWebhook]) -> Standing:
         keeper = by_id.get(change.keeps or "")
         if keeper is None or keeper.name != found.name:
             return Standing(fit=Fit.CHANGED, why="the copy that was to stay is gone", id=found.id)
+        if likeness(keeper, found) is Reading.DIFFERENT:
+            return Standing(
+                fit=Fit.CHANGED, why="it differs from the webhook that was to stay", id=found.id
+            )
     return _HOLDS

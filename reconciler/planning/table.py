@@ -6,6 +6,8 @@ For each live webhook the first row that fits decides:
     unknown type or event                     kept
     keyed by an entry (id, else name)         paired; `state: absent`: deleted
     in `previously` of an entry not yet live  paired: a rename in place
+                                              (either one outside the scope of the entry's file:
+                                              an error, unless the entry has `adopt: true`)
     bears a declared name, is not the keyed   a twin: equal copies go but the smallest id,
                                               different ones are all left alone
     in scope of a file that prunes            deleted, unless protected
@@ -16,17 +18,26 @@ The answer holds no comparison of fields: that is compare.py's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from reconciler.findings import Position, Severity
 from reconciler.model import Absent, Desired, LiveWebhook, Pattern, Policy, Webhook
 from reconciler.planning.changes import Reason
 from reconciler.planning.claims import Claims
 from reconciler.planning.globs import Globs, first_match
-from reconciler.planning.pairing import Pairing, equal_but_secrets, is_unknown, not_understood
+from reconciler.planning.pairing import Pairing, is_unknown, likeness, not_understood
+from reconciler.planning.pins import match_by_name
+from reconciler.planning.readback import Reading
 from reconciler.planning.remarks import Remarks
 from reconciler.planning.renames import ambiguous, check_renames, in_sequence
 from reconciler.planning.spelling import left_out
+
+_MATCHED_BY_NAME: Final = (
+    "it is matched by its name instead, and created if there is none; remove `id`, or set it to "
+    "the one that `webhooks status` shows"
+)
 
 
 def pair(
@@ -48,6 +59,7 @@ class _Table:
         self.only = Globs(only) if only else None
         self.ignore = Globs(pattern.glob for pattern in desired.policy.ignore)
         self.protect = Globs(pattern.glob for pattern in desired.policy.protect)
+        self.scopes = [(each, Globs(each.globs)) for each in self.policy.scopes]
         self.live = Claims(live)
         self.webhooks = list(desired.webhooks)
         self.absent = list(desired.absent)
@@ -78,6 +90,7 @@ class _Table:
         self.out.declared = any(map(self.spoken_of, entries))
         self.claim_ids()
         self.drop_ignored()
+        self.find_again()
         for webhook in in_sequence(self.webhooks, self.live.free):
             self.settle(webhook)
         for entry in self.absent:
@@ -99,15 +112,43 @@ class _Table:
             self.live.reserved.add(entry.id)
             if entry.id in self.live.by_id:
                 self.live.taken.add(entry.id)
-            elif self.selects(entry.name) and (
-                isinstance(entry, Webhook) or entry.name in self.live.by_name
-            ):
-                self.remarks.error(
-                    "unknown-id",
-                    f"no live webhook has the id that {entry.name!r} is pinned to",
-                    entry.position,
-                    "remove `id`, or copy the right one from `webhooks status`",
-                )
+
+    def find_again(self) -> None:
+        """Match entries whose id is not live by their names. An absent one is done."""
+        for absent in self.absent:
+            if self.is_gone(absent) and self.live.free(absent.name):
+                self.unknown_id(absent, "nothing is deleted; to delete by name, remove `id`")
+        gone: dict[str, list[Webhook]] = {}
+        for webhook in self.webhooks:
+            if self.is_gone(webhook):
+                gone.setdefault(webhook.name, []).append(webhook)
+        declared = Counter(each.name for each in self.webhooks)
+        self.webhooks = [each for each in self.webhooks if not self.is_gone(each)]
+        for name, entries in gone.items():
+            matched, unsure = match_by_name(
+                entries, self.live.free(name), shared=declared[name] > 1
+            )
+            self.webhooks += matched
+            self.live.taken.update(each.id for each in matched if each.id is not None)
+            for entry in entries:
+                self.unknown_id(entry, _MATCHED_BY_NAME)
+            if unsure and self.selects(name):
+                self.out.found = True
+                self.out.spare(unsure, Reason.TWINS, entries[0].position)
+            self.live.taken.update(each.id for each in unsure)
+
+    def is_gone(self, entry: Webhook | Absent) -> bool:
+        return entry.id is not None and entry.id not in self.live.by_id
+
+    def unknown_id(self, entry: Webhook | Absent, hint: str) -> None:
+        if self.selects(entry.name):
+            self.remarks.add(
+                Severity.WARNING,
+                "unknown-id",
+                f"no live webhook has the id that {entry.name!r} is pinned to",
+                entry.position,
+                hint,
+            )
 
     def drop_ignored(self) -> None:
         """Row 1. An entry whose declared or live name is ignored does nothing at all."""
@@ -187,17 +228,17 @@ class _Table:
         if not plain:
             self.out.found = True
             return
-        if not all(equal_but_secrets(plain[0], each) for each in plain[1:]):
+        keeper = min(plain, key=lambda each: each.id)
+        if any(likeness(keeper, each) is Reading.DIFFERENT for each in plain):
             self.out.found = True
             self.out.spare(plain, Reason.TWINS, webhook.position)
             self.live.taken.update(each.id for each in plain)
             return
-        keeper = min(plain, key=lambda each: each.id)
         self.live.taken.update(each.id for each in plain)
         self.accept(webhook, keeper)
         for each in plain:
             if each is not keeper:
-                self.out.doom(each, Reason.DUPLICATE, webhook.position, keeps=keeper.id)
+                self.out.duplicate(each, keeper, webhook.position)
 
     def twins(self, webhook: Webhook, keyed: LiveWebhook) -> None:
         """Others that bear the name of an entry pinned by id: copies go, different ones stay."""
@@ -207,8 +248,8 @@ class _Table:
                 continue
             if is_unknown(each):
                 self.spare_unknown(each, webhook.position)
-            elif keyed.name == each.name and equal_but_secrets(keyed, each):
-                self.out.doom(each, Reason.DUPLICATE, webhook.position, keeps=keyed.id)
+            elif keyed.name == each.name and likeness(keyed, each) is not Reading.DIFFERENT:
+                self.out.duplicate(each, keyed, webhook.position)
             else:
                 self.out.spare([each], Reason.TWINS, webhook.position)
 
@@ -220,8 +261,29 @@ class _Table:
         self.out.found = True
         if is_unknown(found):
             self.spare_unknown(found, webhook.position)
-        else:
+        elif not self.is_outside(webhook, found):
             self.out.pairs.append((webhook, found))
+        elif webhook.adopt:
+            self.out.adopted.add(found.id)
+            self.out.pairs.append((webhook, found))
+        else:
+            self.remarks.error(
+                "live-out-of-scope",
+                f"{webhook.name!r} would take over {found.name!r} (id {found.id}), which is not in "
+                "the scope of this file",
+                webhook.position,
+                "add `adopt: true` to take it over, or remove what leads to it: `id` or "
+                "`previously`",
+            )
+
+    def is_outside(self, entry: Webhook | Absent, found: LiveWebhook) -> bool:
+        """Return whether the name of a live webhook is not in the scope of the entry's file."""
+        if found.name == entry.name:
+            return False
+        file = None if entry.position is None else entry.position.file
+        scopes = [globs for scope, globs in self.scopes if scope.file == file]
+        scopes = scopes or [globs for _, globs in self.scopes]
+        return bool(scopes) and not any(globs.match(found.name) for globs in scopes)
 
     def settle_absent(self, entry: Absent) -> None:
         """`state: absent`: every webhook of that name goes, or the one of that id."""
@@ -235,6 +297,14 @@ class _Table:
         for each in found:
             if is_unknown(each):
                 self.spare_unknown(each, entry.position)
+            elif self.is_outside(entry, each):
+                self.remarks.error(
+                    "live-out-of-scope",
+                    f"{entry.name!r} would delete {each.name!r} (id {each.id}), which is not in "
+                    "the scope of this file",
+                    entry.position,
+                    "delete it from the file that is responsible for it, or widen `scope`",
+                )
             elif (protecting := self.protecting(each)) is not None:
                 self.remarks.error(
                     "absent-and-protected",
@@ -248,7 +318,6 @@ class _Table:
 
     def rest(self) -> None:
         """Rows 1, 2, 6 and 7 for live webhooks that no entry speaks of."""
-        scopes = [(Globs(each.globs), each.prune) for each in self.policy.scopes]
         shown = {found.id for _, found in self.out.pairs}
         shown |= {each.live.id for each in self.out.doomed}
         kin = left_out((each.name for each in self.webhooks), self.live.by_name, self.selects)
@@ -258,7 +327,7 @@ class _Table:
             if each.id in self.live.ignored:
                 self.out.ignored += 1
                 continue
-            within = [prunes for globs, prunes in scopes if globs.match(each.name)]
+            within = [scope.prune for scope, globs in self.scopes if globs.match(each.name)]
             self.out.in_scope += bool(within)
             if each.id in self.live.taken:
                 continue

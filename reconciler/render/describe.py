@@ -82,12 +82,15 @@ def change_row(
             shown = (
                 f"{quote(before.name)} -> {quote(after.name)}" if renamed else _what_differs(change)
             )
+            why = f"was {quote(before.name)}" if renamed else REASONS[change.reason]
+            if change.reason is Reason.ADOPTED:
+                shown, why = (f"{each}, {REASONS[change.reason]}" for each in (shown, why))
             return Row(
                 sign="~",
                 name=quote(change.name),
                 what=RENAME if renamed else _destination(after, known or {}),
                 details=(shown, *labels),
-                why=f"was {quote(before.name)}" if renamed else REASONS[change.reason],
+                why=why,
                 attribution=whose,
                 place=place(after.position),
                 fields=tuple(field_line(each) for each in change.fields if each.path != ("name",)),
@@ -96,6 +99,7 @@ def change_row(
             why = REASONS[change.reason]
             if change.reason is Reason.DUPLICATE:
                 why = f"duplicate {quote(before.id)} of {quote(change.keeps or '')}, which stays"
+                why += "; their secrets are not shown and may differ" if change.hidden else ""
             return Row(
                 sign="-",
                 name=quote(change.name),

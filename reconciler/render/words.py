@@ -20,6 +20,7 @@ REASONS: Final = {
     Reason.MISSING: "declared, not live",
     Reason.DIFFERS: "differs from the file",
     Reason.RENAMED: "live under another name",
+    Reason.ADOPTED: "adopted from outside the scope",
     Reason.RESEND: "a secret is sent again",
     Reason.ABSENT: "state: absent",
     Reason.NOT_DECLARED: "not declared",
@@ -149,6 +150,8 @@ def past(change: Change) -> str:
             return "created"
         case Update(reason=Reason.RENAMED):
             return "renamed"
+        case Update(reason=Reason.ADOPTED):
+            return "adopted"
         case Update():
             return "updated"
         case Delete():

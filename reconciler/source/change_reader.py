@@ -72,6 +72,7 @@ def read_change(tree: object) -> Change:
                 reason=reason,
                 position=take(tree, "position", position_or_none),
                 keeps=take(tree, "keeps", text_or_none),
+                hidden=take(tree, "hidden", flag),
                 attribution=attribution,
             )
         case _:
@@ -134,6 +135,7 @@ def read_webhook(tree: object) -> Webhook:
         configuration=take(tree, "configuration", configuration),
         id=take(tree, "id", text_or_none),
         previously=each_of(tree, "previously", text),
+        adopt="adopt" in mapping(tree) and take(tree, "adopt", flag),
         position=take(tree, "position", position_or_none),
     )
 

@@ -34,6 +34,7 @@ _DEFAULTS: Final = frozenset(INHERITED)
 _PRESENT: Final = frozenset(
     {
         "name", "type", "event_types", "configuration", "organization", "previously", "state", "id",
+        "adopt",
     }
 )  # fmt: skip
 _ABSENT: Final = frozenset({"name", "id", "state", "organization"})
@@ -198,6 +199,7 @@ class _Parser:
             configuration=values,
             id=pin,
             previously=strict.texts(whole["previously"]) if "previously" in whole else (),
+            adopt=strict.flag(whole["adopt"]) if "adopt" in whole else False,
             position=position,
             index=index,
         )

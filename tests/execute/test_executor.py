@@ -229,12 +229,13 @@ def test_a_name_taken_meanwhile_is_not_renamed_into() -> None:
     assert outcomes(run(api, plan)) == {"b": "skipped changed"}
 
 
-def test_a_rename_that_is_done_already_stays_done_beside_another_bearer() -> None:
-    """Whoever else bears the name has come since."""
+def test_a_rename_that_is_done_already_is_stale_beside_another_webhook_of_the_name() -> None:
+    """Which of the two is meant is for the next plan."""
     api = memory(row("a", "1"))
     plan = planned(api, slack("b", previously=("a",)))
     api.rows = {"1": row("b", "1"), "9": row("b", "9", "#somebody")}
-    assert outcomes(run(api, plan)) == {"b": "applied"}
+    assert outcomes(run(api, plan)) == {"b": "skipped changed"}
+    assert api.writes() == []
 
 
 def test_a_reviewed_plan_is_refused_whole() -> None:

@@ -16,9 +16,7 @@ def test_a_rename_onto_a_name_that_was_taken_meanwhile_does_not_fit() -> None:
     """Whatever became of the changes before it."""
     plan = planned(memory(*FOUND), *RENAMES)
     listing = (row("b", "1"), row("c", "2"), row("d", "9", "#somebody"))
-    taken = Standing(
-        fit=Fit.CHANGED, why="a webhook of its new name has appeared meanwhile", id="9"
-    )
+    taken = Standing(fit=Fit.CHANGED, why="another webhook of this name has appeared", id="9")
     assert fits(plan, listing, SECRETS) == [DONE, taken]
 
 

@@ -39,11 +39,13 @@ def slack(
     username: str = "CloudTruth",
     id: str | None = None,
     previously: tuple[str, ...] = (),
+    adopt: bool = False,
     line: int = 1,
 ) -> Webhook:
     return Webhook(
         name=name,
         type="slack",
+        adopt=adopt,
         event_types=frozenset(events),
         configuration={"token": token, "channel": channel, "username": username},
         id=id,

@@ -74,9 +74,10 @@ def test_what_is_asked_to_be_sent_again_is_no_drift(asked: PlanOptions):
 
 def test_a_base_that_does_not_fit_explains_nothing():
     """All changes are then this one's."""
-    base = desired(slack(id="not-live"))
+    base = desired(slack(previously=("a", "b")))
+    found = live(live_slack("a", "1"), live_slack("b", "2"))
 
-    result = plan(desired(slack()), live(), SECRETS, PlanOptions(base=base))
+    result = plan(desired(slack(), prune=False), found, SECRETS, PlanOptions(base=base))
 
     assert [each.attribution for each in result.changes] == [Attribution.THIS_CHANGE]
 

@@ -42,7 +42,7 @@ def rules(
         ({"found": False, "deletes": 1}, ["nothing-recognised"]),
         ({"deletes": 6, "allow_deletes": 6}, []),
         ({"deletes": 6, "allow_deletes": 5}, ["allow-deletes-differs"]),
-        ({"deletes": 0, "allow_deletes": 1}, ["allow-deletes-differs"]),
+        ({"deletes": 0, "allow_deletes": 1}, []),
         ({"deletes": 3, "declared": False, "found": False, "allow_deletes": 3}, []),
     ],
 )

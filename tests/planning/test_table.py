@@ -132,12 +132,47 @@ def test_an_id_under_another_name_is_a_rename():
     assert update.fields == (ValueChange(path=("name",), before="old", after="Deploys"),)
 
 
-def test_an_id_that_is_not_live_is_an_error():
-    """Row 3: creating it anew would be a guess."""
-    with pytest.raises(ConfigurationError) as error:
-        plan(desired(slack(id="nope")), live(live_slack()), SECRETS)
+def test_an_id_that_is_not_live_is_drift():
+    """The entry is matched by its name, or created; the plan names the id that is gone."""
+    matched = plan(desired(slack(id="gone")), live(live_slack()), SECRETS)
+    created = plan(desired(slack(id="gone")), live(), SECRETS)
 
-    assert rules(error) == ["unknown-id"]
+    assert (len(matched.matched), [each.name for each in created.creates]) == (1, ["Deploys"])
+    for result in (matched, created):
+        assert [each.rule for each in result.notes] == ["unknown-id"]
+
+
+def test_deleting_one_of_two_pinned_webhooks_plans_to_create_it():
+    """An export pins webhooks that share a name; the other one is not touched, nor is it later."""
+    declared = desired(slack(id="id-1"), slack(id="id-2", channel="#x"))
+
+    drifted = plan(declared, live(live_slack(id="id-1")), SECRETS)
+    again = plan(
+        declared, live(live_slack(id="id-1"), live_slack(id="id-9", channel="#x")), SECRETS
+    )
+
+    assert [(each.name, each.after.configuration["channel"]) for each in drifted.creates] == [
+        ("Deploys", "#x")
+    ]
+    assert len(drifted.changes) == 1
+    assert (again.changes, len(again.matched)) == ((), 2)
+
+
+def test_an_entry_reaches_outside_its_scope_only_by_adopt():
+    """An id and a former name lead to a live webhook; deleting one outside is always an error."""
+    outside = live(live_slack("a-x", "id-1"))
+    for way in ({"id": "id-1"}, {"previously": ("a-x",)}):
+        with pytest.raises(ConfigurationError) as error:
+            plan(desired(slack("b-x", **way), scope=("b-*",)), outside, SECRETS)
+        assert rules(error) == ["live-out-of-scope"]
+
+        adopted = plan(desired(slack("b-x", adopt=True, **way), scope=("b-*",)), outside, SECRETS)
+        assert [(each.name, each.reason) for each in adopted.updates] == [("b-x", Reason.ADOPTED)]
+
+    gone = Absent(name="b-zz", id="id-1", position=Position(file="webhooks.yaml", line=4))
+    with pytest.raises(ConfigurationError) as error:
+        plan(desired(absent=(gone,), scope=("b-*",)), outside, SECRETS)
+    assert rules(error) == ["live-out-of-scope"]
 
 
 def test_an_absent_webhook_is_deleted_even_without_prune():
@@ -269,15 +304,24 @@ def test_a_circle_of_renames_through_one_of_several_bearers_is_an_error():
     assert rules(error) == ["rename-cycle", "rename-cycle"]
 
 
-def test_equal_twins_go_but_the_smallest_id():
+def test_several_duplicates_count_as_deletes():
+    """Row 5: more than one webhook of a name is never deleted without the guards' consent."""
+    found = live(*(live_slack(id=f"id-{number}") for number in range(12)))
+
+    result = plan(desired(slack(), prune=False, max_deletes=None), found, SECRETS)
+
+    assert len(result.deletes) == 11
+    assert [each.rule for each in result.blocked] == ["too-many-deletes"]
+
+
+def test_a_single_equal_duplicate_is_deleted():
     """Row 5: whatever `prune`, `protect` and the guards say."""
-    found = live(live_slack(id="id-2"), live_slack(id="id-1"), live_slack(id="id-3"))
+    found = live(live_slack(id="id-2"), live_slack(id="id-1"))
 
     result = plan(desired(slack(), prune=False, protect=("*",), max_deletes=0), found, SECRETS)
 
     assert [(each.before.id, each.reason, each.keeps) for each in result.deletes] == [
         ("id-2", Reason.DUPLICATE, "id-1"),
-        ("id-3", Reason.DUPLICATE, "id-1"),
     ]
     assert result.blocked == ()
 

@@ -74,18 +74,15 @@ def error(rule: str, line: int, message: str, hint: str, *related: Related) -> F
 # Errors: what the table refuses
 
 
-def test_an_id_that_is_not_live_is_told_with_its_entry():
-    """For a webhook, and for an absent one of which the name is live."""
-    declaration = desired(slack("a", id="x", line=3), absent=(absent("b", 8, id="y"),))
-    assert refused(declaration, live_slack("b", "1")) == [
-        error(
-            "unknown-id",
-            line,
-            f"no live webhook has the id that {name!r} is pinned to",
-            "remove `id`, or copy the right one from `webhooks status`",
-        )
-        for name, line in (("a", 3), ("b", 8))
+def test_an_id_that_is_not_live_is_reported_at_its_entry():
+    """For a webhook, and for an absent one whose name is live: nothing is deleted by a guess."""
+    declaration = desired(slack("a", id="x", line=3), absent=(absent("b", 8, id="y"),), prune=False)
+    found = made(declaration, live_slack("b", "1"))
+    assert [(each.rule, each.position.line) for each in found.notes if each.position] == [
+        ("unknown-id", 3),
+        ("unknown-id", 8),
     ]
+    assert [each.name for each in found.changes] == ["a"]
 
 
 def test_an_absent_id_whose_name_is_gone_too_is_no_error():
