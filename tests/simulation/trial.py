@@ -8,7 +8,6 @@ from functools import partial
 from typing import TypeVar
 
 from reconciler.errors import ExitCode
-from reconciler.planning.changes import Reason
 from reconciler.planning.plan import Plan
 from reconciler.report import Applied
 from tests.simulation.case import Case, Way, case
@@ -149,7 +148,7 @@ class Trial:
         if last.code is ExitCode.INVALID and self._refused(team):
             return
         if last.code is ExitCode.BLOCKED:
-            counted = sum(each.reason is not Reason.DUPLICATE for each in self._look(team).deletes)
+            counted = self._look(team).counted_deletes
             allowed = replace(team, options=replace(team.options, allow_deletes=counted))
             last = Process("allowed", team=allowed)
             self._alone(last, self.program.apply)
