@@ -88,17 +88,17 @@ def case(seed: int) -> Case:
     draw = random.Random(f"case {seed}")
     odd_names = draw.random() < 0.08
     dials = habits(draw, odd_names=odd_names)
-    applies = 2 if draw.random() < 0.35 else 1
+    applies = 2 if draw.random() < 0.45 else 1
     company = draw.random() if applies == 2 else 1.0
     first = scene(draw, odd_names=odd_names)
-    teams = [team(draw, first, dials, globs=_SCOPE if company < 0.2 else ("*",))]
+    teams = [team(draw, first, dials, globs=_SCOPE if company < 0.35 else ("*",))]
     live, left = list(first.live), set(first.left)
-    if company < 0.2:  # side by side, each with names of its own
+    if company < 0.35:  # side by side, each with names of its own
         second = scene(draw, prefix="two-")
         teams.append(team(draw, second, dials, globs=("two-*",)))
         live += second.live
         left |= second.left
-    elif company < 0.6 and not teams[0].refused:
+    elif company < 0.7 and not teams[0].refused:
         teams.append(rival(draw, teams[0], dials))
     peril = draw.random()
     stop = draw.choice((0, 0, 0, 1, 2, 3, 5, 8)) if draw.random() < 0.2 else None

@@ -51,7 +51,7 @@ def habits(draw: random.Random, *, odd_names: bool) -> Dials:
         max_page_size=size,
         ordering=draw.choice((Ordering.HONOURED, Ordering.HONOURED, Ordering.IGNORED)),
         next_link=draw.choice((NextLink.NULL, NextLink.EMPTY)),
-        count=seldom(Count.MISSING, Count.TRUE),
+        count=Count.MISSING if draw.random() < (0.4 if size < 10 else 0.15) else Count.TRUE,
         event_order=draw.choice(tuple(EventOrder)),
         event_dedupe=draw.random() < 0.5,
         channel_hash=draw.choice(tuple(Hash)),
