@@ -26,13 +26,6 @@ def test_delays_are_drawn_from_growing_bounded_ranges() -> None:
     assert clock.asked == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
 
 
-def test_the_server_sets_a_floor() -> None:
-    """A delay is never shorter than Retry-After."""
-    one, _ = pace()
-    assert one.delay(0, 7.0) == 7.0
-    assert one.delay(0, 0.1) == 0.5
-
-
 def test_a_wait_that_outlasts_the_run_is_not_begun() -> None:
     """There is no point in sleeping into the deadline."""
     one, clock = pace(deadline=10.0)
@@ -54,25 +47,6 @@ def test_a_wait_notices_a_new_end() -> None:
     hurried = Pace(clock, deadline=600.0)
     assert not hurried.sleep(100.0)
     assert sum(clock.slept) == 3.0
-
-
-def test_a_pause_holds_back_until_it_is_over() -> None:
-    """The longest pause counts."""
-    one, clock = pace()
-    one.pause(3.5)
-    one.pause(1.0)
-    assert one.pause_left() == 3.5
-    assert one.wait_turn() is None
-    assert sum(clock.slept) == 3.5
-    assert one.pause_left() == 0.0
-
-
-def test_a_pause_beyond_the_end_is_told_at_once() -> None:
-    """Nobody waits for what the run will not see."""
-    one, clock = pace()
-    one.pause(86400)
-    assert one.wait_turn() == 86400
-    assert clock.slept == []
 
 
 def test_the_budget_closes_for_good() -> None:

@@ -1,17 +1,21 @@
-"""What servers say when they refuse."""
+"""What a server sends: refusals, quoted secrets, JSON."""
 
 from __future__ import annotations
 
+import html
+import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.api.answers import LONGEST, encode, judge, redacted
+from reconciler.api.answers import LONGEST, NotJsonError, decode, encode, is_json, judge, redacted
 from reconciler.api.attempt import Call, FailedAttempt
 from reconciler.api.origin import Origin
+from reconciler.api.wire import live_webhook
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
@@ -170,3 +174,131 @@ def test_no_longer_part_of_a_secret_remains(
 def test_short_secrets_are_taken_out_whole_and_empty_ones_are_none() -> None:
     """Even a short value does not show."""
     assert redacted("a pin 1234 here", ["1234", ""]) == "a pin *** here"
+
+
+# --- secrets in what a server says ---
+
+SECRET = 'canary "7" + ünï/<x>'
+TOKEN = "xoxb-" + "0123456789-abcdef"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        json.dumps(SECRET),
+        json.dumps(SECRET, ensure_ascii=False),
+        repr(SECRET),
+        html.escape(SECRET),
+        quote(SECRET, safe=""),
+        SECRET[:-4],
+        SECRET[4:],
+    ],
+)
+def test_a_secret_goes_in_whatever_form_it_is_quoted(form: str) -> None:
+    """Nothing recognisable is left of what was sent, and the words around it are."""
+    shown = redacted(f"bad value {form}!", [SECRET])
+    assert shown.startswith("bad value ")
+    assert "***" in shown
+    assert "canary" not in shown
+
+
+def test_tokens_of_anybody_go() -> None:
+    """A Slack token is known by its form."""
+    assert redacted(f"no {TOKEN}, no") == "no ***, no"
+
+
+def test_an_address_keeps_its_host() -> None:
+    """Where something went is told, the way in is not."""
+    said = "403 from https://ann:pw@hooks.example.com:8443/way/in?k=1 twice"
+    assert redacted(said) == "403 from https://hooks.example.com/*** twice"
+    other = "see https://docs.example.com/errors"
+    assert (
+        redacted(other, ["https://hooks.example.com/way/in"]) == "see https://docs.example.com/***"
+    )
+
+
+def test_a_delivery_error_does_not_quote_what_is_deep_in_a_configuration() -> None:
+    """Every text of an unknown type counts as a secret that the server may repeat."""
+    live = live_webhook(
+        {
+            "id": "1",
+            "name": "Teams",
+            "type": "teams",
+            "event_types": [],
+            "configuration": {"deep": [{"key": "canary-deep-1"}, "canary-deep-2"]},
+            "last_error": {"text": "no canary-deep-1, no canary-deep-2", "code": 403},
+        }
+    )
+    assert live.last_error is not None
+    assert live.last_error.text == "no ***, no ***"
+
+
+# --- JSON ---
+
+_KEY = st.text(max_size=5)
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEY, inner, max_size=4),
+)
+
+
+@given(_VALUES)
+def test_what_is_sent_reads_back(value: object) -> None:
+    """Every JSON value survives both directions."""
+    assert decode(encode(value)) == value
+
+
+@given(
+    st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace"))
+)
+def test_any_bytes_are_a_value_or_one_error(data: bytes) -> None:
+    """Nothing but NotJsonError comes out, and never more than the standard reader takes."""
+    try:
+        value = decode(data)
+    except NotJsonError:
+        return
+    assert json.loads(data) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"a": NaN}',
+        b"[Infinity]",
+        b"[-Infinity]",
+        b"[1e999]",
+        b'{"canary": 1, "canary": 1}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"[" + b"9" * 5000 + b"]",
+        b'"canary \xff"',
+        b"\xef\xbb\xbf{}",
+        b"",
+        b'{"canary": ',
+        b"{} canary",
+    ],
+)
+def test_what_is_no_strict_json_is_refused_without_its_text(text: bytes) -> None:
+    """The complaint quotes nothing, and drags nothing along that does."""
+    with pytest.raises(NotJsonError) as caught:
+        decode(text)
+    assert "canary" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8"])
+def test_json_types(kind: str) -> None:
+    """JSON and its relatives are announced by their type."""
+    assert is_json(kind)
+    assert is_json("application/vnd.oai.openapi+json")
+
+
+@pytest.mark.parametrize("kind", ["", "text/html", "application/jsonp", "text/json", "xjson"])
+def test_other_types(kind: str) -> None:
+    """Everything else is not JSON, whatever it holds."""
+    assert not is_json(kind)

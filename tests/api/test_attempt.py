@@ -1,4 +1,4 @@
-"""The failure table."""
+"""Which failures are repeated."""
 
 from __future__ import annotations
 
