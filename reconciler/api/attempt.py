@@ -1,8 +1,8 @@
 """One attempt of a request: what is asked, what it gives, and what follows from a failure.
 
 Promises: every exception of the HTTP library becomes a value here, without the library's text, a
-header or a body in its message; and because a `FailedAttempt` is returned, not raised, no error of
-ours drags a library's exception along as its context.
+header or a body in its message; and because a `FailedAttempt` is returned, not raised, no library's
+exception becomes the context of our error.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class FailedAttempt:
 
 
 class BadResponseError(Exception):
-    """A response that breaks a rule of ours; the message is ours too."""
+    """A response that we refuse to read; the message is our own."""
 
 
 class TooSlowError(Exception):

@@ -91,8 +91,8 @@ class Reader:
 
     def _checked(self, webhook: LiveWebhook) -> LiveWebhook:
         """Return the webhook. Raises ProtocolError if it belongs to another organization."""
-        ours, theirs = self._organization, webhook.organization
-        if ours is not None and theirs is not None and theirs not in (ours.id, ours.name):
+        own, other = self._organization, webhook.organization
+        if own is not None and other is not None and other not in (own.id, own.name):
             raise ProtocolError(
                 f"the server lists webhook {webhook.id}, which belongs to another organization",
                 hint="use an API key that has access to one organization only",

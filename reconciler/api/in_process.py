@@ -1,6 +1,6 @@
 """A server in the same process, behind the same HTTP library.
 
-For `--local` and for simulations: requests go to a function, and the faults in its answers become
+For `--local` and for simulations: requests go to a function, and the faults in its responses become
 the errors that the library would raise on a real wire, with waiting done by the Clock. The server
 is only described here, by its shape; this package knows no server.
 """
@@ -16,7 +16,7 @@ from reconciler.ports import Clock
 
 
 class Fault(Protocol):
-    """What goes wrong with an answer on the wire."""
+    """What goes wrong with a response on the wire."""
 
     @property
     def wire(self) -> str:
@@ -33,8 +33,8 @@ class Fault(Protocol):
         ...
 
 
-class Answer(Protocol):
-    """One HTTP answer."""
+class Response(Protocol):
+    """One HTTP response of the server."""
 
     @property
     def status(self) -> int:
@@ -75,16 +75,16 @@ class InProcess(httpx.BaseTransport):
     """
 
     def __init__(
-        self, handle: Callable[[Any], Answer], *, request: Callable[..., Any], clock: Clock
+        self, handle: Callable[[Any], Response], *, request: Callable[..., Any], clock: Clock
     ) -> None:
         self._handle = handle
         self._request = request
         self._clock = clock
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Carry one request. Raises the errors of httpx for an answer with a fault."""
+        """Carry one request. Raises the errors of httpx for a response with a fault."""
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
-        answer = self._handle(
+        response = self._handle(
             self._request(
                 method=request.method,
                 path=path,
@@ -93,11 +93,11 @@ class InProcess(httpx.BaseTransport):
                 body=request.read(),
             )
         )
-        fault = answer.fault
+        fault = response.fault
         patience = _patience(request.extensions)
         wire = SEND if fault is None else str(fault.wire)
         if fault is None or wire == SEND:
-            return _response(answer, answer.body)
+            return _response(response, response.body)
         if wire == REFUSE:
             raise httpx.ConnectError("refused", request=request)
         if wire == DROP:
@@ -108,10 +108,12 @@ class InProcess(httpx.BaseTransport):
                 raise httpx.ReadTimeout("no answer", request=request)
             if wire == HANG:
                 raise httpx.RemoteProtocolError("no answer", request=request)
-            return _response(answer, answer.body)
+            return _response(response, response.body)
         if wire == DRIP:
-            return _response(answer, self._dripping(answer.body, fault.seconds, patience, request))
-        return _response(answer, _broken(fault.kept(answer.body), wire, request))
+            return _response(
+                response, self._dripping(response.body, fault.seconds, patience, request)
+            )
+        return _response(response, _broken(fault.kept(response.body), wire, request))
 
     def _dripping(
         self, body: bytes, gap: float, patience: float, request: httpx.Request
@@ -135,6 +137,6 @@ def _patience(extensions: Mapping[str, Any]) -> float:
     return patience
 
 
-def _response(answer: Answer, body: bytes | Iterator[bytes]) -> httpx.Response:
+def _response(response: Response, body: bytes | Iterator[bytes]) -> httpx.Response:
     content = iter((body,)) if isinstance(body, bytes) else body
-    return httpx.Response(answer.status, headers=list(answer.headers), content=content)
+    return httpx.Response(response.status, headers=list(response.headers), content=content)

@@ -1,7 +1,7 @@
 """Sends requests and does with their failures what the table of `attempt` says.
 
 For: CloudTruth, GitHub and Slack alike, each with a `Transport` of its own origin and credential.
-Promises: every failure is an error of ours, without a library's text; nothing is followed, no
+Promises: every failure is one of our errors, without a library's text; nothing is followed, no
 write of unknown outcome is repeated; no request outlasts its time, none starts after the run's,
 and no more of a response is read than the call allows; all waiting and all chance come from the
 Clock. Each thread has its own connection, and all share one TLS context (see `connections`).
@@ -94,7 +94,7 @@ class Transport:
             environment=environment or {},
             adapter=adapter,
         )
-        # Writes whose outcome is unknown: the same write again is a retry, whoever asks for it.
+        # Writes whose outcome is unknown: sending the same write again is a retry.
         self._unresolved: dict[tuple[str, str, bytes | None], int] = {}
 
     def request(
