@@ -12,7 +12,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -213,11 +213,8 @@ def _is_near(key: str, known: frozenset[str]) -> bool:
     if key in known:
         return True
     lower = key.lower()
-    return any(
-        sorted(lower) == sorted(each) or SequenceMatcher(None, lower, each).ratio() >= 0.8
-        for each in known
-        if abs(len(key) - len(each)) <= 2
-    )
+    alike = [each for each in known if abs(len(key) - len(each)) <= 2]
+    return sorted(lower) in map(sorted, alike) or bool(get_close_matches(lower, alike, 1, 0.8))
 
 
 def _cover(node: Node, found: dict[int, list[Span]]) -> None:
