@@ -14,6 +14,7 @@ from reconciler.model import Path
 from reconciler.planning.globs import MAX_GLOB, Globs
 from reconciler.planning.spelling import lookalike_key
 from reconciler.source.literals import masked
+from reconciler.source.names import listed
 from reconciler.source.remark import Problem, Spot, error, warning
 
 
@@ -178,13 +179,18 @@ def _lookalikes(by_name: dict[str, list[Entry]]) -> Iterator[Problem]:
             yield Problem(
                 warning(
                     "names-look-alike",
-                    f"{_quoted(name)} differs from {_quoted(other.name)} only in case or "
-                    "composition",
+                    f"{_quoted(name)} looks like {_quoted(other.name)}{_odd(name, other.name)}",
                     "give the two names that a reader can tell apart",
                 ),
                 entry.spot("name"),
                 (("the other one", other.spot("name")),),
             )
+
+
+def _odd(name: str, other: str) -> str:
+    """Return which characters outside ASCII only one of two names has, to end a message."""
+    odd = sorted(char for char in {*name} ^ {*other} if not char.isascii())
+    return f"; only one has {listed(odd)}" if odd else ""
 
 
 def _renames(renames: list[Entry], by_name: dict[str, list[Entry]]) -> Iterator[Problem]:

@@ -35,7 +35,7 @@ def remarks(name: str) -> tuple[Remark, ...]:
         return (
             error(
                 "unsafe-name",
-                f"the name holds {_listed(bad)}, which no reader can see",
+                f"the name holds {listed(bad)}, which no reader can see",
                 "leave control, line separator, surrogate and text direction characters out",
             ),
         )
@@ -53,7 +53,7 @@ def remarks(name: str) -> tuple[Remark, ...]:
         found.append(
             warning(
                 "invisible-characters",
-                f"the name holds {_listed(invisible)}, which no reader can see",
+                f"the name holds {listed(invisible)}, which no reader can see",
                 "remove it, unless an emoji needs it",
             )
         )
@@ -68,5 +68,6 @@ def remarks(name: str) -> tuple[Remark, ...]:
     return tuple(found)
 
 
-def _listed(characters: list[str]) -> str:
+def listed(characters: list[str]) -> str:
+    """Return the code points of at most five characters."""
     return ", ".join(f"U+{ord(char):04X}" for char in characters[:5])

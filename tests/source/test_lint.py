@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from reconciler.findings import Severity
@@ -109,9 +111,46 @@ def test_name_of_an_absent_webhook_may_be_anything() -> None:
     assert outcome.findings == ()
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "My OPS",
+        "my  ops",
+        *(
+            f"my{space}ops"
+            for space in "\u00a0\u1680\u2000\u2003\u2007\u2009\u202f\u205f\u2800\u3000"
+        ),
+        *(f"my{hidden} ops" for hidden in "\u00ad\u034f\u180e\u200b\u200d\u2060\ufe0f\u3164"),
+        "ｍｙ ｏｐｓ",
+        "𝐦𝐲 𝐨𝐩𝐬",
+        "mу оps",  # Cyrillic y and o
+        "Мy oрѕ",  # Cyrillic M, p and s
+        "my οps",  # Greek o
+        "Μy ops",  # Greek M
+    ],
+)
+def test_forms_of_a_name_that_no_reader_tells_apart(written: str) -> None:
+    """Spaces, invisible characters, other forms and alphabets make no different name."""
+    outcome = check(entries(f"name: my ops, {SLACK}", f'name: "{written}", {SLACK}'))
+    rules = [each.rule for each in outcome.findings]
+    assert rules.count("names-look-alike") == 1
+    (finding,) = (each for each in outcome.findings if each.rule == "names-look-alike")
+    odd = {f"U+{ord(char):04X}" for char in written if not char.isascii()}
+    assert set(re.findall(r"U\+\w+", finding.message)) == odd or len(odd) > 5
+
+
+@pytest.mark.parametrize(
+    "written", ["my op", "my-ops", "myops", "my öps", "my 0ps", "мой ops", "my ops 2"]
+)
+def test_names_that_a_reader_tells_apart(written: str) -> None:
+    """Other letters, digits and signs make another name."""
+    assert lookalike_key(written) != lookalike_key("my ops")
+
+
 def test_look_alikes_are_a_warning_with_both_places() -> None:
     """Names equal but for case or composition are pointed out, in all files together."""
     assert lookalike_key("CAFÉ") == lookalike_key("cafe\u0301")
+    assert lookalike_key("prod – „Ops“") == lookalike_key('prod - „Ops"')
     outcome = check(entries(f"name: Deploys, {SLACK}"), entries(f"name: deploys, {SLACK}"))
     (finding,) = outcome.findings
     assert found(outcome) == [("names-look-alike", WARNING)]
