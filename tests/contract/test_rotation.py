@@ -36,6 +36,7 @@ WHOLE = (
     ReadBack.CONFIGURATION_NULL,
     ReadBack.CONFIGURATION_EMPTY,
 )
+SECOND_TOKEN = "xoxb-" + "9123456789-abcdef"
 HIDDEN = (("token", "password"), ("token", "password", "url"))
 
 
@@ -59,7 +60,7 @@ class Stage:
     turn: int = 0
 
     def run(self, *arguments: str, without: bool = False) -> Done:
-        secrets = {} if without else values(self.turn)
+        secrets = {} if without else {**values(self.turn), "SECOND_TOKEN": SECOND_TOKEN}
         server = {name: self.cloud.environ[name] for name in self.cloud.environ if "_" in name}
         return self.shell(*arguments, **server, **secrets)
 
@@ -167,7 +168,7 @@ def test_rotation(staged: tuple[Stage, ReadBack, tuple[str, ...]]) -> None:
 
     # So is one whose reference was changed.
     stage.file(FILE.replace("{env: TOKEN}", "{env: TOKEN, version: 2}"), "old.yaml")
-    stage.file(FILE.replace("{env: TOKEN}", "{env: ADDRESS}"))
+    stage.file(FILE.replace("{env: TOKEN}", "{env: SECOND_TOKEN}"))
     assert "Deploys" in changed(stage.plan("--base", "old.yaml"))
 
     # Or what the command line names: a reference, a webhook, all.
