@@ -13,6 +13,7 @@ header, or the text of a library.
     ├─ MaintenanceError                   4   the organization refuses changes for now
     ├─ BlockedError                       5   a guard holds the plan back
     ├─ StalePlanError                     6   what was reviewed is not what would happen now
+    │  └─ NotReviewedError                6   nothing of what would happen now was reviewed
     ├─ NotConfirmedError                  8   nobody said yes
     ├─ Interrupted             129, 130, 143  a signal, before anything was written
     ├─ OutputError                        1   a file could not be written
@@ -139,6 +140,12 @@ class StalePlanError(ReconcilerError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.differences = tuple(differences)
+
+
+class NotReviewedError(StalePlanError):
+    """No review has what would happen now; nothing was written."""
+
+    code = "not-reviewed"
 
 
 class NotConfirmedError(ReconcilerError):

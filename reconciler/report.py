@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Position
 from reconciler.planning.changes import Change
 from reconciler.planning.plan import Plan
 from reconciler.values import dataclass
+
+NOT_REVIEWED: Final = "not-reviewed"
+"""The code of a change that was skipped because no review has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,14 @@ class Report:
         return tuple(each for each in self.outcomes if isinstance(each, Applied))
 
     @property
+    def needs_review(self) -> bool:
+        """Say whether all that is left was skipped because no review has it."""
+        left = [each for each in self.outcomes if not isinstance(each, Applied)]
+        return bool(left) and all(
+            isinstance(each, Skipped) and each.code == NOT_REVIEWED for each in left
+        )
+
+    @property
     def exit_code(self) -> ExitCode:
         """Return what the process exits with."""
         if self.stopped is not None:
@@ -107,6 +118,8 @@ class Report:
 
     def _unwritten(self) -> ExitCode:
         """Nothing was written, or nobody knows: then it may have been."""
+        if self.problem is None and self.needs_review:
+            return ExitCode.STALE
         if any(isinstance(each, Unconfirmed) for each in self.outcomes):
             return ExitCode.PARTIAL
         if self.problem is not None:

@@ -12,6 +12,7 @@ from reconciler.ci.validate import check, files_only, only_checked
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.review import review_of
 from reconciler.render.words import outcome_counts
 from reconciler.report import Report
 from reconciler.workflow import Checked, Inputs
@@ -69,7 +70,7 @@ def apply(job: Job, run: Run, inputs: Inputs, access: Access) -> Outcome:
 def _carried_out(
     checked: Checked, connection: Connection, options: PlanOptions, made: Plan
 ) -> Report:
-    """Apply exactly `made`: the digest stops whatever happened since."""
+    """Apply exactly `made`: whatever is planned beside it is not reviewed."""
     return carry_out(
         checked,
         connection.api,
@@ -77,7 +78,8 @@ def _carried_out(
         options=options,
         confirm=lambda plan: True,
         api_key=connection.key,
-        expect_digest=made.digest,
+        review=review_of(made),
+        values=True,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from reconciler.ci.marker import Marker, short
+from reconciler.ci.marker import Marker
 from reconciler.planning.changes import Change
 from reconciler.planning.plan import Plan
 from reconciler.values import dataclass
@@ -71,7 +71,7 @@ def judge(plan: Plan, reviews: Sequence[Review]) -> Verdict:
     approved = {each for marker in counted for each in marker.operations or ()}
     missing = tuple(
         change
-        for change, operation in zip(plan.changes, plan.operations, strict=True)
-        if operation is not None and short(operation) not in approved
+        for change, found in zip(plan.changes, plan.operations, strict=True)
+        if not approved.issuperset(each.digest for each in found)
     )
     return Verdict(missing=missing, discounted=tuple(discounted))

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
+from reconciler.planning.digest import DIGITS, Operation
 from reconciler.values import dataclass
 
 FORMAT: Final = 1
-OPERATION_CHARACTERS: Final = 32
-"""Of an operation's digest so much is kept: 128 bits tell any two operations apart."""
-
 OPERATIONS_SPACE: Final = 28_000
 """With more operations than fit into so many characters only the plan's digest is kept."""
 
 _LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) -->")
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
-_OPERATION: Final = re.compile(rf"[0-9a-f]{{{OPERATION_CHARACTERS}}}")
+_DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{64})?")
+_OPERATION: Final = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +30,9 @@ class Marker:
 
     `label` is empty where nobody chose one: then `organization` (an id) and `file` tell whose it
     is; each is empty as long as it is not known. `digest` is that of the plan, None where no plan
-    was made. `operations` holds shortened digests, None where there are too many to list: the plan
-    is then approved as a whole or not at all. `run` is the address of the run, `version` of this
-    program.
+    was made, empty where it has no operations. `operations` holds digests, None where there are
+    too many to list: the plan is then approved as a whole or not at all. `run` is the address of
+    the run, `version` of this program.
     """
 
     kind: str
@@ -63,15 +61,10 @@ class Marker:
         return unknown or self.organization == other.organization
 
 
-def short(operation: str) -> str:
-    """Return the part of an operation's digest that a marker keeps."""
-    return operation.removeprefix("sha256:")[:OPERATION_CHARACTERS]
-
-
-def listed(operations: Sequence[str | None]) -> tuple[str, ...] | None:
-    """Return what a marker keeps of a plan's operation digests; None if they are too many."""
-    kept = sorted({short(each) for each in operations if each is not None})
-    fits = len(kept) * (OPERATION_CHARACTERS + 3) <= OPERATIONS_SPACE
+def listed(operations: Iterable[Operation]) -> tuple[str, ...] | None:
+    """Return the digests of a plan's operations; None if they are too many."""
+    kept = sorted({each.digest for each in operations})
+    fits = len(kept) * (DIGITS + 3) <= OPERATIONS_SPACE
     return tuple(kept) if fits else None
 
 

@@ -6,18 +6,12 @@ from reconciler.ci.approval import Review, Verdict, judge
 from reconciler.ci.job import Job, Reviewing, Run
 from reconciler.ci.outcome import note
 from reconciler.ci.reviews import Reviewed
-from reconciler.errors import StalePlanError
+from reconciler.errors import NotReviewedError, StalePlanError
 from reconciler.findings import Finding, Position, Severity
 from reconciler.planning.changes import Change, Create, Delete
 from reconciler.planning.plan import Plan
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
-
-
-class NotReviewedError(StalePlanError):
-    """What would be done is not what people saw; nothing was written."""
-
-    code = "not-reviewed"
 
 
 def needs_review(job: Job) -> bool:

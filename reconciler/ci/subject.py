@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from reconciler import __version__
 from reconciler.ci.job import Job, Run
 from reconciler.ci.marker import Marker, listed
@@ -28,7 +30,7 @@ def mark(kind: str, job: Job, run: Run, inputs: Inputs, plan: Plan | None) -> Ma
         organization=plan.organization.id,
         origin=plan.origin,
         digest=plan.digest,
-        operations=listed(plan.operations),
+        operations=listed(chain.from_iterable(plan.operations)),
         run=run.url,
         version=__version__,
     )

@@ -25,10 +25,11 @@ def planned_with(invocation: Invocation, own: Mapping[str, Any]) -> tuple[str, .
     return tuple(_words(options, {**invocation.given, **own}))
 
 
-def connected_with(invocation: Invocation) -> tuple[str, ...]:
-    """Return the options that lead `apply PLANFILE` to the same server and organization."""
+def connected_with(invocation: Invocation, own: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the options that lead `apply PLANFILE` to the same server, past the same guards."""
     given = {name: value for name, value in invocation.given.items() if name not in _OF_FILES}
-    return tuple(_words(_connecting(), given))
+    guards = [each for each in planning_options() if each.name == "allow_deletes"]
+    return tuple(_words([*_connecting(), *guards], {**given, **own}))
 
 
 def _connecting() -> list[click.Parameter]:
@@ -39,7 +40,7 @@ def _connecting() -> list[click.Parameter]:
 def _words(options: Sequence[click.Parameter], given: Mapping[str, Any]) -> Iterator[str]:
     for option in options:
         value = given.get(option.name or "")
-        if not value or not isinstance(option, click.Option):
+        if value in (None, "", ()) or value is False or not isinstance(option, click.Option):
             continue
         for each in value if option.multiple else (value,):
             yield option.opts[0]

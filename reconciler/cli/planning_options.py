@@ -22,6 +22,12 @@ def planning_options() -> list[click.Parameter]:
             help="Look at webhooks of these names only, live or declared; may be repeated.",
         ),
         Option(
+            "--allow-deletes",
+            type=click.IntRange(0),
+            metavar="N",
+            help="Lift the guards, if the plan deletes exactly N webhooks.",
+        ),
+        Option(
             "--no-prune",
             is_flag=True,
             help="Delete nothing merely because no file declares it.",

@@ -8,28 +8,30 @@ from dataclasses import replace
 from reconciler.findings import Finding, Severity
 from reconciler.model import Desired, Pattern
 from reconciler.planning.changes import Attribution, Change, Update
-from reconciler.planning.digest import operation_digest
+from reconciler.planning.digest import Shown, operations
 
 
-def attribute(changes: tuple[Change, ...], before: tuple[Change, ...]) -> tuple[Change, ...]:
+def attribute(
+    changes: tuple[Change, ...], before: tuple[Change, ...], shown: Shown
+) -> tuple[Change, ...]:
     """Label each change: drift if the declaration before would make it too."""
-    drifting = {_identity(change) for change in before}
+    drifting = {_identity(change, shown) for change in before}
     return tuple(
         replace(
             change,
             attribution=Attribution.DRIFT
-            if _identity(change) in drifting
+            if _identity(change, shown) in drifting
             else Attribution.THIS_CHANGE,
         )
         for change in changes
     )
 
 
-def _identity(change: Change) -> object:
-    digest = operation_digest(change)
-    if digest is None and isinstance(change, Update):
+def _identity(change: Change, shown: Shown) -> object:
+    found = operations(change, shown)
+    if not found and isinstance(change, Update):
         return (change.before.id, tuple(each.path for each in change.fields))
-    return digest
+    return found
 
 
 def relaxed(base: Desired, now: Desired) -> tuple[Finding, ...]:

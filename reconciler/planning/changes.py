@@ -50,6 +50,7 @@ class SecretCause(StrEnum):
 
     DIFFERS = "differs"  # readable, and another value than the reference yields
     ADDED = "added"  # live has none
+    DESTINATION = "destination-changed"  # another host, in a file that git tracks
     REFERENCE_CHANGED = "reference-changed"  # against the base; what is live cannot be read
     VERSION_CHANGED = "version-changed"  # against the base; what is live cannot be read
     REQUESTED = "requested"  # --resend-secret, --resend-secrets
@@ -78,11 +79,13 @@ class ValueChange:
     """A field that is no secret gets another value; None is a field that is not there.
 
     Of a name or type the path is `("name",)`, `("type",)`; else `("configuration", field)`.
+    `hidden`: live shows no configuration; the declaration before had another value.
     """
 
     path: Path
     before: str | bool | Unknown | None
     after: str | bool
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,8 @@ class SecretChange:
     """A secret field gets the value of `after`: a reference, or a plain URL.
 
     `before` and `destination` are for display: scheme and host of a live URL (None for all else),
-    and where deliveries with this secret go.
+    and where deliveries with this secret go. `moved` says that the two hosts differ and that no
+    commit shows it.
     """
 
     path: Path
@@ -108,13 +112,18 @@ class SecretChange:
     cause: SecretCause
     before: str | None = None
     destination: str = ""
+    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyLost:
-    """A live configuration field that no file declares goes, as configuration is sent whole."""
+    """A live configuration field that no file declares goes, as configuration is sent whole.
+
+    `hidden`: live shows no configuration; the declaration before had the field.
+    """
 
     path: Path
+    hidden: bool = False
 
 
 FieldChange: TypeAlias = ValueChange | SetChange | SecretChange | KeyLost

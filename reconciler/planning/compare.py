@@ -24,7 +24,7 @@ from reconciler.planning.changes import (
     Snapshot,
     ValueChange,
 )
-from reconciler.planning.readback import Evidence, Reading, secret_reading
+from reconciler.planning.readback import Evidence, Reading, declared_secret, secret_reading
 from reconciler.values import dataclass
 
 
@@ -248,12 +248,15 @@ def secret_change(
     """Return the sending of a secret field; `found` is what is live."""
     value = webhook.configuration[name]
     is_address = name == KINDS[webhook.type].destination
+    wanted = declared_secret(value, secrets)
+    hosts = [each.origin() if isinstance(each, Secret) else None for each in (found, wanted)]
     return SecretChange(
         path=("configuration", name),
         after=value if isinstance(value, SecretRef) else str(value),
         cause=cause,
         before=_address(found) if is_address and isinstance(found, Secret) else None,
         destination=destination(webhook, secrets),
+        moved=is_address and None not in hosts and hosts[0] != hosts[1],
     )
 
 

@@ -1,8 +1,8 @@
 """A plan as a plain tree: what JSON output shows and what a saved plan holds.
 
-The tree is complete enough to apply the plan later and holds no secret: references appear as the
-objects that files use for them. Published as schemas/plan.schema.json; `source.saved_plan` reads
-it back. A checksum over all the rest tells an edited file from a whole one.
+It holds no secret: references appear as the objects that files use for them. Published as
+schemas/plan.schema.json. What is read back is the review that it stands for. A checksum over all
+the rest detects damage.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any, Final, assert_never
 
 from reconciler.findings import Finding, Position
-from reconciler.model import Organization, SecretRef, Unknown, Value, Webhook
+from reconciler.model import Organization, Scheme, SecretRef, Unknown, Value, Webhook
 from reconciler.planning.changes import (
     Change,
     Create,
@@ -22,13 +22,17 @@ from reconciler.planning.changes import (
     FieldChange,
     Kept,
     KeyLost,
+    SecretCause,
     SecretChange,
     SetChange,
     Snapshot,
     Update,
     ValueChange,
 )
+from reconciler.planning.digest import Operation
 from reconciler.planning.plan import Plan
+from reconciler.planning.resend import Resend, resends
+from reconciler.planning.review import Review
 
 FORMAT_VERSION: Final = "1"
 
@@ -40,7 +44,7 @@ _COMMAND: Final = re.compile(r"(##\w*)\[")
 
 def plan_tree(plan: Plan, version: str) -> Tree:
     """Return the document of `plan`; `version` is that of the program that makes it."""
-    operations = plan.operations or (None,) * len(plan.changes)
+    operations = plan.operations or ((),) * len(plan.changes)
     tree: Tree = {
         "format_version": FORMAT_VERSION,
         "kind": "plan",
@@ -60,16 +64,12 @@ def plan_tree(plan: Plan, version: str) -> Tree:
             "in_scope": plan.in_scope,
             "live": plan.live,
         },
-        "grounds": {
-            "declared": plan.grounds.declared,
-            "found": plan.grounds.found,
-            "max_deletes": plan.grounds.max_deletes,
-        },
         "blocked": [finding_tree(each) for each in plan.blocked],
         "changes": [
-            {**_change(change), "operation": operation}
-            for change, operation in zip(plan.changes, operations, strict=True)
+            {**_change(change), "operations": [each.digest for each in found]}
+            for change, found in zip(plan.changes, operations, strict=True)
         ],
+        "resends": [resend_tree(each) for each in resends(plan.changes)],
         "kept": [_kept(each) for each in plan.kept],
         "unmanaged": [
             {"reason": str(each.reason), "webhook": _snapshot(each.webhook)}
@@ -113,6 +113,46 @@ def reference_tree(reference: SecretRef) -> Tree:
     """Return a reference as files write it; a literal is named, never shown."""
     tree: Tree = {str(reference.scheme): reference.name}
     return tree if reference.version is None else {**tree, "version": reference.version}
+
+
+def resend_tree(resend: Resend) -> Tree:
+    """Return what a review sends again."""
+    return {
+        "webhook": resend.webhook,
+        "field": resend.field,
+        "value": None if resend.value is None else _value(resend.value),
+        "cause": str(resend.cause),
+    }
+
+
+def read_resend(tree: Mapping[str, Any]) -> Resend:
+    """Return the resend that `resend_tree` wrote."""
+    value = tree["value"]
+    return Resend(
+        webhook=tree["webhook"],
+        field=tree["field"],
+        value=_read_reference(value) if isinstance(value, dict) else value,
+        cause=SecretCause(tree["cause"]),
+    )
+
+
+def read_review(tree: Mapping[str, Any]) -> Review:
+    """Return the review that a plan document stands for; it has passed its schema."""
+    return Review(
+        origin=tree["origin"],
+        organization=tree["organization"]["id"],
+        operations=frozenset(
+            Operation(digest=digest, name=each["name"], id=each["id"])
+            for each in tree["changes"]
+            for digest in each["operations"]
+        ),
+        resends=tuple(map(read_resend, tree["resends"])),
+    )
+
+
+def _read_reference(tree: Mapping[str, Any]) -> SecretRef:
+    (scheme,) = (each for each in Scheme if each in tree)
+    return SecretRef(scheme=scheme, name=tree[scheme], version=tree.get("version"))
 
 
 def position_tree(position: Position | None) -> Tree | None:

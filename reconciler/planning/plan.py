@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
 
 from reconciler.findings import Finding
 from reconciler.model import Organization, SecretRef, Webhook
 from reconciler.planning.changes import Change, Create, Delete, Kept, Reason, Unmanaged, Update
+from reconciler.planning.digest import Operation
 from reconciler.planning.guards import Grounds, blocks
 from reconciler.values import dataclass
 
@@ -65,7 +68,7 @@ class Plan:
     relaxed: tuple[Finding, ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
     secrets: tuple[SecretUse, ...] = ()
-    operations: tuple[str | None, ...] = ()
+    operations: tuple[tuple[Operation, ...], ...] = ()
     digest: str = ""
 
     def held_back(self, allow_deletes: int | None = None) -> tuple[Finding, ...]:
@@ -75,6 +78,17 @@ class Plan:
             in_scope=self.in_scope,
             grounds=self.grounds,
             allow_deletes=allow_deletes,
+        )
+
+    def only(self, kept: Collection[int]) -> Plan:
+        """Return the plan of some of the changes, named by their places."""
+        changes = tuple(each for index, each in enumerate(self.changes) if index in kept)
+        names = {each.name for each in changes if not isinstance(each, Delete)}
+        return replace(
+            self,
+            changes=changes,
+            secrets=tuple(each for each in self.secrets if each.webhook in names),
+            operations=tuple(each for index, each in enumerate(self.operations) if index in kept),
         )
 
     @property

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
+from dataclasses import field, replace
+from itertools import chain
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, sort_key
@@ -17,18 +18,20 @@ from reconciler.planning.changes import (
     FieldChange,
     Kept,
     Reason,
+    SecretCause,
+    SecretChange,
     Unmanaged,
     Update,
 )
 from reconciler.planning.compare import compare, destination, snapshot, with_lost
-from reconciler.planning.digest import operation_digest, plan_digest
+from reconciler.planning.digest import Shown, is_resend, operations, plan_digest
 from reconciler.planning.guards import Grounds
 from reconciler.planning.hints import mistaken, rename_hints
 from reconciler.planning.pairing import Pairing
 from reconciler.planning.plan import Matched, Plan, SecretUse
 from reconciler.planning.readback import gather, is_mistaken
 from reconciler.planning.renames import awaiting, in_order
-from reconciler.planning.resend import Requests, Resends
+from reconciler.planning.resend import Requests, Resend, Resends
 from reconciler.planning.selection import idle
 from reconciler.planning.table import pair
 from reconciler.values import dataclass
@@ -40,7 +43,9 @@ class PlanOptions:
 
     `only` are globs over live or declared names. `prune` of False plans no delete of what is
     merely not declared. `allow_deletes` is a counted permission. `resend` names references or
-    webhooks whose secrets are to be sent again. `base` is the declaration before this one.
+    webhooks whose secrets are sent again; `reviewed` is what a review sends again. `base` is the
+    declaration before this one. `shown` holds scheme and host of the references that a reviewer
+    can look up in the commit.
     """
 
     only: tuple[str, ...] = ()
@@ -48,7 +53,9 @@ class PlanOptions:
     allow_deletes: int | None = None
     resend_all: bool = False
     resend: tuple[str, ...] = ()
+    reviewed: tuple[Resend, ...] = ()
     base: Desired | None = None
+    shown: Shown = field(default_factory=dict)
 
 
 _PLAIN = PlanOptions()
@@ -68,8 +75,8 @@ def plan(
     """
     requests = Requests(everything=options.resend_all, named=frozenset(options.resend))
     table = pair(desired, live.webhooks, only=options.only, prune=options.prune)
-    resends = Resends(requests, options.base, desired, secrets)
-    comparing = _compare(table, live.webhooks, secrets, resends)
+    resends = Resends(requests, options.reviewed, options.base, desired, secrets)
+    comparing = _compare(table, live.webhooks, secrets, resends, options.shown)
     findings = [
         *table.findings,
         *resends.unmatched(),
@@ -87,8 +94,9 @@ def plan(
     loosened: tuple[Finding, ...] = ()
     if options.base is not None:
         loosened = relaxed(options.base, desired)
-        changes = attribute(changes, _base_changes(options.base, options, live, secrets))
-    operations = tuple(operation_digest(change) for change in changes)
+        before = _base_changes(options.base, options, live, secrets)
+        changes = attribute(changes, before, options.shown)
+    reviewable = tuple(operations(change, options.shown) for change in changes)
     made = Plan(
         origin=live.origin,
         organization=live.organization,
@@ -118,8 +126,8 @@ def plan(
         relaxed=loosened,
         unreadable=tuple(comparing.unreadable),
         secrets=_uses(changes),
-        operations=operations,
-        digest=plan_digest(live.origin, live.organization.id, operations),
+        operations=reviewable,
+        digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(reviewable)),
     )
     return replace(made, blocked=made.held_back(options.allow_deletes))
 
@@ -139,6 +147,7 @@ def _compare(
     live: Sequence[LiveWebhook],
     secrets: Mapping[SecretRef, Secret],
     resends: Resends,
+    shown: Shown,
 ) -> _Comparing:
     evidence = gather(table.pairs, live, secrets)
     out = _Comparing(updates=[], matched=[], unreadable=[], notes=[])
@@ -149,7 +158,11 @@ def _compare(
     for webhook, found, comparison in sorted(compared, key=lambda each: (each[0].name, each[1].id)):
         more = resends.fields(webhook, found, comparison)
         out.unreadable.extend((webhook.name, name) for name in comparison.unreadable)
-        fields = with_lost(webhook, found, (*comparison.fields, *more))
+        replaced = {each.path for each in more}
+        kept = (each for each in comparison.fields if each.path not in replaced)
+        fields = with_lost(webhook, found, (*kept, *more))
+        if shown:
+            fields = tuple(_told(each, shown) for each in fields)
         if fields:
             out.updates.append(
                 Update(
@@ -179,6 +192,14 @@ def _mistaken(found: LiveWebhook, unreadable: tuple[str, ...], sent: Set[object]
     return [
         each.name for each in fields if each is not None and is_mistaken(each, shown.get(each.name))
     ]
+
+
+def _told(change: FieldChange, shown: Shown) -> FieldChange:
+    """Say of a secret whose destination changes that the commit shows it, where it does."""
+    if not isinstance(change, SecretChange) or not change.moved or change.after not in shown:
+        return change
+    cause = change.cause if is_resend(change) else SecretCause.DESTINATION
+    return replace(change, moved=False, cause=cause)
 
 
 def _reason(
@@ -237,7 +258,7 @@ def _base_changes(
             base,
             live,
             {**secrets, **base.literals},
-            replace(options, base=None, resend=(), resend_all=False),
+            replace(options, base=None, resend=(), resend_all=False, reviewed=()),
         ).changes
     except ConfigurationError:
         return ()

@@ -1,8 +1,9 @@
-"""Values that are to be sent although nothing visible differs.
+"""Values that are sent although nothing visible differs.
 
-Where the server hides a secret, a new value shows nowhere. Three things say that it is to be sent
-again: a reference or its version that differs from the declaration before (the base), and an
-explicit request. A plain field that cannot be read back is treated alike.
+Where the server hides a secret, a new value shows nowhere. Four things ask for it to be sent: a
+reference or its version that differs from the declaration before (the base), an explicit request,
+and a review that has one of these. A secret is then planned whatever live shows, so that the plan
+is the same with and without its value. A plain field is sent only where it cannot be read back.
 """
 
 from __future__ import annotations
@@ -21,8 +22,17 @@ from reconciler.model import (
     Value,
     Webhook,
 )
-from reconciler.planning.changes import FieldChange, KeyLost, SecretCause, ValueChange
+from reconciler.planning.changes import (
+    Change,
+    FieldChange,
+    KeyLost,
+    SecretCause,
+    SecretChange,
+    Update,
+    ValueChange,
+)
 from reconciler.planning.compare import Comparison, secret_change
+from reconciler.planning.digest import is_resend
 from reconciler.planning.readback import Evidence
 from reconciler.values import dataclass
 
@@ -35,17 +45,50 @@ class Requests:
     named: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resend:
+    """One field that a review sends again: of the webhook of that name, if the files still say so.
+
+    `value` is what the reviewed files declared: a reference with its version, or plain text; None
+    for a field that was to go.
+    """
+
+    webhook: str
+    field: str
+    value: Value | None
+    cause: SecretCause
+
+
+def resends(changes: Iterable[Change]) -> tuple[Resend, ...]:
+    """Return what changes resend."""
+    return tuple(
+        Resend(
+            webhook=change.name,
+            field=str(each.path[-1]),
+            value=change.after.configuration.get(str(each.path[-1])),
+            cause=each.cause if isinstance(each, SecretChange) else SecretCause.REFERENCE_CHANGED,
+        )
+        for change in changes
+        if isinstance(change, Update)
+        for each in change.fields
+        if is_resend(each)
+    )
+
+
 class Resends:
     """Answers, for one plan, what must be sent of a webhook that cannot be compared."""
 
     def __init__(
         self,
         requests: Requests,
+        reviewed: Iterable[Resend],
         base: Desired | None,
         desired: Desired,
         secrets: Mapping[SecretRef, Secret],
     ) -> None:
         self._requests = requests
+        self._reviewed = {(each.webhook, each.field): each for each in reviewed}
+        self._asked = bool(self._reviewed or requests.everything or requests.named)
         self._secrets = secrets
         self._old_literals = base.literals if base is not None else {}
         self._literals = desired.literals
@@ -66,30 +109,26 @@ class Resends:
     def fields(
         self, webhook: Webhook, live: LiveWebhook, comparison: Comparison
     ) -> tuple[FieldChange, ...]:
-        """Return the fields to send beside those of `comparison`."""
+        """Return the fields to send beside those of `comparison`, or in place of them."""
         before = self._before(webhook) if self._base else None
-        if before is None and not comparison.undecided:
+        if before is None and not self._asked:
             return ()
-        seen = {each.path for each in comparison.fields}
         more: list[FieldChange] = []
         for name, value in sorted(webhook.configuration.items()):
-            path = ("configuration", name)
-            if path in seen or name not in comparison.undecided:
-                continue
-            cause = self._cause(before, webhook, name)
-            if cause is None and isinstance(value, SecretRef) and self._requested(webhook, value):
-                cause = SecretCause.REQUESTED
-            if cause is None:
-                continue
-            if isinstance(value, SecretRef) or name not in comparison.unreadable:
-                found = (
-                    UNKNOWN
-                    if isinstance(live.configuration, Unknown)
-                    else live.configuration.get(name)
-                )
-                more.append(secret_change(webhook, name, cause, found, self._secrets))
-            else:
-                more.append(ValueChange(path=path, before=UNKNOWN, after=value))
+            cause = self._cause(before, webhook, name) or self._reviewed_cause(webhook, name)
+            if isinstance(value, SecretRef):
+                if cause is None and self._requested(webhook, value):
+                    cause = SecretCause.REQUESTED
+                if cause is not None:
+                    found = (
+                        UNKNOWN
+                        if isinstance(live.configuration, Unknown)
+                        else live.configuration.get(name)
+                    )
+                    more.append(secret_change(webhook, name, cause, found, self._secrets))
+            elif cause is not None and name in comparison.undecided:
+                path = ("configuration", name)
+                more.append(ValueChange(path=path, before=UNKNOWN, after=value, hidden=True))
         more.extend(self._removed(before, webhook, live))
         return tuple(more)
 
@@ -160,16 +199,25 @@ class Resends:
             return SecretCause.VERSION_CHANGED
         return SecretCause.REFERENCE_CHANGED
 
+    def _reviewed_cause(self, webhook: Webhook, name: str) -> SecretCause | None:
+        """Say why a review resends a field; None if it does not, or if the files have moved on."""
+        resend = self._reviewed.get((webhook.name, name))
+        return resend.cause if resend and resend.value == webhook.configuration[name] else None
+
     def _removed(
         self, before: Webhook | None, webhook: Webhook, live: LiveWebhook
     ) -> Iterable[KeyLost]:
         """A field that was declared and no longer is goes, if live shows no configuration."""
-        hidden = isinstance(live.configuration, Unknown)
-        if before is None or live.type != webhook.type or not hidden:
+        if live.type != webhook.type or not isinstance(live.configuration, Unknown):
             return
-        for name in sorted(before.configuration):
-            if name not in webhook.configuration:
-                yield KeyLost(path=("configuration", name))
+        was = set(before.configuration if before is not None else ())
+        was |= {
+            each.field
+            for each in self._reviewed.values()
+            if each.webhook == webhook.name and each.value is None
+        }
+        for name in sorted(was - webhook.configuration.keys()):
+            yield KeyLost(path=("configuration", name), hidden=True)
 
 
 def _names(webhook: Webhook, reference: SecretRef) -> frozenset[str]:

@@ -30,6 +30,7 @@ _BREAK = re.compile(r"(?<!\d) ")
 _CAUSES = {
     SecretCause.DIFFERS: "",
     SecretCause.ADDED: "",
+    SecretCause.DESTINATION: "destination changed",
     SecretCause.REFERENCE_CHANGED: "reference changed",
     SecretCause.VERSION_CHANGED: "version changed",
     SecretCause.REQUESTED: "as requested",

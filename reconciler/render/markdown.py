@@ -178,8 +178,8 @@ def _remarks(plan: Plan, view: View) -> Iterable[str]:
         yield f"- Apply needs {_code(reference(ref))}{missing}"
     outside = [
         _code(quote(change.name))
-        for change, operation in zip(plan.changes, plan.operations, strict=False)
-        if operation is None
+        for change, found in zip(plan.changes, plan.operations, strict=False)
+        if not found
     ]
     if outside:
         yield f"- Outside the digest, as only a secret's value makes them: {', '.join(outside)}"

@@ -39,6 +39,7 @@ ATTRIBUTIONS: Final = {
 }
 
 PARTIAL: Final = "not everything is done; run the same command again to finish what is left"
+NEEDS_REVIEW: Final = "what was skipped needs a review: plan again and have that plan reviewed"
 OVERTAKEN: Final = (
     "nothing was written, as it has changed since it was planned; "
     "run the same command again to plan anew"
@@ -140,6 +141,8 @@ def ending(report: Report) -> str | None:
     failures = report.problem or any(isinstance(each, Failed) for each in report.outcomes)
     if code is ExitCode.FAILED and not failures:
         meaning = OVERTAKEN
+    if code in (ExitCode.STALE, ExitCode.PARTIAL) and report.needs_review and not report.problem:
+        meaning = NEEDS_REVIEW
     return f"Exit {int(code)}: {meaning}."
 
 

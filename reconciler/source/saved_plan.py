@@ -1,64 +1,90 @@
 """Saved plans: a reviewed plan as a file that a later `apply` carries out.
 
-The file is the plan document of schemas/plan.schema.json. It holds no secret and may be public;
-a literal secret that an operation must send can therefore not be saved. What is loaded is
-believed in nothing: a file that is damaged or edited, of another format, or that says what no
-plan says is refused as a whole, and what it declares passes the same checks as a file of
-webhooks. The checksum is no signature, so a plan is as trustworthy as the place it comes from.
+The file is the plan document of schemas/plan.schema.json with the configuration that was planned,
+file by file, defaults and overlays merged. It holds references to secrets and never a value, so it
+may be public. Loading reads that configuration as files are read: nothing in it is trusted more
+than a file. The checksum is no signature, so a plan is as trustworthy as the place it comes from.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any, Final, NoReturn
 
 from reconciler import __version__
 from reconciler.errors import ConfigurationError, StalePlanError
 from reconciler.findings import Finding, Severity
-from reconciler.model import Scheme, SecretRef
-from reconciler.planning.changes import Change, Delete, Update
-from reconciler.planning.digest import operation_digest, plan_digest
+from reconciler.model import Absent, Desired, FileScope, Scheme, SecretRef, Value, Webhook
 from reconciler.planning.document import (
     FORMAT_VERSION,
     checksum,
     plan_tree,
+    read_review,
     reference_tree,
     write_json,
 )
 from reconciler.planning.plan import Plan
-from reconciler.source.lint import Rules, lint
-from reconciler.source.plan_reader import read_plan
-from reconciler.source.typed import MalformedError
+from reconciler.planning.planner import PlanOptions
+from reconciler.planning.review import Review
+from reconciler.source.desired import Declared, declare
+from reconciler.source.files import STDIN_NAME, SourceFile, Sources
+from reconciler.source.lint import Rules
+from reconciler.source.schema_file import schema_text
+from reconciler.values import dataclass
 
-HINT: Final = "save a plan with `webhooks plan --out FILE`; files of webhooks go with -f"
-"""What to do when something else stands where a saved plan belongs."""
+HINT: Final = "save a plan with `webhooks plan --out FILE`; configuration files go with -f"
+"""What to do when something else is where a saved plan belongs."""
 
 _AGAIN: Final = "make a new one with `webhooks plan --out FILE` and have it reviewed"
 _NO_RULES: Final = Rules()
 _OTHERS: Final = ("checks", "error", "findings", "report", "status")
 """The kinds of the other documents that this program writes."""
 
+_NOT_ASCII: Final = re.compile(r"[^\x20-\x7e]")
 
-def save(plan: Plan) -> bytes:
-    """Return the content of a plan file.
 
-    Raises ConfigurationError if an operation sends a secret that is written into a file of
-    webhooks itself: the value may not be stored, and without it the plan cannot be carried out.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedPlan:
+    """A plan file: what it declares, how it was planned, and what was reviewed.
+
+    `options` has what the command line said of planning. `text` is the plan as it was shown,
+    `document` all of it as JSON.
     """
-    _refuse_literals(plan, "the plan cannot be saved: it sends secrets that files hold as text")
-    # What was allowed for one run is not saved: the plan is held back until it is allowed again.
-    held = replace(plan, blocked=plan.held_back())
-    return write_json(plan_tree(held, __version__)).encode("ascii")
+
+    declared: Declared
+    options: PlanOptions
+    review: Review
+    text: str
+    document: str
 
 
-def load(raw: bytes, file: str, *, rules: Rules = _NO_RULES) -> Plan:
+def save(plan: Plan, desired: Desired, options: PlanOptions, text: str = "") -> bytes:
+    """Return the content of a plan file; `text` is how the plan is shown to people.
+
+    Raises ConfigurationError if a webhook has a secret that is written into its file: the value
+    may not be stored.
+    """
+    _refuse_literals(desired)
+    # What was allowed for one run is not saved: the plan is blocked until it is allowed again.
+    tree = {
+        **plan_tree(replace(plan, blocked=plan.held_back()), __version__),
+        "options": {"only": list(options.only), "prune": options.prune},
+        "configuration": list(_configuration(desired)),
+        "text": text,
+    }
+    return write_json({**tree, "checksum": checksum(tree)}).encode("ascii")
+
+
+def load(raw: bytes, file: str, *, rules: Rules = _NO_RULES) -> SavedPlan:
     """Return the plan that `raw` holds; `file` is its name in messages.
 
     Raises StalePlanError for a plan that was changed after it was saved or that another format
-    version holds, ConfigurationError for what is no saved plan, and with findings for one that
-    declares what no file may; `rules` are those of the command line.
+    version holds, ConfigurationError for what is no saved plan. What its configuration may
+    declare is for `declared` to say; `rules` are those of the command line.
     """
     tree = _document(raw, file)
     if tree.get("format_version") != FORMAT_VERSION:
@@ -68,20 +94,19 @@ def load(raw: bytes, file: str, *, rules: Rules = _NO_RULES) -> Plan:
         )
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
-    try:
-        plan = read_plan(tree)
-    except MalformedError as odd:
-        raise ConfigurationError(
-            f"{file} is not a saved plan: {odd.where} holds something else than plans do",
-            hint=_AGAIN,
-        ) from None
-    if plan_tree(plan, str(tree.get("tool_version"))) != tree or not _is_consistent(plan):
+    odd = _odd(tree)
+    if odd is not None:
+        raise ConfigurationError(f"{file} is not a saved plan: {odd}", hint=_AGAIN)
+    review = read_review(tree)
+    if review.digest != tree["digest"]:
         _refuse_edited(file)
-    _refuse_literals(plan, f"{file} cannot be applied: it refers to secrets that it does not hold")
-    problems = tuple(_problems(plan, file, rules))
-    if problems:
-        raise ConfigurationError(f"{file} declares what may not be declared", findings=problems)
-    return plan
+    return SavedPlan(
+        declared=_declared(tree["configuration"], rules),
+        options=PlanOptions(only=tuple(tree["options"]["only"]), prune=tree["options"]["prune"]),
+        review=review,
+        text=tree["text"],
+        document=write_json(tree),
+    )
 
 
 def _document(raw: bytes, file: str) -> dict[str, Any]:
@@ -99,6 +124,9 @@ def _document(raw: bytes, file: str) -> dict[str, Any]:
         kind = tree.get("kind") if isinstance(tree, dict) else None
         why = f": its kind is {kind}" if kind in _OTHERS else ""
         raise ConfigurationError(f"{file} is not a saved plan{why}", hint=HINT)
+    if "configuration" not in tree:
+        why = "it was printed with --format json"
+        raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=HINT)
     return tree
 
 
@@ -113,76 +141,135 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _is_consistent(plan: Plan) -> bool:
-    """Say whether digests, secrets and guards are those of the changes themselves."""
-    operations = tuple(operation_digest(change) for change in plan.changes)
-    digest = plan_digest(plan.origin, plan.organization.id, operations)
-    sent = {
-        (change.name, field, ref) for change in plan.changes for field, ref in sent_secrets(change)
-    }
-    listed = {(use.webhook, use.field, use.reference) for use in plan.secrets}
-    said = (plan.operations, plan.digest, listed, plan.blocked)
-    return said == (operations, digest, sent, plan.held_back())
+def _odd(tree: dict[str, Any]) -> str | None:
+    """Say which part of a document its schema does not allow, None if it allows all."""
+    from jsonschema import Draft7Validator
+
+    schema = json.loads(schema_text("plan.schema.json"))
+    odd = next(Draft7Validator(schema).iter_errors(tree), None)
+    if odd is None:
+        return None
+    where = ".".join(map(str, odd.absolute_path))
+    return f"{where} is not what plans have there" if where else "it has other keys than plans"
 
 
 def _refuse_edited(file: str) -> NoReturn:
     raise StalePlanError(f"{file} was changed after it was saved", hint=_AGAIN)
 
 
-def sent_secrets(change: Change) -> Iterator[tuple[str, SecretRef]]:
-    """Yield the secrets that a change sends, each with its configuration field."""
-    if isinstance(change, Delete):
-        return
-    if isinstance(change, Update) and "configuration" not in change.sends:
-        return
-    for field, value in sorted(change.after.configuration.items()):
-        if isinstance(value, SecretRef):
-            yield field, value
-
-
-def _refuse_literals(plan: Plan, message: str) -> None:
+def _refuse_literals(desired: Desired) -> None:
     findings = tuple(
         Finding(
             rule="literal-in-plan",
             severity=Severity.ERROR,
-            message=f"{field} of webhook {json.dumps(change.name)} is written into the file",
-            position=change.after.position,
+            message=f"{field} of webhook {json.dumps(webhook.name)} is written into the file",
+            position=webhook.position,
             hint="put the value into a variable or a file and refer to it: {env: NAME}",
         )
-        for change in plan.changes
-        if not isinstance(change, Delete)
-        for field, ref in sent_secrets(change)
-        if ref.scheme is Scheme.LITERAL
+        for webhook in desired.webhooks
+        for field, value in webhook.configuration.items()
+        if isinstance(value, SecretRef) and value.scheme is Scheme.LITERAL
     )
     if findings:
-        raise ConfigurationError(message, findings=findings)
+        raise ConfigurationError(
+            "the plan cannot be saved: files hold secrets as text", findings=findings
+        )
 
 
-def _problems(plan: Plan, file: str, rules: Rules) -> Iterator[Finding]:
-    """Yield what would be an error in a file of webhooks too."""
-    declared = [each.after for each in plan.changes if not isinstance(each, Delete)]
-    data = {
-        "webhooks": [
-            {
-                "name": each.name,
-                "type": each.type,
-                "event_types": sorted(each.event_types),
-                "configuration": {
-                    field: reference_tree(value) if isinstance(value, SecretRef) else value
-                    for field, value in each.configuration.items()
-                },
-            }
-            for each in declared
-        ]
+def _configuration(desired: Desired) -> Iterable[dict[str, Any]]:
+    """Yield what each file declares, with the line of each webhook.
+
+    What holds for all files is said by the first one.
+    """
+    policy = desired.policy
+    common: dict[str, Any] = {}
+    if desired.organization is not None:
+        common["organization"] = desired.organization
+    for key, patterns in (("ignore", policy.ignore), ("protect", policy.protect)):
+        if patterns:
+            common[key] = [each.glob for each in patterns]
+    if policy.max_deletes is not None:
+        common["limits"] = {"max_deletes": policy.max_deletes}
+    entries: dict[str, list[Webhook | Absent]] = {}
+    declared: tuple[Webhook | Absent, ...] = (*desired.webhooks, *desired.absent)
+    for entry in declared:
+        file = entry.position.file if entry.position is not None else policy.scopes[0].file
+        entries.setdefault(file, []).append(entry)
+    for scope in policy.scopes:
+        mine = sorted(entries.get(scope.file, ()), key=_line)
+        yield {
+            "file": scope.file,
+            "content": {**common, **_content(scope, mine)},
+            "lines": [_line(each) for each in mine],
+        }
+        common = {}
+
+
+def _content(scope: FileScope, entries: Iterable[Webhook | Absent]) -> dict[str, Any]:
+    return {
+        "scope": list(scope.globs),
+        "prune": scope.prune,
+        "webhooks": [_entry(each, scope.file) for each in entries],
     }
-    # References in a plan are relative to the working directory: no file's directory goes before.
-    for problem in lint("", data, rules):
-        if problem.remark.severity is Severity.ERROR:
-            index = problem.spot.path[1]
-            assert isinstance(index, int)
-            yield Finding(
-                rule=problem.remark.rule,
-                severity=Severity.ERROR,
-                message=f"webhook {json.dumps(declared[index].name)}: {problem.remark.message}",
-                hint=problem.remark.hint,
-            )
+
+
+def _line(entry: Webhook | Absent) -> int:
+    return 1 if entry.position is None else entry.position.line
+
+
+def _entry(entry: Webhook | Absent, file: str) -> dict[str, Any]:
+    identity = {"name": entry.name} if entry.id is None else {"name": entry.name, "id": entry.id}
+    if isinstance(entry, Absent):
+        return {**identity, "state": "absent"}
+    tree: dict[str, Any] = {
+        **identity,
+        "type": entry.type,
+        "event_types": sorted(entry.event_types),
+        "configuration": {
+            name: _value(value, file) for name, value in sorted(entry.configuration.items())
+        },
+    }
+    if entry.previously:
+        tree["previously"] = list(entry.previously)
+    if entry.adopt:
+        tree["adopt"] = True
+    return tree
+
+
+def _value(value: Value, file: str) -> Any:
+    if not isinstance(value, SecretRef):
+        return value
+    if value.scheme is Scheme.FILE and not value.name.startswith("/"):
+        # As the file itself wrote it: relative to its own folder.
+        folder = [] if file == STDIN_NAME else file.split("/")[:-1]
+        path = value.name.split("/")
+        while folder and path and folder[0] == path[0]:
+            folder, path = folder[1:], path[1:]
+        value = replace(value, name="/".join([*[".."] * len(folder), *path]))
+    return reference_tree(value)
+
+
+def _declared(configuration: Iterable[Mapping[str, Any]], rules: Rules) -> Declared:
+    """Read a configuration as files are read. Positions are those of the files it came from."""
+    sources = Sources(files=tuple(map(_source, configuration)))
+    declared = declare(sources, rules=rules)
+    findings = tuple(replace(each, excerpt=None) for each in declared.findings)
+    return replace(declared, findings=findings, documents={})
+
+
+def _source(saved: Mapping[str, Any]) -> SourceFile:
+    """Write YAML, of which JSON is a part, with each webhook on the line that it had."""
+    content = dict(saved["content"])
+    webhooks = content.pop("webhooks")
+    parts = [_yaml(content)[:-1], ", " if content else "", '"webhooks": [']
+    now = 1
+    for line, webhook in zip_longest(saved["lines"][: len(webhooks)], webhooks, fillvalue=1):
+        parts += ["\n" * (line - now), _yaml(webhook), ","]
+        now = max(now, line)
+    return SourceFile(file=saved["file"], raw="".join([*parts, "]}\n"]).encode())
+
+
+def _yaml(tree: Any) -> str:
+    """Write JSON with the escapes that YAML has: JSON's own are pairs of surrogates."""
+    text = json.dumps(tree, ensure_ascii=False)
+    return _NOT_ASCII.sub(lambda found: f"\\U{ord(found[0]):08x}", text)

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from reconciler.model import Secret
     from reconciler.planning.plan import Plan
     from reconciler.planning.planner import PlanOptions
+    from reconciler.planning.review import Review
     from reconciler.report import Report
     from reconciler.workflow.adopting import Exported, check_export, export_live, read_live, status
-    from reconciler.workflow.applying import Engine, apply, apply_saved, check_digest
+    from reconciler.workflow.applying import Engine, apply, check_digest
     from reconciler.workflow.connecting import Connection, connect
     from reconciler.workflow.inputs import (
         Checked,
@@ -47,10 +48,10 @@ __all__ = [
     "Planned",
     "ReconcilerError",
     "Report",
+    "Review",
     "Secret",
     "accept",
     "apply",
-    "apply_saved",
     "base",
     "check_digest",
     "check_export",
@@ -70,9 +71,10 @@ _PLACES: Final = {
     "model": ("Secret",),
     "planning.plan": ("Plan",),
     "planning.planner": ("PlanOptions",),
+    "planning.review": ("Review",),
     "report": ("Report",),
     "workflow.adopting": ("Exported", "check_export", "export_live", "read_live", "status"),
-    "workflow.applying": ("Engine", "apply", "apply_saved", "check_digest"),
+    "workflow.applying": ("Engine", "apply", "check_digest"),
     "workflow.connecting": ("Connection", "connect"),
     "workflow.inputs": (
         "Checked",

@@ -1,4 +1,4 @@
-"""Carrying a plan out: one made now, or one that was reviewed and saved."""
+"""Carrying a plan out: all of it with consent, or what was reviewed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Final
 from reconciler.errors import (
     BlockedError,
     NotConfirmedError,
-    StalePlanError,
     UnresolvedSecretsError,
     UsageError,
 )
@@ -21,13 +20,14 @@ from reconciler.model import Secret, SecretRef
 from reconciler.planning.changes import Delete
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.review import Review
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
-from reconciler.report import Failed, Report
+from reconciler.report import Failed, Report, Skipped
 from reconciler.source.desired import Declared, place
-from reconciler.source.secrets import references
 from reconciler.values import dataclass
-from reconciler.workflow.inputs import Checked, Inputs, require_list, resolve
-from reconciler.workflow.planning import guard_organization, plan, refuse_maintenance
+from reconciler.workflow.inputs import Checked
+from reconciler.workflow.planning import plan
+from reconciler.workflow.reviewing import agreed, completed, expected
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -69,70 +69,38 @@ def apply(
     options: PlanOptions,
     confirm: Callable[[Plan], bool],
     api_key: Secret | None = None,
-    expect_digest: str | None = None,
+    review: Review | str | None = None,
+    values: bool = False,
 ) -> Report:
     """Make live equal to what is declared, if `confirm` says so to the plan.
 
-    With `expect_digest` the plan must be the one that was reviewed, or empty. Raises what `plan`
-    raises, StalePlanError, UnresolvedSecretsError, BlockedError, NotConfirmedError: in each case
-    nothing was written.
+    With `review` only what it has is applied: the rest of the plan is skipped, and nothing at all
+    is written if it has something else of a webhook. A digest is the review of the whole plan,
+    which must have that digest or be empty. `values` lets changes through that only the value of a
+    secret makes, which no review can have.
+
+    Raises what `plan` raises, StalePlanError, UnresolvedSecretsError, BlockedError,
+    NotConfirmedError: in each case nothing was written.
     """
-    if expect_digest is not None:
-        check_digest(expect_digest)
-    planned = plan(checked, api, options=options, api_key=api_key, writing=True)
+    if isinstance(review, str):
+        check_digest(review)
+    known = review if isinstance(review, Review) else None
+    planned = plan(checked, api, options=options, api_key=api_key, writing=True, review=known)
     made = planned.plan
-    _expect(made, expect_digest)
+    skipped: Mapping[int, Skipped] = {}
+    if review is not None:
+        review = expected(made, review) if isinstance(review, str) else review
+        made, skipped = agreed(made, review, values=values)
     available = planned.gathered.secrets
     _require(made, available, planned.gathered.problems)
-    _refuse_blocked(made.blocked, "webhooks plan")
+    _refuse_blocked(made.held_back(options.allow_deletes))
     if made.changes and not confirm(made):
         raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
-    report = engine.run(made, available, api, reviewed=expect_digest is not None)
+    report = engine.run(made, available, api, reviewed=review is not None)
+    report = completed(report, planned.plan, skipped)
     with suppress(Exception):  # places are for display; a report without them is as true
         return placed(report, checked.declared)
     return report
-
-
-def apply_saved(
-    made: Plan,
-    inputs: Inputs,
-    api: WebhookAPI,
-    engine: Engine,
-    *,
-    confirm: Callable[[Plan], bool],
-    api_key: Secret | None = None,
-    allow_deletes: int | None = None,
-    expect_digest: str | None = None,
-) -> Report:
-    """Carry out exactly a saved plan, or what is left of it.
-
-    Raises StalePlanError if it was made for another server or organization, or if what it is based
-    on has changed; otherwise as `apply`.
-    """
-    if expect_digest is not None:
-        check_digest(expect_digest)
-    _expect(made, expect_digest)
-    organization = api.organization()
-    guard_organization(organization, asked=inputs.organization)
-    if (api.origin, organization.id) != (made.origin, made.organization.id):
-        raise StalePlanError(
-            "the plan was made for another server or organization",
-            differences=(
-                f"plan  {made.organization.name} at {made.origin}",
-                f"now   {organization.name} at {api.origin}",
-            ),
-            hint="plan again with the key and the server that you mean",
-        )
-    refuse_maintenance(organization)
-    # More than are sent by PATCH: a server that only replaces webhooks whole needs them all.
-    changed = [each.after for each in made.changes if not isinstance(each, Delete)]
-    require_list(references(changed), inputs, writing=True)
-    found = resolve(changed, inputs, {}, api_key)
-    _require(made, found.secrets, found.problems)
-    _refuse_blocked(made.held_back(allow_deletes), "webhooks show")
-    if made.changes and not confirm(made):
-        raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
-    return engine.run(made, found.secrets, api, reviewed=True)
 
 
 _YES: Final = "answer with the whole word yes, or give --yes once the plan has been reviewed"
@@ -167,15 +135,6 @@ def placed(report: Report, declared: Declared) -> Report:
     return replace(report, outcomes=outcomes)
 
 
-def _expect(made: Plan, digest: str | None) -> None:
-    if digest is not None and made.changes and made.digest != digest:
-        raise StalePlanError(
-            "what would be done now is not what was reviewed",
-            differences=(f"reviewed  {digest}", f"now       {made.digest}"),
-            hint="look at `webhooks plan`, and apply with its digest if it is what you want",
-        )
-
-
 def _require(
     made: Plan,
     available: Mapping[SecretRef, Secret],
@@ -198,9 +157,9 @@ def _require(
     )
 
 
-def _refuse_blocked(blocked: tuple[Finding, ...], look: str) -> None:
+def _refuse_blocked(blocked: tuple[Finding, ...]) -> None:
     if blocked:
         reasons = "; ".join(each.message for each in blocked)
         # The last one is the gravest, and its way on lifts them all.
-        hint = f"`{look}` shows which; {blocked[-1].hint}"
+        hint = f"`webhooks plan` shows which; {blocked[-1].hint}"
         raise BlockedError(f"nothing was written: {reasons}", hint=hint)

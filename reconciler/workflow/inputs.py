@@ -17,7 +17,7 @@ from reconciler.source.desired import Declared, Rules, declare, strict
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:
-    from reconciler.planning.plan import Plan
+    from reconciler.source.saved_plan import SavedPlan
 
 _UNRESOLVED: Final = "unresolved-secret"
 
@@ -147,8 +147,8 @@ def base(paths: tuple[str, ...], checked: Checked) -> Desired:
     return declare(replace(sources, files=renamed), rules=rules).desired or declared.desired
 
 
-def load_plan(name: str, inputs: Inputs) -> Plan:
-    """Read a saved plan, which passes the same checks as a file of webhooks.
+def load_plan(name: str, inputs: Inputs) -> SavedPlan:
+    """Read a saved plan. What it declares passes the same checks as configuration files.
 
     Raises ConfigurationError, StalePlanError.
     """

@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from reconciler.errors import ConfigurationError, MaintenanceError, OrganizationError
+from reconciler.errors import (
+    ConfigurationError,
+    MaintenanceError,
+    OrganizationError,
+    StalePlanError,
+)
 from reconciler.findings import has_errors, sort_key
 from reconciler.model import Live, Organization, Secret
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.planner import plan as make_plan
+from reconciler.planning.review import Review
 from reconciler.ports import WebhookReader
 from reconciler.source.desired import strict
 from reconciler.values import dataclass
@@ -34,16 +40,21 @@ def plan(
     options: PlanOptions,
     api_key: Secret | None = None,
     writing: bool = False,
+    review: Review | None = None,
 ) -> Planned:
-    """Say what would be done. Nothing here can write.
+    """Return what apply would do. Nothing here can write.
 
-    `writing` refuses an organization in maintenance. Raises OrganizationError, MaintenanceError,
-    ApiError, ConfigurationError.
+    `writing` refuses an organization in maintenance. With `review` its resends are planned, too.
+    Raises OrganizationError, MaintenanceError, StalePlanError for a review of another
+    organization, ApiError, ConfigurationError.
     """
     organization = reader.organization()
     guard_organization(
         organization, declared=checked.desired.organization, asked=checked.inputs.organization
     )
+    if review is not None:
+        _refuse_elsewhere(review, reader.origin, organization)
+        options = replace(options, reviewed=review.resends)
     if writing:
         refuse_maintenance(organization)
     gathered = gather(checked, api_key, writing=writing)
@@ -68,6 +79,18 @@ def guard_organization(
                 f"the API key belongs to organization {organization.name!r}, not to {each!r}",
                 hint=f"use a key of that organization, or {otherwise}",
             )
+
+
+def _refuse_elsewhere(review: Review, origin: str, organization: Organization) -> None:
+    if (review.origin, review.organization) != (origin, organization.id):
+        raise StalePlanError(
+            "the plan was made for another server or organization",
+            differences=(
+                f"plan  {review.organization} at {review.origin}",
+                f"now   {organization.id} at {origin}",
+            ),
+            hint="plan again with the key and the server that you mean",
+        )
 
 
 def refuse_maintenance(organization: Organization) -> None:

@@ -11,13 +11,14 @@ from reconciler.ci.approval import NoReview, Review, judge
 from reconciler.ci.marker import Marker, listed
 from reconciler.model import Organization, Webhook
 from reconciler.planning.changes import Create
+from reconciler.planning.digest import Operation
 from reconciler.planning.plan import Plan
 
 ORIGIN = "https://api.cloudtruth.io"
 
 
-def operation(number: int) -> str:
-    return f"sha256:{number:032x}{'0' * 32}"
+def operation(number: int) -> Operation:
+    return Operation(digest=f"{number:032x}", name=f"w{number}")
 
 
 def plan(*numbers: int | None, digest: str = "sha256:" + "d" * 64) -> Plan:
@@ -34,7 +35,7 @@ def plan(*numbers: int | None, digest: str = "sha256:" + "d" * 64) -> Plan:
         origin=ORIGIN,
         organization=Organization(id="org", name="Acme"),
         changes=changes,
-        operations=tuple(None if each is None else operation(each) for each in numbers),
+        operations=tuple(() if each is None else (operation(each),) for each in numbers),
         digest=digest,
     )
 

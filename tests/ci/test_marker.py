@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.ci.marker import OPERATIONS_SPACE, Marker, decode, encode, listed, short
+from reconciler.ci.marker import OPERATIONS_SPACE, Marker, decode, encode, listed
+from reconciler.planning.digest import Operation
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
-OPERATION = "sha256:" + "fedcba9876543210" * 4
+OPERATION = "fedcba9876543210" * 2
 MARKER = Marker(
     kind="plan",
     label="",
@@ -19,7 +20,7 @@ MARKER = Marker(
     organization="org-1",
     origin="https://api.cloudtruth.io",
     digest=DIGEST,
-    operations=(short(OPERATION),),
+    operations=(OPERATION,),
     run="https://github.com/acme/hooks/actions/runs/1",
     version="1.2.3",
 )
@@ -65,10 +66,10 @@ def test_any_other_text_is_no_marker_and_no_crash(text: str) -> None:
         ('"v":1', '"v":2'),
         (DIGEST, DIGEST[:-1]),
         (DIGEST, "sha256:" + "g" * 64),
-        (short(OPERATION), "all"),
+        (OPERATION, "all"),
         ('"operations":["', '"operations":[1,"'),
         ('"operations":[', '"operations":{"a":['),
-        ('"operations":["' + short(OPERATION) + '"]', '"operations":{}'),
+        ('"operations":["' + OPERATION + '"]', '"operations":{}'),
         ('"file":"webhooks.yaml"', '"file":null'),
         ('"version":', '"v2":'),
         ("<!-- cloudtruth", " <!-- cloudtruth"),
@@ -92,18 +93,17 @@ def test_deep_nesting_is_no_marker() -> None:
     assert decode(f'<!-- cloudtruth-webhooks {{"v":{"[" * 100_000}}} -->') is None
 
 
-def test_operations_are_kept_short_and_without_those_no_review_sees() -> None:
-    """Each digest is cut to what tells operations apart; changes without one are left out."""
-    assert listed([OPERATION, None, OPERATION]) == ("fedcba9876543210" * 2,)
+def test_operations_are_listed_once() -> None:
+    """By their digests."""
+    twice = [Operation(digest=OPERATION, name=name) for name in ("a", "b")]
+    assert listed(twice) == (OPERATION,)
     assert listed([]) == ()
 
 
 def test_too_many_operations_are_not_listed() -> None:
     """Beyond the space in a comment only the plan as a whole can be approved."""
-    many = [f"sha256:{number:064x}"[::1] for number in range(2000)]
-    distinct = [f"sha256:{number:032x}{'0' * 32}" for number in range(2000)]
+    distinct = [Operation(digest=f"{number:032x}", name="w") for number in range(2000)]
     assert listed(distinct) is None
-    assert listed(many) == ("0" * 32,)
     assert len(listed(distinct[:800]) or ()) == 800
     assert len(encode(replace(MARKER, operations=listed(distinct[:800])))) < OPERATIONS_SPACE + 1000
 

@@ -196,7 +196,7 @@ def test_plan_file_guards(shell: Shell, file: File, cloud: MakeCloud) -> None:
     there = cloud()
     assert shell("apply", "--yes", **there.environ).code == 0
     file("webhooks: []\n")
-    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+    assert shell("plan", "--out", "plan.json", **there.environ).code == 5
     assert shell("apply", "plan.json", "--yes", **there.environ).code == 5
     assert shell("apply", "plan.json", "--yes", "--allow-deletes", "3", **there.environ).code == 5
     assert shell("apply", "plan.json", "--yes", "--allow-deletes", "2", **there.environ).code == 0

@@ -182,15 +182,20 @@ def test_plan_in_maintenance(shell: Shell, file: File, cloud: MakeCloud) -> None
 
 
 def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A plan that a guard holds back is shown, says so, and is no failure; apply is exit 5."""
+    """A plan that a guard blocks is shown and saved, and exits with 5, as apply does."""
     there = cloud()
     file()
     assert shell("apply", "--yes", **there.environ).code == 0
     file("webhooks: []\n")
-    done = shell("plan", **there.environ)
-    assert done.code == 0
+    done = shell("plan", "--out", "plan.json", **there.environ)
+    assert done.code == 5
     assert "BLOCKED" in done.out
-    assert shell("plan", "--detailed-exitcode", **there.environ).code == 2
+    assert "BLOCKED" in shell("show", "plan.json").out
+    assert shell("plan", "--detailed-exitcode", **there.environ).code == 5
+    preview = shell("plan", "--allow-deletes", "2", **there.environ)
+    assert (preview.code, "BLOCKED" in preview.out) == (0, False)
+    assert "--allow-deletes 2" in preview.out
+    assert shell("plan", "--allow-deletes", "1", **there.environ).code == 5
     assert shell("apply", "--yes", **there.environ).code == 5
     assert shell("apply", "--yes", "--allow-deletes", "1", **there.environ).code == 5
     assert there.names() == ["Deploys", "Pager"]

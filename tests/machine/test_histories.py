@@ -33,7 +33,8 @@ from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.execute.executor import execute
 from reconciler.model import Desired, FileScope, Live, Pattern, Policy, Secret, Webhook
 from reconciler.planning.plan import Plan
-from reconciler.planning.planner import plan
+from reconciler.planning.planner import PlanOptions, plan
+from reconciler.planning.review import judge
 from reconciler.source.saved_plan import load, save
 from tests.execute.world import (
     EVENTS,
@@ -203,7 +204,7 @@ class Histories(RuleBasedStateMachine):
     )
     def apply_a_saved_plan(self, chosen: list[tuple[str, object]]) -> None:
         """A plan goes into a file and back, meets faults, and is finished by applying it again."""
-        saved = save(replace(self.planned(), blocked=()))
+        saved = save(self.planned(), self.desired(), PlanOptions())
         for method, fault in chosen:
             self.script.add(fault(), method=method)  # type: ignore[operator]
         self.run(saved=saved)
@@ -272,7 +273,9 @@ class Histories(RuleBasedStateMachine):
                 live = Live(origin=api.origin, organization=api.organization(), webhooks=api.list())
                 made = replace(plan(self.desired(), live, SECRETS), blocked=())
                 if saved is not None:
-                    made = load(saved, "plan.json")
+                    found = judge(made, load(saved, "plan.json").review, values=True)
+                    assert not found.unreviewed
+                    assert not found.stale
                 report = execute(
                     made,
                     SECRETS,

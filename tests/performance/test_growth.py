@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from reconciler.model import Desired, Live, LiveWebhook, Organization, Scheme, Secret, SecretRef
-from reconciler.planning.digest import operation_digest, plan_digest
+from reconciler.planning.digest import operations, plan_digest
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.render import RENDERERS
@@ -115,8 +115,8 @@ def changed(count: int) -> Plan:
 
 
 def _digest(made: Plan) -> str:
-    operations = tuple(map(operation_digest, made.changes))
-    return plan_digest(made.origin, made.organization.id, operations)
+    found = (each for change in made.changes for each in operations(change, {}))
+    return plan_digest(made.origin, made.organization.id, found)
 
 
 @cache
@@ -128,7 +128,7 @@ def wrong(count: int) -> Sources:
 
 @cache
 def saved(count: int) -> bytes:
-    return save(changed(count))
+    return save(changed(count), desired(count), PlanOptions())
 
 
 def _rendered(form: str, view: View) -> Callable[[int], Work]:
@@ -153,7 +153,7 @@ STAGES: dict[str, Callable[[int], Work]] = {
     "json": _rendered("json", View()),
     "markdown": _rendered("markdown", View()),
     "short markdown": _rendered("markdown", View(limit=60_000)),
-    "save": lambda count: partial(save, changed(count)),
+    "save": lambda count: partial(save, changed(count), desired(count), PlanOptions()),
     "load a saved plan": lambda count: partial(load, saved(count), "plan.json"),
     "export": lambda count: partial(export, live(count)),
 }

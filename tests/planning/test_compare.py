@@ -318,6 +318,7 @@ def test_an_address_behind_a_reference_is_told_by_its_origin():
             cause=SecretCause.DIFFERS,
             before="https://hooks.example.com/***",
             destination="generic https://new.example.com/***",
+            moved=True,
         ),
     )
 

@@ -17,6 +17,7 @@ from reconciler.planning.changes import (
     ValueChange,
 )
 from reconciler.planning.planner import PlanOptions, plan
+from reconciler.planning.resend import resends
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,
@@ -32,6 +33,7 @@ from tests.planning.builders import (
 
 MASKED = live(live_slack(token="*****"))
 BUMPED = replace(TOKEN_REF, version=2)
+HIDDEN = unshown(live_generic(), UNKNOWN)
 
 
 @pytest.mark.parametrize(
@@ -44,21 +46,73 @@ BUMPED = replace(TOKEN_REF, version=2)
     ],
     ids=["everything", "scheme and name", "name", "webhook"],
 )
-def test_a_requested_secret_is_sent_and_stays_outside_the_digest(options: PlanOptions):
-    """No review can see such a change, so none is asked to approve it."""
+def test_a_requested_secret_is_sent_and_is_an_operation(options: PlanOptions):
+    """A reviewer agrees to it as to anything else that is sent."""
     result = plan(desired(slack()), MASKED, SECRETS, options)
 
     (update,) = result.updates
-    assert (update.reason, result.operations) == (Reason.RESEND, (None,))
+    assert update.reason is Reason.RESEND
     assert [getattr(each, "cause", None) for each in update.fields] == [SecretCause.REQUESTED]
-    assert result.digest == plan(desired(slack()), MASKED, SECRETS).digest
+    assert [len(each) for each in result.operations] == [1]
+    assert plan(desired(slack()), MASKED, SECRETS).digest == ""
 
 
-def test_a_secret_that_is_seen_to_be_live_is_not_sent_again():
-    """Shown and equal: there is nothing to resend."""
+def test_a_request_plans_the_same_whatever_live_shows():
+    """With the value and without it, readable or not: a reviewer sees one operation."""
     options = PlanOptions(resend_all=True)
+    digests = {
+        plan(desired(slack()), found, secrets, options).digest
+        for found in (MASKED, live(live_slack()), live(live_slack(token=OTHER_TOKEN)))
+        for secrets in (SECRETS, {})
+    }
 
-    assert plan(desired(slack()), live(live_slack()), SECRETS, options).changes == ()
+    assert len(digests) == 1
+    assert "" not in digests
+
+
+def test_other_requests_have_other_digests():
+    """Three webhooks, all of them, none: no two plans that send different things look alike."""
+    names = ("A", "B", "C", "D")
+    declared = desired(*(slack(name, channel=f"#{name}") for name in names))
+    found = live(*(live_slack(n, f"id-{n}", channel=f"#{n}", token="*****") for n in names))
+    digests = [
+        plan(declared, found, SECRETS, options).digest
+        for options in (
+            PlanOptions(),
+            PlanOptions(resend=("A", "B", "C")),
+            PlanOptions(resend=("B", "C", "D")),
+            PlanOptions(resend_all=True),
+        )
+    ]
+
+    assert digests[0] == ""
+    assert len(set(digests)) == 4
+
+
+def test_a_reviewed_resend_is_planned_while_the_files_still_say_so():
+    """It is sent without base and request; a reference that was changed since makes it void."""
+    base = PlanOptions(base=desired(slack()))
+    planned = plan(desired(slack(token=BUMPED)), MASKED, {}, base)
+    options = PlanOptions(reviewed=resends(planned.changes))
+
+    again = plan(desired(slack(token=BUMPED)), MASKED, SECRETS, options)
+    void = plan(desired(slack()), MASKED, SECRETS, options)
+
+    assert (again.digest, again.operations) == (planned.digest, planned.operations)
+    assert void.changes == ()
+
+
+def test_a_reviewed_field_that_is_no_longer_declared_goes():
+    """Without the base it was planned against, and only where live shows no configuration."""
+    reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
+    found = live(HIDDEN)
+    planned = plan(
+        desired(generic()), found, {}, PlanOptions(base=desired(generic(token=reference)))
+    )
+    options = PlanOptions(reviewed=resends(planned.changes))
+
+    assert plan(desired(generic()), found, {}, options).digest == planned.digest
+    assert plan(desired(generic()), live(live_generic()), {}, options).changes == ()
 
 
 def test_a_request_for_nothing_declared_is_an_error():
@@ -97,8 +151,8 @@ def test_an_unchanged_reference_is_not_sent():
     assert plan(desired(slack()), MASKED, SECRETS, options).changes == ()
 
 
-def test_a_bumped_version_of_a_readable_secret_is_decided_by_its_value():
-    """What can be compared is compared."""
+def test_a_bumped_version_is_an_operation_whatever_live_shows():
+    """The reviewer who has no value and the apply that has it plan the same."""
     options = PlanOptions(base=desired(slack()))
     secrets = {BUMPED: Secret(OTHER_TOKEN)}
     declaration = desired(slack(token=BUMPED))
@@ -106,7 +160,8 @@ def test_a_bumped_version_of_a_readable_secret_is_decided_by_its_value():
     same = plan(declaration, live(live_slack(token=OTHER_TOKEN)), secrets, options)
     other = plan(declaration, live(live_slack()), secrets, options)
 
-    assert (len(same.changes), len(other.changes)) == (0, 1)
+    assert len(same.changes) == 1
+    assert same.digest == other.digest == plan(declaration, MASKED, {}, options).digest
 
 
 def test_a_changed_literal_is_sent_though_its_reference_is_the_same():
@@ -127,11 +182,13 @@ def test_a_plain_field_that_cannot_be_read_is_sent_when_the_file_changed_it():
     (update,) = plan(desired(slack()), found, SECRETS, options).updates
 
     assert update.fields == (
-        ValueChange(path=("configuration", "channel"), before=UNKNOWN, after="#deploys"),
+        ValueChange(
+            path=("configuration", "channel"), before=UNKNOWN, after="#deploys", hidden=True
+        ),
     )
 
 
-@pytest.mark.parametrize("shown", [live_generic(token="***"), unshown(live_generic(), UNKNOWN)])
+@pytest.mark.parametrize("shown", [live_generic(token="***"), HIDDEN])
 def test_a_field_that_the_file_no_longer_declares_goes(shown: LiveWebhook):
     """Live shows it, or the base had it and live shows no configuration."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
@@ -139,7 +196,9 @@ def test_a_field_that_the_file_no_longer_declares_goes(shown: LiveWebhook):
 
     (update,) = plan(desired(generic()), live(shown), {}, options).updates
 
-    assert update.fields == (KeyLost(path=("configuration", "token")),)
+    (field,) = update.fields
+    assert isinstance(field, KeyLost)
+    assert (field.path, field.hidden) == (("configuration", "token"), shown is HIDDEN)
     assert update.sends == {"configuration"}
 
 

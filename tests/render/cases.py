@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 
 from reconciler.errors import (
     ApiError,
@@ -39,11 +40,10 @@ from reconciler.planning.changes import (
     ValueChange,
 )
 from reconciler.planning.compare import destination
-from reconciler.planning.digest import operation_digest, plan_digest
+from reconciler.planning.digest import operations, plan_digest
 from reconciler.planning.guards import Grounds
 from reconciler.planning.plan import Matched, Plan, SecretUse
 from reconciler.report import Applied, Failed, FieldMessage, Healed, Report, Skipped, Unconfirmed
-from reconciler.source.saved_plan import sent_secrets
 
 TOKEN = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
 PASSWORD = SecretRef(scheme=Scheme.FILE, name="secrets/pager-password", version=2)
@@ -96,12 +96,12 @@ def token_change(
 
 def plan(*changes: Change, **more: object) -> Plan:
     """Return a plan of `changes` with the digests and the list of secrets that belong to it."""
-    operations = tuple(map(operation_digest, changes))
+    found = tuple(operations(each, {}) for each in changes)
     base = Plan(
         origin="https://api.cloudtruth.io",
         organization=Organization(id="o-1", name="Acme", role="ADMIN"),
         changes=changes,
-        operations=operations,
+        operations=found,
         secrets=tuple(
             SecretUse(
                 reference=ref,
@@ -111,9 +111,11 @@ def plan(*changes: Change, **more: object) -> Plan:
             )
             for change in changes
             if not isinstance(change, Delete)
-            for field, ref in sent_secrets(change)
+            if isinstance(change, Create) or "configuration" in change.sends
+            for field, ref in sorted(change.after.configuration.items())
+            if isinstance(ref, SecretRef)
         ),
-        digest=plan_digest("https://api.cloudtruth.io", "o-1", operations),
+        digest=plan_digest("https://api.cloudtruth.io", "o-1", chain.from_iterable(found)),
         files=2,
         in_scope=9,
         live=12,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 
 from hypothesis import strategies as st
 
@@ -25,11 +26,10 @@ from reconciler.planning.changes import (
     Update,
     ValueChange,
 )
-from reconciler.planning.digest import operation_digest, plan_digest
+from reconciler.planning.digest import operations, plan_digest
 from reconciler.planning.guards import Grounds
 from reconciler.planning.plan import Matched, Plan, SecretUse
 from reconciler.report import Applied, Failed, FieldMessage, Healed, Report, Skipped, Unconfirmed
-from reconciler.source.saved_plan import sent_secrets
 
 SNIPPETS = (
     "##[error]", "##[", "##vso[task.x]", "::error::", "::set-output name=a::b", "::", "]", "#",
@@ -177,7 +177,7 @@ unmanaged = st.builds(
 def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan:
     """Return plans whose digests, lists of secrets and guards are right."""
     planned = tuple(draw(st.lists(changes, max_size=3)))
-    operations = tuple(map(operation_digest, planned))
+    found = tuple(operations(each, {}) for each in planned)
     origin, organization = (
         draw(texts),
         draw(
@@ -194,8 +194,8 @@ def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan
         origin=origin,
         organization=organization,
         changes=planned,
-        operations=operations,
-        digest=plan_digest(origin, organization.id, operations),
+        operations=found,
+        digest=plan_digest(origin, organization.id, chain.from_iterable(found)),
         matched=tuple(draw(st.lists(st.builds(Matched, id=texts, webhook=webhooks()), max_size=2))),
         kept=tuple(draw(st.lists(kept, max_size=2))),
         unmanaged=tuple(draw(st.lists(unmanaged, max_size=2))),
@@ -217,7 +217,9 @@ def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan
         secrets=tuple(
             SecretUse(reference=ref, webhook=each.name, field=field, destination=draw(texts))
             for each in planned
-            for field, ref in sent_secrets(each)
+            if isinstance(each, Create) or "configuration" in each.sends
+            for field, ref in sorted(each.after.configuration.items())
+            if isinstance(ref, SecretRef)
         ),
     )
     return replace(made, blocked=made.held_back())

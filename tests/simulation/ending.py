@@ -14,7 +14,7 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render import RENDERERS
 from reconciler.render.view import PLAIN
-from reconciler.report import Applied, Failed, Report, Skipped
+from reconciler.report import NOT_REVIEWED, Applied, Failed, Outcome, Report, Skipped
 from tests.simulation.case import Case, Way
 from tests.simulation.judge import Judge, Violation
 from tests.simulation.process import Process
@@ -23,6 +23,10 @@ from tests.simulation.words import CANARY, Row, secrets, value_of
 
 _CLEAN = (1, 3, 4, 5, 6, 8)
 _LATE = ("does-not-converge", "vanished", "conflict")
+
+
+def _unreviewed(outcome: Outcome) -> bool:
+    return isinstance(outcome, Skipped) and outcome.code == NOT_REVIEWED
 
 
 class Ending:
@@ -48,6 +52,8 @@ class Ending:
             raise Violation("the report says that nothing was written")
         self.ended(process, report.exit_code)
         for each in report.outcomes:
+            if _unreviewed(each) and process.deeds.began(each.change):
+                raise Violation(f"{each.change.name} was not reviewed, and was sent")
             unsent = isinstance(each, Skipped) and each.code in ("interrupted", "run-ended")
             if unsent and process.deeds.began(each.change):
                 raise Violation(f"{each.change.name} was sent, and is reported as not begun")
@@ -60,7 +66,7 @@ class Ending:
         if report.exit_code is ExitCode.OK and report.writes and not self._case.stale:
             self._seen(process, report.plan)
         firm = [each for each in report.outcomes if not isinstance(each.change, Delete)]
-        undone = [each for each in firm if not isinstance(each, Applied)]
+        undone = [each for each in firm if not isinstance(each, Applied) and not _unreviewed(each)]
         # What the last look alone found to be undone was done when deletes began.
         early = [each for each in undone if not (isinstance(each, Failed) and each.code in _LATE)]
         if early and process.deeds.deleting:

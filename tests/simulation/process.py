@@ -67,8 +67,9 @@ class Watched:
 class Process:
     """One run of the program for a team: what it has done so far, and what came of it.
 
-    It is its own Stop port, from entering it on: a signal comes `stop` steps after the first
-    write was sent, a second one `halt` steps later. `seen` is the last listing that it read whole.
+    `needs_review` says that it left undone only what no review has. It is its own Stop port, from
+    entering it on: a signal comes `stop` steps after the first write was sent, a second one `halt`
+    steps later. `seen` is the last listing that it read whole.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Process:
     life: Life = field(default_factory=Life)
     deeds: Deeds = field(default_factory=Deeds)
     steps: int = 0
+    needs_review: bool = False
     writing: int = 0
     report: Report | None = None
     code: ExitCode | None = None

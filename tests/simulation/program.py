@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from reconciler.api.client import Client
-from reconciler.errors import ReconcilerError
+from reconciler.errors import NotReviewedError, ReconcilerError
 from reconciler.planning.plan import Plan
+from reconciler.planning.planner import PlanOptions
+from reconciler.planning.review import Review, review_of
 from reconciler.ports import Stop, WebhookAPI
 from reconciler.report import Report
 from reconciler.source.desired import Declared
@@ -53,46 +56,46 @@ class Program:
         planned = self.plan(process, blind=blind)
         if planned is None:
             return None
-        document = save(planned.plan)
+        document = save(planned.plan, process.team.desired, process.team.options)
         if CANARY in document.decode():
             raise Violation("a secret is in the saved plan")
-        if load(document, "plan.json") != planned.plan:
+        if load(document, "plan.json").review != review_of(planned.plan):
             raise Violation("a saved plan reads back as another one")
         return document
 
     def apply(self, process: Process, *, digest: str | None = None) -> None:
         """Plan, and apply that."""
+        self._apply(process, _checked(process), process.team.options, digest or None)
+
+    def apply_saved(self, process: Process, document: bytes) -> None:
+        """Apply what was written down."""
+        saved = load(document, "plan.json")
+        if saved.declared.desired is None:
+            raise Violation(f"what was planned cannot be read: {saved.declared.findings}")
+        checked = replace(_checked(process), desired=saved.declared.desired)
+        options = replace(saved.options, allow_deletes=process.team.options.allow_deletes)
+        self._apply(process, checked, options, saved.review)
+
+    def _apply(
+        self,
+        process: Process,
+        checked: Checked,
+        options: PlanOptions,
+        review: Review | str | None,
+    ) -> None:
 
         def body() -> None:
             with self._world.connected(process) as (api, clock, workers):
                 engine = self._engine(process, clock, workers)
                 report = applying.apply(
-                    _checked(process),
+                    checked,
                     cast(WebhookAPI, api),
                     engine,
-                    options=process.team.options,
+                    options=options,
                     confirm=self._confirm(process),
                     api_key=KEY,
-                    expect_digest=digest,
-                )
-            self._ended(process, report)
-
-        self._run(process, body)
-
-    def apply_saved(self, process: Process, document: bytes) -> None:
-        """Apply what was written down."""
-
-        def body() -> None:
-            with self._world.connected(process) as (api, clock, workers):
-                engine = self._engine(process, clock, workers)
-                report = applying.apply_saved(
-                    load(document, "plan.json"),
-                    _checked(process).inputs,
-                    cast(WebhookAPI, api),
-                    engine,
-                    confirm=self._confirm(process),
-                    api_key=KEY,
-                    allow_deletes=process.team.options.allow_deletes,
+                    review=review,
+                    values=True,
                 )
             self._ended(process, report)
 
@@ -116,6 +119,7 @@ class Program:
 
     def _ended(self, process: Process, report: Report) -> None:
         process.report, process.code = report, report.exit_code
+        process.needs_review = report.needs_review
         self._world.note(f"{process.name} ends: exit {int(report.exit_code)}")
         for outcome in report.outcomes:
             more = getattr(outcome, "code", None) or getattr(outcome, "note", None) or ""
@@ -139,6 +143,7 @@ class Program:
             body()
         except ReconcilerError as error:
             process.code = error.exit_code
+            process.needs_review = isinstance(error, NotReviewedError)
             self._world.note(f"{process.name} ends: exit {int(error.exit_code)}, {error}")
             said = f"{error!r} {error} {error.__cause__!r} {error.__context__!r}"
             if CANARY in said or CANARY in str(getattr(error, "findings", "")):

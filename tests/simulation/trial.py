@@ -132,7 +132,7 @@ class Trial:
                 return
             if process.code is ExitCode.STALE and self.world.judge.copies(team):
                 return
-            if process.code is not ExitCode.OK:
+            if process.code is not ExitCode.OK and not process.needs_review:
                 raise Violation(f"the same plan once more ends with {process.code!r}")
         if process.deeds.committed and not _resends(process):
             raise Violation("a plan that was carried out is carried out again")

@@ -1,4 +1,4 @@
-"""Saved plans: whole and as saved, or refused."""
+"""Saved plans: what was planned and what was reviewed, whole and as saved, or refused."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import ConfigurationError, ExitCode, StalePlanError
-from reconciler.findings import Severity
-from reconciler.model import Scheme, SecretRef
-from reconciler.planning.changes import Create, Delete
-from reconciler.planning.document import checksum, plan_tree
-from reconciler.planning.plan import Plan
+from reconciler.findings import Position, Severity
+from reconciler.model import Desired, Live, Scheme, SecretRef, Webhook
+from reconciler.planning.document import checksum
+from reconciler.planning.planner import PlanOptions, plan
+from reconciler.planning.review import review_of
 from reconciler.render import RENDERERS
+from reconciler.source.desired import Declared, declare
+from reconciler.source.files import SourceFile, Sources
 from reconciler.source.lint import Rules
-from reconciler.source.saved_plan import load, save
-from tests.render.cases import BASED, BLOCKED, FIELDS, KEPT, MIXED, PLANS, plan, slack
-from tests.render.strategies import plans
+from reconciler.source.saved_plan import SavedPlan, load, save
+from tests.laws.strategies import declarations, lives
+from tests.planning.builders import desired as declared
+from tests.planning.builders import generic, live, live_generic, live_slack, slack
 
 FILE = "plan.json"
 few = settings(
@@ -30,73 +33,141 @@ few = settings(
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 
+TEAM = """\
+# A comment, so that nothing is on its first line.
+organization: Acme
+ignore: ["manual-*"]
+limits: {max_deletes: 7}
+defaults:
+  type: slack
+  configuration: {token: {env: SLACK_TOKEN, version: 3}}
 
-def everything(of: Plan) -> Any:
-    """Return a plan with the positions and ages that its equality leaves out."""
-    text = RENDERERS["json"]().render_plan(of)
-    return (of, text, [getattr(each, "position", None) for each in (*of.changes, *of.kept)])
+webhooks:
+  - name: "Deploys \U0001f680 \\\\u00e9 \u00e9"
+    event_types: ["value_*"]
+    configuration: {channel: "#deploys", username: u}
+    previously: [old]
+    adopt: true
+
+  - name: Gone
+    state: absent
+"""
+OTHER = """\
+scope: ["other-*"]
+prune: false
+protect: [other-kept]
+webhooks:
+  - name: other-pager
+    id: id-7
+    type: generic
+    event_types: [project_created]
+    configuration: {url: {file: ../hooks/pager}, verify: false}
+  - {name: other-far, type: generic, event_types: ["*"],
+     configuration: {url: "https://a.example/x", token: {file: /run/t}}}
+"""
 
 
-def plan_or_refusal(raw: bytes) -> Plan | ConfigurationError:
-    try:
-        return load(raw, FILE)
-    except ConfigurationError as refusal:
-        return refusal
+def read(**files: str) -> Desired:
+    """Return what files declare."""
+    sources = tuple(
+        SourceFile(file=name.replace("__", "/") + ".yaml", raw=text.encode())
+        for name, text in files.items()
+    )
+    found = declare(Sources(files=sources))
+    assert found.desired is not None, found.findings
+    return found.desired
 
 
-def edited(of: Plan, edit: Callable[[dict[str, Any]], object], *, sealed: bool) -> bytes:
-    """Return a saved plan after somebody changed it, with the checksum put right if `sealed`."""
-    tree = json.loads(save(of))
+def saved(desired: Desired, found: Live | None = None, **options: Any) -> bytes:
+    """Return the plan file of declarations, with nothing live unless given."""
+    chosen = PlanOptions(**options)
+    return save(plan(desired, live() if found is None else found, {}, chosen), desired, chosen)
+
+
+def edited(raw: bytes, edit: Callable[[dict[str, Any]], object], *, sealed: bool = True) -> bytes:
+    """Return a saved plan after somebody changed it, with the checksum corrected if `sealed`."""
+    tree = json.loads(raw)
     edit(tree)
     if sealed:
         tree["checksum"] = checksum(tree)
     return json.dumps(tree).encode()
 
 
-@pytest.mark.parametrize("name", sorted(set(PLANS) - {"hostile"}))
-def test_a_saved_plan_reads_back_equal(name: str) -> None:
-    """What is loaded is what was saved, positions and ages included."""
-    saved = PLANS[name]
-    assert everything(load(save(saved), FILE)) == everything(saved)
+ONE = declared(slack())
+SAVED = saved(ONE)
+
+
+def line(webhook: Webhook) -> int:
+    assert webhook.position is not None
+    return webhook.position.line
+
+
+def positions(desired: Desired) -> list[Position | None]:
+    return [each.position for each in (*desired.webhooks, *desired.absent)]
+
+
+def test_what_several_files_declare_reads_back_equal() -> None:
+    """Scopes, guards, references and lines are those of the files that were planned."""
+    desired = read(team=TEAM, teams__other=OTHER)
+    loaded = load(saved(desired, live(live_generic("other-pager", "id-7"))), FILE).declared
+    assert loaded.desired == desired
+    assert positions(loaded.desired) == positions(desired)
 
 
 @few
-@given(plans())
-def test_any_plan_reads_back_equal_or_is_refused_for_what_it_declares(saved: Plan) -> None:
-    """A plan with names or references that no file may declare is refused; any other comes back."""
-    raw = save(saved)
+@given(declarations(), lives())
+def test_whatever_can_be_declared_reads_back_equal(desired: Desired, found: Live) -> None:
+    """Declarations and the review; what no file may declare is refused as in a file."""
+    try:
+        raw = saved(desired, found)
+    except ConfigurationError:
+        assume(False)
+    loaded = load(raw, FILE)
     assert raw.isascii()
-    loaded = plan_or_refusal(raw)
-    if isinstance(loaded, ConfigurationError):
-        assert {each.severity for each in loaded.findings} == {Severity.ERROR}
+    if loaded.declared.desired is None:
+        assert {each.severity for each in loaded.declared.findings} >= {Severity.ERROR}
         return
-    assert everything(loaded) == everything(saved)
-    assert save(loaded) == raw
+    assert loaded.declared.desired == replace(
+        desired, webhooks=tuple(sorted(desired.webhooks, key=line))
+    )
+    assert loaded.review == review_of(plan(desired, found, {}))
+
+
+def test_what_was_reviewed_and_how_it_was_planned_reads_back() -> None:
+    """Operations with their webhooks, resends, and the options of planning."""
+    found = live(live_slack(token="*****"))
+    raw = saved(ONE, found, resend_all=True, only=("Dep*",), prune=False)
+    loaded = load(raw, FILE)
+    planned = plan(ONE, found, {}, PlanOptions(resend_all=True))
+    assert loaded.review == review_of(planned)
+    assert loaded.review.digest == planned.digest
+    assert [each.field for each in loaded.review.resends] == ["token"]
+    assert loaded.options == PlanOptions(only=("Dep*",), prune=False)
 
 
 def test_formatting_is_no_edit() -> None:
     """A plan that a tool has written again with other spaces and order of keys is the same."""
-    tree = json.loads(save(MIXED))
+    tree = json.loads(SAVED)
     again = json.dumps(dict(reversed(tree.items())), indent=7, ensure_ascii=False).encode()
-    assert load(again, FILE) == MIXED
+    assert replace(load(again, FILE), document="") == replace(load(SAVED, FILE), document="")
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [
-        lambda tree: tree.update(tool_version="0"),
-        lambda tree: tree.update(organization={**tree["organization"], "id": "o-2"}),
-        lambda tree: tree["changes"].pop(),
-        lambda tree: tree["changes"][1]["after"]["configuration"].update(channel="#elsewhere"),
-        lambda tree: tree.pop("checksum"),
-        lambda tree: tree.update(checksum=None),
-        lambda tree: tree.update(extra=1),
-    ],
+EDITS: tuple[Callable[[dict[str, Any]], object], ...] = (
+    lambda tree: tree.update(tool_version="0"),
+    lambda tree: tree.update(organization={**tree["organization"], "id": "o-2"}),
+    lambda tree: tree["changes"].pop(),
+    lambda tree: tree["configuration"].pop(),
+    lambda tree: tree.update(checksum=None),
+    lambda tree: tree.update(extra=1),
+    lambda tree: tree.pop("checksum"),
 )
+
+
+@pytest.mark.parametrize("edit", EDITS)
 def test_an_edited_plan_is_refused(edit: Callable[[dict[str, Any]], object]) -> None:
     """Any change after saving is found, whatever it is."""
     with pytest.raises(StalePlanError, match=r"plan\.json was changed after it was saved") as odd:
-        load(edited(MIXED, edit, sealed=False), FILE)
+        load(edited(SAVED, edit, sealed=False), FILE)
     assert odd.value.exit_code is ExitCode.STALE
     assert odd.value.hint
 
@@ -104,51 +175,23 @@ def test_an_edited_plan_is_refused(edit: Callable[[dict[str, Any]], object]) -> 
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda tree: tree.update(extra=1),
-        lambda tree: tree["changes"][1].update(note="x"),
-        lambda tree: tree["counts"].update(delete=0),
         lambda tree: tree.update(digest=f"sha256:{'0' * 64}"),
-        lambda tree: tree["changes"][1].update(operation=None),
-        lambda tree: tree["changes"][1]["after"]["configuration"].update(channel="#elsewhere"),
-        lambda tree: tree["changes"][1].update(name="Other"),
-        lambda tree: tree["secrets"].pop(),
-        lambda tree: tree["secrets"][0].update(reference={"env": "OTHER"}),
-        lambda tree: tree["changes"][1]["after"]["event_types"].reverse(),
+        lambda tree: tree["changes"][0].update(operations=[]),
         lambda tree: tree.update(origin="https://elsewhere.example"),
     ],
 )
-def test_a_plan_at_odds_with_itself_is_refused(edit: Callable[[dict[str, Any]], object]) -> None:
-    """A right checksum does not help a plan whose parts do not belong together."""
+def test_operations_at_odds_with_the_digest_are_refused(
+    edit: Callable[[dict[str, Any]], object],
+) -> None:
+    """A right checksum does not help."""
     with pytest.raises(StalePlanError, match="was changed after it was saved"):
-        load(edited(MIXED, edit, sealed=True), FILE)
-
-
-@pytest.mark.parametrize(
-    "edit",
-    [
-        lambda tree: tree.update(blocked=[]),
-        lambda tree: tree["blocked"].pop(),
-        lambda tree: tree["grounds"].update(max_deletes=None),
-        lambda tree: tree["grounds"].update(declared=True),
-    ],
-)
-def test_guards_are_judged_anew(edit: Callable[[dict[str, Any]], object]) -> None:
-    """Whoever clears what holds a plan back has to clear away the reasons, too."""
-    with pytest.raises(StalePlanError, match="was changed after it was saved"):
-        load(edited(BLOCKED, edit, sealed=True), FILE)
-
-
-def test_an_allowance_is_not_saved() -> None:
-    """Deletes that were allowed for one run have to be allowed again for the saved plan."""
-    allowed = replace(BLOCKED, blocked=BLOCKED.held_back(allow_deletes=6))
-    assert allowed.blocked == ()
-    assert load(save(allowed), FILE).blocked == BLOCKED.blocked
+        load(edited(SAVED, edit), FILE)
 
 
 @pytest.mark.parametrize("version", ["2", "0", 1, None])
 def test_another_format_is_refused(version: object) -> None:
     """A plan of another version of the format is stale, however well formed."""
-    raw = edited(MIXED, lambda tree: tree.update(format_version=version), sealed=True)
+    raw = edited(SAVED, lambda tree: tree.update(format_version=version))
     with pytest.raises(StalePlanError, match="another format") as odd:
         load(raw, FILE)
     assert odd.value.exit_code is ExitCode.STALE
@@ -180,8 +223,12 @@ def test_what_is_no_plan_is_an_invalid_file(raw: bytes) -> None:
     [
         (b"", "it is empty"),
         (b" \n", "it is empty"),
-        (save(MIXED)[:300], "it ends too early"),
+        (SAVED[:300], "it ends too early"),
         (RENDERERS["json"]().render_findings(()).encode(), "its kind is findings"),
+        (
+            RENDERERS["json"]().render_plan(plan(ONE, live(), {})).encode(),
+            "it was printed with --format json",
+        ),
     ],
 )
 def test_what_became_of_a_plan_file_is_said(raw: bytes, why: str) -> None:
@@ -196,76 +243,35 @@ def test_what_became_of_a_plan_file_is_said(raw: bytes, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("saved", "edit", "where"),
+    ("edit", "where"),
     [
-        (MIXED, lambda tree: tree.update(origin=1), "origin"),
-        (MIXED, lambda tree: tree.pop("counts"), "counts"),
-        (MIXED, lambda tree: tree["counts"].update(live=-1), r"counts\.live"),
-        (MIXED, lambda tree: tree["counts"].update(live=True), r"counts\.live"),
-        (MIXED, lambda tree: tree.update(changes={}), "changes"),
-        (MIXED, lambda tree: tree["changes"].append(1), r"changes\[3\]"),
-        (MIXED, lambda tree: tree["changes"][1].update(action="x"), r"changes\[1\]\.action"),
-        (MIXED, lambda tree: tree["changes"][1].update(reason="x"), r"changes\[1\]\.reason"),
-        (
-            MIXED,
-            lambda tree: tree["changes"][1]["after"].update(type="teams"),
-            r"changes\[1\]\.after\.type",
-        ),
-        (
-            MIXED,
-            lambda tree: tree["changes"][1]["after"]["configuration"].update(icon="x"),
-            r"changes\[1\]\.after\.configuration\.icon",
-        ),
-        (
-            MIXED,
-            lambda tree: tree["changes"][1]["after"]["configuration"].update(token="x"),
-            r"changes\[1\]\.after\.configuration\.token",
-        ),
-        (
-            MIXED,
-            lambda tree: tree["changes"][1]["after"]["configuration"].update(token={"vault": "x"}),
-            r"changes\[1\]\.after\.configuration\.token",
-        ),
-        (
-            FIELDS,
-            lambda tree: tree["changes"][0]["after"]["configuration"].update(verify="yes"),
-            r"changes\[0\]\.after\.configuration\.verify",
-        ),
-        (
-            MIXED,
-            lambda tree: tree["changes"][1]["after"]["event_types"].append("no_event"),
-            r"changes\[1\]\.after\.event_types\[7\]",
-        ),
-        (
-            MIXED,
-            lambda tree: tree["changes"][0]["fields"][0].update(path=["id"]),
-            r"changes\[0\]\.fields\[0\]\.path",
-        ),
-        (
-            MIXED,
-            lambda tree: tree["changes"][0]["fields"][0].update(change="x"),
-            r"changes\[0\]\.fields\[0\]\.change",
-        ),
-        (MIXED, lambda tree: tree["kept"][0].update(webhooks=[]), r"kept\[0\]\.webhooks"),
-        (MIXED, lambda tree: tree["organization"].update(maintenance=0), "organization"),
-        (BLOCKED, lambda tree: tree["blocked"][0].update(severity="bad"), r"blocked\[0\]"),
-        (BASED, lambda tree: tree["changes"][0].update(attribution="me"), r"changes\[0\]"),
-        (KEPT, lambda tree: tree["matched"][0].update(id=None), r"matched\[0\]\.id"),
+        (lambda tree: tree.update(origin=1), "origin"),
+        (lambda tree: tree.pop("counts"), "it has other keys"),
+        (lambda tree: tree.update(extra=1), "it has other keys"),
+        (lambda tree: tree.pop("options"), "it has other keys"),
+        (lambda tree: tree["counts"].update(live=-1), r"counts\.live"),
+        (lambda tree: tree["changes"].append(1), r"changes\.1"),
+        (lambda tree: tree["changes"][0].update(operations=["x"]), r"changes\.0"),
+        (lambda tree: tree.update(resends=[{}]), r"resends\.0"),
+        (lambda tree: tree["configuration"][0].update(content=[]), r"configuration\.0\.content"),
+        (lambda tree: tree["configuration"][0]["content"].pop("webhooks"), r"configuration\.0"),
+        (lambda tree: tree["configuration"][0].update(lines=[10**9]), r"configuration\.0\.lines"),
+        (lambda tree: tree["options"].update(prune="no"), r"options\.prune"),
     ],
 )
-def test_every_value_is_checked(
-    saved: Plan, edit: Callable[[dict[str, Any]], object], where: str
+def test_the_published_schema_is_the_judge(
+    edit: Callable[[dict[str, Any]], object], where: str
 ) -> None:
-    """A value of another type or meaning is named by its place, and nothing is believed."""
-    with pytest.raises(ConfigurationError, match=f"is not a saved plan: {where}.* holds something"):
-        load(edited(saved, edit, sealed=True), FILE)
+    """A value of another type or meaning is named by its place, and nothing is trusted."""
+    with pytest.raises(ConfigurationError, match=f"is not a saved plan: {where}"):
+        load(edited(SAVED, edit), FILE)
 
 
 @few
 @given(st.data())
 def test_no_edit_makes_anything_else_than_a_refusal(data: st.DataObject) -> None:
-    """Whatever is put wherever, with a right checksum: the plan comes back or a typed error."""
-    tree = json.loads(save(data.draw(st.sampled_from((MIXED, FIELDS, KEPT, BLOCKED)))))
+    """Whatever is put wherever, with a right checksum: a typed error, or findings, or a plan."""
+    tree = json.loads(SAVED)
     node: Any = tree
     while True:
         keys = list(node) if isinstance(node, dict) else list(range(len(node)))
@@ -279,47 +285,47 @@ def test_no_edit_makes_anything_else_than_a_refusal(data: st.DataObject) -> None
         st.sampled_from((None, 0, -1, 1.5, True, "", "x", [], {}, ["x"], {"env": "X"}))
     )
     tree["checksum"] = checksum(tree) if key != "checksum" else node[key]
-    raw = json.dumps(tree).encode()
     try:
-        loaded = load(raw, FILE)
+        loaded = load(json.dumps(tree).encode(), FILE)
     except (ConfigurationError, StalePlanError):
         return
-    assert plan_tree(loaded, tree["tool_version"]) == tree
+    assert isinstance(loaded, SavedPlan)
 
 
-LITERAL = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
+def rules(loaded: Declared) -> list[str]:
+    assert loaded.desired is None
+    return [each.rule for each in loaded.findings]
 
 
-def with_token(reference: SecretRef) -> Plan:
-    webhook = slack("Deploys")
-    return plan(
-        Create(after=replace(webhook, configuration={**webhook.configuration, "token": reference}))
-    )
+def with_token(reference: SecretRef) -> Desired:
+    return declared(slack(token=reference))
 
 
-def test_a_literal_secret_that_is_sent_cannot_be_saved() -> None:
-    """The value may not be stored, and the plan is useless without it: both are named."""
+def test_a_literal_secret_cannot_be_saved() -> None:
+    """The value may not be stored, and the configuration is useless without it."""
+    webhook = replace(slack(), position=Position(file="w.yaml", line=4))
+    literal = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
+    webhook = replace(webhook, configuration={**webhook.configuration, "token": literal})
     with pytest.raises(ConfigurationError, match="cannot be saved") as odd:
-        save(with_token(LITERAL))
+        saved(declared(webhook))
     assert odd.value.exit_code is ExitCode.INVALID
     (finding,) = odd.value.findings
     assert finding.message == 'token of webhook "Deploys" is written into the file'
-    assert finding.position == slack("Deploys").position
-
-
-def test_a_literal_secret_that_is_not_sent_can_be_saved() -> None:
-    """Where no operation needs the value, a literal is in nobody's way."""
-    webhook = replace(MIXED.updates[0].after, configuration={"token": LITERAL, "channel": "#a"})
-    fields = tuple(each for each in MIXED.updates[0].fields if each.path[0] != "configuration")
-    saved = plan(replace(MIXED.updates[0], after=webhook, fields=fields))
-    assert load(save(saved), FILE) == saved
+    assert finding.position == webhook.position
 
 
 def test_a_literal_cannot_be_smuggled_into_a_saved_plan() -> None:
-    """A plan file that wants a literal sent is refused when it is loaded."""
-    raw = RENDERERS["json"]().render_plan(with_token(LITERAL)).encode()
-    with pytest.raises(ConfigurationError, match="cannot be applied"):
-        load(raw, FILE)
+    """A plan file that declares a token as text is refused as a file would be."""
+    token = "xoxb-" + "123456789012-abcdefghijkl"
+    raw = edited(
+        SAVED,
+        lambda tree: tree["configuration"][0]["content"]["webhooks"][0]["configuration"].update(
+            token=token
+        ),
+    )
+    loaded = load(raw, FILE)
+    assert rules(loaded.declared) == ["slack-token-in-file"]
+    assert token not in repr(loaded.declared.findings)
 
 
 @pytest.mark.parametrize(
@@ -331,34 +337,49 @@ def test_a_literal_cannot_be_smuggled_into_a_saved_plan() -> None:
 )
 def test_a_saved_plan_may_refer_to_nothing_that_a_file_may_not(reference: SecretRef) -> None:
     """Forbidden references are forbidden in plans too."""
-    with pytest.raises(ConfigurationError) as odd:
-        load(save(with_token(reference)), FILE)
-    assert [each.rule for each in odd.value.findings] == ["forbidden-secret"]
-    assert 'webhook "Deploys"' in odd.value.findings[0].message
+    assert rules(load(saved(with_token(reference)), FILE).declared) == ["forbidden-secret"]
 
 
 def test_the_command_line_narrows_what_a_saved_plan_may_refer_to() -> None:
     """--allow-secret holds for plans as for files."""
-    saved = with_token(SecretRef(scheme=Scheme.ENV, name="OTHER"))
-    assert load(save(saved), FILE) == saved
-    with pytest.raises(ConfigurationError):
-        load(save(saved), FILE, rules=Rules(allow_secrets=("env:SLACK_*",)))
+    raw = saved(with_token(SecretRef(scheme=Scheme.ENV, name="OTHER")))
+    assert load(raw, FILE).declared.desired is not None
+    narrowed = Rules(allow_secrets=("env:SLACK_*",))
+    assert rules(load(raw, FILE, rules=narrowed).declared) == ["secret-not-allowed"]
 
 
 def test_a_saved_plan_may_declare_no_name_that_a_file_may_not() -> None:
     """A name that nobody can see is refused wherever it comes from."""
-    with pytest.raises(ConfigurationError) as odd:
-        load(save(plan(Create(after=slack("a\u202eb")))), FILE)
-    assert [each.rule for each in odd.value.findings] == ["unsafe-name"]
+    assert rules(load(saved(declared(slack("a\u202eb"))), FILE).declared) == ["unsafe-name"]
 
 
-def test_deletes_declare_nothing() -> None:
-    """A webhook may be deleted whatever it is called."""
-    hostile = replace(MIXED.deletes[0], before=replace(MIXED.deletes[0].before, name="\x00"))
-    assert isinstance(hostile, Delete)
-    assert load(save(plan(hostile)), FILE) == plan(hostile)
+def test_an_allowance_is_not_saved() -> None:
+    """Deletes that were allowed for one run have to be allowed again for the saved plan."""
+    raw = saved(declared(), live(live_slack()), allow_deletes=1)
+    assert [each["rule"] for each in json.loads(raw)["blocked"]] == ["nothing-declared"]
+    assert load(raw, FILE).options.allow_deletes is None
 
 
-def test_saving_shows_what_json_output_shows() -> None:
-    """The file is the document that is printed."""
-    assert save(MIXED).decode() == RENDERERS["json"]().render_plan(MIXED)
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        ("webhooks.yaml", "secrets/a"),
+        ("teams/a/webhooks.yaml", "teams/a/secrets/a"),
+        ("teams/a/webhooks.yaml", "teams/shared"),
+        ("teams/webhooks.yaml", "secret"),
+        ("../conf/webhooks.yaml", "../conf/a"),
+        ("../conf/webhooks.yaml", "../other/a"),
+        ("<stdin>", "a/b"),
+        ("teams/webhooks.yaml", "/run/secrets/a"),
+    ],
+)
+def test_a_file_reference_leads_to_the_same_file(file: str, path: str) -> None:
+    """Wherever the file that declares it is."""
+    position = Position(file=file, line=3)
+    webhook: Webhook = replace(
+        generic(url=SecretRef(scheme=Scheme.FILE, name=path)), position=position
+    )
+    base = declared(webhook)
+    scopes = tuple(replace(each, file=file) for each in base.policy.scopes)
+    desired = replace(base, policy=replace(base.policy, scopes=scopes))
+    assert load(saved(desired), FILE).declared.desired == desired

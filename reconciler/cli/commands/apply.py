@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,12 +12,13 @@ from reconciler.cli.command import command
 from reconciler.cli.invocation import Invocation
 from reconciler.cli.options import Option, format_option
 from reconciler.cli.planning_options import planning_options
-from reconciler.errors import ExitCode, NotConfirmedError, OutputError, UsageError
+from reconciler.errors import ExitCode, NotConfirmedError, OutputError, StalePlanError, UsageError
 from reconciler.render import RENDERERS
 
 if TYPE_CHECKING:
     from reconciler.cli.connection import Connection
     from reconciler.planning.plan import Plan
+    from reconciler.planning.review import Review
     from reconciler.report import Report
 
 
@@ -36,14 +38,12 @@ if TYPE_CHECKING:
     ),
     options=[
         click.Argument(
-            ["planfile"], required=False, help="A plan saved by `plan --out`, to be applied as it "
-            "is instead of the files."
+            ["planfile"], required=False, help="A plan saved by `plan --out`: apply what it "
+            "shows and nothing else."
         ),
         Option("--yes", "--auto-approve", is_flag=True, help="Do not ask."),
         Option("--expect-digest", metavar="DIGEST",
                help="Apply only if the plan made now has this digest, or is empty."),
-        Option("--allow-deletes", type=click.IntRange(0), metavar="N",
-               help="Lift the guards, if exactly N webhooks are to be deleted."),
         *planning_options(),
         Option("--parallelism", type=click.IntRange(1, 16), default=10, metavar="N",
                help="How many requests at a time, 1 to 16; 10."),
@@ -115,28 +115,22 @@ def _apply(
 ) -> tuple[Report, Connection]:
     from reconciler.cli.connection import connected
     from reconciler.cli.session import checked_files, inputs, plan_options
-    from reconciler.workflow import apply, apply_saved, check_digest, load_plan
+    from reconciler.workflow import accept, apply, check_digest, load_plan
 
     if expect_digest is not None:
         check_digest(expect_digest)
+    review: Review | str | None = expect_digest
     if planfile is not None:
         _refuse_planning(invocation, own)
         asked = inputs(invocation)
         saved = load_plan(planfile, asked)
-        with connected(invocation, parallelism=parallelism) as connection:
-            done = apply_saved(
-                saved,
-                asked,
-                connection.api,
-                connection.engine,
-                confirm=_confirm(invocation, connection, yes=yes),
-                api_key=connection.key,
-                allow_deletes=allow_deletes,
-                expect_digest=expect_digest,
-            )
-        return done, connection
-    checked = checked_files(invocation)
-    options = plan_options(invocation, checked, {**own, "allow_deletes": allow_deletes})
+        review = saved.review
+        _expect(review, expect_digest, planfile)
+        checked = accept(saved.declared, asked)
+        options = replace(saved.options, allow_deletes=allow_deletes)
+    else:
+        checked = checked_files(invocation)
+        options = plan_options(invocation, checked, {**own, "allow_deletes": allow_deletes})
     with connected(invocation, parallelism=parallelism) as connection:
         done = apply(
             checked,
@@ -145,9 +139,19 @@ def _apply(
             options=options,
             confirm=_confirm(invocation, connection, yes=yes),
             api_key=connection.key,
-            expect_digest=expect_digest,
+            review=review,
+            values=yes,
         )
     return done, connection
+
+
+def _expect(saved: Review, digest: str | None, name: str) -> None:
+    if digest is not None and saved.digest not in ("", digest):
+        raise StalePlanError(
+            f"{name} is not the plan that was reviewed; nothing was written",
+            differences=(f"reviewed  {digest}", f"{name}  {saved.digest}"),
+            hint="give the digest of this file, or the file with this digest",
+        )
 
 
 def _confirm(

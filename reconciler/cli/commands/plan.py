@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from reconciler.cli.command import command
@@ -15,8 +16,8 @@ from reconciler.render import RENDERERS
 @command(
     "plan",
     "Show what apply would do; change nothing.",
-    text="Secrets need not be at hand: those that apply will need are listed. The digest at the "
-    "end names exactly this plan.",
+    text="Secrets may be missing: those that apply needs are listed. The digest at the end names "
+    "exactly this plan. A plan that a guard blocks is shown and saved, and exits with 5.",
     examples=(
         ("compare webhooks.yaml with CloudTruth", "webhooks plan"),
         ("try a file without an account", "webhooks plan -f examples/webhooks.yaml --local"),
@@ -54,22 +55,23 @@ def COMMAND(  # noqa: N802
     options = plan_options(invocation, checked, own)
     with connected(invocation) as connection:
         planned = plan(checked, connection.api, options=options, api_key=connection.key)
+    view = result_view(
+        invocation,
+        show_unchanged=show_unchanged,
+        key_source=connection.key_source,
+        missing=planned.gathered.missing_references,
+        plan_file=out,
+        again=(planned_with if out is None else connected_with)(invocation, own),
+    )
     if out is not None:
         from reconciler.source.saved_plan import save
 
-        write_atomically(invocation.process.directory / out, save(planned.plan), over=PLAN)
-    shown = RENDERERS[format]().render_plan(
-        planned.plan,
-        result_view(
-            invocation,
-            show_unchanged=show_unchanged,
-            key_source=connection.key_source,
-            missing=planned.gathered.missing_references,
-            plan_file=out,
-            again=planned_with(invocation, own) if out is None else connected_with(invocation),
-        ),
-    )
-    invocation.console.result(shown)
+        text = RENDERERS["text"]().render_plan(planned.plan, replace(view, color=False))
+        saved = save(planned.plan, checked.desired, options, text)
+        write_atomically(invocation.process.directory / out, saved, over=PLAN)
+    invocation.console.result(RENDERERS[format]().render_plan(planned.plan, view))
+    if planned.plan.blocked:
+        return ExitCode.BLOCKED
     if detailed_exitcode and planned.plan.changes:
         return ExitCode.CHANGES
     return ExitCode.OK

@@ -1,4 +1,4 @@
-"""`webhooks show`: a saved plan, once more."""
+"""`webhooks show`: a saved plan as it was shown."""
 
 from __future__ import annotations
 
@@ -6,40 +6,31 @@ import click
 
 from reconciler.cli.command import command
 from reconciler.cli.invocation import Invocation
-from reconciler.cli.options import Option, format_option
+from reconciler.cli.options import format_option
 from reconciler.errors import ExitCode
-from reconciler.render import RENDERERS
 
 
 @command(
     "show",
-    "Show a saved plan again.",
-    text="Nothing is asked of CloudTruth: this is the plan as it was saved.",
+    "Show a saved plan.",
+    text="Makes no request: this is the plan as it was saved.",
     examples=(
         ("read it", "webhooks show plan.json"),
-        ("for a comment on a pull request", "webhooks show plan.json --format markdown"),
+        ("as JSON", "webhooks show plan.json --format json"),
     ),
     options=[
         click.Argument(["planfile"], help="What `plan --out` wrote."),
-        format_option(*RENDERERS),
-        Option("--show-unchanged", is_flag=True, help="Show webhooks that match, too."),
+        format_option("text", "json"),
     ],
     connects=False,
 )
-def COMMAND(  # noqa: N802
-    invocation: Invocation, planfile: str, format: str, show_unchanged: bool
-) -> int:
+def COMMAND(invocation: Invocation, planfile: str, format: str) -> int:  # noqa: N802
     """Load and show."""
-    from reconciler.cli.session import inputs, result_view
-    from reconciler.settings.resolve import LOCAL_SERVER
+    from reconciler.cli.session import inputs
+    from reconciler.render.quote import prose
     from reconciler.workflow import load_plan
 
-    plan = load_plan(planfile, inputs(invocation))
-    view = result_view(
-        invocation,
-        show_unchanged=show_unchanged,
-        plan_file=planfile,
-        again=("--local",) if plan.origin == LOCAL_SERVER else (),
-    )
-    invocation.console.result(RENDERERS[format]().render_plan(plan, view))
+    saved = load_plan(planfile, inputs(invocation))
+    text = "\n".join(map(prose, saved.text.split("\n")))
+    invocation.console.result(saved.document if format == "json" else text)
     return ExitCode.OK

@@ -164,8 +164,8 @@ def _command(plan: Plan, view: View) -> str:
 def _outside_digest(plan: Plan, view: View) -> list[str]:
     names = [
         quote(change.name)
-        for change, operation in zip(plan.changes, plan.operations, strict=False)
-        if operation is None
+        for change, found in zip(plan.changes, plan.operations, strict=False)
+        if not found
     ]
     if not names:
         return []
