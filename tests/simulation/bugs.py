@@ -158,9 +158,15 @@ BUGS = (
         start=120,
     ),
     Bug(
-        name="a guard that does not hold a saved plan back",
+        name="a review that lets all of a mentioned webhook through",
+        file="reconciler/planning/review.py",
+        old="            stale.append(change)\n",
+        new="            agreed.add(index)\n",
+    ),
+    Bug(
+        name="a guard that does not hold a plan back",
         file="reconciler/workflow/applying.py",
-        old='    _refuse_blocked(made.held_back(allow_deletes), "webhooks show")\n',
+        old="    _refuse_blocked(made.held_back(options.allow_deletes))\n",
         new="",
         start=75,
     ),
@@ -177,6 +183,7 @@ def patched(bug: Bug, folder: Path) -> Path:
     """Copy the package and the simulation into `folder`, with the mistake."""
     leave = shutil.ignore_patterns("__pycache__")
     shutil.copytree(_ROOT / "reconciler", folder / "reconciler", ignore=leave)
+    shutil.copytree(_ROOT / "schemas", folder / "schemas")
     (folder / "tests").mkdir()
     (folder / "tests" / "__init__.py").touch()
     shutil.copytree(_ROOT / "tests" / "simulation", folder / "tests" / "simulation", ignore=leave)

@@ -92,7 +92,7 @@ class Program:
                     cast(WebhookAPI, api),
                     engine,
                     options=options,
-                    confirm=self._confirm(process),
+                    confirm=self._confirm(process, review),
                     api_key=KEY,
                     review=review,
                     values=True,
@@ -109,8 +109,12 @@ class Program:
             watcher=NoWatcher(),
         )
 
-    def _confirm(self, process: Process) -> Callable[[Plan], bool]:
+    def _confirm(self, process: Process, review: Review | str | None) -> Callable[[Plan], bool]:
         def agree(made: Plan) -> bool:
+            if isinstance(review, Review):
+                planned = {each.digest for found in made.operations for each in found}
+                if planned - {each.digest for each in review.operations}:
+                    raise Violation("what was not reviewed is about to be applied")
             process.deeds.plan = made
             process.deeds.ids_before = frozenset(self._world.judge.names())
             return True
