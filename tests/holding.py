@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 
-from reconciler.emulator.request_log import LogEntry
+from reconciler.emulator.store import LogEntry
 from tests.waiting import PATIENCE
 
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from reconciler.emulator.handler import Emulator
-from reconciler.emulator.server import Server
+from tests.emulated.emulator import Emulator
+from tests.emulated.server import Server
 from tests.waiting import PATIENCE
 
 

@@ -1,36 +1,15 @@
 """A server in the same process, behind the same HTTP library.
 
-For `--local` and for simulations: requests go to a function, and the faults in its responses become
-the errors that the library would raise on a real wire, with waiting done by the Clock. The server
-is only described here, by its shape; this package knows no server.
+For `--local`: requests go to a function. The server is only described here, by its shape; this
+package knows no server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import httpx
-
-from reconciler.ports import Clock
-
-
-class Fault(Protocol):
-    """What goes wrong with a response on the wire."""
-
-    @property
-    def wire(self) -> str:
-        """One of the names below."""
-        ...
-
-    @property
-    def seconds(self) -> float:
-        """How long a hang, a delay, or the gap between two dripping bytes lasts."""
-        ...
-
-    def kept(self, body: bytes) -> bytes:
-        """Return the part of a body that gets through."""
-        ...
 
 
 class Response(Protocol):
@@ -43,28 +22,13 @@ class Response(Protocol):
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """The headers, `content-length` of the whole body among them."""
+        """The headers, `content-length` among them."""
         ...
 
     @property
     def body(self) -> bytes:
         """The whole body."""
         ...
-
-    @property
-    def fault(self) -> Fault | None:
-        """What goes wrong while it is sent."""
-        ...
-
-
-SEND: Final = "send"
-REFUSE: Final = "refuse"
-DROP: Final = "drop"
-HANG: Final = "hang"
-DELAY: Final = "delay"
-DRIP: Final = "drip"
-TRUNCATE: Final = "truncate"
-RESET: Final = "reset"
 
 
 class InProcess(httpx.BaseTransport):
@@ -74,17 +38,21 @@ class InProcess(httpx.BaseTransport):
     lower case) and body.
     """
 
-    def __init__(
-        self, handle: Callable[[Any], Response], *, request: Callable[..., Any], clock: Clock
-    ) -> None:
+    def __init__(self, handle: Callable[[Any], Response], *, request: Callable[..., Any]) -> None:
         self._handle = handle
         self._request = request
-        self._clock = clock
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Carry one request. Raises the errors of httpx for a response with a fault."""
+        """Carry one request."""
+        response = self.respond(request)
+        # As a stream, which can be read once, like that of a connection.
+        content = iter((response.body,))
+        return httpx.Response(response.status, headers=list(response.headers), content=content)
+
+    def respond(self, request: httpx.Request) -> Response:
+        """Return the server's response."""
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
-        response = self._handle(
+        return self._handle(
             self._request(
                 method=request.method,
                 path=path,
@@ -93,50 +61,3 @@ class InProcess(httpx.BaseTransport):
                 body=request.read(),
             )
         )
-        fault = response.fault
-        patience = _patience(request.extensions)
-        wire = SEND if fault is None else str(fault.wire)
-        if fault is None or wire == SEND:
-            return _response(response, response.body)
-        if wire == REFUSE:
-            raise httpx.ConnectError("refused", request=request)
-        if wire == DROP:
-            raise httpx.RemoteProtocolError("no answer", request=request)
-        if wire in (HANG, DELAY):
-            self._clock.sleep(min(fault.seconds, patience))
-            if fault.seconds >= patience:
-                raise httpx.ReadTimeout("no answer", request=request)
-            if wire == HANG:
-                raise httpx.RemoteProtocolError("no answer", request=request)
-            return _response(response, response.body)
-        if wire == DRIP:
-            return _response(
-                response, self._dripping(response.body, fault.seconds, patience, request)
-            )
-        return _response(response, _broken(fault.kept(response.body), wire, request))
-
-    def _dripping(
-        self, body: bytes, gap: float, patience: float, request: httpx.Request
-    ) -> Iterator[bytes]:
-        for at in range(len(body)):
-            yield body[at : at + 1]
-            self._clock.sleep(min(gap, patience))
-            if gap >= patience:
-                raise httpx.ReadTimeout("too slow", request=request)
-
-
-def _broken(kept: bytes, wire: str, request: httpx.Request) -> Iterator[bytes]:
-    yield kept
-    if wire == RESET:
-        raise httpx.ReadError("reset", request=request)
-    raise httpx.RemoteProtocolError("cut off", request=request)
-
-
-def _patience(extensions: Mapping[str, Any]) -> float:
-    patience: float = extensions.get("timeout", {}).get("read") or float("inf")
-    return patience
-
-
-def _response(response: Response, body: bytes | Iterator[bytes]) -> httpx.Response:
-    content = iter((body,)) if isinstance(body, bytes) else body
-    return httpx.Response(response.status, headers=list(response.headers), content=content)

@@ -65,7 +65,7 @@ def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterato
     if settings.local:
         from reconciler.cli.local import emulated
 
-        store, more["adapter"], key = emulated(invocation, clock)
+        store, more["adapter"], key = emulated(invocation)
     else:
         key = settings.require_key()
         invocation.console.hide([key])

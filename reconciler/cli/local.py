@@ -8,32 +8,27 @@ Refuses: to compare secrets. It reads back a mask, as a server may that keeps th
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler.api.in_process import InProcess
 from reconciler.cli.invocation import LOCAL_FOLDER, Invocation
-from reconciler.emulator.dials import LOCAL_DIALS
-from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
-from reconciler.emulator.request_log import LogEntry
-from reconciler.emulator.store import Row, Store
+from reconciler.emulator.behaviour import MASK, Behaviour
+from reconciler.emulator.emulator import LOCAL_KEY, Emulator
+from reconciler.emulator.messages import Request
+from reconciler.emulator.store import LogEntry, Row, Store
 from reconciler.errors import UsageError
 from reconciler.kinds import KINDS, Field
 from reconciler.model import Secret
-from reconciler.ports import Clock
 from reconciler.render.quote import quote
 from reconciler.source.literals import url_credential
 
-_MASK: Final = "*****"
 
-
-def emulated(invocation: Invocation, clock: Clock) -> tuple[Store, InProcess, Secret]:
+def emulated(invocation: Invocation) -> tuple[Store, InProcess, Secret]:
     """Return the emulator's store, the transport to it, and a key that it accepts.
 
     Raises UsageError if the file cannot be opened as the emulator's database.
@@ -47,8 +42,8 @@ def emulated(invocation: Invocation, clock: Clock) -> tuple[Store, InProcess, Se
     if path.parent.name == LOCAL_FOLDER:
         _make_folder(path.parent)
     store = open_store(path, _LocalStore)
-    emulator = Emulator(store, dials=replace(LOCAL_DIALS, **known_types()))
-    adapter = InProcess(emulator.handle, request=Request, clock=clock)
+    emulator = Emulator(store, Behaviour(any_key=True, **known_types()))
+    adapter = InProcess(emulator.handle, request=Request)
     return store, adapter, Secret(LOCAL_KEY)
 
 
@@ -64,7 +59,7 @@ def open_store(path: Path | None, kind: type[Store] = Store) -> Store:
 
 
 def known_types() -> dict[str, Any]:
-    """Return the dials by which the emulator, which shares no code, knows the types we know."""
+    """Return what tells the emulator, which shares no code, which types this version knows."""
     fields = [field for kind in KINDS.values() for field in kind.fields]
     secret = dict.fromkeys(each.name for each in fields if each.secret and not each.address)
     return {"types": tuple(KINDS), "secret_fields": tuple(secret)}
@@ -81,17 +76,14 @@ def _make_folder(folder: Path) -> None:
 class _LocalStore(Store):
     """A store that forgets secrets: those of webhooks, and the bodies of requests in the log."""
 
-    def __init__(self, path: str | os.PathLike[str] = ":memory:") -> None:
-        super().__init__(path)
-
     def insert(self, record: Mapping[str, Any]) -> Row:
         return super().insert(_without_secrets(record))
 
     def update(self, id: str, record: Mapping[str, Any]) -> str:
         return super().update(id, _without_secrets(record))
 
-    def record(self, entry: LogEntry) -> int:
-        return super().record(replace(entry, body=""))
+    def record(self, **entry: Any) -> LogEntry:
+        return super().record(**{**entry, "body": ""})
 
 
 def _without_secrets(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,11 +100,11 @@ def _masked(field: Field, value: Any) -> Any:
     if not field.secret:
         return value
     if not field.address:
-        return _MASK
+        return MASK
     if url_credential(value) is None:
         return value
     try:
         parts = urlsplit(value)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{_MASK}"
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{MASK}"
     except ValueError:
-        return f"https://{_MASK}"
+        return f"https://{MASK}"

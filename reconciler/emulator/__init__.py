@@ -1,6 +1,6 @@
-"""An emulated CloudTruth: the API as far as public material tells, with a dial for each unknown.
+"""An emulated CloudTruth: the API as far as it is published, and one behaviour where it is not.
 
-For: tests, simulations, and trying the product out without an account.
+For: trying the product out without an account, tests and simulations.
 Promises: an independent witness; it shares no code with the client that it judges.
 Refuses: to be imported by anything but the command line and tests.
 """

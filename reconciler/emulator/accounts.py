@@ -7,107 +7,69 @@ Refuses: memberships of other users, as if they did not exist.
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
-from reconciler.emulator import paging
-from reconciler.emulator.answers import dump, json_text, json_value, refuse
-from reconciler.emulator.context import Context
-from reconciler.emulator.dials import CurrentFlag
-from reconciler.emulator.messages import Answer
-from reconciler.emulator.store import Membership, Organization
+from reconciler.emulator.messages import Answer, Exchange, dump, json_value, page, refuse
 
 ORGANIZATIONS = "/api/v1/organizations/"
 MEMBERSHIPS = "/api/v1/memberships/"
 USERS = "/api/v1/users/"
 
 
-def list_organizations(context: Context) -> Answer:
+def list_organizations(exchange: Exchange) -> Answer:
     """Answer with one page of the caller's organizations."""
-    query = context.request.query
-    asked = dict(parse_qsl(query))
-    roles = {item.organization: item.role for item in context.store.memberships(context.caller.id)}
-    shown = [
-        dump(_organization(context, item, roles[item.id]))
-        for item in context.store.organizations()
-        if item.id in roles and asked.get("name") in (None, item.name)
-    ]
-    page = paging.choose(query, len(shown), context.dials)
-    rows = shown[page.offset : page.offset + page.limit]
-    url = context.url(ORGANIZATIONS)
-    return json_text(paging.envelope(page, rows, url=url, query=query, dials=context.dials))
-
-
-def current_user(context: Context) -> Answer:
-    """Answer with the caller."""
-    user = context.caller
-    names = {item.id: item.name for item in context.store.organizations()}
-    membership = _own(context, user.organization)
-    shown = context.dials.membership_shown
-    return json_value(
+    store, behaviour, caller = exchange.store, exchange.behaviour, exchange.caller
+    roles = {item.organization: item.role for item in store.memberships(caller.id)}
+    rows = [
         {
-            "url": context.url(f"{USERS}{quote(user.id, safe='')}/"),
-            "id": user.id,
-            "type": "service",
-            "name": user.name,
-            "organization_name": names.get(user.organization),
-            "membership_id": membership.id if membership is not None and shown else None,
-            "role": context.role,
-            "email": None,
-            "picture_url": None,
+            "url": _url(exchange, ORGANIZATIONS, item.id),
+            "id": item.id,
+            "name": item.name,
+            "current": item.id == caller.organization,
+            "maintenance": behaviour.maintenance,
+            "role": behaviour.role(roles[item.id]),
+            "version": 1,
+            "subscription_features": [],
         }
-    )
+        for item in store.organizations()
+        if item.id in roles and exchange.asked.get("name") in (None, item.name)
+    ]
+    return page(exchange, ORGANIZATIONS, [dump(behaviour.account(row)) for row in rows])
 
 
-def retrieve_membership(context: Context, id: str) -> Answer:
+def current_user(exchange: Exchange) -> Answer:
+    """Answer with the caller."""
+    user, store = exchange.caller, exchange.store
+    names = {item.id: item.name for item in store.organizations()}
+    own = {item.organization: item.id for item in store.memberships(user.id)}
+    row = {
+        "url": _url(exchange, USERS, user.id),
+        "id": user.id,
+        "type": "service",
+        "name": user.name,
+        "organization_name": names.get(user.organization),
+        "membership_id": own.get(user.organization),
+        "role": exchange.role,
+        "email": None,
+        "picture_url": None,
+    }
+    return json_value(exchange.behaviour.account(row))
+
+
+def retrieve_membership(exchange: Exchange, id: str) -> Answer:
     """Answer with one of the caller's memberships."""
-    for item in context.store.memberships(context.caller.id):
+    for item in exchange.store.memberships(exchange.caller.id):
         if item.id == id:
-            return json_value(
-                {
-                    "url": context.url(f"{MEMBERSHIPS}{quote(id, safe='')}/"),
-                    "id": id,
-                    "user": context.url(f"{USERS}{quote(item.user, safe='')}/"),
-                    "organization": context.url(
-                        f"{ORGANIZATIONS}{quote(item.organization, safe='')}/"
-                    ),
-                    "role": context.dials.role or item.role,
-                }
-            )
+            row = {
+                "url": _url(exchange, MEMBERSHIPS, id),
+                "id": id,
+                "user": _url(exchange, USERS, item.user),
+                "organization": _url(exchange, ORGANIZATIONS, item.organization),
+                "role": exchange.behaviour.role(item.role),
+            }
+            return json_value(row)
     raise refuse(404, "Not found.")
 
 
-def in_maintenance(context: Context) -> bool:
-    """Tell whether changes are disabled in the caller's organization."""
-    return context.dials.maintenance or any(
-        item.maintenance
-        for item in context.store.organizations()
-        if item.id == context.caller.organization
-    )
-
-
-def _own(context: Context, organization: str) -> Membership | None:
-    found = context.store.memberships(context.caller.id)
-    return next((item for item in found if item.organization == organization), None)
-
-
-def _organization(context: Context, item: Organization, role: str) -> dict[str, object]:
-    row: dict[str, object] = {
-        "url": context.url(f"{ORGANIZATIONS}{quote(item.id, safe='')}/"),
-        "id": item.id,
-        "name": item.name,
-        "current": item.id == context.caller.organization,
-        "maintenance": context.dials.maintenance or item.maintenance,
-        "role": context.dials.role or role,
-        "version": 1,
-        "subscription_features": [],
-    }
-    match context.dials.current_flag:
-        case CurrentFlag.MISSING:
-            del row["current"]
-        case CurrentFlag.ALL_FALSE:
-            row["current"] = False
-        case CurrentFlag.ALL_TRUE:
-            row["current"] = True
-        case CurrentFlag.TRUE:
-            pass
-    return row
+def _url(exchange: Exchange, path: str, id: str) -> str:
+    return exchange.url(f"{path}{quote(id, safe='')}/")

@@ -1,21 +1,26 @@
-"""Requests and answers as plain values.
+"""Requests and answers as plain values, in the words of Django REST Framework and Django.
 
-For: the one vocabulary shared by the handler and by whatever carries its answers: an HTTP server,
-or a transport inside the same process.
-Promises: values only; nothing here opens a socket, sleeps or parses.
-Refuses: to act on a fault. An answer only says what has to go wrong on the wire.
+For: the one vocabulary shared by the emulator and by whatever carries its answers.
+Promises: values only; every answer announces the length of its whole body.
+Refuses: to decide when an answer is given.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
 
-from reconciler.emulator.faults import Fault
+if TYPE_CHECKING:
+    from reconciler.emulator.behaviour import Behaviour
+    from reconciler.emulator.store import Store, User
 
-Headers = tuple[tuple[str, str], ...]
+_LOOPBACK = ("localhost", "127.", "[::1]")
+# Made once: json.dumps would build a new encoder on each call.
+dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Return JSON text as the framework writes it: compact, and not escaped to ASCII."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,23 +40,124 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One HTTP answer, and the fault to carry out while sending it, if any.
+    """One HTTP answer.
 
     Headers are pairs, because `set-cookie` repeats; their names are in lower case.
-    `content-length` is always there and always that of the whole `body` (of the body a GET would
-    have had, for HEAD), so a truncated answer is one that sends fewer bytes than it announced.
+    `content-length` is always that of the whole `body` (for HEAD, of the body of a GET).
     """
 
     status: int
-    headers: Headers = ()
+    headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
-    fault: Fault | None = None
 
-    def header(self, name: str) -> str | None:
-        """Return the first header of that name (case-blind), or None."""
-        name = name.lower()
-        return next((value for key, value in self.headers if key == name), None)
+    def with_headers(self, *pairs: tuple[str, str]) -> Answer:
+        """Return the answer with more headers."""
+        return replace(self, headers=(*self.headers, *pairs))
 
-    def json(self) -> Any:
-        """Return the decoded body; ValueError if it is not JSON."""
-        return json.loads(self.body)
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """A request while it is carried out; `changed` is the id of the webhook written, if any."""
+
+    request: Request
+    store: Store
+    behaviour: Behaviour
+    now: float
+    user: User | None = None
+    changed: str | None = None
+
+    @property
+    def caller(self) -> User:
+        """The owner of the key; only behind authentication."""
+        assert self.user is not None
+        return self.user
+
+    @property
+    def role(self) -> str:
+        """The caller's role, as it is shown."""
+        return self.behaviour.role(self.caller.role)
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """The parameters of the query."""
+        return dict(parse_qsl(self.request.query))
+
+    def url(self, path: str) -> str:
+        """Return an absolute URL of this server."""
+        host = self.request.headers.get("host", "api.cloudtruth.io")
+        return f"{'http' if host.startswith(_LOOPBACK) else 'https'}://{host}{path}"
+
+
+class RefusedError(Exception):
+    """A request that ends in an error answer; raised from anywhere while it is carried out."""
+
+    def __init__(self, answer: Answer) -> None:
+        """Carry the answer to give."""
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+def json_text(text: str, *, status: int = 200) -> Answer:
+    """Answer with JSON that is text already."""
+    return sized(status, text.encode("utf-8", "backslashreplace"), "application/json")
+
+
+def json_value(value: Any, *, status: int = 200) -> Answer:
+    """Answer with a value as JSON."""
+    return json_text(dump(value), status=status)
+
+
+def html(status: int, title: str) -> Answer:
+    """Answer with one of Django's own pages."""
+    page = f"<!doctype html>\n<html lang=en><title>{title}</title><h1>{title}</h1></html>\n"
+    return sized(status, page.encode(), "text/html; charset=utf-8")
+
+
+def sized(status: int, body: bytes = b"", content_type: str | None = None) -> Answer:
+    """Answer with these bytes."""
+    answer = Answer(status=status, headers=(("content-length", str(len(body))),), body=body)
+    return answer if content_type is None else answer.with_headers(("content-type", content_type))
+
+
+def refuse(status: int, detail: str) -> RefusedError:
+    """Return an error with a JSON `detail`."""
+    answer = json_value({"detail": detail}, status=status)
+    if status == 401:
+        answer = answer.with_headers(("www-authenticate", "Api-Key"))
+    return RefusedError(answer)
+
+
+def page(
+    exchange: Exchange, path: str, rows: list[str], show: Callable[[str], str] = str
+) -> Answer:
+    """Answer with the page that the request asks for; `show` makes JSON of one of its rows."""
+    asked, behaviour, total = exchange.asked, exchange.behaviour, len(rows)
+    size = _positive(asked.get("page_size", "")) or behaviour.page_size
+    size = min(size, behaviour.max_page_size)
+    named = asked.get("page", "1")
+    number = max(1, -(-total // size)) if named == "last" else _positive(named)
+    begin = None if number is None else behaviour.offset(number, size, total)
+    if number is None or begin is None:
+        raise refuse(404, "Invalid page.")
+    query = parse_qsl(exchange.request.query, keep_blank_values=True)
+    others = [pair for pair in query if pair[0] != "page"]
+
+    def link(number: int) -> str:
+        pairs = [*others, ("page", str(number))] if number > 1 else others
+        return exchange.url(f"{path}?{urlencode(pairs)}" if pairs else path)
+
+    head = behaviour.links(
+        total,
+        link(number + 1),
+        link(number - 1) if number > 1 else None,
+        last=number * size >= total,
+    )
+    shown = ",".join(map(show, rows[begin : begin + size]))
+    return json_text(f'{dump(head)[:-1]},"results":[{shown}]}}')
+
+
+def _positive(text: str) -> int | None:
+    # Longer numbers than this are rubbish, and expensive to read.
+    if not text.isascii() or not text.isdigit() or len(text) > 12:
+        return None
+    return int(text) or None

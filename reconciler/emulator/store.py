@@ -1,36 +1,65 @@
 """What the emulated server remembers: organizations, users, webhooks and the log.
 
-For: the handler, and tests that prepare a situation or ask what is really stored.
-Promises: usable from any thread; keys are kept only as digests; a webhook's JSON text is kept
-ready-made, so that long lists are cheap.
-Refuses: to validate. Tests may store a webhook that the API would not accept.
+For: the emulator, and tests that prepare a situation or ask what is really stored.
+Promises: one SQLite database, in memory or in a file, usable from any thread; a transaction has it
+to itself and happens whole or not at all; keys are kept only as digests; a webhook's JSON text is
+kept ready-made, so that long lists are cheap.
+Refuses: to validate. Tests may store a webhook that the API would not accept. It does not survive a
+power cut for sure; it does survive a killed process.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from typing import Any
 
-from reconciler.emulator import request_log
-from reconciler.emulator.database import Database
-from reconciler.emulator.request_log import LogEntry
+from reconciler.emulator.messages import dump
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS organizations (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS users (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+    key TEXT NOT NULL UNIQUE, organization TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS memberships (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, user TEXT NOT NULL,
+    organization TEXT NOT NULL, role TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS webhooks (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, organization TEXT NOT NULL,
+    name TEXT NOT NULL, data TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS webhooks_by_creation ON webhooks (organization, seq);
+CREATE INDEX IF NOT EXISTS webhooks_by_name ON webhooks (organization, name, seq);
+CREATE TABLE IF NOT EXISTS log (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, method TEXT NOT NULL,
+    path TEXT NOT NULL, query TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL,
+    organization TEXT, user TEXT, changed TEXT);
+"""
+_ORDERINGS = {
+    "id": "id",
+    "name": "name",
+    "organization": "organization",
+    "type": "data ->> 'type'",
+    "last_run": "data ->> 'last_run'",
+}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Organization:
     """An organization; `id` is opaque."""
 
     id: str
     name: str
-    maintenance: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Membership:
     """A user's role in an organization."""
 
@@ -40,7 +69,7 @@ class Membership:
     role: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class User:
     """The owner of one key; `organization` is the one that the key targets."""
 
@@ -50,7 +79,7 @@ class User:
     role: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A stored webhook: where it stands in lists, and its JSON text with secrets in plain."""
 
@@ -61,121 +90,156 @@ class Row:
     data: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One request as it arrived.
+
+    `status` is what the client was told, 0 if nothing; `body` is the request's, secrets included,
+    keys are not in it; `changed` is the id of the webhook that was really written, whatever the
+    client was told.
+    """
+
+    seq: int
+    time: float
+    method: str
+    path: str
+    query: str
+    status: int
+    body: str
+    organization: str | None
+    user: str | None
+    changed: str | None
+
+
 class Store:
     """The tables and the operations on them."""
 
-    def __init__(self, path: str | os.PathLike[str] = ":memory:", *, seed: int | None = None):
-        """Open or create the file at `path`; ids follow from `seed` if it is given."""
-        self._db = Database(path, seed=seed)
+    def __init__(self, path: str | os.PathLike[str] = ":memory:") -> None:
+        """Open or create the file at `path`, and let nobody but its owner read it."""
+        path = os.fspath(path)
+        self._lock = threading.RLock()
+        self._depth = 0
+        if path != ":memory:":
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            if os.path.isfile(path):  # not a device
+                with suppress(PermissionError):  # another user's file
+                    os.chmod(path, 0o600)
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._connection.execute("PRAGMA busy_timeout = 10000")
+        self._connection.execute("PRAGMA synchronous = OFF")
+        self._connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
 
     def close(self) -> None:
         """Close the database; closing twice is fine."""
-        self._db.close()
+        with self._lock:
+            self._connection.close()
 
-    def transaction(self) -> AbstractContextManager[None]:
+    def __del__(self) -> None:
+        # A store in memory is often simply dropped; that deserves no warning.
+        if hasattr(self, "_connection"):
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
         """Do all or nothing, with the store to oneself; can be nested."""
-        return self._db.transaction()
+        with self._lock:
+            if self._depth:
+                yield
+                return
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            else:
+                self._connection.execute("COMMIT")
+            finally:
+                self._depth = 0
 
-    def record(self, entry: LogEntry) -> int:
-        """Append to the log and return the number that the entry got."""
-        return request_log.append(self._db, entry)
+    def new_id(self) -> str:
+        """Return an id that was never given out before."""
+        return str(uuid.uuid4())
+
+    # The log
+
+    def record(self, **entry: Any) -> LogEntry:
+        """Append to the log and return the entry with its number."""
+        return LogEntry(seq=self._insert("log", entry), **entry)
 
     def log(self, *, after: int = 0) -> list[LogEntry]:
         """Return the log's entries with a number above `after`, in order."""
-        return request_log.read(self._db, after=after)
+        names = [each.name for each in fields(LogEntry)]
+        query = f"SELECT {', '.join(names)} FROM log WHERE seq > ? ORDER BY seq"  # noqa: S608
+        return [
+            LogEntry(**dict(zip(names, row, strict=True))) for row in self._rows(query, (after,))
+        ]
 
     # Organizations and users
 
-    def add_organization(
-        self, name: str, *, id: str | None = None, maintenance: bool = False
-    ) -> Organization:
+    def add_organization(self, name: str, *, id: str | None = None) -> Organization:
         """Create an organization."""
-        with self.transaction():
-            made = Organization(id=id or self._db.new_id(), name=name, maintenance=maintenance)
-            self._db.write(
-                "INSERT INTO organizations (id, name, maintenance) VALUES (?, ?, ?)",
-                (made.id, name, maintenance),
-            )
-            return made
+        made = Organization(id=id or self.new_id(), name=name)
+        self._insert("organizations", {"id": made.id, "name": name})
+        return made
 
     def organizations(self) -> list[Organization]:
         """Return all organizations, oldest first."""
-        found = self._db.rows("SELECT id, name, maintenance FROM organizations ORDER BY seq")
-        return [Organization(id=i, name=n, maintenance=bool(m)) for i, n, m in found]
+        found = self._rows("SELECT id, name FROM organizations ORDER BY seq")
+        return [Organization(*row) for row in found]
 
     def add_user(self, organization: str, *, key: str, role: str = "ADMIN", name: str = "") -> User:
         """Create a user with a key for that organization, and their membership of it."""
         with self.transaction():
             # Real user ids hold a bar, which has to be percent-encoded in a path.
-            user = User(
-                id=f"auth0|{self._db.new_id().replace('-', '')[:24]}",
-                name=name or "Service account",
-                organization=organization,
-                role=role,
-            )
-            self._db.write(
-                "INSERT INTO users (id, name, key, organization) VALUES (?, ?, ?, ?)",
-                (user.id, user.name, _digest(key), organization),
-            )
-            self.add_membership(user.id, organization, role=role)
+            own_id = f"auth0|{self.new_id().replace('-', '')[:24]}"
+            user = User(own_id, name or "Service account", organization, role)
+            values = {"id": own_id, "name": user.name, "key": _digest(key)}
+            self._insert("users", {**values, "organization": organization})
+            self.add_membership(own_id, organization, role=role)
             return user
 
     def add_membership(self, user: str, organization: str, *, role: str) -> Membership:
         """Let a user see one more organization; their key still targets the first one."""
-        with self.transaction():
-            made = Membership(id=self._db.new_id(), user=user, organization=organization, role=role)
-            self._db.write(
-                "INSERT INTO memberships (id, user, organization, role) VALUES (?, ?, ?, ?)",
-                (made.id, user, organization, role),
-            )
-            return made
+        values = {"id": self.new_id(), "user": user, "organization": organization, "role": role}
+        self._insert("memberships", values)
+        return Membership(**values)
 
     def user_of_key(self, key: str | None) -> User | None:
         """Return whose key it is; without a key, the first user."""
-        found = self._db.row(
+        found = self._rows(
             "SELECT u.id, u.name, u.organization, m.role FROM users u JOIN memberships m"
             " ON m.user = u.id AND m.organization = u.organization"
             " WHERE ? IS NULL OR u.key = ? ORDER BY u.seq LIMIT 1",
             (None if key is None else _digest(key),) * 2,
         )
-        if found is None:
-            return None
-        return User(id=found[0], name=found[1], organization=found[2], role=found[3])
+        return User(*found[0]) if found else None
 
     def revoke(self, key: str) -> None:
         """Make a key worthless from now on."""
-        self._db.write("DELETE FROM users WHERE key = ?", (_digest(key),))
+        self._execute("DELETE FROM users WHERE key = ?", (_digest(key),))
 
     def memberships(self, user: str) -> list[Membership]:
         """Return a user's memberships, oldest first."""
-        found = self._db.rows(
-            "SELECT id, user, organization, role FROM memberships WHERE user = ? ORDER BY seq",
-            (user,),
-        )
-        return [Membership(id=i, user=u, organization=o, role=r) for i, u, o, r in found]
+        query = "SELECT id, user, organization, role FROM memberships WHERE user = ? ORDER BY seq"
+        return [Membership(*row) for row in self._rows(query, (user,))]
 
     # Webhooks
 
     def insert(self, record: Mapping[str, Any]) -> Row:
         """Store a webhook as it is; one without `id` gets a new one, server fields become null."""
         with self.transaction():
-            given = record.get("id")
-            fields: dict[str, Any] = {
-                **record,
-                "id": self._db.new_id() if given is None else self._db.take_id(given),
-            }
-            for field in ("last_run", "last_error"):
-                fields.setdefault(field, None)
-            values = (fields["id"], fields["organization"], fields["name"], _dump(fields))
-            seq = self._db.write(
-                "INSERT INTO webhooks (id, organization, name, data) VALUES (?, ?, ?, ?)", values
-            )
-            return _row((seq, *values))
+            made = {**record, "id": record.get("id") or self.new_id()}
+            made = {**made, "last_run": made.get("last_run"), "last_error": made.get("last_error")}
+            values = {key: made[key] for key in ("id", "organization", "name")}
+            seq = self._insert("webhooks", {**values, "data": (data := dump(made))})
+            return Row(seq=seq, **values, data=data)
 
     def update(self, id: str, record: Mapping[str, Any]) -> str:
         """Replace the webhook of that id, and return its JSON text; its place in lists stays."""
-        data = _dump({**record, "id": id})
-        self._db.write(
+        data = dump({**record, "id": id})
+        self._execute(
             "UPDATE webhooks SET organization = ?, name = ?, data = ? WHERE id = ?",
             (record["organization"], record["name"], data, id),
         )
@@ -183,57 +247,55 @@ class Store:
 
     def delete(self, id: str) -> None:
         """Remove a webhook."""
-        self._db.write("DELETE FROM webhooks WHERE id = ?", (id,))
+        self._execute("DELETE FROM webhooks WHERE id = ?", (id,))
 
     def row(self, id: str) -> Row | None:
         """Return one stored webhook."""
-        found = self._db.row(f"{_ROW} WHERE id = ?", (id,))
-        return _row(found) if found else None
+        return next(iter(self._webhooks("id = ?", id)), None)
 
     def rows(self, organization: str) -> list[Row]:
         """Return an organization's webhooks, oldest first."""
-        found = self._db.rows(f"{_ROW} WHERE organization = ? ORDER BY seq", (organization,))
-        return [_row(item) for item in found]
+        return self._webhooks("organization = ?", organization)
 
-    def count(self, organization: str) -> int:
-        """Return how many webhooks an organization has."""
-        query = "SELECT count(*) FROM webhooks WHERE organization = ?"
-        return int(self._db.row(query, (organization,))[0])
+    def texts(self, organization: str, ordering: str = "") -> list[str]:
+        """Return the JSON texts of an organization's webhooks.
 
-    def page(self, organization: str, *, by_name: bool, offset: int, limit: int) -> list[str]:
-        """Return the JSON texts of one page, in order of creation or of name."""
-        query = _PAGE_BY_NAME if by_name else _PAGE
-        return [data for (data,) in self._db.rows(query, (organization, limit, offset))]
-
-    def name_taken(
-        self, organization: str, name: str, *, case_blind: bool, except_id: str | None
-    ) -> bool:
-        """Tell whether another webhook of the organization bears the name."""
-        if case_blind:
-            others = [row.name for row in self.rows(organization) if row.id != except_id]
-            return name.casefold() in map(str.casefold, others)
-        query = "SELECT 1 FROM webhooks WHERE organization = ? AND name = ? AND id IS NOT ?"
-        return self._db.row(query, (organization, name, except_id)) is not None
+        `ordering` names fields, separated by commas, descending after a `-`; names that are no
+        field are dropped.
+        """
+        keys = [key.strip() for key in ordering.split(",")]
+        terms = [
+            f"{_ORDERINGS[field]}{' DESC' if key.startswith('-') else ''}"
+            for key in keys
+            if (field := key.removeprefix("-")) in _ORDERINGS
+        ]
+        order = ", ".join([*terms, "seq"])
+        query = f"SELECT data FROM webhooks WHERE organization = ? ORDER BY {order}"  # noqa: S608
+        return [data for (data,) in self._rows(query, (organization,))]
 
     def webhooks(self, organization: str | None = None) -> list[dict[str, Any]]:
         """Return what is really stored, secrets in plain, oldest first; by default everywhere."""
         query = "SELECT data FROM webhooks WHERE ? IS NULL OR organization = ? ORDER BY seq"
-        values = (organization, organization)
-        return [json.loads(data) for (data,) in self._db.rows(query, values)]
+        found = self._rows(query, (organization, organization))
+        return [json.loads(data) for (data,) in found]
 
+    def _webhooks(self, where: str, value: str) -> list[Row]:
+        query = f"SELECT seq, id, organization, name, data FROM webhooks WHERE {where} ORDER BY seq"  # noqa: S608
+        return [Row(*row) for row in self._rows(query, (value,))]
 
-_ROW = "SELECT seq, id, organization, name, data FROM webhooks"
-_PAGE = "SELECT data FROM webhooks WHERE organization = ? ORDER BY seq LIMIT ? OFFSET ?"
-_PAGE_BY_NAME = (
-    "SELECT data FROM webhooks WHERE organization = ? ORDER BY name, seq LIMIT ? OFFSET ?"
-)
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._lock:
+            return self._connection.execute(query, values).fetchall()
 
-# Made once: json.dumps would build a new encoder on each call.
-_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+    def _execute(self, query: str, values: Sequence[Any]) -> int:
+        with self._lock:
+            # A single statement is a transaction of its own unless one is open.
+            return self._connection.execute(query, values).lastrowid or 0
 
-
-def _row(values: tuple[int, str, str, str, str]) -> Row:
-    return Row(seq=values[0], id=values[1], organization=values[2], name=values[3], data=values[4])
+    def _insert(self, table: str, values: Mapping[str, Any]) -> int:
+        marks = ", ".join("?" * len(values))
+        query = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})"  # noqa: S608
+        return self._execute(query, tuple(values.values()))
 
 
 def _digest(key: str) -> str:

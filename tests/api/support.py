@@ -10,15 +10,14 @@ from typing import Any, TypeVar
 import httpx
 
 from reconciler.api.client import Client, connect
-from reconciler.api.in_process import InProcess
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import Transport
-from reconciler.emulator.dials import Dials
-from reconciler.emulator.faults import Script
-from reconciler.emulator.handler import LOCAL_KEY, Emulator
-from reconciler.emulator.messages import Request
 from reconciler.model import Secret
 from reconciler.ports import Draft
+from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.faults import Script
+from tests.emulated.in_process import InProcess
+from tests.emulated.variant import Variant
 
 T = TypeVar("T")
 
@@ -106,17 +105,17 @@ def transport(
 class World:
     """An emulator, a client of it, and their clock."""
 
-    def __init__(self, dials: Dials | None = None, **options: Any) -> None:
+    def __init__(self, variant: Variant | None = None, **options: Any) -> None:
         self.clock = VirtualClock()
         self.faults = Script()
         self.emulator = Emulator(
-            dials=dials, faults=self.faults, seed=7, clock=self.clock.monotonic
+            behaviour=variant, faults=self.faults, seed=7, clock=self.clock.monotonic
         )
         self.client = self.connect(**options)
 
     def connect(self, *, key: str = LOCAL_KEY, **options: Any) -> Client:
         """Make one more client."""
-        adapter = InProcess(self.emulator.handle, request=Request, clock=self.clock)
+        adapter = InProcess(self.emulator.handle, clock=self.clock)
         return connect(
             server_url=URL,
             key=Secret(key),

@@ -19,11 +19,11 @@ import pytest
 import vcr
 
 from reconciler.api.client import Client, connect
-from reconciler.api.in_process import InProcess
-from reconciler.emulator.dials import Dials
-from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
 from reconciler.model import Secret
 from reconciler.ports import Draft
+from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.in_process import InProcess
+from tests.emulated.variant import Variant
 from tests.execute.world import OneByOne, StillClock
 
 FOLDER = Path(__file__).resolve().parents[1] / "cassettes" / "emulated" / "cloudtruth"
@@ -56,7 +56,7 @@ def refuse(request: httpx.Request) -> httpx.Response:
 
 
 @contextmanager
-def tape(name: str, **dials: Any) -> Iterator[Client]:
+def tape(name: str, **choices: Any) -> Iterator[Client]:
     """Yield a client whose requests are on the cassette `name`, all of them and in order."""
     path = FOLDER / f"{name}.yaml"
     if RECORDING:
@@ -69,8 +69,8 @@ def tape(name: str, **dials: Any) -> Iterator[Client]:
         decode_compressed_response=True,
     )
     clock = StillClock()
-    emulator = Emulator(dials=Dials.from_mapping(dials), seed=1, clock=clock.monotonic)
-    inside = InProcess(emulator.handle, request=Request, clock=clock)
+    emulator = Emulator(behaviour=Variant(**choices), seed=1, clock=clock.monotonic)
+    inside = InProcess(emulator.handle, clock=clock)
     handler: Callable[[httpx.Request], httpx.Response] = (
         inside.handle_request if RECORDING else refuse
     )
@@ -112,7 +112,7 @@ def test_a_webhook_from_create_to_delete() -> None:
 
 def test_pages_are_asked_for_by_number() -> None:
     """The largest page first; further ones by the size that came back."""
-    with tape("pages", max_page_size=2, default_page_size=2) as client:
+    with tape("pages", max_page_size=2, page_size=2) as client:
         organization = client.organization()
         for number in range(5):
             client.create(draft(f"Webhook {number}"), organization.id)
@@ -122,7 +122,7 @@ def test_pages_are_asked_for_by_number() -> None:
 
 def test_a_refused_patch_becomes_a_put() -> None:
     """405 to PATCH: the whole webhook goes, and PUT is remembered."""
-    with tape("put", patch_allowed=False) as client:
+    with tape("put", methods=("PUT", "DELETE")) as client:
         organization = client.organization()
         made = client.create(draft("Deploys"), organization.id)
         client.update(made.id, draft("Deploys", "#a"), frozenset({"configuration"}))

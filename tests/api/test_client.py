@@ -1,4 +1,4 @@
-"""The client against the emulator, over its dials."""
+"""The client against the emulator, over its variants."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ from typing import Any
 import pytest
 
 from reconciler.api.client import Reader, connect
-from reconciler.api.in_process import InProcess
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import Transport
-from reconciler.emulator import faults
-from reconciler.emulator.dials import Count, CurrentFlag, Dials, NextLink, Ordering, ReadBack
-from reconciler.emulator.handler import LOCAL_KEY
-from reconciler.emulator.messages import Request
 from reconciler.errors import (
     AmbiguousWriteError,
     AuthenticationError,
@@ -31,6 +26,11 @@ from reconciler.errors import (
 from reconciler.model import UNKNOWN, Secret
 from reconciler.ports import WebhookAPI, WebhookReader
 from tests.api.support import URL, InlineWorkers, World, slack
+from tests.emulated import faults
+from tests.emulated.emulator import LOCAL_KEY
+from tests.emulated.in_process import InProcess
+from tests.emulated.messages import Request
+from tests.emulated.variant import Count, CurrentFlag, NextLink, Ordering, ReadBack, Variant
 
 HOOKS = "/api/v1/webhooks/"
 ORGANIZATIONS = "/api/v1/organizations/"
@@ -80,7 +80,7 @@ def test_a_reader_cannot_write() -> None:
         origin=Origin.parse(URL),
         credential=Credential.api_key(Secret(LOCAL_KEY)),
         clock=world.clock,
-        adapter=InProcess(world.emulator.handle, request=Request, clock=world.clock),
+        adapter=InProcess(world.emulator.handle, clock=world.clock),
     )
     with Reader(transport, InlineWorkers()) as reader:
         assert reader.organization().name == "Acme"
@@ -105,7 +105,7 @@ def test_an_impossible_key_is_refused_before_any_request() -> None:
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_wrong_key_is_told_by_its_words(status: int) -> None:
     """Some servers say 401, some 403: the error is the same."""
-    world = World(Dials(bad_key_status=status))
+    world = World(Variant(bad_key_status=status))
     with pytest.raises(AuthenticationError):
         world.connect(key="wrong").organization()
     with pytest.raises(AuthenticationError):
@@ -114,7 +114,7 @@ def test_a_wrong_key_is_told_by_its_words(status: int) -> None:
 
 def test_a_low_role_reads_and_is_refused_a_write() -> None:
     """The refusal says that it is one of permission."""
-    world = World(Dials(role="viewer"))
+    world = World(Variant(shown_role="viewer"))
     assert world.client.organization().role == "viewer"
     assert world.client.list() == ()
     with pytest.raises(PermissionDeniedError):
@@ -123,7 +123,7 @@ def test_a_low_role_reads_and_is_refused_a_write() -> None:
 
 def test_maintenance_is_told() -> None:
     """The organization says that it refuses changes."""
-    assert World(Dials(maintenance=True)).client.organization().maintenance
+    assert World(Variant(maintenance=True)).client.organization().maintenance
 
 
 # --- pages ---
@@ -136,29 +136,29 @@ def test_every_webhook_is_listed_whatever_the_pages(
     size: int, next_link: NextLink, count: Count
 ) -> None:
     """Nothing is missed and nothing comes twice."""
-    world = World(Dials(default_page_size=1, max_page_size=size, next_link=next_link, count=count))
+    world = World(Variant(page_size=1, max_page_size=size, next_link=next_link, count=count))
     ids = world.create(*"abcdefghij")
     assert sorted(hook.id for hook in world.client.list()) == sorted(ids)
 
 
 @pytest.mark.parametrize(
-    "dials",
+    "variant",
     [
-        Dials(next_link=NextLink.ENDLESS),
-        Dials(count=Count.LOW),
-        Dials(count=Count.HIGH),
-        Dials(page_honoured=False, default_page_size=2, max_page_size=2),
-        Dials(next_link=NextLink.ENDLESS, default_page_size=2, max_page_size=2),
-        Dials(count=Count.LOW, default_page_size=2, max_page_size=2),
-        Dials(count=Count.HIGH, default_page_size=2, max_page_size=2),
-        Dials(count=Count.MISSING, page_honoured=False, default_page_size=2, max_page_size=2),
+        Variant(next_link=NextLink.ENDLESS),
+        Variant(count=Count.LOW),
+        Variant(count=Count.HIGH),
+        Variant(page_honoured=False, page_size=2, max_page_size=2),
+        Variant(next_link=NextLink.ENDLESS, page_size=2, max_page_size=2),
+        Variant(count=Count.LOW, page_size=2, max_page_size=2),
+        Variant(count=Count.HIGH, page_size=2, max_page_size=2),
+        Variant(count=Count.MISSING, page_honoured=False, page_size=2, max_page_size=2),
     ],
 )
-def test_pages_that_lie_are_an_error(dials: Dials) -> None:
+def test_pages_that_lie_are_an_error(variant: Variant) -> None:
     """No listing is better than a wrong one."""
     world = World()
     world.create(*"abcde")
-    world.emulator.dials = dials
+    world.emulator.behaviour = variant
     with pytest.raises(IncompleteListingError):
         world.client.list()
 
@@ -169,8 +169,8 @@ def test_a_server_without_an_order_gives_all_or_an_error() -> None:
     for number in range(4, 9):
         world = World()
         ids = world.create(*"abcdefgh"[:number])
-        world.emulator.dials = Dials(
-            ordering=Ordering.UNORDERED, default_page_size=3, max_page_size=3
+        world.emulator.behaviour = Variant(
+            ordering=Ordering.UNORDERED, page_size=3, max_page_size=3
         )
         try:
             found = world.client.list()
@@ -183,7 +183,7 @@ def test_a_server_without_an_order_gives_all_or_an_error() -> None:
 
 def test_a_row_that_goes_between_two_pages_is_noticed() -> None:
     """The rest is read again, and is right."""
-    world = World(Dials(default_page_size=2, max_page_size=2))
+    world = World(Variant(page_size=2, max_page_size=2))
     ids = world.create(*"abcdef")
     gone = False
 
@@ -199,7 +199,7 @@ def test_a_row_that_goes_between_two_pages_is_noticed() -> None:
         key=Secret(LOCAL_KEY),
         clock=world.clock,
         workers=InlineWorkers(),
-        adapter=InProcess(handle, request=Request, clock=world.clock),
+        adapter=InProcess(handle, clock=world.clock),
     )
     assert {hook.id for hook in client.list()} == set(ids[1:])
 
@@ -222,7 +222,7 @@ def test_a_server_without_webhooks_is_an_error(fault: faults.Fault) -> None:
 @pytest.mark.parametrize("others", [0, 2])
 def test_the_key_s_organization_is_found(flag: CurrentFlag, others: int) -> None:
     """By the current flag, by being the only one, or by the user's membership."""
-    world = World(Dials(current_flag=flag))
+    world = World(Variant(current_flag=flag))
     user = world.emulator.store.user_of_key(LOCAL_KEY)
     assert user is not None
     for number in range(others):
@@ -232,9 +232,9 @@ def test_the_key_s_organization_is_found(flag: CurrentFlag, others: int) -> None
     assert (found.id, found.name, found.role) == (world.organization, "Acme", "OWNER")
 
 
-def _ambiguous_world(**dials: Any) -> World:
+def _ambiguous_world(**choices: Any) -> World:
     """Make a world whose organizations do not tell which is the key's."""
-    world = World(Dials(current_flag=CurrentFlag.MISSING, **dials))
+    world = World(Variant(current_flag=CurrentFlag.MISSING, **choices))
     user = world.emulator.store.user_of_key(LOCAL_KEY)
     assert user is not None
     more = world.emulator.store.add_organization("Other")
@@ -321,7 +321,7 @@ def test_a_webhook_of_another_organization_is_not_ours() -> None:
 
 def test_put_is_used_where_patch_is_refused_and_remembered() -> None:
     """One refusal is enough for a run; the body is whole, with organization and secrets."""
-    world = World(Dials(patch_allowed=False))
+    world = World(Variant(methods=("PUT", "DELETE")))
     first, second = world.create("A", "B")
     world.client.organization()
     before = len(world.requests())
@@ -344,7 +344,7 @@ def test_put_is_used_where_patch_is_refused_and_remembered() -> None:
 
 def test_put_finds_the_organization_by_itself() -> None:
     """It is asked for when nobody has yet."""
-    world = World(Dials(patch_allowed=False))
+    world = World(Variant(methods=("PUT", "DELETE")))
     own = world.create("A")[0]
     assert world.client.update(own, slack("B"), frozenset({"name"})).name == "B"
 
@@ -354,7 +354,7 @@ def test_put_finds_the_organization_by_itself() -> None:
 )
 def test_put_without_secrets_says_which_it_needs(type: str, fields: str) -> None:
     """Nothing is sent that would erase a token."""
-    world = World(Dials(patch_allowed=False))
+    world = World(Variant(methods=("PUT", "DELETE")))
     own = world.create("A")[0]
     draft = replace(slack("B"), configuration=None, type=type)
     with pytest.raises(InvalidRequestError, match=fields) as caught:
@@ -365,7 +365,7 @@ def test_put_without_secrets_says_which_it_needs(type: str, fields: str) -> None
 
 def test_a_server_that_takes_neither_says_so() -> None:
     """Both refused: an error, no delete and create."""
-    world = World(Dials(patch_allowed=False, put_allowed=False))
+    world = World(Variant(methods=("DELETE",)))
     own = world.create("A")[0]
     with pytest.raises(InvalidRequestError) as caught:
         world.client.update(own, slack("B"), frozenset({"name"}))
@@ -378,7 +378,7 @@ def test_a_server_that_takes_neither_says_so() -> None:
 @pytest.mark.parametrize("way", list(ReadBack))
 def test_every_way_secrets_read_back_is_understood(way: ReadBack) -> None:
     """A webhook is read whatever the server shows of its token."""
-    world = World(Dials(read_back=way))
+    world = World(Variant(read_back=way))
     own = world.create("A")[0]
     found = world.client.get(own)
     assert found is not None

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.api.in_process import InProcess
-from reconciler.emulator import faults
-from reconciler.emulator.messages import Answer, Request
 from tests.api.support import VirtualClock
+from tests.emulated import faults
+from tests.emulated.in_process import InProcess
+from tests.emulated.messages import Answer, Request
 
 SEEN: list[Request] = []
 
@@ -26,7 +26,7 @@ def send(fault: faults.Fault | None, *, timeout: float = 10.0) -> tuple[bytes, f
         headers = (("content-type", "application/json"), ("content-length", str(len(body))))
         return Answer(status=200, headers=headers, body=body, fault=fault)
 
-    adapter = InProcess(handle, request=Request, clock=clock)
+    adapter = InProcess(handle, clock=clock)
     with httpx.Client(transport=adapter, timeout=timeout, trust_env=False) as client:
         started = clock.time
         try:

@@ -24,10 +24,10 @@ from reconciler.ci.rest import TransportRest
 from reconciler.ci.workflows import templates
 from reconciler.cli.main import run as run_program
 from reconciler.cli.process import Process
-from reconciler.emulator.dials import Dials
-from reconciler.emulator.handler import Emulator
 from reconciler.model import Secret
 from tests.ci.fake_github import FakeGitHub, serve
+from tests.emulated.emulator import Emulator
+from tests.emulated.variant import Variant
 from tests.holding import Hold
 from tests.served import served
 from tests.waiting import PATIENCE
@@ -353,10 +353,10 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, **dials: Any) -> Iterator[World]:
+def world(folder: Path, **choices: Any) -> Iterator[World]:
     """Start CloudTruth and GitHub on this machine and make a repository with one commit."""
     hold = Hold()
-    emulator = Emulator(dials=Dials.from_mapping({"any_key": True, **dials}), seed=1, listener=hold)
+    emulator = Emulator(behaviour=Variant(**{"any_key": True, **choices}), seed=1, listener=hold)
     github = FakeGitHub()
     try:
         with served(emulator) as cloudtruth_url, serve(github) as github_url:

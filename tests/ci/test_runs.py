@@ -10,11 +10,11 @@ from typing import Any, NoReturn
 import pytest
 
 from reconciler.ci.marker import decode
-from reconciler.emulator.faults import Rule, Script, status
 from reconciler.render import json as json_renderer
 from reconciler.render import markdown, text
 from tests.ci.fake_github import Answer
 from tests.ci.support import World, world
+from tests.emulated.faults import Rule, Script, status
 
 
 @pytest.fixture

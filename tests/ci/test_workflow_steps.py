@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.ci.marker import decode
-from reconciler.emulator.faults import Rule, Script, delay, status
 from tests.ci.support import KEY, SLACK, World, world
+from tests.emulated.faults import Rule, Script, delay, status
 
 BRANCH = "topic"
 

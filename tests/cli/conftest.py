@@ -13,10 +13,10 @@ import pytest
 
 from reconciler.cli.main import run
 from reconciler.cli.process import Process
-from reconciler.emulator.dials import Dials
-from reconciler.emulator.faults import FaultSource
-from reconciler.emulator.handler import LOCAL_KEY, Emulator
 from reconciler.ports import Clock
+from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.faults import FaultSource
+from tests.emulated.variant import Variant
 from tests.served import served
 from tests.skipping import SkippingClock
 
@@ -118,11 +118,11 @@ class Cloud:
 
 @pytest.fixture
 def cloud() -> Iterator[Callable[..., Cloud]]:
-    """Serve an emulator with the dials given by name until the test ends."""
+    """Serve an emulator that makes the choices given by name until the test ends."""
     with ExitStack() as running:
 
-        def cloud(*, faults: FaultSource | None = None, **dials: Any) -> Cloud:
-            emulator = Emulator(dials=Dials.from_mapping(dials), faults=faults, seed=1)
+        def cloud(*, faults: FaultSource | None = None, **choices: Any) -> Cloud:
+            emulator = Emulator(behaviour=Variant(**choices), faults=faults, seed=1)
             url = running.enter_context(served(emulator))
             environ = {"CLOUDTRUTH_SERVER_URL": url, "CLOUDTRUTH_API_KEY": LOCAL_KEY}
             return Cloud(emulator=emulator, environ={**environ, **SECRETS})

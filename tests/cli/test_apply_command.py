@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.emulator import faults
 from tests.cli.conftest import SECRETS, Cloud, Shell
+from tests.emulated import faults
 
 File = Callable[..., Path]
 MakeCloud = Callable[..., Cloud]
@@ -328,7 +328,7 @@ def test_resends(shell: Shell, file: File, cloud: MakeCloud) -> None:
 def test_put_where_patch_is_refused(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """A server without PATCH gets a PUT with the whole webhook."""
     file()
-    there = cloud(patch_allowed=False)
+    there = cloud(methods=("PUT", "DELETE"))
     assert shell("apply", "--yes", **there.environ).code == 0
     file(**{"#deploys": "#releases"})
     assert shell("apply", "--yes", **there.environ).code == 0

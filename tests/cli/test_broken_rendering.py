@@ -8,10 +8,10 @@ from typing import NoReturn
 
 import pytest
 
-from reconciler.emulator.faults import Rule, Script, status
 from reconciler.render import RENDERERS
 from reconciler.render.json import render_error
 from tests.cli.conftest import Cloud, Shell
+from tests.emulated.faults import Rule, Script, status
 
 File = Callable[..., Path]
 MakeCloud = Callable[..., Cloud]

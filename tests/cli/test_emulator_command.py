@@ -68,6 +68,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         process.communicate()
 
 
+def hook(name: str) -> dict[str, Any]:
+    configuration = {"url": "https://example.com", "token": "a secret"}
+    return {"name": name, "type": "generic", "event_types": [], "configuration": configuration}
+
+
 def test_serves_until_interrupted(start: Callable[..., Running]) -> None:
     """It says where it is, takes any key, and ends in good order."""
     server = start()
@@ -82,17 +87,21 @@ def test_terminated(start: Callable[..., Running]) -> None:
 
 
 def test_options(start: Callable[..., Running], tmp_path: Path) -> None:
-    """Dials, database, log and key can be chosen."""
-    (tmp_path / "dials.json").write_text('{"role": "VIEWER"}')
-    server = start("--dials", "dials.json", "--db", "ct.db", "--log", "log.jsonl", "--key", "only")
-    rows = server.get("/api/v1/organizations/", "only")["results"]
-    assert rows[0]["role"] == "VIEWER"
+    """Seed, database, log, key, page size and read-back form can be chosen."""
+    (tmp_path / "seed.json").write_text(json.dumps([hook("a"), hook("b")]))
+    kept = ("--db", "ct.db", "--seed", "seed.json", "--key", "only")
+    server = start(*kept, "--log", "log.jsonl", "--page-size", "1", "--read-back", "mask")
+    page = server.get("/api/v1/webhooks/", "only")
+    assert (page["count"], len(page["results"])) == (2, 1)
+    assert page["results"][0]["configuration"] == {"url": "https://example.com", "token": "*****"}
     assert server.get("/api/v1/organizations/", "other") == 401
     server.stop(signal.SIGINT)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["status"] for line in lines] == [200, 401]
-    again = start("--db", "ct.db", "--key", "only")
-    assert again.get("/api/v1/organizations/", "only")["results"][0]["id"] == rows[0]["id"]
+    again = start(*kept)
+    found = again.get("/api/v1/webhooks/", "only")["results"]
+    assert [each["name"] for each in found] == ["a", "b"]
+    assert found[0]["id"] == page["results"][0]["id"]
 
 
 def test_log_on_standard_output(start: Callable[..., Running]) -> None:
@@ -107,11 +116,12 @@ def test_log_on_standard_output(start: Callable[..., Running]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "dials", "code", "message"),
+    ("arguments", "seed", "code", "message"),
     [
-        (("--dials", "missing.json"), None, 64, "cannot be read as JSON"),
-        (("--dials", "d.json"), "[]", 64, "a JSON object"),
-        (("--dials", "d.json"), '{"read_bak": "mask"}', 64, "did you mean 'read_back'"),
+        (("--seed", "missing.json"), None, 64, "cannot be read as JSON"),
+        (("--seed", "d.json"), "{}", 64, "not a list of webhooks"),
+        (("--seed", "d.json"), '[{"name": "a"}]', 64, "webhook 1 is refused"),
+        (("--read-back", "rot13"), None, 64, "--read-back"),
         (("--log", "missing/log"), None, 1, "cannot be written"),
         (("--db", "missing/db"), None, 64, "cannot be opened"),
         (("--host", "203.0.113.1"), None, 1, "cannot listen"),
@@ -122,13 +132,13 @@ def test_mistakes(
     shell: Shell,
     tmp_path: Path,
     arguments: tuple[str, ...],
-    dials: str | None,
+    seed: str | None,
     code: int,
     message: str,
 ) -> None:
     """What cannot be done is said, without serving."""
-    if dials is not None:
-        (tmp_path / "d.json").write_text(dials)
+    if seed is not None:
+        (tmp_path / "d.json").write_text(seed)
     done = shell("emulator", *arguments)
     assert done.code == code
     assert message in done.err

@@ -25,7 +25,7 @@ INPUTS = {
     "teams.yaml": "x-note: 1\n" + GOOD,
     "api-key": "0123456789abcdef\n",
     "token": SECRETS["TOKEN"],
-    "dials.json": '{"read_back": "mask"}',
+    "seed.json": "[]",
     "README.md": "Declare `webhooks:` in a file.\n",
 }
 
@@ -99,5 +99,5 @@ def test_every_option_that_names_a_file_is_known_here() -> None:
         ("export", "--output"),
         ("emulator", "--log"),
     }
-    read = {("emulator", "--dials"), ("emulator", "--db")}
+    read = {("emulator", "--seed"), ("emulator", "--db")}
     assert found == written | read

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.emulator.dials import ReadBack
 from tests.cli.conftest import SECRETS, Cloud, Shell
+from tests.emulated.variant import ReadBack
 
 
 @pytest.mark.parametrize("hidden", [("token", "password"), ("token", "password", "url")])

@@ -13,8 +13,8 @@ from types import FrameType
 
 import pytest
 
-from reconciler.emulator.faults import Fault, hang
 from tests.cli.conftest import Cloud, Shell
+from tests.emulated.faults import Fault, hang
 from tests.execute.world import StillClock
 from tests.waiting import PATIENCE
 

@@ -15,12 +15,12 @@ from typing import Any, Final
 
 import pytest
 
-from reconciler.emulator.dials import ReadBack
 from reconciler.errors import ExitCode
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.render import RENDERERS
 from reconciler.source.saved_plan import load, save
 from tests.cli.conftest import Cloud, Done, Shell
+from tests.emulated.variant import ReadBack
 from tests.execute.test_over_the_emulator import Local
 
 SECRETS: Final = {

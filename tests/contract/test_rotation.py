@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.emulator.dials import ReadBack
-from reconciler.emulator.readback import MASK
 from tests.cli.conftest import Cloud, Done, Shell
+from tests.emulated.variant import MASK, ReadBack
 
 FILE = """\
 webhooks:

@@ -15,10 +15,10 @@ import pytest
 
 from reconciler.cli.command import Group
 from reconciler.cli.main import program
-from reconciler.emulator.dials import LOCAL_DIALS
-from reconciler.emulator.handler import Emulator
 from tests.cli.conftest import Shell
 from tests.docs.worlds import EXAMPLE, ROOT, SECRETS
+from tests.emulated.emulator import Emulator
+from tests.emulated.variant import Variant
 from tests.served import served
 from tests.slack.fake_slack import FakeSlack, serve
 
@@ -88,7 +88,7 @@ def test_no_entry_is_left_over() -> None:
 @pytest.fixture(scope="module")
 def site() -> Iterator[tuple[Emulator, Mapping[str, str]]]:
     """One emulated CloudTruth and one fake Slack for all examples, and the way to both."""
-    emulator = Emulator(dials=LOCAL_DIALS, seed=1)
+    emulator = Emulator(behaviour=Variant(any_key=True), seed=1)
     with served(emulator) as cloudtruth, serve(FakeSlack()) as slack:
         yield (
             emulator,

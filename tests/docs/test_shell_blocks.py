@@ -71,7 +71,7 @@ def test_a_block_runs(
 ) -> None:
     """Every line of it succeeds, and what the page lets one expect is seen."""
     world, block = WORLDS[name], SHELL[name]
-    site = {**cloud(any_key=True, **world.dials).environ, "WEBHOOKS_SLACK_URL": slack}
+    site = {**cloud(any_key=True, **world.choices).environ, "WEBHOOKS_SLACK_URL": slack}
     folder = tmp_path / "work"
     lay(world, folder, tmp_path / "stand-ins")
     if world.live:

@@ -52,9 +52,10 @@ class World:
 
     `files` are laid into the folder, which with `clone` is a copy of the repository; `before` is
     what a commit on the branch `main` holds, made before them. `live` is a file of webhooks that is
-    applied first. `dials` are the emulator's. `smaller` replaces parts of the block that would take
-    too long. Every text of `says` is seen on the screen, in this order; `calls` are the commands
-    that stand-ins got, all of them, and `unchanged` the folders that are as in the repository.
+    applied first. `choices` are the emulator's. `smaller` replaces parts of the block that would
+    take too long. Every text of `says` is seen on the screen, in this order; `calls` are the
+    commands that stand-ins got, all of them, and `unchanged` the folders that are as in the
+    repository.
     """
 
     says: tuple[str, ...] = ()
@@ -62,7 +63,7 @@ class World:
     clone: bool = False
     before: Mapping[str, str] = field(default_factory=dict)
     live: str = ""
-    dials: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=lambda: SECRETS)
     smaller: Mapping[str, str] = field(default_factory=dict)
     calls: tuple[str, ...] = ()
@@ -151,11 +152,11 @@ WORLDS: Final[Mapping[str, World]] = {
         files=_SECRETS_FILES, says=("2 to create", "Do this?", "2 created")
     ),
     "docs/secrets.md: Rotate a secret": World(
-        before=_SECRETS_FILES, live=SECRETS_PAGE, files=_ROTATION, dials={"read_back": "mask"},
+        before=_SECRETS_FILES, live=SECRETS_PAGE, files=_ROTATION, choices={"read_back": "mask"},
         says=("1 to update", "this change", "Do this?", "1 updated"),
     ),
     "docs/secrets.md: Rotate a secret (2)": World(
-        live=SECRETS_PAGE, files=_SECRETS_FILES, dials={"read_back": "mask"},
+        live=SECRETS_PAGE, files=_SECRETS_FILES, choices={"read_back": "mask"},
         says=("Do this?", "1 updated", "Do this?", "1 updated", "Do this?", "2 updated"),
     ),
     "docs/secrets.md: Secrets kept in CloudTruth": World(

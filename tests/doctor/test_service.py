@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -9,18 +10,17 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.api.in_process import InProcess
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import Transport
 from reconciler.checks import Check, Status
 from reconciler.doctor.service import FIELDS, Server, check_server, compare_schema, skew
-from reconciler.emulator.dials import EVENTS, Dials
-from reconciler.emulator.handler import LOCAL_KEY, Emulator
-from reconciler.emulator.messages import Request
-from reconciler.emulator.published import schema as published
+from reconciler.emulator.emulator import schema as published
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES, Secret
 from tests.api.support import URL, InlineWorkers, Scripted, VirtualClock, World, answer
+from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.in_process import InProcess
+from tests.emulated.variant import EVENTS, Variant
 
 
 def check(
@@ -42,17 +42,17 @@ def check(
     )
 
 
-def look(*names: str, key: str | None = LOCAL_KEY, guards: tuple[str, ...] = (), **dials: Any
+def look(*names: str, key: str | None = LOCAL_KEY, guards: tuple[str, ...] = (), **choices: Any
          ) -> tuple[Check, ...]:  # fmt: skip
-    """Look at an emulator with these dials, in which webhooks of these names are live."""
+    """Look at an emulator that makes these choices, in which webhooks of these names are live."""
     clock = VirtualClock()
     emulator = Emulator(seed=3)
     world = World()
     world.emulator = emulator
     world.client = world.connect()
     world.create(*names)
-    emulator.dials = Dials.from_mapping(dials)
-    adapter = InProcess(emulator.handle, request=Request, clock=clock)
+    emulator.behaviour = Variant(**choices)
+    adapter = InProcess(emulator.handle, clock=clock)
     return check(adapter, clock, key=key, guards=guards)
 
 
@@ -114,7 +114,7 @@ def test_a_bad_key(status: int) -> None:
 
 def test_a_role_that_may_not_read() -> None:
     """The key is accepted; the listing says that the role is too low."""
-    checks = look("a", role="VIEWER", read_role="ADMIN")
+    checks = look("a", shown_role="VIEWER", read_role="ADMIN")
     assert row(checks, "key").status is Status.OK
     assert row(checks, "role").status is Status.WARN
     assert row(checks, "webhooks").status is Status.FAIL
@@ -124,13 +124,13 @@ def test_a_role_that_may_not_read() -> None:
 @pytest.mark.parametrize("role", ["CONTRIB", "viewer", "NO_SECRETS"])
 def test_a_role_below_admin_is_warned_of(role: str) -> None:
     """Plan works with it, apply probably not."""
-    assert row(look(role=role), "role").status is Status.WARN
+    assert row(look(shown_role=role), "role").status is Status.WARN
 
 
 @pytest.mark.parametrize("role", ["admin", "OWNER"])
 def test_a_role_that_will_do(role: str) -> None:
     """Case does not matter."""
-    assert row(look(role=role), "role").status is Status.OK
+    assert row(look(shown_role=role), "role").status is Status.OK
 
 
 def test_maintenance() -> None:
@@ -167,17 +167,17 @@ def test_guards() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dials", "said"),
+    ("choices", "said"),
     [
         ({}, "1000 rows requested, 3 returned, 3 webhooks in all"),
-        ({"default_page_size": 2, "max_page_size": 2},
+        ({"page_size": 2, "max_page_size": 2},
          "1000 rows requested, 2 returned, 3 webhooks in all"),
         ({"count": "missing"}, "1000 rows requested, 3 returned; the server reports no count"),
     ],
 )  # fmt: skip
-def test_the_page_size_that_is_granted(dials: dict[str, Any], said: str) -> None:
+def test_the_page_size_that_is_granted(choices: dict[str, Any], said: str) -> None:
     """The size of a page is what the server gives, not what was asked for."""
-    assert row(look("a", "b", "c", **dials), "pages").detail == said
+    assert row(look("a", "b", "c", **choices), "pages").detail == said
 
 
 def test_no_webhook_is_live() -> None:
@@ -189,19 +189,19 @@ def test_no_webhook_is_live() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dials", "said"),
+    ("choices", "said"),
     [
-        ({"patch_allowed": False}, "warn webhook: GET, PUT, DELETE; no PATCH"),
-        ({"put_allowed": False}, "ok webhook: GET, PATCH, DELETE"),
+        ({"methods": ("PUT", "DELETE")}, "warn webhook: GET, PUT, DELETE; no PATCH"),
+        ({"methods": ("PATCH", "DELETE")}, "ok webhook: GET, PATCH, DELETE"),
         (
-            {"patch_allowed": False, "put_allowed": False},
+            {"methods": ("DELETE",)},
             "fail webhook: GET, DELETE; updates",
         ),
     ],
 )
-def test_the_methods_that_are_offered(dials: dict[str, Any], said: str) -> None:
+def test_the_methods_that_are_offered(choices: dict[str, Any], said: str) -> None:
     """What the server allows decides how updates go, and whether."""
-    assert said in all_of(look("a", **dials), "methods")
+    assert said in all_of(look("a", **choices), "methods")
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_the_server_s_clock_is_read_from_its_answers() -> None:
 
 
 def described(**changes: Any) -> dict[str, Any]:
-    found: dict[str, Any] = published(Dials()).json()
+    found: dict[str, Any] = json.loads(published(Variant()).body)
     found["components"]["schemas"] |= changes
     return found
 

@@ -8,12 +8,17 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.emulator.store import LogEntry
+from tests.emulated.emulator import Emulator
+from tests.emulated.variant import Variant
+from tests.served import served
 from tests.surroundings import fetching
 from tests.waiting import PATIENCE
 
@@ -121,15 +126,14 @@ class Site:
 
 @pytest.fixture
 def serve(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
-    """Run `webhooks emulator` on a free port, with dials given by name."""
+    """Run `webhooks emulator` on a free port, with more options."""
     running: list[subprocess.Popen[str]] = []
 
-    def serve(**dials: Any) -> Site:
+    def serve(*options: str) -> Site:
         folder = tmp_path_factory.mktemp("site")
-        (folder / "dials.json").write_text(json.dumps(dials))
         (folder / "log").touch()
         process = subprocess.Popen(
-            [program, "emulator", "--log", "log", "--dials", "dials.json"],
+            [program, "emulator", "--log", "log", *options],
             cwd=folder,
             stderr=subprocess.PIPE,
             text=True,
@@ -142,3 +146,21 @@ def serve(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     for process in running:
         process.terminate()
         process.communicate(timeout=PATIENCE)
+
+
+@pytest.fixture
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
+    """Serve an emulator that makes the choices given by name."""
+    with ExitStack() as running:
+
+        def other(**choices: Any) -> Site:
+            path = tmp_path_factory.mktemp("site") / "log"
+            log = running.enter_context(path.open("w"))
+
+            def note(entry: LogEntry) -> None:
+                print(json.dumps(asdict(entry)), file=log, flush=True)
+
+            emulator = Emulator(behaviour=Variant(any_key=True, **choices), listener=note)
+            return Site(url=running.enter_context(served(emulator)), log=path)
+
+        yield other

@@ -79,9 +79,9 @@ def test_exit_codes(user: User, serve: Serve) -> None:
     assert code("plan", CLOUDTRUTH_ACCEPT_INVALID_CERTS="true") == 64
 
 
-def test_maintenance(user: User, serve: Serve) -> None:
+def test_maintenance(user: User, other: Serve) -> None:
     """An organization in maintenance can be looked at."""
-    site = serve(maintenance=True)
+    site = other(maintenance=True)
     user.environ.update(site.environ())
     user.write(EXAMPLE)
     assert user.webhooks("plan").returncode == 0
@@ -90,9 +90,9 @@ def test_maintenance(user: User, serve: Serve) -> None:
     assert "maintenance" in done.stderr
 
 
-def test_server_without_patch(user: User, serve: Serve) -> None:
+def test_server_without_patch(user: User, other: Serve) -> None:
     """Where PATCH is refused, PUT sends the whole webhook, and it is right afterwards."""
-    site = serve(patch_allowed=False)
+    site = other(methods=("PUT", "DELETE"))
     user.environ.update(site.environ())
     user.write(EXAMPLE)
     assert user.webhooks("apply", "--yes").returncode == 0
@@ -127,7 +127,7 @@ def test_profiles(user: User, serve: Serve) -> None:
 
 def test_several_pages(user: User, serve: Serve) -> None:
     """A server with small pages is read whole."""
-    site = serve(default_page_size=2, max_page_size=3)
+    site = serve("--page-size", "3")
     user.environ.update(site.environ())
     user.write(many(10))
     assert user.webhooks("apply", "--yes").returncode == 0

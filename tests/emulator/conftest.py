@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.emulator.dials import Dials
-from reconciler.emulator.faults import FaultSource
-from reconciler.emulator.handler import LOCAL_KEY, Answer, Emulator, Request
 from reconciler.emulator.store import Store
+from tests.emulated.emulator import LOCAL_KEY, Answer, Emulator, Request
+from tests.emulated.faults import FaultSource
+from tests.emulated.variant import Variant
 from tests.served import served
 
 HOOKS = "/api/v1/webhooks/"
@@ -97,18 +97,18 @@ class Api:
 
 @pytest.fixture
 def start() -> Callable[..., Api]:
-    """Start an emulator with the dials given by name."""
+    """Start an emulator that makes the choices given by name."""
 
     def start(
         *,
         faults: FaultSource | None = None,
         seed: int = 7,
         store: Store | None = None,
-        **dials: Any,
+        **choices: Any,
     ) -> Api:
         time = Time()
         emulator = Emulator(
-            store, dials=Dials.from_mapping(dials), faults=faults, seed=seed, clock=time
+            store, behaviour=Variant(**choices), faults=faults, seed=seed, clock=time
         )
         return Api(emulator, time=time)
 
@@ -117,7 +117,7 @@ def start() -> Callable[..., Api]:
 
 @pytest.fixture
 def api(start: Callable[..., Api]) -> Api:
-    """An emulator with the default dials."""
+    """An emulator that is the most likely server."""
     return start()
 
 

@@ -12,7 +12,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from reconciler.emulator.handler import LOCAL_KEY, Emulator
+from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.served import served
 
 CONTRACT = Path(__file__).parents[2] / "schemas" / "cloudtruth-webhooks.openapi.yaml"

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.emulated.variant import Variant
+
 HOOKS = "/api/v1/webhooks/"
 Start = Callable[..., Any]
 TOKEN = "xoxb-0123456789"
@@ -24,7 +26,7 @@ TOKEN = "xoxb-0123456789"
         ("plain-on-write", "*****"),
     ],
 )
-def test_a_secret_reads_back_in_the_form_of_the_dial(start: Start, form: str, token: Any) -> None:
+def test_a_secret_reads_back_in_the_chosen_form(start: Start, form: str, token: Any) -> None:
     """In a list and alone; what is not secret stays readable, what is stored stays whole."""
     api = start(read_back=form)
     made = api.create()
@@ -77,7 +79,7 @@ def test_a_secret_can_be_plain_in_the_answer_to_a_write_only(start: Start) -> No
 
 def test_a_secret_can_be_shown_by_role(start: Start) -> None:
     """Plain from ADMIN up, masked below."""
-    api = start(read_back="by-role", role="contrib", write_role="CONTRIB")
+    api = start(read_back="by-role", shown_role="contrib", write_role="CONTRIB")
     assert api.create()["configuration"]["token"] == "*****"
 
 
@@ -144,7 +146,7 @@ def test_sizes_are_capped_and_rubbish_means_the_default(
     start: Start, query: str, rows: int
 ) -> None:
     """Without a word."""
-    api = fill(start(default_page_size=3, max_page_size=4), 5)
+    api = fill(start(page_size=3, max_page_size=4), 5)
     assert len(api.names(query)) == rows
 
 
@@ -166,12 +168,6 @@ def test_the_last_next_can_be_an_empty_text_or_endless(start: Start) -> None:
         "previous": None,
         "results": [],
     }
-
-
-def test_links_can_name_another_host(start: Start) -> None:
-    """Which a client must not follow."""
-    api = fill(start(next_origin="http://evil.example"), 2)
-    assert api("GET", query="page_size=1").json()["next"].startswith("http://evil.example/")
 
 
 def test_links_to_a_local_server_are_plain_http(api: Any) -> None:
@@ -226,7 +222,7 @@ def test_writes_can_show_in_lists_some_listings_later(start: Start) -> None:
     """A create, a change and a delete; the object itself is fresh at once."""
     api = start()
     kept, doomed = api.create(api.slack("kept")), api.create(api.slack("doomed"))
-    api.emulator.dials = api.emulator.dials.from_mapping({"stale_list_reads": 2})
+    api.emulator.behaviour = Variant(stale_list_reads=2)
     api("PATCH", f"{HOOKS}{kept['id']}/", {"name": "renamed"})
     api("PATCH", f"{HOOKS}{kept['id']}/", {"name": "renamed twice"})
     api("DELETE", f"{HOOKS}{doomed['id']}/")
@@ -250,7 +246,7 @@ def test_writes_can_show_in_lists_some_seconds_later(start: Start) -> None:
 def test_a_listing_is_equally_late_on_all_its_pages(start: Start) -> None:
     """Only its first page counts."""
     api = fill(start(), 2)
-    api.emulator.dials = api.emulator.dials.from_mapping({"stale_list_reads": 1})
+    api.emulator.behaviour = Variant(stale_list_reads=1)
     api.create(api.slack("new"))
     assert api("GET", query="page_size=1").json()["count"] == 2
     assert api("GET", query="page_size=1&page=2").json()["count"] == 2

@@ -13,10 +13,11 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from reconciler.emulator import faults
-from reconciler.emulator.faults import Fault, Script
-from reconciler.emulator.handler import LOCAL_KEY, Emulator
-from reconciler.emulator.server import Server, serve
+from reconciler.emulator.server import serve
+from tests.emulated import faults
+from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.faults import Fault, Script
+from tests.emulated.server import Server
 from tests.waiting import PATIENCE
 
 HOOKS = "/api/v1/webhooks/"
@@ -183,7 +184,7 @@ def test_ipv6_addresses_are_bracketed_in_the_url() -> None:
 def test_the_handler_needs_neither_starlette_nor_uvicorn() -> None:
     """They are an extra, and slow to import; nor does it need asyncio."""
     code = (
-        "import sys, reconciler.emulator.handler;"
+        "import sys, reconciler.emulator.emulator;"
         "print({'starlette', 'uvicorn', 'asyncio', 'httpx'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.emulator import faults
-from reconciler.emulator.faults import Script
-from reconciler.emulator.handler import LOCAL_KEY, Emulator
+from tests.emulated import faults
+from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.faults import Script
 from tests.holding import Hold
 from tests.served import served
 from tests.waiting import PATIENCE

@@ -9,11 +9,6 @@ from typing import Any
 import pytest
 
 from reconciler.api.client import connect
-from reconciler.api.in_process import InProcess
-from reconciler.emulator import faults
-from reconciler.emulator.dials import Dials
-from reconciler.emulator.faults import Fault, Script
-from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
 from reconciler.errors import ExitCode, IncompleteListingError, ReconcilerError
 from reconciler.execute.clock import SystemClock
 from reconciler.execute.executor import execute
@@ -21,6 +16,11 @@ from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Desired, FileScope, Live, Policy, Secret, SecretRef, Webhook
 from reconciler.planning.planner import plan
 from reconciler.report import Report
+from tests.emulated import faults
+from tests.emulated.emulator import LATE, LOCAL_KEY, Emulator
+from tests.emulated.faults import Fault, Script
+from tests.emulated.in_process import InProcess
+from tests.emulated.variant import Variant
 from tests.execute.world import SECRETS, Heard, Memory, OneByOne, StillClock, StopAfter, slack
 from tests.served import served
 from tests.waiting import PATIENCE
@@ -31,11 +31,11 @@ _CONFIGURATION = {"token": "xoxb-0123456789-abc", "channel": "#ops", "username":
 class Local:
     """An emulator in this process, and an apply against it in virtual time."""
 
-    def __init__(self, **dials: Any) -> None:
+    def __init__(self, **choices: Any) -> None:
         self.script = Script()
         self.clock = StillClock()
         self.emulator = Emulator(
-            dials=Dials.from_mapping(dials),
+            behaviour=Variant(**choices),
             faults=self.script,
             seed=1,
             clock=self.clock.monotonic,
@@ -60,7 +60,7 @@ class Local:
         secrets: Mapping[SecretRef, Secret] = SECRETS,
     ) -> Report:
         workers = OneByOne()
-        adapter = InProcess(self.emulator.handle, request=Request, clock=self.clock)
+        adapter = InProcess(self.emulator.handle, clock=self.clock)
         with connect(
             server_url="https://api.cloudtruth.io",
             key=Secret(LOCAL_KEY),
@@ -86,7 +86,9 @@ class Local:
     def sent(self, method: str) -> int:
         """How many requests arrived; a late write is in the log a second time."""
         log = self.emulator.store.log()
-        return sum(entry.method == method and entry.fault != "late commit" for entry in log)
+        return sum(
+            entry.method == method and self.emulator.labels.get(entry.seq) != LATE for entry in log
+        )
 
 
 def desired(*webhooks: Webhook) -> Desired:
@@ -222,10 +224,10 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("lie", [pytest.param(dials, id=name) for name, dials in LIES.items()])
+@pytest.mark.parametrize("lie", [pytest.param(choices, id=name) for name, choices in LIES.items()])
 def test_pages_that_lie_lead_to_no_write(lie: dict[str, Any]) -> None:
     """A listing that does not add up ends the run before anything is sent."""
-    server = Local(default_page_size=2, max_page_size=2, **lie)
+    server = Local(page_size=2, max_page_size=2, **lie)
     for n in range(7):
         server.holds(f"hook-{n}")
     with pytest.raises(IncompleteListingError):

@@ -24,11 +24,6 @@ from hypothesis.stateful import (
 )
 
 from reconciler.api.client import Client, connect
-from reconciler.api.in_process import InProcess
-from reconciler.emulator import faults
-from reconciler.emulator.dials import Dials
-from reconciler.emulator.faults import Script
-from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.execute.executor import execute
 from reconciler.model import Desired, FileScope, Live, Pattern, Policy, Secret, Webhook
@@ -36,6 +31,11 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import judge
 from reconciler.source.saved_plan import load, save
+from tests.emulated import faults
+from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.faults import Script
+from tests.emulated.in_process import InProcess
+from tests.emulated.variant import Variant
 from tests.execute.world import (
     EVENTS,
     SECRETS,
@@ -109,8 +109,10 @@ class Histories(RuleBasedStateMachine):
         self.clock = StillClock()
         self.script = Script()
         self.emulator = Emulator(
-            dials=Dials.from_mapping(
-                {"read_back": read_back, "unique_names": unique, "patch_allowed": patch}
+            behaviour=Variant(
+                read_back=read_back,
+                unique_names=unique,
+                methods=("PATCH", "DELETE") if patch else ("PUT", "DELETE"),
             ),
             faults=self.script,
             seed=1,
@@ -250,7 +252,7 @@ class Histories(RuleBasedStateMachine):
         )
 
     def client(self, kill: tuple[int, bool] | None = None) -> Client:
-        inside = InProcess(self.emulator.handle, request=Request, clock=self.clock)
+        inside = InProcess(self.emulator.handle, clock=self.clock)
         adapter: httpx.BaseTransport = inside
         if kill is not None:
             adapter = httpx.MockTransport(Kill(inside, kill[0], after=kill[1]).handle)  # type: ignore[arg-type]

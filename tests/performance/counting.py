@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from reconciler.api.connections import KEEP_ALIVE
-from reconciler.emulator.handler import Emulator, Request
+from tests.emulated.emulator import Emulator, Request
 from tests.waiting import PATIENCE
 
 _TAKES = 0.004  # seconds for an answer, so that one request too many would be met

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.emulator.dials import Dials
-from reconciler.emulator.handler import LOCAL_KEY, Emulator
 from tests.cli.test_imports import loaded, surroundings
+from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.variant import Variant
 from tests.performance.counting import counting
 from tests.performance.sample import TOKEN, declaration, row
 
@@ -97,7 +97,7 @@ def test_plan_over_http_without_differences(
 ) -> None:
     """A run over HTTP that finds nothing to do explains nothing, and loads no engine."""
     (tmp_path / "webhooks.yaml").write_text(declaration(range(10)))
-    emulator = Emulator(dials=Dials(), seed=1)
+    emulator = Emulator(behaviour=Variant(), seed=1)
     for number in range(10):
         emulator.store.insert(row(number, emulator.organization))
     with counting(emulator) as server:

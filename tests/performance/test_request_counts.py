@@ -13,8 +13,8 @@ import pytest
 
 from reconciler.cli.main import run
 from reconciler.cli.process import Process
-from reconciler.emulator.dials import Dials
-from reconciler.emulator.handler import LOCAL_KEY, Emulator
+from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.variant import Variant
 from tests.performance.counting import Of, counting
 from tests.performance.sample import TOKEN, declaration, row
 
@@ -48,11 +48,11 @@ def command(tmp_path: Path) -> Command:
         declared: range = range(ROWS),
         of: Of = lambda asked: False,
         meeting: int = 0,
-        **dials: Any,
+        **choices: Any,
     ) -> Seen:
         (tmp_path / "webhooks.yaml").write_text(declaration(declared))
         emulator = Emulator(
-            dials=Dials(**{"default_page_size": 2, "max_page_size": 10, **dials}), seed=1
+            behaviour=Variant(**{"page_size": 2, "max_page_size": 10, **choices}), seed=1
         )
         for number in range(ROWS):
             emulator.store.insert(row(number, emulator.organization))

@@ -12,8 +12,6 @@ import httpx
 import pytest
 
 from reconciler.api.client import connect
-from reconciler.api.in_process import InProcess
-from reconciler.emulator.handler import LOCAL_KEY, Emulator, Request
 from reconciler.errors import ExitCode
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
@@ -22,6 +20,8 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.report import Outcome
 from reconciler.workflow import Engine, Inputs, accept, apply, validate
+from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.in_process import InProcess
 from tests.performance.sample import TOKEN, declaration
 
 PARALLELISM = 6
@@ -85,7 +85,7 @@ class World:
         inputs = Inputs(directory=self._directory, environ={"TOKEN": TOKEN}, stdin=bytes)
         clock = Still()
         workers = ThreadWorkers(PARALLELISM)
-        adapter = Counting(InProcess(self.emulator.handle, request=Request, clock=clock))
+        adapter = Counting(InProcess(self.emulator.handle, clock=clock))
         engine = Engine(clock=clock, workers=workers, stop=nullcontext(clock), watcher=clock)
         try:
             with connect(

@@ -151,7 +151,7 @@ def test_a_saved_plan_where_webhooks_are_only_replaced_whole(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
     """Where PATCH is refused a saved plan of other fields fetches the secrets it then needs."""
-    there = cloud(patch_allowed=False)
+    there = cloud(methods=("PUT", "DELETE"))
     file(SLACK)
     assert shell("apply", "--yes", **there.environ).code == 0
     file(SLACK.replace("[value_updated]", "[value_created]"))

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from reconciler.emulator.faults import Script, status
 from tests.cli.conftest import SECRETS, Cloud, Shell, cloud, file, shell
+from tests.emulated.faults import Script, status
 
 __all__ = ["cloud", "file", "shell"]
 

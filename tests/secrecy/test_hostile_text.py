@@ -17,9 +17,9 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from reconciler.emulator.faults import Fault, Rule, Script, raw, redirect
-from reconciler.emulator.faults import status as answer
-from reconciler.emulator.handler import LOCAL_KEY, Emulator
+from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.faults import Fault, Rule, Script, raw, redirect
+from tests.emulated.faults import status as answer
 from tests.secrecy.world import COMMANDS, World, _perform, world
 
 ATTACKS: Final = (
@@ -275,6 +275,7 @@ ARGUMENTS: Final = (
     ["slack", "check", "--only", H], ["slack", "manifest", "--name", H], ["init", H], ["ci", H],
     ["ci", "plan", "--label", H], ["ci", "apply", "--label", H], ["ci", "drift", "--label", H],
     ["ci", "apply", "--reviewed-plan", H], ["emulator", "--db", f"{H}/{H}"],
+    ["emulator", "--seed", f"{H}/{H}"],
     ["emulator", "--log", f"{H}/{H}"], ["emulator", "--host", H], ["emulator", "--port", H],
     ["validate", "-f", f"{H}/{H}"], ["validate", "-f", "."], ["validate", "-f", "old.yaml"],
     ["doctor", "--profile", H], ["doctor", "-f", H], ["doctor", "--organization", H],

@@ -17,8 +17,10 @@ from reconciler.cli.errors import explain
 from reconciler.cli.invocation import Invocation
 from reconciler.cli.main import PROGRAM, program
 from reconciler.cli.process import Process
-from reconciler.emulator.dials import Dials
-from reconciler.emulator.faults import (
+from tests.ci.fake_github import FakeGitHub
+from tests.ci.fake_github import serve as serve_github
+from tests.emulated.emulator import Answer, Emulator, Request
+from tests.emulated.faults import (
     Fault,
     Rule,
     Script,
@@ -29,11 +31,9 @@ from reconciler.emulator.faults import (
     refuse,
     truncate,
 )
-from reconciler.emulator.faults import reset as broken
-from reconciler.emulator.faults import status as answer
-from reconciler.emulator.handler import Answer, Emulator, Request
-from tests.ci.fake_github import FakeGitHub
-from tests.ci.fake_github import serve as serve_github
+from tests.emulated.faults import reset as broken
+from tests.emulated.faults import status as answer
+from tests.emulated.variant import Variant
 from tests.secrecy import canaries as c
 from tests.secrecy.canaries import Hit, find
 from tests.served import served
@@ -257,13 +257,11 @@ class World:
         home = self.folder / str(self.runs)
         planted = self._plant(home, input, declared=command.first != "-")
         emulator = Emulator(
-            dials=Dials.from_mapping(
-                {
-                    "read_back": read_back,
-                    "types": ["slack", "generic", "teams"],
-                    "secret_fields": ["token", "password", "url"],
-                    "cookies": [f"sessionid={c.COOKIE.value}; Path=/"],
-                }
+            behaviour=Variant(
+                read_back=read_back,
+                types=("slack", "generic", "teams"),
+                secret_fields=("token", "password", "url"),
+                cookies=(f"sessionid={c.COOKIE.value}; Path=/",),
             ),
             seed=1,
         )

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.emulator.dials import Dials
+from tests.emulated.variant import Variant
 from tests.simulation.declarations import scene
 from tests.simulation.habits import habits
 from tests.simulation.team import Team, rival, team
@@ -35,7 +35,7 @@ class Case:
     """
 
     seed: int
-    dials: Dials
+    variant: Variant
     teams: tuple[Team, ...]
     live: tuple[Row, ...]
     left: frozenset[str]
@@ -55,7 +55,7 @@ class Case:
     @property
     def stale(self) -> bool:
         """Whether lists are behind."""
-        return self.dials.stale_list_reads > 0 or self.dials.stale_list_seconds > 0
+        return self.variant.stale
 
     @property
     def rivals(self) -> bool:
@@ -87,25 +87,25 @@ def case(seed: int) -> Case:
     """Draw everything that a seed decides before the first request."""
     draw = random.Random(f"case {seed}")
     odd_names = draw.random() < 0.08
-    dials = habits(draw, odd_names=odd_names)
+    variant = habits(draw, odd_names=odd_names)
     applies = 2 if draw.random() < 0.45 else 1
     company = draw.random() if applies == 2 else 1.0
     first = scene(draw, odd_names=odd_names)
-    teams = [team(draw, first, dials, globs=_SCOPE if company < 0.35 else ("*",))]
+    teams = [team(draw, first, variant, globs=_SCOPE if company < 0.35 else ("*",))]
     live, left = list(first.live), set(first.left)
     if company < 0.35:  # side by side, each with names of its own
         second = scene(draw, prefix="two-")
-        teams.append(team(draw, second, dials, globs=("two-*",)))
+        teams.append(team(draw, second, variant, globs=("two-*",)))
         live += second.live
         left |= second.left
     elif company < 0.7 and not teams[0].refused:
-        teams.append(rival(draw, teams[0], dials))
+        teams.append(rival(draw, teams[0], variant))
     peril = draw.random()
     stop = draw.choice((0, 0, 0, 1, 2, 3, 5, 8)) if draw.random() < 0.2 else None
     began = draw.randrange(60) if draw.random() < 0.04 else 0
     return Case(
         seed=seed,
-        dials=dials,
+        variant=variant,
         teams=tuple(teams),
         live=tuple(live),
         left=frozenset(left),

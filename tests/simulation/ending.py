@@ -194,7 +194,7 @@ class Ending:
     @property
     def _shows(self) -> bool:
         """Whether the server shows the configuration of a webhook, secrets or not."""
-        return not self._case.dials.read_back.startswith("configuration")
+        return not self._case.variant.read_back.startswith("configuration")
 
     def side_by_side(self, processes: Sequence[Process], team: Team) -> None:
         """Two have run at once: if copies that differ are left, not both say that all is done."""

@@ -6,10 +6,10 @@ import random
 import unicodedata
 from typing import Any
 
-from reconciler.emulator.dials import (
+from reconciler.model import Webhook
+from tests.emulated.variant import (
     ConfigurationPatch,
     Count,
-    Dials,
     ErrorShape,
     EventOrder,
     Hash,
@@ -17,14 +17,13 @@ from reconciler.emulator.dials import (
     Ordering,
     ReadBack,
     Uniqueness,
-    UnknownKeys,
+    Variant,
 )
-from reconciler.model import Webhook
 
 LONGEST = 12  # characters, where names are bounded
 
 
-def habits(draw: random.Random, *, odd_names: bool) -> Dials:
+def habits(draw: random.Random, *, odd_names: bool) -> Variant:
     """Draw a server; with `odd_names` one that may not keep names as they are sent."""
 
     def seldom(value: Any, otherwise: Any) -> Any:
@@ -33,7 +32,7 @@ def habits(draw: random.Random, *, odd_names: bool) -> Dials:
     size = draw.choice((1000, 1000, 5, 3, 2))
     patch = seldom(False, True)
     secret = ("token", "password", *seldom(("url",), ()))
-    return Dials(
+    return Variant(
         read_back=draw.choice(tuple(ReadBack)) if draw.random() < 0.5 else ReadBack.PLAIN,
         secret_fields=secret,
         default_keys=draw.random() < 0.3,
@@ -41,13 +40,16 @@ def habits(draw: random.Random, *, odd_names: bool) -> Dials:
         unique_shape=draw.choice(tuple(ErrorShape)),
         unique_status=draw.choice((400, 400, 409)),
         error_shape=draw.choice(tuple(ErrorShape)),
-        patch_allowed=patch,
-        put_allowed=not patch or seldom(False, True),
+        methods=(
+            *(("PUT",) if not patch or seldom(False, True) else ()),
+            *(("PATCH",) if patch else ()),
+            "DELETE",
+        ),
         configuration_patch=draw.choice(tuple(ConfigurationPatch)),
         type_change=seldom(False, True),
-        unknown_keys=seldom(UnknownKeys.DROP, UnknownKeys.KEEP),
+        drop_unknown_keys=seldom(True, False),
         organization_required=draw.random() < 0.5,
-        default_page_size=min(size, 100),
+        page_size=min(size, 100),
         max_page_size=size,
         ordering=draw.choice((Ordering.HONOURED, Ordering.HONOURED, Ordering.IGNORED)),
         next_link=draw.choice((NextLink.NULL, NextLink.EMPTY)),
@@ -65,29 +67,29 @@ def habits(draw: random.Random, *, odd_names: bool) -> Dials:
     )
 
 
-def kept_as(name: str, dials: Dials) -> str | None:
+def kept_as(name: str, variant: Variant) -> str | None:
     """Return the name under which a server keeps what it is sent; None: it refuses the name."""
-    if dials.trim_names:
+    if variant.trim_names:
         name = name.strip()
-    if dials.lower_names:
+    if variant.lower_names:
         name = name.lower()
-    if dials.composed_names:
+    if variant.composed_names:
         name = unicodedata.normalize("NFC", name)
-    return None if dials.name_max is not None and len(name) > dials.name_max else name
+    return None if variant.name_max is not None and len(name) > variant.name_max else name
 
 
-def merges(dials: Dials) -> bool:
+def merges(variant: Variant) -> bool:
     """Say whether keys of a configuration that are not sent stay."""
-    return dials.patch_allowed and dials.configuration_patch is ConfigurationPatch.MERGE
+    return variant.patches and variant.configuration_patch is ConfigurationPatch.MERGE
 
 
-def holds(webhook: Webhook, dials: Dials) -> bool:
+def holds(webhook: Webhook, variant: Variant) -> bool:
     """Say whether the server can hold a webhook just as it is declared."""
     channel = webhook.configuration.get("channel", "")
-    lowered = dials.lower_channels and isinstance(channel, str) and channel != channel.lower()
-    return kept_as(webhook.name, dials) == webhook.name and not lowered
+    lowered = variant.lower_channels and isinstance(channel, str) and channel != channel.lower()
+    return kept_as(webhook.name, variant) == webhook.name and not lowered
 
 
-def retypes(dials: Dials) -> bool:
+def retypes(variant: Variant) -> bool:
     """Say whether the server can turn a webhook into one of the other type, and wholly so."""
-    return dials.type_change and not merges(dials)
+    return variant.type_change and not merges(variant)

@@ -7,10 +7,10 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.emulator.faults import Fault, Wire
 from reconciler.emulator.store import Store
 from reconciler.planning.changes import Reason
 from reconciler.planning.plan import Plan
+from tests.emulated.faults import Fault, Wire
 from tests.simulation.case import Case
 from tests.simulation.deeds import Deeds
 from tests.simulation.habits import kept_as
@@ -135,7 +135,7 @@ class Judge:
     def _made(self, plan: Plan) -> set[str | None]:
         """Return the names that what is created may have."""
         names = {each.name for each in plan.creates}
-        return names | {kept_as(name, self._case.dials) for name in names}
+        return names | {kept_as(name, self._case.variant) for name in names}
 
     def answered(self, deeds: Deeds, method: str, body: bytes, fault: Fault | None) -> None:
         """Note which creates are in doubt, so that none is repeated blindly."""
@@ -160,7 +160,9 @@ class Judge:
             return
         if self._case.rivals and plan is not None:  # the other one may have renamed it since
             name = {each.before.id: each.before.name for each in plan.deletes}.get(id, name)
-        misnamed = {kept_as(each.name, self._case.dials) for each in process.team.desired.webhooks}
+        misnamed = {
+            kept_as(each.name, self._case.variant) for each in process.team.desired.webhooks
+        }
         if name not in misnamed and not process.team.may_touch(name):
             raise Violation(f"{name} is not for this apply to touch, and was written")
 

@@ -6,8 +6,8 @@ import json
 import random
 from collections.abc import Callable
 
-from reconciler.emulator import faults
-from reconciler.emulator.faults import Fault
+from tests.emulated import faults
+from tests.emulated.faults import Fault
 from tests.simulation.case import Case
 
 

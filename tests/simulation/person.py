@@ -6,8 +6,8 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.emulator.dials import Uniqueness
 from reconciler.emulator.store import Store
+from tests.emulated.variant import Uniqueness
 from tests.simulation.case import Case
 from tests.simulation.declarations import content
 from tests.simulation.habits import retypes
@@ -24,8 +24,8 @@ class Person:
     def __init__(self, case: Case) -> None:
         self._draw = random.Random(f"person {case.seed}")
         self._odds = case.meddling
-        self._retypes = retypes(case.dials)
-        self._unique = case.dials.unique_names is not Uniqueness.NONE
+        self._retypes = retypes(case.variant)
+        self._unique = case.variant.unique_names is not Uniqueness.NONE
         # A server that merges configurations may refuse to turn one type into another.
         self._names = [
             each.name

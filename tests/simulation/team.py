@@ -7,9 +7,9 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from reconciler.emulator.dials import Dials
 from reconciler.model import EVENT_TYPES, Desired, SecretRef, Webhook
 from reconciler.planning.planner import PlanOptions
+from tests.emulated.variant import Variant
 from tests.simulation.declarations import Scene, content
 from tests.simulation.habits import holds, merges, retypes
 from tests.simulation.words import IGNORED, PASSWORD, PROTECTED, STRAY
@@ -80,7 +80,7 @@ class Team:
         return found.union(*(own for own in map(self._own, self.desired.webhooks) if name in own))
 
 
-def team(draw: random.Random, scene: Scene, dials: Dials, *, globs: tuple[str, ...]) -> Team:
+def team(draw: random.Random, scene: Scene, variant: Variant, *, globs: tuple[str, ...]) -> Team:
     """Make a team of what was drawn."""
     limit = draw.choice((0, 1, None)) if draw.random() < 0.08 else 99
     desired = scene.desired(globs=globs, max_deletes=limit)
@@ -91,7 +91,7 @@ def team(draw: random.Random, scene: Scene, dials: Dials, *, globs: tuple[str, .
         same=scene.same,
         was=scene.was,
         held=frozenset(scene.held),
-        stubborn=_stubborn(desired, options, dials, scene.retyped, scene.was),
+        stubborn=_stubborn(desired, options, variant, scene.retyped, scene.was),
         refused=scene.refused,
     )
 
@@ -99,14 +99,14 @@ def team(draw: random.Random, scene: Scene, dials: Dials, *, globs: tuple[str, .
 def _stubborn(
     desired: Desired,
     options: PlanOptions,
-    dials: Dials,
+    variant: Variant,
     retyped: Set[str],
     was: Mapping[str, str],
 ) -> frozenset[str]:
-    found = {each.name for each in desired.webhooks if not holds(each, dials)}
-    if not retypes(dials):
+    found = {each.name for each in desired.webhooks if not holds(each, variant)}
+    if not retypes(variant):
         found |= retyped
-    if merges(dials):
+    if merges(variant):
         found |= {each.name for each in desired.webhooks if each.type == "generic"}
     for each in reversed(desired.webhooks):  # whoever waits for a name to be given up
         if any(was.get(name) == each.name != name for name in found):
@@ -163,7 +163,7 @@ def before(draw: random.Random, desired: Desired) -> Desired:
     return replace(desired, webhooks=webhooks)
 
 
-def rival(draw: random.Random, team: Team, dials: Dials) -> Team:
+def rival(draw: random.Random, team: Team, variant: Variant) -> Team:
     """Return a second team that declares much of the same, and some of it otherwise."""
 
     def otherwise(webhook: Webhook) -> list[Webhook]:
@@ -187,6 +187,6 @@ def rival(draw: random.Random, team: Team, dials: Dials) -> Team:
         team,
         desired=desired,
         options=PLAIN,
-        stubborn=_stubborn(desired, PLAIN, dials, team.stubborn, team.was),
+        stubborn=_stubborn(desired, PLAIN, variant, team.stubborn, team.was),
         same={name: team.same[name] for name in names & team.same.keys()},
     )

@@ -139,7 +139,7 @@ class Trial:
 
     def _clean(self, team: Team) -> None:
         """Without misfortune one apply makes everything as declared, or says why it cannot."""
-        if not retypes(self.case.dials):  # who is moved may have to become of another type
+        if not retypes(self.case.variant):  # who is moved may have to become of another type
             team = replace(team, stubborn=team.stubborn | self._entangled(team))
         last = Process("last", team=team)
         self._alone(last, self.program.apply)

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import cast
 
 from reconciler.api.client import Client, connect
-from reconciler.api.in_process import InProcess
-from reconciler.emulator.handler import LOCAL_KEY, Answer, Emulator, Request
-from reconciler.emulator.request_log import LogEntry
+from reconciler.emulator.store import LogEntry
 from reconciler.model import Secret
+from tests.emulated.emulator import LOCAL_KEY, Answer, Emulator, Request
+from tests.emulated.in_process import InProcess
 from tests.simulation.case import Case
 from tests.simulation.judge import Judge
 from tests.simulation.misfortune import Misfortune
@@ -33,7 +33,7 @@ class World:
         self.misfortune = Misfortune(case)
         self.person = Person(case)
         self.emulator = Emulator(
-            dials=case.dials,
+            behaviour=case.variant,
             faults=self.misfortune,
             seed=case.seed,
             clock=lambda: self.scheduler.now,
@@ -65,9 +65,7 @@ class World:
             self.case.parallelism,
             halted=None if process.stop is None else process.halted,
         )
-        adapter = InProcess(
-            lambda request: self._serve(process, clock, request), request=Request, clock=clock
-        )
+        adapter = InProcess(lambda request: self._serve(process, clock, request), clock=clock)
         with connect(
             server_url="https://api.cloudtruth.io",
             key=KEY,
@@ -81,7 +79,7 @@ class World:
     def rest(self) -> None:
         """End misfortune; let everything late happen and every list catch up."""
         self.misfortune.active = False
-        self.emulator.dials = self.case.dials
+        self.emulator.behaviour = self.case.variant
         self.scheduler.sleep(120.0)
         self.late()
         for _ in range(4):
@@ -175,8 +173,8 @@ class World:
         """Let CloudTruth itself work on the organization for a while."""
         began, ended = self.case.maintenance
         on = self.misfortune.active and began <= self.requests < ended
-        if on is not self.emulator.dials.maintenance:
-            self.emulator.dials = replace(self.case.dials, maintenance=on)
+        if on is not self.emulator.behaviour.maintenance:
+            self.emulator.behaviour = replace(self.case.variant, maintenance=on)
             self.note(f"maintenance {'begins' if on else 'ends'}")
 
     def _maybe_crash(self, process: Process, *, after: bool) -> None:

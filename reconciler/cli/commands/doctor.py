@@ -114,7 +114,7 @@ def _remote(invocation: Invocation, local: Local, settings: Settings) -> list[Se
     more: dict[str, Any] = {}
     with ExitStack() as stack:
         if settings.local:
-            store, more["adapter"], key = emulated(invocation, clock)
+            store, more["adapter"], key = emulated(invocation)
             stack.callback(store.close)
         else:
             console.hide([key] if key is not None else [])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,14 +15,16 @@ from reconciler.cli.options import Option
 from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
 from reconciler.render.quote import prose
 
+if TYPE_CHECKING:
+    from reconciler.emulator.emulator import Emulator
+
 
 @command(
     "emulator",
     "Serve an emulated CloudTruth over HTTP.",
-    text="It behaves as CloudTruth's API does as far as that is published, and has a dial for "
-    "each thing that is not. It needs no account. Stop it with Ctrl-C.",
+    text="It behaves as CloudTruth's API is documented. It needs no account. Stop it with Ctrl-C.",
     examples=(
-        ("serve on a fixed port, remember across runs", "webhooks emulator --port 8080 --db ct.db"),
+        ("serve on a fixed port and keep the webhooks", "webhooks emulator --port 8080 --db ct.db"),
         (
             "use it from another shell",
             "CLOUDTRUTH_SERVER_URL=http://127.0.0.1:8080 CLOUDTRUTH_API_KEY=any webhooks plan",
@@ -30,17 +33,19 @@ from reconciler.render.quote import prose
     ),
     options=[
         Option("--port", type=click.IntRange(0, 65535), default=0, metavar="PORT",
-               help="Where to listen; 0 takes a free port and says which."),
-        Option("--host", default="127.0.0.1", metavar="HOST",
-               help="The address to listen on; this machine only, unless told otherwise."),
-        Option("--db", metavar="FILE", help="Where to keep webhooks and log; in memory without."),
-        Option("--log", metavar="FILE",
-               help="Append a line of JSON for each request, secrets included; - is standard "
-               "output."),
-        Option("--dials", metavar="FILE", help="JSON with the dials to turn, such as "
-               '{"read_back": "mask", "patch_allowed": false}.'),
-        Option("--key", metavar="KEY", help="The only API key to accept; any without. It protects "
-               "nothing but an emulator."),
+               help="The port to listen on; 0 takes a free one."),
+        Option("--host", default="127.0.0.1", metavar="HOST", help="The address to listen on."),
+        Option("--db", metavar="FILE", help="Keep webhooks and log in FILE, not in memory."),
+        Option("--seed", metavar="FILE", help="Create the webhooks in FILE, a JSON list as the "
+               "API takes them, unless the database holds some."),
+        Option("--log", metavar="FILE", help="Append each request to FILE as a line of JSON, "
+               "secrets included; - is standard output."),
+        Option("--key", metavar="KEY", help="Accept this API key only."),
+        Option("--read-back", type=click.Choice(["plain", "mask", "null", "omitted"]),
+               default="plain", metavar="FORM",
+               help="How secrets read back: plain, mask, null or omitted; plain."),
+        Option("--page-size", type=click.IntRange(1, 1000), default=1000, metavar="ROWS",
+               help="The most webhooks on a page of a list; 1000."),
     ],
     connects=False,
 )  # fmt: skip
@@ -49,9 +54,11 @@ def COMMAND(  # noqa: N802
     port: int,
     host: str,
     db: str | None,
+    seed: str | None,
     log: str | None,
-    dials: str | None,
     key: str | None,
+    read_back: str,
+    page_size: int,
 ) -> int:
     """Serve until a signal comes."""
     try:
@@ -61,18 +68,24 @@ def COMMAND(  # noqa: N802
             "the emulator over HTTP needs packages that are not installed",
             hint="pip install 'cloudtruth-webhooks[emulator]'; --local needs none",
         ) from None
-    from reconciler.cli.local import open_store
-    from reconciler.emulator.handler import Emulator
+    from reconciler.cli.local import known_types, open_store
+    from reconciler.emulator.behaviour import Behaviour
+    from reconciler.emulator.emulator import Emulator
 
     gc.enable()  # this one may run for days
     console, directory = invocation.console, invocation.process.directory
-    store = open_store(directory / db if db is not None else None)
-    emulator = Emulator(
-        store,
-        dials=_dials(invocation, dials, any_key=key is None),
-        # After the database, so that one file is not taken for both.
-        listener=_Log(invocation, log) if log is not None else None,
+    behaviour = Behaviour(
+        any_key=key is None,
+        read_back=read_back,
+        page_size=min(page_size, Behaviour.page_size),
+        max_page_size=page_size,
+        **known_types(),
     )
+    emulator = Emulator(open_store(directory / db if db is not None else None), behaviour)
+    if seed is not None and not emulator.store.webhooks():
+        _create(emulator, invocation, seed)
+    # After the database, so that one file is not taken for both.
+    emulator.listener = _Log(invocation, log) if log is not None else None
     if key is not None and emulator.store.user_of_key(key) is None:
         emulator.store.add_user(emulator.organization, key=key, role="OWNER")
     try:
@@ -112,27 +125,26 @@ class _Log:
             raise OutputError(f"the log {name} cannot be written") from None
 
     def __call__(self, entry: Any) -> None:
-        line = {name: getattr(entry, name) for name in type(entry).__slots__}
-        self._file.write(prose(json.dumps(line)) + "\n")
+        self._file.write(prose(json.dumps(asdict(entry))) + "\n")
         self._file.flush()
 
 
-def _dials(invocation: Invocation, name: str | None, *, any_key: bool) -> Any:
-    from reconciler.cli.local import known_types
-    from reconciler.emulator.dials import DialError, Dials
+def _create(emulator: Emulator, invocation: Invocation, name: str) -> None:
+    """Create the webhooks of the seed file. Raises UsageError for what the API would refuse."""
+    from reconciler.emulator.emulator import LOCAL_KEY
+    from reconciler.emulator.messages import Request
+    from reconciler.emulator.webhooks import PATH
 
-    said: object = {}
-    if name is not None:
-        try:
-            said = json.loads((invocation.process.directory / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise UsageError(
-                f"the dials {name} cannot be read as JSON",
-                hint='name a file that holds an object such as {"read_back": "mask"}',
-            ) from None
+    hint = 'name a file that holds a list such as [{"name": "Deploys", "type": "slack", ...}]'
     try:
-        if not isinstance(said, dict):
-            raise DialError("dials are a JSON object")
-        return Dials.from_mapping({"any_key": any_key, **known_types(), **said})
-    except DialError as problem:
-        raise UsageError(f"{name}: {problem}") from None
+        rows = json.loads((invocation.process.directory / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UsageError(f"the seed {name} cannot be read as JSON", hint=hint) from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UsageError(f"the seed {name} is not a list of webhooks", hint=hint)
+    headers = {"authorization": f"Api-Key {LOCAL_KEY}", "content-type": "application/json"}
+    for number, row in enumerate(rows, 1):
+        body = json.dumps({"organization": emulator.organization, **row}).encode()
+        answer = emulator.handle(Request(method="POST", path=PATH, headers=headers, body=body))
+        if answer.status != 201:
+            raise UsageError(f"{name}: webhook {number} is refused: {answer.body.decode()}")

@@ -3,7 +3,7 @@
 For: tests that need the third POST to be dropped after it was stored, and nothing else to fail.
 Promises: deterministic and thread-safe; each rule counts the requests that match it, in the order
 they arrive; of several rules that fire at once the first one wins.
-Refuses: to carry anything out. The handler decides what a fault changes in the answer and in the
+Refuses: to carry anything out. The emulator decides what a fault changes in the answer and in the
 store; the carrier (HTTP server or in-process transport) does what `Fault.wire` says.
 """
 

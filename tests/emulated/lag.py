@@ -26,7 +26,7 @@ class _Write:
 
 
 class Lag:
-    """The writes that are not visible yet, oldest first. Not thread-safe: the handler's lock is."""
+    """The writes that are not visible yet, oldest first. Guarded by the emulator's lock."""
 
     def __init__(self) -> None:
         """Start with everything visible."""

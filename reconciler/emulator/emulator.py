@@ -1,0 +1,218 @@
+"""A CloudTruth API in one call: request in, answer out.
+
+For: tests, simulations and `--local`, which need a server without a network; the HTTP server of
+`server.py` is a thin shell around it.
+Promises: thread-safe; one request is one transaction and one line of the log; time is only that of
+the clock it is given.
+Refuses: to know the client. It imports nothing of the product outside this folder, so that a
+misunderstanding of the API cannot be shared by both sides.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import unquote
+
+from reconciler.emulator import accounts, webhooks
+from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.messages import (
+    Answer,
+    Exchange,
+    RefusedError,
+    Request,
+    html,
+    json_value,
+    refuse,
+    sized,
+)
+from reconciler.emulator.store import LogEntry, Store, User
+
+LOCAL_KEY = "local-emulator-key"
+"""The key of the organization "Acme" that every new store begins with."""
+
+_ROUTE = re.compile(
+    r"/api/(?:v1/(?:"
+    r"(?P<webhooks>webhooks/(?:(?P<webhook>[^/]+)/)?)"
+    r"|(?P<organizations>organizations/)"
+    r"|(?P<current>users/current/)"
+    r"|memberships/(?P<membership>[^/]+)/"
+    r")|(?P<schema>schema/))"
+)
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Emulator:
+    """One server. `behaviour` and `listener` may be replaced; `store` shows what it holds."""
+
+    def __init__(
+        self,
+        store: Store,
+        behaviour: Behaviour,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        listener: Callable[[LogEntry], None] | None = None,
+    ) -> None:
+        """Serve a store.
+
+        `clock` counts seconds. `listener` gets each line of the log, in order, and must not call
+        back.
+        """
+        self.store = store
+        self.behaviour = behaviour
+        self.clock = clock
+        self.listener = listener
+        self.lock = threading.RLock()
+        with self.store.transaction():
+            if not self.store.organizations():
+                acme = self.store.add_organization("Acme")
+                self.store.add_user(acme.id, key=LOCAL_KEY, role="OWNER", name="Local")
+
+    @property
+    def organization(self) -> str:
+        """The id of the oldest organization."""
+        return self.store.organizations()[0].id
+
+    def handle(self, request: Request) -> Answer:
+        """Carry a request out."""
+        with self.lock, self.store.transaction():
+            exchange = self.begin(request, self.clock())
+            answer = self.carry_out(exchange)
+            self.record(exchange, answer.status)
+            return answer
+
+    def begin(self, request: Request, now: float) -> Exchange:
+        """Return what is known of a request that has just arrived."""
+        return Exchange(request=request, store=self.store, behaviour=self.behaviour, now=now)
+
+    def carry_out(self, exchange: Exchange) -> Answer:
+        """Find the route, do what is asked for, and return the answer."""
+        answer = _answer(exchange)
+        for cookie in exchange.behaviour.cookies:
+            answer = answer.with_headers(("set-cookie", cookie))
+        return replace(answer, body=b"") if exchange.request.method == "HEAD" else answer
+
+    def record(self, exchange: Exchange, status: int) -> LogEntry:
+        """Append a request to the log; `status` is what the client is told, 0 if nothing."""
+        request, user = exchange.request, exchange.user
+        entry = self.store.record(
+            time=exchange.now,
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            status=status,
+            body=request.body.decode("utf-8", "replace"),
+            organization=user.organization if user else None,
+            user=user.id if user else None,
+            changed=exchange.changed,
+        )
+        if self.listener is not None:
+            self.listener(entry)
+        return entry
+
+
+def _answer(exchange: Exchange) -> Answer:
+    path, query = exchange.request.path, exchange.request.query
+    found = _ROUTE.fullmatch(path)
+    if found is None:
+        if _ROUTE.fullmatch(f"{path}/") is None:
+            return html(404, "Not Found")
+        location = f"{path}/{'?' if query else ''}{query}"
+        return sized(301, content_type="text/html; charset=utf-8").with_headers(
+            ("location", location)
+        )
+    route = found.groupdict()
+    methods: tuple[str, ...] = ("POST",) if route["webhooks"] else ()
+    allowed = ("GET", *(exchange.behaviour.methods if route["webhook"] else methods), *_SAFE[1:])
+    try:
+        answer = _dispatch(exchange, route, allowed)
+    except RefusedError as refusal:
+        answer = refusal.answer
+    return answer.with_headers(("allow", ", ".join(allowed)), ("vary", "Accept, Cookie"))
+
+
+def _dispatch(exchange: Exchange, route: dict[str, str | None], allowed: tuple[str, ...]) -> Answer:
+    method, behaviour = exchange.request.method, exchange.behaviour
+    if not _accepts_json(exchange.request.headers.get("accept", "*/*")):
+        raise refuse(406, "Could not satisfy the request Accept header.")
+    if not route["schema"]:
+        exchange.user = _user(exchange)
+        if route["webhooks"] and not behaviour.may(exchange.role, write=method not in _SAFE):
+            raise refuse(403, "You do not have permission to perform this action.")
+    if method not in allowed:
+        raise refuse(405, f'Method "{method}" not allowed.')
+    if route["schema"]:
+        if exchange.asked.get("format", "json") != "json":
+            raise refuse(404, "Not found.")
+        return schema(behaviour)
+    if method == "OPTIONS":
+        return json_value(
+            {"name": "", "description": "", "renders": ["application/json"], "parses": []}
+        )
+    if route["organizations"]:
+        return accounts.list_organizations(exchange)
+    if route["current"]:
+        return accounts.current_user(exchange)
+    if membership := route["membership"]:
+        return accounts.retrieve_membership(exchange, unquote(membership))
+    if method not in _SAFE and behaviour.maintenance:
+        raise refuse(403, "Changes are disabled during maintenance.")
+    if not (webhook := route["webhook"]):
+        return webhooks.create(exchange) if method == "POST" else webhooks.list_webhooks(exchange)
+    match method:
+        case "PUT" | "PATCH":
+            return webhooks.update(exchange, unquote(webhook), partial=method == "PATCH")
+        case "DELETE":
+            return webhooks.destroy(exchange, unquote(webhook))
+        case _:
+            return webhooks.retrieve(exchange, unquote(webhook))
+
+
+def _accepts_json(accept: str) -> bool:
+    kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    return bool(kinds & {"", "*/*", "application/*", "application/json"})
+
+
+def _user(exchange: Exchange) -> User:
+    store, behaviour = exchange.store, exchange.behaviour
+    scheme, _, key = exchange.request.headers.get("authorization", "").partition(" ")
+    key = key.strip()
+    if scheme.lower() not in ("api-key", "bearer") or not key:
+        raise refuse(behaviour.bad_key_status, "Authentication credentials were not provided.")
+    user = store.user_of_key(key)
+    if user is None and behaviour.any_key:
+        user = store.user_of_key(None)
+    if user is None:
+        raise refuse(behaviour.bad_key_status, "Incorrect authentication credentials.")
+    return user
+
+
+def schema(behaviour: Behaviour) -> Answer:
+    """Answer with the part of the published OpenAPI description that concerns webhooks."""
+    text, events = {"type": "string"}, {"$ref": "#/components/schemas/EventTypesEnum"}
+    fields = {
+        "id": {**text, "format": "uuid", "readOnly": True},
+        "name": text,
+        "organization": text,
+        "event_types": {"type": "array", "items": events},
+        "type": {"$ref": "#/components/schemas/WebHooksTypeEnum"},
+        "configuration": {},
+        "last_run": {**text, "format": "date-time", "readOnly": True, "nullable": True},
+        "last_error": {"type": "object", "nullable": True},
+    }
+    schemas = {
+        "EventTypesEnum": {**text, "enum": list(behaviour.events)},
+        "WebHooks": {
+            "type": "object",
+            "properties": fields,
+            "required": ["event_types", "id", "last_run", "name", "organization", "type"],
+        },
+        "WebHooksTypeEnum": {**text, "enum": list(behaviour.types)},
+    }
+    info = {"title": "CloudTruth Management API", "version": "v1"}
+    return json_value(
+        {"openapi": "3.0.3", "info": info, "paths": {}, "components": {"schemas": schemas}}
+    )

@@ -1,0 +1,149 @@
+"""An emulator that fails on demand: lost answers, late writes, lists that are behind."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import unquote
+
+from reconciler.emulator import emulator as product
+from reconciler.emulator.emulator import LOCAL_KEY
+from reconciler.emulator.messages import Exchange
+from reconciler.emulator.store import LogEntry, Row, Store
+from tests.emulated.faults import FaultSource, Script
+from tests.emulated.lag import Lag
+from tests.emulated.messages import Answer, Request, spoiled
+from tests.emulated.variant import Variant
+
+__all__ = ["LOCAL_KEY", "Answer", "Emulator", "Request", "SeededStore"]
+
+LATE = "late commit"
+
+
+class SeededStore(Store):
+    """A store whose ids follow from a seed and from how many were given out."""
+
+    def __init__(self, path: Any = ":memory:", *, seed: int) -> None:
+        self._seed = seed
+        self._given = 0
+        super().__init__(path)
+
+    def new_id(self) -> str:
+        text = f"{self._seed}:{self._given}:0".encode()
+        self._given += 1
+        return str(uuid.UUID(bytes=blake2b(text, digest_size=16).digest(), version=4))
+
+    def insert(self, record: Any) -> Row:
+        with self.transaction():
+            self._given += record.get("id") is not None
+            return super().insert(record)
+
+
+class Emulator(product.Emulator):
+    """One server. `behaviour` and `faults` may be replaced at any time.
+
+    With a seed, the same requests give byte-identical answers.
+    """
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        behaviour: Variant | None = None,
+        faults: FaultSource | None = None,
+        seed: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        listener: Callable[[LogEntry], None] | None = None,
+    ) -> None:
+        self.faults: FaultSource = Script() if faults is None else faults
+        self.labels: dict[int, str] = {}
+        """What went wrong, by the number of the log's line."""
+        self._randomness = random.Random(seed).random
+        self._lag = Lag()
+        self._late: list[tuple[float, Request]] = []
+        super().__init__(
+            store or (Store() if seed is None else SeededStore(seed=seed)),
+            behaviour or Variant(),
+            clock=clock,
+            listener=listener,
+        )
+
+    def handle(self, request: Request) -> Answer:
+        """Carry a request out, or let it fail as the faults say."""
+        with self.lock, self.store.transaction():
+            now = self.clock()
+            self._settle(now)
+            fault = self.faults.take(request.method, request.path, request.body)
+            exchange = self.begin(request, now)
+            if fault is None or fault.commit:
+                whole = self.carry_out(exchange)
+            else:
+                whole = Answer(status=502, headers=(("content-length", "0"),))
+                if fault.commit_after is not None:
+                    self._late.append((now + fault.commit_after, request))
+            if fault is None:
+                self.record(exchange, whole.status)
+                return Answer(status=whole.status, headers=whole.headers, body=whole.body)
+            answer = spoiled(whole, fault)
+            entry = self.record(exchange, answer.status if fault.answers else 0)
+            self.labels[entry.seq] = fault.label
+            if request.method != "HEAD":
+                return answer
+            return Answer(status=answer.status, headers=answer.headers, fault=fault)
+
+    def settle(self) -> None:
+        """Let the late writes that are due happen now; `handle` does this first of all."""
+        with self.lock, self.store.transaction():
+            self._settle(self.clock())
+
+    def begin(self, request: Request, now: float) -> Exchange:
+        return Late(
+            request=request,
+            store=self.store,
+            behaviour=self.behaviour,
+            now=now,
+            lag=self._lag,
+            randomness=self._randomness,
+        )
+
+    def carry_out(self, exchange: Exchange) -> product.Answer:
+        behaviour, store = exchange.behaviour, self.store
+        if not isinstance(behaviour, Variant) or not behaviour.stale:
+            return super().carry_out(exchange)
+        named = unquote(exchange.request.path.rstrip("/").rpartition("/")[2])
+        before = store.row(named) or store.row(named.lower())
+        answer = super().carry_out(exchange)
+        if exchange.changed is not None:
+            after = store.row(exchange.changed)
+            for organization in sorted({row.organization for row in (before, after) if row}):
+                self._lag.add(
+                    organization=organization,
+                    id=exchange.changed,
+                    before=before if before and before.organization == organization else None,
+                    visible_from=exchange.now + behaviour.stale_list_seconds,
+                    listings=behaviour.stale_list_reads,
+                )
+        return answer
+
+    def _settle(self, now: float) -> None:
+        if not self._late:
+            return
+        due = [item for item in self._late if item[0] <= now]
+        self._late = [item for item in self._late if item[0] > now]
+        for moment, request in sorted(due, key=lambda item: item[0]):
+            exchange = self.begin(request, moment)
+            self.carry_out(exchange)
+            self.labels[self.record(exchange, 0).seq] = LATE
+
+
+class Late(Exchange):
+    """An exchange with a server whose lists are behind, and which throws dice."""
+
+    def __init__(self, *, lag: Lag, randomness: Callable[[], float], **known: Any) -> None:
+        super().__init__(**known)
+        self.lag = lag
+        self.randomness = randomness

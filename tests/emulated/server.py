@@ -1,0 +1,116 @@
+"""The emulator over HTTP, and faults on a real wire.
+
+A dropped connection, a hang and a truncated body are real ones. A refused connection cannot be
+imitated once the port is bound: it is reset instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import struct
+from asyncio import Transport
+from contextlib import suppress
+from typing import Any, cast
+
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from reconciler.emulator import server as product
+from reconciler.emulator.emulator import Emulator
+from reconciler.emulator.messages import Answer
+from tests.emulated.faults import Fault, Wire
+
+Peer = tuple[str, int]
+
+
+class Server(product.Server):
+    """An HTTP server for one emulator whose answers can have faults."""
+
+    def __init__(self, emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__(emulator, host=host, port=port)
+        transports: dict[Peer, Transport] = {}
+
+        class Protocol(H11Protocol):
+            """Remembers each connection's transport, the only way to break it."""
+
+            def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+                super().connection_made(transport)
+                if self.client is not None:
+                    transports[self.client] = transport
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                if self.client is not None:
+                    transports.pop(self.client, None)
+                super().connection_lost(exc)
+
+        config = self.server.config
+        config.http = Protocol
+        config.app = Application(emulator, transports, host=host, url=self.url)
+
+
+class Application(product.Application):
+    """Sends answers as their faults say."""
+
+    def __init__(self, emulator: Emulator, transports: dict[Peer, Transport], **more: Any) -> None:
+        super().__init__(emulator, **more)
+        self._transports = transports
+
+    async def send(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+        fault = getattr(answer, "fault", None)
+        transport = self._transports[cast(Peer, scope["client"])]
+        match fault.wire if fault is not None else Wire.SEND:
+            case Wire.SEND:
+                await super().send(answer, scope, receive, send)
+            case Wire.REFUSE:
+                await _break(transport, reset=True)
+            case Wire.DROP:
+                await _break(transport)
+            case Wire.HANG:
+                if await _wait(fault, receive):
+                    await _break(transport)
+            case Wire.DELAY:
+                if await _wait(fault, receive):
+                    await super().send(answer, scope, receive, send)
+            case Wire.DRIP:
+                await send(_head(answer))
+                for i in range(len(answer.body)):
+                    await send(_part(answer.body[i : i + 1], last=False))
+                    if not await _wait(fault, receive):
+                        return
+                await send(_part(b"", last=True))
+            case Wire.TRUNCATE | Wire.RESET as wire:
+                await send(_head(answer))
+                await send(_part(fault.kept(answer.body), last=False))
+                # Let the part arrive: a reset may overtake what the client has not read yet.
+                await asyncio.sleep(0.05)
+                await _break(transport, reset=wire is Wire.RESET)
+
+
+def _head(answer: Answer) -> Message:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+    return {"type": "http.response.start", "status": answer.status, "headers": headers}
+
+
+def _part(body: bytes, *, last: bool) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": not last}
+
+
+async def _wait(fault: Fault, receive: Receive) -> bool:
+    """Wait for the fault's seconds; return whether the client is still there."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(None if math.isinf(fault.seconds) else fault.seconds):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return False
+    return True
+
+
+async def _break(transport: Transport, *, reset: bool = False) -> None:
+    if reset and (connection := transport.get_extra_info("socket")) is not None:
+        # Lingering for no time makes closing a reset.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort() if reset else transport.close()
+    # uvicorn has to notice before it is told that the application has finished.
+    await asyncio.sleep(0.01)

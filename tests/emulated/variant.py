@@ -1,0 +1,403 @@
+"""Other servers than the most likely one: everything about the real API that is not published.
+
+For: trying a client against each way the real server might behave.
+Promises: the defaults are the emulator's own; every choice can be made alone.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any
+
+from reconciler.emulator.behaviour import EVENTS, MASK, ROLES, Behaviour
+from reconciler.emulator.messages import RefusedError, dump, json_value
+
+__all__ = ["EVENTS", "MASK", "ROLES"]
+
+
+class ReadBack(StrEnum):
+    """How a stored secret looks when it is read."""
+
+    PLAIN = "plain"
+    MASK = "mask"
+    PARTIAL = "partial"
+    OMITTED = "omitted"
+    NULL = "null"
+    EMPTY = "empty"
+    CIPHERTEXT = "ciphertext"
+    FRESH_CIPHERTEXT = "fresh-ciphertext"
+    CONFIGURATION_MISSING = "configuration-missing"
+    CONFIGURATION_NULL = "configuration-null"
+    CONFIGURATION_EMPTY = "configuration-empty"
+    PLAIN_ON_WRITE = "plain-on-write"
+    BY_ROLE = "by-role"
+
+
+class Uniqueness(StrEnum):
+    """Whether two webhooks of an organization may have one name."""
+
+    NONE = "none"
+    EXACT = "exact"
+    CASE_BLIND = "case-blind"
+
+
+class ErrorShape(StrEnum):
+    """The JSON form of a validation error."""
+
+    FIELDS = "fields"
+    NON_FIELD_ERRORS = "non_field_errors"
+    ALL = "__all__"
+    LIST = "list"
+    DETAIL = "detail"
+
+
+class ConfigurationPatch(StrEnum):
+    """What PATCH does with the keys of `configuration` that it does not name."""
+
+    REPLACE = "replace"
+    MERGE = "merge"
+
+
+class Ordering(StrEnum):
+    """What the `ordering` parameter of a list does."""
+
+    HONOURED = "honoured"
+    IGNORED = "ignored"
+    """Rows come in the order of their creation."""
+    UNORDERED = "unordered"
+    """Rows come in a new order on each request, so that pages overlap and miss rows."""
+
+
+class NextLink(StrEnum):
+    """What `next` says on the last page."""
+
+    NULL = "null"
+    EMPTY = "empty"
+    ENDLESS = "endless"
+    """It names one more page, for ever."""
+
+
+class Count(StrEnum):
+    """Whether `count` can be believed."""
+
+    TRUE = "true"
+    MISSING = "missing"
+    LOW = "low"
+    HIGH = "high"
+
+
+class EventOrder(StrEnum):
+    """The order in which event types are stored."""
+
+    KEEP = "keep"
+    SORT = "sort"
+    REVERSE = "reverse"
+
+
+class Hash(StrEnum):
+    """What happens to the leading `#` of a Slack channel."""
+
+    KEEP = "keep"
+    STRIP = "strip"
+    ADD = "add"
+
+
+class CurrentFlag(StrEnum):
+    """What `current` says in the list of organizations."""
+
+    TRUE = "true"
+    MISSING = "missing"
+    ALL_FALSE = "all-false"
+    ALL_TRUE = "all-true"
+
+
+_KEYS = {
+    "slack": ("token", "channel", "username"),
+    "generic": ("url", "verify", "username", "password", "token"),
+}
+_DEFAULTS = {"generic": {"verify": True, "username": None, "password": None, "token": None}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant(Behaviour):
+    """One possible CloudTruth."""
+
+    default_keys: bool = False
+    """Reads show the keys of a type that were never sent (`verify: true`, `username: null`)."""
+    unique_names: Uniqueness = Uniqueness.NONE
+    """Whether a name can be taken."""
+    unique_shape: ErrorShape = ErrorShape.FIELDS
+    """How a taken name is reported."""
+    unique_status: int = 400
+    """The status of that report; 409 on some servers."""
+    error_shape: ErrorShape = ErrorShape.FIELDS
+    """How all other validation errors are reported."""
+    configuration_patch: ConfigurationPatch = ConfigurationPatch.REPLACE
+    """Whether PATCH merges `configuration`."""
+    type_change: bool = True
+    """Whether an existing webhook can become one of another type."""
+    organization_required: bool = True
+    """Without it a create without `organization` takes that of the key."""
+    page_honoured: bool = True
+    """Without it every page is the first one."""
+    ordering: Ordering = Ordering.HONOURED
+    """What the `ordering` parameter does."""
+    next_link: NextLink = NextLink.NULL
+    """What the last page names as the next one."""
+    count: Count = Count.TRUE
+    """Whether `count` is right."""
+    event_order: EventOrder = EventOrder.KEEP
+    """The order in which events are stored."""
+    event_dedupe: bool = False
+    """Whether an event sent twice is stored once."""
+    trim_names: bool = True
+    """Outer spaces of names are dropped (the framework's default)."""
+    lower_names: bool = False
+    """Names are stored in lower case."""
+    composed_names: bool = False
+    """Names are stored in Unicode's composed form (NFC)."""
+    name_max: int | None = None
+    """The longest name, in characters."""
+    channel_hash: Hash = Hash.KEEP
+    """What happens to the `#` of a channel."""
+    lower_channels: bool = False
+    """Channels are stored in lower case."""
+    drop_unknown_keys: bool = False
+    """Configuration keys that the type does not have are not stored."""
+    stale_list_reads: int = 0
+    """A write shows in lists only after this many listings of its organization."""
+    stale_list_seconds: float = 0.0
+    """A write shows in lists only after this many seconds; with both set, after both."""
+    shown_role: str | None = None
+    """The role of every key, in any case of letters, instead of the stored one."""
+    read_role: str = "NO_SECRETS"
+    """The least role that may read webhooks."""
+    write_role: str = "ADMIN"
+    """The least role that may change webhooks."""
+    current_flag: CurrentFlag = CurrentFlag.TRUE
+    """What `current` says about the key's organization."""
+    membership_shown: bool = True
+    """Whether the current user's `membership_id` is shown."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether lists are behind."""
+        return self.stale_list_reads > 0 or self.stale_list_seconds > 0
+
+    @property
+    def patches(self) -> bool:
+        """Whether PATCH is allowed."""
+        return "PATCH" in self.methods
+
+    def role(self, stored: str) -> str:
+        return self.shown_role or stored
+
+    def may(self, role: str, *, write: bool) -> bool:
+        return _power(role) >= _power(self.write_role if write else self.read_role)
+
+    def account(self, row: dict[str, Any]) -> dict[str, Any]:
+        if "membership_id" in row and not self.membership_shown:
+            row["membership_id"] = None
+        if "current" in row:
+            match self.current_flag:
+                case CurrentFlag.MISSING:
+                    del row["current"]
+                case CurrentFlag.ALL_FALSE:
+                    row["current"] = False
+                case CurrentFlag.ALL_TRUE:
+                    row["current"] = True
+        return row
+
+    def required(self, field: str) -> bool:
+        return field != "organization" or self.organization_required
+
+    def name(self, text: str) -> str:
+        if self.trim_names:
+            text = text.strip()
+        if self.lower_names:
+            text = text.lower()
+        return unicodedata.normalize("NFC", text) if self.composed_names else text
+
+    def event_types(self, sent: list[str]) -> list[str]:
+        events = list(dict.fromkeys(sent)) if self.event_dedupe else list(sent)
+        match self.event_order:
+            case EventOrder.SORT:
+                events.sort()
+            case EventOrder.REVERSE:
+                events.reverse()
+        return events
+
+    def configuration(
+        self, kind: str, sent: dict[str, Any], patched: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        if patched is not None and self.configuration_patch == ConfigurationPatch.MERGE:
+            sent = {**patched, **sent}
+        if self.drop_unknown_keys and kind in _KEYS:
+            sent = {key: value for key, value in sent.items() if key in _KEYS[kind]}
+        if kind == "slack" and isinstance(sent.get("channel"), str) and sent["channel"].strip():
+            sent["channel"] = self._channel(sent["channel"])
+        return sent
+
+    def errors(self, fields: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+        errors: dict[str, Any] = {}
+        if self.name_max is not None and len(fields.get("name", "")) > self.name_max:
+            text = f"Ensure this field has no more than {self.name_max} characters."
+            errors["name"] = [text]
+        if stored and fields.get("type", stored["type"]) != stored["type"] and not self.type_change:
+            errors["type"] = ["The type of an existing webhook cannot be changed."]
+        return errors
+
+    def error_body(self, errors: Any) -> Any:
+        return _shaped(errors, self.error_shape)
+
+    def check_name(self, exchange: Any, record: Mapping[str, Any], own_id: str | None) -> None:
+        if self.unique_names == Uniqueness.NONE:
+            return
+        form: Callable[[str], str] = str
+        if self.unique_names == Uniqueness.CASE_BLIND:
+            form = str.casefold
+        others = exchange.store.webhooks(record["organization"])
+        names = {form(each["name"]) for each in others if each["id"] != own_id}
+        if form(record["name"]) not in names:
+            return
+        texts = {
+            ErrorShape.FIELDS: "web hooks with this name already exists.",
+            ErrorShape.ALL: "Web hooks with this Organization and Name already exists.",
+        }
+        text = texts.get(self.unique_shape, "The fields organization, name must make a unique set.")
+        body = _shaped({"name": [text]}, self.unique_shape)
+        raise RefusedError(json_value(body, status=self.unique_status))
+
+    def listed(self, exchange: Any, ordering: str) -> list[str]:
+        organization = exchange.caller.organization
+        if exchange.asked.get("page", "1") == "1":
+            exchange.lag.begin_listing(organization, exchange.now)
+        if exchange.lag.hides(organization):
+            shown = exchange.lag.overlay(organization, exchange.store.rows(organization))
+            if ordering == "name" and self.ordering == Ordering.HONOURED:
+                shown.sort(key=lambda row: row.name)
+            rows = [row.data for row in shown]
+        else:
+            honoured = self.ordering == Ordering.HONOURED
+            rows = exchange.store.texts(organization, ordering if honoured else "")
+        if self.ordering == Ordering.UNORDERED:
+            drawn = [exchange.randomness() for _ in rows]
+            rows = [rows[i] for i in sorted(range(len(rows)), key=drawn.__getitem__)]
+        return rows
+
+    def offset(self, number: int, size: int, total: int) -> int | None:
+        if not self.page_honoured:
+            return 0
+        if self.next_link == NextLink.ENDLESS:
+            return (number - 1) * size
+        return super().offset(number, size, total)
+
+    def links(
+        self, total: int, following: str, previous: str | None, *, last: bool
+    ) -> dict[str, Any]:
+        counts = {Count.LOW: max(0, total - 1), Count.HIGH: total + 1}
+        found = super().links(counts.get(self.count, total), following, previous, last=last)
+        if self.count == Count.MISSING:
+            del found["count"]
+        if last and self.next_link != NextLink.NULL:
+            found["next"] = "" if self.next_link == NextLink.EMPTY else following
+        return found
+
+    def shown(self, exchange: Any, data: str, *, wrote: bool) -> str:
+        form = ReadBack(self.read_back)
+        if form == ReadBack.PLAIN and not self.default_keys:
+            return data
+        record = json.loads(data)
+        if form == ReadBack.PLAIN_ON_WRITE:
+            form = ReadBack.PLAIN if wrote else ReadBack.MASK
+        elif form == ReadBack.BY_ROLE:
+            powerful = _power(exchange.role) >= _power("ADMIN")
+            form = ReadBack.PLAIN if powerful else ReadBack.MASK
+        match form:
+            case ReadBack.CONFIGURATION_MISSING:
+                del record["configuration"]
+            case ReadBack.CONFIGURATION_NULL:
+                record["configuration"] = None
+            case ReadBack.CONFIGURATION_EMPTY:
+                record["configuration"] = {}
+            case _:
+                configuration = record["configuration"]
+                if self.default_keys:
+                    configuration = {**_DEFAULTS.get(record["type"], {}), **configuration}
+                record["configuration"] = self._hidden(configuration, form, exchange.randomness)
+        return dump(record)
+
+    def _channel(self, channel: str) -> str:
+        if self.lower_channels:
+            channel = channel.lower()
+        match self.channel_hash:
+            case Hash.STRIP:
+                return channel.removeprefix("#") or channel
+            case Hash.ADD:
+                return channel if channel.startswith("#") else f"#{channel}"
+            case _:
+                return channel
+
+    def _hidden(
+        self, configuration: dict[str, Any], form: ReadBack, randomness: Callable[[], float]
+    ) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key, value in configuration.items():
+            if key not in self.secret_fields or value is None:
+                out[key] = value
+            elif form != ReadBack.OMITTED:
+                out[key] = _secret(str(value), form, randomness)
+        return out
+
+
+def _power(role: str) -> int:
+    return ROLES.index(role.upper())
+
+
+def _shaped(errors: Any, shape: ErrorShape) -> Any:
+    match shape:
+        case ErrorShape.FIELDS:
+            return errors
+        case ErrorShape.LIST:
+            return _texts(errors)
+        case ErrorShape.DETAIL:
+            return {"detail": " ".join(_texts(errors))}
+        case _:
+            return {str(shape): _texts(errors)}
+
+
+def _texts(errors: Any) -> list[str]:
+    if isinstance(errors, str):
+        return [errors]
+    items = errors.values() if isinstance(errors, dict) else errors
+    return [text for item in items for text in _texts(item)]
+
+
+def _secret(value: str, form: ReadBack, randomness: Callable[[], float]) -> str | None:
+    match form:
+        case ReadBack.MASK:
+            return MASK
+        case ReadBack.PARTIAL:
+            return f"{value[:4]}{MASK}{value[-4:]}" if len(value) > 12 else f"{value[:1]}{MASK}"
+        case ReadBack.NULL:
+            return None
+        case ReadBack.EMPTY:
+            return ""
+        case ReadBack.CIPHERTEXT:
+            return _cipher(value)
+        case ReadBack.FRESH_CIPHERTEXT:
+            return _cipher(f"{value}{randomness()!r}")
+        case _:
+            return value
+
+
+def _cipher(text: str) -> str:
+    digest = blake2b(text.encode(), digest_size=48, person=b"emulated").digest()
+    # The prefix is that of Fernet, the usual choice in Django.
+    return f"gAAAAA{urlsafe_b64encode(digest).decode()}"
