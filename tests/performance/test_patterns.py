@@ -47,7 +47,9 @@ def _patterns() -> Iterator[tuple[str, re.Pattern[str], str]]:
                 uses = re.findall(rf"\b{name}\.(search|finditer|sub|match)\b", source)
                 use = "fullmatch" if not uses else "match" if set(uses) == {"match"} else "search"
                 yield f"{found.name}.{each}", pattern, use
-    for pattern in sorted(set(re.findall(r'"pattern": (".*")', schema_text("webhooks.schema.json")))):
+    for pattern in sorted(
+        set(re.findall(r'"pattern": (".*")', schema_text("webhooks.schema.json")))
+    ):
         yield "webhooks.schema.json", re.compile(json.loads(pattern)), "match"
 
 
