@@ -9,12 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
-from reconciler.ci.base import Git
 from reconciler.ci.event import Event, read_event
 from reconciler.ci.github import GitHub
 from reconciler.errors import UsageError
 from reconciler.model import Secret
 from reconciler.ports import WebhookAPI
+from reconciler.source.history import Git
 from reconciler.values import dataclass
 from reconciler.workflow import Engine, check_digest
 

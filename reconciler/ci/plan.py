@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.ci import sticky
-from reconciler.ci.base import Base, NoBase, read_base
 from reconciler.ci.event import PullRequest
 from reconciler.ci.job import Access, Commenting, Job, Run
 from reconciler.ci.marker import Marker
@@ -21,6 +20,7 @@ from reconciler.render import RENDERERS
 from reconciler.render.view import View
 from reconciler.source import files
 from reconciler.source.desired import Rules, declare
+from reconciler.source.history import Base, NoBase, read_base
 from reconciler.workflow import Checked, Inputs, Planned
 from reconciler.workflow import plan as make_plan
 

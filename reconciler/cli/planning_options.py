@@ -35,9 +35,9 @@ def planning_options() -> list[click.Parameter]:
         Option(
             "--base",
             multiple=True,
-            metavar="PATH",
-            help="The files before this change; tells what is this change and what is drift. May "
-            "be repeated.",
+            metavar="REV|PATH",
+            help="What was declared before: a git revision, or files (may be repeated). Sends "
+            "secrets with a bumped `version`, and labels each change as this one or as drift.",
         ),
         Option(
             "--resend-secret",

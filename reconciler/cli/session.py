@@ -19,8 +19,9 @@ _WIDTH: Final = 100
 _NARROWEST: Final = 40
 
 
-def inputs(invocation: Invocation) -> Inputs:
-    """Return where declarations and secrets come from."""
+def inputs(invocation: Invocation, again: tuple[str, ...] | None = None) -> Inputs:
+    """Return where declarations and secrets come from; `again` is for advice."""
+    from reconciler.source.history import git_in
     from reconciler.workflow import Inputs
 
     return Inputs(
@@ -34,14 +35,16 @@ def inputs(invocation: Invocation) -> Inputs:
         allow_literals=invocation.allow_literals,
         strict=invocation.strict,
         hide=invocation.console.hide,
+        git=git_in(invocation.process.directory),
+        again=again,
     )
 
 
-def checked_files(invocation: Invocation) -> Checked:
+def checked_files(invocation: Invocation, again: tuple[str, ...] | None = None) -> Checked:
     """Read and judge the files; show what is to be warned of. Raises ConfigurationError."""
     from reconciler.workflow import accept, validate
 
-    asked = inputs(invocation)
+    asked = inputs(invocation, again)
     checked = accept(validate(asked), asked)
     warn(invocation, checked.declared.findings)
     for file in checked.declared.documents:

@@ -169,6 +169,15 @@ class Resends:
                 hint="write a reference as in env:SLACK_BOT_TOKEN, or the name of a webhook",
             )
 
+    def bumped(self, webhook: Webhook) -> tuple[str, ...]:
+        """Return the fields whose reference has another version than in the base."""
+        before = self._before(webhook)
+        return tuple(
+            name
+            for name in sorted(webhook.configuration)
+            if self._cause(before, webhook, name) is SecretCause.VERSION_CHANGED
+        )
+
     def _requested(self, webhook: Webhook, reference: SecretRef) -> bool:
         asked = not self._requests.named.isdisjoint(_names(webhook, reference))
         return asked or self._requests.everything

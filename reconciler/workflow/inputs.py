@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from itertools import takewhile
@@ -14,6 +15,7 @@ from reconciler.model import Desired, Scheme, Secret, SecretRef, Webhook
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, no_list
 from reconciler.source.desired import Declared, Rules, declare, strict
+from reconciler.source.history import Git, NoBase, no_git, read_revision
 from reconciler.values import dataclass
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ class Inputs:
     `organization` is a guard beside that of the files. `allow_secrets` are patterns that every
     reference must match, () for all; with `listed_only` no list means that `apply` sends no secret.
     `hide` hears of every secret as it is fetched, before anything
-    is made with it, so that output can be searched for it.
+    is made with it, so that output can be searched for it. `git` runs git in `directory`. `again`
+    are the options with which `webhooks apply` plans the same, for advice; None gives none.
     """
 
     directory: Path
@@ -43,6 +46,8 @@ class Inputs:
     allow_literals: bool = False
     strict: bool = False
     hide: Callable[[Iterable[Secret]], None] = lambda secrets: None
+    git: Git = no_git
+    again: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +136,28 @@ def require_list(
     )
 
 
-def base(paths: tuple[str, ...], checked: Checked) -> Desired:
-    """Read the declaration before this one, for `PlanOptions.base`.
+def base(named: tuple[str, ...], checked: Checked) -> Desired:
+    """Read the declaration before this one, for `PlanOptions.base`: from paths or a git revision.
 
-    Its files count as earlier versions of this run's files of the same name, wherever they lie, so
-    that references and scopes compare as they were written. Raises ConfigurationError.
+    What is a path is one; a single name that is none is a revision. Files count as earlier versions
+    of this run's files of the same name, wherever they lie, so that references and scopes compare
+    as they were written. Raises ConfigurationError.
     """
-    sources = files.read(paths, directory=checked.inputs.directory, stdin=checked.inputs.stdin)
+    inputs = checked.inputs
+    if (
+        len(named) == 1
+        and named[0] != files.STDIN
+        and not os.path.exists(inputs.directory / named[0])
+    ):
+        found = read_revision(named[0], inputs.paths, directory=inputs.directory, git=inputs.git)
+        if isinstance(found, NoBase):
+            raise ConfigurationError(
+                f"--base {named[0]} is no path, and {found.reason}",
+                hint="name a revision that `git log` shows here, or the files before this change",
+            )
+        sources = files.Sources(files=found.files)
+    else:
+        sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
     rules = Rules(allow_literal_secrets=True)
     declared = declare(sources, rules=rules)
     if declared.desired is None:

@@ -21,6 +21,7 @@ from reconciler.ports import WebhookReader
 from reconciler.source.desired import strict
 from reconciler.values import dataclass
 from reconciler.workflow.inputs import Checked, Gathered, gather
+from reconciler.workflow.rotation import destinations, unsent
 
 _ASKED: Final = "say another one with --organization or WEBHOOKS_ORGANIZATION"
 
@@ -59,10 +60,14 @@ def plan(
         refuse_maintenance(organization)
     gathered = gather(checked, api_key, writing=writing)
     live = Live(origin=reader.origin, organization=organization, webhooks=reader.list())
-    made = make_plan(checked.desired, live, gathered.secrets, options)
-    if gathered.doubtful:
-        notes = sorted((*made.notes, *gathered.doubtful), key=sort_key)
-        made = replace(made, notes=tuple(notes))
+    shown = destinations(checked.desired, gathered.secrets, checked.inputs)
+    made = make_plan(checked.desired, live, gathered.secrets, replace(options, shown=shown))
+    more = list(gathered.doubtful)
+    if options.base is None and review is None:
+        note = unsent(checked, made, gathered.secrets)
+        more += [note] if note is not None else []
+    if more:
+        made = replace(made, notes=tuple(sorted((*made.notes, *more), key=sort_key)))
     if checked.inputs.strict and has_errors(strict(made.notes)):
         raise ConfigurationError("warnings count as errors", findings=strict(made.notes))
     return Planned(plan=made, gathered=gathered)

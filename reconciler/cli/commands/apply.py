@@ -113,6 +113,7 @@ def _apply(
     format: str,
     **own: Any,
 ) -> tuple[Report, Connection]:
+    from reconciler.cli.again import planned_with
     from reconciler.cli.connection import connected
     from reconciler.cli.session import checked_files, inputs, plan_options
     from reconciler.workflow import accept, apply, check_digest, load_plan
@@ -129,8 +130,9 @@ def _apply(
         checked = accept(saved.declared, asked)
         options = replace(saved.options, allow_deletes=allow_deletes)
     else:
-        checked = checked_files(invocation)
-        options = plan_options(invocation, checked, {**own, "allow_deletes": allow_deletes})
+        planning = {**own, "allow_deletes": allow_deletes}
+        checked = checked_files(invocation, planned_with(invocation, planning))
+        options = plan_options(invocation, checked, planning)
     with connected(invocation, parallelism=parallelism) as connection:
         done = apply(
             checked,

@@ -102,11 +102,11 @@ def _outcome(invocation: Invocation, given: Mapping[str, str | None]) -> Outcome
 
 
 def _access(invocation: Invocation, repository: str, stack: ExitStack) -> Access:
-    from reconciler.ci.base import git_in
     from reconciler.ci.github import GitHub
     from reconciler.ci.job import Access
     from reconciler.ci.rest import TransportRest
     from reconciler.cli.connection import connected
+    from reconciler.source.history import git_in
 
     process = invocation.process
     settings = invocation.settings()

@@ -51,7 +51,7 @@ def COMMAND(  # noqa: N802
         from reconciler.source.write import PLAN, check_writable, write_atomically
 
         check_writable(invocation.process.directory / out, over=PLAN)
-    checked = checked_files(invocation)
+    checked = checked_files(invocation, planned_with(invocation, own))
     options = plan_options(invocation, checked, own)
     with connected(invocation) as connection:
         planned = plan(checked, connection.api, options=options, api_key=connection.key)

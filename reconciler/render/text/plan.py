@@ -87,7 +87,10 @@ def _unreadable(plan: Plan, width: int) -> list[str]:
         lines += flow(sentence(said)[1:], start=sentence(said)[0].text, indent=2, width=width)
     if lines:
         lines += flow(
-            sentence("To send one again, bump `version` in its reference or use --resend-secret."),
+            sentence(
+                "To send one again, use --resend-secret, or bump `version` in its reference and "
+                "apply with --base REVISION."
+            ),
             start=" ", indent=2, width=width,
         )  # fmt: skip
     return lines

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.ci.base import Base, NoBase, git_in, read_base
+from reconciler.source.history import Base, NoBase, git_in, no_git, read_base, tracked
 
 
 class Repository:
@@ -163,3 +163,19 @@ def test_no_git_is_no_base(tmp_path: Path) -> None:
     """A folder outside any repository, or one that is not there, is not an error."""
     assert git_in(tmp_path / "missing")(["status"]) is None
     assert git_in(tmp_path)(["rev-parse", "HEAD"]) is None
+
+
+def test_only_files_whose_content_git_has_are_tracked(repository: Repository) -> None:
+    """Not links, not what is new or outside; by the name that was asked for."""
+    folder = repository.folder
+    (folder / "link").symlink_to("elsewhere")
+    repository.commit(a_txt="a", sub__b_txt="b")
+    (folder / "new.txt").write_text("new")
+    absolute = str(folder / "a.txt")
+    names = ["a.txt", absolute, "sub/../sub/b.txt", "link", "new.txt", "*.txt"]
+    git = git_in(folder)
+    found = tracked(names, directory=folder, git=git)
+    assert found == {"a.txt", absolute, "sub/../sub/b.txt"}
+    assert tracked([*names[2:], "../x"], directory=folder, git=git) == {"sub/../sub/b.txt"}
+    assert tracked(["b.txt"], directory=folder / "sub", git=git_in(folder / "sub")) == {"b.txt"}
+    assert tracked(names, directory=folder, git=no_git) == frozenset()

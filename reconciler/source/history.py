@@ -1,0 +1,143 @@
+"""What git knows of configuration files: what they said before, and what it tracks.
+
+The work tree is not touched: no hook, filter or link of the repository is followed. Where git
+cannot tell (a shallow clone, no repository, no git at all) there is no answer, and a reason.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final, TypeAlias
+
+from reconciler.source.files import DEFAULT_FILE, STDIN, SourceFile, display_name, is_read
+from reconciler.values import dataclass
+
+Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
+"""Runs git with the arguments in the working directory; None if it fails."""
+
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SECONDS: Final = 60.0
+_STAGES: Final = (b"1", b"2", b"3")
+"""Of a file in conflict; without one it is 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What the files said at `commit`; a file that was not there is not in `files`."""
+
+    commit: str
+    files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoBase:
+    """Why there is none, as a sentence."""
+
+    reason: str
+
+
+def git_in(directory: Path) -> Git:
+    """Return how to run git in `directory`."""
+
+    def run(arguments: Sequence[str]) -> bytes | None:
+        import subprocess  # most runs need no git
+
+        try:
+            done = subprocess.run(  # noqa: S603 - no shell, and every argument is ours or a path
+                ["git", *arguments],  # noqa: S607 - the runner's own git
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except (OSError, ValueError, subprocess.SubprocessError):
+            return None
+        return done.stdout if done.returncode == 0 else None
+
+    return run
+
+
+def no_git(arguments: Sequence[str]) -> bytes | None:
+    """Return None: there is no git here."""
+    return None
+
+
+def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> Base | NoBase:
+    """Return what `paths` declared where this work tree and the branch at `branch_tip` part.
+
+    So what others changed on the branch since is not taken for a change of this work tree.
+    """
+    if not _COMMIT.fullmatch(branch_tip):
+        return NoBase(reason="the event names no base commit")
+    commit = _commit(git(["merge-base", branch_tip, "HEAD"]))
+    if commit is None:
+        return NoBase(reason="git does not know the base commit; check out with fetch-depth: 0")
+    return _read(commit, paths, directory=directory, git=git)
+
+
+def read_revision(
+    revision: str, paths: Sequence[str], *, directory: Path, git: Git
+) -> Base | NoBase:
+    """Return what `paths` declared at a revision, in any form that git understands."""
+    found = git(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"])
+    commit = _commit(found)
+    if commit is None:
+        return NoBase(reason="git knows no such revision here; a shallow clone lacks older ones")
+    return _read(commit, paths, directory=directory, git=git)
+
+
+def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:
+    """Return those of `names`, paths of files, whose content git tracks; none without git."""
+    wanted = {name: display_name(directory / name, directory=directory) for name in names}
+    command = ["--literal-pathspecs", "ls-files", "--stage", "-z", "--"]
+    listing = git([*command, *wanted.values()]) if wanted else b""
+    if listing is None:  # one that lies outside of the repository spoils the answer for all
+        listing = b"".join(git([*command, each]) or b"" for each in wanted.values())
+    found = {name for name, _ in _blobs(listing)}
+    return frozenset(name for name, shown in wanted.items() if shown in found)
+
+
+def _commit(answer: bytes | None) -> str | None:
+    commit = (answer or b"").decode("ascii", "replace").strip()
+    return commit if _COMMIT.fullmatch(commit) else None
+
+
+def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Base | NoBase:
+    files: dict[str, SourceFile] = {}
+    for path in paths or (DEFAULT_FILE,):
+        if path == STDIN:
+            return NoBase(reason="standard input has no history")
+        there = PurePosixPath(display_name(directory / path, directory=directory))
+        listing = git(["--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", str(there)])
+        if listing is None:
+            return NoBase(reason="git cannot look for the files in the base commit")
+        for name, blob in _entries(there, listing):
+            raw = git(["cat-file", "blob", blob])
+            if raw is None:
+                return NoBase(reason="git cannot read the files of the base commit")
+            files.setdefault(name, SourceFile(file=name, raw=raw))
+    return Base(commit=commit, files=tuple(files.values()))
+
+
+def _entries(path: PurePosixPath, listing: bytes) -> list[tuple[str, str]]:
+    """Return name and blob of the file at `path`, or of those that are read in a directory."""
+    return sorted(
+        (name, blob)
+        for name, blob in _blobs(listing)
+        if PurePosixPath(name) == path or is_read(PurePosixPath(name).relative_to(path))
+    )
+
+
+def _blobs(listing: bytes) -> Iterable[tuple[str, str]]:
+    """Yield name and blob of each file that `ls-tree` or `ls-files --stage` lists."""
+    for line in listing.split(b"\0"):
+        about, _, name = line.partition(b"\t")
+        words = about.split()
+        # Neither links nor submodules; and of what is in conflict nobody knows which it is.
+        if len(words) == 3 and words[0] in (b"100644", b"100755") and words[2] not in _STAGES:
+            blob = words[2] if words[1] == b"blob" else words[1]
+            yield str(PurePosixPath(os.fsdecode(name))), blob.decode("ascii")

@@ -1,0 +1,246 @@
+"""Stories of reviews: a saved plan and a digest apply what was reviewed and nothing else."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cloud, Done, Shell
+
+File = Callable[..., Path]
+MakeCloud = Callable[..., Cloud]
+
+TEAM = """\
+webhooks:
+  - name: Deploys
+    type: slack
+    event_types: [value_updated]
+    configuration: {token: {env: TOKEN}, channel: "#deploys", username: CloudTruth}
+  - name: Audit
+    type: slack
+    event_types: [value_updated]
+    configuration: {token: {env: TOKEN}, channel: "#audit", username: CloudTruth}
+"""
+PAGER = """\
+webhooks:
+  - name: Pager
+    type: generic
+    event_types: [value_updated]
+    configuration: {url: {file: hooks/pager}}
+"""
+
+
+def channel(there: Cloud, name: str) -> str:
+    """Return the channel that CloudTruth itself holds."""
+    rows = there.emulator.store.webhooks()
+    found: str = next(each["configuration"]["channel"] for each in rows if each["name"] == name)
+    return found
+
+
+def meddle(there: Cloud, name: str, **configuration: object) -> None:
+    """Change a webhook as someone in the web interface does."""
+    store = there.emulator.store
+    row = next(each for each in store.webhooks() if each["name"] == name)
+    store.update(row["id"], {**row, "configuration": {**row["configuration"], **configuration}})
+
+
+def digest(done: Done) -> str:
+    """Return the digest that a plan prints."""
+    found = re.search(r"^Digest (sha256:[0-9a-f]{64})$", done.out, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def words(done: Done) -> str:
+    return " ".join((done.out + done.err).split())
+
+
+@pytest.fixture
+def there(shell: Shell, file: File, cloud: MakeCloud) -> Cloud:
+    """An organization in which all of TEAM is applied."""
+    made: Cloud = cloud()
+    file(TEAM)
+    assert shell("apply", "--yes", **made.environ).code == 0
+    return made
+
+
+def test_a_saved_plan_is_planned_again(shell: Shell, file: File, there: Cloud) -> None:
+    """It needs neither the files nor anything else of where it was made."""
+    file(TEAM.replace("#deploys", "#ops"))
+    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+    file("broken: [")
+    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
+    assert channel(there, "Deploys") == "#ops"
+
+
+def test_a_second_run_writes_nothing(shell: Shell, file: File, there: Cloud) -> None:
+    """What was reviewed and is no longer planned is done."""
+    file(TEAM.replace("#deploys", "#ops"))
+    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
+    writes = there.writes()
+    again = shell("apply", "plan.json", "--yes", **there.environ)
+    assert (again.code, there.writes()) == (0, writes)
+    assert "No changes" in again.out
+
+
+def test_a_half_done_plan_is_finished(shell: Shell, file: File, there: Cloud) -> None:
+    """One of two updates is done already, by whoever it was: the other is still reviewed."""
+    file(TEAM.replace("#deploys", "#ops").replace("#audit", "#log"))
+    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+    meddle(there, "Deploys", channel="#ops")
+    writes = len(there.writes())
+    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
+    assert (channel(there, "Audit"), there.writes()[writes:]) == ("#log", ["PATCH"])
+
+
+@pytest.mark.parametrize("how", ["saved", "digest"])
+def test_a_reviewed_webhook_that_changed_is_stale(
+    shell: Shell, file: File, there: Cloud, how: str
+) -> None:
+    """Nothing at all is written, and what would happen now is shown."""
+    file(TEAM.replace("#deploys", "#ops").replace("#audit", "#log"))
+    planned = shell("plan", "--out", "plan.json", **there.environ)
+    meddle(there, "Deploys", channel="#elsewhere")
+    writes = there.writes()
+    command = ("plan.json",) if how == "saved" else ("--expect-digest", digest(planned))
+    done = shell("apply", *command, "--yes", **there.environ)
+    assert (done.code, there.writes()) == (6, writes)
+    if how == "saved":
+        assert "update Deploys (channel #elsewhere -> #ops)" in words(done)
+    else:
+        assert digest(planned) in done.err
+
+
+def test_what_no_review_has_is_not_applied(shell: Shell, file: File, there: Cloud) -> None:
+    """The reviewed update is applied, drift elsewhere is listed and left: exit 7."""
+    file(TEAM.replace("#deploys", "#ops"))
+    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+    meddle(there, "Audit", channel="#elsewhere")
+    done = shell("apply", "plan.json", "--yes", **there.environ)
+    assert done.code == 7
+    assert (channel(there, "Deploys"), channel(there, "Audit")) == ("#ops", "#elsewhere")
+    assert "not applied: update Audit (channel #elsewhere -> #audit): no review has it" in words(
+        done
+    )
+    assert "skipped" in done.out
+    assert "needs a review" in words(done)
+    assert "again to finish" not in words(done)
+
+    writes = there.writes()
+    rest = shell("apply", "plan.json", "--yes", **there.environ)
+    assert (rest.code, there.writes()) == (6, writes)
+    assert "error[not-reviewed]" in rest.err
+    assert "update Audit" in words(rest)
+
+
+def test_resends_of_a_saved_plan_are_sent_each_time(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """Nothing tells whether a hidden secret arrived, and the output says so."""
+    there = cloud(read_back="mask")
+    file(TEAM)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    asked = ("plan", "--resend-secret", "Deploys", "--out", "plan.json")
+    assert shell(*asked, **there.environ).code == 0
+    for _ in range(2):
+        writes = len(there.writes())
+        done = shell("apply", "plan.json", "--yes", **there.environ)
+        assert (done.code, there.writes()[writes:]) == (0, ["PATCH"])
+        assert "each apply of it does" in words(done)
+
+
+def test_a_half_done_plan_with_a_resend(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """The update was done by the first run; the second one sends the secret again, no more."""
+    there = cloud(read_back="mask")
+    file(TEAM)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(TEAM.replace("#deploys", "#ops"))
+    asked = ("plan", "--resend-secret", "Deploys", "--out", "plan.json")
+    assert shell(*asked, **there.environ).code == 0
+    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
+    assert channel(there, "Deploys") == "#ops"
+    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
+
+
+def test_a_digest_covers_what_is_resent(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """One, both and none have different digests; the printed command repeats the options."""
+    there = cloud(read_back="mask")
+    file(TEAM)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    one = shell("plan", "--resend-secret", "Deploys", **there.environ)
+    other = shell("plan", "--resend-secret", "Audit", **there.environ)
+    both = shell("plan", "--resend-secrets", **there.environ)
+    none = shell("plan", **there.environ)
+    assert len({digest(each) for each in (one, other, both)}) == 3
+    assert digest(none) == ""
+    assert "--expect-digest" not in none.out
+    command = re.search(r"\(apply exactly this: webhooks (.*)\)", one.out)
+    assert command is not None
+    writes = len(there.writes())
+    assert shell(*shlex.split(command[1]), "--yes", **there.environ).code == 0
+    assert there.writes()[writes:] == ["PATCH"]
+    bare = shell("apply", "--yes", "--expect-digest", digest(both), **there.environ)
+    assert (bare.code, "No changes" in bare.out) == (0, True)
+
+
+def test_a_value_alone_is_no_run_without_yes(shell: Shell, file: File, there: Cloud) -> None:
+    """No review shows it: it is listed, and sent only with --yes."""
+    file(TEAM.replace("#deploys", "#ops"))
+    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+    rotated = {**there.environ, "TOKEN": "xoxb-9999999999-rotated"}
+    done = shell("apply", "plan.json", terminal=True, keys="yes\n", **rotated)
+    assert done.code == 7
+    assert "not applied: update Audit" in words(done)
+    assert "bump its `version`" in words(done)
+    assert shell("apply", "plan.json", "--yes", **rotated).code == 0
+
+
+@pytest.mark.parametrize("source", ["file", "env"])
+def test_a_destination_that_moves_behind_a_reference(
+    shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path, source: str
+) -> None:
+    """Another host is applied only after a review that shows it: by a bumped `version`."""
+    there = cloud()
+    text = PAGER if source == "file" else PAGER.replace("{file: hooks/pager}", "{env: PAGER}")
+
+    def environ(host: str) -> dict[str, str]:
+        hook = tmp_path / "hooks" / "pager"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"https://{host}/secret-path\n")
+        return {**there.environ, "PAGER": f"https://{host}/secret-path"}
+
+    file(text)
+    assert shell("apply", "--yes", **environ("one.example.com")).code == 0
+    file(text.replace("[value_updated]", "[value_created]"))
+    assert shell("plan", "--out", "plan.json", **environ("one.example.com")).code == 0
+    writes = there.writes()
+    done = shell("apply", "plan.json", "--yes", **environ("two.example.com"))
+    assert (done.code, there.writes()) == (6, writes)
+    assert "another host" in words(done)
+    assert "bump its `version`" in words(done)
+    assert "secret-path" not in words(done)
+
+    file(text, "before.yaml")
+    bumped = text.replace("pager}", "pager, version: 2}").replace("PAGER}", "PAGER, version: 2}")
+    file(bumped)
+    asked = ("plan", "--base", "before.yaml", "--out", "plan.json")
+    assert shell(*asked, **environ("one.example.com")).code == 0
+    assert shell("apply", "plan.json", "--yes", **environ("two.example.com")).code == 0
+    (row,) = there.emulator.store.webhooks()
+    assert row["configuration"]["url"] == "https://two.example.com/secret-path"
+
+
+def test_guards_judge_what_is_applied(shell: Shell, file: File, there: Cloud) -> None:
+    """Deletes that no review has are not done, so they block nothing of what was reviewed."""
+    file(TEAM.replace("#deploys", "#ops"))
+    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+    row = there.emulator.store.webhooks()[0]
+    for number in range(8):
+        there.emulator.store.insert({**row, "id": f"stray-{number}", "name": f"stray-{number}"})
+    assert shell("apply", "--yes", **there.environ).code == 5
+    assert shell("apply", "plan.json", "--yes", **there.environ).code == 7
+    assert (channel(there, "Deploys"), len(there.names())) == ("#ops", 10)

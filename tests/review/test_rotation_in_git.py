@@ -1,0 +1,206 @@
+"""Stories of a rotation whose only trace is a bumped `version` in git."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cloud, Shell
+
+File = Callable[..., Path]
+MakeCloud = Callable[..., Cloud]
+
+OLD = """\
+webhooks:
+  - name: Deploys
+    type: slack
+    event_types: [value_updated]
+    configuration: {token: {env: TOKEN, version: 1}, channel: "#deploys", username: CloudTruth}
+"""
+NEW = OLD.replace("version: 1", "version: 2")
+ROTATED = {"TOKEN": "xoxb-9999999999-rotated"}
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def commit(folder: Path) -> None:
+    git(folder, "add", "webhooks.yaml")
+    git(folder, "commit", "-q", "-m", "x")
+
+
+def token(there: Cloud) -> str:
+    (row,) = there.emulator.store.webhooks()
+    found: str = row["configuration"]["token"]
+    return found
+
+
+def advised(text: str) -> list[str]:
+    """Return the words of the command that a note has."""
+    found = re.search(r"if it was not sent yet: webhooks (.*)", " ".join(text.split()))
+    assert found is not None, text
+    return shlex.split(found[1])[: 4 if "-f" in found[1] else 3]
+
+
+@pytest.fixture
+def there(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> Cloud:
+    """A repository whose only commit is applied, at a server that hides tokens."""
+    made: Cloud = cloud(read_back="mask")
+    file(OLD)
+    git(tmp_path, "init", "-q", "-b", "main")
+    commit(tmp_path)
+    assert shell("apply", "--yes", **made.environ).code == 0
+    return made
+
+
+@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")])
+def test_a_bump_is_never_a_bare_no_changes(
+    shell: Shell,
+    file: File,
+    there: Cloud,
+    tmp_path: Path,
+    command: tuple[str, ...],
+    committed: bool,
+) -> None:
+    """Edited or just committed: a note has the command that sends it, and it works as printed."""
+    file(NEW)
+    if committed:
+        commit(tmp_path)
+    environ = {**there.environ, **ROTATED}
+    shown = shell(*command, **environ)
+    assert "No changes" in shown.out
+    assert "note[version-not-sent]" in shown.out
+    words = advised(shown.out)
+    assert words == ["apply", "--base", "HEAD^" if committed else "HEAD"]
+    assert token(there) != ROTATED["TOKEN"]
+    assert shell(*words, "--yes", **environ).code == 0
+    assert token(there) == ROTATED["TOKEN"]
+
+
+def test_a_base_is_a_revision_or_a_path(
+    shell: Shell, file: File, there: Cloud, tmp_path: Path
+) -> None:
+    """What is a path is one; anything else is for git to know."""
+    file(NEW)
+    commit(tmp_path)
+    digests = set()
+    file(OLD, "before.yaml")
+    git(tmp_path, "tag", "v1", "HEAD^")
+    for base in ("HEAD^", "main~1", "v1", "before.yaml"):
+        done = shell("plan", "--base", base, **there.environ)
+        assert "version changed" in done.out
+        digests.add(re.search(r"Digest (\S+)", done.out)[1])  # type: ignore[index]
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("base", ["nowhere", "--output=x", "HEAD~99", "\0", "x" * 5000])
+def test_a_base_that_is_neither(shell: Shell, file: File, there: Cloud, base: str) -> None:
+    """It is said that it is no path and no revision."""
+    done = shell("plan", f"--base={base}", **there.environ)
+    assert done.code == 3
+    assert "is no path, and git knows no such revision here" in " ".join(done.err.split())
+
+
+def test_a_file_that_is_new_has_an_empty_base(
+    shell: Shell, file: File, there: Cloud, tmp_path: Path
+) -> None:
+    """All of it is this change."""
+    file(OLD.replace("Deploys", "New"), "more.yaml")
+    done = shell("plan", "-f", "more.yaml", "--base", "HEAD", "--no-prune", **there.environ)
+    assert (done.code, "(this change)" in done.out) == (0, True)
+
+
+def test_an_old_bump_is_not_mentioned(
+    shell: Shell, file: File, there: Cloud, tmp_path: Path
+) -> None:
+    """A note on each plan for ever would be read by nobody."""
+    file(NEW)
+    commit(tmp_path)
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "later")
+    assert "version-not-sent" not in shell("plan", **there.environ).out
+
+
+def test_a_bump_that_live_shows_is_not_mentioned(
+    shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path
+) -> None:
+    """Where the server shows tokens, a new one is an update by itself."""
+    there = cloud()
+    file(OLD)
+    git(tmp_path, "init", "-q")
+    commit(tmp_path)
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(NEW)
+    assert "version-not-sent" not in shell("plan", **there.environ).out
+    assert "1 to update" in shell("plan", **{**there.environ, **ROTATED}).out
+
+
+@pytest.mark.parametrize("how", ["detached", "shallow", "outside", "no git", "no commit"])
+def test_a_plan_needs_no_history(
+    shell: Shell,
+    file: File,
+    there: Cloud,
+    tmp_path: Path,
+    how: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Wherever git cannot tell, the plan is the same, without the note."""
+    file(NEW)
+    commit(tmp_path)
+    match how:
+        case "detached":
+            git(tmp_path, "checkout", "-q", "--detach")
+        case "shallow":
+            git(tmp_path, "clone", "-q", "--depth", "1", f"file://{tmp_path}", "clone")
+            (tmp_path / ".git").rename(tmp_path / "away")
+            (tmp_path / "clone" / ".git").rename(tmp_path / ".git")
+        case "outside":
+            (tmp_path / ".git").rename(tmp_path / "away")
+        case "no git":
+            monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+        case "no commit":
+            (tmp_path / ".git").rename(tmp_path / "away")
+            git(tmp_path, "init", "-q")
+    done = shell("plan", **there.environ)
+    assert done.code == 0
+    assert "No changes" in done.out
+    assert ("version-not-sent" in done.out) is (how == "detached")
+
+
+def test_a_host_in_a_tracked_file_is_an_operation(
+    shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path
+) -> None:
+    """Another host, pushed without a review, is not what was reviewed; another path is."""
+    there = cloud()
+    file(
+        "webhooks:\n  - name: Pager\n    type: generic\n    event_types: [value_updated]\n"
+        "    configuration: {url: {file: hooks/pager}, verify: false}\n"
+    )
+    hook = tmp_path / "hooks" / "pager"
+    hook.parent.mkdir()
+    hook.write_text("https://one.example.com/a\n")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "x")
+    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+
+    hook.write_text("https://two.example.com/a\n")
+    done = shell("apply", "plan.json", "--yes", **there.environ)
+    assert (done.code, there.writes()) == (6, [])
+    assert "error[stale-plan]" in done.err
+    hook.write_text("https://one.example.com/b\n")
+    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
+
+    hook.write_text("https://two.example.com/b\n")
+    shown = shell("plan", **there.environ).out
+    assert "destination changed" in shown
+    found = re.search(r"Digest (sha256:\S+)", shown)
+    assert found is not None
+    assert shell("apply", "--yes", "--expect-digest", found[1], **there.environ).code == 0
