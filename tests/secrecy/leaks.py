@@ -77,7 +77,7 @@ LEAKS = (
 def patched(leak: Leak, folder: Path) -> Path:
     """Copy the package and the canaries into `folder`, with the mistake."""
     leave = shutil.ignore_patterns("__pycache__")
-    for name in ("reconciler", "schemas", "tests/secrecy"):
+    for name in ("reconciler", "schemas", "tests/secrecy", "tests/emulated"):
         shutil.copytree(_ROOT / name, folder / name, ignore=leave)
     (folder / "tests" / "__init__.py").touch()
     for name in _NEEDED:

@@ -186,7 +186,8 @@ def patched(bug: Bug, folder: Path) -> Path:
     shutil.copytree(_ROOT / "schemas", folder / "schemas")
     (folder / "tests").mkdir()
     (folder / "tests" / "__init__.py").touch()
-    shutil.copytree(_ROOT / "tests" / "simulation", folder / "tests" / "simulation", ignore=leave)
+    for name in ("simulation", "emulated"):
+        shutil.copytree(_ROOT / "tests" / name, folder / "tests" / name, ignore=leave)
     file = folder / bug.file
     text = file.read_text(encoding="utf-8")
     if text.count(bug.old) != 1:
