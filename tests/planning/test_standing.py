@@ -26,6 +26,8 @@ CREATE = plan(desired(slack()), live(), SECRETS)
 UPDATE = plan(desired(slack()), live(EDITED), SECRETS)
 DELETE = plan(desired(absent=(Absent(name="Deploys"),)), live(live_slack()), SECRETS)
 TWIN = live_slack(id="id-2")
+RENAME = plan(desired(slack(previously=("Old",))), live(live_slack("Old")), SECRETS)
+PINNED = plan(desired(slack(id="id-1")), live(EDITED), SECRETS)
 DUPLICATE = plan(desired(slack()), live(live_slack(), TWIN), SECRETS)
 
 
@@ -38,6 +40,7 @@ def changed(why: str, id: str | None = "id-1") -> Standing:
 
 
 HOLDS = Standing(fit=Fit.HOLDS)
+ANOTHER = "another webhook of this name has appeared"
 APPEARED = "a webhook of this name has appeared meanwhile"
 EDITED_SINCE = "somebody has changed it since the plan was made"
 
@@ -60,6 +63,17 @@ EDITED_SINCE = "somebody has changed it since the plan was made"
         (DUPLICATE, (live_slack(), TWIN), HOLDS),
         (DUPLICATE, (live_slack(),), done("it is gone already", "id-2")),
         (DUPLICATE, (TWIN,), changed("the copy that was to stay is gone", "id-2")),
+        (UPDATE, (EDITED, TWIN), changed(ANOTHER, "id-2")),
+        (UPDATE, (live_slack(), TWIN), changed(ANOTHER, "id-2")),
+        (RENAME, (live_slack("Old"), live_slack("Old", "id-2")), changed(ANOTHER, "id-2")),
+        (RENAME, (live_slack("Old"), TWIN), changed(ANOTHER, "id-2")),
+        (PINNED, (EDITED, TWIN), HOLDS),
+        (DUPLICATE, (live_slack(), TWIN, live_slack(id="id-0")), changed(ANOTHER, "id-0")),
+        (
+            DUPLICATE,
+            (live_slack(token=OTHER_TOKEN), TWIN),
+            changed("it differs from the webhook that was to stay", "id-2"),
+        ),
         (
             DUPLICATE,
             (live_slack("Renamed"), TWIN),
