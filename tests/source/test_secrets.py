@@ -11,7 +11,13 @@ import pytest
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Position, Severity
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
-from reconciler.source.allowed import allow_patterns, file_name, refusal
+from reconciler.source.allowed import (
+    FORBIDDEN_FOLDERS,
+    FORBIDDEN_VARIABLES,
+    allow_patterns,
+    file_name,
+    refusal,
+)
 from reconciler.source.secrets import (
     MAX_SECRET_BYTES,
     Resolution,
@@ -473,3 +479,13 @@ def test_references_of_a_declaration_have_places() -> None:
 def test_files_are_relative_to_the_declaring_file(path: str, declaring: str, name: str) -> None:
     """A file is named from the working directory, found from the file that refers to it."""
     assert file_name(path, declaring) == name
+
+
+def test_what_is_never_sent_is_documented() -> None:
+    """docs/secrets.md lists every forbidden variable and folder."""
+    root = Path(__file__).resolve().parents[2]
+    text = (root / "docs" / "secrets.md").read_text("utf-8")
+    listed = text.partition("### Never sent")[2].partition("## Rotating")[0]
+    assert [each for each in FORBIDDEN_VARIABLES if f"`{each}`" not in listed] == []
+    folders = [each for each in FORBIDDEN_FOLDERS if not each.startswith("/run/secrets/")]
+    assert [each for each in folders if f"`{each}`" not in listed] == []
