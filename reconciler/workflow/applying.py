@@ -91,9 +91,10 @@ def apply(
     if review is not None:
         review = expected(made, review) if isinstance(review, str) else review
         made, skipped = agreed(made, review, values=values)
+        made = replace(made, blocked=made.held_back(options.allow_deletes))
     available = planned.gathered.secrets
     _require(made, available, planned.gathered.problems)
-    _refuse_blocked(made.held_back(options.allow_deletes))
+    _refuse_blocked(made.blocked)
     if made.changes and not confirm(made):
         raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
     report = engine.run(made, available, api, reviewed=review is not None)

@@ -162,7 +162,7 @@ COMMANDS: Final = {
     for each in (
         Command(line="validate --format {format}", formats=("text", "json", "github"),
                 connects=False),
-        Command(line="show plan.json --format {format}", formats=_PRINTED, connects=False,
+        Command(line="show plan.json --format {format}", formats=("text", "json"), connects=False,
                 first="plan --out plan.json"),
         Command(line="slack manifest --format {format}", formats=("yaml", "json"), connects=False),
         Command(line="schema", connects=False),

@@ -166,7 +166,7 @@ BUGS = (
     Bug(
         name="a guard that does not hold a plan back",
         file="reconciler/workflow/applying.py",
-        old="    _refuse_blocked(made.held_back(options.allow_deletes))\n",
+        old="    _refuse_blocked(made.blocked)\n",
         new="",
         start=75,
     ),
