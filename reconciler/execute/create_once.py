@@ -12,6 +12,7 @@ turns up even later is removed by heal.py, or planned as a duplicate by the next
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -23,7 +24,7 @@ from reconciler.errors import (
 )
 from reconciler.execute.context import Context
 from reconciler.execute.draft import draft
-from reconciler.execute.ledger import failed, still_in_doubt
+from reconciler.execute.ledger import failed, in_doubt, returned
 from reconciler.model import LiveWebhook
 from reconciler.planning.changes import Create
 from reconciler.report import Applied, Failed, Unconfirmed
@@ -35,30 +36,29 @@ _TAKEN: Final = re.compile(r"exist|unique|already|taken|duplicate", re.IGNORECAS
 def create_once(change: Create, context: Context) -> Applied | Failed | Unconfirmed:
     """Bring a webhook into being. Raises ApiError if it was surely not created."""
     sent = draft(change.after, context.secrets)
-    for before in range(_SENDS):
+    answers: list[ApiError] = []
+    for _ in range(_SENDS):
         context.ledger.sends(change)
         try:
             made = context.api.create(sent, context.plan.organization.id)
-        except AmbiguousWriteError:
+        except AmbiguousWriteError as error:
             context.ledger.wrote()
-            found = _look(change, context)
+            answers.append(error)
+            found = _look(change, context, answers)
             if found is not None:
                 return found
         except (InvalidRequestError, ConflictError) as error:
             return _refused(change, context, error)
         except ApiError as error:
-            if not before:
+            if not answers:
                 raise
-            return still_in_doubt(change, error)
+            return in_doubt(change, answers, f"then: {error.message}")
         else:
             context.ledger.wrote()
             return _held(context.answered(change, made), made, context)
         if context.ledger.stopping:
             break
-    return Unconfirmed(
-        change=change,
-        message="the answer was lost, and it is in no listing so far; the next apply looks again",
-    )
+    return in_doubt(change, answers, "it is in no listing so far; the next apply looks again")
 
 
 def _held(
@@ -87,7 +87,9 @@ def _held(
     )
 
 
-def _look(change: Create, context: Context) -> Applied | Failed | Unconfirmed | None:
+def _look(
+    change: Create, context: Context, answers: Sequence[ApiError]
+) -> Applied | Failed | Unconfirmed | None:
     """Find out what became of a create without an answer; None: it surely did not happen."""
     settle = context.settle
     blind = False
@@ -101,13 +103,12 @@ def _look(change: Create, context: Context) -> Applied | Failed | Unconfirmed | 
             blind = True
             continue
         if equal := context.equal(change, listing):
-            return Applied(change=change, id=equal[0].id, note="found when its answer was lost")
+            note = f"{returned(answers)}; it is live"
+            return Applied(change=change, id=equal[0].id, note=note)
         if copies := context.copies(change, listing):
             return overtaken(change, copies[0].id)
     if blind:
-        return Unconfirmed(
-            change=change, message="the answer was lost, and so was the listing that would tell"
-        )
+        return in_doubt(change, answers, "the listing that would show it failed, too")
     return None
 
 

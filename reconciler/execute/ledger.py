@@ -7,7 +7,7 @@ list of outcomes: what was started and not finished is unconfirmed, what was not
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from reconciler.errors import ApiError
@@ -153,9 +153,16 @@ def failed(change: Change, error: ApiError) -> Failed:
     )
 
 
-def still_in_doubt(change: Change, error: ApiError) -> Unconfirmed:
-    """Say that an answer was lost and that finding out was given up."""
-    return Unconfirmed(change=change, message=f"the answer was lost, and then: {error.message}")
+def in_doubt(change: Change, answers: Sequence[ApiError], now: str) -> Unconfirmed:
+    """Return a change that may be live: what the attempts returned, and what is known now."""
+    return Unconfirmed(change=change, message=f"{returned(answers)}; {now}")
+
+
+def returned(answers: Sequence[ApiError]) -> str:
+    """Return what the attempts of one write returned, as in `HTTP 500 (3 attempts)`."""
+    said = ["no answer" if each.status is None else f"HTTP {each.status}" for each in answers]
+    attempts = f"{len(said)} attempt{'' if len(said) == 1 else 's'}"
+    return f"{', '.join(dict.fromkeys(said))} ({attempts})"
 
 
 def is_done(outcome: Outcome | None) -> bool:

@@ -19,11 +19,11 @@ from reconciler.errors import (
 )
 from reconciler.execute.context import Context
 from reconciler.execute.draft import draft
-from reconciler.execute.ledger import interrupted, still_in_doubt
+from reconciler.execute.ledger import in_doubt, interrupted
 from reconciler.planning.changes import Delete, Reason, Update
 from reconciler.planning.compare import snapshot
 from reconciler.planning.standing import Fit
-from reconciler.report import Applied, Failed, Outcome, Skipped, Unconfirmed
+from reconciler.report import Applied, Failed, Outcome, Skipped
 
 _SENDS: Final = 3
 
@@ -75,17 +75,20 @@ def _until_known(
     an answer was lost, an error leaves the change in doubt; else it surely did not happen.
     """
     conflict = lost = False
+    answers: list[ApiError] = []
     for _ in range(_SENDS):
         try:
             return send()
-        except AmbiguousWriteError:
+        except AmbiguousWriteError as error:
             context.ledger.wrote()
+            answers.append(error)
             lost = True
         except ApiError as error:
             if isinstance(error, ConflictError) and not conflict:
+                answers.append(error)
                 conflict = True
             elif lost:
-                return still_in_doubt(change, error)
+                return in_doubt(change, answers, f"then: {error.message}")
             else:
                 raise
         try:
@@ -93,18 +96,15 @@ def _until_known(
         except ApiError as error:
             if not lost:
                 raise
-            return still_in_doubt(change, error)
+            return in_doubt(change, answers, f"then: {error.message}")
         if outcome is not None:
             return outcome
+        now = "the webhook still exists" if isinstance(change, Delete) else "it is unchanged so far"
         if context.ledger.stopping:
-            return _given_up(change) if lost else interrupted(change)
-    return Unconfirmed(change=change, message="the answer was lost again and again")
-
-
-def _given_up(change: Update | Delete) -> Unconfirmed:
-    return Unconfirmed(
-        change=change, message="the answer was lost, and a signal ended the run before another try"
-    )
+            if not lost:
+                return interrupted(change)
+            return in_doubt(change, answers, f"{now}; a signal ended the run")
+    return in_doubt(change, answers, now)
 
 
 def _read_update(change: Update, context: Context) -> Outcome | None:

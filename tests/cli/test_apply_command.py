@@ -344,3 +344,19 @@ def test_lost_answer(shell: Shell, file: File, cloud: MakeCloud) -> None:
     assert shell("apply", "--yes", **there.environ).code == 0
     assert there.names() == ["Deploys", "Pager"]
     assert there.writes() == ["POST", "POST"]
+
+
+def test_a_server_error_at_each_attempt_is_told(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """Text and JSON have the status, the attempts, and what the webhook is now."""
+    file()
+    rule = faults.Rule(fault=faults.status(500), method="PATCH", times=None)
+    there = cloud(faults=faults.Script([rule]))
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(**{"username: CloudTruth": "username: Bot"})
+    text = shell("apply", "--yes", **there.environ)
+    assert text.code == 7
+    said = "HTTP 500 (3 attempts); it is unchanged so far"
+    assert said in " ".join(text.out.split())
+    done = shell("apply", "--yes", "--format", "json", **there.environ)
+    (outcome,) = json.loads(done.out)["outcomes"]
+    assert (outcome["outcome"], outcome["message"]) == ("unconfirmed", said)

@@ -14,8 +14,8 @@ from reconciler.errors import (
     ServerError,
     UnresolvedSecretsError,
 )
-from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef
-from reconciler.report import Applied, Failed, FieldMessage, Outcome
+from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef, Webhook
+from reconciler.report import Applied, Failed, FieldMessage, Outcome, Unconfirmed
 from tests.execute.test_lost_answers import appear
 from tests.execute.world import Fault, Memory, memory, planned, row, run, slack
 
@@ -48,7 +48,7 @@ def differs(outcome: Outcome, *paths: tuple[str, ...], message: str, hint: str) 
 @pytest.mark.parametrize(
     ("fault", "note"),
     [
-        (replace(LOST, happens=True), "found when its answer was lost"),
+        (replace(LOST, happens=True), "no answer (1 attempt); it is live"),
         (
             Fault(call="create", error=ConflictError, meanwhile=appear(row("a", "id-101"))),
             "it had just come into being",
@@ -280,3 +280,40 @@ def test_secrets_that_are_not_at_hand_are_all_told_before_anything_is_sent() -> 
     )
     assert caught.value.hint == "set them where the apply runs"
     assert api.calls == []
+
+
+def answered(api: Memory) -> None:
+    raise AmbiguousWriteError("it failed", status=500)
+
+
+def unanswered(api: Memory) -> None:
+    raise AmbiguousWriteError("it failed")
+
+
+@pytest.mark.parametrize(
+    ("call", "webhooks", "now"),
+    [
+        ("update", (slack("a", "#new"),), "it is unchanged so far"),
+        ("delete", (), "the webhook still exists"),
+        (
+            "create",
+            (slack("a"), slack("b")),
+            "it is in no listing so far; the next apply looks again",
+        ),
+    ],
+)
+def test_a_write_that_fails_each_time_tells_the_status_the_attempts_and_what_is_live(
+    call: str, webhooks: tuple[Webhook, ...], now: str
+) -> None:
+    """HTTP 500 is an answer; only a request without one has none."""
+    attempts = 2 if call == "create" else 3
+    for first, said in ((answered, "HTTP 500"), (unanswered, "no answer, HTTP 500")):
+        faults = [
+            Fault(call=call, nth=nth + 1, meanwhile=answered if nth else first)
+            for nth in range(attempts)
+        ]
+        api = memory(row("a", "1"), faults=faults)
+        report = run(api, planned(api, *webhooks))
+        (outcome,) = [each for each in report.outcomes if not isinstance(each, Applied)]
+        message = f"{said} ({attempts} attempts); {now}"
+        assert outcome == Unconfirmed(change=outcome.change, message=message)
