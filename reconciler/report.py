@@ -108,11 +108,17 @@ class Report:
         )
 
     @property
+    def complete(self) -> bool:
+        """Return whether all changes of the plan are live and nothing else went wrong."""
+        done = len(self.applied) == len(self.outcomes)
+        return done and self.problem is None and self.stopped is None
+
+    @property
     def exit_code(self) -> ExitCode:
         """Return what the process exits with."""
         if self.stopped is not None:
             return self.stopped
-        if self.problem is None and len(self.applied) == len(self.outcomes):
+        if self.complete and not self.plan.unapplied:
             return ExitCode.OK
         return ExitCode.PARTIAL if self.writes else self._unwritten()
 

@@ -47,6 +47,16 @@ def apply(job: Job, run: Run, inputs: Inputs, access: Access) -> Outcome:
         if refusal is not None:
             status = f"**Not applied** by {_link(run)}: {refusal.message}."
             return failed(refusal, (*findings, *tell(access, reviewed, status)), plan=made)
+        if made.unapplied and not made.changes:
+            status = f"**Not applied** by {_link(run)}: a declaration cannot be applied."
+            told = tell(access, reviewed, status)
+            return planned(
+                "failed",
+                made,
+                (*findings, *told),
+                exit_code=ExitCode.FAILED,
+                reason="apply-incomplete",
+            )
         if not made.changes:
             told = tell(access, reviewed, f"**Applied**, as {_link(run)} found: nothing is left.")
             return planned("converged", made, (*findings, *told))

@@ -198,13 +198,15 @@ class Kept:
     """Live webhooks a declaration touches on, left as they are; more than one only for twins.
 
     `position` is the line that explains it: the `protect` glob, or the declared twin. `detail`
-    names what is not known: the type, or the events.
+    names what is not known: the type, or the events. `unapplied`: a declaration is not carried out
+    because of this.
     """
 
     webhooks: tuple[Snapshot, ...]
     reason: Reason
     position: Position | None = field(default=None, compare=False)
     detail: str = ""
+    unapplied: bool = False
 
     @property
     def name(self) -> str:

@@ -70,7 +70,10 @@ def plan_tree(plan: Plan, version: str) -> Tree:
             for change, found in zip(plan.changes, operations, strict=True)
         ],
         "resends": [resend_tree(each) for each in resends(plan.changes)],
-        "kept": [_kept(each) for each in plan.kept],
+        "kept": [
+            {**kept_summary(each), "webhooks": [_snapshot(found) for found in each.webhooks]}
+            for each in plan.kept
+        ],
         "unmanaged": [
             {"reason": str(each.reason), "webhook": _snapshot(each.webhook)}
             for each in plan.unmanaged
@@ -204,6 +207,17 @@ def change_summary(change: Change) -> Tree:
     }
 
 
+def kept_summary(kept: Kept) -> Tree:
+    """Return which webhooks are kept and why, without what is live."""
+    return {
+        "name": kept.name,
+        "reason": str(kept.reason),
+        "detail": kept.detail,
+        "position": position_tree(kept.position),
+        "unapplied": kept.unapplied,
+    }
+
+
 def _change(change: Change) -> Tree:
     summary = change_summary(change)
     match change:
@@ -282,16 +296,6 @@ def _snapshot(found: Snapshot) -> Tree:
         },
         "destination": found.destination,
         "last_run": found.last_run,
-    }
-
-
-def _kept(kept: Kept) -> Tree:
-    return {
-        "name": kept.name,
-        "reason": str(kept.reason),
-        "detail": kept.detail,
-        "position": position_tree(kept.position),
-        "webhooks": [_snapshot(each) for each in kept.webhooks],
     }
 
 

@@ -34,6 +34,7 @@ class Spared:
     reason: Reason
     position: Position | None = None
     detail: str = ""
+    unapplied: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,10 +83,18 @@ class Pairing:
         reason: Reason,
         position: Position | None,
         detail: str = "",
+        *,
+        unapplied: bool = False,
     ) -> None:
-        """Leave live webhooks as they are, although a declaration touches on them."""
+        """Leave live webhooks as they are; `unapplied`: a declaration is not carried out."""
         self.spared.append(
-            Spared(live=tuple(live), reason=reason, position=position, detail=detail)
+            Spared(
+                live=tuple(live),
+                reason=reason,
+                position=position,
+                detail=detail,
+                unapplied=unapplied,
+            )
         )
 
 

@@ -71,6 +71,11 @@ class Plan:
     operations: tuple[tuple[Operation, ...], ...] = ()
     digest: str = ""
 
+    @property
+    def unapplied(self) -> tuple[Kept, ...]:
+        """Return what is kept so that a declaration is not carried out."""
+        return tuple(each for each in self.kept if each.unapplied)
+
     def held_back(self, allow_deletes: int | None = None) -> tuple[Finding, ...]:
         """Return what guards say of it, if so many deletes are allowed."""
         return blocks(

@@ -243,6 +243,7 @@ def _kept(table: Pairing) -> tuple[Kept, ...]:
             reason=each.reason,
             position=each.position,
             detail=each.detail,
+            unapplied=each.unapplied,
         )
         for each in table.spared
     ]

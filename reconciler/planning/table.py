@@ -219,19 +219,17 @@ class _Table:
         if not self.selects(webhook.name):
             self.live.taken.update(each.id for each in copies)
             return
-        plain: list[LiveWebhook] = []
+        plain = [each for each in copies if not is_unknown(each)]
         for each in copies:
             if is_unknown(each):
-                self.spare_unknown(each, webhook.position)
-            else:
-                plain.append(each)
+                self.spare_unknown(each, webhook.position, unapplied=not plain)
         if not plain:
             self.out.found = True
             return
         keeper = min(plain, key=lambda each: each.id)
         if any(likeness(keeper, each) is Reading.DIFFERENT for each in plain):
             self.out.found = True
-            self.out.spare(plain, Reason.TWINS, webhook.position)
+            self.out.spare(plain, Reason.TWINS, webhook.position, unapplied=True)
             self.live.taken.update(each.id for each in plain)
             return
         self.live.taken.update(each.id for each in plain)
@@ -260,7 +258,7 @@ class _Table:
             return
         self.out.found = True
         if is_unknown(found):
-            self.spare_unknown(found, webhook.position)
+            self.spare_unknown(found, webhook.position, unapplied=True)
         elif not self.is_outside(webhook, found):
             self.out.pairs.append((webhook, found))
         elif webhook.adopt:
@@ -296,7 +294,7 @@ class _Table:
         self.out.found |= bool(found)
         for each in found:
             if is_unknown(each):
-                self.spare_unknown(each, entry.position)
+                self.spare_unknown(each, entry.position, unapplied=True)
             elif self.is_outside(entry, each):
                 self.remarks.error(
                     "live-out-of-scope",
@@ -349,10 +347,12 @@ class _Table:
             return None
         return first_match(self.policy.protect, found.name)
 
-    def spare_unknown(self, found: LiveWebhook, position: Position | None) -> None:
+    def spare_unknown(
+        self, found: LiveWebhook, position: Position | None, *, unapplied: bool = False
+    ) -> None:
         self.live.taken.add(found.id)
         reason, detail = not_understood(found)
-        self.out.spare([found], reason, position, detail)
+        self.out.spare([found], reason, position, detail, unapplied=unapplied)
 
     def inert(self, webhook: Webhook) -> None:
         """Both the new name and an old one live: renaming is over, or was never possible."""

@@ -125,6 +125,8 @@ def kept_row(kept: Kept) -> Row:
         why = f"{len(kept.webhooks)} {why} (ids {ids}): pin one with `id`"
     elif kept.detail:
         why = f"{why}: {quote(kept.detail)}"
+    if kept.unapplied:
+        why = f"declaration not applied: {why}"
     return Row(
         sign="!", name=quote(kept.name), what="kept", details=words(why), why=why,
         place=where,

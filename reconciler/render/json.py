@@ -17,6 +17,7 @@ from reconciler.planning.document import (
     Tree,
     change_summary,
     finding_tree,
+    kept_summary,
     plan_tree,
     position_tree,
     write_json,
@@ -58,6 +59,10 @@ def render_report(report: Report, view: View = PLAIN) -> str:
             "healed": [
                 {"name": each.name, "removed": each.removed, "kept": each.kept}
                 for each in report.healed
+            ],
+            "kept": [
+                {**kept_summary(each), "ids": [found.id for found in each.webhooks]}
+                for each in report.plan.kept
             ],
             "writes": report.writes,
             "verified": report.verified,

@@ -80,9 +80,10 @@ def fit_report(report: Report, view: View = PLAIN, measure: Callable[[str], int]
         parts.head += ["", f"**Problem**: {_code(prose(report.problem))}"]
     pairs = zip(report.outcomes, change_rows(report.plan, view.now), strict=False)
     shown = sorted(pairs, key=lambda pair: isinstance(pair[0], Applied))
-    if shown:
+    kept = [_plan_row(kept_row(each)) for each in report.plan.kept]
+    if shown or kept:
         parts.table = ["", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|"]
-        parts.rows = [_outcome_row(outcome, row) for outcome, row in shown]
+        parts.rows = [_outcome_row(outcome, row) for outcome, row in shown] + kept
     parts.after = [
         f"- Healed: copy {_code(quote(each.removed))} of {_code(quote(each.name))} was deleted, "
         f"{_code(quote(each.kept))} stays"

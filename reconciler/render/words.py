@@ -138,6 +138,10 @@ def ending(report: Report) -> str | None:
     if code is ExitCode.OK:
         return None
     meaning = EXIT_MEANINGS.get(code, PARTIAL)
+    if report.complete:
+        number = len(report.plan.unapplied)
+        is_ = "is" if number == 1 else "are"
+        return f"Exit {int(code)}: {plural(number, 'declaration')} {is_} not applied, see above."
     failures = report.problem or any(isinstance(each, Failed) for each in report.outcomes)
     if code is ExitCode.FAILED and not failures:
         meaning = OVERTAKEN

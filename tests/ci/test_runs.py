@@ -353,3 +353,16 @@ def test_a_report_that_cannot_be_shown_changes_nothing(
     if renderer[0] is not json_renderer:
         line = "applied 1 of 1 change: 1 created, 0 updated, 0 deleted; the report cannot be shown"
         assert line in done.stdout + done.summary
+
+
+def test_a_declaration_that_cannot_be_applied_fails_the_run(here: World) -> None:
+    """Nothing is left to change, and still not all is as declared."""
+    settle(here)
+    here.declare("Audit", "Deploys")
+    here.commit()
+    row = {"type": "slack", "event_types": ["role_created"], "configuration": {"channel": "#x"}}
+    organization = here.emulator.organization
+    here.emulator.store.insert({"organization": organization, "name": "Deploys", **row})
+    done = here.step("apply", "push", {}, WEBHOOKS_CI_REVIEWED_PLAN="ignore")
+    assert (done.code, done.outputs["failure-reason"]) == (1, "apply-incomplete")
+    assert "declaration not applied: with an event this version does not know" in done.summary

@@ -360,3 +360,61 @@ def test_a_server_error_at_each_attempt_is_told(shell: Shell, file: File, cloud:
     done = shell("apply", "--yes", "--format", "json", **there.environ)
     (outcome,) = json.loads(done.out)["outcomes"]
     assert (outcome["outcome"], outcome["message"]) == ("unconfirmed", said)
+
+
+@pytest.mark.parametrize("format", ["text", "json", "markdown"])
+def test_a_declaration_that_cannot_be_applied_is_named_and_no_success(
+    shell: Shell, file: File, cloud: MakeCloud, format: str
+) -> None:
+    """A live webhook of an unknown type stays as it is: exit 7 after a write, else 1."""
+    file()
+    there = cloud(types=["slack", "generic", "teams"])
+    there.emulator.store.insert(
+        {
+            "organization": there.emulator.organization,
+            "name": "Deploys",
+            "type": "teams",
+            "event_types": ["value_updated"],
+            "configuration": {"card": "x"},
+        }
+    )
+    for code, counted in ((7, "1 created"), (1, "No changes. 1 webhook matches. 1 kept.")):
+        done = shell("apply", "--yes", "--format", format, **there.environ)
+        assert done.code == code
+        if format == "json":
+            report = json.loads(done.out)
+            (kept,) = report["kept"]
+            assert report["exit_code"] == code
+            assert (kept["name"], kept["reason"], kept["detail"], kept["unapplied"]) == (
+                "Deploys",
+                "unknown-type",
+                "teams",
+                True,
+            )
+        else:
+            said = " ".join(done.out.split())
+            assert counted in said
+            why = "declaration not applied: of a type this version does not know: teams"
+            assert why in said
+            assert f"Exit {code}: 1 declaration is not applied, see above." in said
+    assert there.writes() == ["POST"]
+
+
+def test_an_undeclared_webhook_of_an_unknown_type_is_no_failure(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """It is kept and named, and all that is declared is applied."""
+    file()
+    there = cloud(types=["slack", "generic", "teams"])
+    there.emulator.store.insert(
+        {
+            "organization": there.emulator.organization,
+            "name": "Chat",
+            "type": "teams",
+            "event_types": ["value_updated"],
+            "configuration": {"card": "x"},
+        }
+    )
+    done = shell("apply", "--yes", **there.environ)
+    assert done.code == 0
+    assert "! Chat" in done.out

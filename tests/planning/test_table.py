@@ -11,6 +11,10 @@ from reconciler.planning.changes import Create, Delete, Reason, SetChange, Updat
 from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import SECRETS, desired, live, live_slack, slack
 
+STRANGE = LiveWebhook(
+    id="id-7", name="Deploys", type="teams", event_types=frozenset(), configuration={"card": "x"}
+)
+
 
 def rules(error: pytest.ExceptionInfo[ConfigurationError]) -> list[str]:
     return [finding.rule for finding in error.value.findings]
@@ -512,3 +516,26 @@ def test_changes_stand_in_the_order_in_which_they_are_carried_out():
     result = plan(desired(slack("C"), slack("B")), found, SECRETS)
 
     assert [type(each) for each in result.changes] == [Update, Create, Delete]
+
+
+@pytest.mark.parametrize(
+    ("declared", "found", "unapplied"),
+    [
+        (desired(slack()), (STRANGE,), 1),
+        (desired(slack()), (STRANGE, live_slack(id="id-2")), 0),
+        (desired(slack(id="id-7")), (STRANGE,), 1),
+        (desired(absent=(Absent(name="Deploys"),)), (STRANGE,), 1),
+        (desired(), (STRANGE,), 0),
+        (desired(slack()), (live_slack(id="id-1"), live_slack(id="id-2", channel="#x")), 1),
+        (desired(slack(id="id-1")), (live_slack(), live_slack(id="id-2", channel="#x")), 0),
+        (desired(protect=("*",)), (live_slack(),), 0),
+    ],
+)
+def test_what_keeps_a_declaration_from_being_applied(
+    declared: Desired, found: tuple[LiveWebhook, ...], unapplied: int
+):
+    """What is kept counts only where a declaration is not carried out because of it."""
+    made = plan(declared, live(*found), SECRETS, PlanOptions(prune=True))
+
+    assert made.kept
+    assert len(made.unapplied) == unapplied

@@ -177,7 +177,9 @@ def test_other_markdown_holds_data_in_code_only(
     markdown = RENDERERS["markdown"]()
     read = read_markdown(markdown.render_report(report))
     shown = sorted(row[1][0] for row in read.cells)
-    assert shown == sorted(quote(each.change.name) for each in report.outcomes)
+    names = [each.change.name for each in report.outcomes]
+    names += [each.name for each in report.plan.kept]
+    assert shown == sorted(map(quote, names))
     assert read_markdown(markdown.render_findings(findings)).titles == 1
     assert read_markdown(markdown.render_error(error)).titles == 1
 

@@ -39,7 +39,7 @@ BUGS = (
     Bug(
         name="no read-back",
         file="reconciler/execute/create_once.py",
-        old="            found = _look(change, context)\n",
+        old="            found = _look(change, context, answers)\n",
         new="            found = None\n",
     ),
     Bug(

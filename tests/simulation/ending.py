@@ -15,6 +15,7 @@ from reconciler.planning.planner import plan as make_plan
 from reconciler.render import RENDERERS
 from reconciler.render.view import PLAIN
 from reconciler.report import NOT_REVIEWED, Applied, Failed, Outcome, Report, Skipped
+from tests.emulated.variant import ReadBack
 from tests.simulation.case import Case, Way
 from tests.simulation.judge import Judge, Violation
 from tests.simulation.process import Process
@@ -51,6 +52,8 @@ class Ending:
         if process.deeds.committed and not report.writes:
             raise Violation("the report says that nothing was written")
         self.ended(process, report.exit_code)
+        if report.exit_code is ExitCode.OK and report.plan.unapplied:
+            raise Violation("success, and a declaration is not applied")
         for each in report.outcomes:
             if _unreviewed(each) and process.deeds.began(each.change):
                 raise Violation(f"{each.change.name} was not reviewed, and was sent")
@@ -63,7 +66,7 @@ class Ending:
             sure = report.verified or not isinstance(each.change, Delete)
             if isinstance(each, Applied) and sure and self._case.calm:
                 self._true(process.team, each)
-        if report.exit_code is ExitCode.OK and report.writes and not self._case.stale:
+        if report.complete and report.writes and not self._case.stale:
             self._seen(process, report.plan)
         firm = [each for each in report.outcomes if not isinstance(each.change, Delete)]
         undone = [each for each in firm if not isinstance(each, Applied) and not _unreviewed(each)]
@@ -177,7 +180,7 @@ class Ending:
             if isinstance(value, SecretRef):
                 other = (sent or _asked(team, value)) and found != wanted
             else:
-                shown = kind is not None and not kind.secret and self._shows
+                shown = kind is not None and not kind.secret and self._shows(row)
                 other = (sent or shown) and webhook.name not in team.stubborn and kind is not None
                 other = other and kind.normal(str(found)) != kind.normal(str(wanted))
             if other:
@@ -185,16 +188,18 @@ class Ending:
         if webhook.name in team.stubborn:
             return
         for field in KINDS[webhook.type].fields:
-            shown = not field.secret and self._shows
+            shown = not field.secret and self._shows(row)
             found = row["configuration"].get(field.name)
             unset = found in (None, "", field.default) or field.name in webhook.configuration
             if (sent or shown) and not unset:
                 raise Violation(f"{webhook.name} has a {field.name}, which is not declared")
 
-    @property
-    def _shows(self) -> bool:
-        """Whether the server shows the configuration of a webhook, secrets or not."""
-        return not self._case.variant.read_back.startswith("configuration")
+    def _shows(self, row: Mapping[str, Any]) -> bool:
+        """Say whether the server shows anything of the configuration of a webhook."""
+        variant = self._case.variant
+        if variant.read_back is ReadBack.OMITTED and not variant.default_keys:
+            return not row["configuration"].keys() <= set(variant.secret_fields)
+        return not variant.read_back.startswith("configuration")
 
     def side_by_side(self, processes: Sequence[Process], team: Team) -> None:
         """Two have run at once: if copies that differ are left, not both say that all is done."""

@@ -47,7 +47,7 @@ class Trial:
             self._side_by_side([(first, start), (second, other)])
             if case.rivals:
                 self.ending.side_by_side((first, second), case.teams[0])
-        done = case.calm and first.code is ExitCode.OK
+        done = case.calm and _complete(first)
         if done:
             self._succeeded(first, whole=case.way is not Way.BLIND)
         if case.way in (Way.SAVED, Way.BLIND):
@@ -132,7 +132,7 @@ class Trial:
                 return
             if process.code is ExitCode.STALE and self.world.judge.copies(team):
                 return
-            if process.code is not ExitCode.OK and not process.needs_review:
+            if not _complete(process) and not process.needs_review:
                 raise Violation(f"the same plan once more ends with {process.code!r}")
         if process.deeds.committed and not _resends(process):
             raise Violation("a plan that was carried out is carried out again")
@@ -155,10 +155,10 @@ class Trial:
         if _revealed(last):
             last = Process("mending", team=last.team)
             self._alone(last, self.program.apply)
-        if last.code is ExitCode.OK and last.report is not None:
+        if _complete(last) and last.report is not None:
             again = self._look(team)
             self.ending.as_declared(last.team, last.report.plan, again)
-        elif team.stubborn and last.code is not ExitCode.OK:
+        elif team.stubborn:
             self._in_vain(team)
         else:
             raise Violation(f"the clean apply ends with {last.code!r}")
@@ -191,6 +191,11 @@ class Trial:
             for each in team.desired.webhooks
             if (each.previously or each.id) and touched & team.kin(each)
         }
+
+
+def _complete(process: Process) -> bool:
+    """Say whether all changes are done; a declaration may still be one that cannot be applied."""
+    return process.report is not None and process.report.complete
 
 
 def _revealed(process: Process) -> bool:

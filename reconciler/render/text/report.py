@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reconciler.errors import ExitCode
-from reconciler.render.describe import RENAME, Row, change_row, place
+from reconciler.render.describe import RENAME, Row, change_row, kept_row, place
 from reconciler.render.fields import Atom, FieldLine, label, words
 from reconciler.render.quote import prose, quote
 from reconciler.render.text.layout import flow, lay_out, sentence
@@ -29,7 +29,11 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     rows = [_row(each, view) for each in report.outcomes]
     sections = [
         header(report.plan, view),
-        lay_out(rows, width=view.width, color=view.color),
+        lay_out(
+            [*rows, *(kept_row(each) for each in report.plan.kept)],
+            width=view.width,
+            color=view.color,
+        ),
         _healed(report, view),
         # Where there was something to do, the plan was shown before it was done.
         *(remarks(report.plan, view) if not report.plan.changes else ()),
@@ -93,8 +97,11 @@ def _healed(report: Report, view: View) -> list[str]:
 
 
 def _end(report: Report, view: View) -> Iterable[str]:
+    last = ending(report)
     if not report.plan.changes and not report.problem and report.stopped is None:
         yield from _sentence(summary(report.plan), view)
+        if last is not None:
+            yield from _sentence(last, view)
         return
     numbers = f"{len(report.applied)} of {plural(len(report.plan.changes), 'change')}"
     yield from _sentence(f"Applied {numbers}: {outcome_counts(report)}.", view)
@@ -103,7 +110,6 @@ def _end(report: Report, view: View) -> Iterable[str]:
     if report.problem:
         start = paint("Problem:", "error", view.color)
         yield from flow(sentence(prose(report.problem)), start=start, indent=2, width=view.width)
-    last = ending(report)
     if last is not None:
         assert report.exit_code is not ExitCode.OK
         yield from _sentence(last, view)
