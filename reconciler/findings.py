@@ -8,10 +8,9 @@ reads a file or prints.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
-
-from reconciler.values import dataclass
 
 EXCERPT_BEFORE: Final = 200
 """An excerpt shows at most so many characters before the column of its position.
@@ -45,21 +44,32 @@ class Position:
         return f"{self.file}:{self.line}"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The value at `path` in the data of a file, or with `key` the key that introduces it."""
+
+    file: str
+    path: tuple[str | int, ...]
+    key: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Related:
     """A second place that explains a finding, such as where a key was first written."""
 
     message: str
-    position: Position
+    position: Position | None = None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One problem or remark.
+    """One problem, or something worth knowing.
 
-    `rule` is a stable kebab-case identifier, documented in docs/rules.md. `excerpt` is the source
-    line of `position`, with every secret in it already made unreadable by whoever read the file;
-    of a long line it is the part around the column (see `EXCERPT_BEFORE`).
+    `rule` is a stable kebab-case identifier, documented in docs/rules.md. A rule about a file
+    gives a `place`; whoever read the file replaces it by `position` and `excerpt`, the source line
+    with every secret in it made unreadable; of a long line it is the part around the column (see
+    `EXCERPT_BEFORE`).
     """
 
     rule: str
@@ -69,6 +79,41 @@ class Finding:
     hint: str | None = None
     excerpt: str | None = None
     related: tuple[Related, ...] = ()
+    place: Place | None = None
+
+
+def error(
+    rule: str,
+    message: str,
+    hint: str | None = None,
+    place: Place | None = None,
+    related: tuple[Related, ...] = (),
+) -> Finding:
+    """Return a finding that stops the run."""
+    return Finding(
+        rule=rule,
+        severity=Severity.ERROR,
+        message=message,
+        hint=hint,
+        place=place,
+        related=related,
+    )
+
+
+def warning(
+    rule: str,
+    message: str,
+    hint: str | None = None,
+    place: Place | None = None,
+    related: tuple[Related, ...] = (),
+) -> Finding:
+    """Return a finding that does not stop the run, unless the run is strict."""
+    return replace(error(rule, message, hint, place, related), severity=Severity.WARNING)
+
+
+def note(rule: str, message: str, hint: str | None = None, place: Place | None = None) -> Finding:
+    """Return a finding that only informs."""
+    return replace(error(rule, message, hint, place), severity=Severity.NOTE)
 
 
 def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:

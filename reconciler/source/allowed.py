@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from reconciler.errors import UsageError
+from reconciler.findings import Finding, error, warning
 from reconciler.model import Scheme, SecretRef
 from reconciler.source.files import STDIN_NAME
 from reconciler.source.literals import masked
-from reconciler.source.remark import Remark, error, warning
 
 FORBIDDEN_VARIABLES: Final = (
     "CLOUDTRUTH_",
@@ -56,7 +56,7 @@ FORBIDDEN_PARTS: Final = frozenset(
 """Names of folders and files that hold the credentials of other programs, wherever they are."""
 
 
-def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Remark | None:
+def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
     """Return why `ref` may not be used, None if it may. Looks at names only."""
     match ref.scheme:
         case Scheme.LITERAL:
@@ -144,7 +144,7 @@ def is_forbidden(name: str) -> bool:
     )
 
 
-def forbidden_file(ref: SecretRef) -> Remark:
+def forbidden_file(ref: SecretRef) -> Finding:
     """Return the error for a file that is never sent."""
     return error(
         "forbidden-secret",
@@ -153,7 +153,7 @@ def forbidden_file(ref: SecretRef) -> Remark:
     )
 
 
-def not_allowed(ref: SecretRef) -> Remark:
+def not_allowed(ref: SecretRef) -> Finding:
     """Say that no pattern allows `ref`."""
     return error(
         "secret-not-allowed",
@@ -162,7 +162,7 @@ def not_allowed(ref: SecretRef) -> Remark:
     )
 
 
-def no_list(refs: Iterable[SecretRef]) -> Remark:
+def no_list(refs: Iterable[SecretRef]) -> Finding:
     """Return the warning that a CI job does not list the references that may be sent."""
     names = {f"{each.scheme}:{shown(each)}" for each in refs}
     # Blanks and commas separate patterns, and a glob in a name would not match itself.

@@ -1,28 +1,30 @@
 """From files to what they declare: all mistakes of all files at once, or one `Desired`.
 
-Each file is loaded, parsed and linted; then all files are looked at together. A file that the
-parser doubts is explained by the schema, which is loaded only then. Every finding points at the
-place where it can be mended: a value that a webhook got from `defaults` is mended there.
+Each file is loaded, judged by the schema and linted; then all files are checked together. Every
+finding points at the place to fix: for a value that a webhook got from `defaults`, that is there.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
-from typing import Final
+from dataclasses import dataclass, field, replace
 
-from reconciler.findings import Finding, Position, Related, Severity, has_errors, sort_key
-from reconciler.kinds import KINDS
+from reconciler.findings import (
+    Finding,
+    Position,
+    Severity,
+    has_errors,
+    sort_key,
+)
 from reconciler.model import Desired, FileScope, Path, Pattern, Policy, Webhook
 from reconciler.source import agreement, identity
+from reconciler.source.build import Declaration, build
 from reconciler.source.document import Document, load
 from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
-from reconciler.source.merge import effective, origin, usable_defaults
-from reconciler.source.parse import Declaration, Doubt, parse
-from reconciler.source.remark import Problem, Spot
-from reconciler.values import dataclass
+from reconciler.source.merge import origin
+from reconciler.source.schema import accepts, parts
 
 __all__ = ["Declared", "Rules", "declare", "place", "strict"]
 
@@ -53,14 +55,15 @@ def declare(sources: Sources, *, rules: Rules | None = None) -> Declared:
             found.extend(loaded)
 
     declarations: list[Declaration] = []
-    problems: list[Problem] = []
+    structural: list[Finding] = []
+    problems: list[Finding] = []
     entries: list[identity.Entry] = []
     for document in documents.values():
-        declaration = parse(document)
-        if isinstance(declaration, Declaration):
-            declarations.append(declaration)
+        judged = _judged(document)
+        if isinstance(judged, Declaration):
+            declarations.append(judged)
         else:
-            found.extend(_explain(document, declaration))
+            structural.extend(judged)
         problems.extend(lint(document.file, document.data, rules))
         mine = tuple(identity.entries(document.file, document.data))
         problems.extend(identity.out_of_scope(mine, document.file, document.data.get("scope")))
@@ -69,7 +72,13 @@ def declare(sources: Sources, *, rules: Rules | None = None) -> Declared:
     contents = {file: document.data for file, document in documents.items()}
     problems.extend(agreement.check(contents))
 
-    findings = _merged(found, _placed(documents, problems))
+    if structural or problems:
+        from reconciler.source.locate import placed  # a good file needs no places
+
+        texts = {file: document.text for file, document in documents.items()}
+        found += placed(texts, structural)
+        problems = placed(texts, problems)
+    findings = _merged(found, problems)
     desired = None
     if not has_errors(findings):
         desired = _assemble(declarations, documents, agreement.organization(contents))
@@ -99,69 +108,15 @@ def place(declared: Declared, webhook: Webhook, path: Path = ()) -> Position | N
     return locate(document.text, document.file, origin(document.data, webhook.index, path))
 
 
-def _explain(document: Document, doubt: Doubt) -> list[Finding]:
-    """Say what is wrong with a doubted file, as written and completed by its defaults."""
-    from reconciler.source.schema import explain, finding, judge  # loads jsonschema: 84 ms
+def _judged(document: Document) -> Declaration | list[Finding]:
+    """Return what a file declares, or what the schema rejects of it."""
+    whole = tuple(parts(document.data))
+    rejected = [part for part in whole if not accepts(part)]
+    if not rejected:
+        return build(document, whole)
+    from reconciler.source.explain import explain  # a good file needs no words
 
-    found = list(explain(document, doubt.webhooks))
-    places = {each.position for each in found}
-    defaults = usable_defaults(document.data)
-    for index in doubt.webhooks:
-        webhook = document.data["webhooks"][index]
-        if not isinstance(webhook, dict) or webhook.get("state") == "absent":
-            continue
-        whole = effective(webhook, defaults)
-        definition = _COMPLETE.get(whole["type"]) if isinstance(whole.get("type"), str) else None
-        if definition is None:
-            continue
-        violations = judge(whole, definition)
-        hints = {each.hint for each in violations if each.rule == "unknown-key"}
-        for violation in violations:
-            if violation.path and f"did you mean `{violation.path[-1]}`?" in hints:
-                continue  # missing only because it is misspelt
-            path = origin(document.data, index, violation.path)
-            placed = finding(document, replace(violation, path=path))
-            if placed.position not in places:
-                found.append(placed)
-    if not found:
-        raise AssertionError(f"the parser doubts what the schema accepts: {document.file}")
-    return found
-
-
-def _placed(documents: Mapping[str, Document], problems: list[Problem]) -> list[Finding]:
-    """Turn problems into findings: file by file, as finding a place means to walk the file."""
-    if not problems:
-        return []
-    from reconciler.source.excerpt import excerpt  # only a file with something wrong needs it
-
-    spots = {each.spot for each in problems}
-    spots |= {spot for each in problems for _, spot in each.related}
-    places: dict[Spot, Position] = {}
-    excerpts: dict[Spot, str] = {}
-    for spot in sorted(spots, key=lambda each: each.file):
-        places[spot] = _position(documents, spot)
-        excerpts[spot] = excerpt(documents[spot.file].text, places[spot])
-    return [
-        Finding(
-            rule=each.remark.rule,
-            severity=each.remark.severity,
-            message=each.remark.message,
-            hint=each.remark.hint,
-            position=places[each.spot],
-            excerpt=excerpts[each.spot],
-            related=tuple(
-                Related(message=message, position=places[spot]) for message, spot in each.related
-            ),
-        )
-        for each in problems
-    ]
-
-
-def _position(documents: Mapping[str, Document], spot: Spot) -> Position:
-    from reconciler.source.locate import locate
-
-    document = documents[spot.file]
-    return locate(document.text, document.file, spot.path, key=spot.key)
+    return explain(document, rejected)
 
 
 def _merged(structural: list[Finding], remarks: list[Finding]) -> tuple[Finding, ...]:
@@ -222,6 +177,3 @@ def _text_with(document: Document, key: str) -> str:
         if re.search(rf"^{key}:", before, re.MULTILINE) and tree(before).complete:
             return before
     return document.text
-
-
-_COMPLETE: Final = {name: f"{name}Webhook" for name in KINDS}

@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from reconciler.findings import Finding, Place, Related, error, warning
 from reconciler.model import Path
 from reconciler.planning.globs import MAX_GLOB, Globs
 from reconciler.planning.spelling import lookalike_key
 from reconciler.source.literals import masked
 from reconciler.source.names import listed
-from reconciler.source.remark import Problem, Spot, error, warning
 
 
 class Entry(NamedTuple):
@@ -29,9 +29,9 @@ class Entry(NamedTuple):
     absent: bool
     organization: str | None
 
-    def spot(self, *path: str | int, key: bool = False) -> Spot:
+    def spot(self, *path: str | int, key: bool = False) -> Place:
         """Return the place of a field of this entry."""
-        return Spot(self.file, ("webhooks", self.item, *path), key)
+        return Place(self.file, ("webhooks", self.item, *path), key)
 
 
 def entries(file: str, data: dict[str, Any]) -> Iterator[Entry]:
@@ -58,7 +58,7 @@ def entries(file: str, data: dict[str, Any]) -> Iterator[Entry]:
         )
 
 
-def check(declared: Sequence[Entry]) -> Iterator[Problem]:
+def check(declared: Sequence[Entry]) -> Iterator[Finding]:
     """Yield what is wrong with the entries of all files, taken together.
 
     Where several organizations are named, which `agreement` reports, names and ids are compared
@@ -72,7 +72,7 @@ def check(declared: Sequence[Entry]) -> Iterator[Problem]:
         yield from _check(group)
 
 
-def _check(declared: Sequence[Entry]) -> Iterator[Problem]:
+def _check(declared: Sequence[Entry]) -> Iterator[Finding]:
     if _is_plain(declared):
         return
     by_name: dict[str, list[Entry]] = defaultdict(list)
@@ -97,47 +97,41 @@ def _is_plain(declared: Sequence[Entry]) -> bool:
     )
 
 
-def out_of_scope(declared: Iterable[Entry], file: str, scope: object) -> Iterator[Problem]:
+def out_of_scope(declared: Iterable[Entry], file: str, scope: object) -> Iterator[Finding]:
     """Yield the entries of one file whose names the file is not responsible for."""
     if not isinstance(scope, list) or "*" in scope:
         return
     globs = Globs(glob for glob in scope if isinstance(glob, str) and len(glob) <= MAX_GLOB)
-    where = Spot(file, ("scope",), key=True)
+    where = Place(file, ("scope",), key=True)
     for entry in declared:
         if not globs.match(entry.name):
-            yield Problem(
-                error(
-                    "out-of-scope",
-                    f"{_quoted(entry.name)} is not in the scope of this file",
-                    "declare it in the file that is responsible, or widen `scope`",
-                ),
+            yield error(
+                "out-of-scope",
+                f"{_quoted(entry.name)} is not in the scope of this file",
+                "declare it in the file that is responsible, or widen `scope`",
                 entry.spot("name"),
-                (("the scope of this file", where),),
+                (Related(message="the scope of this file", place=where),),
             )
 
 
-def _twice(by_name: dict[str, list[Entry]], by_id: dict[str, list[Entry]]) -> Iterator[Problem]:
+def _twice(by_name: dict[str, list[Entry]], by_id: dict[str, list[Entry]]) -> Iterator[Finding]:
     for pin, same in by_id.items():
         for entry in same[1:]:
-            yield Problem(
-                error(
-                    "declared-twice",
-                    f"the id {masked(pin)} is declared twice",
-                    "one entry for each webhook: remove one of the two",
-                ),
+            yield error(
+                "declared-twice",
+                f"the id {masked(pin)} is declared twice",
+                "one entry for each webhook: remove one of the two",
                 entry.spot("id"),
-                (("first declared here", same[0].spot("id")),),
+                (Related(message="first declared here", place=same[0].spot("id")),),
             )
     for pin in sorted(by_id.keys() & by_name.keys()):
         # Both are keys; a reader could not tell which of the two a key means.
-        yield Problem(
-            error(
-                "declared-twice",
-                f"the id {masked(pin)} is also declared as a name",
-                "rename one of them",
-            ),
+        yield error(
+            "declared-twice",
+            f"the id {masked(pin)} is also declared as a name",
+            "rename one of them",
             by_id[pin][0].spot("id"),
-            (("the name", by_name[pin][0].spot("name")),),
+            (Related(message="the name", place=by_name[pin][0].spot("name")),),
         )
     for name, same in by_name.items():
         if len(same) == 1:
@@ -147,43 +141,37 @@ def _twice(by_name: dict[str, list[Entry]], by_id: dict[str, list[Entry]]) -> It
             continue  # ids tell them apart
         first = nameless[0]
         for entry in nameless[1:]:
-            yield Problem(
-                error(
-                    "declared-twice",
-                    f"{_quoted(name)} is declared twice",
-                    "remove one of the two, or pin each to its own webhook with `id`",
-                ),
+            yield error(
+                "declared-twice",
+                f"{_quoted(name)} is declared twice",
+                "remove one of the two, or pin each to its own webhook with `id`",
                 entry.spot("name"),
-                (("first declared here", first.spot("name")),),
+                (Related(message="first declared here", place=first.spot("name")),),
             )
         pinned = next((entry for entry in same if entry.id is not None), None)
         if pinned is not None:
             # By its name, the entry without an id could mean the very webhook that the id pins.
-            yield Problem(
-                error(
-                    "declared-twice",
-                    f"{_quoted(name)} is declared with an id and without one",
-                    "pin each of the two with `id`, or give one another name",
-                ),
+            yield error(
+                "declared-twice",
+                f"{_quoted(name)} is declared with an id and without one",
+                "pin each of the two with `id`, or give one another name",
                 first.spot("name"),
-                (("declared with an id here", pinned.spot("id", key=True)),),
+                (Related(message="declared with an id here", place=pinned.spot("id", key=True)),),
             )
 
 
-def _lookalikes(by_name: dict[str, list[Entry]]) -> Iterator[Problem]:
+def _lookalikes(by_name: dict[str, list[Entry]]) -> Iterator[Finding]:
     seen: dict[str, Entry] = {}
     for name, same in by_name.items():
         entry = same[0]
         other = seen.setdefault(lookalike_key(name), entry)
         if other is not entry:
-            yield Problem(
-                warning(
-                    "names-look-alike",
-                    f"{_quoted(name)} looks like {_quoted(other.name)}{_odd(name, other.name)}",
-                    "give the two names that a reader can tell apart",
-                ),
+            yield warning(
+                "names-look-alike",
+                f"{_quoted(name)} looks like {_quoted(other.name)}{_odd(name, other.name)}",
+                "give the two names that a reader can tell apart",
                 entry.spot("name"),
-                (("the other one", other.spot("name")),),
+                (Related(message="the other one", place=other.spot("name")),),
             )
 
 
@@ -193,8 +181,8 @@ def _odd(name: str, other: str) -> str:
     return f"; only one has {listed(odd)}" if odd else ""
 
 
-def _renames(renames: list[Entry], by_name: dict[str, list[Entry]]) -> Iterator[Problem]:
-    claimed: dict[str, Spot] = {}
+def _renames(renames: list[Entry], by_name: dict[str, list[Entry]]) -> Iterator[Finding]:
+    claimed: dict[str, Place] = {}
     staying: dict[str, Entry] = {}
     for name, same in by_name.items():
         for entry in same:
@@ -204,43 +192,36 @@ def _renames(renames: list[Entry], by_name: dict[str, list[Entry]]) -> Iterator[
         for index, old in entry.previously:
             spot = entry.spot("previously", index)
             if old == entry.name:
-                yield Problem(
-                    error(
-                        "previously-itself",
-                        f"{_quoted(old)} cannot have been called {_quoted(old)} before",
-                        "remove it from `previously`",
-                    ),
+                yield error(
+                    "previously-itself",
+                    f"{_quoted(old)} cannot have been called {_quoted(old)} before",
+                    "remove it from `previously`",
                     spot,
                 )
                 continue
             first = claimed.setdefault(old, spot)
             if first is not spot:
-                yield Problem(
-                    error(
-                        "previously-twice",
-                        f"two entries claim to have been called {_quoted(old)}",
-                        "one webhook can be renamed only once: remove the name from one of them",
-                    ),
+                yield error(
+                    "previously-twice",
+                    f"two entries claim to have been called {_quoted(old)}",
+                    "one webhook can be renamed only once: remove the name from one of them",
                     spot,
-                    (("claimed first here", first),),
+                    (Related(message="claimed first here", place=first),),
                 )
             # An entry that is itself renamed, or pinned by its id, may free the name: a chain.
             holder = staying.get(old)
             if holder is not None:
-                yield Problem(
-                    error(
-                        "previously-declared",
-                        f"{_quoted(old)} is declared too, so it is unclear which of the two it "
-                        "becomes",
-                        f"if the rename to {_quoted(entry.name)} is done, remove the name from "
-                        "`previously`; if not, rename first and declare the name later",
-                    ),
+                yield error(
+                    "previously-declared",
+                    f"{_quoted(old)} is declared too, so it is unclear which of the two it becomes",
+                    f"if the rename to {_quoted(entry.name)} is done, remove the name from "
+                    "`previously`; if not, rename first and declare the name later",
                     spot,
-                    (("declared here", holder.spot("name")),),
+                    (Related(message="declared here", place=holder.spot("name")),),
                 )
 
 
-def _cycles(renames: list[Entry]) -> Iterator[Problem]:
+def _cycles(renames: list[Entry]) -> Iterator[Finding]:
     """Report each ring of renames once. A name has at most one new name here."""
     becomes: dict[str, Entry] = {}
     for entry in renames:
@@ -258,18 +239,16 @@ def _cycles(renames: list[Entry]) -> Iterator[Problem]:
             yield _ring(ring, becomes)
 
 
-def _ring(ring: list[str], becomes: dict[str, Entry]) -> Problem:
+def _ring(ring: list[str], becomes: dict[str, Entry]) -> Finding:
     new = becomes[ring[0]]
     path: Path = ()
     for index, old in new.previously:
         if old == ring[0]:
             path = ("previously", index)
-    return Problem(
-        error(
-            "rename-cycle",
-            f"these renames go round in a circle: {' -> '.join(map(masked, [*ring, ring[0]]))}",
-            "rename in two steps, through a name that is not in use",
-        ),
+    return error(
+        "rename-cycle",
+        f"these renames go round in a circle: {' -> '.join(map(masked, [*ring, ring[0]]))}",
+        "rename in two steps, through a name that is not in use",
         new.spot(*path),
     )
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
+from reconciler.findings import Finding, Place, error, note, warning
 from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.source.allowed import file_name, refusal
 from reconciler.source.literals import PLACEHOLDER, holds_token, is_padded, masked, url_credential
 from reconciler.source.names import is_plain, remarks
-from reconciler.source.remark import Problem, Remark, Spot, error, note, warning
 from reconciler.source.secrets import fits, flaw, wrap
 from reconciler.values import dataclass
 
@@ -52,7 +52,7 @@ _ANY_SECRET_FIELD: Final = {
 }
 
 
-def lint(file: str, data: dict[str, Any], rules: Rules) -> list[Problem]:
+def lint(file: str, data: dict[str, Any], rules: Rules) -> list[Finding]:
     """Return what is wrong with each webhook of a file, and with its `defaults`."""
     checker = _Checker(file, rules)
     defaults = data.get("defaults")
@@ -78,11 +78,11 @@ class _Checker:
     __slots__ = ("_file", "_references", "_rules", "_sound_events", "problems")
 
     def __init__(self, file: str, rules: Rules) -> None:
-        self.problems: list[Problem] = []
+        self.problems: list[Finding] = []
         self._file = file
         self._rules = rules
         self._sound_events = set(EVENT_TYPES)
-        self._references: dict[tuple[str, str], Remark | None] = {}
+        self._references: dict[tuple[str, str], Finding | None] = {}
 
     def name(self, name: str, path: Path) -> None:
         """Judge a name that is to be."""
@@ -128,10 +128,10 @@ class _Checker:
             if remark is not None:
                 self._add(remark, (*path, "configuration", field))
 
-    def _add(self, remark: Remark, path: Path) -> None:
-        self.problems.append(Problem(remark, Spot(self._file, path)))
+    def _add(self, remark: Finding, path: Path) -> None:
+        self.problems.append(replace(remark, place=Place(self._file, path)))
 
-    def _reference(self, value: dict[str, Any]) -> Remark | None:
+    def _reference(self, value: dict[str, Any]) -> Finding | None:
         for scheme in _SCHEMES:
             name = value.get(scheme)
             if isinstance(name, str):
@@ -143,12 +143,12 @@ class _Checker:
                     return remark
         return None
 
-    def _refusal(self, scheme: str, name: str) -> Remark | None:
+    def _refusal(self, scheme: str, name: str) -> Finding | None:
         whole = file_name(name, self._file) if scheme == Scheme.FILE else name
         ref = SecretRef(scheme=Scheme(scheme), name=whole)
         return refusal(ref, self._rules.allow_secrets)
 
-    def _literal(self, field: Field, value: str) -> Remark | None:
+    def _literal(self, field: Field, value: str) -> Finding | None:
         secret, name = wrap(value), field.name
         problem = flaw(secret)
         if problem is not None:
@@ -194,7 +194,7 @@ def _reference_to(name: str) -> str:
     return f"`{name}: {{env: {variable}}}`, with the name of your variable"
 
 
-def _placeholder(name: str, severity: Callable[[str, str, str], Remark]) -> Remark:
+def _placeholder(name: str, severity: Callable[[str, str, str], Finding]) -> Finding:
     if name in _ANY_SECRET_FIELD:
         hint = f"for a secret write {_reference_to(name)}"
     else:
@@ -205,12 +205,12 @@ def _placeholder(name: str, severity: Callable[[str, str, str], Remark]) -> Rema
 
 
 def _reference_forms() -> str:
-    from reconciler.source.wording import REFERENCE  # a good file needs none of its words
+    from reconciler.source.explain import REFERENCE  # a good file needs none of its words
 
     return REFERENCE
 
 
-def _slack_token(field: str) -> Remark:
+def _slack_token(field: str) -> Finding:
     return error(
         "slack-token-in-file",
         f"`{field}` holds what looks like a Slack token",
@@ -219,10 +219,10 @@ def _slack_token(field: str) -> Remark:
     )
 
 
-def _misplaced(field: str, value: dict[str, Any], secret_fields: Iterable[str]) -> Remark | None:
+def _misplaced(field: str, value: dict[str, Any], secret_fields: Iterable[str]) -> Finding | None:
     if value.keys().isdisjoint(_SCHEMES):
         return None
-    from reconciler.source.wording import ticked
+    from reconciler.source.explain import ticked
 
     return error(
         "reference-not-allowed",
@@ -231,7 +231,7 @@ def _misplaced(field: str, value: dict[str, Any], secret_fields: Iterable[str]) 
     )
 
 
-def _event(event: str) -> Remark | None:
+def _event(event: str) -> Finding | None:
     """Judge a glob: what is none must be one of the schema's names."""
     if len(event) > MAX_EVENT_GLOB:
         return None  # the schema objects
@@ -239,7 +239,7 @@ def _event(event: str) -> Remark | None:
         return None
     from difflib import get_close_matches
 
-    from reconciler.source.wording import EVENTS
+    from reconciler.source.explain import EVENTS
 
     near = get_close_matches(event[:80].lower(), (*_GLOBS, *EVENT_TYPES), n=1)
     return error(

@@ -6,11 +6,12 @@ stands, which is the place to mend.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
-from reconciler.findings import Position
+from reconciler.findings import Finding, Place, Position, Related
 from reconciler.model import Path
-from reconciler.source.excerpt import narrow
+from reconciler.source.excerpt import excerpt, narrow
 from reconciler.source.nodes import Form, Node, comment, lines, tree
 
 
@@ -22,6 +23,32 @@ def locate(text: str, file: str, path: Path, *, key: bool = False) -> Position:
     place, else at its key.
     """
     return narrow(text, _place(text, file, path, key))
+
+
+def placed(texts: Mapping[str, str], findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings about files, whose texts are given by name, with positions and excerpts."""
+    found = list(findings)
+    places = {each.place for each in found}
+    places |= {related.place for each in found for related in each.related}
+    positions: dict[Place | None, Position] = {}
+    excerpts: dict[Place | None, str] = {}
+    for place in sorted(filter(None, places), key=lambda each: each.file):  # a tree at a time
+        text = texts[place.file]
+        positions[place] = locate(text, place.file, place.path, key=place.key)
+        excerpts[place] = excerpt(text, positions[place])
+    return [
+        replace(
+            each,
+            place=None,
+            position=positions[each.place],
+            excerpt=excerpts[each.place],
+            related=tuple(
+                Related(message=related.message, position=positions[related.place])
+                for related in each.related
+            ),
+        )
+        for each in found
+    ]
 
 
 def comment_after(text: str, path: Path) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-from reconciler.source.remark import Remark, error, warning
+from reconciler.findings import Finding, error, warning
 
 # Embeddings, overrides and isolates: they make the shown order differ from the stored one.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -22,7 +22,7 @@ def is_plain(name: str) -> bool:
     return name.isascii() and name.isprintable() and name != "" and name == name.strip()
 
 
-def remarks(name: str) -> tuple[Remark, ...]:
+def remarks(name: str) -> tuple[Finding, ...]:
     """Return everything that is wrong with `name`, taken alone."""
     if is_plain(name):
         return ()
@@ -39,7 +39,7 @@ def remarks(name: str) -> tuple[Remark, ...]:
                 "leave control, line separator, surrogate and text direction characters out",
             ),
         )
-    found: list[Remark] = []
+    found: list[Finding] = []
     if name != name.strip():
         found.append(
             warning(

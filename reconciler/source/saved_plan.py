@@ -33,7 +33,7 @@ from reconciler.planning.review import Review
 from reconciler.source.desired import Declared, declare
 from reconciler.source.files import STDIN_NAME, SourceFile, Sources
 from reconciler.source.lint import Rules
-from reconciler.source.schema_file import schema_text
+from reconciler.source.schema import PLAN, ROOT, validator
 from reconciler.values import dataclass
 
 HINT: Final = "save a plan with `webhooks plan --out FILE`; configuration files go with -f"
@@ -143,13 +143,10 @@ def _no_constant(name: str) -> NoReturn:
 
 def _odd(tree: dict[str, Any]) -> str | None:
     """Say which part of a document its schema does not allow, None if it allows all."""
-    from jsonschema import Draft7Validator
-
-    schema = json.loads(schema_text("plan.schema.json"))
-    odd = next(Draft7Validator(schema).iter_errors(tree), None)
+    odd = next(validator(ROOT, PLAN).iter_errors(tree), None)
     if odd is None:
         return None
-    where = ".".join(map(str, odd.absolute_path))
+    where = ".".join(map(str, odd.instance_path))
     return f"{where} is not what plans have there" if where else "it has other keys than plans"
 
 

@@ -1,171 +1,88 @@
-"""The judge: what the JSON Schema says about a file.
+"""The JSON Schema of the files, and the engine that judges by it.
 
-It is slow (loading it alone takes as long as reading 4,000 webhooks), so a file that the strict
-parser understands never comes here. `judge` is pure and knows paths; `finding` gives a violation
-its place in a file. No value of a field that may be secret is ever quoted.
+The root of a file is judged as its author wrote it, each webhook completed by the file's defaults.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
-from reconciler.findings import Finding, Severity
-from reconciler.model import Path
-from reconciler.source.branches import Explainer
-from reconciler.source.document import Document
-from reconciler.source.excerpt import excerpt
-from reconciler.source.keys import is_misspelt
-from reconciler.source.locate import comment_after, locate
-from reconciler.source.schema_file import schema_text
-from reconciler.source.values import duplicates
-from reconciler.source.violation import RULES, Violation
-from reconciler.source.wording import IN_DEFAULTS
+from jsonschema_rs import Draft7Validator, RegexOptions
 
-if TYPE_CHECKING:
-    from jsonschema import Draft7Validator, ValidationError
+from reconciler.kinds import KINDS
+from reconciler.source.merge import effective, usable_defaults
 
-__all__ = ["FILE", "RULES", "Violation", "explain", "finding", "judge"]
+WEBHOOKS: Final = "webhooks.schema.json"
+PLAN: Final = "plan.schema.json"
 
-FILE: Final = ""
-"""The definition of a whole file, as its author writes it."""
+ROOT: Final = ""
+"""The definition of a whole document."""
 
+UNTYPED: Final = "webhook"
+"""The definition of a webhook that names no type of this version."""
 
-def judge(data: Any, definition: str = FILE) -> list[Violation]:
-    """Hold plain data against a definition of the schema.
-
-    `definition` names an entry of `$defs`: `slackWebhook` and `genericWebhook` are webhooks as
-    they are after `defaults` are merged into them.
-    """
-    default_type = _default_type(data) if definition == FILE else None
-    validator = _validator(definition)
-    explainer = Explainer(_schema()["$defs"], default_type)
-    return explainer.explain(validator.iter_errors(data))
+_PACKAGE = Path(__file__).resolve().parent.parent
+_FOLDERS = (_PACKAGE / "_schemas", _PACKAGE.parent / "schemas")  # in a wheel, in a checkout
+_COMPLETE: Final = {name: f"{name}Webhook" for name in KINDS}
 
 
-def explain(document: Document, doubted: Sequence[int] | None = None) -> tuple[Finding, ...]:
-    """Say all that the schema finds wrong with a file as its author wrote it.
+class Part(NamedTuple):
+    """What is judged by one definition: the file without its webhooks, or one of them."""
 
-    Beside that: a webhook without a type, where `defaults` name none. A schema cannot say so.
-    Of the webhooks only those of `doubted` are judged, if it is given: a slip in one of thousands
-    is then as quickly explained as in one of ten.
-    """
-    if _is_webhook(document.data):
-        return (finding(document, _BARE),)
-    violations = _judge_doubted(document.data, doubted)
-    if _default_type(document.data) is None:
-        violations += [
-            Violation(
-                path=("webhooks", index, "type"),
-                rule="missing-field",
-                message="`type` is missing",
-                hint=IN_DEFAULTS,
-                on_key=True,
-            )
-            for index, webhook in _present(document.data)
-            if "type" not in webhook and not is_misspelt("type", webhook)
-        ]
-    return tuple(finding(document, each) for each in violations)
+    definition: str
+    data: Any
+    item: int | None = None
 
 
-def _judge_doubted(data: dict[str, Any], doubted: Sequence[int] | None) -> list[Violation]:
-    webhooks = data.get("webhooks")
-    if doubted is None or not isinstance(webhooks, list):
-        return judge(data)
-    found: list[Violation] = []
-    for violation in judge({**data, "webhooks": [webhooks[index] for index in doubted]}):
-        match violation.path:
-            case ("webhooks", int(index), *rest):
-                path: Path = ("webhooks", doubted[index], *rest)
-                found.append(replace(violation, path=path))
-            case _:
-                found.append(violation)
-    return found
-
-
-def finding(document: Document, violation: Violation) -> Finding:
-    """Give a violation, whose path starts at the file's root, its place."""
-    path, rule = violation.path, violation.rule
-    message, hint = violation.message, violation.hint
-    if rule == "null-value":
-        comment = comment_after(document.text, path)
-        if comment is not None and comment[1:2].strip():
-            rule = "comment-value"
-            message = f"{message}: in YAML a `#` after a space starts a comment"
-            hint = _quoted(path)
-    position = locate(document.text, document.file, path, key=violation.on_key)
-    return Finding(
-        rule=rule,
-        severity=Severity.ERROR,
-        message=message,
-        position=position,
-        hint=hint,
-        excerpt=excerpt(document.text, position),
-    )
-
-
-def _quoted(path: Path) -> str:
-    """Return the advice to quote what became a comment."""
-    last = path[-1]
-    return f'put the text in quotes: `{"-" if isinstance(last, int) else f"{last}:"} "#..."`'
-
-
-_BARE: Final = Violation(
-    path=("name",),
-    rule="missing-field",
-    message="`webhooks` is missing: a single webhook makes up the file",
-    hint="begin the file with `webhooks:`, and below it the webhook with `- name: ...`",
-    on_key=True,
-)
-
-
-def _is_webhook(data: Any) -> bool:
-    """Say whether a file is one webhook, as it is copied from the API's documentation."""
-    return "webhooks" not in data and {"name", "type", "event_types"} <= data.keys()
-
-
-def _default_type(data: Any) -> object:
-    defaults = data.get("defaults") if isinstance(data, dict) else None
-    return defaults.get("type") if isinstance(defaults, dict) else None
-
-
-def _present(data: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    webhooks = data.get("webhooks")
-    return [
-        (index, webhook)
-        for index, webhook in enumerate(webhooks if isinstance(webhooks, list) else ())
-        if isinstance(webhook, dict) and webhook.get("state") != "absent"
-    ]
+def schema_text(name: str) -> str:
+    """Return the text of `schemas/<name>`; raises FileNotFoundError if there is no such file."""
+    for folder in _FOLDERS:
+        path = folder / name
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise FileNotFoundError(name)
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    schema: dict[str, Any] = json.loads(schema_text("webhooks.schema.json"))
-    return schema
+def schema(name: str = WEBHOOKS) -> dict[str, Any]:
+    """Return a schema."""
+    loaded: dict[str, Any] = json.loads(schema_text(name))
+    return loaded
 
 
 @cache
-def _validator(definition: str) -> Draft7Validator:
-    from jsonschema import Draft7Validator
-    from jsonschema.validators import extend
-
-    schema = _schema()
-    if definition != FILE:
-        schema = {"$ref": f"#/$defs/{definition}", "$defs": schema["$defs"]}
-    judge: type[Draft7Validator] = extend(  # type: ignore[no-untyped-call]
-        Draft7Validator, {"uniqueItems": _unique_items}
-    )
-    return judge(schema)
+def validator(definition: str, name: str = WEBHOOKS) -> Draft7Validator:
+    """Return what judges data by a definition, in time linear in the length of a text."""
+    content = schema(name)
+    if definition != ROOT:
+        content = {"$ref": f"#/$defs/{definition}", "$defs": content["$defs"]}
+    return Draft7Validator(content, pattern_options=RegexOptions())
 
 
-def _unique_items(
-    validator: Draft7Validator, wanted: object, items: object, schema: object
-) -> Iterator[ValidationError]:
-    """Check `uniqueItems` in one pass: the library compares mappings with each other."""
-    from jsonschema import ValidationError
+def parts(data: dict[str, Any]) -> Iterator[Part]:
+    """Yield the parts of a file: the root first, then each webhook with what it inherits."""
+    webhooks = data.get("webhooks")
+    if not isinstance(webhooks, list):
+        yield Part(ROOT, data)
+        return
+    yield Part(ROOT, {**data, "webhooks": []})
+    defaults = usable_defaults(data)
+    for index, webhook in enumerate(webhooks):
+        if not isinstance(webhook, dict):
+            yield Part(UNTYPED, webhook, index)
+        elif webhook.get("state") == "absent":
+            yield Part("absent", webhook, index)
+        else:
+            whole = effective(webhook, defaults) if defaults else webhook
+            name = whole.get("type")
+            definition = _COMPLETE.get(name, UNTYPED) if isinstance(name, str) else UNTYPED
+            yield Part(definition, whole, index)
 
-    if isinstance(items, list) and any(duplicates(items, ())):
-        yield ValidationError("duplicate items")
+
+def accepts(part: Part) -> bool:
+    """Return whether a part of a file is valid."""
+    return part.definition != UNTYPED and validator(part.definition).is_valid(part.data)

@@ -14,7 +14,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Final, NamedTuple, assert_never
 
-from reconciler.findings import Finding, Position, Severity
+from reconciler.findings import Finding, Position, Severity, error, note, warning
 from reconciler.kinds import KINDS, Field, slack
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.planning.readback import declared_secret
@@ -29,7 +29,6 @@ from reconciler.source.allowed import (
 )
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.literals import PLACEHOLDER, bare, is_padded
-from reconciler.source.remark import Remark, error, note, warning
 from reconciler.values import dataclass
 
 MAX_SECRET_BYTES: Final = 64 * 1024
@@ -91,10 +90,10 @@ def resolve(
         name: wrap(value) for name, value in environ.items() if forbidden_prefix(name) is not None
     }
     fetched: dict[SecretRef, Secret] = {}
-    remarks: dict[SecretRef, list[Remark]] = {}
+    remarks: dict[SecretRef, list[Finding]] = {}
     for ref in sorted(places, key=lambda each: (each.scheme, each.name, each.version or 0)):
         outcome = refusal(ref, allow) or _fetch(ref, environ, directory, literals, allow)
-        if isinstance(outcome, Remark):
+        if isinstance(outcome, Finding):
             remarks[ref] = [outcome]
             continue
         remarks[ref] = list(_judge(ref, outcome, api_key, forbidden))
@@ -123,7 +122,7 @@ def resolve(
     )
 
 
-def _has_error(remarks: Iterable[Remark]) -> bool:
+def _has_error(remarks: Iterable[Finding]) -> bool:
     return any(each.severity is Severity.ERROR for each in remarks)
 
 
@@ -151,7 +150,7 @@ def _fetch(
     directory: Path,
     literals: Mapping[SecretRef, Secret],
     allow: Sequence[str],
-) -> _Fetched | Remark:
+) -> _Fetched | Finding:
     match ref.scheme:
         case Scheme.LITERAL:
             literal = literals.get(ref)
@@ -175,7 +174,7 @@ def _fetch(
             assert_never(ref.scheme)
 
 
-def _fetch_file(ref: SecretRef, directory: Path, allow: Sequence[str]) -> _Fetched | Remark:
+def _fetch_file(ref: SecretRef, directory: Path, allow: Sequence[str]) -> _Fetched | Finding:
     try:
         # What a link leads to counts, not what it is called.
         path = Path(os.path.realpath(directory / ref.name))
@@ -198,7 +197,7 @@ def _judge(
     fetched: _Fetched,
     api_key: Secret | None,
     forbidden: Mapping[str, Secret],
-) -> Iterator[Remark]:
+) -> Iterator[Finding]:
     subject, secret = _subject(ref), fetched.secret
     problem = flaw(secret)
     if problem is not None:
@@ -242,7 +241,7 @@ def _judge(
 
 def _misused(
     webhook: Webhook, fetched: Mapping[SecretRef, Secret]
-) -> Iterator[tuple[SecretRef, Remark]]:
+) -> Iterator[tuple[SecretRef, Finding]]:
     """Yield the references of `webhook` whose values do not belong into their fields."""
     kind = KINDS[webhook.type]
     for name, value in webhook.configuration.items():
@@ -272,7 +271,7 @@ def fits(field: Field, secret: Secret) -> bool:
     return shape is None or secret.matches(shape)
 
 
-def _unfit(ref: SecretRef, field: Field) -> Remark:
+def _unfit(ref: SecretRef, field: Field) -> Finding:
     if ref.scheme is Scheme.LITERAL:
         hint = f"refer to it: `{field.name}: {{env: NAME}}`, with the name of your variable"
     else:
@@ -287,5 +286,5 @@ def _subject(ref: SecretRef) -> str:
 _READABLE: Final = "name a text file that this user may read and that holds the bare value"
 
 
-def _unusable(message: str, hint: str | None) -> Remark:
+def _unusable(message: str, hint: str | None) -> Finding:
     return error("unresolved-secret", message, hint)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from reconciler.source.schema_file import schema_text
+from reconciler.source.schema import schema_text
 from tests.cli.conftest import SECRETS, Cloud, Shell
 from tests.emulated.variant import EVENTS
 from tests.nowhere import nowhere

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import reconciler
-from reconciler.source.schema_file import schema_text
+from reconciler.source.schema import schema_text
 from tests.performance.backtracking import Matcher, letters, opening
 
 FEW, MANY = 40, 80

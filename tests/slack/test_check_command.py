@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft7Validator
 
-from reconciler.source.schema_file import schema_text
+from reconciler.source.schema import schema_text
 from tests.cli.conftest import SECRETS, Shell
 from tests.slack.fake_slack import GOOD, SEEING, FakeSlack, serve
 

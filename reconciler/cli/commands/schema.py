@@ -36,7 +36,7 @@ _NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "
 )
 def COMMAND(invocation: Invocation, name: str) -> int:  # noqa: N802
     """Print a schema."""
-    from reconciler.source.schema_file import schema_text
+    from reconciler.source.schema import schema_text
 
     invocation.console.result(schema_text(f"{name}.schema.json"))
     return ExitCode.OK

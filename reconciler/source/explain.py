@@ -1,0 +1,444 @@
+"""What the schema's engine rejects, in our words.
+
+The engine's own messages quote values, secrets included, and of a union they explain the wrong
+branch as often as not. So only keyword, path and branches of an error are taken from it: limits
+come from the schema, values from the file. `WORDS` has the words for each keyword; the branch of
+a union is the one that its author had in mind: by `type`, by `state`, by `env` or `file`.
+
+Values are quoted only if they are words of the schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from reconciler.findings import Finding, Place, error
+from reconciler.kinds import KINDS
+from reconciler.model import EVENT_TYPES, Path
+from reconciler.source.document import Document
+from reconciler.source.excerpt import harmless, is_known
+from reconciler.source.locate import comment_after
+from reconciler.source.merge import INHERITED, origin
+from reconciler.source.schema import UNTYPED, Part, schema, validator
+
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError
+
+NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
+IN_DEFAULTS: Final = "write it here, or for all webhooks of the file under `defaults`"
+REFERENCE: Final = "`{env: NAME}` or `{file: PATH}`"
+_SUBJECTS, _VERBS = (
+    list(dict.fromkeys(event.rpartition("_")[end] for event in EVENT_TYPES)) for end in (0, 2)
+)
+EVENTS: Final = (
+    f"the events are {', '.join(_SUBJECTS[:-1])} or {_SUBJECTS[-1]}, with "
+    f"_{', _'.join(_VERBS[:-1])} or _{_VERBS[-1]}, as in `value_created`"
+)
+"""What can be said of all events in one line."""
+
+
+class Rejection(NamedTuple):
+    """A keyword that a value breaks: its value in the schema, and the schema it belongs to."""
+
+    keyword: str
+    path: Path
+    value: Any
+    limit: Any
+    schema: Mapping[str, Any]
+    branches: Sequence[Sequence[Rejection]] = ()
+
+
+def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
+    """Return what is wrong with the rejected parts of a file: one finding for each place."""
+    data = document.data
+    if "webhooks" not in data and {"name", "type", "event_types"} <= data.keys():
+        return [replace(_BARE, place=Place(document.file, ("name",), key=True))]
+    found: dict[Place, Finding] = {}
+    for part in rejected:
+        for each in _explained(part):
+            assert each.place is not None
+            path, key = each.place.path, each.place.key
+            if part.item is not None:
+                path = origin(data, part.item, path)
+            if each.rule == "null-value":
+                each = _commented(each, document.text, path)
+            place = Place(document.file, path, key)
+            found.setdefault(place, replace(each, place=place))
+    return list(found.values())
+
+
+_BARE: Final = error(
+    "missing-field",
+    "`webhooks` is missing: a single webhook makes up the file",
+    "begin the file with `webhooks:`, and below it the webhook with `- name: ...`",
+)
+
+
+def _explained(part: Part) -> Iterator[Finding]:
+    errors = validator(part.definition).iter_errors(part.data)
+    yield from words(_rejection(each, part.data) for each in errors)
+    if part.definition == UNTYPED and isinstance(part.data, dict) and "type" not in part.data:
+        known = schema()["$defs"][f"{next(iter(KINDS))}Webhook"]["properties"]
+        yield from _missing(Rejection("required", (), part.data, ["type"], {"properties": known}))
+
+
+def _rejection(rejected: ValidationError, data: Any) -> Rejection:
+    path, value = tuple(rejected.instance_path), data
+    for step in path:
+        value = value[step]
+    holder: Any = schema()
+    for name in rejected.schema_path[:-1]:
+        holder = holder[name]
+    keyword = str(rejected.schema_path[-1])
+    context: list[list[ValidationError]] = getattr(rejected.kind, "context", [])
+    branches = [[_rejection(each, data) for each in branch] for branch in context]
+    return Rejection(keyword, path, value, holder[keyword], holder, branches)
+
+
+def words(rejected: Iterable[Rejection]) -> Iterator[Finding]:
+    """Yield what rejections mean, the most important first; places are paths without a file."""
+    # If the type of a value is wrong, what else is wrong with it follows from that.
+    for each in sorted(rejected, key=lambda each: each.keyword != "type"):
+        yield from WORDS[each.keyword](each)
+
+
+def _commented(finding: Finding, text: str, path: Path) -> Finding:
+    """Return a finding about a missing value, with the reason if it became a comment."""
+    comment = comment_after(text, path)
+    if comment is None or not comment[1:2].strip():
+        return finding
+    key = "-" if isinstance(path[-1], int) else f"{path[-1]}:"
+    return error(
+        "comment-value",
+        f"{finding.message}: in YAML a `#` after a space starts a comment",
+        f'put the text in quotes: `{key} "#..."`',
+    )
+
+
+def near(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of `known` that was probably meant."""
+    found = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def ticked(listed: Iterable[str]) -> str:
+    """Return words of the file's format as a list for a message."""
+    *most, last = [f"`{word}`" for word in listed]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _called(path: Path) -> str:
+    """Return what to call the value at `path`."""
+    match path:
+        case (*_, str(key)):
+            return f"`{key}`"
+        case (*_, str(key), int()):
+            return f"an item of `{key}`"
+        case _:
+            return "a webhook"
+
+
+def _at(path: Path, *, key: bool = False) -> Place:
+    return Place("", path, key)
+
+
+# Keys
+
+
+def _unknown_keys(rejected: Rejection) -> Iterator[Finding]:
+    path, known = rejected.path, list(rejected.schema["properties"])
+    for key in _unknown(rejected):
+        meant = INHERITED if path == ("defaults",) else known
+        yield error(
+            "unknown-key",
+            f"unknown key `{key}`" if is_known(key) else "unknown key",
+            _better_key(key, meant, path),
+            _at((*path, key), key=True),
+        )
+
+
+def _unknown(rejected: Rejection) -> list[str]:
+    """Return the keys of a mapping that its schema does not know."""
+    known = rejected.schema.get("properties", {})
+    return [
+        key
+        for key in rejected.value
+        if key not in known and not (key.startswith("x-") and "webhooks" in known)
+    ]
+
+
+def _better_key(key: str, known: Sequence[str], path: Path) -> str:
+    if meant := near(key, known):
+        return f"did you mean `{meant}`?"
+    owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
+    if owners and path[-1:] == ("configuration",):
+        return f"`{key}` belongs to webhooks of type {ticked(owners)}"
+    if owners and "configuration" in known:
+        return f"`{key}` belongs under `configuration`"
+    if "state" in known and "type" not in known:
+        return f"an entry with `state: absent` takes only {ticked(known)}"
+    return f"known here: {ticked(known)}"
+
+
+def _missing(rejected: Rejection) -> Iterator[Finding]:
+    path, known = rejected.path, list(rejected.schema["properties"])
+    meant = {near(key, known) for key in _unknown(rejected)}
+    for name in rejected.limit:
+        if name in rejected.value or name in meant:
+            continue  # a misspelt key is called unknown, which is enough
+        message = f"`{name}` is missing"
+        hint: str | None = None
+        if rejected.schema["properties"][name] is True:  # required as its partner is there
+            message = f"{' and '.join(_pair(name))} come together: {message}"
+        if path == () and name == "webhooks":
+            hint = f"{NO_WEBHOOKS}; move a file of another kind out of this directory"
+        elif name in INHERITED or path[-1:] == ("configuration",):
+            hint = IN_DEFAULTS
+        elif name == "name":
+            hint = "write `name: ...`: it says which webhook this is"
+        yield error("missing-field", message, hint, _at((*path, name), key=True))
+
+
+def _pair(name: str) -> list[str]:
+    """Return the fields that come together with `name`, in the order of their webhook type."""
+    for kind in KINDS.values():
+        field = kind.field(name)
+        if field is not None and field.partner is not None:
+            return [f"`{each.name}`" for each in kind.fields if each.name in (name, field.partner)]
+    return [f"`{name}`"]
+
+
+# Values
+
+
+def _wrong_type(rejected: Rejection) -> Iterator[Finding]:
+    yield _not(rejected.limit, rejected.value, rejected.path)
+
+
+def _not(expected: str, value: object, path: Path) -> Finding:
+    """Object to a value that is not of a JSON Schema type."""
+    name = _called(path)
+    if value is None:
+        hint = "give it one, or delete the key"
+        if path == ("webhooks",):
+            hint = NO_WEBHOOKS
+        elif not path or isinstance(path[-1], int):
+            hint = "give it one, or delete the line"
+        return error("null-value", f"{name} has no value", hint, _at(path))
+    form = _form(value)
+    if expected == "string" and form in ("a number", "true or false"):
+        message = f"{name} must be text, and YAML reads this as {form}"
+        return error("not-text", message, "put it in quotes", _at(path))
+    if expected == "integer" and form == "a number":
+        form = "a fraction"
+    message = f"{name} must be {_EXPECTED[expected]}, not {form}"
+    return error("wrong-type", message, _cure(expected, form, path), _at(path))
+
+
+_EXPECTED: Final = {
+    "string": "text",
+    "object": "a mapping",
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+}
+
+
+def _form(value: object) -> str:
+    match value:
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case _:
+            return "a mapping"
+
+
+def _cure(expected: str, form: str, path: Path) -> str:
+    match expected, form, path:
+        case "array", "a mapping", ("webhooks",):
+            return "begin each webhook with `- name: ...`"
+        case "array", _, _:
+            return "write a list, even of one item: `[item]`"
+        case "boolean", _, _:
+            return "write `true` or `false`, without quotes"
+        case "integer", "text", _:
+            return "write the number without quotes"
+        case "integer", _, _:
+            return "write a number such as `5`"
+        case "object", _, ():
+            return "write the webhook's fields, beginning with `- name: ...`"
+        case "object", _, _:
+            return "write `key: value`, on indented lines below"
+        case _:
+            return "write one text; in quotes it may hold any character"
+
+
+def _not_the_one(rejected: Rejection) -> Iterator[Finding]:
+    """Object to a type, state or version that is none."""
+    at, value = _at(rejected.path), rejected.value
+    match rejected.path[-1:]:
+        case ("type",):
+            meant = near(value, KINDS) if isinstance(value, str) else None
+            hint = f"did you mean `{meant}`?" if meant else f"the types are {ticked(KINDS)}"
+            yield error("unknown-type", f"unknown type `{harmless(str(value))}`", hint, at)
+        case ("state",):
+            hint = "write `state: absent` to have the webhook deleted; else leave it out"
+            yield error("unknown-state", f"unknown state `{harmless(str(value))}`", hint, at)
+        case _:
+            yield error(
+                "unsupported-version",
+                "this version of the file's format is not known",
+                f"write `version: {rejected.limit}`; a newer version needs a newer program",
+                at,
+            )
+
+
+def _duplicates(rejected: Rejection) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for index, item in enumerate(rejected.value):
+        written = json.dumps(item, sort_keys=True)
+        if written in seen:
+            yield error(
+                "duplicate-item",
+                f"this stands twice in {_called(rejected.path)}",
+                "delete one of the two",
+                _at((*rejected.path, index)),
+            )
+        seen.add(written)
+
+
+def _empty_text(rejected: Rejection) -> Iterator[Finding]:
+    message = f"{_called(rejected.path)} is empty"
+    yield error("empty-text", message, "write a text, or delete the key", _at(rejected.path))
+
+
+def _long_text(rejected: Rejection) -> Iterator[Finding]:
+    message = f"{_called(rejected.path)} is longer than {rejected.limit} characters"
+    yield error("text-too-long", message, "shorten it", _at(rejected.path))
+
+
+def _empty_list(rejected: Rejection) -> Iterator[Finding]:
+    message = f"{_called(rejected.path)} needs an item"
+    hint = 'name events, or write `["*"]` for all'
+    yield error("empty-list", message, hint, _at(rejected.path))
+
+
+def _out_of_range(rejected: Rejection) -> Iterator[Finding]:
+    message = f"{_called(rejected.path)} must be at least {rejected.limit}"
+    hint = f"write a whole number, {rejected.limit} or more"
+    yield error("out-of-range", message, hint, _at(rejected.path))
+
+
+def _bad_pattern(rejected: Rejection) -> Iterator[Finding]:
+    if rejected.path[-1:] == ("env",):
+        yield error(
+            "bad-variable-name",
+            "this cannot be the name of a variable",
+            "write the name of the variable that holds the secret, not the secret",
+            _at(rejected.path),
+        )
+    else:
+        yield error(
+            "bad-url",
+            f"{_called(rejected.path)} is no absolute http or https URL",
+            "start it with `https://` or `http://`, and leave spaces out",
+            _at(rejected.path),
+        )
+
+
+# Unions
+
+
+def _union(rejected: Rejection) -> Iterator[Finding]:
+    """Explain the branch that the author of a value had in mind."""
+    names = [str(each.get("$ref", "")).rpartition("/")[2] for each in rejected.limit]
+    if not names[0]:
+        yield from _bad_event(rejected)
+    elif "envSecret" in names:
+        yield from _bad_secret(rejected, names)
+    elif isinstance(rejected.value, dict):
+        yield from words(rejected.branches[_branch(rejected, names)])
+    else:
+        yield _not("object", rejected.value, rejected.path)
+
+
+def _bad_event(rejected: Rejection) -> Iterator[Finding]:
+    value, at = rejected.value, _at(rejected.path)
+    long = [each for branch in rejected.branches for each in branch if each.keyword == "maxLength"]
+    if not isinstance(value, str):
+        yield _not("string", value, rejected.path)
+    elif not value:
+        yield error("empty-text", "an event is empty", EVENTS, at)
+    elif long:
+        yield from words(long)
+    else:
+        meant = near(value, EVENT_TYPES)
+        hint = f"did you mean `{meant}`?" if meant else EVENTS
+        yield error("unknown-event", f"unknown event `{harmless(value)}`", hint, at)
+
+
+def _bad_secret(rejected: Rejection, names: list[str]) -> Iterator[Finding]:
+    value, path = rejected.value, rejected.path
+    if not isinstance(value, dict):
+        found = _not("string", value, path)
+        yield found if value is None else replace(found, hint=f"refer to it: {REFERENCE}")
+        return
+    schemes = [scheme for key in value if (scheme := near(key, ("env", "file")))]
+    if len(set(schemes)) == 1:
+        branch = words(rejected.branches[names.index(f"{schemes[0]}Secret")])
+        # Where `env` is missing, a key much like it was just called unknown.
+        yield from (each for each in branch if each.rule != "missing-field")
+    else:
+        takes = "`env` or `file`, not both" if schemes else "text or a reference to a secret"
+        message = f"{_called(path)} takes {takes}"
+        yield error("bad-reference", message, f"write {REFERENCE}", _at(path))
+
+
+def _branch(rejected: Rejection, names: list[str]) -> int:
+    value = rejected.value
+    types = [_constant(name, "type") for name in names]
+    states = [_constant(name, "state") for name in names]
+    if value.get("state") == "absent" and "absent" in states:
+        return states.index("absent")
+    written = value.get("type")
+    meant = near(written, filter(None, types)) if isinstance(written, str) else None
+    if meant is not None:
+        return types.index(meant)
+    # The type says nothing: what fits best, but nothing is deleted that does not say so.
+    likely = [index for index, state in enumerate(states) if state != "absent"]
+    if "type" in value:
+        likely = [index for index in likely if types[index] is not None]
+    return min(likely, key=lambda index: sum(1 for _ in words(rejected.branches[index])))
+
+
+def _constant(definition: str, key: str) -> str | None:
+    """Return the one text that a property of a definition may be."""
+    definitions = schema()["$defs"]
+    part = definitions[definition]["properties"].get(key, {})
+    constant = definitions.get(str(part.get("$ref", "")).rpartition("/")[2], part).get("const")
+    return constant if isinstance(constant, str) else None
+
+
+WORDS: Final[Mapping[str, Callable[[Rejection], Iterator[Finding]]]] = {
+    "additionalProperties": _unknown_keys,
+    "anyOf": _union,
+    "const": _not_the_one,
+    "maxLength": _long_text,
+    "minItems": _empty_list,
+    "minLength": _empty_text,
+    "minimum": _out_of_range,
+    "pattern": _bad_pattern,
+    "required": _missing,
+    "type": _wrong_type,
+    "uniqueItems": _duplicates,
+}
+"""The words for each keyword of the schema."""
