@@ -36,6 +36,7 @@ from reconciler.report import Applied, Failed, Outcome, Report, Skipped, Unconfi
 
 _OUR_WORDS = frozenset(REASONS.values())
 _MOST_FIELDS = 8
+_MOST_UNREADABLE = 50  # as one line, which is cut as a whole
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
@@ -171,9 +172,9 @@ def _remarks(plan: Plan, view: View) -> Iterable[str]:
         yield f"- Unmanaged: {', '.join(named)}{f' and {more} more' if more else ''}"
     fields = [f"{_code(quote(field))} of {_code(quote(name))}" for name, field in plan.unreadable]
     if fields:
-        more = len(fields) - 5
+        more = len(fields) - _MOST_UNREADABLE
         tail = f" and {more} more" if more > 0 else ""
-        yield f"- Cannot be read back: {', '.join(fields[:5])}{tail}"
+        yield f"- Cannot be read back: {', '.join(fields[:_MOST_UNREADABLE])}{tail}"
     for ref in dict.fromkeys(use.reference for use in plan.secrets):
         missing = " (missing here)" if ref in view.missing else ""
         yield f"- Apply needs {_code(reference(ref))}{missing}"

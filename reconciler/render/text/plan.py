@@ -75,14 +75,13 @@ def remarks(plan: Plan, view: View) -> Iterable[list[str]]:
 
 
 def _unreadable(plan: Plan, width: int) -> list[str]:
-    """Say once, for all webhooks together, what cannot be compared."""
+    """Name, once for each field, every webhook of which it cannot be compared."""
     by_field: dict[str, list[str]] = {}
     for name, field in plan.unreadable:
         by_field.setdefault(field, []).append(quote(name))
     lines = []
     for field, names in by_field.items():
-        few = names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"]
-        listed = few[0] if len(few) == 1 else f"{', '.join(few[:-1])} and {few[-1]}"
+        listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
         said = f"{quote(field)} of {listed} cannot be read back: whether it differs is not known."
         lines += flow(sentence(said)[1:], start=sentence(said)[0].text, indent=2, width=width)
     if lines:
