@@ -18,6 +18,7 @@ from reconciler.values import dataclass
 Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 """Runs git with the arguments in the working directory; None if it fails."""
 
+_NULL: Final = re.compile(r"0{40}|0{64}")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SECONDS: Final = 60.0
 _STAGES: Final = (b"1", b"2", b"3")
@@ -82,7 +83,12 @@ def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Gi
 def read_revision(
     revision: str, paths: Sequence[str], *, directory: Path, git: Git
 ) -> Base | NoBase:
-    """Return what `paths` declared at a revision, in any form that git understands."""
+    """Return what `paths` declared at a revision, in any form that git understands.
+
+    The null commit, which CI systems name before a branch's first push, declared nothing.
+    """
+    if _NULL.fullmatch(revision):
+        return Base(commit=revision, files=())
     found = git(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"])
     commit = _commit(found)
     if commit is None:

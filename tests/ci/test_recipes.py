@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ def script(here: World, job: dict[str, Any], **variables: str) -> subprocess.Com
     environ = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "CLOUDTRUTH_SERVER_URL": here.cloudtruth_url,
+        "CI": "true",
         **here.secrets,
+        **job.get("variables", {}),
         **variables,
     }
     return subprocess.run(
@@ -41,24 +44,96 @@ def script(here: World, job: dict[str, Any], **variables: str) -> subprocess.Com
     )
 
 
-def test_the_gitlab_recipe_validates_plans_and_applies(here: World) -> None:
-    """Each job's script does what its name says, the plan with its base."""
+def jobs_of_gitlab() -> dict[str, Any]:
     (text,) = re.findall(
         r"```yaml\n(.*?)```", (ROOT / "docs/gitlab.md").read_text("utf-8"), re.DOTALL
     )
-    jobs = yaml.safe_load(text)
-    base = here.git("rev-parse", "HEAD")
+    jobs: dict[str, Any] = yaml.safe_load(text)
+    variables = jobs[".webhooks"]["variables"]
+    return {name: {**job, "variables": variables} for name, job in jobs.items() if "script" in job}
+
+
+def checked_out(here: World, commit: str, folder: Path) -> World:
+    """Clone the repository as a runner does: whole history, a detached head."""
+    runner = replace(here, folder=folder)
+    folder.mkdir()
+    here.git("clone", "-q", f"file://{here.work}", str(runner.work))
+    runner.git("checkout", "-q", "--detach", commit)
+    return runner
+
+
+def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
+    here: World, tmp_path: Path
+) -> None:
+    """Each job does what its name says; a raised version is planned, applied once, and done."""
+    jobs = jobs_of_gitlab()
+    first = here.git("rev-parse", "HEAD")
     here.declare("Audit", "Deploys")
-    assert script(here, jobs["validate"]).returncode == 0
-    for _ in range(2):  # runners keep the folder
-        planned = script(here, jobs["plan"], CI_MERGE_REQUEST_DIFF_BASE_SHA=base)
-        assert planned.returncode == 0, planned.stderr
-        assert "2 to create" in planned.stdout
-        assert "this change" in planned.stdout
-    applied = script(here, jobs["apply"])
+    second = here.commit("a webhook")
+    runner = checked_out(here, second, tmp_path / "one")
+    assert script(runner, jobs["validate"]).returncode == 0
+    planned = script(runner, jobs["plan"], CI_MERGE_REQUEST_DIFF_BASE_SHA=first)
+    assert planned.returncode == 0, planned.stderr
+    assert "2 to create" in planned.stdout
+    assert "this change" in planned.stdout
+    drifting = script(runner, jobs["drift"])
+    assert drifting.returncode == 2
+    applied = script(runner, jobs["apply"], CI_COMMIT_BEFORE_SHA="0" * 40)
     assert applied.returncode == 0, applied.stderr
     assert set(here.live()) == {"Audit", "Deploys"}
-    assert jobs["apply"]["resource_group"]
+    assert script(runner, jobs["drift"]).returncode == 0
+
+    file = here.work / "webhooks.yaml"
+    file.write_text(file.read_text().replace("SLACK_BOT_TOKEN}", "SLACK_BOT_TOKEN, version: 2}"))
+    third = here.commit("rotate the token")
+    here.secrets["SLACK_BOT_TOKEN"] = "xoxb-rotated-0123456789"
+    runner = checked_out(here, third, tmp_path / "two")
+    planned = script(runner, jobs["plan"], CI_MERGE_REQUEST_DIFF_BASE_SHA=second)
+    assert "2 to update" in planned.stdout
+    applied = script(runner, jobs["apply"], CI_COMMIT_BEFORE_SHA=second)
+    assert applied.returncode == 0, applied.stderr
+    tokens = {each["configuration"]["token"] for each in here.emulator.store.webhooks()}
+    assert tokens == {"xoxb-rotated-0123456789"}
+
+
+def test_the_gitlab_recipe_fails_a_blocked_plan_and_never_applies_on_a_schedule(
+    here: World, tmp_path: Path
+) -> None:
+    """Exit 5 fails the check; only pushes to the default branch apply."""
+    jobs = jobs_of_gitlab()
+    here.declare(*(f"hook-{number}" for number in range(8)))
+    full = here.commit("many")
+    assert script(here, jobs["apply"], CI_COMMIT_BEFORE_SHA="0" * 40).returncode == 0
+    here.declare("hook-1")
+    runner = checked_out(here, here.commit("few"), tmp_path / "one")
+    planned = script(runner, jobs["plan"], CI_MERGE_REQUEST_DIFF_BASE_SHA=full)
+    assert planned.returncode == 5, planned.stdout
+    (rule,) = jobs["apply"]["rules"]
+    assert '$CI_PIPELINE_SOURCE == "push"' in rule["if"]
+
+
+def test_the_smallest_workflow_applies_and_rotates(here: World, tmp_path: Path) -> None:
+    """README's apply step, in a clone as actions/checkout makes it with fetch-depth 0."""
+    (text,) = re.findall(
+        r"```yaml\n(on: .*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
+    )
+    (step,) = (
+        each
+        for each in yaml.safe_load(text)["jobs"]["apply"]["steps"]
+        if "webhooks apply" in each.get("run", "")
+    )
+    allowed = {"WEBHOOKS_ALLOW_SECRETS": step["env"]["WEBHOOKS_ALLOW_SECRETS"]}
+    job = {"script": [step["run"]], "variables": allowed}
+    first = here.git("rev-parse", "HEAD")
+    runner = checked_out(here, first, tmp_path / "one")
+    assert script(runner, job, BEFORE="0" * 40).returncode == 0
+    file = here.work / "webhooks.yaml"
+    file.write_text(file.read_text().replace("SLACK_BOT_TOKEN}", "SLACK_BOT_TOKEN, version: 2}"))
+    runner = checked_out(here, here.commit("rotate"), tmp_path / "two")
+    here.secrets["SLACK_BOT_TOKEN"] = "xoxb-rotated-0123456789"
+    done = script(runner, job, BEFORE=first)
+    assert done.returncode == 0, done.stderr
+    assert "1 updated" in done.stdout
 
 
 def test_the_pre_commit_hook_judges_the_declared_files(here: World) -> None:
