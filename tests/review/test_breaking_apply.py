@@ -100,7 +100,7 @@ def test_a_server_that_hides_a_plain_field_is_reported(
     there = cloud(read_back="mask", secret_fields=["token", "channel"])
     file(SLACK)
     done = shell("apply", "--yes", **there.environ)
-    assert (done.code, "does-not-converge" in done.out) == (7, True)
+    assert (done.code, "channel  differs from what was sent" in done.out) == (7, True), done.out
     assert configuration(there, "Deploys")["channel"] == "#deploys"
 
 
