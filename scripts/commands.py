@@ -12,15 +12,15 @@ from typing import Final
 
 import click
 
-from reconciler.cli.command import Group
+from reconciler.cli.commands.help import options_page
 from reconciler.cli.main import PROGRAM, program
+from reconciler.cli.options import Group
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "commands.md"
 _HEAD: Final = """\
 # Commands
 
-What `--help` says, written by `python scripts/commands.py`. Options may stand before or after the
-command; where a variable is named in brackets it does the same as the option.
+The help of every command, written by `python scripts/commands.py`.
 """
 
 
@@ -35,12 +35,12 @@ def _helps() -> Iterator[tuple[str, str]]:
     with _context(root, None, PROGRAM) as context:
         yield f"`{PROGRAM}`", root.get_help(context)
         yield from _of_group(root, context)
+        yield f"`{PROGRAM} help options`", options_page(context)
 
 
 def _of_group(group: Group, context: click.Context) -> Iterator[tuple[str, str]]:
     for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
+        command = group.load(name)
         with _context(command, context, name) as inner:
             yield f"`{inner.command_path}`", command.get_help(inner)
             if isinstance(command, Group):

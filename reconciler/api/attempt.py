@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 import httpx
 
 from reconciler.api.connections import CA_VARIABLES, PROXY_HINT, Proxy
-from reconciler.api.pace import RETRY_COST, TIMEOUT_COST
+from reconciler.api.pace import RETRY_COST, TIMEOUT_COST, Pause
 from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
 
 FOREIGN: Final = "check the server URL: another program or a proxy may answer there"
@@ -72,8 +72,8 @@ class Exchange:
     attempt: int
 
 
-Observer: TypeAlias = Callable[[Exchange], None]
-"""Called after every attempt, from any thread. What it raises is ignored."""
+Observer: TypeAlias = Callable[[Exchange | Pause], None]
+"""Called after every attempt and before every wait, from any thread. What it raises is ignored."""
 
 
 class Failure(Enum):

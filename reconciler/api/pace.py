@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from reconciler.errors import ApiError
 from reconciler.ports import Clock
 
 ATTEMPTS: Final = 4
@@ -26,6 +28,14 @@ _LONGEST_DELAY: Final = 20.0
 _FIRST_DELAY: Final = 0.5
 # Long waits are split, so that a new deadline is noticed.
 _SLICE: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A wait before the next attempt, in seconds, because of `error`."""
+
+    seconds: float
+    error: ApiError
 
 
 class Pace:

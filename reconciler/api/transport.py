@@ -29,7 +29,7 @@ from reconciler.api.attempt import (
 )
 from reconciler.api.connections import Adapter, Connections, headers_of
 from reconciler.api.origin import Credential, Origin, OriginAuth
-from reconciler.api.pace import ATTEMPTS, Pace
+from reconciler.api.pace import ATTEMPTS, Pace, Pause
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
@@ -140,7 +140,9 @@ class Transport:
             earlier = outcome
             action = ACTIONS[outcome.failure][call.writes]
             if action is Action.WAIT:
-                self._pace.pause(self._pace.delay(throttled, outcome.retry_after))
+                delay = self._pace.delay(throttled, outcome.retry_after)
+                self._observe(Pause(seconds=delay, error=outcome.error))
+                self._pace.pause(delay)
                 throttled += 1
             elif action is Action.REPEAT and self._wait_to_repeat(outcome, failures):
                 failures += 1
@@ -219,17 +221,15 @@ class Transport:
                 timeout=self._timeout,
                 run_over=self._pace.end < started + self._timeout,
             )
-        if self._observer is not None:
-            exchange = Exchange(
-                method=call.method,
-                path=call.path,
-                status=status,
-                seconds=self._clock.monotonic() - started,
-                size=len(body),
-                attempt=attempt,
-            )
-            with suppress(Exception):  # what is shown never decides what is sent
-                self._observer(exchange)
+        exchange = Exchange(
+            method=call.method,
+            path=call.path,
+            status=status,
+            seconds=self._clock.monotonic() - started,
+            size=len(body),
+            attempt=attempt,
+        )
+        self._observe(exchange)
         if status is None:
             assert failure is not None
             return failure
@@ -242,6 +242,11 @@ class Transport:
             label=self._credential.label if self._credential else _NO_CREDENTIAL,
             now=self._clock.now(),
         )
+
+    def _observe(self, event: Exchange | Pause) -> None:
+        if self._observer is not None:
+            with suppress(Exception):  # what is shown never decides what is sent
+                self._observer(event)
 
     def _admit(self, call: Call) -> None:
         """Refuse writes once the budget is empty; charge a repeated unresolved write as a retry."""
@@ -276,7 +281,10 @@ class Transport:
         if failures + 1 >= ATTEMPTS:
             return False
         delay = self._pace.delay(failures, failed.retry_after)
-        return delay < self._pace.left() and self._pace.pay(failed.cost) and self._pace.sleep(delay)
+        if delay >= self._pace.left() or not self._pace.pay(failed.cost):
+            return False
+        self._observe(Pause(seconds=delay, error=failed.error))
+        return self._pace.sleep(delay)
 
     def _error(self, call: Call, failed: FailedAttempt, action: Action) -> ApiError:
         error = failed.error

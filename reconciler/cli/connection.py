@@ -1,124 +1,117 @@
-"""The way to CloudTruth, or to the emulator in this process, and what carries a plan out."""
+"""The way to CloudTruth, or to the emulator in this process, as the options of a run say."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.cli.invocation import Invocation
+from reconciler.api.pace import Pause
+from reconciler.cli.context import Context
+from reconciler.cli.options import PARALLELISM
 from reconciler.cli.progress import Progress
-from reconciler.execute.stop import SignalStop
-from reconciler.execute.workers import ThreadWorkers
-from reconciler.model import Secret
+from reconciler.ports import Clock
 from reconciler.render.quote import quote
-from reconciler.settings import Settings
-from reconciler.values import dataclass
+from reconciler.settings import Arguments, Settings, resolve
+from reconciler.workflow.connecting import Connection, connect
 
 if TYPE_CHECKING:
-    from reconciler.api.attempt import Exchange
-    from reconciler.api.client import Client
-    from reconciler.workflow import Engine
+    from reconciler.api.attempt import Exchange, Observer
 
-_READERS: Final = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """A client, the key it uses and where that came from, and what carries out a plan with it.
-
-    `deadline` is for the whole run, in seconds. `make_engine` loads what only writing needs.
-    """
-
-    api: Client
-    key: Secret | None
-    key_source: str | None
-    deadline: float
-    make_engine: Callable[[], Engine]
-    progress: Progress
-
-    @property
-    def engine(self) -> Engine:
-        """What carries out a plan."""
-        return self.make_engine()
+_LONG: Final = 1.0  # seconds that nobody needs to be told of
 
 
 @contextmanager
-def connected(invocation: Invocation, *, parallelism: int = _READERS) -> Iterator[Connection]:
-    """Connect as options, environment and profile say. No request is made by this itself.
+def connected(
+    context: Context, settings: Settings, *, progress: Progress | None = None
+) -> Iterator[Connection]:
+    """Connect until the end of the block. Raises UsageError, CredentialError.
 
-    Raises UsageError, CredentialError.
+    `progress` shows reading and writing; without one only what comes before the end of the block.
     """
-    settings = invocation.settings()
-    clock = invocation.process.time()
-    client: Client | None = None
+    clock = context.process.time()
+    progress = progress or Progress(context.console)
+    adapter = None
+    with ExitStack() as stack:
+        if settings.local:
+            from reconciler.cli.local import emulated
 
-    def hurry(seconds: float) -> None:
-        if client is not None:
-            client.deadline_in(seconds)
-
-    stop = SignalStop(clock.monotonic, hurry=hurry)
-    workers = ThreadWorkers(parallelism, halted=stop.halted)
-    progress = Progress(invocation.console)
-    more: dict[str, Any] = {}
-    store = None
-    if settings.local:
-        from reconciler.cli.local import emulated
-
-        store, more["adapter"], key = emulated(invocation)
-    else:
-        key = settings.require_key()
-        invocation.console.hide([key])
-    if invocation.debug:
-        more["observer"] = lambda exchange: invocation.console.block(exchange_line(exchange))
-    _describe(invocation, settings)
-    # Only now: it brings the HTTP library, which nobody needs who still lacks a key.
-    from reconciler.api.client import connect
-
-    def engine() -> Engine:
-        from reconciler.workflow import Engine
-
-        return Engine(clock=clock, workers=workers, stop=stop, watcher=progress)
-
-    try:
-        with connect(
-            server_url=settings.server_url.value,
-            key=key,
-            clock=clock,
-            workers=workers,
-            timeout=settings.timeout.value,
-            deadline=settings.deadline.value,
-            environment=invocation.process.environ,
-            **more,
-        ) as client:
-            yield Connection(
-                api=client,
-                key=None if settings.local else key,
-                key_source=settings.key.source if settings.key is not None else None,
+            store, adapter, key = emulated(context)
+            stack.callback(store.close)
+        else:
+            key = settings.require_key()
+            context.console.hide([key])
+        _describe(context, settings)
+        progress.phase(f"reading from {settings.server_url.value}")
+        stack.enter_context(progress)
+        yield stack.enter_context(
+            connect(
+                key,
+                server_url=settings.server_url.value,
+                timeout=settings.timeout.value,
                 deadline=settings.deadline.value,
-                make_engine=engine,
-                progress=progress,
+                parallelism=context.options.get("parallelism") or PARALLELISM,
+                environment=context.process.environ,
+                clock=clock,
+                watcher=progress,
+                signalled=progress.interrupted,
+                observer=observer(context, clock, progress.note),
+                adapter=adapter,
             )
-    finally:
-        workers.close()
-        if store is not None:
-            store.close()
+        )
 
 
-def _describe(invocation: Invocation, settings: Settings) -> None:
-    """Tell the curious where each setting came from."""
+def settings_of(context: Context) -> Settings:
+    """Find where to connect and as whom. Raises UsageError, CredentialError."""
+    options: dict[str, Any] = {
+        name: context.command_line.get(name)
+        for name in ("server_url", "profile", "api_key_file", "timeout", "deadline")
+    }
+    process = context.process
+    return resolve(
+        Arguments(**options),
+        process.environ,
+        platform=process.platform,
+        directory=process.directory,
+        local=context.local,
+    )
+
+
+def observer(context: Context, clock: Clock, note: Callable[[str], None]) -> Observer:
+    """Return what shows long waits, each once for all threads, and with --debug each request."""
+    lock = threading.Lock()
+    until = clock.monotonic()
+    debug = context.options.get("debug")
+
+    def observe(event: Exchange | Pause) -> None:
+        nonlocal until
+        if isinstance(event, Pause):
+            with lock:
+                end = clock.monotonic() + event.seconds
+                if end - max(until, clock.monotonic()) <= _LONG:
+                    return
+                until = end
+            note(f"{event.error.message}; trying again in {event.seconds:.0f} s")
+        elif debug:
+            context.console.block(_exchange_line(event))
+
+    return observe
+
+
+def _describe(context: Context, settings: Settings) -> None:
+    """Show where each setting comes from."""
     for name in ("server_url", "profile", "key", "timeout", "deadline"):
         setting = getattr(settings, name)
         if setting is not None and setting.value not in ("", None):
             shown = "***" if name == "key" else setting.value
             shown = f"{shown:g} s" if isinstance(shown, float) else quote(str(shown))
             title = name.replace("_url", " URL")
-            invocation.console.detail(f"{title}: {shown} (from {setting.source})")
+            context.console.detail(f"{title}: {shown} (from {setting.source})")
 
 
-def exchange_line(exchange: Exchange) -> str:
-    """Show one request."""
-    status = exchange.status if exchange.status is not None else "no answer"
+def _exchange_line(exchange: Exchange) -> str:
+    status = exchange.status if exchange.status is not None else "no response"
     again = f" attempt {exchange.attempt}" if exchange.attempt > 1 else ""
     return (
         f"{exchange.method} {exchange.path} {status} "

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
-from reconciler.cli.colour import Colour, wants_colour
 from reconciler.cli.process import Process
 from reconciler.kinds import slack
 
@@ -30,81 +29,85 @@ _TOKENS: Final = re.compile(
 _LONG_ENOUGH: Final = re.compile(r".{8,}", re.DOTALL)
 _STYLES: Final = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m"}
 _RESET: Final = "\x1b[0m"
+_CLEAR: Final = "\r\x1b[K"
 
 
 class Console:
     """Standard output and standard error."""
 
     def __init__(self, process: Process) -> None:
-        self.colour = Colour.AUTO
+        self.no_color = False
         self.verbosity = 0
         self.caught = 0
         self.failed = False
         self._process = process
         self._secrets: list[Secret] = []
         self._lost: set[int] = set()
+        self._has_status = False
         self._lock = threading.Lock()
         # Asked for with each write; whether a stream is a terminal does not change.
         dumb = process.environ.get("TERM") == "dumb"
         self._rewrites = _terminal(process.stderr) and not dumb
 
     @property
-    def colour_results(self) -> bool:
-        """Say whether results may be coloured."""
-        return self._coloured(self._process.stdout)
+    def color_results(self) -> bool:
+        """Whether results are colored."""
+        return self._colored(self._process.stdout)
 
     @property
-    def colour_messages(self) -> bool:
-        """Say whether messages may be coloured."""
-        return self._coloured(self._process.stderr)
+    def color_messages(self) -> bool:
+        """Whether messages are colored."""
+        return self._colored(self._process.stderr)
 
     @property
     def interactive(self) -> bool:
-        """Say whether a person is there who sees a question and can answer it."""
+        """Whether there is a terminal to ask on and to answer from."""
         return _terminal(self._process.stdin) and _terminal(self._process.stderr)
 
     @property
     def shows_progress(self) -> bool:
-        """Say whether a status line that rewrites itself makes sense."""
+        """Whether standard error is a terminal that can rewrite a status line."""
         return self.verbosity >= 0 and self._rewrites
 
     def hide(self, secrets: Iterable[Secret]) -> None:
         """Let no text with one of `secrets` in it through. Short ones would match by chance."""
         self._secrets += [each for each in secrets if each.matches(_LONG_ENOUGH)]
 
-    def result(self, text: str) -> None:
-        """Write what was asked for."""
-        self._write(self._process.stdout, text if text.endswith("\n") else f"{text}\n")
+    def result(self, text: str, *, essential: bool = False) -> None:
+        """Write a result to standard output.
+
+        With `--quiet` only what is `essential`: a document that was asked for, or a failure.
+        """
+        if essential or self.verbosity >= 0:
+            self._write(self._process.stdout, text if text.endswith("\n") else f"{text}\n")
 
     def note(self, text: str) -> None:
-        """Say something useful, unless asked to be quiet."""
+        """Write a message to standard error, unless the run is quiet."""
         if self.verbosity >= 0:
-            self._write(self._process.stderr, f"{text}\n")
+            self.block(text)
 
     def detail(self, text: str) -> None:
-        """Say something that only the curious want."""
+        """Write a message to standard error if the run is verbose."""
         if self.verbosity >= 1:
-            self._write(self._process.stderr, f"{text}\n")
+            self.block(text)
 
-    def message(self, level: str, text: str, *, more: Iterable[str] = ()) -> None:
-        """Say an error, warning or note: its level, the sentence, and further lines."""
-        if self.verbosity < 0 and level != "error":
-            return
-        label = f"{_STYLES[level]}{level}{_RESET}" if self.colour_messages else level
-        lines = [f"{label}: {text}", *(f"  = {each}" for each in more)]
-        self._write(self._process.stderr, "\n".join(lines) + "\n")
+    def message(self, level: str, text: str) -> None:
+        """Write an error, warning or note to standard error; a quiet run has errors only."""
+        if self.verbosity >= 0 or level == "error":
+            label = f"{_STYLES[level]}{level}{_RESET}" if self.color_messages else level
+            self.block(f"{label}: {text}")
 
     def block(self, text: str) -> None:
-        """Write ready-made lines to standard error, however quiet the run."""
+        """Write lines to standard error, even if the run is quiet."""
         self._write(self._process.stderr, text if text.endswith("\n") else f"{text}\n")
 
     def status(self, text: str) -> None:
-        """Replace the status line; empty text takes it away."""
+        """Replace the status line until the next output; empty text clears it."""
         if self.shows_progress:
-            self._write(self._process.stderr, f"\r\x1b[K{text}")
+            self._write(self._process.stderr, text, is_status=True)
 
     def ask(self, question: str) -> str:
-        """Ask a person, before anything is written, and return the answer; empty if there is none.
+        """Ask a question and return the answer; empty if there is none.
 
         Raises Interrupted for Ctrl-C.
         """
@@ -121,8 +124,13 @@ class Console:
             self._write(self._process.stderr, "\n")
         return answer.strip()
 
-    def _coloured(self, stream: TextIO) -> bool:
-        return wants_colour(self.colour, self._process.environ, terminal=_terminal(stream))
+    def _colored(self, stream: TextIO) -> bool:
+        environ = self._process.environ
+        if self.no_color or environ.get("NO_COLOR"):
+            return False
+        if environ.get("FORCE_COLOR", "0") not in ("", "0"):
+            return True
+        return environ.get("TERM") != "dumb" and _terminal(stream)
 
     def clean(self, text: str) -> str:
         """Return text without the run's secrets, for what leaves by another way."""
@@ -132,11 +140,16 @@ class Console:
         self.caught += clean != text
         return clean
 
-    def _write(self, stream: TextIO, text: str) -> None:
+    def _write(self, stream: TextIO, text: str, *, is_status: bool = False) -> None:
         text = self.clean(text)
         with self._lock:
-            if id(stream) in self._lost:
-                return
+            if self._has_status or (is_status and text):
+                self._send(self._process.stderr, _CLEAR)
+            self._has_status = is_status and text != ""
+            self._send(stream, text)
+
+    def _send(self, stream: TextIO, text: str) -> None:
+        if id(stream) not in self._lost:
             try:
                 stream.write(text)
                 stream.flush()

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler.api.in_process import InProcess
-from reconciler.cli.invocation import LOCAL_FOLDER, Invocation
+from reconciler.cli.context import LOCAL_FOLDER, Context
 from reconciler.emulator.behaviour import MASK, Behaviour
 from reconciler.emulator.emulator import LOCAL_KEY, Emulator
 from reconciler.emulator.messages import Request
@@ -28,16 +28,15 @@ from reconciler.render.quote import quote
 from reconciler.source.literals import url_credential
 
 
-def emulated(invocation: Invocation) -> tuple[Store, InProcess, Secret]:
+def emulated(context: Context) -> tuple[Store, InProcess, Secret]:
     """Return the emulator's store, the transport to it, and a key that it accepts.
 
     Raises UsageError if the file cannot be opened as the emulator's database.
     """
-    path = invocation.local_db
-    invocation.console.block(
-        f"LOCAL: this is an emulated CloudTruth inside this process, kept in "
-        f"{quote(path.as_posix())}.\n"
-        "       No account, no network, no key; nothing is delivered anywhere.\n"
+    path = context.local_db
+    context.console.note(
+        f"LOCAL: emulated CloudTruth in {quote(path.as_posix())}. Nothing is delivered; it stands "
+        "for any organization."
     )
     if path.parent.name == LOCAL_FOLDER:
         _make_folder(path.parent)

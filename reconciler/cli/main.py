@@ -1,4 +1,4 @@
-"""The program: the table of commands, and how any way of ending becomes an exit code."""
+"""The program: the table of commands, and how a run becomes an exit code."""
 
 from __future__ import annotations
 
@@ -9,105 +9,86 @@ from typing import Final
 import click
 
 from reconciler import __version__
-from reconciler.cli.command import Entry, Group
-from reconciler.cli.invocation import Invocation
-from reconciler.cli.options import COMMON
+from reconciler.cli.context import Context
+from reconciler.cli.options import COMMON, Group, Option
 from reconciler.cli.process import Process
 
 PROGRAM: Final = "webhooks"
 
-_NARROWEST: Final = 50  # columns of help, on the narrowest terminal
+_NARROWEST: Final = 50  # columns of help
 _WIDEST: Final = 100
 
-_COMMANDS: Final = "reconciler.cli.commands"
 TABLE: Final = {
-    "init": Entry(
-        module=f"{_COMMANDS}.init",
-        summary="Write a first webhooks.yaml, and the workflows for GitHub.",
-    ),
-    "validate": Entry(
-        module=f"{_COMMANDS}.validate", summary="Check files, without connecting to anything."
-    ),
-    "plan": Entry(module=f"{_COMMANDS}.plan", summary="Show what apply would do; change nothing."),
-    "apply": Entry(module=f"{_COMMANDS}.apply", summary="Make CloudTruth equal to the files."),
-    "export": Entry(module=f"{_COMMANDS}.export", summary="Write what is live as YAML."),
-    "status": Entry(
-        module=f"{_COMMANDS}.status",
-        summary="Show each webhook: in sync or not, declared where, delivering or not.",
-    ),
-    "slack": Entry(
-        module=f"{_COMMANDS}.slack", summary="Make and check the Slack app behind the webhooks."
-    ),
-    "doctor": Entry(
-        module=f"{_COMMANDS}.doctor", summary="Find out why something does not work here."
-    ),
-    "show": Entry(module=f"{_COMMANDS}.show", summary="Show a saved plan again."),
-    "ci": Entry(module=f"{_COMMANDS}.ci", summary="Do what the GitHub Action does."),
-    "schema": Entry(module=f"{_COMMANDS}.schema", summary="Print the JSON Schema of the files."),
-    "completion": Entry(
-        module=f"{_COMMANDS}.completion", summary="Print the completion script for a shell."
-    ),
-    "emulator": Entry(
-        module=f"{_COMMANDS}.emulator", summary="Serve an emulated CloudTruth over HTTP."
-    ),
+    "init": "Write a first configuration file, and the workflows for GitHub.",
+    "validate": "Check files, without connecting.",
+    "plan": "Show what apply would do; change nothing.",
+    "apply": "Make CloudTruth match the files.",
+    "status": "Show each webhook: in sync or not, declared where, delivering or not.",
+    "export": "Write the live webhooks as YAML.",
+    "slack": "Create and check the Slack app behind the webhooks.",
+    "doctor": "Find out why something does not work.",
+    "show": "Show a saved plan.",
+    "ci": "Do what the GitHub Action does.",
+    "schema": "Print a JSON Schema.",
+    "completion": "Print the completion script for a shell.",
+    "emulator": "Serve an emulated CloudTruth over HTTP.",
+    "help": "Show the help of a command, or the common options.",
 }
-"""Every command. A new one is a module and a line here."""
+"""Every command, in the order of use. A new one is a module in `commands` and a line here."""
 
 _EXAMPLES: Final = (
     ("see what would happen, without an account", "webhooks plan --local"),
     ("make it happen", "webhooks apply"),
-    ("check files in a pull request", "webhooks validate -f webhooks/ --format github"),
+    ("check files in a pull request", "webhooks validate webhooks/ --format github"),
 )
 
-_EPILOG: Final = """\b
+_EPILOG: Final = """Help of a command: webhooks help COMMAND. Common options: webhooks help options.
+
+\b
 Exit codes:
-  0 done or nothing to do    1 failed, nothing written   2 changes (--detailed-exitcode)
+  0 done, or no changes      1 failed, nothing written   2 changes (--detailed-exitcode)
   3 invalid file or secret   4 key or organization       5 blocked by a guard
-  6 stale plan               7 not all is done           8 not confirmed
- 64 usage                   70 a bug                   129, 130, 143 a signal
+  6 stale plan               7 incomplete                8 not confirmed
+ 64 usage                   70 internal error            129, 130, 143 a signal
 """
 
 
 def program() -> Group:
-    """Make the command line."""
-    version = click.Option(
-        ["--version"],
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=_version,
-        help="Show the version.",
-    )
+    """Return the command line."""
+    version = Option("--version", group="Options", is_flag=True, expose_value=False, is_eager=True,
+                     callback=_version, help="Show the version.")  # fmt: skip
     return Group(
+        PROGRAM,
         table=TABLE,
-        name=PROGRAM,
-        help="Keep the webhooks of a CloudTruth organization equal to what YAML declares.",
+        prefix="reconciler.cli.commands.",
+        short_help="Keep your CloudTruth webhooks in sync with YAML in git.",
         examples=_EXAMPLES,
         epilog=_EPILOG,
-        params=[version, *COMMON()],
+        params=[*COMMON, version],
         no_args_is_help=True,
     )
 
 
 def run(arguments: Sequence[str], process: Process) -> int:
     """Run one command line and return the exit code. Nothing is raised but what kills Python."""
-    invocation = Invocation(process)
+    context = Context(process)
     try:
         code = program().main(
             args=list(arguments),
             prog_name=PROGRAM,
             standalone_mode=False,
-            obj=invocation,
+            obj=context,
             terminal_width=max(_NARROWEST, min(process.columns(80), _WIDEST) - 2),
         )
     except BaseException as problem:
+        # Here, because most runs have no mistake to explain.
         from reconciler.cli.errors import explain
 
-        if isinstance(problem, click.UsageError):  # parsing may have ended before `--format`
-            invocation.machine_readable |= _asks_for_json(arguments)
-        code = explain(problem, invocation)
-    # A result that went nowhere is a failure, if nothing worse happened.
-    return int(code or invocation.console.failed)
+        if isinstance(problem, click.UsageError) and _asks_for_json(arguments):
+            context.options["format"] = "json"  # parsing may have ended before it
+        code = explain(problem, context)
+    # A result that could not be written is a failure, if nothing worse happened.
+    return int(code or context.console.failed)
 
 
 def _asks_for_json(arguments: Sequence[str]) -> bool:
@@ -116,5 +97,5 @@ def _asks_for_json(arguments: Sequence[str]) -> bool:
 
 def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        ctx.obj.console.result(f"{PROGRAM} {__version__}")
+        ctx.obj.console.result(f"{PROGRAM} {__version__}", essential=True)
         ctx.exit()

@@ -1,194 +1,312 @@
-"""Options: those that every command shares, given before or after its name, and how all look.
+"""Options and commands: what help shows, and what a command line gives.
 
-Environment variables are shown in an option's help but not read here: settings.py and the
-commands do that, so that one rule of precedence holds.
+Every option has a heading of the help. Those that most commands share are explained once, by
+`webhooks help options`. They may be given before or after the command's name.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Final
 
 import click
 
-from reconciler.cli.colour import Colour
+FILES: Final = "Files"
+PLAN: Final = "Plan"
+CONNECTION: Final = "Connection"
+OUTPUT: Final = "Output"
+PARALLELISM: Final = 10
 
-ALLOWED_BY: Final = "WEBHOOKS_ALLOW_SECRETS"
+_LINES: Final = r"[\r\n]+"
+_READ_ELSEWHERE: Final = (
+    "api_key_file", "deadline", "no_color", "profile", "server_url", "timeout",
+)  # fmt: skip
+"""Options whose variables have an order of precedence of their own, in `settings` and `console`."""
 
 
 class Option(click.Option):
-    """An option whose help names the environment variable that stands in for it.
+    """An option under the heading `group`; a `common` one is shown by `help options` only.
 
-    `common` ones are shown apart from a command's own.
+    `env` is the variable that it is read from where the command line does not give it; an option
+    that may be repeated takes one value a line, or as `separator` splits it.
     """
 
     def __init__(
-        self, *names: str, env: str | None = None, common: bool = False, **attributes: Any
+        self,
+        *names: str,
+        group: str,
+        env: str | None = None,
+        common: bool = False,
+        separator: str = _LINES,
+        **attributes: Any,
     ) -> None:
-        super().__init__(names, **attributes)
-        self.env = env
+        super().__init__(names, envvar=env, show_envvar=env is not None, **attributes)
+        self.group = group
         self.common = common
+        self.separator = separator
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Return the variable's value from the environment of this run, None if it is empty."""
+        if ctx.obj is None or not isinstance(self.envvar, str) or self.name in _READ_ELSEWHERE:
+            return None
+        return ctx.obj.process.environ.get(self.envvar) or None
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """Return the variable's value, split into its parts if there may be several."""
+        text = self.resolve_envvar_value(ctx)
+        if text is None or not self.multiple:
+            return text
+        return [each.strip() for each in re.split(self.separator, text) if each.strip()]
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Refuse the name of a file that is empty, as an unset variable of a script leaves it."""
+        """Refuse an empty file name, as an unset variable of a script leaves it."""
         if value == "" and self.metavar == "FILE":
-            raise click.BadParameter("it is empty", ctx=ctx, param=self)
+            raise click.BadParameter("the name is empty", ctx=ctx, param=self)
         return super().type_cast_value(ctx, value)
 
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return the option and its help, the variable at the end."""
-        record = super().get_help_record(ctx)
-        if record is None or self.env is None:
-            return record
-        return record[0], f"{record[1]}  [env: {self.env}]"
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Record what was given in the context, too."""
+        return _recorded(ctx, self.name, super().handle_parse_result(ctx, opts, args), self.name)
 
 
-def _keep(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Remember what was really given, wherever it stood; the later place wins, lists add up."""
-    source = ctx.get_parameter_source(parameter.name or "")
-    if ctx.obj is not None and source is click.core.ParameterSource.COMMANDLINE:
-        ctx.obj.give(parameter.name, value)
-    return value
+class Paths(click.Argument):
+    """Paths without `-f`."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ["paths"], nargs=-1, metavar="[PATH]...", expose_value=False, shell_complete=_files
+        )
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Record the paths as those of `-f`."""
+        return _recorded(ctx, self.name, super().handle_parse_result(ctx, opts, args), "file")
 
 
-def _common(*names: str, **attributes: Any) -> Option:
-    return Option(*names, common=True, expose_value=False, callback=_keep, **attributes)
+def _recorded(
+    ctx: click.Context, name: str | None, parsed: tuple[Any, list[str]], into: str | None
+) -> tuple[Any, list[str]]:
+    source = ctx.get_parameter_source(name or "")
+    if ctx.obj is not None and into is not None and source is not None:
+        ctx.obj.give(into, parsed[0], source)
+    return parsed
 
 
-def COMMON() -> list[click.Parameter]:  # noqa: N802 - a table that must be made anew each time
-    """Make the options of a command that reads files and connects."""
-    return [
-        _common(
-            "-f",
-            "--file",
-            multiple=True,
-            metavar="PATH",
-            shell_complete=_paths,
-            help="A file, a directory with all *.yaml and *.yml below it, or - for standard input; "
-            "may be repeated. Without it: webhooks.yaml.",
-        ),
-        _common(
-            "--organization",
-            metavar="NAME",
-            env="WEBHOOKS_ORGANIZATION",
-            help="Stop unless the API key belongs to this organization (name or id).",
-        ),
-        _common(
-            "--server-url",
-            metavar="URL",
-            env="CLOUDTRUTH_SERVER_URL",
-            help="The CloudTruth server; https://api.cloudtruth.io if nothing else is said.",
-        ),
-        _common(
-            "--profile",
-            metavar="NAME",
-            env="CLOUDTRUTH_PROFILE",
-            help="A profile of CloudTruth's own command line (its cli.yml).",
-        ),
-        _common(
-            "--api-key-file",
-            metavar="FILE",
-            env="WEBHOOKS_API_KEY_FILE",
-            shell_complete=_paths,
-            help="Read the API key from a file. The key itself comes from CLOUDTRUTH_API_KEY; no "
-            "option takes it, since command lines can be seen by others.",
-        ),
-        _common(
-            "--timeout",
-            type=float,
-            metavar="SECONDS",
-            env="CLOUDTRUTH_REQUEST_TIMEOUT",
-            help="How long one request may take; 30.",
-        ),
-        _common(
-            "--deadline",
-            type=float,
-            metavar="SECONDS",
-            env="WEBHOOKS_DEADLINE",
-            help="How long the whole run may take; 600.",
-        ),
-        _common(
-            "--local",
-            is_flag=True,
-            help="Use an emulated CloudTruth inside this process: no account, no network, no key.",
-        ),
-        _common(
-            "--local-db",
-            metavar="FILE",
-            env="WEBHOOKS_LOCAL_DB",
-            shell_complete=_paths,
-            help="Where --local keeps its webhooks; .webhooks-local/webhooks.db.",
-        ),
-        _common(
-            "--allow-secret",
-            multiple=True,
-            metavar="PATTERN",
-            env=ALLOWED_BY,
-            help="Allow only secrets that match, such as 'env:SLACK_*' or 'file:secrets/*'; may be "
-            "repeated. In the variable: separated by spaces or commas.",
-        ),
-        _common(
-            "--allow-literal-secrets",
-            is_flag=True,
-            help="Accept Slack tokens written into files. Think twice.",
-        ),
-        _common("--strict", is_flag=True, env="WEBHOOKS_STRICT", help="Warnings are errors."),
-        *OUTPUT(),
-    ]
+class Command(click.Command):
+    """A command whose help has options in groups, and examples at the end."""
+
+    def __init__(
+        self, name: str | None, *, examples: Sequence[tuple[str, str]] = (), **attributes: Any
+    ) -> None:
+        super().__init__(
+            name, add_help_option=False, context_settings={"max_content_width": 100}, **attributes
+        )
+        self.examples = examples
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the summary and the text."""
+        for paragraph in filter(None, (self.short_help, self.help)):
+            formatter.write_paragraph()
+            with formatter.indentation():
+                formatter.write_text(paragraph)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show options by their headings, in the order of the command."""
+        write_options(ctx, formatter, [each for each in self.params if not _is_common(each)])
+        formatter.write_paragraph()
+        formatter.write_text("Common options: webhooks help options")
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the examples."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for purpose, line in self.examples:
+                    indent = " " * formatter.current_indent
+                    formatter.write(f"{indent}# {purpose}\n{indent}{line}\n")
+        super().format_epilog(ctx, formatter)
 
 
-def OUTPUT() -> list[click.Parameter]:  # noqa: N802
-    """Make the options about output, which every command has."""
-    return [
-        _common(
-            "--color",
-            type=click.Choice([str(each) for each in Colour]),
-            env="NO_COLOR, FORCE_COLOR",
-            help="Colour always, never, or on a terminal (auto).",
-        ),
-        _common("-q", "--quiet", is_flag=True, help="Say errors and results only."),
-        _common("-v", "--verbose", count=True, help="Say more."),
-        _common(
-            "--debug",
-            is_flag=True,
-            help="Show each request: method, path, status, time. Never bodies or headers.",
-        ),
-        Option(
-            "-h",
-            "--help",
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_show_help,
-            help="Show this and exit.",
-        ),
-    ]
+class Group(Command, click.Group):
+    """A group that imports a command when it is called.
+
+    `table` has the name of each command with what it does; `prefix` and the name are its module,
+    which has it as `run`. Help and completion use the table alone.
+    """
+
+    def __init__(
+        self, name: str | None, *, table: Mapping[str, str], prefix: str, **attributes: Any
+    ) -> None:
+        stubs = {each: click.Command(each, short_help=does) for each, does in table.items()}
+        super().__init__(name, commands=stubs, **attributes)
+        self.prefix = prefix
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(self.commands)
+
+    def load(self, name: str) -> click.Command:
+        """Import a command of the table."""
+        found: click.Command = import_module(f"{self.prefix}{name}").run
+        found.short_help = self.commands[name].short_help
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that a command line names, and import it."""
+        name, stub, rest = super().resolve_command(ctx, args)
+        return name, None if stub is None or name is None else self.load(name), rest
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show commands, then options."""
+        self.format_commands(ctx, formatter)
+        own = [each for each in self.params if each not in COMMON]
+        write_options(ctx, formatter, own)
+
+
+def command(
+    *,
+    text: str = "",
+    examples: Sequence[tuple[str, str]] = (),
+    options: Sequence[click.Parameter] = (),
+) -> Callable[[Callable[..., int]], Command]:
+    """Make a function that returns an exit code a command.
+
+    It is given the context, and its own options by name. The first example is the plainest.
+    """
+
+    def wrap(body: Callable[..., int]) -> Command:
+        @click.pass_context
+        def callback(ctx: click.Context, /, **own: Any) -> int:
+            _refuse_foreign(ctx)
+            return body(ctx.obj, **own)
+
+        return Command(
+            None,
+            help=text,
+            examples=examples,
+            params=list(options),
+            callback=callback,
+        )
+
+    return wrap
+
+
+def write_options(
+    ctx: click.Context, formatter: click.HelpFormatter, options: Sequence[click.Parameter]
+) -> None:
+    """Write options under their headings."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for each in options:
+        record = each.get_help_record(ctx)
+        if isinstance(each, Option) and record is not None:
+            groups.setdefault(each.group, []).append(record)
+    for title, records in groups.items():
+        with formatter.section(title):
+            formatter.write_dl(records)
+
+
+def _is_common(parameter: click.Parameter) -> bool:
+    return isinstance(parameter, Option) and parameter.common
+
+
+def _refuse_foreign(ctx: click.Context) -> None:
+    """Refuse options before the command's name that the command does not have."""
+    own = {each.name for each in ctx.command.params}
+    parent = ctx.parent
+    for option in parent.command.params if parent is not None else ():
+        if option.name in ctx.obj.command_line and option.name not in own:
+            raise click.NoSuchOption(option.opts[-1], ctx=ctx)
 
 
 def _show_help(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        ctx.obj.console.result(ctx.get_help())
+        ctx.obj.console.result(ctx.get_help(), essential=True)
         ctx.exit()
 
 
-def format_option(*choices: str) -> Option:
-    """Make `--format`; the first choice is the default."""
-    return Option(
-        "--format",
-        type=click.Choice(choices),
-        default=choices[0],
-        callback=_remember_format,
-        help=f"How to print the result: {', '.join(choices)}.",
-    )
-
-
-def _remember_format(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Let failures be JSON where results are."""
-    if ctx.obj is not None:
-        ctx.obj.machine_readable = value == "json"
-    return value
-
-
-def _paths(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+def _files(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]
+
+
+def _shared(*names: str, common: bool = True, **attributes: Any) -> Option:
+    return Option(*names, common=common, expose_value=False, **attributes)
+
+
+FILE_OPTIONS: Final = (
+    _shared("-f", "--file", common=False, group=FILES, multiple=True, metavar="PATH",
+            env="WEBHOOKS_FILE", shell_complete=_files,
+            help="Read a file, a directory, a glob or standard input (-)."),
+    _shared("--strict", group=FILES, is_flag=True, env="WEBHOOKS_STRICT",
+            help="Treat warnings as errors."),
+    _shared("--allow-secret", group=FILES, multiple=True, metavar="PATTERN",
+            env="WEBHOOKS_ALLOW_SECRET", separator=r"[\s,]+",
+            help="Allow only secrets like 'env:SLACK_*'."),
+    _shared("--allow-literal-secrets", group=FILES, is_flag=True,
+            help="Accept Slack tokens written into files."),
+)  # fmt: skip
+"""The options of a command that reads configuration files."""
+
+CONNECTION_OPTIONS: Final = (
+    _shared("--local", common=False, group=CONNECTION, is_flag=True,
+            help="Use an emulated CloudTruth: no account, no network, no key."),
+    _shared("--local-db", group=CONNECTION, metavar="FILE", env="WEBHOOKS_LOCAL_DB",
+            shell_complete=_files,
+            help="Use the emulator with this database."),
+    _shared("--organization", group=CONNECTION, metavar="NAME", env="WEBHOOKS_ORGANIZATION",
+            help="Require this organization, by name or id."),
+    _shared("--api-key-file", group=CONNECTION, metavar="FILE", env="WEBHOOKS_API_KEY_FILE",
+            shell_complete=_files,
+            help="Read the API key from a file."),
+    _shared("--profile", group=CONNECTION, metavar="NAME", env="CLOUDTRUTH_PROFILE",
+            help="Use a profile of CloudTruth's cli.yml."),
+    _shared("--server-url", group=CONNECTION, metavar="URL", env="CLOUDTRUTH_SERVER_URL",
+            help="Use another server."),
+    _shared("--timeout", group=CONNECTION, type=float, metavar="SECONDS",
+            env="CLOUDTRUTH_REQUEST_TIMEOUT", help="Limit each request. [default: 30]"),
+    _shared("--deadline", group=CONNECTION, type=float, metavar="SECONDS",
+            env="WEBHOOKS_DEADLINE", help="Limit the whole run. [default: 600]"),
+    _shared("--parallelism", group=CONNECTION, type=click.IntRange(1, 16), metavar="N",
+            env="WEBHOOKS_PARALLELISM",
+            help=f"Limit requests at a time. [default: {PARALLELISM}]"),
+)  # fmt: skip
+"""The options of a command that connects."""
+
+OUTPUT_OPTIONS: Final = (
+    _shared("-q", "--quiet", group=OUTPUT, is_flag=True, help="Print only errors."),
+    _shared("-v", "--verbose", group=OUTPUT, count=True, help="Print more details."),
+    _shared("--debug", group=OUTPUT, is_flag=True,
+            help="Print method, path, status and time of each request."),
+    _shared("--no-color", group=OUTPUT, is_flag=True, env="NO_COLOR",
+            help="Print without colors."),
+    _shared("-h", "--help", group=OUTPUT, is_flag=True, is_eager=True, callback=_show_help,
+            help="Show help and exit."),
+)  # fmt: skip
+"""The options of every command."""
+
+COMMON: Final = (*FILE_OPTIONS, *CONNECTION_OPTIONS, *OUTPUT_OPTIONS)
+
+
+def format_option(*choices: str) -> Option:
+    """Return `--format`; the first choice is the default."""
+    return Option("--format", group=OUTPUT, type=click.Choice(choices), default=choices[0],
+                  help="Choose the output format.")  # fmt: skip
+
+
+def words(options: Sequence[click.Parameter], given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the words of a command line that gives `options` the values of `given`."""
+    for option in options:
+        value = given.get(option.name or "")
+        if value in (None, "", ()) or value is False or not isinstance(option, Option):
+            continue
+        for each in value if option.multiple else (value,):
+            yield option.opts[0]
+            if not option.is_flag:
+                yield f"{each:g}" if isinstance(each, float) else str(each)

@@ -1,16 +1,19 @@
 """Which files declare the webhooks, and their bytes.
 
-A path may be a file, `-` for standard input, or a directory: then every `*.yaml` and `*.yml` in it
-and in its subdirectories, sorted by path. Hidden files and directories are left out, and links to
-directories are not followed. Only regular files of bounded size are read, and reading never waits:
-a pipe with nobody at the other end is refused, not waited for. Every path that cannot be read is
-reported, and the readable ones are still returned, so that all mistakes show at once.
+A path may be a file, `-` for standard input, a directory, or a glob such as `teams/**/*.yaml`. A
+directory stands for every `*.yaml` and `*.yml` in it and in its subdirectories, sorted by path.
+Hidden files and directories are left out, and links to directories are not followed. Only regular
+files of bounded size are read, and reading never waits: a pipe with nobody at the other end is
+refused, not waited for. Every path that cannot be read is reported, and the readable ones are still
+returned, so that all mistakes show at once.
 """
 
 from __future__ import annotations
 
 import errno
+import glob
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
@@ -26,11 +29,17 @@ MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """The largest file that is read: far above 100,000 webhooks."""
 
 _SUFFIXES: Final = (".yaml", ".yml")
+_GLOB: Final = re.compile(r"[*?\[]")
 
 
 def is_read(path: PurePath) -> bool:
     """Return whether a file is read whose path relative to the named directory is `path`."""
     return path.suffix in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
+
+
+def is_glob(named: str, directory: Path) -> bool:
+    """Return whether a path is a glob: it has `*`, `?` or `[`, and no file has this name."""
+    return _GLOB.search(named) is not None and not os.path.lexists(directory / named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +178,14 @@ def _expand(named: str, directory: Path) -> Iterator[Path]:
     if not named:  # as a path it would be the working directory, which nobody means by it
         raise NotReadableError("is empty", _EMPTY_HINT)
     path = directory / named
+    if is_glob(named, directory):
+        matches = [Path(each) for each in glob.glob(named, root_dir=directory, recursive=True)]
+        taken = [m for m in matches if m.suffix in _SUFFIXES or os.path.isdir(directory / m)]
+        if not taken:
+            raise NotReadableError("matches no *.yaml or *.yml file, and no directory")
+        for match in sorted(taken, key=PurePath.as_posix):
+            yield from _expand(match.as_posix(), directory)
+        return
     if not os.path.isdir(path):  # Path.is_dir raises where a folder above may not be entered
         yield path
         return

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
-from reconciler.source.files import DEFAULT_FILE, STDIN, SourceFile, display_name, is_read
+from reconciler.source.files import DEFAULT_FILE, STDIN, SourceFile, display_name, is_glob, is_read
 from reconciler.values import dataclass
 
 Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
@@ -117,6 +117,8 @@ def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Ba
     for path in paths or (DEFAULT_FILE,):
         if path == STDIN:
             return NoBase(reason="standard input has no history")
+        if is_glob(path, directory):
+            return NoBase(reason="a glob has no history; name a directory or files")
         there = PurePosixPath(display_name(directory / path, directory=directory))
         listing = git(["--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", str(there)])
         if listing is None:

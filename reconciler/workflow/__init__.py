@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from reconciler.planning.review import Review
     from reconciler.report import Report
     from reconciler.workflow.adopting import Exported, check_export, export_live, read_live, status
-    from reconciler.workflow.applying import Engine, apply, check_digest
-    from reconciler.workflow.connecting import Connection, connect
+    from reconciler.workflow.applying import apply, check_digest
+    from reconciler.workflow.connecting import Connection, Engine, connect
     from reconciler.workflow.inputs import (
         Checked,
         Gathered,
@@ -74,8 +74,8 @@ _PLACES: Final = {
     "planning.review": ("Review",),
     "report": ("Report",),
     "workflow.adopting": ("Exported", "check_export", "export_live", "read_live", "status"),
-    "workflow.applying": ("Engine", "apply", "check_digest"),
-    "workflow.connecting": ("Connection", "connect"),
+    "workflow.applying": ("apply", "check_digest"),
+    "workflow.connecting": ("Connection", "Engine", "connect"),
     "workflow.inputs": (
         "Checked",
         "Gathered",

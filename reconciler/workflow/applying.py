@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -21,10 +21,10 @@ from reconciler.planning.changes import Delete
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review
-from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
+from reconciler.ports import WebhookAPI
 from reconciler.report import Failed, Report, Skipped
 from reconciler.source.desired import Declared, place
-from reconciler.values import dataclass
+from reconciler.workflow.connecting import Engine
 from reconciler.workflow.inputs import Checked
 from reconciler.workflow.planning import plan
 from reconciler.workflow.reviewing import agreed, completed, expected
@@ -32,33 +32,26 @@ from reconciler.workflow.reviewing import agreed, completed, expected
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
-    """What carrying out a plan needs beside the API.
-
-    `stop` is entered around the writes alone: before them a signal simply ends the run.
-    """
-
-    clock: Clock
-    workers: Workers
-    stop: AbstractContextManager[Stop]
-    watcher: Watcher
-
-    def run(
-        self, made: Plan, secrets: Mapping[SecretRef, Secret], api: WebhookAPI, *, reviewed: bool
-    ) -> Report:
-        """Carry a plan out."""
-        with self.stop as stop:
-            return execute(
-                made,
-                secrets,
-                api,
-                clock=self.clock,
-                workers=self.workers,
-                stop=stop,
-                watcher=self.watcher,
-                reviewed=reviewed,
-            )
+def carry_out(
+    made: Plan,
+    secrets: Mapping[SecretRef, Secret],
+    api: WebhookAPI,
+    engine: Engine,
+    *,
+    reviewed: bool,
+) -> Report:
+    """Write what a plan has, while signals end the run in order."""
+    with engine.stop as stop:
+        return execute(
+            made,
+            secrets,
+            api,
+            clock=engine.clock,
+            workers=engine.workers,
+            stop=stop,
+            watcher=engine.watcher,
+            reviewed=reviewed,
+        )
 
 
 def apply(
@@ -97,7 +90,7 @@ def apply(
     _refuse_blocked(made.blocked)
     if made.changes and not confirm(made):
         raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
-    report = engine.run(made, available, api, reviewed=review is not None)
+    report = carry_out(made, available, api, engine, reviewed=review is not None)
     report = completed(report, planned.plan, skipped)
     with suppress(Exception):  # places are for display; a report without them is as true
         return placed(report, checked.declared)

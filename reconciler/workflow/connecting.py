@@ -1,31 +1,47 @@
-"""The way to CloudTruth for a program that uses this package: one call, and everything it needs.
-
-Nothing is read from the environment but what names certificates and proxies, and no signal is
-caught: a program decides itself where its settings come from and what interrupts it.
-"""
+"""A client for one organization, and what carries out a plan with it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from reconciler.errors import ExitCode
 from reconciler.execute.clock import SystemClock
+from reconciler.execute.stop import SignalStop
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
 from reconciler.planning.changes import Change
-from reconciler.ports import WebhookAPI
-from reconciler.report import Outcome
+from reconciler.ports import Clock, Stop, Watcher, Workers
 from reconciler.settings.resolve import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT
 from reconciler.values import dataclass
-from reconciler.workflow.applying import Engine
+
+if TYPE_CHECKING:
+    from reconciler.api.attempt import Observer
+    from reconciler.api.client import Client
+    from reconciler.api.connections import Adapter
+    from reconciler.report import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """What carrying out a plan needs beside the API.
+
+    `stop` is entered around the writes alone: before them a signal simply ends the run.
+    """
+
+    clock: Clock
+    workers: Workers
+    stop: AbstractContextManager[Stop]
+    watcher: Watcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A client for one organization, and what carries a plan out with it."""
+    """A client for one organization, its key, and what carries out a plan with it."""
 
-    api: WebhookAPI
+    api: Client
+    key: Secret
     engine: Engine
 
 
@@ -38,18 +54,36 @@ def connect(
     deadline: float = DEFAULT_DEADLINE,
     parallelism: int = 10,
     environment: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+    watcher: Watcher | None = None,
+    signalled: Callable[[], None] | None = None,
+    observer: Observer | None = None,
+    adapter: Adapter | None = None,
 ) -> Iterator[Connection]:
     """Connect with an API key until the end of the block. No request is made by this itself.
 
     `timeout` is for a request and `deadline` for the whole block, in seconds; `parallelism` is how
     many requests run side by side, 1 to 16. `environment` may name certificates, as in
-    `SSL_CERT_FILE`. Raises UsageError for a URL that must not be used, CredentialError for a key
-    that cannot be one, ValueError for another parallelism.
+    `SSL_CERT_FILE`. With `signalled`, signals end a run in order while it writes (see
+    `execute.stop`), and the handler calls it at the first. `observer` sees every request;
+    `adapter` replaces the network.
+
+    Raises UsageError for a URL that must not be used, CredentialError for a key that cannot be
+    one, ValueError for another parallelism.
     """
+    # Here, so that a run without a key does not load the HTTP library.
     from reconciler.api.client import connect as open_client
 
-    clock = SystemClock()
-    workers = ThreadWorkers(parallelism)
+    clock = clock or SystemClock()
+    stop: SignalStop | None = None
+    if signalled is not None:
+
+        def hurry(seconds: float) -> None:
+            api.deadline_in(seconds)
+            signalled()
+
+        stop = SignalStop(clock.monotonic, hurry=hurry)
+    workers = ThreadWorkers(parallelism, halted=None if stop is None else stop.halted)
     try:
         with open_client(
             server_url=server_url,
@@ -59,24 +93,29 @@ def connect(
             timeout=timeout,
             deadline=deadline,
             environment=environment or {},
+            observer=observer,
+            adapter=adapter,
         ) as api:
             engine = Engine(
-                clock=clock, workers=workers, stop=nullcontext(_Never()), watcher=_Silent()
+                clock=clock,
+                workers=workers,
+                stop=stop or nullcontext(_Never()),
+                watcher=watcher or _Silent(),
             )
-            yield Connection(api=api, engine=engine)
+            yield Connection(api=api, key=key, engine=engine)
     finally:
         workers.close()
 
 
 class _Never:
-    """The Stop port where nobody asks the run to end."""
+    """The Stop port of a run that signals do not end."""
 
     def requested(self) -> ExitCode | None:
         return None
 
 
 class _Silent:
-    """The Watcher port where nobody looks on."""
+    """The Watcher port of a run that shows nothing."""
 
     def starting(self, change: Change) -> None:
         pass

@@ -12,6 +12,7 @@ import pytest
 
 from reconciler.api.attempt import Exchange
 from reconciler.api.origin import Origin
+from reconciler.api.pace import Pause
 from reconciler.api.transport import Transport
 from reconciler.errors import (
     AmbiguousWriteError,
@@ -403,15 +404,27 @@ def test_the_library_is_told_the_time_that_is_left() -> None:
 
 def test_an_observer_hears_of_every_attempt_without_secrets() -> None:
     """Method, path without query, status, time, size and attempt."""
-    seen: list[Exchange] = []
-    one, _, _ = transport(httpx.ReadError("x"), answer(429), OK, observer=seen.append)
+    events: list[Exchange | Pause] = []
+    one, _, _ = transport(httpx.ReadError("x"), answer(429), OK, observer=events.append)
     one.request("GET", "/x/", params={"page": 1})
+    seen = [each for each in events if isinstance(each, Exchange)]
     assert [(each.attempt, each.status, each.size) for each in seen] == [
         (1, None, 0),
         (2, 429, 0),
         (3, 200, len(OK.content)),
     ]
     assert {(each.method, each.path) for each in seen} == {("GET", "/x/")}
+
+
+def test_an_observer_hears_of_each_wait() -> None:
+    """Its seconds and its reason, before it begins."""
+    events: list[Exchange | Pause] = []
+    throttled = answer(429, retry_after="6")
+    one, _, _ = transport(throttled, OK, observer=events.append)
+    one.request("GET", "/x/")
+    _, pause, _ = events
+    assert isinstance(pause, Pause)
+    assert (pause.seconds, "HTTP 429" in pause.error.message) == (6.0, True)
 
 
 def test_an_observer_that_fails_changes_no_answer() -> None:

@@ -18,6 +18,7 @@ from reconciler.api.attempt import Exchange, failed_attempt
 from reconciler.api.client import connect
 from reconciler.api.connections import KEEP_ALIVE, Proxy
 from reconciler.api.origin import Credential, Origin
+from reconciler.api.pace import Pause
 from reconciler.api.paging import complete
 from reconciler.api.transport import Transport
 from reconciler.api.watchdog import WatchedSocket
@@ -319,15 +320,16 @@ def test_a_bare_list_is_not_a_listing() -> None:
 
 def test_refused_connections_are_surely_not_sent() -> None:
     """Nobody listens: four attempts, also of a create, and a plain error."""
-    seen: list[Exchange] = []
+    events: list[Exchange | Pause] = []
     with (
         nowhere() as url,
-        transport_to(url, observer=seen.append) as transport,
+        transport_to(url, observer=events.append) as transport,
         pytest.raises(
             UnreachableError, match=r"^127\.0\.0\.1:\d+ cannot be reached: connection refused"
         ),
     ):
         transport.request("POST", "/", json={})
+    seen = [each for each in events if isinstance(each, Exchange)]
     assert [exchange.attempt for exchange in seen] == [1, 2, 3, 4]
     assert {exchange.status for exchange in seen} == {None}
 

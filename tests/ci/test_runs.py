@@ -24,7 +24,7 @@ def here(tmp_path: Path) -> Iterator[World]:
 
 
 def settle(here: World) -> None:
-    assert here.step("apply", "push", {}, WEBHOOKS_CI_REVIEWED_PLAN="ignore").code == 0
+    assert here.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
 
 
 def propose(here: World, *names: str) -> None:
@@ -51,7 +51,7 @@ def pull(here: World, **environ: str) -> Any:
 
 def test_validate_needs_nothing_but_the_files(here: World) -> None:
     """The command may come from a variable, as the action gives it; no server is asked."""
-    done = here.call("", WEBHOOKS_CI_COMMAND="validate")
+    done = here.call("", WEBHOOKS_COMMAND="validate")
     assert here.emulator.store.log() == []
     assert (done.code, done.outputs["result"]) == (0, "validated")
     assert "The files are valid: 1 webhook declared" in done.summary
@@ -119,7 +119,7 @@ def test_a_plan_on_other_events_comments_nowhere(here: World) -> None:
 def test_when_a_plan_without_changes_is_a_comment(here: World, mode: str, comments: int) -> None:
     """Always, only with changes, or never."""
     settle(here)
-    done = pull(here, WEBHOOKS_CI_COMMENT=mode)
+    done = pull(here, WEBHOOKS_COMMENT=mode)
     assert done.outputs["result"] == "no-changes"
     assert len(here.github.comments) == comments
 
@@ -140,11 +140,11 @@ def test_labels_have_comments_of_their_own(here: World) -> None:
     """Two uses on one pull request do not overwrite each other, and each finds its own."""
     propose(here, "Audit", "Deploys")
     for label in ("eu", "us", "eu"):
-        pull(here, WEBHOOKS_CI_LABEL=label)
+        pull(here, WEBHOOKS_LABEL=label)
     assert [decode(each).label for each in here.github.bodies(1)] == ["eu", "us"]  # type: ignore[union-attr]
     commit = here.squash(1, "topic")
-    assert here.step("apply", "push", push(commit), WEBHOOKS_CI_LABEL="ap").code == 6
-    assert here.step("apply", "push", push(commit), WEBHOOKS_CI_LABEL="us").code == 0
+    assert here.step("apply", "push", push(commit), WEBHOOKS_LABEL="ap").code == 6
+    assert here.step("apply", "push", push(commit), WEBHOOKS_LABEL="us").code == 0
 
 
 def test_a_comment_that_may_not_be_written_fails_the_plan(here: World) -> None:
@@ -196,7 +196,7 @@ def test_apply_is_refused_on_pull_requests(here: World) -> None:
 def test_what_happens_to_operations_nobody_reviewed(here: World, mode: str, code: int) -> None:
     """Refused, applied with a warning, or applied silently."""
     commit = here.git("rev-parse", "HEAD")
-    done = here.step("apply", "push", push(commit), WEBHOOKS_CI_REVIEWED_PLAN=mode)
+    done = here.step("apply", "push", push(commit), WEBHOOKS_REVIEWED_PLAN=mode)
     assert done.code == code
     assert bool(here.live()) is (code == 0)
     assert ("not-reviewed::create Audit" in done.stdout) is (mode != "ignore")
@@ -209,7 +209,7 @@ def test_apply_needs_a_token_to_find_reviews_with(here: World) -> None:
     done = here.step("apply", "push", push(commit), GITHUB_TOKEN="")
     assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
     ignored = here.step(
-        "apply", "push", push(commit), GITHUB_TOKEN="", WEBHOOKS_CI_REVIEWED_PLAN="ignore"
+        "apply", "push", push(commit), GITHUB_TOKEN="", WEBHOOKS_REVIEWED_PLAN="ignore"
     )
     assert ignored.code == 0
 
@@ -240,7 +240,7 @@ def test_reviews_that_cannot_be_read_stop_an_apply_that_needs_them(here: World) 
     assert (done.code, done.outputs["failure-reason"]) == (1, "github")
     assert here.writes() == []
     planned = here.call("plan").outputs["digest"]
-    approved = here.step("apply", "push", push(commit), WEBHOOKS_CI_EXPECT_DIGEST=planned)
+    approved = here.step("apply", "push", push(commit), WEBHOOKS_EXPECT_DIGEST=planned)
     assert approved.code == 0
 
 
@@ -289,7 +289,7 @@ def test_a_guard_stops_an_approved_plan_until_it_is_counted(here: World) -> None
     )
     assert "**Not applied** by" in here.github.bodies(1)[0]
     assert "`blocked`" in here.github.bodies(1)[0]
-    done = here.step("apply", "push", push(commit), WEBHOOKS_CI_ALLOW_DELETES="7")
+    done = here.step("apply", "push", push(commit), WEBHOOKS_ALLOW_DELETES="7")
     assert (done.code, done.outputs["deletes"]) == (0, "7")
 
 
@@ -347,7 +347,7 @@ def test_a_report_that_cannot_be_shown_changes_nothing(
 ) -> None:
     """Exit code and outputs are those of the apply; log or summary say it in one line."""
     monkeypatch.setattr(*renderer, broken)
-    done = here.step("apply", "push", {}, WEBHOOKS_CI_REVIEWED_PLAN="ignore")
+    done = here.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore")
     assert (done.code, done.outputs["result"]) == (0, "applied")
     assert here.live() == {"Audit": "general"}
     if renderer[0] is not json_renderer:
@@ -363,6 +363,6 @@ def test_a_declaration_that_cannot_be_applied_fails_the_run(here: World) -> None
     row = {"type": "slack", "event_types": ["role_created"], "configuration": {"channel": "#x"}}
     organization = here.emulator.organization
     here.emulator.store.insert({"organization": organization, "name": "Deploys", **row})
-    done = here.step("apply", "push", {}, WEBHOOKS_CI_REVIEWED_PLAN="ignore")
+    done = here.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore")
     assert (done.code, done.outputs["failure-reason"]) == (1, "apply-incomplete")
     assert "declaration not applied: with an event this version does not know" in done.summary

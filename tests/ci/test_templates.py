@@ -167,8 +167,9 @@ def test_the_action_passes_every_input_and_output_on() -> None:
     token = passed.pop("github-token")
     assert token == "GITHUB_TOKEN"
     for name, variable in passed.items():
-        assert variable == "WEBHOOKS_CI_" + name.upper().replace("-", "_")
-    known = {option[0] for option in ci._OPTIONS} | {"command", "file", "allow-secret"}
+        assert variable == "WEBHOOKS_" + name.upper().replace("-", "_")
+    options = {each.opts[-1].removeprefix("--") for each in ci.run.params if each.envvar}
+    known = options & set(passed) | {"command"}
     assert set(passed) == known
     assert set(action["outputs"]) == set(Outputs(result="x").values())
 
@@ -209,7 +210,7 @@ def test_the_action_installs_itself_from_the_lock(tmp_path: Path, package_index:
     done = subprocess.run(
         [*bash, run["run"]],
         cwd=tmp_path,
-        env={**environ, "WEBHOOKS_CI_COMMAND": "validate"},
+        env={**environ, "WEBHOOKS_COMMAND": "validate"},
         capture_output=True,
         text=True,
         check=False,

@@ -35,7 +35,7 @@ def here(quick: World) -> World:
 def settle(here: World) -> None:
     """Bring live to what main declares."""
     shell, here.shell = here.shell, False
-    done = here.step("apply", "push", {}, WEBHOOKS_CI_REVIEWED_PLAN="ignore")
+    done = here.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore")
     assert done.code == 0, done.stderr + done.stdout
     here.shell = shell
 
@@ -426,5 +426,5 @@ def test_no_secret_leaves(here: World) -> None:
 
 def test_the_world_is_real(quick: World) -> None:
     """The harness fails where the program does: a wrong workflow input is an error."""
-    done = quick.step("plan", "schedule", {}, WEBHOOKS_CI_COMMENT="sometimes")
+    done = quick.step("plan", "schedule", {}, WEBHOOKS_COMMENT="sometimes")
     assert (done.code, done.outputs["failure-reason"]) == (64, "usage")

@@ -39,7 +39,7 @@ def test_an_export_is_written_and_plans_to_no_change(shell: Shell, applied: None
     """The file goes where it is wanted, and --check proves it."""
     done = shell("export", LOCAL, "--check", "-o", "out.yaml")
 
-    assert (done.code, "Planning the export shows no change" in done.out) == (0, True)
+    assert (done.code, "A plan of the export has no changes" in done.out) == (0, True)
     assert "WEBHOOK_DEPLOYS_TOKEN" in (tmp_path / "out.yaml").read_text()
     assert "WEBHOOK_DEPLOYS_TOKEN" in done.err
     assert shell("plan", LOCAL, "-f", "out.yaml", "--detailed-exitcode").code == 0
@@ -229,7 +229,7 @@ def test_init_without_webhooks_knows_the_organization(shell: Shell, tmp_path: Pa
     done = shell("init", LOCAL)
 
     assert "\norganization: Acme\n" in (tmp_path / "webhooks.yaml").read_text()
-    assert "No webhook is live" in done.err
+    assert "No live webhooks" in done.err
     assert "set `organization`" not in done.err
     assert shell("plan", LOCAL).code == 0
 

@@ -28,7 +28,7 @@ def advised(text: str) -> list[str]:
         ("--only", "Dep*", "--only", "x y"),
         ("--local-db", "other db.sqlite", "--timeout", "7", "--organization", "Acme"),
         ("--no-prune", "--resend-secrets", "--base", "base.yaml"),
-        ("--resend-secret", "env:TOKEN", "--allow-secret", "env:*", "--color", "never", "-v"),
+        ("--resend-secret", "env:TOKEN", "--allow-secret", "env:*", "--no-color", "-v"),
         ("--out", "my plan.json"),
     ],
 )
@@ -39,7 +39,7 @@ def test_the_advice_runs_as_printed(shell: Shell, file: File, options: tuple[str
     planned = shell("plan", "-f", f"{name}/hooks.yaml", "--local", *options, **SECRETS)
     assert planned.code == 0, planned.err
     line = advised(planned.out)
-    assert not {"--color", "-v"} & set(line)
+    assert not {"--no-color", "-v"} & set(line)
     done = shell(*line, "--yes", **SECRETS)
     assert done.code == 0, done.err
     assert "created, 0 updated, 0 deleted" in done.out

@@ -50,7 +50,7 @@ def test_question(shell: Shell, file: File, cloud: MakeCloud, keys: str, code: i
     there = cloud()
     done = shell("apply", terminal=True, keys=keys, **there.environ)
     assert done.code == code
-    assert "Only 'yes' is a yes" in done.err
+    assert "Apply these 2 changes? Type `yes` to confirm: " in done.err
     assert "to create" in done.err
     assert there.names() == ([] if code else ["Deploys", "Pager"])
 

@@ -1,4 +1,4 @@
-"""Completion where it happens: in a real bash, zsh and fish, with names that a shell could misread.
+"""Completion where it happens: in a real bash, zsh and fish.
 
 A shell that is not installed is left out.
 """
@@ -20,14 +20,10 @@ from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.slow
 
-NAMES = (
-    "Night shift",
-    "Alerts, EU",
-    "Costs $HOME `id`",
-    'It\'s \\ "so" it is',
-    "prod-*",
-    "Öl: alle",
-)
+PLAIN = ("prod-pager", "team/Öl.v2@eu")
+HOSTILE = ("Costs $HOME `id`", 'It\'s \\ "so"', "prod-*", "a, b")
+"""Names that a shell would read as something else."""
+
 INTERACTIVE = {
     "bash": ("bash", "--norc", "--noprofile", "-i"),
     "zsh": ("zsh", "-f", "-i"),
@@ -38,7 +34,9 @@ PREPARED = {"bash": "", "zsh": "autoload -U compinit; compinit -u -D;"}
 @pytest.fixture
 def folder(shell: Shell, tmp_path: Path) -> Path:
     """A folder with a file of such names, the scripts, and the program on the path."""
-    lines = [f"  - {{name: {yaml_text(name)}, event_types: ['*']}}\n" for name in NAMES]
+    lines = [
+        f"  - {{name: {yaml_text(name)}, event_types: ['*']}}\n" for name in (*PLAIN, *HOSTILE)
+    ]
     (tmp_path / "webhooks.yaml").write_text(
         "defaults: {type: slack, configuration: {token: {env: T}, channel: a, username: b}}\n"
         f"webhooks:\n{''.join(lines)}",
@@ -97,20 +95,17 @@ def words(name: str, folder: Path, typed: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh"])
-@pytest.mark.parametrize("declared", NAMES)
-def test_a_name_arrives_whole_and_unread(folder: Path, name: str, declared: str) -> None:
-    """What is completed is one word, that name, and nothing in it is carried out."""
-    line = f"webhooks plan --only {declared[:2]}"
+@pytest.mark.parametrize("declared", PLAIN)
+def test_a_plain_name_is_completed(folder: Path, name: str, declared: str) -> None:
+    """It is one word."""
+    line = f"webhooks plan --only {declared[:3]}"
     assert words(name, folder, line) == ["webhooks", "plan", "--only", declared]
 
 
-@pytest.mark.parametrize("quotation", ['"', "'"])
-@pytest.mark.parametrize("declared", [NAMES[2], NAMES[3]])
-def test_a_name_in_an_open_quotation(folder: Path, quotation: str, declared: str) -> None:
-    """bash completes inside quotation marks too, and there other characters are special."""
-    start = declared[:2]
-    line = f"webhooks plan --only {quotation}{start}"
-    assert words("bash", folder, line) == ["webhooks", "plan", "--only", declared]
+@pytest.mark.parametrize("name", ["bash", "zsh"])
+def test_a_name_that_a_shell_would_read_is_not_completed(folder: Path, name: str) -> None:
+    """Nothing of a file becomes part of a command line as code."""
+    assert words(name, folder, "webhooks plan --only Co")[-1] == "Co"
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh"])
@@ -121,7 +116,7 @@ def test_commands_and_options(folder: Path, name: str) -> None:
 
 
 def test_fish(folder: Path) -> None:
-    """fish offers the names whole, commands with their summaries, choices and files."""
+    """fish offers plain names, commands with their summaries, choices and files."""
     if shutil.which("fish") is None:
         pytest.skip("fish is not installed")
 
@@ -133,7 +128,7 @@ def test_fish(folder: Path) -> None:
         )  # fmt: skip
         return done.stdout.splitlines()
 
-    assert set(offered("webhooks plan --only ")) == set(NAMES)
-    assert offered("webhooks va") == ["validate\tCheck files, without connecting to anything."]
+    assert set(offered("webhooks plan --only ")) == set(PLAIN)
+    assert offered("webhooks va") == ["validate\tCheck files, without connecting."]
     assert offered("webhooks plan --format m") == ["markdown"]
     assert offered("webhooks plan -f webh") == ["webhooks.yaml"]

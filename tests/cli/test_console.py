@@ -53,24 +53,27 @@ def test_results_and_messages_go_apart() -> None:
     shown = console(stdout=out, stderr=err)
     shown.result("result")
     shown.note("note")
-    shown.message("warning", "careful", more=["help: look"])
+    shown.message("warning", "careful")
     shown.block("block")
     assert out.getvalue() == "result\n"
-    assert err.getvalue() == "note\nwarning: careful\n  = help: look\nblock\n"
+    assert err.getvalue() == "note\nwarning: careful\nblock\n"
 
 
 def test_quiet_and_verbose() -> None:
-    """Quiet leaves results and errors; details need to be asked for."""
-    err = io.StringIO()
-    shown = console(stderr=err)
+    """Quiet leaves errors, and what is essential; details are for the verbose."""
+    out, err = io.StringIO(), io.StringIO()
+    shown = console(stdout=out, stderr=err)
     shown.detail("detail")
     shown.verbosity = -1
     shown.note("note")
     shown.message("warning", "careful")
     shown.message("error", "wrong")
+    shown.result("result")
+    shown.result("document", essential=True)
     shown.verbosity = 1
     shown.detail("seen")
     assert err.getvalue() == "error: wrong\nseen\n"
+    assert out.getvalue() == "document\n"
 
 
 def test_secrets_are_caught() -> None:
@@ -147,12 +150,15 @@ def test_interactive(stdin: io.StringIO, stderr: io.StringIO, interactive: bool)
 
 
 def test_status_only_on_a_terminal() -> None:
-    """The status line rewrites itself on a terminal that can, and is nowhere else."""
+    """The status line gives way to other output on a terminal that can, and is nowhere else."""
     terminal, plain, dumb = Terminal(), io.StringIO(), Terminal()
-    console(stderr=terminal).status("reading")
+    shown = console(stderr=terminal)
+    shown.status("reading")
     console(stderr=plain).status("reading")
     console(stderr=dumb, environ={"TERM": "dumb"}).status("reading")
-    assert terminal.getvalue() == "\r\x1b[Kreading"
+    shown.note("done")
+    shown.note("more")
+    assert terminal.getvalue() == "\r\x1b[Kreading\r\x1b[Kdone\nmore\n"
     assert plain.getvalue() == dumb.getvalue() == ""
 
 
@@ -165,13 +171,13 @@ def test_answers() -> None:
     assert err.getvalue() == "sure? sure? \n"
 
 
-def test_colours_of_levels() -> None:
-    """Messages are coloured where their stream is."""
+def test_colors_of_levels() -> None:
+    """Messages are colored if their stream is a terminal."""
     err = Terminal()
     shown = console(stderr=err)
     shown.message("error", "wrong")
     assert err.getvalue() == "\x1b[1;31merror\x1b[0m: wrong\n"
-    assert not shown.colour_results
+    assert not shown.color_results
 
 
 class Stopped(io.StringIO):
@@ -186,3 +192,27 @@ def test_ctrl_c_at_the_question_says_that_nothing_was_written() -> None:
     with pytest.raises(Interrupted, match="nothing was written") as caught:
         console(stdin=Stopped()).ask("Do this? ")
     assert caught.value.exit_code == 130
+
+
+@pytest.mark.parametrize(
+    ("no_color", "environ", "terminal", "colored"),
+    [
+        (False, {}, True, True),
+        (False, {}, False, False),
+        (True, {"FORCE_COLOR": "1"}, True, False),
+        (False, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, True, False),
+        (False, {"NO_COLOR": "0"}, True, False),
+        (False, {"NO_COLOR": ""}, True, True),
+        (False, {"FORCE_COLOR": "1"}, False, True),
+        (False, {"FORCE_COLOR": "0"}, False, False),
+        (False, {"TERM": "dumb"}, True, False),
+        (False, {"TERM": "dumb", "FORCE_COLOR": "1"}, True, True),
+    ],
+)
+def test_precedence_of_colors(
+    no_color: bool, environ: dict[str, str], terminal: bool, colored: bool
+) -> None:
+    """--no-color beats NO_COLOR beats FORCE_COLOR beats a dumb terminal."""
+    shown = console(stdout=Terminal() if terminal else io.StringIO(), environ=environ)
+    shown.no_color = no_color
+    assert shown.color_results is colored

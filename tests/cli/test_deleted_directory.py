@@ -44,7 +44,7 @@ def test_absolute_paths_work(gone: Callable[..., Done], file: File, tmp_path: Pa
     file(name="d/teams/a.yaml", **{"{env: TOKEN}": "{file: token}"})
     file(SECRETS["TOKEN"], "d/teams/token")
     common = ("--local-db", "@/local.db", "-f", "@/d")
-    assert gone("validate", *common).code == 0
+    assert gone("validate", *common[2:]).code == 0
     done = gone("plan", *common, "--out", "@/plan.json", "--base", "@/d")
     assert done.code == 0, done.err
     assert f"{tmp_path}/d/teams/a.yaml:2" in done.out
@@ -52,7 +52,7 @@ def test_absolute_paths_work(gone: Callable[..., Done], file: File, tmp_path: Pa
     assert done.code == 0, done.err
     assert gone("apply", *common, "--yes", "--report", "@/report.json").code == 0
     assert gone("status", *common).code == 0
-    assert gone("export", *common, "-o", "@/export.yaml").code == 0
+    assert gone("export", *common[:2], "-o", "@/export.yaml").code == 0
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_absolute_paths_work(gone: Callable[..., Done], file: File, tmp_path: Pa
         (("validate", "-f", "a.yaml"), 3, "there is no file a.yaml"),
         (("validate", "-f", "."), 3, "."),
         (("plan", "-f", "@/a.yaml", "--out", "plan.json"), 1, "the directory does not exist"),
-        (("plan", "-f", "@/a.yaml", "--base", "a.yaml"), 3, "there is no file a.yaml"),
+        (("plan", "-f", "@/a.yaml", "--base", "a.yaml"), 3, "--base a.yaml is no path"),
         (("plan", "-f", "@/a.yaml", "--local"), 64, "cannot be opened as the emulator's database"),
         (("show", "plan.json"), 3, "there is no file plan.json"),
         (("export", "--local-db", "@/local.db", "-o", "a.yaml"), 1, "cannot write a.yaml"),

@@ -3,75 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 
-from reconciler.cli.command import Group
 from reconciler.cli.main import TABLE, program
-from reconciler.cli.options import Option
+from reconciler.cli.options import COMMON, Group, Option
 from tests.cli.conftest import Shell
 
-
-def load(name: str) -> click.Command:
-    """Load a command, as `slack check` too."""
-    found: click.Command = program()
-    for word in name.split():
-        assert isinstance(found, Group)
-        loaded = found.get_command(click.Context(found), word)
-        assert loaded is not None
-        found = loaded
-    return found
+GOLDEN = Path(__file__).parent / "help"
+MOST = 12
+"""The most options that the help of a command shows."""
 
 
-def names(group: Group, before: str = "") -> Iterator[tuple[str, str]]:
-    """Each command's name, groups before what is in them, with the summary of its table."""
-    for name, entry in group.table.items():
-        yield f"{before}{name}", entry.summary
-        found = group.get_command(click.Context(group), name)
+def commands(group: Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield each command by its name, groups before what is in them."""
+    for name in group.commands:
+        found = group.load(name)
+        yield f"{before}{name}", found
         if isinstance(found, Group):
-            yield from names(found, f"{before}{name} ")
+            yield from commands(found, f"{before}{name} ")
 
 
-SUMMARIES = dict(names(program()))
-NAMES = list(SUMMARIES)
+COMMANDS = dict(commands(program()))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_summary_in_the_table(name: str) -> None:
-    """The table says what the command itself says, so that help need not load it."""
-    assert load(name).name == name.split()[-1]
-    assert load(name).short_help == SUMMARIES[name]
+@pytest.mark.parametrize("words", ["", "help options", *COMMANDS])
+def test_help(shell: Shell, words: str, request: pytest.FixtureRequest) -> None:
+    """The help of each command is as in its file."""
+    asked = words.split() if words == "help options" else [*words.split(), "--help"]
+    done = shell(*asked, COLUMNS="100")
+    path = GOLDEN / f"{words.replace(' ', '-') or 'webhooks'}.txt"
+    if request.config.getoption("--update-golden"):
+        path.write_text(done.out, "utf-8")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == path.read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help_of_each_command(shell: Shell, name: str, flag: str) -> None:
-    """Each command has help on standard output, with examples before the options."""
-    done = shell(*name.split(), flag)
-    assert done.code == 0
-    assert done.err == ""
-    assert done.out.startswith(f"Usage: webhooks {name}")
-    assert 0 < done.out.index("\nExamples:\n") < done.out.index("ptions:\n")
+def test_no_help_is_left_over() -> None:
+    """Each file belongs to a command."""
+    names = {each.replace(" ", "-") for each in COMMANDS} | {"webhooks", "help-options"}
+    assert {each.stem for each in GOLDEN.iterdir()} == names
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_option_is_explained(name: str) -> None:
-    """No option and no argument is without help."""
-    for parameter in load(name).params:
-        assert getattr(parameter, "help", None), parameter.name
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_the_same_by_every_way(shell: Shell, name: str) -> None:
+    """`-h`, `--help` and `webhooks help` show the same."""
+    shown = shell(*name.split(), "--help").out
+    assert shell(*name.split(), "-h").out == shell("help", *name.split()).out == shown
 
 
-def test_variables_are_shown(shell: Shell) -> None:
-    """An option that has an environment variable names it."""
-    variables = {
-        option.env
-        for option in load("apply").params
-        if isinstance(option, Option) and option.env is not None
-    }
-    assert {"CLOUDTRUTH_SERVER_URL", "CLOUDTRUTH_PROFILE", "WEBHOOKS_STRICT"} <= variables
-    text = " ".join(shell("apply", "--help").out.split())
-    assert all(f"[env: {variable}]" in text for variable in variables)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options(name: str) -> None:
+    """A command shows at most 12 options, each with a sentence."""
+    options = [each for each in COMMANDS[name].params if isinstance(each, Option)]
+    assert all(each.help and each.help.endswith((".", "]")) for each in options)
+    assert len([each for each in options if not each.common]) <= MOST
+
+
+def test_an_option_is_the_same_everywhere() -> None:
+    """The names of an option are those of the option in other commands."""
+    seen: dict[str, set[str]] = {}
+    for command in COMMANDS.values():
+        for each in command.params:
+            if isinstance(each, Option):
+                for name in each.opts:
+                    seen.setdefault(name, set()).add(" ".join(each.opts))
+    assert {name: names for name, names in seen.items() if len(names) > 1} == {}
+    assert seen["--out"] == {"-o --out"}
+
+
+def test_the_common_options_are_explained(shell: Shell) -> None:
+    """Each is on the page, with its variable."""
+    page = " ".join(shell("help", "options").out.split())
+    for option in COMMON:
+        assert option.opts[-1] in page
+        assert option.envvar is None or str(option.envvar) in page
 
 
 @pytest.mark.parametrize(
@@ -84,16 +92,14 @@ def test_help_is_as_wide_as_the_terminal(shell: Shell, columns: str, widest: int
     assert widest - 8 < longest <= widest
 
 
-def test_help_of_the_program(shell: Shell) -> None:
-    """The program's help lists commands in the order of need, and the exit codes."""
-    done = shell("--help")
-    assert done.code == 0
-    places = [done.out.index(f"\n  {name} ") for name in TABLE]
+def test_commands_are_in_the_order_of_use(shell: Shell) -> None:
+    """The program's help lists the table as it is."""
+    out = shell("--help").out
+    places = [out.index(f"\n  {name} ") for name in TABLE]
     assert places == sorted(places)
-    assert "Exit codes:" in done.out
 
 
-def test_nothing_asked(shell: Shell) -> None:
+def test_no_command(shell: Shell) -> None:
     """Without a command the help goes to standard error and the run is a usage error."""
     done = shell()
     assert (done.code, done.out) == (64, "")

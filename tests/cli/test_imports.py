@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"httpx", "jsonschema_rs", "deepdiff", "yaml", "asyncio", "starlette", "sqlite3"}
+LAZY = {"httpx", "deepdiff", "asyncio", "starlette", "sqlite3"}
+HEAVY = {"yaml", "jsonschema_rs", *LAZY}
 GOOD = """
 webhooks:
   - name: Deploys
@@ -50,14 +51,21 @@ def loaded(directory: Path, *arguments: str, **environ: str) -> tuple[int, set[s
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--version",),
-        ("--help",),
         ("plan", "--help"),
         ("apply", "-h"),
         ("validate", "-h"),
         ("emulator", "-h"),
-        ("completion", "bash"),
     ],
+)
+def test_help_of_a_command(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """The help of a command loads no client, differ or schema."""
+    code, modules = loaded(tmp_path, *arguments)
+    assert code == 0
+    assert not modules & LAZY
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--version",), ("--help",), ("help", "options"), ("completion", "bash")]
 )
 def test_start(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """Version, help and completion scripts load none of the heavy packages."""

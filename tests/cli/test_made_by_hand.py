@@ -52,7 +52,7 @@ def test_300_webhooks_made_by_hand_come_under_git(shell: Shell, tmp_path: Path) 
 
     checked = shell("export", "--local", "--check", "-o", "webhooks.yaml")
     assert (checked.code, checked.err.count("Traceback")) == (0, 0)
-    assert "Planning the export shows no change. 300 webhooks can be declared." in checked.out
+    assert "A plan of the export has no changes. 300 webhooks can be declared." in checked.out
     planned = shell("plan", "--local", "--detailed-exitcode")
     assert (planned.code, "No changes. 300 webhooks match." in planned.out) == (0, True)
 

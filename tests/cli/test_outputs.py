@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.cli.main import TABLE
 from reconciler.cli.main import program as make_program
+from reconciler.cli.options import COMMON
 from tests.cli.conftest import GOOD, SECRETS, Shell
 
 File = Callable[..., Path]
@@ -90,14 +91,15 @@ def test_every_option_that_names_a_file_is_known_here() -> None:
     found = {
         (name, parameter.opts[-1])
         for name in TABLE
-        for parameter in group.get_command(None, name).params  # type: ignore[arg-type]
-        if getattr(parameter, "metavar", None) == "FILE" and not getattr(parameter, "common", True)
+        for parameter in group.load(name).params
+        if getattr(parameter, "metavar", None) == "FILE" and parameter not in COMMON
     }
     written = {
         ("plan", "--out"),
         ("apply", "--report"),
-        ("export", "--output"),
+        ("export", "--out"),
         ("emulator", "--log"),
     }
+    new = {("init", "--file")}  # never replaced
     read = {("emulator", "--seed"), ("emulator", "--db")}
-    assert found == written | read
+    assert found == written | new | read

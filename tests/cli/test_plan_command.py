@@ -56,12 +56,42 @@ def test_a_directory_is_read_with_all_below_it(shell: Shell, file: File) -> None
 
 
 def test_local_says_so(shell: Shell, file: File) -> None:
-    """The emulator is announced even to the quiet, and no key is looked at."""
-    file()
-    done = shell("plan", "--local", "-q", CLOUDTRUTH_API_KEY="not a key")
+    """One line announces the emulator, which stands for any organization and needs no key."""
+    file(**{"webhooks:\n": "organization: Globex\nwebhooks:\n"})
+    done = shell("plan", "--local", CLOUDTRUTH_API_KEY="not a key", WEBHOOKS_ORGANIZATION="Initech")
     assert done.code == 0
-    assert "LOCAL" in done.err
+    assert done.err == (
+        "LOCAL: emulated CloudTruth in .webhooks-local/webhooks.db. "
+        "Nothing is delivered; it stands for any organization.\n"
+    ).replace(".webhooks-local", f"{Path(done.err.split()[4]).parent.as_posix()}")
     assert "emulator.localhost" in done.out
+    assert shell("apply", "--local", "--yes", **SECRETS).code == 0
+
+
+def test_quiet(shell: Shell, file: File) -> None:
+    """-q prints errors, and documents that are asked for; nothing else."""
+    file()
+    for command in (("plan",), ("apply", "--yes"), ("status",)):
+        done = shell(*command, "--local", "-q", **SECRETS)
+        assert (done.code, done.out, done.err) == (0, "", ""), command
+    assert shell("validate", "-q", **SECRETS).out == ""
+    assert json.loads(shell("plan", "--local", "-q", "--format", "json", **SECRETS).out)
+    file(value_updated="value_updatd")
+    done = shell("plan", "--local", "-q")
+    assert (done.code, done.out, "error[" in done.err) == (3, "", True)
+
+
+def test_standard_output(shell: Shell, file: File) -> None:
+    """`-o -` prints the document alone; what is for people goes to standard error."""
+    file()
+    planned = shell("plan", "--local", "-o", "-", **SECRETS)
+    assert json.loads(planned.out)["kind"] == "plan"
+    assert "Plan: 2 to create" in planned.err
+    applied = shell("apply", "--local", "--yes", "--report", "-", **SECRETS)
+    assert json.loads(applied.out)["kind"] == "report"
+    exported = shell("export", "--local", "-o", "-", "--check")
+    assert exported.out == shell("export", "--local").out
+    assert "A plan of the export has no changes" in exported.err
 
 
 def test_local_database(shell: Shell, file: File, tmp_path: Path) -> None:
@@ -166,11 +196,12 @@ def test_wrong_organization(shell: Shell, file: File, cloud: MakeCloud, text: st
     assert there.reads() == 1  # the listing is not even read
 
 
-def test_organization_by_variable(shell: Shell, file: File) -> None:
+def test_organization_by_variable(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """The guard can come from the environment."""
     file()
-    assert shell("plan", "--local", WEBHOOKS_ORGANIZATION="Other").code == 4
-    assert shell("plan", "--local", WEBHOOKS_ORGANIZATION="Acme").code == 0
+    environ = cloud().environ
+    assert shell("plan", **environ, WEBHOOKS_ORGANIZATION="Other").code == 4
+    assert shell("plan", **environ, WEBHOOKS_ORGANIZATION="Acme").code == 0
 
 
 def test_plan_in_maintenance(shell: Shell, file: File, cloud: MakeCloud) -> None:

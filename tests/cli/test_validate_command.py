@@ -19,8 +19,7 @@ def test_good_file(shell: Shell, file: File) -> None:
     done = shell("validate", TOKEN=SECRETS["TOKEN"])
     assert (done.code, done.err) == (0, "")
     assert done.out == (
-        "Valid: 2 webhooks in webhooks.yaml.\n"
-        "Apply will need, and does not find here: env PASSWORD.\n"
+        "Valid: 2 webhooks in webhooks.yaml.\nNot set here, required by apply: env PASSWORD.\n"
     )
 
 
@@ -89,7 +88,7 @@ def test_allowed_secrets(shell: Shell, file: File) -> None:
     file()
     assert shell("validate", "--allow-secret", "env:*").code == 0
     assert shell("validate", "--allow-secret", "env:TOKEN").code == 3
-    assert shell("validate", WEBHOOKS_ALLOW_SECRETS="env:TOKEN, env:PASSWORD").code == 0
+    assert shell("validate", WEBHOOKS_ALLOW_SECRET="env:TOKEN, env:PASSWORD").code == 0
     assert shell("validate", "--allow-secret", "PASSWORD").code == 64
 
 

@@ -136,8 +136,8 @@ WEBHOOK_TYPE: Mapping[str, Edit] = {
 COMMAND: Mapping[str, Edit] = {
     "reconciler/cli/commands/count.py": toy("count.py"),
     "reconciler/cli/main.py": after(
-        '"plan": Entry(',
-        '    "count": Entry(module=f"{_COMMANDS}.count", summary="Count declared webhooks."),\n',
+        '"plan": "Show',
+        '    "count": "Count declared webhooks.",\n',
     ),
     "docs/commands.md": lambda text: text,  # by its script
 }
@@ -228,7 +228,7 @@ def test_a_new_output_works(copy: Copy) -> None:
     applied = copy.webhooks("apply", *file, "--yes", **secrets)
     assert (applied.returncode, applied.stdout) == (0, "3 carried out\n"), applied.stderr
     assert copy.python("scripts/commands.py").returncode == 0
-    assert "markdown, brief." in (copy.folder / "docs" / "commands.md").read_text("utf-8")
+    assert "|markdown|brief]" in (copy.folder / "docs" / "commands.md").read_text("utf-8")
 
 
 def test_every_format_is_in_the_contract() -> None:

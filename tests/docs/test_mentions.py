@@ -12,8 +12,8 @@ import click
 import pytest
 import yaml
 
-from reconciler.cli.command import Group
 from reconciler.cli.main import PROGRAM, program
+from reconciler.cli.options import Group
 from reconciler.errors import ExitCode
 from tests.docs.test_code_blocks import PAGES, ROOT
 

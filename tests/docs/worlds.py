@@ -149,20 +149,20 @@ WORLDS: Final[Mapping[str, World]] = {
                "python -m benchmarks --row plan-10000 --out results"),
     ),
     "docs/secrets.md: Which secrets may be used": World(
-        files=_SECRETS_FILES, says=("2 to create", "Do this?", "2 created")
+        files=_SECRETS_FILES, says=("2 to create", "Type `yes` to confirm", "2 created")
     ),
     "docs/secrets.md: Rotate a secret": World(
         before=_SECRETS_FILES, live=SECRETS_PAGE, files=_ROTATION, choices={"read_back": "mask"},
-        says=("1 to update", "this change", "Do this?", "1 updated"),
+        says=("1 to update", "this change", "Type `yes` to confirm", "1 updated"),
     ),
     "docs/secrets.md: Rotate a secret (2)": World(
         live=SECRETS_PAGE, files=_SECRETS_FILES, choices={"read_back": "mask"},
-        says=("Do this?", "1 updated", "Do this?", "1 updated", "Do this?", "2 updated"),
+        says=("1 updated", "Type `yes` to confirm", "1 updated", "2 updated"),
     ),
     "docs/secrets.md: Secrets kept in CloudTruth": World(
         files={"webhooks.yaml": EXAMPLE},
         environ={"PAGER_PASSWORD": "an example password"},
-        says=("Do this?", "3 created"),
+        says=("Type `yes` to confirm", "3 created"),
         calls=("cloudtruth --env production --project notifications run -- webhooks apply",),
     ),
     "docs/slack.md: Make the app": World(

@@ -13,8 +13,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import reconciler
+from reconciler.cli.context import Context
 from reconciler.cli.errors import explain
-from reconciler.cli.invocation import Invocation
 from reconciler.cli.main import PROGRAM, program
 from reconciler.cli.process import Process
 from tests.ci.fake_github import FakeGitHub
@@ -340,7 +340,7 @@ class World:
             "NO_PROXY": "127.0.0.1",
             "WEBHOOKS_SLACK_URL": self.slack_url,
             "RUNNER_TEMP": str(home),
-            "WEBHOOKS_ALLOW_SECRETS": "env:* file:*",
+            "WEBHOOKS_ALLOW_SECRET": "env:* file:*",
         }
         if command.line == "init":
             del environ["CLOUDTRUTH_API_KEY"]
@@ -437,7 +437,7 @@ def _perform(
     """Do what `reconciler.cli.main.run` does, and keep the exception and the count of the net."""
     stream = _Terminal if sink == "terminal" else io.StringIO
     out, err = stream(), stream()
-    invocation = Invocation(
+    context = Context(
         Process(
             environ=environ,
             directory=home,
@@ -450,14 +450,14 @@ def _perform(
     problem: BaseException | None = None
     try:
         code = program().main(
-            args=list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=invocation
+            args=list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=context
         )
     except BaseException as error:
         problem = error
-        code = explain(error, invocation)
+        code = explain(error, context)
     printed = out.getvalue() + err.getvalue()
     return _Done(
-        code=int(code or 0), printed=printed, caught=invocation.console.caught, problem=problem
+        code=int(code or 0), printed=printed, caught=context.console.caught, problem=problem
     )
 
 

@@ -83,17 +83,6 @@ def test_the_link_alone(shell: Shell) -> None:
     assert (done.out, done.err) == (link(manifest("Ops")) + "\n", "")
 
 
-def test_a_terminal_that_can_gets_a_link_to_click_on(shell: Shell) -> None:
-    """The address is behind the words where the terminal draws links, and nowhere else."""
-    opening = f"\x1b]8;;{link(manifest())}\x1b\\"
-    able = shell("slack", "manifest", terminal=True, TERM_PROGRAM="WezTerm")
-    assert opening in able.err
-    unable = shell("slack", "manifest", terminal=True, TERM="xterm-256color")
-    assert "\x1b]8" not in unable.err
-    assert link(manifest()) in unable.err
-    assert "\x1b]8" not in shell("slack", "manifest", TERM_PROGRAM="WezTerm").err
-
-
 def test_a_bad_name_is_a_usage_error(shell: Shell) -> None:
     """The command refuses a name that Slack would refuse."""
     done = shell("slack", "manifest", "--name", "")

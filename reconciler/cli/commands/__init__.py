@@ -1,1 +1,1 @@
-"""The commands, one module each with its `COMMAND`; cli/main.py has the table."""
+"""The commands, one module each with its `run`; cli/main.py has the table."""

@@ -1,150 +1,141 @@
-"""`webhooks apply`: plan, ask, do, read back, report."""
+"""`webhooks apply`: plan, ask, write, verify, report."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from reconciler.cli.command import command
-from reconciler.cli.invocation import Invocation
-from reconciler.cli.options import Option, format_option
-from reconciler.cli.planning_options import planning_options
+from reconciler.cli.connection import connected, settings_of
+from reconciler.cli.context import Context
+from reconciler.cli.errors import translate
+from reconciler.cli.options import (
+    CONNECTION_OPTIONS,
+    FILE_OPTIONS,
+    OUTPUT,
+    OUTPUT_OPTIONS,
+    PLAN,
+    Option,
+    command,
+    format_option,
+    words,
+)
+from reconciler.cli.planning import PLAN_OPTIONS, again, plan_options
+from reconciler.cli.progress import Progress
+from reconciler.cli.session import (
+    STDOUT,
+    accepted,
+    inputs,
+    load,
+    message_view,
+    report_error,
+    result_view,
+)
 from reconciler.errors import ExitCode, NotConfirmedError, OutputError, StalePlanError, UsageError
+from reconciler.planning.plan import Plan
+from reconciler.planning.review import Review
 from reconciler.render import RENDERERS
-
-if TYPE_CHECKING:
-    from reconciler.cli.connection import Connection
-    from reconciler.planning.plan import Plan
-    from reconciler.planning.review import Review
-    from reconciler.report import Report
+from reconciler.render.words import unshown
+from reconciler.report import Report
+from reconciler.settings import Settings
+from reconciler.source.write import REPORT, check_writable, write_atomically
+from reconciler.workflow.applying import apply, check_digest
+from reconciler.workflow.connecting import Connection
+from reconciler.workflow.inputs import accept, load_plan
 
 
 @command(
-    "apply",
-    "Make CloudTruth equal to the files.",
-    text="Shows the plan and asks. Nothing is written before files, organization, listing, secrets "
-    "and guards are all in order. Deletes come last, and only if all else is done. Running it "
-    "again finishes what is left, and with nothing left writes nothing.",
+    text="Shows the plan and asks for confirmation. Nothing is written before files, organization, "
+    "listing, secrets and guards are in order. Deletes come last, and only if all else is done. "
+    "Run it again to finish what is left.",
     examples=(
-        ("plan, ask, do", "webhooks apply"),
+        ("plan, ask, write", "webhooks apply"),
         ("in a pipeline, exactly what was reviewed",
          "webhooks apply --yes --expect-digest sha256:9c1e..."),
-        ("a saved plan", "webhooks apply plan.json"),
+        ("apply a saved plan", "webhooks apply plan.json"),
         ("delete more than the guards allow, counted", "webhooks apply --allow-deletes 12"),
         ("try a file without an account", "webhooks apply -f examples/webhooks.yaml --local"),
     ),
-    options=[
-        click.Argument(
-            ["planfile"], required=False, help="A plan saved by `plan --out`: apply what it "
-            "shows and nothing else."
-        ),
-        Option("--yes", "--auto-approve", is_flag=True, help="Do not ask."),
-        Option("--expect-digest", metavar="DIGEST",
-               help="Apply only if the plan made now has this digest, or is empty."),
-        *planning_options(),
-        Option("--parallelism", type=click.IntRange(1, 16), default=10, metavar="N",
-               help="How many requests at a time, 1 to 16; 10."),
+    options=(
+        click.Argument(["planfile"], required=False),
+        *FILE_OPTIONS,
+        *PLAN_OPTIONS,
+        Option("--expect-digest", group=PLAN, metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
+               help="Apply only the plan with this digest, or an empty one."),
+        Option("-y", "--yes", group=PLAN, is_flag=True, help="Do not ask for confirmation."),
+        *CONNECTION_OPTIONS,
         format_option(*RENDERERS),
-        Option("--report", metavar="FILE", help="Write the report to a file as JSON, too."),
-    ],
+        Option("--report", group=OUTPUT, metavar="FILE", env="WEBHOOKS_REPORT",
+               help="Write the report as JSON, too; - is standard output."),
+        *OUTPUT_OPTIONS,
+    ),
 )  # fmt: skip
-def COMMAND(invocation: Invocation, report: str | None, **own: Any) -> int:  # noqa: N802
-    """Apply and report, in a file too if asked for, also when it fails."""
-    from reconciler.cli.errors import translate
-    from reconciler.source.write import REPORT, check_writable
-
+def run(context: Context, report: str | None, format: str, **own: Any) -> int:
+    """Apply, and report in a file too if there is one, also on failure."""
     machine = RENDERERS["json"]()
-    if report is not None:
-        check_writable(invocation.process.directory / report, over=REPORT)
+    console = context.console
+    if report not in (None, STDOUT):
+        check_writable(context.process.directory / str(report), over=REPORT)
+    settings = settings_of(context)
     try:
-        done, connection = _apply(invocation, **own)
+        done = _apply(context, settings, **own)
     except (Exception, KeyboardInterrupt) as problem:
         if report is not None:
-            _write_report(invocation, report, machine.render_error(translate(problem)))
+            _write_report(context, report, machine.render_error(translate(problem)))
         raise
-    console = invocation.console
-    console.status("")
-    shown = _rendered(invocation, done, lambda: _shown(invocation, done, connection, own["format"]))
-    if shown is not None:
-        console.result(shown)
-    told = True
+    view = result_view(context, key_source=_key_source(settings))
+    shown = _rendered(context, done, lambda: RENDERERS[format]().render_report(done, view))
+    if shown is not None and report == STDOUT:
+        console.note(shown)
+    elif shown is not None:
+        console.result(shown, essential=format != "text" or done.exit_code != 0)
+    is_whole = True
     if report is not None:
-        document = _rendered(invocation, done, lambda: machine.render_report(done))
-        told = document is not None and _write_report(invocation, report, document)
-    if told and not console.failed:
+        document = _rendered(context, done, lambda: machine.render_report(done))
+        is_whole = document is not None and _write_report(context, report, document)
+    if is_whole and not console.failed:
         return done.exit_code
     return max(done.exit_code, ExitCode.PARTIAL if done.writes else ExitCode.FAILED)
 
 
-def _rendered(invocation: Invocation, done: Report, render: Callable[[], str]) -> str | None:
-    """Return the report, None if rendering fails: one line then says what was done."""
-    from reconciler.render.words import unshown
-
-    try:
-        return render()
-    except Exception as problem:
-        invocation.console.message("error", unshown(done, problem))
-        return None
-
-
-def _write_report(invocation: Invocation, name: str, text: str) -> bool:
-    """Write the report; say so if that fails, as what is done is done."""
-    from reconciler.cli.session import tell
-    from reconciler.source.write import REPORT, write_atomically
-
-    try:
-        write_atomically(invocation.process.directory / name, text.encode(), over=REPORT)
-    except (OutputError, UsageError) as problem:
-        tell(invocation, problem)
-        return False
-    return True
-
-
 def _apply(
-    invocation: Invocation,
+    context: Context,
+    settings: Settings,
     planfile: str | None,
     yes: bool,
     expect_digest: str | None,
-    allow_deletes: int | None,
-    parallelism: int,
-    format: str,
     **own: Any,
-) -> tuple[Report, Connection]:
-    from reconciler.cli.again import planned_with
-    from reconciler.cli.connection import connected
-    from reconciler.cli.session import checked_files, inputs, plan_options
-    from reconciler.workflow import accept, apply, check_digest, load_plan
-
+) -> Report:
+    """Load, connect, plan, review, ask, write."""
     if expect_digest is not None:
         check_digest(expect_digest)
     review: Review | str | None = expect_digest
     if planfile is not None:
-        _refuse_planning(invocation, own)
-        asked = inputs(invocation)
-        saved = load_plan(planfile, asked)
+        _refuse_planning(context)
+        found = inputs(context)
+        saved = load_plan(planfile, found)
         review = saved.review
         _expect(review, expect_digest, planfile)
-        checked = accept(saved.declared, asked)
-        options = replace(saved.options, allow_deletes=allow_deletes)
+        checked = accepted(context, accept(saved.declared, found))
+        options = replace(saved.options, allow_deletes=own["allow_deletes"])
     else:
-        planning = {**own, "allow_deletes": allow_deletes}
-        checked = checked_files(invocation, planned_with(invocation, planning))
-        options = plan_options(invocation, checked, planning)
-    with connected(invocation, parallelism=parallelism) as connection:
-        done = apply(
+        checked = load(context, again(context, saved=False))
+        options = plan_options(checked, own)
+    progress = Progress(context.console)
+    with connected(context, settings, progress=progress) as connection:
+        return apply(
             checked,
             connection.api,
             connection.engine,
             options=options,
-            confirm=_confirm(invocation, connection, yes=yes),
+            confirm=_confirm(context, settings, connection, progress, yes=yes),
             api_key=connection.key,
             review=review,
             values=yes,
         )
-    return done, connection
 
 
 def _expect(saved: Review, digest: str | None, name: str) -> None:
@@ -157,53 +148,79 @@ def _expect(saved: Review, digest: str | None, name: str) -> None:
 
 
 def _confirm(
-    invocation: Invocation, connection: Connection, *, yes: bool
+    context: Context, settings: Settings, connection: Connection, progress: Progress, *, yes: bool
 ) -> Callable[[Plan], bool]:
-    """Return what shows the plan and finds out whether somebody agrees to it."""
+    """Return what shows the plan and asks for confirmation."""
 
     def confirm(plan: Plan) -> bool:
-        from reconciler.cli.session import message_view
-
-        console = invocation.console
-        connection.progress.expect(plan)
+        console = context.console
+        progress.expect(plan)
         try:
-            view = message_view(invocation, key_source=connection.key_source, again=None)
+            view = message_view(context, key_source=_key_source(settings), again=None)
             shown = RENDERERS["text"]().render_plan(plan, view)
         except Exception as problem:
             if not yes:
                 raise
             # Consent does not depend on what is shown.
             shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
+        progress.phase("")
         if yes:
             console.note(shown)
+            progress.phase("checking that the plan still fits")
             return True
         console.block(shown)
-        if not console.interactive or "-" in invocation.files:
+        if not console.interactive or "-" in context.files:
             raise NotConfirmedError(
-                "nobody is here to agree to the plan: nothing was written",
+                "no terminal to confirm on: nothing was written",
                 hint="run it in a terminal, or add --yes once the plan has been reviewed",
             )
-        agreed = console.ask("\nDo this? Only 'yes' is a yes: ") == "yes"
-        # Thinking about it is no part of the run's time.
-        connection.api.deadline_in(connection.deadline)
+        agreed = console.ask(f"\n{_question(plan)} Type `yes` to confirm: ") == "yes"
+        # Thinking is no part of the run's time.
+        connection.api.deadline_in(settings.deadline.value)
+        progress.phase("checking that the plan still fits")
         return agreed
 
     return confirm
 
 
-def _shown(invocation: Invocation, done: Report, connection: Connection, format: str) -> str:
-    from reconciler.cli.session import result_view
+def _question(plan: Plan) -> str:
+    count, deletes = len(plan.changes), len(plan.deletes)
+    what = "this change" if count == 1 else f"these {count} changes"
+    risk = f" ({deletes} {'delete' if deletes == 1 else 'deletes'})" if deletes else ""
+    return f"Apply {what}{risk}?"
 
-    view = result_view(invocation, key_source=connection.key_source)
-    return RENDERERS[format]().render_report(done, view)
+
+def _key_source(settings: Settings) -> str | None:
+    return settings.key.source if settings.key is not None else None
 
 
-def _refuse_planning(invocation: Invocation, own: dict[str, Any]) -> None:
-    given = [f"--{name.replace('_', '-')}" for name, value in own.items() if value]
-    if invocation.files:
-        given.append("-f")
+def _rendered(context: Context, done: Report, render: Callable[[], str]) -> str | None:
+    """Return the report; None, with one line that says what was done, if rendering fails."""
+    try:
+        return render()
+    except Exception as problem:
+        context.console.message("error", unshown(done, problem))
+        return None
+
+
+def _write_report(context: Context, name: str, text: str) -> bool:
+    """Write the report; False, with a message, on failure: what is done is done."""
+    if name == STDOUT:
+        context.console.result(text, essential=True)
+        return True
+    try:
+        write_atomically(context.process.directory / name, text.encode(), over=REPORT)
+    except (OutputError, UsageError) as problem:
+        report_error(context, problem)
+        return False
+    return True
+
+
+def _refuse_planning(context: Context) -> None:
+    """Refuse options that a saved plan has decided."""
+    given = tuple(words([*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]], context.command_line))
     if given:
         raise UsageError(
-            f"a saved plan is applied as it is: {', '.join(sorted(given))} does not go with it",
+            f"a saved plan is applied as it is, without {shlex.join(given)}",
             hint="plan again with these options and save that plan",
         )

@@ -5,23 +5,24 @@ from __future__ import annotations
 import gc
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reconciler.cli.command import command
-from reconciler.cli.invocation import Invocation
-from reconciler.cli.options import Option
+from reconciler.cli.context import Context
+from reconciler.cli.options import OUTPUT, OUTPUT_OPTIONS, Option, command
+from reconciler.cli.session import STDOUT
 from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
 from reconciler.render.quote import prose
+from reconciler.source.write import REQUESTS, check_kind
 
 if TYPE_CHECKING:
     from reconciler.emulator.emulator import Emulator
 
+_SERVER: Final = "Server"
+
 
 @command(
-    "emulator",
-    "Serve an emulated CloudTruth over HTTP.",
     text="It behaves as CloudTruth's API is documented. It needs no account. Stop it with Ctrl-C.",
     examples=(
         ("serve on a fixed port and keep the webhooks", "webhooks emulator --port 8080 --db ct.db"),
@@ -29,28 +30,29 @@ if TYPE_CHECKING:
             "use it from another shell",
             "CLOUDTRUTH_SERVER_URL=http://127.0.0.1:8080 CLOUDTRUTH_API_KEY=any webhooks plan",
         ),
-        ("see each request", "webhooks emulator --log -"),
+        ("show each request", "webhooks emulator --log -"),
     ),
-    options=[
-        Option("--port", type=click.IntRange(0, 65535), default=0, metavar="PORT",
-               help="The port to listen on; 0 takes a free one."),
-        Option("--host", default="127.0.0.1", metavar="HOST", help="The address to listen on."),
-        Option("--db", metavar="FILE", help="Keep webhooks and log in FILE, not in memory."),
-        Option("--seed", metavar="FILE", help="Create the webhooks in FILE, a JSON list as the "
-               "API takes them, unless the database holds some."),
-        Option("--log", metavar="FILE", help="Append each request to FILE as a line of JSON, "
-               "secrets included; - is standard output."),
-        Option("--key", metavar="KEY", help="Accept this API key only."),
-        Option("--read-back", type=click.Choice(["plain", "mask", "null", "omitted"]),
-               default="plain", metavar="FORM",
-               help="How secrets read back: plain, mask, null or omitted; plain."),
-        Option("--page-size", type=click.IntRange(1, 1000), default=1000, metavar="ROWS",
-               help="The most webhooks on a page of a list; 1000."),
-    ],
-    connects=False,
+    options=(
+        Option("--host", group=_SERVER, default="127.0.0.1", metavar="HOST", show_default=True,
+               help="Listen on this address."),
+        Option("--port", group=_SERVER, type=click.IntRange(0, 65535), default=0, metavar="PORT",
+               show_default=True, help="Listen on this port; 0 takes a free one."),
+        Option("--key", group=_SERVER, metavar="KEY", help="Accept only this API key."),
+        Option("--db", group=_SERVER, metavar="FILE", help="Keep webhooks here, not in memory."),
+        Option("--seed", group=_SERVER, metavar="FILE",
+               help="Create the webhooks of this JSON list if there are none."),
+        Option("--read-back", group=_SERVER, show_default=True, default="plain",
+               type=click.Choice(["plain", "mask", "null", "omitted"]),
+               help="Return secrets in this form."),
+        Option("--page-size", group=_SERVER, type=click.IntRange(1, 1000), default=1000,
+               metavar="ROWS", show_default=True, help="Return at most so many webhooks a page."),
+        Option("--log", group=OUTPUT, metavar="FILE",
+               help="Append each request as JSON, secrets included; - is standard output."),
+        *OUTPUT_OPTIONS,
+    ),
 )  # fmt: skip
-def COMMAND(  # noqa: N802
-    invocation: Invocation,
+def run(
+    context: Context,
     port: int,
     host: str,
     db: str | None,
@@ -73,7 +75,7 @@ def COMMAND(  # noqa: N802
     from reconciler.emulator.emulator import Emulator
 
     gc.enable()  # this one may run for days
-    console, directory = invocation.console, invocation.process.directory
+    console, directory = context.console, context.process.directory
     behaviour = Behaviour(
         any_key=key is None,
         read_back=read_back,
@@ -83,9 +85,9 @@ def COMMAND(  # noqa: N802
     )
     emulator = Emulator(open_store(directory / db if db is not None else None), behaviour)
     if seed is not None and not emulator.store.webhooks():
-        _create(emulator, invocation, seed)
+        _create(emulator, context, seed)
     # After the database, so that one file is not taken for both.
-    emulator.listener = _Log(invocation, log) if log is not None else None
+    emulator.listener = _Log(context, log) if log is not None else None
     if key is not None and emulator.store.user_of_key(key) is None:
         emulator.store.add_user(emulator.organization, key=key, role="OWNER")
     try:
@@ -112,15 +114,13 @@ def COMMAND(  # noqa: N802
 class _Log:
     """Writes each request as a line of JSON."""
 
-    def __init__(self, invocation: Invocation, name: str) -> None:
-        if name == "-":
-            self._file = invocation.process.stdout
+    def __init__(self, context: Context, name: str) -> None:
+        if name == STDOUT:
+            self._file = context.process.stdout
             return
-        from reconciler.source.write import REQUESTS, check_kind
-
-        check_kind(invocation.process.directory / name, REQUESTS)
+        check_kind(context.process.directory / name, REQUESTS)
         try:
-            self._file = (invocation.process.directory / name).open("a", encoding="utf-8")
+            self._file = (context.process.directory / name).open("a", encoding="utf-8")
         except OSError:
             raise OutputError(f"the log {name} cannot be written") from None
 
@@ -129,7 +129,7 @@ class _Log:
         self._file.flush()
 
 
-def _create(emulator: Emulator, invocation: Invocation, name: str) -> None:
+def _create(emulator: Emulator, context: Context, name: str) -> None:
     """Create the webhooks of the seed file. Raises UsageError for what the API would refuse."""
     from reconciler.emulator.emulator import LOCAL_KEY
     from reconciler.emulator.messages import Request
@@ -137,7 +137,7 @@ def _create(emulator: Emulator, invocation: Invocation, name: str) -> None:
 
     hint = 'name a file that holds a list such as [{"name": "Deploys", "type": "slack", ...}]'
     try:
-        rows = json.loads((invocation.process.directory / name).read_text(encoding="utf-8"))
+        rows = json.loads((context.process.directory / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise UsageError(f"the seed {name} cannot be read as JSON", hint=hint) from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

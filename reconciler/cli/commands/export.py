@@ -1,87 +1,89 @@
-"""`webhooks export`: what is live, as a file."""
+"""`webhooks export`: the live webhooks as a file."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from reconciler.cli.command import command
-from reconciler.cli.invocation import Invocation
-from reconciler.cli.options import Option
+from reconciler.cli.connection import connected, settings_of
+from reconciler.cli.context import Context
+from reconciler.cli.options import (
+    CONNECTION_OPTIONS,
+    OUTPUT,
+    OUTPUT_OPTIONS,
+    PLAN,
+    Option,
+    command,
+)
+from reconciler.cli.session import STDOUT, warn
 from reconciler.errors import ExitCode, UsageError
+from reconciler.render.quote import prose, quote
+from reconciler.render.words import plural
+from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
+from reconciler.workflow.adopting import check_export, export_live, read_live
 
 
 @command(
-    "export",
-    "Write what is live as YAML.",
     text="Secrets become references to variables; the file ends with the list of those to set. "
     "What a file cannot express is ignored in it, with the reason.",
     examples=(
-        ("take over an organization", "webhooks export -o webhooks.yaml"),
-        ("prove that applying the export would change nothing", "webhooks export --check"),
-        ("take over a part", "webhooks export --only 'team-a-*' -o team-a.yaml"),
+        ("adopt an organization", "webhooks export -o webhooks.yaml"),
+        ("check that applying the export would change nothing", "webhooks export --check"),
+        ("adopt a part", "webhooks export --only 'team-a-*' -o team-a.yaml"),
     ),
-    options=[
-        Option("-o", "--output", metavar="FILE", help="Write to a file that is not there yet."),
-        Option("--force", is_flag=True, help="Write over the file, if it is one of webhooks."),
-        Option("--only", multiple=True, metavar="GLOB", help="Webhooks of these names only."),
-        Option("--check", is_flag=True, help="Plan the export; exit 1 if anything would change."),
-    ],
-)
-def COMMAND(  # noqa: N802
-    invocation: Invocation, output: str | None, force: bool, only: tuple[str, ...], check: bool
-) -> int:
+    options=(
+        Option("--only", group=PLAN, multiple=True, metavar="GLOB",
+               help="Limit to webhooks whose name matches."),
+        Option("--check", group=PLAN, is_flag=True,
+               help="Plan the export, and exit with 1 if anything would change."),
+        *CONNECTION_OPTIONS,
+        Option("-o", "--out", group=OUTPUT, metavar="FILE",
+               help="Write to a new file; - is standard output."),
+        Option("--force", group=OUTPUT, is_flag=True,
+               help="Replace the file, if it is a configuration file."),
+        *OUTPUT_OPTIONS,
+    ),
+)  # fmt: skip
+def run(context: Context, out: str | None, force: bool, only: tuple[str, ...], check: bool) -> int:
     """Read, write, and check."""
-    from reconciler.cli.connection import connected
-    from reconciler.cli.session import warn
-    from reconciler.render.quote import prose, quote
-    from reconciler.render.words import plural
-    from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
-    from reconciler.workflow import check_export, export_live, read_live
-
-    path = None if output is None else invocation.process.directory / output
+    console = context.console
+    path = None if out in (None, STDOUT) else context.process.directory / str(out)
     over = WEBHOOKS if force else None
     if path is not None:
         if not force:
-            _refuse_overwriting(path, output or "")
+            _refuse_overwriting(path, str(out))
         check_writable(path, over=over)
-    with connected(invocation) as connection:
-        live = read_live(connection.api, invocation.organization)
+    with connected(context, settings_of(context)) as connection:
+        live = read_live(connection.api, context.organization)
     exported = export_live(live, only=only)
+    export = exported.export
     if check:
         plan = check_export(exported)
         if plan.changes:
-            invocation.console.message(
-                "error", f"planning the export shows {plural(len(plan.changes), 'change')}"
-            )
+            console.message("error", f"the export has {plural(len(plan.changes), 'change')}")
             return ExitCode.FAILED
-    text = exported.export.text
-    console = invocation.console
-    warn(invocation, exported.notes)
+    warn(context, exported.notes)
     if path is not None:
-        write_atomically(path, text.encode(), over=over)
-        console.result(
-            f"{plural(exported.export.declared, 'webhook')} written to {quote(output or '')}."
-        )
-    elif not check:
-        console.result(text)
+        write_atomically(path, export.text.encode(), over=over)
+        console.result(f"{plural(export.declared, 'webhook')} written to {quote(str(out))}.")
+    elif not check or out == STDOUT:
+        console.result(export.text, essential=True)
     if check:
-        console.result(
-            f"Planning the export shows no change. "
-            f"{plural(exported.export.declared, 'webhook')} can be declared."
-        )
-    for name, reason in exported.export.left_out:
+        can = f"{plural(export.declared, 'webhook')} can be declared."
+        show = console.note if out == STDOUT else console.result
+        show(f"A plan of the export has no changes. {can}")
+    for name, reason in export.left_out:
         console.message("note", f"{quote(name)} is ignored in the file: {prose(reason)}")
-    if path is not None and exported.export.variables:
+    if path is not None and export.variables:
         console.note("Set before `webhooks apply`:")
-        for each in exported.export.variables:
+        for each in export.variables:
             console.note(f"  {each.name}")
     return ExitCode.OK
 
 
 def _refuse_overwriting(path: Path, name: str) -> None:
     """Raise UsageError if there is a file already."""
-    if os.path.isdir(path):  # pathlib's questions raise what they cannot answer
+    if os.path.isdir(path):  # pathlib raises where a folder above may not be entered
         raise UsageError(f"{name} is a directory", hint="name a file")
     if os.path.exists(path):
-        raise UsageError(f"{name} is there already", hint="name another file, or add --force")
+        raise UsageError(f"{name} exists", hint="name another file, or add --force")

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import shlex
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Final
 
-from reconciler.cli.command import command
-from reconciler.cli.invocation import Invocation
-from reconciler.cli.options import Option
+from reconciler.ci.workflows import templates
+from reconciler.cli.connection import connected, settings_of
+from reconciler.cli.context import Context
+from reconciler.cli.options import (
+    CONNECTION_OPTIONS,
+    FILES,
+    OUTPUT_OPTIONS,
+    Option,
+    command,
+)
 from reconciler.errors import CredentialError, ExitCode, UsageError
+from reconciler.model import Live
 from reconciler.source.files import DEFAULT_FILE
-
-if TYPE_CHECKING:
-    from reconciler.model import Live
+from reconciler.source.write import make_folder, write_atomically
+from reconciler.source.yaml_text import scalar
+from reconciler.workflow.adopting import export_live, read_live
 
 UNSET: Final = "# organization: Acme"
 STARTER: Final = """\
@@ -38,90 +49,103 @@ webhooks:
 
 
 @command(
-    "init",
-    "Write a first webhooks.yaml, and the workflows for GitHub.",
-    text="With an API key at hand the file is an export of what is live, otherwise a commented "
-    "starter. Nothing that is there already is written over.",
+    text="With an API key the file is an export of the live webhooks, otherwise a commented "
+    "starter. Existing files are kept.",
     examples=(
         ("begin", "webhooks init"),
-        ("begin with workflows that plan, apply and watch", "webhooks init --github"),
+        ("begin with workflows that plan, apply and check for drift", "webhooks init --github"),
     ),
-    options=[Option("--github", is_flag=True, help="Write the GitHub workflows, too.")],
-)
-def COMMAND(invocation: Invocation, github: bool) -> int:  # noqa: N802
-    """Write what is missing and say what comes next."""
-    from reconciler.source.write import make_folder, write_atomically
-
-    directory = invocation.process.directory
-    console = invocation.console
-    wanted = {DEFAULT_FILE: ""}
-    if github:
-        from reconciler.ci.workflows import templates
-
-        wanted |= dict(templates())
-    there = [name for name in wanted if (directory / name).exists()]
-    other = DEFAULT_FILE.replace(".yaml", ".yml")
-    if DEFAULT_FILE not in there and (directory / other).exists():
-        raise UsageError(
-            f"{other} exists, and without -f only {DEFAULT_FILE} is read",
-            hint=f"rename it to {DEFAULT_FILE}",
-        )
-    if len(there) == len(wanted):
-        raise UsageError(
-            f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already",
-            hint="nothing is written over: move away what is to be made anew, or write an export "
-            "beside it with `webhooks export -o FILE`",
-        )
+    options=(
+        Option("-f", "--file", "target", group=FILES, metavar="FILE", default=DEFAULT_FILE,
+               show_default=True, help="Write this file."),
+        Option("--github", group=FILES, is_flag=True, help="Write the GitHub workflows, too."),
+        *CONNECTION_OPTIONS,
+        *OUTPUT_OPTIONS,
+    ),
+)  # fmt: skip
+def run(context: Context, target: str, github: bool) -> int:
+    """Write what is missing, and show the next steps."""
+    directory = context.process.directory
+    console = context.console
+    wanted = {target: "", **(_workflows(target) if github else {})}
+    existing = [name for name in wanted if (directory / name).exists()]
+    _refuse(directory, target, existing, wanted)
     variables: tuple[str, ...] = ()
-    is_found, keyless = DEFAULT_FILE in there, False
+    is_found, keyless = target in existing, False
     if not is_found:
-        live = _live(invocation)
+        live = _live(context)
         is_found, keyless = live is not None, live is None
-        wanted[DEFAULT_FILE], variables = _first_file(live)
+        wanted[target], variables = _first_file(live)
     for name, text in wanted.items():
-        if name in there:
-            console.note(f"kept {name}, which was there already")
+        if name in existing:
+            console.note(f"kept {name}, which exists")
             continue
         make_folder((directory / name).parent)
         write_atomically(directory / name, text.encode())
         (directory / name).chmod(0o644)  # these are for the repository, and hold no secret
         console.result(f"wrote {name}")
-    console.note("Next:")
     names = _listed(("CLOUDTRUTH_API_KEY", *variables) if keyless else variables)
-    trial = "; without an account: `webhooks plan --local`" if keyless else ""
+    file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
+    trial = f"; without an account: `webhooks plan{file} --local`" if keyless else ""
     steps = [
-        f"look at {DEFAULT_FILE}" + ("" if is_found else ", and set `organization`"),
-        f"set {names}, then run `webhooks plan`{trial}"
+        f"review {target}" + ("" if is_found else ", and set `organization`"),
+        f"set {names}, then run `webhooks plan{file}`{trial}"
         if names
-        else "see what would happen: `webhooks plan`",
+        else f"see what would happen: `webhooks plan{file}`",
         "commit, and read docs/github.md on the two environments that the workflows need"
         if github
-        else "make it so: `webhooks apply`; `webhooks init --github` adds the workflows",
+        else f"make it happen: `webhooks apply{file}`; `webhooks init{file} --github` adds "
+        "workflows",
     ]
+    console.note("Next:")
     for number, step in enumerate(steps, 1):
         console.note(f"  {number}. {step}")
     return ExitCode.OK
 
 
+def _workflows(target: str) -> Mapping[str, str]:
+    try:
+        return templates(file=target)
+    except ValueError:
+        raise UsageError(
+            "the name of the file cannot be written into a workflow", hint="use a plain name"
+        ) from None
+
+
+def _refuse(
+    directory: Path, target: str, existing: Collection[str], wanted: Collection[str]
+) -> None:
+    """Raise UsageError if there is nothing to write, or another file would no longer be read."""
+    other = DEFAULT_FILE.replace(".yaml", ".yml")
+    is_new = target == DEFAULT_FILE and target not in existing
+    if is_new and (directory / other).exists():
+        raise UsageError(
+            f"{other} exists, and without -f only {DEFAULT_FILE} is read",
+            hint=f"rename it to {DEFAULT_FILE}",
+        )
+    if len(existing) == len(wanted):
+        raise UsageError(
+            f"{', '.join(existing)} {'exists' if len(existing) == 1 else 'exist'}",
+            hint="rename or delete it first, or write an export with `webhooks export -o FILE`",
+        )
+
+
 def _listed(names: tuple[str, ...]) -> str:
-    """Return names as a person lists them, of many the first ones."""
+    """Return names as a list in words, of many the first three."""
     shown = [*names[:3], *(["the others that it names"] if len(names) > 3 else [])]
     return " and ".join((", ".join(shown[:-1]), shown[-1])) if len(shown) > 1 else "".join(shown)
 
 
-def _live(invocation: Invocation) -> Live | None:
-    """Read what is live; None without a key."""
-    from reconciler.cli.connection import connected
-    from reconciler.workflow import read_live
-
+def _live(context: Context) -> Live | None:
+    """Return the live webhooks; None without a key."""
     try:
-        with connected(invocation) as connection:
-            live = read_live(connection.api, invocation.organization)
+        with connected(context, settings_of(context)) as connection:
+            live = read_live(connection.api, context.organization)
     except CredentialError:
-        invocation.console.note("No API key at hand: this is a starter, not an export.")
+        context.console.note("No API key: this is a starter, not an export.")
         return None
     if not live.webhooks:
-        invocation.console.note("No webhook is live: this is a starter, not an export.")
+        context.console.note("No live webhooks: this is a starter, not an export.")
     return live
 
 
@@ -130,11 +154,7 @@ def _first_file(live: Live | None) -> tuple[str, tuple[str, ...]]:
     if live is None:
         return STARTER, ("SLACK_BOT_TOKEN",)
     if not live.webhooks:
-        from reconciler.source.yaml_text import scalar
-
         name = scalar(live.organization.name or live.organization.id)
         return STARTER.replace(UNSET, f"organization: {name}"), ("SLACK_BOT_TOKEN",)
-    from reconciler.workflow import export_live
-
     export = export_live(live).export
     return export.text, tuple(each.name for each in export.variables)

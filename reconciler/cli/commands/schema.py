@@ -6,37 +6,34 @@ from typing import Final
 
 import click
 
-from reconciler.cli.command import command
-from reconciler.cli.invocation import Invocation
+from reconciler.cli.context import Context
+from reconciler.cli.options import OUTPUT_OPTIONS, command
 from reconciler.errors import ExitCode
+from reconciler.source.schema import schema_text
 
 _NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "error")
 
 
 @command(
-    "schema",
-    "Print the JSON Schema of the files.",
-    text="The others are of what commands print with --format json: plan and show, apply (report), "
-    "validate (findings), status, doctor and slack check (checks), and any that fails (error).",
+    text="`webhooks` is the configuration file. The others are what commands print with --format "
+    "json: plan and show (plan), apply (report), validate (findings), status, doctor and slack "
+    "check (checks), and any command that fails (error).",
     examples=(
         ("let an editor complete and check your file", "webhooks schema > webhooks.schema.json"),
-        ("see what a plan's JSON holds", "webhooks schema plan"),
+        ("see what a plan's JSON has", "webhooks schema plan"),
     ),
-    options=[
+    options=(
         click.Argument(
             ["name"],
             metavar=f"[{'|'.join(_NAMES)}]",
             type=click.Choice(_NAMES),
             required=False,
             default="webhooks",
-            help="Which schema; of the files if nothing is said.",
-        )
-    ],
-    connects=False,
+        ),
+        *OUTPUT_OPTIONS,
+    ),
 )
-def COMMAND(invocation: Invocation, name: str) -> int:  # noqa: N802
+def run(context: Context, name: str) -> int:
     """Print a schema."""
-    from reconciler.source.schema import schema_text
-
-    invocation.console.result(schema_text(f"{name}.schema.json"))
+    context.console.result(schema_text(f"{name}.schema.json"), essential=True)
     return ExitCode.OK

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.command import command
-from reconciler.cli.invocation import Invocation
-from reconciler.cli.options import format_option
+from reconciler.cli.context import Context
+from reconciler.cli.options import OUTPUT_OPTIONS, command, format_option
+from reconciler.cli.session import inputs
 from reconciler.errors import ExitCode
+from reconciler.render.quote import prose
+from reconciler.workflow.inputs import load_plan
 
 
 @command(
-    "show",
-    "Show a saved plan.",
     text="Makes no request: this is the plan as it was saved.",
     examples=(
         ("read it", "webhooks show plan.json"),
         ("as JSON", "webhooks show plan.json --format json"),
     ),
-    options=[
-        click.Argument(["planfile"], help="What `plan --out` wrote."),
-        format_option("text", "json"),
-    ],
-    connects=False,
+    options=(click.Argument(["planfile"]), format_option("text", "json"), *OUTPUT_OPTIONS),
 )
-def COMMAND(invocation: Invocation, planfile: str, format: str) -> int:  # noqa: N802
+def run(context: Context, planfile: str, format: str) -> int:
     """Load and show."""
-    from reconciler.cli.session import inputs
-    from reconciler.render.quote import prose
-    from reconciler.workflow import load_plan
-
-    saved = load_plan(planfile, inputs(invocation))
+    saved = load_plan(planfile, inputs(context))
     text = "\n".join(map(prose, saved.text.split("\n")))
-    invocation.console.result(saved.document if format == "json" else text)
+    context.console.result(saved.document if format == "json" else text, essential=True)
     return ExitCode.OK

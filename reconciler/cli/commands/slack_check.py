@@ -2,75 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final
 
-from reconciler.cli.command import command
-from reconciler.cli.invocation import Invocation
-from reconciler.cli.options import Option, format_option
+from reconciler.checks import strict
+from reconciler.cli.connection import observer, settings_of
+from reconciler.cli.context import Context
+from reconciler.cli.options import (
+    CONNECTION_OPTIONS,
+    FILE_OPTIONS,
+    OUTPUT_OPTIONS,
+    Option,
+    Paths,
+    command,
+    format_option,
+)
+from reconciler.cli.session import load, result_view
 from reconciler.model import Secret
+from reconciler.planning.globs import Globs
+from reconciler.render.checks import RENDER_CHECKS
+from reconciler.settings import Settings
+from reconciler.slack.check import check, subjects
+from reconciler.workflow.inputs import gather
+
+_CHECK: Final = "Check"
 
 
 @command(
-    "check",
-    "Check token, scopes and channel of each Slack webhook.",
-    text="For each declared Slack webhook: is its token at hand, of the right kind and known to "
-    "Slack, does it have the scopes, can the bot post in the channel. What the token may not look "
-    "at is unknown, which is no failure. CloudTruth is not asked. Exit code 1 if a check failed.",
+    text="For each declared Slack webhook: is its token set, of the right kind and known to Slack, "
+    "does it have the scopes, can the bot post in the channel. What the token may not read is "
+    "unknown, which is no failure. Makes no request to CloudTruth. Exits with 1 if a check failed.",
     examples=(
-        ("look, without posting", "webhooks slack check"),
-        ("prove it: post a message for each webhook", "webhooks slack check --send"),
+        ("check, without posting", "webhooks slack check"),
+        ("post a message for each webhook", "webhooks slack check --send"),
         ("one webhook", "webhooks slack check --only Deploys --send"),
     ),
-    options=[
-        Option("--send", is_flag=True, help="Post one message for each webhook whose token Slack "
-               "takes. Everybody in the channel sees it."),
-        Option("--only", multiple=True, metavar="GLOB",
-               help="Look at webhooks of these names only; may be repeated."),
-        Option("--slack-url", metavar="URL", env="WEBHOOKS_SLACK_URL",
-               help="Where Slack's Web API is; https://slack.com/api. The tokens are sent there."),
+    options=(
+        Paths(),
+        *FILE_OPTIONS,
+        Option("--only", group=_CHECK, multiple=True, metavar="GLOB",
+               help="Limit to webhooks whose name matches."),
+        Option("--send", group=_CHECK, is_flag=True,
+               help="Post a message for each webhook; everybody in the channel sees it."),
+        Option("--slack-url", group=_CHECK, metavar="URL", env="WEBHOOKS_SLACK_URL",
+               default="https://slack.com/api", show_default=True,
+               help="Send the tokens to this Web API."),
+        *CONNECTION_OPTIONS,
         format_option("text", "json"),
-    ],
+        *OUTPUT_OPTIONS,
+    ),
 )  # fmt: skip
-def COMMAND(  # noqa: N802
-    invocation: Invocation, send: bool, only: tuple[str, ...], slack_url: str | None, format: str
-) -> int:
-    """Look at each webhook and show what was found."""
-    from reconciler.checks import strict
-    from reconciler.cli.session import checked_files, result_view
-    from reconciler.planning.globs import Globs
-    from reconciler.render.checks import RENDER_CHECKS
-    from reconciler.slack.check import check, subjects
-    from reconciler.workflow import gather
-
-    checked = checked_files(invocation)
-    key = invocation.settings().key
-    gathered = gather(checked, None if key is None else key.value)
+def run(context: Context, only: tuple[str, ...], send: bool, slack_url: str, format: str) -> int:
+    """Check each webhook and show what was found."""
+    checked = load(context)
+    settings = settings_of(context)
+    gathered = gather(checked, None if settings.key is None else settings.key.value)
     wanted = Globs(only or ("*",))
-    asked = [each for each in checked.desired.webhooks if wanted.match(each.name)]
-    found = subjects(asked, gathered.secrets)
+    chosen = [each for each in checked.desired.webhooks if wanted.match(each.name)]
+    found = subjects(chosen, gathered.secrets)
     with ExitStack() as stack:
-        connect = _connect(invocation, slack_url, stack)
-        result = check(found, connect, send=send, others=len(asked) - len(found))
-    if invocation.strict:
+        connect = _connect(context, settings, slack_url, stack)
+        result = check(found, connect, send=send, others=len(chosen) - len(found))
+    if context.options.get("strict"):
         result = strict(result)
-    invocation.console.result(RENDER_CHECKS[format](result, result_view(invocation)))
+    shown = RENDER_CHECKS[format](result, result_view(context))
+    context.console.result(shown, essential=format != "text" or result.exit_code != 0)
     return result.exit_code
 
 
-def _connect(invocation: Invocation, slack_url: str | None, stack: ExitStack) -> Any:
+def _connect(
+    context: Context, settings: Settings, url: str, stack: ExitStack
+) -> Callable[[Secret], Any]:
     """Return what connects to Slack with a token, until `stack` is closed."""
-    from reconciler.cli.connection import exchange_line
-    from reconciler.slack.web import DEFAULT_URL, SLACK_URL, Slack, origin_of
+    # Here, so that a run that is refused before does not load the HTTP library.
+    from reconciler.slack.web import DEFAULT_URL, Slack, origin_of
 
-    settings = invocation.settings()
-    environ = invocation.process.environ
-    url = slack_url or environ.get(SLACK_URL) or DEFAULT_URL
-    console = invocation.console
+    console = context.console
     where = origin_of(url)
     if url != DEFAULT_URL:
-        console.note(f"Slack is looked for at {where}; the tokens go there.")
-    clock = invocation.process.time()
+        console.note(f"The tokens are sent to {where}, not to Slack.")
+    clock = context.process.time()
     end = clock.monotonic() + settings.deadline.value
 
     def connect(token: Secret) -> Slack:
@@ -80,10 +92,8 @@ def _connect(invocation: Invocation, slack_url: str | None, stack: ExitStack) ->
             clock=clock,
             timeout=settings.timeout.value,
             deadline=max(0.0, end - clock.monotonic()),
-            environment=environ,
-            observer=(lambda each: console.block(exchange_line(each)))
-            if invocation.debug
-            else None,
+            environment=context.process.environ,
+            observer=observer(context, clock, console.note),
         )
         return stack.enter_context(slack)
 

@@ -1,54 +1,51 @@
-"""`webhooks validate`: everything that is wrong with the files, at once, without connecting."""
+"""`webhooks validate`: everything that is wrong with the files, without connecting."""
 
 from __future__ import annotations
 
-from reconciler.cli.command import command
-from reconciler.cli.invocation import Invocation
-from reconciler.cli.options import format_option
+from reconciler.cli.context import Context
+from reconciler.cli.options import FILE_OPTIONS, OUTPUT_OPTIONS, Paths, command, format_option
 from reconciler.cli.session import inputs, result_view
 from reconciler.errors import ExitCode
 from reconciler.render import FINDINGS_RENDERERS
 from reconciler.render.quote import quote
+from reconciler.workflow.inputs import accept, gather, validate
 
 
 @command(
-    "validate",
-    "Check files, without connecting to anything.",
-    text="All mistakes of all files are shown at once, each with its place and what to do. No "
-    "secret needs to be at hand; those that apply will need are listed.",
+    text="Shows all mistakes of all files at once, each with its place and what to do. Secrets may "
+    "be missing; those that apply needs are listed.",
     examples=(
         ("check webhooks.yaml", "webhooks validate"),
-        ("check a directory; warnings are errors", "webhooks validate -f webhooks/ --strict"),
+        ("check a directory; warnings are errors", "webhooks validate webhooks/ --strict"),
         ("annotate a pull request on GitHub", "webhooks validate --format github"),
     ),
-    options=[format_option(*FINDINGS_RENDERERS)],
+    options=(Paths(), *FILE_OPTIONS, format_option(*FINDINGS_RENDERERS), *OUTPUT_OPTIONS),
 )
-def COMMAND(invocation: Invocation, format: str) -> int:  # noqa: N802
+def run(context: Context, format: str) -> int:
     """Judge the files."""
-    from reconciler import workflow
-
-    asked = inputs(invocation)
-    declared = workflow.validate(asked)
+    found = inputs(context)
+    declared = validate(found)
     findings = declared.findings
     gathered = None
     if declared.desired is not None:
-        checked = workflow.accept(declared, asked)
-        gathered = workflow.gather(checked)
+        checked = accept(declared, found)
+        gathered = gather(checked)
         findings = (*findings, *gathered.doubtful)
-    if findings or format != "text":  # text has nothing to say of nothing
+    essential = format != "text" or gathered is None
+    if findings or format != "text":  # no findings are no text
         renderer = FINDINGS_RENDERERS[format]()
-        shown = renderer.render_findings(findings, result_view(invocation))
+        shown = renderer.render_findings(findings, result_view(context))
         if shown:
-            invocation.console.result(shown)
+            context.console.result(shown, essential=essential)
     if gathered is None:
         return ExitCode.INVALID
     if format == "text":
         entries = len(checked.desired.webhooks) + len(checked.desired.absent)
         where = ", ".join(quote(file) for file in declared.documents)
         noun = "webhook" if entries == 1 else "webhooks"
-        invocation.console.result(f"Valid: {entries} {noun} in {where}.")
+        context.console.result(f"Valid: {entries} {noun} in {where}.")
         missing = sorted(str(each) for each in gathered.missing_references)
         if missing:
             names = ", ".join(quote(each) for each in missing)
-            invocation.console.result(f"Apply will need, and does not find here: {names}.")
+            context.console.result(f"Not set here, required by apply: {names}.")
     return ExitCode.OK

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from reconciler.cli.command import command
-from reconciler.cli.invocation import Invocation
+from reconciler.cli.context import Context
+from reconciler.cli.options import FILE_OPTIONS, OUTPUT_OPTIONS, command
+from reconciler.cli.session import load
 from reconciler.errors import ExitCode
 
 
-@command("count", "Count declared webhooks.", examples=(("count them", "webhooks count"),))
-def COMMAND(invocation: Invocation) -> int:  # noqa: N802
+@command(examples=(("count them", "webhooks count"),), options=(*FILE_OPTIONS, *OUTPUT_OPTIONS))
+def run(context: Context) -> int:
     """Count and show."""
-    from reconciler.cli.session import checked_files
-
-    invocation.console.result(str(len(checked_files(invocation).desired.webhooks)))
+    context.console.result(str(len(load(context).desired.webhooks)))
     return ExitCode.OK
