@@ -84,6 +84,7 @@ def test_after_a_signal_what_is_in_flight_is_finished_and_nothing_begun(
     done = shell(*ASKED, clock=StillClock(), **there.environ)
     assert done.code == code, done.err
     ends = ["applied"] * 3 + ["skipped"] * (len(NAMES) - 3)
+    assert "Interrupted: creating hook-2. The run stops when this is confirmed" in done.err
     assert told(done.out) == list(zip(NAMES, ends, strict=True))
     assert there.names() == NAMES[:3]
 
