@@ -1,49 +1,183 @@
-"""The workflows that a team copies into its repository, filled in."""
+"""The GitHub workflows that `init --github` writes, filled in for the files at hand."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
+from pathlib import Path
 from posixpath import normpath
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from reconciler import __version__
+from reconciler.errors import UsageError
+from reconciler.model import Scheme, SecretRef
 
 NAMES: Final = ("plan-webhooks.yml", "apply-webhooks.yml", "drift-webhooks.yml")
 FOLDER: Final = ".github/workflows"
-PACKAGE: Final = f"cloudtruth-webhooks=={__version__}"
+PACKAGE: Final = "cloudtruth-webhooks"
+REPOSITORY: Final = "https://github.com/cloudtruth-webhooks/cloudtruth-webhooks"
+RELEASED: Final = False
+"""Whether this version is on PyPI. Until then workflows install the repository at a commit."""
+
+Git = Callable[[Sequence[str]], bytes | None]
+"""Runs git with arguments and returns its output; None if it fails or there is no git."""
 
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\"\\$]+")
+_ALLOW: Final = re.compile(r'^(\s*WEBHOOKS_ALLOW_SECRETS: )"[^"\n]*"', re.MULTILINE)
+_SECRETS: Final = re.compile(
+    r"^(?P<indent> *)# Secrets of the configuration:\n"
+    r"(?P<lines>(?:^(?P=indent)[A-Za-z_]\w*: .*\n?)*)",
+    re.MULTILINE,
+)
 
 
-def templates(
-    *,
-    package: str = PACKAGE,
-    file: str = "webhooks.yaml",
-    branch: str = "main",
-    allow: str = "env:SLACK_*",
-) -> Mapping[str, str]:
-    """Return the text of each workflow by its path in a repository, with forward slashes.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What the workflows are filled in with.
 
-    `package` is what pip installs, `file` the file or directory to watch, `branch` the one from
-    which changes are applied, `allow` the secrets that may be referred to, separated by spaces.
-    Raises ValueError for a value that YAML would not take as it is.
+    `package` is what pip installs; `file` the configuration file or directory, relative to the
+    repository's root, with forward slashes; `branch` the one whose tip is applied; `references`
+    are the secrets that the configuration refers to.
     """
-    # GitHub matches whole paths from the root of the repository: `./a` and `a//b` never match.
-    paths = normpath(file)
-    if not paths.endswith((".yaml", ".yml")):
-        paths = "**" if paths == "." else f"{paths}/**"
-    values = {"package": package, "file": file, "paths": paths, "branch": branch, "allow": allow}
-    for name, value in values.items():
-        if not _PLAIN.fullmatch(value):
-            raise ValueError(f"{name} cannot be written into a workflow")
+
+    package: str
+    file: str = "webhooks.yaml"
+    branch: str = "main"
+    references: tuple[SecretRef, ...] = ()
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Return the names of the environment variables that `apply` needs."""
+        return tuple(sorted({each.name for each in self.references if each.scheme is Scheme.ENV}))
+
+    @property
+    def allowed(self) -> str:
+        """Return the value of WEBHOOKS_ALLOW_SECRETS: these references and no others."""
+        names = (f"{each.scheme}:{each.name}" for each in self.references)
+        return " ".join(sorted({re.sub(r"[\s,\[]", "?", name) for name in names}))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Return what the apply workflow watches: the configuration and secret files."""
+        # GitHub matches whole paths from the root of the repository: `./a` and `a//b` never match.
+        file = normpath(self.file)
+        if not file.endswith((".yaml", ".yml")):
+            file = "**" if file == "." else f"{file}/**"
+        secret = {normpath(each.name) for each in self.references if each.scheme is Scheme.FILE}
+        inside = (each for each in sorted(secret) if not each.startswith(("/", "..")))
+        return (file, *inside)
+
+
+def workflows(setup: Setup) -> Mapping[str, str]:
+    """Return the text of each workflow by its path in the repository.
+
+    Raises UsageError for a name that cannot be written into YAML.
+    """
+    values = {
+        "package": setup.package,
+        "file": setup.file,
+        "paths": '", "'.join(setup.paths),
+        "branch": setup.branch,
+        "allow": setup.allowed,
+    }
+    for name, value in {**values, "paths": " ".join(setup.paths)}.items():
+        if value and not _PLAIN.fullmatch(value):
+            raise UsageError(f"a workflow cannot hold the {name} {value!r}")
     source = files("reconciler.ci") / "templates"
     return {
-        f"{FOLDER}/{name}": _filled((source / name).read_text(encoding="utf-8"), values)
+        f"{FOLDER}/{name}": updated(
+            re.sub(
+                r"@([a-z]+)@",
+                lambda found: values[found[1]],
+                (source / name).read_text(encoding="utf-8"),
+            ),
+            setup,
+        )
         for name in NAMES
     }
 
 
-def _filled(text: str, values: Mapping[str, str]) -> str:
-    return re.sub(r"@([a-z]+)@", lambda found: values[found[1]], text)
+def updated(text: str, setup: Setup) -> str:
+    """Return an existing workflow with the lists of secrets as the configuration needs them.
+
+    Lines of secrets that are still referred to stay as they are; everything else stays, too.
+    """
+    text = _ALLOW.sub(lambda found: f'{found[1]}"{setup.allowed}"', text)
+
+    def lines(found: re.Match[str]) -> str:
+        kept = {
+            line.partition(":")[0].strip(): line.rstrip("\n")
+            for line in found["lines"].splitlines()
+        }
+        indent = found["indent"]
+        new = (
+            kept.get(name, f"{indent}{name}: ${{{{ secrets.{name} }}}}") for name in setup.variables
+        )
+        return "".join(f"{line}\n" for line in (f"{indent}# Secrets of the configuration:", *new))
+
+    return _SECRETS.sub(lines, text)
+
+
+def lists(text: str) -> bool:
+    """Return whether `updated` finds the list of allowed secrets in a workflow."""
+    return _ALLOW.search(text) is not None
+
+
+def package(commit: str | None) -> str:
+    """Return what pip installs in a workflow: this version, or the repository at a commit.
+
+    Raises UsageError if no commit is known.
+    """
+    if RELEASED:
+        return f"{PACKAGE}=={__version__}"
+    if commit is None:
+        raise UsageError(
+            "this installation does not record the commit that the workflows must install",
+            hint="pass it with --commit, as `git rev-parse HEAD` prints it in a clone",
+        )
+    return f"{PACKAGE} @ git+{REPOSITORY}@{commit}"
+
+
+def installed_commit(git_in: Callable[[Path], Git]) -> str | None:
+    """Return the commit that this package was installed from, as pip recorded it (PEP 610)."""
+    try:
+        text = distribution(PACKAGE).read_text("direct_url.json")
+        record = json.loads(text or "{}")
+    except (PackageNotFoundError, ValueError):
+        return None
+    commit = record.get("vcs_info", {}).get("commit_id")
+    if commit is None and (url := urlsplit(record.get("url", ""))).scheme == "file":
+        found = git_in(Path(unquote(url.path)))(["rev-parse", "HEAD"])
+        commit = None if found is None else found.decode().strip()
+    return commit if isinstance(commit, str) else None
+
+
+def default_branch(git: Git) -> str:
+    """Return the branch of the repository that is applied; `main` if git does not know it."""
+    remote = _line(git, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
+    if remote is not None:
+        return remote.removeprefix("origin/")
+    found = git(["for-each-ref", "--format=%(refname:short)", "refs/heads"])
+    local = () if found is None else tuple(found.decode().split())
+    configured = _line(git, "config", "init.defaultBranch")
+    current = _line(git, "symbolic-ref", "--short", "HEAD")
+    usual = [each for each in (configured, "main", "master", "trunk") if each in local]
+    return (usual or [current or "main"])[0]
+
+
+def to_do(setup: Setup) -> Iterable[str]:
+    """Yield the commands that set up GitHub for the workflows."""
+    yield "gh secret set CLOUDTRUTH_API_KEY --env cloudtruth-plan        # a key that may read"
+    yield "gh secret set CLOUDTRUTH_API_KEY --env cloudtruth-production  # a key that may write"
+    for name in setup.variables:
+        yield f"gh secret set {name} --env cloudtruth-production"
+
+
+def _line(git: Git, *arguments: str) -> str | None:
+    found = git(arguments)
+    return (found or b"").decode().strip() or None

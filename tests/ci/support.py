@@ -21,10 +21,10 @@ import yaml
 
 from reconciler.ci.github import GitHub
 from reconciler.ci.rest import TransportRest
-from reconciler.ci.workflows import templates
+from reconciler.ci.workflows import Setup, workflows
 from reconciler.cli.main import run as run_program
 from reconciler.cli.process import Process
-from reconciler.model import Secret
+from reconciler.model import Scheme, Secret, SecretRef
 from tests.ci.fake_github import FakeGitHub, serve
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
@@ -34,6 +34,10 @@ from tests.waiting import PATIENCE
 
 KEY = "ct-canary-key-0123456789"
 SLACK = "xoxb-canary-0123456789"
+SETUP = Setup(
+    package="cloudtruth-webhooks",
+    references=(SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN"),),
+)
 _BASH = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c")
 
 
@@ -253,9 +257,9 @@ class World:
     ) -> tuple[str, dict[str, str], Path]:
         temp = self._temp()
         (temp / "event.json").write_text(json.dumps(event))
-        text = templates()[f".github/workflows/{workflow}-webhooks.yml"]
+        text = workflows(SETUP)[f".github/workflows/{workflow}-webhooks.yml"]
         (job,) = yaml.safe_load(text)["jobs"].values()
-        step = job["steps"][-1]
+        (step,) = (each for each in job["steps"] if each.get("run", "").startswith("exec "))
         surroundings = {
             "GITHUB_ACTIONS": "true",
             "GITHUB_API_URL": self.github_url,

@@ -7,31 +7,56 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from reconciler import __version__
 from reconciler.ci.outputs import Outputs
-from reconciler.ci.workflows import NAMES, templates
+from reconciler.ci.workflows import (
+    FOLDER,
+    NAMES,
+    REPOSITORY,
+    Setup,
+    default_branch,
+    package,
+    updated,
+    workflows,
+)
 from reconciler.cli.commands import ci
 from reconciler.cli.main import run as run_program
 from reconciler.cli.process import Process
+from reconciler.errors import UsageError
+from reconciler.model import Scheme, SecretRef
+from tests.ci.support import SETUP
 from tests.surroundings import PROXIES
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTION = ROOT / "action.yml"
 LOCK = ROOT / "requirements" / "action.lock"
 BIN = Path(sys.executable).parent
-OURS = templates(package=".", file="examples/webhooks.yaml", allow="env:SLACK_* env:PAGER_*")
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def env(*names: str) -> tuple[SecretRef, ...]:
+    return tuple(SecretRef(scheme=Scheme.ENV, name=name) for name in names)
+
+
+OURS = workflows(
+    Setup(
+        package=".",
+        file="examples/webhooks.yaml",
+        references=env("PAGER_PASSWORD", "SLACK_BOT_TOKEN"),
+    )
+)
 
 
 def paths(folder: Path) -> list[str]:
     """Write the workflows as users get them and return all files to be judged."""
     written = []
-    for name, text in templates().items():
+    for name, text in workflows(SETUP).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -58,7 +83,7 @@ def test_this_repository_runs_the_workflows_it_ships() -> None:
 def test_this_repository_has_no_key_and_its_workflows_pass_and_say_so(name: str) -> None:
     """Each step as GitHub would run it here: the examples are checked, nothing else happens."""
     (job,) = yaml.safe_load(OURS[f".github/workflows/{name}"])["jobs"].values()
-    step = job["steps"][-1]
+    (step,) = (each for each in job["steps"] if each.get("run", "").startswith("exec "))
     environ = {key: re.sub(r"\$\{\{.*?\}\}", "", str(value)) for key, value in step["env"].items()}
     out, err = io.StringIO(), io.StringIO()
     process = Process(environ=environ, directory=ROOT, stdin=io.StringIO(), stdout=out, stderr=err)
@@ -83,21 +108,25 @@ def test_the_schemas_of_github_accept_them(tmp_path: Path) -> None:
 
 
 def steps() -> list[dict[str, Any]]:
-    found = [step for text in templates().values() for job in yaml.safe_load(text)["jobs"].values()
-             for step in job["steps"]]  # fmt: skip
+    found = [
+        step
+        for text in workflows(SETUP).values()
+        for job in yaml.safe_load(text)["jobs"].values()
+        for step in job["steps"]
+    ]
     return found + yaml.safe_load(ACTION.read_text("utf-8"))["runs"]["steps"]
 
 
 def test_no_expression_stands_inside_a_script() -> None:
     """Values reach a script through its environment, where they are only values."""
     scripts = [step["run"] for step in steps() if "run" in step]
-    assert len(scripts) == 8
+    assert len(scripts) == 10
     assert not any("${{" in script for script in scripts)
 
 
 def test_every_action_is_pinned_and_named() -> None:
     """A full commit, with its version beside it, and nobody's but GitHub's own."""
-    used = re.findall(r"uses: (.+)", "".join(templates().values()))
+    used = re.findall(r"uses: (.+)", "".join(workflows(SETUP).values()))
     assert used
     for line in used:
         assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v[0-9.]+", line)
@@ -107,55 +136,113 @@ def test_every_action_is_pinned_and_named() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_workflow_grants_the_least(name: str) -> None:
     """Nothing at the top, reading the files and one kind of writing in the job."""
-    workflow = yaml.safe_load(templates()[f".github/workflows/{name}"])
+    workflow = yaml.safe_load(workflows(SETUP)[f".github/workflows/{name}"])
     assert workflow["permissions"] == {}
     (job,) = workflow["jobs"].values()
     writable = {key for key, level in job["permissions"].items() if level == "write"}
     assert job["permissions"]["contents"] == "read"
-    assert writable == ({"issues"} if name.startswith("drift") else {"pull-requests"})
+    assert (
+        writable
+        == {
+            "plan-webhooks.yml": {"pull-requests"},
+            "apply-webhooks.yml": {"pull-requests", "issues"},
+            "drift-webhooks.yml": {"issues"},
+        }[name]
+    )
     assert job["environment"] == (
         "cloudtruth-production" if name.startswith("apply") else "cloudtruth-plan"
     )
-    assert job["steps"][-1]["run"].startswith("exec webhooks ")
+    assert any(each.get("run", "").startswith("exec webhooks ") for each in job["steps"])
     assert job["steps"][0]["with"]["persist-credentials"] is False
 
 
 def test_applies_wait_for_each_other_and_are_never_stopped() -> None:
     """Two merges in a row are two applies in a row; drift cannot push one out of the queue."""
     apply, drift = (
-        yaml.safe_load(templates()[f".github/workflows/{name}-webhooks.yml"])["concurrency"]
+        yaml.safe_load(workflows(SETUP)[f".github/workflows/{name}-webhooks.yml"])["concurrency"]
         for name in ("apply", "drift")
     )
     assert (apply["cancel-in-progress"], apply["queue"]) == (False, "max")
     assert apply["group"] != drift["group"]
 
 
-def test_the_workflows_install_this_version() -> None:
-    """What a workflow was written by is what it runs, until somebody raises it."""
-    for text in templates().values():
-        assert f"cloudtruth-webhooks=={__version__}" in text
-        assert "@" not in re.sub(r"actions/[a-z]+@[0-9a-f]{40}", "", text)
+def test_the_workflows_install_the_repository_at_a_commit() -> None:
+    """Nothing is installed by a name that is not registered, and nothing without a pin."""
+    setup = Setup(package=package(COMMIT))
+    for text in workflows(setup).values():
+        assert f'WEBHOOKS_PACKAGE: "cloudtruth-webhooks @ git+{REPOSITORY}@{COMMIT}"' in text
+    with pytest.raises(UsageError, match="commit"):
+        package(None)
 
 
 @pytest.mark.parametrize(
     ("file", "watched"),
     [("hooks/", "hooks/**"), ("./hooks", "hooks/**"), (".", "**"), ("./a.yml", "a.yml")],
 )
-def test_a_workflow_follows_what_is_filled_in(file: str, watched: str) -> None:
-    """A directory is watched with all below it, and the branch is the one named."""
-    text = templates(file=file, branch="trunk")[".github/workflows/apply-webhooks.yml"]
-    on = yaml.safe_load(text)[True]
+def test_a_workflow_watches_the_configuration_and_its_secret_files(file: str, watched: str) -> None:
+    """A directory is watched recursively; a file outside of the repository cannot be watched."""
+    files = ("hooks/pager-url", "/run/secrets/token")
+    references = tuple(SecretRef(scheme=Scheme.FILE, name=name) for name in files)
+    setup = Setup(package=".", file=file, branch="trunk", references=references)
+    on = yaml.safe_load(workflows(setup)[f"{FOLDER}/apply-webhooks.yml"])[True]
     assert on["push"] == {
         "branches": ["trunk"],
-        "paths": [watched, ".github/workflows/apply-webhooks.yml"],
+        "paths": [watched, "hooks/pager-url", ".github/workflows/apply-webhooks.yml"],
     }
 
 
-@pytest.mark.parametrize("value", ['a"b', "a\nb", "", "a\\b", "${{ secrets.X }}"])
+def test_the_lists_are_exactly_the_references() -> None:
+    """The allow-list has all of them; only apply gets values, a line for each variable."""
+    setup = Setup(
+        package=".", references=(*env("B", "A"), SecretRef(scheme=Scheme.FILE, name="a b,c"))
+    )
+    for name in NAMES:
+        (job,) = yaml.safe_load(workflows(setup)[f"{FOLDER}/{name}"])["jobs"].values()
+        (step,) = (each for each in job["steps"] if each.get("run", "").startswith("exec "))
+        assert step["env"]["WEBHOOKS_ALLOW_SECRETS"] == "env:A env:B file:a?b?c"
+        assert ("A" in step["env"]) is name.startswith("apply")
+
+
+def test_an_update_changes_the_lists_only() -> None:
+    """What the user has changed elsewhere stays, and so does a line that was mapped by hand."""
+    text = workflows(Setup(package=".", references=env("A", "B")))[f"{FOLDER}/apply-webhooks.yml"]
+    edited = text.replace("secrets.A }}", "secrets.OTHER }}").replace("minutes: 30", "minutes: 9")
+    done = updated(edited, Setup(package="ignored", references=env("A", "C")))
+    changed = set(done.splitlines()) ^ set(edited.splitlines())
+    assert {each.strip() for each in changed} == {
+        "B: ${{ secrets.B }}",
+        "C: ${{ secrets.C }}",
+        'WEBHOOKS_ALLOW_SECRETS: "env:A env:B"',
+        'WEBHOOKS_ALLOW_SECRETS: "env:A env:C"',
+    }
+    assert updated(done, Setup(package="ignored", references=env("A", "C"))) == done
+
+
+@pytest.mark.parametrize("value", ['a"b', "a\nb", "a\\b", "${{ secrets.X }}"])
 def test_a_value_that_would_break_the_workflow_is_refused(value: str) -> None:
     """Nothing that is filled in can add lines or expressions."""
-    with pytest.raises(ValueError, match="file"):
-        templates(file=value)
+    with pytest.raises(UsageError, match="file"):
+        workflows(Setup(package=".", file=value))
+
+
+@pytest.mark.parametrize(
+    ("answers", "branch"),
+    [
+        ({"refs/remotes/origin/HEAD": "origin/trunk"}, "trunk"),
+        ({"refs/heads": "topic\nmaster", "HEAD": "topic"}, "master"),
+        ({"refs/heads": "topic\ndev", "init.defaultBranch": "dev"}, "dev"),
+        ({"HEAD": "work"}, "work"),
+        ({}, "main"),
+    ],
+)
+def test_the_default_branch_is_the_repository_s(answers: dict[str, str], branch: str) -> None:
+    """The remote's, a usual name that exists, the current one, in this order."""
+
+    def git(arguments: Sequence[str]) -> bytes | None:
+        found = answers.get(arguments[-1])
+        return None if found is None else found.encode()
+
+    assert default_branch(git) == branch
 
 
 def test_the_action_passes_every_input_and_output_on() -> None:
