@@ -247,7 +247,7 @@ FILE_OPTIONS: Final = (
     _shared("--strict", group=FILES, is_flag=True, env="WEBHOOKS_STRICT",
             help="Treat warnings as errors."),
     _shared("--allow-secret", group=FILES, multiple=True, metavar="PATTERN",
-            env="WEBHOOKS_ALLOW_SECRET", separator=r"[\s,]+",
+            env="WEBHOOKS_ALLOW_SECRETS", separator=r"[\s,]+",
             help="Allow only secrets like 'env:SLACK_*'."),
     _shared("--allow-literal-secrets", group=FILES, is_flag=True,
             help="Accept Slack tokens written into files."),

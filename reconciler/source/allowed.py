@@ -169,8 +169,8 @@ def no_list(refs: Iterable[SecretRef]) -> Finding:
     patterns = " ".join(re.sub(r"[\s,*?\[]", "?", each) for each in sorted(names))
     return warning(
         "no-allow-list",
-        "in CI, apply sends only the secrets that WEBHOOKS_ALLOW_SECRET lists, and it is not set",
-        f"if all of these may be sent, set WEBHOOKS_ALLOW_SECRET={shlex.quote(patterns)}",
+        "in CI, apply sends only the secrets that WEBHOOKS_ALLOW_SECRETS lists, and it is not set",
+        f"if all of these may be sent, set WEBHOOKS_ALLOW_SECRETS={shlex.quote(patterns)}",
     )
 
 

@@ -42,6 +42,9 @@ REPORT: Final = Kind(
 WEBHOOKS: Final = Kind(
     noun="a file of webhooks", pattern=re.compile(rb"""^["']?webhooks["']? *:""", re.MULTILINE)
 )
+WORKFLOW: Final = Kind(
+    noun="a workflow of webhooks", pattern=re.compile(rb"^ *WEBHOOKS_ALLOW_SECRETS: ", re.MULTILINE)
+)
 REQUESTS: Final = Kind(noun="a log of requests", pattern=re.compile(rb'\A\{"seq": '))
 
 MODE: Final = 0o600

@@ -122,7 +122,7 @@ def test_the_smallest_workflow_applies_and_rotates(here: World, tmp_path: Path) 
         for each in yaml.safe_load(text)["jobs"]["apply"]["steps"]
         if "webhooks apply" in each.get("run", "")
     )
-    allowed = {"WEBHOOKS_ALLOW_SECRET": step["env"]["WEBHOOKS_ALLOW_SECRET"]}
+    allowed = {"WEBHOOKS_ALLOW_SECRETS": step["env"]["WEBHOOKS_ALLOW_SECRETS"]}
     job = {"script": [step["run"]], "variables": allowed}
     first = here.git("rev-parse", "HEAD")
     runner = checked_out(here, first, tmp_path / "one")

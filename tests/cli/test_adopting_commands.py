@@ -242,8 +242,41 @@ def test_init_writes_the_workflows_and_keeps_the_file(shell: Shell, applied: Non
 
     assert done.out.count("wrote .github/workflows/") == 3
     assert (tmp_path / "webhooks.yaml").read_text() == before
-    assert "kept webhooks.yaml" in done.err
-    assert shell("init", "--github").code == 64
+    for name in ("TOKEN", "PASSWORD"):
+        assert f"  gh secret set {name} --env cloudtruth-production\n" in done.out
+    apply = (tmp_path / ".github/workflows/apply-webhooks.yml").read_text()
+    assert 'WEBHOOKS_ALLOW_SECRETS: "env:PASSWORD env:TOKEN"' in apply
+    assert "TOKEN: ${{ secrets.TOKEN }}" in apply
+
+
+def test_init_updates_the_lists_of_existing_workflows(
+    shell: Shell, file: Callable[..., Path], tmp_path: Path
+):
+    """After an edit of the configuration the difference is shown, and written when confirmed."""
+    file()
+    assert shell("init", "--github").code == 0
+    assert "wrote" not in shell("init", "--github").out
+    path = tmp_path / ".github/workflows/apply-webhooks.yml"
+    path.write_text(path.read_text().replace("timeout-minutes: 30", "timeout-minutes: 7"))
+    file(**{"{env: PASSWORD}": "{env: PAGER_PASSWORD}"})
+
+    unconfirmed = shell("init", "--github")
+    assert (unconfirmed.code, "--yes" in unconfirmed.err) == (8, True)
+    assert "+          PAGER_PASSWORD: ${{ secrets.PAGER_PASSWORD }}" in unconfirmed.out
+    assert "PAGER_PASSWORD" not in path.read_text()
+
+    assert shell("init", "--github", "--yes").code == 0
+    assert "PAGER_PASSWORD" in path.read_text()
+    assert "timeout-minutes: 7" in path.read_text()
+
+
+def test_init_refuses_workflows_without_a_source(shell: Shell, monkeypatch: pytest.MonkeyPatch):
+    """Where the commit is not recorded it must be named; nothing is written before."""
+    monkeypatch.setattr("reconciler.cli.commands.init.installed_commit", lambda git: None)
+    done = shell("init", "--github")
+    assert (done.code, done.out) == (64, "")
+    assert "--commit" in done.err
+    assert shell("init", "--github", "--commit", "a" * 40).code == 0
 
 
 def test_init_says_what_stands_in_the_way_of_a_workflow(shell: Shell, tmp_path: Path):

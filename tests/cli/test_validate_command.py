@@ -88,7 +88,7 @@ def test_allowed_secrets(shell: Shell, file: File) -> None:
     file()
     assert shell("validate", "--allow-secret", "env:*").code == 0
     assert shell("validate", "--allow-secret", "env:TOKEN").code == 3
-    assert shell("validate", WEBHOOKS_ALLOW_SECRET="env:TOKEN, env:PASSWORD").code == 0
+    assert shell("validate", WEBHOOKS_ALLOW_SECRETS="env:TOKEN, env:PASSWORD").code == 0
     assert shell("validate", "--allow-secret", "PASSWORD").code == 64
 
 

@@ -25,7 +25,7 @@ def test_each_organization(both: Cloud, shell: Shell, tmp_path: Path, name: str)
     step = JOB["steps"][-1]["env"]
     file = step["WEBHOOKS_FILE"].replace("${{ matrix.organization }}", name)
     environ = {**both.environ, **SLACK, "CLOUDTRUTH_API_KEY": f"{name}-example-key"}
-    environ["WEBHOOKS_ALLOW_SECRET"] = step["WEBHOOKS_ALLOW_SECRET"]
+    environ["WEBHOOKS_ALLOW_SECRETS"] = step["WEBHOOKS_ALLOW_SECRETS"]
     assert shell("validate", "-f", file, "--strict", **environ).code == 0
     assert shell("apply", "-f", file, "--yes", **environ).code == 0
     assert shell("plan", "-f", file, "--detailed-exitcode", **environ).code == 0

@@ -26,7 +26,7 @@ FLOORS = [
 ]
 COMMANDS = (
     ("validate",),
-    ("init", "--github"),
+    ("init", "--github", "--commit", "0" * 40),
     ("plan", "--out", "plan.json"),
     ("show", "plan.json"),
     ("apply", "plan.json", "--yes"),

@@ -14,7 +14,7 @@ from tests.cli.conftest import GOOD, SECRETS, Cloud, Shell, cloud, file, shell
 __all__ = ["cloud", "file", "shell"]
 
 File = Callable[..., Path]
-LIST = "WEBHOOKS_ALLOW_SECRET='env:PASSWORD env:TOKEN'"
+LIST = "WEBHOOKS_ALLOW_SECRETS='env:PASSWORD env:TOKEN'"
 
 
 @pytest.mark.parametrize("ci", ["true", "True", "1", "yes"])
@@ -56,7 +56,7 @@ def test_reading_in_ci_warns(shell: Shell, file: File, cloud: Callable[..., Clou
     assert done.code == 0
     assert LIST in done.out
     assert shell("validate", "--strict", CI="true").code == 3
-    assert shell("validate", CI="true", WEBHOOKS_ALLOW_SECRET="env:*").err == ""
+    assert shell("validate", CI="true", WEBHOOKS_ALLOW_SECRETS="env:*").err == ""
 
 
 def test_the_emulator_in_the_process_needs_no_list(shell: Shell, file: File) -> None:
@@ -90,5 +90,5 @@ def test_the_printed_list_works_for_any_path(
     setting = next(each for each in done.err.split("set ") if each.startswith("WEBHOOKS_ALLOW"))
     printed = shlex.split(setting.splitlines()[0])[0].partition("=")[2]
     assert shlex.split(listed)[0] in printed
-    done = shell("apply", "--yes", CI="true", WEBHOOKS_ALLOW_SECRET=printed, **there.environ)
+    done = shell("apply", "--yes", CI="true", WEBHOOKS_ALLOW_SECRETS=printed, **there.environ)
     assert done.code == 0, done.err

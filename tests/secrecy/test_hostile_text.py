@@ -213,7 +213,7 @@ class Hostile:
             **made._environ(home, "pipe", COMMANDS["doctor --format {format}"]),
             "CLOUDTRUTH_API_KEY": LOCAL_KEY,
             "SLACK_BOT_TOKEN": TOKEN,
-            "WEBHOOKS_ALLOW_SECRET": "env:*,file:*",
+            "WEBHOOKS_ALLOW_SECRETS": "env:*,file:*",
             **environ,
         }
         if arguments and arguments[0] == "ci":
@@ -295,7 +295,7 @@ VARIABLES: Final = (
     "CLOUDTRUTH_SERVER_URL", "COLUMNS", "GITHUB_API_URL", "GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH",
     "GITHUB_OUTPUT", "GITHUB_REF_NAME", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_SERVER_URL",
     "GITHUB_SHA", "GITHUB_STEP_SUMMARY", "GITHUB_TOKEN", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE",
-    "SLACK_BOT_TOKEN", "WEBHOOKS_ALLOW_SECRET", "WEBHOOKS_API_KEY_FILE", "WEBHOOKS_DEADLINE",
+    "SLACK_BOT_TOKEN", "WEBHOOKS_ALLOW_SECRETS", "WEBHOOKS_API_KEY_FILE", "WEBHOOKS_DEADLINE",
     "WEBHOOKS_LOCAL_DB", "WEBHOOKS_ORGANIZATION", "WEBHOOKS_SLACK_URL", "WEBHOOKS_STRICT",
 )  # fmt: skip
 

@@ -50,10 +50,10 @@ def test_refused_by_validate(
 
 
 def test_the_variable_narrows_too(shell: Shell, file: File) -> None:
-    """WEBHOOKS_ALLOW_SECRET is the same list, for workflows."""
+    """WEBHOOKS_ALLOW_SECRETS is the same list, for workflows."""
     file()
-    assert shell("validate", WEBHOOKS_ALLOW_SECRET="env:TOKEN env:PASSWORD").code == 0
-    assert shell("validate", WEBHOOKS_ALLOW_SECRET="env:TOKEN").code == 3
+    assert shell("validate", WEBHOOKS_ALLOW_SECRETS="env:TOKEN env:PASSWORD").code == 0
+    assert shell("validate", WEBHOOKS_ALLOW_SECRETS="env:TOKEN").code == 3
 
 
 def test_the_key_under_another_name(shell: Shell, file: File, cloud: Callable[..., Cloud]) -> None:

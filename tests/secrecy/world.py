@@ -340,7 +340,7 @@ class World:
             "NO_PROXY": "127.0.0.1",
             "WEBHOOKS_SLACK_URL": self.slack_url,
             "RUNNER_TEMP": str(home),
-            "WEBHOOKS_ALLOW_SECRET": "env:* file:*",
+            "WEBHOOKS_ALLOW_SECRETS": "env:* file:*",
         }
         if command.line == "init":
             del environ["CLOUDTRUTH_API_KEY"]

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
+from dataclasses import replace
+from difflib import unified_diff
 from pathlib import Path
 from typing import Final
 
-from reconciler.ci.workflows import templates
+from reconciler.ci.base import git_in
+from reconciler.ci.workflows import (
+    Setup,
+    default_branch,
+    installed_commit,
+    lists,
+    package,
+    to_do,
+    updated,
+    workflows,
+)
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.context import Context
 from reconciler.cli.options import (
@@ -17,12 +28,15 @@ from reconciler.cli.options import (
     Option,
     command,
 )
-from reconciler.errors import CredentialError, ExitCode, UsageError
-from reconciler.model import Live
+from reconciler.cli.session import inputs
+from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
+from reconciler.model import Live, SecretRef
 from reconciler.source.files import DEFAULT_FILE
-from reconciler.source.write import make_folder, write_atomically
+from reconciler.source.secrets import references
+from reconciler.source.write import WORKFLOW, make_folder, write_atomically
 from reconciler.source.yaml_text import scalar
 from reconciler.workflow.adopting import export_live, read_live
+from reconciler.workflow.inputs import accept, validate
 
 UNSET: Final = "# organization: Acme"
 STARTER: Final = """\
@@ -54,78 +68,143 @@ webhooks:
     examples=(
         ("begin", "webhooks init"),
         ("begin with workflows that plan, apply and check for drift", "webhooks init --github"),
+        ("update their lists of secrets after an edit", "webhooks init --github --yes"),
     ),
     options=(
         Option("-f", "--file", "target", group=FILES, metavar="FILE", default=DEFAULT_FILE,
                show_default=True, help="Write this file."),
-        Option("--github", group=FILES, is_flag=True, help="Write the GitHub workflows, too."),
+        Option("--github", group=FILES, is_flag=True,
+               help="Write the GitHub workflows, or update their lists of secrets."),
+        Option("--branch", group=FILES, metavar="NAME",
+               help="Apply this branch. [default: the repository's default branch]"),
+        Option("--commit", group=FILES, metavar="SHA",
+               help="Install webhooks from this commit in workflows. [default: the installed one]"),
+        Option("-y", "--yes", group=FILES, is_flag=True, help="Update workflows without asking."),
         *CONNECTION_OPTIONS,
         *OUTPUT_OPTIONS,
     ),
 )  # fmt: skip
-def run(context: Context, target: str, github: bool) -> int:
+def run(
+    context: Context,
+    target: str,
+    github: bool,
+    branch: str | None,
+    commit: str | None,
+    yes: bool,
+) -> int:
     """Write what is missing, and show the next steps."""
     directory = context.process.directory
     console = context.console
-    wanted = {target: "", **(_workflows(target) if github else {})}
-    existing = [name for name in wanted if (directory / name).exists()]
-    _refuse(directory, target, existing, wanted)
+    is_new = not (directory / target).exists()
+    _refuse(directory, target, is_new=is_new, github=github)
     variables: tuple[str, ...] = ()
-    is_found, keyless = target in existing, False
-    if not is_found:
+    is_found, keyless = not is_new, False
+    if is_new:
+        if github and commit is None:
+            package(installed_commit(git_in))  # before anything is written
         live = _live(context)
         is_found, keyless = live is not None, live is None
-        wanted[target], variables = _first_file(live)
-    for name, text in wanted.items():
-        if name in existing:
-            console.note(f"kept {name}, which exists")
-            continue
-        make_folder((directory / name).parent)
-        write_atomically(directory / name, text.encode())
-        (directory / name).chmod(0o644)  # these are for the repository, and hold no secret
-        console.result(f"wrote {name}")
+        text, variables = _first_file(live)
+        _write(context, target, text)
+    steps = []
     names = _listed(("CLOUDTRUTH_API_KEY", *variables) if keyless else variables)
     file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
     trial = f"; without an account: `webhooks plan{file} --local`" if keyless else ""
-    steps = [
-        f"review {target}" + ("" if is_found else ", and set `organization`"),
-        f"set {names}, then run `webhooks plan{file}`{trial}"
-        if names
-        else f"see what would happen: `webhooks plan{file}`",
-        "commit, and read docs/github.md on the two environments that the workflows need"
-        if github
-        else f"make it happen: `webhooks apply{file}`; `webhooks init{file} --github` adds "
-        "workflows",
-    ]
+    if is_new:
+        steps += [
+            f"review {target}" + ("" if is_found else ", and set `organization`"),
+            f"set {names}, then run `webhooks plan{file}`{trial}"
+            if names
+            else f"see what would happen: `webhooks plan{file}`",
+        ]
+    if github:
+        git = git_in(directory)
+        setup = Setup(
+            package=package(commit or installed_commit(git_in)),
+            file=target,
+            branch=branch or default_branch(git),
+            references=_references(context, target),
+        )
+        _write_workflows(context, setup, yes=yes)
+        console.result("In GitHub, create the environments cloudtruth-plan and")
+        console.result("cloudtruth-production (docs/github.md), then set:")
+        for line in to_do(setup):
+            console.result(f"  {line}")
+        steps.append("after editing secrets of the file, run `webhooks init --github` again")
+    else:
+        steps.append(
+            f"make it happen: `webhooks apply{file}`; `webhooks init{file} --github` adds workflows"
+        )
     console.note("Next:")
     for number, step in enumerate(steps, 1):
         console.note(f"  {number}. {step}")
     return ExitCode.OK
 
 
-def _workflows(target: str) -> Mapping[str, str]:
-    try:
-        return templates(file=target)
-    except ValueError:
-        raise UsageError(
-            "the name of the file cannot be written into a workflow", hint="use a plain name"
-        ) from None
+def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
+    """Write missing workflows; update the lists of existing ones after asking.
+
+    Raises NotConfirmedError where there is no terminal to confirm on and no --yes.
+    """
+    directory, console = context.process.directory, context.console
+    changed: dict[str, str] = {}
+    for name, text in workflows(setup).items():
+        if not (directory / name).exists():
+            _write(context, name, text)
+            continue
+        old = (directory / name).read_text(encoding="utf-8")
+        new = updated(old, setup)
+        if not lists(old):
+            console.note(
+                f"{name} has no line WEBHOOKS_ALLOW_SECRETS to update; add\n"
+                f'  WEBHOOKS_ALLOW_SECRETS: "{setup.allowed}"'
+            )
+        elif new == old:
+            console.note(f"kept {name}, which is up to date")
+        else:
+            changed[name] = new
+            lines = unified_diff(old.splitlines(), new.splitlines(), name, name, lineterm="")
+            console.result("\n".join(lines))
+    if not changed:
+        return
+    if not yes:
+        if not console.interactive:
+            raise NotConfirmedError("no terminal to confirm the update on", hint="pass --yes")
+        if console.ask("Update these lists? Type `yes` to confirm: ") != "yes":
+            raise NotConfirmedError("not confirmed: the workflows were not changed")
+    for name, text in changed.items():
+        _write(context, name, text)
 
 
-def _refuse(
-    directory: Path, target: str, existing: Collection[str], wanted: Collection[str]
-) -> None:
+def _write(context: Context, name: str, text: str) -> None:
+    path = context.process.directory / name
+    is_new = not path.exists()
+    make_folder(path.parent)
+    write_atomically(path, text.encode(), over=WORKFLOW)
+    path.chmod(0o644)  # these are for the repository, and hold no secret
+    context.console.result(f"{'wrote' if is_new else 'updated'} {name}")
+
+
+def _references(context: Context, target: str) -> tuple[SecretRef, ...]:
+    """Return the secret references of a configuration file. Raises ConfigurationError."""
+    asked = replace(
+        inputs(context), paths=(target,), allow_secrets=(), listed_only=False, strict=False
+    )
+    found = references(accept(validate(asked), asked).desired.webhooks)
+    return tuple(sorted({replace(each, version=None) for each in found}, key=str))
+
+
+def _refuse(directory: Path, target: str, *, is_new: bool, github: bool) -> None:
     """Raise UsageError if there is nothing to write, or another file would no longer be read."""
     other = DEFAULT_FILE.replace(".yaml", ".yml")
-    is_new = target == DEFAULT_FILE and target not in existing
-    if is_new and (directory / other).exists():
+    if is_new and target == DEFAULT_FILE and (directory / other).exists():
         raise UsageError(
             f"{other} exists, and without -f only {DEFAULT_FILE} is read",
             hint=f"rename it to {DEFAULT_FILE}",
         )
-    if len(existing) == len(wanted):
+    if not is_new and not github:
         raise UsageError(
-            f"{', '.join(existing)} {'exists' if len(existing) == 1 else 'exist'}",
+            f"{target} exists",
             hint="rename or delete it first, or write an export with `webhooks export -o FILE`",
         )
 
