@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from reconciler import __version__
 from reconciler.errors import UsageError
 from reconciler.model import Scheme, SecretRef
+from reconciler.source.history import Git
 
 NAMES: Final = ("plan-webhooks.yml", "apply-webhooks.yml", "drift-webhooks.yml")
 FOLDER: Final = ".github/workflows"
@@ -23,9 +24,6 @@ PACKAGE: Final = "cloudtruth-webhooks"
 REPOSITORY: Final = "https://github.com/cloudtruth-webhooks/cloudtruth-webhooks"
 RELEASED: Final = False
 """Whether this version is on PyPI. Until then workflows install the repository at a commit."""
-
-Git = Callable[[Sequence[str]], bytes | None]
-"""Runs git with arguments and returns its output; None if it fails or there is no git."""
 
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\"\\$]+")
 _ALLOW: Final = re.compile(r'^(\s*WEBHOOKS_ALLOW_SECRETS: )"[^"\n]*"', re.MULTILINE)

@@ -8,7 +8,6 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import Final
 
-from reconciler.ci.base import git_in
 from reconciler.ci.workflows import (
     Setup,
     default_branch,
@@ -32,6 +31,7 @@ from reconciler.cli.session import inputs
 from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
 from reconciler.model import Live, SecretRef
 from reconciler.source.files import DEFAULT_FILE
+from reconciler.source.history import git_in
 from reconciler.source.secrets import references
 from reconciler.source.write import WORKFLOW, make_folder, write_atomically
 from reconciler.source.yaml_text import scalar
