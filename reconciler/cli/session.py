@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.cli.context import Context
@@ -46,18 +45,11 @@ def inputs(context: Context, again: tuple[str, ...] | None = None) -> Inputs:
 def load(context: Context, again: tuple[str, ...] | None = None) -> Checked:
     """Read and judge the files, and show warnings. Raises ConfigurationError."""
     found = inputs(context, again)
-    checked = accepted(context, accept(validate(found), found))
+    checked = accept(validate(found), found)
     warn(context, checked.declared.findings)
     for file in checked.declared.documents:
         context.console.detail(f"read {quote(file)}")
     return checked
-
-
-def accepted(context: Context, checked: Checked) -> Checked:
-    """Return files that fit the server: the emulator stands for any organization."""
-    if not context.local:
-        return checked
-    return replace(checked, desired=replace(checked.desired, organization=None))
 
 
 def warn(context: Context, findings: Iterable[Finding]) -> None:

@@ -18,6 +18,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.planner import plan as make_plan
 from reconciler.planning.review import Review
 from reconciler.ports import WebhookReader
+from reconciler.settings.resolve import LOCAL_SERVER
 from reconciler.source.desired import strict
 from reconciler.values import dataclass
 from reconciler.workflow.inputs import Checked, Gathered, gather
@@ -50,9 +51,9 @@ def plan(
     organization, ApiError, ConfigurationError.
     """
     organization = reader.organization()
-    guard_organization(
-        organization, declared=checked.desired.organization, asked=checked.inputs.organization
-    )
+    if reader.origin != LOCAL_SERVER:  # which stands for any organization
+        asked = checked.inputs.organization
+        guard_organization(organization, declared=checked.desired.organization, asked=asked)
     if review is not None:
         _refuse_elsewhere(review, reader.origin, organization)
         options = replace(options, reviewed=review.resends)

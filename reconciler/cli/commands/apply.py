@@ -27,7 +27,6 @@ from reconciler.cli.planning import PLAN_OPTIONS, again, plan_options
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import (
     STDOUT,
-    accepted,
     inputs,
     load,
     message_view,
@@ -119,7 +118,7 @@ def _apply(
         saved = load_plan(planfile, found)
         review = saved.review
         _expect(review, expect_digest, planfile)
-        checked = accepted(context, accept(saved.declared, found))
+        checked = accept(saved.declared, found)
         options = replace(saved.options, allow_deletes=own["allow_deletes"])
     else:
         checked = load(context, again(context, saved=False))

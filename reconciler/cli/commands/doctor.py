@@ -15,7 +15,7 @@ from reconciler.cli.options import (
     command,
     format_option,
 )
-from reconciler.cli.session import accepted, inputs, result_view
+from reconciler.cli.session import inputs, result_view
 from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
 from reconciler.errors import ReconcilerError
 from reconciler.execute.workers import ThreadWorkers
@@ -70,9 +70,7 @@ def _local(context: Context) -> Local:
     if declared is not None and declared.desired is not None:
         key = settings.key if not isinstance(settings, ReconcilerError) else None
         try:
-            gathered = gather(
-                accepted(context, accept(declared, found)), None if key is None else key.value
-            )
+            gathered = gather(accept(declared, found), None if key is None else key.value)
         except ReconcilerError as problem:
             gathered = problem
     return Local(
@@ -145,6 +143,6 @@ def _remote(context: Context, local: Local, settings: Settings) -> list[Section]
             keyed=None if key is None else transport(Credential.api_key(key)),
             clock=clock,
             workers=workers,
-            guards=local.guards,
+            guards=() if settings.local else local.guards,
         )
         return [*sections, Section(name="CloudTruth", checks=check_server(server))]
