@@ -7,12 +7,11 @@ hold: names, hosts, paths.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Position
-from reconciler.values import dataclass
 
 
 class Status(StrEnum):

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, Final, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
 from reconciler.findings import Position
-from reconciler.values import dataclass
 
 EVENT_TYPES: Final = tuple(
     f"{subject}_{verb}"

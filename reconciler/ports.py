@@ -8,13 +8,13 @@ be tested in virtual time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from reconciler.errors import ExitCode
 from reconciler.model import LiveWebhook, Organization, Secret
 from reconciler.planning.changes import Change
-from reconciler.values import dataclass
 
 if TYPE_CHECKING:  # planning needs no report
     from reconciler.report import Outcome

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Position
 from reconciler.planning.changes import Change
 from reconciler.planning.plan import Plan
-from reconciler.values import dataclass
 
 NOT_REVIEWED: Final = "not-reviewed"
 """The code of a change that was skipped because no review has it."""

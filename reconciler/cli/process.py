@@ -10,11 +10,10 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO
-
-from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from datetime import datetime

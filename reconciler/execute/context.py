@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from reconciler.errors import ApiError
 from reconciler.execute.ledger import Ledger
@@ -15,7 +15,6 @@ from reconciler.planning.readback import Evidence
 from reconciler.planning.standing import Standing, evidence_in, standings, unmet
 from reconciler.ports import Clock, WebhookAPI
 from reconciler.report import Applied, Failed, FieldMessage, Unconfirmed
-from reconciler.values import dataclass
 
 _REMAINS = (
     "it keeps a field that is no longer declared: delete the webhook with `state: absent`, then "

@@ -10,12 +10,12 @@ another name than it was sent (create_once.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from reconciler.errors import AmbiguousWriteError
 from reconciler.execute.context import Context
 from reconciler.model import LiveWebhook
 from reconciler.planning.compare import snapshot
-from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ times; what it still does not show is asked for by id. Only then is the change s
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from reconciler.errors import ApiError, IncompleteListingError
 from reconciler.execute.context import Context, unlike
@@ -18,7 +18,6 @@ from reconciler.model import LiveWebhook, Unknown
 from reconciler.planning.changes import Create, Delete, SecretChange, Update, ValueChange
 from reconciler.planning.readback import Evidence
 from reconciler.report import Applied, Failed, Healed, Outcome, Unconfirmed
-from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

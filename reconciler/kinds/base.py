@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-
-from reconciler.values import dataclass
+from dataclasses import dataclass
 
 
 def same(value: str) -> str:

@@ -8,13 +8,12 @@ secret: live webhooks appear as `Snapshot`s, desired ones with references.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
 from reconciler.findings import Position
 from reconciler.model import Path, SecretRef, Unknown, Webhook
-from reconciler.values import dataclass
 
 
 class Reason(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.kinds import KINDS, Field
@@ -25,7 +26,6 @@ from reconciler.planning.changes import (
     ValueChange,
 )
 from reconciler.planning.readback import Evidence, Reading, declared_secret, secret_reading
-from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
@@ -29,7 +30,6 @@ from reconciler.planning.changes import (
     Update,
     ValueChange,
 )
-from reconciler.values import dataclass
 
 DIGITS: Final = 32
 """Length of an operation's digest in hexadecimal digits: 128 bits."""

@@ -5,10 +5,10 @@ A guard looks at the plan as computed, and judges by `Plan.counted_deletes`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from reconciler.findings import Finding, Severity
-from reconciler.values import dataclass
 
 DEFAULT_MAX_DELETES: Final = 5
 """How many webhooks one run deletes where no file says otherwise, if they are at most half."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from reconciler.findings import Finding, Position
 from reconciler.kinds import KINDS, Field
 from reconciler.model import EVENT_TYPES, LiveValue, LiveWebhook, Unknown, Webhook
 from reconciler.planning.changes import Reason
 from reconciler.planning.readback import Reading, secrets_alike
-from reconciler.values import dataclass
 
 _KNOWN_EVENTS = frozenset(EVENT_TYPES)
 

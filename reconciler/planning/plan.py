@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from reconciler.findings import Finding
 from reconciler.model import Organization, SecretRef, Webhook
 from reconciler.planning.changes import Change, Create, Delete, Kept, Reason, Unmanaged, Update
 from reconciler.planning.digest import Operation
 from reconciler.planning.guards import Grounds, blocks
-from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,7 @@ class Plan:
     files: int = 0
     in_scope: int = 0
     live: int = 0
-    grounds: Grounds = Grounds()
+    grounds: Grounds = field(default_factory=Grounds)
     blocked: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     relaxed: tuple[Finding, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from reconciler.errors import ConfigurationError
@@ -34,7 +34,6 @@ from reconciler.planning.renames import awaiting, in_order
 from reconciler.planning.resend import Requests, Resend, Resends
 from reconciler.planning.selection import idle
 from reconciler.planning.table import pair
-from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

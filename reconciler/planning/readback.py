@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -24,7 +25,6 @@ from reconciler.model import (
     Value,
     Webhook,
 )
-from reconciler.values import dataclass
 
 _ENCRYPTED: Final = re.compile(
     r"(?i:enc|encrypted|cipher|ciphertext|vault|kms|aes|gpg|pgp)[:\[({].*"

@@ -9,6 +9,7 @@ is the same with and without its value. A plain field is sent only where it cann
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from reconciler.findings import Finding, Severity
 from reconciler.kinds import KINDS
@@ -34,7 +35,6 @@ from reconciler.planning.changes import (
 from reconciler.planning.compare import Comparison, secret_change
 from reconciler.planning.digest import is_resend
 from reconciler.planning.readback import Evidence
-from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ its changes whether it was reviewed. What was reviewed and is no longer planned 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 from typing import TypeAlias
@@ -25,7 +26,6 @@ from reconciler.planning.changes import (
 from reconciler.planning.digest import Operation, is_resend, plan_digest
 from reconciler.planning.plan import Plan
 from reconciler.planning.resend import Resend, resends
-from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

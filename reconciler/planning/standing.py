@@ -8,6 +8,7 @@ slow confirmation harmless.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown
@@ -25,7 +26,6 @@ from reconciler.planning.compare import Comparison, compare, snapshot
 from reconciler.planning.pairing import likeness
 from reconciler.planning.plan import Plan
 from reconciler.planning.readback import Evidence, Reading, gather
-from reconciler.values import dataclass
 
 
 class Fit(Enum):

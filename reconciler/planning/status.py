@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.findings import Position
@@ -10,7 +11,6 @@ from reconciler.model import DeliveryError, Live, LiveWebhook
 from reconciler.planning.changes import Create, Delete, Reason
 from reconciler.planning.compare import destination, snapshot
 from reconciler.planning.plan import Plan
-from reconciler.values import dataclass
 
 
 class State(StrEnum):

@@ -7,7 +7,7 @@ Every string in a `Row` is safe to print; secrets appear as three stars, URLs as
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 
@@ -30,7 +30,6 @@ from reconciler.planning.plan import Matched, Plan
 from reconciler.render.fields import FieldLine, field_line, words
 from reconciler.render.quote import quote
 from reconciler.render.words import ATTRIBUTIONS, REASONS, age, plural
-from reconciler.values import dataclass
 
 RENAME = "rename"
 """What happens in the row of a rename."""

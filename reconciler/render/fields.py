@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import assert_never
 
 from reconciler.kinds.events import compress
@@ -23,7 +24,6 @@ from reconciler.planning.changes import (
 )
 from reconciler.render.quote import quote
 from reconciler.render.words import reference
-from reconciler.values import dataclass
 
 _BREAK = re.compile(r"(?<!\d) ")
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from reconciler.render.words import plural
-from reconciler.values import dataclass
 
 _BACKTICKS = re.compile(r"`+")
 

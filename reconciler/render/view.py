@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
-
-from reconciler.values import dataclass
 
 if TYPE_CHECKING:  # checking files needs neither plans nor reports
     from reconciler.errors import ReconcilerError

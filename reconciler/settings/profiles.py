@@ -9,11 +9,11 @@ for by name.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from reconciler.errors import UsageError
-from reconciler.values import dataclass
 
 DEFAULT_PROFILE: Final = "default"
 

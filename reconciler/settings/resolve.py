@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -20,7 +21,6 @@ from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 from reconciler.settings.profiles import Profile, load_profile
 from reconciler.source.literals import PLACEHOLDER, bare
-from reconciler.values import dataclass
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias
 
 from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown
@@ -20,7 +20,6 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
 from reconciler.slack import verdicts
 from reconciler.slack.web import MOST_PAGES, Answer
-from reconciler.values import dataclass
 
 Channels: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Channels by name, as Slack describes them."""

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from reconciler.errors import UsageError
 from reconciler.model import Secret
-from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.api.origin import Origin

@@ -11,7 +11,7 @@ mappings wins, explicit keys win over all), within `expansion.py`'s bounds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import yaml
@@ -20,7 +20,6 @@ from reconciler.findings import Finding, Related, Severity, sort_key
 from reconciler.source import characters
 from reconciler.source.events import PARSER, Parser
 from reconciler.source.reader import Reader, Stopped
-from reconciler.values import dataclass
 
 RULES: Final[Mapping[str, str]] = {
     **characters.RULES,

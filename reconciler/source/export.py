@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from reconciler.findings import Severity
 from reconciler.kinds import KINDS, Field
@@ -25,7 +25,6 @@ from reconciler.planning.readback import plausible
 from reconciler.source.names import remarks
 from reconciler.source.variables import Variable, Variables
 from reconciler.source.yaml_text import comment, flow, scalar
-from reconciler.values import dataclass
 
 _MODELINE = (
     "# yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/"

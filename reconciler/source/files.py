@@ -16,11 +16,11 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
 
 from reconciler.findings import Finding, Severity
-from reconciler.values import dataclass
 
 DEFAULT_FILE: Final = "webhooks.yaml"
 STDIN: Final = "-"

@@ -8,7 +8,7 @@ in `defaults`, however many webhooks inherit it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from reconciler.findings import Finding, Place, error, note, warning
@@ -19,7 +19,6 @@ from reconciler.source.allowed import file_name, refusal
 from reconciler.source.literals import PLACEHOLDER, holds_token, is_padded, masked, url_credential
 from reconciler.source.names import is_plain, remarks
 from reconciler.source.secrets import fits, flaw, wrap
-from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any, Final, NoReturn
 
@@ -34,7 +34,6 @@ from reconciler.source.desired import Declared, declare
 from reconciler.source.files import STDIN_NAME, SourceFile, Sources
 from reconciler.source.lint import Rules
 from reconciler.source.schema import PLAN, ROOT, validator
-from reconciler.values import dataclass
 
 HINT: Final = "save a plan with `webhooks plan --out FILE`; configuration files go with -f"
 """What to do when something else is where a saved plan belongs."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, assert_never
 
@@ -29,7 +29,6 @@ from reconciler.source.allowed import (
 )
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.literals import PLACEHOLDER, bare, is_padded
-from reconciler.values import dataclass
 
 MAX_SECRET_BYTES: Final = 64 * 1024
 _URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import LiveWebhook, Secret, Unknown
 from reconciler.planning.readback import plausible
-from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

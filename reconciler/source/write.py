@@ -16,12 +16,12 @@ import re
 import stat
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from reconciler.errors import OutputError, UsageError
 from reconciler.source.files import NotReadableError, read_regular
-from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

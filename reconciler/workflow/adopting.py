@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from reconciler.errors import ConfigurationError, SelectionError
 from reconciler.findings import Finding
 from reconciler.model import Live
@@ -14,7 +16,6 @@ from reconciler.ports import WebhookReader
 from reconciler.source.desired import declare
 from reconciler.source.export import Export, export
 from reconciler.source.files import SourceFile, Sources
-from reconciler.values import dataclass
 from reconciler.workflow.inputs import Checked, gather
 from reconciler.workflow.planning import guard_organization
 

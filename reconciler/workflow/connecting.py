@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ExitCode
@@ -14,7 +15,6 @@ from reconciler.model import Secret
 from reconciler.planning.changes import Change
 from reconciler.ports import Clock, Stop, Watcher, Workers
 from reconciler.settings.resolve import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT
-from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import Observer

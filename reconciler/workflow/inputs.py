@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,7 +16,6 @@ from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, no_list
 from reconciler.source.desired import Declared, Rules, declare, strict
 from reconciler.source.history import Git, NoBase, no_git, read_revision
-from reconciler.values import dataclass
 
 if TYPE_CHECKING:
     from reconciler.source.saved_plan import SavedPlan

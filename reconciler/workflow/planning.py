@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler.errors import (
@@ -20,7 +20,6 @@ from reconciler.planning.review import Review
 from reconciler.ports import WebhookReader
 from reconciler.settings.resolve import LOCAL_SERVER
 from reconciler.source.desired import strict
-from reconciler.values import dataclass
 from reconciler.workflow.inputs import Checked, Gathered, gather
 from reconciler.workflow.rotation import destinations, unsent
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from reconciler.render.describe import Row
 from reconciler.render.fields import Atom, words
 from reconciler.render.text.paint import paint, strip
-from reconciler.values import dataclass
 
 _INDENT = 2
 _FIELDS = 6
