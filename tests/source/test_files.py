@@ -241,3 +241,31 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     assert [each.file for each in sources.files] == ["good.yaml"]
     assert len(sources.findings) == 2
     assert {each.rule for each in sources.findings} == {"unreadable-file"}
+
+
+def test_a_glob_reads_what_it_matches(tmp_path: Path) -> None:
+    """YAML files and directories, sorted, each file once; other files are left out."""
+    for name in ("teams/b.yaml", "teams/a/x.yml", "teams/a/y.yaml", "teams/notes.md", "other.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert names(read_in(tmp_path, "teams/*")) == [
+        "teams/a/x.yml",
+        "teams/a/y.yaml",
+        "teams/b.yaml",
+    ]
+    assert names(read_in(tmp_path, "teams/**/*.yaml")) == ["teams/a/y.yaml", "teams/b.yaml"]
+    assert names(read_in(tmp_path, "*.yaml", "other.yaml")) == ["other.yaml"]
+
+
+@pytest.mark.parametrize("path", ["nope/*.yaml", "*.md"])
+def test_a_glob_that_reads_nothing_is_an_error(tmp_path: Path, path: str) -> None:
+    """It never stands for an empty configuration."""
+    (tmp_path / "notes.md").write_text("")
+    assert "matches no *.yaml or *.yml file" in only_message(read_in(tmp_path, path))
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> None:
+    """It is not a pattern for others."""
+    for name in ("a[1].yaml", "a1.yaml"):
+        (tmp_path / name).write_text("")
+    assert names(read_in(tmp_path, "a[1].yaml")) == ["a[1].yaml"]

@@ -113,10 +113,10 @@ def test_a_file_that_is_new_was_not_there(repository: Repository) -> None:
 
 
 def test_a_name_is_no_pattern(repository: Repository) -> None:
-    """Globs and magic in a path mean themselves."""
+    """Magic in a path means itself; what a glob matched before cannot be known."""
     tip = repository.commit(a_yaml="a")
-    assert contents(repository.base(tip, "*.yaml")) == {}
-    assert contents(repository.base(tip, ":(glob)*.yaml")) == {}
+    assert contents(repository.base(tip, ":(top)a.yaml")) == {}
+    assert isinstance(repository.base(tip, "*.yaml"), NoBase)
 
 
 @pytest.mark.parametrize(
