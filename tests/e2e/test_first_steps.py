@@ -64,7 +64,7 @@ def test_suggestion(newcomer: User) -> None:
     """A mistyped command is 64 and a suggestion."""
     done = newcomer.webhooks("aply")
     assert done.returncode == 64
-    assert "`apply`" in done.stderr
+    assert "'apply'" in done.stderr
 
 
 def test_schemas_are_in_the_wheel(newcomer: User, wheel: Path) -> None:
