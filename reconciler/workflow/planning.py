@@ -12,7 +12,7 @@ from reconciler.errors import (
     StalePlanError,
 )
 from reconciler.findings import has_errors, sort_key
-from reconciler.model import Live, Organization, Secret
+from reconciler.model import Desired, Live, LiveWebhook, Organization, Secret
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.planner import plan as make_plan
@@ -59,7 +59,8 @@ def plan(
     if writing:
         refuse_maintenance(organization)
     gathered = gather(checked, api_key, writing=writing)
-    live = Live(origin=reader.origin, organization=organization, webhooks=reader.list())
+    webhooks = _with_pinned(checked.desired, reader)
+    live = Live(origin=reader.origin, organization=organization, webhooks=webhooks)
     shown = destinations(checked.desired, gathered.secrets, checked.inputs)
     made = make_plan(checked.desired, live, gathered.secrets, replace(options, shown=shown))
     more = list(gathered.doubtful)
@@ -71,6 +72,19 @@ def plan(
     if checked.inputs.strict and has_errors(strict(made.notes)):
         raise ConfigurationError("warnings count as errors", findings=strict(made.notes))
     return Planned(plan=made, gathered=gathered)
+
+
+def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, ...]:
+    """List what is live, and ask for each declared id that the list does not show.
+
+    It is gone, or has slipped between two pages: only asking by id can tell.
+    """
+    listing = reader.list()
+    listed = {each.id for each in listing}
+    pinned = [each.id for each in desired.webhooks] + [each.id for each in desired.absent]
+    missing = sorted({each for each in pinned if each and each not in listed})
+    found = (reader.get(each) for each in missing)
+    return (*listing, *(each for each in found if each is not None))
 
 
 def guard_organization(

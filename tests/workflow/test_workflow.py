@@ -22,7 +22,7 @@ from reconciler.errors import (
 )
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.findings import Severity
-from reconciler.model import LiveWebhook, Organization, Secret, SecretRef
+from reconciler.model import EVENT_TYPES, LiveWebhook, Organization, Secret, SecretRef
 from reconciler.planning.planner import PlanOptions
 from reconciler.ports import Draft
 from reconciler.workflow import (
@@ -280,3 +280,28 @@ def test_strict_notes(check: Callable[..., Checked], tmp_path: Path) -> None:
     inputs = Inputs(directory=tmp_path, environ={}, stdin=bytes, paths=("a.yaml",), strict=True)
     with pytest.raises(ConfigurationError, match="warnings count as errors"):
         plan(accept(validate(inputs), inputs), server, options=PlanOptions())
+
+
+class Slipping(Server):
+    """A server whose list lacks a webhook that it has."""
+
+    def list(self) -> tuple[LiveWebhook, ...]:
+        return ()
+
+    def get(self, id: str) -> LiveWebhook | None:
+        return next((each for each in self.rows if each.id == id), None)
+
+
+def test_a_pinned_webhook_that_the_list_does_not_show_is_asked_for(
+    check: Callable[..., Checked],
+) -> None:
+    """It may have slipped between two pages: it is renamed, not created again."""
+    pinned = slack("New").replace("type: slack", "id: id-1\n    type: slack")
+    row = LiveWebhook(
+        id="id-1", name="Old", type="slack", event_types=frozenset(EVENT_TYPES),
+        configuration={"token": Secret(TOKEN), "channel": "#a", "username": "u"},
+    )  # fmt: skip
+    for rows, created in (((row,), []), ((), ["New"])):
+        made = plan(check(a=pinned), Slipping(rows=rows), options=PlanOptions()).plan
+        assert [each.name for each in made.creates] == created
+        assert [each.before.id for each in made.updates] == [each.id for each in rows]
