@@ -478,3 +478,14 @@ def test_progress_that_cannot_be_shown_interrupts_nothing() -> None:
     report = run(api, planned(api, slack("a"), slack("b", "#new")), watcher=Mute())
     assert outcomes(report) == {"a": "applied", "b": "applied", "old": "applied"}
     assert report.exit_code is ExitCode.OK
+
+
+@pytest.mark.parametrize("channel", ["#a", "#b"], ids=["an equal one", "a different one"])
+def test_one_of_several_webhooks_that_share_a_name_is_created_again(channel: str) -> None:
+    """Pinned by id, one deleted by hand: the new one is neither a duplicate nor a conflict."""
+    entries = (slack("x", "#a", id="9"), slack("x", channel, id="8"))
+    api = memory(row("x", "9", "#a"), row("other", "7"))
+    report = run(api, planned(api, *entries, slack("other", "#new")))
+    assert report.exit_code is ExitCode.OK
+    assert api.writes() == ["update 7", "create x"]
+    assert planned(api, *entries, slack("other", "#new")).changes == ()

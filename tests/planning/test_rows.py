@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,
+    TOKEN,
     desired,
     generic,
     live,
@@ -24,6 +26,8 @@ from tests.planning.builders import (
 ONE = live_slack(id="id-1")
 HIDDEN = unshown(ONE, UNKNOWN)
 HOOK = live_generic(id="id-1")
+PASSWORD = live_generic(id="id-1", username="u", password="the password")
+NO_DELETES = desired(slack("Deploys"), generic("Pager"), max_deletes=0)
 
 
 def second(found: LiveWebhook, **more: object) -> LiveWebhook:
@@ -33,29 +37,106 @@ def second(found: LiveWebhook, **more: object) -> LiveWebhook:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
+        (ONE, second(ONE)),
         (ONE, second(live_slack(channel="deploys"))),
-        (HIDDEN, second(HIDDEN)),
         (HOOK, second(live_generic(verify=True))),
         (HOOK, second(live_generic(username=""))),
-        (HOOK, second(live_generic(username=None))),
+        (HOOK, second(live_generic(username=None, token=""))),
+        (PASSWORD, second(PASSWORD)),
     ],
     ids=[
+        "all fields",
         "a channel without its sign",
-        "nothing is shown of either",
         "a default that is shown",
         "an empty field that is shown",
         "a null that is shown",
+        "a password",
     ],
 )
-def test_copies_go_but_one(one: LiveWebhook, other: LiveWebhook):
-    """What differs is secret, or is no difference."""
-    declared = desired(slack("Deploys"), generic("Pager"))
+def test_a_single_duplicate_that_is_shown_whole_is_deleted_without_a_guard(
+    one: LiveWebhook, other: LiveWebhook
+):
+    """Nothing is lost with it."""
+    result = plan(NO_DELETES, live(one, other), SECRETS)
 
-    result = plan(declared, live(one, other), SECRETS)
-
-    assert [(each.before.id, each.reason) for each in result.deletes] == [
-        ("id-2", Reason.DUPLICATE)
+    assert [(each.before.id, each.reason, each.hidden) for each in result.deletes] == [
+        ("id-2", Reason.DUPLICATE, False)
     ]
+    assert result.blocked == ()
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        live_slack(token="*****"),
+        live_slack(token="xoxb*****AAAA"),
+        live_slack(token=...),
+        live_slack(token=None),
+        live_slack(token="[hidden]"),
+        HIDDEN,
+        live_generic(url="https://***"),
+        live_generic(username="u"),
+        live_generic(username="u", password="*****"),
+        live_generic(token="*****"),
+    ],
+    ids=[
+        "a masked token",
+        "a partially masked token",
+        "no token",
+        "a null",
+        "a word for a token",
+        "no configuration",
+        "a masked address",
+        "no password for a user name",
+        "a masked password",
+        "a masked bearer token",
+    ],
+)
+def test_a_duplicate_of_which_something_is_hidden_counts_as_a_delete(shown: LiveWebhook):
+    """It may differ from the webhook that stays, so a limit blocks the plan."""
+    result = plan(NO_DELETES, live(replace(shown, id="id-1"), second(shown)), SECRETS)
+
+    assert [(each.reason, each.hidden) for each in result.deletes] == [(Reason.DUPLICATE, True)]
+    assert [each.rule for each in result.blocked] == ["too-many-deletes"]
+
+
+@pytest.mark.parametrize("letter", ["a", "b"])
+def test_encrypted_secrets_that_differ_are_hidden(letter: str):
+    """Some servers encrypt one secret to another text at each read."""
+    one, other = (live_slack(token=f"gAAAAA{each * 60}") for each in ("a", letter))
+
+    result = plan(NO_DELETES, live(one, second(other)), SECRETS)
+
+    assert [each.hidden for each in result.deletes] == [True]
+
+
+@pytest.mark.parametrize(
+    ("token", "deletes"),
+    [
+        (lambda nth: TOKEN if nth == "07" else f"xoxb-000000{nth}-AAAAAAAA", 0),
+        (lambda nth: f"xoxb*****AA{nth}", 0),
+        (lambda nth: "*****", 11),
+        (lambda nth: TOKEN, 11),
+        (None, 11),
+    ],
+    ids=["shown", "partially masked", "masked", "shown and equal", "no configuration"],
+)
+def test_twelve_webhooks_of_one_name_are_never_deleted_without_a_guard(
+    token: Callable[[str], str] | None, deletes: int
+):
+    """One is declared. Those that differ are kept, those that may be equal need permission."""
+    ids = [f"{number:02}" for number in range(12)]
+    found = [live_slack(id=nth, token=token(nth) if token else TOKEN) for nth in ids]
+    if token is None:
+        found = [unshown(each, UNKNOWN) for each in found]
+    declared = desired(slack(), max_deletes=None)
+
+    result = plan(declared, live(*found), SECRETS)
+    allowed = plan(declared, live(*found), SECRETS, PlanOptions(allow_deletes=deletes))
+
+    assert (len(result.deletes), allowed.blocked) == (deletes, ())
+    assert [each.rule for each in result.blocked] == ["too-many-deletes"] * bool(deletes)
+    assert [len(each.webhooks) for each in result.kept] == ([] if deletes else [12])
 
 
 @pytest.mark.parametrize(
@@ -70,6 +151,11 @@ def test_copies_go_but_one(one: LiveWebhook, other: LiveWebhook):
         (HIDDEN, second(HIDDEN, event_types=frozenset({"value_created"}))),
         (HOOK, second(live_generic(url="https://elsewhere.example.com/ct"))),
         (HOOK, second(live_generic(verify=False))),
+        (live_slack(token="xoxb*****AAAA"), second(live_slack(token="xoxb*****BBBB"))),
+        (PASSWORD, second(live_generic(username="u", password="another"))),
+        (PASSWORD, second(live_generic(username="u"))),
+        (HOOK, second(live_generic(token="t"))),
+        (HOOK, second(live_generic(url=None))),
     ],
     ids=[
         "another token",
@@ -81,6 +167,11 @@ def test_copies_go_but_one(one: LiveWebhook, other: LiveWebhook):
         "events of hidden ones",
         "the address",
         "a flag",
+        "the shown parts of masked tokens",
+        "the password",
+        "a password that only one shows",
+        "a token that only one has",
+        "an address that only one shows",
     ],
 )
 def test_what_differs_is_no_copy(one: LiveWebhook, other: LiveWebhook):

@@ -162,6 +162,74 @@ def test_deleting_one_of_two_pinned_webhooks_plans_to_create_it():
     assert (again.changes, len(again.matched)) == ((), 2)
 
 
+def test_an_entry_whose_id_is_gone_still_knows_its_previous_names():
+    """It is as if it had no id."""
+    result = plan(desired(slack(id="gone", previously=("old",))), live(live_slack("old")), SECRETS)
+
+    assert [(each.before.id, each.name) for each in result.updates] == [("id-1", "Deploys")]
+
+
+PINNED = (slack(id="id-1"), slack(id="id-2"), slack(id="id-3", channel="#third"))
+
+
+def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
+    """Each apply then knows its own; equal ones are not taken for duplicates of each other."""
+    declared = desired(*PINNED)
+    found = [live_slack(id="id-1")]
+    for nth in ("id-4", "id-5"):
+        (create,) = plan(declared, live(*found), SECRETS).changes
+        assert isinstance(create, Create)
+        found.append(live_slack(id=nth, channel=str(create.after.configuration["channel"])))
+
+    end = plan(declared, live(*found), SECRETS)
+
+    assert (end.changes, end.kept, len(end.matched)) == ((), (), 3)
+
+
+def test_what_may_be_a_webhook_whose_id_is_gone_is_kept():
+    """Of a shared name only one that is as declared is recognized; others stop the create."""
+    found = live(live_slack(id="id-1"), live_slack(id="id-9", channel="#somebody"))
+
+    result = plan(desired(*PINNED), found, SECRETS)
+
+    assert result.changes == ()
+    assert [(each.reason, each.webhooks[0].id) for each in result.kept] == [(Reason.TWINS, "id-9")]
+
+
+def test_an_absent_id_that_is_gone_deletes_nothing_by_name():
+    """The id tells which one is meant."""
+    result = plan(
+        desired(slack("Other"), absent=(Absent(name="Deploys", id="gone"),), prune=False),
+        live(live_slack("Other"), live_slack("Deploys", "id-2")),
+        SECRETS,
+    )
+
+    assert (result.changes, [note.rule for note in result.notes]) == ((), ["unknown-id"])
+
+
+def test_each_file_has_a_scope_of_its_own():
+    """That another file of the same run is responsible for the live name does not help."""
+    scopes = (
+        FileScope(file="webhooks.yaml", globs=("b-*",)),
+        FileScope(file="other.yaml", globs=("a-*",)),
+    )
+    declared = Desired(webhooks=(slack("b-x", id="id-1"),), policy=Policy(scopes=scopes))
+
+    with pytest.raises(ConfigurationError) as error:
+        plan(declared, live(live_slack("a-x")), SECRETS)
+
+    assert rules(error) == ["live-out-of-scope"]
+
+
+def test_only_passes_over_a_webhook_outside_the_scope_that_it_does_not_select():
+    """Neither the declared nor the live name is selected."""
+    declared = desired(slack("b-x", id="id-1"), slack("b-a"), scope=("b-*",))
+
+    result = plan(declared, live(live_slack("a-x")), SECRETS, PlanOptions(only=("b-a",)))
+
+    assert [each.name for each in result.changes] == ["b-a"]
+
+
 def test_an_entry_reaches_outside_its_scope_only_by_adopt():
     """An id and a former name lead to a live webhook; deleting one outside is always an error."""
     outside = live(live_slack("a-x", "id-1"))
