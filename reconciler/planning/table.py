@@ -134,7 +134,7 @@ class _Table:
                 self.unknown_id(entry, _MATCHED_BY_NAME)
             if unsure and self.selects(name):
                 self.out.found = True
-                self.out.spare(unsure, Reason.TWINS, entries[0].position)
+                self.out.spare(unsure, Reason.TWINS, entries[0].position, unapplied=True)
             self.live.taken.update(each.id for each in unsure)
 
     def is_gone(self, entry: Webhook | Absent) -> bool:
@@ -186,7 +186,7 @@ class _Table:
             found = self.live.by_id.get(webhook.id)
             if found is not None:
                 self.accept(webhook, found)
-                self.twins(webhook, found)
+                self.twins(webhook)
             return
         copies = self.live.free(webhook.name)
         if copies:
@@ -238,16 +238,23 @@ class _Table:
             if each is not keeper:
                 self.out.duplicate(each, keeper, webhook.position)
 
-    def twins(self, webhook: Webhook, keyed: LiveWebhook) -> None:
-        """Others that bear the name of an entry pinned by id: copies go, different ones stay."""
-        for each in self.live.free(webhook.name):
+    def twins(self, webhook: Webhook) -> None:
+        """Others of the name of entries pinned by id: duplicates go, different ones stay."""
+        others = self.live.free(webhook.name)
+        if not others:
+            return
+        pins = {each.id for each in self.webhooks if each.name == webhook.name}
+        pinned = [each for each in self.live.by_name.get(webhook.name, ()) if each.id in pins]
+        for each in others:
             self.live.taken.add(each.id)
             if not self.selects(webhook.name):
                 continue
             if is_unknown(each):
                 self.spare_unknown(each, webhook.position)
-            elif keyed.name == each.name and likeness(keyed, each) is not Reading.DIFFERENT:
-                self.out.duplicate(each, keyed, webhook.position)
+                continue
+            same = (one for one in pinned if likeness(one, each) is not Reading.DIFFERENT)
+            if (keeper := next(same, None)) is not None:
+                self.out.duplicate(each, keeper, webhook.position)
             else:
                 self.out.spare([each], Reason.TWINS, webhook.position)
 

@@ -194,6 +194,7 @@ def test_what_may_be_a_webhook_whose_id_is_gone_is_kept():
 
     assert result.changes == ()
     assert [(each.reason, each.webhooks[0].id) for each in result.kept] == [(Reason.TWINS, "id-9")]
+    assert result.unapplied
 
 
 def test_an_absent_id_that_is_gone_deletes_nothing_by_name():
@@ -425,6 +426,21 @@ def test_an_equal_copy_of_a_pinned_webhook_goes():
     result = plan(desired(slack(id="id-2")), found, SECRETS)
 
     assert [(each.before.id, each.keeps) for each in result.deletes] == [("id-1", "id-2")]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_duplicate_of_any_of_several_pinned_webhooks_goes(first: int):
+    """Whichever of the entries that share the name comes first."""
+    found = live(
+        live_slack(id="id-1"),
+        live_slack(id="id-2", channel="#x"),
+        live_slack(id="id-3", channel="#x"),
+    )
+    entries = (slack(id="id-1"), slack(id="id-2", channel="#x"))
+
+    result = plan(desired(entries[first], entries[1 - first]), found, SECRETS)
+
+    assert [(each.before.id, each.keeps) for each in result.deletes] == [("id-3", "id-2")]
 
 
 def test_several_pinned_ids_may_share_a_name():

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.emulated.variant import Variant
+from tests.emulated.variant import ReadBack, Uniqueness, Variant
 from tests.simulation.declarations import scene
 from tests.simulation.habits import habits
 from tests.simulation.team import Team, rival, team
@@ -76,7 +76,7 @@ _SCOPE = tuple(
     f"{start}*"
     for start in (
         *("hook-", "prod-", "old-", "link-", "pin-", "stray-", "manual-", "gone", "twin", "later"),
-        *("was", "were", "named", "round", "about", "held"),
+        *("was", "were", "named", "round", "about", "held", "lost", "shared", "taken"),
         *("Hook-", "cafe", "caf\u00e9", " spaced-", "spaced-", "much-", "plain-", "person-"),
     )
 )
@@ -90,11 +90,14 @@ def case(seed: int) -> Case:
     variant = habits(draw, odd_names=odd_names)
     applies = 2 if draw.random() < 0.45 else 1
     company = draw.random() if applies == 2 else 1.0
-    first = scene(draw, odd_names=odd_names)
-    teams = [team(draw, first, variant, globs=_SCOPE if company < 0.35 else ("*",))]
+    apart = company < 0.35
+    plain = variant.read_back is ReadBack.PLAIN
+    unique = variant.unique_names is not Uniqueness.NONE
+    first = scene(draw, odd_names=odd_names, fenced=apart, plain=plain, unique=unique)
+    teams = [team(draw, first, variant, globs=_SCOPE if apart else ("*",))]
     live, left = list(first.live), set(first.left)
-    if company < 0.35:  # side by side, each with names of its own
-        second = scene(draw, prefix="two-")
+    if apart:  # side by side, each with names of its own
+        second = scene(draw, prefix="two-", fenced=True, plain=plain, unique=unique)
         teams.append(team(draw, second, variant, globs=("two-*",)))
         live += second.live
         left |= second.left

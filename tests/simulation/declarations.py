@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -42,12 +42,19 @@ class Scene:
     `same` maps a declared name to the id of the live webhook that it must keep, `was` to the name
     of that. `left` holds ids that nobody may touch; `held` names declarations that are not carried
     out: ignored, not understood, or live in copies that differ. `retyped` names what is live as
-    another type. `refused`: it does not fit what is live, whatever is done.
+    another type. `shared` names declarations of which several have the name, each pinned by id.
+    `refused`: it does not fit what is live, whatever is done.
+
+    `fenced`: the scope does not cover every name. `plain`: the server shows secrets. `unique`: no
+    two webhooks can be created with one name.
     """
 
     draw: random.Random
     prefix: str = ""
     odd_names: bool = False
+    fenced: bool = False
+    plain: bool = False
+    unique: bool = False
     declared: list[Webhook] = field(default_factory=list)
     absent: list[Absent] = field(default_factory=list)
     live: list[dict[str, Any]] = field(default_factory=list)
@@ -56,6 +63,7 @@ class Scene:
     left: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
     retyped: set[str] = field(default_factory=set)
+    shared: set[str] = field(default_factory=set)
     refused: bool = False
 
     def desired(self, *, globs: tuple[str, ...], max_deletes: int | None) -> Desired:
@@ -107,9 +115,9 @@ class Scene:
                 continue
             self.same[webhook.name] = first = self.add(webhook, other=self.chance(0.5))
             if self.chance(0.25):
-                copy = {**self.live[-1], "id": new_id(self.draw)}
-                self.live.append(copy)
-                self.same[webhook.name] = min(first, copy["id"])
+                more = [new_id(self.draw) for _ in range(self.draw.choice((1, 1, 2)))]
+                self.live += [{**self.live[-1], "id": each} for each in more]
+                self.same[webhook.name] = min(first, *more)
 
     def pinned(self) -> None:
         """Two renames by id, of which one needs the name that the other gives up."""
@@ -157,7 +165,10 @@ class Scene:
         """Copies of a declared webhook that differ: only a person knows which one counts."""
         webhook = self.declare("twin")
         one = {**stored(self.draw, webhook, other=False), "event_types": ["project_created"]}
-        for row in (one, {**one, "event_types": ["project_deleted"]}):
+        other = {**one, "event_types": ["project_deleted"]}
+        if self.plain and webhook.type == "slack" and self.chance(0.5):
+            other = {**one, "configuration": {**one["configuration"], "token": OLD_TOKEN}}
+        for row in (one, other):
             self.live.append({**row, "id": new_id(self.draw)})
             self.left.add(self.live[-1]["id"])
         self.held.add(webhook.name)
@@ -170,6 +181,51 @@ class Scene:
         if self.chance(0.5):
             self.declared.append(webhook)
             self.held.add(webhook.name)
+
+    def lost(self) -> None:
+        """A webhook whose id is gone: it is live under its name, under an older one, or not."""
+        webhook = self.declare("lost", id=new_id(self.draw), previously=(f"{self.prefix}old-lost",))
+        if self.chance(0.6):
+            again = replace(webhook, id=None)
+            name = self.draw.choice(("lost", "old-lost"))
+            self.same[webhook.name] = self.add(again, name=name, other=self.chance(0.5))
+
+    def sharing(self) -> None:
+        """Webhooks that share a name, each pinned by id; one of them may have been deleted."""
+        if self.unique:
+            return
+        name = f"{self.prefix}shared"
+        first = self.declare("shared", id=new_id(self.draw))
+        second = first if self.chance(0.5) else some(self.draw, name)
+        self.declared.append(replace(second, id=new_id(self.draw)))
+        self.shared.add(name)
+        gone = self.draw.choice((0, 1, None))
+        for at, webhook in enumerate(self.declared[-2:]):
+            if at != gone:
+                self.add(webhook)
+
+    def adopted(self) -> None:
+        """A webhook outside the scope that is taken over, if the declaration allows that."""
+        if not self.fenced:
+            return
+        old, pin = f"else-{self.prefix}1", new_id(self.draw)
+        more = {"id": pin} if self.chance(0.5) else {"previously": (old,)}
+        webhook = self.declare("taken", adopt=self.chance(0.7), **more)
+        self.refused |= not webhook.adopt
+        self.same[webhook.name] = self.add(replace(webhook, id=pin), other=self.chance(0.5))
+        self.live[-1]["name"] = self.was[webhook.name] = old
+        if not webhook.adopt:
+            self.left.add(pin)
+
+    def outside(self) -> None:
+        """A webhook outside the scope that is declared absent by its id, which is refused."""
+        if not self.fenced:
+            return
+        self.refused = True
+        webhook = some(self.draw, f"else-{self.prefix}2")
+        pin = self.add(webhook)
+        self.left.add(pin)
+        self.absent.append(Absent(name=f"{self.prefix}gone-2", id=pin))
 
     def impossible(self) -> None:
         """Declarations that do not fit what is live, until a person changes one or the other."""
@@ -203,15 +259,29 @@ _PARTS = (
     (0.3, Scene.ignored),
     (0.3, Scene.protected),
     (0.2, Scene.gone),
-    (0.05, Scene.differing),
+    (0.08, Scene.differing),
+    (0.12, Scene.lost),
+    (0.12, Scene.sharing),
+    (0.3, Scene.adopted),
+    (0.05, Scene.outside),
     (0.05, Scene.not_understood),
     (0.05, Scene.impossible),
 )
 
 
-def scene(draw: random.Random, *, prefix: str = "", odd_names: bool = False) -> Scene:
+def scene(
+    draw: random.Random,
+    *,
+    prefix: str = "",
+    odd_names: bool = False,
+    fenced: bool = False,
+    plain: bool = False,
+    unique: bool = False,
+) -> Scene:
     """Draw a beginning."""
-    made = Scene(draw=draw, prefix=prefix, odd_names=odd_names)
+    made = Scene(
+        draw=draw, prefix=prefix, odd_names=odd_names, fenced=fenced, plain=plain, unique=unique
+    )
     made.hooks()
     for odds, part in _PARTS:
         if made.chance(odds):

@@ -39,6 +39,17 @@ class Deeds:
         was = (before.name, before.type, before.event_types)
         return (found.name, found.type, found.event_types) == was
 
+    def is_clear(self, change: Update) -> bool:
+        """Say whether the plan knew every webhook that had the name just before the first write."""
+        plan = self.plan
+        if plan is None or change.after.id is not None:
+            return True
+        known = {each.before.id for each in (*plan.updates, *plan.deletes)}
+        known |= {each.id for each in plan.matched}
+        known |= {each.id for kept in plan.kept for each in kept.webhooks}
+        there = {k for k, each in (self.compared or {}).items() if each.name == change.before.name}
+        return there <= known
+
     def removes_copy(self, method: str, path: str) -> bool:
         """Say whether a request deletes a copy of a webhook that is to stay."""
         if method != "DELETE" or self.plan is None:

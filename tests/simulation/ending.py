@@ -155,6 +155,11 @@ class Ending:
             if self._touched and self._touched & team.kin(webhook):
                 continue
             found = [row for row in rows if row["name"] == name]
+            if name in team.shared:
+                entries = [each for each in team.desired.webhooks if each.name == name]
+                if len(found) != len(entries):
+                    raise Violation(f"{name}: {len(found)} live, {len(entries)} declared")
+                continue
             if len(found) != 1:
                 raise Violation(f"{name}: {len(found)} copies")
             for row in found:
@@ -204,7 +209,12 @@ class Ending:
     def side_by_side(self, processes: Sequence[Process], team: Team) -> None:
         """Two have run at once: if copies that differ are left, not both say that all is done."""
         names = [row["name"] for row in self._judge.rows()]
-        doubled = {each for each in names if names.count(each) > 1} - team.held - self._touched
+        doubled = (
+            {each for each in names if names.count(each) > 1}
+            - team.held
+            - team.shared
+            - self._touched
+        )
         declared = {each.name for each in team.desired.webhooks if each.name not in team.was}
         done = all(each.code is ExitCode.OK for each in processes)
         if done and not self._case.stale and not self._case.late and doubled & declared:

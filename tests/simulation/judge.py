@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.emulator.store import Store
-from reconciler.planning.changes import Reason
+from reconciler.planning.changes import Delete, Reason
 from reconciler.planning.plan import Plan
 from tests.emulated.faults import Fault, Wire
+from tests.emulated.variant import ReadBack
 from tests.simulation.case import Case
 from tests.simulation.deeds import Deeds
 from tests.simulation.habits import kept_as
@@ -81,6 +82,7 @@ class Judge:
             raise Violation(f"{method} for declarations that do not fit what is live")
         if plan.blocked and process.team.options.allow_deletes is None:
             raise Violation(f"{method} of a plan that a guard holds back")
+        self._several(process, plan)
         key = path.split("/")[-2]
         if (
             deeds.removes_copy(method, path)
@@ -96,6 +98,8 @@ class Judge:
                 raise Violation(f"{method} {path}: the plan names no such update")
             if not deeds.fits(updates[0]):
                 raise Violation(f"{method} {updates[0].name}: somebody has changed it since")
+            if not deeds.is_clear(updates[0]):
+                raise Violation(f"{method} {updates[0].name}: another one of the name is there")
         else:
             self._delete(deeds, plan, key)
         if method != "DELETE" and deeds.deleting:
@@ -115,12 +119,36 @@ class Judge:
                 raise Violation(f"DELETE {planned[id].name}: somebody has changed it since")
             if planned[id].reason is not Reason.DUPLICATE:
                 deeds.deleting = True
+                return
+            self._duplicate(planned[id])
             return
         # A list that is behind may have hidden it from the apply.
         if id in deeds.ids_before and not self._case.stale:
             raise Violation(f"DELETE {id}: neither planned nor new")
         if row is not None and row.name not in self._made(plan) | self._person.touched.keys():
             raise Violation(f"DELETE {id}: neither planned nor a copy of what was created")
+
+    def _duplicate(self, change: Delete) -> None:
+        """Where secrets are shown, a duplicate has those of the webhook that stays."""
+        found, keeper = self._store.row(change.before.id), self._store.row(change.keeps or "")
+        if found is None or keeper is None or self._case.variant.read_back is not ReadBack.PLAIN:
+            return
+        if found.name in self._person.touched:
+            return
+        rows = {row["id"]: row["configuration"] for row in self.rows()}
+        token, other = (rows[each.id].get("token") for each in (found, keeper))
+        if token != other:
+            raise Violation(f"DELETE {found.name}: its token differs from that of {keeper.id}")
+
+    def _several(self, process: Process, plan: Plan) -> None:
+        """Say whether a plan deletes more than its limit, several duplicates of a name included."""
+        limit = process.team.desired.policy.max_deletes
+        if limit is None or process.team.options.allow_deletes is not None:
+            return
+        copies = [each.name for each in plan.deletes if each.reason is Reason.DUPLICATE]
+        single = sum(copies.count(name) == 1 for name in copies)
+        if len(plan.deletes) - single > limit:
+            raise Violation(f"{len(plan.deletes)} deletes are planned, {limit} are allowed")
 
     def _misfiled(self, id: str, deeds: Deeds, plan: Plan) -> bool:
         """Say whether a webhook bears a name that the server made of the one that was sent.

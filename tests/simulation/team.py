@@ -23,7 +23,8 @@ class Team:
 
     `same` maps a declared name to the id that its webhook must keep, `was` to the name that it had
     at first; `held` names declarations that are not carried out, `stubborn` those that this server
-    may be unable to hold as declared. `refused`: the declaration does not fit what is live.
+    may be unable to hold as declared, `shared` those of which several have the name. `refused`: the
+    declaration does not fit what is live.
     """
 
     desired: Desired
@@ -32,6 +33,7 @@ class Team:
     was: Mapping[str, str] = field(default_factory=dict)
     held: frozenset[str] = frozenset()
     stubborn: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
     refused: bool = False
 
     @property
@@ -50,10 +52,14 @@ class Team:
         if any(fnmatchcase(name, each.glob) for each in policy.ignore):
             return False
         related = self._names(name)
-        if related:
-            return any(map(self.selects, related))
         scope = policy.scopes[0]
         within = any(fnmatchcase(name, glob) for glob in scope.globs)
+        if not within and not any(
+            each.adopt and name in self._own(each) for each in self.desired.webhooks
+        ):
+            return False
+        if related:
+            return any(map(self.selects, related))
         safe = any(fnmatchcase(name, each.glob) for each in policy.protect)
         return within and scope.prune and self.options.prune and not safe and self.selects(name)
 
@@ -82,7 +88,7 @@ class Team:
 
 def team(draw: random.Random, scene: Scene, variant: Variant, *, globs: tuple[str, ...]) -> Team:
     """Make a team of what was drawn."""
-    limit = draw.choice((0, 1, None)) if draw.random() < 0.08 else 99
+    limit = draw.choice((0, 1, None)) if draw.random() < 0.15 else 99
     desired = scene.desired(globs=globs, max_deletes=limit)
     options = PLAIN if scene.refused else wishes(draw, desired)
     return Team(
@@ -91,6 +97,7 @@ def team(draw: random.Random, scene: Scene, variant: Variant, *, globs: tuple[st
         same=scene.same,
         was=scene.was,
         held=frozenset(scene.held),
+        shared=frozenset(scene.shared),
         stubborn=_stubborn(desired, options, variant, scene.retyped, scene.was),
         refused=scene.refused,
     )
