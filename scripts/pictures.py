@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from markdown_it import MarkdownIt
-
-from reconciler.api.wire import live_webhook
 from reconciler.ci.event import PullRequest
 from reconciler.ci.job import Access, Command, Job, Run
+
+from reconciler.api.wire import live_webhook
 from reconciler.ci.plan import plan as plan_pull_request
 from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions

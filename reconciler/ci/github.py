@@ -1,17 +1,18 @@
-"""The few things asked of GitHub: who am I, which comments are mine, write this one.
+"""The requests to GitHub: who am I, what was merged, which comments are mine, write this one.
 
-Whatever goes wrong there is a `GitHubError` that names the permission to give. Lists are read to
-their last page by page number; an address that an answer contains is never followed. What others
-wrote is never taken for ours, whatever it says: author and marker must both be right.
+Every failure is a `GitHubError` that names the permission to give. Lists are read to their last
+page by page number; an address in an answer is never followed. Author and marker must both be
+right before a comment counts as this workflow's.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
+from urllib.parse import quote, urlsplit
 
-from reconciler.ci.issue import Issue
 from reconciler.ci.marker import Marker, decode
 from reconciler.errors import (
     AmbiguousWriteError,
@@ -19,37 +20,30 @@ from reconciler.errors import (
     AuthenticationError,
     PermissionDeniedError,
     ReconcilerError,
+    UsageError,
 )
-from reconciler.values import dataclass
+from reconciler.model import Secret
+from reconciler.ports import Clock
 
 ACTIONS_LOGIN: Final = "github-actions[bot]"
 """Who writes with a workflow's own token."""
 
+DEFAULT_API: Final = "https://api.github.com"
 PAGE: Final = 100
 _MOST_PAGES: Final = 300
+_MOST_FILES: Final = 300
+"""So many changed files GitHub lists between two commits; of more, some are not listed."""
+
+_VERSION: Final = "2022-11-28"
+_CONTENTS: Final = "contents: read"
 _COMMENTS: Final = "pull-requests: write"
 _ISSUES: Final = "issues: write"
 _QUERY: Final = "query { viewer { login } }"
-_COMMIT: Final = re.compile(r"[0-9a-f]{40,64}")
-
-
-class Rest(Protocol):
-    """GitHub's API over HTTP."""
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Send a request and return the JSON of the answer. Raises ApiError."""
-        ...
+_QUEUE: Final = re.compile(r"/pr-([1-9][0-9]{0,9})-[0-9a-f]{40,64}\Z")
 
 
 class GitHubError(ReconcilerError):
-    """GitHub did not do what was asked; `ambiguous` says that it may have."""
+    """A request to GitHub failed; `ambiguous` means that it may have been carried out."""
 
     code = "github"
 
@@ -59,21 +53,86 @@ class GitHubError(ReconcilerError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """A pull request. `merged` is when it was merged, as `commit`; both empty if it was not."""
+
+    number: int
+    is_open: bool
+    head: str
+    branch: str
+    created: str
+    merged: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comment:
-    """A comment of ours with a marker that can be read."""
+    """A comment of this workflow on issue or pull request `number`, last edited at `updated`."""
 
     id: int
+    number: int
+    body: str
+    marker: Marker
+    updated: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """An open issue of this workflow."""
+
+    number: int
+    title: str
     body: str
     marker: Marker
 
 
 class GitHub:
-    """One repository on GitHub, seen with one token."""
+    """One repository on GitHub, as one token sees it."""
 
-    def __init__(self, rest: Rest, *, repository: str) -> None:
-        self._rest = rest
-        self._repository = f"/repos/{repository}"
+    def __init__(
+        self,
+        *,
+        repository: str,
+        token: Secret,
+        clock: Clock,
+        environ: Mapping[str, str],
+        adapter: Any = None,
+    ) -> None:
+        """Take the addresses from `environ`; with an `adapter` (see `api`) no network is used.
+
+        Raises UsageError, CredentialError.
+        """
+        from reconciler.api.origin import Credential, Origin
+        from reconciler.api.transport import LARGE, Transport
+
+        api_url = environ.get("GITHUB_API_URL") or DEFAULT_API
+        try:
+            origin = Origin.parse(api_url)
+        except UsageError:
+            raise UsageError("GITHUB_API_URL is not an address that a token may go to") from None
+        self._repository = f"{origin.base}/repos/{repository}"
+        self._graphql = _graphql(environ.get("GITHUB_GRAPHQL_URL", ""), api_url)
+        self._cap = LARGE
+        self._transport = Transport(
+            # An enterprise server has GraphQL beside the base of the REST API, not under it.
+            origin=replace(origin, base=""),
+            credential=Credential.bearer(token, "GitHub token"),
+            clock=clock,
+            environment=environ,
+            headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": _VERSION},
+            adapter=adapter,
+        )
         self._login: str | None = None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
 
     def login(self) -> str:
         """Return who writes with this token."""
@@ -81,77 +140,122 @@ class GitHub:
             self._login = self._viewer() or ACTIONS_LOGIN
         return self._login
 
-    def merged_pulls(self, commit: str, *, branch: str) -> tuple[int, ...]:
-        """Return the pull requests that brought `commit` into `branch`, oldest first."""
-        if not _COMMIT.fullmatch(commit):
-            return ()
-        rows = self._pages(f"/commits/{commit}/pulls", need=_COMMENTS)
-        return tuple(
-            sorted(
-                row["number"]
-                for row in rows
-                if isinstance(row.get("number"), int)
-                and row.get("merged_at")
-                and _inner(row, "base", "ref") == branch
-            )
-        )
+    def tip(self, branch: str) -> str:
+        """Return the newest commit of a branch."""
+        found = self._ask("GET", f"/git/ref/heads/{quote(branch)}", need=_CONTENTS)
+        return _text(found, "object", "sha")
+
+    def changed(self, old: str, new: str) -> tuple[str, ...] | None:
+        """Return the files that differ between two commits.
+
+        None if `new` does not follow `old`, or if there are too many to know all of them.
+        """
+        found = self._ask("GET", f"/compare/{quote(old)}...{quote(new)}", need=_CONTENTS)
+        rows = found.get("files") if isinstance(found, Mapping) else None
+        if _text(found, "status") not in ("ahead", "identical") or not isinstance(rows, list):
+            return None
+        names = (_text(row, key) for row in rows for key in ("filename", "previous_filename"))
+        return tuple(filter(None, names)) if len(rows) < _MOST_FILES else None
+
+    def merged_pulls(self, branch: str) -> tuple[Pull, ...]:
+        """Return the pull requests merged into a branch, newest first.
+
+        They are among the 100 closed ones that changed last, so none is missing that was merged
+        later than one of those.
+        """
+        query = {"state": "closed", "base": branch, "sort": "updated", "direction": "desc"}
+        query |= {"per_page": str(PAGE)}
+        rows = self._ask("GET", "/pulls", query=query, need=_COMMENTS)
+        if not isinstance(rows, list):
+            raise GitHubError("GitHub answered with something else than a list")
+        pulls = [_pull(row) for row in rows]
+        merged = [each for each in pulls if each.merged and each.branch == branch]
+        return tuple(sorted(merged, key=lambda each: (each.merged, each.number), reverse=True))
+
+    def pull(self, number: int) -> Pull:
+        """Return a pull request."""
+        return _pull(self._ask("GET", f"/pulls/{number}", need=_COMMENTS))
+
+    def queue(self, branch: str) -> Mapping[str, int]:
+        """Return the pull requests in a branch's merge queue, each by the commit that tests it."""
+        path = f"/git/matching-refs/heads/gh-readonly-queue/{quote(branch)}/"
+        rows = self._ask("GET", path, need=_CONTENTS)
+        found = {
+            _text(row, "object", "sha"): queued(_text(row, "ref"))
+            for row in (rows if isinstance(rows, list) else ())
+        }
+        return {commit: number for commit, number in found.items() if number is not None}
 
     def comments(self, number: int) -> tuple[Comment, ...]:
-        """Return our comments on an issue or pull request that have a marker, oldest first."""
-        found: list[Comment] = []
-        for row in self._pages(f"/issues/{number}/comments", need=_COMMENTS):
-            body = row.get("body")
-            if _inner(row, "user", "login") != self.login() or not isinstance(body, str):
-                continue
-            marker = decode(body)
-            if marker is not None and isinstance(row.get("id"), int):
-                found.append(Comment(id=row["id"], body=body, marker=marker))
-        return tuple(found)
+        """Return this workflow's comments on an issue or pull request, oldest first."""
+        rows = self._pages(f"/issues/{number}/comments", need=_COMMENTS)
+        return tuple(self._mine(rows, number))
+
+    def comments_since(self, moment: str) -> tuple[Comment, ...]:
+        """Return this workflow's comments in the repository that were edited since, oldest first.
+
+        `moment` is in RFC 3339.
+        """
+        query = {"sort": "created", "direction": "asc", "since": moment}
+        return tuple(self._mine(self._pages("/issues/comments", query, need=_COMMENTS), None))
 
     def create_comment(self, number: int, body: str) -> None:
-        """Comment on an issue or pull request."""
-        self._send("POST", f"/issues/{number}/comments", {"body": body}, need=_COMMENTS)
+        """Comment on an issue or pull request. One whose answer is lost is looked for first."""
+        try:
+            self._ask("POST", f"/issues/{number}/comments", body={"body": body}, need=_COMMENTS)
+        except GitHubError as problem:
+            if not problem.ambiguous or all(each.body != body for each in self.comments(number)):
+                raise
 
     def edit_comment(self, id: int, body: str) -> None:
         """Replace a comment's text."""
-        self._send("PATCH", f"/issues/comments/{id}", {"body": body}, need=_COMMENTS)
+        self._ask("PATCH", f"/issues/comments/{id}", body={"body": body}, need=_COMMENTS)
 
     def open_issues(self) -> tuple[Issue, ...]:
-        """Return our open issues, oldest first; pull requests are none."""
+        """Return this workflow's open issues, oldest first; pull requests are none."""
         found: list[Issue] = []
         query = {"state": "open", "sort": "created", "direction": "asc"}
         for row in self._pages("/issues", query, need=_ISSUES):
-            number, body = row.get("number"), row.get("body")
-            if "pull_request" in row or _inner(row, "user", "login") != self.login():
+            number, body = row.get("number"), _text(row, "body")
+            marker = decode(body)
+            if "pull_request" in row or _text(row, "user", "login") != self.login():
                 continue
-            if isinstance(number, int) and isinstance(body, str):
-                found.append(Issue(number=number, body=body))
+            if isinstance(number, int) and marker is not None:
+                title = _text(row, "title")
+                found.append(Issue(number=number, title=title, body=body, marker=marker))
         return tuple(found)
 
     def open_issue(self, title: str, body: str) -> None:
         """Open an issue."""
-        self._send("POST", "/issues", {"title": title, "body": body}, need=_ISSUES)
+        self._ask("POST", "/issues", body={"title": title, "body": body}, need=_ISSUES)
 
     def edit_issue(self, number: int, title: str, body: str) -> None:
         """Replace an issue's title and text."""
-        self._send("PATCH", f"/issues/{number}", {"title": title, "body": body}, need=_ISSUES)
+        self._ask("PATCH", f"/issues/{number}", body={"title": title, "body": body}, need=_ISSUES)
 
     def close_issue(self, number: int, comment: str) -> None:
-        """Say why, and close an issue."""
+        """Close an issue with a comment."""
         self.create_comment(number, comment)
-        self._send("PATCH", f"/issues/{number}", {"state": "closed"}, need=_ISSUES)
+        self._ask("PATCH", f"/issues/{number}", body={"state": "closed"}, need=_ISSUES)
 
     def _viewer(self) -> str | None:
         """Ask who this token is; a token that may not ask is a workflow's own."""
         try:
-            answer = self._rest.request("POST", "/graphql", body={"query": _QUERY})
+            answer = self._request("POST", self._graphql, body={"query": _QUERY})
         except ApiError:
             return None
-        login = _inner(answer, "data", "viewer", "login")
-        return login if isinstance(login, str) and login else None
+        return _text(answer, "data", "viewer", "login") or None
 
-    def _send(self, method: str, path: str, body: Mapping[str, Any], *, need: str) -> None:
-        self._ask(method, path, body=body, need=need)
+    def _mine(self, rows: Iterator[Mapping[str, Any]], number: int | None) -> Iterator[Comment]:
+        for row in rows:
+            id_, body = row.get("id"), _text(row, "body")
+            if _text(row, "user", "login") != self.login() or not isinstance(id_, int):
+                continue
+            marker = decode(body)
+            about = number or _last_number(_text(row, "issue_url"))
+            if marker is not None and about is not None:
+                updated = _text(row, "updated_at")
+                yield Comment(id=id_, number=about, body=body, marker=marker, updated=updated)
 
     def _pages(
         self, path: str, query: Mapping[str, str] | None = None, *, need: str
@@ -176,7 +280,7 @@ class GitHub:
         body: Mapping[str, Any] | None = None,
     ) -> Any:
         try:
-            return self._rest.request(method, self._repository + path, query=query, body=body)
+            return self._request(method, self._repository + path, query=query, body=body)
         except (AuthenticationError, PermissionDeniedError) as refused:
             raise GitHubError(
                 refused.message, hint=f"give the job `permissions: {need}` and its own token"
@@ -185,10 +289,55 @@ class GitHub:
             ambiguous = isinstance(failed, AmbiguousWriteError)
             raise GitHubError(failed.message, hint=failed.hint, ambiguous=ambiguous) from failed
 
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return self._transport.request(method, path, params=query, json=body, cap=self._cap).data
 
-def _inner(value: Any, *keys: str) -> Any:
+
+def queued(reference: str) -> int | None:
+    """Return the pull request that a merge queue's branch is about, None if it is no such branch.
+
+    It is called `refs/heads/gh-readonly-queue/main/pr-12-COMMIT`.
+    """
+    found = _QUEUE.search(reference)
+    return int(found[1]) if found else None
+
+
+def _pull(row: Any) -> Pull:
+    number = row.get("number") if isinstance(row, Mapping) else None
+    if not isinstance(number, int):
+        raise GitHubError("GitHub answered with something else than a pull request")
+    return Pull(
+        number=number,
+        is_open=_text(row, "state") == "open",
+        head=_text(row, "head", "sha"),
+        branch=_text(row, "base", "ref"),
+        created=_text(row, "created_at"),
+        merged=_text(row, "merged_at"),
+        commit=_text(row, "merge_commit_sha"),
+    )
+
+
+def _last_number(url: str) -> int | None:
+    found = re.search(r"/([0-9]{1,12})\Z", url)
+    return int(found[1]) if found else None
+
+
+def _text(value: Any, *keys: str) -> str:
     for key in keys:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    return value
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, str) else ""
+
+
+def _graphql(named: str, api_url: str) -> str:
+    """Return the path of GraphQL on the API's host; an address elsewhere is not used."""
+    there, api = urlsplit(named), urlsplit(api_url)
+    if (there.scheme, there.netloc) == (api.scheme, api.netloc):
+        return there.path
+    return api.path.rstrip("/").removesuffix("/v3") + "/graphql"

@@ -1,71 +1,108 @@
-"""The first line of a comment or issue: hidden, and all that a later run remembers of it.
+"""The first line of a comment or issue: hidden, and all that a later run knows of it.
 
-It names what the text belongs to and which operations it showed. A line that is not exactly what
-`encode` writes is no marker, and a comment without one is no review. The marker makes plan and
-apply agree; it is not a border: whoever may edit comments may edit it.
+It names what the text belongs to and which operations it shows. A line that is not exactly what
+`encode` writes is no marker, and a comment without one is no review. The marker keeps plan and
+apply consistent; it is not a security border: who may edit comments may edit it.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, Final
 
 from reconciler.planning.digest import DIGITS, Operation
-from reconciler.values import dataclass
+from reconciler.planning.document import read_resend, resend_tree
+from reconciler.planning.plan import Plan
+from reconciler.planning.resend import Resend, resends
 
-FORMAT: Final = 1
-OPERATIONS_SPACE: Final = 28_000
-"""With more operations than fit into so many characters only the plan's digest is kept."""
+FORMAT: Final = 2
 
 _LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) -->")
 _DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{64})?")
 _OPERATION: Final = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 
 
+class Kind(StrEnum):
+    """What a comment or issue is."""
+
+    PLAN = "plan"  # the plan of a pull request, one part of it
+    OUTCOME = "outcome"  # what became of a pull request's plan
+    FAILURE = "failure"  # why a run did not apply what was merged
+    DRIFT = "drift"  # the drift issue
+
+
+class State(StrEnum):
+    """What became of a reviewed operation that needs nothing more."""
+
+    APPLIED = "applied"
+    OVERTAKEN = "overtaken"  # a newer pull request has another operation for the webhook
+    VOID = "void"  # a resend whose reference and version no file declares any more
+    DONE = "done"  # no longer pending, and not applied by a run that could record it
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:
-    """What a comment or issue says of itself.
+    """What a comment or issue records about itself.
 
     `label` is empty where nobody chose one: then `organization` (an id) and `file` tell whose it
-    is; each is empty as long as it is not known. `digest` is that of the plan, None where no plan
-    was made, empty where it has no operations. `operations` holds digests, None where there are
-    too many to list: the plan is then approved as a whole or not at all. `run` is the address of
-    the run, `version` of this program.
+    is; each is empty as long as it is not known.
+
+    Of a plan: `digest` is None where no plan was made and empty where it has no operations;
+    `part` of `total` comments shows `operations`, and `resends` are those that send a secret
+    again, by digest. Of an outcome: `settled` has the state of operations by digest; `complete`
+    means that all of them are settled. `code` is the failure's. `failing` are webhooks whose
+    deliveries fail, by id, with the time since when.
     """
 
-    kind: str
-    label: str
-    file: str
+    kind: Kind
+    label: str = ""
+    file: str = ""
     organization: str = ""
     origin: str = ""
     digest: str | None = None
-    operations: tuple[str, ...] | None = ()
+    part: int = 1
+    total: int = 1
+    operations: tuple[Operation, ...] = ()
+    resends: tuple[tuple[str, Resend], ...] = ()
+    settled: tuple[tuple[str, State], ...] = ()
+    complete: bool = False
+    code: str = ""
+    failing: tuple[tuple[str, str], ...] = ()
     run: str = ""
-    version: str = ""
 
     def same_subject(self, other: Marker) -> bool:
-        """Say whether both speak of the same webhooks.
+        """Return whether both are about the same webhooks.
 
         Without a label, an organization that one of them does not know is no difference: a plan
-        that failed before it could ask belongs to the comment that an earlier one left.
+        that failed before it was known belongs to the comment that an earlier one left.
         """
-        if self.kind != other.kind or self.label != other.label:
-            return False
-        if self.label:
-            return True
+        if self.label or other.label:
+            return self.label == other.label
         if self.file != other.file:
             return False
         unknown = not self.organization or not other.organization
         return unknown or self.organization == other.organization
 
+    def of_plan(self, plan: Plan) -> Marker:
+        """Return the marker with the plan's organization, origin and digest."""
+        return replace(
+            self, organization=plan.organization.id, origin=plan.origin, digest=plan.digest
+        )
 
-def listed(operations: Iterable[Operation]) -> tuple[str, ...] | None:
-    """Return the digests of a plan's operations; None if they are too many."""
-    kept = sorted({each.digest for each in operations})
-    fits = len(kept) * (DIGITS + 3) <= OPERATIONS_SPACE
-    return tuple(kept) if fits else None
+
+def resends_of(plan: Plan, places: Iterable[int]) -> tuple[tuple[str, Resend], ...]:
+    """Return the resends among a plan's changes at `places`, each with its operation's digest."""
+    found: list[tuple[str, Resend]] = []
+    for place in places:
+        sent = resends((plan.changes[place],))
+        # They are the last operations of a change, in this order.
+        digests = [each.digest for each in plan.operations[place]]
+        found += zip(digests[len(digests) - len(sent) :], sent, strict=True)
+    return tuple(found)
 
 
 def encode(marker: Marker) -> str:
@@ -78,11 +115,18 @@ def encode(marker: Marker) -> str:
         "organization": marker.organization,
         "origin": marker.origin,
         "digest": marker.digest,
-        "operations": None if marker.operations is None else list(marker.operations),
+        "part": marker.part,
+        "total": marker.total,
+        "operations": [[each.digest, each.id, each.name] for each in marker.operations],
+        "resends": [[digest, resend_tree(each)] for digest, each in marker.resends],
+        "settled": [list(each) for each in marker.settled],
+        "complete": marker.complete,
+        "code": marker.code,
+        "failing": [list(each) for each in marker.failing],
         "run": marker.run,
-        "version": marker.version,
     }
-    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    text = "".join(each if _is_plain(each) else json.dumps(each)[1:-1] for each in text)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     while "--" in text:
@@ -97,26 +141,68 @@ def decode(body: str) -> Marker | None:
     if match is None:
         return None
     try:
-        content = json.loads(match.group(1))
-    except (ValueError, RecursionError):
+        found = _read(json.loads(match.group(1)))
+        return found if encode(found) == line else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return _checked(content) if isinstance(content, dict) else None
 
 
-def _checked(content: dict[str, Any]) -> Marker | None:
-    if content.get("v") != FORMAT:
-        return None
-    names = ("kind", "label", "file", "organization", "origin", "run", "version")
-    if not all(isinstance(content.get(name), str) for name in names):
-        return None
-    digest = content.get("digest")
-    if digest is not None and not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
-        return None
-    operations = content.get("operations")
-    if operations is not None:
-        if not isinstance(operations, list):
-            return None
-        if not all(isinstance(each, str) and _OPERATION.fullmatch(each) for each in operations):
-            return None
-        operations = tuple(operations)
-    return Marker(digest=digest, operations=operations, **{name: content[name] for name in names})
+def _is_plain(character: str) -> bool:
+    # Quotes and backslashes are JSON's own by now.
+    return character in '"\\' or character.isprintable()
+
+
+def _read(content: Mapping[str, Any]) -> Marker:
+    """Raise ValueError, KeyError or TypeError for what is no marker."""
+    if content["v"] != FORMAT:
+        raise ValueError("format")
+    digest = content["digest"]
+    if digest is not None and not _DIGEST.fullmatch(digest):
+        raise ValueError("digest")
+    return Marker(
+        kind=Kind(content["kind"]),
+        label=_text(content["label"]),
+        file=_text(content["file"]),
+        organization=_text(content["organization"]),
+        origin=_text(content["origin"]),
+        digest=digest,
+        part=_count(content["part"]),
+        total=_count(content["total"]),
+        operations=tuple(
+            Operation(
+                digest=_operation(digest), id=None if id_ is None else _text(id_), name=_text(name)
+            )
+            for digest, id_, name in content["operations"]
+        ),
+        resends=tuple((_operation(digest), _resend(tree)) for digest, tree in content["resends"]),
+        settled=tuple((_operation(digest), State(state)) for digest, state in content["settled"]),
+        complete=content["complete"] is True,
+        code=_text(content["code"]),
+        failing=tuple((_text(id_), _text(since)) for id_, since in content["failing"]),
+        run=_text(content["run"]),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("text")
+    return value
+
+
+def _resend(tree: Any) -> Resend:
+    found = read_resend(tree)
+    _text(found.webhook)
+    _text(found.field)
+    return found
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise TypeError("count")
+    return value
+
+
+def _operation(value: Any) -> str:
+    if not _OPERATION.fullmatch(value):
+        raise ValueError("operation")
+    return str(value)

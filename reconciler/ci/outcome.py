@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from reconciler.ci.limits import SUMMARY_BYTES, cut_bytes
-from reconciler.ci.outputs import Outputs
 from reconciler.errors import ConfigurationError, ExitCode, ReconcilerError
 from reconciler.findings import Finding, Severity
 from reconciler.planning.plan import Plan
@@ -15,9 +13,42 @@ from reconciler.render import FINDINGS_RENDERERS, RENDERERS
 from reconciler.render.view import View
 from reconciler.render.words import unshown
 from reconciler.report import Report
-from reconciler.values import dataclass
+
+SUMMARY_BYTES: Final = 1_000_000
+"""A step summary over 1 MiB is dropped whole, so it must never come near."""
 
 _CUT: Final = "_Cut to fit: the log and the plan as JSON have more._"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """What later steps of a workflow may read.
+
+    `result` is one of: validated, planned, no-changes, applied, converged, drift, no-drift,
+    skipped, blocked, refused, failed. `digest` and `failure_reason` are empty where there is none;
+    `plan_json` is the path of the plan document.
+    """
+
+    result: str
+    creates: int = 0
+    updates: int = 0
+    deletes: int = 0
+    digest: str = ""
+    plan_json: str = ""
+    failure_reason: str = ""
+
+    def values(self) -> Mapping[str, str]:
+        """Return the outputs under the names of action.yml."""
+        return {
+            "result": self.result,
+            "has-changes": str(self.creates + self.updates + self.deletes > 0).lower(),
+            "creates": str(self.creates),
+            "updates": str(self.updates),
+            "deletes": str(self.deletes),
+            "digest": self.digest,
+            "plan-json": self.plan_json,
+            "failure-reason": self.failure_reason,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,3 +205,29 @@ def _text(findings: Sequence[Finding]) -> str:
 def with_document(outcome: Outcome, path: str) -> Outcome:
     """Return the outcome with the place where its document was written."""
     return replace(outcome, outputs=replace(outcome.outputs, plan_json=path))
+
+
+def format_outputs(values: Mapping[str, str], *, delimiter: str) -> str:
+    """Return the text for `$GITHUB_OUTPUT`.
+
+    `delimiter` is a fresh random word. Raises ValueError for a value that contains it, as such a
+    value could set any output.
+    """
+    lines: list[str] = []
+    for name, value in values.items():
+        if delimiter in value or delimiter in name:
+            raise ValueError("the delimiter occurs in an output")
+        lines.append(f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
+    return "".join(lines)
+
+
+def cut_bytes(text: str, limit: int, *, notice: str) -> str:
+    """Return `text`, or its first whole lines and `notice`, in at most `limit` bytes of UTF-8."""
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= limit:
+        return raw.decode("utf-8")
+    room = limit - len(notice.encode("utf-8")) - 2
+    if room <= 0:
+        return notice.encode("utf-8")[: max(limit, 0)].decode("utf-8", "ignore")
+    end = raw.rfind(b"\n", 0, room + 1)  # a line end is never part of a longer character
+    return raw[: max(end, 0)].decode("utf-8") + f"\n{notice}\n"

@@ -1,68 +1,317 @@
-"""The pull requests behind a push: found with their plan comments, and told what became of them."""
+"""Which reviews of merged pull requests count, and what became of each reviewed operation.
+
+For each webhook the newest merged review decides. A review is over when each of its operations was
+applied, is no longer pending, or was overtaken by a newer review; what is settled is recorded in
+a comment of its own, so that the review itself stays as it was merged.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, TypeAlias
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
 
-from reconciler.ci import sticky
-from reconciler.ci.event import Push
-from reconciler.ci.github import Comment, GitHub, GitHubError
-from reconciler.ci.job import Access, Run
-from reconciler.ci.marker import Marker
-from reconciler.ci.outcome import note
+from reconciler.ci.comments import compose, find
+from reconciler.ci.github import Comment, GitHub, Pull
+from reconciler.ci.marker import Kind, Marker, State
+from reconciler.ci.run import Access, Run
 from reconciler.errors import UsageError
-from reconciler.findings import Finding
+from reconciler.model import Desired
+from reconciler.planning.changes import Create, Reason, Update
+from reconciler.planning.digest import Operation
+from reconciler.planning.plan import Plan
+from reconciler.planning.resend import Resend
+from reconciler.planning.review import Mentioned, Review
+from reconciler.render.words import plural
 
-MOST_COMMITS: Final = 250
-"""Of a push so many commits are looked up, the last ones."""
-
-Reviewed: TypeAlias = tuple[tuple[int, Comment | None], ...]
-"""Each merged pull request, and its plan comment if it has one."""
+_MOST_RECORDED: Final = 800
+"""So many settled operations fit into the comment of a review that is not over yet."""
 
 
-def find_reviews(run: Run, access: Access, *, subject: Marker, needed: bool) -> Reviewed:
-    """Find the pull requests that the push merged, and what each of them showed.
+class NoReview(StrEnum):
+    """Why a merged pull request approves nothing."""
 
-    Where that is not `needed` it is for telling them only, and may fail.
+    NO_COMMENT = "it has no plan comment of this workflow"
+    NO_PLAN = "its last plan failed or was not completed"
+    EDITED = "its plan comment was edited after the merge"
+    OTHER_ORGANIZATION = "its plan is of another organization or server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """A merged pull request, its review and what is settled of it.
+
+    `resends` are the operations that send a secret again, by digest. `problem` is why it approves
+    nothing. `is_over` means that all of it is settled; `outcome` is the comment that records it.
     """
-    if access.github is None:
-        if needed:
-            raise UsageError(
-                "there is no GitHub token to find the reviewed plans with",
-                hint="pass github-token, or give the digest of the plan in expect-digest",
-            )
-        return ()
-    try:
-        return _merged(run, access.github, subject=subject)
-    except GitHubError:
-        if needed:
-            raise
-        return ()
+
+    number: int
+    operations: tuple[Operation, ...] = ()
+    resends: Mapping[str, Resend] = field(default_factory=dict)
+    problem: NoReview | None = None
+    settled: Mapping[str, State] = field(default_factory=dict)
+    is_over: bool = False
+    outcome: Comment | None = None
+
+    @property
+    def left(self) -> tuple[Operation, ...]:
+        """Return the operations that are not settled."""
+        if self.is_over:
+            return ()
+        return tuple(each for each in self.operations if each.digest not in self.settled)
 
 
-def tell(access: Access, reviewed: Reviewed, status: str) -> Sequence[Finding]:
-    """Say on the pull requests what became of their plans. That it fails undoes nothing."""
-    comments = [found for _, found in reviewed if found is not None]
-    try:
-        for comment in comments:
-            assert access.github is not None
-            text = sticky.with_status(comment.body, access.clean(status))
-            access.github.edit_comment(comment.id, text)
-    except GitHubError as problem:
-        why = f"the comments could not be edited: {problem.message}"
-        return (note("comment-not-edited", why, hint=problem.hint, warn=True),)
-    except Exception as problem:
-        why = f"the comments could not be edited: internal error ({type(problem).__name__})"
-        return (note("comment-not-edited", why, warn=True),)
-    return ()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The merged pull requests of the checked-out commit, newest first, and all their comments."""
+
+    pulls: tuple[Pull, ...] = ()
+    comments: tuple[Comment, ...] = ()
+
+    def of(self, number: int) -> Sequence[Comment]:
+        """Return the comments on one pull request."""
+        return [each for each in self.comments if each.number == number]
+
+    def reviews(self, subject: Marker) -> tuple[Merged, ...]:
+        """Return what each pull request says about a subject, newest first."""
+        return tuple(read_review(each, self.of(each.number), subject) for each in self.pulls)
 
 
-def _merged(run: Run, github: GitHub, *, subject: Marker) -> Reviewed:
-    push = run.event if isinstance(run.event, Push) else None
-    commits = push.commits if push is not None else (run.commit,)
-    branch = push.branch if push is not None else run.branch
-    numbers: dict[int, None] = {}
-    for commit in commits[-MOST_COMMITS:]:
-        numbers.update(dict.fromkeys(github.merged_pulls(commit, branch=branch)))
-    return tuple((number, sticky.find(github, number, subject)) for number in numbers)
+def look(run: Run, access: Access, branch: str) -> Seen:
+    """Find the pull requests merged into `branch` that the checked-out commit contains.
+
+    Raises UsageError where git does not know the history, GitHubError.
+    """
+    github = access.github
+    if github is None:
+        raise UsageError(
+            "there is no GitHub token to find the reviewed plans with",
+            hint="pass github-token, or give the digest of the plan in expect-digest",
+        )
+    contained = history(access)
+    pulls = tuple(each for each in github.merged_pulls(branch) if each.commit in contained)
+    if not pulls:
+        return Seen()
+    return Seen(
+        pulls=pulls,
+        comments=github.comments_since(min(each.created for each in pulls)),
+    )
+
+
+def history(access: Access) -> Mapping[str, int]:
+    """Return the checked-out commit and its ancestors, newest first, numbered from 0."""
+    shallow = access.git(["rev-parse", "--is-shallow-repository"])
+    listed = access.git(["rev-list", "HEAD"])
+    if listed is None or shallow is None or shallow.strip() == b"true":
+        raise UsageError(
+            "git does not know the history of this checkout, so nothing tells what was merged",
+            hint="check out with fetch-depth: 0",
+        )
+    return {commit: number for number, commit in enumerate(listed.decode("ascii").split())}
+
+
+def read_review(pull: Pull, comments: Sequence[Comment], subject: Marker) -> Merged:
+    """Read the review of a pull request from its comments.
+
+    It is frozen at the merge: a comment that was edited later does not count.
+    """
+    parts = find(comments, Kind.PLAN, subject)
+    outcome = next(iter(find(comments, Kind.OUTCOME, subject)), None)
+    problem: NoReview | None = None
+    shown: list[Marker] = []
+    if not parts:
+        problem = NoReview.NO_COMMENT
+    elif pull.merged and any(each.updated > pull.merged for each in parts):
+        problem = NoReview.EDITED
+    else:
+        first = parts[0].marker
+        shown = [each.marker for each in parts if each.marker.digest is not None]
+        places = [(each.part, each.total, each.digest) for each in shown]
+        wanted = [(part + 1, first.total, first.digest) for part in range(first.total)]
+        if first.digest is None or places != wanted:
+            problem = NoReview.NO_PLAN
+        elif (first.organization, first.origin) != (
+            subject.organization or first.organization,
+            subject.origin or first.origin,
+        ):
+            problem = NoReview.OTHER_ORGANIZATION
+    if problem is not None:
+        return Merged(number=pull.number, problem=problem, outcome=outcome)
+    return Merged(
+        number=pull.number,
+        operations=tuple(each for marker in shown for each in marker.operations),
+        resends={digest: each for marker in shown for digest, each in marker.resends},
+        settled=dict(outcome.marker.settled) if outcome is not None else {},
+        is_over=outcome is not None and outcome.marker.complete,
+        outcome=outcome,
+    )
+
+
+def overtaken(reviews: Sequence[Merged]) -> Mapping[tuple[int, str], int]:
+    """Return the pull request that overtakes each operation, by number and digest.
+
+    Of a resend that is a newer one of the same field, of all else a newer review of the webhook.
+    """
+    found: dict[tuple[int, str], int] = {}
+    newer: list[tuple[int, Mentioned, set[tuple[str, str]]]] = []
+    for review in reviews:
+        for operation in review.operations:
+            resend = review.resends.get(operation.digest)
+            for number, mentioned, resent in newer:
+                if (
+                    (resend.webhook, resend.field) in resent
+                    if resend is not None
+                    else mentioned(operation.id, operation.name)
+                ):
+                    found[review.number, operation.digest] = number
+                    break
+        plain = [each for each in review.operations if each.digest not in review.resends]
+        resent = {(each.webhook, each.field) for each in review.resends.values()}
+        newer.append((review.number, Mentioned(plain), resent))
+    return found
+
+
+def combined(reviews: Sequence[Merged], *, origin: str, organization: str) -> Review:
+    """Return the one review of all that is merged and not settled."""
+    gone = overtaken(reviews)
+    left = [
+        (review, each)
+        for review in reviews
+        for each in review.left
+        if (review.number, each.digest) not in gone
+    ]
+    return Review(
+        origin=origin,
+        organization=organization,
+        operations=frozenset(each for _, each in left),
+        resends=tuple(
+            review.resends[each.digest] for review, each in left if each.digest in review.resends
+        ),
+    )
+
+
+def settle(
+    reviews: Sequence[Merged], plan: Plan, applied: frozenset[str], desired: Desired
+) -> tuple[Merged, ...]:
+    """Return the reviews with what a run settled.
+
+    `plan` is what was pending before it, `applied` the digests of what it applied.
+    """
+    gone = overtaken(reviews)
+    pending = {each.digest for found in plan.operations for each in found}
+    declared = {each.name: each.configuration for each in desired.webhooks}
+    touched = [
+        (None if isinstance(each, Create) else each.before.id, each.name)
+        for each, found in zip(plan.changes, plan.operations, strict=True)
+        if not found or not applied.issuperset(operation.digest for operation in found)
+    ]
+    touched += [
+        (each.id, each.name)
+        for kept in plan.kept
+        if kept.reason is not Reason.PROTECTED
+        for each in kept.webhooks
+    ]
+
+    # The configuration is sent whole, with the secret of a resend that was reviewed for itself.
+    sent = {
+        (change.name, name): value
+        for change, found in zip(plan.changes, plan.operations, strict=True)
+        if found and applied.issuperset(operation.digest for operation in found)
+        if isinstance(change, Create)
+        or (isinstance(change, Update) and "configuration" in change.sends)
+        for name, value in change.after.configuration.items()
+    }
+
+    def state(review: Merged, operation: Operation) -> State | None:
+        resend = review.resends.get(operation.digest)
+        if operation.digest in applied:
+            return State.APPLIED
+        if (review.number, operation.digest) in gone:
+            return State.OVERTAKEN
+        if resend is not None:
+            if sent.get((resend.webhook, resend.field)) == resend.value is not None:
+                return State.DONE
+            now = declared.get(resend.webhook, {}).get(resend.field)
+            return State.VOID if now != resend.value else None
+        if operation.digest in pending:
+            return None
+        mentioned = Mentioned((operation,))
+        # Another change of the webhook is pending: the reviewed one did not take place.
+        return None if any(mentioned(*each) for each in touched) else State.DONE
+
+    def settled(review: Merged) -> Merged:
+        found = dict(review.settled)
+        for operation in review.left:
+            now = state(review, operation)
+            if now is not None:
+                found[operation.digest] = now
+        over = all(each.digest in found for each in review.operations)
+        return replace(review, settled=found, is_over=review.is_over or over)
+
+    return tuple(map(settled, reviews))
+
+
+def record(
+    github: GitHub,
+    subject: Marker,
+    before: Sequence[Merged],
+    after: Sequence[Merged],
+    link: str,
+    clean: Callable[[str], str],
+) -> None:
+    """Write what became of each review that changed, in a comment beside it."""
+    gone = overtaken(after)
+    for old, new in zip(before, after, strict=True):
+        if not new.operations or (old.is_over, old.settled) == (new.is_over, new.settled):
+            continue
+        resends = sorted(new.settled.items(), key=lambda each: each[0] not in new.resends)
+        marker = replace(
+            subject,
+            kind=Kind.OUTCOME,
+            settled=() if new.is_over else tuple(resends[:_MOST_RECORDED]),
+            complete=new.is_over,
+        )
+        body = clean(compose(marker, f"{_told(new, gone, link)}\n"))
+        if new.outcome is None:
+            github.create_comment(new.number, body)
+        elif new.outcome.body != body:
+            github.edit_comment(new.outcome.id, body)
+
+
+def _told(review: Merged, gone: Mapping[tuple[int, str], int], link: str) -> str:
+    states = Counter(review.settled.values())
+    whole = len(review.operations)
+    applied = states[State.APPLIED]
+    others = []
+    if states[State.OVERTAKEN]:
+        by = {
+            gone[review.number, digest]
+            for digest, state in review.settled.items()
+            if state is State.OVERTAKEN and (review.number, digest) in gone
+        }
+        numbers = ", ".join(f"#{each}" for each in sorted(by))
+        others.append(f"{states[State.OVERTAKEN]} replaced by {numbers or 'a newer review'}")
+    if states[State.VOID]:
+        others.append(f"{plural(states[State.VOID], 'resend')} void: the files declare another one")
+    if states[State.DONE]:
+        others.append(f"{states[State.DONE]} no longer pending")
+    if not review.is_over:
+        others.append(f"{whole - len(review.settled)} not done")
+    tail = f" Of the others: {'; '.join(others)}." if others and applied else ""
+    if applied == whole:
+        return f"**Applied** by {link}: {plural(whole, 'operation')}."
+    if applied and review.is_over:
+        return f"**Applied** by {link}: {applied} of {plural(whole, 'operation')}.{tail}"
+    if applied:
+        return f"**Applied in part** by {link}: {applied} of {plural(whole, 'operation')}.{tail}"
+    heading = "Nothing left to apply" if review.is_over else "Not applied"
+    return f"**{heading}**, as {link} found: {'; '.join(others)}."
+
+
+def told_of(reviews: Sequence[Merged]) -> int | None:
+    """Return the pull request to tell of a failure: the newest one that is not over."""
+    waiting = [each.number for each in reviews if each.left]
+    every = [each.number for each in reviews]
+    return next(iter([*waiting, *every]), None)

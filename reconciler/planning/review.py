@@ -86,7 +86,7 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgement:
     With `values` changes that only the value of a secret makes need no review.
     """
     digests = {each.digest for each in review.operations}
-    mentioned = _Mentioned(review.operations)
+    mentioned = Mentioned(review.operations)
     agreed: set[int] = set()
     unreviewed: dict[int, NotReviewed] = {}
     stale: list[Stale] = []
@@ -122,7 +122,7 @@ def _moves(change: Change) -> bool:
     )
 
 
-class _Mentioned:
+class Mentioned:
     """Tells whether a review has something of a webhook: by id, else by name."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
@@ -132,6 +132,7 @@ class _Mentioned:
         self._created = {each.name for each in found if each.id is None}
 
     def __call__(self, id: str | None, name: str) -> bool:
+        """Return whether the webhook of that id (None if it is not live) and name is one."""
         if id is None:
             return name in self._names
         return id in self._ids or name in self._created

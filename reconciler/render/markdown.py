@@ -9,6 +9,7 @@ it. A text over its limit loses details first, then rows from the end, always wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.findings import Finding, leading, sort_key
@@ -51,26 +52,113 @@ def render_report(report: Report, view: View = PLAIN) -> str:
 
 def fit_plan(plan: Plan, view: View = PLAIN, measure: Callable[[str], int] = len) -> Fitted:
     """Show a plan within `view.limit` as `measure` counts, and say whether all of it is there."""
-    title = counts(plan) if plan.changes else "no changes"
-    parts = Parts(head=[_heading(plan, title)])
-    for held in plan.blocked:
-        parts.head += ["", f"**BLOCKED**: {_code(prose(held.message))}"]
-        if held.hint:
-            parts.head[-1] += f" (help: {_code(prose(held.hint))})"
-    deletes_first = sorted(
-        zip(plan.changes, change_rows(plan, view.now), strict=True),
-        key=lambda pair: not isinstance(pair[0], Delete),
-    )
-    rows = [row for _, row in deletes_first] + [kept_row(each) for each in plan.kept]
+    parts = Parts(head=_head(plan))
+    rows = [row for _, row in _deletes_first(plan, view)] + [kept_row(each) for each in plan.kept]
     if rows:
-        parts.table = ["", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|"]
+        parts.table = list(_TABLE)
         parts.rows = [_plan_row(row) for row in rows]
     parts.after = list(_remarks(plan, view))
     parts.details = [line for row in rows for line in _details(row)]
-    parts.foot = ["", f"{summary(plan)} Read from {plural(plan.files, 'file')}."]
-    if plan.changes and plan.digest:
-        parts.foot += ["", f"Digest {_code(quote(plan.digest))}"]
+    parts.foot = _foot(plan)
     return fit(parts, view.limit, measure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One text of several that show a plan; `places` are the changes that it shows in full."""
+
+    text: str
+    places: tuple[int, ...]
+
+
+def paged_plan(
+    plan: Plan, *, limit: int, most: int, extra: Callable[[int], int], foot: str
+) -> tuple[Page, ...]:
+    """Show a plan on at most `most` pages, each within `limit` characters.
+
+    A change is on one page with all its details, or on none; `extra` are the characters that the
+    change at a place needs beside the text. The first page has `foot`, what is kept and the
+    notes, and says which changes no page shows.
+    """
+    rows = _deletes_first(plan, PLAIN)
+    blocks = {index: (_plan_row(row), list(_details(row))) for index, row in rows}
+    longest = (longest_run(line) for _, details in blocks.values() for line in details)
+    fence = "`" * (max(2, *longest, 2) + 1)
+    beside = Parts(head=[], after=list(_remarks(plan, PLAIN)), foot=[*_foot(plan), "", foot])
+    if plan.kept:
+        beside.table = list(_TABLE)
+        beside.rows = [_plan_row(kept_row(each)) for each in plan.kept]
+    # What is beside the changes gets a third of the first page at most.
+    ending = fit(beside, limit // 3, len).text
+    rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (most - 1))]
+    pages: list[list[int]] = [[]]
+    room = rooms[0]
+    unshown: list[int] = []
+    for index, (line, details) in blocks.items():
+        size = len(line) + sum(len(each) + 1 for each in details) + extra(index) + 2
+        if size > room and len(pages) < most and size <= rooms[len(pages)]:
+            room = rooms[len(pages)]
+            pages.append([])
+        if size > room:
+            unshown.append(index)
+            continue
+        room -= size
+        pages[-1].append(index)
+    texts: list[Page] = []
+    for number, places in enumerate(pages, start=1):
+        shown = [blocks[index] for index in places]
+        body = [*_TABLE, *(line for line, _ in shown)] if shown else []
+        details = [line for _, lines in shown for line in lines]
+        if details:
+            body += ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
+            body += [*details, fence, "", "</details>"]
+        if number == 1:
+            body = [*_head(plan), *_about_pages(plan, unshown, len(pages)), *body, ending]
+        else:
+            body = [f"{_heading(plan, counts(plan))}, part {number} of {len(pages)}", *body, ""]
+        texts.append(Page(text="\n".join(body), places=tuple(places)))
+    return tuple(texts)
+
+
+_TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
+_PAGE_SPACE = 3_000
+"""Characters of a page for its heading, guards, the table's head and the fold."""
+
+
+def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str]:
+    if unshown:
+        names = ", ".join(_code(quote(plan.changes[each].name[:40])) for each in unshown[:5])
+        more = f" and {len(unshown) - 5} more" if len(unshown) > 5 else ""
+        yield ""
+        yield (
+            f"**Not approved**: {len(unshown)} of {plural(len(plan.changes), 'change')} not shown, "
+            f"for lack of space: {names}{more}. Merging does not apply what is not shown; split "
+            "the pull request. The run's summary has the whole plan."
+        )
+    if pages > 1:
+        yield from ("", f"Part 1 of {pages}; the next comments have the other parts.")
+
+
+def _deletes_first(plan: Plan, view: View) -> list[tuple[int, Row]]:
+    """Return the rows of changes, each with its place in the plan."""
+    rows = enumerate(change_rows(plan, view.now))
+    return sorted(rows, key=lambda pair: not isinstance(plan.changes[pair[0]], Delete))
+
+
+def _head(plan: Plan) -> list[str]:
+    head = [_heading(plan, counts(plan) if plan.changes else "no changes")]
+    for held in plan.blocked:
+        head += ["", f"**BLOCKED**: {_code(prose(held.message))}"]
+        if held.hint:
+            head[-1] += f" (help: {_code(prose(held.hint))})"
+    return head
+
+
+def _foot(plan: Plan) -> list[str]:
+    foot = ["", f"{summary(plan)} Read from {plural(plan.files, 'file')}."]
+    if plan.changes and plan.digest:
+        foot += ["", f"Digest {_code(quote(plan.digest))}"]
+    return foot
 
 
 def fit_report(report: Report, view: View = PLAIN, measure: Callable[[str], int] = len) -> Fitted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
@@ -27,10 +27,14 @@ _STAGES: Final = (b"1", b"2", b"3")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """What the files said at `commit`; a file that was not there is not in `files`."""
+    """What the files said at `commit`; a file that was not there is not in `files`.
+
+    A file that was renamed since has its name of now, which `renamed` tells.
+    """
 
     commit: str
     files: tuple[SourceFile, ...]
+    renamed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +74,49 @@ def no_git(arguments: Sequence[str]) -> bytes | None:
 def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> Base | NoBase:
     """Return what `paths` declared where this work tree and the branch at `branch_tip` part.
 
-    So what others changed on the branch since is not taken for a change of this work tree.
+    So what others changed on the branch since is not taken for a change of this work tree. A file
+    that was renamed since is read under its old name.
     """
     if not _COMMIT.fullmatch(branch_tip):
         return NoBase(reason="the event names no base commit")
     commit = _commit(git(["merge-base", branch_tip, "HEAD"]))
     if commit is None:
         return NoBase(reason="git does not know the base commit; check out with fetch-depth: 0")
-    return _read(commit, paths, directory=directory, git=git)
+    found = _read(commit, paths, directory=directory, git=git)
+    if isinstance(found, NoBase):
+        return found
+    files = {each.file: each for each in found.files}
+    renames = _renames(commit, paths, directory=directory, git=git)
+    for old, new in renames.items():
+        raw = git(["cat-file", "blob", f"{commit}:./{old}"])
+        if raw is not None:
+            files.pop(old, None)
+            files[new] = SourceFile(file=new, raw=raw)
+    return Base(commit=commit, files=tuple(files.values()), renamed=bool(renames))
+
+
+def covered(path: str, directory: Path) -> Callable[[str], bool]:
+    """Return what tells whether a file is read because of `path`: by its name, with slashes."""
+    there = PurePosixPath(display_name(directory / path, directory=directory))
+
+    def inside(name: str) -> bool:
+        file = PurePosixPath(name)
+        return file == there or (file.is_relative_to(there) and is_read(file.relative_to(there)))
+
+    return inside
+
+
+def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Mapping[str, str]:
+    """Return the names of now of files that are read and were renamed since, by the old names."""
+    options = ["--name-status", "-z", "--find-renames", "--diff-filter=R", "--relative"]
+    listing = git(["diff", *options, commit, "HEAD"]) or b""
+    names = [os.fsdecode(each) for each in listing.split(b"\0")]
+    reads = [covered(path, directory) for path in paths or (DEFAULT_FILE,)]
+    return {
+        old: new
+        for old, new in zip(names[1::3], names[2::3], strict=False)
+        if any(each(new) for each in reads)
+    }
 
 
 def read_revision(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,18 +23,28 @@ BOT = "github-actions[bot]"
 
 @dataclass(frozen=True)
 class Answer:
-    """A status, a JSON value and further headers."""
+    """A status (0 for none), a JSON value (or bytes as they are) and further headers."""
 
     status: int
     value: Any = None
     headers: dict[str, str] = field(default_factory=dict)
 
     def body(self) -> bytes:
+        if isinstance(self.value, bytes):
+            return self.value
         return b"" if self.value is None else json.dumps(self.value).encode()
 
 
+Faulty = Callable[[str, str], "Answer | None"]
+"""Answers a request, by method and path, in GitHub's place; None lets GitHub answer."""
+
+
 class FakeGitHub:
-    """One repository on GitHub."""
+    """One repository on GitHub.
+
+    `git` runs git where the repository's branches are. Time is a counter: each event takes a
+    second. `fault` may answer in GitHub's place.
+    """
 
     def __init__(
         self, *, repository: str = "acme/hooks", token: str = "gh-canary-token", login: str = BOT
@@ -46,45 +56,67 @@ class FakeGitHub:
         self.read_only = False
         self.page_size = 100
         self.pulls: dict[int, dict[str, Any]] = {}
-        self.pulls_of: dict[str, list[int]] = {}
+        self.queue: dict[str, str] = {}
         self.comments: list[dict[str, Any]] = []
         self.issues: list[dict[str, Any]] = []
         self.log: list[tuple[str, str]] = []
+        self.git: Callable[..., str] | None = None
+        self.fault: Faulty = lambda method, path: None
         self._ids = 1000
+        self._seconds = 0
         self._lock = threading.Lock()
 
     # What a test does by hand.
 
-    def merge(self, number: int, *commits: str, base: str = "main", merged: bool = True) -> None:
-        """Let `commits` belong to a pull request that is merged."""
+    def open(self, number: int, head: str, *, base: str = "main") -> None:
+        """Open a pull request, or push another head to it."""
+        now = self._now()
+        known = self.pulls.get(number, {"created_at": now})
         self.pulls[number] = {
+            **known,
             "number": number,
-            "merged_at": "2026-01-02T03:04:05Z" if merged else None,
+            "state": "open",
+            "head": {"sha": head},
             "base": {"ref": base},
+            "merged_at": None,
+            "merge_commit_sha": None,
+            "updated_at": now,
         }
-        for commit in commits:
-            self.pulls_of.setdefault(commit, []).append(number)
+
+    def merge(self, number: int, commit: str, *, base: str = "main") -> None:
+        """Merge a pull request as `commit`."""
+        if number not in self.pulls:
+            self.open(number, commit, base=base)
+        now = self._now()
+        self.pulls[number] |= {"state": "closed", "merged_at": now, "merge_commit_sha": commit}
+        self.pulls[number]["updated_at"] = now
 
     def comment(self, number: int, body: str, *, login: str) -> dict[str, Any]:
-        """Let somebody comment."""
+        """Write a comment as `login`."""
+        now = self._now()
         comment = {
             "id": self._next(),
-            "issue": number,
+            "issue_url": f"https://api.github.com/repos/{self.repository}/issues/{number}",
             "body": body,
             "user": {"login": login},
-            "created_at": "2026-01-02T03:04:05Z",
+            "created_at": now,
+            "updated_at": now,
         }
         self.comments.append(comment)
         return comment
 
+    def edit(self, comment: dict[str, Any], body: str) -> None:
+        """Edit a comment, as whoever it is: that does not show."""
+        comment.update(body=body, updated_at=self._now())
+
+    def on(self, number: int) -> list[dict[str, Any]]:
+        """Return the comments on an issue or pull request."""
+        return [each for each in self.comments if each["issue_url"].endswith(f"/{number}")]
+
     def bodies(self, number: int, *, login: str | None = None) -> list[str]:
-        """Return the comments on a pull request or issue, by default our own."""
+        """Return the texts of comments on a pull request or issue, by default our own."""
         author = login or self.login
-        return [
-            each["body"]
-            for each in self.comments
-            if each["issue"] == number and each["user"]["login"] == author
-        ]
+        return [each["body"] for each in self.on(number) if each["user"]["login"] == author]
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -104,6 +136,9 @@ class FakeGitHub:
         query = dict(parse_qsl(parts.query))
         with self._lock:
             self.log.append((method, path))
+            instead = self.fault(method, path)
+            if instead is not None:
+                return instead
             if headers.get("authorization") != f"Bearer {self.token}":
                 return Answer(401, {"message": "Bad credentials"})
             if path.endswith("/graphql"):
@@ -126,19 +161,22 @@ class FakeGitHub:
         if len(str(value.get("body") or "")) > MAX_BODY:
             message = f"body is too long (maximum is {MAX_BODY} characters)"
             return Answer(422, {"message": "Validation Failed", "errors": [{"message": message}]})
-        if method == "GET" and (found := re.fullmatch(r"/commits/([0-9a-f]+)/pulls", rest)):
-            numbers = self.pulls_of.get(found[1], [])
-            return self._page([self.pulls[number] for number in numbers], path, query)
+        if method == "GET" and rest.startswith(("/git/", "/compare/", "/pulls")):
+            return self._history(rest, path, query)
+        if method == "GET" and rest == "/issues/comments":
+            since = query.get("since", "")
+            return self._page(
+                [each for each in self.comments if each["updated_at"] >= since], path, query
+            )
         if found := re.fullmatch(r"/issues/(\d+)/comments", rest):
             number = int(found[1])
             if method == "POST":
                 return Answer(201, self.comment(number, value["body"], login=self.login))
-            mine = [each for each in self.comments if each["issue"] == number]
-            return self._page(mine, path, query)
+            return self._page(self.on(number), path, query)
         if method == "PATCH" and (found := re.fullmatch(r"/issues/comments/(\d+)", rest)):
             for each in self.comments:
                 if each["id"] == int(found[1]):
-                    each["body"] = value["body"]
+                    self.edit(each, value["body"])
                     return Answer(200, each)
         if rest == "/issues":
             return self._issues(method, path, query, value)
@@ -147,6 +185,34 @@ class FakeGitHub:
                 if each["number"] == int(found[1]):
                     each.update(value)
                     return Answer(200, each)
+        return Answer(404, {"message": "Not Found"})
+
+    def _history(self, rest: str, path: str, query: dict[str, str]) -> Answer:
+        """Answer about commits and pull requests."""
+        if rest == "/pulls":
+            rows = [
+                each
+                for each in self.pulls.values()
+                if each["state"] == query["state"] and each["base"]["ref"] == query["base"]
+            ]
+            rows.sort(key=lambda each: str(each["updated_at"]), reverse=True)
+            return self._page(rows, path, query)
+        if (found := re.fullmatch(r"/pulls/(\d+)", rest)) and int(found[1]) in self.pulls:
+            return Answer(200, self.pulls[int(found[1])])
+        if rest.startswith("/git/matching-refs/"):
+            rows = [{"ref": name, "object": {"sha": commit}} for name, commit in self.queue.items()]
+            return Answer(200, rows)
+        if self.git is None:
+            return Answer(404, {"message": "Not Found"})
+        if found := re.fullmatch(r"/git/ref/heads/(.+)", rest):
+            return Answer(200, {"object": {"sha": self.git("rev-parse", found[1])}})
+        if found := re.fullmatch(r"/compare/([0-9a-f]+)\.\.\.([0-9a-f]+)", rest):
+            old, new = found[1], found[2]
+            fork = self.git("merge-base", old, new)
+            status = {new: "behind", old: "ahead"}.get(fork, "diverged")
+            names = self.git("diff", "--name-only", fork, new).splitlines()
+            files = [{"filename": each} for each in names]
+            return Answer(200, {"status": status, "files": files})
         return Answer(404, {"message": "Not Found"})
 
     def _issues(self, method: str, path: str, query: dict[str, str], value: Any) -> Answer:
@@ -173,6 +239,12 @@ class FakeGitHub:
             headers["Link"] = f'<{link}>; rel="next"'
         return Answer(200, chosen, headers)
 
+    def _now(self) -> str:
+        self._seconds += 1
+        minutes, seconds = divmod(self._seconds, 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"2026-01-02T{hours:02}:{minutes:02}:{seconds:02}Z"
+
     def _next(self) -> int:
         self._ids += 1
         return self._ids
@@ -187,9 +259,13 @@ def serve(github: FakeGitHub) -> Iterator[str]:
             length = int(self.headers.get("content-length") or 0)
             headers = {name.lower(): value for name, value in self.headers.items()}
             answer = github.handle(self.command, self.path, headers, self.rfile.read(length))
+            if not answer.status:  # the connection breaks
+                self.close_connection = True
+                return
             body = answer.body()
             self.send_response(answer.status)
-            self.send_header("Content-Type", "application/json; charset=utf-8")
+            if "Content-Type" not in answer.headers:
+                self.send_header("Content-Type", "application/json; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
             for name, value in answer.headers.items():
                 self.send_header(name, value)

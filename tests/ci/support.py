@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,7 +21,6 @@ import httpx
 import yaml
 
 from reconciler.ci.github import GitHub
-from reconciler.ci.rest import TransportRest
 from reconciler.ci.workflows import Setup, workflows
 from reconciler.cli.main import run as run_program
 from reconciler.cli.process import Process
@@ -80,14 +80,14 @@ def client(
     fake: FakeGitHub, transport: httpx.BaseTransport | None = None, **environ: str
 ) -> Iterator[GitHub]:
     """Yield a client of `fake`, as `environ` says where it is."""
-    rest = TransportRest(
+    with GitHub(
+        repository=fake.repository,
         token=Secret(fake.token),
         clock=StillClock(),
         environ=environ,
         adapter=transport or adapter(fake),
-    )
-    with rest:
-        yield GitHub(rest, repository=fake.repository)
+    ) as github:
+        yield github
 
 
 @dataclass
@@ -112,6 +112,7 @@ class World:
     hold: Hold
     cloudtruth_url: str
     secrets: dict[str, str] = field(default_factory=dict)
+    file: str = "webhooks.yaml"
     shell: bool = False
     runs: int = 0
 
@@ -133,10 +134,13 @@ class World:
         )
         return done.stdout.strip()
 
-    def declare(self, *names: str, head: str = "", **channels: str) -> None:
-        """Write the file: a Slack webhook for each name."""
+    def declare(
+        self, *names: str, head: str = "", version: int | None = None, **channels: str
+    ) -> None:
+        """Write the file: a Slack webhook for each name. `version` is that of their token."""
+        token = "env: SLACK_BOT_TOKEN" + (f", version: {version}" if version is not None else "")
         lines = [head] if head else []
-        lines += ["defaults: {type: slack, configuration: {token: {env: SLACK_BOT_TOKEN},"]
+        lines += [f"defaults: {{type: slack, configuration: {{token: {{{token}}},"]
         lines += ["  username: CT, channel: general}}", "webhooks:"]
         for name in names:
             channel = channels.get(name, "general")
@@ -148,6 +152,25 @@ class World:
             lines[-1] = "webhooks: []"
         (self.work / "webhooks.yaml").write_text("\n".join(lines) + "\n")
 
+    def propose(
+        self,
+        number: int,
+        *names: str,
+        head: str = "",
+        version: int | None = None,
+        base: str = "main",
+        plan: bool = True,
+        **channels: str,
+    ) -> Done:
+        """Open a pull request that declares `names`, or push to it, and plan it."""
+        branch = f"topic-{number}"
+        if branch not in self.git("branch", "--format=%(refname:short)").split():
+            self.git("branch", branch, base)
+        self.git("checkout", "-q", branch)
+        self.declare(*names, head=head, version=version, **channels)
+        self.commit(f"topic {number}")
+        return self.pull(number, branch=base) if plan else Done(0, "", "", {}, "")
+
     def commit(self, message: str = "change") -> str:
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-m", message)
@@ -158,12 +181,24 @@ class World:
         rows = self.emulator.store.webhooks(self.emulator.organization)
         return {row["name"]: row["configuration"]["channel"] for row in rows}
 
+    def token(self, name: str) -> str:
+        """Return the Slack token that CloudTruth stores of a webhook."""
+        rows = self.emulator.store.webhooks(self.emulator.organization)
+        (found,) = (str(row["configuration"]["token"]) for row in rows if row["name"] == name)
+        return found
+
     def edit_live(self, name: str, **configuration: str) -> None:
         """Change a webhook in CloudTruth by hand."""
         for row in self.emulator.store.webhooks(self.emulator.organization):
             if row["name"] == name:
                 changed = {**row, "configuration": {**row["configuration"], **configuration}}
                 self.emulator.store.update(row["id"], changed)
+
+    def set_live(self, name: str, **fields: Any) -> None:
+        """Change what CloudTruth reports about a webhook."""
+        for row in self.emulator.store.webhooks(self.emulator.organization):
+            if row["name"] == name:
+                self.emulator.store.update(row["id"], {**row, **fields})
 
     def writes(self) -> list[str]:
         """Return method and path of each write that CloudTruth received."""
@@ -172,44 +207,84 @@ class World:
 
     # What GitHub does.
 
-    def pull(self, number: int = 1, **changes: Any) -> Done:
-        """Run the plan workflow for a pull request of the current branch."""
+    def pull(
+        self, number: int = 1, *, branch: str = "main", newest: str = "", **changes: Any
+    ) -> Done:
+        """Run the plan workflow for a pull request of the checked-out branch.
+
+        `newest` is its newest commit, where that is not the checked-out one.
+        """
+        head = self.git("rev-parse", "HEAD")
+        known = self.github.pulls.get(number)
+        if known is None or known["state"] == "open":
+            self.github.open(number, newest or head, base=branch)
         event = {
             "pull_request": {
                 "number": number,
-                "head": {
-                    "sha": self.git("rev-parse", "HEAD"),
-                    "repo": {"full_name": self.github.repository},
-                },
-                "base": {"sha": self.git("rev-parse", "main")},
+                "head": {"sha": head, "repo": {"full_name": self.github.repository}},
+                "base": {"ref": branch, "sha": self.git("rev-parse", branch)},
                 "user": {"login": "ann"},
             },
+            "repository": {"default_branch": "main"},
             "sender": {"login": "ann"},
         }
         event["pull_request"].update(changes)  # type: ignore[attr-defined]
         return self.step("plan", "pull_request", event)
 
-    def squash(self, number: int, branch: str) -> str:
-        """Merge a pull request of `branch` into one new commit on main; return the commit."""
-        self.git("checkout", "-q", "main")
-        self.git("merge", "-q", "--squash", branch)
+    def squash(self, number: int, branch: str = "", *, into: str = "main") -> str:
+        """Merge a pull request of `branch` into one new commit; return the commit."""
+        self.git("checkout", "-q", into)
+        self.git("merge", "-q", "--squash", branch or f"topic-{number}")
         commit = self.commit(f"squashed {number}")
+        self.github.merge(number, commit, base=into)
+        return commit
+
+    def merge(self, number: int) -> str:
+        """Merge a pull request with a merge commit; return that."""
+        self.git("checkout", "-q", "main")
+        self.git("merge", "-q", "--no-ff", "-m", f"merged {number}", f"topic-{number}")
+        commit = self.git("rev-parse", "HEAD")
         self.github.merge(number, commit)
         return commit
 
-    def push(self, *commits: str) -> Done:
-        """Run the apply workflow for a push of `commits` to main."""
-        event = {
-            "ref": "refs/heads/main",
-            "after": commits[-1],
-            "commits": [{"id": each} for each in commits],
-            "repository": {"default_branch": "main"},
-        }
-        return self.step("apply", "push", event)
+    def rebase(self, number: int) -> str:
+        """Merge a pull request by rebasing its commits; return the last one."""
+        self.git("checkout", "-q", "main")
+        self.git("cherry-pick", f"main..topic-{number}")
+        commit = self.git("rev-parse", "HEAD")
+        self.github.merge(number, commit)
+        return commit
 
-    def dispatch(self, digest: str) -> Done:
+    def push(self, *commits: str, at: str = "", **environ: str) -> Done:
+        """Run the apply workflow after a push: it checks out the tip of main.
+
+        With `at` the checkout is that commit.
+        """
+        self.git("checkout", "-q", at or "main")
+        event = {"ref": "refs/heads/main", "repository": {"default_branch": "main"}}
+        done = self.step("apply", "push", event, **environ)
+        if at:
+            self.git("checkout", "-q", "main")
+        return done
+
+    def dispatch(self, digest: str, **environ: str) -> Done:
         """Start the apply workflow by hand."""
-        return self.step("apply", "workflow_dispatch", {}, inputs={"digest": digest})
+        self.git("checkout", "-q", "main")
+        return self.step("apply", "workflow_dispatch", {}, inputs={"digest": digest}, **environ)
+
+    def follow(self, text: str) -> Done:
+        """Carry out the `gh workflow run` command that a comment or an issue names."""
+        (block,) = re.findall(r"```sh\n(gh workflow run .*?)\n```", text, re.DOTALL)
+        words = shlex.split(block)
+        assert words[:4] == ["gh", "workflow", "run", "apply-webhooks.yml"]
+        assert words[4:8] == ["--repo", self.github.repository, "--ref", "main"]
+        given = dict(each.split("=", 1) for each in words[9::2])
+        environ = {
+            f"WEBHOOKS_CI_{name.upper().replace('-', '_')}": value
+            for name, value in given.items()
+            if name != "digest"
+        }
+        return self.dispatch(given["digest"], **environ)
 
     def drift(self) -> Done:
         """Run the drift workflow."""
@@ -278,6 +353,7 @@ class World:
         }
         for key, value in step["env"].items():
             surroundings[key] = self._filled(str(value), inputs)
+        surroundings["WEBHOOKS_CI_FILE"] = self.file
         return step["run"], surroundings, temp
 
     def call(self, what: str, **environ: str) -> Done:
@@ -377,6 +453,7 @@ def world(folder: Path, **choices: Any) -> Iterator[World]:
             made.git("init", "-q", "-b", "main")
             made.declare("Audit")
             made.commit("start")
+            github.git = made.git
             yield made
             hold.release()
     finally:

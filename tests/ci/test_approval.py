@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from reconciler.ci.approval import NoReview, Review, judge
+
 from reconciler.ci.marker import Marker, listed
 from reconciler.model import Organization, Webhook
 from reconciler.planning.changes import Create

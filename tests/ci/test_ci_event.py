@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from reconciler.ci.event import Other, PullRequest, Push, read_event
 
 REPOSITORY = "acme/hooks"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from reconciler.ci.rest import TransportRest
+from reconciler.ci.sticky import compose, find, put, with_status
 
 from reconciler.ci.github import GitHubError
 from reconciler.ci.marker import Marker, encode
-from reconciler.ci.rest import TransportRest
-from reconciler.ci.sticky import compose, find, put, with_status
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 from tests.ci.fake_github import Answer, FakeGitHub

@@ -16,10 +16,10 @@ from typing import Any
 import httpx
 import pytest
 import vcr
+from reconciler.ci.sticky import find, put, with_status
 
 from reconciler.ci.github import GitHub
 from reconciler.ci.marker import Marker
-from reconciler.ci.sticky import find, put, with_status
 from tests.ci.fake_github import FakeGitHub
 from tests.ci.support import adapter, client
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
 from reconciler.ci.issue import Close, Edit, Issue, Leave, Open, decide
+
 from reconciler.ci.marker import Marker, encode
 
 FOUND = Marker(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-
 from reconciler.ci.event import Other
 from reconciler.ci.job import Command, Commenting, Job, Reviewing, lines, read_job, read_run
+
 from reconciler.errors import UsageError
 
 DIGEST = "sha256:" + "0" * 64

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from reconciler.ci.limits import cut_bytes, cut_characters
 
 texts = st.lists(st.text(max_size=30), max_size=20).map("\n".join)

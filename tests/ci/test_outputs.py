@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from reconciler.ci.outputs import Outputs, format_outputs
 
 

@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import click
 
-from reconciler.ci.flow import carry_out
+from reconciler.ci.apply import apply
+from reconciler.ci.drift import drift
 from reconciler.ci.github import GitHub
-from reconciler.ci.job import Access, read_job, read_run
-from reconciler.ci.outcome import Outcome, failed, with_document
-from reconciler.ci.outputs import format_outputs
+from reconciler.ci.outcome import Outcome, failed, format_outputs, with_document
+from reconciler.ci.plan import plan, validate
+from reconciler.ci.run import Access, Command, read_job, read_run
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.context import Context
 from reconciler.cli.options import (
@@ -94,8 +95,15 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
         }
     )
     where = read_run(environ, read_event(environ))
+    steps = {
+        Command.VALIDATE: validate,
+        Command.PLAN: plan,
+        Command.APPLY: apply,
+        Command.DRIFT: drift,
+    }
     with ExitStack() as stack:
-        return carry_out(job, where, inputs(context), _access(context, where.repository, stack))
+        access = _access(context, where.repository, stack)
+        return steps[job.command](job, where, inputs(context), access)
 
 
 def _access(context: Context, repository: str, stack: ExitStack) -> Access:
@@ -104,13 +112,16 @@ def _access(context: Context, repository: str, stack: ExitStack) -> Access:
     token = process.environ.get("GITHUB_TOKEN", "")
     github = None
     if token and repository:
-        # Here, so that a run without a token does not load the HTTP library.
-        from reconciler.ci.rest import TransportRest
-
         secret = Secret(token)
         context.console.hide([secret])
-        rest = TransportRest(token=secret, clock=process.time(), environ=process.environ)
-        github = GitHub(stack.enter_context(rest), repository=repository)
+        github = stack.enter_context(
+            GitHub(
+                repository=repository,
+                token=secret,
+                clock=process.time(),
+                environ=process.environ,
+            )
+        )
     reachable = settings.local or settings.key is not None
     return Access(
         connect=(lambda: connected(context, settings)) if reachable else None,

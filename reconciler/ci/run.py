@@ -1,24 +1,29 @@
-"""What a run is to do, and where on GitHub it runs."""
+"""What a run of `webhooks ci` is to do, why it runs, and what it can reach.
+
+The event's payload is written by GitHub, with names in it that anybody can choose. It is read
+tolerantly: a missing field makes the event one that allows less, never more.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
-from reconciler.ci.event import Event, read_event
 from reconciler.ci.github import GitHub
 from reconciler.errors import UsageError
 from reconciler.model import Secret
 from reconciler.ports import WebhookAPI
 from reconciler.source.history import Git
-from reconciler.values import dataclass
 from reconciler.workflow import Engine, check_digest
 
 Choice = TypeVar("Choice", bound=StrEnum)
+
+DEPENDABOT: Final = "dependabot[bot]"
 
 
 class Command(StrEnum):
@@ -31,7 +36,10 @@ class Command(StrEnum):
 
 
 class Commenting(StrEnum):
-    """When a plan is written as a comment on its pull request."""
+    """When a plan is written as a comment on its pull request.
+
+    With `changes-only` also a plan that a guard blocks, and a change that only relaxes guards.
+    """
 
     ALWAYS = "true"
     CHANGES_ONLY = "changes-only"
@@ -44,6 +52,39 @@ class Reviewing(StrEnum):
     REQUIRE = "require"
     WARN = "warn"
     IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullRequest:
+    """A pull request was opened or changed.
+
+    `branch` is the branch that it goes to, `base` the commit of that branch. `distrust` is why
+    GitHub gives this run no secrets and a read-only token, None where it does give them.
+    """
+
+    number: int
+    head: str
+    branch: str
+    base: str
+    distrust: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeGroup:
+    """A merge queue tests a group of pull requests. `reference` is the queue's own branch."""
+
+    branch: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other:
+    """A push, a schedule, a manual start, or anything else."""
+
+    name: str
+
+
+Event: TypeAlias = PullRequest | MergeGroup | Other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,17 +105,24 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Where the run is: its event, repository (owner/name), commit, branch and own address.
+    """Where the run is: its event, repository (owner/name), branch, id and address.
 
-    `workflow` is the name of the workflow's file; each is empty where GitHub does not say.
+    `applies` is the branch whose files are applied, `workflow` the name of the workflow's file;
+    each is empty where GitHub does not say.
     """
 
     event: Event
     repository: str
-    commit: str
     branch: str
-    url: str
+    applies: str = ""
+    id: str = ""
+    url: str = ""
     workflow: str = ""
+
+    @property
+    def link(self) -> str:
+        """Return the run as Markdown."""
+        return f"[this run]({self.url})" if self.url else "a run"
 
 
 class Connection(Protocol):
@@ -100,8 +148,8 @@ class Connection(Protocol):
 class Access:
     """What the run can reach.
 
-    `connect` is None without an API key, `github` None without a token. `clean` is the last net
-    for text that leaves for GitHub. `directory` is the working directory.
+    `connect` is None without an API key, `github` None without a token. `clean` removes secrets
+    from text that leaves for GitHub. `directory` is the working directory.
     """
 
     connect: Callable[[], AbstractContextManager[Connection]] | None
@@ -115,9 +163,9 @@ _LABEL: Final = re.compile(r"[^\x00-\x1f\x7f`]{0,100}")
 
 
 def read_job(values: Mapping[str, str]) -> Job:
-    """Understand the inputs of the action, given under the names of action.yml.
+    """Read the inputs of the action, given under the names of action.yml.
 
-    An empty input is one that is not given. Raises UsageError.
+    An empty input counts as not given. Raises UsageError.
     """
     label = values.get("label", "").strip()
     if not _LABEL.fullmatch(label):
@@ -137,7 +185,7 @@ def read_job(values: Mapping[str, str]) -> Job:
 
 
 def read_run(environ: Mapping[str, str], payload: Mapping[str, Any]) -> Run:
-    """Understand where the run is from GitHub's variables and its event's payload."""
+    """Read where the run is from GitHub's variables and its event's payload."""
     repository = environ.get("GITHUB_REPOSITORY", "")
     server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
     number = environ.get("GITHUB_RUN_ID", "")
@@ -148,16 +196,69 @@ def read_run(environ: Mapping[str, str], payload: Mapping[str, Any]) -> Run:
     return Run(
         event=read_event(environ.get("GITHUB_EVENT_NAME", ""), payload, repository=repository),
         repository=repository,
-        commit=environ.get("GITHUB_SHA", ""),
         branch=environ.get("GITHUB_REF_NAME", ""),
+        applies=_text(_object(payload, "repository"), "default_branch"),
+        id=number,
         url=url,
         workflow=_workflow(environ.get("GITHUB_WORKFLOW_REF", "")),
     )
 
 
+def read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Event:
+    """Reduce the payload of the event called `name` in `repository` (owner/name)."""
+    match name:
+        case "pull_request" | "pull_request_target":
+            return _pull_request(name, payload, repository=repository)
+        case "merge_group":
+            group = _object(payload, "merge_group")
+            return MergeGroup(
+                branch=_text(group, "base_ref").removeprefix("refs/heads/"),
+                reference=_text(group, "head_ref"),
+            )
+        case _:
+            return Other(name=name)
+
+
 def lines(text: str) -> tuple[str, ...]:
     """Split an input that may have several lines; empty ones are left out."""
     return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _pull_request(name: str, payload: Mapping[str, Any], *, repository: str) -> Event:
+    pull = _object(payload, "pull_request")
+    number = pull.get("number")
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        return Other(name=name)
+    head, base = _object(pull, "head"), _object(pull, "base")
+    return PullRequest(
+        number=number,
+        head=_text(head, "sha"),
+        branch=_text(base, "ref"),
+        base=_text(base, "sha"),
+        distrust=_distrust(payload, pull, head, repository=repository),
+    )
+
+
+def _distrust(
+    payload: Mapping[str, Any], pull: Mapping[str, Any], head: Mapping[str, Any], *, repository: str
+) -> str | None:
+    home = _text(_object(head, "repo"), "full_name")
+    if not repository or home.lower() != repository.lower():
+        return "this pull request comes from a fork"
+    people = (_object(payload, "sender"), _object(pull, "user"))
+    if any(_text(person, "login") == DEPENDABOT for person in people):
+        return "this pull request is Dependabot's"
+    return None
+
+
+def _object(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = value.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _text(value: Mapping[str, Any], key: str) -> str:
+    found = value.get(key)
+    return found if isinstance(found, str) else ""
 
 
 def _workflow(reference: str) -> str:

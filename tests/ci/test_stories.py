@@ -1,0 +1,909 @@
+"""Stories of teams that review on GitHub: what is applied, what is not, and who is told.
+
+GitHub is a fake behind HTTP, CloudTruth the emulator, the repository is git's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.ci.marker import Kind, decode
+from tests.ci.fake_github import Answer
+from tests.ci.support import SLACK, Done, World, world
+from tests.emulated.faults import Rule, Script, status
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[World]:
+    """Main declares Audit, and Audit is live."""
+    with world(tmp_path) as made:
+        done = made.step("apply", "push", {}, WEBHOOKS_CI_REVIEWED_PLAN="ignore")
+        assert done.code == 0, done.stderr + done.stdout
+        yield made
+
+
+def test_a_pull_request_is_reviewed_merged_and_applied(here: World) -> None:
+    """The review stays as it was merged; a comment beside it says that it was applied."""
+    planned = here.propose(1, "Audit", "Deploys")
+    assert planned.code == 0, planned.stdout
+    (review,) = here.github.bodies(1)
+    here.squash(1)
+    applied = here.push()
+    assert (applied.code, applied.outputs["result"]) == (0, "applied"), applied.stdout
+    assert set(here.live()) == {"Audit", "Deploys"}
+    assert here.github.bodies(1)[0] == review
+    assert "**Applied** by [this run]" in here.github.bodies(1)[1]
+    writes = here.writes()
+    again = here.push()
+    assert (again.code, again.outputs["result"]) == (0, "converged")
+    assert here.writes() == writes
+    assert len(here.github.bodies(1)) == 2
+
+
+# Which files and which reviews.
+
+
+def test_a_rerun_of_an_old_merge_does_not_bring_back_what_a_newer_one_removed(here: World) -> None:
+    """Every run applies the tip: 1 adds Deploys, 2 removes it, the run of 1 comes last."""
+    here.propose(1, "Audit", "Deploys")
+    here.squash(1)
+    assert here.push().code == 0
+    here.propose(2, "Audit", head="prune: true\nscope: ['*']")
+    here.squash(2)
+    assert here.push().code == 0
+    assert set(here.live()) == {"Audit"}
+    rerun = here.push()
+    assert (rerun.code, rerun.outputs["result"]) == (0, "converged")
+    assert set(here.live()) == {"Audit"}
+
+
+def test_the_run_of_a_second_merge_applies_both_and_the_late_run_of_the_first_nothing(
+    here: World,
+) -> None:
+    """Whichever run is first does all of it."""
+    here.propose(1, "Audit", "Deploys")
+    here.squash(1)
+    here.propose(2, "Audit", "Deploys", "Pager")
+    here.squash(2)
+    assert here.push().code == 0
+    assert set(here.live()) == {"Audit", "Deploys", "Pager"}
+    assert here.push().outputs["result"] == "converged"
+    assert all("**Applied** by" in here.github.bodies(number)[1] for number in (1, 2))
+
+
+def test_an_old_checkout_with_other_files_writes_nothing(here: World) -> None:
+    """A workflow that checks out the event's commit would apply files that are no longer true."""
+    here.propose(1, "Audit", "Deploys")
+    old = here.squash(1)
+    here.propose(2, "Audit")
+    here.squash(2)
+    late = here.push(at=old)
+    assert (late.code, late.outputs["failure-reason"]) == (6, "not-the-tip")
+    assert set(here.live()) == {"Audit"}
+    assert "### Failed: `not-the-tip`" in here.github.bodies(1)[1]
+    assert "gh run rerun" in here.github.bodies(1)[1]
+
+
+def test_an_old_checkout_with_the_same_files_goes_on(here: World) -> None:
+    """A merge that leaves the files alone starts no run, and must not strand the one before."""
+    here.propose(1, "Audit", "Deploys")
+    old = here.squash(1)
+    (here.work / "readme.md").write_text("x")
+    here.commit("docs")
+    assert here.push(at=old).code == 0
+    assert set(here.live()) == {"Audit", "Deploys"}
+
+
+def test_after_a_force_push_the_old_checkout_is_refused(here: World) -> None:
+    """What was merged is no longer part of the branch."""
+    start = here.git("rev-parse", "main")
+    here.propose(1, "Audit", "Deploys")
+    gone = here.squash(1)
+    here.git("reset", "-q", "--hard", start)
+    here.declare("Audit", Audit="elsewhere")
+    here.commit("forced")
+    assert here.push(at=gone).outputs["failure-reason"] == "not-the-tip"
+    refused = here.push()
+    assert (refused.code, refused.outputs["failure-reason"]) == (6, "not-reviewed")
+    assert here.live() == {"Audit": "general"}
+
+
+@pytest.mark.parametrize("how", ["squash", "merge", "rebase"])
+def test_each_way_to_merge_counts(here: World, how: str) -> None:
+    """The merge commit that GitHub names is part of the branch in all three."""
+    here.propose(1, "Audit", "Deploys")
+    getattr(here, how)(1)
+    assert here.push().code == 0
+    assert set(here.live()) == {"Audit", "Deploys"}
+
+
+def test_merges_whose_runs_never_came_are_applied_by_the_next_one(here: World) -> None:
+    """Two pull requests wait, one of them overtaken: each is told what became of it."""
+    here.propose(1, "Audit", Audit="one")
+    here.squash(1)
+    here.propose(2, "Audit", Audit="two")
+    here.squash(2)
+    assert here.push().code == 0
+    assert here.live() == {"Audit": "two"}
+    assert "replaced by #2" in here.github.bodies(1)[1]
+    assert "**Applied**" not in here.github.bodies(1)[1]
+    assert "**Applied** by" in here.github.bodies(2)[1]
+
+
+def test_a_usual_run_asks_github_at_most_ten_times(here: World) -> None:
+    """A hundred merged pull requests, and more comments than a page has."""
+    start = here.git("rev-parse", "main")
+    for number in range(10, 110):
+        here.github.merge(number, start)
+        here.github.comment(number, "nice", login="ann")
+        here.github.comment(number, "thanks", login="ben")
+    here.propose(1, "Audit", "Deploys")
+    here.squash(1)
+    here.github.log.clear()
+    assert here.push().code == 0
+    assert len(here.github.log) <= 10
+
+
+# Two pull requests, and what happens in between.
+
+
+def test_two_pull_requests_for_one_webhook_do_not_both_go_through(here: World) -> None:
+    """The second one was reviewed against a channel that is no longer live: it is stale."""
+    here.propose(1, "Audit", Audit="one")
+    here.propose(2, "Audit", Audit="two")
+    here.squash(1)
+    assert here.push().code == 0
+    here.git("checkout", "-q", "main")
+    here.declare("Audit", Audit="two")
+    here.github.merge(2, here.commit("squashed 2"))
+    before = here.writes()
+    stale = here.push()
+    assert (stale.code, stale.outputs["failure-reason"]) == (6, "stale-plan")
+    assert here.writes() == before
+    failure = here.github.bodies(2)[-1]
+    assert "channel" in failure
+    assert here.follow(failure).code == 0
+    assert here.live() == {"Audit": "two"}
+    assert not any("**Applied**" in each for each in here.github.bodies(2))
+
+
+def test_a_webhook_changed_by_hand_stops_its_review_and_leads_on_by_digest(here: World) -> None:
+    """Nothing at all is written; the comment's command applies exactly what it names."""
+    here.propose(1, "Audit", "Deploys", Audit="mine")
+    here.edit_live("Audit", channel="by-hand")
+    here.squash(1)
+    before = here.writes()
+    stale = here.push()
+    assert (stale.code, here.writes()) == (6, before)
+    assert here.push().code == 6
+    (failure,) = (each for each in here.github.bodies(1) if "`stale-plan`" in each)
+    done = here.follow(failure)
+    assert (done.code, done.outputs["result"]) == (0, "applied")
+    assert here.live() == {"Audit": "mine", "Deploys": "general"}
+    assert "**Applied** by [this run]" in here.github.bodies(1)[-1]
+    assert here.push().outputs["result"] == "converged"
+
+
+def test_drift_that_nobody_reviewed_stays_and_what_was_reviewed_is_applied(here: World) -> None:
+    """Exit code 7: something was written, and the comment names what needs a review."""
+    here.propose(1, "Audit", "Deploys")
+    here.squash(1)
+    here.edit_live("Audit", channel="by-hand")
+    done = here.push()
+    assert (done.code, done.outputs["failure-reason"]) == (7, "not-reviewed")
+    assert here.live() == {"Audit": "by-hand", "Deploys": "general"}
+    outcome, failure = here.github.bodies(1)[1:]
+    assert "**Applied** by" in outcome
+    assert "`Audit`" in failure
+    assert here.follow(failure).code == 0
+    assert here.live() == {"Audit": "general", "Deploys": "general"}
+
+
+def test_an_edit_live_during_the_review_is_seen_by_the_next_plan(here: World) -> None:
+    """The plan is made again after the merge; the review of the same change still holds."""
+    here.propose(1, "Audit", "Deploys")
+    here.edit_live("Audit", channel="by-hand")
+    assert here.pull(1).code == 0
+    here.squash(1)
+    assert here.push().code == 0
+    assert here.live() == {"Audit": "general", "Deploys": "general"}
+
+
+def test_a_plan_job_that_is_rerun_after_the_merge_edits_nothing(here: World) -> None:
+    """What was approved stays what was approved."""
+    here.propose(1, "Audit", "Deploys")
+    (review,) = here.github.bodies(1)
+    here.git("checkout", "-q", "topic-1")
+    here.squash(1)
+    here.git("checkout", "-q", "topic-1")
+    here.declare("Audit", "Deploys", "Evil")
+    here.commit("late")
+    rerun = here.pull(1)
+    assert rerun.code == 0
+    assert "review-frozen" in rerun.stdout
+    assert here.github.bodies(1) == [review]
+
+
+def test_the_plan_of_an_older_commit_does_not_replace_that_of_a_newer_one(here: World) -> None:
+    """Two plan jobs of one pull request end in the wrong order."""
+    here.propose(1, "Audit", "Deploys")
+    old = here.git("rev-parse", "HEAD")
+    here.propose(1, "Audit", "Deploys", "Pager")
+    (review,) = here.github.bodies(1)
+    here.git("checkout", "-q", old)
+    late = here.pull(1, newest=here.git("rev-parse", "topic-1"))
+    assert "older-commit" in late.stdout
+    assert here.github.bodies(1) == [review]
+
+
+def test_a_merge_while_the_plan_job_runs_approves_nothing(here: World) -> None:
+    """The comment is written a moment after the merge: it was not reviewed."""
+    planned = here.propose(1, "Audit", "Deploys", plan=False)
+
+    def merge_first(method: str, path: str) -> None:
+        if method == "POST" and path.endswith("/comments"):
+            here.github.fault = lambda method, path: None
+            here.git("branch", "-f", "main", "topic-1")
+            here.github.merge(1, here.git("rev-parse", "topic-1"))
+
+    here.github.fault = merge_first
+    assert here.pull(1).code == 0
+    refused = here.push()
+    assert (refused.code, refused.outputs["failure-reason"]) == (6, "not-reviewed")
+    assert "edited after the merge" in refused.stdout
+    assert set(here.live()) == {"Audit"}
+    assert planned.code == 0
+
+
+@pytest.mark.parametrize(("moment", "code"), [("GET /pulls", 6), ("POST /issues", 0)])
+def test_a_push_during_an_apply_is_applied_by_its_own_run(
+    here: World, moment: str, code: int
+) -> None:
+    """Before the check of the tip nothing is written, after it what was merged until then."""
+    here.propose(1, "Audit", "Deploys")
+    first = here.squash(1)
+    here.propose(2, "Audit", "Deploys", "Pager")
+    second = here.squash(2)
+    here.git("reset", "-q", "--hard", first)
+    here.github.pulls[2]["state"] = "open"
+    method, path = moment.split()
+
+    def push_then(asked: str, where: str) -> None:
+        if asked == method and f"{here.github.repository}{path}" in where:
+            here.git("update-ref", "refs/heads/main", second)
+            here.github.pulls[2]["state"] = "closed"
+
+    here.github.fault = push_then
+    done = here.push(at=first)
+    assert done.code == code, done.stdout
+    assert set(here.live()) == ({"Audit"} if code else {"Audit", "Deploys"})
+    here.git("reset", "-q", "--hard", "main")
+    assert here.push().code == 0
+    assert set(here.live()) == {"Audit", "Deploys", "Pager"}
+
+
+# What a review may not be.
+
+
+@pytest.mark.parametrize("edit", ["later", "digest", "deleted", "forged"])
+def test_a_review_that_somebody_changed_approves_nothing(here: World, edit: str) -> None:
+    """Edited after the merge, its marker damaged, deleted, or written by somebody else."""
+    here.propose(1, "Audit", "Deploys")
+    comment = here.github.comments[0]
+    if edit == "digest":
+        here.github.edit(comment, comment["body"].replace('"v":2', '"v":2,'))
+    if edit == "deleted":
+        here.github.comments.remove(comment)
+    if edit == "forged":
+        here.github.comments[0] = {**comment, "user": {"login": "eve"}}
+    here.squash(1)
+    if edit == "later":
+        here.github.edit(comment, comment["body"] + "one more line")
+    refused = here.push()
+    assert (refused.code, refused.outputs["failure-reason"]) == (6, "not-reviewed")
+    assert "pull request 1 approves nothing" in refused.stdout
+    assert set(here.live()) == {"Audit"}
+    assert here.follow(here.github.bodies(1)[-1]).code == 0
+    assert set(here.live()) == {"Audit", "Deploys"}
+
+
+def test_a_direct_push_is_told_on_the_newest_pull_request(here: World) -> None:
+    """A revert that nobody reviewed: refused, told, and applied by the digest that is named."""
+    here.propose(1, "Audit", "Deploys", head="prune: true\nscope: ['*']")
+    here.squash(1)
+    assert here.push().code == 0
+    here.declare("Audit", head="prune: true\nscope: ['*']")
+    here.commit("revert")
+    refused = here.push()
+    assert (refused.code, set(here.live())) == (6, {"Audit", "Deploys"})
+    assert here.follow(here.github.bodies(1)[-1]).code == 0
+    assert set(here.live()) == {"Audit"}
+
+
+def test_a_revert_by_pull_request_is_a_review_like_any_other(here: World) -> None:
+    """The newest review decides."""
+    here.propose(1, "Audit", Audit="one")
+    here.squash(1)
+    assert here.push().code == 0
+    here.propose(2, "Audit", Audit="general")
+    here.squash(2)
+    assert here.push().code == 0
+    assert here.live() == {"Audit": "general"}
+
+
+def test_where_there_is_no_pull_request_an_issue_is_opened(here: World) -> None:
+    """Once for each reason, and brought up to date by the next run."""
+    here.declare("Audit", "Deploys")
+    here.commit("past review")
+    for _ in range(2):
+        assert here.push().code == 6
+    (issue,) = here.github.issues
+    assert issue["title"] == "CloudTruth webhooks are not applied: not-reviewed"
+    assert here.follow(issue["body"]).code == 0
+
+
+def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
+    """Its pull request says so, and its merge is refused until somebody decides by digest."""
+    here.propose(1, "Audit", "Deploys", plan=False)
+    forked = here.pull(1, head={"sha": "a" * 40, "repo": {"full_name": "eve/hooks"}})
+    assert "comes from a fork" in forked.stdout
+    here.squash(1)
+    refused = here.push()
+    assert refused.code == 6
+    assert "it has no plan comment of this workflow" in refused.stdout
+    assert here.follow(here.github.bodies(1)[-1]).code == 0
+
+
+def test_a_pull_request_to_another_branch_promises_nothing(here: World) -> None:
+    """Only main is applied; what was merged into a release branch is no review of main."""
+    here.git("branch", "release")
+    planned = here.propose(1, "Audit", "Deploys", base="release")
+    assert planned.code == 0
+    (comment,) = here.github.bodies(1)
+    assert "This pull request goes to `release`, and only `main` is applied" in comment
+    assert "Merging applies" not in comment
+    here.squash(1, into="release")
+    here.git("checkout", "-q", "main")
+    here.git("merge", "-q", "release")
+    refused = here.push()
+    assert (refused.code, set(here.live())) == (6, {"Audit"})
+
+
+# What a plan comment shows.
+
+
+def test_four_hundred_creates_with_long_names_are_reviewed_in_full(here: World) -> None:
+    """Up to ten comments show every one of them, and all are applied."""
+    names = [f"hook-{number:03} " + "x" * 240 for number in range(400)]
+    assert here.propose(1, "Audit", *names).code == 0
+    parts = here.github.bodies(1)
+    assert 1 < len(parts) <= 10
+    assert all(len(each) <= 65_536 for each in parts)
+    shown = "".join(each.partition("\n")[2] for each in parts)
+    assert all(f"`{name}`" in shown for name in names)
+    assert f"Part 1 of {len(parts)}" in parts[0]
+    here.squash(1)
+    assert here.push().code == 0
+    assert len(here.live()) == 401
+
+
+def test_what_no_comment_shows_is_not_approved(here: World) -> None:
+    """The first comment says how much is missing; what is shown is applied, the rest is not."""
+    names = [f"hook-{number:04} " + "x" * 240 for number in range(1000)]
+    assert here.propose(1, "Audit", *names).code == 0
+    parts = here.github.bodies(1)
+    assert len(parts) == 10
+    assert "**Not approved**" in parts[0]
+    here.squash(1)
+    done = here.push()
+    assert (done.code, done.outputs["failure-reason"]) == (7, "not-reviewed")
+    assert 100 < len(here.live()) < 1000
+
+
+def test_parts_that_are_no_longer_needed_are_emptied(here: World) -> None:
+    """A long plan becomes short, and short ones become long again."""
+    names = [f"hook-{number:03} " + "x" * 240 for number in range(200)]
+    here.propose(1, "Audit", *names)
+    many = len(here.github.bodies(1))
+    here.propose(1, "Audit", "Deploys")
+    short = here.github.bodies(1)
+    assert len(short) == many
+    assert all("no longer needed" in each for each in short[1:])
+    here.squash(1)
+    assert here.push().code == 0
+    assert set(here.live()) == {"Audit", "Deploys"}
+
+
+@pytest.mark.parametrize("written", [1, 2, 3])
+def test_a_plan_job_that_is_cancelled_between_two_comments_approves_nothing(
+    here: World, written: int
+) -> None:
+    """The first comment is invalidated first and completed last."""
+    names = [f"hook-{number:03} " + "x" * 240 for number in range(200)]
+    here.propose(1, "Audit", *names)
+    count = 0
+
+    def cancel(method: str, path: str) -> Answer | None:
+        nonlocal count
+        count += method != "GET" and not path.endswith("graphql")
+        return Answer(500) if count > written else None
+
+    here.github.fault = cancel
+    assert here.propose(1, "Audit", *names, "Last").code == 1
+    here.github.fault = lambda method, path: None
+    here.squash(1)
+    refused = here.push()
+    assert (refused.code, refused.outputs["failure-reason"]) == (6, "not-reviewed")
+    assert "was not completed" in refused.stdout
+    assert set(here.live()) == {"Audit"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("protect: [Audit]", ""),
+        ("limits: {max_deletes: 1}", "limits: {max_deletes: 9}"),
+        ("prune: false\nscope: ['*']", "prune: true\nscope: ['*']"),
+        ("scope: [A*]", "scope: ['*']"),
+        ("ignore: [Old]", ""),
+    ],
+)
+def test_a_change_that_only_relaxes_a_guard_is_commented(
+    here: World, before: str, after: str
+) -> None:
+    """Nothing is to be applied, and a reviewer must see it all the same."""
+    here.declare("Audit", head=before)
+    here.commit("guards")
+    planned = here.propose(1, "Audit", head=after)
+    assert (planned.code, planned.outputs["result"]) == (0, "no-changes"), planned.stdout
+    (comment,) = here.github.bodies(1)
+    assert "**policy relaxed**" in comment
+
+
+def test_a_guard_that_goes_in_a_renamed_file_is_commented(here: World) -> None:
+    """The file is known by its content, not by its name alone."""
+    here.declare("Audit", head="protect: [Audit]")
+    here.commit("guards")
+    here.git("checkout", "-q", "-b", "topic-1")
+    here.git("mv", "webhooks.yaml", "hooks.yaml")
+    text = (here.work / "hooks.yaml").read_text()
+    (here.work / "hooks.yaml").write_text(text.replace("protect: [Audit]\n", ""))
+    here.commit("renamed")
+    here.file = "hooks.yaml"
+    assert here.pull(1).code == 0
+    (comment,) = here.github.bodies(1)
+    assert "protect no longer covers" in comment
+    here.squash(1)
+    assert here.push().outputs["result"] == "converged"
+
+
+def test_a_removed_file_fails_the_plan_and_the_apply(here: World) -> None:
+    """Nothing is deleted because a file is gone, and the merge is told what is missing."""
+    here.git("checkout", "-q", "-b", "topic-1")
+    here.git("rm", "-q", "webhooks.yaml")
+    here.commit("removed")
+    assert here.pull(1).code == 3
+    here.squash(1)
+    assert here.push().code == 3
+    assert here.live() == {"Audit": "general"}
+    assert "webhooks validate --strict -f webhooks.yaml" in here.github.bodies(1)[-1]
+
+
+def test_a_blocked_plan_is_commented_and_its_merge_leads_on(here: World) -> None:
+    """The check fails; a merge all the same is told the digest and the number of deletes."""
+    names = [f"hook-{number}" for number in range(8)]
+    head = "prune: true\nscope: ['*']"
+    here.propose(1, "Audit", *names, head=head)
+    here.squash(1)
+    assert here.push().code == 0
+    assert here.propose(2, "Audit", head=head).code == 5
+    assert "**BLOCKED**" in here.github.bodies(2)[0]
+    here.squash(2)
+    blocked = here.push()
+    assert (blocked.code, len(here.live())) == (5, 9)
+    failure = here.github.bodies(2)[-1]
+    assert "allow-deletes=8" in failure
+    assert here.follow(failure).code == 0
+    assert here.live() == {"Audit": "general"}
+
+
+# Secrets.
+
+
+READ_BACKS = ("plain", "mask", "null", "omitted", "configuration-missing")
+
+
+@pytest.mark.parametrize("form", READ_BACKS)
+def test_a_rotation_is_reviewed_and_sent(tmp_path: Path, form: str) -> None:
+    """Bump `version`, merge: the secret is sent once, in whatever form it reads back."""
+    with world(tmp_path, read_back=form) as here:
+        here.declare("Audit", version=1)
+        here.commit("versions")
+        assert here.push(WEBHOOKS_CI_REVIEWED_PLAN="ignore").code == 0
+        here.propose(1, "Audit", version=2)
+        assert "1 to update" in here.github.bodies(1)[0]
+        here.squash(1)
+        here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
+        before = len(here.writes())
+        assert here.push().code == 0
+        assert len(here.writes()) == before + 1
+        assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
+        assert "**Applied** by" in here.github.bodies(1)[1]
+        assert here.push().outputs["result"] == "converged"
+        assert len(here.writes()) == before + 1
+
+
+@pytest.mark.parametrize("form", READ_BACKS)
+def test_a_rotation_whose_write_is_refused_is_not_called_applied(tmp_path: Path, form: str) -> None:
+    """The comment names the way on, and running it again sends the secret."""
+    with world(tmp_path, read_back=form) as here:
+        here.declare("Audit", version=1)
+        here.commit("versions")
+        assert here.push(WEBHOOKS_CI_REVIEWED_PLAN="ignore").code == 0
+        here.propose(1, "Audit", version=2)
+        here.squash(1)
+        here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
+        here.emulator.faults = Script([Rule(fault=status(400), method="PATCH")])
+        assert here.push().code == 1
+        assert not any("**Applied" in each for each in here.github.bodies(1))
+        assert "gh run rerun" in here.github.bodies(1)[-1]
+        assert here.push().code == 0
+        assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
+        assert any("**Applied** by" in each for each in here.github.bodies(1))
+
+
+def test_a_rotation_is_void_when_the_files_have_moved_on(here: World) -> None:
+    """Version 2 was reviewed and never sent; the tip declares version 3 without a review."""
+    here.propose(1, "Audit", version=2)
+    here.squash(1)
+    here.declare("Audit", version=3)
+    here.commit("past review")
+    done = here.push()
+    assert done.outputs["result"] == "converged"
+    assert "1 resend void" in here.github.bodies(1)[1]
+    assert "**Applied**" not in here.github.bodies(1)[1]
+
+
+def test_a_newer_change_of_the_webhook_does_not_lose_a_rotation(tmp_path: Path) -> None:
+    """1 rotates and 2 moves the webhook to another channel, where nobody reviewed the token.
+
+    One command does both, and neither is left over.
+    """
+    with world(tmp_path, read_back="mask") as here:
+        assert here.push(WEBHOOKS_CI_REVIEWED_PLAN="ignore").code == 0
+        here.propose(1, "Audit", version=2)
+        here.squash(1)
+        here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
+        here.propose(2, "Audit", version=2, Audit="elsewhere")
+        here.squash(2)
+        assert (here.push().code, here.token("Audit")) == (6, SLACK)
+        assert here.follow(here.github.bodies(2)[-1]).code == 0
+        assert here.live() == {"Audit": "elsewhere"}
+        assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
+        assert here.push().outputs["result"] == "converged"
+
+
+def test_the_command_that_leads_on_has_the_resends_of_the_review(tmp_path: Path) -> None:
+    """A stale review with a rotation in it: the digest covers both, and one command does both."""
+    with world(tmp_path, read_back="mask") as here:
+        assert here.push(WEBHOOKS_CI_REVIEWED_PLAN="ignore").code == 0
+        here.propose(1, "Audit", version=2, Audit="mine")
+        here.edit_live("Audit", channel="by-hand")
+        here.squash(1)
+        here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
+        assert here.push().code == 6
+        failure = here.github.bodies(1)[-1]
+        assert "resend-secret=env:SLACK_BOT_TOKEN" in failure
+        assert here.follow(failure).code == 0
+        assert here.live() == {"Audit": "mine"}
+        assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
+
+
+def test_a_secret_that_changed_without_a_version_is_not_sent_by_itself(here: World) -> None:
+    """No review can show it: the run says which reference to bump."""
+    here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
+    refused = here.push()
+    assert (refused.code, here.token("Audit")) == (6, SLACK)
+    assert "bump its `version`" in refused.stdout + refused.summary
+    (issue,) = here.github.issues
+    assert "version" in issue["body"]
+
+
+def test_another_host_behind_a_file_needs_a_review(here: World) -> None:
+    """The URL comes from a file in git; its host changes in a push that nobody reviewed."""
+    (here.work / "pager-url").write_text("https://pager.example/hook")
+    (here.work / "webhooks.yaml").write_text(
+        "prune: false\nwebhooks:\n"
+        "  - name: Pager\n    type: generic\n    event_types: [value_created]\n"
+        "    configuration: {url: {file: pager-url}}\n"
+    )
+    here.commit("pager")
+    allow = {"WEBHOOKS_ALLOW_SECRETS": "file:pager-url"}
+    done = here.push(WEBHOOKS_CI_REVIEWED_PLAN="ignore", **allow)
+    assert done.code == 0, done.stdout
+    (here.work / "pager-url").write_text("https://evil.example/hook")
+    here.commit("past review")
+    before = here.writes()
+    refused = here.push(**allow)
+    assert (refused.code, here.writes()) == (6, before), refused.stdout
+    assert "evil.example" in refused.stdout
+
+
+# Nothing ends in silence.
+
+
+def failures(here: World, number: int = 1) -> list[str]:
+    """Return the codes of the failures that were commented on a pull request."""
+    found = [decode(each) for each in here.github.bodies(number)]
+    return [each.code for each in found if each is not None and each.kind is Kind.FAILURE]
+
+
+FAILURES = {
+    "no-api-key": ({"CLOUDTRUTH_API_KEY": ""}, None, 4),
+    "authentication": ({}, Rule(fault=status(401), times=None), 4),
+    "unresolved-secrets": ({"SLACK_BOT_TOKEN": ""}, None, 3),
+    "server": ({}, Rule(fault=status(500), times=None), 1),
+}
+
+
+@pytest.mark.parametrize("code", FAILURES)
+def test_a_merge_that_is_not_applied_is_told_once(here: World, code: str) -> None:
+    """A new comment on the pull request, as edits notify nobody; a second run adds none."""
+    secrets, rule, exit_code = FAILURES[code]
+    here.propose(1, "Audit", "Deploys")
+    here.squash(1)
+    good = dict(here.secrets)
+    here.secrets |= secrets
+    here.emulator.faults = Script([rule] if rule is not None else [])
+    for _ in range(2):
+        done = here.push()
+        assert (done.code, done.outputs["failure-reason"]) == (exit_code, code), done.stdout
+    assert failures(here) == [code]
+    assert f"gh run rerun {here.runs} --repo acme/hooks" in here.github.bodies(1)[-1]
+    assert set(here.live()) == {"Audit"}
+    here.secrets = good
+    here.emulator.faults = Script()
+    assert here.push().code == 0
+    assert set(here.live()) == {"Audit", "Deploys"}
+
+
+def test_a_key_of_another_organization_is_told(here: World) -> None:
+    """The guard in the file stops it before anything is listed."""
+    here.propose(1, "Audit", "Deploys", head="organization: Acme")
+    here.squash(1)
+    here.git("checkout", "-q", "main")
+    here.declare("Audit", "Deploys", head="organization: Other")
+    here.commit("other")
+    done = here.push()
+    assert (done.code, failures(here)) == (4, ["wrong-organization"])
+
+
+def test_files_that_are_no_longer_valid_are_told(here: World) -> None:
+    """A direct push breaks them; the command shows where."""
+    here.propose(1, "Audit", "Deploys")
+    here.squash(1)
+    (here.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
+    here.commit("broken")
+    assert here.push().code == 3
+    assert failures(here) == ["invalid-configuration"]
+    assert "duplicate" in here.github.bodies(1)[-1]
+    assert "webhooks validate --strict -f webhooks.yaml" in here.github.bodies(1)[-1]
+
+
+def test_an_apply_that_fails_in_part_says_what_was_applied(here: World) -> None:
+    """Each is told apart: what was applied, what was not, and how to finish."""
+    here.propose(1, "Audit", "Deploys", "Pager")
+    here.squash(1)
+    here.emulator.faults = Script([Rule(fault=status(400), method="POST")])
+    assert here.push().code == 7
+    review, outcome, failure = here.github.bodies(1)
+    assert "**Applied in part** by [this run]" in outcome
+    assert "1 of 2 operations" in outcome
+    assert "`apply-incomplete`" in failure
+    assert here.push().code == 0
+    assert "**Applied** by" in here.github.bodies(1)[1]
+    assert here.github.bodies(1)[0] == review
+
+
+def test_a_shallow_checkout_is_told_how_to_see_the_history(here: World) -> None:
+    """Without it nothing tells which pull requests were merged."""
+    here.propose(1, "Audit", "Deploys")
+    here.squash(1)
+    (here.work / ".git" / "shallow").write_text(here.git("rev-parse", "HEAD") + "\n")
+    done = here.push()
+    assert done.code == 64
+    assert "fetch-depth: 0" in here.github.bodies(1)[-1]
+
+
+FAULTS = {
+    "403": Answer(403, {"message": "Resource not accessible by integration"}),
+    "404": Answer(404, {"message": "Not Found"}),
+    "422": Answer(422, {"message": "Validation Failed"}),
+    "429": Answer(429, {"message": "API rate limit exceeded"}),
+    "500": Answer(500, {"message": "Server Error"}),
+    "HTML": Answer(200, b"<html>Unicorn!</html>", {"Content-Type": "text/html"}),
+    "dropped": Answer(0),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("path", ["/pulls", "/issues/comments", "/git/ref/heads/main"])
+def test_what_github_does_not_answer_is_not_guessed(here: World, fault: str, path: str) -> None:
+    """Reviews that cannot be read approve nothing; the next run, with GitHub back, applies them."""
+    here.propose(1, "Audit", "Deploys")
+    here.squash(1)
+    before = here.writes()
+    here.github.fault = lambda method, asked: (
+        FAULTS[fault] if method == "GET" and asked.endswith(path) else None
+    )
+    done = here.push()
+    assert (done.code, done.outputs["failure-reason"]) == (1, "github"), done.stdout
+    assert here.writes() == before
+    if path != "/pulls":
+        assert failures(here) == ["github"]
+    else:  # which pull requests there are is not known: then it is an issue
+        assert here.github.issues[0]["title"].endswith("not applied: github")
+    here.github.fault = lambda method, asked: None
+    assert here.push().code == 0
+
+
+@pytest.mark.parametrize("fault", ["403", "422", "500", "dropped"])
+def test_an_outcome_that_cannot_be_commented_undoes_nothing(here: World, fault: str) -> None:
+    """What is applied is applied, the log says what GitHub refused, and nothing is sent twice."""
+    here.propose(1, "Audit", "Deploys")
+    here.squash(1)
+    here.github.fault = lambda method, path: (
+        FAULTS[fault] if method == "POST" and "/issues/" in path else None
+    )
+    done = here.push()
+    assert (done.code, done.outputs["result"]) == (0, "applied")
+    assert "outcome-not-commented" in done.stdout
+    here.github.fault = lambda method, path: None
+    before = here.writes()
+    assert here.push().outputs["result"] == "converged"
+    assert here.writes() == before
+    assert "no longer pending" in here.github.bodies(1)[1]
+
+
+def test_where_the_pull_request_is_locked_an_issue_is_opened(here: World) -> None:
+    """A comment that GitHub refuses is told elsewhere."""
+    here.propose(1, "Audit", "Deploys", Audit="mine")
+    here.edit_live("Audit", channel="by-hand")
+    here.squash(1)
+    here.github.fault = lambda method, path: (
+        Answer(403, {"message": "Unable to create comment because issue is locked."})
+        if method == "POST" and path.endswith("/issues/1/comments")
+        else None
+    )
+    assert here.push().code == 6
+    (issue,) = here.github.issues
+    assert here.follow(issue["body"]).code == 0
+
+
+def test_a_token_without_permission_fails_and_names_it(here: World) -> None:
+    """Neither a comment nor an issue can be written: the step fails and its log says why."""
+    here.propose(1, "Audit", "Deploys", Audit="mine")
+    here.edit_live("Audit", channel="by-hand")
+    here.squash(1)
+    here.github.read_only = True
+    done = here.push()
+    assert done.code == 6
+    assert "::warning title=not-told::" in done.stdout
+    assert "pull-requests: write" in done.stdout
+
+
+# The merge queue.
+
+
+def queue(here: World, *numbers: int) -> Done:
+    """Run the plan workflow for a group of pull requests in the merge queue."""
+    here.git("checkout", "-q", "-B", "queue", "main")
+    for number in numbers:
+        here.git("merge", "-q", "--no-ff", "-m", f"queue {number}", f"topic-{number}")
+        name = f"refs/heads/gh-readonly-queue/main/pr-{number}-{here.git('rev-parse', 'main')}"
+        here.github.queue[name] = here.git("rev-parse", "HEAD")
+    event = {
+        "merge_group": {"base_ref": "refs/heads/main", "head_ref": name},
+        "repository": {"default_branch": "main"},
+    }
+    return here.step("plan", "merge_group", event)
+
+
+def test_a_merge_group_whose_reviews_hold_passes(here: World) -> None:
+    """Two pull requests of one group, each for a webhook of its own."""
+    here.propose(1, "Audit", "Deploys")
+    here.propose(2, "Audit", base="topic-1", plan=False)
+    here.declare("Audit", "Deploys", "Pager")
+    here.commit("second")
+    assert here.pull(2).code == 0
+    done = queue(here, 1, 2)
+    assert (done.code, done.outputs["result"]) == (0, "planned"), done.stdout
+    assert len(here.github.bodies(1)) == 1
+
+
+def test_a_merge_group_with_a_stale_review_fails_before_the_merge(here: World) -> None:
+    """The webhook was changed by hand since the review."""
+    here.propose(1, "Audit", Audit="mine")
+    here.edit_live("Audit", channel="by-hand")
+    done = queue(here, 1)
+    assert (done.code, done.outputs["failure-reason"]) == (6, "stale-plan")
+    assert here.writes() == here.writes()
+
+
+def test_a_merge_group_counts_what_is_merged_and_not_applied_yet(here: World) -> None:
+    """Pull request 1 is merged and its run still waits; 2 is in the queue."""
+    here.propose(1, "Audit", Audit="one")
+    here.squash(1)
+    here.propose(2, "Audit", Audit="two")
+    assert queue(here, 2).code == 0
+
+
+# Drift.
+
+
+def test_drift_is_one_issue_while_it_lasts(here: World) -> None:
+    """Opened, left alone while nothing changes, edited when it does, closed when it is gone."""
+    assert here.drift().outputs["result"] == "no-drift"
+    assert here.github.issues == []
+    here.edit_live("Audit", channel="by-hand")
+    found = here.drift()
+    assert (found.code, found.outputs["result"], found.outputs["updates"]) == (0, "drift", "1")
+    (issue,) = here.github.issues
+    assert "1 to update" in issue["title"]
+    body = issue["body"]
+    here.drift()
+    assert (len(here.github.issues), issue["body"]) == (1, body)
+    here.edit_live("Audit", channel="by-hand-again")
+    here.drift()
+    assert issue["body"] != body
+    assert here.follow(issue["body"]).code == 0
+    here.drift()
+    assert issue["state"] == "closed"
+    assert "gone" in here.github.bodies(issue["number"])[0]
+
+
+def test_a_drift_check_that_cannot_run_is_the_same_issue(here: World) -> None:
+    """The key is bad for a while: the issue says so, and closes by itself."""
+    here.emulator.faults = Script([Rule(fault=status(401), times=None)])
+    for _ in range(2):
+        assert here.drift().code == 4
+    (issue,) = here.github.issues
+    assert "the drift check cannot run (authentication)" in issue["title"]
+    assert "gh run rerun" in issue["body"]
+    here.emulator.faults = Script()
+    here.edit_live("Audit", channel="by-hand")
+    here.drift()
+    assert "1 to update" in issue["title"]
+    here.edit_live("Audit", channel="general")
+    here.drift()
+    assert (len(here.github.issues), issue["state"]) == (1, "closed")
+
+
+def test_without_a_key_the_drift_check_passes_and_opens_the_issue(here: World) -> None:
+    """A key that was removed must not read as "no drift"."""
+    here.secrets.clear()
+    assert here.drift().code == 0
+    (issue,) = here.github.issues
+    assert "cannot run (no-api-key)" in issue["title"]
+
+
+def test_webhooks_that_cannot_deliver_are_part_of_the_issue(here: World) -> None:
+    """Since when is kept, whatever the last failure is; it closes when deliveries work again."""
+    error = {"timestamp": "2026-01-01T00:00:00Z", "error_code": "404", "error_text": "gone"}
+    here.set_live("Audit", last_error=error)
+    here.drift()
+    (issue,) = here.github.issues
+    assert "1 webhook cannot deliver" in issue["title"]
+    assert "`Audit`" in issue["body"]
+    assert "since `2026-01-01T00:00:00Z`" in issue["body"]
+    here.set_live("Audit", last_error={**error, "timestamp": "2026-01-05T00:00:00Z"})
+    here.edit_live("Audit", channel="by-hand")
+    here.drift()
+    assert "since `2026-01-01T00:00:00Z`" in issue["body"]
+    here.set_live("Audit", last_error=None)
+    here.edit_live("Audit", channel="general")
+    here.drift()
+    assert issue["state"] == "closed"
