@@ -30,6 +30,7 @@ from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
 from tests.holding import Hold
 from tests.served import served
+from tests.skipping import SkippingClock
 from tests.waiting import PATIENCE
 
 KEY = "ct-canary-key-0123456789"
@@ -280,7 +281,7 @@ class World:
         assert words[4:8] == ["--repo", self.github.repository, "--ref", "main"]
         given = dict(each.split("=", 1) for each in words[9::2])
         environ = {
-            f"WEBHOOKS_CI_{name.upper().replace('-', '_')}": value
+            f"WEBHOOKS_{name.upper().replace('-', '_')}": value
             for name, value in given.items()
             if name != "digest"
         }
@@ -353,7 +354,7 @@ class World:
         }
         for key, value in step["env"].items():
             surroundings[key] = self._filled(str(value), inputs)
-        surroundings["WEBHOOKS_CI_FILE"] = self.file
+        surroundings["WEBHOOKS_FILE"] = self.file
         return step["run"], surroundings, temp
 
     def call(self, what: str, **environ: str) -> Done:
@@ -427,7 +428,12 @@ class World:
         assert words[:2] == ["exec", "webhooks"]
         out, err = io.StringIO(), io.StringIO()
         process = Process(
-            environ=environ, directory=self.work, stdin=io.StringIO(), stdout=out, stderr=err
+            environ=environ,
+            directory=self.work,
+            stdin=io.StringIO(),
+            stdout=out,
+            stderr=err,
+            clock=SkippingClock(),
         )
         return run_program(words[2:], process), out.getvalue(), err.getvalue()
 

@@ -20,7 +20,7 @@ from tests.emulated.faults import Rule, Script, status
 def here(tmp_path: Path) -> Iterator[World]:
     """Main declares Audit, and Audit is live."""
     with world(tmp_path) as made:
-        done = made.step("apply", "push", {}, WEBHOOKS_CI_REVIEWED_PLAN="ignore")
+        done = made.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore")
         assert done.code == 0, done.stderr + done.stdout
         yield made
 
@@ -522,7 +522,7 @@ def test_a_rotation_is_reviewed_and_sent(tmp_path: Path, form: str) -> None:
     with world(tmp_path, read_back=form) as here:
         here.declare("Audit", version=1)
         here.commit("versions")
-        assert here.push(WEBHOOKS_CI_REVIEWED_PLAN="ignore").code == 0
+        assert here.push(WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
         here.propose(1, "Audit", version=2)
         assert "1 to update" in here.github.bodies(1)[0]
         here.squash(1)
@@ -542,7 +542,7 @@ def test_a_rotation_whose_write_is_refused_is_not_called_applied(tmp_path: Path,
     with world(tmp_path, read_back=form) as here:
         here.declare("Audit", version=1)
         here.commit("versions")
-        assert here.push(WEBHOOKS_CI_REVIEWED_PLAN="ignore").code == 0
+        assert here.push(WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
         here.propose(1, "Audit", version=2)
         here.squash(1)
         here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
@@ -573,7 +573,7 @@ def test_a_newer_change_of_the_webhook_does_not_lose_a_rotation(tmp_path: Path) 
     One command does both, and neither is left over.
     """
     with world(tmp_path, read_back="mask") as here:
-        assert here.push(WEBHOOKS_CI_REVIEWED_PLAN="ignore").code == 0
+        assert here.push(WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
         here.propose(1, "Audit", version=2)
         here.squash(1)
         here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
@@ -589,7 +589,7 @@ def test_a_newer_change_of_the_webhook_does_not_lose_a_rotation(tmp_path: Path) 
 def test_the_command_that_leads_on_has_the_resends_of_the_review(tmp_path: Path) -> None:
     """A stale review with a rotation in it: the digest covers both, and one command does both."""
     with world(tmp_path, read_back="mask") as here:
-        assert here.push(WEBHOOKS_CI_REVIEWED_PLAN="ignore").code == 0
+        assert here.push(WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
         here.propose(1, "Audit", version=2, Audit="mine")
         here.edit_live("Audit", channel="by-hand")
         here.squash(1)
@@ -622,7 +622,7 @@ def test_another_host_behind_a_file_needs_a_review(here: World) -> None:
     )
     here.commit("pager")
     allow = {"WEBHOOKS_ALLOW_SECRETS": "file:pager-url"}
-    done = here.push(WEBHOOKS_CI_REVIEWED_PLAN="ignore", **allow)
+    done = here.push(WEBHOOKS_REVIEWED_PLAN="ignore", **allow)
     assert done.code == 0, done.stdout
     (here.work / "pager-url").write_text("https://evil.example/hook")
     here.commit("past review")
