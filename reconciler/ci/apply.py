@@ -55,6 +55,8 @@ from reconciler.workflow import plan as make_plan
 
 _MOST_DIFFERENCES = 20
 _MOST_REMARKS = 10
+_TELLING = 60.0
+"""Seconds for telling of a failure, after the time of the run is used up."""
 
 
 class NotTheTipError(StalePlanError):
@@ -282,6 +284,7 @@ class _Attempt:
         github = self._access.github
         if github is None:
             return ()
+        github.extend(_TELLING)
         text = f"{text}\nNothing more happens by itself. See {self._run.link}."
         if command is not None:
             text += f" To go on:\n\n{code_block(command)}\n"
@@ -307,6 +310,7 @@ class _Attempt:
                 return ()
         except GitHubError as first:
             problem = first
+            github.extend(_TELLING)
         try:
             title = f"CloudTruth webhooks are not applied: {code}"
             for issue in github.open_issues():

@@ -124,6 +124,10 @@ class GitHub:
         )
         self._login: str | None = None
 
+    def extend(self, seconds: float) -> None:
+        """Allow requests for `seconds` from now, however long the run has waited for GitHub."""
+        self._transport.deadline_in(seconds)
+
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()

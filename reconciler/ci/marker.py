@@ -127,7 +127,7 @@ def encode(marker: Marker) -> str:
     }
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     text = "".join(each if _is_plain(each) else json.dumps(each)[1:-1] for each in text)
-    for character in "<>&":
+    for character in "<>&@":
         text = text.replace(character, f"\\u{ord(character):04x}")
     while "--" in text:
         text = text.replace("--", "-\\u002d")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from reconciler.ci.event import Other
-from reconciler.ci.job import Command, Commenting, Job, Reviewing, lines, read_job, read_run
 
+from reconciler.ci.run import Command, Commenting, Job, Reviewing, lines, read_job, read_run
 from reconciler.errors import UsageError
 
 DIGEST = "sha256:" + "0" * 64
@@ -62,24 +61,6 @@ def test_a_malformed_input_is_named(name: str, value: str, word: str) -> None:
     """What is wrong and what would be right is said, and nothing is done."""
     with pytest.raises(UsageError, match=word):
         read_job({"command": "plan", name: value})
-
-
-def test_the_run_knows_its_address_and_workflow() -> None:
-    """A second attempt has an address of its own."""
-    environ = {
-        "GITHUB_EVENT_NAME": "workflow_dispatch",
-        "GITHUB_REPOSITORY": "acme/hooks",
-        "GITHUB_SERVER_URL": "https://git.example",
-        "GITHUB_RUN_ID": "12",
-        "GITHUB_RUN_ATTEMPT": "2",
-        "GITHUB_SHA": "abc",
-        "GITHUB_REF_NAME": "main",
-        "GITHUB_WORKFLOW_REF": "acme/hooks/.github/workflows/apply.yml@refs/heads/main",
-    }
-    run = read_run(environ, {})
-    assert run.url == "https://git.example/acme/hooks/actions/runs/12/attempts/2"
-    assert (run.workflow, run.branch, run.commit) == ("apply.yml", "main", "abc")
-    assert run.event == Other(name="workflow_dispatch")
 
 
 def test_outside_github_nothing_is_known() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from reconciler.ci.outputs import Outputs, format_outputs
+
+from reconciler.ci.outcome import Outputs, format_outputs
 
 
 def test_no_value_can_forge_an_output() -> None:

@@ -9,12 +9,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from reconciler.ci.marker import decode
 from reconciler.render import json as json_renderer
 from reconciler.render import markdown, text
 from tests.ci.fake_github import Answer
 from tests.ci.support import World, world
-from tests.emulated.faults import Rule, Script, status
 
 
 @pytest.fixture
@@ -108,99 +106,12 @@ def test_what_was_applied_is_told_though_a_file_cannot_be_written(here: World, n
     assert name in done.stderr
 
 
-def test_a_plan_on_other_events_comments_nowhere(here: World) -> None:
-    """A merge queue or a manual start has no pull request to write on."""
-    done = here.call("plan", GITHUB_EVENT_NAME="merge_group")
-    assert (done.code, done.outputs["result"]) == (0, "planned")
-    assert here.github.log == []
-
-
-@pytest.mark.parametrize(("mode", "comments"), [("true", 1), ("changes-only", 0), ("false", 0)])
-def test_when_a_plan_without_changes_is_a_comment(here: World, mode: str, comments: int) -> None:
-    """Always, only with changes, or never."""
-    settle(here)
-    done = pull(here, WEBHOOKS_COMMENT=mode)
-    assert done.outputs["result"] == "no-changes"
-    assert len(here.github.comments) == comments
-
-
-def test_a_comment_is_brought_up_to_date_when_its_changes_go(here: World) -> None:
-    """With changes-only an old comment does not go on promising what is no more."""
-    settle(here)
-    propose(here, "Audit", "Deploys")
-    pull(here)
-    here.declare("Audit")
-    here.commit()
-    pull(here)
-    (comment,) = here.github.bodies(1)
-    assert "no changes" in comment
-
-
-def test_labels_have_comments_of_their_own(here: World) -> None:
-    """Two uses on one pull request do not overwrite each other, and each finds its own."""
-    propose(here, "Audit", "Deploys")
-    for label in ("eu", "us", "eu"):
-        pull(here, WEBHOOKS_LABEL=label)
-    assert [decode(each).label for each in here.github.bodies(1)] == ["eu", "us"]  # type: ignore[union-attr]
-    commit = here.squash(1, "topic")
-    assert here.step("apply", "push", push(commit), WEBHOOKS_LABEL="ap").code == 6
-    assert here.step("apply", "push", push(commit), WEBHOOKS_LABEL="us").code == 0
-
-
-def test_a_comment_that_may_not_be_written_fails_the_plan(here: World) -> None:
-    """Nothing could be approved on the merge, so it is told at once with its cure."""
-    propose(here, "Audit", "Deploys")
-    here.github.read_only = True
-    done = pull(here)
-    assert (done.code, done.outputs["failure-reason"]) == (1, "github")
-    assert "pull-requests: write" in done.stderr + done.stdout
-    no_token = pull(here, GITHUB_TOKEN="")
-    assert (no_token.code, no_token.outputs["failure-reason"]) == (64, "usage")
-
-
-def test_a_shallow_clone_is_told_how_to_know_more(here: World) -> None:
-    """Without the base commit the plan stands, and a warning says what is missing."""
-    propose(here, "Audit", "Deploys")
-    event = {
-        "pull_request": {
-            "number": 1,
-            "head": {"sha": "a" * 40, "repo": {"full_name": here.github.repository}},
-            "base": {"sha": "b" * 40},
-        }
-    }
-    done = here.step("plan", "pull_request", event)
-    assert done.code == 0
-    assert "::warning title=no-base::" in done.stdout
-    assert "fetch-depth: 0" in done.summary
-
-
-def test_a_base_that_was_invalid_is_told(here: World) -> None:
-    """A pull request that repairs the files is planned without attribution."""
-    (here.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
-    here.commit()
-    propose(here, "Audit", "Deploys")
-    done = pull(here)
-    assert done.code == 0
-    assert "not valid" in done.stdout
-
-
 def test_apply_is_refused_on_pull_requests(here: World) -> None:
     """Nobody has merged it yet."""
     event = {"pull_request": {"number": 1, "head": {}, "base": {}}}
     done = here.step("apply", "pull_request", event)
     assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
     assert here.writes() == []
-
-
-@pytest.mark.parametrize(("mode", "code"), [("require", 6), ("warn", 0), ("ignore", 0)])
-def test_what_happens_to_operations_nobody_reviewed(here: World, mode: str, code: int) -> None:
-    """Refused, applied with a warning, or applied silently."""
-    commit = here.git("rev-parse", "HEAD")
-    done = here.step("apply", "push", push(commit), WEBHOOKS_REVIEWED_PLAN=mode)
-    assert done.code == code
-    assert bool(here.live()) is (code == 0)
-    assert ("not-reviewed::create Audit" in done.stdout) is (mode != "ignore")
-    assert ("::warning file=webhooks.yaml" in done.stdout) is (mode == "warn")
 
 
 def test_apply_needs_a_token_to_find_reviews_with(here: World) -> None:
@@ -212,15 +123,6 @@ def test_apply_needs_a_token_to_find_reviews_with(here: World) -> None:
         "apply", "push", push(commit), GITHUB_TOKEN="", WEBHOOKS_REVIEWED_PLAN="ignore"
     )
     assert ignored.code == 0
-
-
-def test_with_nothing_to_do_no_review_is_needed(here: World) -> None:
-    """What is live already may stay, whoever declared it and whether GitHub answers or not."""
-    settle(here)
-    commit = here.git("rev-parse", "HEAD")
-    done = here.step("apply", "push", push(commit), GITHUB_TOKEN="")
-    assert (done.code, done.outputs["result"]) == (0, "converged")
-    assert here.push(commit).outputs["result"] == "converged"
 
 
 def test_reviews_that_cannot_be_read_stop_an_apply_that_needs_them(here: World) -> None:
@@ -242,67 +144,6 @@ def test_reviews_that_cannot_be_read_stop_an_apply_that_needs_them(here: World) 
     planned = here.call("plan").outputs["digest"]
     approved = here.step("apply", "push", push(commit), WEBHOOKS_EXPECT_DIGEST=planned)
     assert approved.code == 0
-
-
-def test_a_comment_that_cannot_be_edited_undoes_no_apply(here: World) -> None:
-    """The work is done; that nobody could be told is a warning."""
-    propose(here, "Audit", "Deploys")
-    pull(here)
-    here.github.read_only = True
-    done = here.push(here.squash(1, "topic"))
-    assert (done.code, done.outputs["result"]) == (0, "applied")
-    assert "::warning title=comment-not-edited::" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("secrets", "reason", "code"),
-    [
-        ({"SLACK_BOT_TOKEN": ""}, "unresolved-secrets", 3),
-        ({"CLOUDTRUTH_API_KEY": "a b"}, "no-api-key", 4),
-    ],
-)
-def test_what_apply_lacks_is_named(
-    here: World, secrets: dict[str, str], reason: str, code: int
-) -> None:
-    """A missing token and a broken key stop it before the first write."""
-    propose(here, "Audit", "Deploys")
-    pull(here)
-    here.secrets |= secrets
-    done = here.push(here.squash(1, "topic"))
-    assert (done.code, done.outputs["failure-reason"]) == (code, reason)
-    assert here.writes() == []
-
-
-def test_a_guard_stops_an_approved_plan_until_it_is_counted(here: World) -> None:
-    """allow-deletes is the exact number, in plan and apply alike."""
-    here.declare(*(f"hook-{number}" for number in range(8)))
-    here.commit()
-    settle(here)
-    propose(here, "hook-0")
-    assert pull(here).code == 5
-    commit = here.squash(1, "topic")
-    blocked = here.step("apply", "push", push(commit))
-    assert (blocked.code, blocked.outputs["result"], blocked.outputs["deletes"]) == (
-        5,
-        "blocked",
-        "7",
-    )
-    assert "**Not applied** by" in here.github.bodies(1)[0]
-    assert "`blocked`" in here.github.bodies(1)[0]
-    done = here.step("apply", "push", push(commit), WEBHOOKS_ALLOW_DELETES="7")
-    assert (done.code, done.outputs["deletes"]) == (0, "7")
-
-
-def test_an_outage_of_cloudtruth_fails_with_its_reason(here: World) -> None:
-    """The comment does not go on promising what could not be planned."""
-    propose(here, "Audit", "Deploys")
-    pull(here)
-    here.emulator.faults = Script([Rule(fault=status(403), times=None)])
-    done = pull(here)
-    assert (done.code, done.outputs["result"]) == (4, "failed")
-    marker = decode(here.github.bodies(1)[0])
-    assert marker is not None
-    assert marker.digest is None
 
 
 def test_drift_without_a_token_is_still_seen(here: World) -> None:

