@@ -401,7 +401,7 @@ class World:
                 return self.github.token
             return {"secrets": self.secrets, "inputs": inputs}[where].get(what, "")
 
-        return re.sub(r"\$\{\{ ([a-zA-Z_.]+) \}\}", found, value)
+        return re.sub(r"\$\{\{ ([a-zA-Z_.-]+) \}\}", found, value)
 
     def _shell_environ(self, environ: dict[str, str]) -> dict[str, str]:
         measured = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE")}
