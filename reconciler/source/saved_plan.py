@@ -33,7 +33,7 @@ from reconciler.planning.review import Review
 from reconciler.source.desired import Declared, declare
 from reconciler.source.files import STDIN_NAME, SourceFile, Sources
 from reconciler.source.lint import Rules
-from reconciler.source.schema import PLAN, ROOT, validator
+from reconciler.source.schema import PLAN, ROOT, schema, validator
 
 HINT: Final = "save a plan with `webhooks plan --out FILE`; configuration files go with -f"
 """What to do when something else is where a saved plan belongs."""
@@ -141,11 +141,15 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _odd(tree: dict[str, Any]) -> str | None:
-    """Say which part of a document its schema does not allow, None if it allows all."""
-    odd = next(validator(ROOT, PLAN).iter_errors(tree), None)
-    if odd is None:
+    """Return which part of a document its schema does not allow, None if it allows all."""
+    if validator(ROOT, PLAN).is_valid(tree):
         return None
-    where = ".".join(map(str, odd.instance_path))
+    # Only for a plan that is refused: it takes long to import.
+    from jsonschema import Draft7Validator
+    from jsonschema.exceptions import best_match
+
+    odd = best_match(Draft7Validator(schema(PLAN)).iter_errors(tree))
+    where = ".".join(map(str, odd.absolute_path)) if odd is not None else ""
     return f"{where} is not what plans have there" if where else "it has other keys than plans"
 
 
