@@ -118,7 +118,7 @@ WORLDS: Final[Mapping[str, World]] = {
         clone=True,
         files={".venv/bin/python": STAND_INS["python"]},
         says=(" passed",),
-        calls=("python -m pytest tests/api/test_cassettes.py tests/ci/test_github_cassettes.py",),
+        calls=("python -m pytest tests/api/test_cassettes.py",),
         unchanged=("tests/cassettes",),
     ),
     "docs/doctor.md: When something does not work": World(
