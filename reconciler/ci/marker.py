@@ -106,7 +106,10 @@ def resends_of(plan: Plan, places: Iterable[int]) -> tuple[tuple[str, Resend], .
 
 
 def encode(marker: Marker) -> str:
-    """Return the marker's line, without a line end. It cannot end its HTML comment early."""
+    """Return the marker's line, without a line end.
+
+    It cannot end its HTML comment early, and mentions nobody.
+    """
     content: dict[str, Any] = {
         "v": FORMAT,
         "kind": marker.kind,
@@ -127,7 +130,7 @@ def encode(marker: Marker) -> str:
     }
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     text = "".join(each if _is_plain(each) else json.dumps(each)[1:-1] for each in text)
-    for character in "<>&@":
+    for character in "<>&@#":
         text = text.replace(character, f"\\u{ord(character):04x}")
     while "--" in text:
         text = text.replace("--", "-\\u002d")
@@ -197,7 +200,7 @@ def _resend(tree: Any) -> Resend:
 
 
 def _count(value: Any) -> int:
-    if not isinstance(value, int) or value < 1:
+    if type(value) is not int or value < 1:
         raise TypeError("count")
     return value
 

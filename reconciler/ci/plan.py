@@ -115,6 +115,8 @@ def _judge_group(
 
     Whatever else was merged and is not applied yet counts, too, as it does after the merge.
     """
+    if not group.branch:
+        raise UsageError("the event of this merge queue names no branch")
     seen = look(run, access, group.branch)
     assert access.github is not None
     assert access.connect is not None
