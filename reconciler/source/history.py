@@ -18,8 +18,8 @@ from reconciler.source.files import DEFAULT_FILE, STDIN, SourceFile, display_nam
 Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 """Runs git with the arguments in the working directory; None if it fails."""
 
-_NULL: Final = re.compile(r"0{40}|0{64}")
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_NULL: Final = re.compile(r"0{40}(?:0{24})?")
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SECONDS: Final = 60.0
 _STAGES: Final = (b"1", b"2", b"3")
 """Of a file in conflict; without one it is 0."""

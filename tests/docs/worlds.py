@@ -86,15 +86,20 @@ _ROTATED: Final = SECRETS_PAGE.replace(
 _SECRETS_FILES: Final = {"webhooks.yaml": SECRETS_PAGE, **_PAGER_URL}
 _ROTATION: Final = {"webhooks.yaml": _ROTATED, **_PAGER_URL}
 
+SOURCE = (
+    "cloudtruth-webhooks @ git+https://github.com/cloudtruth-webhooks/cloudtruth-webhooks@COMMIT"
+)
+
 WORLDS: Final[Mapping[str, World]] = {
     "README.md: With a real organization": World(
         live=EXAMPLE,
         says=("webhooks.yaml", "No changes. 3 webhooks match.", "No changes. 3 webhooks match."),
     ),
     "README.md: On a pull request": World(
+        smaller={"${{ github.event.before }}": "0" * 40},
         files={"webhooks.yaml": README},
         says=("3 created",),
-        calls=("pip install cloudtruth-webhooks",),
+        calls=(f"pip install {SOURCE}",),
     ),
     "CONTRIBUTING.md: Set up, test, check": World(
         clone=True,
@@ -134,7 +139,7 @@ WORLDS: Final[Mapping[str, World]] = {
     "docs/github.md: Set-up in five minutes": World(
         environ={"CLOUDTRUTH_API_KEY": ""},
         says=("webhooks.yaml", "plan-webhooks.yml"),
-        calls=("pip install cloudtruth-webhooks",),
+        calls=(f"pip install {SOURCE}",),
     ),
     "docs/guarantees.md: How it is shown": World(
         clone=True,
