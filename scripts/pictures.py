@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from markdown_it import MarkdownIt
-from reconciler.ci.event import PullRequest
-from reconciler.ci.job import Access, Command, Job, Run
 
 from reconciler.api.wire import live_webhook
+from reconciler.ci.github import Pull
 from reconciler.ci.plan import plan as plan_pull_request
+from reconciler.ci.run import Access, Command, Job, PullRequest, Run
 from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
 from reconciler.render import RENDERERS
@@ -107,6 +107,18 @@ class Recorder:
         """Return no comment."""
         return ()
 
+    def pull(self, number: int) -> Pull:
+        """Return an open pull request."""
+        return Pull(
+            number=number,
+            is_open=True,
+            head=_COMMIT,
+            branch="main",
+            created="",
+            merged="",
+            commit="",
+        )
+
     def create_comment(self, number: int, body: str) -> None:
         """Remember a comment."""
         self.body = body
@@ -139,9 +151,9 @@ def comment() -> str:
         return blob if "cat-file" in arguments else _COMMIT.encode()
 
     recorder = Recorder()
-    event = PullRequest(number=7, head=_COMMIT, base=_COMMIT, distrust=None)
+    event = PullRequest(number=7, head=_COMMIT, branch="main", base=_COMMIT, distrust=None)
     address = "https://github.com/acme/config/actions/runs/1"
-    run = Run(event=event, repository="acme/config", commit=_COMMIT, branch="", url=address)
+    run = Run(event=event, repository="acme/config", branch="", url=address)
     github: Any = recorder
     access = Access(connect=connect, github=github, git=git, directory=SCENE, clean=str)
     plan_pull_request(Job(command=Command.PLAN), run, _INPUTS, access)

@@ -186,16 +186,7 @@ class _Attempt:
         self._plan = made
         self._findings = self._remarks(made, merged)
         try:
-            if made.unapplied and not made.changes:
-                told = self._record(made, frozenset(), checked)
-                return planned(
-                    "failed",
-                    made,
-                    (*self._findings, *told),
-                    exit_code=ExitCode.FAILED,
-                    reason="apply-incomplete",
-                )
-            if not made.changes:
+            if not made.changes and not made.unapplied:
                 told = self._record(made, frozenset(), checked)
                 return planned("converged", made, (*self._findings, *told))
             report = carry_out(

@@ -9,10 +9,11 @@ from typing import Any, NoReturn
 
 import pytest
 
+from reconciler.ci.marker import decode
 from reconciler.render import json as json_renderer
 from reconciler.render import markdown, text
-from tests.ci.fake_github import Answer
 from tests.ci.support import World, world
+from tests.emulated.faults import Rule, Script, status
 
 
 @pytest.fixture
@@ -31,17 +32,14 @@ def propose(here: World, *names: str) -> None:
     here.commit()
 
 
-def push(*commits: str) -> dict[str, Any]:
-    return {"ref": "refs/heads/main", "after": commits[-1], "commits": []}
-
-
-def pull(here: World, **environ: str) -> Any:
+def pull(here: World, *, base: str = "", **environ: str) -> Any:
     """Run the plan step for a pull request, with further variables."""
+    here.github.open(1, "a" * 40)
     event = {
         "pull_request": {
             "number": 1,
             "head": {"sha": "a" * 40, "repo": {"full_name": here.github.repository}},
-            "base": {"sha": here.git("rev-parse", "main")},
+            "base": {"ref": "main", "sha": base or here.git("rev-parse", "main")},
         }
     }
     return here.step("plan", "pull_request", event, **environ)
@@ -106,6 +104,64 @@ def test_what_was_applied_is_told_though_a_file_cannot_be_written(here: World, n
     assert name in done.stderr
 
 
+def test_a_plan_on_other_events_comments_nowhere(here: World) -> None:
+    """A manual start has no pull request to write on."""
+    done = here.call("plan", GITHUB_EVENT_NAME="workflow_dispatch")
+    assert (done.code, done.outputs["result"]) == (0, "planned")
+    assert here.github.log == []
+
+
+@pytest.mark.parametrize(("mode", "comments"), [("true", 1), ("changes-only", 0), ("false", 0)])
+def test_when_a_plan_without_changes_is_a_comment(here: World, mode: str, comments: int) -> None:
+    """Always, only with changes, or never."""
+    settle(here)
+    done = pull(here, WEBHOOKS_COMMENT=mode)
+    assert done.outputs["result"] == "no-changes"
+    assert len(here.github.comments) == comments
+
+
+def test_a_comment_is_brought_up_to_date_when_its_changes_go(here: World) -> None:
+    """With changes-only an old comment does not go on promising what is no more."""
+    settle(here)
+    propose(here, "Audit", "Deploys")
+    pull(here)
+    here.declare("Audit")
+    here.commit()
+    pull(here)
+    (comment,) = here.github.bodies(1)
+    assert "no changes" in comment
+
+
+def test_labels_have_comments_of_their_own(here: World) -> None:
+    """Two uses on one pull request do not overwrite each other, and each finds its own."""
+    propose(here, "Audit", "Deploys")
+    for label in ("eu", "us", "eu"):
+        pull(here, WEBHOOKS_LABEL=label)
+    assert [decode(each).label for each in here.github.bodies(1)] == ["eu", "us"]  # type: ignore[union-attr]
+    here.squash(1, "topic")
+    assert here.push(WEBHOOKS_LABEL="ap").code == 6
+    assert here.push(WEBHOOKS_LABEL="us").code == 0
+
+
+def test_a_shallow_clone_is_told_how_to_know_more(here: World) -> None:
+    """Without the base commit the plan stands, and a warning says what is missing."""
+    propose(here, "Audit", "Deploys")
+    done = pull(here, base="b" * 40)
+    assert done.code == 0
+    assert "::warning title=no-base::" in done.stdout
+    assert "fetch-depth: 0" in done.summary
+
+
+def test_a_base_that_was_invalid_is_told(here: World) -> None:
+    """A pull request that repairs the files is planned without attribution."""
+    (here.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
+    here.commit()
+    propose(here, "Audit", "Deploys")
+    done = pull(here)
+    assert done.code == 0
+    assert "not valid" in done.stdout
+
+
 def test_apply_is_refused_on_pull_requests(here: World) -> None:
     """Nobody has merged it yet."""
     event = {"pull_request": {"number": 1, "head": {}, "base": {}}}
@@ -114,36 +170,33 @@ def test_apply_is_refused_on_pull_requests(here: World) -> None:
     assert here.writes() == []
 
 
+@pytest.mark.parametrize(("mode", "code"), [("require", 6), ("warn", 0), ("ignore", 0)])
+def test_what_happens_to_operations_nobody_reviewed(here: World, mode: str, code: int) -> None:
+    """Refused, applied with a warning, or applied silently."""
+    done = here.push(WEBHOOKS_REVIEWED_PLAN=mode)
+    assert done.code == code
+    assert bool(here.live()) is (code == 0)
+    assert ("::warning title=not-reviewed::" in done.stdout) is (mode == "warn")
+    assert ("error[not-reviewed]" in done.stdout) is (mode == "require")
+
+
 def test_apply_needs_a_token_to_find_reviews_with(here: World) -> None:
     """Without one only a digest or an explicit choice leads on."""
-    commit = here.git("rev-parse", "HEAD")
-    done = here.step("apply", "push", push(commit), GITHUB_TOKEN="")
+    done = here.push(GITHUB_TOKEN="")
     assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
-    ignored = here.step(
-        "apply", "push", push(commit), GITHUB_TOKEN="", WEBHOOKS_REVIEWED_PLAN="ignore"
-    )
-    assert ignored.code == 0
+    assert here.push(GITHUB_TOKEN="", WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
 
 
-def test_reviews_that_cannot_be_read_stop_an_apply_that_needs_them(here: World) -> None:
-    """With a digest at hand they are not needed, and the comment is nobody's obstacle."""
-    commit = here.git("rev-parse", "HEAD")
-    handle = here.github.handle
-
-    def broken(method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        return (
-            Answer(403, {"message": "no"})
-            if "/pulls" in url
-            else handle(method, url, headers, body)
-        )
-
-    here.github.handle = broken  # type: ignore[method-assign]
-    done = here.step("apply", "push", push(commit))
-    assert (done.code, done.outputs["failure-reason"]) == (1, "github")
-    assert here.writes() == []
-    planned = here.call("plan").outputs["digest"]
-    approved = here.step("apply", "push", push(commit), WEBHOOKS_EXPECT_DIGEST=planned)
-    assert approved.code == 0
+def test_an_outage_of_cloudtruth_fails_with_its_reason(here: World) -> None:
+    """The comment does not go on promising what could not be planned."""
+    propose(here, "Audit", "Deploys")
+    pull(here)
+    here.emulator.faults = Script([Rule(fault=status(403), times=None)])
+    done = pull(here)
+    assert (done.code, done.outputs["result"]) == (4, "failed")
+    marker = decode(here.github.bodies(1)[0])
+    assert marker is not None
+    assert marker.digest is None
 
 
 def test_drift_without_a_token_is_still_seen(here: World) -> None:
@@ -162,7 +215,7 @@ def test_the_local_emulator_needs_no_key(here: World) -> None:
 
 def test_the_plan_document_is_the_plan(here: World) -> None:
     """Later steps read counts and digest from it."""
-    done = here.step("plan", "merge_group", {})
+    done = here.step("plan", "workflow_dispatch", {})
     document = json.loads(Path(done.outputs["plan-json"]).read_text())
     assert document["digest"] == done.outputs["digest"]
 

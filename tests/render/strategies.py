@@ -217,6 +217,7 @@ def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan
         secrets=tuple(
             SecretUse(reference=ref, webhook=each.name, field=field, destination=draw(texts))
             for each in planned
+            if not isinstance(each, Delete)
             if isinstance(each, Create) or "configuration" in each.sends
             for field, ref in sorted(each.after.configuration.items())
             if isinstance(ref, SecretRef)

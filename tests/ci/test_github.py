@@ -1,0 +1,239 @@
+"""The client of GitHub, against the fake."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.ci.comments import compose, find, put
+from reconciler.ci.github import GitHub, GitHubError
+from reconciler.ci.marker import Kind, Marker, encode
+from reconciler.errors import CredentialError, UsageError
+from reconciler.model import Secret
+from tests.ci.fake_github import Answer, FakeGitHub
+from tests.ci.support import StillClock, client
+
+MARKER = Marker(
+    kind=Kind.PLAN, file="w.yaml", organization="o", digest="sha256:" + "1" * 64, run="r1"
+)
+
+
+def write(github: GitHub, number: int, *texts: str, marker: Marker = MARKER) -> None:
+    """Write a plan of one part or several."""
+    found = find(github.comments(number), marker.kind, marker)
+    parts = [
+        (replace(marker, part=part, total=len(texts)), text)
+        for part, text in enumerate(texts, start=1)
+    ]
+    put(github, number, found, parts, str)
+
+
+def texts(fake: FakeGitHub, number: int) -> list[str]:
+    """Return the comments on a pull request without their markers."""
+    return [each.partition("\n")[2] for each in fake.bodies(number)]
+
+
+@pytest.fixture
+def fake() -> FakeGitHub:
+    return FakeGitHub()
+
+
+def test_a_comment_is_edited_and_never_repeated(fake: FakeGitHub) -> None:
+    """The second plan replaces the first in place, on its own pull request."""
+    with client(fake) as github:
+        write(github, 7, "one")
+        write(github, 7, "two", marker=replace(MARKER, run="r2"))
+        write(github, 8, "other")
+    assert fake.bodies(7) == [f"{encode(replace(MARKER, run='r2'))}\ntwo"]
+    assert len(fake.comments) == 2
+
+
+def test_an_unchanged_comment_is_not_edited(fake: FakeGitHub) -> None:
+    """Nobody is notified of nothing."""
+    with client(fake) as github:
+        write(github, 7, "one", "two")
+        before = list(fake.writes)
+        write(github, 7, "one", "two")
+    assert fake.writes == before
+
+
+@given(st.lists(st.lists(st.sampled_from("ab"), min_size=1, max_size=4), min_size=1, max_size=4))
+def test_any_plan_follows_any_other(plans: list[list[str]]) -> None:
+    """The comments hold the parts of the last plan, in order; more than it needs are emptied."""
+    fake = FakeGitHub()
+    with client(fake) as github:
+        for plan in plans:
+            write(github, 7, *plan)
+    found = texts(fake, 7)
+    assert len(found) == max(map(len, plans))
+    assert found[: len(plans[-1])] == plans[-1]
+    assert all("no longer needed" in each for each in found[len(plans[-1]) :])
+
+
+def test_a_comment_is_found_over_all_pages(fake: FakeGitHub) -> None:
+    """Ours may be the 250th of a long discussion."""
+    for number in range(250):
+        fake.comment(7, f"remark {number}", login="ann")
+    with client(fake) as github:
+        write(github, 7, "one")
+        write(github, 7, "two")
+        assert len(github.comments_since("2026-01-01T00:00:00Z")) == 1
+    assert texts(fake, 7) == ["two"]
+
+
+def test_the_marker_of_somebody_else_is_not_ours(fake: FakeGitHub) -> None:
+    """Author and marker must both be right, or anybody could approve anything."""
+    fake.comment(7, f"{encode(MARKER)}\nforged", login="eve")
+    fake.comment(7, "ours, without a marker", login=fake.login)
+    with client(fake) as github:
+        assert github.comments(7) == ()
+
+
+@pytest.mark.parametrize("graphql", [True, False])
+def test_the_author_is_whom_the_token_is_or_the_workflow_bot(
+    fake: FakeGitHub, graphql: bool
+) -> None:
+    """A token of an app is asked who it is; one that may not ask is the workflow's own."""
+    fake.graphql = graphql
+    if graphql:
+        fake.login = "our-app[bot]"
+    with client(fake) as github:
+        assert github.login() == ("our-app[bot]" if graphql else "github-actions[bot]")
+        assert github.login() == fake.login
+    assert len([path for _, path in fake.log if path == "/graphql"]) <= 2
+
+
+def test_organizations_of_one_file_have_comments_of_their_own(fake: FakeGitHub) -> None:
+    """Neither a plan nor a failure of one of them touches more than one comment."""
+    other = replace(MARKER, organization="p")
+    failure = replace(MARKER, organization="", digest=None)
+    with client(fake) as github:
+        write(github, 7, "failed", marker=failure)
+        write(github, 7, "one")
+        write(github, 7, "two", marker=other)
+        assert texts(fake, 7) == ["one", "two"]
+        write(github, 7, "failed", marker=failure)
+    assert texts(fake, 7) == ["failed", "two"]
+
+
+def test_only_pull_requests_merged_into_the_branch_count(fake: FakeGitHub) -> None:
+    """One that is open, or went elsewhere, approves nothing here; the newest merge is first."""
+    for number in (3, 1):
+        fake.merge(number, "c" * 40)
+    fake.open(4, "c" * 40)
+    fake.merge(5, "c" * 40, base="release")
+    with client(fake) as github:
+        assert [each.number for each in github.merged_pulls("main")] == [1, 3]
+
+
+def test_an_issue_is_opened_edited_and_closed(fake: FakeGitHub) -> None:
+    """Open issues of ours are found; those of others and pull requests are not."""
+    other = {"number": 2, "state": "open", "title": "t", "body": compose(MARKER, "b")}
+    fake.issues.append({**other, "user": {"login": "ann"}})
+    fake.issues.append({**other, "user": {"login": fake.login}, "pull_request": {}})
+    with client(fake) as github:
+        assert github.open_issues() == ()
+        github.open_issue("title", compose(MARKER, "body"))
+        (issue,) = github.open_issues()
+        github.edit_issue(issue.number, "title 2", compose(MARKER, "body 2"))
+        (issue,) = github.open_issues()
+        assert (issue.title, issue.body) == ("title 2", compose(MARKER, "body 2"))
+        github.close_issue(issue.number, "gone")
+        assert github.open_issues() == ()
+        assert fake.bodies(issue.number) == ["gone"]
+
+
+def test_a_missing_permission_is_named(fake: FakeGitHub) -> None:
+    """Whoever set the workflow up reads which line it lacks."""
+    fake.read_only = True
+    with client(fake) as github, pytest.raises(GitHubError) as caught:
+        write(github, 7, "one")
+    assert "pull-requests: write" in (caught.value.hint or "")
+    with client(fake) as github, pytest.raises(GitHubError) as caught:
+        github.open_issue("t", "b")
+    assert "issues: write" in (caught.value.hint or "")
+
+
+class LostAnswer(FakeGitHub):
+    """Writes the comment and answers with an error of a gateway."""
+
+    keep = True
+
+    def _route(self, method, path, query, value):  # type: ignore[no-untyped-def]
+        if method == "POST" and not self.keep:
+            return Answer(502)
+        answer = super()._route(method, path, query, value)
+        return Answer(502) if method == "POST" else answer
+
+
+def test_a_comment_whose_answer_is_lost_is_not_written_twice() -> None:
+    """What may have been written is looked for before anything else."""
+    fake = LostAnswer()
+    with client(fake) as github:
+        write(github, 7, "one")
+    assert len(fake.bodies(7)) == 1
+    fake.keep = False
+    with client(fake) as github, pytest.raises(GitHubError) as caught:
+        write(github, 8, "one")
+    assert caught.value.ambiguous
+
+
+class Nonsense(FakeGitHub):
+    """Answers lists with an object, or for ever."""
+
+    endless = False
+
+    def _page(self, rows, path, query):  # type: ignore[no-untyped-def]
+        return Answer(200, [{}] * 100 if self.endless else {"message": "hello"})
+
+
+@pytest.mark.parametrize(("endless", "word"), [(False, "list"), (True, "pages")])
+def test_a_list_that_is_none_is_an_error(endless: bool, word: str) -> None:
+    """An answer that cannot be counted on never reads as "no comment yet"."""
+    fake = Nonsense()
+    fake.endless = endless
+    with client(fake) as github, pytest.raises(GitHubError, match=word):
+        write(github, 7, "one")
+    assert fake.writes == []
+
+
+def test_an_enterprise_server_is_asked_where_it_is(fake: FakeGitHub) -> None:
+    """REST lies under its own path there, GraphQL beside it."""
+    seen: list[str] = []
+    handle = fake.handle
+
+    def listen(method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
+        seen.append(url.split("?")[0])
+        return handle(method, url, headers, body)
+
+    fake.handle = listen  # type: ignore[method-assign]
+    where = {
+        "GITHUB_API_URL": "https://git.example/api/v3",
+        "GITHUB_GRAPHQL_URL": "https://git.example/api/graphql",
+    }
+    for environ in (where, {"GITHUB_API_URL": where["GITHUB_API_URL"]}):
+        seen.clear()
+        with client(fake, **environ) as github:
+            write(github, 7, "one")
+            github.login()
+        assert "https://git.example/api/graphql" in seen
+        assert f"https://git.example/api/v3/repos/{fake.repository}/issues/7/comments" in seen
+
+
+def test_a_token_goes_to_no_careless_address(fake: FakeGitHub) -> None:
+    """Plain http to another machine is refused, and GraphQL elsewhere is not asked."""
+    token = Secret(fake.token)
+
+    def connect(token: Secret, **environ: str) -> GitHub:
+        return GitHub(repository="a/b", token=token, clock=StillClock(), environ=environ)
+
+    with pytest.raises(UsageError, match="GITHUB_API_URL"):
+        connect(token, GITHUB_API_URL="http://git.example")
+    with pytest.raises(CredentialError, match="GitHub token"):
+        connect(Secret("a b"))
+    with client(fake, GITHUB_GRAPHQL_URL="https://evil.example/graphql") as github:
+        assert github.login() == fake.login
+    assert ("POST", "/graphql") in fake.log

@@ -1,0 +1,35 @@
+"""Plans that are shown on several pages."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.planning.plan import Plan
+from reconciler.render.markdown import paged_plan
+from reconciler.render.quote import quote
+from tests.render.strategies import plans
+
+FOOT = "Merging applies exactly what is shown here."
+
+
+@given(
+    plan=plans(),
+    limit=st.integers(4_000, 20_000),
+    most=st.integers(1, 4),
+    extra=st.integers(0, 5_000),
+)
+def test_each_change_is_on_one_page_in_full_or_on_none(
+    plan: Plan, limit: int, most: int, extra: int
+) -> None:
+    """No page is longer than its limit, and the first one says what is missing."""
+    pages = paged_plan(plan, limit=limit, most=most, extra=lambda place: extra, foot=FOOT)
+    assert 1 <= len(pages) <= most
+    shown = [place for page in pages for place in page.places]
+    assert len(shown) == len(set(shown))
+    for page in pages:
+        assert len(page.text) + extra * len(page.places) <= limit
+        for place in page.places:
+            assert quote(plan.changes[place].name).replace("|", "\\|") in page.text
+    assert ("**Not approved**" in pages[0].text) is (len(shown) < len(plan.changes))
+    assert FOOT in pages[0].text
