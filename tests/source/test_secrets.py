@@ -205,7 +205,7 @@ def test_a_short_api_key_is_compared_whole() -> None:
         file("/run/secrets/kubernetes.io/serviceaccount/token"),
         file("/home/me/.ssh/id_ed25519"),
         file("../.git/config"),
-        file("/root/.config/gh/hosts.yml"),
+        file("/home/me/.config/gh/hosts.yml"),
         file(".npmrc"),
     ],
 )
