@@ -1,4 +1,4 @@
-"""The GitHub workflows that `init --github` writes, filled in for the files at hand."""
+"""The GitHub workflows that `init --github` writes, filled in for a configuration."""
 
 from __future__ import annotations
 

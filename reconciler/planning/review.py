@@ -33,7 +33,7 @@ class Review:
     """What was agreed to, for one organization (its id) on one server (scheme and host).
 
     `resends` are the secrets that the reviewed plan sends again. They are planned again, too, as
-    no listing tells whether that is done.
+    no listing shows whether that is done.
     """
 
     origin: str
@@ -123,7 +123,7 @@ def _moves(change: Change) -> bool:
 
 
 class Mentioned:
-    """Tells whether a review has something of a webhook: by id, else by name."""
+    """The webhooks that a review mentions: by id, else by name."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         found = tuple(operations)

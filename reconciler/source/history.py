@@ -96,7 +96,7 @@ def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Gi
 
 
 def covered(path: str, directory: Path) -> Callable[[str], bool]:
-    """Return what tells whether a file is read because of `path`: by its name, with slashes."""
+    """Return a predicate: is a file, named with slashes, read because of `path`?"""
     there = PurePosixPath(display_name(directory / path, directory=directory))
 
     def inside(name: str) -> bool:
