@@ -118,7 +118,9 @@ def test_pipx_installs_the_wheel(release: Release, tmp_path: Path) -> None:
     assert list(scripts.iterdir()) == []
 
 
-SENTENCE = re.search(r"Other ways in: (.*?`)\. ", (ROOT / "README.md").read_text("utf-8"), re.S)
+SENTENCE = re.search(
+    r"Other ways to run it: (.*?`)\. ", (ROOT / "README.md").read_text("utf-8"), re.S
+)
 OTHER_WAYS = re.findall(r"`(.+?)`", SENTENCE[1]) if SENTENCE else []
 
 

@@ -52,9 +52,9 @@ LEAKS = (
     Leak(
         name="bodies among what --debug shows",
         file="reconciler/api/transport.py",
-        old="                path=call.path,\n                status=status,\n",
-        new='                path=f"{call.path} {call.content!r}",\n'
-        "                status=status,\n",
+        old="            path=call.path,\n            status=status,\n            seconds",
+        new='            path=f"{call.path} {call.content!r}",\n'
+        "            status=status,\n            seconds",
         seen="the last net had to catch",
     ),
     Leak(

@@ -25,7 +25,12 @@ def test_apply_in_ci_needs_the_list(
     there = cloud()
     file()
     assert shell("plan", "--out", "plan.json", **there.environ).code == 0
-    for command in (["apply", "--yes"], ["apply", "plan.json", "--yes"], ["ci", "apply"]):
+    commands = (
+        ["apply", "--yes"],
+        ["apply", "plan.json", "--yes"],
+        ["ci", "apply", "--reviewed-plan", "ignore"],
+    )
+    for command in commands:
         done = shell(*command, CI=ci, **there.environ)
         assert done.code == 3, done.out + done.err
         assert LIST in done.out + done.err
