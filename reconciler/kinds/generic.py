@@ -12,20 +12,51 @@ URL_SHAPE: Final = re.compile(r"https?://[^\s/?#*]+(?:[/?#][^\s*]*)?")
 
 KIND: Final = Kind(
     type="generic",
-    title="Generic webhook",
+    title="Generic",
+    description="Sends HTTP requests to a URL, with basic or bearer authentication if wanted.",
     fields=(
         Field(
             name="url",
+            title="URL",
+            description="Where requests go (http or https). A URL that is itself the permission to "
+            "post belongs into a variable: `{env: NAME}`.",
+            example="https://hooks.example.com/cloudtruth",
             required=True,
             secret=True,
             shape=URL_SHAPE,
             noun="an absolute http or https URL",
             address=True,
         ),
-        Field(name="verify", flag=True, default=True),
-        Field(name="username", partner="password"),
-        Field(name="password", secret=True, partner="username"),
-        Field(name="token", secret=True),
+        Field(
+            name="verify",
+            title="Verify TLS",
+            description="Whether the certificate of an https URL is checked. True by default.",
+            flag=True,
+            default=True,
+        ),
+        Field(
+            name="username",
+            description="User of HTTP basic authentication; needs `password`.",
+            example="cloudtruth",
+            partner="password",
+        ),
+        Field(
+            name="password",
+            description="Password of HTTP basic authentication; needs `username`. A reference: "
+            "`{env: NAME}` or `{file: PATH}`.",
+            example="WEBHOOK_PASSWORD",
+            secret=True,
+            partner="username",
+        ),
+        Field(
+            name="token",
+            title="Bearer token",
+            description="Sent as `Authorization: Bearer …`. A reference: `{env: NAME}` or "
+            "`{file: PATH}`.",
+            example="WEBHOOK_TOKEN",
+            secret=True,
+        ),
     ),
     destination="url",
+    example="Pager",
 )

@@ -59,11 +59,36 @@ HOST: Final = re.compile(
 
 KIND: Final = Kind(
     type="slack",
-    title="Slack webhook",
+    title="Slack",
+    description="Sends messages to a Slack channel, with a bot token.",
     fields=(
-        Field(name="token", required=True, secret=True, shape=TOKEN, noun="a Slack token"),
-        Field(name="channel", required=True, normal=channel, written=channel_text),
-        Field(name="username", required=True),
+        Field(
+            name="token",
+            title="Slack token",
+            description="The bot token (`xoxb-`), as a reference: `{env: SLACK_BOT_TOKEN}` or "
+            "`{file: PATH}`. Never write the token itself into the file.",
+            example="SLACK_BOT_TOKEN",
+            required=True,
+            secret=True,
+            shape=TOKEN,
+            noun="a Slack token",
+        ),
+        Field(
+            name="channel",
+            description="The channel's name or id. In YAML a leading `#` starts a comment, so it "
+            'needs quotes: `"#deploys"`. Without the `#` is fine too.',
+            example="#deploys",
+            required=True,
+            normal=channel,
+            written=channel_text,
+        ),
+        Field(
+            name="username",
+            description="The name under which messages appear. Slack ignores it unless the app has "
+            "the scope `chat:write.customize`.",
+            example="CloudTruth",
+            required=True,
+        ),
     ),
     destination="channel",
 )

@@ -1,4 +1,4 @@
-"""Pages and pictures that the program makes itself are as it makes them now."""
+"""Pages, pictures and definitions that scripts write are as the scripts write them now."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ def compare(path: Path, text: str, request: pytest.FixtureRequest) -> None:
 def test_the_page_of_commands(request: pytest.FixtureRequest) -> None:
     """Every command's help is on the page, word for word."""
     compare(ROOT / "docs" / "commands.md", script("commands").page(), request)
+
+
+def test_the_schema_of_files(request: pytest.FixtureRequest) -> None:
+    """Its definitions of webhook types are those that follow from `reconciler.kinds`."""
+    schema = script("schema")
+    compare(schema.FILE, schema.text(), request)
 
 
 def test_the_pictures(request: pytest.FixtureRequest) -> None:

@@ -98,20 +98,6 @@ def test_every_definition_is_used_or_a_complete_webhook() -> None:
     assert used <= DEFINITIONS.keys()
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
-def test_the_schema_knows_the_fields_that_the_program_knows(kind: Any) -> None:
-    """Fields, which of them are needed, and which are secret, are said twice and agree."""
-    complete = DEFINITIONS[f"{kind.type}Configuration"]
-    assert complete["properties"].keys() == {each.name for each in kind.fields}
-    assert set(complete["required"]) == {each.name for each in kind.fields if each.required}
-    authored = DEFINITIONS[f"authored{kind.type.title()}Configuration"]
-    assert authored["properties"] == complete["properties"]
-    for field in kind.fields:
-        definition = DEFINITIONS[complete["properties"][field.name]["$ref"].rpartition("/")[2]]
-        assert ("else" in definition) == field.secret
-        assert (definition.get("type") == "boolean") == field.flag
-
-
 def test_the_schema_knows_the_events_that_the_program_knows() -> None:
     """Every event is offered for completion, with a line about it."""
     offered = DEFINITIONS["eventType"]["anyOf"][0]

@@ -1,0 +1,318 @@
+#!/usr/bin/env python3
+"""Writes the definitions of webhook types in schemas/webhooks.schema.json.
+
+`python scripts/schema.py` writes, `python scripts/schema.py --check` exits 1 if that would change
+the file. Whatever is not about a single type is written by hand and kept; definitions that nothing
+refers to are dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.kinds import KINDS, Field, Kind
+
+FILE: Final = Path(__file__).parents[1] / "schemas" / "webhooks.schema.json"
+WIDTH: Final = 100
+Schema = dict[str, Any]
+
+_COMMON: Final = {
+    "id": "id",
+    "previously": "previously",
+    "adopt": "adopt",
+    "state": "present",
+    "organization": "organization",
+}
+"""Keys of a webhook of any type after those that tell types apart, each with its definition."""
+
+
+def text() -> str:
+    """Return the whole file as it should be."""
+    schema = json.loads(FILE.read_text("utf-8"))
+    definitions = schema["$defs"]
+    definitions["webhook"]["anyOf"] = [
+        *(_ref(f"authored{_camel(kind)}") for kind in KINDS.values()),
+        _ref("absent"),
+    ]
+    definitions["webhook"]["defaultSnippets"] = [_webhook_snippet(each) for each in KINDS.values()]
+    definitions["defaults"]["anyOf"] = [
+        *(_ref(f"{kind.type}Defaults") for kind in KINDS.values()),
+        _ref("untypedDefaults"),
+    ]
+    untyped, shared = _fields_of_any_type()
+    definitions["untypedDefaults"]["properties"]["configuration"]["properties"] = untyped
+    for kind in KINDS.values():
+        definitions |= _of_kind(kind)
+    definitions |= shared
+    used = set(_references(schema)) | {f"{name}Webhook" for name in KINDS}
+    schema["$defs"] = {name: part for name, part in definitions.items() if name in used}
+    return f"{written(schema)}\n"
+
+
+def _of_kind(kind: Kind) -> dict[str, Schema]:
+    """Return the definitions of one type."""
+    camel, name = _camel(kind), kind.type
+    required = [each.name for each in kind.fields if each.required]
+    fields = {each.name: _ref(_definition(kind, each)) for each in kind.fields}
+    example = f"{kind.description}\n\n```yaml\n{_yaml_example(kind)}```"
+    partners = [each for each in kind.fields if each.partner is not None]
+    needs = f"Needs {_listed(required)}{'; ' if partners else '.'}"
+    if partners:
+        needs += f"{_listed([each.name for each in partners])} come together."
+    complete = _object(f"{kind.title} configuration, complete", needs, fields, required)
+    if partners:
+        complete["allOf"] = [_pair(each) for each in partners]
+    return {
+        f"authored{camel}": _object(
+            f"{kind.title} webhook",
+            example,
+            _webhook(kind, f"authored{camel}Configuration"),
+            ["name"],
+        ),
+        f"{name}Webhook": _object(
+            f"{kind.title} webhook, complete",
+            f"A webhook of type `{name}` after `defaults` are merged into it.",
+            _webhook(kind, f"{name}Configuration"),
+            ["name", "type", "event_types", "configuration"],
+        ),
+        f"authored{camel}Configuration": _object(
+            f"{kind.title} configuration",
+            f"The fields of type `{name}`. What `defaults` supply may be left out.",
+            fields,
+        ),
+        f"{name}Configuration": complete,
+        f"{name}Defaults": _object(
+            f"{kind.title} defaults",
+            f"Webhooks are of type `{name}` unless they have another `type`.",
+            _typed(kind, f"authored{camel}Configuration"),
+            ["type"],
+        ),
+        f"{name}Type": {
+            **_words(kind.title, kind.description),
+            "type": "string",
+            "const": name,
+            "default": name,
+        },
+        **{_definition(kind, each): _field(each) for each in kind.fields},
+    }
+
+
+def _webhook(kind: Kind, configuration: str) -> Schema:
+    others = {key: _ref(definition) for key, definition in _COMMON.items()}
+    return {"name": _ref("name"), **_typed(kind, configuration), **others}
+
+
+def _typed(kind: Kind, configuration: str) -> Schema:
+    return {
+        "type": _ref(f"{kind.type}Type"),
+        "event_types": _ref("eventTypes"),
+        "configuration": _ref(configuration),
+    }
+
+
+def _object(
+    title: str, description: str, properties: Schema, required: list[str] | None = None
+) -> Schema:
+    return {
+        **_words(title, description),
+        "type": "object",
+        "additionalProperties": False,
+        **({"required": required} if required else {}),
+        "properties": properties,
+    }
+
+
+def _words(title: str, description: str) -> Schema:
+    """Return what an editor shows: Markdown where there is any, and the same in plain text."""
+    plain = description.partition("\n")[0].replace("`", "").replace("**", "")
+    rich = {} if plain == description else {"markdownDescription": description}
+    return {"title": title, "description": plain, **rich}
+
+
+def _field(field: Field) -> Schema:
+    """Return the definition of a field."""
+    title = field.title or field.name.replace("_", " ").capitalize()
+    return {**_words(title, field.description), **_judged(field), **_offered(field)}
+
+
+def _judged(field: Field) -> Schema:
+    """Return what makes a value valid."""
+    if field.flag:
+        return {"type": "boolean"}
+    if not field.secret:
+        return {"type": "string", "minLength": 1}
+    return {
+        "if": {"type": "string"},
+        "then": _ref("literalUrl" if field.address else "literalSecret"),
+        "else": {"anyOf": [_ref("envSecret"), _ref("fileSecret")]},
+    }
+
+
+def _offered(field: Field) -> Schema:
+    """Return what an editor offers as a value."""
+    if field.flag:
+        return {} if field.default is None else {"default": field.default}
+    if not field.secret:
+        return {"examples": [field.example]} if field.example else {}
+    variable = _variable(field)
+    path = f"secrets/{variable.lower().replace('_', '-')}"
+    return {
+        "defaultSnippets": [
+            {
+                "label": "{env: NAME}",
+                "description": "The value of an environment variable.",
+                "body": {"env": f"${{1:{variable}}}"},
+            },
+            {
+                "label": "{file: PATH}",
+                "description": "The content of a file.",
+                "body": {"file": f"${{1:{path}}}"},
+            },
+        ]
+    }
+
+
+def _fields_of_any_type() -> tuple[Schema, dict[str, Schema]]:
+    """Return the fields of all types, and definitions of those that several types have."""
+    owners: dict[str, list[tuple[Kind, Field]]] = {}
+    for kind in KINDS.values():
+        for field in kind.fields:
+            owners.setdefault(field.name, []).append((kind, field))
+    fields, shared = {}, {}
+    for name, found in owners.items():
+        kind, field = found[0]
+        if len(found) == 1:
+            fields[name] = _ref(_definition(kind, field))
+            continue
+        judged = _judged(field)
+        if any(_judged(other) != judged for _, other in found):
+            raise SystemExit(f"types disagree about what the field {name!r} may hold")
+        title = name.replace("_", " ").capitalize()
+        description = " ".join(f"{kind.title}: {each.description}" for kind, each in found)
+        common = f"any{_capitals(name)}"
+        fields[name] = _ref(common)
+        shared[common] = {**_words(title, description), **judged, **_offered(found[-1][1])}
+    return fields, shared
+
+
+def _pair(field: Field) -> Schema:
+    """Return the condition that a field comes with its partner."""
+    partner = field.partner
+    return {
+        "if": {"properties": {field.name: True}, "required": [field.name]},
+        "then": {"properties": {partner: True}, "required": [partner]},
+    }
+
+
+def _webhook_snippet(kind: Kind) -> Schema:
+    """Return a skeleton with every field that a webhook of a type needs."""
+    configuration: Schema = {}
+    for number, field in enumerate((each for each in kind.fields if each.required), start=3):
+        if field.secret and not field.address:
+            configuration[field.name] = {"env": f"${{{number}:{_variable(field)}}}"}
+        else:
+            configuration[field.name] = f"${{{number}:{_yaml_text(field.example)}}}"
+    return {
+        "label": f"{kind.title} webhook, complete",
+        "description": f"{kind.description} Every field that is needed.",
+        "body": {
+            "name": f"${{1:{kind.example}}}",
+            "type": kind.type,
+            "event_types": ["${2:value_updated}"],
+            "configuration": configuration,
+        },
+    }
+
+
+def _yaml_example(kind: Kind) -> str:
+    lines = [
+        f"- name: {_yaml_text(kind.example)}",
+        f"  type: {kind.type}",
+        "  event_types: [value_created, value_updated]",
+        "  configuration:",
+    ]
+    for field in kind.fields:
+        if field.required and field.secret and not field.address:
+            lines.append(f"    {field.name}: {{env: {_variable(field)}}}")
+        elif field.required:
+            lines.append(f"    {field.name}: {_yaml_text(field.example)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _yaml_text(example: str) -> str:
+    return example if example[:1].isalnum() else json.dumps(example)
+
+
+def _variable(field: Field) -> str:
+    if field.example and not field.address:
+        return field.example
+    return f"WEBHOOK_{field.name.upper()}"
+
+
+def _definition(kind: Kind, field: Field) -> str:
+    return f"{kind.type}{_capitals(field.name)}"
+
+
+def _camel(kind: Kind) -> str:
+    return kind.type[:1].upper() + kind.type[1:]
+
+
+def _capitals(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _listed(names: list[str]) -> str:
+    *most, last = [f"`{name}`" for name in names]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _references(part: Any) -> Iterator[str]:
+    """Yield the names of all definitions that a part of the schema refers to."""
+    if isinstance(part, dict):
+        if isinstance(target := part.get("$ref"), str):
+            yield target.rpartition("/")[2]
+        for each in part.values():
+            yield from _references(each)
+    elif isinstance(part, list):
+        for each in part:
+            yield from _references(each)
+
+
+def written(value: Any, indent: str = "", used: int = 0) -> str:
+    """Return JSON in which what holds no other container, and fits, is on one line.
+
+    `used` is how many characters stand before it on its line.
+    """
+    if not isinstance(value, dict | list) or not value:
+        return json.dumps(value, ensure_ascii=False)
+    inner = value.values() if isinstance(value, dict) else value
+    if not any(isinstance(each, dict | list) and each for each in inner):
+        line = json.dumps(value, ensure_ascii=False)
+        if used + len(line) < WIDTH:
+            return line
+    deeper = f"{indent}  "
+    if isinstance(value, dict):
+        items = []
+        for key, each in value.items():
+            head = f"{deeper}{json.dumps(key, ensure_ascii=False)}: "
+            items.append(f"{head}{written(each, deeper, len(head))}")
+        return "{\n" + ",\n".join(items) + f"\n{indent}}}"
+    items = [f"{deeper}{written(each, deeper, len(deeper))}" for each in value]
+    return "[\n" + ",\n".join(items) + f"\n{indent}]"
+
+
+if __name__ == "__main__":
+    result = text()
+    if sys.argv[1:] == ["--check"]:
+        if FILE.read_text("utf-8") != result:
+            sys.exit(f"schemas/{FILE.name} is not up to date: run `python scripts/schema.py`")
+    else:
+        FILE.write_text(result, encoding="utf-8")

@@ -1,0 +1,29 @@
+"""Deliveries to a pager: a third webhook type, which only tests have."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reconciler.kinds.base import Field, Kind
+
+KIND: Final = Kind(
+    type="pager",
+    title="Pager",
+    description="Pages whoever is on call, through a routing key.",
+    fields=(
+        Field(
+            name="routing_key",
+            description="Which service is paged, as a reference: `{env: PAGER_ROUTING_KEY}`.",
+            example="PAGER_ROUTING_KEY",
+            required=True,
+            secret=True,
+        ),
+        Field(
+            name="service",
+            description="The name of the service.",
+            example="night-shift",
+            required=True,
+        ),
+    ),
+    destination="service",
+)
