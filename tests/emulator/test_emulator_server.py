@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -55,14 +54,6 @@ class Call:
 def call(over_http: OverHttp) -> Callable[..., Call]:
     """Start an emulator whose next POST fails."""
     return lambda fault=None: Call(over_http, fault)
-
-
-def test_answers_are_those_of_the_handler(call: MakeCall) -> None:
-    """Status, body, repeated headers and the length."""
-    answer = call().send()
-    assert (answer.status_code, answer.json()["name"]) == (201, "a")
-    assert len(answer.headers.get_list("set-cookie")) == 2
-    assert answer.headers["allow"] == "GET, POST, HEAD, OPTIONS"
 
 
 def test_paths_reach_the_handler_as_they_were_sent(over_http: OverHttp) -> None:
@@ -120,30 +111,6 @@ def test_broken_connections_are_broken_for_real(
     assert made.handled.acquire(timeout=PATIENCE)
     assert len(made.emulator.store.webhooks()) == committed
     assert made.send().status_code == 201
-
-
-@pytest.mark.parametrize("fault", [faults.delay(0.2), faults.drip(0.001)])
-def test_slow_answers_are_slow_and_whole(call: MakeCall, fault: Fault) -> None:
-    """Late as a whole, or byte by byte."""
-    made = call(fault)
-    began = time.monotonic()
-    assert made.send().json()["name"] == "a"
-    assert time.monotonic() - began > 0.15
-
-
-@pytest.mark.parametrize("fault", [faults.delay(60), faults.drip(60)])
-def test_a_client_that_gives_up_frees_the_server(call: MakeCall, fault: Fault) -> None:
-    """Nobody waits for it any longer."""
-    made = call(fault)
-    with pytest.raises(httpx.ReadTimeout):
-        made.send(patience=0.2)
-    assert made.send().status_code == 201
-
-
-def test_altered_answers_arrive_altered(call: MakeCall) -> None:
-    """A page of HTML under status 200."""
-    answer = call(faults.html(commit=True)).send()
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
 
 
 def test_serving_tells_where_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
