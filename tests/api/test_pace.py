@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.api.pace import RETRY_COST, TOKENS, Pace, retry_after
+from reconciler.api.pace import Pace, retry_after
 from tests.api.support import VirtualClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -16,14 +16,6 @@ DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 def pace(deadline: float = 600.0) -> tuple[Pace, VirtualClock]:
     clock = VirtualClock()
     return Pace(clock, deadline=deadline), clock
-
-
-def test_delays_are_drawn_from_growing_bounded_ranges() -> None:
-    """Full jitter: from nothing to half a second, doubled each time, 20 s at the most."""
-    one, clock = pace()
-    for earlier in (0, 1, 2, 3, 4, 5, 6, 5000):
-        one.delay(earlier)
-    assert clock.asked == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
 
 
 def test_a_wait_that_outlasts_the_run_is_not_begun() -> None:
@@ -47,30 +39,6 @@ def test_a_wait_notices_a_new_end() -> None:
     hurried = Pace(clock, deadline=600.0)
     assert not hurried.sleep(100.0)
     assert sum(clock.slept) == 3.0
-
-
-def test_the_budget_closes_for_good() -> None:
-    """Once a retry cannot be paid, no other can, whatever succeeds later."""
-    one, _ = pace()
-    assert all(one.pay(RETRY_COST) for _ in range(TOKENS // RETRY_COST))
-    assert not one.exhausted
-    assert not one.pay(RETRY_COST)
-    for _ in range(50):
-        one.succeeded()
-    assert one.exhausted
-    assert not one.pay(1)
-
-
-def test_a_success_gives_one_token_back_up_to_the_full_budget() -> None:
-    """The budget refills, but never beyond its size."""
-    one, _ = pace()
-    for _ in range(100):
-        one.succeeded()
-    assert one.pay(TOKENS)
-    for _ in range(5):
-        one.succeeded()
-    assert one.pay(5)
-    assert not one.pay(1)
 
 
 @pytest.mark.parametrize(

@@ -60,12 +60,6 @@ def test_a_configuration_that_is_not_shown_is_unknown(value: Any) -> None:
     assert configuration(value) is UNKNOWN
 
 
-def test_a_missing_configuration_is_unknown() -> None:
-    """The field need not be there."""
-    row = {key: value for key, value in ROW.items() if key != "configuration"}
-    assert wire.live_webhook(row).configuration is UNKNOWN
-
-
 @pytest.mark.parametrize("type", ["slack", "generic", "teams"])
 def test_every_text_that_may_be_secret_is_wrapped(type: str) -> None:
     """Secret fields, fields we do not know, and all of a type we do not know."""
@@ -162,12 +156,6 @@ def test_a_delivery_error_does_not_quote_secrets() -> None:
     assert found.text == "*** failed at https://hooks.example.com/*** today"
 
 
-def test_the_last_run_is_passed_on() -> None:
-    """Text stays, everything else is none."""
-    assert wire.live_webhook(ROW | {"last_run": "2026"}).last_run == "2026"
-    assert wire.live_webhook(ROW | {"last_run": 5}).last_run is None
-
-
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -225,13 +213,6 @@ def test_a_create_has_every_field_and_its_secrets() -> None:
 def test_a_change_has_only_what_changes(sends: set[str], keys: set[str]) -> None:
     """A type takes its configuration along; an organization is never sent."""
     assert set(wire.changed_body(slack(), frozenset(sends))) == keys
-
-
-def test_a_draft_without_its_secrets_has_none_to_hide() -> None:
-    """Other fields can still be sent."""
-    draft = Draft(name="N", type="slack", event_types=(), configuration=None)
-    assert wire.secret_values(draft) == ()
-    assert wire.changed_body(draft, frozenset({"name"})) == {"name": "N"}
 
 
 def test_the_answer_to_a_write_needs_only_an_id() -> None:

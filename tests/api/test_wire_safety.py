@@ -25,8 +25,6 @@ from reconciler.api.watchdog import WatchedSocket
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
-    IncompleteListingError,
-    NotFoundError,
     ProtocolError,
     ServerError,
     UnreachableError,
@@ -151,16 +149,6 @@ def test_an_unreadable_document_ends_as_a_protocol_error(fault: str) -> None:
         assert caught.value.__context__ is None
 
 
-def test_a_204_to_a_read_is_not_a_document() -> None:
-    """A read that must give a document does not take an empty success for one."""
-    with (
-        serving(says(b"", 204)) as server,
-        transport_to(server.url) as transport,
-        pytest.raises(ProtocolError),
-    ):
-        transport.request("GET", "/", expect=200)
-
-
 @pytest.mark.parametrize(
     "slow",
     [drips(DRIP), drips(head(200, 4000) + b" " * 4000)],
@@ -229,15 +217,15 @@ def test_a_connection_that_is_made_too_late_is_shut_at_once() -> None:
         assert theirs.recv(1) == b""
 
 
-@pytest.mark.parametrize("packed", [True, False], ids=["gzip", "plain"])
-def test_a_bomb_is_refused_at_the_cap(packed: bool) -> None:
+@pytest.mark.parametrize("form", ["gzip", "plain", "announced"])
+def test_a_bomb_is_refused_at_the_cap(form: str) -> None:
     """An answer far beyond the cap is never held in memory, packed or not."""
-    size = 64 * 1024 * 1024
-    if packed:
-        bomb = says(gzip.compress(b" " * size, 6), 200, "Content-Encoding: gzip")
-    else:
-        bomb = sends(head(200, None) + b" " * (8 * 1024 * 1024))
-    with serving(bomb) as server:
+    bombs = {
+        "gzip": says(gzip.compress(b" " * 64 * 1024 * 1024, 6), 200, "Content-Encoding: gzip"),
+        "plain": sends(head(200, None) + b" " * (8 * 1024 * 1024)),
+        "announced": sends(head(200, 10**10)),
+    }
+    with serving(bombs[form]) as server:
         tracemalloc.start()
         with pytest.raises(AmbiguousWriteError, match="more than 1024 KiB"):
             ask(server, "POST")
@@ -246,21 +234,8 @@ def test_a_bomb_is_refused_at_the_cap(packed: bool) -> None:
         assert peak < 12 * 1024 * 1024
 
 
-def test_an_announced_bomb_is_not_read_at_all() -> None:
-    """A content length beyond the cap is refused before the body."""
-    with serving(sends(head(200, 10**10))) as server, pytest.raises(ProtocolError, match="KiB"):
-        ask(server)
-
-
-def test_a_server_that_packs_unasked_is_understood() -> None:
-    """Gzip below the cap is read, though identity was asked for."""
-    with serving(says(gzip.compress(b'{"ok": 1}'), 200, "Content-Encoding: gzip")) as server:
-        assert ask(server) == {"ok": 1}
-        assert b"accept-encoding: identity\r\n" in server.requests[0].lower()
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+@pytest.mark.parametrize("status", [301, 303, 307])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_a_redirect_is_reported_and_never_followed(status: int, method: str) -> None:
     """The other host sees no connection; the error names both origins and nothing more."""
     with serving(says({})) as other:
@@ -306,16 +281,6 @@ def test_next_is_never_requested() -> None:
             assert [row["id"] for row in rows] == ["a", "b"]
             assert b"page=2" in server.requests[1]
         assert evil.connections == 0
-
-
-def test_a_bare_list_is_not_a_listing() -> None:
-    """A document cut down to an empty list never counts as an empty organization."""
-    with (
-        serving(says([])) as server,
-        transport_to(server.url) as transport,
-        pytest.raises(IncompleteListingError),
-    ):
-        complete(transport, "/x/", lambda row: row, str, InlineWorkers())
 
 
 def test_refused_connections_are_surely_not_sent() -> None:
@@ -391,15 +356,6 @@ def test_each_flaw_of_a_certificate_has_its_own_advice(code: int, flaw: str, fix
     assert (found.hint or "").startswith(fix)
 
 
-def test_a_failed_handshake_suggests_no_proxy_that_signs() -> None:
-    """No common TLS version or cipher is not a question of certificates."""
-    error = httpx.ConnectError("canary")
-    error.__cause__ = ssl.SSLError("canary")
-    found = failed(error)
-    assert found.message == "h:8443 cannot be reached: the TLS handshake failed"
-    assert "certificate" not in (found.hint or "")
-
-
 def failed(error: Exception, proxy: Proxy | None = None) -> ApiError:
     return failed_attempt(
         error, server="h:8443", proxy=proxy, expired=False, timeout=1, run_over=False
@@ -472,15 +428,6 @@ def test_the_request_is_what_it_should_be() -> None:
         assert b"accept: application/json\r\n" in request
         assert b"content-type: application/json\r\n" in request
         assert request.endswith(b'{"name":"\\u00fc"}')
-
-
-def test_a_missing_object_is_told_from_a_missing_api() -> None:
-    """Only a 404 in JSON says that an object is gone."""
-    html = says(b"<p>x", 404, "Content-Type: text/html")
-    with serving(says({"detail": "Not found."}, 404)) as server, pytest.raises(NotFoundError):
-        ask(server)
-    with serving(html) as server, pytest.raises(ProtocolError):
-        ask(server, "DELETE")
 
 
 def test_a_proxy_that_cannot_be_used_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
