@@ -1,0 +1,91 @@
+"""docs/tasks.md is run task by task: the edit is made, the commands run, the output compared."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cloud, Shell
+from tests.docs.blocks import Block, blocks
+from tests.docs.test_shell_blocks import run, surroundings, write
+from tests.docs.worlds import ROOT, SECRETS
+
+PAGE = "docs/tasks.md"
+START, *REST = blocks(ROOT / PAGE, ROOT)
+TASKS = {
+    title: list(steps)
+    for title, steps in groupby(
+        REST, key=lambda each: each.name.removeprefix(f"{PAGE}: ").split(" (")[0]
+    )
+}
+MERGED = {"Undo a merge": ("#audit", "#security")}
+"""What a commit after the start changed."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", TASKS)
+def test_a_task_works(
+    title: str, tmp_path: Path, cloud: Callable[..., Cloud], shell: Shell
+) -> None:
+    """Every command succeeds and prints what the page shows."""
+    environ = {**cloud(any_key=True, read_back="mask").environ, **SECRETS}
+    folder = tmp_path / "work"
+    folder.mkdir()
+    commit(folder, START.text)
+    apply(shell, folder, environ)
+    if title in MERGED:
+        commit(folder, START.text.replace(*MERGED[title]))
+        apply(shell, folder, environ)
+    screen = ""
+    for step in TASKS[title]:
+        match step.language:
+            case "diff":
+                file = folder / "webhooks.yaml"
+                file.write_text(edited(file.read_text("utf-8"), step), "utf-8")
+            case "sh":
+                user = {f"GIT_{who}_{what}": "t@example.com" for who in ("AUTHOR", "COMMITTER")
+                        for what in ("NAME", "EMAIL")}  # fmt: skip
+                code, screen = run(step.text, folder, {**surroundings(tmp_path), **environ, **user})
+                assert code == 0, screen
+            case _:
+                rest = flush_left(screen)
+                for part in step.text.split("...\n"):
+                    assert flush_left(part) in rest, screen
+                    rest = rest.partition(flush_left(part))[2]
+
+
+def flush_left(text: str) -> str:
+    """Return `text` without indentation and blank lines."""
+    return "".join(f"{line.strip()}\n" for line in text.splitlines() if line.strip())
+
+
+def commit(folder: Path, text: str) -> None:
+    """Commit `text` as the configuration file."""
+    write({"webhooks.yaml": text}, folder)
+    for command in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "one")):
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+        subprocess.run(["git", *identity, *command], cwd=folder, check=True)
+
+
+def apply(shell: Shell, folder: Path, environ: dict[str, str]) -> None:
+    """Apply the file of `folder`."""
+    done = shell("apply", "--yes", "-f", str(folder / "webhooks.yaml"), **environ)
+    assert done.code == 0, done.err
+
+
+def edited(text: str, block: Block) -> str:
+    """Return `text` with the lines of a diff removed and added; without a removal, at the end."""
+    at = len(text)
+    for line in block.text.splitlines(keepends=True):
+        if line.startswith("-"):
+            assert text.count(line[1:]) == 1
+            at = text.index(line[1:])
+            text = text.replace(line[1:], "")
+        else:
+            text = text[:at] + line[1:] + text[at:]
+            at += len(line[1:])
+    return text
