@@ -27,8 +27,8 @@ class Context:
     """One run: the plan, the world outside, and the listing from before the first write.
 
     `known` is that listing by id: a webhook with another id came into being since.
-    `evidence` is what it proves about secrets. `freeing` maps the place of a change to
-    those of the renames that free its name.
+    `evidence` is what it proves about secrets. `duplicates` maps the id of a webhook
+    to the places of the deletes of its duplicates.
     """
 
     plan: Plan
@@ -40,7 +40,7 @@ class Context:
     reviewed: bool
     known: Mapping[str, LiveWebhook]
     evidence: Evidence
-    freeing: Mapping[int, Sequence[int]]
+    duplicates: Mapping[str, Sequence[int]]
 
     def differences(
         self, change: Create | Update, live: LiveWebhook, evidence: Evidence | None = None

@@ -13,7 +13,7 @@ are settled before this is called.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from reconciler.errors import (
@@ -30,13 +30,12 @@ from reconciler.execute.create_once import create_once
 from reconciler.execute.draft import require_secrets
 from reconciler.execute.fresh import fits, missed
 from reconciler.execute.ledger import Ledger, failed, is_done
-from reconciler.execute.order import copies, freeing, groups
 from reconciler.execute.settle import Settle
 from reconciler.execute.verify import Verification, verify
 from reconciler.execute.workers import Halted
 from reconciler.execute.write_once import delete_once, update_once
 from reconciler.model import LiveWebhook, Secret, SecretRef
-from reconciler.planning.changes import Change, Create, Delete, Update
+from reconciler.planning.changes import Change, Create, Delete, Reason, Update
 from reconciler.planning.plan import Plan
 from reconciler.planning.standing import Fit, evidence_in
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
@@ -84,7 +83,7 @@ def execute(
             reviewed=reviewed,
             known={each.id: each for each in listing},
             evidence=evidence_in(plan, listing, secrets),
-            freeing=freeing(plan.changes),
+            duplicates=_duplicates(plan),
         )
         _compare(context, listing)
         _write(context, workers)
@@ -95,6 +94,15 @@ def execute(
     except Halted:
         pass
     return _report(plan, ledger, stop, verification, reviewed=reviewed)
+
+
+def _duplicates(plan: Plan) -> Mapping[str, Sequence[int]]:
+    """Map the id of each webhook that has duplicates to the places of their deletes."""
+    found: dict[str, list[int]] = {}
+    for index, change in enumerate(plan.changes):
+        if isinstance(change, Delete) and change.keeps is not None:
+            found.setdefault(change.keeps, []).append(index)
+    return found
 
 
 def _look(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, ...]:
@@ -156,14 +164,16 @@ def _compare(context: Context, listing: Sequence[LiveWebhook]) -> None:
 def _write(context: Context, workers: Workers) -> None:
     """Do what is left to do, stage by stage."""
     changes = context.plan.changes
-    workers.run([_in_turn(context, [index]) for index in copies(changes)])
-    workers.run([_in_turn(context, links) for links in groups(changes)])
+    first = [index for places in context.duplicates.values() for index in places]
+    workers.run([partial(_attempt, context, index) for index in first])
+    updates = [i for i, change in enumerate(changes) if isinstance(change, Update)]
+    workers.run([partial(_attempt, context, index) for index in updates])
     creates = [i for i, change in enumerate(changes) if isinstance(change, Create)]
-    workers.run([_in_turn(context, [index]) for index in creates])
+    workers.run([partial(_attempt, context, index) for index in creates])
     deletes = [i for i, change in enumerate(changes) if isinstance(change, Delete)]
     hindrance = _hindrance(context)
     if hindrance is None:
-        workers.run([_in_turn(context, [index]) for index in deletes])
+        workers.run([partial(_attempt, context, index) for index in deletes])
         return
     for index in deletes:
         if context.ledger.outcome(index) is None:
@@ -174,21 +184,12 @@ def _write(context: Context, workers: Workers) -> None:
 
 def _hindrance(context: Context) -> str | None:
     """Say what forbids every delete, None if nothing does."""
-    first = frozenset(copies(context.plan.changes))
     for index, change in enumerate(context.plan.changes):
-        if isinstance(change, Delete) and index not in first:
+        if isinstance(change, Delete) and change.reason is not Reason.DUPLICATE:
             continue
         if not is_done(context.ledger.outcome(index)):
             return f"nothing is deleted, as {change.name!r} is not done"
     return None
-
-
-def _in_turn(context: Context, indices: Sequence[int]) -> Callable[[], None]:
-    def run() -> None:
-        for index in indices:
-            _attempt(context, index)
-
-    return run
 
 
 def _attempt(context: Context, index: int) -> None:
@@ -196,8 +197,10 @@ def _attempt(context: Context, index: int) -> None:
     ledger, change = context.ledger, context.plan.changes[index]
     if ledger.outcome(index) is not None:
         return
-    if any(not is_done(ledger.outcome(other)) for other in context.freeing.get(index, ())):
-        why = "what it waits for is not done: its name is still held, or copies of it are live"
+    # Interrupted in between, the duplicates would differ, and no run could tell which one counts.
+    before = context.duplicates.get(change.before.id, ()) if isinstance(change, Update) else ()
+    if not all(is_done(ledger.outcome(other)) for other in before):
+        why = "duplicates of it are still live"
         ledger.finish(index, Skipped(change=change, code="after-failure", message=why))
         return
     if not ledger.start(index):

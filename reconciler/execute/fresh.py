@@ -45,16 +45,10 @@ def _renamed_instead(plan: Plan, listing: Sequence[LiveWebhook]) -> set[str]:
     """Return the declared names to which webhooks are to be renamed that the plan has not seen.
 
     Such a webhook was created since, or slipped between two pages of the listing that the plan was
-    made from. What bears its new name goes on to the next link of a chain, if there is one.
+    made from.
     """
     known = {each.before.id for each in plan.updates} | {each.id for each in plan.matched}
     entries = [each.after for each in plan.changes if not isinstance(each, Delete)]
     entries += [each.webhook for each in plan.matched]
-    moving = {each.name for each in listing if each.id not in known}
-    found: set[str] = set()
-    while more := {
-        each.name for each in entries if each.name not in found and moving & {*each.previously}
-    }:
-        found |= more
-        moving = more
-    return found
+    unseen = {each.name for each in listing if each.id not in known}
+    return {each.name for each in entries if not unseen.isdisjoint(each.previously)}

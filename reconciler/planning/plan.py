@@ -41,9 +41,9 @@ class Plan:
 
     `changes` stand in the order in which they are carried out: deletes of duplicates (an update
     of the copy that stays, with the others still there, would leave copies that differ), updates
-    and renames (the links of a chain of renames in sequence), creates, all other deletes; within
-    these by name, then id. `operations` holds the digest of each of them, None for one that only a
-    secret's value makes; `digest` is of what a reviewer sees (planning/digest.py).
+    and renames, creates, all other deletes; within these by name, then id. `operations` holds the
+    digest of each of them, None for one that only a secret's value makes; `digest` is of what a
+    reviewer sees (planning/digest.py).
 
     `blocked` says which guards hold it back, on its `grounds`; `notes` are warnings and hints;
     `relaxed` names policy lines that were loosened since the base. `unreadable` names declared

@@ -30,7 +30,7 @@ from reconciler.planning.hints import mistaken, rename_hints
 from reconciler.planning.pairing import Pairing
 from reconciler.planning.plan import Matched, Plan, SecretUse
 from reconciler.planning.readback import gather, is_mistaken
-from reconciler.planning.renames import awaiting, in_order
+from reconciler.planning.renames import awaiting
 from reconciler.planning.resend import Requests, Resend, Resends
 from reconciler.planning.selection import idle
 from reconciler.planning.table import pair
@@ -232,7 +232,7 @@ def _changes(table: Pairing, updates: list[Update], borne: Set[str]) -> tuple[Ch
     )
     copies = [each for each in deletes if each.reason is Reason.DUPLICATE]
     others = [each for each in deletes if each.reason is not Reason.DUPLICATE]
-    return (*copies, *in_order(updates), *creates, *others)
+    return (*copies, *updates, *creates, *others)
 
 
 def _kept(table: Pairing) -> tuple[Kept, ...]:

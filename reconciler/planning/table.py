@@ -31,7 +31,7 @@ from reconciler.planning.pairing import Pairing, is_unknown, likeness, not_under
 from reconciler.planning.pins import match_by_name
 from reconciler.planning.readback import Reading
 from reconciler.planning.remarks import Remarks
-from reconciler.planning.renames import ambiguous, check_renames, in_sequence
+from reconciler.planning.renames import ambiguous, check_names
 from reconciler.planning.spelling import left_out
 
 _MATCHED_BY_NAME: Final = (
@@ -91,13 +91,16 @@ class _Table:
         self.claim_ids()
         self.drop_ignored()
         self.find_again()
-        for webhook in in_sequence(self.webhooks, self.live.free):
+        for webhook in self.webhooks:
             self.settle(webhook)
         for entry in self.absent:
             self.settle_absent(entry)
         self.out.findings.extend(
-            check_renames(
-                self.out.pairs, {each.live.id for each in self.out.doomed}, self.live.by_name
+            check_names(
+                self.out.pairs,
+                self.out.new,
+                {each.live.id for each in self.out.doomed},
+                self.live.by_name,
             )
         )
         self.rest()

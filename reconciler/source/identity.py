@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.findings import Finding, Place, Related, error, warning
-from reconciler.model import Path
 from reconciler.planning.globs import MAX_GLOB, Globs
 from reconciler.planning.spelling import lookalike_key
 from reconciler.source.literals import masked
@@ -86,7 +85,6 @@ def _check(declared: Sequence[Entry]) -> Iterator[Finding]:
     renames = [entry for entry in declared if entry.previously]
     if renames:
         yield from _renames(renames, by_name)
-        yield from _cycles(renames)
 
 
 def _is_plain(declared: Sequence[Entry]) -> bool:
@@ -183,11 +181,6 @@ def _odd(name: str, other: str) -> str:
 
 def _renames(renames: list[Entry], by_name: dict[str, list[Entry]]) -> Iterator[Finding]:
     claimed: dict[str, Place] = {}
-    staying: dict[str, Entry] = {}
-    for name, same in by_name.items():
-        for entry in same:
-            if not entry.previously and not entry.id:
-                staying.setdefault(name, entry)
     for entry in renames:
         for index, old in entry.previously:
             spot = entry.spot("previously", index)
@@ -208,49 +201,19 @@ def _renames(renames: list[Entry], by_name: dict[str, list[Entry]]) -> Iterator[
                     spot,
                     (Related(message="claimed first here", place=first),),
                 )
-            # An entry that is itself renamed, or pinned by its id, may free the name: a chain.
-            holder = staying.get(old)
-            if holder is not None:
+            # By its id, `state: absent` deletes another webhook of the name than the renamed one.
+            holders = (each for each in by_name.get(old, ()) if not (each.absent and each.id))
+            if (holder := next(holders, None)) is not None:
                 yield error(
                     "previously-declared",
-                    f"{_quoted(old)} is declared too, so it is unclear which of the two it becomes",
-                    f"if the rename to {_quoted(entry.name)} is done, remove the name from "
-                    "`previously`; if not, rename first and declare the name later",
+                    f"{_quoted(old)} is an earlier name of {_quoted(entry.name)} and is declared, "
+                    "too",
+                    f"if the rename to {_quoted(entry.name)} is done, remove {_quoted(old)} from "
+                    f"`previously`; if not, use two applies: first rename, then declare "
+                    f"{_quoted(old)} again",
                     spot,
                     (Related(message="declared here", place=holder.spot("name")),),
                 )
-
-
-def _cycles(renames: list[Entry]) -> Iterator[Finding]:
-    """Report each ring of renames once. A name has at most one new name here."""
-    becomes: dict[str, Entry] = {}
-    for entry in renames:
-        for _, old in entry.previously:
-            becomes.setdefault(old, entry)
-    done: set[str] = set()
-    for entry in renames:
-        names: list[str] = []
-        name = entry.name
-        while name in becomes and name not in done:
-            done.add(name)
-            names.append(name)
-            name = becomes[name].name
-        if name in names and len(ring := names[names.index(name) :]) > 1:
-            yield _ring(ring, becomes)
-
-
-def _ring(ring: list[str], becomes: dict[str, Entry]) -> Finding:
-    new = becomes[ring[0]]
-    path: Path = ()
-    for index, old in new.previously:
-        if old == ring[0]:
-            path = ("previously", index)
-    return error(
-        "rename-cycle",
-        f"these renames go round in a circle: {' -> '.join(map(masked, [*ring, ring[0]]))}",
-        "rename in two steps, through a name that is not in use",
-        new.spot(*path),
-    )
 
 
 def _quoted(name: str) -> str:

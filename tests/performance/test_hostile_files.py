@@ -80,7 +80,7 @@ FILES: dict[str, Callable[[int], str]] = {
         + "- {name: x, previously: [y]}\n" * n
         + _list(lambda i: f"- {{name: z{i}, previously: [x]}}\n", n, "")
     ),
-    "a chain of renames": lambda n: (
+    "earlier names that are declared": lambda n: (
         HEAD + _list(lambda i: f"- {{name: b{i}, previously: [b{i + 1}]}}\n", n, "")
     ),
     "one name": lambda n: HEAD + _webhook(0) * n,

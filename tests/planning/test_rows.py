@@ -194,16 +194,6 @@ def test_a_declared_webhook_keeps_its_live_one_from_a_previous_name():
     assert [each.name for each in result.creates] == ["B"]
 
 
-def test_a_webhook_that_is_pinned_belongs_to_no_name():
-    """Wherever in the files the entry with its id stands."""
-    result = plan(
-        desired(slack("A"), slack("B", id="id-1")), live(live_slack("A", "id-1")), SECRETS
-    )
-
-    assert [(each.before.id, each.name) for each in result.updates] == [("id-1", "B")]
-    assert [each.name for each in result.creates] == ["A"]
-
-
 def test_ignored_webhooks_are_all_counted_and_hide_no_other():
     """The rest of the table goes on after them."""
     found = live(live_slack("a-1", "id-1"), live_slack("a-2", "id-2"), live_slack("z", "id-3"))

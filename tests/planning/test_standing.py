@@ -155,14 +155,6 @@ def test_a_rotation_of_which_the_rest_is_live_is_not_done():
     assert standings(made, (same, half), secrets) == (changed(EDITED_SINCE, "id-2"),)
 
 
-def test_a_name_that_is_given_away_does_not_stand_in_the_way():
-    """A webhook renamed by the same plan frees its name for a create."""
-    found = (live_slack("A", "id-1"),)
-    made = plan(desired(slack("B", id="id-1"), slack("A")), live(*found), SECRETS)
-
-    assert [each.fit for each in standings(made, found, SECRETS)] == [Fit.HOLDS, Fit.HOLDS]
-
-
 def test_a_change_answers_for_no_secret_that_it_does_not_send():
     """A plan that was made without secrets is done although an older token is live."""
     before = live_slack("Old", token=OTHER_TOKEN)

@@ -136,35 +136,37 @@ def test_a_name_that_is_held_is_told_with_its_holder(pruned: bool, why: str):
 
 
 def test_a_holder_that_stays_is_told_among_others():
-    """Beside one that leaves the name, and after webhooks that are not renamed."""
+    """Each webhook that has the name is a reason."""
     declaration = desired(
         slack("A", id="3", line=3), slack("B", id="1", line=1), slack("0", line=9), prune=False
     )
     found = (live_slack("A", "1"), live_slack("A", "2", channel="#x"), live_slack("Y", "3"))
     assert refused(declaration, live_slack("0", "0"), *found) == [
-        error(
-            "name-held",
-            3,
-            "'Y' cannot become 'A': another webhook of that name stays",
-            "free the name in an earlier apply, or choose another",
+        error("name-held", 3, f"'Y' cannot become 'A': another webhook of that name {why}", hint)
+        for why, hint in (
+            ("becomes 'B' in this plan", "use two applies: the first with --only B"),
+            ("stays", "free the name in an earlier apply, or choose another"),
         )
     ]
 
 
-def test_a_circle_of_renames_is_told_at_each_of_its_links():
-    """And not at a rename that only waits for the circle."""
-    declaration = desired(
-        slack("b", id="1", line=1), slack("a", id="2", line=2), slack("a", id="3", line=3)
-    )
-    found = (live_slack("a", "1"), live_slack("b", "2"), live_slack("c", "3"))
+def test_a_name_that_is_given_up_by_a_rename_is_told_at_each_that_wants_it():
+    """With the command that frees it."""
+    declaration = desired(slack("b", id="1", line=1), slack("c d", id="2", line=2), slack("a"))
+    found = (live_slack("a", "1"), live_slack("b", "2"))
     assert refused(declaration, *found) == [
         error(
-            "rename-cycle",
-            line,
-            f"{name!r} is part of a circle of renames",
-            "go by way of a third name, in two applies",
-        )
-        for name, line in (("b", 1), ("a", 2))
+            "name-held",
+            1,
+            "'a' cannot become 'b': another webhook of that name becomes 'c d' in this plan",
+            "use two applies: the first with --only 'c d'",
+        ),
+        error(
+            "name-held",
+            1,
+            "cannot create 'a': another webhook of that name becomes 'b' in this plan",
+            "use two applies: the first with --only b",
+        ),
     ]
 
 

@@ -113,12 +113,6 @@ BUGS = (
         start=25,
     ),
     Bug(
-        name="a chain of renames that goes by names alone",
-        file="reconciler/planning/renames.py",
-        old="    if not claims:\n        return tuple(webhooks)\n",
-        new="    return tuple(webhooks)\n",
-    ),
-    Bug(
         name="--only that looks at a part of the declarations",
         file="reconciler/planning/table.py",
         old="        self.webhooks = list(desired.webhooks)\n",

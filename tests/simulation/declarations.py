@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 from reconciler.model import (
@@ -120,22 +119,10 @@ class Scene:
                 self.same[webhook.name] = min(first, *more)
 
     def pinned(self) -> None:
-        """Two renames by id, of which one needs the name that the other gives up."""
-        for old, name in (("pin-a", "pin-b"), ("pin-b", "pin-c")):
+        """Two renames by id."""
+        for old, name in (("pin-a", "pin-b"), ("pin-c", "pin-d")):
             webhook = self.declare(name, id=new_id(self.draw))
             self.same[webhook.name] = self.add(webhook, name=old)
-
-    def chain(self) -> None:
-        """Renames by `previously`, each needing the name of the next; some are done already."""
-        names = ("link-a", "link-b", "link-c", "link-d")[: self.draw.choice((3, 4))]
-        done = self.draw.randrange(len(names) - 1)
-        pairs = list(pairwise(names))
-        for at, (old, name) in enumerate(pairs):
-            webhook = self.declare(name, previously=(self.prefix + old,))
-            is_done = at >= len(pairs) - done
-            self.same[webhook.name] = self.add(
-                webhook, name=name if is_done else old, other=self.chance(0.3)
-            )
 
     def strays(self) -> None:
         """Two webhooks that nobody declares."""
@@ -240,8 +227,8 @@ class Scene:
                 webhook = self.declare("named", previously=olds)
                 self.add(webhook, name="was")
                 self.add(webhook, name="were")
-            case 2:  # a circle
-                for old, name in (("round", "about"), ("about", "round")):
+            case 2:  # a name that another webhook gives up in the same apply
+                for old, name in (("pin-x", "pin-y"), ("pin-y", "pin-z")):
                     self.add(self.declare(name, id=new_id(self.draw)), name=old)
             case 3:  # a name that another webhook still bears
                 self.add(self.declare("held", id=new_id(self.draw)), name="was")
@@ -254,7 +241,6 @@ class Scene:
 
 _PARTS = (
     (0.08, Scene.pinned),
-    (0.12, Scene.chain),
     (0.5, Scene.strays),
     (0.3, Scene.ignored),
     (0.3, Scene.protected),

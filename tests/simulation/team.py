@@ -64,17 +64,11 @@ class Team:
         return within and scope.prune and self.options.prune and not safe and self.selects(name)
 
     def kin(self, webhook: Webhook) -> frozenset[str]:
-        """Return the names of a declaration, and of those that share a name with it.
-
-        The links of a chain are kin: a hand on one of them moves the others.
-        """
-        found, before = self._own(webhook), set[str]()
-        while found != before:
-            before = found
-            found = before.union(
-                *(own for own in map(self._own, self.desired.webhooks) if own & before)
-            )
-        return frozenset(found)
+        """Return the names of a declaration, and of those that share a name with it."""
+        names = self._own(webhook)
+        return frozenset(
+            names.union(*(own for own in map(self._own, self.desired.webhooks) if own & names))
+        )
 
     def _own(self, webhook: Webhook) -> set[str]:
         name = webhook.name
@@ -115,9 +109,6 @@ def _stubborn(
         found |= retyped
     if merges(variant):
         found |= {each.name for each in desired.webhooks if each.type == "generic"}
-    for each in reversed(desired.webhooks):  # whoever waits for a name to be given up
-        if any(was.get(name) == each.name != name for name in found):
-            found.add(each.name)
     return frozenset(found)
 
 
@@ -129,8 +120,7 @@ def wishes(draw: random.Random, desired: Desired) -> PlanOptions:
     options = PLAIN
     if draw.random() < 0.35:
         globs = ("hook-*", "pin-*", f"{PROTECTED}*", f"{STRAY}*", f"{IGNORED}*", "old-*")
-        links = [name for name in declared if "link-" in name] or declared
-        options = replace(options, only=tuple(sorted({draw.choice(globs), draw.choice(links)})))
+        options = replace(options, only=tuple(sorted({draw.choice(globs), draw.choice(declared)})))
     if draw.random() < 0.25:
         options = replace(options, prune=False)
     if draw.random() < 0.4:

@@ -483,26 +483,32 @@ def previously(*pairs: tuple[str, str]) -> Declared:
         ([("A", "A")], ["previously-itself"]),
         ([("A", "old"), ("B", "old")], ["previously-twice"]),
         ([("A", "B"), ("B", "")], ["previously-declared"]),
-        ([("A", "B"), ("B", "A")], ["rename-cycle"]),
-        ([("A", "B"), ("B", "C"), ("C", "A")], ["rename-cycle"]),
-        ([("X", "Y"), ("A", "X, B"), ("B", "A, Z")], ["rename-cycle"]),
-        ([("A", "B"), ("B", "C")], []),
+        ([("A", "B"), ("B", "A")], ["previously-declared", "previously-declared"]),
+        ([("A", "B"), ("B", "C")], ["previously-declared"]),
         ([("A", "'x, y'"), ("B", "z, w")], []),
     ],
 )
 def test_renames_that_cannot_be(pairs: list[tuple[str, str]], rules: list[str]) -> None:
-    """What cannot be a rename is refused without a listing; a chain is fine."""
+    """What cannot be a rename is refused without a listing."""
     assert sorted(rules_of(previously(*pairs))) == rules
 
 
-def test_a_circle_is_shown_whole_and_where_it_closes() -> None:
-    """Every name of it in turn, at one of the old names that make it one."""
-    (finding,) = previously(("A", "B"), ("B", "x, A")).findings
-    assert finding.message == "these renames go round in a circle: A -> B -> A"
-    assert str(finding.position) == "a.yaml:3"
+def test_an_earlier_name_that_is_declared_names_both_ways_on() -> None:
+    """The rename is done, or it takes two applies; a webhook pinned by its id is no exception."""
+    (finding,) = check(
+        entries(f"name: A, previously: [x, B], {SLACK}", f"name: B, id: '1', {SLACK}")
+    ).findings
+    assert finding.message == "'B' is an earlier name of 'A' and is declared, too"
+    assert finding.hint == (
+        "if the rename to 'A' is done, remove 'B' from `previously`; if not, use two applies: "
+        "first rename, then declare 'B' again"
+    )
+    assert [(str(each.position), each.message) for each in finding.related] == [
+        ("a.yaml:3", "declared here")
+    ]
     assert finding.excerpt is not None
     assert finding.position is not None
-    assert finding.excerpt[finding.position.column - 1] == "A"
+    assert finding.excerpt[finding.position.column - 1] == "B"
 
 
 def test_old_name_of_a_webhook_to_delete_is_refused() -> None:
