@@ -20,7 +20,8 @@ import yaml
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, Rule, Script, raw, redirect
 from tests.emulated.faults import status as answer
-from tests.secrecy.world import COMMANDS, World, _perform, world
+from tests.secrecy.pairwise import Case, pairwise
+from tests.secrecy.world import COMMANDS, World, perform, world
 
 ATTACKS: Final = (
     "##[group]a", "b ##[error]b", "##vso[task.complete]c", "::evil::d", "  ::evil::e",
@@ -210,14 +211,14 @@ class Hostile:
         emulator = _populated()
         made.switch.emulator = emulator
         here: dict[str, str] = {
-            **made._environ(home, "pipe", COMMANDS["doctor --format {format}"]),
+            **made.environ(home, "pipe", COMMANDS["doctor --format {format}"]),
             "CLOUDTRUTH_API_KEY": LOCAL_KEY,
             "SLACK_BOT_TOKEN": TOKEN,
             "WEBHOOKS_ALLOW_SECRETS": "env:*,file:*",
             **environ,
         }
         if arguments and arguments[0] == "ci":
-            here |= made._environ(home, "actions", COMMANDS["ci drift --label x"])
+            here |= made.environ(home, "actions", COMMANDS["ci drift --label x"])
             here |= {
                 "CLOUDTRUTH_API_KEY": LOCAL_KEY,
                 "GITHUB_EVENT_NAME": {"plan": "pull_request", "apply": "push"}.get(
@@ -226,34 +227,45 @@ class Hostile:
                 **environ,
             }
         if first:
-            _perform(first.split(), here, home, "pipe", "")
+            perform(first.split(), here, home, "pipe", "")
         emulator.faults = _fault(fault)
-        done = _perform(arguments, here, home, sink, keys)
+        done = perform(arguments, here, home, sink, keys)
         emulator.store.close()
         return done.code, printable(done.printed) if sink == "terminal" else done.printed
 
 
-LINES: Final = [
-    (line.format(format=each), command)
-    for line, command in COMMANDS.items()
-    for each in command.formats
-]
+def _cases() -> dict[str, list[Case]]:
+    """Return cases by command: what is declared, what goes wrong and how it is shown, pairwise."""
+    shown = {"format": (0, 1, 2), "sink": ("pipe", "terminal"), "more": ("", "-vv --debug")}
+    answers = {"fault": ("none", *FAULTS), "key": (LOCAL_KEY, "other")}
+    offline = [line for line, each in COMMANDS.items() if not each.connects]
+    online = [line for line, each in COMMANDS.items() if each.connects]
+    found: dict[str, list[Case]] = {line: [] for line in COMMANDS}
+    for case in (
+        *pairwise({"line": offline, "file": FILES, **shown}),
+        *pairwise({"line": online, "file": FILES, **shown, **answers}),
+    ):
+        found[case.pop("line")].append(case)
+    return found
 
 
-@pytest.mark.parametrize(("line", "command"), LINES, ids=[line for line, _ in LINES])
-def test_every_command_among_hostile_texts(hostile: Hostile, line: str, command: Any) -> None:
+CASES: Final = _cases()
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_among_hostile_texts(hostile: Hostile, line: str) -> None:
     """With live names, answers and declarations that attack, in every form of output."""
-    arguments = line.split()
-    first, keys = command.first.strip("-"), command.keys
-    files: Sequence[str | None] = [None] if command.first == "-" else FILES
-    cases: list[dict[str, Any]] = [{"file": each} for each in files]
-    cases += [{"file": each, "sink": "terminal", "more": ("-vv", "--debug")} for each in files[:3]]
-    if command.connects:
-        cases += [{"file": files[0], "fault": each} for each in FAULTS]
-        cases.append({"file": files[0], "CLOUDTRUTH_API_KEY": "other"})
-    for case in cases:
-        more = case.pop("more", ())
-        code, printed = hostile.run([*arguments, *more], first=first, keys=keys, **case)
+    command = COMMANDS[line]
+    for case in CASES[line]:
+        code, printed = hostile.run(
+            [*command.arguments(case["format"]), *case["more"].split()],
+            first=command.first.strip("-"),
+            file=None if command.first == "-" else case["file"],
+            fault=case.get("fault", "none"),
+            keys=command.keys,
+            sink=case["sink"],
+            CLOUDTRUTH_API_KEY=case.get("key", LOCAL_KEY),
+        )
         assert (code != 70, bad(printed)) == (True, []), (case, printed)
 
 
@@ -285,9 +297,8 @@ ARGUMENTS: Final = (
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=lambda each: " ".join(each).replace(H, "H"))
 def test_hostile_arguments(hostile: Hostile, arguments: Sequence[str]) -> None:
     """With each argument that takes a text, and files of such names."""
-    for more in ([], ["-vv"]):
-        code, printed = hostile.run([*arguments, *more])
-        assert (code != 70, bad(printed)) == (True, []), printed
+    code, printed = hostile.run([*arguments, "-vv"])
+    assert (code != 70, bad(printed)) == (True, []), printed
 
 
 VARIABLES: Final = (
@@ -300,13 +311,13 @@ VARIABLES: Final = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("value", [ALL, f"https://{NAME}"], ids=["all", "url"])
 @pytest.mark.parametrize("variable", VARIABLES)
-def test_hostile_environment(hostile: Hostile, variable: str, value: str) -> None:
+def test_hostile_environment(hostile: Hostile, variable: str) -> None:
     """With each variable that the program reads."""
-    for line in ("plan -vv", "doctor", "ci plan --label x", "apply --yes --local"):
-        code, printed = hostile.run(line.split(), **{variable: value})
-        assert (code != 70, bad(printed)) == (True, []), (line, printed)
+    for value in (ALL, f"https://{NAME}"):
+        for line in ("plan -vv", "ci plan --label x"):
+            code, printed = hostile.run(line.split(), **{variable: value})
+            assert (code != 70, bad(printed)) == (True, []), (line, printed)
 
 
 def test_an_export_on_standard_output_keeps_the_names(hostile: Hostile) -> None:

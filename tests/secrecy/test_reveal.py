@@ -20,10 +20,10 @@ PACKAGE = Path(reconciler.__file__).parent
 def _uses(name: str) -> Iterator[str]:
     """Yield the file of each mention of an attribute, also one by `getattr`."""
     for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if name in text else ():
             attribute = isinstance(node, ast.Attribute) and node.attr == name
-            text = isinstance(node, ast.Constant) and node.value == name
-            if attribute or text:
+            if attribute or (isinstance(node, ast.Constant) and node.value == name):
                 yield path.relative_to(PACKAGE).as_posix()
 
 

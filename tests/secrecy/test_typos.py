@@ -70,7 +70,7 @@ def typos(draw: st.DrawFn) -> str:
             return "".join(letters)
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(typos())
 def test_no_typo_shows_a_secret(text: str) -> None:
     """One wrong indicator anywhere in a valid file shows no six characters of a secret."""

@@ -270,13 +270,13 @@ class World:
         self.github.comments.clear()
         self.github.issues.clear()
         self.slack.posted.clear()
-        environ = self._environ(home, sink, command)
+        environ = self.environ(home, sink, command)
         if command.first.strip("-"):
-            _perform(command.first.split(), environ, home, sink, "")
+            perform(command.first.split(), environ, home, sink, "")
         failing = FAULTS[fault]
         emulator.faults = failing if isinstance(failing, Echo) else Script(failing)
         arguments = [*command.arguments(format), *verbosity.split()]
-        done = _perform(arguments, environ, home, sink, command.keys)
+        done = perform(arguments, environ, home, sink, command.keys)
         self.codes[done.code] = self.codes.get(done.code, 0) + 1
         hits = [
             *find(done.printed.encode(), "output"),
@@ -327,7 +327,7 @@ class World:
             planted[path] = text.encode()
         return planted
 
-    def _environ(self, home: Path, sink: str, command: Command) -> dict[str, str]:
+    def environ(self, home: Path, sink: str, command: Command) -> dict[str, str]:
         environ = {
             "HOME": str(home),
             "CLOUDTRUTH_SERVER_URL": self.cloudtruth,
@@ -431,7 +431,7 @@ class _Done:
     problem: BaseException | None
 
 
-def _perform(
+def perform(
     arguments: Sequence[str], environ: Mapping[str, str], home: Path, sink: str, keys: str
 ) -> _Done:
     """Do what `reconciler.cli.main.run` does, and keep the exception and the count of the net."""
