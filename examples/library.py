@@ -18,11 +18,10 @@ from reconciler.workflow import (
     PlanOptions,
     ReconcilerError,
     Secret,
-    accept,
     connect,
+    load,
     plan,
     show,
-    validate,
 )
 
 FILES = Path(__file__).parent / "organizations"
@@ -32,7 +31,7 @@ ORGANIZATIONS = {"acme.yaml": "ACME_API_KEY", "globex.yaml": "GLOBEX_API_KEY"}
 def plan_one(name: str, variable: str) -> Plan:
     """Return what `apply` would do in the organization whose key the variable holds."""
     inputs = Inputs(directory=FILES, environ=os.environ, stdin=bytes, paths=(name,))
-    checked = accept(validate(inputs), inputs)
+    checked = load(inputs)
     key = Secret(os.environ[variable])
     server_url = os.environ.get("CLOUDTRUTH_SERVER_URL", "https://api.cloudtruth.io")
     with connect(key, server_url=server_url, environment=os.environ) as connection:

@@ -28,7 +28,7 @@ from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
 from reconciler.render import RENDERERS
 from reconciler.render.view import View
-from reconciler.workflow import Inputs, accept, plan, validate
+from reconciler.workflow import Inputs, load, plan
 
 IMAGES: Final = Path(__file__).parents[1] / "docs" / "images"
 SCENE: Final = IMAGES / "scene"
@@ -132,7 +132,7 @@ class _Connection:
 
 def terminal() -> str:
     """Return what `webhooks plan` prints, colours included."""
-    planned = plan(accept(validate(_INPUTS), _INPUTS), Listed(), options=PlanOptions())
+    planned = plan(load(_INPUTS), Listed(), options=PlanOptions())
     view = View(color=True, key_source="CLOUDTRUTH_API_KEY", now=_TODAY)
     return RENDERERS["text"]().render_plan(planned.plan, view)
 

@@ -25,7 +25,7 @@ from reconciler.ci.reviews import (
     settle,
     told_of,
 )
-from reconciler.ci.run import Access, Connection, Job, MergeGroup, PullRequest, Reviewing, Run
+from reconciler.ci.run import Access, Job, MergeGroup, PullRequest, Reviewing, Run
 from reconciler.errors import (
     BlockedError,
     ConfigurationError,
@@ -49,7 +49,7 @@ from reconciler.render.view import View
 from reconciler.report import NOT_REVIEWED, Applied, Report
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import covered
-from reconciler.workflow import Checked, Inputs
+from reconciler.workflow import Checked, Connection, Inputs
 from reconciler.workflow import apply as carry_out
 from reconciler.workflow import plan as make_plan
 
@@ -191,11 +191,9 @@ class _Attempt:
                 return planned("converged", made, (*self._findings, *told))
             report = carry_out(
                 checked,
-                api,
-                connection.engine,
+                connection,
                 options=options,
                 confirm=lambda plan: True,
-                api_key=connection.key,
                 review=review,
             )
         except (StalePlanError, BlockedError) as problem:

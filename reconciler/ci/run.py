@@ -12,14 +12,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from reconciler.ci.github import GitHub
 from reconciler.errors import UsageError
-from reconciler.model import Secret
-from reconciler.ports import WebhookAPI
 from reconciler.source.history import Git
-from reconciler.workflow import Engine, check_digest
+from reconciler.workflow import Connection, check_digest
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -123,25 +121,6 @@ class Run:
     def link(self) -> str:
         """Return the run as Markdown."""
         return f"[this run]({self.url})" if self.url else "a run"
-
-
-class Connection(Protocol):
-    """CloudTruth, and what writing to it needs."""
-
-    @property
-    def api(self) -> WebhookAPI:
-        """The client."""
-        ...
-
-    @property
-    def engine(self) -> Engine:
-        """What carries a plan out."""
-        ...
-
-    @property
-    def key(self) -> Secret | None:
-        """The API key, which no file may refer to; None for an emulator."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

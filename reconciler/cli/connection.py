@@ -14,7 +14,7 @@ from reconciler.cli.progress import Progress
 from reconciler.ports import Clock
 from reconciler.render.quote import quote
 from reconciler.settings import Arguments, Settings, resolve
-from reconciler.workflow.connecting import Connection, connect
+from reconciler.workflow.connection import Connection, connect
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import Exchange, Observer

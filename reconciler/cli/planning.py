@@ -21,7 +21,7 @@ from reconciler.cli.session import inputs
 from reconciler.errors import ReconcilerError
 from reconciler.planning.planner import PlanOptions
 from reconciler.source.files import STDIN
-from reconciler.workflow.inputs import Checked, base, validate
+from reconciler.workflow.inputs import Checked, previous, validate
 
 _PLAIN: Final = re.compile(r"[\w.@:/+-]+")
 """Names that a shell takes as they are. Others are not completed: they would be read as code."""
@@ -65,7 +65,7 @@ def plan_options(checked: Checked, own: dict[str, Any]) -> PlanOptions:
         allow_deletes=own["allow_deletes"],
         resend_all=own["resend_secrets"],
         resend=own["resend_secret"],
-        base=base(own["base"], checked) if own["base"] else None,
+        base=previous(own["base"], checked) if own["base"] else None,
     )
 
 

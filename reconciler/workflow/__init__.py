@@ -1,11 +1,14 @@
-"""The use cases: what a command, a CI job or a program of yours asks for, as functions of values.
+"""What a command, a CI job or a program of yours does, as functions of values.
 
-Each wires the stages together and prints nothing; files, environment, API, clock and threads come
-in. The order in which things are checked is part of the promise: files, then the organization,
-then maintenance, then the listing, the plan, its secrets, the guards, and last a person. Until all
-of them are content nothing is written.
+    load -> connect -> plan -> review, guards, consent -> execute -> report -> show, exit code
 
-What `__all__` names is public and explained in docs/library.md.
+`plan` and `status` go as far as their names; `apply` goes through all of it. The functions print
+nothing; files, environment, API, clock and threads come in. The order of the checks is part of the
+promise: files, the organization, maintenance, the listing, the plan, its secrets, the guards, and
+last a person. Nothing is written until all of them agree.
+
+What `__all__` names is public and explained in docs/library.md. A module is loaded when one of its
+names is used first: help needs no YAML, checking files no engine, a run without a key no client.
 """
 
 from __future__ import annotations
@@ -20,27 +23,50 @@ if TYPE_CHECKING:
     from reconciler.planning.planner import PlanOptions
     from reconciler.planning.review import Review
     from reconciler.report import Report
-    from reconciler.workflow.adopting import Exported, check_export, export_live, read_live, status
+    from reconciler.source.export import Export, export
     from reconciler.workflow.applying import apply, check_digest
-    from reconciler.workflow.connecting import Connection, Engine, connect
+    from reconciler.workflow.connection import Connection, connect
     from reconciler.workflow.inputs import (
         Checked,
         Gathered,
         Inputs,
         accept,
-        base,
         gather,
+        load,
         load_plan,
+        previous,
         validate,
     )
-    from reconciler.workflow.planning import Planned, plan
-    from reconciler.workflow.showing import show
+    from reconciler.workflow.planning import Planned, plan, read_live, show, status
+
+_MODULES: Final = {
+    "errors": ("ReconcilerError",),
+    "model": ("Secret",),
+    "planning.plan": ("Plan",),
+    "planning.planner": ("PlanOptions",),
+    "planning.review": ("Review",),
+    "report": ("Report",),
+    "source.export": ("Export", "export"),
+    "workflow.applying": ("apply", "check_digest"),
+    "workflow.connection": ("Connection", "connect"),
+    "workflow.inputs": (
+        "Checked",
+        "Gathered",
+        "Inputs",
+        "accept",
+        "gather",
+        "load",
+        "load_plan",
+        "previous",
+        "validate",
+    ),
+    "workflow.planning": ("Planned", "plan", "read_live", "show", "status"),
+}
 
 __all__ = [
     "Checked",
     "Connection",
-    "Engine",
-    "Exported",
+    "Export",
     "Gathered",
     "Inputs",
     "Plan",
@@ -52,48 +78,23 @@ __all__ = [
     "Secret",
     "accept",
     "apply",
-    "base",
     "check_digest",
-    "check_export",
     "connect",
-    "export_live",
+    "export",
     "gather",
+    "load",
     "load_plan",
     "plan",
+    "previous",
     "read_live",
     "show",
     "status",
     "validate",
 ]
 
-_PLACES: Final = {
-    "errors": ("ReconcilerError",),
-    "model": ("Secret",),
-    "planning.plan": ("Plan",),
-    "planning.planner": ("PlanOptions",),
-    "planning.review": ("Review",),
-    "report": ("Report",),
-    "workflow.adopting": ("Exported", "check_export", "export_live", "read_live", "status"),
-    "workflow.applying": ("apply", "check_digest"),
-    "workflow.connecting": ("Connection", "Engine", "connect"),
-    "workflow.inputs": (
-        "Checked",
-        "Gathered",
-        "Inputs",
-        "accept",
-        "base",
-        "gather",
-        "load_plan",
-        "validate",
-    ),
-    "workflow.planning": ("Planned", "plan"),
-    "workflow.showing": ("show",),
-}
-"""Where each name is. A use case is loaded when it is asked for: checking files needs no engine."""
-
 
 def __getattr__(name: str) -> object:
-    for module, names in _PLACES.items():
+    for module, names in _MODULES.items():
         if name in names:
             return getattr(import_module(f"reconciler.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Carrying a plan out: all of it with consent, or what was reviewed."""
+"""The sequence behind every apply: plan, review, guards, consent, execute, report."""
 
 from __future__ import annotations
 
@@ -11,61 +11,37 @@ from typing import Final
 from reconciler.errors import (
     BlockedError,
     NotConfirmedError,
+    NotReviewedError,
+    StalePlanError,
     UnresolvedSecretsError,
     UsageError,
 )
 from reconciler.execute.executor import execute
 from reconciler.findings import Finding, Severity
-from reconciler.model import Secret, SecretRef
-from reconciler.planning.changes import Delete
+from reconciler.planning.changes import Change, Delete, Kept
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.review import Review
-from reconciler.ports import WebhookAPI
-from reconciler.report import Failed, Report, Skipped
+from reconciler.planning.review import Judgement, Review, judge, review_of
+from reconciler.render.describe import change_row, kept_row
+from reconciler.report import NOT_REVIEWED, Failed, Report, Skipped
 from reconciler.source.desired import Declared, place
-from reconciler.workflow.connecting import Engine
-from reconciler.workflow.inputs import Checked
+from reconciler.workflow.connection import Connection
+from reconciler.workflow.inputs import Checked, Gathered
 from reconciler.workflow.planning import plan
-from reconciler.workflow.reviewing import agreed, completed, expected
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-def carry_out(
-    made: Plan,
-    secrets: Mapping[SecretRef, Secret],
-    api: WebhookAPI,
-    engine: Engine,
-    *,
-    reviewed: bool,
-) -> Report:
-    """Write what a plan has, while signals end the run in order."""
-    with engine.stop as stop:
-        return execute(
-            made,
-            secrets,
-            api,
-            clock=engine.clock,
-            workers=engine.workers,
-            stop=stop,
-            watcher=engine.watcher,
-            reviewed=reviewed,
-        )
-
-
 def apply(
     checked: Checked,
-    api: WebhookAPI,
-    engine: Engine,
+    connection: Connection,
     *,
     options: PlanOptions,
     confirm: Callable[[Plan], bool],
-    api_key: Secret | None = None,
     review: Review | str | None = None,
     values: bool = False,
 ) -> Report:
-    """Make live equal to what is declared, if `confirm` says so to the plan.
+    """Make the live webhooks match the files, if `confirm` agrees to the plan.
 
     With `review` only what it has is applied: the rest of the plan is skipped, and nothing at all
     is written if it has something else of a webhook. A digest is the review of the whole plan,
@@ -77,27 +53,42 @@ def apply(
     """
     if isinstance(review, str):
         check_digest(review)
-    known = review if isinstance(review, Review) else None
-    planned = plan(checked, api, options=options, api_key=api_key, writing=True, review=known)
+    planned = plan(
+        checked,
+        connection.api,
+        options=options,
+        api_key=connection.key,
+        writing=True,
+        review=review if isinstance(review, Review) else None,
+    )
     made = planned.plan
     skipped: Mapping[int, Skipped] = {}
     if review is not None:
-        review = expected(made, review) if isinstance(review, str) else review
-        made, skipped = agreed(made, review, values=values)
+        review = _expected(made, review) if isinstance(review, str) else review
+        made, skipped = _reviewed(made, review, values=values)
         made = replace(made, blocked=made.held_back(options.allow_deletes))
-    available = planned.gathered.secrets
-    _require(made, available, planned.gathered.problems)
-    _refuse_blocked(made.blocked)
+    _require_secrets(made, planned.gathered)
+    _refuse_blocked(made)
     if made.changes and not confirm(made):
-        raise NotConfirmedError("not confirmed: nothing was written", hint=_YES)
-    report = carry_out(made, available, api, engine, reviewed=review is not None)
-    report = completed(report, planned.plan, skipped)
-    with suppress(Exception):  # places are for display; a report without them is as true
-        return placed(report, checked.declared)
+        raise NotConfirmedError(
+            "not confirmed: nothing was written",
+            hint="answer with the whole word yes, or use --yes once the plan was reviewed",
+        )
+    with connection.stop as stop:
+        report = execute(
+            made,
+            planned.gathered.secrets,
+            connection.api,
+            clock=connection.clock,
+            workers=connection.workers,
+            stop=stop,
+            watcher=connection.watcher,
+            reviewed=review is not None,
+        )
+    report = _completed(report, planned.plan, skipped)
+    with suppress(Exception):  # positions are for display; a report without them is as true
+        return _placed(report, checked.declared)
     return report
-
-
-_YES: Final = "answer with the whole word yes, or give --yes once the plan has been reviewed"
 
 
 def check_digest(text: str) -> None:
@@ -109,8 +100,114 @@ def check_digest(text: str) -> None:
         )
 
 
-def placed(report: Report, declared: Declared) -> Report:
-    """Give what the server said of single fields the places where those are declared."""
+def _expected(made: Plan, digest: str) -> Review:
+    """Return the review of the whole plan, which must be the one with that digest."""
+    if made.digest and made.digest != digest:
+        raise StalePlanError(
+            "the plan is not the one that was reviewed; nothing was written",
+            differences=(f"reviewed  {digest}", f"now       {made.digest}"),
+            hint="look at `webhooks plan`, and apply with its digest if it is what you want",
+        )
+    return review_of(made)
+
+
+def _reviewed(made: Plan, review: Review, *, values: bool) -> tuple[Plan, dict[int, Skipped]]:
+    """Return what a review has of a plan, and the outcomes of the rest by place in the plan."""
+    found = judge(made, review, values=values)
+    if found.stale:
+        raise StalePlanError(
+            "the plan has changed since it was reviewed; nothing was written",
+            differences=[_line(each) for each in found.stale],
+            hint="look at `webhooks plan`, and have the new plan reviewed",
+        )
+    skipped = {
+        index: Skipped(change=made.changes[index], code=NOT_REVIEWED, message=str(why))
+        for index, why in found.unreviewed.items()
+    }
+    if skipped and not found.reviewed:
+        raise NotReviewedError(
+            "nothing that is left to do was reviewed; nothing was written",
+            differences=[f"{_line(each.change)}: {each.message}" for each in skipped.values()],
+            hint="look at `webhooks plan`, and have the new plan reviewed",
+        )
+    return _noted(made.only(found.reviewed), found, made, review), skipped
+
+
+def _noted(agreed: Plan, found: Judgement, whole: Plan, review: Review) -> Plan:
+    """Add notes to a plan: what is left out of it, and what is sent each time."""
+    notes = [
+        Finding(
+            rule=NOT_REVIEWED,
+            severity=Severity.WARNING,
+            message=f"not applied: {_line(whole.changes[index])}: {why}",
+        )
+        for index, why in found.unreviewed.items()
+    ]
+    if review.resends and agreed.changes:
+        notes.append(
+            Finding(
+                rule="resent-each-time",
+                severity=Severity.NOTE,
+                message="this review sends secrets again, and each apply of it does: "
+                "live cannot show that it is done",
+            )
+        )
+    return replace(agreed, notes=(*agreed.notes, *notes))
+
+
+def _line(change: Change | Kept) -> str:
+    """Return a change in one line."""
+    if isinstance(change, Kept):
+        row = kept_row(change)
+        return f"keep {row.name} ({row.why})"
+    row = change_row(change)
+    verb = {"+": "create", "-": "delete"}.get(row.sign, "update")
+    fields = [
+        f"{each.label} {' '.join(f'{atom.lead}{atom.text}' for atom in each.atoms)}"
+        for each in row.fields
+    ]
+    return f"{verb} {row.name}" + (f" ({'; '.join(fields)})" if fields else "")
+
+
+def _require_secrets(made: Plan, gathered: Gathered) -> None:
+    """Refuse a plan that sends a secret without a value; others may be missing."""
+    missing = {use.reference for use in made.secrets} - frozenset(gathered.secrets)
+    if not missing:
+        return
+    names = {str(replace(each, version=None)) for each in missing}
+    raise UnresolvedSecretsError(
+        f"secrets that are to be sent are not available: {', '.join(sorted(names))}",
+        findings=tuple(
+            each
+            for ref, found in gathered.problems.items()
+            for each in found
+            if ref in missing and each.severity is Severity.ERROR
+        ),
+        hint="nothing was written; set them, then run the same command again",
+    )
+
+
+def _refuse_blocked(made: Plan) -> None:
+    if made.blocked:
+        reasons = "; ".join(each.message for each in made.blocked)
+        # The last one is the gravest, and its way on lifts them all.
+        hint = f"`webhooks plan` shows which; {made.blocked[-1].hint}"
+        raise BlockedError(f"nothing was written: {reasons}", hint=hint)
+
+
+def _completed(report: Report, whole: Plan, skipped: Mapping[int, Skipped]) -> Report:
+    """Return the report of the whole plan, with what was left out as skipped."""
+    if not skipped:
+        return report
+    done = iter(report.outcomes)
+    outcomes = tuple(
+        skipped[index] if index in skipped else next(done) for index in range(len(whole.changes))
+    )
+    return replace(report, plan=whole, outcomes=outcomes)
+
+
+def _placed(report: Report, declared: Declared) -> Report:
+    """Add to what the server reports of single fields where those are declared."""
 
     def locate(outcome: Failed) -> Failed:
         if isinstance(outcome.change, Delete):
@@ -127,33 +224,3 @@ def placed(report: Report, declared: Declared) -> Report:
         for each in report.outcomes
     )
     return replace(report, outcomes=outcomes)
-
-
-def _require(
-    made: Plan,
-    available: Mapping[SecretRef, Secret],
-    problems: Mapping[SecretRef, tuple[Finding, ...]],
-) -> None:
-    """Stop unless every secret that the plan sends is at hand; of no other it matters."""
-    missing = {use.reference for use in made.secrets} - frozenset(available)
-    if not missing:
-        return
-    names = {str(replace(each, version=None)) for each in missing}
-    raise UnresolvedSecretsError(
-        f"secrets that are to be sent are not at hand: {', '.join(sorted(names))}",
-        findings=tuple(
-            each
-            for ref, found in problems.items()
-            for each in found
-            if ref in missing and each.severity is Severity.ERROR
-        ),
-        hint="nothing was written; give them, then run the same command again",
-    )
-
-
-def _refuse_blocked(blocked: tuple[Finding, ...]) -> None:
-    if blocked:
-        reasons = "; ".join(each.message for each in blocked)
-        # The last one is the gravest, and its way on lifts them all.
-        hint = f"`webhooks plan` shows which; {blocked[-1].hint}"
-        raise BlockedError(f"nothing was written: {reasons}", hint=hint)

@@ -1,9 +1,9 @@
-"""What the files say and which secrets are at hand, without asking CloudTruth anything."""
+"""What the files declare and which secrets are available, without a request to CloudTruth."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors
-from reconciler.model import Desired, Scheme, Secret, SecretRef, Webhook
+from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, no_list
 from reconciler.source.desired import Declared, Rules, declare, strict
@@ -25,14 +25,14 @@ _UNRESOLVED: Final = "unresolved-secret"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """Where declarations and secrets come from, and what is allowed in them.
+    """Where the configuration and secrets come from, and what is allowed in them.
 
     `paths` are files, directories or `-`, relative to `directory`; () means `webhooks.yaml`.
-    `organization` is a guard beside that of the files. `allow_secrets` are patterns that every
-    reference must match, () for all; with `listed_only` no list means that `apply` sends no secret.
-    `hide` hears of every secret as it is fetched, before anything
-    is made with it, so that output can be searched for it. `git` runs git in `directory`. `again`
-    are the options with which `webhooks apply` plans the same, for advice; None gives none.
+    `organization` is a guard in addition to that of the files. `allow_secrets` are patterns that
+    every reference must match, () for all; with `listed_only` and no list, `apply` sends no secret.
+    `hide` is called with every secret as it is fetched, before anything is made with it, so that
+    output can be searched for it. `git` runs git in `directory`. `again` are the options with which
+    `webhooks apply` plans the same, for advice; None gives none.
     """
 
     directory: Path
@@ -47,6 +47,14 @@ class Inputs:
     hide: Callable[[Iterable[Secret]], None] = lambda secrets: None
     git: Git = no_git
     again: tuple[str, ...] | None = None
+
+    @property
+    def rules(self) -> Rules:
+        """Return what the files may contain."""
+        return Rules(
+            allow_secrets=allow_patterns(self.allow_secrets),
+            allow_literal_secrets=self.allow_literals,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +86,9 @@ class Gathered:
 
 
 def validate(inputs: Inputs) -> Declared:
-    """Judge the files alone. `desired` is None exactly when a finding is an error."""
+    """Check the files alone. `desired` is None exactly when a finding is an error."""
     sources = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
-    declared = declare(sources, rules=_rules(inputs))
+    declared = declare(sources, rules=inputs.rules)
     if not inputs.strict:
         return declared
     findings = strict(declared.findings)
@@ -89,81 +97,15 @@ def validate(inputs: Inputs) -> Declared:
 
 
 def accept(declared: Declared, inputs: Inputs) -> Checked:
-    """Go on only if the files are in order. Raises ConfigurationError with all findings."""
+    """Return files without an error. Raises ConfigurationError with all findings."""
     if declared.desired is None:
         raise ConfigurationError("the files cannot be used", findings=declared.findings)
     return Checked(desired=declared.desired, declared=declared, inputs=inputs)
 
 
-def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = False) -> Gathered:
-    """Fetch the secrets that the files refer to; that some are missing is no error yet.
-
-    Raises ConfigurationError for what must never be sent, and if `writing` for references where
-    the inputs require a list of those that are allowed and there is none.
-    """
-    webhooks = checked.desired.webhooks
-    unlisted = require_list(secrets.references(webhooks), checked.inputs, writing=writing)
-    found = resolve(webhooks, checked.inputs, checked.desired.literals, api_key)
-    others = tuple(each for each in found.findings if each.rule != _UNRESOLVED)
-    if has_errors(others):
-        raise ConfigurationError("some secrets cannot be used", findings=others)
-    return Gathered(
-        references=frozenset(secrets.references(webhooks)),
-        secrets=found.secrets,
-        problems=found.problems,
-        doubtful=(*unlisted, *others),
-    )
-
-
-def require_list(
-    references: Iterable[SecretRef], inputs: Inputs, *, writing: bool
-) -> tuple[Finding, ...]:
-    """Return a warning if the inputs require a list of allowed secrets and there is none.
-
-    Raises ConfigurationError instead if `writing`, or if warnings are errors.
-    """
-    named = [each for each in references if each.scheme is not Scheme.LITERAL]
-    if not named or inputs.allow_secrets or not inputs.listed_only:
-        return ()
-    remark = no_list(named)
-    if writing or inputs.strict:
-        raise ConfigurationError(remark.message, hint=remark.hint)
-    return (
-        Finding(
-            rule=remark.rule, severity=remark.severity, message=remark.message, hint=remark.hint
-        ),
-    )
-
-
-def base(named: tuple[str, ...], checked: Checked) -> Desired:
-    """Read the declaration before this one, for `PlanOptions.base`: from paths or a git revision.
-
-    What is a path is one; a single name that is none is a revision. Files count as earlier versions
-    of this run's files of the same name, wherever they lie, so that references and scopes compare
-    as they were written. Raises ConfigurationError.
-    """
-    inputs = checked.inputs
-    if (
-        len(named) == 1
-        and named[0] != files.STDIN
-        and not os.path.exists(inputs.directory / named[0])
-    ):
-        found = read_revision(named[0], inputs.paths, directory=inputs.directory, git=inputs.git)
-        if isinstance(found, NoBase):
-            raise ConfigurationError(
-                f"--base {named[0]} is no path, and {found.reason}",
-                hint="name a revision that `git log` shows here, or the files before this change",
-            )
-        sources = files.Sources(files=found.files)
-    else:
-        sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
-    rules = Rules(allow_literal_secrets=True)
-    declared = declare(sources, rules=rules)
-    if declared.desired is None:
-        raise ConfigurationError("the base cannot be used", findings=declared.findings)
-    names = _counterparts([each.file for each in sources.files], list(checked.declared.documents))
-    renamed = tuple(replace(each, file=names[each.file]) for each in sources.files)
-    return declare(replace(sources, files=renamed), rules=rules).desired or declared.desired
+def load(inputs: Inputs) -> Checked:
+    """Read and check the files. Raises ConfigurationError with all findings."""
+    return accept(validate(inputs), inputs)
 
 
 def load_plan(name: str, inputs: Inputs) -> SavedPlan:
@@ -184,41 +126,39 @@ def load_plan(name: str, inputs: Inputs) -> SavedPlan:
         raise ConfigurationError(
             f"cannot read {name}: it {problem}", hint=saved_plan.HINT
         ) from None
-    return saved_plan.load(raw, name, rules=_rules(inputs))
+    return saved_plan.load(raw, name, rules=inputs.rules)
 
 
-def _rules(inputs: Inputs) -> Rules:
-    return Rules(
-        allow_secrets=allow_patterns(inputs.allow_secrets),
-        allow_literal_secrets=inputs.allow_literals,
-    )
+def previous(named: tuple[str, ...], checked: Checked) -> Desired:
+    """Read the configuration before this one, for `PlanOptions.base`: paths or a git revision.
 
-
-def resolve(
-    webhooks: Sequence[Webhook],
-    inputs: Inputs,
-    literals: Mapping[SecretRef, Secret],
-    api_key: Secret | None,
-) -> secrets.Resolution:
-    """Fetch the secrets of `webhooks` by the rules of `inputs`."""
-    found = secrets.resolve(
-        webhooks,
-        environ=inputs.environ,
-        directory=inputs.directory,
-        literals=literals,
-        api_key=api_key,
-        allow=allow_patterns(inputs.allow_secrets),
-    )
-    inputs.hide(found.secrets.values())
-    if not inputs.strict:
-        return found
-    return replace(
-        found, problems={ref: strict(problems) for ref, problems in found.problems.items()}
-    )
+    A single name that is no path is a revision. Files count as earlier versions of this run's files
+    of the same name, wherever they are, so that references and scopes compare as they were written.
+    Raises ConfigurationError.
+    """
+    inputs = checked.inputs
+    is_path = named[0] == files.STDIN or os.path.exists(inputs.directory / named[0])
+    if len(named) == 1 and not is_path:
+        found = read_revision(named[0], inputs.paths, directory=inputs.directory, git=inputs.git)
+        if isinstance(found, NoBase):
+            raise ConfigurationError(
+                f"--base {named[0]} is no path, and {found.reason}",
+                hint="name a revision that `git log` shows here, or the files before this change",
+            )
+        sources = files.Sources(files=found.files)
+    else:
+        sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
+    rules = Rules(allow_literal_secrets=True)
+    declared = declare(sources, rules=rules)
+    if declared.desired is None:
+        raise ConfigurationError("the base cannot be used", findings=declared.findings)
+    names = _counterparts([each.file for each in sources.files], list(checked.declared.documents))
+    renamed = tuple(replace(each, file=names[each.file]) for each in sources.files)
+    return declare(replace(sources, files=renamed), rules=rules).desired or declared.desired
 
 
 def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:
-    """Match each file of the base with the file of this run that has the most of its path."""
+    """Match each earlier file with the file of this run that has the most of its path."""
     if len(names) == len(mine) == 1:
         return {names[0]: mine[0]}
 
@@ -234,3 +174,50 @@ def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:
             found[name] = other
             taken.add(other)
     return {name: found.get(name, name) for name in names}
+
+
+def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = False) -> Gathered:
+    """Fetch the secrets that the files refer to; missing ones are no error yet.
+
+    Raises ConfigurationError for what must never be sent, and if `writing` for references where
+    the inputs require a list of those that are allowed and there is none.
+    """
+    inputs, webhooks = checked.inputs, checked.desired.webhooks
+    references = frozenset(secrets.references(webhooks))
+    unlisted = _unlisted(references, inputs, writing=writing)
+    found = secrets.resolve(
+        webhooks,
+        environ=inputs.environ,
+        directory=inputs.directory,
+        literals=checked.desired.literals,
+        api_key=api_key,
+        allow=allow_patterns(inputs.allow_secrets),
+    )
+    inputs.hide(found.secrets.values())
+    others = tuple(each for each in found.findings if each.rule != _UNRESOLVED)
+    if inputs.strict:
+        others = strict(others)
+    if has_errors(others):
+        raise ConfigurationError("some secrets cannot be used", findings=others)
+    return Gathered(
+        references=references,
+        secrets=found.secrets,
+        problems=found.problems,
+        doubtful=(*unlisted, *others),
+    )
+
+
+def _unlisted(
+    references: Iterable[SecretRef], inputs: Inputs, *, writing: bool
+) -> tuple[Finding, ...]:
+    """Return a warning if the inputs require a list of allowed secrets and there is none.
+
+    Raises ConfigurationError instead if `writing`, or if warnings are errors.
+    """
+    named = [each for each in references if each.scheme is not Scheme.LITERAL]
+    if not named or inputs.allow_secrets or not inputs.listed_only:
+        return ()
+    warning = no_list(named)
+    if writing or inputs.strict:
+        raise ConfigurationError(warning.message, hint=warning.hint)
+    return (warning,)

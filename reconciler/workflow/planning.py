@@ -1,9 +1,11 @@
-"""What would be done: the files held against one complete listing."""
+"""What would be done: the files compared with one complete listing."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reconciler.errors import (
     ConfigurationError,
@@ -11,19 +13,37 @@ from reconciler.errors import (
     OrganizationError,
     StalePlanError,
 )
-from reconciler.findings import has_errors, sort_key
-from reconciler.model import Desired, Live, LiveWebhook, Organization, Secret
+from reconciler.findings import Finding, Severity, has_errors, sort_key
+from reconciler.kinds import KINDS
+from reconciler.model import (
+    Desired,
+    Live,
+    LiveWebhook,
+    Organization,
+    Scheme,
+    Secret,
+    SecretRef,
+)
+from reconciler.planning import planner
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.planner import plan as make_plan
+from reconciler.planning.resend import Requests, Resends
 from reconciler.planning.review import Review
+from reconciler.planning.status import Status, statuses
 from reconciler.ports import WebhookReader
+from reconciler.render import RENDERERS
+from reconciler.render.view import View
 from reconciler.settings.resolve import LOCAL_SERVER
-from reconciler.source.desired import strict
-from reconciler.workflow.inputs import Checked, Gathered, gather
-from reconciler.workflow.rotation import destinations, unsent
+from reconciler.source.desired import Rules, declare, strict
+from reconciler.source.files import Sources
+from reconciler.source.history import Base, read_revision, tracked
+from reconciler.workflow.inputs import Checked, Gathered, Inputs, gather
 
-_ASKED: Final = "say another one with --organization or WEBHOOKS_ORGANIZATION"
+if TYPE_CHECKING:  # planning needs no report
+    from reconciler.report import Report
+
+_OTHERWISE: Final = "name another one with --organization or WEBHOOKS_ORGANIZATION"
+_REVISIONS: Final = (("HEAD", "uncommitted edits bump"), ("HEAD^", "the last commit bumps"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,35 +69,54 @@ def plan(
     Raises OrganizationError, MaintenanceError, StalePlanError for a review of another
     organization, ApiError, ConfigurationError.
     """
+    inputs, desired = checked.inputs, checked.desired
     organization = reader.organization()
-    if reader.origin != LOCAL_SERVER:  # which stands for any organization
-        asked = checked.inputs.organization
-        guard_organization(organization, declared=checked.desired.organization, asked=asked)
+    if reader.origin != LOCAL_SERVER:  # it stands for any organization
+        _guard(organization, declared=desired.organization, asked=inputs.organization)
     if review is not None:
         _refuse_elsewhere(review, reader.origin, organization)
         options = replace(options, reviewed=review.resends)
-    if writing:
-        refuse_maintenance(organization)
+    if writing and organization.maintenance:
+        raise MaintenanceError(
+            f"organization {organization.name!r} is in maintenance: nothing can be changed",
+            hint="try again when CloudTruth has finished; plan works meanwhile",
+        )
     gathered = gather(checked, api_key, writing=writing)
-    webhooks = _with_pinned(checked.desired, reader)
+    webhooks = _with_pinned(desired, reader)
     live = Live(origin=reader.origin, organization=organization, webhooks=webhooks)
-    shown = destinations(checked.desired, gathered.secrets, checked.inputs)
-    made = make_plan(checked.desired, live, gathered.secrets, replace(options, shown=shown))
-    more = list(gathered.doubtful)
+    options = replace(options, shown=_destinations(desired, gathered.secrets, inputs))
+    made = planner.plan(desired, live, gathered.secrets, options)
+    notes = [*made.notes, *gathered.doubtful]
     if options.base is None and review is None:
-        note = unsent(checked, made, gathered.secrets)
-        more += [note] if note is not None else []
-    if more:
-        made = replace(made, notes=tuple(sorted((*made.notes, *more), key=sort_key)))
-    if checked.inputs.strict and has_errors(strict(made.notes)):
+        notes += _unsent(checked, made, gathered.secrets)
+    made = replace(made, notes=tuple(sorted(notes, key=sort_key)))
+    if inputs.strict and has_errors(strict(made.notes)):
         raise ConfigurationError("warnings count as errors", findings=strict(made.notes))
     return Planned(plan=made, gathered=gathered)
 
 
-def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, ...]:
-    """List what is live, and ask for each declared id that the list does not show.
+def read_live(reader: WebhookReader, organization: str | None = None) -> Live:
+    """Return the live webhooks. Raises OrganizationError, ApiError."""
+    found = reader.organization()
+    _guard(found, asked=organization)
+    return Live(origin=reader.origin, organization=found, webhooks=reader.list())
 
-    It is gone, or has slipped between two pages: only asking by id can tell.
+
+def status(live: Live, checked: Checked | None) -> tuple[Status, ...]:
+    """Return the management status of each webhook, live or missing; without files, unchecked.
+
+    Raises ConfigurationError where the configuration does not fit the live webhooks.
+    """
+    if checked is None:
+        return statuses(live, None)
+    secrets = gather(checked).secrets
+    return statuses(live, planner.plan(checked.desired, live, secrets, PlanOptions()))
+
+
+def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, ...]:
+    """List the live webhooks, and read each declared id that the list does not show.
+
+    It is gone, or has slipped between two pages: only reading it by id can show which.
     """
     listing = reader.list()
     listed = {each.id for each in listing}
@@ -87,11 +126,11 @@ def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, 
     return (*listing, *(each for each in found if each is not None))
 
 
-def guard_organization(
+def _guard(
     organization: Organization, *, declared: str | None = None, asked: str | None = None
 ) -> None:
     """Refuse a key of another organization than is declared or asked for, by name or id."""
-    wanted = ((declared, "correct `organization`"), (asked, _ASKED))
+    wanted = ((declared, "correct `organization`"), (asked, _OTHERWISE))
     for each, otherwise in wanted:
         if each is not None and each not in (organization.id, organization.name):
             raise OrganizationError(
@@ -112,10 +151,81 @@ def _refuse_elsewhere(review: Review, origin: str, organization: Organization) -
         )
 
 
-def refuse_maintenance(organization: Organization) -> None:
-    """Refuse to write while CloudTruth itself works on the organization."""
-    if organization.maintenance:
-        raise MaintenanceError(
-            f"organization {organization.name!r} is in maintenance: nothing can be changed",
-            hint="try again when CloudTruth has finished; plan works meanwhile",
-        )
+def _destinations(
+    desired: Desired, secrets: Mapping[SecretRef, Secret], inputs: Inputs
+) -> dict[SecretRef, str]:
+    """Return scheme and host of each URL in a file that git tracks, which a reviewer can read."""
+    urls = (each.configuration.get(KINDS[each.type].destination) for each in desired.webhooks)
+    files = {
+        each: origin
+        for each in urls
+        if isinstance(each, SecretRef) and each.scheme is Scheme.FILE
+        if each in secrets and (origin := secrets[each].origin()) is not None
+    }
+    names = {each.name for each in files}
+    known = tracked(names, directory=inputs.directory, git=inputs.git)
+    return {each: origin for each, origin in files.items() if each.name in known}
+
+
+def _unsent(checked: Checked, made: Plan, secrets: Mapping[SecretRef, Secret]) -> list[Finding]:
+    """Return a note on versions that git shows to be bumped and that `made` does not send.
+
+    Nothing stores which version was sent last, and a hidden secret does not show it. The note has
+    the command that sends them.
+    """
+    inputs = checked.inputs
+    doubtful = _doubtful(made, secrets)
+    if inputs.again is None or not doubtful:
+        return []
+    for revision, who in _REVISIONS:
+        found = read_revision(revision, inputs.paths, directory=inputs.directory, git=inputs.git)
+        if not isinstance(found, Base):
+            continue
+        rules = Rules(allow_literal_secrets=True)
+        before = declare(Sources(files=found.files), rules=rules).desired
+        if before is None:
+            continue
+        resends = Resends(Requests(), (), before, checked.desired, {})
+        bumped = {
+            (webhook.name, field, webhook.configuration[field])
+            for webhook in checked.desired.webhooks
+            for field in resends.bumped(webhook)
+            if (webhook.name, field) in doubtful
+        }
+        if bumped:
+            references = ", ".join(sorted({str(value) for _, _, value in bumped}))
+            names = ", ".join(sorted({repr(name) for name, _, _ in bumped}))
+            command = shlex.join(["webhooks", "apply", *inputs.again, "--base", revision])
+            note = Finding(
+                rule="version-not-sent",
+                severity=Severity.NOTE,
+                message=f"{who} `version`, and this plan does not send it: {references} of {names}",
+                hint=f"if it was not sent yet: {command}",
+            )
+            return [note]
+    return []
+
+
+def _doubtful(made: Plan, secrets: Mapping[SecretRef, Secret]) -> Collection[tuple[str, str]]:
+    """Return the secrets with a version that a plan does not send and live does not show."""
+    unreadable = set(made.unreadable)
+    left = [each.webhook for each in made.matched]
+    left += [each.after for each in made.updates if "configuration" not in each.sends]
+    return {
+        (webhook.name, field)
+        for webhook in left
+        for field, value in webhook.configuration.items()
+        if isinstance(value, SecretRef) and value.version is not None
+        if value not in secrets or (webhook.name, field) in unreadable
+    }
+
+
+def show(result: Plan | Report, format: str = "text", *, color: bool = False) -> str:
+    """Return a plan or a report as `text`, `json` or `markdown`; it holds no secret.
+
+    Raises KeyError for another format.
+    """
+    renderer, view = RENDERERS[format](), View(color=color)
+    if isinstance(result, Plan):
+        return renderer.render_plan(result, view)
+    return renderer.render_report(result, view)

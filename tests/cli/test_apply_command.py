@@ -103,7 +103,7 @@ def test_only_secrets_that_are_sent_are_missed(shell: Shell, file: File, cloud: 
     assert done.code == 3
     assert "variable TOKEN is empty" in done.err
     assert "PASSWORD" not in done.err
-    assert "give them, then run the same command again" in done.err
+    assert "set them, then run the same command again" in done.err
 
 
 def test_secrets_not_sent_are_not_needed(shell: Shell, file: File, cloud: MakeCloud) -> None:

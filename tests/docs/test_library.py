@@ -17,12 +17,11 @@ from reconciler.workflow import (
     PlanOptions,
     ReconcilerError,
     Secret,
-    accept,
     apply,
     connect,
+    load,
     plan,
     show,
-    validate,
 )
 from tests.cli.conftest import Cloud
 from tests.waiting import PATIENCE
@@ -104,13 +103,12 @@ def test_a_program_applies(both: Cloud) -> None:
     inputs = Inputs(
         directory=ROOT / "examples/organizations", environ=SLACK, stdin=bytes, paths=("acme.yaml",)
     )
-    checked = accept(validate(inputs), inputs)
+    checked = load(inputs)
     key = Secret("acme-example-key")
     options = PlanOptions()
     with connect(key, server_url=both.environ["CLOUDTRUTH_SERVER_URL"]) as connection:
         report = apply(
-            checked, connection.api, connection.engine, options=options,
-            confirm=lambda plan: len(plan.deletes) == 0, api_key=key,
+            checked, connection, options=options, confirm=lambda plan: len(plan.deletes) == 0
         )  # fmt: skip
         again = plan(checked, connection.api, options=options, api_key=key).plan
     assert both.names() == ["Audit", "Deploys"]

@@ -20,7 +20,7 @@ from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
 from reconciler.render import RENDERERS
 from reconciler.render.view import View
-from reconciler.workflow import Inputs, accept, base, plan, validate
+from reconciler.workflow import Inputs, load, plan, previous
 
 HERE = Path(__file__).parent
 SITUATIONS = sorted(path.parent.name for path in HERE.glob("*/webhooks.yaml"))
@@ -52,8 +52,8 @@ def outputs(folder: Path) -> dict[str, str]:
     inputs = Inputs(directory=folder, environ=options.get("environ", {}), stdin=bytes)
     listed = Listed(json.loads((folder / "live.json").read_text("utf-8")))
     try:
-        checked = accept(validate(inputs), inputs)
-        before = base((options["base"],), checked) if "base" in options else None
+        checked = load(inputs)
+        before = previous((options["base"],), checked) if "base" in options else None
         chosen = PlanOptions(
             only=tuple(options.get("only", ())),
             prune=options.get("prune", True),

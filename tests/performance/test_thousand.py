@@ -19,7 +19,7 @@ from reconciler.planning.changes import Change
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.report import Outcome
-from reconciler.workflow import Engine, Inputs, accept, apply, validate
+from reconciler.workflow import Connection, Inputs, apply, load
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.in_process import InProcess
 from tests.performance.sample import TOKEN, declaration
@@ -86,7 +86,6 @@ class World:
         clock = Still()
         workers = ThreadWorkers(PARALLELISM)
         adapter = Counting(InProcess(self.emulator.handle, clock=clock))
-        engine = Engine(clock=clock, workers=workers, stop=nullcontext(clock), watcher=clock)
         try:
             with connect(
                 server_url="https://api.example.com",
@@ -96,9 +95,14 @@ class World:
                 adapter=adapter,
             ) as api:
                 report = apply(
-                    accept(validate(inputs), inputs),
-                    api,
-                    engine,
+                    load(inputs),
+                    Connection(
+                        api=api,
+                        clock=clock,
+                        workers=workers,
+                        stop=nullcontext(clock),
+                        watcher=clock,
+                    ),
                     options=PlanOptions(**options),
                     confirm=self._agree,
                 )

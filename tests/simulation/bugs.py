@@ -163,7 +163,7 @@ BUGS = (
     Bug(
         name="a guard that does not hold a plan back",
         file="reconciler/workflow/applying.py",
-        old="    _refuse_blocked(made.blocked)\n",
+        old="    _refuse_blocked(made)\n",
         new="",
     ),
     Bug(

@@ -17,9 +17,7 @@ from reconciler.ports import Stop, WebhookAPI
 from reconciler.report import Report
 from reconciler.source.desired import Declared
 from reconciler.source.saved_plan import load, save
-from reconciler.workflow import applying
-from reconciler.workflow.inputs import Checked, Inputs
-from reconciler.workflow.planning import Planned, plan
+from reconciler.workflow import Checked, Connection, Inputs, Planned, applying, plan
 from tests.simulation.ending import Ending
 from tests.simulation.judge import Violation
 from tests.simulation.process import NoWatcher, Process
@@ -86,14 +84,11 @@ class Program:
 
         def body() -> None:
             with self._world.connected(process) as (api, clock, workers):
-                engine = self._engine(process, clock, workers)
                 report = applying.apply(
                     checked,
-                    cast(WebhookAPI, api),
-                    engine,
+                    self._connection(process, api, clock, workers),
                     options=options,
                     confirm=self._confirm(process, review),
-                    api_key=KEY,
                     review=review,
                     values=True,
                 )
@@ -101,8 +96,12 @@ class Program:
 
         self._run(process, body)
 
-    def _engine(self, process: Process, clock: object, workers: object) -> applying.Engine:
-        return applying.Engine(
+    def _connection(
+        self, process: Process, api: object, clock: object, workers: object
+    ) -> Connection:
+        return Connection(
+            api=cast(WebhookAPI, api),
+            key=KEY,
             clock=clock,  # type: ignore[arg-type]
             workers=workers,  # type: ignore[arg-type]
             stop=cast(AbstractContextManager[Stop], process),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,14 +26,13 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.ports import Draft
 from reconciler.workflow import (
     Checked,
-    Engine,
+    Connection,
     Inputs,
-    accept,
     apply,
-    base,
     gather,
+    load,
     plan,
-    validate,
+    previous,
 )
 
 SLACK = """
@@ -97,20 +95,9 @@ class Still:
         return low
 
 
-class Never:
-    """Nobody stops anything, and nobody watches."""
-
-    def requested(self) -> None:
-        return None
-
-    def starting(self, change: Any) -> None:
-        return
-
-    def finished(self, outcome: Any) -> None:
-        return
-
-
-ENGINE = Engine(clock=Still(), workers=ThreadWorkers(1), stop=nullcontext(Never()), watcher=Never())
+def connection(server: Server) -> Connection:
+    """What apply needs to write to a server."""
+    return Connection(api=server, clock=Still(), workers=ThreadWorkers(1))
 
 
 @pytest.fixture
@@ -128,7 +115,7 @@ def check(tmp_path: Path) -> Callable[..., Checked]:
             stdin=bytes,
             paths=tuple(f"{name}.yaml" for name in files),
         )
-        return accept(validate(inputs), inputs)
+        return load(inputs)
 
     return check
 
@@ -166,7 +153,7 @@ def test_maintenance_comes_before_the_listing(check: Callable[..., Checked]) -> 
     assert plan(checked, server, options=PlanOptions()).plan.creates
     server.asked.clear()
     with pytest.raises(MaintenanceError):
-        apply(checked, server, ENGINE, options=PlanOptions(), confirm=lambda made: True)
+        apply(checked, connection(server), options=PlanOptions(), confirm=lambda made: True)
     assert server.asked == ["organization"]
 
 
@@ -178,7 +165,7 @@ def test_secrets_come_before_guards_and_consent(check: Callable[..., Checked]) -
         raise AssertionError("nobody is to be asked")
 
     with pytest.raises(UnresolvedSecretsError) as caught:
-        apply(check(a=slack()), server, ENGINE, options=PlanOptions(), confirm=confirm)
+        apply(check(a=slack()), connection(server), options=PlanOptions(), confirm=confirm)
     assert [each.rule for each in caught.value.findings] == ["unresolved-secret"]
     assert server.asked == ["organization", "list"]
 
@@ -195,15 +182,14 @@ def test_guards_come_before_consent(check: Callable[..., Checked]) -> None:
         raise AssertionError("nobody is to be asked")
 
     with pytest.raises(BlockedError, match="nothing was written"):
-        apply(check(a="webhooks: []"), server, ENGINE, options=PlanOptions(), confirm=confirm)
+        apply(check(a="webhooks: []"), connection(server), options=PlanOptions(), confirm=confirm)
 
 
 def test_failed_writes_are_reported(check: Callable[..., Checked]) -> None:
     """What the server refuses is in the report, not an exception."""
     report = apply(
         check({"TOKEN": TOKEN}, a=slack()),
-        Server(),
-        ENGINE,
+        connection(Server()),
         options=PlanOptions(),
         confirm=lambda made: True,
     )
@@ -231,7 +217,7 @@ def test_base_files_match_by_name(check: Callable[..., Checked], tmp_path: Path)
         before = tmp_path / "before" / f"{name}.yaml"
         before.parent.mkdir(exist_ok=True)
         before.write_text(slack(f"W{name}", f"file: secrets/{name}"))
-    found = base(("before",), checked)
+    found = previous(("before",), checked)
     references = [
         value.name
         for webhook in found.webhooks
@@ -250,7 +236,7 @@ def test_base_files_of_one_name_match_by_their_directories(
         before = tmp_path / "before" / "teams" / team / "webhooks.yaml"
         before.parent.mkdir(parents=True)
         before.write_text(slack(team.upper(), f"file: secrets/{team}"))
-    found = base(("before",), checked)
+    found = previous(("before",), checked)
     files = [each.position and each.position.file for each in found.webhooks]
     assert files == ["before/teams/a/webhooks.yaml", "teams/b/webhooks.yaml"]
 
@@ -263,7 +249,7 @@ def test_single_base_file_matches_whatever_its_name(
     other = tmp_path / "elsewhere"
     other.mkdir()
     (other / "old.txt").write_text(slack("A", "file: secrets/a"))
-    found = base((os.fspath(other / "old.txt"),), checked)
+    found = previous((os.fspath(other / "old.txt"),), checked)
     assert found.webhooks[0].configuration == checked.desired.webhooks[0].configuration
 
 
@@ -279,7 +265,7 @@ def test_strict_notes(check: Callable[..., Checked], tmp_path: Path) -> None:
     assert [each.severity for each in made.notes] == [Severity.WARNING]
     inputs = Inputs(directory=tmp_path, environ={}, stdin=bytes, paths=("a.yaml",), strict=True)
     with pytest.raises(ConfigurationError, match="warnings count as errors"):
-        plan(accept(validate(inputs), inputs), server, options=PlanOptions())
+        plan(load(inputs), server, options=PlanOptions())
 
 
 class Slipping(Server):

@@ -42,7 +42,7 @@ from reconciler.report import Report
 from reconciler.settings import Settings
 from reconciler.source.write import REPORT, check_writable, write_atomically
 from reconciler.workflow.applying import apply, check_digest
-from reconciler.workflow.connecting import Connection
+from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import accept, load_plan
 
 
@@ -127,11 +127,9 @@ def _apply(
     with connected(context, settings, progress=progress) as connection:
         return apply(
             checked,
-            connection.api,
-            connection.engine,
+            connection,
             options=options,
             confirm=_confirm(context, settings, connection, progress, yes=yes),
-            api_key=connection.key,
             review=review,
             values=yes,
         )
@@ -175,7 +173,7 @@ def _confirm(
             )
         agreed = console.ask(f"\n{_question(plan)} Type `yes` to confirm: ") == "yes"
         # Thinking is no part of the run's time.
-        connection.api.deadline_in(settings.deadline.value)
+        connection.restart()
         progress.phase("checking that the plan still fits")
         return agreed
 

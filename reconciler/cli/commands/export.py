@@ -16,11 +16,20 @@ from reconciler.cli.options import (
     command,
 )
 from reconciler.cli.session import STDOUT, warn
-from reconciler.errors import ExitCode, UsageError
+from reconciler.errors import ConfigurationError, ExitCode, SelectionError, UsageError
+from reconciler.findings import Finding
+from reconciler.model import Live
+from reconciler.planning.plan import Plan
+from reconciler.planning.planner import PlanOptions
+from reconciler.planning.planner import plan as make_plan
+from reconciler.planning.selection import idle_on_live
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural
+from reconciler.source.desired import declare
+from reconciler.source.export import Export, export
+from reconciler.source.files import SourceFile, Sources
 from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
-from reconciler.workflow.adopting import check_export, export_live, read_live
+from reconciler.workflow.planning import read_live
 
 
 @command(
@@ -55,28 +64,28 @@ def run(context: Context, out: str | None, force: bool, only: tuple[str, ...], c
         check_writable(path, over=over)
     with connected(context, settings_of(context)) as connection:
         live = read_live(connection.api, context.organization)
-    exported = export_live(live, only=only)
-    export = exported.export
+    notes = _idle(only, live)
+    made = export(live, only=only)
     if check:
-        plan = check_export(exported)
+        plan = _check(made, live)
         if plan.changes:
             console.message("error", f"the export has {plural(len(plan.changes), 'change')}")
             return ExitCode.FAILED
-    warn(context, exported.notes)
+    warn(context, notes)
     if path is not None:
-        write_atomically(path, export.text.encode(), over=over)
-        console.result(f"{plural(export.declared, 'webhook')} written to {quote(str(out))}.")
+        write_atomically(path, made.text.encode(), over=over)
+        console.result(f"{plural(made.declared, 'webhook')} written to {quote(str(out))}.")
     elif not check or out == STDOUT:
-        console.result(export.text, essential=True)
+        console.result(made.text, essential=True)
     if check:
-        can = f"{plural(export.declared, 'webhook')} can be declared."
+        can = f"{plural(made.declared, 'webhook')} can be declared."
         show = console.note if out == STDOUT else console.result
         show(f"A plan of the export has no changes. {can}")
-    for name, reason in export.left_out:
+    for name, reason in made.left_out:
         console.message("note", f"{quote(name)} is ignored in the file: {prose(reason)}")
-    if path is not None and export.variables:
+    if path is not None and made.variables:
         console.note("Set before `webhooks apply`:")
-        for each in export.variables:
+        for each in made.variables:
             console.note(f"  {each.name}")
     return ExitCode.OK
 
@@ -87,3 +96,26 @@ def _refuse_overwriting(path: Path, name: str) -> None:
         raise UsageError(f"{name} is a directory", hint="name a file")
     if os.path.exists(path):
         raise UsageError(f"{name} exists", hint="name another file, or add --force")
+
+
+def _idle(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:
+    """Return a warning for each glob that selects nothing.
+
+    Raises SelectionError if none does: an empty file in place of a good one would look like a
+    success.
+    """
+    notes = tuple(idle_on_live(only, live))
+    if only and len(notes) == len(set(only)):
+        raise SelectionError(
+            f"--only selects none of {len(live.webhooks)} live webhooks: nothing is exported",
+            hint=notes[0].hint,
+        )
+    return notes
+
+
+def _check(made: Export, live: Live) -> Plan:
+    """Read an export as a file and plan it against what it was made from."""
+    declared = declare(Sources(files=(SourceFile(file="export", raw=made.text.encode()),)))
+    if declared.desired is None:
+        raise ConfigurationError("the export is not a valid file", findings=declared.findings)
+    return make_plan(declared.desired, live, {}, PlanOptions())

@@ -30,13 +30,14 @@ from reconciler.cli.options import (
 from reconciler.cli.session import inputs
 from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
 from reconciler.model import Live, SecretRef
+from reconciler.source.export import export
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import git_in
 from reconciler.source.secrets import references
 from reconciler.source.write import WORKFLOW, make_folder, write_atomically
 from reconciler.source.yaml_text import scalar
-from reconciler.workflow.adopting import export_live, read_live
-from reconciler.workflow.inputs import accept, validate
+from reconciler.workflow.inputs import load
+from reconciler.workflow.planning import read_live
 
 UNSET: Final = "# organization: Acme"
 STARTER: Final = """\
@@ -190,7 +191,7 @@ def _references(context: Context, target: str) -> tuple[SecretRef, ...]:
     asked = replace(
         inputs(context), paths=(target,), allow_secrets=(), listed_only=False, strict=False
     )
-    found = references(accept(validate(asked), asked).desired.webhooks)
+    found = references(load(asked).desired.webhooks)
     return tuple(sorted({replace(each, version=None) for each in found}, key=str))
 
 
@@ -235,5 +236,5 @@ def _first_file(live: Live | None) -> tuple[str, tuple[str, ...]]:
     if not live.webhooks:
         name = scalar(live.organization.name or live.organization.id)
         return STARTER.replace(UNSET, f"organization: {name}"), ("SLACK_BOT_TOKEN",)
-    export = export_live(live).export
-    return export.text, tuple(each.name for each in export.variables)
+    exported = export(live)
+    return exported.text, tuple(each.name for each in exported.variables)

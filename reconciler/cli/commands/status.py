@@ -19,7 +19,7 @@ from reconciler.errors import ExitCode
 from reconciler.planning.status import drift
 from reconciler.render.status import render_json, render_text
 from reconciler.source.files import DEFAULT_FILE
-from reconciler.workflow.adopting import read_live, status
+from reconciler.workflow.planning import read_live, status
 
 
 @command(

@@ -1,10 +1,10 @@
-"""A client for one organization, and what carries out a plan with it."""
+"""A client for one organization, and what applies a plan with it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ExitCode
@@ -13,36 +13,47 @@ from reconciler.execute.stop import SignalStop
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
 from reconciler.planning.changes import Change
-from reconciler.ports import Clock, Stop, Watcher, Workers
+from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.settings.resolve import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import Observer
-    from reconciler.api.client import Client
     from reconciler.api.connections import Adapter
     from reconciler.report import Outcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
-    """What carrying out a plan needs beside the API.
+class _NoStop:
+    """The Stop port of a run that signals do not end."""
 
-    `stop` is entered around the writes alone: before them a signal simply ends the run.
-    """
+    def requested(self) -> ExitCode | None:
+        return None
 
-    clock: Clock
-    workers: Workers
-    stop: AbstractContextManager[Stop]
-    watcher: Watcher
+
+class _NoWatcher:
+    """The Watcher port of a run that shows nothing."""
+
+    def starting(self, change: Change) -> None:
+        pass
+
+    def finished(self, outcome: Outcome) -> None:
+        pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A client for one organization, its key, and what carries out a plan with it."""
+    """A client for one organization, its key, and what applies a plan with it.
 
-    api: Client
-    key: Secret
-    engine: Engine
+    `key` is refused as a webhook's secret. `stop` is entered around the writes alone: before them a
+    signal ends the run at once. `restart` begins the deadline again, as after a question to a user.
+    """
+
+    api: WebhookAPI
+    key: Secret | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    workers: Workers
+    stop: AbstractContextManager[Stop] = field(default_factory=lambda: nullcontext(_NoStop()))
+    watcher: Watcher = field(default_factory=_NoWatcher)
+    restart: Callable[[], None] = lambda: None
 
 
 @contextmanager
@@ -60,12 +71,12 @@ def connect(
     observer: Observer | None = None,
     adapter: Adapter | None = None,
 ) -> Iterator[Connection]:
-    """Connect with an API key until the end of the block. No request is made by this itself.
+    """Connect with an API key until the end of the block. This makes no request.
 
     `timeout` is for a request and `deadline` for the whole block, in seconds; `parallelism` is how
     many requests run side by side, 1 to 16. `environment` may name certificates, as in
     `SSL_CERT_FILE`. With `signalled`, signals end a run in order while it writes (see
-    `execute.stop`), and the handler calls it at the first. `observer` sees every request;
+    `execute.stop`), and the handler calls it at the first. `observer` is called with every request;
     `adapter` replaces the network.
 
     Raises UsageError for a URL that must not be used, CredentialError for a key that cannot be
@@ -96,29 +107,14 @@ def connect(
             observer=observer,
             adapter=adapter,
         ) as api:
-            engine = Engine(
+            yield Connection(
+                api=api,
+                key=key,
                 clock=clock,
                 workers=workers,
-                stop=stop or nullcontext(_Never()),
-                watcher=watcher or _Silent(),
+                stop=stop or nullcontext(_NoStop()),
+                watcher=watcher or _NoWatcher(),
+                restart=lambda: api.deadline_in(deadline),
             )
-            yield Connection(api=api, key=key, engine=engine)
     finally:
         workers.close()
-
-
-class _Never:
-    """The Stop port of a run that signals do not end."""
-
-    def requested(self) -> ExitCode | None:
-        return None
-
-
-class _Silent:
-    """The Watcher port of a run that shows nothing."""
-
-    def starting(self, change: Change) -> None:
-        pass
-
-    def finished(self, outcome: Outcome) -> None:
-        pass
