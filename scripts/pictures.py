@@ -26,8 +26,7 @@ from reconciler.ci.plan import plan as plan_pull_request
 from reconciler.ci.run import Access, Command, Job, PullRequest, Run
 from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
-from reconciler.render import RENDERERS
-from reconciler.render.view import View
+from reconciler.render import RENDERERS, View
 from reconciler.workflow import Inputs, load, plan
 
 IMAGES: Final = Path(__file__).parents[1] / "docs" / "images"

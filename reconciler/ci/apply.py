@@ -43,9 +43,8 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import Review, judge
-from reconciler.render import RENDERERS
+from reconciler.render import RENDERERS, View
 from reconciler.render.quote import quote
-from reconciler.render.view import View
 from reconciler.report import NOT_REVIEWED, Applied, Report
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import covered

@@ -21,8 +21,7 @@ from reconciler.findings import Finding
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.status import State, Status, statuses
-from reconciler.render import RENDERERS
-from reconciler.render.view import View
+from reconciler.render import RENDERERS, View
 from reconciler.render.words import counts, plural
 from reconciler.workflow import Inputs, read_live
 from reconciler.workflow import plan as make_plan

@@ -9,8 +9,7 @@ from typing import Final
 from reconciler.errors import ConfigurationError, ExitCode, ReconcilerError
 from reconciler.findings import Finding, Severity
 from reconciler.planning.plan import Plan
-from reconciler.render import FINDINGS_RENDERERS, RENDERERS
-from reconciler.render.view import View
+from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
 from reconciler.render.words import unshown
 from reconciler.report import Report
 
@@ -183,15 +182,12 @@ def summary(markdown: str, findings: Sequence[Finding]) -> str:
 
 def plan_markdown(plan: Plan, *, limit: int = SUMMARY_BYTES * 8 // 10) -> str:
     """Return the plan as Markdown in at most `limit` bytes."""
-    from reconciler.render.markdown import fit_plan
-
-    return fit_plan(plan, View(limit=limit), measure=_bytes).text
+    return RENDERERS["markdown"]().render_plan(plan, View(limit=limit, measure=_bytes))
 
 
 def _report_markdown(report: Report) -> str:
-    from reconciler.render.markdown import fit_report
-
-    return fit_report(report, View(limit=SUMMARY_BYTES * 8 // 10), measure=_bytes).text
+    view = View(limit=SUMMARY_BYTES * 8 // 10, measure=_bytes)
+    return RENDERERS["markdown"]().render_report(report, view)
 
 
 def _bytes(text: str) -> int:

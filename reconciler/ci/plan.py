@@ -17,10 +17,9 @@ from reconciler.model import Desired
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import judge
-from reconciler.render import RENDERERS
+from reconciler.render import RENDERERS, View
 from reconciler.render.markdown import paged_plan
 from reconciler.render.quote import quote
-from reconciler.render.view import View
 from reconciler.source import files
 from reconciler.source.desired import Rules, declare
 from reconciler.source.files import DEFAULT_FILE

@@ -16,8 +16,7 @@ import click
 from reconciler import __version__
 from reconciler.cli.context import Context
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
-from reconciler.render import RENDERERS
-from reconciler.render.view import View
+from reconciler.render import RENDERERS, View
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _NEVER_OPTIONS: Final = ("--api-key", "--key", "--token", "--apikey")

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.cli.context import Context
-from reconciler.render import RENDERERS
+from reconciler.render import RENDERERS, View
 from reconciler.render.quote import quote
-from reconciler.render.view import View
 from reconciler.source.history import git_in
 from reconciler.workflow.inputs import Checked, Inputs, accept, validate
 

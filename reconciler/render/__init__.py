@@ -1,54 +1,85 @@
-"""Results to text: every renderer is pure, and the same value always gives the same text.
+"""Results to text: every renderer is a function from a value to `str`.
 
-A format is one module with the functions of `view.Renderer` and one line in a table here. A
-renderer is loaded when it is asked for, and no renderer knows another; what they share is how
-untrusted text is made harmless (`quote`), what there is to say (`describe`) and in which words
-(`words`). Texts end with a line break.
+The same value gives the same text. A format is one module with the functions of `Renderer`, loaded
+when it is asked for; no format knows another. What they share is how untrusted text is made
+harmless (`quote`), what each webhook's row contains (`rows`) and in which words (`words`). Texts
+end with a line break.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
-if TYPE_CHECKING:  # what has nothing to show needs no view
-    from reconciler.render.view import FindingsRenderer, Renderer
-
-
-def _text() -> Renderer:
-    from reconciler.render import text
-
-    return text
-
-
-def _json() -> Renderer:
-    from reconciler.render import json
-
-    return json
+if TYPE_CHECKING:  # checking files needs neither plans nor reports
+    from reconciler.errors import ReconcilerError
+    from reconciler.findings import Finding
+    from reconciler.model import SecretRef
+    from reconciler.planning.plan import Plan
+    from reconciler.report import Report
 
 
-def _markdown() -> Renderer:
-    from reconciler.render import markdown
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """How a result is shown; each renderer takes from it what it can use.
 
-    return markdown
+    `width` is in columns of a terminal. `key_source` is where the API key came from, as in
+    `CLOUDTRUTH_API_KEY`. `missing` are references that yield no value here. `now` turns times
+    into ages; without it dates are shown. `plan_file` is the saved plan that is shown or was just
+    written. `again` are the options with which `apply` carries out exactly this plan; None while
+    that happens. `limit` bounds Markdown, as `measure` counts: in characters by default.
+    """
+
+    color: bool = False
+    width: int = 100
+    show_unchanged: bool = False
+    key_source: str | None = None
+    missing: frozenset[SecretRef] = frozenset()
+    now: datetime | None = None
+    plan_file: str | None = None
+    again: tuple[str, ...] | None = ()
+    limit: int | None = None
+    measure: Callable[[str], int] = len
 
 
-def _github() -> FindingsRenderer:
-    from reconciler.render import github
+PLAIN: Final = View()
+"""No colour, 100 columns, nothing extra."""
 
-    return github
+
+class Renderer(Protocol):
+    """A format. Those of `FINDINGS_RENDERERS` alone have no plans and reports."""
+
+    def render_findings(self, findings: tuple[Finding, ...], view: View = PLAIN) -> str:
+        """Show findings, sorted by place, and how many there are."""
+        ...
+
+    def render_error(self, error: ReconcilerError, view: View = PLAIN) -> str:
+        """Show why the run could not go on."""
+        ...
+
+    def render_plan(self, plan: Plan, view: View = PLAIN) -> str:
+        """Show what would be done."""
+        ...
+
+    def render_report(self, report: Report, view: View = PLAIN) -> str:
+        """Show what was done."""
+        ...
+
+
+def _load(name: str) -> Renderer:
+    return cast(Renderer, import_module(f"{__name__}.{name}"))
 
 
 RENDERERS: Final[Mapping[str, Callable[[], Renderer]]] = {
-    "text": _text,
-    "json": _json,
-    "markdown": _markdown,
+    name: partial(_load, name) for name in ("text", "json", "markdown")
 }
 """The formats of plans and reports, each with how to load it."""
 
-FINDINGS_RENDERERS: Final[Mapping[str, Callable[[], FindingsRenderer]]] = {
-    "text": _text,
-    "json": _json,
-    "github": _github,
+FINDINGS_RENDERERS: Final[Mapping[str, Callable[[], Renderer]]] = {
+    name: partial(_load, name) for name in ("text", "json", "github")
 }
 """The formats of `validate`."""

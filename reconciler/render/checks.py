@@ -11,11 +11,9 @@ from typing import Final
 from reconciler import __version__
 from reconciler.checks import Check, Checklist, Section, Status
 from reconciler.planning.document import FORMAT_VERSION, position_tree, write_json
-from reconciler.render.fields import Atom
+from reconciler.render import PLAIN, View
+from reconciler.render.layout import columns, paint, paragraph
 from reconciler.render.quote import prose, quote
-from reconciler.render.text.layout import columns, flow, sentence
-from reconciler.render.text.paint import paint
-from reconciler.render.view import PLAIN, View
 
 _SIGNS: Final = {
     Status.OK: ("✓", "good"),
@@ -32,7 +30,7 @@ _WORDS: Final = {
 _WIDEST_NAME: Final = 16
 
 
-def render_text(checklist: Checklist, view: View = PLAIN) -> str:
+def _text(checklist: Checklist, view: View = PLAIN) -> str:
     """Show every check with its sign, and below a failed one what mends it."""
     names = [columns(check.name) for each in checklist.sections for check in each.checks]
     column = 4 + min(_WIDEST_NAME, max(names, default=0)) + 2
@@ -45,14 +43,14 @@ def render_text(checklist: Checklist, view: View = PLAIN) -> str:
             lines += _lines(check, column, view)
         lines.append("")
     for remark in checklist.remarks:
-        lines += flow(_words(remark), start="", indent=0, width=view.width)
+        lines += paragraph(prose(remark), indent=0, width=view.width)
     numbers = ", ".join(
         f"{count} {word}" for status, word in _WORDS.items() if (count := checklist.count(status))
     )
     return "\n".join([*lines, f"{numbers or 'nothing to check'}."]) + "\n"
 
 
-def render_json(checklist: Checklist, view: View = PLAIN) -> str:
+def _json(checklist: Checklist, view: View = PLAIN) -> str:
     """Return the document of a checklist (schemas/checks.schema.json)."""
     return write_json(
         {
@@ -83,13 +81,6 @@ def render_json(checklist: Checklist, view: View = PLAIN) -> str:
     )
 
 
-RENDER_CHECKS: Final[Mapping[str, Callable[[Checklist, View], str]]] = {
-    "text": render_text,
-    "json": render_json,
-}
-"""The formats of checklists."""
-
-
 def _title(section: Section, color: bool) -> str:
     title = paint(quote(section.name), "strong", color)
     if section.position is None:
@@ -103,14 +94,15 @@ def _lines(check: Check, column: int, view: View) -> list[str]:
     head = f"  {paint(sign, style, view.color)} {check.name}"
     head += " " * max(2, column - columns(head))
     said = check.detail if check.aside is None else f"{check.detail} ({check.aside})"
-    lines = flow(_words(said), start=head, indent=column, width=view.width)
+    lines = paragraph(prose(said), start=head[:-1], indent=column, width=view.width)
     if check.fix is not None:
         label = f"{' ' * column}{paint('fix:', 'strong', view.color)}"
-        lines += flow(sentence(prose(check.fix)), start=label, indent=column + 2, width=view.width)
+        lines += paragraph(prose(check.fix), start=label, indent=column + 2, width=view.width)
     return lines
 
 
-def _words(text: str) -> list[Atom]:
-    """Return a sentence as atoms, no gap before the first."""
-    first, *others = sentence(prose(text))
-    return [Atom(first.text, gap=""), *others]
+RENDER_CHECKS: Final[Mapping[str, Callable[[Checklist, View], str]]] = {
+    "text": _text,
+    "json": _json,
+}
+"""The formats of checklists."""

@@ -10,8 +10,8 @@ from typing import Final
 
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.findings import Finding, Severity, leading
+from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose
-from reconciler.render.view import PLAIN, View
 from reconciler.render.words import more_findings
 
 MOST: Final = 10

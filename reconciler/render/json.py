@@ -11,7 +11,6 @@ from typing import assert_never
 from reconciler import __version__
 from reconciler.errors import ApiError, ConfigurationError, ReconcilerError, StalePlanError
 from reconciler.findings import Finding, Severity, sort_key
-from reconciler.planning.changes import Create, Delete, Update
 from reconciler.planning.document import (
     FORMAT_VERSION,
     Tree,
@@ -23,7 +22,8 @@ from reconciler.planning.document import (
     write_json,
 )
 from reconciler.planning.plan import Plan
-from reconciler.render.view import PLAIN, View
+from reconciler.render import PLAIN, View
+from reconciler.render.words import OUTCOMES, tally
 from reconciler.report import Applied, Failed, Outcome, Report, Skipped, Unconfirmed
 
 
@@ -34,7 +34,6 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 
 def render_report(report: Report, view: View = PLAIN) -> str:
     """Return the document of what an apply did (schemas/report.schema.json)."""
-    done = [each.change for each in report.applied]
     return _document(
         "report",
         {
@@ -46,12 +45,7 @@ def render_report(report: Report, view: View = PLAIN) -> str:
             "digest": report.plan.digest,
             "exit_code": int(report.exit_code),
             "counts": {
-                "created": sum(isinstance(each, Create) for each in done),
-                "updated": sum(isinstance(each, Update) for each in done),
-                "deleted": sum(isinstance(each, Delete) for each in done),
-                "failed": sum(isinstance(each, Failed) for each in report.outcomes),
-                "skipped": sum(isinstance(each, Skipped) for each in report.outcomes),
-                "unconfirmed": sum(isinstance(each, Unconfirmed) for each in report.outcomes),
+                **tally(report),
                 "healed": len(report.healed),
                 "unchanged": len(report.plan.matched),
             },
@@ -110,14 +104,14 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
 
 
 def _outcome(outcome: Outcome) -> Tree:
-    change = change_summary(outcome.change)
+    name, *_ = OUTCOMES[type(outcome)]
+    tree = {"outcome": name, **change_summary(outcome.change)}
     match outcome:
         case Applied(id=id_, note=note):
-            return {"outcome": "applied", **change, "id": id_ or change["id"], "note": note}
+            return {**tree, "id": id_ or tree["id"], "note": note}
         case Failed():
             return {
-                "outcome": "failed",
-                **change,
+                **tree,
                 "code": outcome.code,
                 "message": outcome.message,
                 "hint": outcome.hint,
@@ -131,9 +125,9 @@ def _outcome(outcome: Outcome) -> Tree:
                 ],
             }
         case Skipped(code=code, message=message):
-            return {"outcome": "skipped", **change, "code": code, "message": message}
+            return {**tree, "code": code, "message": message}
         case Unconfirmed(message=message):
-            return {"outcome": "unconfirmed", **change, "message": message}
+            return {**tree, "message": message}
         case _:
             assert_never(outcome)
 

@@ -8,6 +8,7 @@ it. A text over its limit loses details first, then rows from the end, always wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,11 +16,9 @@ from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.findings import Finding, leading, sort_key
 from reconciler.planning.changes import Delete
 from reconciler.planning.plan import Plan
-from reconciler.render.describe import RENAME, Row, change_rows, kept_row, place
-from reconciler.render.fields import Atom
-from reconciler.render.fitting import Fitted, Parts, fit, longest_run
+from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
-from reconciler.render.view import PLAIN, View
+from reconciler.render.rows import Atom, Row, kept_row, outcome_row, place, plan_rows
 from reconciler.render.words import (
     REASONS,
     counts,
@@ -27,40 +26,85 @@ from reconciler.render.words import (
     finding_counts,
     more_findings,
     outcome_counts,
-    past,
     plural,
     reference,
     summary,
     verification,
 )
-from reconciler.report import Applied, Failed, Outcome, Report, Skipped, Unconfirmed
+from reconciler.report import Applied, Failed, Outcome, Report
 
 _OUR_WORDS = frozenset(REASONS.values())
 _MOST_FIELDS = 8
 _MOST_UNREADABLE = 50  # as one line, which is cut as a whole
+_BACKTICKS = re.compile(r"`+")
+_TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
+_OUTCOMES = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
+_PAGE_SPACE = 3_000
+"""Characters of a page for its heading, guards, the table's head and the fold."""
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
-    """Show what would be done, within `view.limit` characters if there is one."""
-    return fit_plan(plan, view).text
+    """Show what would be done, within the limit of the view if it has one."""
+    rows = [row for _, row in _deletes_first(plan, view)] + [kept_row(each) for each in plan.kept]
+    return _fit(
+        _Parts(
+            head=_head(plan),
+            table=_TABLE if rows else (),
+            rows=[_plan_row(row) for row in rows],
+            after=list(_notes(plan, view)),
+            details=[line for row in rows for line in _details(row)],
+            foot=_foot(plan),
+        ),
+        view,
+    )
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
-    """Show what was done, within `view.limit` characters if there is one."""
-    return fit_report(report, view).text
+    """Show what was done, within the limit of the view if it has one."""
+    planned = bool(report.plan.changes)
+    head = [_heading(report.plan, outcome_counts(report) if planned else "no changes")]
+    if report.problem:
+        head += ["", f"**Problem**: {_code(prose(report.problem))}"]
+    outcomes = sorted(report.outcomes, key=lambda each: isinstance(each, Applied))
+    rows = [_outcome_row(each, view) for each in outcomes]
+    rows += [_plan_row(kept_row(each)) for each in report.plan.kept]
+    after = [
+        f"- Healed: copy {_code(quote(each.removed))} of {_code(quote(each.name))} was deleted, "
+        f"{_code(quote(each.kept))} stays"
+        for each in report.healed
+    ]
+    if not planned:  # the plan was not shown
+        after += _notes(report.plan, view)
+    foot = ["", verification(report) if planned else summary(report.plan)]
+    last = ending(report)
+    return _fit(
+        _Parts(
+            head=head,
+            table=_OUTCOMES if rows else (),
+            rows=rows,
+            after=after,
+            foot=[*foot, last] if last is not None else foot,
+        ),
+        view,
+    )
 
 
-def fit_plan(plan: Plan, view: View = PLAIN, measure: Callable[[str], int] = len) -> Fitted:
-    """Show a plan within `view.limit` as `measure` counts, and say whether all of it is there."""
-    parts = Parts(head=_head(plan))
-    rows = [row for _, row in _deletes_first(plan, view)] + [kept_row(each) for each in plan.kept]
-    if rows:
-        parts.table = list(_TABLE)
-        parts.rows = [_plan_row(row) for row in rows]
-    parts.after = list(_remarks(plan, view))
-    parts.details = [line for row in rows for line in _details(row)]
-    parts.foot = _foot(plan)
-    return fit(parts, view.limit, measure)
+def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
+    """Show findings as a list, sorted by place."""
+    if not findings:
+        return "### No findings\n"
+    head = [f"### {finding_counts(findings)}", ""]
+    return _fit(_Parts(head=head, rows=_findings(findings)), view)
+
+
+def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
+    """Show why the run could not go on."""
+    lines = [f"### Failed: {_code(error.code)}", "", _code(prose(error.message))]
+    if error.hint:
+        lines += ["", f"Help: {_code(prose(error.hint))}"]
+    findings = error.findings if isinstance(error, ConfigurationError) else ()
+    rows = _findings(findings)
+    return _fit(_Parts(head=[*lines, ""] if rows else lines, rows=rows), view)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +126,16 @@ def paged_plan(
     """
     rows = _deletes_first(plan, PLAIN)
     blocks = {index: (_plan_row(row), list(_details(row))) for index, row in rows}
-    longest = (longest_run(line) for _, details in blocks.values() for line in details)
+    longest = (_longest_run(line) for _, details in blocks.values() for line in details)
     fence = "`" * (max(2, *longest, 2) + 1)
-    beside = Parts(head=[], after=list(_remarks(plan, PLAIN)), foot=[*_foot(plan), "", foot])
-    if plan.kept:
-        beside.table = list(_TABLE)
-        beside.rows = [_plan_row(kept_row(each)) for each in plan.kept]
+    beside = _Parts(
+        table=_TABLE if plan.kept else (),
+        rows=[_plan_row(kept_row(each)) for each in plan.kept],
+        after=list(_notes(plan, PLAIN)),
+        foot=[*_foot(plan), "", foot],
+    )
     # What is beside the changes gets a third of the first page at most.
-    ending = fit(beside, limit // 3, len).text
+    ending = _fit(beside, View(limit=limit // 3))
     rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (most - 1))]
     pages: list[list[int]] = [[]]
     room = rooms[0]
@@ -120,9 +166,16 @@ def paged_plan(
     return tuple(texts)
 
 
-_TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
-_PAGE_SPACE = 3_000
-"""Characters of a page for its heading, guards, the table's head and the fold."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """A comment before it is fitted: `head` and `foot` are never cut."""
+
+    head: Sequence[str] = ()
+    table: Sequence[str] = ()
+    rows: Sequence[str] = ()
+    after: Sequence[str] = ()
+    details: Sequence[str] = ()
+    foot: Sequence[str] = ()
 
 
 def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str]:
@@ -141,7 +194,7 @@ def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str
 
 def _deletes_first(plan: Plan, view: View) -> list[tuple[int, Row]]:
     """Return the rows of changes, each with its place in the plan."""
-    rows = enumerate(change_rows(plan, view.now))
+    rows = enumerate(plan_rows(plan, view.now))
     return sorted(rows, key=lambda pair: not isinstance(plan.changes[pair[0]], Delete))
 
 
@@ -161,53 +214,6 @@ def _foot(plan: Plan) -> list[str]:
     return foot
 
 
-def fit_report(report: Report, view: View = PLAIN, measure: Callable[[str], int] = len) -> Fitted:
-    """Show a report within `view.limit` as `measure` counts, and say whether all is there."""
-    title = outcome_counts(report) if report.plan.changes else "no changes"
-    parts = Parts(head=[_heading(report.plan, title)])
-    if report.problem:
-        parts.head += ["", f"**Problem**: {_code(prose(report.problem))}"]
-    pairs = zip(report.outcomes, change_rows(report.plan, view.now), strict=False)
-    shown = sorted(pairs, key=lambda pair: isinstance(pair[0], Applied))
-    kept = [_plan_row(kept_row(each)) for each in report.plan.kept]
-    if shown or kept:
-        parts.table = ["", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|"]
-        parts.rows = [_outcome_row(outcome, row) for outcome, row in shown] + kept
-    parts.after = [
-        f"- Healed: copy {_code(quote(each.removed))} of {_code(quote(each.name))} was deleted, "
-        f"{_code(quote(each.kept))} stays"
-        for each in report.healed
-    ]
-    if not report.plan.changes:  # nobody was shown the plan
-        parts.after += _remarks(report.plan, view)
-    parts.foot = ["", summary(report.plan) if not report.plan.changes else verification(report)]
-    last = ending(report)
-    if last is not None:
-        parts.foot.append(last)
-    return fit(parts, view.limit, measure)
-
-
-def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
-    """Show findings as a list, sorted by place."""
-    if not findings:
-        return "### No findings\n"
-    parts = Parts(
-        head=[f"### {finding_counts(findings)}", ""],
-        rows=_findings(findings),
-    )
-    return fit(parts, view.limit, len).text
-
-
-def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
-    """Show why the run could not go on."""
-    lines = [f"### Failed: {_code(error.code)}", "", _code(prose(error.message))]
-    if error.hint:
-        lines += ["", f"Help: {_code(prose(error.hint))}"]
-    findings = error.findings if isinstance(error, ConfigurationError) else ()
-    rows = _findings(findings)
-    return fit(Parts(head=[*lines, ""] if rows else lines, rows=rows), view.limit, len).text
-
-
 def _heading(plan: Plan, title: str) -> str:
     return f"### CloudTruth webhooks of {_code(quote(plan.organization.name))}: {title}"
 
@@ -221,38 +227,32 @@ def _plan_row(row: Row) -> str:
         case "~":
             changed = ", ".join(_cell(each.label) for each in row.fields[:_MOST_FIELDS])
             more = len(row.fields) - _MOST_FIELDS
-            what = "rename" if row.what == RENAME else f"update {_cell(row.what)}"
+            what = "rename" if row.what == "rename" else f"update {_cell(row.what)}"
             what += f": {changed}" if changed else ""
             what += f" and {more} more" if more > 0 else ""
         case _:
             what = row.what
     why = row.why if row.why in _OUR_WORDS else _cell(row.why)
     why += f" ({row.attribution})" if row.attribution else ""
-    return _table_row(row.sign, row, what, why)
+    return _table_row(row, what, why)
 
 
-def _outcome_row(outcome: Outcome, row: Row) -> str:
-    done = past(outcome.change)
-    match outcome:
-        case Applied(note=note):
-            sign, what, why = row.sign, done, _cell(prose(note)) if note else ""
-        case Failed():
-            fields = "".join(f"; {_cell(prose(each.message))}" for each in outcome.fields)
-            sign, what, why = "x", f"**not {done}**", f"{_cell(prose(outcome.message))}{fields}"
-        case Skipped(message=message):
-            sign, what, why = ".", "skipped", _cell(prose(message))
-        case Unconfirmed(message=message):
-            sign, what, why = "?", "**unconfirmed**", _cell(prose(message))
-    return _table_row(sign, row, what, why)
+def _outcome_row(outcome: Outcome, view: View) -> str:
+    row = outcome_row(outcome, view.now)
+    what = f"**{row.what}**" if row.sign in ("x", "?") else row.what
+    why = _cell(row.why)
+    if isinstance(outcome, Failed):
+        why += "".join(f"; {_cell(prose(each.message))}" for each in outcome.fields)
+    return _table_row(row, what, why)
 
 
-def _table_row(sign: str, row: Row, what: str, why: str) -> str:
-    return f"| `{sign}` | {_cell(row.name)} | {what} | {why} | {_cell(row.place)} |"
+def _table_row(row: Row, what: str, why: str) -> str:
+    return f"| `{row.sign}` | {_cell(row.name)} | {what} | {why} | {_cell(row.place)} |"
 
 
-def _remarks(plan: Plan, view: View) -> Iterable[str]:
+def _notes(plan: Plan, view: View) -> Iterable[str]:
     for each in plan.relaxed:
-        yield _remark("policy relaxed", each)
+        yield _finding("policy relaxed", each)
     yield from _findings(plan.notes)
     named = [_code(quote(each.name)) for each in plan.unmanaged[:5]]
     if named:
@@ -296,11 +296,11 @@ def _joined(atoms: Sequence[Atom]) -> str:
 
 def _findings(findings: Iterable[Finding]) -> list[str]:
     shown, left = leading(findings)
-    rows = [_remark(str(each.severity), each) for each in sorted(shown, key=sort_key)]
+    rows = [_finding(str(each.severity), each) for each in sorted(shown, key=sort_key)]
     return [*rows, *(f"- {each}" for each in more_findings(left))]
 
 
-def _remark(title: str, finding: Finding) -> str:
+def _finding(title: str, finding: Finding) -> str:
     where = f" at {_code(place(finding.position))}" if finding.position else ""
     related = "".join(
         f"; {_code(prose(each.message))} at {_code(place(each.position))}"
@@ -314,10 +314,69 @@ def _code(text: str) -> str:
     """Return inline code that ends where it shall: one more backtick than any run inside."""
     if not text:
         return ""
-    ticks = "`" * (longest_run(text) + 1)
+    ticks = "`" * (_longest_run(text) + 1)
     pad = " " if text[0] in "` " or text[-1] in "` " else ""
     return f"{ticks}{pad}{text}{pad}{ticks}"
 
 
 def _cell(text: str) -> str:
     return _code(text).replace("|", "\\|")
+
+
+def _fit(parts: _Parts, view: View) -> str:
+    """Put the parts together; over the limit, leave out details, then rows, by whole lines."""
+    limit, measure = view.limit, view.measure
+    fence = "`" * max(3, max(map(_longest_run, parts.details), default=0) + 1)
+    before = ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
+    behind = [fence, "", "</details>"]
+    after = ["", *parts.after] if parts.after else []
+    fixed = [*parts.head, *parts.table, *after, *parts.foot]
+    room = None if limit is None else limit - _size(fixed, measure) - 200
+    if room is not None and room < 0:
+        room += _size(after, measure)
+        after = []
+    rows, room = _take(parts.rows, room, measure)
+    folded: Sequence[str] = ()
+    if parts.details and len(rows) == len(parts.rows):
+        if room is not None:
+            room -= _size([*before, *behind], measure)
+        folded, room = _take(parts.details, room, measure)
+    lost_rows, lost_details = len(parts.rows) - len(rows), len(parts.details) - len(folded)
+    truncated = bool(lost_rows or lost_details or (parts.after and not after))
+    lines = [*parts.head, *(parts.table if rows else ()), *rows, *after]
+    if folded:
+        lines += [*before, *folded, *behind]
+    if truncated:
+        lines += ["", f"_Cut to fit: {_left_out(lost_rows, lost_details)}._"]
+    return "\n".join([*lines, *parts.foot]) + "\n"
+
+
+def _longest_run(text: str) -> int:
+    """Return the length of the longest run of backticks: a fence or a code span needs one more."""
+    return max((len(run) for run in _BACKTICKS.findall(text)), default=0) if "`" in text else 0
+
+
+def _left_out(rows: int, details: int) -> str:
+    if rows:
+        return f"{plural(rows, 'row')} and the details are not shown; the full plan has them"
+    return f"{plural(details, 'line')} of details are not shown; the full plan has them"
+
+
+def _take(
+    lines: Sequence[str], room: int | None, measure: Callable[[str], int]
+) -> tuple[Sequence[str], int | None]:
+    """Return as many first lines as there is room for, and the room that is left."""
+    if room is None:
+        return lines, None
+    taken = 0
+    for line in lines:
+        size = measure(line) + 1
+        if size > room:
+            break
+        room -= size
+        taken += 1
+    return lines[:taken], room
+
+
+def _size(lines: Sequence[str], measure: Callable[[str], int]) -> int:
+    return sum(measure(line) + 1 for line in lines)

@@ -10,6 +10,7 @@ be done for Markdown and for annotations is the business of those renderers.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from typing import Final
@@ -64,8 +65,6 @@ def _visible(found: re.Match[str]) -> str:
 
 def _escape(char: str) -> str:
     """Return `char` as JSON escapes."""
-    import json  # for what is hardly ever there
-
     shown = json.dumps(char)[1:-1]
     return shown if shown != char else f"\\u{ord(char):04x}"
 

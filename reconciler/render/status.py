@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reconciler import __version__
-from reconciler.kinds.events import compress
 from reconciler.model import DeliveryError, Organization
 from reconciler.planning.document import FORMAT_VERSION, write_json
 from reconciler.planning.status import DRIFTED, State, Status
-from reconciler.render.describe import place
+from reconciler.render import PLAIN, View
+from reconciler.render.layout import columns, flow
 from reconciler.render.quote import quote
-from reconciler.render.text.layout import columns
-from reconciler.render.view import PLAIN, View
+from reconciler.render.rows import Atom, events, place
 from reconciler.render.words import age, plural
 
 
@@ -33,10 +32,12 @@ def render_text(
         sign = "!" if each.failing or each.state in DRIFTED else " "
         gap = " " * max(2, width + 2 - columns(name))
         lines.append(f"{sign} {name}{gap}{_state(each)}")
-        about = [quote(each.destination), ", ".join(_events(each))]
+        about = [quote(each.destination), " ".join(events(each.event_types)) or "no events"]
         if each.id is not None:
             about += [_last_run(each, view), f"id {quote(each.id)}"]
-        lines += _wrapped(about, view.width)
+        first, *others = about
+        atoms = [Atom(first, gap=""), *(Atom(part, gap=" · ") for part in others)]
+        lines += flow(atoms, start="    ", indent=4, width=view.width)
         if each.error is not None:
             lines.append(f"    last delivery failed: {_error(each.error, view)}")
     if not statuses:
@@ -66,10 +67,6 @@ def _state(each: Status) -> str:
     return f"{each.state} ({where})" if where else str(each.state)
 
 
-def _events(each: Status) -> tuple[str, ...]:
-    return tuple(quote(event) for event in compress(each.event_types)) or ("no events",)
-
-
 def _last_run(each: Status, view: View) -> str:
     return "never ran" if each.last_run is None else f"last ran {age(each.last_run, view.now)}"
 
@@ -79,19 +76,6 @@ def _error(error: DeliveryError, view: View) -> str:
     if error.timestamp:
         parts.append(f"({age(error.timestamp, view.now)})")
     return " ".join(parts) or "the server gives no reason"
-
-
-def _wrapped(parts: Sequence[str], width: int) -> list[str]:
-    """Put parts side by side as far as they fit."""
-    lines: list[str] = []
-    line = ""
-    for part in parts:
-        if line and 4 + columns(line) + 3 + columns(part) > width:
-            lines.append(f"    {line}")
-            line = part
-        else:
-            line = f"{line} · {part}" if line else part
-    return [*lines, f"    {line}"]
 
 
 def render_json(

@@ -1,20 +1,43 @@
-"""The sentences that more than one format says: reasons, counts, what an exit code means."""
+"""The words that several formats share: actions, outcomes, reasons, counts, exit codes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Severity
 from reconciler.model import SecretRef
-from reconciler.planning.changes import Attribution, Change, Create, Delete, Reason, Update
+from reconciler.planning.changes import (
+    Attribution,
+    Change,
+    Create,
+    Delete,
+    Reason,
+    SecretCause,
+    Update,
+)
 from reconciler.planning.plan import Plan
 from reconciler.render.quote import quote
+from reconciler.report import Applied, Failed, Report, Skipped, Unconfirmed
 
-if TYPE_CHECKING:  # a plan needs no report
-    from reconciler.report import Report
+ACTIONS: Final = {
+    "create": ("+", "created"),
+    "update": ("~", "updated"),
+    "rename": ("~", "renamed"),
+    "adopt": ("~", "adopted"),
+    "delete": ("-", "deleted"),
+}
+"""What an operation does: its sign, and the word for it when it is done."""
+
+OUTCOMES: Final = {
+    Applied: ("applied", "", "{done}"),
+    Failed: ("failed", "x", "not {done}"),
+    Skipped: ("skipped", ".", "skipped"),
+    Unconfirmed: ("unconfirmed", "?", "unconfirmed"),
+}
+"""What became of an operation: the outcome, its sign unless it is the operation's, the words."""
 
 REASONS: Final = {
     Reason.MISSING: "declared, not live",
@@ -38,19 +61,29 @@ ATTRIBUTIONS: Final = {
     Attribution.DRIFT: "drift",
 }
 
-PARTIAL: Final = "not everything is done; run the same command again to finish what is left"
-NEEDS_REVIEW: Final = "what was skipped needs a review: plan again and have that plan reviewed"
-OVERTAKEN: Final = (
+CAUSES: Final = {
+    SecretCause.DIFFERS: "",
+    SecretCause.ADDED: "",
+    SecretCause.DESTINATION: "destination changed",
+    SecretCause.REFERENCE_CHANGED: "reference changed",
+    SecretCause.VERSION_CHANGED: "version changed",
+    SecretCause.REQUESTED: "as requested",
+}
+
+_STOPPED: Final = "stopped by a signal; run the same command again to finish what is left"
+_PARTIAL: Final = "not everything is done; run the same command again to finish what is left"
+_NEEDS_REVIEW: Final = "what was skipped needs a review: plan again and have that plan reviewed"
+_OVERTAKEN: Final = (
     "nothing was written, as it has changed since it was planned; "
     "run the same command again to plan anew"
 )
 
-EXIT_MEANINGS: Final = {
+_EXIT_MEANINGS: Final = {
     ExitCode.FAILED: "failed, nothing was written",
     ExitCode.DENIED: "the API key may not do this; nothing was written",
-    ExitCode.SIGHUP: "stopped by a signal; run the same command again to finish what is left",
-    ExitCode.SIGINT: "stopped by a signal; run the same command again to finish what is left",
-    ExitCode.SIGTERM: "stopped by a signal; run the same command again to finish what is left",
+    ExitCode.SIGHUP: _STOPPED,
+    ExitCode.SIGINT: _STOPPED,
+    ExitCode.SIGTERM: _STOPPED,
 }
 
 UNWRITTEN: Final = (ExitCode.FAILED, ExitCode.DENIED)
@@ -70,7 +103,7 @@ def counts(plan: Plan) -> str:
     )
 
 
-def rest(plan: Plan, *, unchanged: bool = True) -> str:
+def _rest(plan: Plan, *, unchanged: bool = True) -> str:
     """Say how many webhooks are left alone, kinds without any left out."""
     numbers = (
         (len(plan.matched) if unchanged else 0, "unchanged"),
@@ -85,31 +118,38 @@ def summary(plan: Plan) -> str:
     """Say in one sentence what a plan comes to."""
     if not plan.changes:
         match = "matches" if len(plan.matched) == 1 else "match"
-        left = rest(plan, unchanged=False)
+        left = _rest(plan, unchanged=False)
         tail = f" {left[:1].upper()}{left[1:]}." if left else ""
         return f"No changes. {plural(len(plan.matched), 'webhook')} {match}.{tail}"
-    left = rest(plan)
+    left = _rest(plan)
     tail = f"; {left}" if left else ""
     return f"Plan: {counts(plan)} of {plan.in_scope} in scope{tail}."
 
 
-def outcome_counts(report: Report) -> str:
-    """Say how many changes were made, and how many were not."""
-    from reconciler.report import Failed, Skipped, Unconfirmed
-
+def tally(report: Report) -> dict[str, int]:
+    """Return how many operations were applied, by action, and how many were not, by outcome."""
     done = [each.change for each in report.applied]
-    parts = (
-        f"{sum(isinstance(each, Create) for each in done)} created, "
-        f"{sum(isinstance(each, Update) for each in done)} updated, "
-        f"{sum(isinstance(each, Delete) for each in done)} deleted"
-    )
-    numbers = (
-        (sum(isinstance(each, Failed) for each in report.outcomes), "failed"),
-        (sum(isinstance(each, Skipped) for each in report.outcomes), "skipped"),
-        (sum(isinstance(each, Unconfirmed) for each in report.outcomes), "unconfirmed"),
-    )
-    left = ", ".join(f"{number} {what}" for number, what in numbers if number)
-    return f"{parts}; {left}" if left else parts
+    return {
+        "created": sum(isinstance(each, Create) for each in done),
+        "updated": sum(isinstance(each, Update) for each in done),
+        "deleted": sum(isinstance(each, Delete) for each in done),
+        **{
+            name: sum(type(each) is outcome for each in report.outcomes)
+            for outcome, (name, *_) in OUTCOMES.items()
+            if outcome is not Applied
+        },
+    }
+
+
+def outcome_counts(report: Report) -> str:
+    """Return the tally in words, outcomes without any left out."""
+    done, left = [], []
+    for word, number in tally(report).items():
+        if word in ("created", "updated", "deleted"):
+            done.append(f"{number} {word}")
+        elif number:
+            left.append(f"{number} {word}")
+    return "; ".join(", ".join(part) for part in (done, left) if part)
 
 
 def unshown(report: Report, problem: Exception) -> str:
@@ -132,37 +172,35 @@ def verification(report: Report) -> str:
 
 def ending(report: Report) -> str | None:
     """Say what the exit code means and what to do, None where all is done."""
-    from reconciler.report import Failed
-
     code = report.exit_code
     if code is ExitCode.OK:
         return None
-    meaning = EXIT_MEANINGS.get(code, PARTIAL)
+    meaning = _EXIT_MEANINGS.get(code, _PARTIAL)
     if report.complete:
         number = len(report.plan.unapplied)
         is_ = "is" if number == 1 else "are"
         return f"Exit {int(code)}: {plural(number, 'declaration')} {is_} not applied, see above."
     failures = report.problem or any(isinstance(each, Failed) for each in report.outcomes)
     if code is ExitCode.FAILED and not failures:
-        meaning = OVERTAKEN
+        meaning = _OVERTAKEN
     if code in (ExitCode.STALE, ExitCode.PARTIAL) and report.needs_review and not report.problem:
-        meaning = NEEDS_REVIEW
+        meaning = _NEEDS_REVIEW
     return f"Exit {int(code)}: {meaning}."
 
 
-def past(change: Change) -> str:
-    """Return `created`, `updated`, `renamed` or `deleted`."""
-    match change:
+def action(operation: Change) -> str:
+    """Return what an operation does, a key of `ACTIONS`."""
+    match operation:
         case Create():
-            return "created"
+            return "create"
         case Update(reason=Reason.RENAMED):
-            return "renamed"
+            return "rename"
         case Update(reason=Reason.ADOPTED):
-            return "adopted"
+            return "adopt"
         case Update():
-            return "updated"
+            return "update"
         case Delete():
-            return "deleted"
+            return "delete"
 
 
 def reference(ref: SecretRef) -> str:

@@ -22,7 +22,7 @@ from reconciler.planning.changes import Change, Delete, Kept
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Judgement, Review, judge, review_of
-from reconciler.render.describe import change_row, kept_row
+from reconciler.render.rows import kept_row, operation_row
 from reconciler.report import NOT_REVIEWED, Failed, Report, Skipped
 from reconciler.source.desired import Declared, place
 from reconciler.workflow.connection import Connection
@@ -160,7 +160,7 @@ def _line(change: Change | Kept) -> str:
     if isinstance(change, Kept):
         row = kept_row(change)
         return f"keep {row.name} ({row.why})"
-    row = change_row(change)
+    row = operation_row(change)
     verb = {"+": "create", "-": "delete"}.get(row.sign, "update")
     fields = [
         f"{each.label} {' '.join(f'{atom.lead}{atom.text}' for atom in each.atoms)}"

@@ -31,8 +31,7 @@ from reconciler.planning.resend import Requests, Resends
 from reconciler.planning.review import Review
 from reconciler.planning.status import Status, statuses
 from reconciler.ports import WebhookReader
-from reconciler.render import RENDERERS
-from reconciler.render.view import View
+from reconciler.render import RENDERERS, View
 from reconciler.settings.resolve import LOCAL_SERVER
 from reconciler.source.desired import Rules, declare, strict
 from reconciler.source.files import Sources

@@ -234,7 +234,8 @@ def broken(*_: object, **__: object) -> NoReturn:
 
 
 @pytest.mark.parametrize(
-    "renderer", [(text, "render_report"), (markdown, "fit_report"), (json_renderer, "render_plan")]
+    "renderer",
+    [(text, "render_report"), (markdown, "render_report"), (json_renderer, "render_plan")],
 )
 def test_a_report_that_cannot_be_shown_changes_nothing(
     here: World, monkeypatch: pytest.MonkeyPatch, renderer: tuple[object, str]

@@ -48,9 +48,9 @@ COMMAND: Mapping[str, Edit] = {
 }
 OUTPUT: Mapping[str, Edit] = {
     "reconciler/render/brief.py": new_file(TOYS / "brief.py"),
-    "reconciler/render/__init__.py": lambda text: after(
-        '    "markdown": _markdown,', '    "brief": _brief,\n'
-    )(instead("def _github()", f"{(TOYS / 'loader.txt').read_text('utf-8')}def _github()")(text)),
+    "reconciler/render/__init__.py": instead(
+        '("text", "json", "markdown")', '("text", "json", "markdown", "brief")'
+    ),
     "pyproject.toml": after('  "reconciler.render.github",', '  "reconciler.render.brief",\n'),
     "docs/commands.md": by_script,
 }

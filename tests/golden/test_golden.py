@@ -18,8 +18,7 @@ from reconciler.api.wire import live_webhook
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
-from reconciler.render import RENDERERS
-from reconciler.render.view import View
+from reconciler.render import RENDERERS, View
 from reconciler.workflow import Inputs, load, plan, previous
 
 HERE = Path(__file__).parent

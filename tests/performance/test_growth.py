@@ -20,8 +20,7 @@ from reconciler.model import Desired, Live, LiveWebhook, Organization, Scheme, S
 from reconciler.planning.digest import operations, plan_digest
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.render import RENDERERS
-from reconciler.render.view import View
+from reconciler.render import RENDERERS, View
 from reconciler.source.desired import declare
 from reconciler.source.export import export
 from reconciler.source.files import SourceFile, Sources

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.render import FINDINGS_RENDERERS, RENDERERS
-from reconciler.render.view import View
+from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
 from tests.render.cases import ERRORS, FINDINGS, PLANS, REPORTS, TOKEN
 
 GOLDEN = Path(__file__).parent / "golden"

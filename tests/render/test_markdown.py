@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.planning.changes import Create, Delete, Reason
-from reconciler.render.markdown import fit_plan, fit_report, render_findings, render_plan
-from reconciler.render.view import View
+from reconciler.render import View
+from reconciler.render.markdown import render_findings, render_plan, render_report
 from reconciler.report import Applied, Failed, Report
 from tests.render.cases import FINDINGS, MIXED, PLANS, live, plan, slack
 from tests.render.oracle import read_markdown
@@ -22,27 +22,26 @@ TITLE = "### CloudTruth webhooks of `Acme`: 300 to create, 1 to update, 20 to de
 @pytest.mark.parametrize("limit", [6_000, 20_000, 34_000, 60_000])
 def test_a_long_plan_fits(limit: int) -> None:
     """Over the limit whole lines go: counts, deletes and digest stay, and the text says so."""
-    fitted = fit_plan(MANY, View(limit=limit))
-    assert len(fitted.text) <= limit
-    assert fitted.truncated == (limit < 60_000)
-    assert fitted.text.startswith(TITLE)
-    assert f"Digest `{MANY.digest}`" in fitted.text
-    assert fitted.text.count("**delete**") == 20
-    assert ("Cut to fit" in fitted.text) == fitted.truncated
-    read_markdown(fitted.text)
+    text = render_plan(MANY, View(limit=limit))
+    assert len(text) <= limit
+    assert text.startswith(TITLE)
+    assert f"Digest `{MANY.digest}`" in text
+    assert text.count("**delete**") == 20
+    assert ("Cut to fit" in text) == (limit < 60_000)
+    read_markdown(text)
 
 
 def test_the_cut_counts_what_is_missing() -> None:
     """What is shown and what is said to be missing add up to the whole."""
-    text = fit_plan(MANY, View(limit=6_000)).text
+    text = render_plan(MANY, View(limit=6_000))
     shown = len(read_markdown(text).cells)
     assert f"_Cut to fit: {321 - shown} rows and the details are not shown" in text
 
 
 def test_details_go_before_rows() -> None:
     """While every row fits, only folded lines are left out."""
-    whole = len(fit_plan(MANY).text)
-    text = fit_plan(MANY, View(limit=whole - 1)).text
+    whole = len(render_plan(MANY))
+    text = render_plan(MANY, View(limit=whole - 1))
     assert len(read_markdown(text).cells) == 321
     assert len(read_markdown(text).fences[0]) < len(read_markdown(render_plan(MANY)).fences[0])
 
@@ -50,17 +49,17 @@ def test_details_go_before_rows() -> None:
 def test_the_limit_may_be_in_bytes() -> None:
     """A summary is bounded in bytes, which characters of other scripts take several of."""
     wide = plan(*(Create(after=slack("漢字" * 50, line=index)) for index in range(100)))
-    fitted = fit_plan(wide, View(limit=20_000), lambda text: len(text.encode()))
-    assert fitted.truncated
-    assert 15_000 < len(fitted.text.encode()) <= 20_000
+    text = render_plan(wide, View(limit=20_000, measure=lambda text: len(text.encode())))
+    assert "Cut to fit" in text
+    assert 15_000 < len(text.encode()) <= 20_000
 
 
 def test_counts_survive_the_smallest_limit() -> None:
     """Even where nothing fits, the title is whole and nothing is left open."""
-    fitted = fit_plan(MANY, View(limit=10))
-    assert fitted.truncated
-    assert fitted.text.startswith(TITLE)
-    assert read_markdown(fitted.text).cells == []
+    text = render_plan(MANY, View(limit=10))
+    assert "Cut to fit" in text
+    assert text.startswith(TITLE)
+    assert read_markdown(text).cells == []
 
 
 def test_deletes_come_first_and_stand_in_the_open() -> None:
@@ -81,11 +80,11 @@ def test_what_is_not_done_comes_first() -> None:
         writes=300,
         verified=True,
     )
-    fitted = fit_report(report, View(limit=5_000))
-    assert fitted.truncated
-    assert len(fitted.text) <= 5_000
-    assert read_markdown(fitted.text).cells[0][0] == ["x"]
-    assert "299 created, 0 updated, 0 deleted; 1 failed" in fitted.text.splitlines()[0]
+    text = render_report(report, View(limit=5_000))
+    assert "Cut to fit" in text
+    assert len(text) <= 5_000
+    assert read_markdown(text).cells[0][0] == ["x"]
+    assert "299 created, 0 updated, 0 deleted; 1 failed" in text.splitlines()[0]
 
 
 def test_a_fence_is_longer_than_any_run_in_it() -> None:

@@ -22,11 +22,10 @@ from reconciler.errors import (
 )
 from reconciler.findings import Finding
 from reconciler.planning.plan import Plan
-from reconciler.render import FINDINGS_RENDERERS, RENDERERS
-from reconciler.render.markdown import fit_plan, fit_report
+from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
+from reconciler.render.layout import strip
+from reconciler.render.markdown import render_plan, render_report
 from reconciler.render.quote import quote
-from reconciler.render.text.paint import strip
-from reconciler.render.view import View
 from reconciler.report import Report
 from tests.render.oracle import obeyed_characters, read_markdown, runner_commands
 from tests.render.strategies import plans, references, reports, some_findings, texts
@@ -191,20 +190,18 @@ def test_markdown_fits_its_limit(plan: Plan, report: Report, percent: int) -> No
 
     What is never cut may by itself be over it.
     """
-    for fitted in (partial(fit_plan, plan), partial(fit_report, report)):
-        whole, least = fitted(), fitted(View(limit=0))
-        limit = len(whole.text) * percent // 100
-        cut = fitted(View(limit=limit))
-        assert not whole.truncated
-        assert len(cut.text) <= max(limit, len(least.text))
-        assert cut.truncated == (cut.text != whole.text)
-        assert cut.text.splitlines()[0] == whole.text.splitlines()[0]
-        added = set(cut.text.splitlines()) - set(whole.text.splitlines())
-        assert [line[:12] for line in added] == ["_Cut to fit:"] * cut.truncated
-        assert "Cut to fit: 0 rows" not in cut.text
-        read = read_markdown(cut.text)
+    for render in (partial(render_plan, plan), partial(render_report, report)):
+        whole, least = render(), render(View(limit=0))
+        limit = len(whole) * percent // 100
+        cut = render(View(limit=limit))
+        assert len(cut) <= max(limit, len(least))
+        assert cut.splitlines()[0] == whole.splitlines()[0]
+        added = set(cut.splitlines()) - set(whole.splitlines())
+        assert [line[:12] for line in added] == ["_Cut to fit:"] * (cut != whole)
+        assert "Cut to fit: 0 rows" not in cut
+        read = read_markdown(cut)
         # Details go before rows.
-        assert not read.fences or len(read.cells) == len(read_markdown(whole.text).cells)
+        assert not read.fences or len(read.cells) == len(read_markdown(whole).cells)
 
 
 @few

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from reconciler.findings import Position
 from reconciler.model import DeliveryError, Organization
 from reconciler.planning.status import State, Status, drift
+from reconciler.render import View
+from reconciler.render.layout import columns
 from reconciler.render.status import render_json, render_text
-from reconciler.render.text.layout import columns
-from reconciler.render.view import View
 from tests.render.oracle import obeyed_characters, runner_commands
 from tests.render.strategies import texts
 

@@ -16,10 +16,9 @@ from reconciler.findings import Finding, Position, Severity
 from reconciler.model import Scheme, SecretRef
 from reconciler.planning.changes import Create, Delete, Reason
 from reconciler.planning.plan import Plan, SecretUse
-from reconciler.render import RENDERERS
+from reconciler.render import RENDERERS, View
+from reconciler.render.layout import columns
 from reconciler.render.text import render_error, render_findings, render_plan, render_report
-from reconciler.render.text.layout import columns
-from reconciler.render.view import View
 from reconciler.render.words import age, reference
 from reconciler.report import Report, Skipped, Unconfirmed
 from tests.render.cases import (

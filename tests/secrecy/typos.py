@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from reconciler.render import FINDINGS_RENDERERS
-from reconciler.render.view import View
+from reconciler.render import FINDINGS_RENDERERS, View
 from reconciler.source.desired import Rules, declare
 from reconciler.source.files import SourceFile, Sources
 

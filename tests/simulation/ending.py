@@ -12,8 +12,7 @@ from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.changes import Change, Create, Delete, SecretChange, Update
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import plan as make_plan
-from reconciler.render import RENDERERS
-from reconciler.render.view import PLAIN
+from reconciler.render import PLAIN, RENDERERS
 from reconciler.report import NOT_REVIEWED, Applied, Failed, Outcome, Report, Skipped
 from tests.emulated.variant import ReadBack
 from tests.simulation.case import Case, Way

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
 from reconciler.planning.plan import Plan
-from reconciler.render.view import PLAIN, View
+from reconciler.render import PLAIN, View
 from reconciler.report import Report
 
 

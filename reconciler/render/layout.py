@@ -1,32 +1,57 @@
-"""Rows in columns, and lines that continue where the terminal is too narrow.
+"""Rows in columns, lines that continue where the terminal is too narrow, and colour.
 
 A row that fits stands on one line, its cells under those of the other rows. A row that does not
 fit keeps its first cell and lets the others flow over as many lines as they need. Nothing is ever
-cut, and no atom is broken: what is wider than the terminal by itself is left to the terminal.
+cut, and no atom is broken: what is wider than the terminal by itself is left to the terminal. Our
+few SGR codes are the only control characters in any output.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import Final, NamedTuple
 
-from reconciler.render.describe import Row
-from reconciler.render.fields import Atom, words
-from reconciler.render.text.paint import paint, strip
+from reconciler.render.rows import Atom, Row, sentence
 
 _INDENT = 2
 _FIELDS = 6
+_CODES: Final = {
+    "+": "32",
+    "~": "33",
+    "-": "31",
+    "!": "35",
+    "x": "31",
+    "?": "35",
+    "error": "1;31",
+    "warning": "1;33",
+    "note": "1;36",
+    "good": "32",
+    "strong": "1",
+    "faint": "2",
+}
+_SGR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
-@dataclass(frozen=True, slots=True)
-class Stops:
+class _Stops(NamedTuple):
     """Where columns begin: what happens, the details, the place, and values of fields."""
 
     what: int
     details: int
     place: int
     values: int
+
+
+def paint(text: str, style: str, color: bool) -> str:
+    """Return `text` in a style, unchanged without colour or for a style that has none."""
+    code = _CODES.get(style)
+    return f"\x1b[{code}m{text}\x1b[0m" if color and code and text else text
+
+
+def strip(text: str) -> str:
+    """Return `text` without colour."""
+    return _SGR.sub("", text) if "\x1b" in text else text
 
 
 def columns(text: str) -> int:
@@ -55,38 +80,18 @@ def flow(atoms: Iterable[Atom], *, start: str, indent: int, width: int) -> list[
     return lines
 
 
-def sentence(text: str) -> tuple[Atom, ...]:
-    """Return a sentence as atoms."""
-    return tuple(map(Atom, words(text)))
-
-
-def measure(rows: Sequence[Row], width: int) -> Stops:
-    """Return the columns that suit `rows`, none of them wider than its share of `width`."""
-    name = _widest((columns(row.name) for row in rows), max(12, width // 3))
-    what = _widest((columns(row.what) for row in rows), max(12, width // 4))
-    label = _widest((columns(line.label) for row in rows for line in row.fields), 20)
-    values = _FIELDS + label + 2 if any(row.fields for row in rows) else 0
-    at_what = max(_INDENT + 2 + name + 2, values)
-    at_details = at_what + what + 2
-    place = max((columns(row.place) for row in rows), default=0)
-    room = width - place - 2 - at_details
-    fitting = [size for row in rows if (size := columns(" ".join(row.details))) <= room]
-    return Stops(
-        what=at_what,
-        details=at_details,
-        place=at_details + max(fitting, default=0) + 2,
-        values=at_what if values else 0,
-    )
-
-
-def _widest(sizes: Iterable[int], most: int) -> int:
-    """Return the widest size that is not over `most`: an outlier makes no column for all."""
-    return max((size for size in sizes if size <= most), default=0)
+def paragraph(
+    text: str, *, width: int, start: str = "", indent: int = 2, more: Iterable[Atom] = ()
+) -> list[str]:
+    """Put a sentence, and `more` atoms, after `start`."""
+    first, *others = sentence(text)
+    atoms = [Atom(first.text, gap=" " if start else ""), *others, *more]
+    return flow(atoms, start=start, indent=indent, width=width)
 
 
 def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
     """Return the lines of `rows`, their fields below them."""
-    stops = measure(rows, width)
+    stops = _measure(rows, width)
     lines: list[str] = []
     for row in rows:
         lines += _row_lines(row, stops, width, color)
@@ -103,7 +108,7 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
     return lines
 
 
-def _row_lines(row: Row, stops: Stops, width: int, color: bool) -> list[str]:
+def _row_lines(row: Row, stops: _Stops, width: int, color: bool) -> list[str]:
     head = " " * _INDENT + paint(f"{row.sign} {row.name}", row.sign, color)
     line = _at(head, stops.what) + row.what
     if row.details:
@@ -117,6 +122,30 @@ def _row_lines(row: Row, stops: Stops, width: int, color: bool) -> list[str]:
     atoms += [Atom(paint(row.place, "faint", color), gap="   ")] if row.place else []
     indent = stops.what if stops.what <= width // 2 else _FIELDS
     return flow(atoms, start=_at(head, stops.what), indent=indent, width=width)
+
+
+def _measure(rows: Sequence[Row], width: int) -> _Stops:
+    """Return the columns that suit `rows`, none of them wider than its share of `width`."""
+    name = _widest((columns(row.name) for row in rows), max(12, width // 3))
+    what = _widest((columns(row.what) for row in rows), max(12, width // 4))
+    label = _widest((columns(line.label) for row in rows for line in row.fields), 20)
+    values = _FIELDS + label + 2 if any(row.fields for row in rows) else 0
+    at_what = max(_INDENT + 2 + name + 2, values)
+    at_details = at_what + what + 2
+    place = max((columns(row.place) for row in rows), default=0)
+    room = width - place - 2 - at_details
+    fitting = [size for row in rows if (size := columns(" ".join(row.details))) <= room]
+    return _Stops(
+        what=at_what,
+        details=at_details,
+        place=at_details + max(fitting, default=0) + 2,
+        values=at_what if values else 0,
+    )
+
+
+def _widest(sizes: Iterable[int], most: int) -> int:
+    """Return the widest size that is not over `most`: an outlier makes no column for all."""
+    return max((size for size in sizes if size <= most), default=0)
 
 
 def _at(text: str, column: int) -> str:

@@ -1,0 +1,328 @@
+"""What there is to show of each webhook of a plan or report, harmless already, not yet laid out.
+
+Text and Markdown differ in how things look, not in what they contain: both take their rows from
+here. Every string in a row is safe to print; secrets appear as three stars, URLs as scheme and
+host.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+
+from reconciler.findings import Position
+from reconciler.kinds import KINDS
+from reconciler.kinds.events import compress
+from reconciler.model import Path, Secret, SecretRef, Unknown, Webhook
+from reconciler.planning.changes import (
+    Change,
+    Create,
+    Delete,
+    FieldChange,
+    Kept,
+    KeyLost,
+    Reason,
+    SecretCause,
+    SecretChange,
+    SetChange,
+    Snapshot,
+    Unmanaged,
+    Update,
+    ValueChange,
+)
+from reconciler.planning.compare import destination
+from reconciler.planning.plan import Matched, Plan
+from reconciler.render.quote import prose, quote
+from reconciler.render.words import (
+    ACTIONS,
+    ATTRIBUTIONS,
+    CAUSES,
+    OUTCOMES,
+    REASONS,
+    action,
+    age,
+    plural,
+    reference,
+)
+from reconciler.report import Applied, Failed, FieldMessage, Outcome, Unconfirmed
+
+_BREAK = re.compile(r"(?<!\d) ")
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """A piece of a line that is never broken. `gap` goes before it unless it starts a line.
+
+    `sign` is `+` for what comes, `-` for what goes. `lead` says so in a line that shows both; a
+    format that gives each a line of its own leaves it out.
+    """
+
+    text: str
+    gap: str = " "
+    sign: str = ""
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldLine:
+    """One field that changes, or that the server refused."""
+
+    label: str
+    atoms: tuple[Atom, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One webhook: `sign` and `what` are what happens to it, `details` why or to what.
+
+    `why` is the reason alone, `attribution` whose change it is (in `details` too), `place` the
+    line that declares it.
+    """
+
+    sign: str
+    name: str
+    what: str = ""
+    details: tuple[str, ...] = ()
+    why: str = ""
+    attribution: str = ""
+    place: str = ""
+    fields: tuple[FieldLine, ...] = ()
+
+
+def sentence(text: str) -> tuple[Atom, ...]:
+    """Return a sentence as atoms."""
+    return tuple(map(Atom, _pieces(text)))
+
+
+def place(position: Position | None) -> str:
+    """Return `file:line`, nothing if there is no position."""
+    return "" if position is None else f"{quote(position.file)}:{position.line}"
+
+
+def label(path: Path) -> str:
+    """Return the name of a field, `configuration` left out."""
+    shown = path[1:] if path[0] == "configuration" and len(path) > 1 else path
+    return quote(".".join(str(part) for part in shown))
+
+
+def events(names: Iterable[str]) -> tuple[str, ...]:
+    """Return events in short, each with the comma that follows it."""
+    shown = [quote(each) for each in compress(names)]
+    return (*(f"{each}," for each in shown[:-1]), *shown[-1:])
+
+
+def plan_rows(plan: Plan, now: datetime | None) -> list[Row]:
+    """Describe the operations of a plan, in their order."""
+    known = {(use.webhook, use.field): use.destination for use in plan.secrets}
+    return [operation_row(each, now, known) for each in plan.changes]
+
+
+def operation_row(
+    operation: Change,
+    now: datetime | None = None,
+    known: Mapping[tuple[str, str], str] | None = None,
+) -> Row:
+    """Describe one operation. `known` holds destinations of secrets, by webhook and field."""
+    whose = "" if operation.attribution is None else ATTRIBUTIONS[operation.attribution]
+    labels = (f"({whose})",) if whose else ()
+    why = REASONS[operation.reason]
+    fields: tuple[FieldLine, ...] = ()
+    match operation:
+        case Create(after=after):
+            what, where = _destination(after, known or {}), after.position
+            details = (*events(after.event_types), *labels)
+        case Update(before=before, after=after):
+            what, where = _destination(after, known or {}), after.position
+            shown = _differs(operation)
+            if before.name != after.name:
+                what, shown = "rename", f"{quote(before.name)} -> {quote(after.name)}"
+                why = f"was {quote(before.name)}"
+            if operation.reason is Reason.ADOPTED:
+                shown, why = (f"{each}, {REASONS[operation.reason]}" for each in (shown, why))
+            details = (shown, *labels)
+            fields = tuple(_field(each) for each in operation.fields if each.path != ("name",))
+        case Delete(before=before):
+            what, where = _live(before), operation.position
+            if operation.reason is Reason.DUPLICATE:
+                why += f" {quote(before.id)} of {quote(operation.keeps or '')}, which stays"
+                why += "; their secrets are not shown and may differ" if operation.hidden else ""
+            details = _with_last_run((*_pieces(why), *labels), before, now)
+        case _:
+            assert_never(operation)
+    return Row(
+        sign=ACTIONS[action(operation)][0],
+        name=quote(operation.name),
+        what=what,
+        details=details,
+        why=why,
+        attribution=whose,
+        place=place(where),
+        fields=fields,
+    )
+
+
+def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
+    """Describe what became of an operation; `why` is empty where it went as planned."""
+    planned = operation_row(outcome.change, now)
+    _, sign, what = OUTCOMES[type(outcome)]
+    why = prose(outcome.note or "" if isinstance(outcome, Applied) else outcome.message)
+    shown = why
+    fields: tuple[FieldLine, ...] = ()
+    match outcome:
+        case Applied() if not why:  # repeat where it delivers, or its names
+            shown = " ".join(planned.details) if planned.what == "rename" else planned.what
+        case Failed():
+            fields = tuple(map(_refused, outcome.fields))
+            if outcome.hint:
+                fields += (FieldLine("help", sentence(prose(outcome.hint))),)
+        case Unconfirmed():
+            shown = f"{why} (the next run finds out)"
+    return replace(
+        planned,
+        sign=sign or planned.sign,
+        what=what.format(done=ACTIONS[action(outcome.change)][1]),
+        details=_pieces(shown) if shown else (),
+        why=why,
+        fields=fields,
+    )
+
+
+def kept_row(kept: Kept) -> Row:
+    """Describe live webhooks that a declaration matches and that are not changed."""
+    why, where = REASONS[kept.reason], place(kept.position)
+    if kept.reason is Reason.PROTECTED:
+        why = f"protected ({where}), not declared" if where else "protected, not declared"
+        where = ""
+    elif kept.reason is Reason.TWINS:
+        ids = ", ".join(quote(each.id) for each in kept.webhooks)
+        why = f"{len(kept.webhooks)} {why} (ids {ids}): pin one with `id`"
+    elif kept.detail:
+        why = f"{why}: {quote(kept.detail)}"
+    if kept.unapplied:
+        why = f"declaration not applied: {why}"
+    name = quote(kept.name)
+    return Row(sign="!", name=name, what="kept", details=_pieces(why), why=why, place=where)
+
+
+def unmanaged_row(found: Unmanaged, now: datetime | None) -> Row:
+    """Describe a live webhook that no file declares and nothing prunes."""
+    why = REASONS[found.reason]
+    return Row(
+        sign=".",
+        name=quote(found.name),
+        what=_live(found.webhook),
+        details=_with_last_run(_pieces(why), found.webhook, now),
+        why=why,
+    )
+
+
+def matched_row(found: Matched) -> Row:
+    """Describe a webhook that is live as declared."""
+    return Row(
+        sign="=",
+        name=quote(found.webhook.name),
+        what=_destination(found.webhook, {}),
+        details=events(found.webhook.event_types),
+        why="as declared",
+        place=place(found.webhook.position),
+    )
+
+
+def _pieces(text: str) -> tuple[str, ...]:
+    """Return a sentence in pieces that may be on different lines; numbers keep their noun."""
+    return tuple(_BREAK.split(text))
+
+
+def _differs(operation: Update) -> str:
+    if operation.reason is Reason.RESEND:
+        return REASONS[operation.reason]
+    number = len(operation.fields)
+    return f"{plural(number, 'field')} {'differs' if number == 1 else 'differ'}"
+
+
+def _destination(webhook: Webhook, known: Mapping[tuple[str, str], str]) -> str:
+    """Prefer what the plan has found out: the host of a URL that the file only refers to."""
+    key = (webhook.name, KINDS[webhook.type].destination)
+    return quote(known.get(key) or destination(webhook))
+
+
+def _live(found: Snapshot) -> str:
+    return quote(found.destination or found.type)
+
+
+def _with_last_run(
+    details: tuple[str, ...], found: Snapshot, now: datetime | None
+) -> tuple[str, ...]:
+    """Add when a webhook last delivered: what was busy yesterday is not given up lightly."""
+    if found.last_run is None:
+        return details
+    return (*details[:-1], f"{details[-1]},", f"last run {age(found.last_run, now)}")
+
+
+def _refused(message: FieldMessage) -> FieldLine:
+    where = (Atom(place(message.position), gap="   "),) if message.position else ()
+    name = label(message.path) if message.path else "webhook"
+    return FieldLine(name, (*sentence(prose(message.message)), *where))
+
+
+def _field(change: FieldChange) -> FieldLine:
+    name = label(change.path)
+    match change:
+        case ValueChange(before=before, after=after):
+            atoms = (Atom(_value(before), sign="-"), Atom(_value(after), sign="+", lead="-> "))
+            return FieldLine(name, atoms)
+        case SetChange():
+            return FieldLine(name, tuple(_set_atoms(change)))
+        case SecretChange():
+            return FieldLine(name, tuple(_secret_atoms(change)))
+        case KeyLost():
+            return FieldLine(f"- {name}", sentence("live, not declared: lost"))
+        case _:
+            assert_never(change)
+
+
+def _value(of: str | bool | Unknown | None) -> str:
+    match of:
+        case None:
+            return "(not set)"
+        case Unknown():
+            return "(not shown)"
+        case bool():
+            return "true" if of else "false"
+        case _:
+            return quote(of)
+
+
+def _set_atoms(change: SetChange) -> Iterator[Atom]:
+    for sign, members in (("+", change.added), ("-", change.removed)):
+        if members:
+            first, *others = events(members)
+            yield Atom(first, gap="   ", sign=sign, lead=f"{sign} ")
+            yield from (Atom(each, sign=sign) for each in others)
+    yield Atom(f"({change.unchanged} unchanged)", gap="   ")
+
+
+def _secret_atoms(change: SecretChange) -> Iterator[Atom]:
+    if change.cause is SecretCause.ADDED:
+        yield Atom("(not set)", sign="-")
+    else:
+        yield Atom(quote(change.before or "***"), sign="-")
+        yield Atom("(before)", sign="-")
+    after = "***" if isinstance(change.after, SecretRef) else _shortened(change.after)
+    yield Atom(after, sign="+", lead="-> ")
+    yield Atom("(after)", sign="+")
+    if isinstance(change.after, SecretRef):
+        yield Atom(reference(change.after), gap="   ")
+        if change.destination:
+            yield Atom(f"-> {quote(change.destination)}")
+    if CAUSES[change.cause]:
+        yield Atom(f"({CAUSES[change.cause]})", gap="   ")
+
+
+def _shortened(url: str) -> str:
+    """Return scheme and host of a URL: its path may itself be the credential."""
+    origin = Secret(url).origin()
+    return "***" if origin is None else quote(f"{origin}/***")
