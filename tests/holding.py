@@ -28,14 +28,22 @@ class Hold:
         self.writes += entry.method in _WRITES
         if self._at and self.writes >= self._at:
             self._at = 0
-            self.reached.set()
-            assert self._released.wait(PATIENCE)
+            self.stop()
 
     def after(self, writes: int) -> None:
         """Hold on at the write that is so many after the last one."""
+        self.clear()
+        self._at = self.writes + writes
+
+    def clear(self) -> None:
+        """Make ready to hold on."""
         self.reached.clear()
         self._released.clear()
-        self._at = self.writes + writes
+
+    def stop(self) -> None:
+        """Hold on until `release`."""
+        self.reached.set()
+        assert self._released.wait(PATIENCE)
 
     def wait(self, process: subprocess.Popen[str]) -> None:
         """Wait until the server holds on, or until the process that was to make it so has ended."""

@@ -7,10 +7,10 @@ concerned, or an issue, with the command that leads on.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from reconciler.ci.comments import COMMENT_CHARACTERS, code_block, compose, find, inline
+from reconciler.ci.comments import COMMENT_CHARACTERS, code_block, compose, find
 from reconciler.ci.github import GitHubError
 from reconciler.ci.marker import Kind
 from reconciler.ci.outcome import Outcome, failed, note, planned, reported
@@ -74,10 +74,12 @@ def apply(job: Job, run: Run, inputs: Inputs, access: Access) -> Outcome:
     attempt = _Attempt(job, run, inputs, access)
     try:
         return attempt.carry_out()
-    except Interrupted:
-        raise
     except ReconcilerError as problem:
         return attempt.failed(problem)
+    except KeyboardInterrupt:
+        return attempt.failed(
+            Interrupted("stopped by a signal: nothing was written", signal_exit=ExitCode.SIGINT)
+        )
 
 
 class _Attempt:
@@ -121,8 +123,8 @@ class _Attempt:
         view = View(limit=COMMENT_CHARACTERS // 2)
         text = RENDERERS["markdown"]().render_error(problem, view)
         if isinstance(problem, StalePlanError):
-            shown = problem.differences[:_MOST_DIFFERENCES]
-            text += "\n" + "".join(f"- {inline(each[:500])}\n" for each in shown)
+            shown = (each[:500] for each in problem.differences[:_MOST_DIFFERENCES])
+            text += f"\n{code_block(chr(10).join(shown), 'text')}\n"
         told = self._tell(problem.code, text, command)
         return failed(problem, (*self._findings, *told), plan=self._plan)
 
@@ -186,7 +188,7 @@ class _Attempt:
         self._findings = self._remarks(made, merged)
         try:
             if not made.changes and not made.unapplied:
-                told = self._record(made, frozenset(), checked)
+                told = self._record(made, frozenset(), checked) + self._close_issues()
                 return planned("converged", made, (*self._findings, *told))
             report = carry_out(
                 checked,
@@ -213,6 +215,7 @@ class _Attempt:
         )
         told = self._record(report.plan, applied, checked)
         if report.exit_code is ExitCode.OK:
+            told += self._close_issues()
             return reported("applied", report, (*self._findings, *told), reason="")
         code, command = "apply-incomplete", self._rerun()
         if report.needs_review:
@@ -245,24 +248,29 @@ class _Attempt:
         """Record what became of the reviews. A failure of that undoes nothing."""
         after = settle(self._reviews, made, applied, checked.desired)
         before, self._reviews = self._reviews, after
-        if self._access.github is None:
+        github = self._access.github
+        if github is None:
             return ()
-        try:
-            record(
-                self._access.github,
-                self._subject,
-                before,
-                after,
-                self._run.link,
-                self._access.clean,
-            )
-        except GitHubError as problem:
-            why = f"the outcome could not be commented: {problem.message}"
-            return (note("outcome-not-commented", why, hint=problem.hint, warn=True),)
-        except Exception as problem:
-            why = f"the outcome could not be commented: internal error ({type(problem).__name__})"
-            return (note("outcome-not-commented", why, warn=True),)
-        return ()
+        link, clean = self._run.link, self._access.clean
+        return _attempted(
+            "outcome-not-commented",
+            "the outcome could not be commented",
+            lambda: record(github, self._subject, before, after, link, clean),
+        )
+
+    def _close_issues(self) -> tuple[Finding, ...]:
+        """Close the issues of failures that are over."""
+        github = self._access.github
+        if github is None:
+            return ()
+
+        def close() -> None:
+            for issue in github.open_issues():
+                if issue.marker.kind is Kind.FAILURE and issue.marker.same_subject(self._subject):
+                    text = f"Over, as {self._run.link} found: nothing is left to apply."
+                    github.close_issue(issue.number, text)
+
+        return _attempted("issue-not-closed", "an issue could not be closed", close)
 
     def _tell(self, code: str, text: str, command: str | None) -> tuple[Finding, ...]:
         """Comment on the newest pull request concerned, or open an issue: once for each code.
@@ -358,6 +366,17 @@ class _Attempt:
             resend=again,
             allow_deletes=made.counted_deletes if blocked else self._job.allow_deletes,
         )
+
+
+def _attempted(rule: str, what: str, do: Callable[[], None]) -> tuple[Finding, ...]:
+    """Do what is for people only: a failure of it is a warning, as it undoes nothing."""
+    try:
+        do()
+    except ReconcilerError as problem:
+        return (note(rule, f"{what}: {problem.message}", hint=problem.hint, warn=True),)
+    except (Exception, KeyboardInterrupt) as problem:
+        return (note(rule, f"{what}: internal error ({type(problem).__name__})", warn=True),)
+    return ()
 
 
 def by_digest(

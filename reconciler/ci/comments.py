@@ -66,12 +66,12 @@ def put(
     _write(github, number, found[0] if found else None, first)
 
 
-def code_block(text: str) -> str:
-    """Return commands as a block that nothing in them can close."""
+def code_block(text: str, language: str = "sh") -> str:
+    """Return text, by default commands, as a block that nothing in it can close."""
     fence = "```"
     while fence in text:
         fence += "`"
-    return f"{fence}sh\n{text}\n{fence}"
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def inline(text: str) -> str:

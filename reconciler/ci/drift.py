@@ -16,7 +16,7 @@ from reconciler.ci.marker import Kind, Marker, encode
 from reconciler.ci.outcome import Outcome, failed, note, planned
 from reconciler.ci.plan import check, files_only, mark, only_checked
 from reconciler.ci.run import Access, Job, Run
-from reconciler.errors import CredentialError, Interrupted, ReconcilerError
+from reconciler.errors import CredentialError, ReconcilerError
 from reconciler.findings import Finding
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
@@ -49,14 +49,12 @@ def drift(job: Job, run: Run, inputs: Inputs, access: Access) -> Outcome:
             api = connection.api
             made = make_plan(checked, api, options=PlanOptions(), api_key=connection.key).plan
             live = read_live(api)
-    except Interrupted:
-        raise
     except ReconcilerError as problem:
         return failed(problem, _cannot_run(problem, subject, job, run, access))
     failing = [
         each for each in statuses(live, made) if each.failing and each.state not in _NOT_OURS
     ]
-    result = "drift" if made.changes else "no-drift"
+    result = "drift" if made.changes or made.unapplied else "no-drift"
     if access.github is None:
         missing_token = note(
             "no-token", "there is no GitHub token: no issue was looked at", warn=True
@@ -86,13 +84,16 @@ def _keep_issue(
         for each in failing
     }
     marker = replace(marker, failing=tuple(sorted(since.items()))[:_MOST_FAILING])
-    if not made.changes and not failing:
+    drifted = bool(made.changes or made.unapplied)
+    if not drifted and not failing:
         for issue in mine:
             text = f"The drift is gone, as {run.link} found."
             github.close_issue(issue.number, text)
         return
-    if made.changes:
+    if drifted:
         title = f"CloudTruth webhooks drifted{_about(job)}: {counts(made)}"
+        if made.unapplied:
+            title += f", {plural(len(made.unapplied), 'declaration')} not applied"
     else:
         title = (
             f"CloudTruth webhooks{_about(job)}: {plural(len(failing), 'webhook')} cannot deliver"
@@ -100,8 +101,7 @@ def _keep_issue(
     body = access.clean(_body(made, marker, failing, since, run))
     if not mine:
         github.open_issue(title, body)
-    elif _news(mine[0].marker) != _news(marker):
-        # Editing it for another run or another wording would notify people of nothing.
+    elif _but_for_the_run(mine[0].body, mine[0].marker) != _but_for_the_run(body, marker):
         github.edit_issue(mine[0].number, title, body)
 
 
@@ -122,11 +122,9 @@ def _cannot_run(
     try:
         for issue in github.open_issues():
             if issue.marker.kind is Kind.DRIFT and issue.marker.same_subject(marker):
-                if _news(issue.marker) != _news(marker):
-                    # What was failing is still known when the check runs again.
-                    marker = replace(marker, failing=issue.marker.failing)
-                    body = access.clean(compose(marker, text))
-                    github.edit_issue(issue.number, title, body)
+                # What was failing is still known when the check runs again.
+                marker = replace(marker, failing=issue.marker.failing)
+                github.edit_issue(issue.number, title, access.clean(compose(marker, text)))
                 return ()
         github.open_issue(title, access.clean(compose(marker, text)))
     except ReconcilerError as second:
@@ -135,9 +133,8 @@ def _cannot_run(
     return ()
 
 
-def _news(marker: Marker) -> tuple[object, ...]:
-    """Return what an issue reports."""
-    return marker.digest, marker.organization, marker.code, tuple(id_ for id_, _ in marker.failing)
+def _but_for_the_run(body: str, marker: Marker) -> str:
+    return body.replace(marker.run, "") if marker.run else body
 
 
 def _about(job: Job) -> str:
@@ -148,7 +145,7 @@ def _body(
     made: Plan, marker: Marker, failing: list[Status], since: Mapping[str, str], run: Run
 ) -> str:
     foot = f"Found by {run.link}. This issue closes by itself."
-    if made.changes:
+    if made.changes or made.unapplied:
         foot = (
             "The live webhooks differ from what this repository declares, as "
             f"{run.link} found. To keep what is live, declare it. This issue closes by itself."

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from reconciler.planning.document import read_resend, resend_tree
 from reconciler.planning.plan import Plan
 from reconciler.planning.resend import Resend, resends
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 _LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) -->")
 _DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{64})?")
@@ -106,29 +106,16 @@ def resends_of(plan: Plan, places: Iterable[int]) -> tuple[tuple[str, Resend], .
 
 
 def encode(marker: Marker) -> str:
-    """Return the marker's line, without a line end.
+    """Return the marker's line, without a line end; what has its default is left out.
 
     It cannot end its HTML comment early, and mentions nobody.
     """
-    content: dict[str, Any] = {
-        "v": FORMAT,
-        "kind": marker.kind,
-        "label": marker.label,
-        "file": marker.file,
-        "organization": marker.organization,
-        "origin": marker.origin,
-        "digest": marker.digest,
-        "part": marker.part,
-        "total": marker.total,
-        "operations": [[each.digest, each.id, each.name] for each in marker.operations],
-        "resends": [[digest, resend_tree(each)] for digest, each in marker.resends],
-        "settled": [list(each) for each in marker.settled],
-        "complete": marker.complete,
-        "code": marker.code,
-        "failing": [list(each) for each in marker.failing],
-        "run": marker.run,
-    }
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    content: dict[str, Any] = {"v": FORMAT}
+    for each in fields(Marker):
+        value = getattr(marker, each.name)
+        if value != each.default:
+            content[each.name] = value
+    text = json.dumps(content, default=_tree, ensure_ascii=False, separators=(",", ":"))
     text = "".join(each if _is_plain(each) else json.dumps(each)[1:-1] for each in text)
     for character in "<>&@#":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -144,7 +131,10 @@ def decode(body: str) -> Marker | None:
     if match is None:
         return None
     try:
-        found = _read(json.loads(match.group(1)))
+        content = json.loads(match.group(1))
+        if content.pop("v") != FORMAT:
+            return None
+        found = Marker(**{name: _READ[name](value) for name, value in content.items()})
         return found if encode(found) == line else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
@@ -155,35 +145,14 @@ def _is_plain(character: str) -> bool:
     return character in '"\\' or character.isprintable()
 
 
-def _read(content: Mapping[str, Any]) -> Marker:
-    """Raise ValueError, KeyError or TypeError for what is no marker."""
-    if content["v"] != FORMAT:
-        raise ValueError("format")
-    digest = content["digest"]
-    if digest is not None and not _DIGEST.fullmatch(digest):
-        raise ValueError("digest")
-    return Marker(
-        kind=Kind(content["kind"]),
-        label=_text(content["label"]),
-        file=_text(content["file"]),
-        organization=_text(content["organization"]),
-        origin=_text(content["origin"]),
-        digest=digest,
-        part=_count(content["part"]),
-        total=_count(content["total"]),
-        operations=tuple(
-            Operation(
-                digest=_operation(digest), id=None if id_ is None else _text(id_), name=_text(name)
-            )
-            for digest, id_, name in content["operations"]
-        ),
-        resends=tuple((_operation(digest), _resend(tree)) for digest, tree in content["resends"]),
-        settled=tuple((_operation(digest), State(state)) for digest, state in content["settled"]),
-        complete=content["complete"] is True,
-        code=_text(content["code"]),
-        failing=tuple((_text(id_), _text(since)) for id_, since in content["failing"]),
-        run=_text(content["run"]),
-    )
+def _tree(value: Operation | Resend) -> Any:
+    if isinstance(value, Resend):
+        return resend_tree(value)
+    return value.digest, value.id, value.name
+
+
+# Each reads one value of a marker. They raise ValueError, KeyError or TypeError for what is none;
+# what they let through is compared with what `encode` makes of it.
 
 
 def _text(value: Any) -> str:
@@ -205,7 +174,37 @@ def _count(value: Any) -> int:
     return value
 
 
+def _digest(value: Any) -> str:
+    if not _DIGEST.fullmatch(value):
+        raise ValueError("digest")
+    return str(value)
+
+
 def _operation(value: Any) -> str:
     if not _OPERATION.fullmatch(value):
         raise ValueError("operation")
     return str(value)
+
+
+_READ: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "kind": Kind,
+    "label": _text,
+    "file": _text,
+    "organization": _text,
+    "origin": _text,
+    "digest": _digest,
+    "part": _count,
+    "total": _count,
+    "operations": lambda rows: tuple(
+        Operation(
+            digest=_operation(digest), id=None if id_ is None else _text(id_), name=_text(name)
+        )
+        for digest, id_, name in rows
+    ),
+    "resends": lambda rows: tuple((_operation(digest), _resend(tree)) for digest, tree in rows),
+    "settled": lambda rows: tuple((_operation(digest), State(state)) for digest, state in rows),
+    "complete": bool,
+    "code": _text,
+    "failing": lambda rows: tuple((_text(id_), _text(since)) for id_, since in rows),
+    "run": _text,
+}

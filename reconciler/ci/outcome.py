@@ -24,8 +24,8 @@ class Outputs:
     """What later steps of a workflow may read.
 
     `result` is one of: validated, planned, no-changes, applied, converged, drift, no-drift,
-    skipped, blocked, refused, failed. `digest` and `failure_reason` are empty where there is none;
-    `plan_json` is the path of the plan document.
+    skipped, blocked, refused, failed; empty if the run could not begin. `digest` and
+    `failure_reason` are empty where there is none; `plan_json` is the path of the plan document.
     """
 
     result: str
@@ -124,11 +124,17 @@ def reported(result: str, report: Report, findings: Sequence[Finding], *, reason
 
 
 def failed(
-    problem: ReconcilerError, findings: Sequence[Finding] = (), *, plan: Plan | None = None
+    problem: ReconcilerError,
+    findings: Sequence[Finding] = (),
+    *,
+    plan: Plan | None = None,
+    result: str | None = None,
 ) -> Outcome:
     """Make the outcome of a run that could not go on; nothing was written to CloudTruth."""
-    result = {ExitCode.BLOCKED: "blocked", ExitCode.STALE: "refused"}
-    outputs = Outputs(result=result.get(problem.exit_code, "failed"), failure_reason=problem.code)
+    if result is None:
+        results = {ExitCode.BLOCKED: "blocked", ExitCode.STALE: "refused"}
+        result = results.get(problem.exit_code, "failed")
+    outputs = Outputs(result=result, failure_reason=problem.code)
     log = _text(findings) + RENDERERS["text"]().render_error(problem)
     markdown = RENDERERS["markdown"]().render_error(problem)
     document = None

@@ -31,9 +31,17 @@ from reconciler.source.literals import url_credential
 def emulated(context: Context) -> tuple[Store, InProcess, Secret]:
     """Return the emulator's store, the transport to it, and a key that it accepts.
 
-    Raises UsageError if the file cannot be opened as the emulator's database.
+    Raises UsageError if the file cannot be opened as the emulator's database, or if the command
+    also writes its result there.
     """
     path = context.local_db
+    for option in ("report", "out"):
+        named = context.options.get(option)
+        if named and (context.process.directory / named).resolve() == path.resolve():
+            raise UsageError(
+                f"--{option} and --local-db name the same file, {quote(str(named))}",
+                hint=f"name another file in --{option}",
+            )
     context.console.note(
         f"LOCAL: emulated CloudTruth in {quote(path.as_posix())}. Nothing is delivered; it stands "
         "for any organization."

@@ -79,7 +79,7 @@ def plan_tree(plan: Plan, version: str) -> Tree:
             for each in plan.unmanaged
         ],
         "matched": [{"id": each.id, "webhook": _webhook(each.webhook)} for each in plan.matched],
-        "unreadable": [{"webhook": name, "field": field} for name, field in plan.unreadable],
+        "unreadable": [{"webhook": name, "field": field} for name, field in plan.uncertain],
         "secrets": [
             {
                 "reference": reference_tree(each.reference),

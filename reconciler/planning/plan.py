@@ -71,6 +71,12 @@ class Plan:
     digest: str = ""
 
     @property
+    def uncertain(self) -> tuple[tuple[str, str], ...]:
+        """Return the fields that cannot be read back and are not sent, as (webhook, field)."""
+        sent = {(each.webhook, each.field) for each in self.secrets}
+        return tuple(each for each in self.unreadable if each not in sent)
+
+    @property
     def unapplied(self) -> tuple[Kept, ...]:
         """Return what is kept so that a declaration is not carried out."""
         return tuple(each for each in self.kept if each.unapplied)

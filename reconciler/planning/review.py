@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import chain
 from typing import TypeAlias
 
-from reconciler.model import SecretRef
+from reconciler.model import Scheme, SecretRef
 from reconciler.planning.changes import (
     Change,
     Create,
@@ -47,14 +46,6 @@ class Review:
         return plan_digest(self.origin, self.organization, self.operations)
 
 
-class NotReviewed(StrEnum):
-    """Why a change needs a review, in words that lead on."""
-
-    UNSEEN = "no review has it"
-    VALUE = "only the value of a secret differs, which no review shows: bump its `version`"
-    MOVED = "the secret leads to another host than live has: bump its `version`"
-
-
 Stale: TypeAlias = Change | Kept
 
 
@@ -62,11 +53,12 @@ Stale: TypeAlias = Change | Kept
 class Judgement:
     """What a review says of a plan; numbers are places in `plan.changes`.
 
-    `stale` are changes, or webhooks that the plan keeps, of which the review has something else.
+    `unreviewed` has why each change needs a review; `stale` are changes, or webhooks that the plan
+    keeps, of which the review has something else.
     """
 
     reviewed: frozenset[int]
-    unreviewed: dict[int, NotReviewed]
+    unreviewed: dict[int, str]
     stale: tuple[Stale, ...]
 
 
@@ -88,20 +80,22 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgement:
     digests = {each.digest for each in review.operations}
     mentioned = Mentioned(review.operations)
     agreed: set[int] = set()
-    unreviewed: dict[int, NotReviewed] = {}
+    unreviewed: dict[int, str] = {}
     stale: list[Stale] = []
     for index, (change, found) in enumerate(zip(plan.changes, plan.operations, strict=True)):
         id_ = None if isinstance(change, Create) else change.before.id
         if _moves(change):
-            unreviewed[index] = NotReviewed.MOVED
+            unreviewed[index] = f"the secret leads to another host than live has: {_bump(change)}"
         elif not found and not values:
-            unreviewed[index] = NotReviewed.VALUE
+            unreviewed[index] = (
+                f"only the value of a secret differs, which no review shows: {_bump(change)}"
+            )
         elif digests.issuperset(each.digest for each in found):
             agreed.add(index)
         elif mentioned(id_, change.name):
             stale.append(change)
         else:
-            unreviewed[index] = NotReviewed.UNSEEN
+            unreviewed[index] = "no review has it"
     stale += [
         kept
         for kept in plan.kept
@@ -120,6 +114,22 @@ def _moves(change: Change) -> bool:
         and not (is_resend(each) and each.cause is not SecretCause.REQUESTED)
         for each in change.fields
     )
+
+
+def _bump(change: Change) -> str:
+    """Return the edit of the file that brings secrets into a review."""
+    if not isinstance(change, Update):
+        return "bump its `version`"
+    edits = [
+        f"`{each.path[-1]}: {{{each.after.scheme}: {each.after.name}, "
+        f"version: {(each.after.version or 1) + 1}}}`"
+        for each in change.fields
+        if isinstance(each, SecretChange)
+        and isinstance(each.after, SecretRef)
+        and each.after.scheme is not Scheme.LITERAL
+    ]
+    where = f" at {change.after.position}" if edits and change.after.position else ""
+    return "bump its `version`" + (f" ({' and '.join(edits)}{where})" if edits else "")
 
 
 class Mentioned:

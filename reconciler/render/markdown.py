@@ -258,7 +258,7 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
     if named:
         more = len(plan.unmanaged) - len(named)
         yield f"- Unmanaged: {', '.join(named)}{f' and {more} more' if more else ''}"
-    fields = [f"{_code(quote(field))} of {_code(quote(name))}" for name, field in plan.unreadable]
+    fields = [f"{_code(quote(field))} of {_code(quote(name))}" for name, field in plan.uncertain]
     if fields:
         more = len(fields) - _MOST_UNREADABLE
         tail = f" and {more} more" if more > 0 else ""

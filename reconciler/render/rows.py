@@ -279,7 +279,7 @@ def _field(change: FieldChange) -> FieldLine:
         case SecretChange():
             return FieldLine(name, tuple(_secret_atoms(change)))
         case KeyLost():
-            return FieldLine(f"- {name}", sentence("live, not declared: lost"))
+            return FieldLine(f"- {name}", sentence("live, not declared: removed"))
         case _:
             assert_never(change)
 

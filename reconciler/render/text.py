@@ -142,7 +142,7 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
 def _unreadable(plan: Plan, view: View) -> list[str]:
     """Name, once for each field, every webhook of which it cannot be compared."""
     by_field: dict[str, list[str]] = {}
-    for name, field in plan.unreadable:
+    for name, field in plan.uncertain:
         by_field.setdefault(field, []).append(quote(name))
     lines = []
     for field, names in by_field.items():

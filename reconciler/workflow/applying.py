@@ -121,7 +121,7 @@ def _reviewed(made: Plan, review: Review, *, values: bool) -> tuple[Plan, dict[i
             hint="look at `webhooks plan`, and have the new plan reviewed",
         )
     skipped = {
-        index: Skipped(change=made.changes[index], code=NOT_REVIEWED, message=str(why))
+        index: Skipped(change=made.changes[index], code=NOT_REVIEWED, message=why)
         for index, why in found.unreviewed.items()
     }
     if skipped and not found.reviewed:

@@ -300,10 +300,14 @@ class World:
         script, surroundings, temp = self._prepared(workflow, name, event, inputs or {})
         return self._done(script, surroundings | environ, temp)
 
-    def interrupted(self, workflow: str, event: Mapping[str, Any]) -> Done:
-        """Run a step in a shell and interrupt it at its first write to CloudTruth."""
-        script, surroundings, temp = self._prepared(workflow, "push", event, {})
-        self.hold.after(1)
+    def interrupted(self, workflow: str, *, early: bool = False) -> Done:
+        """Run a step in a shell and interrupt it at its first write, or `early`: while it plans."""
+        script, surroundings, temp = self._prepared(workflow, "push", {}, {})
+        if early:
+            self.github.fault = self._held
+            self.hold.clear()
+        else:
+            self.hold.after(1)
         with subprocess.Popen(
             [*_BASH, script],
             cwd=self.work,
@@ -314,6 +318,7 @@ class World:
         ) as process:
             self.hold.wait(process)
             process.send_signal(signal.SIGINT)
+            self.github.fault = lambda method, path: None
             self.hold.release()
             stdout, stderr = process.communicate(timeout=PATIENCE)
         return Done(
@@ -323,6 +328,32 @@ class World:
             outputs=_outputs(temp / "output"),
             summary=_text(temp / "summary"),
         )
+
+    def not_run(self, workflow: str, run: str) -> Done:
+        """Run the step that reports a job which failed before its command."""
+        (job,) = yaml.safe_load(workflows(SETUP)[f".github/workflows/{workflow}-webhooks.yml"])[
+            "jobs"
+        ].values()
+        step = job["steps"][-1]
+        assert step["if"] == "failure() && steps.run.outputs.result == ''"
+        self.shell = True
+        done = self._done(
+            step["run"],
+            {
+                "GITHUB_API_URL": self.github_url,
+                "GITHUB_REPOSITORY": self.github.repository,
+                "GITHUB_TOKEN": self.github.token,
+                "MARKER": step["env"]["MARKER"],
+                "RUN": f"https://github.com/acme/hooks/actions/runs/{run}",
+            },
+            self._temp(),
+        )
+        self.shell = False
+        return done
+
+    def _held(self, method: str, path: str) -> None:
+        if "/git/ref/" in path:  # asked last before the plan
+            self.hold.stop()
 
     def _prepared(
         self, workflow: str, name: str, event: Mapping[str, Any], inputs: Mapping[str, str]
@@ -406,14 +437,10 @@ class World:
 
     def _run(self, script: str, environ: dict[str, str]) -> tuple[int, str, str]:
         if self.shell:
-            measured = {
-                key: value for key, value in os.environ.items() if key.startswith("COVERAGE")
-            }
-            path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
             done = subprocess.run(
-                ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", script],
+                [*_BASH, script],
                 cwd=self.work,
-                env={"PATH": path, **measured, **environ},
+                env=self._shell_environ(environ),
                 capture_output=True,
                 text=True,
                 timeout=PATIENCE,

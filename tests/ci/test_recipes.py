@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.ci.workflows import FOLDER, workflows
-from tests.ci.support import SETUP, World, world
+from tests.ci.support import World, world
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -180,23 +179,3 @@ def test_every_message_that_docs_cure_exists() -> None:
     ):
         assert message in text.lower()
         assert message in flat
-
-
-@pytest.mark.parametrize("name", ["apply", "drift"])
-def test_a_job_that_fails_before_its_command_opens_an_issue(here: World, name: str) -> None:
-    """When the installation fails, for example, someone is told; nothing else is written."""
-    text = workflows(SETUP)[f"{FOLDER}/{name}-webhooks.yml"]
-    (job,) = yaml.safe_load(text)["jobs"].values()
-    step = job["steps"][-1]
-    assert step["if"] == "failure() && steps.run.outputs.result == ''"
-    done = script(
-        here,
-        {"script": [step["run"]]},
-        GITHUB_API_URL=here.github_url,
-        GITHUB_REPOSITORY=here.github.repository,
-        GITHUB_TOKEN=here.github.token,
-        RUN="https://github.com/acme/hooks/actions/runs/7",
-    )
-    assert done.returncode == 0, done.stderr
-    (issue,) = here.github.issues
-    assert "runs/7 failed before" in issue["body"]

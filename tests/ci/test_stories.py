@@ -294,7 +294,7 @@ def test_a_review_that_somebody_changed_approves_nothing(here: World, edit: str)
     here.propose(1, "Audit", "Deploys")
     comment = here.github.comments[0]
     if edit == "digest":
-        here.github.edit(comment, comment["body"].replace('"v":2', '"v":2,'))
+        here.github.edit(comment, comment["body"].replace('"v":3', '"v":3,'))
     if edit == "deleted":
         here.github.comments.remove(comment)
     if edit == "forged":
@@ -343,6 +343,32 @@ def test_where_there_is_no_pull_request_an_issue_is_opened(here: World) -> None:
     (issue,) = here.github.issues
     assert issue["title"] == "CloudTruth webhooks are not applied: not-reviewed"
     assert here.follow(issue["body"]).code == 0
+    assert issue["state"] == "closed"
+
+
+@pytest.mark.parametrize("name", ["apply", "drift"])
+def test_a_job_that_fails_before_its_command_has_one_issue_until_it_works(
+    here: World, name: str
+) -> None:
+    """The installation fails twice: the issue names the later run; the next success closes it."""
+    for run in ("7", "8"):
+        assert here.not_run(name, run).code == 0
+    (issue,) = here.github.issues
+    assert "(not-run)" in issue["title"] or issue["title"].endswith("applied: not-run")
+    assert "runs/8 failed before" in issue["body"]
+    assert (here.push() if name == "apply" else here.drift()).code == 0
+    assert issue["state"] == "closed"
+
+
+def test_a_run_that_is_stopped_before_its_first_write_is_told(here: World) -> None:
+    """Someone cancels it while it plans: the comment names the command that goes on."""
+    here.propose(1, "Audit", "Deploys")
+    here.squash(1)
+    stopped = here.interrupted("apply", early=True)
+    assert (stopped.code, stopped.outputs["failure-reason"]) == (130, "interrupted")
+    assert failures(here) == ["interrupted"]
+    assert "gh run rerun" in here.github.bodies(1)[-1]
+    assert set(here.live()) == {"Audit"}
 
 
 def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
@@ -607,9 +633,11 @@ def test_a_secret_that_changed_without_a_version_is_not_sent_by_itself(here: Wor
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
     refused = here.push()
     assert (refused.code, here.token("Audit")) == (6, SLACK)
-    assert "bump its `version`" in refused.stdout + refused.summary
+    edit = "bump its `version` (`token: {env: SLACK_BOT_TOKEN, version: 2}` at webhooks.yaml:4)"
     (issue,) = here.github.issues
-    assert "version" in issue["body"]
+    for said in (refused.stdout, issue["body"]):
+        assert "update Audit" in said
+        assert edit in said
 
 
 def test_another_host_behind_a_file_needs_a_review(here: World) -> None:
@@ -888,6 +916,16 @@ def test_without_a_key_the_drift_check_passes_and_opens_the_issue(here: World) -
     assert here.drift().code == 0
     (issue,) = here.github.issues
     assert "cannot run (no-api-key)" in issue["title"]
+
+
+def test_a_declaration_that_cannot_be_applied_is_drift(here: World) -> None:
+    """Nothing is left to change, and still not all is as declared."""
+    here.set_live("Audit", type="carrier-pigeon")
+    done = here.drift()
+    assert done.outputs["result"] == "drift"
+    (issue,) = here.github.issues
+    assert issue["title"].endswith("0 to delete, 1 declaration not applied")
+    assert "`Audit`" in issue["body"]
 
 
 def test_webhooks_that_cannot_deliver_are_part_of_the_issue(here: World) -> None:

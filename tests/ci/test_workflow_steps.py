@@ -91,10 +91,9 @@ def test_a_cancelled_apply_ends_in_order_and_is_finished_later(here: World) -> N
     propose(here, "Audit", *names)
     assert here.pull().code == 0
     here.squash(1, BRANCH)
-    event = {"ref": "refs/heads/main"}
     # All answers together take far longer than it takes the program to hear the signal.
     here.emulator.faults = Script([Rule(fault=delay(0.4), method="POST", times=None)])
-    stopped = here.interrupted("apply", event)
+    stopped = here.interrupted("apply")
     assert stopped.code == 130, stopped.stdout + stopped.stderr
     assert stopped.outputs["failure-reason"] == "apply-incomplete"
     assert any("**Applied in part**" in each for each in here.github.bodies(1))

@@ -75,14 +75,18 @@ def test_an_empty_file_is_written(shell: Shell, inputs: dict[str, Path], tmp_pat
     assert (tmp_path / "empty").read_text().startswith("{")
 
 
-def test_a_file_that_appears_during_the_run_is_not_replaced(
-    shell: Shell, file: File, tmp_path: Path
+@pytest.mark.parametrize(
+    "command", [("plan", "--out"), ("apply", "--yes", "--report"), ("export", "--out")]
+)
+def test_a_result_is_not_written_over_the_emulator_s_database(
+    shell: Shell, file: File, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    """It is looked at again when it is written: here the emulator's database takes the name."""
+    """Two options that name one file are refused before anything is in it."""
     file()
-    done = shell("plan", "--local-db", "same", "--out", "same")
+    done = shell(*command, "./same", "--local-db", "same", **ENVIRON)
     assert done.code == 64
-    assert (tmp_path / "same").read_bytes().startswith(b"SQLite")
+    assert f"{command[-1]} and --local-db name the same file" in done.err
+    assert not (tmp_path / "same").exists() or b"SQLite" not in (tmp_path / "same").read_bytes()
 
 
 def test_every_option_that_names_a_file_is_known_here() -> None:

@@ -74,7 +74,8 @@ def run(context: Context, what: str | None, **own: str | None) -> int:
     except Interrupted:
         raise
     except ReconcilerError as problem:
-        outcome = failed(problem)
+        # Without a result: the workflow's last step reports a run that could not begin.
+        outcome = failed(problem, result="")
     path = _write_document(context, outcome)
     outcome = with_document(outcome, path or "")
     context.console.result(outcome.log)
