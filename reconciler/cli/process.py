@@ -77,7 +77,7 @@ class Process:
 
     def time(self) -> Clock:
         """Return the clock of this run, which only requests need."""
-        from reconciler.execute.clock import SystemClock
+        from reconciler.execute.stop import SystemClock
 
         return self.clock or SystemClock()
 

@@ -43,7 +43,7 @@ class Ledger:
         return tuple(self._sent.values())
 
     @property
-    def claims(self) -> bool:
+    def answered(self) -> bool:
         """Whether an answer of the server said that something is done: also that it is gone."""
         return any(is_done(self._outcomes.get(index)) for index in self._started)
 

@@ -7,12 +7,17 @@ write from its resolution.
 
 A terminal that closes sends SIGHUP, often twice, so a repeated one does not count; where SIGHUP is
 ignored, as under `nohup`, it stays ignored. Windows has no SIGHUP.
+
+The system's clock is here, too.
 """
 
 from __future__ import annotations
 
+import random
 import signal
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import Any, Final
 
@@ -83,3 +88,26 @@ class SignalStop:
                 self._hurry(_HURRY)
         elif number != _HANGUP:
             self._again = True
+
+
+class SystemClock:
+    """Time as the operating system tells it."""
+
+    __slots__ = ()
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards."""
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        """Return the wall clock's time, in UTC. For display and `Retry-After` dates only."""
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; not at all for what is not positive."""
+        if seconds > 0:
+            time.sleep(seconds)
+
+    def uniform(self, low: float, high: float) -> float:
+        """Return a random number between `low` and `high`."""
+        return random.uniform(low, high)  # noqa: S311 - spreads retries, protects nothing

@@ -1,7 +1,9 @@
-"""Looking again after the last write: is live what it was to become?
+"""The final verification, after the last write: is live what it was to become?
 
 A write's own answer is trusted first. A listing that does not show it yet is read again, a few
-times; what it still does not show is asked for by id. Only then is the change said to have failed.
+times; what it still does not show is asked for by id. Only then is the operation reported as
+failed. A second webhook under the name of one that was written is a conflict. What others did to
+webhooks that the run does not write is for the next plan.
 """
 
 from __future__ import annotations
@@ -10,13 +12,18 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from reconciler.errors import ApiError, IncompleteListingError
-from reconciler.execute.context import Context, unlike
-from reconciler.execute.create_once import overtaken
-from reconciler.execute.heal import Surplus, remove, surplus
-from reconciler.execute.meanwhile import Strangers, disturbed, living, strangers
-from reconciler.model import LiveWebhook, Unknown
-from reconciler.planning.changes import Create, Delete, SecretChange, Update, ValueChange
-from reconciler.planning.readback import Evidence
+from reconciler.execute.operation import (
+    Duplicate,
+    Run,
+    created,
+    duplicates,
+    overtaken,
+    remove,
+    unlike,
+)
+from reconciler.model import LiveWebhook
+from reconciler.planning.changes import Create, Delete
+from reconciler.planning.check import Listing, State, check
 from reconciler.report import Applied, Failed, Healed, Outcome, Unconfirmed
 
 
@@ -29,164 +36,140 @@ class Verification:
     problem: str | None = None
 
 
-def verify(context: Context) -> Verification:
-    """Read the listing, heal, and correct the ledger's outcomes by what is live."""
-    tried: list[Surplus] = []
+def verify(run: Run) -> Verification:
+    """Read the listing, remove duplicates, and correct the ledger's outcomes by what is live."""
+    tried: list[Duplicate] = []
     try:
-        rounds = context.settle.confirmations
-        for last in (*(False for _ in range(rounds)), True):
+        for last in (*[False] * run.policy.confirmations, True):
             try:
-                listing = context.api.list()
+                listing = Listing(run.plan, run.api.list(), run.secrets)
             except IncompleteListingError:
-                if last or context.ledger.stopping:
+                if last or run.ledger.stopping:
                     raise
-                context.clock.sleep(context.settle.spacing)
+                run.clock.sleep(run.policy.spacing)
                 continue
-            extra = surplus(context, listing)
-            others = strangers(context, listing)
-            waiting = _open(context, listing, others)
-            if last or not (extra or waiting) or (context.ledger.stopping and not extra):
+            extra = duplicates(listing, run)
+            waiting = _open(listing, run)
+            if last or not (extra or waiting) or (run.ledger.stopping and not extra):
                 break
             for each in extra:
-                if remove(context, each):
+                if remove(each, run):
                     tried.append(each)
-                    _hand_on(context, each, listing)
+                    _hand_on(each, listing, run)
             if not extra:
-                context.clock.sleep(context.settle.spacing)
+                run.clock.sleep(run.policy.spacing)
         for index, outcome in waiting:
-            context.ledger.correct(index, _by_id(context, outcome, listing, others))
-        left = {each.copy.id for each in extra if _lives(context, each)}
-        news = disturbed(context, listing, others)
+            run.ledger.correct(index, _by_id(outcome, listing, run))
+        left = {each.live.id for each in extra if run.api.get(each.live.id) is not None}
     except ApiError as error:
-        reason = f"the look at the end failed: {error}"
-        return Verification(verified=False, healed=_healed(tried, frozenset()), problem=reason)
-    problem = f"surplus copies are left: {', '.join(sorted(left))}" if left else None
+        problem = f"final verification failed: {error}"
+        return Verification(verified=False, healed=_healed(tried, frozenset()), problem=problem)
     return Verification(
         verified=True,
         healed=_healed(tried, left),
-        problem=problem or news,
+        problem=f"duplicates are left: {', '.join(sorted(left))}" if left else None,
     )
 
 
-def _healed(tried: Sequence[Surplus], left: Set[str]) -> tuple[Healed, ...]:
-    gone = {each.copy.id: each for each in tried if each.copy.id not in left}
+def _healed(tried: Sequence[Duplicate], left: Set[str]) -> tuple[Healed, ...]:
+    gone = {each.live.id: each for each in tried if each.live.id not in left}
     return tuple(
-        Healed(name=each.copy.name, removed=each.copy.id, kept=each.keeper.id)
+        Healed(name=each.live.name, removed=each.live.id, kept=each.keeper.id)
         for each in gone.values()
     )
 
 
-def _hand_on(context: Context, gone: Surplus, listing: Sequence[LiveWebhook]) -> None:
-    """Let the create whose copy was removed be judged by the copy that stays."""
-    for index, outcome in context.ledger.settled():
+def _hand_on(gone: Duplicate, listing: Listing, run: Run) -> None:
+    """Let the create whose webhook was removed be judged by the one that stays."""
+    for index, outcome in run.ledger.settled():
         change = outcome.change
         if not isinstance(outcome, Applied) or not isinstance(change, Create):
             continue
-        if outcome.id != gone.copy.id:
-            continue
-        keeper = gone.keeper
-        if context.differences(change, keeper, context.evidence_in(listing)):
-            context.ledger.correct(index, overtaken(change, keeper.id))
-        else:
-            context.ledger.correct(index, replace(outcome, id=keeper.id))
+        if outcome.id == gone.live.id:
+            if listing.differences(change, gone.keeper):
+                run.ledger.correct(index, overtaken(change, gone.keeper.id))
+            else:
+                run.ledger.correct(index, replace(outcome, id=gone.keeper.id))
 
 
-def _lives(context: Context, each: Surplus) -> bool:
-    return context.api.get(each.copy.id) is not None
-
-
-def _open(
-    context: Context, listing: Sequence[LiveWebhook], others: Strangers
-) -> list[tuple[int, Applied | Unconfirmed]]:
+def _open(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconfirmed]]:
     """Return what this listing does not show to be done, after noting what it does show."""
-    evidence = context.evidence_in(listing)
-    by_id = {each.id: each for each in listing}
     left: list[tuple[int, Applied | Unconfirmed]] = []
-    for index, outcome in context.ledger.settled():
+    for index, outcome in run.ledger.settled():
         if not isinstance(outcome, Applied | Unconfirmed):
             continue
-        found = by_id.get(_id(outcome) or "")
-        if isinstance(outcome.change, Create) and found is None:
-            equal = context.equal(outcome.change, listing)
-            found = equal[0] if equal else None
-        if not _shown(context, outcome, found, evidence):
+        change = outcome.change
+        mine = outcome.id if isinstance(outcome, Applied) else None
+        if mine is None and not isinstance(change, Create):
+            mine = change.before.id
+        found = listing.by_id.get(mine or "")
+        if isinstance(change, Create) and found is None:
+            found = created(change, listing, run)
+        if not _shown(outcome, found, listing, run):
             left.append((index, outcome))
             continue
-        there = found.id if found is not None else _id(outcome)
+        mine = mine if found is None else found.id
         if isinstance(outcome, Unconfirmed):
-            note = "confirmed by the listing at the end"
-            outcome = Applied(change=outcome.change, id=there, note=note)
-            context.ledger.correct(index, outcome)
-        elif outcome.id != there:
-            outcome = replace(outcome, id=there)
-            context.ledger.correct(index, outcome)
-        if isinstance(outcome, Applied) and _crowd(outcome, others):
+            outcome = Applied(change=change, id=mine, note="confirmed by the final verification")
+            run.ledger.correct(index, outcome)
+        elif outcome.id != mine:
+            outcome = replace(outcome, id=mine)
+            run.ledger.correct(index, outcome)
+        if _others(outcome, listing, run):
             left.append((index, outcome))
     return left
 
 
-def _crowd(outcome: Applied, others: Strangers) -> list[LiveWebhook]:
-    """Return who else bears the name of a webhook that was created or updated."""
+def _shown(
+    outcome: Applied | Unconfirmed, found: LiveWebhook | None, listing: Listing, run: Run
+) -> bool:
+    """Return whether an operation is done by the look of a listing.
+
+    Of a value that cannot be read only an answer tells whether it has arrived.
+    """
+    change = outcome.change
+    now = check(change, found, run.secrets, listing.evidence)
+    if isinstance(outcome, Unconfirmed) or found is None or isinstance(change, Delete):
+        return now.state is State.DONE
+    return not now.differing
+
+
+def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
+    """Return further webhooks under the name of one that was created or updated."""
     if isinstance(outcome.change, Delete):
         return []
-    return [each for each in others.get(outcome.change.name, ()) if each.id != outcome.id]
+    mine = {
+        each.id
+        for _, each in run.ledger.settled()
+        if isinstance(each, Applied) and isinstance(each.change, Create)
+    }
+    found = listing.strangers(outcome.change.name)
+    return [each for each in found if each.id != outcome.id and each.id not in mine]
 
 
-def _id(outcome: Applied | Unconfirmed) -> str | None:
-    if isinstance(outcome, Applied):
-        return outcome.id
-    return None if isinstance(outcome.change, Create) else outcome.change.before.id
-
-
-def _shown(
-    context: Context,
-    outcome: Applied | Unconfirmed,
-    found: LiveWebhook | None,
-    evidence: Evidence,
-) -> bool:
-    change = outcome.change
-    if isinstance(change, Delete):
-        return found is None
-    if found is None or context.differences(change, found, evidence):
-        return False
-    # Of a value that cannot be read only an answer tells whether it has arrived.
-    return isinstance(outcome, Applied) or not _hidden(change)
-
-
-def _hidden(change: Create | Update) -> bool:
-    return isinstance(change, Update) and any(
-        isinstance(each, SecretChange)
-        or (isinstance(each, ValueChange) and isinstance(each.before, Unknown))
-        for each in change.fields
-    )
-
-
-def _by_id(
-    context: Context,
-    outcome: Applied | Unconfirmed,
-    listing: Sequence[LiveWebhook],
-    others: Strangers,
-) -> Outcome:
+def _by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcome:
     """Ask for one webhook that no listing shows as it was to become."""
     change = outcome.change
     if isinstance(outcome, Unconfirmed) or outcome.id is None:
         return outcome
-    found = context.api.get(outcome.id)
+    found = run.api.get(outcome.id)
     if isinstance(change, Delete):
         if found is None:
             return outcome
         return Failed(change=change, code="does-not-converge", message="it is still there")
     if found is None:
         return Failed(
-            change=change, code="vanished", message="it is gone again: somebody else is at work"
+            change=change, code="vanished", message="it has been deleted since it was sent"
         )
-    if differing := context.differences(change, found, context.evidence_in(listing)):
+    if differing := listing.differences(change, found):
         return unlike(change, differing)
-    if other := living(context, change.name, _crowd(outcome, others)):
-        return Failed(
-            change=change,
-            code="conflict",
-            message=f"another webhook of this name has appeared meanwhile (id {other})",
-            hint="plan again; where both are meant, pin each by its `id`",
-        )
+    for other in _others(outcome, listing, run):
+        again = run.api.get(other.id)  # a list may be behind
+        if again is not None and again.name == change.name:
+            return Failed(
+                change=change,
+                code="conflict",
+                message=f"another webhook of this name has appeared since the plan (id {other.id})",
+                hint="plan again; where both are meant, pin each by its `id`",
+            )
     return outcome

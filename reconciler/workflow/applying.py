@@ -16,7 +16,7 @@ from reconciler.errors import (
     UnresolvedSecretsError,
     UsageError,
 )
-from reconciler.execute.executor import execute
+from reconciler.execute.execute import execute
 from reconciler.findings import Finding, Severity
 from reconciler.planning.changes import Change, Delete, Kept
 from reconciler.planning.plan import Plan

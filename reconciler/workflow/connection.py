@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ExitCode
-from reconciler.execute.clock import SystemClock
-from reconciler.execute.stop import SignalStop
+from reconciler.execute.stop import SignalStop, SystemClock
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
 from reconciler.planning.changes import Change

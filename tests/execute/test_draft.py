@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.execute.draft import draft
+from reconciler.execute.operation import draft
 from reconciler.model import Secret
 from tests.execute.world import SECRETS, TOKEN, slack
 

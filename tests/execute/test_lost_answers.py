@@ -271,7 +271,7 @@ def test_a_copy_that_cannot_be_removed_is_a_problem() -> None:
     api = memory(faults=[Fault(call="create", meanwhile=late), *lost])
     report = run(api, planned(api, slack("a")))
     assert (report.exit_code, report.healed) == (ExitCode.PARTIAL, ())
-    assert report.problem == "surplus copies are left: id-101"
+    assert report.problem == "duplicates are left: id-101"
 
 
 def test_healing_happens_after_other_failures_too() -> None:
@@ -370,7 +370,7 @@ def test_a_conflict_that_cannot_be_read_is_a_change_that_failed() -> None:
     faults = [Fault(call="update", error=ConflictError), Fault(call="get", error=UnreachableError)]
     api = memory(row("a", "1"), faults=faults)
     report = run(api, planned(api, slack("a", "#new")))
-    assert (outcomes(report), report.writes) == ({"a": "failed unreachable"}, 0)
+    assert (outcomes(report), report.writes) == ({"a": "failed conflict"}, 0)
 
 
 def test_an_answer_that_says_less_than_is_stored_is_read_again() -> None:
@@ -425,7 +425,7 @@ def test_a_delete_leaves_what_somebody_has_changed_meanwhile() -> None:
     """Read back, found different: it stays."""
     changed = appear(row("old", "1", "#somebody"))
     api = memory(row("old", "1"), faults=[delete_lost(meanwhile=changed)])
-    assert outcomes(run(api, planned(api))) == {"old": "skipped changed"}
+    assert outcomes(run(api, planned(api))) == {"old": "failed conflict"}
 
 
 def test_a_delete_that_stays_in_doubt_is_unconfirmed() -> None:

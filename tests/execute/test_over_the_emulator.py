@@ -10,8 +10,8 @@ import pytest
 
 from reconciler.api.client import connect
 from reconciler.errors import ExitCode, IncompleteListingError, ReconcilerError
-from reconciler.execute.clock import SystemClock
-from reconciler.execute.executor import execute
+from reconciler.execute.execute import execute
+from reconciler.execute.stop import SystemClock
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Desired, FileScope, Live, Policy, Secret, SecretRef, Webhook
 from reconciler.planning.planner import plan

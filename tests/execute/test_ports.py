@@ -11,8 +11,7 @@ from functools import partial
 import pytest
 
 from reconciler.errors import ExitCode
-from reconciler.execute.clock import SystemClock
-from reconciler.execute.stop import SignalStop
+from reconciler.execute.stop import SignalStop, SystemClock
 from reconciler.execute.workers import Halted, ThreadWorkers
 from tests.waiting import PATIENCE
 

@@ -24,7 +24,7 @@ UNSEEN = Fault(call="list", nth=3, error=ServerError)
 URL = "https://hooks.example.com/ct"
 ANEW = (
     "it keeps a field that is no longer declared: delete the webhook with `state: absent`, then "
-    "declare it anew"
+    "declare it again"
 )
 ELSEWHERE = "declare it the way CloudTruth stores it, or the next apply will try again"
 
@@ -51,7 +51,7 @@ def differs(outcome: Outcome, *paths: tuple[str, ...], message: str, hint: str) 
         (replace(LOST, happens=True), "no answer (1 attempt); it is live"),
         (
             Fault(call="create", error=ConflictError, meanwhile=appear(row("a", "id-101"))),
-            "it had just come into being",
+            "no answer (1 attempt); it is live",
         ),
     ],
 )
@@ -68,8 +68,8 @@ def test_a_conflict_names_the_webhook_that_is_in_the_way() -> None:
     assert outcome == Failed(
         change=outcome.change,
         code="conflict",
-        message="a webhook of this name that differs has appeared meanwhile (id 9)",
-        hint="plan again: it will be an update, or say `previously` or `id`",
+        message="a webhook of this name that differs has appeared since the plan (id 9)",
+        hint="plan again: it will be an update, or declare `previously` or `id`",
     )
 
 
@@ -212,7 +212,7 @@ def test_nothing_is_told_of_a_field_that_nobody_names(error: type[ApiError]) -> 
         ),
         (
             Fault(call="delete", error=AmbiguousWriteError, happens=True),
-            "found gone when it was read again",
+            "no answer (1 attempt); found gone when it was read",
         ),
     ],
 )
@@ -226,7 +226,7 @@ def test_an_update_that_is_found_done_says_so() -> None:
     """And which one it is."""
     lost = Fault(call="update", error=AmbiguousWriteError, happens=True)
     outcome = told(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
-    note = "found done when it was read again"
+    note = "no answer (1 attempt); found done when it was read"
     assert outcome == Applied(change=outcome.change, id="1", note=note)
 
 
@@ -238,7 +238,7 @@ def test_an_update_that_somebody_overwrote_says_what_to_do() -> None:
     assert outcome == Failed(
         change=outcome.change,
         code="conflict",
-        message="somebody else has changed it meanwhile",
+        message="it has changed since the plan was made",
         hint="plan again",
     )
 
@@ -250,7 +250,7 @@ def test_another_bearer_of_the_name_is_told_with_its_id() -> None:
     assert outcome == Failed(
         change=outcome.change,
         code="conflict",
-        message="another webhook of this name has appeared meanwhile (id 9)",
+        message="another webhook of this name has appeared since the plan (id 9)",
         hint="plan again; where both are meant, pin each by its `id`",
     )
 
@@ -275,9 +275,7 @@ def test_secrets_that_are_not_at_hand_are_all_told_before_anything_is_sent() -> 
     plan = planned(api, update, slack("b"), slack("c"), secrets={})
     with pytest.raises(UnresolvedSecretsError) as caught:
         run(api, plan, secrets={})
-    assert str(caught.value) == (
-        "no value is at hand for env OTHER, env SLACK_BOT_TOKEN; nothing was written"
-    )
+    assert str(caught.value) == ("no value for env OTHER, env SLACK_BOT_TOKEN; nothing was written")
     assert caught.value.hint == "set them where the apply runs"
     assert api.calls == []
 
@@ -298,7 +296,7 @@ def unanswered(api: Memory) -> None:
         (
             "create",
             (slack("a"), slack("b")),
-            "it is in no listing so far; the next apply looks again",
+            "no listing shows it so far; the next apply looks for it",
         ),
     ],
 )

@@ -11,12 +11,11 @@ from reconciler.errors import (
     InvalidRequestError,
     ServerError,
 )
-from reconciler.model import UNKNOWN
+from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef, Webhook
 from reconciler.report import Applied
 from tests.execute.test_lost_answers import appear
-from tests.execute.test_revealed import applied, generic
-from tests.execute.test_revealed import row as generic_row
 from tests.execute.world import (
+    EVENTS,
     Fault,
     Memory,
     StillClock,
@@ -28,6 +27,36 @@ from tests.execute.world import (
     run,
     slack,
 )
+
+PASSWORD = SecretRef(scheme=Scheme.ENV, name="PASSWORD")
+
+
+def generic(name: str) -> Webhook:
+    return Webhook(
+        name=name,
+        type="generic",
+        event_types=EVENTS,
+        configuration={"url": "https://h.example.com/x", "username": "u", "password": PASSWORD},
+    )
+
+
+def generic_row(name: str, id: str, password: str) -> LiveWebhook:
+    return LiveWebhook(
+        id=id,
+        name=name,
+        type="generic",
+        event_types=EVENTS,
+        configuration={
+            "url": Secret("https://h.example.com/x"),
+            "username": "u",
+            "password": Secret(password),
+        },
+    )
+
+
+def applied(api: Memory, *webhooks: Webhook):
+    secrets = {PASSWORD: Secret("the new password")}
+    return run(api, planned(api, *webhooks, secrets=secrets), secrets=secrets)
 
 
 def behind(api: Memory, n: int) -> tuple[()]:
@@ -102,7 +131,7 @@ def test_copies_that_were_removed_are_reported_even_if_the_last_look_fails() -> 
     ]
     report = run(api, planned(api, slack("a")))
     assert [each.removed for each in report.healed] == ["id-101"]
-    assert report.problem == "the look at the end failed: it failed"
+    assert report.problem == "final verification failed: it failed"
     assert report.exit_code is ExitCode.PARTIAL
 
 
@@ -129,7 +158,7 @@ def test_what_the_last_listing_confirms_is_told_with_its_id() -> None:
     outcome = run(api, planned(api, slack("a")), clock=clock).outcomes[0]
     assert clock.slept == [2.0, 1.0, 1.0]  # while its answer was looked for, not afterwards
     assert outcome == Applied(
-        change=outcome.change, id="id-101", note="confirmed by the listing at the end"
+        change=outcome.change, id="id-101", note="confirmed by the final verification"
     )
 
 
@@ -155,11 +184,20 @@ def test_what_needed_no_change_and_is_as_declared_is_not_asked_for() -> None:
     assert (report.problem, api.calls) == (None, ["list", "create c", "list"])
 
 
-def test_a_field_that_comes_to_light_is_nobodys_doing() -> None:
-    """It was hidden when the plan was made, so that it differs may be an old story."""
-    reveal = Fault(call="list", nth=2, meanwhile=appear(row("a", "1", "#other")))
-    api = memory(replace(row("a", "1"), configuration=UNKNOWN), faults=[reveal])
-    report = run(api, planned(api, slack("a"), slack("b")))
-    assert report.problem == (
-        "what was sent shows that channel of 'a' differs too: apply again to mend it"
-    )
+def test_what_has_become_readable_shows_that_a_webhook_is_another_ones() -> None:
+    """A create of this run that reads back shows that the other one's password differs."""
+    other = appear(row("B", "9", "another password"))
+    lost = Fault(call="create", nth=2, error=AmbiguousWriteError, meanwhile=other)
+    api = memory(faults=[lost])
+    assert outcomes(applied(api, generic("A"), generic("B"))) == {
+        "A": "applied",
+        "B": "failed conflict",
+    }
+
+
+def test_what_has_become_readable_elsewhere_is_for_the_next_plan() -> None:
+    """The new webhook's password reads back equal, so the old one's is really another."""
+    api = memory(generic_row("Old", "1", "the old password"))
+    assert applied(api, generic("Old"), generic("New")).exit_code is ExitCode.OK
+    assert outcomes(applied(api, generic("Old"), generic("New"))) == {"Old": "applied"}
+    assert applied(api, generic("Old"), generic("New")).writes == 0

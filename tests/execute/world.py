@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from reconciler.errors import ApiError, ExitCode, NotFoundError
-from reconciler.execute.executor import execute
+from reconciler.execute.execute import execute
 from reconciler.model import (
     Desired,
     FileScope,

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 from reconciler.api.client import Client, connect
 from reconciler.errors import ExitCode, ReconcilerError
-from reconciler.execute.executor import execute
+from reconciler.execute.execute import execute
 from reconciler.model import Desired, FileScope, Live, Pattern, Policy, Secret, Webhook
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan

@@ -108,7 +108,7 @@ def test_plan_over_http_without_differences(
     assert "sqlite3" not in modules
     assert not modules & ours(
         "reconciler.emulator",
-        "reconciler.execute.executor",
+        "reconciler.execute.execute",
         "reconciler.source.excerpt",
         "reconciler.source.saved_plan",
         "reconciler.source.write",

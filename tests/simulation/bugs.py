@@ -41,27 +41,24 @@ BUGS = (
     ),
     Bug(
         name="no read-back",
-        file="reconciler/execute/create_once.py",
-        old="            found = _look(change, context, answers)\n",
-        new="            found = None\n",
+        file="reconciler/execute/operation.py",
+        old="            outcome = _confirm(operation, run, answers)\n",
+        new="            outcome = None\n",
     ),
     Bug(
         name="keep-mine heal",
-        file="reconciler/execute/heal.py",
-        old="            keeper = min(copies, key=lambda each: each.id)\n",
-        new="""            mine = [getattr(each, "id", "") for _, each in context.ledger.settled()]
-            keeper = min(copies, key=lambda each: (each.id not in mine, each.id))
+        file="reconciler/execute/operation.py",
+        old="        keeper = min(same, key=lambda each: each.id, default=None)\n",
+        new="""        mine = [getattr(each, "id", "") for _, each in run.ledger.settled()]
+        keeper = min(same, key=lambda each: (each.id not in mine, each.id), default=None)
 """,
         start=20,
     ),
     Bug(
         name="delete before create",
-        file="reconciler/execute/executor.py",
-        old="    creates = [i for i, change in enumerate(changes) if isinstance(change, Create)]\n",
-        new="""    early = [i for i, change in enumerate(changes) if isinstance(change, Delete)]
-    workers.run([_in_turn(context, [index]) for index in early])
-    creates = [i for i, change in enumerate(changes) if isinstance(change, Create)]
-""",
+        file="reconciler/execute/execute.py",
+        old="            return _LAST if operation.keeps is None else 0\n",
+        new="            return 1 if operation.keeps is None else 0\n",
     ),
     Bug(
         name="trusting an empty page",
@@ -72,37 +69,39 @@ BUGS = (
     Bug(
         name="success without a look",
         file="reconciler/execute/verify.py",
-        old="    tried: list[Surplus] = []\n    try:\n",
-        new="    return Verification(verified=True)\n    tried: list[Surplus] = []\n    try:\n",
+        old="    tried: list[Duplicate] = []\n",
+        new="    return Verification(verified=True)\n",
     ),
     Bug(
         name="a delete whose keeper is not asked for",
-        file="reconciler/execute/write_once.py",
-        old="change.reason is Reason.DUPLICATE and not _keeper_lives(change, context)",
-        new="change.reason is Reason.DUPLICATE and False",
+        file="reconciler/execute/operation.py",
+        old="                keeper = run.api.get(operation.keeps)\n"
+        "                if keeper is None or keeper.name != before.name:\n",
+        new="                if False:\n",
     ),
     Bug(
         name="a saved plan that is applied to whatever is there",
-        file="reconciler/planning/standing.py",
-        old="    if snapshot(found, change.after) == change.before:\n",
+        file="reconciler/planning/check.py",
+        old="    if snapshot(live, operation.after) == operation.before:\n",
         new="    if True:\n",
         start=40,
     ),
     Bug(
         name="a saved plan without secrets that answers for them",
-        file="reconciler/planning/standing.py",
+        file="reconciler/planning/check.py",
         old="    return tuple(each for each in compared if not isinstance(each, SecretChange))\n",
         new="    return compared\n",
         start=2380,
     ),
     Bug(
         name="delete before create in a change of type",
-        file="reconciler/execute/write_once.py",
-        old="            live = context.api.update(change.before.id, sent, change.sends)\n",
-        new="""            if change.before.type != change.after.type:
-                context.api.delete(change.before.id)
-                context.api.create(sent, context.plan.organization.id)
-            live = context.api.update(change.before.id, sent, change.sends)
+        file="reconciler/execute/operation.py",
+        old="        case Update(before=before, after=after):\n            try:\n",
+        new="""        case Update(before=before, after=after):
+            if before.type != after.type:
+                run.api.delete(before.id)
+                run.api.create(draft(after, run.secrets), run.plan.organization.id)
+            try:
 """,
     ),
     Bug(
@@ -136,7 +135,7 @@ BUGS = (
     Bug(
         name="another's copy that differs passed over",
         file="reconciler/execute/verify.py",
-        old="if each.id != outcome.id]",
+        old="if each.id != outcome.id and each.id not in mine]",
         new="if False]",
         start=1040,
     ),
@@ -149,8 +148,8 @@ BUGS = (
     ),
     Bug(
         name="what was created under another name stays",
-        file="reconciler/execute/create_once.py",
-        old="            context.api.delete(made.id)\n",
+        file="reconciler/execute/operation.py",
+        old="            run.api.delete(made.id)\n",
         new="",
         start=65,
     ),
@@ -180,9 +179,9 @@ BUGS = (
     ),
     Bug(
         name="another webhook of the name passed over before the first write",
-        file="reconciler/planning/standing.py",
-        old="    if not others:\n",
-        new="    if True:\n",
+        file="reconciler/planning/check.py",
+        old="                if others := self.strangers(*sorted(names)):\n",
+        new="                if others := []:\n",
         start=1030,
     ),
     Bug(
@@ -192,10 +191,10 @@ BUGS = (
         new="        elif True:\n",
     ),
     Bug(
-        name="webhooks that share a name taken for surplus copies",
-        file="reconciler/execute/heal.py",
-        old="        if each.name in sent and each.id not in pinned:\n",
-        new="        if each.name in sent:\n",
+        name="webhooks that share a name taken for duplicates",
+        file="reconciler/execute/operation.py",
+        old="        same = [each for each in listing.named(operation.name) if each.id not in pinned]\n",
+        new="        same = listing.named(operation.name)\n",
     ),
     Bug(
         name="several duplicates without a guard",

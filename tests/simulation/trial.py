@@ -9,9 +9,8 @@ from typing import TypeVar
 
 from reconciler.errors import ExitCode
 from reconciler.planning.plan import Plan
-from reconciler.report import Applied
 from tests.simulation.case import Case, Way, case
-from tests.simulation.ending import Ending
+from tests.simulation.ending import Ending, revealed
 from tests.simulation.habits import retypes
 from tests.simulation.judge import Violation
 from tests.simulation.process import Process, Verdict
@@ -150,11 +149,13 @@ class Trial:
             allowed = replace(team, options=replace(team.options, allow_deletes=counted))
             last = Process("allowed", team=allowed)
             self._alone(last, self.program.apply)
-        if _revealed(last):
-            last = Process("mending", team=last.team)
-            self._alone(last, self.program.apply)
         if _complete(last) and last.report is not None:
-            again = self._look(team)
+            again, plan = self._look(team), last.report.plan
+            if again.changes and all(revealed(plan, each) for each in again.changes):
+                last = Process("again", team=last.team)
+                self._alone(last, self.program.apply)
+                again = self._look(team)
+            assert last.report is not None
             self.ending.as_declared(last.team, last.report.plan, again)
         elif team.stubborn:
             self._in_vain(team)
@@ -191,17 +192,6 @@ class Trial:
 def _complete(process: Process) -> bool:
     """Say whether all changes are done; a declaration may still be one that cannot be applied."""
     return process.report is not None and process.report.complete
-
-
-def _revealed(process: Process) -> bool:
-    """Say whether all that is left is what nobody could read before something was sent."""
-    report = process.report
-    return (
-        process.code is ExitCode.PARTIAL
-        and report is not None
-        and all(isinstance(each, Applied) for each in report.outcomes)
-        and (report.problem or "").startswith("what was sent shows that ")
-    )
 
 
 def _resends(process: Process) -> bool:

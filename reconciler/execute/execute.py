@@ -1,0 +1,222 @@
+"""Applying a plan.
+
+Promises: nothing is written before the listing has been read again and every operation checked
+against it; duplicates of a webhook that stays go first, then come updates and renames, then
+creates, then deletes, and these only if nothing before them failed, was skipped or is in doubt;
+independent operations do not wait for each other and do not stop each other; after the last write
+the listing is read and compared again. Each operation ends as exactly one outcome, whatever happens
+on the way. Nothing here loops.
+
+Refuses: to decide anything that a plan decides. Files, organization, secrets, guards and consent
+are settled before this is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
+
+from reconciler.errors import (
+    ApiError,
+    AuthenticationError,
+    PermissionDeniedError,
+    ProtocolError,
+    RateLimitedError,
+    ServerError,
+    StalePlanError,
+    UnresolvedSecretsError,
+)
+from reconciler.execute.ledger import Ledger, failed, is_done
+from reconciler.execute.operation import ConfirmPolicy, Run, perform
+from reconciler.execute.verify import Verification, verify
+from reconciler.execute.workers import Halted
+from reconciler.model import LiveWebhook, Secret, SecretRef
+from reconciler.planning.changes import Change, Create, Delete, Update
+from reconciler.planning.check import Listing, State
+from reconciler.planning.plan import Plan
+from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
+from reconciler.report import Applied, Report, Skipped
+
+_DEFAULT = ConfirmPolicy()
+
+# What the next operation would meet as well: a refused key, a pause that is too long, a retry
+# budget that is empty.
+_FINAL = (AuthenticationError, PermissionDeniedError, RateLimitedError, ServerError)
+
+
+def execute(
+    plan: Plan,
+    secrets: Mapping[SecretRef, Secret],
+    api: WebhookAPI,
+    *,
+    clock: Clock,
+    workers: Workers,
+    stop: Stop,
+    watcher: Watcher,
+    reviewed: bool,
+    policy: ConfirmPolicy = _DEFAULT,
+) -> Report:
+    """Make live what `plan` says, and report what became of each operation.
+
+    `reviewed`: exactly this plan was agreed to, so an operation that is stale refuses all of them.
+    An empty plan makes no request. Raises StalePlanError, UnresolvedSecretsError and what the
+    first listing raises; in each of these cases nothing was written.
+    """
+    if not plan.changes:
+        return Report(plan=plan, verified=True)
+    _require(plan, secrets)
+    ledger = Ledger(plan, stop, watcher)
+    verification = Verification(verified=False)
+    try:
+        run = Run(
+            plan=plan,
+            secrets=secrets,
+            api=api,
+            clock=clock,
+            policy=policy,
+            ledger=ledger,
+            reviewed=reviewed,
+            before=Listing(plan, _list(plan, api, workers), secrets),
+            duplicates=_duplicates(plan),
+        )
+        _check(run)
+        _write(run, workers)
+        if ledger.writes or ledger.answered:
+            verification = workers.run([lambda: verify(run)])[0]
+        else:
+            verification = Verification(verified=True)
+    except Halted:
+        pass
+    return _report(plan, ledger, stop, verification, reviewed=reviewed)
+
+
+def _require(plan: Plan, secrets: Mapping[SecretRef, Secret]) -> None:
+    missing = {str(use.reference) for use in plan.secrets if use.reference not in secrets}
+    if missing:
+        raise UnresolvedSecretsError(
+            f"no value for {', '.join(sorted(missing))}; nothing was written",
+            hint="set them where the apply runs",
+        )
+
+
+def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, ...]:
+    """List what is live, and ask by id for what the plan needs and the list does not show.
+
+    That is gone, or has slipped between two pages: only asking by id can tell.
+    """
+    listing = workers.run([api.list])[0]
+    needed = {each.before.id for each in plan.updates} | {each.before.id for each in plan.deletes}
+    needed |= {each.keeps for each in plan.deletes if each.keeps is not None}
+    missed = sorted(needed - {each.id for each in listing})
+    found = workers.run([partial(api.get, each) for each in missed])
+    return (*listing, *(each for each in found if each is not None))
+
+
+def _duplicates(plan: Plan) -> Mapping[str, Sequence[int]]:
+    found: dict[str, list[int]] = {}
+    for index, operation in enumerate(plan.changes):
+        if isinstance(operation, Delete) and operation.keeps is not None:
+            found.setdefault(operation.keeps, []).append(index)
+    return found
+
+
+def _check(run: Run) -> None:
+    """Note which operations are done already and which are stale."""
+    stale: list[tuple[int, Skipped]] = []
+    for index, operation in enumerate(run.plan.changes):
+        now = run.before.check(operation)
+        if now.state is State.DONE:
+            run.ledger.finish(index, Applied(change=operation, id=now.id, note=now.why))
+        elif now.state is State.STALE:
+            stale.append((index, Skipped(change=operation, code="changed", message=now.why)))
+    if stale and run.reviewed:
+        raise _refusal([each for _, each in stale])
+    for index, skipped in stale:
+        run.ledger.finish(index, skipped)
+
+
+def _refusal(skipped: Sequence[Skipped]) -> StalePlanError:
+    return StalePlanError(
+        "what was reviewed is not what would happen now; nothing was written",
+        differences=[f"{each.change.name}: {each.message}" for each in skipped],
+        hint="plan and review again",
+    )
+
+
+def _stage(operation: Change) -> int:
+    match operation:
+        case Delete():
+            return _LAST if operation.keeps is None else 0
+        case Update():
+            return 1
+        case Create():
+            return 2
+
+
+_LAST = 3
+
+
+def _write(run: Run, workers: Workers) -> None:
+    """Send what is pending, stage by stage; deletes only if all before them is done."""
+    stages: list[list[int]] = [[], [], [], []]
+    for index, operation in enumerate(run.plan.changes):
+        stages[_stage(operation)].append(index)
+    for stage in stages[:_LAST]:
+        workers.run([partial(_attempt, run, index) for index in stage])
+    begun = chain.from_iterable(stages[:_LAST])
+    undone = next((index for index in begun if not is_done(run.ledger.outcome(index))), None)
+    if undone is None:
+        workers.run([partial(_attempt, run, index) for index in stages[_LAST]])
+        return
+    why = f"nothing is deleted, as {run.plan.changes[undone].name!r} is not done"
+    for index in stages[_LAST]:
+        _skip(run, index, why)
+
+
+def _skip(run: Run, index: int, why: str) -> None:
+    if run.ledger.outcome(index) is None:
+        operation = run.plan.changes[index]
+        run.ledger.finish(index, Skipped(change=operation, code="after-failure", message=why))
+
+
+def _attempt(run: Run, index: int) -> None:
+    """Perform one operation, if it may be begun, and note what came of it."""
+    ledger, operation = run.ledger, run.plan.changes[index]
+    if ledger.outcome(index) is not None:
+        return
+    # Interrupted in between, the duplicates would differ, and no run could tell which one counts.
+    first = run.duplicates.get(operation.before.id, ()) if isinstance(operation, Update) else ()
+    if not all(is_done(ledger.outcome(other)) for other in first):
+        _skip(run, index, "duplicates of it are still live")
+        return
+    if not ledger.start(index):
+        return
+    try:
+        outcome = perform(operation, run)
+    except ApiError as error:
+        outcome = failed(operation, error)
+        if isinstance(error, ProtocolError) and not 400 <= (error.status or 0) < 500:
+            ledger.wrote()  # an answer that cannot be read may come from a write that happened
+        if isinstance(error, _FINAL):
+            ledger.end(f"the run ended with the failure of {operation.name!r}")
+    ledger.finish(index, outcome)
+
+
+def _report(
+    plan: Plan, ledger: Ledger, stop: Stop, verification: Verification, *, reviewed: bool
+) -> Report:
+    outcomes = ledger.close()
+    stale = [each for each in outcomes if isinstance(each, Skipped) and each.code == "stale"]
+    if reviewed and stale and not ledger.writes:
+        raise _refusal(stale)
+    cut = not verification.verified or not all(is_done(each) for each in outcomes)
+    return Report(
+        plan=plan,
+        outcomes=outcomes,
+        healed=verification.healed,
+        writes=ledger.writes,
+        verified=verification.verified,
+        stopped=stop.requested() if cut else None,
+        problem=verification.problem,
+    )

@@ -1,0 +1,390 @@
+"""The life of one operation that is to be sent: write it, confirm it, remove duplicates of it.
+
+An answer says what has happened. If it is lost, nothing is repeated blindly: live is read first.
+
+- A create has no id, and the API no idempotency keys. A create whose answer was lost may have
+  happened, happen a little later, or never happen. After a pause the listing is read, up to three
+  times. A webhook of the name that was not there before and is as it was sent is the one; one that
+  differs is somebody else's. Only if no listing shows it is it sent a second and last time.
+- An update or a delete says what is to be, of one id. That webhook is read: it is as wanted, done;
+  as before, sent again, three times in all; neither, changed by somebody else, and left so.
+
+What remains in doubt is reported as unconfirmed, and looked for in the final verification. There,
+too, duplicates are found that a lost answer or an apply at the same time has left, and removed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from reconciler.errors import (
+    AmbiguousWriteError,
+    ApiError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+)
+from reconciler.execute.ledger import Ledger, in_doubt, interrupted, returned
+from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
+from reconciler.planning.changes import Change, Create, Delete, FieldChange, KeyLost, Update
+from reconciler.planning.check import Listing, State, check
+from reconciler.planning.compare import snapshot
+from reconciler.planning.plan import Plan
+from reconciler.ports import Clock, Draft, WebhookAPI
+from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, Unconfirmed
+
+_SENDS: Final = {Create: 2, Update: 3, Delete: 3}
+_UNSEEN: Final = {
+    Create: "no listing shows it so far; the next apply looks for it",
+    Update: "it is unchanged so far",
+    Delete: "the webhook still exists",
+}
+_TAKEN: Final = re.compile(r"exist|unique|already|taken|duplicate", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmPolicy:
+    """How long a write may take to show.
+
+    After a create whose answer was lost: `wait` seconds of patience, then up to `confirmations`
+    listings, `spacing` seconds apart, before it is sent a second time. `spacing` is also the pause
+    before any other write is read back, and between listings of the final verification.
+    """
+
+    wait: float = 2.0
+    confirmations: int = 3
+    spacing: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What every operation of one run needs.
+
+    `before` is the listing from before the first write: a webhook with another id came into being
+    since. `duplicates` maps the id of a webhook to the places of the deletes of its duplicates.
+    """
+
+    plan: Plan
+    secrets: Mapping[SecretRef, Secret]
+    api: WebhookAPI
+    clock: Clock
+    policy: ConfirmPolicy
+    ledger: Ledger
+    reviewed: bool
+    before: Listing
+    duplicates: Mapping[str, Sequence[int]]
+
+
+def perform(operation: Change, run: Run) -> Outcome:
+    """Send an operation until it is known what became of it. Raises ApiError if nothing did.
+
+    A conflict may speak of what this run has just done, so live is read after the first; the second
+    is what the server means. An error after a lost answer says nothing of the write whose answer
+    was lost: that may still be carried out.
+    """
+    answers: list[ApiError] = []
+    lost = conflict = False
+    for _ in range(_SENDS[type(operation)]):
+        try:
+            return _send(operation, run)
+        except AmbiguousWriteError as error:
+            run.ledger.wrote()
+            answers.append(error)
+            lost = True
+        except ApiError as error:
+            if conflict or not _is_conflict(operation, error):
+                if lost:
+                    return in_doubt(operation, answers, f"then: {error.message}")
+                raise
+            answers.append(error)
+            conflict = True
+        try:
+            outcome = _confirm(operation, run, answers)
+        except ApiError as error:
+            if lost:
+                return in_doubt(operation, answers, f"then: {error.message}")
+            raise answers[-1] from error
+        if outcome is not None:
+            return outcome
+        if conflict and isinstance(operation, Create):
+            raise answers[-1]
+        if run.ledger.stopping:
+            if lost:
+                why = f"{_UNSEEN[type(operation)]}; a signal ended the run"
+                return in_doubt(operation, answers, why)
+            return interrupted(operation)
+    return in_doubt(operation, answers, _UNSEEN[type(operation)])
+
+
+def _is_conflict(operation: Change, error: ApiError) -> bool:
+    """Return whether a refusal may come from what is live: of a create, that its name is taken."""
+    if isinstance(operation, Create) and isinstance(error, InvalidRequestError):
+        texts = (error.detail, *(text for _, text in error.fields))
+        return any(text and _TAKEN.search(text) for text in texts)
+    return isinstance(error, ConflictError)
+
+
+# Write
+
+
+def _send(operation: Change, run: Run) -> Outcome:
+    """Make one request. Raises ApiError."""
+    match operation:
+        case Create(after=after):
+            run.ledger.sends(operation)
+            made = run.api.create(draft(after, run.secrets), run.plan.organization.id)
+            run.ledger.wrote()
+            return _take_back(_answered(operation, made, run), made, run)
+        case Update(before=before, after=after):
+            try:
+                live = run.api.update(before.id, draft(after, run.secrets), operation.sends)
+            except NotFoundError:
+                return _vanished(operation, run)
+            run.ledger.wrote()
+            return _answered(operation, live, run)
+        case Delete(before=before):
+            if operation.keeps is not None:
+                # A duplicate goes only while the one that stays is there: never are both gone.
+                keeper = run.api.get(operation.keeps)
+                if keeper is None or keeper.name != before.name:
+                    why = "the webhook that was to stay is gone"
+                    return Skipped(change=operation, code="changed", message=why)
+            if run.api.delete(before.id):
+                run.ledger.wrote()
+                return Applied(change=operation, id=before.id)
+            if operation.keeps is not None and run.api.get(before.id) is not None:
+                # The one that stays is updated next: were this one still there, they would differ.
+                raise ConflictError(
+                    "CloudTruth says that the duplicate is gone, and still shows it"
+                )
+            return Applied(change=operation, id=before.id, note="it was gone already")
+
+
+def draft(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Draft:
+    """Put the values of secrets in; without all of them there is no configuration to send."""
+    configuration: dict[str, str | bool | Secret] = {}
+    complete = True
+    for name, value in sorted(webhook.configuration.items()):
+        if not isinstance(value, SecretRef):
+            configuration[name] = value
+        elif value in secrets:
+            configuration[name] = secrets[value]
+        else:
+            complete = False
+    return Draft(
+        name=webhook.name,
+        type=webhook.type,
+        event_types=tuple(sorted(webhook.event_types)),
+        configuration=configuration if complete else None,
+    )
+
+
+def _answered(
+    operation: Create | Update, live: LiveWebhook, run: Run
+) -> Applied | Failed | Unconfirmed:
+    """Judge a write by its answer.
+
+    An answer that differs is not believed at once, as some servers answer less than they store:
+    the webhook is then read. What that cannot tell is left to the final verification.
+    """
+    if not run.before.differences(operation, live):
+        return Applied(change=operation, id=live.id)
+    try:
+        again = run.api.get(live.id)
+    except ApiError as error:
+        message = f"the answer is not what was sent, and then: {error.message}"
+        return Unconfirmed(change=operation, message=message)
+    if again is not None and (differing := run.before.differences(operation, again)):
+        return unlike(operation, differing)
+    return Applied(change=operation, id=live.id)
+
+
+def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Failed:
+    """Return that the server stores something else than was sent, and in which fields."""
+    paths = [tuple(str(part) for part in each.path) for each in differing]
+    named = ", ".join(".".join(path) for path in paths)
+    hint = "declare it the way CloudTruth stores it, or the next apply will try again"
+    if all(isinstance(each, KeyLost) for each in differing):
+        hint = (
+            "it keeps a field that is no longer declared: delete the webhook with `state: absent`, "
+            "then declare it again"
+        )
+    return Failed(
+        change=operation,
+        code="does-not-converge",
+        message=f"CloudTruth does not hold what was sent: {named}",
+        hint=hint,
+        fields=tuple(
+            FieldMessage(path=path, message="differs from what was sent") for path in paths
+        ),
+    )
+
+
+def _take_back(
+    outcome: Applied | Failed | Unconfirmed, made: LiveWebhook, run: Run
+) -> Applied | Failed | Unconfirmed:
+    """Remove what CloudTruth has filed under another name, by its own answer to the create.
+
+    Nothing declares that name, so each further run would create one more. A name that only shows
+    when the webhook is read afterwards may be somebody's, who has renamed it: that one stays.
+    """
+    if not isinstance(outcome, Failed) or made.name == outcome.change.name:
+        return outcome
+    left = f"it is still there, with the id {made.id}"
+    if made.id not in run.before.by_id:
+        try:
+            run.api.delete(made.id)
+            left = "what was created was removed again"
+        except AmbiguousWriteError:
+            left = f"it may still be there, with the id {made.id}"
+        except ApiError:
+            pass
+    return replace(
+        outcome,
+        message=f"{outcome.message}; {left}",
+        hint="declare the name the way CloudTruth stores it",
+    )
+
+
+def _vanished(operation: Update, run: Run) -> Skipped:
+    return Skipped(
+        change=operation,
+        code="stale" if run.reviewed else "vanished",
+        message="it has been deleted since the plan was made",
+    )
+
+
+# Confirm
+
+
+def _confirm(operation: Change, run: Run, answers: Sequence[ApiError]) -> Outcome | None:
+    """Read what became of an operation; None if it did not happen. Raises ApiError."""
+    if isinstance(operation, Create):
+        return _find_created(operation, run, answers)
+    run.clock.sleep(run.policy.spacing)
+    found = run.api.get(operation.before.id)
+    if found is None and isinstance(operation, Update):
+        return _vanished(operation, run)
+    now = check(operation, found, run.secrets, run.before.evidence)
+    match now.state:
+        case State.DONE:
+            end = "gone" if isinstance(operation, Delete) else "done"
+            note = f"{returned(answers)}; found {end} when it was read"
+            return Applied(change=operation, id=operation.before.id, note=note)
+        case State.PENDING:
+            return None
+        case State.STALE:
+            return Failed(change=operation, code="conflict", message=now.why, hint="plan again")
+
+
+def _find_created(
+    operation: Create, run: Run, answers: Sequence[ApiError]
+) -> Applied | Failed | None:
+    """Look for a create in listings: in several if its answer was lost, in one if it was refused.
+
+    Raises ApiError if one of them failed and no other shows it.
+    """
+    lost = isinstance(answers[-1], AmbiguousWriteError)
+    failure: ApiError | None = None
+    for pause in (run.policy.wait, *[run.policy.spacing] * (run.policy.confirmations - 1)):
+        if lost:
+            run.clock.sleep(pause)
+        try:
+            listing = Listing(run.plan, run.api.list(), run.secrets)
+        except ApiError as error:
+            failure = error
+        else:
+            if equal := _equal(operation, listing, run):
+                note = f"{returned(answers)}; it is live"
+                return Applied(change=operation, id=equal[0].id, note=note)
+            if others := _new(operation, listing, run):
+                return overtaken(operation, others[0].id)
+        if not lost:
+            break
+    if failure is not None:
+        raise failure
+    return None
+
+
+def _new(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
+    """Return the webhooks of the create's name that were not there before, smallest id first.
+
+    As the name was free when the run began, one of them may be what was sent.
+    """
+    found = [each for each in listing.named(operation.name) if each.id not in run.before.by_id]
+    return sorted(found, key=lambda each: each.id)
+
+
+def _equal(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
+    """Return those of the new ones that are as they were sent, as far as the server shows."""
+    new = _new(operation, listing, run)
+    return [each for each in new if not listing.differences(operation, each)]
+
+
+def created(operation: Create, listing: Listing, run: Run) -> LiveWebhook | None:
+    """Return the webhook that a create has made, by the look of a listing."""
+    return next(iter(_equal(operation, listing, run)), None)
+
+
+def overtaken(operation: Create, id: str) -> Failed:
+    """Return that somebody else's webhook of this name is there instead."""
+    return Failed(
+        change=operation,
+        code="conflict",
+        message=f"a webhook of this name that differs has appeared since the plan (id {id})",
+        hint="plan again: it will be an update, or declare `previously` or `id`",
+    )
+
+
+# Remove duplicates
+#
+# Only webhooks of a name that this run has sent, that were not there before it, and that are as
+# they were sent may go; the one with the smallest id of all stays. Every run follows the same rule,
+# so however many run at once, none removes the one that all of them keep, and there always is one.
+# No plan names these deletes.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicate:
+    """A webhook that is to go, and the one of the same name that stays."""
+
+    live: LiveWebhook
+    keeper: LiveWebhook
+
+
+def duplicates(listing: Listing, run: Run) -> list[Duplicate]:
+    """Find what to remove: at most all but one of each name that was sent."""
+    pinned = {each.before.id for each in run.plan.updates} | {each.id for each in run.plan.matched}
+    found: list[Duplicate] = []
+    for operation in sorted(run.ledger.sent, key=lambda each: each.name):
+        same = [each for each in listing.named(operation.name) if each.id not in pinned]
+        keeper = min(same, key=lambda each: each.id, default=None)
+        for each in _equal(operation, listing, run):
+            if keeper is not None and each.id not in pinned and each.id != keeper.id:
+                found.append(Duplicate(live=each, keeper=keeper))
+    return found
+
+
+def remove(duplicate: Duplicate, run: Run) -> bool:
+    """Delete a duplicate; return whether this run has removed it, or may have.
+
+    Both are read just before: one that has changed since the listing is no duplicate any more.
+    Raises ApiError if it surely stays.
+    """
+    if run.ledger.closed:
+        return False
+    live, keeper = run.api.get(duplicate.live.id), run.api.get(duplicate.keeper.id)
+    if live is None or keeper is None or keeper.name != duplicate.keeper.name:
+        return False
+    if snapshot(live) != snapshot(duplicate.live):
+        return False
+    try:
+        removed = run.api.delete(live.id)
+    except AmbiguousWriteError:
+        removed = True  # or may have: the next listing tells
+    if removed:
+        run.ledger.wrote()
+    return removed

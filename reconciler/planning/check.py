@@ -1,0 +1,217 @@
+"""Whether an operation of a plan still fits what is live, some time after the plan was made.
+
+It is *pending* while live is what the plan was made from, *done* when live is as wanted, and
+*stale* when live is neither. Only what is pending is applied: that keeps a reviewed plan exact and
+a slow confirmation harmless. The same question is asked before the first write, after an answer
+that was lost, and of the listing after the last write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown
+from reconciler.planning.changes import (
+    Change,
+    Create,
+    Delete,
+    FieldChange,
+    KeyLost,
+    SecretChange,
+    SetChange,
+    Update,
+)
+from reconciler.planning.compare import Comparison, compare, snapshot
+from reconciler.planning.pairing import likeness
+from reconciler.planning.plan import Plan
+from reconciler.planning.readback import Evidence, Reading, gather
+
+
+class State(Enum):
+    """How an operation fits what is live."""
+
+    PENDING = "pending"
+    DONE = "done"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """The state of one operation, a sentence why, and the id of the live webhook if there is one.
+
+    `differing` is how that webhook differs from what a create or an update wants.
+    """
+
+    state: State
+    why: str = ""
+    id: str | None = None
+    differing: tuple[FieldChange, ...] = ()
+
+
+_PENDING = Check(state=State.PENDING)
+
+
+def check(
+    operation: Change,
+    live: LiveWebhook | None,
+    secrets: Mapping[SecretRef, Secret],
+    evidence: Evidence,
+) -> Check:
+    """Hold an operation against its webhook: the one of its id or, for a create, of its name."""
+    if live is None:
+        match operation:
+            case Create():
+                return _PENDING
+            case Update():
+                return Check(state=State.STALE, why="it has been deleted since the plan was made")
+            case Delete():
+                return Check(state=State.DONE, why="it is gone already", id=operation.before.id)
+    if isinstance(operation, Delete):
+        return _PENDING if snapshot(live) == operation.before else _changed(live)
+    compared = compare(operation.after, live, secrets, evidence)
+    differing = _answered_for(operation, compared.fields)
+    done = Check(state=State.DONE, why="it is live already", id=live.id)
+    if isinstance(operation, Create):
+        return _changed(live, differing, _APPEARED) if differing else done
+    if not differing and not _undecided(operation, live, compared):
+        return done
+    if snapshot(live, operation.after) == operation.before:
+        return Check(state=State.PENDING, id=live.id, differing=differing)
+    return _changed(live, differing) if differing else done
+
+
+_APPEARED = "another webhook of this name has appeared since the plan was made"
+
+
+def _changed(
+    live: LiveWebhook,
+    differing: tuple[FieldChange, ...] = (),
+    why: str = "it has changed since the plan was made",
+) -> Check:
+    return Check(state=State.STALE, why=why, id=live.id, differing=differing)
+
+
+def _answered_for(
+    operation: Create | Update, compared: tuple[FieldChange, ...]
+) -> tuple[FieldChange, ...]:
+    """Leave out secrets that an operation does not send.
+
+    A plan that was made without their values knows nothing of them. What else differs counts, sent
+    or not: it was reviewed as what is there afterwards.
+    """
+    if isinstance(operation, Create) or "configuration" in operation.sends:
+        return compared
+    return tuple(each for each in compared if not isinstance(each, SecretChange))
+
+
+def _undecided(operation: Update, live: LiveWebhook, compared: Comparison) -> bool:
+    """Return whether a value is to be sent, or to go, of which live does not show if it has."""
+    hidden = isinstance(live.configuration, Unknown)
+    return any(
+        hidden
+        if isinstance(each, KeyLost)
+        else not isinstance(each, SetChange) and str(each.path[-1]) in compared.undecided
+        for each in operation.fields
+    )
+
+
+class Listing:
+    """The live webhooks at one moment, held against the operations of a plan.
+
+    `evidence` is what they prove about secrets, by way of what the plan declares.
+    """
+
+    def __init__(
+        self, plan: Plan, webhooks: Sequence[LiveWebhook], secrets: Mapping[SecretRef, Secret]
+    ) -> None:
+        self.by_id = {each.id: each for each in webhooks}
+        self._by_name: dict[str, list[LiveWebhook]] = {}
+        for each in webhooks:
+            self._by_name.setdefault(each.name, []).append(each)
+        self._secrets = secrets
+        self.evidence = self._evidence(plan)
+        self._known = _known(plan)
+        self._renamed_instead = self._find_renamed_instead(plan)
+
+    def named(self, name: str) -> Sequence[LiveWebhook]:
+        """Return the webhooks of a name."""
+        return self._by_name.get(name, ())
+
+    def strangers(self, *names: str) -> list[LiveWebhook]:
+        """Return the webhooks of these names that the plan does not know by them."""
+        found = [each for name in names for each in self.named(name)]
+        return [each for each in found if (each.id, each.name) not in self._known]
+
+    def differences(self, operation: Create | Update, live: LiveWebhook) -> tuple[FieldChange, ...]:
+        """Return how a webhook differs from what an operation wants, as far as can be told."""
+        return check(operation, live, self._secrets, self.evidence).differing
+
+    def check(self, operation: Change) -> Check:
+        """Return how an operation fits. A name that leads to two webhooks must be planned again."""
+        match operation:
+            case Create():
+                found = self.strangers(operation.name)
+                if len(found) > 1:
+                    return _changed(found[0], why=_APPEARED)
+                answer = check(operation, found[0] if found else None, self._secrets, self.evidence)
+            case Update(before=before):
+                names = {operation.name} if operation.name != before.name else set()
+                if operation.after.id is None:
+                    names |= {operation.name, before.name}
+                if others := self.strangers(*sorted(names)):
+                    return _changed(others[0], why=_APPEARED)
+                live = self.by_id.get(before.id)
+                answer = check(operation, live, self._secrets, self.evidence)
+            case Delete(before=before):
+                live = self.by_id.get(before.id)
+                answer = check(operation, live, self._secrets, self.evidence)
+                if live is None or answer.state is not State.PENDING or operation.keeps is None:
+                    return answer
+                return self._duplicate(operation, live) or answer
+        if answer.state is State.PENDING and operation.name in self._renamed_instead:
+            why = "a webhook that is to be renamed to it has appeared since the plan was made"
+            return Check(state=State.STALE, why=why)
+        return answer
+
+    def _duplicate(self, operation: Delete, live: LiveWebhook) -> Check | None:
+        """Return why a duplicate may not go any more."""
+        if others := self.strangers(operation.name):
+            return _changed(others[0], why=_APPEARED)
+        keeper = self.by_id.get(operation.keeps or "")
+        if keeper is None or keeper.name != live.name:
+            return _changed(live, why="the webhook that was to stay is gone")
+        if likeness(keeper, live) is Reading.DIFFERENT:
+            return _changed(live, why="it differs from the webhook that was to stay")
+        return None
+
+    def _evidence(self, plan: Plan) -> Evidence:
+        declared = [(each.before.id, each.after) for each in plan.updates]
+        declared += [(each.id, each.webhook) for each in plan.matched]
+        pairs = [(webhook, self.by_id[key]) for key, webhook in declared if key in self.by_id]
+        pairs += [(each.after, live) for each in plan.creates for live in self.named(each.name)]
+        return gather(pairs, self.by_id.values(), self._secrets)
+
+    def _find_renamed_instead(self, plan: Plan) -> set[str]:
+        """Return the declared names to which webhooks are to be renamed that the plan has not seen.
+
+        Such a webhook was created since, or slipped between two pages of the listing that the plan
+        was made from.
+        """
+        planned = {each.before.id for each in plan.updates} | {each.id for each in plan.matched}
+        unseen = {each.name for each in self.by_id.values() if each.id not in planned}
+        entries = [each.after for each in plan.changes if not isinstance(each, Delete)]
+        entries += [each.webhook for each in plan.matched]
+        return {each.name for each in entries if not unseen.isdisjoint(each.previously)}
+
+
+def _known(plan: Plan) -> set[tuple[str, str]]:
+    """Return id and name of each webhook that the plan speaks of, before and after it.
+
+    Under another name than these a webhook was renamed since the plan was made.
+    """
+    known = {(each.before.id, each.before.name) for each in plan.updates}
+    known |= {(each.before.id, each.name) for each in plan.changes if not isinstance(each, Create)}
+    known |= {(each.id, each.webhook.name) for each in plan.matched}
+    return known | {(each.id, each.name) for kept in plan.kept for each in kept.webhooks}

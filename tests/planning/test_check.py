@@ -1,0 +1,206 @@
+"""Whether an operation still fits: pending, done or stale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reconciler.model import UNKNOWN, Absent, LiveWebhook, Scheme, Secret, SecretRef
+from reconciler.planning.check import Listing, State
+from reconciler.planning.plan import Plan
+from reconciler.planning.planner import PlanOptions, plan
+from tests.planning.builders import (
+    OTHER_TOKEN,
+    SECRETS,
+    desired,
+    generic,
+    live,
+    live_generic,
+    live_slack,
+    slack,
+    unshown,
+)
+
+EDITED = live_slack(channel="#edited")
+CREATE = plan(desired(slack()), live(), SECRETS)
+UPDATE = plan(desired(slack()), live(EDITED), SECRETS)
+DELETE = plan(desired(absent=(Absent(name="Deploys"),)), live(live_slack()), SECRETS)
+TWIN = live_slack(id="id-2")
+RENAME = plan(desired(slack(previously=("Old",))), live(live_slack("Old")), SECRETS)
+PINNED = plan(desired(slack(id="id-1")), live(EDITED), SECRETS)
+DUPLICATE = plan(desired(slack()), live(live_slack(), TWIN), SECRETS)
+
+
+Answer = tuple[State, str, str | None]
+
+
+def checks(made: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[Answer]:
+    listing = Listing(made, found, secrets)
+    return [(each.state, each.why, each.id) for each in map(listing.check, made.changes)]
+
+
+def states(made: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[State]:
+    return [state for state, _, _ in checks(made, found, secrets)]
+
+
+def done(why: str = "it is live already", id: str | None = "id-1") -> Answer:
+    return (State.DONE, why, id)
+
+
+def stale(why: str, id: str | None = "id-1") -> Answer:
+    return (State.STALE, why, id)
+
+
+def pending(id: str | None = None) -> Answer:
+    return (State.PENDING, "", id)
+
+
+ANOTHER = "another webhook of this name has appeared since the plan was made"
+EDITED_SINCE = "it has changed since the plan was made"
+VANISHED = "it has been deleted since the plan was made"
+KEEPER = "the webhook that was to stay is gone"
+
+
+@pytest.mark.parametrize(
+    ("made", "found", "answer"),
+    [
+        (CREATE, (), pending()),
+        (CREATE, (live_slack(),), done()),
+        (CREATE, (live_slack(token="*****"),), done()),
+        (CREATE, (EDITED,), stale(ANOTHER)),
+        (CREATE, (live_slack(), TWIN), stale(ANOTHER)),
+        (UPDATE, (EDITED,), pending("id-1")),
+        (UPDATE, (live_slack(),), done()),
+        (UPDATE, (live_slack(channel="#third"),), stale(EDITED_SINCE)),
+        (UPDATE, (), stale(VANISHED, None)),
+        (DELETE, (live_slack(),), pending()),
+        (DELETE, (), done("it is gone already")),
+        (DELETE, (EDITED,), stale(EDITED_SINCE)),
+        (DUPLICATE, (live_slack(), TWIN), pending()),
+        (DUPLICATE, (live_slack(),), done("it is gone already", "id-2")),
+        (DUPLICATE, (TWIN,), stale(KEEPER, "id-2")),
+        (UPDATE, (EDITED, TWIN), stale(ANOTHER, "id-2")),
+        (UPDATE, (live_slack(), TWIN), stale(ANOTHER, "id-2")),
+        (RENAME, (live_slack("Old"), live_slack("Old", "id-2")), stale(ANOTHER, "id-2")),
+        (RENAME, (live_slack("Old"), TWIN), stale(ANOTHER, "id-2")),
+        (PINNED, (EDITED, TWIN), pending("id-1")),
+        (DUPLICATE, (live_slack(), TWIN, live_slack(id="id-0")), stale(ANOTHER, "id-0")),
+        (
+            DUPLICATE,
+            (live_slack(token=OTHER_TOKEN), TWIN),
+            stale("it differs from the webhook that was to stay", "id-2"),
+        ),
+        (
+            DUPLICATE,
+            (live_slack("Renamed"), TWIN),
+            stale(KEEPER, "id-2"),
+        ),
+    ],
+)
+def test_a_change_fits_what_it_was_made_for(
+    made: Plan, found: tuple[LiveWebhook, ...], answer: Answer
+):
+    """Before, after, and anything else; why, and which live webhook it is about."""
+    assert checks(made, found) == [answer]
+
+
+def test_a_rotation_holds_until_the_new_value_is_live():
+    """The rest of the webhook looks the same before and after."""
+    found = live_slack(token=OTHER_TOKEN)
+    rotation = plan(desired(slack()), live(found), SECRETS)
+
+    assert states(rotation, (found,)) == [State.PENDING]
+    assert states(rotation, (live_slack(),)) == [State.DONE]
+
+
+def test_a_resend_of_what_cannot_be_read_always_holds():
+    """Whether it happened cannot be told, so it is sent again."""
+    masked = live_slack(token="*****")
+    resend = plan(desired(slack()), live(masked), SECRETS, PlanOptions(resend_all=True))
+
+    assert states(resend, (masked,)) == [State.PENDING]
+
+
+def test_a_resend_that_came_with_a_visible_change_is_done_with_it():
+    """Both went in one request."""
+    before = live_slack(token="*****", channel="#x")
+    resend = plan(desired(slack()), live(before), SECRETS, PlanOptions(resend_all=True))
+
+    assert checks(resend, (live_slack(token="*****"),)) == [done()]
+
+
+def test_a_field_that_is_to_go_is_done_when_it_is_gone():
+    """Shown, gone, and not to be seen: only what is gone is surely done."""
+    reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
+    before, gone = live_generic(token="***"), live_generic()
+    options = PlanOptions(base=desired(generic(token=reference)))
+    drop = plan(desired(generic()), live(before), {}, options)
+
+    assert states(drop, (before,), {}) == [State.PENDING]
+    assert checks(drop, (gone,), {}) == [done(id="id-9")]
+
+    emptied = live_generic(token="")
+    assert checks(drop, (emptied,), {}) == [done(id="id-9")]
+
+    hidden = unshown(before, UNKNOWN)
+    drop = plan(desired(generic()), live(hidden), {}, options)
+    assert states(drop, (hidden,), {}) == [State.PENDING]
+    assert Listing(drop, (hidden,), {}).differences(drop.updates[0], hidden) == ()
+
+
+def test_a_flag_that_is_to_go_is_done_when_the_default_is_back():
+    """The server shows what it fills in itself."""
+    before = live_generic(verify=False)
+    drop = plan(desired(generic()), live(before), {})
+
+    assert states(drop, (before,), {}) == [State.PENDING]
+    assert checks(drop, (live_generic(verify=True),), {}) == [done(id="id-9")]
+
+
+def test_a_rotation_of_which_the_rest_is_live_is_not_done():
+    """A webhook that needs no change shows that passwords can be read, and this one's is old."""
+    reference = SecretRef(scheme=Scheme.ENV, name="PASSWORD")
+    secrets = {reference: Secret("the new password")}
+    declared = [generic(name, username="u", password=reference) for name in ("A", "B")]
+    same = live_generic("A", "id-1", username="u", password="the new password")
+    before = live_generic("B", "id-2", username="before", password="the old password")
+    half = live_generic("B", "id-2", username="u", password="the old password")
+    made = plan(desired(*declared), live(same, before), secrets)
+
+    assert states(made, (same, before), secrets) == [State.PENDING]
+    assert checks(made, (same, half), secrets) == [stale(EDITED_SINCE, "id-2")]
+
+
+def test_a_change_answers_for_no_secret_that_it_does_not_send():
+    """A plan that was made without secrets is done although an older token is live."""
+    before = live_slack("Old", token=OTHER_TOKEN)
+    rename = plan(desired(slack(previously=("Old",))), live(before), {})
+
+    assert states(rename, (before,)) == [State.PENDING]
+    after = live_slack(token=OTHER_TOKEN)
+    assert states(rename, (after,)) == [State.DONE]
+
+
+def test_what_an_update_is_for_is_evidence_of_what_can_be_read():
+    """A token that reads back as it is declared shows that tokens are shown."""
+    assert ("slack", "token") in Listing(UPDATE, (EDITED,), SECRETS).evidence.readable
+
+
+def test_operations_fit_beside_the_webhooks_of_their_plan():
+    """Those that have the names already, or leave them, are no strangers."""
+    declared = desired(slack("b", previously=("a",)), slack("d", previously=("c",)))
+    found = (live_slack("a", "id-1"), live_slack("c", "id-2"))
+    renames = plan(declared, live(*found), SECRETS)
+
+    assert states(renames, found) == [State.PENDING, State.PENDING]
+    later = (live_slack("b", "id-1"), live_slack("c", "id-2"), live_slack("d", "id-9"))
+    assert checks(renames, later) == [done(), stale(ANOTHER, "id-9")]
+
+
+def test_what_a_rename_would_do_is_not_created():
+    """The next plan renames the webhook that has appeared under the earlier name."""
+    made = plan(desired(slack("a"), slack("b", previously=("was",))), live(), SECRETS)
+    why = "a webhook that is to be renamed to it has appeared since the plan was made"
+
+    assert checks(made, (live_slack("was", "id-9"),)) == [pending(), stale(why, None)]
