@@ -193,8 +193,8 @@ BUGS = (
     Bug(
         name="webhooks that share a name taken for duplicates",
         file="reconciler/execute/operation.py",
-        old="        same = [each for each in listing.named(operation.name) if each.id not in pinned]\n",
-        new="        same = listing.named(operation.name)\n",
+        old="in listing.named(operation.name) if each.id not in pinned]\n",
+        new="in listing.named(operation.name)]\n",
     ),
     Bug(
         name="several duplicates without a guard",
