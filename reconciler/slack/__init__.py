@@ -1,1 +1,1 @@
-"""Slack's side: the app that deliveries speak through, and whether it can."""
+"""The Slack app that posts the messages: its manifest, and checks that it can post."""

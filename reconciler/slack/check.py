@@ -1,7 +1,8 @@
-"""Whether Slack will take what the declared webhooks send: looked at webhook by webhook.
+"""Check whether Slack accepts what the declared webhooks send.
 
-Each distinct token is asked about once. Nothing is posted unless `send` says so. A value that
-does not look like a Slack token is never sent to Slack.
+Each distinct token is looked up once. Nothing is posted without `send`. A value that does not look
+like a Slack token is never sent to Slack. Only what was seen is a failure: what the token's scopes
+hide is unknown.
 """
 
 from __future__ import annotations
@@ -9,48 +10,63 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown
-from reconciler.errors import ApiError, CredentialError
+from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown, warn
+from reconciler.errors import AmbiguousWriteError, ApiError, CredentialError
 from reconciler.findings import Position
+from reconciler.kinds.slack import BOT_TOKEN, OTHER_TOKENS, TOKEN
 from reconciler.kinds.slack import channel as bare
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
-from reconciler.slack import verdicts
-from reconciler.slack.web import MOST_PAGES, Answer
+from reconciler.slack.manifest import POST, POST_ANYWHERE, POST_AS, SEE_CHANNELS, SEE_PRIVATE
+
+if TYPE_CHECKING:  # it loads the HTTP library
+    from reconciler.slack.web import Slack, SlackReply
 
 Channels: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Channels by name, as Slack describes them."""
 
+_MOST_PAGES: Final = 50
 _ID: Final = re.compile(r"[CG][A-Z0-9]{8,}")
-_ELSEWHERE: Final = re.compile(r"[DUW][A-Z0-9]{8,}|@.*", re.DOTALL)
-
-
-class SlackApi(Protocol):
-    """Slack, seen with one token. Every method raises ApiError if Slack gives no answer."""
-
-    def identity(self) -> Answer:
-        """Ask whose token this is."""
-        ...
-
-    def channel(self, id: str) -> Answer:
-        """Ask about one channel."""
-        ...
-
-    def channels(self, types: str, cursor: str) -> Answer:
-        """Ask for a page of channels."""
-        ...
-
-    def post(self, channel: str, *, username: str, text: str) -> Answer:
-        """Post a message."""
-        ...
+_USER: Final = re.compile(r"[DUW][A-Z0-9]{8,}|@.*", re.DOTALL)
+_INVITE: Final = "type /invite @BOT in the channel, with the bot's name from above"
+_REINSTALL: Final = (
+    "add it under OAuth & Permissions and reinstall the app; "
+    "`webhooks slack manifest` lists all scopes"
+)
+_COPY_AGAIN: Final = "copy the app's Bot User OAuth Token (xoxb-...) again and store it"
+_ARCHIVED: Final = ("the channel is archived", "unarchive it, or choose another channel")
+_SLOW_DOWN: Final = ("Slack limits the request rate", "run again in a minute")
+_ERRORS: Final = {
+    "invalid_auth": ("Slack does not know the token", _COPY_AGAIN),
+    "not_authed": ("Slack received no token", _COPY_AGAIN),
+    "token_revoked": ("the token was revoked", _COPY_AGAIN),
+    "token_expired": (
+        "the token expired: its app uses token rotation",
+        "create an app without token rotation: `webhooks slack manifest`",
+    ),
+    "account_inactive": ("the app was removed, or its user is deactivated", "install it again"),
+    "channel_not_found": (
+        "Slack finds no such channel, or it is private and the bot is not in it",
+        f"correct the channel; if it is private, {_INVITE}",
+    ),
+    "not_in_channel": ("the bot is not in the channel", _INVITE),
+    "is_archived": _ARCHIVED,
+    "missing_scope": ("the token lacks a scope", _REINSTALL),
+    "ratelimited": _SLOW_DOWN,
+    "rate_limited": _SLOW_DOWN,
+}
+_RESTRICTED: Final = (
+    "the workspace does not let the app post there",
+    "ask a workspace administrator to allow it",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A declared Slack webhook. `token` is None where its value is not at hand."""
+    """A declared Slack webhook. `token` is None if its value is not available."""
 
     name: str
     position: Position | None
@@ -63,38 +79,39 @@ class Subject:
 def subjects(
     webhooks: Sequence[Webhook], secrets: Mapping[SecretRef, Secret]
 ) -> tuple[Subject, ...]:
-    """Return the Slack webhooks among `webhooks`, with the tokens at hand."""
+    """Return the Slack webhooks among `webhooks`, with the tokens that are available."""
     return tuple(_subject(each, secrets) for each in webhooks if each.type == "slack")
 
 
 def check(
     found: Sequence[Subject],
-    connect: Callable[[Secret], SlackApi],
+    connect: Callable[[Secret], Slack],
     *,
     send: bool = False,
     others: int = 0,
 ) -> Checklist:
-    """Look at every subject; with `send` post one message for each that can.
+    """Check every subject; with `send` post one message for each that Slack accepts.
 
-    `connect` may raise CredentialError. `others` counts webhooks of other types, to be mentioned.
+    `connect` may raise CredentialError. `others` is how many webhooks have another type.
     """
     tokens: list[_Token] = []
     sections = []
     for each in found:
-        checks = [_at_hand(each)]
+        checks = [_secret(each)]
         if each.token is not None:
             token = next((known for known in tokens if known.secret.same_as(each.token)), None)
             if token is None:
                 token = _Token(each.token, connect)
                 tokens.append(token)
-            checks += _with_token(each, token, send=send)
+            checks += token.checks
+            if token.api is not None:
+                checks += (_scopes(token.scopes, each.username), _channel(each, token, token.api))
+                checks += [_post(each, token.api)] if send else []
         sections.append(Section(name=each.name, position=each.position, checks=tuple(checks)))
-    remarks = []
-    if not found:
-        remarks.append("No Slack webhook is declared.")
+    notes = [] if found else ["No Slack webhook is declared."]
     if others:
-        remarks.append(f"{plural(others, 'webhook')} of other types left out.")
-    return Checklist(command="slack check", sections=tuple(sections), remarks=tuple(remarks))
+        notes.append(f"{plural(others, 'webhook')} of other types not checked.")
+    return Checklist(command="slack check", sections=tuple(sections), remarks=tuple(notes))
 
 
 def _subject(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Subject:
@@ -110,130 +127,201 @@ def _subject(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Subject:
     )
 
 
-def _at_hand(subject: Subject) -> Check:
+def _secret(subject: Subject) -> Check:
     ref = subject.reference
-    shown = "written into the file" if ref is None else reference(ref)
+    if ref is None:
+        return ok("secret", "literal in the file")
     if subject.token is not None:
-        return ok("secret", shown)
-    where = "in this command's environment"
-    if ref is not None and ref.scheme is Scheme.FILE:
-        return fail("secret", f"{shown}: no usable value", fix="create the file, one line of text")
-    name = quote(ref.name) if ref is not None else "it"
-    return fail("secret", f"{shown}: not set, or empty", fix=f"set {name} {where}")
-
-
-def _with_token(subject: Subject, token: _Token, *, send: bool) -> list[Check]:
-    checks = [token.kind, *token.identity]
-    if token.api is None:
-        return checks
-    checks.append(verdicts.of_scopes(token.scopes, subject.username))
-    checks.append(_channel(subject.channel, token, token.api))
-    if send:
-        checks.append(_send(subject, token.api))
-    return checks
+        return ok("secret", reference(ref))
+    if ref.scheme is Scheme.FILE:
+        fix = "create the file, with the token as its only line"
+        return fail("secret", f"{reference(ref)}: no usable value", fix=fix)
+    fix = f"set {quote(ref.name)} in this command's environment"
+    return fail("secret", f"{reference(ref)}: not set, or empty", fix=fix)
 
 
 class _Token:
-    """A token, what Slack says of it, and the channels that it can see.
+    """A token, what Slack reports of it, and the channels that it can see.
 
-    `api` is None once it is clear that Slack does not take the token.
+    `api` is None if Slack does not accept the token.
     """
 
-    def __init__(self, secret: Secret, connect: Callable[[Secret], SlackApi]) -> None:
+    def __init__(self, secret: Secret, connect: Callable[[Secret], Slack]) -> None:
         self.secret = secret
-        self.kind = verdicts.of_token(secret)
-        self.identity: tuple[Check, ...] = ()
-        self.api: SlackApi | None = None
+        self.checks = [_kind(secret)]
+        self.api: Slack | None = None
         self.scopes: frozenset[str] | None = None
-        self._asked = False
         self._listed: Channels | None = None
-        if self.kind.status is Status.FAIL:
+        self._was_listed = False
+        if self.checks[0].status is Status.FAIL:
             return
         try:
             api = connect(secret)
-            answer = api.identity()
+            reply = api.identity()
         except CredentialError as problem:
-            self.identity = (fail("slack", problem.message, fix=problem.hint or "store it anew"),)
+            self.checks.append(fail("slack", problem.message, fix=problem.hint or _COPY_AGAIN))
         except ApiError as problem:
-            self.identity = (verdicts.of_silence("slack", problem),)
+            self.checks.append(_no_reply("slack", problem))
         else:
-            self.identity = (verdicts.of_identity(answer),)
-            self.scopes = answer.scopes
-            self.api = api if answer.error is None else None
+            self.scopes = reply.scopes
+            self.api = api if reply.error is None else None
+            self.checks.append(_identity(reply))
 
-    def listed(self, api: SlackApi, types: str) -> Channels | None:
+    def listed(self, api: Slack, types: str) -> Channels | None:
         """Return the channels of `types` by name, None if there are too many or Slack refuses.
 
-        Slack is asked once, be the answer a refusal. Raises ApiError.
+        They are listed once. Raises ApiError.
         """
-        if not self._asked:
+        if not self._was_listed:
             self._listed = _channels(api, types)
-            self._asked = True
+            self._was_listed = True
         return self._listed
 
 
-def _channels(api: SlackApi, types: str) -> Channels | None:
+def _kind(token: Secret) -> Check:
+    """Judge a token by its shape. One that fails must not be sent to Slack."""
+    if not token.matches(TOKEN):
+        fix = "refer to the app's Bot User OAuth Token (xoxb-...)"
+        return fail("token", "not a Slack token; it was not sent to Slack", fix=fix)
+    if token.matches(BOT_TOKEN):
+        return ok("token", "a bot token")
+    for shape, meaning, fix in OTHER_TOKENS:
+        if token.matches(shape):
+            return warn("token", meaning, fix=fix)
+    return warn("token", "a Slack token of an unusual kind", fix=_COPY_AGAIN)
+
+
+def _identity(reply: SlackReply) -> Check:
+    if reply.error is not None:
+        return _refused("slack", reply)
+    team, bot = (quote(reply.text(key) or "(unnamed)") for key in ("team", "user"))
+    return ok("slack", f"team {team}, bot {bot}")
+
+
+def _scopes(scopes: frozenset[str] | None, username: str) -> Check:
+    if scopes is None:
+        return unknown("scopes", "Slack does not report the token's scopes")
+    if POST not in scopes:
+        return fail("scopes", f"{POST} is missing: nothing can be posted", fix=_REINSTALL)
+    if POST_AS not in scopes:
+        return warn(
+            "scopes",
+            f"{POST_AS} is missing: messages appear under the app's name, not as {quote(username)}",
+            fix=_REINSTALL,
+        )
+    return ok("scopes", ", ".join(sorted(scopes & {POST, POST_AS, POST_ANYWHERE})))
+
+
+def _channel(subject: Subject, token: _Token, api: Slack) -> Check:
+    shown, scopes = quote(subject.channel), token.scopes or frozenset()
+    kinds = ((SEE_CHANNELS, "public_channel"), (SEE_PRIVATE, "private_channel"))
+    types = ",".join(kind for scope, kind in kinds if scope in scopes)
+    if _USER.fullmatch(subject.channel):
+        return unknown("channel", f"{shown}: a user, not a channel")
+    if not types:
+        return _hidden_channel(shown, token.scopes)
+    try:
+        if _ID.fullmatch(subject.channel):
+            return _channel_by_id(shown, api.channel(subject.channel), scopes)
+        listed = token.listed(api, types)
+    except ApiError as problem:
+        return unknown("channel", f"{shown}: {problem.message}", fix=problem.hint)
+    if listed is None:
+        return unknown("channel", f"{shown}: Slack does not list its channels")
+    known = listed.get(bare(subject.channel))
+    return _missing(shown, scopes) if known is None else _described(shown, known, scopes)
+
+
+def _channels(api: Slack, types: str) -> Channels | None:
     found: dict[str, Mapping[str, Any]] = {}
     cursor = ""
-    for _ in range(MOST_PAGES):
-        answer = api.channels(types, cursor)
-        if answer.error is not None:
+    for _ in range(_MOST_PAGES):
+        reply = api.channels(types, cursor)
+        rows, after = reply.data.get("channels"), reply.data.get("response_metadata")
+        if reply.error is not None:
             return None
-        found |= {str(each.get("name")): each for each in _rows(answer.data)}
-        cursor = _cursor(answer.data)
-        if not cursor:
+        for each in rows if isinstance(rows, list) else ():
+            if isinstance(each, dict):
+                found[str(each.get("name"))] = each
+        following = after.get("next_cursor") if isinstance(after, dict) else None
+        if not following or not isinstance(following, str):
             return found
+        cursor = following
     return None
 
 
-def _channel(channel: str, token: _Token, api: SlackApi) -> Check:
-    types = verdicts.types_to_see(token.scopes)
-    if _ELSEWHERE.fullmatch(channel):
-        return unknown("channel", f"{quote(channel)}: a person, not a channel")
-    if not types:
-        return verdicts.of_unseen_channel(channel, token.scopes)
-    try:
-        if _ID.fullmatch(channel):
-            answer = api.channel(channel)
-            if answer.error is not None:
-                return verdicts.of_refused_channel(channel, answer, token.scopes)
-            described = answer.data.get("channel")
-            found = described if isinstance(described, Mapping) else {}
-            return verdicts.of_channel(channel, found, token.scopes)
-        listed = token.listed(api, types)
-    except ApiError as problem:
-        return unknown("channel", f"{quote(channel)}: {problem.message}", fix=problem.hint)
-    if listed is None:
-        return unknown("channel", f"{quote(channel)}: Slack does not list its channels")
-    known = listed.get(bare(channel))
-    if known is None:
-        return verdicts.of_missing_channel(channel, token.scopes)
-    return verdicts.of_channel(channel, known, token.scopes)
+def _channel_by_id(shown: str, reply: SlackReply, scopes: frozenset[str]) -> Check:
+    match reply.error:
+        case None:
+            described = reply.data.get("channel")
+            return _described(shown, described if isinstance(described, Mapping) else {}, scopes)
+        case "channel_not_found":
+            return _missing(shown, scopes)
+        case "missing_scope":
+            return _hidden_channel(shown, scopes)
+        case error:
+            return unknown("channel", f"{shown}: Slack returns the error {error}")
 
 
-def _send(subject: Subject, api: SlackApi) -> Check:
-    text = (
-        f"Messages of the CloudTruth webhook {_plain(subject.name)} arrive here. "
-        "(Sent by webhooks slack check.)"
+def _hidden_channel(shown: str, scopes: frozenset[str] | None) -> Check:
+    detail = f"{shown}: not checked, which requires {SEE_CHANNELS}"
+    if scopes is not None and POST_ANYWHERE not in scopes:
+        detail += f"; without {POST_ANYWHERE} the bot must be invited"
+    return unknown("channel", detail, fix="use --send to post a test message")
+
+
+def _missing(shown: str, scopes: frozenset[str]) -> Check:
+    fix = f"correct the channel; if it is private, {_INVITE}"
+    if {SEE_CHANNELS, SEE_PRIVATE} <= scopes:
+        return fail("channel", f"{shown}: no such channel, or a private one", fix=fix)
+    return warn("channel", f"{shown}: not among the channels that this token can see", fix=fix)
+
+
+def _described(shown: str, found: Mapping[str, Any], scopes: frozenset[str]) -> Check:
+    """Return whether the bot can post in a channel, as Slack describes it."""
+    if found.get("is_archived") is True:
+        return fail("channel", f"{shown}: {_ARCHIVED[0]}", fix=_ARCHIVED[1])
+    if found.get("is_member") is True:
+        return ok("channel", f"{shown}, the bot is in it")
+    if found.get("is_private") is True:
+        return fail("channel", f"{shown}: private, and the bot is not in it", fix=_INVITE)
+    if POST_ANYWHERE in scopes:
+        return ok("channel", f"{shown}, a public channel")
+    return fail(
+        "channel",
+        f"{shown}: the bot is not in it, and {POST_ANYWHERE} is missing",
+        fix=f"{_INVITE}, or add the scope and reinstall the app",
     )
+
+
+def _post(subject: Subject, api: Slack) -> Check:
+    # Slack reads mentions and links from these characters.
+    name = subject.name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = f"Messages of the CloudTruth webhook {name} arrive here. (Sent by webhooks slack check.)"
     try:
-        answer = api.post(subject.channel, username=subject.username, text=text)
+        reply = api.post(subject.channel, username=subject.username, text=text)
     except ApiError as problem:
-        return verdicts.of_silence("send", problem)
-    return verdicts.of_post(subject.channel, subject.username, answer)
+        return _no_reply("send", problem)
+    if reply.error is not None:
+        return _refused("send", reply)
+    return ok("send", f"posted in {quote(subject.channel)} as {quote(subject.username)}")
 
 
-def _plain(text: str) -> str:
-    """Return text that Slack shows as it is: no mention and no link is made without these."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _no_reply(name: str, problem: ApiError) -> Check:
+    """Return the check called `name` to which Slack gave no usable response."""
+    message = problem.message
+    if isinstance(problem, AmbiguousWriteError):
+        message = "incomplete response from Slack"
+        if name == "send":
+            return unknown(name, f"{message}; the message may have been posted")
+        message += f" (HTTP {problem.status})" if problem.status is not None else ""
+    return fail(name, message, fix=problem.hint or "run again; status.slack.com lists outages")
 
 
-def _rows(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    rows = data.get("channels")
-    return [each for each in rows if isinstance(each, dict)] if isinstance(rows, list) else []
-
-
-def _cursor(data: Mapping[str, Any]) -> str:
-    after = data.get("response_metadata")
-    cursor = after.get("next_cursor") if isinstance(after, dict) else None
-    return cursor if isinstance(cursor, str) else ""
+def _refused(name: str, reply: SlackReply) -> Check:
+    code = reply.error or ""
+    other = f"Slack returns the error {code}", "look up this code in Slack's documentation"
+    detail, fix = _RESTRICTED if code.startswith("restricted_action") else _ERRORS.get(code, other)
+    if code == "missing_scope" and reply.needed is not None:
+        detail = f"the scope {reply.needed} is missing"
+    return fail(name, detail, fix=fix)

@@ -1,7 +1,7 @@
-"""The manifest of the Slack app whose token CloudTruth uses, and the way from it to a token.
+"""The manifest of the Slack app whose token CloudTruth uses, and the steps from it to a token.
 
-One table of scopes serves the manifest and `slack check`. Refused: token rotation, which makes
-tokens that expire within hours, since CloudTruth keeps the one it was given.
+The manifest and `slack check` share one table of scopes. Token rotation is off: rotated tokens
+expire within hours, and CloudTruth keeps the one that it has.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ SCOPES: Final[Mapping[str, str]] = {
     POST_ANYWHERE: "post in public channels without an invitation",
     POST_AS: "without it Slack silently ignores a webhook's username",
 }
-"""What the app needs, each with its use."""
+"""The scopes that the app needs, each with its use."""
 
 _CREATE: Final = "https://api.slack.com/apps?new_app=1&manifest_json="
 _LONGEST_NAME: Final = 35  # characters; Slack's limit for the name of an app
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 
 STEPS: Final = (
-    "Open the link, choose your workspace, look at the scopes, create the app.",
+    "Open the link, choose your workspace, review the scopes, create the app.",
     "OAuth & Permissions: Install to workspace. After a change of scopes: Reinstall.",
     "Copy the Bot User OAuth Token (xoxb-...) into the variable that your file names, such as "
     "SLACK_BOT_TOKEN. Never into the file.",
-    "In private channels, and in public ones without chat:write.public, say /invite @{app}.",
-    "Prove it: `webhooks slack check`, then `webhooks slack check --send`.",
+    "In private channels, and in public ones without chat:write.public, type /invite @{app}.",
+    "Check it: `webhooks slack check`, then `webhooks slack check --send`.",
 )
-"""The way from the manifest to a token that works."""
+"""The steps from the manifest to a token that works."""
 
 
 def scopes(*, see_channels: bool = False) -> dict[str, str]:
-    """Return the scopes to ask for; with `see_channels` also what looking at channels needs."""
+    """Return the scopes to request; `see_channels` adds the one that shows channels."""
     extra = {SEE_CHANNELS: "lets webhooks slack check see public channels"} if see_channels else {}
     return {**SCOPES, **extra}
 
@@ -82,7 +82,7 @@ def as_yaml(app: Mapping[str, Any]) -> str:
 
 
 def link(app: Mapping[str, Any]) -> str:
-    """Return the address at which Slack offers to create this app."""
+    """Return the URL at which Slack offers to create this app."""
     text = json.dumps(app, separators=(",", ":"), ensure_ascii=False)
     return _CREATE + quote(text, safe="")
 
@@ -96,7 +96,7 @@ def _yaml(tree: Mapping[str, Any], depth: int) -> list[str]:
         elif isinstance(value, list):
             lines += [f"{margin}{key}:", *(f"{margin}  - {_explained(each)}" for each in value)]
         else:
-            # JSON's texts and booleans are YAML's.
+            # Strings and booleans of JSON are valid YAML.
             lines.append(f"{margin}{key}: {json.dumps(value, ensure_ascii=False)}")
     return lines
 

@@ -17,7 +17,7 @@ File = Callable[..., Path]
 
 
 def test_the_whole_table(shell: Shell, file: File) -> None:
-    """A person sees each webhook, each check, and what mends it."""
+    """A user sees each webhook, each check, and its fix."""
     file()
     with serve(FakeSlack(tokens={GOOD: (*SEEING[:2], *SEEING[3:])})) as url:
         done = shell("slack", "check", "--slack-url", url, TOKEN=GOOD, PASSWORD="x" * 9)
@@ -31,22 +31,14 @@ Deploys  webhooks.yaml:2
   ! scopes   chat:write.customize is missing: messages appear under the app's name, not as
              CloudTruth
              fix: add it under OAuth & Permissions and reinstall the app; `webhooks slack manifest`
-               has all that is needed
+               lists all scopes
   ✓ channel  #deploys, a public channel
 
-1 webhook of other types left out.
+1 webhook of other types not checked.
 1 to be looked at, 4 fine.
 """
     )
     assert done.code == 0
-
-
-def test_warnings_are_failures_where_that_is_asked_for(shell: Shell, file: File) -> None:
-    """--strict makes the exit code 1 for a warning."""
-    file()
-    with serve(FakeSlack(tokens={GOOD: ("chat:write",)})) as url:
-        done = shell("slack", "check", "--strict", "--slack-url", url, **{**SECRETS, "TOKEN": GOOD})
-    assert done.code == 1
 
 
 def test_json_follows_its_schema_and_holds_no_token(shell: Shell, file: File) -> None:
@@ -85,12 +77,6 @@ def test_a_secret_that_is_not_at_hand(shell: Shell, file: File) -> None:
     done = shell("slack", "check")
     assert done.code == 1
     assert "set TOKEN in this command's environment" in done.out
-
-
-def test_an_invalid_file(shell: Shell, file: File) -> None:
-    """A file with mistakes is exit code 3, before Slack is asked."""
-    file("webhooks: [{}]\n")
-    assert shell("slack", "check").code == 3
 
 
 def test_the_api_key_is_no_slack_token(shell: Shell, file: File) -> None:

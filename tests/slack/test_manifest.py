@@ -20,17 +20,6 @@ def test_it_asks_for_what_deliveries_need() -> None:
     assert bot == ["chat:write", "chat:write.public", "chat:write.customize"]
 
 
-def test_tokens_do_not_rotate() -> None:
-    """Rotation, sockets and organization-wide deployment stay off."""
-    assert set(manifest()["settings"].values()) == {False}
-
-
-def test_looking_at_channels_is_asked_for_on_request_only() -> None:
-    """channels:read is there when it is wanted."""
-    bot = manifest(see_channels=True)["oauth_config"]["scopes"]["bot"]
-    assert bot[-1] == "channels:read"
-
-
 @pytest.mark.parametrize(
     "name", ["CloudTruth Webhook", 'a "b": #c', "yes", "Überwachung 🚨", "- x"]
 )
@@ -67,26 +56,10 @@ def test_standard_output_is_the_manifest_alone(shell: Shell) -> None:
     assert all(f"  {number}. " in done.err for number in range(1, len(STEPS) + 1))
 
 
-def test_as_json(shell: Shell) -> None:
-    """The manifest comes as JSON where that is asked for."""
-    assert json.loads(shell("slack", "manifest", "--format", "json").out) == manifest()
-
-
-def test_quietly_there_is_the_manifest_only(shell: Shell) -> None:
-    """With --quiet nothing goes to standard error."""
-    assert shell("slack", "manifest", "-q").err == ""
-
-
 def test_the_link_alone(shell: Shell) -> None:
     """--url prints one line to click on or to hand on."""
     done = shell("slack", "manifest", "--url", "--name", "Ops")
     assert (done.out, done.err) == (link(manifest("Ops")) + "\n", "")
-
-
-def test_a_bad_name_is_a_usage_error(shell: Shell) -> None:
-    """The command refuses a name that Slack would refuse."""
-    done = shell("slack", "manifest", "--name", "")
-    assert (done.code, done.out) == (64, "")
 
 
 def test_nothing_asked(shell: Shell) -> None:
