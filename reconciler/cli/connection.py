@@ -1,31 +1,54 @@
-"""The way to CloudTruth, or to the emulator in this process, as the options of a run say."""
+"""The way to CloudTruth, or to the emulator in this process, and what it shows of a run."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, Self, assert_never
 
+from reconciler import workflow
 from reconciler.api.pace import Pause
+from reconciler.cli.console import Console
 from reconciler.cli.context import Context
 from reconciler.cli.options import PARALLELISM
-from reconciler.cli.progress import Progress
+from reconciler.execute.stop import GRACE
+from reconciler.planning.changes import Change, Create, Delete, Update
 from reconciler.ports import Clock
 from reconciler.render.quote import quote
-from reconciler.settings import Arguments, Settings, resolve
-from reconciler.workflow.connection import Connection, connect
+from reconciler.settings.resolve import Arguments, Settings, resolve
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import Exchange, Observer
+    from reconciler.report import Outcome
 
-_LONG: Final = 1.0  # seconds that nobody needs to be told of
+_LONG: Final = 1.0  # seconds that need no message
+_TICK: Final = 1.0  # seconds
+_WIDEST: Final = 60
+_SHOWN: Final = 3  # names of webhooks in one line
+
+
+def settings_of(context: Context) -> Settings:
+    """Find where to connect and as whom. Raises UsageError, CredentialError."""
+    options: dict[str, Any] = {
+        name: context.command_line.get(name)
+        for name in ("server_url", "profile", "api_key_file", "timeout", "deadline")
+    }
+    process = context.process
+    return resolve(
+        Arguments(**options),
+        process.environ,
+        platform=process.platform,
+        directory=process.directory,
+        local=context.local,
+    )
 
 
 @contextmanager
 def connected(
     context: Context, settings: Settings, *, progress: Progress | None = None
-) -> Iterator[Connection]:
+) -> Iterator[workflow.Connection]:
     """Connect until the end of the block. Raises UsageError, CredentialError.
 
     `progress` shows reading and writing; without one only what comes before the end of the block.
@@ -46,7 +69,7 @@ def connected(
         progress.phase(f"reading from {settings.server_url.value}")
         stack.enter_context(progress)
         yield stack.enter_context(
-            connect(
+            workflow.connect(
                 key,
                 server_url=settings.server_url.value,
                 timeout=settings.timeout.value,
@@ -62,43 +85,6 @@ def connected(
         )
 
 
-def settings_of(context: Context) -> Settings:
-    """Find where to connect and as whom. Raises UsageError, CredentialError."""
-    options: dict[str, Any] = {
-        name: context.command_line.get(name)
-        for name in ("server_url", "profile", "api_key_file", "timeout", "deadline")
-    }
-    process = context.process
-    return resolve(
-        Arguments(**options),
-        process.environ,
-        platform=process.platform,
-        directory=process.directory,
-        local=context.local,
-    )
-
-
-def observer(context: Context, clock: Clock, note: Callable[[str], None]) -> Observer:
-    """Return what shows long waits, each once for all threads, and with --debug each request."""
-    lock = threading.Lock()
-    until = clock.monotonic()
-    debug = context.options.get("debug")
-
-    def observe(event: Exchange | Pause) -> None:
-        nonlocal until
-        if isinstance(event, Pause):
-            with lock:
-                end = clock.monotonic() + event.seconds
-                if end - max(until, clock.monotonic()) <= _LONG:
-                    return
-                until = end
-            note(f"{event.error.message}; trying again in {event.seconds:.0f} s")
-        elif debug:
-            context.console.block(_exchange_line(event))
-
-    return observe
-
-
 def _describe(context: Context, settings: Settings) -> None:
     """Show where each setting comes from."""
     for name in ("server_url", "profile", "key", "timeout", "deadline"):
@@ -110,10 +96,135 @@ def _describe(context: Context, settings: Settings) -> None:
             context.console.detail(f"{title}: {shown} (from {setting.source})")
 
 
-def _exchange_line(exchange: Exchange) -> str:
-    status = exchange.status if exchange.status is not None else "no response"
-    again = f" attempt {exchange.attempt}" if exchange.attempt > 1 else ""
-    return (
-        f"{exchange.method} {exchange.path} {status} "
-        f"{exchange.seconds * 1000:.0f} ms {exchange.size} B{again}"
-    )
+def observer(context: Context, clock: Clock, note: Callable[[str], None]) -> Observer:
+    """Return what shows long waits, each once for all threads, and with --debug each request."""
+    lock = threading.Lock()
+    until = clock.monotonic()
+
+    def observe(event: Exchange | Pause) -> None:
+        nonlocal until
+        if isinstance(event, Pause):
+            with lock:
+                end = clock.monotonic() + event.seconds
+                if end - max(until, clock.monotonic()) <= _LONG:
+                    return
+                until = end
+            note(f"{event.error.message}; trying again in {event.seconds:.0f} s")
+        elif context.options.get("debug"):
+            status = event.status if event.status is not None else "no response"
+            again = f" attempt {event.attempt}" if event.attempt > 1 else ""
+            context.console.block(
+                f"{event.method} {event.path} {status} "
+                f"{event.seconds * 1000:.0f} ms {event.size} B{again}"
+            )
+
+    return observe
+
+
+class Progress:
+    """The Watcher port over a console. Use it in a `with` block.
+
+    It shows a status line on a terminal, and lines about writes, waits and signals. A thread of its
+    own prints them, so that a signal is answered at once whatever the main thread does: its handler
+    only puts a note into a queue. Without a terminal there is a line before each write, so that the
+    log of a run that was killed shows what may have happened.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._notes: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._doing = ""
+        self._total = 0
+        self._done = 0
+        self._in_flight: list[str] = []
+        self._thread = threading.Thread(target=self._show, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._notes.put(None)
+        self._thread.join()
+        self._console.status("")
+
+    def phase(self, doing: str, *, total: int = 0) -> None:
+        """Name what takes the time from now on, empty for nothing, and how many writes follow."""
+        self._doing, self._total = doing, total
+        if not doing:
+            self._console.status("")
+
+    def starting(self, change: Change) -> None:
+        """Show that a change is about to be sent."""
+        text = f"{_verb(change)} {quote(change.name)}"
+        with self._lock:
+            self._in_flight.append(text)
+        if self._console.shows_progress:
+            self._console.status(self._state())
+        else:
+            self._console.note(text)
+
+    def finished(self, outcome: Outcome) -> None:
+        """Count an outcome."""
+        with self._lock:
+            self._done += 1
+            text = f"{_verb(outcome.change)} {quote(outcome.change.name)}"
+            if text in self._in_flight:  # what is skipped was not
+                self._in_flight.remove(text)
+            if self._done == self._total:
+                self._doing = "verifying the result"
+
+    def interrupted(self) -> None:
+        """Report a signal. Call it from a signal handler: it takes no lock."""
+        self._notes.put(self._report_signal)
+
+    def note(self, text: str) -> None:
+        """Print a line to standard error."""
+        self._notes.put(lambda: self._console.note(text))
+
+    def _show(self) -> None:
+        seconds, before = 0, ""
+        while True:
+            try:
+                note = self._notes.get(timeout=_TICK if self._console.shows_progress else None)
+            except Empty:
+                state = self._state()
+                seconds, before = (seconds + 1 if state == before else 1), state
+                if state:
+                    self._console.status(f"{state} ({seconds} s)")
+                continue
+            if note is None:
+                return
+            note()
+
+    def _state(self) -> str:
+        with self._lock:
+            if not self._in_flight:
+                return self._doing
+            return f"{self._done}/{self._total} {self._in_flight[-1][:_WIDEST]}"
+
+    def _report_signal(self) -> None:
+        with self._lock:
+            flying = list(self._in_flight)
+        text = "Interrupted: no write is in flight. The run stops."
+        if flying:
+            more = f" and {len(flying) - _SHOWN} more" if len(flying) > _SHOWN else ""
+            text = (
+                f"Interrupted: {', '.join(flying[:_SHOWN])}{more}. The run stops when this is "
+                f"confirmed, after {GRACE:g} s at most.\nPress Ctrl-C again to stop at once; what "
+                "is in flight is then reported as unconfirmed."
+            )
+        self._console.block(text)
+
+
+def _verb(change: Change) -> str:
+    match change:
+        case Create():
+            return "creating"
+        case Update():
+            return "updating"
+        case Delete():
+            return "deleting"
+        case _:
+            assert_never(change)

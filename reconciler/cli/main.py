@@ -65,7 +65,6 @@ def program() -> Group:
         examples=_EXAMPLES,
         epilog=_EPILOG,
         params=[*COMMON, version],
-        no_args_is_help=True,
     )
 
 

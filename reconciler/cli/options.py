@@ -20,13 +20,33 @@ OUTPUT: Final = "Output"
 PARALLELISM: Final = 10
 
 _LINES: Final = r"[\r\n]+"
+_PATH: Final = click.Path(readable=False)  # which shells complete; what is there is for others
+_ORDER: Final = {FILES: 0, CONNECTION: 2, OUTPUT: 3}
+"""Where headings are; those of a single command are between files and connection."""
+
 _READ_ELSEWHERE: Final = (
     "api_key_file", "deadline", "no_color", "profile", "server_url", "timeout",
 )  # fmt: skip
 """Options whose variables have an order of precedence of their own, in `settings` and `console`."""
 
 
-class Option(click.Option):
+class _Recorded(click.Parameter):
+    """A parameter whose value the context records, under the name `into`."""
+
+    into: str | None = None
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Parse, and record where the value came from."""
+        value, rest = super().handle_parse_result(ctx, opts, args)
+        source = ctx.get_parameter_source(self.name or "")
+        if ctx.obj is not None and source is not None:
+            ctx.obj.give(self.into or self.name, value, source)
+        return value, rest
+
+
+class Option(_Recorded, click.Option):
     """An option under the heading `group`; a `common` one is shown by `help options` only.
 
     `env` is the variable that it is read from where the command line does not give it; an option
@@ -42,6 +62,8 @@ class Option(click.Option):
         separator: str = _LINES,
         **attributes: Any,
     ) -> None:
+        if attributes.get("metavar") in ("FILE", "PATH"):
+            attributes["type"] = _PATH
         super().__init__(names, envvar=env, show_envvar=env is not None, **attributes)
         self.group = group
         self.common = common
@@ -66,35 +88,14 @@ class Option(click.Option):
             raise click.BadParameter("the name is empty", ctx=ctx, param=self)
         return super().type_cast_value(ctx, value)
 
-    def handle_parse_result(
-        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
-    ) -> tuple[Any, list[str]]:
-        """Record what was given in the context, too."""
-        return _recorded(ctx, self.name, super().handle_parse_result(ctx, opts, args), self.name)
 
-
-class Paths(click.Argument):
+class Paths(_Recorded, click.Argument):
     """Paths without `-f`."""
 
+    into = "file"
+
     def __init__(self) -> None:
-        super().__init__(
-            ["paths"], nargs=-1, metavar="[PATH]...", expose_value=False, shell_complete=_files
-        )
-
-    def handle_parse_result(
-        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
-    ) -> tuple[Any, list[str]]:
-        """Record the paths as those of `-f`."""
-        return _recorded(ctx, self.name, super().handle_parse_result(ctx, opts, args), "file")
-
-
-def _recorded(
-    ctx: click.Context, name: str | None, parsed: tuple[Any, list[str]], into: str | None
-) -> tuple[Any, list[str]]:
-    source = ctx.get_parameter_source(name or "")
-    if ctx.obj is not None and into is not None and source is not None:
-        ctx.obj.give(into, parsed[0], source)
-    return parsed
+        super().__init__(["paths"], nargs=-1, metavar="[PATH]...", expose_value=False, type=_PATH)
 
 
 class Command(click.Command):
@@ -116,8 +117,9 @@ class Command(click.Command):
                 formatter.write_text(paragraph)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show options by their headings, in the order of the command."""
-        write_options(ctx, formatter, [each for each in self.params if not _is_common(each)])
+        """Show the options that are the command's alone, by their headings."""
+        own = [each for each in self.params if not getattr(each, "common", False)]
+        write_options(ctx, formatter, own)
         formatter.write_paragraph()
         formatter.write_text("Common options: webhooks help options")
 
@@ -142,7 +144,7 @@ class Group(Command, click.Group):
         self, name: str | None, *, table: Mapping[str, str], prefix: str, **attributes: Any
     ) -> None:
         stubs = {each: click.Command(each, short_help=does) for each, does in table.items()}
-        super().__init__(name, commands=stubs, **attributes)
+        super().__init__(name, commands=stubs, no_args_is_help=True, **attributes)
         self.prefix = prefix
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -165,19 +167,21 @@ class Group(Command, click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show commands, then options."""
         self.format_commands(ctx, formatter)
-        own = [each for each in self.params if each not in COMMON]
-        write_options(ctx, formatter, own)
+        write_options(ctx, formatter, [each for each in self.params if each not in COMMON])
 
 
 def command(
-    *,
     text: str = "",
-    examples: Sequence[tuple[str, str]] = (),
+    *,
+    examples: Sequence[tuple[str, str]],
     options: Sequence[click.Parameter] = (),
+    reads: bool = False,
+    connects: bool = False,
 ) -> Callable[[Callable[..., int]], Command]:
     """Make a function that returns an exit code a command.
 
-    It is given the context, and its own options by name. The first example is the plainest.
+    It is given the context, and its own options by name. The options that `reads` files and
+    `connects` are added, those of output always. The first example is the plainest.
     """
 
     def wrap(body: Callable[..., int]) -> Command:
@@ -186,13 +190,9 @@ def command(
             _refuse_foreign(ctx)
             return body(ctx.obj, **own)
 
-        return Command(
-            None,
-            help=text,
-            examples=examples,
-            params=list(options),
-            callback=callback,
-        )
+        shared = (*(CONNECTION_OPTIONS if connects else ()), *OUTPUT_OPTIONS)
+        params = [*(FILE_OPTIONS if reads else ()), *options, *shared]
+        return Command(None, help=text, examples=examples, params=params, callback=callback)
 
     return wrap
 
@@ -206,20 +206,15 @@ def write_options(
         record = each.get_help_record(ctx)
         if isinstance(each, Option) and record is not None:
             groups.setdefault(each.group, []).append(record)
-    for title, records in groups.items():
+    for title in sorted(groups, key=lambda group: _ORDER.get(group, 1)):
         with formatter.section(title):
-            formatter.write_dl(records)
-
-
-def _is_common(parameter: click.Parameter) -> bool:
-    return isinstance(parameter, Option) and parameter.common
+            formatter.write_dl(groups[title])
 
 
 def _refuse_foreign(ctx: click.Context) -> None:
     """Refuse options before the command's name that the command does not have."""
     own = {each.name for each in ctx.command.params}
-    parent = ctx.parent
-    for option in parent.command.params if parent is not None else ():
+    for option in ctx.parent.command.params if ctx.parent is not None else ():
         if option.name in ctx.obj.command_line and option.name not in own:
             raise click.NoSuchOption(option.opts[-1], ctx=ctx)
 
@@ -230,19 +225,13 @@ def _show_help(ctx: click.Context, parameter: click.Parameter, value: bool) -> N
         ctx.exit()
 
 
-def _files(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
-    from click.shell_completion import CompletionItem
-
-    return [CompletionItem(incomplete, type="file")]
-
-
 def _shared(*names: str, common: bool = True, **attributes: Any) -> Option:
     return Option(*names, common=common, expose_value=False, **attributes)
 
 
 FILE_OPTIONS: Final = (
     _shared("-f", "--file", common=False, group=FILES, multiple=True, metavar="PATH",
-            env="WEBHOOKS_FILE", shell_complete=_files,
+            env="WEBHOOKS_FILE",
             help="Read a file, a directory, a glob or standard input (-)."),
     _shared("--strict", group=FILES, is_flag=True, env="WEBHOOKS_STRICT",
             help="Treat warnings as errors."),
@@ -258,12 +247,10 @@ CONNECTION_OPTIONS: Final = (
     _shared("--local", common=False, group=CONNECTION, is_flag=True,
             help="Use an emulated CloudTruth: no account, no network, no key."),
     _shared("--local-db", group=CONNECTION, metavar="FILE", env="WEBHOOKS_LOCAL_DB",
-            shell_complete=_files,
             help="Use the emulator with this database."),
     _shared("--organization", group=CONNECTION, metavar="NAME", env="WEBHOOKS_ORGANIZATION",
             help="Require this organization, by name or id."),
     _shared("--api-key-file", group=CONNECTION, metavar="FILE", env="WEBHOOKS_API_KEY_FILE",
-            shell_complete=_files,
             help="Read the API key from a file."),
     _shared("--profile", group=CONNECTION, metavar="NAME", env="CLOUDTRUTH_PROFILE",
             help="Use a profile of CloudTruth's cli.yml."),

@@ -1,15 +1,15 @@
-"""What commands that read files or show results have in common."""
+"""What commands share: reading files and showing results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler import workflow
 from reconciler.cli.context import Context
 from reconciler.render import RENDERERS, View
 from reconciler.render.quote import quote
 from reconciler.source.history import git_in
-from reconciler.workflow.inputs import Checked, Inputs, accept, validate
 
 if TYPE_CHECKING:
     from reconciler.errors import ReconcilerError
@@ -22,10 +22,10 @@ _WIDTH: Final = 100
 _NARROWEST: Final = 40
 
 
-def inputs(context: Context, again: tuple[str, ...] | None = None) -> Inputs:
+def inputs(context: Context, again: tuple[str, ...] | None = None) -> workflow.Inputs:
     """Return where the configuration and secrets come from; `again` is for advice."""
     options = context.options
-    return Inputs(
+    return workflow.Inputs(
         directory=context.process.directory,
         environ=context.process.environ,
         stdin=context.process.read_stdin,
@@ -41,10 +41,9 @@ def inputs(context: Context, again: tuple[str, ...] | None = None) -> Inputs:
     )
 
 
-def load(context: Context, again: tuple[str, ...] | None = None) -> Checked:
-    """Read and judge the files, and show warnings. Raises ConfigurationError."""
-    found = inputs(context, again)
-    checked = accept(validate(found), found)
+def load(context: Context, again: tuple[str, ...] | None = None) -> workflow.Checked:
+    """Read and check the files, and show warnings. Raises ConfigurationError."""
+    checked = workflow.load(inputs(context, again))
     warn(context, checked.declared.findings)
     for file in checked.declared.documents:
         context.console.detail(f"read {quote(file)}")

@@ -71,6 +71,11 @@ class Settings:
     page_size: Setting[int] | None = None
     local: bool = False
 
+    @property
+    def key_source(self) -> str | None:
+        """Return where the API key came from, None if there is none."""
+        return None if self.key is None else self.key.source
+
     def require_key(self) -> Secret:
         """Return the API key. Raises CredentialError, which tells the ways to give one."""
         if self.key is None:

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
         accept,
         gather,
         load,
-        load_plan,
         previous,
         validate,
     )
     from reconciler.workflow.planning import Planned, plan, read_live, show, status
+    from reconciler.workflow.saving import load_plan, save_plan
 
 _MODULES: Final = {
     "errors": ("ReconcilerError",),
@@ -56,10 +56,10 @@ _MODULES: Final = {
         "accept",
         "gather",
         "load",
-        "load_plan",
         "previous",
         "validate",
     ),
+    "workflow.saving": ("load_plan", "save_plan"),
     "workflow.planning": ("Planned", "plan", "read_live", "show", "status"),
 }
 
@@ -87,6 +87,7 @@ __all__ = [
     "plan",
     "previous",
     "read_live",
+    "save_plan",
     "show",
     "status",
     "validate",

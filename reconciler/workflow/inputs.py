@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors
@@ -16,9 +16,6 @@ from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, no_list
 from reconciler.source.desired import Declared, Rules, declare, strict
 from reconciler.source.history import Git, NoBase, no_git, read_revision
-
-if TYPE_CHECKING:
-    from reconciler.source.saved_plan import SavedPlan
 
 _UNRESOLVED: Final = "unresolved-secret"
 
@@ -106,27 +103,6 @@ def accept(declared: Declared, inputs: Inputs) -> Checked:
 def load(inputs: Inputs) -> Checked:
     """Read and check the files. Raises ConfigurationError with all findings."""
     return accept(validate(inputs), inputs)
-
-
-def load_plan(name: str, inputs: Inputs) -> SavedPlan:
-    """Read a saved plan. What it declares passes the same checks as configuration files.
-
-    Raises ConfigurationError, StalePlanError.
-    """
-    from reconciler.source import saved_plan  # checking files needs none of it
-
-    try:
-        if not name:
-            raise FileNotFoundError
-        raw = files.read_regular(inputs.directory / name)
-    except (FileNotFoundError, ValueError):
-        message = f"there is no file {name}" if name else "the name of the saved plan is empty"
-        raise ConfigurationError(message, hint=saved_plan.HINT) from None
-    except files.NotReadableError as problem:
-        raise ConfigurationError(
-            f"cannot read {name}: it {problem}", hint=saved_plan.HINT
-        ) from None
-    return saved_plan.load(raw, name, rules=inputs.rules)
 
 
 def previous(named: tuple[str, ...], checked: Checked) -> Desired:

@@ -6,9 +6,9 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+from reconciler.cli.connection import Progress
 from reconciler.cli.console import Console
 from reconciler.cli.process import Process
-from reconciler.cli.progress import Progress
 from reconciler.report import Applied
 from tests.cli.conftest import Cloud, Shell, Terminal
 from tests.emulated.faults import Rule, Script, status

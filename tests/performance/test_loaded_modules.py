@@ -111,7 +111,6 @@ def test_plan_over_http_without_differences(
         "reconciler.execute.execute",
         "reconciler.source.excerpt",
         "reconciler.source.saved_plan",
-        "reconciler.source.write",
     )
     others = {"json", "markdown", "github"} - {renderer}
     assert not modules & ours(*(f"reconciler.render.{name}" for name in others))

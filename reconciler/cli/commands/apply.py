@@ -9,45 +9,30 @@ from typing import Any
 
 import click
 
-from reconciler.cli.connection import connected, settings_of
+from reconciler import workflow
+from reconciler.cli.commands.plan import PLAN_OPTIONS, again, plan_options
+from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.context import Context
 from reconciler.cli.errors import translate
 from reconciler.cli.options import (
-    CONNECTION_OPTIONS,
     FILE_OPTIONS,
     OUTPUT,
-    OUTPUT_OPTIONS,
     PLAN,
     Option,
     command,
     format_option,
     words,
 )
-from reconciler.cli.planning import PLAN_OPTIONS, again, plan_options
-from reconciler.cli.progress import Progress
-from reconciler.cli.session import (
-    STDOUT,
-    inputs,
-    load,
-    message_view,
-    report_error,
-    result_view,
-)
+from reconciler.cli.session import STDOUT, inputs, load, message_view, report_error, result_view
 from reconciler.errors import ExitCode, NotConfirmedError, OutputError, StalePlanError, UsageError
-from reconciler.planning.plan import Plan
-from reconciler.planning.review import Review
 from reconciler.render import RENDERERS
 from reconciler.render.words import unshown
-from reconciler.report import Report
 from reconciler.settings import Settings
 from reconciler.source.write import REPORT, check_writable, write_atomically
-from reconciler.workflow.applying import apply, check_digest
-from reconciler.workflow.connection import Connection
-from reconciler.workflow.inputs import accept, load_plan
 
 
 @command(
-    text="Shows the plan and asks for confirmation. Nothing is written before files, organization, "
+    "Shows the plan and asks for confirmation. Nothing is written before files, organization, "
     "listing, secrets and guards are in order. Deletes come last, and only if all else is done. "
     "Run it again to finish what is left.",
     examples=(
@@ -58,24 +43,22 @@ from reconciler.workflow.inputs import accept, load_plan
         ("delete more than the guards allow, counted", "webhooks apply --allow-deletes 12"),
         ("try a file without an account", "webhooks apply -f examples/webhooks.yaml --local"),
     ),
+    reads=True,
+    connects=True,
     options=(
         click.Argument(["planfile"], required=False),
-        *FILE_OPTIONS,
         *PLAN_OPTIONS,
         Option("--expect-digest", group=PLAN, metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
                help="Apply only the plan with this digest, or an empty one."),
         Option("-y", "--yes", group=PLAN, is_flag=True, help="Do not ask for confirmation."),
-        *CONNECTION_OPTIONS,
         format_option(*RENDERERS),
         Option("--report", group=OUTPUT, metavar="FILE", env="WEBHOOKS_REPORT",
                help="Write the report as JSON, too; - is standard output."),
-        *OUTPUT_OPTIONS,
     ),
 )  # fmt: skip
 def run(context: Context, report: str | None, format: str, **own: Any) -> int:
     """Apply, and report in a file too if there is one, also on failure."""
-    machine = RENDERERS["json"]()
-    console = context.console
+    machine, console = RENDERERS["json"](), context.console
     if report not in (None, STDOUT):
         check_writable(context.process.directory / str(report), over=REPORT)
     settings = settings_of(context)
@@ -85,7 +68,7 @@ def run(context: Context, report: str | None, format: str, **own: Any) -> int:
         if report is not None:
             _write_report(context, report, machine.render_error(translate(problem)))
         raise
-    view = result_view(context, key_source=_key_source(settings))
+    view = result_view(context, key_source=settings.key_source)
     shown = _rendered(context, done, lambda: RENDERERS[format]().render_report(done, view))
     if shown is not None and report == STDOUT:
         console.note(shown)
@@ -107,25 +90,30 @@ def _apply(
     yes: bool,
     expect_digest: str | None,
     **own: Any,
-) -> Report:
-    """Load, connect, plan, review, ask, write."""
+) -> workflow.Report:
+    """Load the files or the saved plan, connect, and apply it."""
     if expect_digest is not None:
-        check_digest(expect_digest)
-    review: Review | str | None = expect_digest
-    if planfile is not None:
-        _refuse_planning(context)
-        found = inputs(context)
-        saved = load_plan(planfile, found)
-        review = saved.review
-        _expect(review, expect_digest, planfile)
-        checked = accept(saved.declared, found)
-        options = replace(saved.options, allow_deletes=own["allow_deletes"])
-    else:
+        workflow.check_digest(expect_digest)
+    review: workflow.Review | str | None = expect_digest
+    if planfile is None:
         checked = load(context, again(context, saved=False))
         options = plan_options(checked, own)
+    else:
+        _refuse_planning(context)
+        found = inputs(context)
+        saved = workflow.load_plan(planfile, found)
+        if expect_digest is not None and saved.review.digest not in ("", expect_digest):
+            raise StalePlanError(
+                f"{planfile} is not the plan that was reviewed; nothing was written",
+                differences=(f"reviewed  {expect_digest}", f"{planfile}  {saved.review.digest}"),
+                hint="give the digest of this file, or the file with this digest",
+            )
+        checked = workflow.accept(saved.declared, found)
+        options = replace(saved.options, allow_deletes=own["allow_deletes"])
+        review = saved.review
     progress = Progress(context.console)
     with connected(context, settings, progress=progress) as connection:
-        return apply(
+        return workflow.apply(
             checked,
             connection,
             options=options,
@@ -135,25 +123,20 @@ def _apply(
         )
 
 
-def _expect(saved: Review, digest: str | None, name: str) -> None:
-    if digest is not None and saved.digest not in ("", digest):
-        raise StalePlanError(
-            f"{name} is not the plan that was reviewed; nothing was written",
-            differences=(f"reviewed  {digest}", f"{name}  {saved.digest}"),
-            hint="give the digest of this file, or the file with this digest",
-        )
-
-
 def _confirm(
-    context: Context, settings: Settings, connection: Connection, progress: Progress, *, yes: bool
-) -> Callable[[Plan], bool]:
+    context: Context,
+    settings: Settings,
+    connection: workflow.Connection,
+    progress: Progress,
+    *,
+    yes: bool,
+) -> Callable[[workflow.Plan], bool]:
     """Return what shows the plan and asks for confirmation."""
 
-    def confirm(plan: Plan) -> bool:
+    def confirm(plan: workflow.Plan) -> bool:
         console = context.console
-        progress.expect(plan)
         try:
-            view = message_view(context, key_source=_key_source(settings), again=None)
+            view = message_view(context, key_source=settings.key_source, again=None)
             shown = RENDERERS["text"]().render_plan(plan, view)
         except Exception as problem:
             if not yes:
@@ -161,37 +144,32 @@ def _confirm(
             # Consent does not depend on what is shown.
             shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
         progress.phase("")
+        agreed = yes
         if yes:
             console.note(shown)
-            progress.phase("checking that the plan still fits")
-            return True
-        console.block(shown)
-        if not console.interactive or "-" in context.files:
-            raise NotConfirmedError(
-                "no terminal to confirm on: nothing was written",
-                hint="run it in a terminal, or add --yes once the plan has been reviewed",
-            )
-        agreed = console.ask(f"\n{_question(plan)} Type `yes` to confirm: ") == "yes"
-        # Thinking is no part of the run's time.
-        connection.restart()
-        progress.phase("checking that the plan still fits")
+        else:
+            console.block(shown)
+            if not console.interactive or STDOUT in context.files:
+                raise NotConfirmedError(
+                    "no terminal to confirm on: nothing was written",
+                    hint="run it in a terminal, or add --yes once the plan has been reviewed",
+                )
+            agreed = console.ask(f"\n{_question(plan)} Type `yes` to confirm: ") == "yes"
+            connection.restart()  # waiting for an answer is no part of the run's time
+        progress.phase("checking that the plan still fits", total=len(plan.changes))
         return agreed
 
     return confirm
 
 
-def _question(plan: Plan) -> str:
+def _question(plan: workflow.Plan) -> str:
     count, deletes = len(plan.changes), len(plan.deletes)
     what = "this change" if count == 1 else f"these {count} changes"
     risk = f" ({deletes} {'delete' if deletes == 1 else 'deletes'})" if deletes else ""
     return f"Apply {what}{risk}?"
 
 
-def _key_source(settings: Settings) -> str | None:
-    return settings.key.source if settings.key is not None else None
-
-
-def _rendered(context: Context, done: Report, render: Callable[[], str]) -> str | None:
+def _rendered(context: Context, done: workflow.Report, render: Callable[[], str]) -> str | None:
     """Return the report; None, with one line that says what was done, if rendering fails."""
     try:
         return render()

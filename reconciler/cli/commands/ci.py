@@ -19,15 +19,7 @@ from reconciler.ci.plan import plan, validate
 from reconciler.ci.run import Access, Command, read_job, read_run
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.context import Context
-from reconciler.cli.options import (
-    CONNECTION_OPTIONS,
-    FILE_OPTIONS,
-    OUTPUT,
-    OUTPUT_OPTIONS,
-    PLAN,
-    Option,
-    command,
-)
+from reconciler.cli.options import OUTPUT, PLAN, Option, command
 from reconciler.cli.session import inputs, report_error
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
 from reconciler.model import Secret
@@ -40,7 +32,7 @@ _COMMANDS: Final = ("validate", "plan", "apply", "drift")
 
 
 @command(
-    text="Reads the event, then validates, plans, applies or checks for drift, and writes "
+    "Reads the event, then validates, plans, applies or checks for drift, and writes "
     "annotations, a step summary, outputs, and one comment on the pull request or one issue. "
     "Warnings about files are errors here. Without COMMAND, WEBHOOKS_COMMAND names it.",
     examples=(
@@ -48,9 +40,10 @@ _COMMANDS: Final = ("validate", "plan", "apply", "drift")
         ("after a merge: what was reviewed, nothing else", "webhooks ci apply"),
         ("on a schedule", "webhooks ci drift"),
     ),
+    reads=True,
+    connects=True,
     options=(
         click.Argument(["what"], required=False, type=click.Choice(_COMMANDS), metavar="COMMAND"),
-        *FILE_OPTIONS,
         Option("--reviewed-plan", group=PLAN, metavar="HOW", env="WEBHOOKS_REVIEWED_PLAN",
                help="Require, warn about or ignore review of each operation. [default: require]"),
         Option("--expect-digest", group=PLAN, metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
@@ -59,12 +52,10 @@ _COMMANDS: Final = ("validate", "plan", "apply", "drift")
                help="Lift the guards, if the plan deletes exactly N webhooks."),
         Option("--resend-secret", group=PLAN, metavar="REF|NAME", env="WEBHOOKS_RESEND_SECRET",
                help="Send these secrets again, one a line."),
-        *CONNECTION_OPTIONS,
         Option("--comment", group=OUTPUT, metavar="WHEN", env="WEBHOOKS_COMMENT",
                help="Comment on the pull request: true, changes-only or false. [default: true]"),
         Option("--label", group=OUTPUT, metavar="TEXT", env="WEBHOOKS_LABEL",
                help="Tell apart comments and issues of several uses in one repository."),
-        *OUTPUT_OPTIONS,
     ),
 )  # fmt: skip
 def run(context: Context, what: str | None, **own: str | None) -> int:

@@ -7,7 +7,7 @@ from click.shell_completion import get_completion_class
 
 from reconciler.cli.context import Context
 from reconciler.cli.main import PROGRAM, program
-from reconciler.cli.options import OUTPUT_OPTIONS, command
+from reconciler.cli.options import command
 from reconciler.errors import ExitCode
 
 
@@ -17,10 +17,7 @@ from reconciler.errors import ExitCode
         ("zsh: add to ~/.zshrc", 'eval "$(webhooks completion zsh)"'),
         ("fish: once", "webhooks completion fish > ~/.config/fish/completions/webhooks.fish"),
     ),
-    options=(
-        click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"])),
-        *OUTPUT_OPTIONS,
-    ),
+    options=(click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"])),),
 )
 def run(context: Context, shell: str) -> int:
     """Print the script."""

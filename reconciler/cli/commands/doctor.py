@@ -5,16 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler import workflow
 from reconciler.checks import Checklist, Section, Status, strict, unknown
 from reconciler.cli.connection import observer, settings_of
 from reconciler.cli.context import Context
-from reconciler.cli.options import (
-    CONNECTION_OPTIONS,
-    FILE_OPTIONS,
-    OUTPUT_OPTIONS,
-    command,
-    format_option,
-)
+from reconciler.cli.options import command, format_option
 from reconciler.cli.session import inputs, result_view
 from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
 from reconciler.errors import ReconcilerError
@@ -22,7 +17,6 @@ from reconciler.execute.workers import ThreadWorkers
 from reconciler.render.checks import RENDER_CHECKS
 from reconciler.settings import Settings
 from reconciler.source.files import DEFAULT_FILE
-from reconciler.workflow.inputs import Gathered, accept, gather, validate
 
 if TYPE_CHECKING:
     from reconciler.api.origin import Credential
@@ -32,7 +26,7 @@ _DEADLINE: Final = 60.0
 
 
 @command(
-    text="Checks settings and their sources, files, secrets, proxy, certificates, the connection, "
+    "Checks settings and their sources, files, secrets, proxy, certificates, the connection, "
     "key, organization, role, maintenance, the API's own description, how secrets read back, and "
     "the clock. Changes nothing. Exit code 1 if a check failed. --format json contains no key, "
     "secret, host or live name: paste it into a bug report.",
@@ -41,7 +35,9 @@ _DEADLINE: Final = 60.0
         ("for a bug report", "webhooks doctor --format json"),
         ("with the files of a job", "webhooks doctor -f webhooks/ --organization Acme"),
     ),
-    options=(*FILE_OPTIONS, *CONNECTION_OPTIONS, format_option("text", "json"), *OUTPUT_OPTIONS),
+    reads=True,
+    connects=True,
+    options=(format_option("text", "json"),),
 )
 def run(context: Context, format: str) -> int:
     """Run all checks and print them."""
@@ -64,13 +60,15 @@ def _local(context: Context) -> Local:
         settings = problem
     found = inputs(context)
     declared = None
-    gathered: Gathered | ReconcilerError | None = None
+    gathered: workflow.Gathered | ReconcilerError | None = None
     if found.paths or (found.directory / DEFAULT_FILE).exists():
-        declared = validate(found)
+        declared = workflow.validate(found)
     if declared is not None and declared.desired is not None:
         key = settings.key if not isinstance(settings, ReconcilerError) else None
         try:
-            gathered = gather(accept(declared, found), None if key is None else key.value)
+            gathered = workflow.gather(
+                workflow.accept(declared, found), None if key is None else key.value
+            )
         except ReconcilerError as problem:
             gathered = problem
     return Local(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from reconciler.cli.context import Context
-from reconciler.cli.options import OUTPUT, OUTPUT_OPTIONS, Option, command
+from reconciler.cli.options import OUTPUT, Option, command
 from reconciler.cli.session import STDOUT
 from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
 from reconciler.render.quote import prose
@@ -23,7 +23,7 @@ _SERVER: Final = "Server"
 
 
 @command(
-    text="It behaves as CloudTruth's API is documented. It needs no account. Stop it with Ctrl-C.",
+    "It behaves as CloudTruth's API is documented. It needs no account. Stop it with Ctrl-C.",
     examples=(
         ("serve on a fixed port and keep the webhooks", "webhooks emulator --port 8080 --db ct.db"),
         (
@@ -48,7 +48,6 @@ _SERVER: Final = "Server"
                metavar="ROWS", show_default=True, help="Return at most so many webhooks a page."),
         Option("--log", group=OUTPUT, metavar="FILE",
                help="Append each request as JSON, secrets included; - is standard output."),
-        *OUTPUT_OPTIONS,
     ),
 )  # fmt: skip
 def run(

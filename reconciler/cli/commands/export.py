@@ -5,16 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from reconciler import workflow
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.context import Context
-from reconciler.cli.options import (
-    CONNECTION_OPTIONS,
-    OUTPUT,
-    OUTPUT_OPTIONS,
-    PLAN,
-    Option,
-    command,
-)
+from reconciler.cli.options import OUTPUT, PLAN, Option, command
 from reconciler.cli.session import STDOUT, warn
 from reconciler.errors import ConfigurationError, ExitCode, SelectionError, UsageError
 from reconciler.findings import Finding
@@ -29,41 +23,39 @@ from reconciler.source.desired import declare
 from reconciler.source.export import Export, export
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
-from reconciler.workflow.planning import read_live
 
 
 @command(
-    text="Secrets become references to variables; the file ends with the list of those to set. "
+    "Secrets become references to variables; the file ends with the list of those to set. "
     "What a file cannot express is ignored in it, with the reason.",
     examples=(
         ("adopt an organization", "webhooks export -o webhooks.yaml"),
         ("check that applying the export would change nothing", "webhooks export --check"),
         ("adopt a part", "webhooks export --only 'team-a-*' -o team-a.yaml"),
     ),
+    connects=True,
     options=(
         Option("--only", group=PLAN, multiple=True, metavar="GLOB",
                help="Limit to webhooks whose name matches."),
         Option("--check", group=PLAN, is_flag=True,
                help="Plan the export, and exit with 1 if anything would change."),
-        *CONNECTION_OPTIONS,
         Option("-o", "--out", group=OUTPUT, metavar="FILE",
                help="Write to a new file; - is standard output."),
         Option("--force", group=OUTPUT, is_flag=True,
                help="Replace the file, if it is a configuration file."),
-        *OUTPUT_OPTIONS,
     ),
 )  # fmt: skip
 def run(context: Context, out: str | None, force: bool, only: tuple[str, ...], check: bool) -> int:
     """Read, write, and check."""
     console = context.console
-    path = None if out in (None, STDOUT) else context.process.directory / str(out)
     over = WEBHOOKS if force else None
+    path = None if out in (None, STDOUT) else context.process.directory / str(out)
     if path is not None:
         if not force:
             _refuse_overwriting(path, str(out))
         check_writable(path, over=over)
     with connected(context, settings_of(context)) as connection:
-        live = read_live(connection.api, context.organization)
+        live = workflow.read_live(connection.api, context.organization)
     notes = _idle(only, live)
     made = export(live, only=only)
     if check:

@@ -6,7 +6,7 @@ import click
 
 from reconciler.cli.context import Context
 from reconciler.cli.main import PROGRAM, program
-from reconciler.cli.options import COMMON, OUTPUT_OPTIONS, Group, command, write_options
+from reconciler.cli.options import COMMON, Group, command, write_options
 from reconciler.errors import ExitCode
 
 _INTRODUCTION = """\
@@ -22,7 +22,7 @@ variable, options that may be repeated have one value a line."""
         ("the options that commands share", "webhooks help options"),
         ("the help of a command", "webhooks help slack check"),
     ),
-    options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND]"), *OUTPUT_OPTIONS),
+    options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND]"),),
 )
 def run(context: Context, words: tuple[str, ...]) -> int:
     """Print the help."""

@@ -8,6 +8,7 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import Final
 
+from reconciler import workflow
 from reconciler.ci.workflows import (
     Setup,
     default_branch,
@@ -20,13 +21,7 @@ from reconciler.ci.workflows import (
 )
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.context import Context
-from reconciler.cli.options import (
-    CONNECTION_OPTIONS,
-    FILES,
-    OUTPUT_OPTIONS,
-    Option,
-    command,
-)
+from reconciler.cli.options import FILES, Option, command
 from reconciler.cli.session import inputs
 from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
 from reconciler.model import Live, SecretRef
@@ -36,8 +31,6 @@ from reconciler.source.history import git_in
 from reconciler.source.secrets import references
 from reconciler.source.write import WORKFLOW, make_folder, write_atomically
 from reconciler.source.yaml_text import scalar
-from reconciler.workflow.inputs import load
-from reconciler.workflow.planning import read_live
 
 UNSET: Final = "# organization: Acme"
 STARTER: Final = """\
@@ -64,13 +57,14 @@ webhooks:
 
 
 @command(
-    text="With an API key the file is an export of the live webhooks, otherwise a commented "
+    "With an API key the file is an export of the live webhooks, otherwise a commented "
     "starter. Existing files are kept.",
     examples=(
         ("begin", "webhooks init"),
         ("begin with workflows that plan, apply and check for drift", "webhooks init --github"),
         ("update their lists of secrets after an edit", "webhooks init --github --yes"),
     ),
+    connects=True,
     options=(
         Option("-f", "--file", "target", group=FILES, metavar="FILE", default=DEFAULT_FILE,
                show_default=True, help="Write this file."),
@@ -81,8 +75,6 @@ webhooks:
         Option("--commit", group=FILES, metavar="SHA",
                help="Install webhooks from this commit in workflows. [default: the installed one]"),
         Option("-y", "--yes", group=FILES, is_flag=True, help="Update workflows without asking."),
-        *CONNECTION_OPTIONS,
-        *OUTPUT_OPTIONS,
     ),
 )  # fmt: skip
 def run(
@@ -191,7 +183,7 @@ def _references(context: Context, target: str) -> tuple[SecretRef, ...]:
     asked = replace(
         inputs(context), paths=(target,), allow_secrets=(), listed_only=False, strict=False
     )
-    found = references(load(asked).desired.webhooks)
+    found = references(workflow.load(asked).desired.webhooks)
     return tuple(sorted({replace(each, version=None) for each in found}, key=str))
 
 
@@ -220,7 +212,7 @@ def _live(context: Context) -> Live | None:
     """Return the live webhooks; None without a key."""
     try:
         with connected(context, settings_of(context)) as connection:
-            live = read_live(connection.api, context.organization)
+            live = workflow.read_live(connection.api, context.organization)
     except CredentialError:
         context.console.note("No API key: this is a starter, not an export.")
         return None

@@ -2,30 +2,91 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
+import click
+from click.shell_completion import CompletionItem
+
+from reconciler import workflow
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.context import Context
 from reconciler.cli.options import (
     CONNECTION_OPTIONS,
     FILE_OPTIONS,
     OUTPUT,
-    OUTPUT_OPTIONS,
+    PLAN,
     Option,
     Paths,
     command,
     format_option,
+    words,
 )
-from reconciler.cli.planning import PLAN_OPTIONS, again, plan_options
-from reconciler.cli.session import STDOUT, load, result_view
-from reconciler.errors import ExitCode
+from reconciler.cli.session import STDOUT, inputs, load, result_view
+from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.render import RENDERERS
-from reconciler.workflow.planning import plan
+from reconciler.source import write
+from reconciler.source.files import STDIN
+
+_PLAIN: Final = re.compile(r"[\w.@:/+-]+")
+"""Names that a shell takes as they are. Others are not completed: they would be read as code."""
+
+
+def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the names that the files declare; none if they cannot be read."""
+    if ctx.obj is None or STDIN in ctx.obj.files:  # the terminal is the shell's
+        return []
+    with suppress(ReconcilerError):
+        desired = workflow.load(inputs(ctx.obj)).desired
+        names = {each.name for each in desired.webhooks} | {each.name for each in desired.absent}
+        fitting = (name for name in sorted(names) if name.startswith(incomplete))
+        return [CompletionItem(name) for name in fitting if _PLAIN.fullmatch(name)]
+    return []
+
+
+PLAN_OPTIONS: Final = (
+    Option("--only", group=PLAN, multiple=True, metavar="GLOB", shell_complete=_names,
+           help="Limit to webhooks whose name matches."),
+    Option("--no-prune", group=PLAN, is_flag=True, help="Do not delete undeclared webhooks."),
+    Option("--base", group=PLAN, multiple=True, metavar="REV|PATH", env="WEBHOOKS_BASE",
+           help="Compare with a git revision or earlier files: changes, drift, versions."),
+    Option("--resend-secret", group=PLAN, multiple=True, metavar="REF|NAME",
+           env="WEBHOOKS_RESEND_SECRET", help="Send a secret, or those of a webhook, again."),
+    Option("--resend-secrets", group=PLAN, is_flag=True, help="Send all secrets again."),
+    Option("--allow-deletes", group=PLAN, type=click.IntRange(0), metavar="N",
+           env="WEBHOOKS_ALLOW_DELETES",
+           help="Lift the guards, if the plan deletes exactly N webhooks."),
+)  # fmt: skip
+"""The options that decide what a plan has, for `apply` as well."""
+
+
+def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.PlanOptions:
+    """Return the planner's options for those of the command."""
+    return workflow.PlanOptions(
+        only=own["only"],
+        prune=not own["no_prune"],
+        allow_deletes=own["allow_deletes"],
+        resend_all=own["resend_secrets"],
+        resend=own["resend_secret"],
+        base=workflow.previous(own["base"], checked) if own["base"] else None,
+    )
+
+
+def again(context: Context, *, saved: bool) -> tuple[str, ...]:
+    """Return the options with which `apply` applies what this run planned, in the same place.
+
+    A plan that is `saved` has its files and all planning options but the last, --allow-deletes.
+    """
+    options = [*FILE_OPTIONS, *CONNECTION_OPTIONS, *PLAN_OPTIONS]
+    if saved:
+        options = [*FILE_OPTIONS[1:], *CONNECTION_OPTIONS, *PLAN_OPTIONS[-1:]]
+    return tuple(words(options, context.command_line))
 
 
 @command(
-    text="Secrets may be missing: those that apply needs are listed. The digest at the end names "
+    "Secrets may be missing: those that apply needs are listed. The digest at the end names "
     "exactly this plan. A plan that a guard blocks is shown and saved, and exits with 5.",
     examples=(
         ("compare webhooks.yaml with CloudTruth", "webhooks plan"),
@@ -34,11 +95,11 @@ from reconciler.workflow.planning import plan
         ("exit with 2 if anything differs", "webhooks plan --detailed-exitcode"),
         ("limit the plan to some webhooks", "webhooks plan --only 'team-a-*'"),
     ),
+    reads=True,
+    connects=True,
     options=(
         Paths(),
-        *FILE_OPTIONS,
         *PLAN_OPTIONS,
-        *CONNECTION_OPTIONS,
         Option("-o", "--out", group=OUTPUT, metavar="FILE",
                help="Save the plan for apply FILE; - is standard output."),
         format_option(*RENDERERS),
@@ -46,7 +107,6 @@ from reconciler.workflow.planning import plan
                help="Show webhooks without changes, too."),
         Option("--detailed-exitcode", group=OUTPUT, is_flag=True,
                help="Exit with 2 if there are changes."),
-        *OUTPUT_OPTIONS,
     ),
 )  # fmt: skip
 def run(
@@ -59,37 +119,35 @@ def run(
 ) -> int:
     """Load, connect, plan, show."""
     console = context.console
-    if out not in (None, STDOUT):
-        from reconciler.source.write import PLAN, check_writable, write_atomically
-
-        check_writable(context.process.directory / str(out), over=PLAN)
+    target = None if out in (None, STDOUT) else context.process.directory / str(out)
+    if target is not None:
+        write.check_writable(target, over=write.PLAN)
     checked = load(context, again(context, saved=False))
     options = plan_options(checked, own)
     settings = settings_of(context)
     with connected(context, settings) as connection:
-        planned = plan(checked, connection.api, options=options, api_key=connection.key)
+        planned = workflow.plan(checked, connection.api, options=options, api_key=connection.key)
+    made = planned.plan
     view = result_view(
         context,
         show_unchanged=show_unchanged,
-        key_source=settings.key.source if settings.key is not None else None,
+        key_source=settings.key_source,
         missing=planned.gathered.missing_references,
         plan_file=out,
         again=again(context, saved=out is not None),
     )
     if out is not None:
-        from reconciler.source.saved_plan import save
-
-        text = RENDERERS["text"]().render_plan(planned.plan, replace(view, color=False))
-        saved = save(planned.plan, checked.desired, options, text)
-        if out == STDOUT:
-            console.result(saved.decode(), essential=True)
+        text = RENDERERS["text"]().render_plan(made, replace(view, color=False))
+        saved = workflow.save_plan(planned, checked, options, text)
+        if target is not None:
+            write.write_atomically(target, saved, over=write.PLAN)
         else:
-            write_atomically(context.process.directory / out, saved, over=PLAN)
-    shown = RENDERERS[format]().render_plan(planned.plan, view)
+            console.result(saved.decode(), essential=True)
+    shown = RENDERERS[format]().render_plan(made, view)
     if out == STDOUT:
         console.note(shown)
     else:
-        console.result(shown, essential=format != "text" or bool(planned.plan.blocked))
-    if planned.plan.blocked:
+        console.result(shown, essential=format != "text" or bool(made.blocked))
+    if made.blocked:
         return ExitCode.BLOCKED
-    return ExitCode.CHANGES if detailed_exitcode and planned.plan.changes else ExitCode.OK
+    return ExitCode.CHANGES if detailed_exitcode and made.changes else ExitCode.OK

@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from reconciler.cli.context import Context
-from reconciler.cli.options import OUTPUT_OPTIONS, command
+from reconciler.cli.options import command
 from reconciler.errors import ExitCode
 from reconciler.source.schema import schema_text
 
@@ -15,7 +15,7 @@ _NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "
 
 
 @command(
-    text="`webhooks` is the configuration file. The others are what commands print with --format "
+    "`webhooks` is the configuration file. The others are what commands print with --format "
     "json: plan and show (plan), apply (report), validate (findings), status, doctor and slack "
     "check (checks), and any command that fails (error).",
     examples=(
@@ -23,16 +23,10 @@ _NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "
         ("see what a plan's JSON has", "webhooks schema plan"),
     ),
     options=(
-        click.Argument(
-            ["name"],
-            metavar=f"[{'|'.join(_NAMES)}]",
-            type=click.Choice(_NAMES),
-            required=False,
-            default="webhooks",
-        ),
-        *OUTPUT_OPTIONS,
+        click.Argument(["name"], metavar=f"[{'|'.join(_NAMES)}]", type=click.Choice(_NAMES),
+                       default="webhooks"),
     ),
-)
+)  # fmt: skip
 def run(context: Context, name: str) -> int:
     """Print a schema."""
     context.console.result(schema_text(f"{name}.schema.json"), essential=True)

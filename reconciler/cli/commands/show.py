@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import click
 
+from reconciler import workflow
 from reconciler.cli.context import Context
-from reconciler.cli.options import OUTPUT_OPTIONS, command, format_option
+from reconciler.cli.options import command, format_option
 from reconciler.cli.session import inputs
 from reconciler.errors import ExitCode
 from reconciler.render.quote import prose
-from reconciler.workflow.inputs import load_plan
 
 
 @command(
-    text="Makes no request: this is the plan as it was saved.",
+    "Makes no request: this is the plan as it was saved.",
     examples=(
         ("read it", "webhooks show plan.json"),
         ("as JSON", "webhooks show plan.json --format json"),
     ),
-    options=(click.Argument(["planfile"]), format_option("text", "json"), *OUTPUT_OPTIONS),
+    options=(click.Argument(["planfile"]), format_option("text", "json")),
 )
 def run(context: Context, planfile: str, format: str) -> int:
     """Load and show."""
-    saved = load_plan(planfile, inputs(context))
+    saved = workflow.load_plan(planfile, inputs(context))
     text = "\n".join(map(prose, saved.text.split("\n")))
     context.console.result(saved.document if format == "json" else text, essential=True)
     return ExitCode.OK

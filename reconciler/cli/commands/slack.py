@@ -16,5 +16,4 @@ run = Group(
         ("check whether Slack accepts what is declared", "webhooks slack check"),
     ),
     params=list(COMMON),
-    no_args_is_help=True,
 )

@@ -6,31 +6,23 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Final
 
+from reconciler import workflow
 from reconciler.checks import strict
 from reconciler.cli.connection import observer, settings_of
 from reconciler.cli.context import Context
-from reconciler.cli.options import (
-    CONNECTION_OPTIONS,
-    FILE_OPTIONS,
-    OUTPUT_OPTIONS,
-    Option,
-    Paths,
-    command,
-    format_option,
-)
+from reconciler.cli.options import Option, Paths, command, format_option
 from reconciler.cli.session import load, result_view
 from reconciler.model import Secret
 from reconciler.planning.globs import Globs
 from reconciler.render.checks import RENDER_CHECKS
 from reconciler.settings import Settings
 from reconciler.slack.check import check, subjects
-from reconciler.workflow.inputs import gather
 
 _CHECK: Final = "Check"
 
 
 @command(
-    text="For each declared Slack webhook: is its token set, of the right kind and known to Slack, "
+    "For each declared Slack webhook: is its token set, of the right kind and known to Slack, "
     "does it have the scopes, can the bot post in the channel. What the token may not read is "
     "unknown, which is no failure. Makes no request to CloudTruth. Exits with 1 if a check failed.",
     examples=(
@@ -38,9 +30,10 @@ _CHECK: Final = "Check"
         ("post a message for each webhook", "webhooks slack check --send"),
         ("one webhook", "webhooks slack check --only Deploys --send"),
     ),
+    reads=True,
+    connects=True,
     options=(
         Paths(),
-        *FILE_OPTIONS,
         Option("--only", group=_CHECK, multiple=True, metavar="GLOB",
                help="Limit to webhooks whose name matches."),
         Option("--send", group=_CHECK, is_flag=True,
@@ -48,16 +41,14 @@ _CHECK: Final = "Check"
         Option("--slack-url", group=_CHECK, metavar="URL", env="WEBHOOKS_SLACK_URL",
                default="https://slack.com/api", show_default=True,
                help="Send the tokens to this Web API."),
-        *CONNECTION_OPTIONS,
         format_option("text", "json"),
-        *OUTPUT_OPTIONS,
     ),
 )  # fmt: skip
 def run(context: Context, only: tuple[str, ...], send: bool, slack_url: str, format: str) -> int:
     """Check each webhook and show what was found."""
     checked = load(context)
     settings = settings_of(context)
-    gathered = gather(checked, None if settings.key is None else settings.key.value)
+    gathered = workflow.gather(checked, None if settings.key is None else settings.key.value)
     wanted = Globs(only or ("*",))
     chosen = [each for each in checked.desired.webhooks if wanted.match(each.name)]
     found = subjects(chosen, gathered.secrets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler.cli.context import Context
-from reconciler.cli.options import OUTPUT, OUTPUT_OPTIONS, Option, command, format_option
+from reconciler.cli.options import OUTPUT, Option, command, format_option
 from reconciler.cli.session import width
 from reconciler.errors import ExitCode
 from reconciler.render.quote import prose
@@ -15,7 +15,7 @@ _APP = "Slack app"
 
 
 @command(
-    text="The manifest goes to standard output; the link that creates the app, and the steps after "
+    "The manifest goes to standard output; the link that creates the app, and the steps after "
     "it, go to standard error. Makes no request.",
     examples=(
         ("create the app: open the link, follow the steps", "webhooks slack manifest"),
@@ -33,7 +33,6 @@ _APP = "Slack app"
                help="Add the scope channels:read, so that slack check sees public channels."),
         format_option("yaml", "json"),
         Option("--url", group=OUTPUT, is_flag=True, help="Print the link, not the manifest."),
-        *OUTPUT_OPTIONS,
     ),
 )  # fmt: skip
 def run(context: Context, format: str, url: bool, name: str, see_channels: bool) -> int:

@@ -2,51 +2,41 @@
 
 from __future__ import annotations
 
+from reconciler import workflow
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.context import Context
-from reconciler.cli.options import (
-    CONNECTION_OPTIONS,
-    FILE_OPTIONS,
-    OUTPUT,
-    OUTPUT_OPTIONS,
-    Option,
-    Paths,
-    command,
-    format_option,
-)
+from reconciler.cli.options import OUTPUT, Option, Paths, command, format_option
 from reconciler.cli.session import load, result_view
 from reconciler.errors import ExitCode
 from reconciler.planning.status import drift
 from reconciler.render.status import render_json, render_text
 from reconciler.source.files import DEFAULT_FILE
-from reconciler.workflow.planning import read_live, status
 
 
 @command(
-    text="Files are read if they are named or webhooks.yaml exists: then declared webhooks that "
+    "Files are read if they are named or webhooks.yaml exists: then declared webhooks that "
     "are not live are listed, too, and the last line counts the drift. The last delivery error is "
     "shown as the server reports it, which does not say whether a later delivery succeeded.",
     examples=(
         ("show everything", "webhooks status"),
         ("get mail from cron when a webhook fails to deliver", "webhooks status --failing"),
     ),
+    reads=True,
+    connects=True,
     options=(
         Paths(),
-        *FILE_OPTIONS,
-        *CONNECTION_OPTIONS,
         Option("--failing", group=OUTPUT, is_flag=True,
                help="Show only webhooks with a delivery error; exit with 1 if there are any."),
         format_option("text", "json"),
-        *OUTPUT_OPTIONS,
     ),
 )  # fmt: skip
 def run(context: Context, failing: bool, format: str) -> int:
-    """Read and show."""
-    here = (context.process.directory / DEFAULT_FILE).exists()
-    checked = load(context) if context.files or here else None
+    """Load, connect, compare, show."""
+    exists = (context.process.directory / DEFAULT_FILE).exists()
+    checked = load(context) if context.files or exists else None
     with connected(context, settings_of(context)) as connection:
-        live = read_live(connection.api, context.organization)
-    rows = status(live, checked)
+        live = workflow.read_live(connection.api, context.organization)
+    rows = workflow.status(live, checked)
     drifted = None if checked is None else drift(rows)
     if failing:
         rows = tuple(each for each in rows if each.failing)

@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
+from reconciler import workflow
 from reconciler.cli.context import Context
-from reconciler.cli.options import FILE_OPTIONS, OUTPUT_OPTIONS, Paths, command, format_option
+from reconciler.cli.options import Paths, command, format_option
 from reconciler.cli.session import inputs, result_view
 from reconciler.errors import ExitCode
 from reconciler.render import FINDINGS_RENDERERS
 from reconciler.render.quote import quote
-from reconciler.workflow.inputs import accept, gather, validate
 
 
 @command(
-    text="Shows all mistakes of all files at once, each with its place and what to do. Secrets may "
+    "Shows all mistakes of all files at once, each with its place and what to do. Secrets may "
     "be missing; those that apply needs are listed.",
     examples=(
         ("check webhooks.yaml", "webhooks validate"),
         ("check a directory; warnings are errors", "webhooks validate webhooks/ --strict"),
         ("annotate a pull request on GitHub", "webhooks validate --format github"),
     ),
-    options=(Paths(), *FILE_OPTIONS, format_option(*FINDINGS_RENDERERS), *OUTPUT_OPTIONS),
+    reads=True,
+    options=(Paths(), format_option(*FINDINGS_RENDERERS)),
 )
 def run(context: Context, format: str) -> int:
-    """Judge the files."""
+    """Check the files."""
     found = inputs(context)
-    declared = validate(found)
+    declared = workflow.validate(found)
     findings = declared.findings
     gathered = None
     if declared.desired is not None:
-        checked = accept(declared, found)
-        gathered = gather(checked)
+        gathered = workflow.gather(workflow.accept(declared, found))
         findings = (*findings, *gathered.doubtful)
-    essential = format != "text" or gathered is None
     if findings or format != "text":  # no findings are no text
-        renderer = FINDINGS_RENDERERS[format]()
-        shown = renderer.render_findings(findings, result_view(context))
+        shown = FINDINGS_RENDERERS[format]().render_findings(findings, result_view(context))
         if shown:
+            essential = format != "text" or gathered is None
             context.console.result(shown, essential=essential)
-    if gathered is None:
+    if declared.desired is None or gathered is None:
         return ExitCode.INVALID
     if format == "text":
-        entries = len(checked.desired.webhooks) + len(checked.desired.absent)
+        entries = len(declared.desired.webhooks) + len(declared.desired.absent)
         where = ", ".join(quote(file) for file in declared.documents)
         noun = "webhook" if entries == 1 else "webhooks"
         context.console.result(f"Valid: {entries} {noun} in {where}.")

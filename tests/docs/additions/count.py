@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from reconciler.cli.context import Context
-from reconciler.cli.options import FILE_OPTIONS, OUTPUT_OPTIONS, command
+from reconciler.cli.options import command
 from reconciler.cli.session import load
 from reconciler.errors import ExitCode
 
 
-@command(examples=(("count them", "webhooks count"),), options=(*FILE_OPTIONS, *OUTPUT_OPTIONS))
+@command(examples=(("count them", "webhooks count"),), reads=True)
 def run(context: Context) -> int:
     """Count and show."""
     context.console.result(str(len(load(context).desired.webhooks)))
