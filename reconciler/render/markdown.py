@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.findings import Finding, leading, sort_key
@@ -18,7 +19,15 @@ from reconciler.planning.changes import Delete
 from reconciler.planning.plan import Plan
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
-from reconciler.render.rows import Atom, Row, kept_row, outcome_row, place, plan_rows
+from reconciler.render.rows import (
+    Atom,
+    Row,
+    kept_row,
+    outcome_row,
+    outside_digest,
+    place,
+    plan_rows,
+)
 from reconciler.render.words import (
     REASONS,
     counts,
@@ -39,6 +48,9 @@ _MOST_UNREADABLE = 50  # as one line, which is cut as a whole
 _BACKTICKS = re.compile(r"`+")
 _TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
 _OUTCOMES = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
+_CUT = "; the full plan has them._"
+_CUT_SPACE = 200
+"""Characters of a text for the line that says what was cut."""
 _PAGE_SPACE = 3_000
 """Characters of a page for its heading, guards, the table's head and the fold."""
 
@@ -126,8 +138,7 @@ def paged_plan(
     """
     rows = _deletes_first(plan, PLAIN)
     blocks = {index: (_plan_row(row), list(_details(row))) for index, row in rows}
-    longest = (_longest_run(line) for _, details in blocks.values() for line in details)
-    fence = "`" * (max(2, *longest, 2) + 1)
+    fence = _fence(line for _, details in blocks.values() for line in details)
     beside = _Parts(
         table=_TABLE if plan.kept else (),
         rows=[_plan_row(kept_row(each)) for each in plan.kept],
@@ -155,9 +166,7 @@ def paged_plan(
         shown = [blocks[index] for index in places]
         body = [*_TABLE, *(line for line, _ in shown)] if shown else []
         details = [line for _, lines in shown for line in lines]
-        if details:
-            body += ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
-            body += [*details, fence, "", "</details>"]
+        body += _folded(details, fence) if details else ()
         if number == 1:
             body = [*_head(plan), *_about_pages(plan, unshown, len(pages)), *body, ending]
         else:
@@ -180,12 +189,11 @@ class _Parts:
 
 def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str]:
     if unshown:
-        names = ", ".join(_code(quote(plan.changes[each].name[:40])) for each in unshown[:5])
-        more = f" and {len(unshown) - 5} more" if len(unshown) > 5 else ""
+        names = _some([_code(quote(plan.changes[each].name[:40])) for each in unshown], 5)
         yield ""
         yield (
             f"**Not approved**: {len(unshown)} of {plural(len(plan.changes), 'change')} not shown, "
-            f"for lack of space: {names}{more}. Merging does not apply what is not shown; split "
+            f"for lack of space: {names}. Merging does not apply what is not shown; split "
             "the pull request. The run's summary has the whole plan."
         )
     if pages > 1:
@@ -225,11 +233,9 @@ def _plan_row(row: Row) -> str:
         case "-":
             what = f"**delete** {_cell(row.what)}"
         case "~":
-            changed = ", ".join(_cell(each.label) for each in row.fields[:_MOST_FIELDS])
-            more = len(row.fields) - _MOST_FIELDS
             what = "rename" if row.what == "rename" else f"update {_cell(row.what)}"
-            what += f": {changed}" if changed else ""
-            what += f" and {more} more" if more > 0 else ""
+            if row.fields:
+                what += f": {_some([_cell(each.label) for each in row.fields], _MOST_FIELDS)}"
         case _:
             what = row.what
     why = row.why if row.why in _OUR_WORDS else _cell(row.why)
@@ -254,25 +260,17 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
     for each in plan.relaxed:
         yield _finding("policy relaxed", each)
     yield from _findings(plan.notes)
-    named = [_code(quote(each.name)) for each in plan.unmanaged[:5]]
-    if named:
-        more = len(plan.unmanaged) - len(named)
-        yield f"- Unmanaged: {', '.join(named)}{f' and {more} more' if more else ''}"
-    fields = [f"{_code(quote(field))} of {_code(quote(name))}" for name, field in plan.uncertain]
-    if fields:
-        more = len(fields) - _MOST_UNREADABLE
-        tail = f" and {more} more" if more > 0 else ""
-        yield f"- Cannot be read back: {', '.join(fields[:_MOST_UNREADABLE])}{tail}"
+    if plan.unmanaged:
+        yield f"- Unmanaged: {_some([_code(quote(each.name)) for each in plan.unmanaged], 5)}"
+    if plan.uncertain:
+        fields = [f"{_code(quote(each))} of {_code(quote(name))}" for name, each in plan.uncertain]
+        yield f"- Cannot be read back: {_some(fields, _MOST_UNREADABLE)}"
     for ref in dict.fromkeys(use.reference for use in plan.secrets):
         missing = " (missing here)" if ref in view.missing else ""
         yield f"- Apply needs {_code(reference(ref))}{missing}"
-    outside = [
-        _code(quote(change.name))
-        for change, found in zip(plan.changes, plan.operations, strict=False)
-        if not found
-    ]
-    if outside:
-        yield f"- Outside the digest, as only a secret's value makes them: {', '.join(outside)}"
+    if names := outside_digest(plan):
+        listed = ", ".join(map(_code, names))
+        yield f"- Outside the digest, as only a secret's value makes them: {listed}"
 
 
 def _details(row: Row) -> Iterable[str]:
@@ -325,58 +323,58 @@ def _cell(text: str) -> str:
 
 def _fit(parts: _Parts, view: View) -> str:
     """Put the parts together; over the limit, leave out details, then rows, by whole lines."""
-    limit, measure = view.limit, view.measure
-    fence = "`" * max(3, max(map(_longest_run, parts.details), default=0) + 1)
-    before = ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
-    behind = [fence, "", "</details>"]
+    room: float = inf
+
+    def size(lines: Iterable[str]) -> int:
+        return sum(view.measure(line) + 1 for line in lines)
+
+    def take(lines: Sequence[str]) -> Sequence[str]:
+        nonlocal room
+        for taken, line in enumerate(lines):
+            if size([line]) > room:
+                return lines[:taken]
+            room -= size([line])
+        return lines
+
     after = ["", *parts.after] if parts.after else []
-    fixed = [*parts.head, *parts.table, *after, *parts.foot]
-    room = None if limit is None else limit - _size(fixed, measure) - 200
-    if room is not None and room < 0:
-        room += _size(after, measure)
-        after = []
-    rows, room = _take(parts.rows, room, measure)
-    folded: Sequence[str] = ()
-    if parts.details and len(rows) == len(parts.rows):
-        if room is not None:
-            room -= _size([*before, *behind], measure)
-        folded, room = _take(parts.details, room, measure)
-    lost_rows, lost_details = len(parts.rows) - len(rows), len(parts.details) - len(folded)
-    truncated = bool(lost_rows or lost_details or (parts.after and not after))
+    if view.limit is not None:
+        room = view.limit - size([*parts.head, *parts.table, *after, *parts.foot]) - _CUT_SPACE
+    if room < 0:
+        room, after = room + size(after), []
+    rows = take(parts.rows)
+    details: Sequence[str] = ()
+    fence = _fence(parts.details)
+    if len(rows) == len(parts.rows):
+        room -= size(_folded((), fence))
+        details = take(parts.details)
     lines = [*parts.head, *(parts.table if rows else ()), *rows, *after]
-    if folded:
-        lines += [*before, *folded, *behind]
-    if truncated:
-        lines += ["", f"_Cut to fit: {_left_out(lost_rows, lost_details)}._"]
+    if details:
+        lines += _folded(details, fence)
+    lost = len(parts.rows) - len(rows)
+    if lost:
+        lines += ["", f"_Cut to fit: {plural(lost, 'row')} and the details are not shown{_CUT}"]
+    elif (left := len(parts.details) - len(details)) or (parts.after and not after):
+        lines += ["", f"_Cut to fit: {plural(left, 'line')} of details are not shown{_CUT}"]
     return "\n".join([*lines, *parts.foot]) + "\n"
+
+
+def _folded(details: Sequence[str], fence: str) -> list[str]:
+    """Return details as a block that a reader unfolds."""
+    before = ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
+    return [*before, *details, fence, "", "</details>"]
+
+
+def _fence(details: Iterable[str]) -> str:
+    """Return a fence that no line closes."""
+    return "`" * (max(2, *map(_longest_run, details), 2) + 1)
 
 
 def _longest_run(text: str) -> int:
     """Return the length of the longest run of backticks: a fence or a code span needs one more."""
-    return max((len(run) for run in _BACKTICKS.findall(text)), default=0) if "`" in text else 0
+    return max(map(len, _BACKTICKS.findall(text)), default=0)
 
 
-def _left_out(rows: int, details: int) -> str:
-    if rows:
-        return f"{plural(rows, 'row')} and the details are not shown; the full plan has them"
-    return f"{plural(details, 'line')} of details are not shown; the full plan has them"
-
-
-def _take(
-    lines: Sequence[str], room: int | None, measure: Callable[[str], int]
-) -> tuple[Sequence[str], int | None]:
-    """Return as many first lines as there is room for, and the room that is left."""
-    if room is None:
-        return lines, None
-    taken = 0
-    for line in lines:
-        size = measure(line) + 1
-        if size > room:
-            break
-        room -= size
-        taken += 1
-    return lines[:taken], room
-
-
-def _size(lines: Sequence[str], measure: Callable[[str], int]) -> int:
-    return sum(measure(line) + 1 for line in lines)
+def _some(items: Sequence[str], most: int) -> str:
+    """Return the first items as a list, and the number of the others."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return f"{', '.join(items[:most])}{more}"

@@ -38,8 +38,6 @@ from reconciler.planning.plan import Matched, Plan
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import (
     ACTIONS,
-    ATTRIBUTIONS,
-    CAUSES,
     OUTCOMES,
     REASONS,
     action,
@@ -49,6 +47,14 @@ from reconciler.render.words import (
 )
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Unconfirmed
 
+_CAUSES = {
+    SecretCause.DIFFERS: "",
+    SecretCause.ADDED: "",
+    SecretCause.DESTINATION: "destination changed",
+    SecretCause.REFERENCE_CHANGED: "reference changed",
+    SecretCause.VERSION_CHANGED: "version changed",
+    SecretCause.REQUESTED: "as requested",
+}
 _BREAK = re.compile(r"(?<!\d) ")
 
 
@@ -126,7 +132,7 @@ def operation_row(
     known: Mapping[tuple[str, str], str] | None = None,
 ) -> Row:
     """Describe one operation. `known` holds destinations of secrets, by webhook and field."""
-    whose = "" if operation.attribution is None else ATTRIBUTIONS[operation.attribution]
+    whose = "" if operation.attribution is None else str(operation.attribution).replace("-", " ")
     labels = (f"({whose})",) if whose else ()
     why = REASONS[operation.reason]
     fields: tuple[FieldLine, ...] = ()
@@ -188,6 +194,12 @@ def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
         why=why,
         fields=fields,
     )
+
+
+def outside_digest(plan: Plan) -> list[str]:
+    """Return the names of operations that only the value of a secret makes."""
+    found = zip(plan.changes, plan.operations, strict=False)
+    return [quote(operation.name) for operation, digests in found if not digests]
 
 
 def kept_row(kept: Kept) -> Row:
@@ -318,8 +330,8 @@ def _secret_atoms(change: SecretChange) -> Iterator[Atom]:
         yield Atom(reference(change.after), gap="   ")
         if change.destination:
             yield Atom(f"-> {quote(change.destination)}")
-    if CAUSES[change.cause]:
-        yield Atom(f"({CAUSES[change.cause]})", gap="   ")
+    if _CAUSES[change.cause]:
+        yield Atom(f"({_CAUSES[change.cause]})", gap="   ")
 
 
 def _shortened(url: str) -> str:

@@ -25,6 +25,7 @@ from reconciler.render.rows import (
     label,
     matched_row,
     outcome_row,
+    outside_digest,
     place,
     plan_rows,
     unmanaged_row,
@@ -206,12 +207,7 @@ def _end(plan: Plan, view: View) -> list[str]:
     lines = paragraph(summary(plan), width=view.width)
     if not plan.changes:
         return [paint(lines[0], "good", view.color), *lines[1:]] if not plan.blocked else lines
-    outside = [
-        quote(change.name)
-        for change, found in zip(plan.changes, plan.operations, strict=False)
-        if not found
-    ]
-    if outside:
+    if outside := outside_digest(plan):
         said = "the digest, as only the value of a secret makes them:"
         more = _listed(outside, end=".")
         lines += paragraph(said, start="Outside", width=view.width, more=more)

@@ -10,12 +10,10 @@ from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Severity
 from reconciler.model import SecretRef
 from reconciler.planning.changes import (
-    Attribution,
     Change,
     Create,
     Delete,
     Reason,
-    SecretCause,
     Update,
 )
 from reconciler.planning.plan import Plan
@@ -56,26 +54,11 @@ REASONS: Final = {
     Reason.OUT_OF_SCOPE: "in no file's scope",
 }
 
-ATTRIBUTIONS: Final = {
-    Attribution.THIS_CHANGE: "this change",
-    Attribution.DRIFT: "drift",
-}
-
-CAUSES: Final = {
-    SecretCause.DIFFERS: "",
-    SecretCause.ADDED: "",
-    SecretCause.DESTINATION: "destination changed",
-    SecretCause.REFERENCE_CHANGED: "reference changed",
-    SecretCause.VERSION_CHANGED: "version changed",
-    SecretCause.REQUESTED: "as requested",
-}
-
 _STOPPED: Final = "stopped by a signal; run the same command again to finish what is left"
 _PARTIAL: Final = "not everything is done; run the same command again to finish what is left"
 _NEEDS_REVIEW: Final = "what was skipped needs a review: plan again and have that plan reviewed"
 _OVERTAKEN: Final = (
-    "nothing was written, as it has changed since it was planned; "
-    "run the same command again to plan anew"
+    "nothing was written: live has changed since the plan; run the same command again"
 )
 
 _EXIT_MEANINGS: Final = {
@@ -96,34 +79,27 @@ def plural(number: int, noun: str) -> str:
 
 
 def counts(plan: Plan) -> str:
-    """Say how many changes of each kind there are to be."""
+    """Return how many webhooks would be created, updated and deleted."""
     return (
         f"{len(plan.creates)} to create, {len(plan.updates)} to update, "
         f"{len(plan.deletes)} to delete"
     )
 
 
-def _rest(plan: Plan, *, unchanged: bool = True) -> str:
-    """Say how many webhooks are left alone, kinds without any left out."""
+def summary(plan: Plan) -> str:
+    """Return in one sentence what a plan comes to."""
     numbers = (
-        (len(plan.matched) if unchanged else 0, "unchanged"),
+        (len(plan.matched) if plan.changes else 0, "unchanged"),
         (len(plan.kept), "kept"),
         (plan.ignored, "ignored"),
         (len(plan.unmanaged), "unmanaged"),
     )
-    return ", ".join(f"{number} {what}" for number, what in numbers if number)
-
-
-def summary(plan: Plan) -> str:
-    """Say in one sentence what a plan comes to."""
-    if not plan.changes:
-        match = "matches" if len(plan.matched) == 1 else "match"
-        left = _rest(plan, unchanged=False)
-        tail = f" {left[:1].upper()}{left[1:]}." if left else ""
-        return f"No changes. {plural(len(plan.matched), 'webhook')} {match}.{tail}"
-    left = _rest(plan)
-    tail = f"; {left}" if left else ""
-    return f"Plan: {counts(plan)} of {plan.in_scope} in scope{tail}."
+    rest = ", ".join(f"{number} {what}" for number, what in numbers if number)
+    if plan.changes:
+        return f"Plan: {counts(plan)} of {plan.in_scope} in scope{rest and f'; {rest}'}."
+    match = "matches" if len(plan.matched) == 1 else "match"
+    said = f"No changes. {plural(len(plan.matched), 'webhook')} {match}."
+    return f"{said} {rest}." if rest else said
 
 
 def tally(report: Report) -> dict[str, int]:
@@ -162,7 +138,7 @@ def unshown(report: Report, problem: Exception) -> str:
 
 
 def verification(report: Report) -> str:
-    """Say whether the result was read back."""
+    """Return in one sentence what is known about the result."""
     if not report.writes:
         return "Nothing was written."
     if report.verified:
@@ -171,19 +147,18 @@ def verification(report: Report) -> str:
 
 
 def ending(report: Report) -> str | None:
-    """Say what the exit code means and what to do, None where all is done."""
+    """Return what the exit code means and what to do next, None if all is done."""
     code = report.exit_code
     if code is ExitCode.OK:
         return None
     meaning = _EXIT_MEANINGS.get(code, _PARTIAL)
+    number = len(report.plan.unapplied)
     if report.complete:
-        number = len(report.plan.unapplied)
         is_ = "is" if number == 1 else "are"
-        return f"Exit {int(code)}: {plural(number, 'declaration')} {is_} not applied, see above."
-    failures = report.problem or any(isinstance(each, Failed) for each in report.outcomes)
-    if code is ExitCode.FAILED and not failures:
+        meaning = f"{plural(number, 'declaration')} {is_} not applied, see above"
+    elif code is ExitCode.FAILED and not report.problem and not tally(report)["failed"]:
         meaning = _OVERTAKEN
-    if code in (ExitCode.STALE, ExitCode.PARTIAL) and report.needs_review and not report.problem:
+    elif code in (ExitCode.STALE, ExitCode.PARTIAL) and report.needs_review and not report.problem:
         meaning = _NEEDS_REVIEW
     return f"Exit {int(code)}: {meaning}."
 
@@ -234,7 +209,7 @@ def more_findings(left: int) -> Iterator[str]:
 
 
 def finding_counts(findings: tuple[Finding, ...]) -> str:
-    """Say how many findings of each severity there are."""
+    """Return how many findings of each severity there are."""
     numbers = [
         (sum(each.severity is severity for each in findings), str(severity))
         for severity in Severity

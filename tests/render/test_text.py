@@ -83,14 +83,12 @@ def test_an_apply_without_changes_says_what_the_plan_would_have_said(format: str
     assert "No changes. 1 webhook matches." in text
 
 
-def test_an_apply_that_was_overtaken_wrote_nothing_and_says_so() -> None:
+def test_an_apply_of_a_plan_that_is_out_of_date_wrote_nothing() -> None:
     """Where all has changed since the plan it is exit 1, unless something may have been written."""
     changed = Skipped(change=RENAME, code="changed", message="somebody has changed it")
     report = Report(plan=plan(RENAME), outcomes=(changed,))
     assert report.exit_code is ExitCode.FAILED
-    assert "Exit 1: nothing was written, as it has changed since it was planned;" in render_report(
-        report
-    )
+    assert "Exit 1: nothing was written: live has changed since the plan;" in render_report(report)
     doubtful = Unconfirmed(change=RENAME, message="no answer came")
     assert replace(report, outcomes=(changed, doubtful)).exit_code is ExitCode.PARTIAL
 
