@@ -1,8 +1,7 @@
-"""What looking at one thing after another found: the values of `doctor` and `slack check`.
+"""The results of `doctor` and `slack check`: checks in sections.
 
-A check that could not be made is *unknown*, which is not a failure. A failure always says what
-mends it. `aside` is what a person wants to see on the screen and a report to strangers must not
-hold: names, hosts, paths.
+A check that could not be made is *unknown*, which is not a failure. A failure always has a fix.
+`aside` is for the screen only and never part of a JSON report: names, hosts, paths.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at.
+    """One check.
 
     `name` is a stable identifier. `detail` and `fix` are sentences; untrusted text in them is
     quoted by whoever makes them.
@@ -49,14 +48,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checklist:
-    """All that a command looked at. `command` is its name, `remarks` is what else to say."""
+    """All checks of a command. `command` is its name, `remarks` are sentences below them."""
 
     command: str
     sections: tuple[Section, ...]
     remarks: tuple[str, ...] = ()
 
     def count(self, status: Status) -> int:
-        """Say how many checks ended so."""
+        """Return how many checks have this status."""
         return sum(check.status is status for each in self.sections for check in each.checks)
 
     @property
@@ -81,7 +80,7 @@ def fail(name: str, detail: str, *, fix: str, aside: str | None = None) -> Check
 
 
 def unknown(name: str, detail: str, *, fix: str | None = None, aside: str | None = None) -> Check:
-    """It could not be looked at."""
+    """It could not be checked."""
     return Check(name=name, status=Status.UNKNOWN, detail=detail, aside=aside, fix=fix)
 
 

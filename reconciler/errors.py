@@ -1,4 +1,4 @@
-"""What "cannot go on" looks like: one tree of exceptions, each with its exit code.
+"""Why a run cannot continue: one tree of exceptions, each with its exit code.
 
 Mistakes in a user's files are `Finding` values and are reported all at once; an exception means
 that the run cannot continue. Messages are ours: they never hold a request or response body, a
@@ -9,15 +9,15 @@ header, or the text of a library.
     ├─ ConfigurationError                 3   findings: the files cannot become a desired state
     ├─ UnresolvedSecretsError             3   references that yield no usable value
     ├─ CredentialError                    4   no API key, or one that cannot be a key
-    ├─ OrganizationError                  4   the key belongs elsewhere, or to nothing we can tell
+    ├─ OrganizationError                  4   the key belongs elsewhere, or to an unknown one
     ├─ MaintenanceError                   4   the organization refuses changes for now
     ├─ BlockedError                       5   a guard holds the plan back
     ├─ StalePlanError                     6   what was reviewed is not what would happen now
     │  └─ NotReviewedError                6   nothing of what would happen now was reviewed
-    ├─ NotConfirmedError                  8   nobody said yes
+    ├─ NotConfirmedError                  8   not confirmed
     ├─ Interrupted             129, 130, 143  a signal, before anything was written
     ├─ OutputError                        1   a file could not be written
-    ├─ SelectionError                     1   what was asked for selects nothing
+    ├─ SelectionError                     1   the arguments select no webhook
     └─ ApiError                           1   method, path, status, detail, fields
        ├─ AuthenticationError             4   401, or a 403 that speaks of credentials
        ├─ PermissionDeniedError           4   403
@@ -149,7 +149,7 @@ class NotReviewedError(StalePlanError):
 
 
 class NotConfirmedError(ReconcilerError):
-    """Nobody said yes; nothing was written."""
+    """The plan was not confirmed; nothing was written."""
 
     exit_code = ExitCode.NOT_CONFIRMED
     code = "not-confirmed"
@@ -162,16 +162,16 @@ class OutputError(ReconcilerError):
 
 
 class SelectionError(ReconcilerError):
-    """What was asked for is nothing."""
+    """The arguments select no webhook."""
 
     code = "nothing-selected"
 
 
 class ApiError(ReconcilerError):
-    """A request did not give what was asked for.
+    """A request failed.
 
-    `fields` maps the path of a field, as in `("configuration", "token")`, to what the server said
-    of it; `()` is the object as a whole. `detail` is the server's own sentence, bounded in length
+    `fields` maps the path of a field, as in `("configuration", "token")`, to the server's message
+    about it; `()` is the object itself. `detail` is the server's own sentence, bounded in length
     and never printed without being quoted. Neither holds anything that we sent.
     """
 
@@ -217,7 +217,7 @@ class NotFoundError(ApiError):
 
 
 class ConflictError(ApiError):
-    """Somebody else changed the object at the same time."""
+    """The object was changed at the same time by another request."""
 
     code = "conflict"
 
@@ -229,17 +229,13 @@ class InvalidRequestError(ApiError):
 
 
 class RateLimitedError(ApiError):
-    """The server asks for a longer pause, `retry_after` seconds, than this run may take."""
+    """The server asks for a longer pause than this run may take."""
 
     code = "rate-limited"
 
-    def __init__(self, message: str, *, retry_after: float | None = None, **more: object) -> None:
-        super().__init__(message, **more)  # type: ignore[arg-type]
-        self.retry_after = retry_after
-
 
 class ServerError(ApiError):
-    """The server failed, again and again."""
+    """The server failed at every attempt."""
 
     code = "server-error"
 
@@ -268,7 +264,7 @@ class AmbiguousWriteError(ApiError):
     code = "ambiguous-write"
 
 
-class Interrupted(ReconcilerError):  # noqa: N818 - not an error of anybody's
+class Interrupted(ReconcilerError):  # noqa: N818 - not an error
     """A signal ended the run before anything was written; its exit code is the signal's."""
 
     code = "interrupted"

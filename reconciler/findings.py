@@ -1,8 +1,7 @@
-"""The one diagnostic type: what is wrong or worth knowing, where, and what to do next.
+"""The one diagnostic type: what is wrong, where, and what to do next.
 
-Source files, the planning table and the guards all report through `Finding`, so that everything a
-user has to mend arrives at once, sorted by place, in one look. A finding is a value: nothing here
-reads a file or prints.
+Source files, planning and the guards all report `Finding`s, so that a user gets everything that
+needs a fix at once, sorted by place. A finding is a value: nothing here reads a file or prints.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:
 
 
 def has_errors(findings: tuple[Finding, ...]) -> bool:
-    """Say whether anything in `findings` stops the run."""
+    """Return whether anything in `findings` stops the run."""
     return any(finding.severity is Severity.ERROR for finding in findings)
 
 

@@ -1,4 +1,4 @@
-"""The values everything else speaks of: what files declare and what CloudTruth reports.
+"""The values of all stages: what files declare and what CloudTruth reports.
 
 All values are frozen. Two kinds of thing never mix: a *desired* webhook holds references to
 secrets (`SecretRef`), a *live* one holds secrets that were read (`Secret`). Only the API client
@@ -58,7 +58,7 @@ class Secret:
         return hmac.compare_digest(mine, other.__value.encode("utf-8", "surrogatepass"))
 
     def matches(self, shape: re.Pattern[str]) -> bool:
-        """Say whether the whole value has `shape`."""
+        """Return whether the complete value has `shape`."""
         return shape.fullmatch(self.__value) is not None
 
     def origin(self) -> str | None:
@@ -77,7 +77,7 @@ class Secret:
         return f"{parts.scheme}://[{host}]" if ":" in host else f"{parts.scheme}://{host}"
 
     def holds(self, other: Secret) -> bool:
-        """Say whether `other` is this value or, unless too short to count, a part of it."""
+        """Return whether `other` is this value or, if 8 characters or longer, a part of it."""
         if len(other.__value) < 8:
             return self.same_as(other)
         return other.__value in self.__value

@@ -19,14 +19,14 @@ from reconciler.planning.changes import Change
 if TYPE_CHECKING:  # planning needs no report
     from reconciler.report import Outcome
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A webhook ready to be sent, its secrets resolved.
 
-    `configuration` is None when some secret of it is not at hand; then only other fields can go.
+    `configuration` is None when a secret of it is not available; then only other fields are sent.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Clock(Protocol):
 class Workers(Protocol):
     """Runs calls side by side, a bounded number at a time."""
 
-    def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+    def run(self, calls: Sequence[Callable[[], _T]]) -> list[_T]:
         """Run every call; return the results in the order of the calls.
 
         If calls raise, the exception of the first such call is raised after all have ended.
@@ -107,7 +107,7 @@ class Workers(Protocol):
 
 
 class Stop(Protocol):
-    """Whether somebody asked the run to end."""
+    """Whether a signal asked the run to end."""
 
     def requested(self) -> ExitCode | None:
         """Return the exit code of the signal that came, None if none did."""
@@ -115,12 +115,12 @@ class Stop(Protocol):
 
 
 class Watcher(Protocol):
-    """Is told what happens, as it happens. It must not raise."""
+    """Receives each change and its outcome as they happen. It must not raise."""
 
     def starting(self, change: Change) -> None:
-        """Hear that a change is about to be sent."""
+        """Receive a change that is about to be sent."""
         ...
 
     def finished(self, outcome: Outcome) -> None:
-        """Hear what became of it."""
+        """Receive its outcome."""
         ...

@@ -1,4 +1,4 @@
-"""What became of a plan: one outcome for each change, and an honest exit code."""
+"""The result of an apply: an outcome for each change of the plan, and the exit code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldMessage:
-    """What the server said of one field, and where that field is declared."""
+    """The server's message about one field, and where that field is declared."""
 
     path: tuple[str, ...]
     message: str
@@ -58,7 +58,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unconfirmed:
-    """The change may be live or not; nothing could tell. The next run does."""
+    """The change may be live or not; the next run finds out."""
 
     change: Change
     message: str
@@ -69,7 +69,7 @@ Outcome: TypeAlias = Applied | Failed | Skipped | Unconfirmed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Healed:
-    """A copy that an unanswered create had left, removed again; `kept` is the id that stays."""
+    """A duplicate of an unanswered create that was removed; `kept` is the id that stays."""
 
     name: str
     removed: str
@@ -80,10 +80,10 @@ class Healed:
 class Report:
     """What `apply` did.
 
-    `outcomes` stand in the order of `plan.changes`. `writes` counts requests that may have changed
+    `outcomes` are in the order of `plan.changes`. `writes` counts requests that may have changed
     something. `verified` says whether the listing after the last write was read and compared.
     `stopped` is the signal's exit code if one ended the run early. `problem` is a failure of the
-    run as a whole after writing began, such as a listing that could not be read at the end.
+    run itself after writing began, such as a listing that could not be read at the end.
     """
 
     plan: Plan
@@ -101,7 +101,7 @@ class Report:
 
     @property
     def needs_review(self) -> bool:
-        """Say whether all that is left was skipped because no review has it."""
+        """Return whether everything that is left was skipped because no review has it."""
         left = [each for each in self.outcomes if not isinstance(each, Applied)]
         return bool(left) and all(
             isinstance(each, Skipped) and each.code == NOT_REVIEWED for each in left
@@ -123,7 +123,7 @@ class Report:
         return ExitCode.PARTIAL if self.writes else self._unwritten()
 
     def _unwritten(self) -> ExitCode:
-        """Nothing was written, or nobody knows: then it may have been."""
+        """Return the code of a run that wrote nothing, or that may have written something."""
         if self.problem is None and self.needs_review:
             return ExitCode.STALE
         if any(isinstance(each, Unconfirmed) for each in self.outcomes):

@@ -311,7 +311,6 @@ class Transport:
         return RateLimitedError(
             f"{self.origin.address} asks to wait {pause:.0f} s, "
             f"but the run has only {max(0.0, self._pace.left()):.0f} s left",
-            retry_after=round(pause, 2),
             method=call.method,
             path=call.path,
             status=status,

@@ -23,7 +23,7 @@ def expand(pattern: str) -> frozenset[str]:
 
 
 def compress(events: Iterable[str]) -> tuple[str, ...]:
-    """Write `events` as a person would: exact globs where a whole row or column is meant.
+    """Write `events` in short: exact globs where all events of a subject or a verb are meant.
 
     Expanding the answer gives `events` again; unknown events stay as they are.
     """

@@ -31,7 +31,7 @@ _WIDEST_NAME: Final = 16
 
 
 def _text(checklist: Checklist, view: View = PLAIN) -> str:
-    """Show every check with its sign, and below a failed one what mends it."""
+    """Show every check with its sign, and below a failed one how to fix it."""
     names = [columns(check.name) for each in checklist.sections for check in each.checks]
     column = 4 + min(_WIDEST_NAME, max(names, default=0)) + 2
     if column > view.width // 2:

@@ -14,8 +14,7 @@ from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose
 from reconciler.render.words import more_findings
 
-MOST: Final = 10
-"""How many annotations are shown one by one."""
+_MOST: Final = 10  # annotations of a step that GitHub shows
 
 _COMMANDS: Final = {
     Severity.ERROR: "error",
@@ -26,7 +25,7 @@ _COMMANDS: Final = {
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Return one workflow command for each of the ten best findings, then the number left."""
-    shown, left = leading(findings, MOST)
+    shown, left = leading(findings, _MOST)
     lines = [_annotation(each) for each in shown]
     lines += [f"::notice::{each}" for each in more_findings(left)]
     return "".join(f"{line}\n" for line in lines)

@@ -1,6 +1,6 @@
 """Rows in columns, lines that continue where the terminal is too narrow, and colour.
 
-A row that fits stands on one line, its cells under those of the other rows. A row that does not
+A row that fits is one line, its cells under those of the other rows. A row that does not
 fit keeps its first cell and lets the others flow over as many lines as they need. Nothing is ever
 cut, and no atom is broken: what is wider than the terminal by itself is left to the terminal. Our
 few SGR codes are the only control characters in any output.

@@ -1,9 +1,9 @@
 """Plans and reports as comments on a pull request.
 
-The counts stand in the title and are never cut; deletes come first and are never folded; the
-details of each field are folded. Data stands in inline code or in a fence that it cannot close,
-nothing else: there it mentions nobody, links nothing and formats nothing, and no HTML goes around
-it. A text over its limit loses details first, then rows from the end, always whole lines.
+The counts are in the title and never cut; deletes come first and are never folded; the details of
+each field are folded. Data is in inline code or in a fence that it cannot close: there it mentions
+no user, links and formats nothing. A text over its limit loses details first, then rows from the
+end, always by lines.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from reconciler.report import Applied, Failed, Outcome, Report
 
 _OUR_WORDS = frozenset(REASONS.values())
 _MOST_FIELDS = 8
-_MOST_UNREADABLE = 50  # as one line, which is cut as a whole
+_MOST_UNREADABLE = 50  # in one line
 _BACKTICKS = re.compile(r"`+")
 _TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
 _OUTCOMES = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
@@ -274,7 +274,7 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
 
 
 def _details(row: Row) -> Iterable[str]:
-    """Yield the lines of a diff: what goes with `-`, what comes with `+`."""
+    """Yield the lines of a diff: old values with `-`, new ones with `+`."""
     if row.fields or row.sign == "+":
         mark = "+" if row.sign == "+" else "!"
         yield f"{mark} {row.name}  {row.what}  {' '.join(row.details)}"
@@ -322,7 +322,7 @@ def _cell(text: str) -> str:
 
 
 def _fit(parts: _Parts, view: View) -> str:
-    """Put the parts together; over the limit, leave out details, then rows, by whole lines."""
+    """Put the parts together; over the limit, leave out details, then rows, line by line."""
     room: float = inf
 
     def size(lines: Iterable[str]) -> int:

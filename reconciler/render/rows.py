@@ -62,8 +62,8 @@ _BREAK = re.compile(r"(?<!\d) ")
 class Atom:
     """A piece of a line that is never broken. `gap` goes before it unless it starts a line.
 
-    `sign` is `+` for what comes, `-` for what goes. `lead` says so in a line that shows both; a
-    format that gives each a line of its own leaves it out.
+    `sign` is `+` for a new value, `-` for an old one. `lead` marks the new value in a line that
+    has both; a format that puts them on separate lines leaves it out.
     """
 
     text: str

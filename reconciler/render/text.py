@@ -2,8 +2,8 @@
 
 Lines are laid out in columns as wide as the view says; where a row does not fit it continues on
 the next line, so that narrow terminals break nothing. Findings look as compilers show them: what,
-where, the line with carets, what to do. Colour is added to words that stand alone without it: the
-same text with and without.
+where, the line with carets, what to do. The text is the same with colour
+and without.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _LEAST_EXCERPT = 60
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
-    """Show what would be done, what is kept, and how to do exactly this."""
+    """Show what would be done, what is kept, and how to apply exactly this."""
     rows = [
         *plan_rows(plan, view.now),
         *map(kept_row, plan.kept),
@@ -58,7 +58,7 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
-    """Show in the past tense what became of each operation, and of the run as a whole."""
+    """Show the outcome of each operation and of the run."""
     rows = [outcome_row(each, view.now) for each in report.outcomes]
     healed = [
         f"an unanswered create had left copy {quote(each.removed)} of {quote(each.name)}: "
@@ -160,7 +160,7 @@ def _unreadable(plan: Plan, view: View) -> list[str]:
 
 
 def _secrets(plan: Plan, view: View) -> list[str]:
-    """List what `apply` has to be given, each reference with where its value goes."""
+    """List the references that `apply` resolves, each with the destinations of its value."""
     uses: dict[SecretRef, dict[str, None]] = {}
     for use in plan.secrets:
         # Of an address that only its reference tells, the webhook says more.
