@@ -72,8 +72,8 @@ def check_files(local: Local) -> Section:
             fail(
                 "empty",
                 f"set, but empty: {', '.join(quote(each) for each in empty)}",
-                fix="set a value; on GitHub, a secret that does not exist, or that belongs to an "
-                "environment the job does not use, is an empty text",
+                fix="set a value; CI passes a secret that does not exist, or that is not available "
+                "to the job, as an empty value",
             )
         )
     return Section(name="Files", checks=tuple(checks))

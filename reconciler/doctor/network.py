@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -27,37 +27,15 @@ _CHECK_PORT: Final = (
     "check the server URL, and that a firewall lets https out; behind a proxy, set HTTPS_PROXY"
 )
 
-Handshake = Callable[[str, int], str]
 
-
-def check_network(
-    origin: Origin, environ: Mapping[str, str], handshake: Handshake | None = None
-) -> tuple[Check, ...]:
-    """Check each step to `origin`.
-
-    `handshake` makes a TLS connection to a host and port and returns its protocol version. It
-    raises socket.gaierror, ssl.SSLError, OSError, UsageError.
-    """
+def check_network(origin: Origin, environ: Mapping[str, str]) -> tuple[Check, ...]:
+    """Check each step of a connection to `origin`: proxy, certificates, name and TLS."""
     if origin.scheme != "https":
         return (ok("proxy", "plain http to this machine: no proxy, no certificates"),)
     checks = [_proxy(origin.host, environ), *_certificates(environ)]
     if proxy_for(origin.host, environ) is not None:
         return (*checks, unknown("tls", "the proxy connects to the server"))
-    return (*checks, _tls(origin, handshake or tls_handshake(environ)))
-
-
-def tls_handshake(environ: Mapping[str, str]) -> Handshake:
-    """Return a handshake over this machine's own resolver, sockets and certificates."""
-
-    def connect(host: str, port: int) -> str:
-        context = tls_context(environ)
-        with (
-            socket.create_connection((host, port), timeout=_TIMEOUT) as plain,
-            context.wrap_socket(plain, server_hostname=host) as secured,
-        ):
-            return secured.version() or "TLS"
-
-    return connect
+    return (*checks, _tls(origin, environ))
 
 
 def _proxy(host: str, environ: Mapping[str, str]) -> Check:
@@ -94,9 +72,14 @@ def _certificates(environ: Mapping[str, str]) -> list[Check]:
     return [ok("ca", f"the certificates of {named} are trusted", aside=path)]
 
 
-def _tls(origin: Origin, handshake: Handshake) -> Check:
+def _tls(origin: Origin, environ: Mapping[str, str]) -> Check:
     try:
-        return ok("tls", f"{handshake(origin.host, origin.port)}, the certificate is trusted")
+        context = tls_context(environ)
+        with (
+            socket.create_connection((origin.host, origin.port), timeout=_TIMEOUT) as plain,
+            context.wrap_socket(plain, server_hostname=origin.host) as secured,
+        ):
+            return ok("tls", f"{secured.version() or 'TLS'}, the certificate is trusted")
     except (socket.gaierror, UnicodeError):
         return fail(
             "dns",

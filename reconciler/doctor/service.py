@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote as percent_encoded
@@ -13,7 +15,6 @@ from reconciler.api.pace import moment
 from reconciler.api.paging import PAGE_SIZE
 from reconciler.api.transport import LARGE, Transport
 from reconciler.checks import Check, fail, ok, unknown, warn
-from reconciler.doctor.readback import read_back
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
@@ -23,8 +24,9 @@ from reconciler.errors import (
     ReconcilerError,
     UnreachableError,
 )
-from reconciler.kinds import KINDS
-from reconciler.model import EVENT_TYPES, LiveWebhook, Organization
+from reconciler.kinds import KINDS, Field
+from reconciler.model import EVENT_TYPES, LiveWebhook, Secret, Unknown
+from reconciler.planning.readback import plausible
 from reconciler.ports import Clock, Workers
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
@@ -43,7 +45,7 @@ FIELDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """One server: `anonymous` sends no key, `keyed` does. `guards` name the organization."""
+    """A server: `anonymous` sends no key, `keyed` does. `guards` are the organization to expect."""
 
     anonymous: Transport
     keyed: Transport | None
@@ -53,9 +55,9 @@ class Server:
 
 
 def check_server(server: Server) -> tuple[Check, ...]:
-    """Run all checks; those that a failure makes pointless are left out."""
+    """Run all checks except those that an earlier failure makes pointless."""
     started = server.clock.monotonic()
-    date, description, reached = None, None, None
+    date, description = None, None
     try:
         reply = server.anonymous.request(
             "GET", SCHEMA, params={"format": "json"}, expect=200, cap=LARGE
@@ -63,16 +65,15 @@ def check_server(server: Server) -> tuple[Check, ...]:
     except ReconcilerError as problem:
         if not isinstance(problem, ApiError) or problem.status is None:
             return (_failure(server, "http", problem),)
-        reached = ok("http", f"the server responds (HTTP {problem.status})")
+        checks = [ok("http", f"the server responds (HTTP {problem.status})")]
     else:
         took = (server.clock.monotonic() - started) * 1000
-        reached = ok("http", f"the server responds, in {took:.0f} ms")
+        checks = [ok("http", f"the server responds, in {took:.0f} ms")]
         date, description = reply.headers.get("date"), reply.data
-    checks = [reached, *compare_schema(description)]
+    checks += compare_schema(description)
     if server.keyed is not None:
         checks += _with_key(server, server.keyed)
-    theirs = None if date is None else moment(date)
-    if theirs is not None:
+    if date is not None and (theirs := moment(date)) is not None:
         checks.append(skew((server.clock.now() - theirs).total_seconds()))
     return tuple(checks)
 
@@ -80,11 +81,10 @@ def check_server(server: Server) -> tuple[Check, ...]:
 def _with_key(server: Server, keyed: Transport) -> list[Check]:
     try:
         keyed.request("GET", ORGANIZATIONS, expect=200)
-    except PermissionDeniedError as problem:
-        if problem.detail is None:
-            return [_failure(server, "key", problem)]
     except ReconcilerError as problem:
-        return [_failure(server, "key", problem)]
+        # A refusal of the API says that the key is known.
+        if not isinstance(problem, PermissionDeniedError) or problem.detail is None:
+            return [_failure(server, "key", problem)]
     listing, rows = _listing(server, keyed)
     return [ok("key", "accepted"), *_organization(server, keyed, rows), *listing]
 
@@ -92,8 +92,6 @@ def _with_key(server: Server, keyed: Transport) -> list[Check]:
 def _organization(server: Server, keyed: Transport, rows: tuple[LiveWebhook, ...]) -> list[Check]:
     try:
         found = find_organization(keyed, server.workers, lambda: rows)
-    except OrganizationError as problem:
-        return [fail("organization", problem.message, fix=problem.hint or _RUN_AGAIN)]
     except ReconcilerError as problem:
         return [_failure(server, "organization", problem)]
     aside = f"{quote(found.name)}, id {quote(found.id)}"
@@ -109,30 +107,25 @@ def _organization(server: Server, keyed: Transport, rows: tuple[LiveWebhook, ...
         guarded = ok(
             "organization", "found, as expected" if server.guards else "found", aside=aside
         )
-    return [guarded, _role(found), _maintenance(found)]
-
-
-def _role(found: Organization) -> Check:
     role = (found.role or "").upper()
     if not role:
-        return unknown("role", "the server does not report the key's role")
-    if role in ("OWNER", "ADMIN"):
-        return ok("role", role)
-    return warn(
-        "role",
-        f"{quote(role)} may read webhooks at most: apply is likely to be refused",
-        fix="apply with the key of a service account with role ADMIN; plan works with this one",
-    )
-
-
-def _maintenance(found: Organization) -> Check:
+        allowed = unknown("role", "the server does not report the key's role")
+    elif role in ("OWNER", "ADMIN"):
+        allowed = ok("role", role)
+    else:
+        allowed = warn(
+            "role",
+            f"{quote(role)} may read webhooks at most: apply is likely to be refused",
+            fix="apply with the key of a service account with role ADMIN; plan works with this one",
+        )
     if not found.maintenance:
-        return ok("maintenance", "none")
-    return fail(
+        return [guarded, allowed, ok("maintenance", "none")]
+    closed = fail(
         "maintenance",
         "the organization is in maintenance: nothing can be changed",
         fix="wait until CloudTruth has finished; plan still works",
     )
+    return [guarded, allowed, closed]
 
 
 def _listing(server: Server, keyed: Transport) -> tuple[list[Check], tuple[LiveWebhook, ...]]:
@@ -149,9 +142,8 @@ def _listing(server: Server, keyed: Transport) -> tuple[list[Check], tuple[LiveW
     if rows:
         path = f"{WEBHOOKS}{percent_encoded(rows[0].id, safe='')}/"
         try:
-            checks.append(
-                _methods("webhook", keyed.request("GET", path, expect=200).headers, "DELETE")
-            )
+            headers = keyed.request("GET", path, expect=200).headers
+            checks.append(_methods("webhook", headers, "DELETE"))
         except ReconcilerError as problem:
             checks.append(_failure(server, "methods", problem))
     return [*checks, *read_back(rows)], rows
@@ -193,12 +185,58 @@ def _failure(server: Server, name: str, problem: ReconcilerError) -> Check:
             message += f" (HTTP {problem.status})"
         if problem.detail is not None:
             aside = f"server: {quote(problem.detail)}"
+    elif isinstance(problem, OrganizationError):
+        message = problem.message
     else:
         message, aside = "the connection cannot be made as configured", quote(problem.message)
     fix = problem.hint or (_CHECK_URL if isinstance(problem, UnreachableError) else _RUN_AGAIN)
     if isinstance(problem, AuthenticationError):
         fix = "create a new key in CloudTruth, or check which one is used; " + fix
     return fail(name, message, fix=fix, aside=aside)
+
+
+def read_back(webhooks: Iterable[LiveWebhook]) -> tuple[Check, ...]:
+    """Return one check for each secret field of each type: how the server shows it.
+
+    No value is revealed. What is not shown whole, `plan` cannot compare (docs/secrets.md).
+    """
+    seen: dict[tuple[str, str], Counter[str]] = {}
+    for webhook in webhooks:
+        kind = KINDS.get(webhook.type)
+        for field in kind.fields if kind is not None else ():
+            form = _form(webhook, field) if field.secret else None
+            if form is not None:
+                seen.setdefault((webhook.type, field.name), Counter())[form] += 1
+    if not seen:
+        return (unknown("read-back", "no live webhook has secrets"),)
+    checks = []
+    for (kind_name, name), forms in sorted(seen.items()):
+        ranked = sorted(forms.items(), key=lambda each: (-each[1], each[0]))
+        counted = ", ".join(f"{form} ({plural(count, 'webhook')})" for form, count in ranked)
+        hidden = "" if forms.keys() <= _WHOLE else "; a change made elsewhere cannot be detected"
+        checks.append(ok("read-back", f"{kind_name} {name}: {counted}{hidden}"))
+    return tuple(checks)
+
+
+_WHOLE: Final = frozenset(("whole", "possibly whole"))
+_EMPTY: Final = re.compile(r"\s*")
+
+
+def _form(webhook: LiveWebhook, field: Field) -> str | None:
+    """Return how a webhook shows a secret field, None if an optional field is missing."""
+    shown = webhook.configuration
+    if isinstance(shown, Unknown):
+        return "not shown, like the whole configuration"
+    if field.name not in shown:
+        expected = field.required or (field.partner is not None and field.partner in shown)
+        return "omitted" if expected else None
+    value = shown[field.name]
+    if not isinstance(value, Secret):
+        return "null" if value is None else "not text"
+    if not plausible(value):
+        return "empty" if value.matches(_EMPTY) else "masked or encrypted"
+    shaped = field.shape is not None and value.matches(field.shape)
+    return "whole" if shaped else "possibly whole"
 
 
 def skew(seconds: float) -> Check:
@@ -221,12 +259,11 @@ def compare_schema(description: Any) -> list[Check]:
     fields = _inner(schemas, "WebHooks", "properties")
     if not isinstance(fields, Mapping):
         return [unknown("schema", "the server's description has no webhooks")]
-    events = _values(_inner(fields, "event_types", "items"), schemas)
-    types = _values(_inner(fields, "type"), schemas)
+    events, types = (_values(fields.get(name), schemas, set()) for name in ("event_types", "type"))
     return [
-        _known("event types", events or _values(_inner(schemas, "EventTypesEnum")), EVENT_TYPES),
-        _known("webhook types", types or _values(_inner(schemas, "WebHooksTypeEnum")), KINDS),
-        _known("fields", [each for each in fields if isinstance(each, str)], FIELDS),
+        _known("event types", events, EVENT_TYPES),
+        _known("webhook types", types, KINDS),
+        _known("fields", (each for each in fields if isinstance(each, str)), FIELDS),
     ]
 
 
@@ -252,18 +289,19 @@ def _listed(names: list[str]) -> str:
     return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
 
 
-def _values(node: Any, schemas: Any = None, depth: int = 0) -> list[str]:
-    """Return the values an enumeration allows; references are followed, 6 levels deep."""
-    if not isinstance(node, Mapping) or depth > 6:
-        return []
-    if isinstance(node.get("enum"), list):
-        return [each for each in node["enum"] if isinstance(each, str)]
-    name = node.get("$ref")
-    if isinstance(name, str):
-        return _values(_inner(schemas, name.rpartition("/")[2]), schemas, depth + 1)
-    parts = [node.get(key) for key in ("allOf", "oneOf", "anyOf")]
-    inner = [each for part in parts if isinstance(part, list) for each in part]
-    return [value for each in inner for value in _values(each, schemas, depth + 1)]
+def _values(node: Any, schemas: Any, seen: set[str]) -> Iterator[str]:
+    """Yield the values of the enumerations in a part of a schema, each reference followed once."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _values(each, schemas, seen)
+    elif isinstance(node, Mapping):
+        values, name = node.get("enum"), node.get("$ref")
+        if isinstance(values, list):
+            yield from (each for each in values if isinstance(each, str))
+        if isinstance(name, str) and name not in seen:
+            seen.add(name)
+            yield from _values(_inner(schemas, name.rpartition("/")[2]), schemas, seen)
+        yield from _values(list(node.values()), schemas, seen)
 
 
 def _inner(value: Any, *keys: str) -> Any:

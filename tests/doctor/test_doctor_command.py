@@ -12,7 +12,6 @@ from jsonschema import Draft7Validator
 
 from reconciler.source.schema import schema_text
 from tests.cli.conftest import SECRETS, Cloud, Shell
-from tests.emulated.variant import EVENTS
 from tests.nowhere import nowhere
 
 File = Callable[..., Path]
@@ -46,15 +45,6 @@ def test_all_is_well(shell: Shell, file: File, cloud: Clouds) -> None:
     assert "✓ organization  found (Acme, id " in done.out
     assert "slack token: whole (1 webhook)" in " ".join(done.out.split())
     assert " failed" not in done.out
-
-
-def test_an_event_that_this_version_does_not_know(shell: Shell, cloud: Clouds) -> None:
-    """A server that has learned a new event is told by the event's name."""
-    server = cloud(events=[*EVENTS, "secret_rotated"])
-    done = shell("doctor", **server.environ)
-    assert "! schema        event types: new: secret_rotated" in done.out
-    assert done.code == 0
-    assert shell("doctor", "--strict", **server.environ).code == 1
 
 
 def test_a_report_to_strangers_holds_nothing_private(
@@ -99,14 +89,6 @@ def test_without_a_key(shell: Shell, cloud: Clouds) -> None:
     assert "the server responds" in done.out
 
 
-def test_an_empty_key(shell: Shell, cloud: Clouds) -> None:
-    """An empty key counts as missing, and its emptiness is explained."""
-    environ = {**cloud().environ, "CLOUDTRUTH_API_KEY": ""}
-    found = checks(shell("doctor", "--format", "json", **environ).out)
-    assert found["key"][0]["status"] == "fail"
-    assert "CLOUDTRUTH_API_KEY" in found["empty"][0]["detail"]
-
-
 def test_a_setting_that_cannot_be_used(shell: Shell) -> None:
     """A bad setting is a failed check, not the end of the examination."""
     done = shell("doctor", "--server-url", "http://example.com")
@@ -149,13 +131,6 @@ def test_secrets_at_hand(shell: Shell, file: File, cloud: Clouds) -> None:
     assert wrong["status"] == "fail"
 
 
-def test_secrets_in_files(shell: Shell, file: File) -> None:
-    """Files with secrets are counted, not named."""
-    file(**{"{env: PASSWORD}": "{file: canary}"})
-    found = checks(shell("doctor", "--local", "--format", "json", TOKEN=SECRETS["TOKEN"]).out)
-    assert found["secrets"][0]["detail"].endswith("1 file")
-
-
 def test_settings_and_their_sources(shell: Shell, cloud: Clouds) -> None:
     """Each setting says where it comes from."""
     environ = {**cloud().environ, "CLOUDTRUTH_REQUEST_TIMEOUT": "7",
@@ -177,21 +152,6 @@ def test_a_server_that_is_not_there(shell: Shell) -> None:
     assert "1 failed" in done.out
 
 
-def test_a_name_that_is_not_there(shell: Shell) -> None:
-    """Nothing is asked of a server whose name is not found."""
-    done = shell("doctor", "--server-url", "https://no-such-host.invalid", CLOUDTRUTH_API_KEY="k")
-    assert "the server's name cannot be resolved" in done.out
-    assert "not checked: the connection fails" in " ".join(done.out.split())
-
-
-def test_each_request_can_be_seen(shell: Shell, cloud: Clouds) -> None:
-    """--debug shows method, path and status, never the key."""
-    server = cloud()
-    done = shell("doctor", "--debug", **server.environ)
-    assert "GET /api/schema/ 200" in done.err
-    assert server.environ["CLOUDTRUTH_API_KEY"] not in done.out + done.err
-
-
 def test_it_writes_nothing(shell: Shell, file: File, cloud: Clouds) -> None:
     """Nothing but reads is asked of CloudTruth."""
     file()
@@ -199,11 +159,3 @@ def test_it_writes_nothing(shell: Shell, file: File, cloud: Clouds) -> None:
     shell("doctor", **server.environ)
     assert server.reads() > 0
     assert server.writes() == []
-
-
-def test_narrow_terminals(shell: Shell, file: File, cloud: Clouds) -> None:
-    """At 40 columns no line is longer, single words aside."""
-    file()
-    done = shell("doctor", terminal=True, NO_COLOR="1", COLUMNS="40", **cloud().environ)
-    long = [line for line in done.out.splitlines() if len(line) > 40]
-    assert [line for line in long if len(line.split()) > 2] == []

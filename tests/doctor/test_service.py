@@ -12,10 +12,10 @@ import pytest
 
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import Transport
+from reconciler.api.wire import live_webhook
 from reconciler.checks import Check, Status
-from reconciler.doctor.service import FIELDS, Server, check_server, compare_schema, skew
+from reconciler.doctor.service import Server, check_server, compare_schema, read_back, skew
 from reconciler.emulator.emulator import schema as published
-from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES, Secret
 from tests.api.support import URL, InlineWorkers, Scripted, VirtualClock, World, answer
 from tests.emulated.emulator import LOCAL_KEY, Emulator
@@ -89,12 +89,6 @@ def test_a_new_event_a_new_type_and_a_new_name_are_named() -> None:
     assert "ok fields: the 8 of this version" in said
 
 
-def test_an_event_that_the_server_does_not_have_is_named() -> None:
-    """What the server would refuse is said by name, too."""
-    checks = look(events=list(EVENTS[1:]))
-    assert f"warn event types: missing: {EVENTS[0]}" in all_of(checks, "schema")
-
-
 def test_without_a_key_the_server_is_still_looked_at() -> None:
     """The server describes itself to anybody; nothing else is asked."""
     checks = look(key=None)
@@ -127,12 +121,6 @@ def test_a_role_below_admin_is_warned_of(role: str) -> None:
     assert row(look(shown_role=role), "role").status is Status.WARN
 
 
-@pytest.mark.parametrize("role", ["admin", "OWNER"])
-def test_a_role_that_will_do(role: str) -> None:
-    """Case does not matter."""
-    assert row(look(shown_role=role), "role").status is Status.OK
-
-
 def test_maintenance() -> None:
     """An organization that refuses changes is a failure that waiting mends."""
     assert row(look(maintenance=True), "maintenance").status is Status.FAIL
@@ -147,14 +135,6 @@ def test_an_organization_that_cannot_be_told() -> None:
     found = row(checks, "organization")
     assert found.status is Status.FAIL
     assert "service account" in str(found.fix)
-
-
-def test_an_organization_that_is_refused() -> None:
-    """A failure on the way to the organization is one of that check."""
-    one = {"results": [{"id": "o-1"}, {"id": "o-2"}], "count": 2, "next": None}
-    empty: dict[str, Any] = {"results": [], "count": 0, "next": None}
-    checks = scripted(answer(200, {}), answer(200, one), answer(200, empty), httpx.Response(503))
-    assert row(checks, "organization").status is Status.FAIL
 
 
 def test_guards() -> None:
@@ -208,16 +188,13 @@ def test_the_methods_that_are_offered(choices: dict[str, Any], said: str) -> Non
     ("form", "said"),
     [
         ("plain", "whole (2 webhooks)"),
-        ("mask", "masked (2 webhooks);"),
-        ("partial", "partly masked (2 webhooks);"),
+        ("mask", "masked or encrypted (2 webhooks);"),
+        ("partial", "masked or encrypted (2 webhooks);"),
         ("omitted", "omitted (2 webhooks);"),
         ("null", "null (2 webhooks);"),
         ("empty", "empty (2 webhooks);"),
-        ("ciphertext", "encrypted (2 webhooks);"),
-        ("fresh-ciphertext", "encrypted (2 webhooks);"),
-        ("configuration-missing", "not shown"),
+        ("ciphertext", "masked or encrypted (2 webhooks);"),
         ("configuration-null", "not shown"),
-        ("configuration-empty", "not shown"),
     ],
 )
 def test_how_secrets_read_back(form: str, said: str) -> None:
@@ -225,6 +202,30 @@ def test_how_secrets_read_back(form: str, said: str) -> None:
     found = all_of(look("a", "b", read_back=form), "read-back")
     assert f"slack token: {said}" in found
     assert "canary" not in found
+
+
+def shown(type: str, **configuration: Any) -> str:
+    """Return what one webhook tells about the first of its secrets."""
+    live = live_webhook(
+        {"id": "1", "name": "a", "type": type, "event_types": [], "configuration": configuration}
+    )
+    return read_back([live])[0].detail.partition(" (")[0]
+
+
+def test_only_a_shape_makes_a_value_whole() -> None:
+    """A password has no shape, so that any text may be it; a number is not text."""
+    assert shown("slack", token="xoxb-" + "0123456789") == "slack token: whole"
+    assert shown("slack", token="something else") == "slack token: possibly whole"
+    assert shown("slack", token=7) == "slack token: not text"
+    assert shown("generic", password="hunter2") == "generic password: possibly whole"
+
+
+def test_an_optional_secret_is_not_missed() -> None:
+    """Only a required field, or one whose partner is shown, counts as omitted."""
+    assert shown("generic", url="https://x.example/") == "generic url: whole"
+    both = shown("generic", url="https://x.example/", username="me")
+    assert both == "generic password: omitted"
+    assert shown("teams", token="canary") == "no live webhook has secrets"
 
 
 # Servers that are not CloudTruth, or not well.
@@ -239,14 +240,6 @@ def test_another_web_server() -> None:
     assert "unknown the server publishes no description" in all_of(checks, "schema")
     assert "it does not have this API" in row(checks, "key").detail
     assert "server URL" in str(row(checks, "key").fix)
-
-
-def test_a_firewall() -> None:
-    """A 403 that is not the API's own is blamed on what stands between."""
-    blocked = httpx.Response(403, headers={"Content-Type": "text/html"}, content=b"no")
-    found = row(scripted(blocked), "key")
-    assert found.status is Status.FAIL
-    assert "proxies and firewalls" in str(found.fix)
 
 
 def test_a_redirect() -> None:
@@ -276,7 +269,8 @@ def test_a_server_that_is_not_there(problem: Exception) -> None:
 def test_lists_that_are_none() -> None:
     """An answer that is no list, or has rows that are no webhooks, fails that check alone."""
     rows = {"results": [{"id": "o-1", "name": "Acme", "current": True}], "count": 1, "next": None}
-    for page in ([], {"results": None}, {"results": [{"name": "x"}]}):
+    pages: tuple[Any, ...] = ([], {"results": None}, {"results": [{"name": "x"}]})
+    for page in pages:
         checks = scripted(answer(200, {}), answer(200, rows), answer(200, page), answer(200, rows))
         assert row(checks, "webhooks").status is Status.FAIL
         assert row(checks, "organization").status is Status.OK
@@ -299,19 +293,6 @@ def test_a_server_that_offers_too_little() -> None:
     assert "fail list: GET; no POST" in methods("GET", "GET, PATCH, DELETE")
     assert "fail webhook: GET, PATCH; no DELETE" in methods("GET, POST", "GET, PATCH")
     assert methods("", "").count("unknown") == 2
-
-
-def test_a_webhook_that_vanishes_while_it_is_looked_at() -> None:
-    """Asking for one webhook may fail on its own."""
-    rows = {"results": [{"id": "o-1", "name": "Acme", "current": True}], "count": 1, "next": None}
-    hook = {"id": "w-1", "name": "a", "type": "slack", "event_types": []}
-    page = {"results": [hook], "count": 1, "next": None}
-    gone = answer(404, {"detail": "Not found."})
-    checks = scripted(
-        answer(200, {}), answer(200, rows), answer(200, page, allow="GET, POST"), gone,
-        answer(200, rows),
-    )  # fmt: skip
-    assert "fail the server has no such object (HTTP 404)" in all_of(checks, "methods")
 
 
 @pytest.mark.parametrize(
@@ -385,13 +366,6 @@ def test_ways_to_refer_to_an_enumeration(wrapper: str) -> None:
     ]
 
 
-def test_many_new_names_are_counted() -> None:
-    """A long list is cut, its rest counted."""
-    names = [f"event_{number:02}" for number in range(13)]
-    document = described(EventTypesEnum={"enum": [*EVENT_TYPES, *names]})
-    assert schema_checks(document)[0].endswith("event_09 and 3 more")
-
-
 @pytest.mark.parametrize(
     "document",
     [[], {}, {"components": {"schemas": {}}}, {"components": {"schemas": {"WebHooks": 1}}}],
@@ -406,9 +380,3 @@ def test_a_description_that_refers_to_itself() -> None:
     circle = {"$ref": "#/components/schemas/EventTypesEnum"}
     found = schema_checks(described(EventTypesEnum=circle))
     assert found[0] == "unknown the server's description names no event types"
-
-
-def test_what_is_known_here() -> None:
-    """Fields and types of this version are those of its own values."""
-    assert {"name", "type", "event_types", "configuration"} < FIELDS
-    assert set(KINDS) == {"slack", "generic"}
