@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, Self, assert_never
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from reconciler import workflow
 from reconciler.api.pace import Pause
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reconciler.api.attempt import Exchange, Observer
     from reconciler.report import Outcome
 
+_VERBS: Final = {Create: "creating", Update: "updating", Delete: "deleting"}
 _LONG: Final = 1.0  # seconds that need no message
 _TICK: Final = 1.0  # seconds
 _WIDEST: Final = 60
@@ -55,13 +56,12 @@ def connected(
     """
     clock = context.process.time()
     progress = progress or Progress(context.console)
-    adapter = None
     with ExitStack() as stack:
+        adapter = None
         if settings.local:
             from reconciler.cli.local import emulated
 
-            store, adapter, key = emulated(context)
-            stack.callback(store.close)
+            adapter, key = stack.enter_context(emulated(context))
         else:
             key = settings.require_key()
             context.console.hide([key])
@@ -157,7 +157,7 @@ class Progress:
 
     def starting(self, change: Change) -> None:
         """Show that a change is about to be sent."""
-        text = f"{_verb(change)} {quote(change.name)}"
+        text = _doing(change)
         with self._lock:
             self._in_flight.append(text)
         if self._console.shows_progress:
@@ -169,7 +169,7 @@ class Progress:
         """Count an outcome."""
         with self._lock:
             self._done += 1
-            text = f"{_verb(outcome.change)} {quote(outcome.change.name)}"
+            text = _doing(outcome.change)
             if text in self._in_flight:  # what is skipped was not
                 self._in_flight.remove(text)
             if self._done == self._total:
@@ -218,13 +218,5 @@ class Progress:
         self._console.block(text)
 
 
-def _verb(change: Change) -> str:
-    match change:
-        case Create():
-            return "creating"
-        case Update():
-            return "updating"
-        case Delete():
-            return "deleting"
-        case _:
-            assert_never(change)
+def _doing(change: Change) -> str:
+    return f"{_VERBS[type(change)]} {quote(change.name)}"

@@ -1,35 +1,40 @@
-"""`--local`: an emulated CloudTruth inside this process.
+"""The emulators of the command line: in this process for `--local`, or to be served over HTTP.
 
-For: trying files and commands without an account.
-Promises: no secret is stored, only that one is set; nobody but the user can read the file; git does
-not show the default folder.
-Refuses: to compare secrets. It reads back a mask, as a server may that keeps them to itself.
+`--local` is for trying files and commands without an account. It stores no secret, only that one is
+set, so it cannot compare secrets: it reads back a mask, as a server may that keeps them to itself.
+Only the user can read its file, and git does not show its default folder.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler.api.in_process import InProcess
 from reconciler.cli.context import LOCAL_FOLDER, Context
+from reconciler.cli.session import STDOUT
 from reconciler.emulator.behaviour import MASK, Behaviour
 from reconciler.emulator.emulator import LOCAL_KEY, Emulator
 from reconciler.emulator.messages import Request
 from reconciler.emulator.store import LogEntry, Row, Store
-from reconciler.errors import UsageError
+from reconciler.emulator.webhooks import PATH
+from reconciler.errors import OutputError, UsageError
 from reconciler.kinds import KINDS, Field
 from reconciler.model import Secret
-from reconciler.render.quote import quote
+from reconciler.render.quote import prose, quote
 from reconciler.source.literals import url_credential
+from reconciler.source.write import REQUESTS, check_kind
 
 
-def emulated(context: Context) -> tuple[Store, InProcess, Secret]:
-    """Return the emulator's store, the transport to it, and a key that it accepts.
+@contextmanager
+def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
+    """Run the emulator of `--local`: yield the transport to it and a key that it accepts.
 
     Raises UsageError if the file cannot be opened as the emulator's database, or if the command
     also writes its result there.
@@ -48,13 +53,80 @@ def emulated(context: Context) -> tuple[Store, InProcess, Secret]:
     )
     if path.parent.name == LOCAL_FOLDER:
         _make_folder(path.parent)
-    store = open_store(path, _LocalStore)
-    emulator = Emulator(store, Behaviour(any_key=True, **known_types()))
-    adapter = InProcess(emulator.handle, request=Request)
-    return store, adapter, Secret(LOCAL_KEY)
+    with closing(_open_store(path, _LocalStore)) as store:
+        emulator = Emulator(store, Behaviour(any_key=True, **_known_types()))
+        yield InProcess(emulator.handle, request=Request), Secret(LOCAL_KEY)
 
 
-def open_store(path: Path | None, kind: type[Store] = Store) -> Store:
+def build(
+    context: Context,
+    *,
+    db: str | None,
+    seed: str | None,
+    log: str | None,
+    key: str | None,
+    read_back: str,
+    page_size: int,
+) -> Emulator:
+    """Return an emulator to serve, with the options of `webhooks emulator`.
+
+    Raises UsageError and OutputError for files that cannot be used.
+    """
+    directory = context.process.directory
+    behaviour = Behaviour(
+        any_key=key is None,
+        read_back=read_back,
+        page_size=min(page_size, Behaviour.page_size),
+        max_page_size=page_size,
+        **_known_types(),
+    )
+    emulator = Emulator(_open_store(directory / db if db is not None else None), behaviour)
+    if seed is not None and not emulator.store.webhooks():
+        _create(emulator, directory / seed, seed)
+    # After the database, so that one file is not taken for both.
+    emulator.listener = _Log(context, log) if log is not None else None
+    if key is not None and emulator.store.user_of_key(key) is None:
+        emulator.store.add_user(emulator.organization, key=key, role="OWNER")
+    return emulator
+
+
+def _create(emulator: Emulator, path: Path, name: str) -> None:
+    """Create the webhooks of the seed file. Raises UsageError for what the API would refuse."""
+    hint = 'name a file that holds a list such as [{"name": "Deploys", "type": "slack", ...}]'
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UsageError(f"the seed {name} cannot be read as JSON", hint=hint) from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UsageError(f"the seed {name} is not a list of webhooks", hint=hint)
+    headers = {"authorization": f"Api-Key {LOCAL_KEY}", "content-type": "application/json"}
+    for number, row in enumerate(rows, 1):
+        body = json.dumps({"organization": emulator.organization, **row}).encode()
+        answer = emulator.handle(Request(method="POST", path=PATH, headers=headers, body=body))
+        if answer.status != 201:
+            raise UsageError(f"{name}: webhook {number} is refused: {answer.body.decode()}")
+
+
+class _Log:
+    """Writes each request as a line of JSON."""
+
+    def __init__(self, context: Context, name: str) -> None:
+        if name == STDOUT:
+            self._file = context.process.stdout
+            return
+        path = context.process.directory / name
+        check_kind(path, REQUESTS)
+        try:
+            self._file = path.open("a", encoding="utf-8")
+        except OSError:
+            raise OutputError(f"the log {name} cannot be written") from None
+
+    def __call__(self, entry: Any) -> None:
+        self._file.write(prose(json.dumps(asdict(entry))) + "\n")
+        self._file.flush()
+
+
+def _open_store(path: Path | None, kind: type[Store] = Store) -> Store:
     """Open the emulator's database, in memory without `path`. Raises UsageError if that fails."""
     try:
         return kind(path) if path is not None else kind()
@@ -65,7 +137,7 @@ def open_store(path: Path | None, kind: type[Store] = Store) -> Store:
         ) from None
 
 
-def known_types() -> dict[str, Any]:
+def _known_types() -> dict[str, Any]:
     """Return what tells the emulator, which shares no code, which types this version knows."""
     fields = [field for kind in KINDS.values() for field in kind.fields]
     secret = dict.fromkeys(each.name for each in fields if each.secret and not each.address)

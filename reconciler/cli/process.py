@@ -11,13 +11,12 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from reconciler.ports import Clock
 
 
@@ -71,8 +70,6 @@ class Process:
 
     def now(self) -> datetime:
         """Return the wall clock's time, in UTC."""
-        from datetime import UTC, datetime
-
         return datetime.now(UTC) if self.clock is None else self.clock.now()
 
     def time(self) -> Clock:
@@ -81,14 +78,12 @@ class Process:
 
         return self.clock or SystemClock()
 
-    def read_stdin(self) -> bytes:
-        """Return all of standard input, or just more than any file may hold."""
-        from reconciler.source.files import MAX_FILE_BYTES
-
+    def read_stdin(self, limit: int) -> bytes:
+        """Return all of standard input, or its first `limit` bytes."""
         buffer = getattr(self.stdin, "buffer", None)
         if buffer is None:
             return self.stdin.read().encode()
-        data: bytes = buffer.read(MAX_FILE_BYTES + 1)
+        data: bytes = buffer.read(limit)
         return data
 
     @classmethod

@@ -9,6 +9,7 @@ from reconciler import workflow
 from reconciler.cli.context import Context
 from reconciler.render import RENDERERS, View
 from reconciler.render.quote import quote
+from reconciler.source.files import MAX_FILE_BYTES
 from reconciler.source.history import git_in
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def inputs(context: Context, again: tuple[str, ...] | None = None) -> workflow.I
     return workflow.Inputs(
         directory=context.process.directory,
         environ=context.process.environ,
-        stdin=context.process.read_stdin,
+        stdin=lambda: context.process.read_stdin(MAX_FILE_BYTES + 1),
         paths=context.files,
         organization=context.organization,
         allow_secrets=tuple(options.get("allow_secret", ())),

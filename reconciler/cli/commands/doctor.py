@@ -110,8 +110,7 @@ def _remote(context: Context, local: Local, settings: Settings) -> list[Section]
     more: dict[str, Any] = {}
     with ExitStack() as stack:
         if settings.local:
-            store, more["adapter"], key = emulated(context)
-            stack.callback(store.close)
+            more["adapter"], key = stack.enter_context(emulated(context))
         else:
             console.hide([key] if key is not None else [])
             checks = check_network(origin, environ)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from difflib import unified_diff
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -32,28 +33,8 @@ from reconciler.source.secrets import references
 from reconciler.source.write import WORKFLOW, make_folder, write_atomically
 from reconciler.source.yaml_text import scalar
 
-UNSET: Final = "# organization: Acme"
-STARTER: Final = """\
-# yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/\
-cloudtruth-webhooks/main/schemas/webhooks.schema.json
-
-# The organization that the API key must belong to; a key of another one changes nothing.
-# organization: Acme
-
-# false keeps what is live and not declared here. Set it to true once everything is declared.
-prune: false
-
-defaults:
-  type: slack
-  configuration:
-    token: {env: SLACK_BOT_TOKEN}    # a reference: the token itself never stands in a file
-    username: CloudTruth
-
-webhooks:
-  - name: Deploys
-    event_types: ["value_*", "*_deleted"]
-    configuration: {channel: "#deploys"}
-"""
+_UNSET: Final = "# organization: Acme"
+"""The line of the starter that a key replaces."""
 
 
 @command(
@@ -86,36 +67,17 @@ def run(
     yes: bool,
 ) -> int:
     """Write what is missing, and show the next steps."""
-    directory = context.process.directory
-    console = context.console
+    directory, console = context.process.directory, context.console
     is_new = not (directory / target).exists()
     _refuse(directory, target, is_new=is_new, github=github)
-    variables: tuple[str, ...] = ()
-    is_found, keyless = not is_new, False
-    if is_new:
-        if github and commit is None:
-            package(installed_commit(git_in))  # before anything is written
-        live = _live(context)
-        is_found, keyless = live is not None, live is None
-        text, variables = _first_file(live)
-        _write(context, target, text)
-    steps = []
-    names = _listed(("CLOUDTRUTH_API_KEY", *variables) if keyless else variables)
+    installed = package(commit or installed_commit(git_in)) if github else ""
     file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
-    trial = f"; without an account: `webhooks plan{file} --local`" if keyless else ""
-    if is_new:
-        steps += [
-            f"review {target}" + ("" if is_found else ", and set `organization`"),
-            f"set {names}, then run `webhooks plan{file}`{trial}"
-            if names
-            else f"see what would happen: `webhooks plan{file}`",
-        ]
+    steps = _write_configuration(context, target, file) if is_new else []
     if github:
-        git = git_in(directory)
         setup = Setup(
-            package=package(commit or installed_commit(git_in)),
+            package=installed,
             file=target,
-            branch=branch or default_branch(git),
+            branch=branch or default_branch(git_in(directory)),
             references=_references(context, target),
         )
         _write_workflows(context, setup, yes=yes)
@@ -132,6 +94,33 @@ def run(
     for number, step in enumerate(steps, 1):
         console.note(f"  {number}. {step}")
     return ExitCode.OK
+
+
+def _write_configuration(context: Context, target: str, file: str) -> list[str]:
+    """Write an export, or the starter where there is nothing to export; return the next steps.
+
+    `file` is how the configuration is named in commands.
+    """
+    live = _live(context)
+    text = (files("reconciler.cli") / "starter.yaml").read_text(encoding="utf-8")
+    names = ["SLACK_BOT_TOKEN"]
+    if live is not None and live.webhooks:
+        exported = export(live)
+        text, names = exported.text, [each.name for each in exported.variables]
+    elif live is not None:
+        name = scalar(live.organization.name or live.organization.id)
+        text = text.replace(_UNSET, f"organization: {name}")
+    _write(context, target, text)
+    review, plan = f"review {target}", f"webhooks plan{file}"
+    if live is None:
+        needed = _listed(["CLOUDTRUTH_API_KEY", *names])
+        return [
+            f"{review}, and set `organization`",
+            f"set {needed}, then run `{plan}`; without an account: `{plan} --local`",
+        ]
+    if names:
+        return [review, f"set {_listed(names)}, then run `{plan}`"]
+    return [review, f"see what would happen: `{plan}`"]
 
 
 def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
@@ -202,7 +191,7 @@ def _refuse(directory: Path, target: str, *, is_new: bool, github: bool) -> None
         )
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def _listed(names: list[str]) -> str:
     """Return names as a list in words, of many the first three."""
     shown = [*names[:3], *(["the others that it names"] if len(names) > 3 else [])]
     return " and ".join((", ".join(shown[:-1]), shown[-1])) if len(shown) > 1 else "".join(shown)
@@ -219,14 +208,3 @@ def _live(context: Context) -> Live | None:
     if not live.webhooks:
         context.console.note("No live webhooks: this is a starter, not an export.")
     return live
-
-
-def _first_file(live: Live | None) -> tuple[str, tuple[str, ...]]:
-    """Return the export, or the starter where there is nothing to export, and its variables."""
-    if live is None:
-        return STARTER, ("SLACK_BOT_TOKEN",)
-    if not live.webhooks:
-        name = scalar(live.organization.name or live.organization.id)
-        return STARTER.replace(UNSET, f"organization: {name}"), ("SLACK_BOT_TOKEN",)
-    exported = export(live)
-    return exported.text, tuple(each.name for each in exported.variables)
