@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 from reconciler.errors import (
     ApiError,
@@ -17,6 +18,7 @@ from reconciler.findings import EXCERPT_BEFORE, Finding, Position, Related, Seve
 from reconciler.model import (
     EVENT_TYPES,
     UNKNOWN,
+    DeliveryError,
     Organization,
     Scheme,
     SecretRef,
@@ -43,10 +45,12 @@ from reconciler.planning.compare import destination
 from reconciler.planning.digest import operations, plan_digest
 from reconciler.planning.guards import Grounds
 from reconciler.planning.plan import Matched, Plan, SecretUse
+from reconciler.planning.status import State, Status
 from reconciler.report import Applied, Failed, FieldMessage, Healed, Report, Skipped, Unconfirmed
 
 TOKEN = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
 PASSWORD = SecretRef(scheme=Scheme.FILE, name="secrets/pager-password", version=2)
+ACME = Organization(id="o-1", name="Acme", role="ADMIN")
 DELETED = tuple(each for each in EVENT_TYPES if each.endswith("_deleted"))
 
 
@@ -94,19 +98,22 @@ def token_change(
     )
 
 
-def plan(*changes: Change, **more: object) -> Plan:
+def plan(
+    *changes: Change,
+    origin: str = "https://api.cloudtruth.io",
+    organization: Organization = ACME,
+    **more: object,
+) -> Plan:
     """Return a plan of `changes` with the digests and the list of secrets that belong to it."""
     found = tuple(operations(each, {}) for each in changes)
     base = Plan(
-        origin="https://api.cloudtruth.io",
-        organization=Organization(id="o-1", name="Acme", role="ADMIN"),
+        origin=origin,
+        organization=organization,
         changes=changes,
         operations=found,
         secrets=tuple(
             SecretUse(
-                reference=ref,
-                webhook=change.name,
-                field=field,
+                reference=ref, webhook=change.name, field=field,
                 destination=destination(change.after),
             )
             for change in changes
@@ -115,11 +122,11 @@ def plan(*changes: Change, **more: object) -> Plan:
             for field, ref in sorted(change.after.configuration.items())
             if isinstance(ref, SecretRef)
         ),
-        digest=plan_digest("https://api.cloudtruth.io", "o-1", chain.from_iterable(found)),
+        digest=plan_digest(origin, organization.id, chain.from_iterable(found)),
         files=2,
         in_scope=9,
         live=12,
-    )
+    )  # fmt: skip
     made = replace(base, **more)  # type: ignore[arg-type]
     return replace(made, blocked=made.held_back())
 
@@ -423,4 +430,30 @@ ERRORS = {
         fields=((("configuration", "token"), "Invalid."), ((), "Odd.")),
     ),
     "plain": ApiError("CloudTruth does not answer"),
+}
+
+
+def status(name: str, state: State, *, id: str | None = "1", **more: Any) -> Status:
+    return Status(
+        id=id, name=name, type="slack", state=state, destination="slack #a",
+        event_types=frozenset({"value_created"}), **more,
+    )  # fmt: skip
+
+
+STATUSES = {
+    "none": (),
+    "drift": (
+        status("a", State.MISSING, id=None, position=at(3)),
+        status("b", State.DIFFERS, id="12"),
+        status("c", State.DIFFERS, id="13"),
+        status("漢字漢字", State.UNMANAGED, id="14", last_run="2026-11-24T00:00:00Z"),
+    ),
+    "failing": (
+        status(
+            "a",
+            State.IN_SYNC,
+            error=DeliveryError(timestamp="2026-11-22T00:00:00Z", code="404", text="no\nchannel"),
+        ),
+        status("b", State.IN_SYNC, error=DeliveryError()),
+    ),
 }

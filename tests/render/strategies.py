@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import chain
 
 from hypothesis import strategies as st
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Position, Related, Severity
-from reconciler.model import EVENT_TYPES, UNKNOWN, Organization, Scheme, SecretRef, Webhook
+from reconciler.model import (
+    EVENT_TYPES,
+    UNKNOWN,
+    DeliveryError,
+    Organization,
+    Scheme,
+    SecretRef,
+    Webhook,
+)
 from reconciler.planning.changes import (
     Attribution,
     Change,
@@ -26,10 +33,20 @@ from reconciler.planning.changes import (
     Update,
     ValueChange,
 )
-from reconciler.planning.digest import operations, plan_digest
 from reconciler.planning.guards import Grounds
-from reconciler.planning.plan import Matched, Plan, SecretUse
-from reconciler.report import Applied, Failed, FieldMessage, Healed, Report, Skipped, Unconfirmed
+from reconciler.planning.plan import Matched, Plan
+from reconciler.planning.status import State, Status
+from reconciler.report import (
+    Applied,
+    Failed,
+    FieldMessage,
+    Healed,
+    Outcome,
+    Report,
+    Skipped,
+    Unconfirmed,
+)
+from tests.render.cases import plan
 
 SNIPPETS = (
     "##[error]", "##[", "##vso[task.x]", "::error::", "::set-output name=a::b", "::", "]", "#",
@@ -173,29 +190,21 @@ unmanaged = st.builds(
 )
 
 
+organizations = st.builds(
+    Organization, id=texts, name=texts, role=st.none() | texts, maintenance=st.booleans()
+)
+grounds = st.builds(
+    Grounds, declared=st.booleans(), found=st.booleans(), max_deletes=st.none() | counts
+)
+
+
 @st.composite
 def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan:
     """Return plans whose digests, lists of secrets and guards are right."""
-    planned = tuple(draw(st.lists(changes, max_size=3)))
-    found = tuple(operations(each, {}) for each in planned)
-    origin, organization = (
-        draw(texts),
-        draw(
-            st.builds(
-                Organization,
-                id=texts,
-                name=texts,
-                role=st.none() | texts,
-                maintenance=st.booleans(),
-            )
-        ),
-    )
-    made = Plan(
-        origin=origin,
-        organization=organization,
-        changes=planned,
-        operations=found,
-        digest=plan_digest(origin, organization.id, chain.from_iterable(found)),
+    made = plan(
+        *draw(st.lists(changes, max_size=3)),
+        origin=draw(texts),
+        organization=draw(organizations),
         matched=tuple(draw(st.lists(st.builds(Matched, id=texts, webhook=webhooks()), max_size=2))),
         kept=tuple(draw(st.lists(kept, max_size=2))),
         unmanaged=tuple(draw(st.lists(unmanaged, max_size=2))),
@@ -203,27 +212,13 @@ def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan
         files=draw(counts),
         in_scope=draw(counts),
         live=draw(counts),
-        grounds=draw(
-            st.builds(
-                Grounds,
-                declared=st.booleans(),
-                found=st.booleans(),
-                max_deletes=st.none() | counts,
-            )
-        ),
+        grounds=draw(grounds),
         notes=draw(some_findings),
         relaxed=draw(some_findings),
         unreadable=tuple(draw(st.lists(st.tuples(texts, texts), max_size=3))),
-        secrets=tuple(
-            SecretUse(reference=ref, webhook=each.name, field=field, destination=draw(texts))
-            for each in planned
-            if not isinstance(each, Delete)
-            if isinstance(each, Create) or "configuration" in each.sends
-            for field, ref in sorted(each.after.configuration.items())
-            if isinstance(ref, SecretRef)
-        ),
     )
-    return replace(made, blocked=made.held_back())
+    secrets = (replace(each, destination=draw(texts)) for each in made.secrets)
+    return replace(made, secrets=tuple(secrets))
 
 
 messages = st.builds(
@@ -234,34 +229,22 @@ messages = st.builds(
 )
 
 
+def outcomes_of(change: Change) -> st.SearchStrategy[Outcome]:
+    made, maybe = st.just(change), st.none() | texts
+    fields = st.lists(messages, max_size=2).map(tuple)
+    return st.one_of(
+        st.builds(Applied, change=made, id=maybe, note=maybe),
+        st.builds(Failed, change=made, code=texts, message=texts, hint=maybe, fields=fields),
+        st.builds(Skipped, change=made, code=texts, message=texts),
+        st.builds(Unconfirmed, change=made, message=texts),
+    )
+
+
 @st.composite
 def reports(draw: st.DrawFn) -> Report:
     """Return reports with an outcome for each change of their plan, or for the first of them."""
     plan = draw(plans())
-    outcomes = []
-    for change in plan.changes[: draw(st.integers(0, 4))]:
-        outcomes.append(
-            draw(
-                st.one_of(
-                    st.builds(
-                        Applied,
-                        change=st.just(change),
-                        id=st.none() | texts,
-                        note=st.none() | texts,
-                    ),
-                    st.builds(
-                        Failed,
-                        change=st.just(change),
-                        code=texts,
-                        message=texts,
-                        hint=st.none() | texts,
-                        fields=st.lists(messages, max_size=2).map(tuple),
-                    ),
-                    st.builds(Skipped, change=st.just(change), code=texts, message=texts),
-                    st.builds(Unconfirmed, change=st.just(change), message=texts),
-                )
-            )
-        )
+    outcomes = [draw(outcomes_of(each)) for each in plan.changes[: draw(st.integers(0, 4))]]
     return Report(
         plan=plan,
         outcomes=tuple(outcomes),
@@ -273,3 +256,26 @@ def reports(draw: st.DrawFn) -> Report:
         stopped=draw(st.none() | st.sampled_from((ExitCode.SIGINT, ExitCode.SIGTERM))),
         problem=draw(st.none() | texts),
     )
+
+
+statuses = st.lists(
+    st.builds(
+        Status,
+        id=st.none() | texts,
+        name=texts,
+        type=texts,
+        state=st.sampled_from(State),
+        destination=texts,
+        event_types=st.frozensets(texts, max_size=2),
+        last_run=st.none() | texts,
+        position=maybe_positions,
+        error=st.none()
+        | st.builds(
+            DeliveryError,
+            timestamp=st.none() | texts,
+            code=st.none() | texts,
+            text=st.none() | texts,
+        ),
+    ),
+    max_size=3,
+)

@@ -45,8 +45,3 @@ def test_ten_best_then_a_count() -> None:
         "::notice::and"
     ]
     assert lines[-1] == "::notice::and 8 more findings"
-
-
-def test_no_findings_is_no_text() -> None:
-    """Nothing is said where nothing was found."""
-    assert render_findings(()) == ""

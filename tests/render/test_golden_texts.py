@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.planning.status import drift
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
-from tests.render.cases import ERRORS, FINDINGS, PLANS, REPORTS, TOKEN
+from reconciler.render.status import render_json, render_text
+from tests.render.cases import ACME, ERRORS, FINDINGS, PLANS, REPORTS, STATUSES, TOKEN
 
 GOLDEN = Path(__file__).parent / "golden"
 WIDTHS = {"100": 100, "80": 80, "40": 40}
@@ -49,6 +51,10 @@ def appearances() -> dict[str, str]:
     found["findings-several.md"] = markdown.render_findings(FINDINGS["several"])
     found["findings-none.md"] = markdown.render_findings(())
     found["error-configuration.md"] = markdown.render_error(ERRORS["configuration"])
+    for name, statuses in STATUSES.items():
+        found[f"status-{name}.txt"] = render_text(ACME, statuses, drift(statuses), VIEW)
+    found["status-no-file.txt"] = render_text(ACME, STATUSES["failing"], None, VIEW)
+    found["status-failing.json"] = render_json(ACME, STATUSES["failing"], None)
     return found
 
 

@@ -8,7 +8,7 @@ from reconciler.planning.changes import Create, Delete, Reason
 from reconciler.render import View
 from reconciler.render.markdown import render_findings, render_plan, render_report
 from reconciler.report import Applied, Failed, Report
-from tests.render.cases import FINDINGS, MIXED, PLANS, live, plan, slack
+from tests.render.cases import FINDINGS, MIXED, live, plan, slack
 from tests.render.oracle import read_markdown
 
 MANY = plan(
@@ -31,35 +31,12 @@ def test_a_long_plan_fits(limit: int) -> None:
     read_markdown(text)
 
 
-def test_the_cut_counts_what_is_missing() -> None:
-    """What is shown and what is said to be missing add up to the whole."""
-    text = render_plan(MANY, View(limit=6_000))
-    shown = len(read_markdown(text).cells)
-    assert f"_Cut to fit: {321 - shown} rows and the details are not shown" in text
-
-
-def test_details_go_before_rows() -> None:
-    """While every row fits, only folded lines are left out."""
-    whole = len(render_plan(MANY))
-    text = render_plan(MANY, View(limit=whole - 1))
-    assert len(read_markdown(text).cells) == 321
-    assert len(read_markdown(text).fences[0]) < len(read_markdown(render_plan(MANY)).fences[0])
-
-
 def test_the_limit_may_be_in_bytes() -> None:
     """A summary is bounded in bytes, which characters of other scripts take several of."""
     wide = plan(*(Create(after=slack("漢字" * 50, line=index)) for index in range(100)))
     text = render_plan(wide, View(limit=20_000, measure=lambda text: len(text.encode())))
     assert "Cut to fit" in text
     assert 15_000 < len(text.encode()) <= 20_000
-
-
-def test_counts_survive_the_smallest_limit() -> None:
-    """Even where nothing fits, the title is whole and nothing is left open."""
-    text = render_plan(MANY, View(limit=10))
-    assert "Cut to fit" in text
-    assert text.startswith(TITLE)
-    assert read_markdown(text).cells == []
 
 
 def test_deletes_come_first_and_stand_in_the_open() -> None:
@@ -85,13 +62,6 @@ def test_what_is_not_done_comes_first() -> None:
     assert len(text) <= 5_000
     assert read_markdown(text).cells[0][0] == ["x"]
     assert "299 created, 0 updated, 0 deleted; 1 failed" in text.splitlines()[0]
-
-
-def test_a_fence_is_longer_than_any_run_in_it() -> None:
-    """Nothing in the details can close the block they stand in."""
-    text = render_plan(PLANS["hostile"])
-    assert "\n````diff\n" in text
-    assert text.count("````\n") == 1
 
 
 def test_findings_fit_too() -> None:

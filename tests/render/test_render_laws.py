@@ -21,23 +21,36 @@ from reconciler.errors import (
     StalePlanError,
 )
 from reconciler.findings import Finding
+from reconciler.model import Organization
 from reconciler.planning.plan import Plan
-from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
+from reconciler.planning.status import Status, drift
+from reconciler.render import FINDINGS_RENDERERS, PLAIN, RENDERERS, View
 from reconciler.render.layout import strip
 from reconciler.render.markdown import render_plan, render_report
 from reconciler.render.quote import quote
+from reconciler.render.status import render_json, render_text
 from reconciler.report import Report
 from tests.render.oracle import obeyed_characters, read_markdown, runner_commands
-from tests.render.strategies import plans, references, reports, some_findings, texts
+from tests.render.strategies import (
+    organizations,
+    plans,
+    references,
+    reports,
+    some_findings,
+    statuses,
+    texts,
+)
 
+DOCUMENTS = ("plan", "report", "findings", "error")
 SCHEMAS = Path(__file__).parents[2] / "schemas"
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
 views = st.builds(
     View,
     width=st.integers(20, 140),
     show_unchanged=st.booleans(),
     key_source=st.none() | texts,
     missing=st.frozensets(references, max_size=2),
-    now=st.none() | st.just(datetime(2026, 11, 25, tzinfo=UTC)),
+    now=st.none() | st.just(NOW),
     plan_file=st.none() | texts,
     again=st.none() | st.lists(texts, max_size=2).map(tuple),
 )
@@ -56,6 +69,32 @@ errors = st.one_of(
 few = settings(max_examples=40, deadline=None)
 
 
+@st.composite
+def results(draw: st.DrawFn) -> tuple[Plan, Report, tuple[Finding, ...], ReconcilerError]:
+    """Return one of everything that a format shows."""
+    return draw(plans()), draw(reports()), draw(some_findings), draw(errors)
+
+
+def shown(
+    form: str, found: tuple[Plan, Report, tuple[Finding, ...], ReconcilerError], view: View = PLAIN
+) -> list[str]:
+    """Return a plan, a report, findings and an error as text."""
+    renderer, (plan, report, findings, error) = RENDERERS[form](), found
+    return [
+        renderer.render_plan(plan, view),
+        renderer.render_report(report, view),
+        renderer.render_findings(findings, view),
+        renderer.render_error(error, view),
+    ]
+
+
+def check_harmless(*texts: str) -> None:
+    """Fail if a terminal or a runner would find anything to obey."""
+    for text in texts:
+        assert obeyed_characters(text) == []
+        assert runner_commands(text) == []
+
+
 @cache
 def validator(name: str) -> Any:
     schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8"))
@@ -71,37 +110,13 @@ def check_document(text: str, name: str) -> None:
 
 @pytest.mark.parametrize("form", sorted(RENDERERS))
 @few
-@given(plan=plans(), view=views)
-def test_a_plan_is_harmless_and_always_the_same(form: str, plan: Plan, view: View) -> None:
-    """No control character and no workflow command survives, and equal plans give equal text."""
-    text = RENDERERS[form]().render_plan(plan, view)
-    assert text.endswith("\n")
-    assert obeyed_characters(text) == []
-    assert runner_commands(text) == []
-    assert RENDERERS[form]().render_plan(plan, view) == text
-
-
-@pytest.mark.parametrize("form", sorted(RENDERERS))
-@few
-@given(report=reports(), view=views)
-def test_a_report_is_harmless(form: str, report: Report, view: View) -> None:
-    """No control character and no workflow command survives in a report."""
-    text = RENDERERS[form]().render_report(report, view)
-    assert obeyed_characters(text) == []
-    assert runner_commands(text) == []
-
-
-@pytest.mark.parametrize("form", ["text", "json", "markdown"])
-@few
-@given(findings=some_findings, error=errors, view=views)
-def test_findings_and_errors_are_harmless(
-    form: str, findings: tuple[Finding, ...], error: ReconcilerError, view: View
-) -> None:
-    """Messages, excerpts and places of findings obey the same law."""
-    renderer = RENDERERS[form]()
-    for text in (renderer.render_findings(findings, view), renderer.render_error(error, view)):
-        assert obeyed_characters(text) == []
-        assert runner_commands(text) == []
+@given(found=results(), view=views)
+def test_a_text_is_harmless_and_always_the_same(form: str, found: Any, view: View) -> None:
+    """No control character and no workflow command survives, and equal values give equal texts."""
+    texts = shown(form, found, view)
+    check_harmless(*texts)
+    assert shown(form, found, view) == texts
+    assert all(text.endswith("\n") for text in texts if text)
 
 
 @few
@@ -124,34 +139,19 @@ def test_annotations_are_exactly_our_commands(
 
 
 @few
-@given(plan=plans(), report=reports(), findings=some_findings, error=errors, view=views)
-def test_colour_changes_no_character(
-    plan: Plan,
-    report: Report,
-    findings: tuple[Finding, ...],
-    error: ReconcilerError,
-    view: View,
-) -> None:
+@given(found=results(), view=views)
+def test_colour_changes_no_character(found: Any, view: View) -> None:
     """Text without its colour is the text that is printed without colour."""
-    text = RENDERERS["text"]()
-    coloured = replace(view, color=True)
-    assert strip(text.render_plan(plan, coloured)) == text.render_plan(plan, view)
-    assert strip(text.render_report(report, coloured)) == text.render_report(report, view)
-    assert strip(text.render_findings(findings, coloured)) == text.render_findings(findings, view)
-    assert strip(text.render_error(error, coloured)) == text.render_error(error, view)
+    coloured = shown("text", found, replace(view, color=True))
+    assert [strip(text) for text in coloured] == shown("text", found, view)
 
 
 @few
-@given(plan=plans(), report=reports(), findings=some_findings, error=errors)
-def test_documents_follow_their_schemas(
-    plan: Plan, report: Report, findings: tuple[Finding, ...], error: ReconcilerError
-) -> None:
+@given(found=results())
+def test_documents_follow_their_schemas(found: Any) -> None:
     """Every JSON document is what the published schema says."""
-    json_ = RENDERERS["json"]()
-    check_document(json_.render_plan(plan), "plan")
-    check_document(json_.render_report(report), "report")
-    check_document(json_.render_findings(findings), "findings")
-    check_document(json_.render_error(error), "error")
+    for text, name in zip(shown("json", found), DOCUMENTS, strict=True):
+        check_document(text, name)
 
 
 @few
@@ -212,3 +212,14 @@ def test_the_schema_knows_every_key(plan: Plan, data: st.DataObject) -> None:
     key = data.draw(st.sampled_from(sorted(tree)))
     assert not validator("plan").is_valid({**tree, "more": 1})
     assert not validator("plan").is_valid({name: tree[name] for name in tree if name != key})
+
+
+@few
+@given(organization=organizations, found=statuses, width=st.integers(40, 140))
+def test_a_status_is_harmless(organization: Organization, found: list[Status], width: int) -> None:
+    """It obeys the same law, and the document has the names as they are."""
+    text = render_text(organization, found, drift(found), View(width=width, now=NOW))
+    document = render_json(organization, found, drift(found))
+    check_document(document, "status")
+    check_harmless(text, document)
+    assert [each["name"] for each in json.loads(document)["webhooks"]] == [e.name for e in found]
