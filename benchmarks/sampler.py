@@ -15,10 +15,8 @@ from collections import defaultdict
 from types import FrameType
 
 STAGES = {
-    "reconciler/source/reader": "YAML",
+    "reconciler/source/yaml": "YAML",
     "yaml/": "YAML",
-    "reconciler/source/events": "YAML",
-    "reconciler/source/document": "YAML",
     "reconciler/source": "checks and values of the file",
     "reconciler/api": "HTTP and decoding of the listing",
     "httpcore": "HTTP and decoding of the listing",

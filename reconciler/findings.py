@@ -1,7 +1,8 @@
-"""The one diagnostic type: what is wrong, where, and what to do next.
+"""What is wrong or worth knowing, where, and what to do next: one value for every rule.
 
-Source files, planning and the guards all report `Finding`s, so that a user gets everything that
-needs a fix at once, sorted by place. A finding is a value: nothing here reads a file or prints.
+A rule builds its finding with `error`, `warning` or `note`, beside the check. So files, planning,
+guards and CI report alike, and everything that a user has to fix arrives at once, sorted by place.
+A finding is a value: nothing here reads a file or prints.
 """
 
 from __future__ import annotations
@@ -63,12 +64,11 @@ class Related:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One problem, or something worth knowing.
+    """One mistake, or something worth knowing.
 
-    `rule` is a stable kebab-case identifier, documented in docs/rules.md. A rule about a file
-    gives a `place`; whoever read the file replaces it by `position` and `excerpt`, the source line
-    with every secret in it made unreadable; of a long line it is the part around the column (see
-    `EXCERPT_BEFORE`).
+    `rule` is a key of `RULES`. A rule about a file gives a `place`; `source/position.py` replaces
+    it by `position` and `excerpt`, the source line with every secret in it made unreadable; of a
+    long line it is the part around the column (see `EXCERPT_BEFORE`).
     """
 
     rule: str
@@ -85,7 +85,7 @@ def error(
     rule: str,
     message: str,
     hint: str | None = None,
-    place: Place | None = None,
+    at: Place | Position | None = None,
     related: tuple[Related, ...] = (),
 ) -> Finding:
     """Return a finding that stops the run."""
@@ -94,7 +94,8 @@ def error(
         severity=Severity.ERROR,
         message=message,
         hint=hint,
-        place=place,
+        position=at if isinstance(at, Position) else None,
+        place=at if isinstance(at, Place) else None,
         related=related,
     )
 
@@ -103,16 +104,26 @@ def warning(
     rule: str,
     message: str,
     hint: str | None = None,
-    place: Place | None = None,
+    at: Place | Position | None = None,
     related: tuple[Related, ...] = (),
 ) -> Finding:
     """Return a finding that does not stop the run, unless the run is strict."""
-    return replace(error(rule, message, hint, place, related), severity=Severity.WARNING)
+    return replace(error(rule, message, hint, at, related), severity=Severity.WARNING)
 
 
-def note(rule: str, message: str, hint: str | None = None, place: Place | None = None) -> Finding:
+def note(
+    rule: str, message: str, hint: str | None = None, at: Place | Position | None = None
+) -> Finding:
     """Return a finding that only informs."""
-    return replace(error(rule, message, hint, place), severity=Severity.NOTE)
+    return replace(error(rule, message, hint, at), severity=Severity.NOTE)
+
+
+def strict(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return `findings` with every warning made an error."""
+    return tuple(
+        replace(each, severity=Severity.ERROR) if each.severity is Severity.WARNING else each
+        for each in findings
+    )
 
 
 def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:
@@ -123,7 +134,7 @@ def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:
     return (place.file, place.line, place.column, finding.rule, finding.message)
 
 
-def has_errors(findings: tuple[Finding, ...]) -> bool:
+def has_errors(findings: Iterable[Finding]) -> bool:
     """Return whether anything in `findings` stops the run."""
     return any(finding.severity is Severity.ERROR for finding in findings)
 

@@ -21,9 +21,10 @@ from reconciler.render import RENDERERS, View
 from reconciler.render.markdown import paged_plan
 from reconciler.render.quote import quote
 from reconciler.source import files
-from reconciler.source.desired import Rules, declare
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import Base, NoBase, read_base
+from reconciler.source.lint import Rules
+from reconciler.source.load import load_files
 from reconciler.workflow import Checked, Inputs, gather
 from reconciler.workflow import accept as accept_files
 from reconciler.workflow import plan as make_plan
@@ -181,7 +182,7 @@ def _before(
         case NoBase(reason=reason):
             return (_no_base(reason),), None, True
         case Base():
-            declared = declare(
+            declared = load_files(
                 files.Sources(files=found.files), rules=Rules(allow_literal_secrets=True)
             )
             now = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin).files

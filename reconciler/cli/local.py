@@ -28,7 +28,7 @@ from reconciler.errors import OutputError, UsageError
 from reconciler.kinds import KINDS, Field
 from reconciler.model import Secret
 from reconciler.render.quote import prose, quote
-from reconciler.source.literals import url_credential
+from reconciler.source.allowed import url_credential
 from reconciler.source.write import REQUESTS, check_kind
 
 

@@ -18,8 +18,8 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
 from reconciler.settings import Settings
 from reconciler.settings.resolve import DEFAULT_SERVER
-from reconciler.source.desired import Declared
 from reconciler.source.files import DEFAULT_FILE
+from reconciler.source.load import Loaded
 from reconciler.workflow import Gathered
 
 KEY: Final = "CLOUDTRUTH_API_KEY"
@@ -37,7 +37,7 @@ class Local:
     settings: Settings | ReconcilerError
     environ: Mapping[str, str] = field(repr=False)
     paths: Sequence[str] = ()
-    declared: Declared | None = None
+    declared: Loaded | None = None
     gathered: Gathered | ReconcilerError | None = None
     organization: str | None = None
 
@@ -122,7 +122,7 @@ def _source(source: str) -> str:
     return "from a profile" if source.startswith("profile ") else f"from {source}"
 
 
-def _files(declared: Declared | None, paths: Sequence[str]) -> Check:
+def _files(declared: Loaded | None, paths: Sequence[str]) -> Check:
     if declared is None:
         fix = "create one with `webhooks init`, or name files with -f"
         return unknown("files", f"no {DEFAULT_FILE} in the working directory", fix=fix)

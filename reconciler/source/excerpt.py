@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from reconciler.findings import EXCERPT_BEFORE, Position
+from reconciler.findings import EXCERPT_BEFORE, Finding, Place, Position
 from reconciler.kinds import KINDS
-from reconciler.kinds.slack import TOKEN_PART
 from reconciler.model import EVENT_TYPES
-from reconciler.source.nodes import Form, Node, lines, tree
+from reconciler.source.allowed import LOOKS_SECRET, MASK
+from reconciler.source.position import Form, Node, lines, locate, tree
 
-MASK: Final = "***"
 _SHOWN_KEYS: Final = frozenset(
     ("$schema", "version", "organization", "prune", "scope", "ignore", "protect", "max_deletes")
 ).union(("name", "type", "event_types", "id", "previously", "state"))
@@ -45,16 +44,49 @@ _REFERENCE: Final = {
 }
 """Keys of a reference to a secret, and what may be shown of their values."""
 
-_LOOKS_SECRET: Final = re.compile(
-    TOKEN_PART.pattern + r"|https?://[^\s\"']*[@/?#][^\s\"']*"  # a link with more than a host
-)
 _COMMENT: Final = re.compile(r"(?:^|(?<=\s))#.*")
-_WORD: Final = re.compile(r"([\w$.-]++)([\"']?+\s*+:(?=\s|$|[\"'\[{]))?+")
-_INDICATORS: Final = re.compile(r"[\s\-?{\[]*+")
+_KEY: Final = re.compile(
+    r"""(?:^[\s\-?{\[]*+|[,{]\s*+)(["']?+)([\w$.-]++)["']?+\s*+:(?=\s|$|["'\[{])"""
+)
+"""A key at the beginning of a line or of an entry in flow style."""
+
 _EDGES: Final = " \t-{}[],?"
 _AFTER: Final = 400
 
 Span: TypeAlias = tuple[int, int]
+
+
+def placed(texts: Mapping[str, str], findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings with positions and excerpts, as far as the texts of their files are known.
+
+    `texts` are by name; an empty one has no excerpts.
+    """
+    found = list(findings)
+    places: set[Place | Position | None] = {each.place or each.position for each in found}
+    places |= {related.place for each in found for related in each.related}
+    known = [each for each in places if each is not None]
+    positions: dict[Place | Position | None, Position] = {}
+    excerpts: dict[Place | Position | None, str] = {}
+    for at in sorted(known, key=lambda each: each.file):  # a tree at a time
+        if text := texts.get(at.file):
+            if isinstance(at, Place):
+                positions[at] = narrow(text, locate(text, at.file, at.path, key=at.key))
+            else:
+                positions[at] = narrow(text, at)
+            excerpts[at] = excerpt(text, positions[at])
+    return [
+        replace(
+            each,
+            place=None,
+            position=positions.get(each.place or each.position, each.position),
+            excerpt=excerpts.get(each.place or each.position),
+            related=tuple(
+                replace(other, place=None, position=positions.get(other.place, other.position))
+                for other in each.related
+            ),
+        )
+        for each in found
+    ]
 
 
 def excerpt(text: str, position: Position) -> str:
@@ -68,23 +100,10 @@ def excerpt(text: str, position: Position) -> str:
     return _starred(lines(text)[number], _spans(text, number), position.column - 1)
 
 
-def rough_excerpt(text: str, position: Position) -> str:
-    """Do the same, with nothing but the line to go by: for text that is not YAML at all."""
-    line = text.split("\n")[position.line - 1]
-    spans = _united([*_guessed(line), *_suspicious(line)], len(line.rstrip()))
-    return _starred(line, spans, position.column - 1)
-
-
 def narrow(text: str, position: Position) -> Position:
     """Return `position` with the width of the stars, if that is all that is shown there."""
     span = _span_at(_spans(text, position.line - 1), position.column - 1)
     return position if span is None else replace(position, width=min(position.width, len(MASK)))
-
-
-def harmless(value: str) -> str:
-    """Return text of a user for a message: what looks like a secret is hidden, and not too long."""
-    shown = _LOOKS_SECRET.sub(MASK, value)
-    return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
 @lru_cache(maxsize=256)  # many findings may be on one long line
@@ -92,11 +111,8 @@ def _spans(text: str, number: int) -> list[Span]:
     """Return what to hide of a line, counted from 0: sorted, without overlaps."""
     line = lines(text)[number]
     known = _hidden(text).get(number, ()) if tree(text).complete else _guessed(line)
-    return _united([*known, *_suspicious(line)], len(line.rstrip()))
-
-
-def _suspicious(line: str) -> Iterator[Span]:
-    return (match.span() for match in _LOOKS_SECRET.finditer(line))
+    suspicious = (match.span() for match in LOOKS_SECRET.finditer(line))
+    return _united([*known, *suspicious], len(line.rstrip()))
 
 
 def _span_at(spans: list[Span], column: int) -> Span | None:
@@ -231,34 +247,11 @@ def _guessed(line: str) -> Iterator[Span]:
     Other keys are hidden too: they may be parts of a secret with a colon in it.
     """
     start = 0
-    opening = _INDICATORS.match(line)
-    first = opening.end() if opening is not None else 0
-    for begin, end, key in _keys(line):
-        if is_known(key) and (begin <= first or _last(line, begin) in (",", "{")):
-            yield from _words(line, start, begin)
-            start = end
+    for match in _KEY.finditer(line):
+        if is_known(match[2]):
+            yield from _words(line, start, match.start(1))
+            start = match.end()
     yield from _words(line, start, len(line))
-
-
-def _keys(line: str) -> Iterator[tuple[int, int, str]]:
-    """Yield where each word that looks like a key begins, where its colon ends, and the word."""
-    for match in _WORD.finditer(line):
-        if match[2] is None:
-            continue
-        begin = match.start()
-        quoted = line[begin - 1 : begin] in ('"', "'")
-        outside = begin - quoted
-        if outside == 0 or line[outside - 1] in "{,-" or line[outside - 1].isspace():
-            yield outside, match.end(), match[1]
-        elif (dash := match[1].find("-")) >= 0 and match[1][dash + 1 :]:
-            yield begin + dash + 1, match.end(), match[1][dash + 1 :]
-
-
-def _last(line: str, end: int) -> str:
-    """Return the last character before `end` that is not blank."""
-    while end and line[end - 1].isspace():
-        end -= 1
-    return line[end - 1 : end]
 
 
 def _words(line: str, start: int, end: int) -> Iterator[Span]:

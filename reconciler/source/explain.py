@@ -14,31 +14,21 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES, Path
-from reconciler.source.document import Document
-from reconciler.source.excerpt import harmless, is_known
-from reconciler.source.locate import comment_after
-from reconciler.source.merge import INHERITED, origin
-from reconciler.source.schema import UNTYPED, Part, schema, validator
-
-if TYPE_CHECKING:
-    from jsonschema_rs import ValidationError
+from reconciler.source.allowed import masked
+from reconciler.source.defaults import INHERITED, origin
+from reconciler.source.excerpt import is_known
+from reconciler.source.lint import EVENTS, REFERENCE, ticked
+from reconciler.source.position import comment_after
+from reconciler.source.schema import UNTYPED, Part, ValidationError, schema, validator
+from reconciler.source.yaml import Document
 
 NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
 IN_DEFAULTS: Final = "write it here, or for all webhooks of the file under `defaults`"
-REFERENCE: Final = "`{env: NAME}` or `{file: PATH}`"
-_SUBJECTS, _VERBS = (
-    list(dict.fromkeys(event.rpartition("_")[end] for event in EVENT_TYPES)) for end in (0, 2)
-)
-EVENTS: Final = (
-    f"the events are {', '.join(_SUBJECTS[:-1])} or {_SUBJECTS[-1]}, with "
-    f"_{', _'.join(_VERBS[:-1])} or _{_VERBS[-1]}, as in `value_created`"
-)
-"""What can be said of all events in one line."""
 
 
 class Rejection(NamedTuple):
@@ -123,12 +113,6 @@ def near(word: str, known: Iterable[str]) -> str | None:
     """Return the one of `known` that was probably meant."""
     found = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return found[0] if found else None
-
-
-def ticked(listed: Iterable[str]) -> str:
-    """Return words of the file's format as a list for a message."""
-    *most, last = [f"`{word}`" for word in listed]
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _called(path: Path) -> str:
@@ -289,10 +273,10 @@ def _not_the_one(rejected: Rejection) -> Iterator[Finding]:
         case ("type",):
             meant = near(value, KINDS) if isinstance(value, str) else None
             hint = f"did you mean `{meant}`?" if meant else f"the types are {ticked(KINDS)}"
-            yield error("unknown-type", f"unknown type `{harmless(str(value))}`", hint, at)
+            yield error("unknown-type", f"unknown type `{masked(str(value))}`", hint, at)
         case ("state",):
             hint = "write `state: absent` to have the webhook deleted; else leave it out"
-            yield error("unknown-state", f"unknown state `{harmless(str(value))}`", hint, at)
+            yield error("unknown-state", f"unknown state `{masked(str(value))}`", hint, at)
         case _:
             yield error(
                 "unsupported-version",
@@ -383,7 +367,7 @@ def _bad_event(rejected: Rejection) -> Iterator[Finding]:
     else:
         meant = near(value, EVENT_TYPES)
         hint = f"did you mean `{meant}`?" if meant else EVENTS
-        yield error("unknown-event", f"unknown event `{harmless(value)}`", hint, at)
+        yield error("unknown-event", f"unknown event `{masked(value)}`", hint, at)
 
 
 def _bad_secret(rejected: Rejection, names: list[str]) -> Iterator[Finding]:

@@ -11,9 +11,12 @@ Refuses: to guess. A configuration that the server hides is not filled in.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from reconciler.findings import Severity
 from reconciler.kinds import KINDS, Field
@@ -22,14 +25,20 @@ from reconciler.model import Live, LiveWebhook, Secret, Unknown
 from reconciler.planning.globs import Globs
 from reconciler.planning.pairing import is_unknown, not_understood
 from reconciler.planning.readback import plausible
-from reconciler.source.names import remarks
+from reconciler.source.lint import name_findings
 from reconciler.source.variables import Variable, Variables
-from reconciler.source.yaml_text import comment, flow, scalar
 
 _MODELINE = (
     "# yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/"
     "cloudtruth-webhooks/main/schemas/webhooks.schema.json"
 )
+
+_BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*")
+# Words that some reader of YAML takes for a flag or for nothing.
+_SPECIAL: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+_RUNNER_COMMAND: Final = re.compile(r"(##\w*)\[")  # the log of a CI runner executes it
+_HARMLESS: Final = r"\1\\u005B"
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +96,7 @@ def export(live: Live, *, only: Sequence[str] = ()) -> Export:
     if only:
         # Only stars match the name that no file can declare.
         scope = ["?*" if "" in ignored and not each.strip("*") else each for each in only]
-        lines.append(f"scope: {flow(list(dict.fromkeys(scope)))}")
+        lines.append(f"scope: {_flow(list(dict.fromkeys(scope)))}")
     elif "" in ignored:
         lines.append('scope: ["?*"]  # a webhook without a name is live, which no file can declare')
     lines += _ignore(left_out)
@@ -111,7 +120,7 @@ def _inexpressible(found: LiveWebhook) -> str | None:
         _, what = not_understood(found)
         subject = "type" if found.type not in KINDS else "event"
         return f"this version does not know the {subject} {what}"
-    if any(each.severity is Severity.ERROR for each in remarks(found.name)):
+    if any(each.severity is Severity.ERROR for each in name_findings(found.name)):
         return "its name holds characters that no reader can see"
     if not found.event_types:
         return "it has no events"
@@ -202,14 +211,14 @@ def _ignore(left_out: Iterable[tuple[str, str]]) -> list[str]:
         if glob in seen:
             continue
         seen.add(glob)
-        lines.append(f"  - {scalar(glob)}  # {comment(reason)}")
+        lines.append(f"  - {scalar(glob)}  # {_comment(reason)}")
     return lines
 
 
 def as_glob(name: str) -> str:
     """Write a name as the glob that matches it and nothing else, as far as a file can hold it."""
     written = "".join(f"[{char}]" if char in "*?[" else char for char in name)
-    if not any(each.severity is Severity.ERROR for each in remarks(name)):
+    if not any(each.severity is Severity.ERROR for each in name_findings(name)):
         return written
     return "".join(char if char.isprintable() else "?" for char in written)
 
@@ -233,13 +242,13 @@ def _webhook_lines(
     for number, each in enumerate(entries):
         if number:
             lines.append("")
-        lines += [f"  # {comment(note)}" for note in each.remarks]
+        lines += [f"  # {_comment(note)}" for note in each.remarks]
         lines.append(f"  - name: {scalar(each.name)}")
         if each.id is not None:
             lines.append(f"    id: {scalar(each.id)}")
         if each.type != kind:
             lines.append(f"    type: {each.type}")
-        lines.append(f"    event_types: {flow(list(each.events))}")
+        lines.append(f"    event_types: {_flow(list(each.events))}")
         own = {
             name: value
             for name, value in each.configuration.items()
@@ -254,6 +263,34 @@ def _webhook_lines(
 def _uses(variable: Variable) -> str:
     fields = sorted({field for _, field in variable.uses})
     names = [name for name, _ in variable.uses]
-    shown = ", ".join(comment(name) for name in names[:3])
+    shown = ", ".join(_comment(name) for name in names[:3])
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{' and '.join(fields)} of {shown}{more}"
+
+
+def scalar(text: str) -> str:
+    """Write `text` so that it is read back as exactly this text, in block and flow style."""
+    if _BARE.fullmatch(text) and text.casefold() not in _SPECIAL and text.isprintable():
+        return text
+    escaped = "".join(_escaped(char) for char in text)
+    return f'"{_RUNNER_COMMAND.sub(_HARMLESS, escaped)}"'
+
+
+def _flow(items: list[str]) -> str:
+    """Write a list of texts on one line."""
+    return "[" + ", ".join(scalar(item) for item in items) + "]"
+
+
+def _comment(text: str) -> str:
+    """Return `text` as it can stand in a comment."""
+    escaped = "".join(_escaped(char) if char not in '"\\' else char for char in text)
+    return _RUNNER_COMMAND.sub(_HARMLESS, escaped)
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return "\\" + char
+    if unicodedata.category(char) in _UNSEEN or (char.isspace() and char != " "):
+        code = ord(char)
+        return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"
+    return char

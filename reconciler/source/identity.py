@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from reconciler.findings import Finding, Place, Related, error, warning
 from reconciler.planning.globs import MAX_GLOB, Globs
 from reconciler.planning.spelling import lookalike_key
-from reconciler.source.literals import masked
-from reconciler.source.names import listed
+from reconciler.source.allowed import masked
+from reconciler.source.lint import listed
 
 
 class Entry(NamedTuple):

@@ -1,23 +1,31 @@
 """Checks of one file that go beyond its structure: names, events, secrets.
 
 They look at what was written, not at what was understood, and take any plain data: a file with
-structural errors gets these remarks too, in the same run. What `defaults` say is looked at once,
+structural errors gets these findings too, in the same run. What `defaults` say is looked at once,
 in `defaults`, however many webhooks inherit it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
-from reconciler.findings import Finding, Place, error, note, warning
+from reconciler.findings import Finding, Place, Severity, error, note, warning
 from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
-from reconciler.source.allowed import file_name, refusal
-from reconciler.source.literals import PLACEHOLDER, holds_token, is_padded, masked, url_credential
-from reconciler.source.names import is_plain, remarks
+from reconciler.source.allowed import (
+    PLACEHOLDER,
+    file_name,
+    holds_token,
+    is_padded,
+    masked,
+    refusal,
+    url_credential,
+)
 from reconciler.source.secrets import fits, flaw, wrap
 
 
@@ -32,14 +40,21 @@ class Rules:
     allow_literal_secrets: bool = False
 
 
-_SCHEMES: Final = ("env", "file")
-_GLOBS: Final = tuple(
-    dict.fromkeys(
-        glob
-        for subject, _, verb in (event.rpartition("_") for event in EVENT_TYPES)
-        for glob in (f"{subject}_*", f"*_{verb}")
-    )
+REFERENCE: Final = "`{env: NAME}` or `{file: PATH}`"
+_SUBJECTS, _VERBS = (
+    list(dict.fromkeys(event.rpartition("_")[end] for event in EVENT_TYPES)) for end in (0, 2)
 )
+EVENTS: Final = (
+    f"the events are {', '.join(_SUBJECTS[:-1])} or {_SUBJECTS[-1]}, with "
+    f"_{', _'.join(_VERBS[:-1])} or _{_VERBS[-1]}, as in `value_created`"
+)
+"""What can be said of all events in one line."""
+
+_GLOBS: Final = (*(f"{each}_*" for each in _SUBJECTS), *(f"*_{each}" for each in _VERBS))
+_KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
+# Embeddings, overrides and isolates: they make the shown order differ from the stored one.
+_BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _SECRET_FIELDS: Final = {
     kind.type: {each.name: each for each in kind.fields if each.secret} for kind in KINDS.values()
 }
@@ -51,162 +66,174 @@ _ANY_SECRET_FIELD: Final = {
 }
 
 
-def lint(file: str, data: dict[str, Any], rules: Rules) -> list[Finding]:
-    """Return what is wrong with each webhook of a file, and with its `defaults`."""
-    checker = _Checker(file, rules)
-    defaults = data.get("defaults")
+def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Finding]:
+    """Yield what is wrong with each webhook of a file, and with its `defaults`."""
+    defaults, webhooks = data.get("defaults"), data.get("webhooks")
     default_type: object = None
     if isinstance(defaults, dict):
         default_type = defaults.get("type")
-        checker.settings(defaults, ("defaults",), default_type)
-    webhooks = data.get("webhooks")
+        yield from _settings(file, ("defaults",), defaults, default_type, rules)
     for index, webhook in enumerate(webhooks if isinstance(webhooks, list) else ()):
         if isinstance(webhook, dict):
             path: Path = ("webhooks", index)
             # An absent entry names what is live, whatever it is called.
             name = webhook.get("name")
             if isinstance(name, str) and webhook.get("state") != "absent":
-                checker.name(name, (*path, "name"))
-            checker.settings(webhook, path, webhook.get("type", default_type))
-    return checker.problems
+                for found in (*name_findings(name), *_literal_in_name(name)):
+                    yield replace(found, place=Place(file, (*path, "name")))
+            yield from _settings(file, path, webhook, webhook.get("type", default_type), rules)
 
 
-class _Checker:
-    """Collects problems; remembers what it judged, as most webhooks of a file are alike."""
+def name_findings(name: str) -> Iterator[Finding]:
+    """Yield everything that is wrong with the name of a webhook, taken alone.
 
-    __slots__ = ("_file", "_references", "_rules", "_sound_events", "problems")
-
-    def __init__(self, file: str, rules: Rules) -> None:
-        self.problems: list[Finding] = []
-        self._file = file
-        self._rules = rules
-        self._sound_events = set(EVENT_TYPES)
-        self._references: dict[tuple[str, str], Finding | None] = {}
-
-    def name(self, name: str, path: Path) -> None:
-        """Judge a name that is to be."""
-        if not is_plain(name):
-            for remark in remarks(name):
-                self._add(remark, path)
-        if holds_token(name):
-            self._add(_slack_token("name"), path)
-        elif PLACEHOLDER.fullmatch(name):
-            self._add(_placeholder("name", warning), path)
-
-    def settings(self, data: dict[str, Any], path: Path, type: object) -> None:
-        """Judge the events and the configuration of a webhook or of defaults."""
-        events = data.get("event_types")
-        if isinstance(events, list):
-            for index, event in enumerate(events):
-                if isinstance(event, str) and event not in self._sound_events:
-                    remark = _event(event)
-                    if remark is None:
-                        self._sound_events.add(event)
-                    else:
-                        self._add(remark, (*path, "event_types", index))
-        configuration = data.get("configuration")
-        if not isinstance(configuration, dict):
-            return
-        secret_fields = _ANY_SECRET_FIELD
-        if isinstance(type, str):
-            secret_fields = _SECRET_FIELDS.get(type, _ANY_SECRET_FIELD)
-        for field, value in configuration.items():
-            remark = None
-            if isinstance(value, dict):
-                if field in secret_fields:
-                    remark = self._reference(value)
-                else:
-                    remark = _misplaced(field, value, secret_fields)
-            elif isinstance(value, str):
-                if field in secret_fields:
-                    remark = self._literal(secret_fields[field], value)
-                elif holds_token(value) and not self._rules.allow_literal_secrets:
-                    remark = _slack_token(field)
-                elif PLACEHOLDER.fullmatch(value):
-                    remark = _placeholder(field, error)
-            if remark is not None:
-                self._add(remark, (*path, "configuration", field))
-
-    def _add(self, remark: Finding, path: Path) -> None:
-        self.problems.append(replace(remark, place=Place(self._file, path)))
-
-    def _reference(self, value: dict[str, Any]) -> Finding | None:
-        for scheme in _SCHEMES:
-            name = value.get(scheme)
-            if isinstance(name, str):
-                key = (scheme, name)
-                if key not in self._references:
-                    self._references[key] = self._refusal(scheme, name)
-                remark = self._references[key]
-                if remark is not None:
-                    return remark
-        return None
-
-    def _refusal(self, scheme: str, name: str) -> Finding | None:
-        whole = file_name(name, self._file) if scheme == Scheme.FILE else name
-        ref = SecretRef(scheme=Scheme(scheme), name=whole)
-        return refusal(ref, self._rules.allow_secrets)
-
-    def _literal(self, field: Field, value: str) -> Finding | None:
-        secret, name = wrap(value), field.name
-        problem = flaw(secret)
-        if problem is not None:
-            return error(
-                "unusable-secret",
-                f"the value of `{name}` {problem}",
-                f"refer to it: {_reference_forms()}",
-            )
-        if holds_token(value) and not self._rules.allow_literal_secrets:
-            return _slack_token(name)
-        if PLACEHOLDER.fullmatch(value) or (field.address and "<" in value):
-            return _placeholder(name, error)
-        if not field.address and not fits(field, secret):
-            return error(
-                "unfit-secret", f"`{name}` is not {field.noun}", f"write {_reference_to(name)}"
-            )
-        if is_padded(value):
-            return note(
-                "trimmed-secret",
-                f"`{name}` has blanks, line ends or a byte order mark around it: they are not sent",
-                "write the bare value",
-            )
-        if self._rules.allow_literal_secrets:
-            return None
-        if not field.address:
-            return warning(
-                "literal-secret",
-                f"`{name}` is a secret, and it is written into the file",
-                f"keep it in a variable or a file: {_reference_forms()}",
-            )
-        reason = url_credential(value)
-        if reason is None:
-            return None
-        return warning(
-            "literal-secret",
-            f"the URL {reason}: it is a secret, and it is written into the file",
-            f"keep the whole URL in a variable or a file: `{name}: {{env: NAME}}`",
+    A name is shown to reviewers, matched by globs and compared with what the server stores. One
+    that can deceive a reader is an error; one that a server may store differently is a warning.
+    """
+    if name.isascii() and name.isprintable() and name != "" and name == name.strip():
+        return  # most names, quickly
+    if not name.strip():
+        yield error("empty-name", "the name is empty", "give it a name")
+        return
+    bad = {
+        char for char in name if char in _BIDI_CONTROLS or unicodedata.category(char) in _REFUSED
+    }
+    if bad:
+        yield error(
+            "unsafe-name",
+            f"the name holds {listed(bad)}, which no reader can see",
+            "leave control, line separator, surrogate and text direction characters out",
+        )
+        return
+    if name != name.strip():
+        yield warning(
+            "spaces-around-name",
+            "the name begins or ends with a space, which a server may strip",
+            "remove the space",
+        )
+    invisible = {char for char in name if unicodedata.category(char) == "Cf"}
+    if invisible:
+        yield warning(
+            "invisible-characters",
+            f"the name holds {listed(invisible)}, which no reader can see",
+            "remove it, unless an emoji needs it",
+        )
+    if not unicodedata.is_normalized("NFC", name):
+        yield warning(
+            "name-not-normalized",
+            "the name is not in Unicode's composed form (NFC), which a server may change",
+            "write accented letters as one character",
         )
 
 
-def _reference_to(name: str) -> str:
+def listed(characters: Iterable[str]) -> str:
+    """Return the code points of at most five characters, in order."""
+    return ", ".join(f"U+{ord(char):04X}" for char in sorted(characters)[:5])
+
+
+def _literal_in_name(name: str) -> Iterator[Finding]:
+    if holds_token(name):
+        yield _slack_token("name")
+    elif PLACEHOLDER.fullmatch(name):
+        yield replace(_placeholder("name"), severity=Severity.WARNING)
+
+
+def _settings(
+    file: str, path: Path, data: dict[str, Any], type: object, rules: Rules
+) -> Iterator[Finding]:
+    """Judge the events and the configuration of a webhook or of defaults."""
+    events, configuration = data.get("event_types"), data.get("configuration")
+    for index, event in enumerate(events if isinstance(events, list) else ()):
+        if isinstance(event, str) and event not in _KNOWN_EVENTS and (found := _event(event)):
+            yield replace(found, place=Place(file, (*path, "event_types", index)))
+    fields = _SECRET_FIELDS.get(type) if isinstance(type, str) else None
+    for name, value in configuration.items() if isinstance(configuration, dict) else ():
+        found = _value(name, value, fields or _ANY_SECRET_FIELD, file, rules)
+        if found is not None:
+            yield replace(found, place=Place(file, (*path, "configuration", name)))
+
+
+def _value(
+    name: str, value: object, secret_fields: Mapping[str, Field], file: str, rules: Rules
+) -> Finding | None:
+    """Judge the value of a field of a configuration."""
+    field = secret_fields.get(name)
+    if isinstance(value, dict):
+        named = [each for each in (Scheme.ENV, Scheme.FILE) if each in value]
+        if field is None and named:
+            only = ticked(sorted(secret_fields))
+            return error(
+                "reference-not-allowed",
+                f"`{name}` is no secret: it takes its value as text, not as a reference",
+                f"only {only} may be references; everybody can see `{name}`",
+            )
+        names = ((each, value[each]) for each in named if isinstance(value[each], str))
+        refusals = (_refusal(*each, file, rules.allow_secrets) for each in names)
+        return next(filter(None, refusals), None) if field is not None else None
+    if not isinstance(value, str):
+        return None
+    if field is not None:
+        return _literal(field, value, rules)
+    if holds_token(value) and not rules.allow_literal_secrets:
+        return _slack_token(name)
+    return _placeholder(name) if PLACEHOLDER.fullmatch(value) else None
+
+
+@lru_cache(maxsize=256)  # most webhooks share their references
+def _refusal(scheme: Scheme, name: str, file: str, allow: tuple[str, ...]) -> Finding | None:
+    whole = file_name(name, file) if scheme is Scheme.FILE else name
+    return refusal(SecretRef(scheme=scheme, name=whole), allow)
+
+
+def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
+    """Judge text in the place of a secret."""
+    secret, name = wrap(value), field.name
+    problem = flaw(secret)
+    if problem is not None:
+        message = f"the value of `{name}` {problem}"
+        return error("unusable-secret", message, f"refer to it: {REFERENCE}")
+    if holds_token(value) and not rules.allow_literal_secrets:
+        return _slack_token(name)
+    if PLACEHOLDER.fullmatch(value) or (field.address and "<" in value):
+        return _placeholder(name)
+    if not field.address and not fits(field, secret):
+        return error("unfit-secret", f"`{name}` is not {field.noun}", f"write {_example(name)}")
+    if is_padded(value):
+        return note(
+            "trimmed-secret",
+            f"`{name}` has blanks, line ends or a byte order mark around it: they are not sent",
+            "write the bare value",
+        )
+    if rules.allow_literal_secrets:
+        return None
+    if not field.address:
+        return warning(
+            "literal-secret",
+            f"`{name}` is a secret, and it is written into the file",
+            f"keep it in a variable or a file: {REFERENCE}",
+        )
+    reason = url_credential(value)
+    if reason is None:
+        return None
+    return warning(
+        "literal-secret",
+        f"the URL {reason}: it is a secret, and it is written into the file",
+        f"keep the whole URL in a variable or a file: `{name}: {{env: NAME}}`",
+    )
+
+
+def _example(name: str) -> str:
     variable = "SLACK_BOT_TOKEN" if name == "token" else "NAME"
     return f"`{name}: {{env: {variable}}}`, with the name of your variable"
 
 
-def _placeholder(name: str, severity: Callable[[str, str, str], Finding]) -> Finding:
-    if name in _ANY_SECRET_FIELD:
-        hint = f"for a secret write {_reference_to(name)}"
-    else:
-        hint = "write the text itself"
-    return severity(
-        "unreplaced-placeholder", f"`{name}` is a placeholder, and a file replaces none", hint
+def _placeholder(name: str) -> Finding:
+    secret = name in _ANY_SECRET_FIELD
+    return error(
+        "unreplaced-placeholder",
+        f"`{name}` is a placeholder, and a file replaces none",
+        f"for a secret write {_example(name)}" if secret else "write the text itself",
     )
-
-
-def _reference_forms() -> str:
-    from reconciler.source.explain import REFERENCE  # a good file needs none of its words
-
-    return REFERENCE
 
 
 def _slack_token(field: str) -> Finding:
@@ -218,27 +245,13 @@ def _slack_token(field: str) -> Finding:
     )
 
 
-def _misplaced(field: str, value: dict[str, Any], secret_fields: Iterable[str]) -> Finding | None:
-    if value.keys().isdisjoint(_SCHEMES):
-        return None
-    from reconciler.source.explain import ticked
-
-    return error(
-        "reference-not-allowed",
-        f"`{field}` is no secret: it takes its value as text, not as a reference",
-        f"only {ticked(sorted(secret_fields))} may be references; everybody can see `{field}`",
-    )
-
-
 def _event(event: str) -> Finding | None:
     """Judge a glob: what is none must be one of the schema's names."""
     if len(event) > MAX_EVENT_GLOB:
         return None  # the schema objects
     if not any(char in event for char in "*?[") or expand(event):
         return None
-    from difflib import get_close_matches
-
-    from reconciler.source.explain import EVENTS
+    from difflib import get_close_matches  # only for a mistake
 
     near = get_close_matches(event[:80].lower(), (*_GLOBS, *EVENT_TYPES), n=1)
     return error(
@@ -246,3 +259,9 @@ def _event(event: str) -> Finding | None:
         f"`{masked(event)}` matches no event",
         f"did you mean `{near[0]}`?" if near else EVENTS,
     )
+
+
+def ticked(listed: Iterable[str]) -> str:
+    """Return words of the file's format as a list for a message."""
+    *most, last = [f"`{word}`" for word in listed]
+    return f"{', '.join(most)} and {last}" if most else last

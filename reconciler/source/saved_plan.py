@@ -30,9 +30,9 @@ from reconciler.planning.document import (
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review
-from reconciler.source.desired import Declared, declare
 from reconciler.source.files import STDIN_NAME, SourceFile, Sources
 from reconciler.source.lint import Rules
+from reconciler.source.load import Loaded, load_files
 from reconciler.source.schema import PLAN, ROOT, schema, validator
 
 HINT: Final = "save a plan with `webhooks plan --out FILE`; configuration files go with -f"
@@ -54,7 +54,7 @@ class SavedPlan:
     `document` all of it as JSON.
     """
 
-    declared: Declared
+    declared: Loaded
     options: PlanOptions
     review: Review
     text: str
@@ -249,10 +249,10 @@ def _value(value: Value, file: str) -> Any:
     return reference_tree(value)
 
 
-def _declared(configuration: Iterable[Mapping[str, Any]], rules: Rules) -> Declared:
+def _declared(configuration: Iterable[Mapping[str, Any]], rules: Rules) -> Loaded:
     """Read a configuration as files are read. Positions are those of the files it came from."""
     sources = Sources(files=tuple(map(_source, configuration)))
-    declared = declare(sources, rules=rules)
+    declared = load_files(sources, rules=rules)
     findings = tuple(replace(each, excerpt=None) for each in declared.findings)
     return replace(declared, findings=findings, documents={})
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from jsonschema_rs import Draft7Validator, RegexOptions
+from jsonschema_rs import ValidationError as ValidationError
 
 from reconciler.kinds import KINDS
-from reconciler.source.merge import effective, usable_defaults
+from reconciler.source.defaults import effective, usable_defaults
 
 WEBHOOKS: Final = "webhooks.schema.json"
 PLAN: Final = "plan.schema.json"

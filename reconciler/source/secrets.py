@@ -19,16 +19,18 @@ from reconciler.kinds import KINDS, Field, slack
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.planning.readback import declared_secret
 from reconciler.source.allowed import (
+    PLACEHOLDER,
+    bare,
     forbidden_file,
     forbidden_prefix,
     is_forbidden,
+    is_padded,
     leads_to,
     not_allowed,
     refusal,
     shown,
 )
 from reconciler.source.files import NotReadableError, read_regular
-from reconciler.source.literals import PLACEHOLDER, bare, is_padded
 
 MAX_SECRET_BYTES: Final = 64 * 1024
 _URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")

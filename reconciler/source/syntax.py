@@ -12,8 +12,7 @@ from typing import Final
 import yaml
 
 from reconciler.findings import Finding, Position, Severity
-from reconciler.source.events import PARSER
-from reconciler.source.faults import FAULTS
+from reconciler.source.yaml import FAULTS, PARSER
 
 _QUOTE_IT: Final = "put the text in quotes"
 _CAUSES: Final[tuple[tuple[str, bool, str, str | None], ...]] = (

@@ -24,7 +24,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Judgement, Review, judge, review_of
 from reconciler.render.rows import kept_row, operation_row
 from reconciler.report import NOT_REVIEWED, Failed, Report, Skipped
-from reconciler.source.desired import Declared, place
+from reconciler.source.load import Loaded, place
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered
 from reconciler.workflow.planning import plan
@@ -206,7 +206,7 @@ def _completed(report: Report, whole: Plan, skipped: Mapping[int, Skipped]) -> R
     return replace(report, plan=whole, outcomes=outcomes)
 
 
-def _placed(report: Report, declared: Declared) -> Report:
+def _placed(report: Report, declared: Loaded) -> Report:
     """Add to what the server reports of single fields where those are declared."""
 
     def locate(outcome: Failed) -> Failed:

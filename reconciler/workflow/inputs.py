@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import ConfigurationError
-from reconciler.findings import Finding, has_errors
+from reconciler.findings import Finding, has_errors, strict
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, no_list
-from reconciler.source.desired import Declared, Rules, declare, strict
 from reconciler.source.history import Git, NoBase, no_git, read_revision
+from reconciler.source.lint import Rules
+from reconciler.source.load import Loaded, load_files
 
 _UNRESOLVED: Final = "unresolved-secret"
 
@@ -59,7 +60,7 @@ class Checked:
     """Files without an error, and the inputs they came from."""
 
     desired: Desired
-    declared: Declared
+    declared: Loaded
     inputs: Inputs
 
 
@@ -82,10 +83,10 @@ class Gathered:
         return self.references - frozenset(self.secrets)
 
 
-def validate(inputs: Inputs) -> Declared:
+def validate(inputs: Inputs) -> Loaded:
     """Check the files alone. `desired` is None exactly when a finding is an error."""
     sources = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
-    declared = declare(sources, rules=inputs.rules)
+    declared = load_files(sources, rules=inputs.rules)
     if not inputs.strict:
         return declared
     findings = strict(declared.findings)
@@ -93,7 +94,7 @@ def validate(inputs: Inputs) -> Declared:
     return replace(declared, findings=findings, desired=desired)
 
 
-def accept(declared: Declared, inputs: Inputs) -> Checked:
+def accept(declared: Loaded, inputs: Inputs) -> Checked:
     """Return files without an error. Raises ConfigurationError with all findings."""
     if declared.desired is None:
         raise ConfigurationError("the files cannot be used", findings=declared.findings)
@@ -125,12 +126,12 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     else:
         sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
     rules = Rules(allow_literal_secrets=True)
-    declared = declare(sources, rules=rules)
+    declared = load_files(sources, rules=rules)
     if declared.desired is None:
         raise ConfigurationError("the base cannot be used", findings=declared.findings)
     names = _counterparts([each.file for each in sources.files], list(checked.declared.documents))
     renamed = tuple(replace(each, file=names[each.file]) for each in sources.files)
-    return declare(replace(sources, files=renamed), rules=rules).desired or declared.desired
+    return load_files(replace(sources, files=renamed), rules=rules).desired or declared.desired
 
 
 def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from reconciler.errors import (
     OrganizationError,
     StalePlanError,
 )
-from reconciler.findings import Finding, Severity, has_errors, sort_key
+from reconciler.findings import Finding, Severity, has_errors, sort_key, strict
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Desired,
@@ -33,9 +33,10 @@ from reconciler.planning.status import Status, statuses
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.settings.resolve import LOCAL_SERVER
-from reconciler.source.desired import Rules, declare, strict
 from reconciler.source.files import Sources
 from reconciler.source.history import Base, read_revision, tracked
+from reconciler.source.lint import Rules
+from reconciler.source.load import load_files
 from reconciler.workflow.inputs import Checked, Gathered, Inputs, gather
 
 if TYPE_CHECKING:  # planning needs no report
@@ -181,7 +182,7 @@ def _unsent(checked: Checked, made: Plan, secrets: Mapping[SecretRef, Secret]) -
         if not isinstance(found, Base):
             continue
         rules = Rules(allow_literal_secrets=True)
-        before = declare(Sources(files=found.files), rules=rules).desired
+        before = load_files(Sources(files=found.files), rules=rules).desired
         if before is None:
             continue
         resends = Resends(Requests(), (), before, checked.desired, {})

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from reconciler.source.document import Document, load
+from reconciler.source.yaml import parse
 from tests.copied import Copy, Edit, after, by_script, instead, new_file
 
 HERE = Path(__file__).parent / "third_type"
@@ -95,6 +95,6 @@ def test_editors_know_the_third_type(copy: Copy) -> None:
 
 
 def _data(text: str) -> object:
-    document = load(text.encode(), "pager.yaml")
-    assert isinstance(document, Document)
+    document = parse(text.encode(), "pager.yaml")
+    assert document.usable
     return document.data

@@ -21,9 +21,9 @@ from reconciler.planning.digest import operations, plan_digest
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.render import RENDERERS, View
-from reconciler.source.desired import declare
 from reconciler.source.export import export
 from reconciler.source.files import SourceFile, Sources
+from reconciler.source.load import load_files
 from reconciler.source.saved_plan import load, save
 from tests.execute.world import memory, run
 from tests.performance.sample import TOKEN, declaration, row
@@ -79,7 +79,7 @@ def sources(count: int) -> Sources:
 
 @cache
 def desired(count: int) -> Desired:
-    found = declare(sources(count)).desired
+    found = load_files(sources(count)).desired
     assert found is not None
     return found
 
@@ -159,8 +159,8 @@ def _applied(change: str, *, masked: bool = False) -> Callable[[int], Work]:
 
 
 STAGES: dict[str, Callable[[int], Work]] = {
-    "explain mistakes": lambda count: partial(declare, wrong(count)),
-    "load and declare": lambda count: partial(declare, sources(count)),
+    "explain mistakes": lambda count: partial(load_files, wrong(count)),
+    "load and declare": lambda count: partial(load_files, sources(count)),
     "plan, nothing to do": _planned(""),
     "plan, all changed": _planned("channel"),
     "plan, all created": _planned("name"),

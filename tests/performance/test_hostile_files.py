@@ -12,8 +12,8 @@ import pytest
 
 from reconciler.findings import MOST_SHOWN
 from reconciler.render import FINDINGS_RENDERERS
-from reconciler.source.desired import declare
 from reconciler.source.files import SourceFile, Sources
+from reconciler.source.load import load_files
 from tests.performance.test_growth import steps
 
 FEW, MANY = 100, 200
@@ -90,7 +90,7 @@ FILES: dict[str, Callable[[int], str]] = {
 
 def _judged(text: str) -> object:
     sources = Sources(files=(SourceFile(file="w.yaml", raw=text.encode()),))
-    found = declare(sources).findings
+    found = load_files(sources).findings
     return [load().render_findings(found) for load in FINDINGS_RENDERERS.values()]
 
 
@@ -111,7 +111,7 @@ def test_what_is_shown_grows_in_proportion(name: str, format: str) -> None:
     sizes = []
     for count in (400, 800):
         raw = FILES[name](count).encode()
-        found = declare(Sources(files=(SourceFile(file="w.yaml", raw=raw),))).findings
+        found = load_files(Sources(files=(SourceFile(file="w.yaml", raw=raw),))).findings
         assert len(found) >= count
         sizes.append(len(FINDINGS_RENDERERS[format]().render_findings(found)))
     assert sizes[1] < (2.4 if format == "json" else 1.1) * sizes[0]
@@ -120,7 +120,7 @@ def test_what_is_shown_grows_in_proportion(name: str, format: str) -> None:
 def test_text_names_how_many_findings_it_leaves_out() -> None:
     """The last lines count all findings and those that are not shown."""
     raw = FILES["unknown keys"](MOST_SHOWN + 20).encode()
-    found = declare(Sources(files=(SourceFile(file="w.yaml", raw=raw),))).findings
+    found = load_files(Sources(files=(SourceFile(file="w.yaml", raw=raw),))).findings
     left = len(found) - MOST_SHOWN
     shown = FINDINGS_RENDERERS["text"]().render_findings(found)
     assert shown.count("error[") == MOST_SHOWN
@@ -131,5 +131,5 @@ def test_text_names_how_many_findings_it_leaves_out() -> None:
 def test_merges_of_any_depth_are_followed(levels: int) -> None:
     """A long chain of merges gets the findings of a short one."""
     text = FILES["a chain of merges"](levels)
-    found = declare(Sources(files=(SourceFile(file="w.yaml", raw=text.encode()),))).findings
+    found = load_files(Sources(files=(SourceFile(file="w.yaml", raw=text.encode()),))).findings
     assert [each.rule for each in found] == ["unknown-key", "missing-field", "missing-field"]

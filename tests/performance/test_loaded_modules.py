@@ -69,7 +69,7 @@ def test_validate_loads_its_own_stage_only(tmp_path: Path) -> None:
     assert "difflib" not in modules
     assert not modules & ours(
         "reconciler.source.excerpt",
-        "reconciler.source.locate",
+        "reconciler.source.position",
         "reconciler.source.syntax",
         "reconciler.planning.changes",
         "reconciler.planning.plan",

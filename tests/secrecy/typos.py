@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterator
 
 from reconciler.render import FINDINGS_RENDERERS, View
-from reconciler.source.desired import Rules, declare
 from reconciler.source.files import SourceFile, Sources
+from reconciler.source.lint import Rules
+from reconciler.source.load import load_files
 
 PASSWORD = "Kq7vW2xZp9Lm4Rt"
 TOKEN = "Jw3nB8yHd6Gf1Sc"
@@ -96,8 +97,8 @@ def variants(text: str) -> Iterator[str]:
 def seen(text: str) -> str | None:
     """Return the part of a secret that is seen when `text` is judged, in any format."""
     sources = Sources(files=(SourceFile(file="webhooks.yaml", raw=text.encode()),))
-    findings = declare(sources, rules=Rules(allow_literal_secrets=True)).findings
-    findings += declare(sources).findings
+    findings = load_files(sources, rules=Rules(allow_literal_secrets=True)).findings
+    findings += load_files(sources).findings
     if not findings:
         return None
     shown = "".join(

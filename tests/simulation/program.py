@@ -15,7 +15,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, review_of
 from reconciler.ports import Stop, WebhookAPI
 from reconciler.report import Report
-from reconciler.source.desired import Declared
+from reconciler.source.load import Loaded
 from reconciler.source.saved_plan import load, save
 from reconciler.workflow import Checked, Connection, Inputs, Planned, applying, plan
 from tests.simulation.ending import Ending
@@ -159,7 +159,7 @@ class Program:
 def _checked(process: Process, *, blind: bool = False) -> Checked:
     inputs = Inputs(directory=Path(), environ={} if blind else ENVIRONMENT, stdin=lambda: b"")
     desired = process.team.desired
-    return Checked(desired=desired, declared=Declared(desired=desired), inputs=inputs)
+    return Checked(desired=desired, declared=Loaded(desired=desired), inputs=inputs)
 
 
 __all__ = ["Client", "Program"]

@@ -9,14 +9,14 @@ from jsonschema import Draft7Validator
 
 from reconciler.findings import Finding, Place, error
 from reconciler.source import explain as module
-from reconciler.source.document import Document, load
-from reconciler.source.locate import placed
+from reconciler.source.excerpt import placed
 from reconciler.source.schema import accepts, parts, schema
+from reconciler.source.yaml import Document, parse
 
 
 def read(text: str) -> Document:
-    document = load(text.encode(), "w.yaml")
-    assert isinstance(document, Document)
+    document = parse(text.encode(), "w.yaml")
+    assert document.usable
     return document
 
 
@@ -24,7 +24,7 @@ def rejected(data: Any) -> list[Finding]:
     """What the schema rejects of a file, with places as paths."""
     document = data
     if not isinstance(data, Document):
-        document = Document(file="w.yaml", text="{}\n", data=data, lines=[])
+        document = Document(file="w.yaml", text="{}\n", data=data)
     return module.explain(document, [each for each in parts(document.data) if not accepts(each)])
 
 

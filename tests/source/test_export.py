@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from reconciler.findings import has_errors
 from reconciler.model import UNKNOWN, Live, LiveWebhook, Secret
 from reconciler.planning.planner import plan
-from reconciler.source.desired import declare
-from reconciler.source.export import Export, as_glob, export
+from reconciler.source.export import Export, as_glob, export, scalar
 from reconciler.source.files import SourceFile, Sources
-from reconciler.source.yaml_text import scalar
+from reconciler.source.load import load_files
 from tests.planning.builders import live, live_generic, live_slack, unshown
 
 HOSTILE = (
@@ -27,7 +26,7 @@ HOSTILE = (
 
 def read_back(text: str):
     sources = Sources(files=(SourceFile(file="exported.yaml", raw=text.encode()),))
-    declared = declare(sources)
+    declared = load_files(sources)
     assert declared.desired is not None, [f"{f.rule}: {f.message}" for f in declared.findings]
     assert not has_errors(declared.findings)
     return declared.desired

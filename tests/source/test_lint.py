@@ -9,31 +9,30 @@ import pytest
 from reconciler.findings import Severity
 from reconciler.model import Secret
 from reconciler.planning.spelling import lookalike_key
-from reconciler.source import agreement, identity
-from reconciler.source.desired import Declared, Rules, declare
+from reconciler.source import identity
+from reconciler.source.allowed import masked, url_credential
 from reconciler.source.files import SourceFile, Sources
-from reconciler.source.lint import lint
-from reconciler.source.literals import masked, url_credential
-from reconciler.source.names import remarks
+from reconciler.source.lint import Rules, lint, name_findings
+from reconciler.source.load import Loaded, load_files
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 TOKEN = "xoxb-" + "0123456789-canary"
 SLACK = "type: slack, event_types: ['*'], configuration: {token: {env: T}, channel: a, username: b}"
 
 
-def check(*texts: str, rules: Rules | None = None) -> Declared:
+def check(*texts: str, rules: Rules | None = None) -> Loaded:
     files = tuple(
         SourceFile(file=f"{name}.yaml", raw=text.encode())
         for name, text in zip("abc", texts, strict=False)
     )
-    return declare(Sources(files=files), rules=rules)
+    return load_files(Sources(files=files), rules=rules)
 
 
 def entries(*fields: str) -> str:
     return "webhooks:\n" + "".join(f"  - {{{each}}}\n" for each in fields)
 
 
-def slack(token: str, rules: Rules | None = None) -> Declared:
+def slack(token: str, rules: Rules | None = None) -> Loaded:
     return check(
         entries(
             f"name: A, type: slack, event_types: ['*'], "
@@ -43,18 +42,18 @@ def slack(token: str, rules: Rules | None = None) -> Declared:
     )
 
 
-def generic(configuration: str, rules: Rules | None = None) -> Declared:
+def generic(configuration: str, rules: Rules | None = None) -> Loaded:
     return check(
         entries(f"name: A, type: generic, event_types: ['*'], configuration: {{{configuration}}}"),
         rules=rules,
     )
 
 
-def found(outcome: Declared) -> list[tuple[str, Severity]]:
+def found(outcome: Loaded) -> list[tuple[str, Severity]]:
     return [(each.rule, each.severity) for each in outcome.findings]
 
 
-def rules_of(outcome: Declared) -> list[str]:
+def rules_of(outcome: Loaded) -> list[str]:
     return [each.rule for each in outcome.findings]
 
 
@@ -83,7 +82,7 @@ def rules_of(outcome: Declared) -> list[str]:
 )
 def test_odd_names(name: str, rule: str, severity: Severity) -> None:
     """What deceives a reader is an error, what a server may change is a warning."""
-    (remark,) = remarks(name)
+    (remark,) = name_findings(name)
     assert (remark.rule, remark.severity) == (rule, severity)
     assert remark.hint
 
@@ -91,12 +90,12 @@ def test_odd_names(name: str, rule: str, severity: Severity) -> None:
 @pytest.mark.parametrize("name", ["Deploys", "a b", "Café", "日本語", "🚀 deploys", "a'\"`|<>"])
 def test_good_names(name: str) -> None:
     """Any script and any visible character will do."""
-    assert remarks(name) == ()
+    assert list(name_findings(name)) == []
 
 
 def test_several_remarks_on_one_name() -> None:
     """A name that is odd in several ways is told all of them."""
-    assert [each.rule for each in remarks(" e\u0301\u200b")] == [
+    assert [each.rule for each in name_findings(" e\u0301\u200b")] == [
         "spaces-around-name",
         "invisible-characters",
         "name-not-normalized",
@@ -399,7 +398,6 @@ def test_lint_takes_any_tree(data: dict[str, object]) -> None:
     """What is structurally wrong is left to others, alone and among all files."""
     assert list(lint("a.yaml", data, Rules())) == []
     assert list(identity.check(list(identity.entries("a.yaml", data)))) == []
-    assert list(agreement.check({"a.yaml": data})) == []
 
 
 # Identity
@@ -466,7 +464,7 @@ def test_names_must_be_in_scope() -> None:
     assert [str(each.position) for each in outcome.findings[0].related] == ["a.yaml:1"]
 
 
-def previously(*pairs: tuple[str, str]) -> Declared:
+def previously(*pairs: tuple[str, str]) -> Loaded:
     return check(
         entries(
             *(

@@ -18,9 +18,9 @@ from reconciler.planning.document import checksum
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import review_of
 from reconciler.render import RENDERERS
-from reconciler.source.desired import Declared, declare
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.lint import Rules
+from reconciler.source.load import Loaded, load_files
 from reconciler.source.saved_plan import SavedPlan, load, save
 from tests.laws.strategies import declarations, lives
 from tests.planning.builders import desired as declared
@@ -73,7 +73,7 @@ def read(**files: str) -> Desired:
         SourceFile(file=name.replace("__", "/") + ".yaml", raw=text.encode())
         for name, text in files.items()
     )
-    found = declare(Sources(files=sources))
+    found = load_files(Sources(files=sources))
     assert found.desired is not None, found.findings
     return found.desired
 
@@ -292,7 +292,7 @@ def test_no_edit_makes_anything_else_than_a_refusal(data: st.DataObject) -> None
     assert isinstance(loaded, SavedPlan)
 
 
-def rules(loaded: Declared) -> list[str]:
+def rules(loaded: Loaded) -> list[str]:
     assert loaded.desired is None
     return [each.rule for each in loaded.findings]
 

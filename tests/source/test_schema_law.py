@@ -11,13 +11,13 @@ from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from reconciler.findings import Severity
+from reconciler.findings import Position, Severity
 from reconciler.source.build import build
-from reconciler.source.desired import declare
-from reconciler.source.document import Document
+from reconciler.source.defaults import effective, usable_defaults
 from reconciler.source.files import SourceFile, Sources
-from reconciler.source.merge import effective, usable_defaults
+from reconciler.source.load import load_files
 from reconciler.source.schema import accepts, parts, schema_text
+from reconciler.source.yaml import Document
 
 # To Python, `$` also matches before a line break at the end of a text.
 SCHEMA = json.loads(schema_text("webhooks.schema.json").replace('$"', '\\\\Z"'))
@@ -48,7 +48,11 @@ def engine_accepts(data: dict[str, Any]) -> bool:
     if not all(map(accepts, found)):
         return False
     webhooks = data["webhooks"]
-    document = Document(file="a.yaml", text="", data=data, lines=[1] * len(webhooks))
+    items = {
+        key: [Position(file="a.yaml", line=1)] * len(data.get(key, ()))
+        for key in ("webhooks", "ignore", "protect")
+    }
+    document = Document(file="a.yaml", text="", data=data, items=items)
     built = build(document, found)
     return len(built.webhooks) + len(built.absent) == len(webhooks)
 
@@ -261,7 +265,7 @@ def test_any_tree_is_judged(data: dict[str, Any]) -> None:
 def test_any_file_is_declared_or_explained(data: dict[str, Any]) -> None:
     """Whatever a file says: a declaration, or errors with a place and a source line."""
     text = json.dumps(data, indent=1)
-    outcome = declare(Sources(files=(SourceFile(file="a.yaml", raw=text.encode()),)))
+    outcome = load_files(Sources(files=(SourceFile(file="a.yaml", raw=text.encode()),)))
     errors = [each for each in outcome.findings if each.severity is Severity.ERROR]
     assert (outcome.desired is None) is bool(errors)
     for finding in outcome.findings:

@@ -19,9 +19,9 @@ from reconciler.planning.planner import plan as make_plan
 from reconciler.planning.selection import idle_on_live
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural
-from reconciler.source.desired import declare
 from reconciler.source.export import Export, export
 from reconciler.source.files import SourceFile, Sources
+from reconciler.source.load import load_files
 from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
 
 
@@ -107,7 +107,7 @@ def _idle(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:
 
 def _check(made: Export, live: Live) -> Plan:
     """Read an export as a file and plan it against what it was made from."""
-    declared = declare(Sources(files=(SourceFile(file="export", raw=made.text.encode()),)))
+    declared = load_files(Sources(files=(SourceFile(file="export", raw=made.text.encode()),)))
     if declared.desired is None:
         raise ConfigurationError("the export is not a valid file", findings=declared.findings)
     return make_plan(declared.desired, live, {}, PlanOptions())

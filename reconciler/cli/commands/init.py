@@ -26,12 +26,11 @@ from reconciler.cli.options import FILES, Option, command
 from reconciler.cli.session import inputs
 from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
 from reconciler.model import Live, SecretRef
-from reconciler.source.export import export
+from reconciler.source.export import export, scalar
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import git_in
 from reconciler.source.secrets import references
 from reconciler.source.write import WORKFLOW, make_folder, write_atomically
-from reconciler.source.yaml_text import scalar
 
 _UNSET: Final = "# organization: Acme"
 """The line of the starter that a key replaces."""

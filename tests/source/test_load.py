@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.findings import Finding, Position, Severity, sort_key
+from reconciler.findings import Finding, Position, Severity, sort_key, strict
 from reconciler.model import (
     EVENT_TYPES,
     Absent,
@@ -15,8 +15,9 @@ from reconciler.model import (
     SecretRef,
     Webhook,
 )
-from reconciler.source.desired import Declared, Rules, declare, place, strict
 from reconciler.source.files import SourceFile, Sources
+from reconciler.source.lint import Rules
+from reconciler.source.load import Loaded, load_files, place
 
 EXAMPLE = """\
 version: 1
@@ -47,23 +48,23 @@ webhooks:
 SLACK = "type: slack, event_types: ['*'], configuration: {token: {env: T}, channel: a, username: b}"
 
 
-def declared(*texts: str, names: str = "abcdef", rules: Rules | None = None) -> Declared:
+def declared(*texts: str, names: str = "abcdef", rules: Rules | None = None) -> Loaded:
     files = tuple(
         SourceFile(file=f"{name}.yaml", raw=text.encode())
         for name, text in zip(names, texts, strict=False)
     )
-    return declare(Sources(files=files), rules=rules)
+    return load_files(Sources(files=files), rules=rules)
 
 
 def entry(fields: str, *, root: str = "") -> str:
     return f"{root}webhooks:\n  - {{{fields}}}\n"
 
 
-def rules_of(outcome: Declared) -> list[str]:
+def rules_of(outcome: Loaded) -> list[str]:
     return [each.rule for each in outcome.findings]
 
 
-def only(outcome: Declared) -> Finding:
+def only(outcome: Loaded) -> Finding:
     assert rules_of(outcome) == rules_of(outcome)[:1], outcome.findings
     return outcome.findings[0]
 
@@ -197,7 +198,7 @@ webhooks:
         assert suggestion in hints
 
 
-def found_at(outcome: Declared, rule: str) -> tuple[int, int]:
+def found_at(outcome: Loaded, rule: str) -> tuple[int, int]:
     (finding,) = (each for each in outcome.findings if each.rule == rule)
     return spot(finding)[1:]
 
@@ -205,7 +206,7 @@ def found_at(outcome: Declared, rule: str) -> tuple[int, int]:
 def test_findings_of_the_files_come_along() -> None:
     """What could not be read is reported with the rest, and nothing is declared then."""
     lost = Finding(rule="unreadable-file", severity=Severity.ERROR, message="gone")
-    outcome = declare(
+    outcome = load_files(
         Sources(files=(SourceFile(file="a.yaml", raw=b"webhooks: []"),), findings=(lost,))
     )
     assert outcome.findings == (lost,)
@@ -389,7 +390,7 @@ def test_files_of_secrets_are_named_from_the_working_directory() -> None:
     """A reference to a file is relative to the file that declares it."""
     text = entry("name: A, type: slack, event_types: ['*'], "
                  "configuration: {token: {file: secrets/t}, channel: a, username: b}")  # fmt: skip
-    outcome = declare(Sources(files=(SourceFile(file="conf/a.yaml", raw=text.encode()),)))
+    outcome = load_files(Sources(files=(SourceFile(file="conf/a.yaml", raw=text.encode()),)))
     assert outcome.desired is not None
     assert outcome.desired.webhooks[0].configuration["token"] == SecretRef(
         scheme=Scheme.FILE, name="conf/secrets/t"

@@ -30,8 +30,12 @@ def functions_that_take_a_rule(trees: list[ast.Module]) -> dict[str, int]:
     return found
 
 
+TABLES = {"FAULTS", "_ODD", "_CHECKS"}
+"""Constants that hold findings as rows, each with its rule first."""
+
+
 def rules_of(tree: ast.Module, takers: dict[str, int]) -> Iterator[str]:
-    """Rules in calls and assignments, which have a hyphen, and the keys of RULES tables."""
+    """Rules in calls and assignments, which have a hyphen, and the rows of tables."""
     for node in ast.walk(tree):
         values: list[ast.expr] = []
         if isinstance(node, ast.Call):
@@ -40,15 +44,17 @@ def rules_of(tree: ast.Module, takers: dict[str, int]) -> Iterator[str]:
             place = takers.get(name)
             if place is not None:
                 values += node.args[place : place + 1]
+                yield from (str(getattr(each, "value", "")) for each in values if name == "error")
         elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if any(getattr(each, "id", "") == "rule" for each in targets):
+            names = {getattr(each, "id", "") for each in targets}
+            if "rule" in names:
                 values = [node.value]
-            elif any(getattr(each, "id", "") == "RULES" for each in targets):
-                assert isinstance(node.value, ast.Dict)
-                yield from (
-                    each.value for each in node.value.keys if isinstance(each, ast.Constant)
-                )
+            elif names & TABLES and isinstance(node.value, ast.Dict):
+                yield from (str(getattr(each, "value", "")) for each in node.value.keys)
+            elif names & TABLES and isinstance(node.value, ast.Tuple):
+                rows = (each for each in node.value.elts if isinstance(each, ast.Tuple))
+                yield from (str(getattr(each.elts[0], "value", "")) for each in rows)
         for value in values:
             for part in ast.walk(value):
                 if isinstance(part, ast.Constant) and "-" in str(part.value):

@@ -12,10 +12,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reconciler.source.document import Document, load
-from reconciler.source.events import FAST, PURE
-from reconciler.source.locate import locate
-from reconciler.source.nodes import lines
+from reconciler.source.excerpt import placed
+from reconciler.source.position import lines, locate
+from reconciler.source.yaml import FAST, PURE, parse
 
 needs_libyaml = pytest.mark.skipif(FAST is None, reason="PyYAML is here without libyaml")
 
@@ -70,20 +69,17 @@ def is_plain(value: Any) -> bool:
 
 
 def check(raw: bytes) -> None:
-    loaded = load(raw, "w.yaml")
-    if isinstance(loaded, Document):
-        assert is_plain(loaded.data)
-        json.dumps(loaded.data)
-        items = loaded.data.get("webhooks")
-        assert len(loaded.lines) == (len(items) if isinstance(items, list) else 0)
-        assert all(1 <= line <= loaded.text.count("\n") + 1 for line in loaded.lines)
-        found = loaded.findings
-    else:
-        found = loaded
-        assert found
+    loaded = parse(raw, "w.yaml")
+    assert loaded.usable or loaded.findings
+    assert is_plain(loaded.data)
+    json.dumps(loaded.data)
+    items = loaded.data.get("webhooks")
+    places = loaded.items.get("webhooks", ()) if loaded.usable else ()
+    assert len(places) == (len(items) if isinstance(items, list) else 0)
+    assert all(1 <= line <= loaded.text.count("\n") + 1 for line in (each.line for each in places))
     text = raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").replace("\r\n", "\n")
     rows = text.split("\n")
-    for finding in found:
+    for finding in placed({"w.yaml": loaded.text}, loaded.findings):
         place = finding.position
         assert place is not None
         assert 1 <= place.line <= len(rows)
@@ -113,11 +109,11 @@ def test_any_text_gives_findings_or_a_plain_tree(text: str) -> None:
 @settings(max_examples=300)
 def test_both_parsers_accept_the_same_and_read_the_same(text: str) -> None:
     """libyaml or not makes no difference to what a file means."""
-    one, two = (load(text.encode(), "w.yaml", parser=parser) for parser in (FAST, PURE))
-    if "?" in text and not isinstance(two, Document):
+    one, two = (parse(text.encode(), "w.yaml", parser=parser) for parser in (FAST, PURE))
+    if "?" in text and not two.usable:
         return  # inside brackets PyYAML alone refuses a plain text with a question mark
-    assert isinstance(one, Document) == isinstance(two, Document)
-    if isinstance(one, Document):
+    assert one.usable == two.usable
+    if one.usable:
         assert one == two
 
 
@@ -147,16 +143,16 @@ def test_what_pyyaml_writes_is_read_back(data: Any, unicode: bool, flow: bool | 
     )
     if "\\ud" in text.lower() or "\t" in text:
         return  # escapes of surrogate pairs are refused, and so are tabs
-    loaded = load(text.encode(), "w.yaml")
-    assert isinstance(loaded, Document), (text, loaded)
+    loaded = parse(text.encode(), "w.yaml")
+    assert loaded.usable, (text, loaded)
     assert json.dumps(loaded.data) == json.dumps(data)
 
 
 @given(roots)
 def test_json_is_yaml(data: Any) -> None:
     """A JSON file means what JSON says."""
-    loaded = load(json.dumps(data, ensure_ascii=False).encode(), "w.json")
-    assert isinstance(loaded, Document)
+    loaded = parse(json.dumps(data, ensure_ascii=False).encode(), "w.json")
+    assert loaded.usable
     assert loaded.data == data
 
 
@@ -205,6 +201,6 @@ def test_secrets_of_broken_files_stay_hidden(seed: int) -> None:
     for _ in range(300):
         cut = chance.randrange(len(whole))
         text = whole[:cut] + chance.choice(PIECES) + whole[cut:]
-        loaded = load(text.encode(), "w.yaml")
-        found = loaded.findings if isinstance(loaded, Document) else loaded
+        loaded = parse(text.encode(), "w.yaml")
+        found = placed({"w.yaml": loaded.text}, loaded.findings)
         assert canary not in repr(found), text

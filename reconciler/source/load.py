@@ -1,0 +1,175 @@
+"""From files to what they declare: all mistakes of all files at once, or one `Desired`.
+
+Each file is read, judged by the schema and linted; then all files are checked together. Every
+finding points at the place to fix: for a value that a webhook got from `defaults`, that is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.findings import (
+    Finding,
+    Place,
+    Position,
+    Related,
+    Severity,
+    error,
+    has_errors,
+    sort_key,
+)
+from reconciler.model import Desired, Path, Pattern, Policy, Webhook
+from reconciler.source import identity
+from reconciler.source.allowed import masked
+from reconciler.source.build import build
+from reconciler.source.defaults import origin
+from reconciler.source.files import Sources
+from reconciler.source.lint import Rules, lint
+from reconciler.source.schema import accepts, parts
+from reconciler.source.yaml import Document, parse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What files declare. `desired` is None exactly when `findings` has an error.
+
+    `documents` holds the files that could be read as YAML, by name.
+    """
+
+    desired: Desired | None
+    findings: tuple[Finding, ...] = ()
+    documents: Mapping[str, Document] = field(default_factory=dict, repr=False)
+
+
+def load_files(sources: Sources, *, rules: Rules | None = None) -> Loaded:
+    """Return what `sources` declare. Findings, those of `sources` among them, are in order."""
+    rules = rules or Rules()
+    read = [parse(each.raw, each.file) for each in sources.files]
+    found = [*sources.findings, *(finding for each in read for finding in each.findings)]
+    documents = {each.file: each for each in read if each.usable}
+    declarations: list[Desired] = []
+    checked: list[Finding] = []
+    entries: list[identity.Entry] = []
+    for document in documents.values():
+        declared = _judged(document)
+        if isinstance(declared, Desired):
+            declarations.append(declared)
+        else:
+            found.extend(declared)
+        checked.extend(lint(document.file, document.data, rules))
+        mine = tuple(identity.entries(document.file, document.data))
+        checked.extend(identity.out_of_scope(mine, document.file, document.data.get("scope")))
+        entries.extend(mine)
+    checked.extend(identity.check(entries))
+    organizations = list(_organizations(documents.values()))
+    checked.extend(_differing(organizations, documents.values()))
+    if found or checked:
+        from reconciler.source.excerpt import placed  # a good file needs no places
+
+        texts = {each.file: each.text for each in read}
+        whole = placed(texts, [*found, *checked])
+        found, checked = whole[: len(found)], whole[len(found) :]
+    # Of one place, a check knows better than the schema.
+    better = {each.position for each in checked if each.severity is Severity.ERROR}
+    found = [each for each in found if each.position is None or each.position not in better]
+    findings = tuple(sorted(dict.fromkeys((*found, *checked)), key=sort_key))
+    desired = None
+    if not has_errors(findings):
+        desired = _united(declarations, organizations[0][1] if organizations else None)
+    return Loaded(desired=desired, findings=findings, documents=documents)
+
+
+def place(loaded: Loaded, webhook: Webhook, path: Path = ()) -> Position | None:
+    """Return where a field of `webhook` is written, in `defaults` if it came from there.
+
+    What is written nowhere is placed where it should be; None if the file is not known.
+    """
+    document = loaded.documents.get(webhook.position.file) if webhook.position else None
+    if document is None:
+        return None
+    from reconciler.source.excerpt import narrow
+    from reconciler.source.position import locate
+
+    where = locate(document.text, document.file, origin(document.data, webhook.index, path))
+    return narrow(document.text, where)
+
+
+def _judged(document: Document) -> Desired | list[Finding]:
+    """Return what a file declares, or what the schema rejects of it."""
+    whole = tuple(parts(document.data))
+    rejected = [part for part in whole if not accepts(part)]
+    if not rejected:
+        return build(document, whole)
+    from reconciler.source.explain import explain  # a good file needs no words
+
+    return explain(document, rejected)
+
+
+def _organizations(documents: Iterable[Document]) -> Iterator[tuple[Place, str]]:
+    """Yield what names the organization: the root keys first, then single webhooks."""
+    for document in documents:
+        name = document.data.get("organization")
+        if isinstance(name, str):
+            yield Place(document.file, ("organization",)), name
+    for document in documents:
+        webhooks = document.data.get("webhooks")
+        for index, webhook in enumerate(webhooks if isinstance(webhooks, list) else ()):
+            if isinstance(webhook, dict) and isinstance(webhook.get("organization"), str):
+                where = Place(document.file, ("webhooks", index, "organization"))
+                yield where, webhook["organization"]
+
+
+def _differing(
+    organizations: list[tuple[Place, str]], documents: Iterable[Document]
+) -> Iterator[Finding]:
+    """Yield every place that contradicts the first one about what holds for the run."""
+    for where, name in organizations:
+        first, known = organizations[0]
+        if name != known:
+            yield error(
+                "organizations-differ",
+                f"organization {masked(name)!r} is not {masked(known)!r}",
+                "one run serves one organization: write the same name or id everywhere",
+                where,
+                (Related(message="the other organization", place=first),),
+            )
+    limits = [
+        (Place(each.file, ("limits", "max_deletes")), each.data["limits"]["max_deletes"])
+        for each in documents
+        if isinstance(each.data.get("limits"), dict) and "max_deletes" in each.data["limits"]
+    ]
+    for where, limit in limits:
+        if limit != limits[0][1]:
+            yield error(
+                "limits-differ",
+                "two files set different values of `max_deletes`",
+                "the limit holds for the whole run: keep it in one file",
+                where,
+                (Related(message="the other value", place=limits[0][0]),),
+            )
+
+
+def _united(files: list[Desired], organization: str | None) -> Desired:
+    """Return what all files declare."""
+    limits = [each.policy.max_deletes for each in files if each.policy.max_deletes is not None]
+    return Desired(
+        webhooks=tuple(webhook for each in files for webhook in each.webhooks),
+        absent=tuple(entry for each in files for entry in each.absent),
+        policy=Policy(
+            scopes=tuple(scope for each in files for scope in each.policy.scopes),
+            ignore=_once(pattern for each in files for pattern in each.policy.ignore),
+            protect=_once(pattern for each in files for pattern in each.policy.protect),
+            max_deletes=limits[0] if limits else None,
+        ),
+        organization=organization,
+        literals={ref: value for each in files for ref, value in each.literals.items()},
+    )
+
+
+def _once(patterns: Iterable[Pattern]) -> tuple[Pattern, ...]:
+    """Return each glob once, at its first place."""
+    found: dict[str, Pattern] = {}
+    for each in patterns:
+        found.setdefault(each.glob, each)
+    return tuple(found.values())

@@ -1,0 +1,116 @@
+"""From bytes to text that every YAML parser reads alike.
+
+What is refused here is refused because two readers of the same file would see different things:
+an editor and a parser, a reviewer and a parser, or libyaml and the pure parser. Everything that
+passes is UTF-8, has `\\n` as its only line break, and holds no control character.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from reconciler.findings import Finding, Position, error
+from reconciler.source.files import MAX_FILE_BYTES
+
+MAX_DEPTH: Final = 32
+TOO_DEEP: Final = (
+    f"nested more than {MAX_DEPTH} levels deep",
+    "flatten it; what an alias stands for counts too",
+)
+
+_BOM: Final = b"\xef\xbb\xbf"
+_PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
+
+_Check = tuple[str, str, str, str, str]
+_ODD: Final[tuple[_Check, ...]] = (
+    (
+        "line-break",
+        "",
+        "[\r\x85\u2028\u2029]",
+        "{character} breaks a line where no editor shows one",
+        "end lines with LF or CR LF",
+    ),
+    (
+        "control-character",
+        "",
+        "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
+        "the character {character} cannot stand in the file",
+        "delete it",
+    ),
+)
+"""Rule, what a text that breaks it holds, pattern, message, hint. Most files are plain ASCII."""
+
+_CHECKS: Final[tuple[_Check, ...]] = (
+    (
+        "control-character",
+        "\\",
+        r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}|\\U(?!0010|000[0-9a-fA-F])[0-9a-fA-F]{8}",
+        "this escape is no character of its own",
+        "write the character itself instead of a pair of \\u escapes",
+    ),
+    (
+        "tab",
+        "\t",
+        # A tab is in a comment for sure only where nothing before the `#` can be a quotation.
+        r"""(?m)^(?![^"'\t#\n]*+(?<!\S)#)[^\t\n]*+(\t)""",
+        "a tab stands where YAML readers disagree about it",
+        'indent with spaces; in double quotes write "\\t"',
+    ),
+    (
+        "directive",
+        "%",
+        r"(?m)^%(?!YAML 1\.2 *(?: #.*)?$)",
+        "a line that starts with % is a YAML directive, and none is needed here",
+        "delete the line; quote the text if it belongs to a value",
+    ),
+    # libyaml looks far ahead and gives up before the first of these brackets can be counted.
+    ("too-deep", "[" * 100, r"\[(?=\[{99})", *TOO_DEEP),
+    ("too-deep", "{" * 100, r"\{(?=\{{99})", *TOO_DEEP),
+)
+
+
+def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
+    """Return the text of a file, ending in a line break, and the first thing wrong with it.
+
+    The text is empty if it is not UTF-8 or too large.
+    """
+    start = Position(file=file, line=1)
+    if len(raw) > MAX_FILE_BYTES:
+        message = f"the file is larger than {MAX_FILE_BYTES // (1024 * 1024)} MiB"
+        return "", error("file-too-large", message, "split it and give each part with -f", start)
+    # Without a mark too: the first character of a file of ours is ASCII, the other half a NUL.
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or raw[:2].count(0) == 1:
+        message = "the file is UTF-16, not UTF-8"
+        return "", error("encoding", message, "save it as UTF-8", start)
+    body = raw.removeprefix(_BOM)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as cause:
+        before = body[: cause.start].decode("utf-8")
+        where = _position(before, file, len(before))
+        return "", error("encoding", "the file is not UTF-8", "save it as UTF-8", where)
+    text = text.replace("\r\n", "\n")
+    if not text.endswith("\n"):
+        text += "\n"
+    return text, check(text, file)
+
+
+def check(text: str, file: str) -> Finding | None:
+    """Return the first thing in `text` that readers may take differently."""
+    is_plain = text.isascii() and not text.encode().translate(None, _PLAIN)
+    for rule, holds, pattern, message, hint in _CHECKS if is_plain else _ODD + _CHECKS:
+        match = re.search(pattern, text) if holds in text else None
+        if match is not None:
+            first, last = match.span(match.lastindex or 0)
+            where = _position(text, file, first, last - first)
+            return error(rule, message.format(character=f"U+{ord(text[first]):04X}"), hint, where)
+    return None
+
+
+def _position(text: str, file: str, index: int, width: int = 1) -> Position:
+    """Return the position of the character at `index` of `text`."""
+    start = text.rfind("\n", 0, index) + 1
+    return Position(
+        file=file, line=text.count("\n", 0, index) + 1, column=index - start + 1, width=width
+    )

@@ -1,0 +1,416 @@
+"""Strict YAML: bytes in, plain data and findings out, in one pass over the parser's events.
+
+`yaml.safe_load` is not enough for a file whose mistakes delete webhooks: it keeps the last of two
+equal keys, reads `on` as true and 0777 as 511, and lets 300 bytes of aliases grow without end.
+`parse` refuses whatever two readers could take differently, and never raises, whatever the bytes.
+
+Scalars mean what YAML 1.2's words and JSON's numbers say; everything else is text. So `on`, `yes`,
+`0777`, `12:30` and dates are text, as people expect of names and channels. Aliases and `<<` work
+as in docker compose: the first of several merged mappings wins, explicit keys win over all.
+
+No node tree is made (that costs eight times as much) and few positions are kept: `position.py`
+walks the text again to point at a mistake.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias
+
+import yaml
+
+from reconciler.findings import Finding, Position, Related, error
+from reconciler.source.text import MAX_DEPTH, TOO_DEEP, decode
+
+Parser: TypeAlias = Any
+"""A class that is called with text and then asked `get_event()` until the stream ends."""
+
+PURE: Final[Parser] = yaml.SafeLoader
+FAST: Final[Parser | None] = getattr(yaml, "CSafeLoader", None)
+PARSER: Final[Parser] = FAST or PURE
+"""libyaml's parser where PyYAML has it, else the pure one, which is some 20 times slower."""
+
+MAX_INTEGER: Final = 2**53 - 1
+"""The largest whole number that every JSON reader keeps exact."""
+
+FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
+    "empty-document": (
+        "the file is empty",
+        "to declare that there are no webhooks, write `webhooks: []`",
+    ),
+    "root-not-mapping": (
+        "the file must be a mapping, with keys such as `webhooks:`",
+        "put the list of webhooks under `webhooks:`",
+    ),
+    "several-documents": ("a second document starts here", "put it into a file of its own"),
+    "key-not-text": ("a key must be text", "put it in quotes"),
+    "number-too-large": (
+        "this number is too large to be kept exact",
+        "put it in quotes if it is text",
+    ),
+    "tag": (
+        "a tag (`!`) stands here, and files have none",
+        "put the text in quotes if the `!` belongs to it; a secret is written `{env: NAME}`",
+    ),
+    "too-deep": TOO_DEEP,
+    "unknown-alias": (
+        "no anchor of this name stands above",
+        'put the text in quotes if it is no alias, as in `"*_deleted"`',
+    ),
+    "alias-cycle": (
+        "this alias would make a value contain itself",
+        "write out what is meant, without the alias",
+    ),
+    "alias-expansion": (
+        "aliases make the file grow without measure",
+        "write the values out, or use fewer levels of aliases",
+    ),
+    "merge": (
+        "`<<` takes a mapping or a list of mappings, once in each mapping",
+        "merge several with a list: `<<: [*one, *two]`",
+    ),
+    "yaml-syntax": (
+        "nothing of this kind may follow the `|` or `>` of a text block",
+        "start the text on the next line",
+    ),
+}
+"""Message and advice for each rule of the reader."""
+
+_WORDS: Final[Mapping[str, Any]] = {
+    "": None,
+    "~": None,
+    **dict.fromkeys(("null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+"""The words that are no text; the empty one is a value of which nothing is written."""
+
+_NUMERIC: Final = frozenset("-0123456789")
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_LONGEST_INTEGER: Final = len(str(-MAX_INTEGER))
+_TOO_LARGE: Final = object()
+_OPEN: Final = object()
+_MISSING: Final = object()
+_WORD: Final = re.compile(r"\S+")
+_HEADER_COMMENT: Final = re.compile(r"[|>][-+0-9]*#")
+_LISTED: Final = ("webhooks", "ignore", "protect")
+"""Lists of the root whose items get positions."""
+
+# How much aliases may make of a file: enough for any honest one, and no bomb. 300 bytes of nested
+# aliases stand for a billion nodes; whoever walks them (JSON, the schema's judge) never comes back.
+_EXPANSION: Final = 100_000
+_EXPANSION_PER_CHARACTER: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One file, read.
+
+    `text` is the file without byte order mark, with `\\n` as line ends, the last one included;
+    empty if it is not text. `data` holds only dict (with text keys), list, str, bool, int, float
+    and None; parts that the file shares through aliases are shared here too, so treat it as
+    read-only. It is empty if the file is not `usable`. `items` has the place of each item of the
+    root's `webhooks`, `ignore` and `protect`. `findings` are all errors, in no order:
+    of a key written twice the first counts, a key that is no text is left out.
+    """
+
+    file: str
+    text: str
+    data: dict[str, Any]
+    usable: bool = True
+    items: Mapping[str, list[Position]] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
+    """Read one file. Never raises."""
+    text, odd = decode(raw, file)
+    if odd is not None:
+        return Document(file=file, text=text, data={}, usable=False, findings=(odd,))
+    reader = _Reader(text, file, parser)
+    data: dict[str, Any] = {}
+    try:
+        data = reader.document()
+    except _Stopped:
+        pass
+    except yaml.YAMLError as cause:
+        from reconciler.source import syntax  # only for a mistake
+
+        reader.usable = False
+        reader.findings.append(syntax.explain(cause, text, file))
+    finally:
+        reader.close()
+    if reader.usable and any(
+        isinstance(data.get(key), list) and key not in reader.items for key in _LISTED
+    ):
+        from reconciler.source.position import item_places  # an alias or a merge brings the list
+
+        for key in _LISTED:
+            reader.items.setdefault(key, item_places(text, file, (key,)))
+    findings = (*reader.findings, *(_duplicates(text, file) if reader.duplicates else ()))
+    return Document(
+        file=file,
+        text=text,
+        data=data if reader.usable else {},
+        usable=reader.usable,
+        items=reader.items,
+        findings=findings,
+    )
+
+
+def _duplicates(text: str, file: str) -> Iterator[Finding]:
+    from reconciler.source.position import duplicate_keys  # only for a mistake
+
+    for first, second in duplicate_keys(text, file):
+        yield error(
+            "duplicate-key",
+            "this key is written twice in one mapping",
+            f"keep one of the two; the other is on line {first.line}",
+            second,
+            (Related(message="first written here", position=first),),
+        )
+
+
+class _Stopped(Exception):  # noqa: N818 - the error is the finding
+    """Nothing further can be read sensibly; the finding that says why is noted."""
+
+
+class _Reader:
+    """Reads one text, which `text.check` has passed, once.
+
+    `document` may raise `_Stopped`, or the parser's `yaml.YAMLError`. Afterwards `findings` has
+    what is wrong, `usable` whether the data is worth looking at all the same, `items` the places
+    in lists of the root, and `duplicates` whether some key is written twice.
+    """
+
+    def __init__(self, text: str, file: str, parser: Parser) -> None:
+        self.items: dict[str, list[Position]] = {}
+        self.findings: list[Finding] = []
+        self.usable = True
+        self.duplicates = False
+        self._text = text
+        self._file = file
+        self._parser = parser(text)
+        self._next: Callable[[], Any] = self._parser.get_event
+        self._keys: dict[str, str] = {}  # plain keys known to be text; equal ones become one
+        self._strings: dict[str, str] = {}
+        self._anchors: dict[str, Any] = {}
+        self._room = _EXPANSION + _EXPANSION_PER_CHARACTER * len(text)
+        # By id; the value itself is kept with its measures, so that no other can take its id.
+        self._sizes: dict[int, tuple[int, int, Any]] = {}
+
+    def close(self) -> None:
+        """Let the parser go."""
+        self._parser.dispose()
+
+    def document(self) -> dict[str, Any]:
+        """Return the data of the one document that the text must be."""
+        self._next()  # the stream's start
+        start = self._next()
+        root = start if isinstance(start, yaml.StreamEndEvent) else self._next()
+        if root is start or (
+            isinstance(root, yaml.ScalarEvent)
+            and not root.style
+            and root.tag is None
+            and _WORDS.get(root.value, root) is None
+        ):
+            self._note("empty-document", Position(file=self._file, line=1))
+            raise _Stopped
+        if not isinstance(root, yaml.MappingStartEvent):
+            raise self._stop("root-not-mapping", root)
+        data = self._mapping(root, 1)
+        self._next()  # the document's end
+        end = self._next()
+        if not isinstance(end, yaml.StreamEndEvent):
+            raise self._stop("several-documents", end)
+        return data
+
+    def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        merged: list[dict[str, Any]] | None = None
+        if start.tag is not None or start.anchor is not None or depth > MAX_DEPTH:
+            self._open(start, depth)
+        following, keys = self._next, self._keys
+        while (event := following()).__class__ is not yaml.MappingEndEvent:
+            key = None
+            if event.__class__ is yaml.ScalarEvent and not event.style:
+                key = keys.get(event.value)
+            if key is None or event.tag is not None or event.anchor is not None:
+                if event.__class__ is yaml.ScalarEvent and event.value == "<<" and not event.style:
+                    merged = self._merge(event, depth, merged)
+                    continue
+                key = self._key(event, depth)
+            event = following()
+            if event.__class__ is yaml.ScalarEvent:
+                value = self._scalar(event)
+            elif depth == 1 and event.__class__ is yaml.SequenceStartEvent and key in _LISTED:
+                places = self.items.setdefault(key, []) if key not in data else None
+                value = self._sequence(event, 2, places)
+            else:
+                value = self._collection(event, depth + 1)
+            if key is None:
+                continue
+            if key in data:
+                self.duplicates = True
+            else:
+                data[key] = value
+        for other in merged or ():
+            for key, value in other.items():
+                data.setdefault(key, value)
+        if start.anchor is not None:
+            self._anchors[start.anchor] = data
+        return data
+
+    def _sequence(self, start: Any, depth: int, places: list[Position] | None = None) -> list[Any]:
+        data: list[Any] = []
+        if start.tag is not None or start.anchor is not None or depth > MAX_DEPTH:
+            self._open(start, depth)
+        following, strings = self._next, self._strings
+        while (event := following()).__class__ is not yaml.SequenceEndEvent:
+            if places is not None:
+                places.append(self._position(event))
+            if event.__class__ is yaml.ScalarEvent:
+                value = self._scalar(event)
+                data.append(strings.setdefault(value, value) if value.__class__ is str else value)
+            else:
+                data.append(self._collection(event, depth + 1))
+        if start.anchor is not None:
+            self._anchors[start.anchor] = data
+        return data
+
+    def _collection(self, event: Any, depth: int) -> Any:
+        """Read the mapping, list or alias that starts with `event`."""
+        if event.__class__ is yaml.MappingStartEvent:
+            return self._mapping(event, depth)
+        if event.__class__ is yaml.SequenceStartEvent:
+            return self._sequence(event, depth)
+        return self._alias(event, depth)
+
+    def _scalar(self, event: Any) -> Any:
+        value: Any = event.value
+        style = event.style
+        if not style:
+            if value[:1] not in _NUMERIC:
+                value = _WORDS.get(value, value)
+            elif (value := _number(value)) is _TOO_LARGE:
+                self._note("number-too-large", self._position(event))
+        elif style in "|>":
+            self._check_header(event)
+        if event.tag is not None:
+            self._tag(event)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value
+        return value
+
+    def _check_header(self, event: Any) -> None:
+        """Refuse a comment glued to the | or >: libyaml takes it, the pure parser does not."""
+        match = _HEADER_COMMENT.match(self._text, event.start_mark.index)
+        if match is not None:
+            start = event.start_mark
+            column = start.column + match.end() - start.index
+            self._note("yaml-syntax", Position(file=self._file, line=start.line + 1, column=column))
+
+    def _key(self, event: Any, depth: int) -> str | None:
+        """Read a key that is not yet known; None if it is no text."""
+        if event.__class__ is yaml.ScalarEvent:
+            key = self._scalar(event)
+            if key.__class__ is str:
+                known = self._strings if event.style else self._keys
+                return known.setdefault(key, key)
+        else:
+            self._collection(event, depth + 1)
+        self.findings.append(error("key-not-text", *FAULTS["key-not-text"], self._position(event)))
+        return None
+
+    def _open(self, start: Any, depth: int) -> None:
+        """Check what few collections have: too many parents, a tag, an anchor."""
+        if depth > MAX_DEPTH:
+            raise self._stop("too-deep", start)
+        if start.tag is not None:
+            self._tag(start)
+        if start.anchor is not None:
+            self._anchors[start.anchor] = _OPEN
+
+    def _alias(self, event: Any, depth: int) -> Any:
+        value = self._anchors.get(event.anchor, _MISSING)
+        if value is _MISSING:
+            raise self._stop("unknown-alias", event)
+        if value is _OPEN:
+            raise self._stop("alias-cycle", event)
+        size, height = self._measure(value)
+        self._room -= size
+        if self._room < 0:
+            raise self._stop("alias-expansion", event)
+        if depth - 1 + height > MAX_DEPTH:
+            raise self._stop("too-deep", event)
+        return value
+
+    def _merge(
+        self, key: Any, depth: int, before: list[dict[str, Any]] | None
+    ) -> list[dict[str, Any]]:
+        """Read the value of a `<<` and return the mappings to merge, the strongest first."""
+        if key.tag is not None:
+            self._tag(key)
+        event = self._next()
+        scalar = event.__class__ is yaml.ScalarEvent
+        value = self._scalar(event) if scalar else self._collection(event, depth + 1)
+        if before is not None:
+            self._note("merge", self._position(key))
+            return before
+        mappings = value if isinstance(value, list) else [value]
+        if all(isinstance(each, dict) for each in mappings):
+            return mappings
+        self._note("merge", self._position(event))
+        return []
+
+    def _tag(self, event: Any) -> None:
+        word = _WORD.match(self._text, event.start_mark.index)
+        width = len(word[0]) if word is not None else 1
+        self._note("tag", replace(self._position(event), width=width))
+
+    def _position(self, event: Any) -> Position:
+        start, end = event.start_mark, event.end_mark
+        column, width = start.column, 1
+        if end.line == start.line:
+            width = max(1, end.column - column)
+            if end.column == column:  # nothing is written: what stands before it
+                column = max(0, column - 1)
+        return Position(file=self._file, line=start.line + 1, column=column + 1, width=width)
+
+    def _note(self, rule: str, position: Position) -> None:
+        """Note an error that leaves the data unusable."""
+        self.usable = False
+        self.findings.append(error(rule, *FAULTS[rule], position))
+
+    def _stop(self, rule: str, event: Any) -> _Stopped:
+        self._note(rule, self._position(event))
+        return _Stopped()
+
+    def _measure(self, value: Any) -> tuple[int, int]:
+        """Return how many nodes `value` is, written out, and how many levels it has."""
+        if not isinstance(value, (dict, list)):
+            return 1, 0
+        known = self._sizes.get(id(value))
+        if known is None:
+            children = value.values() if isinstance(value, dict) else value
+            parts = [self._measure(child) for child in children]
+            size = 1 + sum(each for each, _ in parts)
+            height = 1 + max((each for _, each in parts), default=0)
+            known = self._sizes[id(value)] = (size, height, value)
+        return known[:2]
+
+
+def _number(text: str) -> Any:
+    """Return the number that `text`, starting with a numeric character, means, else `text`."""
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return text
+    if match[1] is None and match[2] is None:
+        value: float = int(text) if len(text) <= _LONGEST_INTEGER else float("inf")
+    else:
+        value = float(text)
+    if abs(value) > MAX_INTEGER:
+        return _TOO_LARGE
+    return int(value) if value == int(value) else value
