@@ -28,7 +28,6 @@ from reconciler.api.attempt import (
     FailedAttempt,
     Failure,
     Reply,
-    failure_of,
 )
 from reconciler.api.origin import Origin
 from reconciler.api.pace import retry_after
@@ -46,8 +45,7 @@ from reconciler.errors import (
 from reconciler.kinds.slack import TOKEN
 from reconciler.model import Secret
 
-LONGEST: Final = 500
-"""Characters kept of one sentence of the server."""
+_LONGEST: Final = 500  # characters kept of one sentence of the server
 
 _MOST_FIELDS: Final = 50
 _DEEPEST: Final = 8
@@ -61,7 +59,7 @@ _PLAIN: Final = re.compile(r"[\w.+/-]{1,60}", re.ASCII)
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}")
 _JSON: Final = re.compile(r"application/(?:json|[\w.+-]+\+json)", re.ASCII | re.IGNORECASE)
 
-Fields = tuple[tuple[tuple[str, ...], str], ...]
+_Fields = tuple[tuple[tuple[str, ...], str], ...]
 
 
 def read_body(
@@ -114,7 +112,7 @@ def judge(
     """
     if 200 <= status < 300:
         return _success(call, status, headers, body, origin.address)
-    failure = failure_of(status)
+    failure = _failure_of(status)
     if failure is Failure.MOVED:
         error: ApiError = ProtocolError(
             f"{origin} redirects to {_target(headers)} (HTTP {status}); "
@@ -124,7 +122,7 @@ def judge(
         )
         return FailedAttempt(failure=failure, error=error)
     document = None
-    if not isinstance(body, FailedAttempt) and is_json(headers.get("content-type", "")):
+    if not isinstance(body, FailedAttempt) and _is_json(headers.get("content-type", "")):
         with suppress(NotJsonError):
             document = decode(body)
     return FailedAttempt(
@@ -132,6 +130,27 @@ def judge(
         error=_refusal(status, document, origin.address, label, call.hidden),
         retry_after=retry_after(headers.get("retry-after"), headers.get("date"), now),
     )
+
+
+_REJECTED: Final = frozenset(
+    # refusals of what was sent
+    (400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422)
+) | frozenset(
+    # statuses that by their definition precede any work
+    (402, 412, 416, 417, 421, 424, 425, 426, 428, 431, 451)
+)
+
+
+def _failure_of(status: int) -> Failure:
+    """Return the class of a response that is not a success.
+
+    An unknown status is ambiguous: a proxy's own numbers do not tell what happened behind it.
+    """
+    if status == 429:
+        return Failure.THROTTLED
+    if status in _REJECTED:
+        return Failure.REJECTED
+    return Failure.MOVED if 300 <= status < 400 else Failure.AMBIGUOUS
 
 
 def _success(
@@ -145,7 +164,7 @@ def _success(
     if isinstance(body, FailedAttempt):
         return body
     kind = headers.get("content-type", "")
-    if not is_json(kind):
+    if not _is_json(kind):
         shown = _PLAIN.match(kind)
         what = f"{shown.group() if shown else 'no content type'}, {len(body)} bytes"
         return _unexpected(status, f"{returned} without JSON ({what})")
@@ -211,7 +230,7 @@ def _refusal(
     return error(message, hint=hint, status=status, detail=detail, fields=fields)
 
 
-def _sentences(document: Any, hidden: Sequence[str]) -> tuple[str | None, Fields]:
+def _sentences(document: Any, hidden: Sequence[str]) -> tuple[str | None, _Fields]:
     """Return the server's sentence about the whole object, and those about fields.
 
     Understands every shape in which Django REST Framework reports errors, and the `message` of
@@ -248,7 +267,7 @@ def _flat(value: Any, path: tuple[str, ...], depth: int) -> Iterator[tuple[tuple
             yield from _flat(inner, below, depth + 1)
 
 
-def _bounded(text: str, longest: int = LONGEST) -> str:
+def _bounded(text: str, longest: int = _LONGEST) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
@@ -256,7 +275,7 @@ class NotJsonError(ValueError):
     """A document that is not strict JSON; the message says why, in our words."""
 
 
-def is_json(content_type: str) -> bool:
+def _is_json(content_type: str) -> bool:
     """Return whether a `Content-Type` announces JSON."""
     return _JSON.fullmatch(content_type.partition(";")[0].strip()) is not None
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 import httpx
 
 from reconciler.api.connections import CA_VARIABLES, PROXY_HINT, Proxy
-from reconciler.api.pace import RETRY_COST, TIMEOUT_COST, Pause
+from reconciler.api.pace import Pause
 from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
 
 FOREIGN: Final = "check the server URL: another program or a proxy may answer there"
@@ -38,7 +38,7 @@ class Call:
     params: Mapping[str, str | int] | None
     content: bytes | None = field(repr=False)
     expect: int | None
-    accept: Callable[[Any], bool]
+    accept: Callable[[Any], object]
     cap: int
     hidden: Sequence[str] = field(repr=False)
 
@@ -106,37 +106,6 @@ class Action(Enum):
     """Raise AmbiguousWriteError: the caller reads before it writes again."""
 
 
-ACTIONS: Final[Mapping[Failure, tuple[Action, Action]]] = {
-    Failure.NOT_SENT: (Action.REPEAT, Action.REPEAT),
-    Failure.UNTRUSTED: (Action.REPORT, Action.REPORT),
-    Failure.THROTTLED: (Action.WAIT, Action.WAIT),
-    Failure.REJECTED: (Action.REPORT, Action.REPORT),
-    Failure.AMBIGUOUS: (Action.REPEAT, Action.RESOLVE),
-    Failure.MOVED: (Action.REPORT, Action.RESOLVE),
-}
-"""For each failure, what to do about a read and about a write. Nothing else decides."""
-
-_REJECTED: Final = frozenset(
-    # refusals of what was sent
-    (400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422)
-) | frozenset(
-    # statuses that by their definition precede any work
-    (402, 412, 416, 417, 421, 424, 425, 426, 428, 431, 451)
-)
-
-
-def failure_of(status: int) -> Failure:
-    """Return the class of a response that is not a success.
-
-    An unknown status is ambiguous: a proxy's own numbers do not tell what happened behind it.
-    """
-    if status == 429:
-        return Failure.THROTTLED
-    if status in _REJECTED:
-        return Failure.REJECTED
-    return Failure.MOVED if 300 <= status < 400 else Failure.AMBIGUOUS
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedAttempt:
     """Why an attempt gave no reply. `error` is what to raise when the failure is final."""
@@ -148,16 +117,27 @@ class FailedAttempt:
 
     @property
     def cost(self) -> int:
-        """What a retry after this takes from the budget."""
-        return TIMEOUT_COST if self.timeout else RETRY_COST
+        """What a retry after this takes from the retry budget, of 30."""
+        return 10 if self.timeout else 5
+
+    def action(self, *, writes: bool) -> Action:
+        """Return what to do after this, for a write or a read."""
+        return _ACTIONS[self.failure][writes]
+
+
+_ACTIONS: Final[Mapping[Failure, tuple[Action, Action]]] = {
+    Failure.NOT_SENT: (Action.REPEAT, Action.REPEAT),
+    Failure.UNTRUSTED: (Action.REPORT, Action.REPORT),
+    Failure.THROTTLED: (Action.WAIT, Action.WAIT),
+    Failure.REJECTED: (Action.REPORT, Action.REPORT),
+    Failure.AMBIGUOUS: (Action.REPEAT, Action.RESOLVE),
+    Failure.MOVED: (Action.REPORT, Action.RESOLVE),
+}
+"""For each failure, what to do about a read and about a write. Nothing else decides."""
 
 
 class BadResponseError(Exception):
     """A response that we refuse to read; the message is our own."""
-
-
-class TooSlowError(Exception):
-    """A response that was still arriving when its time was up."""
 
 
 def failed_attempt(
@@ -177,7 +157,7 @@ def failed_attempt(
     """
     if isinstance(error, _NEVER_SENT):
         return _not_sent(error, server, proxy)
-    slow = expired or isinstance(error, (httpx.TimeoutException, TooSlowError))
+    slow = expired or isinstance(error, (httpx.TimeoutException, TimeoutError))
     found: ApiError
     if slow and run_over:
         message = f"the run's time was up before {server} responded completely"

@@ -1,8 +1,7 @@
 """CloudTruth: its organizations and webhooks.
 
-`Reader` can only read, which is all that planning asks for; `Client` can write too. Each method
-accepts one status as success: 200 with the object, 201 for a create, 204 for a delete; any other
-2xx leaves a write in doubt.
+Each method accepts one status as success: 200 with the object, 201 for a create, 204 for a delete;
+any other 2xx leaves a write in doubt.
 """
 
 from __future__ import annotations
@@ -32,17 +31,18 @@ from reconciler.ports import Clock, Draft, Workers
 WEBHOOKS: Final = "/api/v1/webhooks/"
 SCHEMA: Final = "/api/schema/"
 ORGANIZATIONS: Final = "/api/v1/organizations/"
-CURRENT_USER: Final = "/api/v1/users/current/"
-MEMBERSHIPS: Final = "/api/v1/memberships/"
+_CURRENT_USER: Final = "/api/v1/users/current/"
+_MEMBERSHIPS: Final = "/api/v1/memberships/"
 
 
-class Reader:
-    """CloudTruth, for reading only."""
+class Client:
+    """CloudTruth. No write is ever repeated blindly."""
 
     def __init__(self, transport: Transport, workers: Workers) -> None:
         self._transport = transport
         self._workers = workers
         self._organization: Organization | None = None
+        self._uses_put = False
 
     @property
     def origin(self) -> str:
@@ -84,29 +84,6 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _rows(self) -> tuple[LiveWebhook, ...]:
-        return complete(
-            self._transport, WEBHOOKS, wire.live_webhook, lambda row: row.id, self._workers
-        )
-
-    def _checked(self, webhook: LiveWebhook) -> LiveWebhook:
-        """Return the webhook. Raises ProtocolError if it belongs to another organization."""
-        own, other = self._organization, webhook.organization
-        if own is not None and other is not None and other not in (own.id, own.name):
-            raise ProtocolError(
-                f"the server lists webhook {webhook.id}, which belongs to another organization",
-                hint="use an API key that has access to one organization only",
-            )
-        return webhook
-
-
-class Client(Reader):
-    """CloudTruth, for reading and writing. No write is ever repeated blindly."""
-
-    def __init__(self, transport: Transport, workers: Workers) -> None:
-        super().__init__(transport, workers)
-        self._uses_put = False
-
     def create(self, draft: Draft, organization: str) -> LiveWebhook:
         """Create a webhook. Raises AmbiguousWriteError when it may exist now."""
         data = self._transport.request(
@@ -114,7 +91,7 @@ class Client(Reader):
             WEBHOOKS,
             json=wire.full_body(draft, organization),
             expect=201,
-            accept=wire.has_id,
+            accept=wire.usable_id,
             hidden=wire.secret_values(draft),
         ).data
         return self._checked(wire.written_webhook(data, draft))
@@ -145,6 +122,21 @@ class Client(Reader):
         except NotFoundError:
             return False
         return True
+
+    def _rows(self) -> tuple[LiveWebhook, ...]:
+        return complete(
+            self._transport, WEBHOOKS, wire.live_webhook, lambda row: row.id, self._workers
+        )
+
+    def _checked(self, webhook: LiveWebhook) -> LiveWebhook:
+        """Return the webhook. Raises ProtocolError if it belongs to another organization."""
+        own, other = self._organization, webhook.organization
+        if own is not None and other is not None and other not in (own.id, own.name):
+            raise ProtocolError(
+                f"the server lists webhook {webhook.id}, which belongs to another organization",
+                hint="use an API key that has access to one organization only",
+            )
+        return webhook
 
     def _send(self, method: str, id: str, draft: Draft, body: dict[str, Any]) -> LiveWebhook:
         data = self._transport.request(
@@ -263,11 +255,11 @@ def _row(value: Any) -> _Row:
 
 
 def _of_membership(transport: Transport) -> str | None:
-    user = _object(transport, CURRENT_USER)
+    user = _object(transport, _CURRENT_USER)
     membership = user.get("membership_id")
-    if not isinstance(membership, str) or not wire.has_id({"id": membership}):
+    if not isinstance(membership, str) or wire.usable_id({"id": membership}) is None:
         return None
-    found = _object(transport, f"{MEMBERSHIPS}{quote(membership, safe='')}/")
+    found = _object(transport, f"{_MEMBERSHIPS}{quote(membership, safe='')}/")
     return wire.bare_id(found.get("organization"))
 
 

@@ -17,13 +17,7 @@ from typing import Final
 from reconciler.errors import ApiError
 from reconciler.ports import Clock
 
-ATTEMPTS: Final = 4
-"""The most attempts of one request, throttled ones aside."""
-TOKENS: Final = 30
-"""A full retry budget. A success gives one token back."""
-RETRY_COST: Final = 5
-TIMEOUT_COST: Final = 10
-
+_TOKENS: Final = 30  # a full retry budget; a success gives one token back
 _LONGEST_DELAY: Final = 20.0
 _FIRST_DELAY: Final = 0.5
 # Long waits are split, so that a new deadline is noticed.
@@ -47,7 +41,7 @@ class Pace:
     def __init__(self, clock: Clock, *, deadline: float) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._tokens = TOKENS
+        self._tokens = _TOKENS
         self._resume = 0.0
         self._end = clock.monotonic() + deadline
         self.exhausted = False
@@ -112,7 +106,7 @@ class Pace:
     def succeeded(self) -> None:
         """Give a token back."""
         with self._lock:
-            self._tokens = min(TOKENS, self._tokens + 1)
+            self._tokens = min(_TOKENS, self._tokens + 1)
 
 
 def retry_after(value: str | None, date: str | None, now: datetime) -> float | None:

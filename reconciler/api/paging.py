@@ -26,20 +26,20 @@ from reconciler.ports import Workers
 
 PAGE_SIZE: Final = 1000
 """Rows asked for on a page; the server may grant fewer."""
-MOST_PAGES: Final = 2000
-MOST_ROWS: Final = 200_000
+_MOST_PAGES: Final = 2000
+_MOST_ROWS: Final = 200_000
 
-Row = TypeVar("Row")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page(Generic[Row]):
+class _Page(Generic[_T]):
     """One page: its rows, how many there are in all (None: unknown), whether more follow.
 
     `problem` says why it is no page at all.
     """
 
-    rows: Sequence[Row] = ()
+    rows: Sequence[_T] = ()
     count: int | None = None
     more: bool = False
     problem: str | None = None
@@ -48,10 +48,10 @@ class Page(Generic[Row]):
 def complete(
     transport: Transport,
     path: str,
-    decode: Callable[[Any], Row],
-    key: Callable[[Row], str],
+    decode: Callable[[Any], _T],
+    key: Callable[[_T], str],
     workers: Workers,
-) -> tuple[Row, ...]:
+) -> tuple[_T, ...]:
     """Return every row of a list, in the server's order.
 
     `decode` reads one row, `key` returns its id. Raises IncompleteListingError if the listing does
@@ -85,7 +85,7 @@ def complete(
     return tuple(row for page in pages for row in page.rows)
 
 
-def _pages(read: Callable[[int], Page[Row]], workers: Workers, path: str) -> Sequence[Page[Row]]:
+def _pages(read: Callable[[int], _Page[_T]], workers: Workers, path: str) -> Sequence[_Page[_T]]:
     """Read the pages of one listing. Raises IncompleteListingError if there is no end of them."""
     first = read(1)
     if first.count is None:
@@ -93,17 +93,17 @@ def _pages(read: Callable[[int], Page[Row]], workers: Workers, path: str) -> Seq
     if len(first.rows) >= first.count or not first.rows:
         return [first]
     last = -(-first.count // len(first.rows))
-    if last > MOST_PAGES or first.count > MOST_ROWS:
+    if last > _MOST_PAGES or first.count > _MOST_ROWS:
         raise _endless(path)
     return [first, *workers.run([partial(read, number) for number in range(2, last + 1)])]
 
 
-def _one_by_one(first: Page[Row], read: Callable[[int], Page[Row]], path: str) -> list[Page[Row]]:
+def _one_by_one(first: _Page[_T], read: Callable[[int], _Page[_T]], path: str) -> list[_Page[_T]]:
     """Follow a server that does not count, while its pages have rows and say that more follow."""
     pages = [first]
     rows = len(first.rows)
     while pages[-1].more and pages[-1].rows:
-        if len(pages) == MOST_PAGES or rows > MOST_ROWS:
+        if len(pages) == _MOST_PAGES or rows > _MOST_ROWS:
             raise _endless(path)
         pages.append(read(len(pages) + 1))
         rows += len(pages[-1].rows)
@@ -112,14 +112,14 @@ def _one_by_one(first: Page[Row], read: Callable[[int], Page[Row]], path: str) -
 
 def _endless(path: str) -> IncompleteListingError:
     return IncompleteListingError(
-        f"the listing has more than {MOST_PAGES} pages or {MOST_ROWS} rows",
+        f"the listing has more than {_MOST_PAGES} pages or {_MOST_ROWS} rows",
         method="GET",
         path=path,
         hint=FOREIGN,
     )
 
 
-def _problem(pages: Sequence[Page[Row]], key: Callable[[Row], str]) -> str | None:
+def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None:
     """Return why pages are not one complete listing, None if they are."""
     if problem := next((page.problem for page in pages if page.problem), None):
         return problem
@@ -138,13 +138,13 @@ def _problem(pages: Sequence[Page[Row]], key: Callable[[Row], str]) -> str | Non
     return None
 
 
-def _read(transport: Transport, path: str, decode: Callable[[Any], Row], number: int) -> Page[Row]:
+def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: int) -> _Page[_T]:
     params: dict[str, str | int] = {"ordering": "name", "page": number, "page_size": PAGE_SIZE}
     try:
         data = transport.request("GET", path, params=params, expect=200, cap=LARGE).data
     except NotFoundError:
         if number > 1:
-            return Page(problem=f"page {number} is missing")
+            return _Page(problem=f"page {number} is missing")
         raise ProtocolError(
             f"{transport.origin.address} has no list at {path}",
             method="GET",
@@ -154,11 +154,11 @@ def _read(transport: Transport, path: str, decode: Callable[[Any], Row], number:
         ) from None
     rows = data.get("results") if isinstance(data, dict) else None
     if not isinstance(rows, list):
-        return Page(problem="a page is not an object with `results`")
+        return _Page(problem="a page is not an object with `results`")
     count, following = data.get("count"), data.get("next")
     counted = isinstance(count, int) and not isinstance(count, bool)
     if not counted and "next" not in data:
-        return Page(problem="a page has neither `count` nor `next`")
-    return Page(
+        return _Page(problem="a page has neither `count` nor `next`")
+    return _Page(
         rows=[decode(row) for row in rows], count=count if counted else None, more=bool(following)
     )

@@ -16,7 +16,6 @@ from typing import Any, Final, Self
 from reconciler import __version__
 from reconciler.api.answers import encode, judge, read_body
 from reconciler.api.attempt import (
-    ACTIONS,
     LONGER,
     Action,
     Call,
@@ -24,12 +23,11 @@ from reconciler.api.attempt import (
     FailedAttempt,
     Observer,
     Reply,
-    TooSlowError,
     failed_attempt,
 )
 from reconciler.api.connections import Adapter, Connections, headers_of
 from reconciler.api.origin import Credential, Origin, OriginAuth
-from reconciler.api.pace import ATTEMPTS, Pace, Pause
+from reconciler.api.pace import Pace, Pause
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
@@ -40,17 +38,16 @@ from reconciler.errors import (
 )
 from reconciler.ports import Clock
 
-SMALL: Final = 1024 * 1024
-"""The largest body of anything but a list, in bytes."""
-LARGE: Final = 64 * SMALL
+_SMALL: Final = 1024 * 1024  # the largest body of anything but a list, in bytes
+LARGE: Final = 64 * _SMALL
 """The largest body of a list, in bytes."""
 
+_ATTEMPTS: Final = 4  # of one request, throttled ones aside
 _CONNECT_TIMEOUT: Final = 10.0
 _NO_CREDENTIAL: Final = "request without a credential"
 
 
-def anything(document: Any) -> bool:
-    """Accept every document."""
+def _anything(document: Any) -> bool:
     return True
 
 
@@ -105,8 +102,8 @@ class Transport:
         params: Mapping[str, str | int] | None = None,
         json: object = None,
         expect: int | None = None,
-        accept: Callable[[Any], bool] = anything,
-        cap: int = SMALL,
+        accept: Callable[[Any], object] = _anything,
+        cap: int = _SMALL,
         hidden: Sequence[str] = (),
     ) -> Reply:
         """Send a request and return its reply.
@@ -138,7 +135,7 @@ class Transport:
                 self._pace.succeeded()
                 return outcome
             earlier = outcome
-            action = ACTIONS[outcome.failure][call.writes]
+            action = outcome.action(writes=call.writes)
             if action is Action.WAIT:
                 delay = self._pace.delay(throttled, outcome.retry_after)
                 self._observe(Pause(seconds=delay, error=outcome.error))
@@ -190,7 +187,7 @@ class Transport:
 
         def check() -> None:
             if self._clock.monotonic() >= end():
-                raise TooSlowError
+                raise TimeoutError
 
         left = max(0.001, end() - started)
         try:
@@ -208,7 +205,7 @@ class Transport:
                 closing(client.send(request, stream=True)) as response,
             ):
                 status, headers = response.status_code, headers_of(response)
-                cap = call.cap if status < 300 else SMALL
+                cap = call.cap if status < 300 else _SMALL
                 body = read_body(response.iter_raw(), headers, cap, check)
         except ReconcilerError:
             raise
@@ -278,7 +275,7 @@ class Transport:
             )
 
     def _wait_to_repeat(self, failed: FailedAttempt, failures: int) -> bool:
-        if failures + 1 >= ATTEMPTS:
+        if failures + 1 >= _ATTEMPTS:
             return False
         delay = self._pace.delay(failures, failed.retry_after)
         if delay >= self._pace.left() or not self._pace.pay(failed.cost):

@@ -45,11 +45,6 @@ def usable_id(row: Any) -> str | None:
     return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
-def has_id(document: Any) -> bool:
-    """Return whether a document is an object with a usable id."""
-    return usable_id(document) is not None
-
-
 def live_webhook(row: Any) -> LiveWebhook:
     """Read one webhook. Raises ProtocolError, which names its id."""
     own = usable_id(row)

@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.client import Reader
-from reconciler.api.origin import Credential, Origin
-from reconciler.api.transport import Transport
 from reconciler.errors import (
     AmbiguousWriteError,
     AuthenticationError,
@@ -20,11 +17,9 @@ from reconciler.errors import (
     PermissionDeniedError,
     ProtocolError,
 )
-from reconciler.model import Secret
-from tests.api.support import URL, InlineWorkers, World, slack
+from tests.api.support import World, slack
 from tests.emulated import faults
 from tests.emulated.emulator import LOCAL_KEY
-from tests.emulated.in_process import InProcess
 from tests.emulated.variant import Count, CurrentFlag, NextLink, Variant
 
 HOOKS = "/api/v1/webhooks/"
@@ -58,21 +53,6 @@ def test_create_read_update_delete() -> None:
     assert world.client.delete(made.id) is False
     assert world.client.get(made.id) is None
     assert world.client.list() == ()
-
-
-def test_a_reader_cannot_write() -> None:
-    """It has all that planning asks for, and no way to change anything."""
-    world = World()
-    transport = Transport(
-        origin=Origin.parse(URL),
-        credential=Credential.api_key(Secret(LOCAL_KEY)),
-        clock=world.clock,
-        adapter=InProcess(world.emulator.handle, clock=world.clock),
-    )
-    with Reader(transport, InlineWorkers()) as reader:
-        assert reader.organization().name == "Acme"
-        assert reader.list() == ()
-    assert not {"create", "update", "delete"} & set(dir(reader))
 
 
 @pytest.mark.parametrize("status", [401, 403])

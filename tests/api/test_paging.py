@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.api.paging import MOST_PAGES, MOST_ROWS, complete
+from reconciler.api.paging import complete
 from reconciler.errors import (
     IncompleteListingError,
     ProtocolError,
@@ -132,7 +132,7 @@ def test_what_does_not_add_up_twice_is_an_error(answers: list[Any]) -> None:
 
 @pytest.mark.parametrize(
     "answers",
-    [[page(MOST_ROWS + 1, *range(1000))], [page(MOST_PAGES + 1, 1)]],
+    [[page(200_001, *range(1000))], [page(2001, 1)]],
     ids=["rows", "pages"],
 )
 def test_more_than_any_organization_has_is_not_read(answers: list[Any]) -> None:
@@ -153,7 +153,7 @@ def test_an_endless_list_ends() -> None:
     one, server, _ = transport(endless)
     with pytest.raises(IncompleteListingError, match="more than 2000 pages"):
         complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
-    assert len(server.requests) == MOST_PAGES
+    assert len(server.requests) == 2000
 
 
 def growing(writes: int) -> Callable[[httpx.Request], httpx.Response]:

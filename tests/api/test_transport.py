@@ -161,7 +161,6 @@ def test_a_pause_beyond_the_run_stops_at_once(method: str) -> None:
     one, server, clock = transport(answer(429, None, retry_after="86400"))
     with pytest.raises(RateLimitedError, match="86400 s") as caught:
         one.request(method, "/")
-    assert caught.value.retry_after == 86400
     assert clock.slept == []
     # The others learn it without asking.
     with pytest.raises(RateLimitedError):

@@ -117,7 +117,7 @@ def test_an_essential_field_of_a_wrong_type_names_the_webhook(field: str, value:
 @pytest.mark.parametrize("value", [None, 5, "", ".", "..", "a b", "\n", "é", "x" * 300, ["a"]])
 def test_an_id_that_cannot_be_used_is_none(value: Any) -> None:
     """Ids go into paths: what could change a path is no id."""
-    assert not wire.has_id({"id": value})
+    assert wire.usable_id({"id": value}) is None
     with pytest.raises(ProtocolError, match="usable id"):
         wire.live_webhook(ROW | {"id": value})
 
