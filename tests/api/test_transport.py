@@ -159,7 +159,7 @@ def test_a_nonsensical_pause_is_a_back_off(value: str) -> None:
 def test_a_pause_beyond_the_run_stops_at_once(method: str) -> None:
     """Nobody sleeps for a day; the error has the number."""
     one, server, clock = transport(answer(429, None, retry_after="86400"))
-    with pytest.raises(RateLimitedError, match="86400 s") as caught:
+    with pytest.raises(RateLimitedError, match="86400 s"):
         one.request(method, "/")
     assert clock.slept == []
     # The others learn it without asking.
