@@ -94,11 +94,14 @@ class Ending:
         except ConfigurationError:
             return {"what does not fit"}
         mine = {each.name for each in plan.changes}
+        written = {each.name for each in (*plan.creates, *plan.updates)}
         unvouched = {each.name for each in plan.updates if "configuration" not in each.sends}
         left = [
             each
             for each in again.changes
-            if each.name in mine and not (each.name in unvouched and _only_secrets(each))
+            # What somebody did to the one that stays of several is for the next plan.
+            if each.name in (written if isinstance(each, Update) else mine)
+            and not (each.name in unvouched and _only_secrets(each))
         ]
         doing = set[str]() if self._case.way is Way.BLIND else {_names([each]) for each in left}
         kept = mine - {each.name for each in plan.kept}  # what was kept from the start still is
