@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -23,7 +23,7 @@ from markdown_it import MarkdownIt
 from reconciler.api.wire import live_webhook
 from reconciler.ci.github import Pull
 from reconciler.ci.plan import plan as plan_pull_request
-from reconciler.ci.run import Access, Command, Job, PullRequest, Run
+from reconciler.ci.run import PullRequest, Run
 from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
 from reconciler.render import RENDERERS, View
@@ -118,7 +118,7 @@ class Recorder:
             commit="",
         )
 
-    def create_comment(self, number: int, body: str) -> None:
+    def comment(self, number: int, body: str, old: None = None) -> None:
         """Remember a comment."""
         self.body = body
 
@@ -152,10 +152,18 @@ def comment() -> str:
     recorder = Recorder()
     event = PullRequest(number=7, head=_COMMIT, branch="main", base=_COMMIT, distrust=None)
     address = "https://github.com/acme/config/actions/runs/1"
-    run = Run(event=event, repository="acme/config", branch="", url=address)
     github: Any = recorder
-    access = Access(connect=connect, github=github, git=git, directory=SCENE, clean=str)
-    plan_pull_request(Job(command=Command.PLAN), run, _INPUTS, access)
+    plan_pull_request(
+        Run(
+            inputs=replace(_INPUTS, git=git),
+            connect=connect,
+            github=github,
+            clean=str,
+            event=event,
+            repository="acme/config",
+            url=address,
+        )
+    )
     return recorder.body
 
 

@@ -7,25 +7,32 @@ concerned, or an issue, with the command that leads on.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
-from reconciler.ci.comments import COMMENT_CHARACTERS, code_block, compose, find
-from reconciler.ci.github import GitHubError
-from reconciler.ci.marker import Kind
-from reconciler.ci.outcome import Outcome, failed, note, planned, reported
-from reconciler.ci.plan import check, files_only, mark, only_checked
+from reconciler.ci.comments import (
+    COMMENT_CHARACTERS,
+    code_block,
+    compose,
+    find,
+    keep_issue,
+)
+from reconciler.ci.github import GitHub, GitHubError
+from reconciler.ci.marker import Kind, Marker
+from reconciler.ci.outcome import Outcome, attempted, failed, note, planned, reported
+from reconciler.ci.plan import check, files_only, only_checked
 from reconciler.ci.reviews import (
     Merged,
+    Merges,
     NoReview,
-    Seen,
     combined,
     look,
+    read_reviews,
     record,
     settle,
-    told_of,
 )
-from reconciler.ci.run import Access, Job, MergeGroup, PullRequest, Reviewing, Run
+from reconciler.ci.run import MergeGroup, PullRequest, Reviewing, Run
 from reconciler.errors import (
     BlockedError,
     ConfigurationError,
@@ -46,15 +53,15 @@ from reconciler.planning.review import Review, judge
 from reconciler.render import RENDERERS, View
 from reconciler.render.quote import quote
 from reconciler.report import NOT_REVIEWED, Applied, Report
-from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import covered
-from reconciler.workflow import Checked, Connection, Inputs
+from reconciler.workflow import Checked, Connection
 from reconciler.workflow import apply as carry_out
 from reconciler.workflow import plan as make_plan
 
-_MOST_DIFFERENCES = 20
-_MOST_REMARKS = 10
-_TELLING = 60.0
+_MOST_DIFFERENCES: Final = 20
+_MOST_NOTES: Final = 10
+_HALF: Final = View(limit=COMMENT_CHARACTERS // 2)
+_TELLING: Final = 60.0
 """Seconds for telling of a failure, after the time of the run is used up."""
 
 
@@ -64,95 +71,96 @@ class NotTheTipError(StalePlanError):
     code = "not-the-tip"
 
 
-def apply(job: Job, run: Run, inputs: Inputs, access: Access) -> Outcome:
+def apply(run: Run) -> Outcome:
     """Apply what was reviewed, and record on each pull request what became of its plan."""
     if isinstance(run.event, PullRequest | MergeGroup):
         raise UsageError(
             "apply does not run on pull requests or in merge queues: nothing is merged yet",
             hint="run it on pushes to the branch that is applied; on these events run plan",
         )
-    attempt = _Attempt(job, run, inputs, access)
+    attempt = _Attempt(run)
     try:
         return attempt.carry_out()
     except ReconcilerError as problem:
-        return attempt.failed(problem)
+        return attempt.failed(problem, attempt.again(problem))
     except KeyboardInterrupt:
-        return attempt.failed(
-            Interrupted("stopped by a signal: nothing was written", signal_exit=ExitCode.SIGINT)
-        )
+        stopped = "stopped by a signal: nothing was written"
+        return attempt.failed(Interrupted(stopped, signal_exit=ExitCode.SIGINT), run.again)
 
 
 class _Attempt:
     """One run, with what it found out so far."""
 
-    def __init__(self, job: Job, run: Run, inputs: Inputs, access: Access) -> None:
-        self._job = job
+    def __init__(self, run: Run) -> None:
         self._run = run
-        self._inputs = inputs
-        self._access = access
-        self._subject = mark(Kind.PLAN, job, run, inputs)
-        self._seen: Seen | None = None
+        self._subject = run.marker(Kind.PLAN)
+        self._merges: Merges | None = None
         self._reviews: tuple[Merged, ...] = ()
         self._plan: Plan | None = None
         self._findings: tuple[Finding, ...] = ()
-        self._command: str | None = None
-        self._by_review = job.expect_digest is None and job.reviewing is not Reviewing.IGNORE
+        self._by_review = run.expect_digest is None and run.reviewing is not Reviewing.IGNORE
 
     def carry_out(self) -> Outcome:
         """Apply, or raise the error that prevents it."""
-        access = self._access
-        if access.connect is not None or access.github is not None:
+        run = self._run
+        if run.connect is not None or run.github is not None:
             self._look()
-        checked = check(self._inputs, writing=True)
-        why = only_checked(self._run, access, instead="nothing was applied")
+        checked = check(run, writing=True)
+        why = only_checked(run, instead="nothing was applied")
         if why is not None:
             if any(each.left for each in self._reviews):
                 raise CredentialError(why.message, hint=why.hint)
             return files_only(checked, why, result="skipped")
         self._require_tip(checked)
-        assert access.connect is not None
-        with access.connect() as connection:
+        with run.connected() as connection:
             return self._apply(checked, connection)
 
-    def failed(self, problem: ReconcilerError) -> Outcome:
-        """Tell of an error before the first write, and return its outcome."""
-        command = self._command or self._again(problem)
+    def failed(self, problem: ReconcilerError, command: str | None) -> Outcome:
+        """Tell of an error before the first write and of the way on, and return its outcome."""
         if command is not None:
-            way = "or apply this plan" if self._command else "then run"
+            way = "or apply this plan" if command != self.again(problem) else "then run"
             problem.hint = f"{problem.hint}; {way}: {command}" if problem.hint else command
-        view = View(limit=COMMENT_CHARACTERS // 2)
-        text = RENDERERS["markdown"]().render_error(problem, view)
+        text = RENDERERS["markdown"]().render_error(problem, _HALF)
         if isinstance(problem, StalePlanError):
             shown = (each[:500] for each in problem.differences[:_MOST_DIFFERENCES])
             text += f"\n{code_block(chr(10).join(shown), 'text')}\n"
-        told = self._tell(problem.code, text, command)
-        return failed(problem, (*self._findings, *told), plan=self._plan)
+        self._findings += self._tell(problem.code, text, command)
+        return failed(problem, self._findings, plan=self._plan)
+
+    def again(self, problem: ReconcilerError) -> str | None:
+        """Return the command that leads on from an error, None where its hint is all there is."""
+        if isinstance(problem, ConfigurationError) and not isinstance(
+            problem, UnresolvedSecretsError
+        ):
+            named = " ".join(f"-f {shlex.quote(each)}" for each in self._run.paths)
+            return f"webhooks validate --strict {named}"
+        if isinstance(problem, StalePlanError) and not isinstance(problem, NotTheTipError):
+            return None
+        return self._run.again
 
     def _look(self) -> None:
         try:
-            self._seen = look(self._run, self._access, self._run.branch)
+            self._merges = look(self._run, self._run.branch)
         except (GitHubError, UsageError):
             if self._by_review:
                 raise
-            self._seen = Seen()
-        self._reviews = self._seen.reviews(self._subject)
+            self._merges = ()
+        self._reviews = read_reviews(self._merges, self._subject)
 
     def _require_tip(self, checked: Checked) -> None:
         """Refuse to apply files that are not those of the branch's newest commit."""
-        github, git = self._access.github, self._access.git
+        run, git = self._run, self._run.inputs.git
         head = (git(["rev-parse", "HEAD"]) or b"").decode("ascii").strip()
-        if github is None or not head:
+        if run.github is None or not head:
             return
         try:
-            tip = github.tip(self._run.branch)
-            changed = () if tip == head else github.changed(head, tip)
+            tip = run.github.tip(run.branch)
+            changed = () if tip == head else run.github.changed(head, tip)
         except GitHubError:
             if self._by_review:
                 raise
             return
-        reads = [
-            covered(each, self._access.directory) for each in self._inputs.paths or (DEFAULT_FILE,)
-        ]
+        reads = [covered(each, run.inputs.directory) for each in run.paths]
         named = set(checked.declared.documents) | {
             value.name
             for webhook in checked.desired.webhooks
@@ -165,43 +173,39 @@ class _Attempt:
             if not any(each in named or any(read(each) for read in reads) for each in names):
                 return
         raise NotTheTipError(
-            f"{self._run.branch} has other files than this checkout of {head[:12]}; "
-            "nothing was written",
-            differences=(f"checked out  {head}", f"{self._run.branch}  {tip}"),
+            f"{run.branch} has other files than this checkout of {head[:12]}; nothing was written",
+            differences=(f"checked out  {head}", f"{run.branch}  {tip}"),
             hint="the run of the newer commit applies it; if there is none, run this one again",
         )
 
     def _apply(self, checked: Checked, connection: Connection) -> Outcome:
-        job, api = self._job, connection.api
+        run, api = self._run, connection.api
         organization = api.organization().id
         self._subject = replace(self._subject, organization=organization, origin=api.origin)
-        self._reviews = (self._seen or Seen()).reviews(self._subject)
-        merged = combined(self._reviews, origin=api.origin, organization=organization)
-        review: Review | str | None = job.expect_digest
-        if self._by_review and job.reviewing is Reviewing.REQUIRE:
+        self._reviews = read_reviews(self._merges or (), self._subject)
+        merged = combined(self._reviews, self._subject)
+        review: Review | str | None = run.expect_digest
+        if self._by_review and run.reviewing is Reviewing.REQUIRE:
             review = merged
-        options = PlanOptions(allow_deletes=job.allow_deletes, resend=job.resend)
+        options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend)
         if self._by_review:
             options = replace(options, reviewed=merged.resends)
         made = make_plan(checked, api, options=options, api_key=connection.key, writing=True).plan
         self._plan = made
-        self._findings = self._remarks(made, merged)
+        self._findings = self._notes(made, merged)
         try:
             if not made.changes and not made.unapplied:
-                told = self._record(made, frozenset(), checked) + self._close_issues()
-                return planned("converged", made, (*self._findings, *told))
+                self._record(made, frozenset(), checked)
+                self._close_issues()
+                return planned("converged", made, self._findings)
             report = carry_out(
-                checked,
-                connection,
-                options=options,
-                confirm=lambda plan: True,
-                review=review,
+                checked, connection, options=options, confirm=lambda plan: True, review=review
             )
         except (StalePlanError, BlockedError) as problem:
-            self._findings += self._record(made, frozenset(), checked)
+            self._record(made, frozenset(), checked)
             blocked = isinstance(problem, BlockedError)
-            self._command = self._by_digest(made, checked, connection, options, blocked=blocked)
-            raise
+            command = self._by_digest(made, checked, connection, options, blocked=blocked)
+            return self.failed(problem, command)
         return self._reported(report, checked, connection, options)
 
     def _reported(
@@ -213,29 +217,28 @@ class _Attempt:
             if isinstance(outcome, Applied)
             for operation in found
         )
-        told = self._record(report.plan, applied, checked)
+        self._record(report.plan, applied, checked)
         if report.exit_code is ExitCode.OK:
-            told += self._close_issues()
-            return reported("applied", report, (*self._findings, *told), reason="")
-        code, command = "apply-incomplete", self._rerun()
+            self._close_issues()
+            return reported(report, self._findings, reason="")
+        code, command = "apply-incomplete", self._run.again
         if report.needs_review:
             code = NOT_REVIEWED
             command = self._by_digest(None, checked, connection, options, blocked=False)
-        view = View(limit=COMMENT_CHARACTERS // 2)
-        text = RENDERERS["markdown"]().render_report(report, view)
-        told += self._tell(code, f"### Not all was applied: `{code}`\n\n{text}", command)
-        return reported("failed", report, (*self._findings, *told), reason=code)
+        text = RENDERERS["markdown"]().render_report(report, _HALF)
+        told = self._tell(code, f"### Not all was applied: `{code}`\n\n{text}", command)
+        return reported(report, (*self._findings, *told), reason=code)
 
-    def _remarks(self, made: Plan, review: Review) -> tuple[Finding, ...]:
+    def _notes(self, made: Plan, review: Review) -> tuple[Finding, ...]:
         """Return which pull requests approve nothing, and what is applied without a review."""
         if not self._by_review or not made.changes:
             return ()
         found = [
             note("no-review", f"pull request {each.number} approves nothing: {each.problem}")
-            for place, each in enumerate(self._reviews[:_MOST_REMARKS])
+            for place, each in enumerate(self._reviews[:_MOST_NOTES])
             if each.problem is not None and (place == 0 or each.problem is not NoReview.NO_COMMENT)
         ]
-        if self._job.reviewing is Reviewing.WARN:
+        if self._run.reviewing is Reviewing.WARN:
             judgement = judge(made, review, values=False)
             found += [
                 note("not-reviewed", f"{quote(each.name)}: applied without a review", warn=True)
@@ -244,98 +247,78 @@ class _Attempt:
             ]
         return tuple(found)
 
-    def _record(self, made: Plan, applied: frozenset[str], checked: Checked) -> tuple[Finding, ...]:
-        """Record what became of the reviews. A failure of that undoes nothing."""
+    def _record(self, made: Plan, applied: frozenset[str], checked: Checked) -> None:
+        """Record what became of the reviews."""
         after = settle(self._reviews, made, applied, checked.desired)
         before, self._reviews = self._reviews, after
-        github = self._access.github
-        if github is None:
-            return ()
-        link, clean = self._run.link, self._access.clean
-        return _attempted(
-            "outcome-not-commented",
-            "the outcome could not be commented",
-            lambda: record(github, self._subject, before, after, link, clean),
-        )
+        run, github = self._run, self._run.github
+        if github is not None:
+            self._findings += attempted(
+                "outcome-not-commented",
+                "the outcome could not be commented",
+                lambda: record(run, github, self._subject, before, after),
+            )
 
-    def _close_issues(self) -> tuple[Finding, ...]:
+    def _close_issues(self) -> None:
         """Close the issues of failures that are over."""
-        github = self._access.github
-        if github is None:
-            return ()
+        github = self._run.github
 
-        def close() -> None:
+        def close(github: GitHub) -> None:
             for issue in github.open_issues():
                 if issue.marker.kind is Kind.FAILURE and issue.marker.same_subject(self._subject):
                     text = f"Over, as {self._run.link} found: nothing is left to apply."
                     github.close_issue(issue.number, text)
 
-        return _attempted("issue-not-closed", "an issue could not be closed", close)
+        if github is not None:
+            self._findings += attempted(
+                "issue-not-closed", "an issue could not be closed", lambda: close(github)
+            )
 
     def _tell(self, code: str, text: str, command: str | None) -> tuple[Finding, ...]:
         """Comment on the newest pull request concerned, or open an issue: once for each code.
 
         What is there already is brought up to date, which notifies nobody.
         """
-        github = self._access.github
+        github = self._run.github
         if github is None:
             return ()
-        github.extend(_TELLING)
         text = f"{text}\nNothing more happens by itself. See {self._run.link}."
         if command is not None:
             text += f" To go on:\n\n{code_block(command)}\n"
         marker = replace(self._subject, kind=Kind.FAILURE, code=code)
-        body = self._access.clean(compose(marker, text))
-        problem: GitHubError | None = None
-        try:
-            seen = self._seen
-            if seen is None:  # the newest one that was merged, whatever git knows
-                pulls = github.merged_pulls(self._run.branch)[:1]
-                seen = Seen(
-                    pulls=pulls,
-                    comments=tuple(each for pull in pulls for each in github.comments(pull.number)),
-                )
-            number = told_of(self._reviews or seen.reviews(self._subject))
-            if number is not None:
-                same = find(seen.of(number), Kind.FAILURE, marker)
-                same = [each for each in same if each.marker.code == code]
-                if not same:
-                    github.create_comment(number, body)
-                elif same[0].body != body:
-                    github.edit_comment(same[0].id, body)
-                return ()
-        except GitHubError as first:
-            problem = first
+
+        def tell() -> None:
             github.extend(_TELLING)
-        try:
-            title = f"CloudTruth webhooks are not applied: {code}"
-            for issue in github.open_issues():
-                same_code = (issue.marker.kind, issue.marker.code) == (Kind.FAILURE, code)
-                if same_code and issue.marker.same_subject(marker):
-                    github.edit_issue(issue.number, title, body)
-                    return ()
-            github.open_issue(title, body)
-        except GitHubError as second:
-            problem = problem or second
-            why = f"this could be told neither on a pull request nor in an issue: {problem.message}"
-            return (note("not-told", why, hint=problem.hint, warn=True),)
-        return ()
+            try:
+                if self._commented(github, marker, text):
+                    return
+                problem = None
+            except GitHubError as first:
+                problem = first
+                github.extend(_TELLING)
+            try:
+                mine = find(github.open_issues(), marker)
+                title = f"CloudTruth webhooks are not applied: {code}"
+                keep_issue(self._run, github, mine, marker, title, text)
+            except GitHubError as second:
+                raise problem or second from None
 
-    def _again(self, problem: ReconcilerError) -> str | None:
-        """Return the command that leads on from an error, None where its hint is all there is."""
-        if isinstance(problem, ConfigurationError) and not isinstance(
-            problem, UnresolvedSecretsError
-        ):
-            paths = self._inputs.paths or (DEFAULT_FILE,)
-            named = " ".join(f"-f {shlex.quote(each)}" for each in paths)
-            return f"webhooks validate --strict {named}"
-        if isinstance(problem, StalePlanError) and not isinstance(problem, NotTheTipError):
-            return None
-        return self._rerun()
+        what = "this could be told neither on a pull request nor in an issue"
+        return attempted("not-told", what, tell)
 
-    def _rerun(self) -> str | None:
-        run = self._run
-        return f"gh run rerun {run.id} --repo {run.repository}" if run.id else None
+    def _commented(self, github: GitHub, marker: Marker, text: str) -> bool:
+        """Comment on the newest pull request that is not over, if there is one."""
+        reviews = self._reviews
+        if self._merges is None:  # the newest one that was merged, whatever git knows
+            pulls = github.merged_pulls(self._run.branch)[:1]
+            merges = [(pull, github.comments(pull.number)) for pull in pulls]
+            reviews = read_reviews(merges, self._subject)
+        for each in (*(each for each in reviews if each.left), *reviews):
+            body = self._run.clean(compose(marker, text))
+            old = next(iter(find(each.comments, marker)), None)
+            github.comment(each.number, body, old)
+            return True
+        return False
 
     def _by_digest(
         self,
@@ -351,32 +334,17 @@ class _Attempt:
         What reviews resend is named in it, and planned so.
         """
         found = made.changes if made is not None else ()
-        again = sorted({*self._job.resend, *map(_name, resends(found))})
+        again = sorted({*self._run.resend, *map(_name, resends(found))})
         if made is None or options.reviewed:
             options = replace(options, reviewed=(), resend=tuple(again))
             try:
                 made = make_plan(checked, connection.api, options=options).plan
             except ReconcilerError:
-                return self._rerun()
+                return self._run.again
         if not made.digest:
             return None
-        return by_digest(
-            self._run,
-            made,
-            resend=again,
-            allow_deletes=made.counted_deletes if blocked else self._job.allow_deletes,
-        )
-
-
-def _attempted(rule: str, what: str, do: Callable[[], None]) -> tuple[Finding, ...]:
-    """Do what is for people only: a failure of it is a warning, as it undoes nothing."""
-    try:
-        do()
-    except ReconcilerError as problem:
-        return (note(rule, f"{what}: {problem.message}", hint=problem.hint, warn=True),)
-    except (Exception, KeyboardInterrupt) as problem:
-        return (note(rule, f"{what}: internal error ({type(problem).__name__})", warn=True),)
-    return ()
+        allow = made.counted_deletes if blocked else self._run.allow_deletes
+        return by_digest(self._run, made, resend=again, allow_deletes=allow)
 
 
 def by_digest(

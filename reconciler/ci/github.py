@@ -25,11 +25,10 @@ from reconciler.errors import (
 from reconciler.model import Secret
 from reconciler.ports import Clock
 
-ACTIONS_LOGIN: Final = "github-actions[bot]"
-"""Who writes with a workflow's own token."""
+_ACTIONS_LOGIN: Final = "github-actions[bot]"  # who writes with a workflow's own token
 
-DEFAULT_API: Final = "https://api.github.com"
-PAGE: Final = 100
+_API: Final = "https://api.github.com"
+_PAGE: Final = 100
 _MOST_PAGES: Final = 300
 _MOST_FILES: Final = 300
 """So many changed files GitHub lists between two commits; of more, some are not listed."""
@@ -66,24 +65,17 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comment:
-    """A comment of this workflow on issue or pull request `number`, last edited at `updated`."""
+class Post:
+    """A comment of this workflow on issue or pull request `number`, or an open issue itself.
 
-    id: int
+    `id` is the comment's, 0 for an issue. `updated` is when it was last edited.
+    """
+
     number: int
+    id: int
     body: str
     marker: Marker
     updated: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issue:
-    """An open issue of this workflow."""
-
-    number: int
-    title: str
-    body: str
-    marker: Marker
 
 
 class GitHub:
@@ -105,7 +97,7 @@ class GitHub:
         from reconciler.api.origin import Credential, Origin
         from reconciler.api.transport import LARGE, Transport
 
-        api_url = environ.get("GITHUB_API_URL") or DEFAULT_API
+        api_url = environ.get("GITHUB_API_URL") or _API
         try:
             origin = Origin.parse(api_url)
         except UsageError:
@@ -141,7 +133,7 @@ class GitHub:
     def login(self) -> str:
         """Return who writes with this token."""
         if self._login is None:
-            self._login = self._viewer() or ACTIONS_LOGIN
+            self._login = self._viewer() or _ACTIONS_LOGIN
         return self._login
 
     def tip(self, branch: str) -> str:
@@ -168,7 +160,7 @@ class GitHub:
         later than one of those.
         """
         query = {"state": "closed", "base": branch, "sort": "updated", "direction": "desc"}
-        query |= {"per_page": str(PAGE)}
+        query |= {"per_page": str(_PAGE)}
         rows = self._ask("GET", "/pulls", query=query, need=_COMMENTS)
         if not isinstance(rows, list):
             raise GitHubError("GitHub answered with something else than a list")
@@ -190,56 +182,47 @@ class GitHub:
         }
         return {commit: number for commit, number in found.items() if number is not None}
 
-    def comments(self, number: int) -> tuple[Comment, ...]:
+    def comments(self, number: int) -> tuple[Post, ...]:
         """Return this workflow's comments on an issue or pull request, oldest first."""
-        rows = self._pages(f"/issues/{number}/comments", need=_COMMENTS)
-        return tuple(self._mine(rows, number))
+        return self._mine(f"/issues/{number}/comments", {}, need=_COMMENTS)
 
-    def comments_since(self, moment: str) -> tuple[Comment, ...]:
+    def comments_since(self, moment: str) -> tuple[Post, ...]:
         """Return this workflow's comments in the repository that were edited since, oldest first.
 
         `moment` is in RFC 3339.
         """
         query = {"sort": "created", "direction": "asc", "since": moment}
-        return tuple(self._mine(self._pages("/issues/comments", query, need=_COMMENTS), None))
+        return self._mine("/issues/comments", query, need=_COMMENTS)
 
-    def create_comment(self, number: int, body: str) -> None:
-        """Comment on an issue or pull request. One whose answer is lost is looked for first."""
+    def open_issues(self) -> tuple[Post, ...]:
+        """Return this workflow's open issues, oldest first; pull requests are none."""
+        query = {"state": "open", "sort": "created", "direction": "asc"}
+        return self._mine("/issues", query, need=_ISSUES)
+
+    def comment(self, number: int, body: str, old: Post | None = None) -> None:
+        """Comment on an issue or pull request, or turn an `old` comment into this one.
+
+        One whose answer is lost is looked for first.
+        """
+        if old is not None:
+            if old.body != body:
+                path = f"/issues/comments/{old.id}"
+                self._ask("PATCH", path, body={"body": body}, need=_COMMENTS)
+            return
         try:
             self._ask("POST", f"/issues/{number}/comments", body={"body": body}, need=_COMMENTS)
         except GitHubError as problem:
             if not problem.ambiguous or all(each.body != body for each in self.comments(number)):
                 raise
 
-    def edit_comment(self, id: int, body: str) -> None:
-        """Replace a comment's text."""
-        self._ask("PATCH", f"/issues/comments/{id}", body={"body": body}, need=_COMMENTS)
-
-    def open_issues(self) -> tuple[Issue, ...]:
-        """Return this workflow's open issues, oldest first; pull requests are none."""
-        found: list[Issue] = []
-        query = {"state": "open", "sort": "created", "direction": "asc"}
-        for row in self._pages("/issues", query, need=_ISSUES):
-            number, body = row.get("number"), _text(row, "body")
-            marker = decode(body)
-            if "pull_request" in row or _text(row, "user", "login") != self.login():
-                continue
-            if isinstance(number, int) and marker is not None:
-                title = _text(row, "title")
-                found.append(Issue(number=number, title=title, body=body, marker=marker))
-        return tuple(found)
-
-    def open_issue(self, title: str, body: str) -> None:
-        """Open an issue."""
-        self._ask("POST", "/issues", body={"title": title, "body": body}, need=_ISSUES)
-
-    def edit_issue(self, number: int, title: str, body: str) -> None:
-        """Replace an issue's title and text."""
-        self._ask("PATCH", f"/issues/{number}", body={"title": title, "body": body}, need=_ISSUES)
+    def issue(self, title: str, body: str, old: Post | None = None) -> None:
+        """Open an issue, or turn an `old` one into this one."""
+        method, path = ("POST", "/issues") if old is None else ("PATCH", f"/issues/{old.number}")
+        self._ask(method, path, body={"title": title, "body": body}, need=_ISSUES)
 
     def close_issue(self, number: int, comment: str) -> None:
         """Close an issue with a comment."""
-        self.create_comment(number, comment)
+        self.comment(number, comment)
         self._ask("PATCH", f"/issues/{number}", body={"state": "closed"}, need=_ISSUES)
 
     def _viewer(self) -> str | None:
@@ -250,27 +233,33 @@ class GitHub:
             return None
         return _text(answer, "data", "viewer", "login") or None
 
-    def _mine(self, rows: Iterator[Mapping[str, Any]], number: int | None) -> Iterator[Comment]:
-        for row in rows:
-            id_, body = row.get("id"), _text(row, "body")
-            if _text(row, "user", "login") != self.login() or not isinstance(id_, int):
+    def _mine(self, path: str, query: Mapping[str, str], *, need: str) -> tuple[Post, ...]:
+        """Return this workflow's comments, or issues, in a list."""
+        found: list[Post] = []
+        for row in self._pages(path, query, need=need):
+            body = _text(row, "body")
+            if "pull_request" in row or _text(row, "user", "login") != self.login():
                 continue
-            marker = decode(body)
-            about = number or _last_number(_text(row, "issue_url"))
-            if marker is not None and about is not None:
-                updated = _text(row, "updated_at")
-                yield Comment(id=id_, number=about, body=body, marker=marker, updated=updated)
+            about = _text(row, "issue_url")
+            number: Any = row.get("number")
+            id_: Any = 0
+            if about:
+                number, id_ = _last_number(about), row.get("id")
+            marker, updated = decode(body), _text(row, "updated_at")
+            if marker is not None and isinstance(number, int) and isinstance(id_, int):
+                found.append(Post(number=number, id=id_, body=body, marker=marker, updated=updated))
+        return tuple(found)
 
     def _pages(
-        self, path: str, query: Mapping[str, str] | None = None, *, need: str
+        self, path: str, query: Mapping[str, str], *, need: str
     ) -> Iterator[Mapping[str, Any]]:
         for page in range(1, _MOST_PAGES + 1):
-            pages = {"per_page": str(PAGE), "page": str(page)}
-            rows = self._ask("GET", path, query={**(query or {}), **pages}, need=need)
+            pages = {"per_page": str(_PAGE), "page": str(page)}
+            rows = self._ask("GET", path, query={**query, **pages}, need=need)
             if not isinstance(rows, list):
                 raise GitHubError("GitHub answered with something else than a list")
             yield from (row for row in rows if isinstance(row, Mapping))
-            if len(rows) < PAGE:
+            if len(rows) < _PAGE:
                 return
         raise GitHubError(f"GitHub's list has more than {_MOST_PAGES} pages")
 

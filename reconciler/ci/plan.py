@@ -9,9 +9,9 @@ from reconciler.ci.comments import COMMENT_CHARACTERS, MOST_PARTS, find, inline,
 from reconciler.ci.github import GitHub, queued
 from reconciler.ci.marker import Kind, Marker, encode, resends_of
 from reconciler.ci.outcome import Outcome, ended, failed, note, planned
-from reconciler.ci.reviews import combined, history, look, read_review
-from reconciler.ci.run import Access, Commenting, Job, MergeGroup, PullRequest, Run
-from reconciler.errors import ExitCode, Interrupted, ReconcilerError, StalePlanError, UsageError
+from reconciler.ci.reviews import combined, history, look, read_review, read_reviews
+from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
+from reconciler.errors import Interrupted, ReconcilerError, StalePlanError, UsageError
 from reconciler.findings import Finding
 from reconciler.model import Desired
 from reconciler.planning.plan import Plan
@@ -21,40 +21,31 @@ from reconciler.render import RENDERERS, View
 from reconciler.render.markdown import paged_plan
 from reconciler.render.quote import quote
 from reconciler.source import files
-from reconciler.source.files import DEFAULT_FILE
-from reconciler.source.history import Base, NoBase, read_base
+from reconciler.source.history import NoBase, read_base
 from reconciler.source.lint import Rules
 from reconciler.source.load import load_files
-from reconciler.workflow import Checked, Inputs, gather
-from reconciler.workflow import accept as accept_files
+from reconciler.workflow import Checked, gather, load
 from reconciler.workflow import plan as make_plan
-from reconciler.workflow import validate as validate_files
 
 
-def mark(kind: Kind, job: Job, run: Run, inputs: Inputs) -> Marker:
-    """Return the marker of a run's subject; it approves nothing."""
-    paths = ", ".join(inputs.paths or (DEFAULT_FILE,))
-    return Marker(kind=kind, label=job.label, file=paths, run=run.url)
-
-
-def validate(job: Job, run: Run, inputs: Inputs, access: Access) -> Outcome:
+def validate(run: Run) -> Outcome:
     """Judge the files."""
-    checked = check(inputs)
+    checked = check(run)
     return ended("validated", checked.declared.findings, heading=_valid(checked))
 
 
-def check(inputs: Inputs, *, writing: bool = False) -> Checked:
+def check(run: Run, *, writing: bool = False) -> Checked:
     """Judge the files, each warning an error. Raises ConfigurationError with all findings.
 
     `writing` also refuses secrets that no list allows. Later warnings depend on the live webhooks,
     not on the change under review, and stop nothing.
     """
-    checked = accept_files(validate_files(replace(inputs, strict=True)), inputs)
+    checked = replace(load(replace(run.inputs, strict=True)), inputs=run.inputs)
     gather(checked, writing=writing)
     return checked
 
 
-def only_checked(run: Run, access: Access, *, instead: str) -> Finding | None:
+def only_checked(run: Run, *, instead: str) -> Finding | None:
     """Return why only the files can be checked, None if more can be done."""
     if isinstance(run.event, PullRequest) and run.event.distrust is not None:
         return note(
@@ -63,7 +54,7 @@ def only_checked(run: Run, access: Access, *, instead: str) -> Finding | None:
             f"and {instead}",
             hint="a maintainer who wants a plan pushes the branch to this repository",
         )
-    if access.connect is None:
+    if run.connect is None:
         return note(
             "no-api-key",
             f"there is no CLOUDTRUTH_API_KEY here: the files were checked, and {instead}",
@@ -78,63 +69,62 @@ def files_only(checked: Checked, why: Finding, *, result: str = "validated") -> 
     return ended(result, (*checked.declared.findings, why), heading=_valid(checked))
 
 
-def plan(job: Job, run: Run, inputs: Inputs, access: Access) -> Outcome:
+def plan(run: Run) -> Outcome:
     """Plan, and comment on the pull request. A plan that a guard blocks fails the check."""
-    pull = run.event if isinstance(run.event, PullRequest) else None
-    subject = mark(Kind.PLAN, job, run, inputs)
     try:
-        checked = check(inputs)
-        why = only_checked(run, access, instead="no plan was made")
+        checked = check(run)
+        why = only_checked(run, instead="no plan was made")
         if why is not None:
             return files_only(checked, why)
         if isinstance(run.event, MergeGroup):
-            return _judge_group(job, run.event, subject, checked, run, access)
-        findings, base, touched = _before(pull, checked, access)
-        made = _plan(job, checked, access, base)
+            return _judge_group(run, run.event, checked)
+        findings, base, touched = _before(run, checked)
+        options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend, base=base)
+        with run.connected() as connection:
+            made = make_plan(checked, connection.api, options=options, api_key=connection.key).plan
     except Interrupted:
         raise
     except ReconcilerError as problem:
-        return failed(problem, _take_back(job, run, pull, access, subject, problem))
-    if pull is not None:
+        return failed(problem, _take_back(run, problem))
+    if isinstance(run.event, PullRequest):
         worth = bool(made.blocked) or (touched and bool(made.changes or made.relaxed))
         try:
-            findings += _comment(
-                job, pull, access, _parts(made, job, run, pull, subject, access), create=worth
-            )
+            findings += _comment(run, run.event, _parts(made, run, run.event), create=worth)
         except ReconcilerError as problem:
             return failed(problem, findings, plan=made)
-    if made.blocked:
-        return planned("blocked", made, findings, exit_code=ExitCode.BLOCKED, reason="blocked")
-    return planned("planned" if made.changes else "no-changes", made, findings)
+    return _planned(made, findings)
 
 
-def _judge_group(
-    job: Job, group: MergeGroup, subject: Marker, checked: Checked, run: Run, access: Access
-) -> Outcome:
+def _planned(made: Plan, findings: tuple[Finding, ...]) -> Outcome:
+    result = "blocked" if made.blocked else "planned" if made.changes else "no-changes"
+    return planned(result, made, findings)
+
+
+def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
     """Hold the plan of a merge queue's commit against the reviews of its pull requests.
 
     Whatever else was merged and is not applied yet counts, too, as it does after the merge.
     """
     if not group.branch:
         raise UsageError("the event of this merge queue names no branch")
-    seen = look(run, access, group.branch)
-    assert access.github is not None
-    assert access.connect is not None
-    numbers = _queued(access.github, group, history(access))
-    with access.connect() as connection:
-        origin, organization = connection.api.origin, connection.api.organization().id
-        subject = replace(subject, organization=organization, origin=origin)
+    merges = look(run, group.branch)
+    assert run.github is not None
+    numbers = _queued(run.github, group, history(run))
+    with run.connected() as connection:
+        subject = replace(
+            run.marker(Kind.PLAN),
+            organization=connection.api.organization().id,
+            origin=connection.api.origin,
+        )
         queue = [
-            read_review(access.github.pull(each), access.github.comments(each), subject)
+            read_review(run.github.pull(each), run.github.comments(each), subject)
             for each in numbers
         ]
-        review = combined(
-            [*queue, *seen.reviews(subject)], origin=origin, organization=organization
-        )
+        review = combined([*queue, *read_reviews(merges, subject)], subject)
         made = make_plan(
             checked,
             connection.api,
-            options=PlanOptions(allow_deletes=job.allow_deletes),
+            options=PlanOptions(allow_deletes=run.allow_deletes),
             api_key=connection.key,
             review=review,
         ).plan
@@ -155,9 +145,7 @@ def _judge_group(
         note("not-reviewed", f"{quote(made.changes[each].name)}: {why}", warn=True)
         for each, why in judgement.unreviewed.items()
     )
-    if made.blocked:
-        return planned("blocked", made, findings, exit_code=ExitCode.BLOCKED, reason="blocked")
-    return planned("planned" if made.changes else "no-changes", made, findings)
+    return _planned(made, findings)
 
 
 def _queued(github: GitHub, group: MergeGroup, contained: Mapping[str, int]) -> list[int]:
@@ -170,30 +158,20 @@ def _queued(github: GitHub, group: MergeGroup, contained: Mapping[str, int]) -> 
     return list(dict.fromkeys([*([own] if own else []), *(number for _, number in inside)]))
 
 
-def _before(
-    pull: PullRequest | None, checked: Checked, access: Access
-) -> tuple[tuple[Finding, ...], Desired | None, bool]:
+def _before(run: Run, checked: Checked) -> tuple[tuple[Finding, ...], Desired | None, bool]:
     """Return what was declared before, and whether the pull request changes the files."""
-    if pull is None:
+    if not isinstance(run.event, PullRequest):
         return (), None, True
-    inputs = checked.inputs
-    found = read_base(pull.base, inputs.paths, directory=access.directory, git=access.git)
-    match found:
-        case NoBase(reason=reason):
-            return (_no_base(reason),), None, True
-        case Base():
-            declared = load_files(
-                files.Sources(files=found.files), rules=Rules(allow_literal_secrets=True)
-            )
-            now = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin).files
-            touched = _contents(found.files) != _contents(now) or found.renamed
-            if declared.desired is None:
-                return (_no_base("the files of the base commit are not valid"),), None, touched
-            return (), declared.desired, touched
-
-
-def _contents(sources: tuple[files.SourceFile, ...]) -> Mapping[str, bytes]:
-    return {each.file: each.raw for each in sources}
+    inputs = run.inputs
+    found = read_base(run.event.base, inputs.paths, directory=inputs.directory, git=inputs.git)
+    if isinstance(found, NoBase):
+        return (_no_base(found.reason),), None, True
+    rules = Rules(allow_literal_secrets=True)
+    declared = load_files(files.Sources(files=found.files), rules=rules)
+    now = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin).files
+    touched = {each.file: each.raw for each in found.files} != {each.file: each.raw for each in now}
+    unknown = () if declared.desired else (_no_base("the files of the base commit are not valid"),)
+    return unknown, declared.desired, touched or found.renamed
 
 
 def _no_base(reason: str) -> Finding:
@@ -204,23 +182,15 @@ def _no_base(reason: str) -> Finding:
     )
 
 
-def _plan(job: Job, checked: Checked, access: Access, base: Desired | None) -> Plan:
-    options = PlanOptions(allow_deletes=job.allow_deletes, resend=job.resend, base=base)
-    assert access.connect is not None
-    with access.connect() as connection:
-        return make_plan(checked, connection.api, options=options, api_key=connection.key).plan
-
-
-def _parts(
-    made: Plan, job: Job, run: Run, pull: PullRequest, subject: Marker, access: Access
-) -> list[tuple[Marker, str]]:
+def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
     """Return the comments that show a plan, each with the operations that it shows."""
-    marker = subject.of_plan(made)
+    marker = run.marker(Kind.PLAN).of_plan(made)
+    foot = _foot(run, pull)
     if run.applies and pull.branch and pull.branch != run.applies:
         text = (
             f"### CloudTruth webhooks: not applied from {inline(pull.branch)}\n\n"
             f"This pull request goes to {inline(pull.branch)}, and only {inline(run.applies)} is "
-            f"applied. Merging it applies nothing. {_foot(job, run, pull)}\n"
+            f"applied. Merging it applies nothing. {foot}\n"
         )
         return [(replace(marker, digest=None), text)]
 
@@ -232,8 +202,7 @@ def _parts(
             resends=resends_of(made, places),
         )
 
-    bare = len(encode(shown(())))
-    foot = _foot(job, run, pull)
+    bare = len(encode(replace(shown(()), part=MOST_PARTS)))
     if made.blocked:
         foot = f"As it is, merging applies nothing. {foot}"
     elif made.changes:
@@ -251,56 +220,46 @@ def _parts(
     ]
 
 
-def _foot(job: Job, run: Run, pull: PullRequest) -> str:
+def _foot(run: Run, pull: PullRequest) -> str:
     parts = [f"Commit {pull.head[:12]}"] if pull.head else []
     parts += [f"[run]({run.url})"] if run.url else []
-    parts += [f"label `{job.label}`"] if job.label else []
+    parts += [f"label `{run.label}`"] if run.label else []
     return " · ".join(parts)
 
 
-def _take_back(
-    job: Job,
-    run: Run,
-    pull: PullRequest | None,
-    access: Access,
-    subject: Marker,
-    problem: ReconcilerError,
-) -> tuple[Finding, ...]:
+def _take_back(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
     """Take back what an earlier commit's plan approved: this commit has no plan.
 
     A failure of that does not hide the problem itself.
     """
-    if pull is None or pull.distrust is not None or access.connect is None:
+    pull = run.event
+    if not isinstance(pull, PullRequest) or pull.distrust is not None or run.connect is None:
         return ()
-    foot = f"Nothing is approved for merging. {_foot(job, run, pull)}"
+    subject = run.marker(Kind.PLAN)
+    foot = f"Nothing is approved for merging. {_foot(run, pull)}"
     view = View(limit=COMMENT_CHARACTERS - len(encode(subject)) - len(foot) - 10)
     text = f"{RENDERERS['markdown']().render_error(problem, view)}\n{foot}\n"
     try:
-        return _comment(job, pull, access, [(subject, text)], create=False)
+        return _comment(run, pull, [(subject, text)], create=False)
     except ReconcilerError as second:
         why = f"the comment could not be edited: {second.message}"
         return (note("comment-not-edited", why, hint=second.hint, warn=True),)
 
 
 def _comment(
-    job: Job,
-    pull: PullRequest,
-    access: Access,
-    parts: list[tuple[Marker, str]],
-    *,
-    create: bool,
+    run: Run, pull: PullRequest, parts: list[tuple[Marker, str]], *, create: bool
 ) -> tuple[Finding, ...]:
     """Write the comments, or return why they stay as they are."""
-    if job.commenting is Commenting.NEVER:
+    if run.commenting is Commenting.NEVER:
         return ()
-    github = access.github
+    github = run.github
     if github is None:
         raise UsageError(
             "there is no GitHub token to comment with",
             hint="pass github-token, or set comment to false",
         )
-    found = find(github.comments(pull.number), Kind.PLAN, parts[0][0])
-    if not found and not create and job.commenting is not Commenting.ALWAYS:
+    found = find(github.comments(pull.number), parts[0][0])
+    if not found and not create and run.commenting is not Commenting.ALWAYS:
         return ()
     now = github.pull(pull.number)
     if not now.is_open:
@@ -309,7 +268,7 @@ def _comment(
     if pull.head and now.head != pull.head:
         why = "the pull request has a newer commit, whose plan is the one to comment"
         return (note("older-commit", why),)
-    put(github, pull.number, found, parts, access.clean)
+    put(github, pull.number, found, parts, run.clean)
     return ()
 
 

@@ -8,17 +8,17 @@ a comment of its own, so that the review itself stays as it was merged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 from reconciler.ci.comments import compose, find
-from reconciler.ci.github import Comment, GitHub, Pull
+from reconciler.ci.github import GitHub, Post, Pull
 from reconciler.ci.marker import Kind, Marker, State
-from reconciler.ci.run import Access, Run
+from reconciler.ci.run import Run
 from reconciler.errors import UsageError
-from reconciler.model import Desired
+from reconciler.model import Desired, Value
 from reconciler.planning.changes import Create, Reason, Update
 from reconciler.planning.digest import Operation
 from reconciler.planning.plan import Plan
@@ -43,17 +43,19 @@ class NoReview(StrEnum):
 class Merged:
     """A merged pull request, its review and what is settled of it.
 
+    `comments` are all of this workflow's, `outcome` the one that records what is settled.
     `resends` are the operations that send a secret again, by digest. `problem` is why it approves
-    nothing. `is_over` means that all of it is settled; `outcome` is the comment that records it.
+    nothing. `is_over` means that all of it is settled.
     """
 
     number: int
+    comments: Sequence[Post] = ()
+    outcome: Post | None = None
     operations: tuple[Operation, ...] = ()
     resends: Mapping[str, Resend] = field(default_factory=dict)
     problem: NoReview | None = None
     settled: Mapping[str, State] = field(default_factory=dict)
     is_over: bool = False
-    outcome: Comment | None = None
 
     @property
     def left(self) -> tuple[Operation, ...]:
@@ -63,47 +65,32 @@ class Merged:
         return tuple(each for each in self.operations if each.digest not in self.settled)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """The merged pull requests of the checked-out commit, newest first, and all their comments."""
-
-    pulls: tuple[Pull, ...] = ()
-    comments: tuple[Comment, ...] = ()
-
-    def of(self, number: int) -> Sequence[Comment]:
-        """Return the comments on one pull request."""
-        return [each for each in self.comments if each.number == number]
-
-    def reviews(self, subject: Marker) -> tuple[Merged, ...]:
-        """Return what each pull request says about a subject, newest first."""
-        return tuple(read_review(each, self.of(each.number), subject) for each in self.pulls)
+Merges: TypeAlias = Sequence[tuple[Pull, Sequence[Post]]]
+"""The merged pull requests of the checked-out commit, newest first, with their comments."""
 
 
-def look(run: Run, access: Access, branch: str) -> Seen:
+def look(run: Run, branch: str) -> Merges:
     """Find the pull requests merged into `branch` that the checked-out commit contains.
 
     Raises UsageError where git does not know the history, GitHubError.
     """
-    github = access.github
-    if github is None:
+    if run.github is None:
         raise UsageError(
             "there is no GitHub token to find the reviewed plans with",
             hint="pass github-token, or give the digest of the plan in expect-digest",
         )
-    contained = history(access)
-    pulls = tuple(each for each in github.merged_pulls(branch) if each.commit in contained)
+    contained = history(run)
+    pulls = [each for each in run.github.merged_pulls(branch) if each.commit in contained]
     if not pulls:
-        return Seen()
-    return Seen(
-        pulls=pulls,
-        comments=github.comments_since(min(each.created for each in pulls)),
-    )
+        return ()
+    comments = run.github.comments_since(min(each.created for each in pulls))
+    return [(pull, [each for each in comments if each.number == pull.number]) for pull in pulls]
 
 
-def history(access: Access) -> Mapping[str, int]:
+def history(run: Run) -> Mapping[str, int]:
     """Return the checked-out commit and its ancestors, newest first, numbered from 0."""
-    shallow = access.git(["rev-parse", "--is-shallow-repository"])
-    listed = access.git(["rev-list", "HEAD"])
+    shallow = run.inputs.git(["rev-parse", "--is-shallow-repository"])
+    listed = run.inputs.git(["rev-list", "HEAD"])
     if listed is None or shallow is None or shallow.strip() == b"true":
         raise UsageError(
             "git does not know the history of this checkout, so nothing tells what was merged",
@@ -112,40 +99,39 @@ def history(access: Access) -> Mapping[str, int]:
     return {commit: number for number, commit in enumerate(listed.decode("ascii").split())}
 
 
-def read_review(pull: Pull, comments: Sequence[Comment], subject: Marker) -> Merged:
+def read_reviews(merges: Merges, subject: Marker) -> tuple[Merged, ...]:
+    """Return what each pull request says about a subject, newest first."""
+    return tuple(read_review(pull, comments, subject) for pull, comments in merges)
+
+
+def read_review(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
     """Read the review of a pull request from its comments.
 
     It is frozen at the merge: a comment that was edited later does not count.
     """
-    parts = find(comments, Kind.PLAN, subject)
-    outcome = next(iter(find(comments, Kind.OUTCOME, subject)), None)
-    problem: NoReview | None = None
-    shown: list[Marker] = []
+    parts = find(comments, replace(subject, kind=Kind.PLAN))
+    outcome = next(iter(find(comments, replace(subject, kind=Kind.OUTCOME))), None)
+    found = Merged(number=pull.number, comments=comments, outcome=outcome)
     if not parts:
-        problem = NoReview.NO_COMMENT
-    elif pull.merged and any(each.updated > pull.merged for each in parts):
-        problem = NoReview.EDITED
-    else:
-        first = parts[0].marker
-        shown = [each.marker for each in parts if each.marker.digest is not None]
-        places = [(each.part, each.total, each.digest) for each in shown]
-        wanted = [(part + 1, first.total, first.digest) for part in range(first.total)]
-        if first.digest is None or places != wanted:
-            problem = NoReview.NO_PLAN
-        elif (first.organization, first.origin) != (
-            subject.organization or first.organization,
-            subject.origin or first.origin,
-        ):
-            problem = NoReview.OTHER_ORGANIZATION
-    if problem is not None:
-        return Merged(number=pull.number, problem=problem, outcome=outcome)
-    return Merged(
-        number=pull.number,
+        return replace(found, problem=NoReview.NO_COMMENT)
+    if pull.merged and any(each.updated > pull.merged for each in parts):
+        return replace(found, problem=NoReview.EDITED)
+    first = parts[0].marker
+    shown = [each.marker for each in parts if each.marker.digest is not None]
+    places = [(each.part, each.total, each.digest) for each in shown]
+    if places != [(part + 1, first.total, first.digest) for part in range(first.total)]:
+        return replace(found, problem=NoReview.NO_PLAN)
+    if (first.organization, first.origin) != (
+        subject.organization or first.organization,
+        subject.origin or first.origin,
+    ):
+        return replace(found, problem=NoReview.OTHER_ORGANIZATION)
+    return replace(
+        found,
         operations=tuple(each for marker in shown for each in marker.operations),
         resends={digest: each for marker in shown for digest, each in marker.resends},
         settled=dict(outcome.marker.settled) if outcome is not None else {},
         is_over=outcome is not None and outcome.marker.complete,
-        outcome=outcome,
     )
 
 
@@ -173,8 +159,8 @@ def overtaken(reviews: Sequence[Merged]) -> Mapping[tuple[int, str], int]:
     return found
 
 
-def combined(reviews: Sequence[Merged], *, origin: str, organization: str) -> Review:
-    """Return the one review of all that is merged and not settled."""
+def combined(reviews: Sequence[Merged], subject: Marker) -> Review:
+    """Return the one review of all that is merged and not settled, for a subject's organization."""
     gone = overtaken(reviews)
     left = [
         (review, each)
@@ -183,8 +169,8 @@ def combined(reviews: Sequence[Merged], *, origin: str, organization: str) -> Re
         if (review.number, each.digest) not in gone
     ]
     return Review(
-        origin=origin,
-        organization=organization,
+        origin=subject.origin,
+        organization=subject.organization,
         operations=frozenset(each for _, each in left),
         resends=tuple(
             review.resends[each.digest] for review, each in left if each.digest in review.resends
@@ -202,27 +188,24 @@ def settle(
     gone = overtaken(reviews)
     pending = {each.digest for found in plan.operations for each in found}
     declared = {each.name: each.configuration for each in desired.webhooks}
-    touched = [
-        (None if isinstance(each, Create) else each.before.id, each.name)
-        for each, found in zip(plan.changes, plan.operations, strict=True)
-        if not found or not applied.issuperset(operation.digest for operation in found)
-    ]
+    # Webhooks that still differ, by id and name, and fields that were sent with their webhook: the
+    # configuration is sent whole, with the secret of a resend that was reviewed for itself.
+    touched: list[tuple[str | None, str]] = []
+    sent: dict[tuple[str, str], Value] = {}
+    for change, found in zip(plan.changes, plan.operations, strict=True):
+        if not found or not applied.issuperset(each.digest for each in found):
+            touched.append((None if isinstance(change, Create) else change.before.id, change.name))
+        elif isinstance(change, Create) or (
+            isinstance(change, Update) and "configuration" in change.sends
+        ):
+            fields = change.after.configuration.items()
+            sent |= {(change.name, name): value for name, value in fields}
     touched += [
         (each.id, each.name)
         for kept in plan.kept
         if kept.reason is not Reason.PROTECTED
         for each in kept.webhooks
     ]
-
-    # The configuration is sent whole, with the secret of a resend that was reviewed for itself.
-    sent = {
-        (change.name, name): value
-        for change, found in zip(plan.changes, plan.operations, strict=True)
-        if found and applied.issuperset(operation.digest for operation in found)
-        if isinstance(change, Create)
-        or (isinstance(change, Update) and "configuration" in change.sends)
-        for name, value in change.after.configuration.items()
-    }
 
     def state(review: Merged, operation: Operation) -> State | None:
         resend = review.resends.get(operation.digest)
@@ -254,12 +237,11 @@ def settle(
 
 
 def record(
+    run: Run,
     github: GitHub,
     subject: Marker,
     before: Sequence[Merged],
     after: Sequence[Merged],
-    link: str,
-    clean: Callable[[str], str],
 ) -> None:
     """Write what became of each review that changed, in a comment beside it."""
     gone = overtaken(after)
@@ -273,11 +255,8 @@ def record(
             settled=() if new.is_over else tuple(resends[:_MOST_RECORDED]),
             complete=new.is_over,
         )
-        body = clean(compose(marker, f"{_told(new, gone, link)}\n"))
-        if new.outcome is None:
-            github.create_comment(new.number, body)
-        elif new.outcome.body != body:
-            github.edit_comment(new.outcome.id, body)
+        body = run.clean(compose(marker, f"{_told(new, gone, run.link)}\n"))
+        github.comment(new.number, body, new.outcome)
 
 
 def _told(review: Merged, gone: Mapping[tuple[int, str], int], link: str) -> str:
@@ -299,19 +278,14 @@ def _told(review: Merged, gone: Mapping[tuple[int, str], int], link: str) -> str
         others.append(f"{states[State.DONE]} no longer pending")
     if not review.is_over:
         others.append(f"{whole - len(review.settled)} not done")
-    tail = f" Of the others: {'; '.join(others)}." if others and applied else ""
-    if applied == whole:
-        return f"**Applied** by {link}: {plural(whole, 'operation')}."
-    if applied and review.is_over:
-        return f"**Applied** by {link}: {applied} of {plural(whole, 'operation')}.{tail}"
     if applied:
-        return f"**Applied in part** by {link}: {applied} of {plural(whole, 'operation')}.{tail}"
+        heading = "Applied" if review.is_over else "Applied in part"
+        count = (
+            plural(whole, "operation")
+            if applied == whole
+            else (f"{applied} of {plural(whole, 'operation')}")
+        )
+        tail = f" Of the others: {'; '.join(others)}." if others else ""
+        return f"**{heading}** by {link}: {count}.{tail}"
     heading = "Nothing left to apply" if review.is_over else "Not applied"
     return f"**{heading}**, as {link} found: {'; '.join(others)}."
-
-
-def told_of(reviews: Sequence[Merged]) -> int | None:
-    """Return the pull request to tell of a failure: the newest one that is not over."""
-    waiting = [each.number for each in reviews if each.left]
-    every = [each.number for each in reviews]
-    return next(iter([*waiting, *every]), None)

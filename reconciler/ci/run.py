@@ -11,26 +11,17 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
 from reconciler.ci.github import GitHub
+from reconciler.ci.marker import Kind, Marker
 from reconciler.errors import UsageError
-from reconciler.source.history import Git
-from reconciler.workflow import Connection, check_digest
+from reconciler.source.files import DEFAULT_FILE
+from reconciler.workflow import Connection, Inputs, check_digest
 
-Choice = TypeVar("Choice", bound=StrEnum)
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
-DEPENDABOT: Final = "dependabot[bot]"
-
-
-class Command(StrEnum):
-    """What to do."""
-
-    VALIDATE = "validate"
-    PLAN = "plan"
-    APPLY = "apply"
-    DRIFT = "drift"
+_DEPENDABOT: Final = "dependabot[bot]"
 
 
 class Commenting(StrEnum):
@@ -75,43 +66,35 @@ class MergeGroup:
     reference: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Other:
-    """A push, a schedule, a manual start, or anything else."""
-
-    name: str
-
-
-Event: TypeAlias = PullRequest | MergeGroup | Other
+Event: TypeAlias = PullRequest | MergeGroup | None
+"""None for a push, a schedule, a manual start, and anything else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What to do.
+class Run:
+    """What to do, where, and what can be reached.
 
-    `label` is empty where nobody chose one. `expect_digest` is a plan that was reviewed elsewhere.
+    `connect` is None without an API key, `github` None without a token. `clean` removes secrets
+    from text that leaves for GitHub. `label` is empty where nobody chose one; `expect_digest` is a
+    plan that was reviewed elsewhere.
+
+    `repository` is owner/name. `branch` is the branch of the run, `applies` the one whose files
+    are applied, `workflow` the name of the workflow's file; what GitHub does not say is empty.
     """
 
-    command: Command
+    inputs: Inputs
+    connect: Callable[[], AbstractContextManager[Connection]] | None
+    github: GitHub | None
+    clean: Callable[[str], str]
+    event: Event = None
     label: str = ""
     commenting: Commenting = Commenting.ALWAYS
     reviewing: Reviewing = Reviewing.REQUIRE
     expect_digest: str | None = None
     allow_deletes: int | None = None
     resend: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """Where the run is: its event, repository (owner/name), branch, id and address.
-
-    `applies` is the branch whose files are applied, `workflow` the name of the workflow's file;
-    each is empty where GitHub does not say.
-    """
-
-    event: Event
-    repository: str
-    branch: str
+    repository: str = ""
+    branch: str = ""
     applies: str = ""
     id: str = ""
     url: str = ""
@@ -122,29 +105,43 @@ class Run:
         """Return the run as Markdown."""
         return f"[this run]({self.url})" if self.url else "a run"
 
+    @property
+    def again(self) -> str | None:
+        """Return the command that runs it again."""
+        return f"gh run rerun {self.id} --repo {self.repository}" if self.id else None
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """What the run can reach.
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Return the paths of the configuration."""
+        return self.inputs.paths or (DEFAULT_FILE,)
 
-    `connect` is None without an API key, `github` None without a token. `clean` removes secrets
-    from text that leaves for GitHub. `directory` is the working directory.
-    """
+    def marker(self, kind: Kind) -> Marker:
+        """Return the marker of what the run is about; it approves nothing."""
+        return Marker(kind=kind, label=self.label, file=", ".join(self.paths), run=self.url)
 
-    connect: Callable[[], AbstractContextManager[Connection]] | None
-    github: GitHub | None
-    git: Git
-    directory: Path
-    clean: Callable[[str], str]
+    def connected(self) -> AbstractContextManager[Connection]:
+        """Connect to CloudTruth, with a key that was found."""
+        assert self.connect is not None
+        return self.connect()
 
 
 _LABEL: Final = re.compile(r"[^\x00-\x1f\x7f`]{0,100}")
 
 
-def read_job(values: Mapping[str, str]) -> Job:
-    """Read the inputs of the action, given under the names of action.yml.
+def read_run(
+    values: Mapping[str, str],
+    environ: Mapping[str, str],
+    payload: Mapping[str, Any],
+    *,
+    inputs: Inputs,
+    connect: Callable[[], AbstractContextManager[Connection]] | None,
+    github: GitHub | None,
+    clean: Callable[[str], str],
+) -> Run:
+    """Read the inputs of the action, GitHub's variables and its event's payload.
 
-    An empty input counts as not given. Raises UsageError.
+    `values` has the inputs under the names of action.yml; an empty one counts as not given.
+    Raises UsageError.
     """
     label = values.get("label", "").strip()
     if not _LABEL.fullmatch(label):
@@ -152,19 +149,7 @@ def read_job(values: Mapping[str, str]) -> Job:
     digest = values.get("expect-digest", "").strip() or None
     if digest is not None:
         check_digest(digest)
-    return Job(
-        command=_choice(Command, "command", values.get("command", "")),
-        label=label,
-        commenting=_choice(Commenting, "comment", values.get("comment") or "true"),
-        reviewing=_choice(Reviewing, "reviewed-plan", values.get("reviewed-plan") or "require"),
-        expect_digest=digest,
-        allow_deletes=_number("allow-deletes", values.get("allow-deletes", "")),
-        resend=lines(values.get("resend-secret", "")),
-    )
-
-
-def read_run(environ: Mapping[str, str], payload: Mapping[str, Any]) -> Run:
-    """Read where the run is from GitHub's variables and its event's payload."""
+    resend = map(str.strip, values.get("resend-secret", "").splitlines())
     repository = environ.get("GITHUB_REPOSITORY", "")
     server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
     number = environ.get("GITHUB_RUN_ID", "")
@@ -172,62 +157,55 @@ def read_run(environ: Mapping[str, str], payload: Mapping[str, Any]) -> Run:
     url = f"{server}/{repository}/actions/runs/{number}" if repository and number else ""
     if url and attempt not in ("", "1"):
         url += f"/attempts/{attempt}"
+    # As in `owner/name/.github/workflows/apply.yml@refs/heads/main`.
+    named = environ.get("GITHUB_WORKFLOW_REF", "")
+    workflow = re.search(r"/\.github/workflows/([A-Za-z0-9._-]+)@", named)
     return Run(
+        inputs=inputs,
+        connect=connect,
+        github=github,
+        clean=clean,
         event=read_event(environ.get("GITHUB_EVENT_NAME", ""), payload, repository=repository),
+        label=label,
+        commenting=_choice(Commenting, "comment", values.get("comment") or "true"),
+        reviewing=_choice(Reviewing, "reviewed-plan", values.get("reviewed-plan") or "require"),
+        expect_digest=digest,
+        allow_deletes=_number("allow-deletes", values.get("allow-deletes", "")),
+        resend=tuple(filter(None, resend)),
         repository=repository,
         branch=environ.get("GITHUB_REF_NAME", ""),
         applies=_text(_object(payload, "repository"), "default_branch"),
         id=number,
         url=url,
-        workflow=_workflow(environ.get("GITHUB_WORKFLOW_REF", "")),
+        workflow=workflow[1] if workflow else "",
     )
 
 
 def read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Event:
     """Reduce the payload of the event called `name` in `repository` (owner/name)."""
-    match name:
-        case "pull_request" | "pull_request_target":
-            return _pull_request(name, payload, repository=repository)
-        case "merge_group":
-            group = _object(payload, "merge_group")
-            return MergeGroup(
-                branch=_text(group, "base_ref").removeprefix("refs/heads/"),
-                reference=_text(group, "head_ref"),
-            )
-        case _:
-            return Other(name=name)
-
-
-def lines(text: str) -> tuple[str, ...]:
-    """Split an input that may have several lines; empty ones are left out."""
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
-
-
-def _pull_request(name: str, payload: Mapping[str, Any], *, repository: str) -> Event:
+    if name == "merge_group":
+        group = _object(payload, "merge_group")
+        branch = _text(group, "base_ref").removeprefix("refs/heads/")
+        return MergeGroup(branch=branch, reference=_text(group, "head_ref"))
     pull = _object(payload, "pull_request")
     number = pull.get("number")
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        return Other(name=name)
+    if name not in ("pull_request", "pull_request_target") or type(number) is not int or number < 1:
+        return None
     head, base = _object(pull, "head"), _object(pull, "base")
+    home = _text(_object(head, "repo"), "full_name")
+    people = (_object(payload, "sender"), _object(pull, "user"))
+    distrust = None
+    if not repository or home.lower() != repository.lower():
+        distrust = "this pull request comes from a fork"
+    elif any(_text(person, "login") == _DEPENDABOT for person in people):
+        distrust = "this pull request is Dependabot's"
     return PullRequest(
         number=number,
         head=_text(head, "sha"),
         branch=_text(base, "ref"),
         base=_text(base, "sha"),
-        distrust=_distrust(payload, pull, head, repository=repository),
+        distrust=distrust,
     )
-
-
-def _distrust(
-    payload: Mapping[str, Any], pull: Mapping[str, Any], head: Mapping[str, Any], *, repository: str
-) -> str | None:
-    home = _text(_object(head, "repo"), "full_name")
-    if not repository or home.lower() != repository.lower():
-        return "this pull request comes from a fork"
-    people = (_object(payload, "sender"), _object(pull, "user"))
-    if any(_text(person, "login") == DEPENDABOT for person in people):
-        return "this pull request is Dependabot's"
-    return None
 
 
 def _object(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -240,13 +218,7 @@ def _text(value: Mapping[str, Any], key: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _workflow(reference: str) -> str:
-    """Return `apply.yml` of `owner/name/.github/workflows/apply.yml@refs/heads/main`."""
-    found = re.search(r"/\.github/workflows/([A-Za-z0-9._-]+)@", reference)
-    return found[1] if found else ""
-
-
-def _choice(kind: type[Choice], name: str, value: str) -> Choice:
+def _choice(kind: type[_Choice], name: str, value: str) -> _Choice:
     try:
         return kind(value.strip().lower())
     except ValueError:

@@ -23,7 +23,7 @@ MARKER = Marker(
 
 def write(github: GitHub, number: int, *texts: str, marker: Marker = MARKER) -> None:
     """Write a plan of one part or several."""
-    found = find(github.comments(number), marker.kind, marker)
+    found = find(github.comments(number), marker)
     parts = [
         (replace(marker, part=part, total=len(texts)), text)
         for part, text in enumerate(texts, start=1)
@@ -136,11 +136,12 @@ def test_an_issue_is_opened_edited_and_closed(fake: FakeGitHub) -> None:
     fake.issues.append({**other, "user": {"login": fake.login}, "pull_request": {}})
     with client(fake) as github:
         assert github.open_issues() == ()
-        github.open_issue("title", compose(MARKER, "body"))
+        github.issue("title", compose(MARKER, "body"))
         (issue,) = github.open_issues()
-        github.edit_issue(issue.number, "title 2", compose(MARKER, "body 2"))
+        github.issue("title 2", compose(MARKER, "body 2"), issue)
         (issue,) = github.open_issues()
-        assert (issue.title, issue.body) == ("title 2", compose(MARKER, "body 2"))
+        assert issue.body == compose(MARKER, "body 2")
+        assert fake.issues[-1]["title"] == "title 2"
         github.close_issue(issue.number, "gone")
         assert github.open_issues() == ()
         assert fake.bodies(issue.number) == ["gone"]
@@ -153,7 +154,7 @@ def test_a_missing_permission_is_named(fake: FakeGitHub) -> None:
         write(github, 7, "one")
     assert "pull-requests: write" in (caught.value.hint or "")
     with client(fake) as github, pytest.raises(GitHubError) as caught:
-        github.open_issue("t", "b")
+        github.issue("t", "b")
     assert "issues: write" in (caught.value.hint or "")
 
 

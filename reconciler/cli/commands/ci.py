@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +15,9 @@ import click
 from reconciler.ci.apply import apply
 from reconciler.ci.drift import drift
 from reconciler.ci.github import GitHub
-from reconciler.ci.outcome import Outcome, failed, format_outputs, with_document
+from reconciler.ci.outcome import Outcome, failed
 from reconciler.ci.plan import plan, validate
-from reconciler.ci.run import Access, Command, read_job, read_run
+from reconciler.ci.run import read_run
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.context import Context
 from reconciler.cli.options import OUTPUT, PLAN, Option, command
@@ -24,11 +25,10 @@ from reconciler.cli.session import inputs, report_error
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
 from reconciler.model import Secret
 from reconciler.source.files import NotReadableError, read_regular
-from reconciler.source.history import git_in
 from reconciler.source.write import write_atomically
 
 _EVENT_BYTES: Final = 64 * 1024 * 1024
-_COMMANDS: Final = ("validate", "plan", "apply", "drift")
+_COMMANDS: Final = {"validate": validate, "plan": plan, "apply": apply, "drift": drift}
 
 
 @command(
@@ -43,7 +43,8 @@ _COMMANDS: Final = ("validate", "plan", "apply", "drift")
     reads=True,
     connects=True,
     options=(
-        click.Argument(["what"], required=False, type=click.Choice(_COMMANDS), metavar="COMMAND"),
+        click.Argument(["what"], required=False, metavar="COMMAND",
+                       type=click.Choice(list(_COMMANDS))),
         Option("--reviewed-plan", group=PLAN, metavar="HOW", env="WEBHOOKS_REVIEWED_PLAN",
                help="Require, warn about or ignore review of each operation. [default: require]"),
         Option("--expect-digest", group=PLAN, metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
@@ -66,9 +67,9 @@ def run(context: Context, what: str | None, **own: str | None) -> int:
         raise
     except ReconcilerError as problem:
         # Without a result: the workflow's last step reports a run that could not begin.
-        outcome = failed(problem, result="")
+        outcome = failed(problem, began=False)
     path = _write_document(context, outcome)
-    outcome = with_document(outcome, path or "")
+    outcome = replace(outcome, outputs={**outcome.outputs, "plan-json": path or ""})
     context.console.result(outcome.log)
     if outcome.annotations:
         context.console.result(outcome.annotations, essential=True)
@@ -79,49 +80,32 @@ def run(context: Context, what: str | None, **own: str | None) -> int:
 
 
 def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) -> Outcome:
-    environ = context.process.environ
-    job = read_job(
-        {
-            "command": what or environ.get("WEBHOOKS_COMMAND", ""),
-            **{name.replace("_", "-"): value or "" for name, value in own.items()},
-        }
-    )
-    where = read_run(environ, read_event(environ))
-    steps = {
-        Command.VALIDATE: validate,
-        Command.PLAN: plan,
-        Command.APPLY: apply,
-        Command.DRIFT: drift,
-    }
-    with ExitStack() as stack:
-        access = _access(context, where.repository, stack)
-        return steps[job.command](job, where, inputs(context), access)
-
-
-def _access(context: Context, repository: str, stack: ExitStack) -> Access:
     process = context.process
+    environ = process.environ
+    name = (what or environ.get("WEBHOOKS_COMMAND", "")).strip().lower()
+    if name not in _COMMANDS:
+        raise UsageError(f"command must be one of: {', '.join(_COMMANDS)}")
     settings = settings_of(context)
-    token = process.environ.get("GITHUB_TOKEN", "")
-    github = None
-    if token and repository:
-        secret = Secret(token)
-        context.console.hide([secret])
-        github = stack.enter_context(
-            GitHub(
-                repository=repository,
-                token=secret,
-                clock=process.time(),
-                environ=process.environ,
+    repository = environ.get("GITHUB_REPOSITORY", "")
+    with ExitStack() as stack:
+        github = None
+        if environ.get("GITHUB_TOKEN") and repository:
+            token = Secret(environ["GITHUB_TOKEN"])
+            context.console.hide([token])
+            github = stack.enter_context(
+                GitHub(repository=repository, token=token, clock=process.time(), environ=environ)
             )
+        reachable = settings.local or settings.key is not None
+        found = read_run(
+            {name.replace("_", "-"): value or "" for name, value in own.items()},
+            environ,
+            read_event(environ),
+            inputs=inputs(context),
+            connect=(lambda: connected(context, settings)) if reachable else None,
+            github=github,
+            clean=context.console.clean,
         )
-    reachable = settings.local or settings.key is not None
-    return Access(
-        connect=(lambda: connected(context, settings)) if reachable else None,
-        github=github,
-        git=git_in(process.directory),
-        directory=process.directory,
-        clean=context.console.clean,
-    )
+        return _COMMANDS[name](found)
 
 
 def read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
@@ -161,8 +145,7 @@ def _write_document(context: Context, outcome: Outcome) -> str | None:
 
 def _leave(context: Context, outcome: Outcome) -> bool:
     """Write outputs and summary where GitHub looks for them; False, with a message, on failure."""
-    delimiter = f"delimiter-{secrets.token_hex(16)}"
-    outputs = format_outputs(outcome.outputs.values(), delimiter=delimiter)
+    outputs = format_outputs(outcome.outputs, delimiter=f"delimiter-{secrets.token_hex(16)}")
     is_whole = True
     for name, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", outcome.summary)):
         path = context.process.environ.get(name)
@@ -177,3 +160,14 @@ def _leave(context: Context, outcome: Outcome) -> bool:
             report_error(context, error)
             is_whole = False
     return is_whole
+
+
+def format_outputs(values: Mapping[str, str], *, delimiter: str) -> str:
+    """Return the text for `$GITHUB_OUTPUT`.
+
+    `delimiter` is a fresh random word. Raises ValueError for a value that contains it, as such a
+    value could set any output.
+    """
+    if any(delimiter in value for value in values.values()):
+        raise ValueError("the delimiter occurs in an output")
+    return "".join(f"{name}<<{delimiter}\n{each}\n{delimiter}\n" for name, each in values.items())
