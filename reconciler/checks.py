@@ -48,11 +48,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checklist:
-    """All checks of a command. `command` is its name, `remarks` are sentences below them."""
+    """All checks of a command. `command` is its name, `notes` are sentences below them."""
 
     command: str
     sections: tuple[Section, ...]
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def count(self, status: Status) -> int:
         """Return how many checks have this status."""

@@ -15,18 +15,13 @@ from reconciler.render import PLAIN, View
 from reconciler.render.layout import columns, paint, paragraph
 from reconciler.render.quote import prose, quote
 
-_SIGNS: Final = {
-    Status.OK: ("✓", "good"),
-    Status.WARN: ("!", "warning"),
-    Status.FAIL: ("✗", "error"),
-    Status.UNKNOWN: ("?", "note"),
+_STATUSES: Final = {
+    Status.FAIL: ("✗", "error", "failed"),
+    Status.WARN: ("!", "warning", "with a warning"),
+    Status.UNKNOWN: ("?", "note", "unknown"),
+    Status.OK: ("✓", "good", "ok"),
 }
-_WORDS: Final = {
-    Status.FAIL: "failed",
-    Status.WARN: "to be looked at",
-    Status.UNKNOWN: "unknown",
-    Status.OK: "fine",
-}
+"""The sign of each status, its style, and the word for it in the last line."""
 _WIDEST_NAME: Final = 16
 
 
@@ -42,10 +37,12 @@ def _text(checklist: Checklist, view: View = PLAIN) -> str:
         for check in section.checks:
             lines += _lines(check, column, view)
         lines.append("")
-    for remark in checklist.remarks:
-        lines += paragraph(prose(remark), indent=0, width=view.width)
+    for note in checklist.notes:
+        lines += paragraph(prose(note), indent=0, width=view.width)
     numbers = ", ".join(
-        f"{count} {word}" for status, word in _WORDS.items() if (count := checklist.count(status))
+        f"{count} {word}"
+        for status, (_, _, word) in _STATUSES.items()
+        if (count := checklist.count(status))
     )
     return "\n".join([*lines, f"{numbers or 'nothing to check'}."]) + "\n"
 
@@ -76,7 +73,7 @@ def _json(checklist: Checklist, view: View = PLAIN) -> str:
                 }
                 for section in checklist.sections
             ],
-            "remarks": list(checklist.remarks),
+            "notes": list(checklist.notes),
         }
     )
 
@@ -90,7 +87,7 @@ def _title(section: Section, color: bool) -> str:
 
 
 def _lines(check: Check, column: int, view: View) -> list[str]:
-    sign, style = _SIGNS[check.status]
+    sign, style, _ = _STATUSES[check.status]
     head = f"  {paint(sign, style, view.color)} {check.name}"
     head += " " * max(2, column - columns(head))
     said = check.detail if check.aside is None else f"{check.detail} ({check.aside})"

@@ -81,8 +81,8 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     rows = [_outcome_row(each, view) for each in outcomes]
     rows += [_plan_row(kept_row(each)) for each in report.plan.kept]
     after = [
-        f"- Healed: copy {_code(quote(each.removed))} of {_code(quote(each.name))} was deleted, "
-        f"{_code(quote(each.kept))} stays"
+        f"- Healed: duplicate {_code(quote(each.removed))} of {_code(quote(each.name))} was "
+        f"deleted, {_code(quote(each.kept))} is kept"
         for each in report.healed
     ]
     if not planned:  # the plan was not shown

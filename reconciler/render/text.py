@@ -61,8 +61,8 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     """Show the outcome of each operation and of the run."""
     rows = [outcome_row(each, view.now) for each in report.outcomes]
     healed = [
-        f"an unanswered create had left copy {quote(each.removed)} of {quote(each.name)}: "
-        f"deleted, {quote(each.kept)} stays"
+        f"an unanswered create left duplicate {quote(each.removed)} of {quote(each.name)}: "
+        f"deleted, {quote(each.kept)} is kept"
         for each in report.healed
     ]
     return _joined(

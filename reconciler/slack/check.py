@@ -111,7 +111,7 @@ def check(
     notes = [] if found else ["No Slack webhook is declared."]
     if others:
         notes.append(f"{plural(others, 'webhook')} of other types not checked.")
-    return Checklist(command="slack check", sections=tuple(sections), remarks=tuple(notes))
+    return Checklist(command="slack check", sections=tuple(sections), notes=tuple(notes))
 
 
 def _subject(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Subject:

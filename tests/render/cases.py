@@ -46,7 +46,16 @@ from reconciler.planning.digest import operations, plan_digest
 from reconciler.planning.guards import Grounds
 from reconciler.planning.plan import Matched, Plan, SecretUse
 from reconciler.planning.status import State, Status
-from reconciler.report import Applied, Failed, FieldMessage, Healed, Report, Skipped, Unconfirmed
+from reconciler.report import (
+    NOT_REVIEWED,
+    Applied,
+    Failed,
+    FieldMessage,
+    Healed,
+    Report,
+    Skipped,
+    Unconfirmed,
+)
 
 TOKEN = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
 PASSWORD = SecretRef(scheme=Scheme.FILE, name="secrets/pager-password", version=2)
@@ -319,7 +328,7 @@ REFUSED = Failed(
     change=RENAME,
     code="invalid-request",
     message="CloudTruth refuses it (400)",
-    hint="mend the field and apply again",
+    hint="correct the field and apply again",
     fields=(
         FieldMessage(
             path=("configuration", "channel"),
@@ -365,6 +374,19 @@ REPORTS = {
         outcomes=(replace(REFUSED, code="permission-denied", fields=(), hint=None),),
     ),
     "nothing": Report(plan=PLANS["unchanged"]),
+    "unapplied": Report(plan=plan(kept=(replace(KEPT.kept[1], unapplied=True),))),
+    "unreviewed": Report(
+        plan=MIXED,
+        outcomes=(
+            Applied(change=RENAME, id="7"),
+            *(
+                Skipped(change=each, code=NOT_REVIEWED, message="not reviewed")
+                for each in (CREATE, ABSENT)
+            ),
+        ),
+        writes=1,
+        verified=True,
+    ),
 }  # fmt: skip
 
 FINDINGS = {
@@ -414,7 +436,7 @@ FINDINGS = {
 }
 ERRORS = {
     "configuration": ConfigurationError(
-        "the files cannot be used", findings=FINDINGS["wide"], hint="mend them"
+        "the files cannot be used", findings=FINDINGS["wide"], hint="correct them"
     ),
     "stale": StalePlanError(
         "the plan is not what would happen now",

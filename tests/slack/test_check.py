@@ -313,7 +313,7 @@ def test_subjects_are_the_slack_webhooks() -> None:
 def test_nothing_to_check() -> None:
     """Files without a Slack webhook are not a failure."""
     result = check((), lambda token: pytest.fail("connected"), others=2)
-    assert result.remarks == (
+    assert result.notes == (
         "No Slack webhook is declared.",
         "2 webhooks of other types not checked.",
     )

@@ -88,8 +88,8 @@ def _examine(context: Context, local: Local) -> Checklist:
         sections[1:1] = _remote(context, local, local.settings)
     desired = None if local.declared is None else local.declared.desired
     slack = desired is not None and any(each.type == "slack" for each in desired.webhooks)
-    remarks = ("`webhooks slack check` checks tokens and channels.",) if slack else ()
-    return Checklist(command="doctor", sections=tuple(sections), remarks=remarks)
+    notes = ("`webhooks slack check` checks tokens and channels.",) if slack else ()
+    return Checklist(command="doctor", sections=tuple(sections), notes=notes)
 
 
 def _remote(context: Context, local: Local, settings: Settings) -> list[Section]:
