@@ -13,15 +13,9 @@ import pytest
 
 import reconciler.workflow
 from reconciler.workflow import (
-    Inputs,
-    PlanOptions,
     ReconcilerError,
     Secret,
-    apply,
     connect,
-    load,
-    plan,
-    show,
 )
 from tests.cli.conftest import Cloud
 from tests.waiting import PATIENCE
@@ -67,17 +61,6 @@ def test_the_page_names_all_that_is_public() -> None:
     assert set(imported) == {"reconciler.workflow"}
 
 
-def test_every_public_function_is_explained_and_typed() -> None:
-    """Each public name has a docstring, each function a type for everything."""
-    for name in reconciler.workflow.__all__:
-        found = getattr(reconciler.workflow, name)
-        assert found.__doc__, name
-        if callable(found) and not isinstance(found, type):
-            wrapped = getattr(found, "__wrapped__", found)
-            names = wrapped.__code__.co_varnames[: wrapped.__code__.co_argcount]
-            assert {*names, "return"} <= set(wrapped.__annotations__), name
-
-
 def test_two_organizations_side_by_side(both: Cloud) -> None:
     """The example shows the plan of each organization and writes nothing."""
     keys = {"ACME_API_KEY": "acme-example-key", "GLOBEX_API_KEY": "globex-example-key"}
@@ -96,24 +79,6 @@ def test_keys_that_are_mixed_up(both: Cloud) -> None:
     assert done.returncode == 1
     assert "belongs to organization 'Globex', not to 'Acme'" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_program_applies(both: Cloud) -> None:
-    """Applied through the public functions, live is as declared, and a second plan is empty."""
-    inputs = Inputs(
-        directory=ROOT / "examples/organizations", environ=SLACK, stdin=bytes, paths=("acme.yaml",)
-    )
-    checked = load(inputs)
-    key = Secret("acme-example-key")
-    options = PlanOptions()
-    with connect(key, server_url=both.environ["CLOUDTRUTH_SERVER_URL"]) as connection:
-        report = apply(
-            checked, connection, options=options, confirm=lambda plan: len(plan.deletes) == 0
-        )  # fmt: skip
-        again = plan(checked, connection.api, options=options, api_key=key).plan
-    assert both.names() == ["Audit", "Deploys"]
-    assert "2 created" in show(report)
-    assert (again.changes, show(again, "json")[:1]) == ((), "{")
 
 
 def test_a_server_that_must_not_be_used() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import random
 import sqlite3
 import stat
 import warnings
@@ -70,15 +69,6 @@ def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["db"]
 
 
-def test_two_runs_can_share_a_file(tmp_path: Path, start: Start) -> None:
-    """What one writes the other sees."""
-    path = tmp_path / "db"
-    first, second = start(store=Store(path)), start(store=Store(path))
-    assert first.create()["id"] == second("GET").json()["results"][0]["id"]
-    first.emulator.store.close()
-    second.emulator.store.close()
-
-
 def test_a_failed_transaction_leaves_nothing(api: Any) -> None:
     """Nested ones are part of the outermost."""
     store = api.emulator.store
@@ -124,21 +114,3 @@ def test_eight_threads_at_once_lose_nothing(tmp_path: Path, start: Start) -> Non
     assert len(set(api.stored())) == 80
     assert [entry.seq for entry in api.emulator.store.log()] == list(range(1, 161))
     api.emulator.store.close()
-
-
-def history(seed: int, start: Start) -> list[bytes]:
-    api = start(seed=seed, read_back="fresh-ciphertext", ordering="unordered")
-    dice = random.Random(99)
-    answers = []
-    for i in range(60):
-        rows = api("GET").json()["results"]
-        path = f"{HOOKS}{dice.choice(rows)['id']}/" if rows else HOOKS
-        method = dice.choice(["POST", "POST", "PATCH", "DELETE", "GET"])
-        answer = api(method, HOOKS if method == "POST" else path, api.slack(f"w{i}"))
-        answers.append(repr((answer.status, answer.headers)).encode() + answer.body)
-    return answers
-
-
-def test_one_seed_is_one_history(start: Start) -> None:
-    """Byte for byte, ids and random numbers included."""
-    assert history(5, start) == history(5, start) != history(6, start)

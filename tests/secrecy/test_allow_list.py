@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import GOOD, SECRETS, Cloud, Shell, cloud, file, shell
+from tests.cli.conftest import SECRETS, Cloud, Shell, cloud, file, shell
 
 __all__ = ["cloud", "file", "shell"]
 
@@ -68,16 +68,6 @@ def test_the_emulator_in_the_process_needs_no_list(shell: Shell, file: File) -> 
     """`--local` sends nothing anywhere."""
     file()
     assert shell("apply", "--local", "--yes", CI="true", **SECRETS).code == 0
-
-
-def test_files_without_secrets_need_no_list(
-    shell: Shell, file: File, cloud: Callable[..., Cloud]
-) -> None:
-    """The list is about references only."""
-    file(GOOD[: GOOD.index("  - name: Deploys")] + GOOD[GOOD.index("  - name: Pager") :], **{
-        ", username: me, password: {env: PASSWORD}": ""
-    })  # fmt: skip
-    assert shell("apply", "--yes", CI="true", **cloud().environ).code == 0
 
 
 @pytest.mark.parametrize(
