@@ -94,13 +94,18 @@ class Ending:
         except ConfigurationError:
             return {"what does not fit"}
         mine = {each.name for each in plan.changes}
-        written = {each.name for each in (*plan.creates, *plan.updates)}
+        written = {each.before.id for each in plan.updates}
+        made = {each.name for each in plan.creates}
         unvouched = {each.name for each in plan.updates if "configuration" not in each.sends}
         left = [
             each
             for each in again.changes
-            # What somebody did to the one that stays of several is for the next plan.
-            if each.name in (written if isinstance(each, Update) else mine)
+            # What others did to a webhook that was not written is for the next plan.
+            if (
+                each.name in made or each.before.id in written
+                if isinstance(each, Update)
+                else each.name in mine
+            )
             and not (each.name in unvouched and _only_secrets(each))
         ]
         doing = set[str]() if self._case.way is Way.BLIND else {_names([each]) for each in left}
