@@ -17,23 +17,22 @@ from typing import Any, Final, NoReturn
 
 from reconciler import __version__
 from reconciler.errors import ConfigurationError, StalePlanError
-from reconciler.findings import Finding, Severity
-from reconciler.model import Absent, Desired, FileScope, Scheme, SecretRef, Value, Webhook
+from reconciler.findings import error
+from reconciler.model import Desired, Scheme, SecretRef
 from reconciler.planning.document import (
     FORMAT_VERSION,
     checksum,
     plan_tree,
     read_review,
-    reference_tree,
     write_json,
 )
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review
-from reconciler.source.files import STDIN_NAME, SourceFile, Sources
+from reconciler.source.files import SourceFile, Sources
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files
-from reconciler.source.schema import PLAN, ROOT, schema, validator
+from reconciler.source.schema import PLAN, ROOT, parts, schema, validator
 
 HINT: Final = "save a plan with `webhooks plan --out FILE`; configuration files go with -f"
 """What to do when something else is where a saved plan belongs."""
@@ -43,6 +42,7 @@ _NO_RULES: Final = Rules()
 _OTHERS: Final = ("checks", "error", "findings", "report", "status")
 """The kinds of the other documents that this program writes."""
 
+_NOT_SAVED: Final = ("$schema", "defaults", "webhooks")
 _NOT_ASCII: Final = re.compile(r"[^\x20-\x7e]")
 
 
@@ -61,18 +61,18 @@ class SavedPlan:
     document: str
 
 
-def save(plan: Plan, desired: Desired, options: PlanOptions, text: str = "") -> bytes:
+def save(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") -> bytes:
     """Return the content of a plan file; `text` is how the plan is shown to people.
 
     Raises ConfigurationError if a webhook has a secret that is written into its file: the value
     may not be stored.
     """
-    _refuse_literals(desired)
+    _refuse_literals(loaded.desired)
     # What was allowed for one run is not saved: the plan is blocked until it is allowed again.
     tree = {
         **plan_tree(replace(plan, blocked=plan.held_back()), __version__),
         "options": {"only": list(options.only), "prune": options.prune},
-        "configuration": list(_configuration(desired)),
+        "configuration": list(_configuration(loaded)),
         "text": text,
     }
     return write_json({**tree, "checksum": checksum(tree)}).encode("ascii")
@@ -157,16 +157,15 @@ def _refuse_edited(file: str) -> NoReturn:
     raise StalePlanError(f"{file} was changed after it was saved", hint=_AGAIN)
 
 
-def _refuse_literals(desired: Desired) -> None:
+def _refuse_literals(desired: Desired | None) -> None:
     findings = tuple(
-        Finding(
-            rule="literal-in-plan",
-            severity=Severity.ERROR,
-            message=f"{field} of webhook {json.dumps(webhook.name)} is written into the file",
-            position=webhook.position,
-            hint="put the value into a variable or a file and refer to it: {env: NAME}",
+        error(
+            "literal-in-plan",
+            f"{field} of webhook {json.dumps(webhook.name)} is written into the file",
+            "put the value into a variable or a file and refer to it: {env: NAME}",
+            webhook.position,
         )
-        for webhook in desired.webhooks
+        for webhook in (desired.webhooks if desired is not None else ())
         for field, value in webhook.configuration.items()
         if isinstance(value, SecretRef) and value.scheme is Scheme.LITERAL
     )
@@ -176,77 +175,20 @@ def _refuse_literals(desired: Desired) -> None:
         )
 
 
-def _configuration(desired: Desired) -> Iterable[dict[str, Any]]:
-    """Yield what each file declares, with the line of each webhook.
-
-    What holds for all files is said by the first one.
-    """
-    policy = desired.policy
-    common: dict[str, Any] = {}
-    if desired.organization is not None:
-        common["organization"] = desired.organization
-    for key, patterns in (("ignore", policy.ignore), ("protect", policy.protect)):
-        if patterns:
-            common[key] = [each.glob for each in patterns]
-    if policy.max_deletes is not None:
-        common["limits"] = {"max_deletes": policy.max_deletes}
-    entries: dict[str, list[Webhook | Absent]] = {}
-    declared: tuple[Webhook | Absent, ...] = (*desired.webhooks, *desired.absent)
-    for entry in declared:
-        file = entry.position.file if entry.position is not None else policy.scopes[0].file
-        entries.setdefault(file, []).append(entry)
-    for scope in policy.scopes:
-        mine = sorted(entries.get(scope.file, ()), key=_line)
-        yield {
-            "file": scope.file,
-            "content": {**common, **_content(scope, mine)},
-            "lines": [_line(each) for each in mine],
+def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
+    """Yield what each file declares, with the line of each webhook."""
+    for document in loaded.documents.values():
+        root = {
+            key: value
+            for key, value in document.data.items()
+            if key not in _NOT_SAVED and not key.startswith("x-")
         }
-        common = {}
-
-
-def _content(scope: FileScope, entries: Iterable[Webhook | Absent]) -> dict[str, Any]:
-    return {
-        "scope": list(scope.globs),
-        "prune": scope.prune,
-        "webhooks": [_entry(each, scope.file) for each in entries],
-    }
-
-
-def _line(entry: Webhook | Absent) -> int:
-    return 1 if entry.position is None else entry.position.line
-
-
-def _entry(entry: Webhook | Absent, file: str) -> dict[str, Any]:
-    identity = {"name": entry.name} if entry.id is None else {"name": entry.name, "id": entry.id}
-    if isinstance(entry, Absent):
-        return {**identity, "state": "absent"}
-    tree: dict[str, Any] = {
-        **identity,
-        "type": entry.type,
-        "event_types": sorted(entry.event_types),
-        "configuration": {
-            name: _value(value, file) for name, value in sorted(entry.configuration.items())
-        },
-    }
-    if entry.previously:
-        tree["previously"] = list(entry.previously)
-    if entry.adopt:
-        tree["adopt"] = True
-    return tree
-
-
-def _value(value: Value, file: str) -> Any:
-    if not isinstance(value, SecretRef):
-        return value
-    if value.scheme is Scheme.FILE and not value.name.startswith("/"):
-        # As the file itself wrote it: relative to its own folder.
-        folder = [] if file == STDIN_NAME else file.split("/")[:-1]
-        path = value.name.split("/")
-        while folder and path and folder[0] == path[0]:
-            folder, path = folder[1:], path[1:]
-        value = replace(value, name="/".join([*[".."] * len(folder), *path]))
-    return reference_tree(value)
+        webhooks = [part.data for part in parts(document.data) if part.item is not None]
+        yield {
+            "file": document.file,
+            "content": {**root, "webhooks": webhooks},
+            "lines": [each.line for each in document.items["webhooks"]],
+        }
 
 
 def _declared(configuration: Iterable[Mapping[str, Any]], rules: Rules) -> Loaded:

@@ -16,7 +16,7 @@ def save_plan(planned: Planned, checked: Checked, options: PlanOptions, text: st
     Raises ConfigurationError if a webhook has a secret that is written into its file: the value
     may not be stored.
     """
-    return saved_plan.save(planned.plan, checked.desired, options, text)
+    return saved_plan.save(planned.plan, checked.declared, options, text)
 
 
 def load_plan(name: str, inputs: Inputs) -> SavedPlan:

@@ -46,6 +46,7 @@ from tests.execute.world import (
     StopAfter,
     slack,
 )
+from tests.loading import loaded
 
 NAMES = st.sampled_from(("a", "b", "c", "d"))
 CHANNELS = st.sampled_from(("#x", "#y"))
@@ -206,7 +207,7 @@ class Histories(RuleBasedStateMachine):
     )
     def apply_a_saved_plan(self, chosen: list[tuple[str, object]]) -> None:
         """A plan goes into a file and back, meets faults, and is finished by applying it again."""
-        saved = save(self.planned(), self.desired(), PlanOptions())
+        saved = save(self.planned(), loaded(self.desired()), PlanOptions())
         for method, fault in chosen:
             self.script.add(fault(), method=method)  # type: ignore[operator]
         self.run(saved=saved)

@@ -127,7 +127,7 @@ def wrong(count: int) -> Sources:
 
 @cache
 def saved(count: int) -> bytes:
-    return save(changed(count), desired(count), PlanOptions())
+    return save(changed(count), load_files(sources(count)), PlanOptions())
 
 
 def _rendered(form: str, view: View) -> Callable[[int], Work]:

@@ -18,6 +18,7 @@ from reconciler.report import Report
 from reconciler.source.load import Loaded
 from reconciler.source.saved_plan import load, save
 from reconciler.workflow import Checked, Connection, Inputs, Planned, applying, plan
+from tests.loading import loaded
 from tests.simulation.ending import Ending
 from tests.simulation.judge import Violation
 from tests.simulation.process import NoWatcher, Process
@@ -54,7 +55,7 @@ class Program:
         planned = self.plan(process, blind=blind)
         if planned is None:
             return None
-        document = save(planned.plan, process.team.desired, process.team.options)
+        document = save(planned.plan, loaded(process.team.desired), process.team.options)
         if CANARY in document.decode():
             raise Violation("a secret is in the saved plan")
         if load(document, "plan.json").review != review_of(planned.plan):

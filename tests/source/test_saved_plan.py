@@ -23,8 +23,9 @@ from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files
 from reconciler.source.saved_plan import SavedPlan, load, save
 from tests.laws.strategies import declarations, lives
+from tests.loading import loaded as files
 from tests.planning.builders import desired as declared
-from tests.planning.builders import generic, live, live_generic, live_slack, slack
+from tests.planning.builders import live, live_generic, live_slack, slack
 
 FILE = "plan.json"
 few = settings(
@@ -67,7 +68,7 @@ webhooks:
 """
 
 
-def read(**files: str) -> Desired:
+def read(**files: str) -> Loaded:
     """Return what files declare."""
     sources = tuple(
         SourceFile(file=name.replace("__", "/") + ".yaml", raw=text.encode())
@@ -75,13 +76,15 @@ def read(**files: str) -> Desired:
     )
     found = load_files(Sources(files=sources))
     assert found.desired is not None, found.findings
-    return found.desired
+    return found
 
 
 def saved(desired: Desired, found: Live | None = None, **options: Any) -> bytes:
     """Return the plan file of declarations, with nothing live unless given."""
     chosen = PlanOptions(**options)
-    return save(plan(desired, live() if found is None else found, {}, chosen), desired, chosen)
+    return save(
+        plan(desired, live() if found is None else found, {}, chosen), files(desired), chosen
+    )
 
 
 def edited(raw: bytes, edit: Callable[[dict[str, Any]], object], *, sealed: bool = True) -> bytes:
@@ -108,8 +111,12 @@ def positions(desired: Desired) -> list[Position | None]:
 
 def test_what_several_files_declare_reads_back_equal() -> None:
     """Scopes, guards, references and lines are those of the files that were planned."""
-    desired = read(team=TEAM, teams__other=OTHER)
-    loaded = load(saved(desired, live(live_generic("other-pager", "id-7"))), FILE).declared
+    files = read(team=TEAM, teams__other=OTHER)
+    desired = files.desired
+    assert desired is not None
+    found = live(live_generic("other-pager", "id-7"))
+    raw = save(plan(desired, found, {}), files, PlanOptions())
+    loaded = load(raw, FILE).declared
     assert loaded.desired == desired
     assert positions(loaded.desired) == positions(desired)
 
@@ -358,28 +365,3 @@ def test_an_allowance_is_not_saved() -> None:
     raw = saved(declared(), live(live_slack()), allow_deletes=1)
     assert [each["rule"] for each in json.loads(raw)["blocked"]] == ["nothing-declared"]
     assert load(raw, FILE).options.allow_deletes is None
-
-
-@pytest.mark.parametrize(
-    ("file", "path"),
-    [
-        ("webhooks.yaml", "secrets/a"),
-        ("teams/a/webhooks.yaml", "teams/a/secrets/a"),
-        ("teams/a/webhooks.yaml", "teams/shared"),
-        ("teams/webhooks.yaml", "secret"),
-        ("../conf/webhooks.yaml", "../conf/a"),
-        ("../conf/webhooks.yaml", "../other/a"),
-        ("<stdin>", "a/b"),
-        ("teams/webhooks.yaml", "/run/secrets/a"),
-    ],
-)
-def test_a_file_reference_leads_to_the_same_file(file: str, path: str) -> None:
-    """Wherever the file that declares it is."""
-    position = Position(file=file, line=3)
-    webhook: Webhook = replace(
-        generic(url=SecretRef(scheme=Scheme.FILE, name=path)), position=position
-    )
-    base = declared(webhook)
-    scopes = tuple(replace(each, file=file) for each in base.policy.scopes)
-    desired = replace(base, policy=replace(base.policy, scopes=scopes))
-    assert load(saved(desired), FILE).declared.desired == desired

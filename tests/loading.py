@@ -1,0 +1,63 @@
+"""Declarations as the files that would declare them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.findings import Position
+from reconciler.model import Absent, Desired, SecretRef, Webhook
+from reconciler.planning.document import reference_tree
+from reconciler.source.load import Loaded
+from reconciler.source.yaml import Document
+
+
+def loaded(desired: Desired) -> Loaded:
+    """What files were loaded to declare `desired`; what holds for all is in the first one."""
+    policy = desired.policy
+    root: dict[str, Any] = {
+        "organization": desired.organization,
+        "ignore": [each.glob for each in policy.ignore],
+        "protect": [each.glob for each in policy.protect],
+        "limits": None if policy.max_deletes is None else {"max_deletes": policy.max_deletes},
+    }
+    documents: dict[str, Document] = {}
+    for scope in policy.scopes:
+        declared: list[Webhook | Absent] = [
+            each
+            for each in (*desired.webhooks, *desired.absent)
+            if (each.position.file if each.position else policy.scopes[0].file) == scope.file
+        ]
+        declared.sort(key=lambda each: each.position.line if each.position else 1)
+        start = Position(file=scope.file, line=1)
+        documents[scope.file] = Document(
+            file=scope.file,
+            text="",
+            data={
+                **{key: value for key, value in root.items() if value},
+                "scope": list(scope.globs),
+                "prune": scope.prune,
+                "webhooks": [_entry(each) for each in declared],
+            },
+            items={"webhooks": [each.position or start for each in declared]},
+        )
+        root = {}
+    return Loaded(desired=desired, documents=documents)
+
+
+def _entry(entry: Webhook | Absent) -> dict[str, Any]:
+    if isinstance(entry, Absent):
+        fields: dict[str, Any] = {"name": entry.name, "id": entry.id, "state": "absent"}
+    else:
+        fields = {
+            "name": entry.name,
+            "id": entry.id,
+            "type": entry.type,
+            "event_types": sorted(entry.event_types),
+            "configuration": {
+                name: reference_tree(value) if isinstance(value, SecretRef) else value
+                for name, value in entry.configuration.items()
+            },
+            "previously": list(entry.previously),
+            "adopt": entry.adopt,
+        }
+    return {key: value for key, value in fields.items() if value or key == "name"}
