@@ -210,12 +210,9 @@ def _not_sent(error: Exception, server: str, proxy: Proxy | None) -> FailedAttem
     elif refused:
         message += ": connection refused"
         hint = "check the host and the port in the server URL, and that the server is running"
-    elif getattr(tls, "reason", None) in _NO_TLS:
-        message += ": it does not use TLS on this port"
-        hint = "check the port in the server URL; http:// is allowed only for this machine"
     elif tls is not None:
-        message += ": the TLS handshake failed"
-        hint = "check the port in the server URL, and whether a firewall intercepts TLS"
+        flaw, hint = handshake_flaw(tls)
+        message += f": {flaw}"
     return FailedAttempt(
         failure=Failure.NOT_SENT,
         error=UnreachableError(message, hint=hint if first == server else PROXY_HINT),
@@ -246,6 +243,15 @@ _FLAWS: Final = {
     62: ("it is for another host", _HOST),
     64: ("it is for another address", _HOST),
 }
+
+
+def handshake_flaw(error: ssl.SSLError) -> tuple[str, str]:
+    """Return why a TLS handshake failed, and what to do about it."""
+    if error.reason in _NO_TLS:
+        cure = "check the port in the server URL; http:// is allowed only for this machine"
+        return "it does not use TLS on this port", cure
+    cure = "check the port in the server URL, and whether a firewall intercepts TLS"
+    return "the TLS handshake failed", cure
 
 
 def certificate_flaw(error: ssl.SSLCertVerificationError) -> tuple[str, str]:

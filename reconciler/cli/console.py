@@ -134,10 +134,18 @@ class Console:
 
     def clean(self, text: str) -> str:
         """Return text without the run's secrets, for what leaves by another way."""
+        clean = self._redacted(text)
+        self.caught += clean != text
+        return clean
+
+    def holds_secret(self, text: str) -> bool:
+        """Return whether there is one of the run's secrets in a text."""
+        return self._redacted(text) != text
+
+    def _redacted(self, text: str) -> str:
         clean = _TOKENS.sub("***", text)
         for secret in self._secrets:
             clean = secret.redact(clean)
-        self.caught += clean != text
         return clean
 
     def _write(self, stream: TextIO, text: str, *, is_status: bool = False) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,7 +54,8 @@ def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
     )
     if path.parent.name == LOCAL_FOLDER:
         _make_folder(path.parent)
-    with closing(_open_store(path, _LocalStore)) as store:
+    store_of = partial(_LocalStore, is_secret=context.console.holds_secret)
+    with closing(_open_store(path, store_of)) as store:
         emulator = Emulator(store, Behaviour(any_key=True, **_known_types()))
         yield InProcess(emulator.handle, request=Request), Secret(LOCAL_KEY)
 
@@ -126,7 +128,7 @@ class _Log:
         self._file.flush()
 
 
-def _open_store(path: Path | None, kind: type[Store] = Store) -> Store:
+def _open_store(path: Path | None, kind: Callable[..., Store] = Store) -> Store:
     """Open the emulator's database, in memory without `path`. Raises UsageError if that fails."""
     try:
         return kind(path) if path is not None else kind()
@@ -153,37 +155,42 @@ def _make_folder(folder: Path) -> None:
 
 
 class _LocalStore(Store):
-    """A store that forgets secrets: those of webhooks, and the bodies of requests in the log."""
+    """A store that forgets secrets: those of webhooks, and the bodies of requests in the log.
+
+    `is_secret` returns whether text has a value that a reference yields.
+    """
+
+    def __init__(self, path: Path, *, is_secret: Callable[[str], bool]) -> None:
+        super().__init__(path)
+        self._is_secret = is_secret
 
     def insert(self, record: Mapping[str, Any]) -> Row:
-        return super().insert(_without_secrets(record))
+        return super().insert(self._without_secrets(record))
 
     def update(self, id: str, record: Mapping[str, Any]) -> str:
-        return super().update(id, _without_secrets(record))
+        return super().update(id, self._without_secrets(record))
 
     def record(self, **entry: Any) -> LogEntry:
         return super().record(**{**entry, "body": ""})
 
+    def _without_secrets(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        kind = KINDS[record["type"]]
+        shown = {
+            name: self._masked(field, value) if field is not None and value else value
+            for name, value in record["configuration"].items()
+            for field in [kind.field(name)]
+        }
+        return {**record, "configuration": shown}
 
-def _without_secrets(record: Mapping[str, Any]) -> dict[str, Any]:
-    kind = KINDS[record["type"]]
-    shown = {
-        name: _masked(field, value) if field is not None and value else value
-        for name, value in record["configuration"].items()
-        for field in [kind.field(name)]
-    }
-    return {**record, "configuration": shown}
-
-
-def _masked(field: Field, value: Any) -> Any:
-    if not field.secret:
-        return value
-    if not field.address:
-        return MASK
-    if url_credential(value) is None:
-        return value
-    try:
-        parts = urlsplit(value)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{MASK}"
-    except ValueError:
-        return f"https://{MASK}"
+    def _masked(self, field: Field, value: Any) -> Any:
+        if not field.secret:
+            return value
+        if not field.address:
+            return MASK
+        if url_credential(value) is None and not self._is_secret(value):
+            return value
+        try:
+            parts = urlsplit(value)
+            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{MASK}"
+        except ValueError:
+            return f"https://{MASK}"

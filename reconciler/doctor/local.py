@@ -7,6 +7,7 @@ import ssl
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from reconciler import __version__
@@ -18,7 +19,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
 from reconciler.settings import Settings
 from reconciler.settings.resolve import DEFAULT_SERVER
-from reconciler.source.files import DEFAULT_FILE
+from reconciler.source.files import DEFAULT_FILE, suggestion
 from reconciler.source.load import Loaded
 from reconciler.workflow import Gathered
 
@@ -36,6 +37,7 @@ class Local:
 
     settings: Settings | ReconcilerError
     environ: Mapping[str, str] = field(repr=False)
+    directory: Path
     paths: Sequence[str] = ()
     declared: Loaded | None = None
     gathered: Gathered | ReconcilerError | None = None
@@ -60,7 +62,7 @@ def check_settings(local: Local) -> Section:
 
 def check_files(local: Local) -> Section:
     """Check the configuration files and the secrets that `apply` needs."""
-    checks = [_files(local.declared, local.paths)]
+    checks = [_files(local)]
     if local.gathered is not None:
         checks.append(_secrets(local.gathered))
     wanted = {KEY}
@@ -122,11 +124,13 @@ def _source(source: str) -> str:
     return "from a profile" if source.startswith("profile ") else f"from {source}"
 
 
-def _files(declared: Loaded | None, paths: Sequence[str]) -> Check:
+def _files(local: Local) -> Check:
+    declared = local.declared
     if declared is None:
-        fix = "create one with `webhooks init`, or name files with -f"
+        fix = suggestion(local.directory / DEFAULT_FILE, local.directory)
+        fix = fix or "create one with `webhooks init`, or name files with -f"
         return unknown("files", f"no {DEFAULT_FILE} in the working directory", fix=fix)
-    names = ", ".join(quote(name) for name in declared.documents or paths) or DEFAULT_FILE
+    names = ", ".join(quote(name) for name in declared.documents or local.paths) or DEFAULT_FILE
     if declared.desired is None:
         errors = sum(each.severity is Severity.ERROR for each in declared.findings)
         fix = "run `webhooks validate`"

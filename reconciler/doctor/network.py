@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from reconciler.api.attempt import certificate_flaw
+from reconciler.api.attempt import certificate_flaw, handshake_flaw
 from reconciler.api.connections import (
     CA_VARIABLES,
     PROXY_VARIABLES,
@@ -89,9 +89,9 @@ def _tls(origin: Origin, environ: Mapping[str, str]) -> Check:
     except ssl.SSLCertVerificationError as problem:
         flaw, fix = certificate_flaw(problem)
         return fail("tls", f"the server's certificate is not trusted: {flaw}", fix=fix)
-    except ssl.SSLError:
-        fix = "check the port in the server URL; http:// is allowed only for this machine"
-        return fail("tls", "the server does not speak a supported TLS version", fix=fix)
+    except ssl.SSLError as problem:
+        flaw, fix = handshake_flaw(problem)
+        return fail("tls", f"the server cannot be reached: {flaw}", fix=fix)
     except UsageError:
         return unknown("tls", "not checked: this machine's certificates cannot be used")
     except TimeoutError:

@@ -128,13 +128,11 @@ def outcome_counts(report: Report) -> str:
     return "; ".join(", ".join(part) for part in (done, left) if part)
 
 
-def unshown(report: Report, problem: Exception) -> str:
-    """Return one line for a report that a renderer failed to show."""
+def unshown(report: Report, problem: Exception | None = None) -> str:
+    """Return one line for a report that a renderer failed to show or that cannot be written."""
     done = f"{len(report.applied)} of {plural(len(report.plan.changes), 'change')}"
-    return (
-        f"applied {done}: {outcome_counts(report)}; "
-        f"the report cannot be shown: internal error ({type(problem).__name__})"
-    )
+    why = f"shown: internal error ({type(problem).__name__})" if problem else "written"
+    return f"applied {done}: {outcome_counts(report)}; the report cannot be {why}"
 
 
 def verification(report: Report) -> str:

@@ -211,8 +211,6 @@ def _below(directory: Path) -> Iterator[PurePath]:
 
 
 def _missing(path: str, found: Path, directory: Path, *, named: bool) -> Finding:
-    from difflib import get_close_matches  # only for a mistake
-
     message, hint = (
         f"there is no file {path}",
         "check the path; `webhooks init` writes a first file",
@@ -220,17 +218,27 @@ def _missing(path: str, found: Path, directory: Path, *, named: bool) -> Finding
     if not named:
         message = f"there is no {DEFAULT_FILE} in the working directory"
         hint = "write a commented starter with `webhooks init`, or name your file with `-f FILE`"
+    return _error(message, suggestion(found, directory, named=named) or hint)
+
+
+def suggestion(found: Path, directory: Path, *, named: bool = False) -> str | None:
+    """Ask whether a file beside `found` is meant, which does not exist; None if none is similar.
+
+    If it was not `named`, only configuration files count.
+    """
+    from difflib import get_close_matches  # only for a mistake
+
     try:
         others = os.listdir(found.parent)
     except OSError:
-        others = []
+        return None
     if not named:
         others = [each for each in others if each.endswith(_SUFFIXES)]
     near = get_close_matches(found.name, others, n=1)
-    if near:
-        suggestion = display_name(found.parent / near[0], directory=directory)
-        hint = f"did you mean `{suggestion if named else f'-f {suggestion}'}`?"
-    return _error(message, hint)
+    if not near:
+        return None
+    name = display_name(found.parent / near[0], directory=directory)
+    return f"did you mean `{name if named else f'-f {name}'}`?"
 
 
 def _error(message: str, hint: str | None) -> Finding:

@@ -33,6 +33,21 @@ def test_secrets_are_not_stored(applied: Path) -> None:
             assert secret.encode() not in data, path.name
 
 
+def test_a_url_that_a_reference_yields_is_a_secret(
+    shell: Shell, file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """It is stored as a mask, though nothing in it looks secret; one in the file stays readable."""
+    file(**{"https://pager.example.com/x": "{env: URL}"})
+    environ = {"URL": "https://pager.example.com/QQpath", **SECRETS}
+    assert shell("apply", "--local-db", "my.db", "--yes", **environ).code == 0
+    assert b"QQpath" not in (tmp_path / "my.db").read_bytes()
+    again = shell("apply", "--local-db", "my.db", "--yes", **environ)
+    assert "No changes. 2 webhooks match." in again.out
+    file()
+    assert shell("apply", "--local-db", "new.db", "--yes", **SECRETS).code == 0
+    assert b"https://pager.example.com/x" in (tmp_path / "new.db").read_bytes()
+
+
 def test_an_existing_database_becomes_private(shell: Shell, applied: Path) -> None:
     """A file that others could read is closed to them."""
     database = applied / "webhooks.db"

@@ -116,6 +116,14 @@ def test_no_files(shell: Shell) -> None:
     assert "init" in found["fix"]
 
 
+@pytest.mark.parametrize("command", ["doctor", "status"])
+def test_a_file_of_a_similar_name(shell: Shell, file: File, command: str) -> None:
+    """A file that is not read, as its name differs a little, is suggested as by `plan`."""
+    file(name="webhooks.yml")
+    done = shell(command, "--local")
+    assert "did you mean `-f webhooks.yml`?" in done.out + done.err
+
+
 def test_secrets_at_hand(shell: Shell, file: File, cloud: Clouds) -> None:
     """References are named that yield no value here; the API key is no value for any."""
     file()

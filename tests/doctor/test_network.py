@@ -180,4 +180,4 @@ def test_a_server_without_tls() -> None:
 
         threading.Thread(target=answer, daemon=True).start()
         found = said(f"https://127.0.0.1:{listener.getsockname()[1]}")
-    assert found["tls"] == "fail the server does not speak a supported TLS version"
+    assert found["tls"] == "fail the server cannot be reached: it does not use TLS on this port"

@@ -74,11 +74,14 @@ def run(context: Context, report: str | None, format: str, **own: Any) -> int:
         console.note(shown)
     elif shown is not None:
         console.result(shown, essential=format != "text" or done.exit_code != 0)
+    if console.failed:
+        console.message("error", unshown(done))
+        console.failed = False  # the exit code is that of the apply
     is_whole = True
     if report is not None:
         document = _rendered(context, done, lambda: machine.render_report(done))
         is_whole = document is not None and _write_report(context, report, document)
-    if is_whole and not console.failed:
+    if is_whole:
         return done.exit_code
     return max(done.exit_code, ExitCode.PARTIAL if done.writes else ExitCode.FAILED)
 
@@ -182,7 +185,7 @@ def _write_report(context: Context, name: str, text: str) -> bool:
     """Write the report; False, with a message, on failure: what is done is done."""
     if name == STDOUT:
         context.console.result(text, essential=True)
-        return True
+        return not context.console.failed
     try:
         write_atomically(context.process.directory / name, text.encode(), over=REPORT)
     except (OutputError, UsageError) as problem:

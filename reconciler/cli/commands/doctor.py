@@ -74,6 +74,7 @@ def _local(context: Context) -> Local:
     return Local(
         settings=settings,
         environ=context.process.environ,
+        directory=found.directory,
         paths=found.paths,
         declared=declared,
         gathered=gathered,

@@ -10,7 +10,7 @@ from reconciler.cli.session import load, result_view
 from reconciler.errors import ExitCode
 from reconciler.planning.status import drift
 from reconciler.render.status import render_json, render_text
-from reconciler.source.files import DEFAULT_FILE
+from reconciler.source.files import DEFAULT_FILE, suggestion
 
 
 @command(
@@ -32,8 +32,10 @@ from reconciler.source.files import DEFAULT_FILE
 )  # fmt: skip
 def run(context: Context, failing: bool, format: str) -> int:
     """Load, connect, compare, show."""
-    exists = (context.process.directory / DEFAULT_FILE).exists()
-    checked = load(context) if context.files or exists else None
+    default = context.process.directory / DEFAULT_FILE
+    checked = load(context) if context.files or default.exists() else None
+    if checked is None and (similar := suggestion(default, default.parent)):
+        context.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
     with connected(context, settings_of(context)) as connection:
         live = workflow.read_live(connection.api, context.organization)
     rows = workflow.status(live, checked)
