@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote as percent_encoded
 
 from reconciler.api import wire
 from reconciler.api.client import ORGANIZATIONS, SCHEMA, WEBHOOKS, find_organization
+from reconciler.api.origin import Credential, Origin
 from reconciler.api.pace import moment
 from reconciler.api.paging import PAGE_SIZE
 from reconciler.api.transport import LARGE, Transport
@@ -24,6 +26,7 @@ from reconciler.errors import (
     ReconcilerError,
     UnreachableError,
 )
+from reconciler.execute.workers import ThreadWorkers
 from reconciler.kinds import KINDS, Field
 from reconciler.model import EVENT_TYPES, LiveWebhook, Secret, Unknown
 from reconciler.planning.readback import plausible
@@ -52,6 +55,32 @@ class Server:
     clock: Clock
     workers: Workers
     guards: tuple[str, ...] = ()
+
+
+@contextmanager
+def connected(
+    origin: Origin,
+    key: Secret | None,
+    *,
+    guards: tuple[str, ...],
+    **settings: Any,
+) -> Iterator[Server]:
+    """Connect until the end of the block, one request at a time; `settings` are of `Transport`."""
+    with ExitStack() as stack:
+        workers = ThreadWorkers(1)
+        stack.callback(workers.close)
+
+        def transport(credential: Credential | None) -> Transport:
+            made = Transport(origin=origin, credential=credential, **settings)
+            return stack.enter_context(made)
+
+        yield Server(
+            anonymous=transport(None),
+            keyed=None if key is None else transport(Credential.api_key(key)),
+            clock=settings["clock"],
+            workers=workers,
+            guards=guards,
+        )
 
 
 def check_server(server: Server) -> tuple[Check, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from reconciler import workflow
 from reconciler.checks import Checklist, Section, Status, strict, unknown
@@ -13,13 +13,9 @@ from reconciler.cli.options import command, format_option
 from reconciler.cli.session import inputs, result_view
 from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
 from reconciler.errors import ReconcilerError
-from reconciler.execute.workers import ThreadWorkers
 from reconciler.render.checks import RENDER_CHECKS
 from reconciler.settings import Settings
 from reconciler.source.files import DEFAULT_FILE
-
-if TYPE_CHECKING:
-    from reconciler.api.origin import Credential
 
 _DEADLINE: Final = 60.0
 """Seconds for all requests together."""
@@ -41,21 +37,27 @@ _DEADLINE: Final = 60.0
 )
 def run(context: Context, format: str) -> int:
     """Run all checks and print them."""
-
-    result = _examine(context, _local(context))
+    local = _local(context)
+    sections = [check_settings(local), check_files(local)]
+    if not isinstance(local.settings, ReconcilerError):
+        sections[1:1] = _remote(context, local, local.settings)
+    desired = None if local.declared is None else local.declared.desired
+    slack = desired is not None and any(each.type == "slack" for each in desired.webhooks)
+    notes = ("`webhooks slack check` checks tokens and channels.",) if slack else ()
+    result = Checklist(command="doctor", sections=tuple(sections), notes=notes)
     if context.options.get("strict"):
         result = strict(result)
     shown = RENDER_CHECKS[format](result, result_view(context))
-    essential = format != "text" or result.exit_code != 0
-    context.console.result(shown, essential=essential)
+    context.console.result(shown, essential=format != "text" or result.exit_code != 0)
     return result.exit_code
 
 
 def _local(context: Context) -> Local:
-
     settings: Settings | ReconcilerError
+    key = None
     try:
         settings = settings_of(context)
+        key = settings.key.value if settings.key is not None else None
     except ReconcilerError as problem:
         settings = problem
     found = inputs(context)
@@ -64,11 +66,8 @@ def _local(context: Context) -> Local:
     if found.paths or (found.directory / DEFAULT_FILE).exists():
         declared = workflow.validate(found)
     if declared is not None and declared.desired is not None:
-        key = settings.key if not isinstance(settings, ReconcilerError) else None
         try:
-            gathered = workflow.gather(
-                workflow.accept(declared, found), None if key is None else key.value
-            )
+            gathered = workflow.gather(workflow.accept(declared, found), key)
         except ReconcilerError as problem:
             gathered = problem
     return Local(
@@ -82,23 +81,11 @@ def _local(context: Context) -> Local:
     )
 
 
-def _examine(context: Context, local: Local) -> Checklist:
-
-    sections = [check_settings(local), check_files(local)]
-    if not isinstance(local.settings, ReconcilerError):
-        sections[1:1] = _remote(context, local, local.settings)
-    desired = None if local.declared is None else local.declared.desired
-    slack = desired is not None and any(each.type == "slack" for each in desired.webhooks)
-    notes = ("`webhooks slack check` checks tokens and channels.",) if slack else ()
-    return Checklist(command="doctor", sections=tuple(sections), notes=notes)
-
-
 def _remote(context: Context, local: Local, settings: Settings) -> list[Section]:
-    from reconciler.api.origin import Credential, Origin
-    from reconciler.api.transport import Transport
+    # Here, so that settings that cannot be used are reported without the HTTP library.
+    from reconciler.api.origin import Origin
     from reconciler.cli.local import emulated
-    from reconciler.doctor.network import check_network
-    from reconciler.doctor.service import Server, check_server
+    from reconciler.doctor import network, service
 
     console, environ = context.console, context.process.environ
     clock = context.process.time()
@@ -107,40 +94,28 @@ def _remote(context: Context, local: Local, settings: Settings) -> list[Section]
     except ReconcilerError as problem:
         return [Section(name="Network", checks=(failed_settings(problem),))]
     sections = []
-    key = settings.key.value if settings.key is not None else None
-    more: dict[str, Any] = {}
+    adapter, key = None, settings.key.value if settings.key is not None else None
     with ExitStack() as stack:
         if settings.local:
-            more["adapter"], key = stack.enter_context(emulated(context))
+            adapter, key = stack.enter_context(emulated(context))
         else:
             console.hide([key] if key is not None else [])
-            checks = check_network(origin, environ)
+            checks = network.check_network(origin, environ)
             sections = [Section(name="Network", checks=checks)]
             if any(each.status is Status.FAIL for each in checks):
                 skipped = unknown("http", "not checked: the connection fails")
                 return [*sections, Section(name="CloudTruth", checks=(skipped,))]
-        more["observer"] = observer(context, clock, console.note)
-
-        def transport(credential: Credential | None) -> Transport:
-            return stack.enter_context(
-                Transport(
-                    origin=origin,
-                    credential=credential,
-                    clock=clock,
-                    timeout=settings.timeout.value,
-                    deadline=min(settings.deadline.value, _DEADLINE),
-                    environment=environ,
-                    **more,
-                )
+        server = stack.enter_context(
+            service.connected(
+                origin,
+                key,
+                guards=() if settings.local else local.guards,
+                clock=clock,
+                timeout=settings.timeout.value,
+                deadline=min(settings.deadline.value, _DEADLINE),
+                environment=environ,
+                adapter=adapter,
+                observer=observer(context, clock, console.note),
             )
-
-        workers = ThreadWorkers(1)
-        stack.callback(workers.close)
-        server = Server(
-            anonymous=transport(None),
-            keyed=None if key is None else transport(Credential.api_key(key)),
-            clock=clock,
-            workers=workers,
-            guards=() if settings.local else local.guards,
         )
-        return [*sections, Section(name="CloudTruth", checks=check_server(server))]
+        return [*sections, Section(name="CloudTruth", checks=service.check_server(server))]
