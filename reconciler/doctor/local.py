@@ -17,8 +17,7 @@ from reconciler.findings import Severity
 from reconciler.model import Scheme
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
-from reconciler.settings import Settings
-from reconciler.settings.resolve import DEFAULT_SERVER
+from reconciler.settings.resolve import DEFAULT_SERVER, Settings
 from reconciler.source.files import DEFAULT_FILE, suggestion
 from reconciler.source.load import Loaded
 from reconciler.workflow import Gathered
@@ -105,9 +104,6 @@ def _settings(found: Settings | ReconcilerError) -> tuple[Check, ...]:
         ok("timeout", f"{found.timeout.value:g} s per request, {_source(found.timeout.source)}"),
         ok("deadline", f"{found.deadline.value:g} s per run, {_source(found.deadline.source)}"),
     ]
-    if found.page_size is not None:
-        size, source = found.page_size.value, _source(found.page_size.source)
-        checks.append(ok("page size", f"{size}, {source}; not used: webhooks asks for 1,000 rows"))
     return tuple(checks)
 
 

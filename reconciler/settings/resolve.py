@@ -30,6 +30,15 @@ LOCAL_SERVER: Final = "http://emulator.localhost"
 DEFAULT_TIMEOUT: Final = 30.0
 DEFAULT_DEADLINE: Final = 600.0
 
+_SOURCES: Final = {
+    "server_url": ("CLOUDTRUTH_SERVER_URL", "server_url"),
+    "api_key": ("CLOUDTRUTH_API_KEY", "api_key"),
+    "timeout": ("CLOUDTRUTH_REQUEST_TIMEOUT", "request_timeout"),
+    "deadline": ("WEBHOOKS_DEADLINE", None),
+    "accept_invalid_certs": ("CLOUDTRUTH_ACCEPT_INVALID_CERTS", "accept_invalid_certs"),
+}
+"""The variable of a setting, and its name in a profile. An argument has the name of the setting."""
+
 _KEY_FILE_MAX: Final = 64 * 1024
 _KEY_SHAPE: Final = re.compile(r"[\x21-\x7e]+")
 _QUOTES: Final = ("'", '"')
@@ -59,8 +68,8 @@ class Arguments:
 class Settings:
     """All that a connection needs.
 
-    `timeout` is for one request, `deadline` for the whole run, both in seconds. `page_size` is
-    the largest page to ask for, None to leave that to the client. `key` is None if there is none.
+    `timeout` is for one request, `deadline` for the whole run, both in seconds. `key` is None if
+    there is none.
     """
 
     server_url: Setting[str]
@@ -68,7 +77,6 @@ class Settings:
     key: Setting[Secret] | None
     timeout: Setting[float]
     deadline: Setting[float]
-    page_size: Setting[int] | None = None
     local: bool = False
 
     @property
@@ -101,53 +109,33 @@ def resolve(
     and CredentialError.
     """
     if local:
-        profile = Profile(name="", origin="")
-        key = None
+        profile, key = Profile(name="", origin=""), None
         server = Setting(value=LOCAL_SERVER, source="--local")
     else:
         profile = load_profile(arguments.profile, environ, platform=platform)
-        _refuse_invalid_certificates(environ, profile)
+        _refuse_invalid_certificates(_find("accept_invalid_certs", arguments, environ, profile))
         key = _key(arguments, environ, profile, directory)
-        server = _server(arguments, environ, profile)
+        server = _server_url(_find("server_url", arguments, environ, profile))
+    timeout = _find("timeout", arguments, environ, profile)
+    deadline = _find("deadline", arguments, environ, profile)
     return Settings(
         server_url=server,
         profile=Setting(value=profile.name, source=profile.origin),
         key=key,
-        timeout=_seconds(
-            "the request timeout",
-            _pick(
-                arguments.timeout,
-                "--timeout",
-                environ,
-                "CLOUDTRUTH_REQUEST_TIMEOUT",
-                profile,
-                "request_timeout",
-            ),
-            DEFAULT_TIMEOUT,
-        ),
-        deadline=_seconds(
-            "the deadline",
-            _pick(arguments.deadline, "--deadline", environ, "WEBHOOKS_DEADLINE", profile, None),
-            DEFAULT_DEADLINE,
-        ),
-        page_size=_page_size(
-            _pick(None, "", environ, "CLOUDTRUTH_REST_PAGE_SIZE", profile, "rest_page_size")
-        ),
+        timeout=_seconds("the request timeout", timeout, DEFAULT_TIMEOUT),
+        deadline=_seconds("the deadline", deadline, DEFAULT_DEADLINE),
         local=local,
     )
 
 
-def _pick(
-    argument: object,
-    option: str,
-    environ: Mapping[str, str],
-    variable: str,
-    profile: Profile,
-    key: str | None,
+def _find(
+    name: str, arguments: Arguments, environ: Mapping[str, str], profile: Profile
 ) -> Setting[str] | None:
-    """Return the first of argument, environment and profile that says something."""
+    """Return a setting from the first of argument, environment and profile that has it."""
+    variable, key = _SOURCES[name]
+    argument = getattr(arguments, name, None)
     if argument is not None:
-        return Setting(value=str(argument), source=option)
+        return Setting(value=str(argument), source=f"--{name.replace('_', '-')}")
     found = bare(environ.get(variable, ""))
     if found:
         return Setting(value=found, source=variable)
@@ -155,21 +143,11 @@ def _pick(
     return None if written is None else Setting(value=bare(written[0]), source=written[1])
 
 
-def _server(arguments: Arguments, environ: Mapping[str, str], profile: Profile) -> Setting[str]:
-    found = _pick(
-        arguments.server_url,
-        "--server-url",
-        environ,
-        "CLOUDTRUTH_SERVER_URL",
-        profile,
-        "server_url",
-    ) or Setting(value=DEFAULT_SERVER, source="default")
-    return Setting(value=_server_url(found.value, found.source), source=found.source)
-
-
-def _server_url(text: str, source: str) -> str:
-    """Return `text` without a final slash if the key may be sent there."""
-    url = text.rstrip("/")
+def _server_url(found: Setting[str] | None) -> Setting[str]:
+    """Return the server without a final slash if the key may be sent there."""
+    if found is None:
+        return Setting(value=DEFAULT_SERVER, source="default")
+    url, source = found.value.rstrip("/"), found.source
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -201,7 +179,7 @@ def _server_url(text: str, source: str) -> str:
             f"the server URL from {source} is http, which would send the API key in the clear",
             hint="use https; plain http is for this machine only (localhost, 127.0.0.1, [::1])",
         )
-    return url
+    return Setting(value=url, source=source)
 
 
 def _key(
@@ -214,7 +192,7 @@ def _key(
     named = environ.get("WEBHOOKS_API_KEY_FILE")
     if named and not bare(environ.get("CLOUDTRUTH_API_KEY", "")):
         return _key_of_file(directory, named, "WEBHOOKS_API_KEY_FILE")
-    found = _pick(None, "", environ, "CLOUDTRUTH_API_KEY", profile, "api_key")
+    found = _find("api_key", arguments, environ, profile)
     if found is None:
         return None
     return Setting(value=_checked(found.value, found.source), source=found.source)
@@ -280,21 +258,7 @@ def _seconds(what: str, found: Setting[str] | None, default: float) -> Setting[f
     return Setting(value=seconds, source=found.source)
 
 
-def _page_size(found: Setting[str] | None) -> Setting[int] | None:
-    if found is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,6}", found.value) or int(found.value) == 0:
-        raise UsageError(
-            f"the page size from {found.source} is not a whole number above 0",
-            hint="write a number such as 1000, or leave it out",
-        )
-    return Setting(value=int(found.value), source=found.source)
-
-
-def _refuse_invalid_certificates(environ: Mapping[str, str], profile: Profile) -> None:
-    found = _pick(
-        None, "", environ, "CLOUDTRUTH_ACCEPT_INVALID_CERTS", profile, "accept_invalid_certs"
-    )
+def _refuse_invalid_certificates(found: Setting[str] | None) -> None:
     if found is not None and found.value.lower() in ("true", "1", "yes", "on"):
         raise UsageError(
             f"accepting invalid certificates (from {found.source}) is not possible: anyone on the "

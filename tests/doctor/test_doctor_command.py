@@ -141,13 +141,11 @@ def test_secrets_at_hand(shell: Shell, file: File, cloud: Clouds) -> None:
 
 def test_settings_and_their_sources(shell: Shell, cloud: Clouds) -> None:
     """Each setting says where it comes from."""
-    environ = {**cloud().environ, "CLOUDTRUTH_REQUEST_TIMEOUT": "7",
-               "CLOUDTRUTH_REST_PAGE_SIZE": "50"}  # fmt: skip
+    environ = {**cloud().environ, "CLOUDTRUTH_REQUEST_TIMEOUT": "7"}
     done = shell("doctor", "--deadline", "20", **environ)
     text = " ".join(done.out.split())
     assert "7 s per request, from CLOUDTRUTH_REQUEST_TIMEOUT" in text
     assert "20 s per run, from --deadline" in text
-    assert "50, from CLOUDTRUTH_REST_PAGE_SIZE" in text
     assert "not the default, from CLOUDTRUTH_SERVER_URL" in text
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import CredentialError, UsageError
-from reconciler.settings import Arguments, Settings, resolve
+from reconciler.settings.resolve import Arguments, Settings, resolve
 
 KEY = "key-0123456789"
 
@@ -42,7 +42,7 @@ def test_defaults(tmp_path: Path) -> None:
         "https://api.cloudtruth.io",
         "default",
     )
-    assert (found.timeout.value, found.deadline.value, found.page_size) == (30, 600, None)
+    assert (found.timeout.value, found.deadline.value) == (30, 600)
     assert found.key is None
     with pytest.raises(CredentialError, match="no CloudTruth API key"):
         found.require_key()
@@ -52,7 +52,7 @@ PROFILES = f"""
 profiles:
   default: {{api_key: default-key, request_timeout: 50}}
   prod: {{api_key: {KEY}, server_url: "https://prod.example.com/", source_profile: base}}
-  base: {{api_key: base-key, rest_page_size: 250}}
+  base: {{api_key: base-key}}
 """
 
 
@@ -69,8 +69,6 @@ def test_precedence(tmp_path: Path) -> None:
     assert found.key is not None
     assert found.key.source == "profile prod"
     assert found.require_key().reveal() == KEY
-    assert found.page_size is not None
-    assert (found.page_size.value, found.page_size.source) == (250, "profile base")
 
 
 def test_environment_beats_profile(tmp_path: Path) -> None:
@@ -227,13 +225,6 @@ def test_bad_seconds(tmp_path: Path, seconds: str) -> None:
         settings(tmp_path, {"CLOUDTRUTH_REQUEST_TIMEOUT": seconds})
     with pytest.raises(UsageError, match="WEBHOOKS_DEADLINE"):
         settings(tmp_path, {"WEBHOOKS_DEADLINE": seconds})
-
-
-@pytest.mark.parametrize("size", ["0", "-5", "many", "1.5", "٣"])
-def test_bad_page_sizes(tmp_path: Path, size: str) -> None:
-    """A page size that is none is refused."""
-    with pytest.raises(UsageError, match="page size"):
-        settings(tmp_path, {"CLOUDTRUTH_REST_PAGE_SIZE": size})
 
 
 @pytest.mark.parametrize("yes", ["true", "1", "yes", "TRUE"])

@@ -27,7 +27,7 @@ from reconciler.cli.session import STDOUT, inputs, load, message_view, report_er
 from reconciler.errors import ExitCode, NotConfirmedError, OutputError, StalePlanError, UsageError
 from reconciler.render import RENDERERS
 from reconciler.render.words import unshown
-from reconciler.settings import Settings
+from reconciler.settings.resolve import Settings
 from reconciler.source.write import REPORT, check_writable, write_atomically
 
 

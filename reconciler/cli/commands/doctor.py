@@ -14,7 +14,7 @@ from reconciler.cli.session import inputs, result_view
 from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
 from reconciler.errors import ReconcilerError
 from reconciler.render.checks import RENDER_CHECKS
-from reconciler.settings import Settings
+from reconciler.settings.resolve import Settings
 from reconciler.source.files import DEFAULT_FILE
 
 _DEADLINE: Final = 60.0

@@ -15,7 +15,7 @@ from reconciler.cli.session import load, result_view
 from reconciler.model import Secret
 from reconciler.planning.globs import Globs
 from reconciler.render.checks import RENDER_CHECKS
-from reconciler.settings import Settings
+from reconciler.settings.resolve import Settings
 from reconciler.slack.check import check, subjects
 
 _CHECK: Final = "Check"
