@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from reconciler.errors import ExitCode
 from reconciler.model import LiveWebhook, Organization, Secret
-from reconciler.planning.changes import Change
+from reconciler.planning.plan import Change
 
 if TYPE_CHECKING:  # planning needs no report
     from reconciler.report import Outcome

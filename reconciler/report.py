@@ -7,8 +7,7 @@ from typing import Final, TypeAlias
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Position
-from reconciler.planning.changes import Change
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Change, Plan
 
 NOT_REVIEWED: Final = "not-reviewed"
 """The code of a change that was skipped because no review has it."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from reconciler.planning.digest import DIGITS, Operation
 from reconciler.planning.document import read_resend, resend_tree
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import OperationDigest, Plan
 from reconciler.planning.resend import Resend, resends
+from reconciler.planning.review import DIGITS
 
 FORMAT: Final = 3
 
@@ -66,7 +66,7 @@ class Marker:
     digest: str | None = None
     part: int = 1
     total: int = 1
-    operations: tuple[Operation, ...] = ()
+    operations: tuple[OperationDigest, ...] = ()
     resends: tuple[tuple[str, Resend], ...] = ()
     settled: tuple[tuple[str, State], ...] = ()
     complete: bool = False
@@ -145,7 +145,7 @@ def _is_plain(character: str) -> bool:
     return character in '"\\' or character.isprintable()
 
 
-def _tree(value: Operation | Resend) -> Any:
+def _tree(value: OperationDigest | Resend) -> Any:
     if isinstance(value, Resend):
         return resend_tree(value)
     return value.digest, value.id, value.name
@@ -196,7 +196,7 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "part": _count,
     "total": _count,
     "operations": lambda rows: tuple(
-        Operation(
+        OperationDigest(
             digest=_operation(digest), id=None if id_ is None else _text(id_), name=_text(name)
         )
         for digest, id_, name in rows

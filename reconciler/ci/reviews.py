@@ -19,9 +19,7 @@ from reconciler.ci.marker import Kind, Marker, State
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.model import Desired, Value
-from reconciler.planning.changes import Create, Reason, Update
-from reconciler.planning.digest import Operation
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Create, OperationDigest, Plan, Reason, Update
 from reconciler.planning.resend import Resend
 from reconciler.planning.review import Mentioned, Review
 from reconciler.render.words import plural
@@ -51,14 +49,14 @@ class Merged:
     number: int
     comments: Sequence[Post] = ()
     outcome: Post | None = None
-    operations: tuple[Operation, ...] = ()
+    operations: tuple[OperationDigest, ...] = ()
     resends: Mapping[str, Resend] = field(default_factory=dict)
     problem: NoReview | None = None
     settled: Mapping[str, State] = field(default_factory=dict)
     is_over: bool = False
 
     @property
-    def left(self) -> tuple[Operation, ...]:
+    def left(self) -> tuple[OperationDigest, ...]:
         """Return the operations that are not settled."""
         if self.is_over:
             return ()
@@ -207,7 +205,7 @@ def settle(
         for each in kept.webhooks
     ]
 
-    def state(review: Merged, operation: Operation) -> State | None:
+    def state(review: Merged, operation: OperationDigest) -> State | None:
         resend = review.resends.get(operation.digest)
         if operation.digest in applied:
             return State.APPLIED

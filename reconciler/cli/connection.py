@@ -14,7 +14,7 @@ from reconciler.cli.console import Console
 from reconciler.cli.context import Context
 from reconciler.cli.options import PARALLELISM
 from reconciler.execute.stop import GRACE
-from reconciler.planning.changes import Change, Create, Delete, Update
+from reconciler.planning.plan import Change, Create, Delete, Update
 from reconciler.ports import Clock
 from reconciler.render.quote import quote
 from reconciler.settings.resolve import Arguments, Settings, resolve

@@ -32,9 +32,8 @@ from reconciler.execute.operation import ConfirmPolicy, Run, perform
 from reconciler.execute.verify import Verification, verify
 from reconciler.execute.workers import Halted
 from reconciler.model import LiveWebhook, Secret, SecretRef
-from reconciler.planning.changes import Change, Create, Delete, Update
 from reconciler.planning.check import Listing, State
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Change, Create, Delete, Plan, Update
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Applied, Report, Skipped
 

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from reconciler.errors import ApiError
-from reconciler.planning.changes import Change, Create
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Change, Create, Plan
 from reconciler.ports import Stop, Watcher
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, Unconfirmed
 

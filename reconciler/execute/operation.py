@@ -29,10 +29,17 @@ from reconciler.errors import (
 )
 from reconciler.execute.ledger import Ledger, in_doubt, interrupted, returned
 from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.changes import Change, Create, Delete, FieldChange, KeyLost, Update
 from reconciler.planning.check import Listing, State, check
-from reconciler.planning.compare import snapshot
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import (
+    Change,
+    Create,
+    Delete,
+    FieldChange,
+    KeyLost,
+    Plan,
+    Update,
+    snapshot,
+)
 from reconciler.ports import Clock, Draft, WebhookAPI
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, Unconfirmed
 

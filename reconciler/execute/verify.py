@@ -22,8 +22,8 @@ from reconciler.execute.operation import (
     unlike,
 )
 from reconciler.model import LiveWebhook
-from reconciler.planning.changes import Create, Delete
 from reconciler.planning.check import Listing, State, check
+from reconciler.planning.plan import Create, Delete
 from reconciler.report import Applied, Failed, Healed, Outcome, Unconfirmed
 
 

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from enum import Enum
 
 from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown
-from reconciler.planning.changes import (
+from reconciler.planning.compare import Comparison, compare, likeness
+from reconciler.planning.plan import (
     Change,
     Create,
     Delete,
     FieldChange,
     KeyLost,
+    Plan,
     SecretChange,
     SetChange,
     Update,
+    snapshot,
 )
-from reconciler.planning.compare import Comparison, compare, snapshot
-from reconciler.planning.pairing import likeness
-from reconciler.planning.plan import Plan
 from reconciler.planning.readback import Evidence, Reading, gather
 
 

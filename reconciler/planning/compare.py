@@ -1,31 +1,41 @@
-"""One declared webhook against one live one."""
+"""How a live webhook differs from a declared one, or from another live one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from reconciler.kinds import KINDS, Field
 from reconciler.model import (
     UNKNOWN,
     LiveValue,
     LiveWebhook,
+    Path,
     Secret,
     SecretRef,
     Unknown,
     Value,
     Webhook,
 )
-from reconciler.planning.changes import (
+from reconciler.planning.plan import (
     FieldChange,
     KeyLost,
     SecretCause,
     SecretChange,
-    Snapshot,
+    SetChange,
     ValueChange,
+    address,
+    destination,
+    plain_value,
 )
-from reconciler.planning.readback import Evidence, Reading, declared_secret, secret_reading
+from reconciler.planning.readback import (
+    Evidence,
+    Reading,
+    declared_secret,
+    secret_reading,
+    secrets_alike,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,81 +43,12 @@ class Comparison:
     """How live differs from declared; no `fields`: it does not.
 
     `unreadable` names declared fields that the server does not show, `undecided` those of them
-    plus the secret fields that are shown while the declared value is not at hand.
+    plus the secret fields that are shown while the declared value is not available.
     """
 
     fields: tuple[FieldChange, ...] = ()
     unreadable: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
-
-
-_SAME = Comparison()
-
-
-def destination(webhook: Webhook, secrets: Mapping[SecretRef, Secret] | None = None) -> str:
-    """Say where a declared webhook delivers: `slack #channel`, or scheme and host."""
-    kind = KINDS[webhook.type]
-    value = webhook.configuration.get(kind.destination)
-    field = kind.field(kind.destination)
-    if field is None or not field.secret:
-        if field is None or not isinstance(value, str):
-            return kind.type
-        return f"{kind.type} {field.written(value)}"
-    if isinstance(value, SecretRef):
-        secret = (secrets or {}).get(value)
-        return f"{kind.type} {_address(secret) if secret is not None else value}"
-    return f"{kind.type} {_address(Secret(str(value)))}"
-
-
-def _address(url: Secret) -> str:
-    origin = url.origin()
-    return "***" if origin is None else f"{origin}/***"
-
-
-def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
-    """Return what may be remembered of a live webhook.
-
-    A URL is remembered only where it is the plain one that `declared` holds.
-    """
-    kind = KINDS.get(live.type)
-    shown: dict[str, str | bool | Unknown] = {}
-    where = live.type
-    if kind is not None and not isinstance(live.configuration, Unknown):
-        for field in kind.fields:
-            value = live.configuration.get(field.name)
-            if not field.secret:
-                if field.name in live.configuration:
-                    shown[field.name] = _plain(field, value)
-                    if field.name == kind.destination and isinstance(value, str):
-                        where = f"{live.type} {field.written(value)}"
-                continue
-            wanted = None if declared is None else declared.configuration.get(field.name)
-            if isinstance(value, Secret):
-                if isinstance(wanted, str) and Secret(wanted).same_as(value):
-                    shown[field.name] = wanted
-                if field.name == kind.destination:
-                    where = f"{live.type} {_address(value)}"
-    return Snapshot(
-        id=live.id,
-        name=live.name,
-        type=live.type,
-        event_types=live.event_types,
-        configuration=shown,
-        destination=where,
-        last_run=live.last_run,
-    )
-
-
-def _plain(field: Field, value: LiveValue | Unknown) -> str | bool | Unknown:
-    """Return a plain field's value as compared and shown: text as text, flags as flags.
-
-    A value of another kind is UNKNOWN: it differs from all that can be declared.
-    """
-    if isinstance(value, bool if field.flag else str):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool) and not field.flag:
-        return str(value)
-    return UNKNOWN
 
 
 def compare(
@@ -123,8 +64,6 @@ def compare(
     """
     if live.type != webhook.type:
         return _retyped(webhook, live)
-    if _is_as_declared(webhook, live, secrets):
-        return _SAME  # most are, and need no closer look
     unreadable: list[str] = []
     undecided: list[str] = []
     secret_changes: list[SecretChange] = []
@@ -138,61 +77,30 @@ def compare(
             reading = secret_reading(webhook.type, field, value, found, secrets, evidence)
         else:
             reading = _plain_reading(field, value, found)
-        match reading:
-            case Reading.SAME:
-                pass
-            case Reading.UNKNOWN:
+        if reading in (Reading.UNKNOWN, Reading.UNAVAILABLE):
+            undecided.append(name)
+            if reading is Reading.UNKNOWN:
                 unreadable.append(name)
-                undecided.append(name)
-            case Reading.NOT_AT_HAND:
-                undecided.append(name)
-            case Reading.DIFFERENT if field.secret:
-                cause = SecretCause.DIFFERS
-                secret_changes.append(secret_change(webhook, name, cause, found, secrets))
-            case Reading.ABSENT if field.secret:
-                cause = SecretCause.ADDED
-                secret_changes.append(secret_change(webhook, name, cause, found, secrets))
-            case Reading.DIFFERENT:
-                configured[name], wanted[name] = _plain(field, found), value
-            case Reading.ABSENT:
-                wanted[name] = value
+        elif reading is not Reading.SAME and field.secret:
+            added = reading is Reading.ABSENT
+            cause = SecretCause.ADDED if added else SecretCause.DIFFERS
+            secret_changes.append(secret_change(webhook, name, cause, found, secrets))
+        elif reading is not Reading.SAME:
+            wanted[name] = value
+            if reading is Reading.DIFFERENT:
+                configured[name] = plain_value(field, found)
     fields: list[FieldChange] = []
     if wanted or live.name != webhook.name or live.event_types != webhook.event_types:
-        from reconciler.planning.diff import field_changes
-
         before: dict[str, Any] = {"name": live.name, "event_types": live.event_types}
         after: dict[str, Any] = {"name": webhook.name, "event_types": webhook.event_types}
         if wanted:
             before["configuration"], after["configuration"] = configured, wanted
-        fields.extend(field_changes(before, after))
+        fields.extend(_plain_changes(before, after))
     fields.extend(secret_changes)
     fields.extend(KeyLost(path=("configuration", name)) for name in _undeclared(webhook, live))
     return Comparison(
         fields=tuple(fields), unreadable=tuple(unreadable), undecided=tuple(undecided)
     )
-
-
-def _is_as_declared(
-    webhook: Webhook, live: LiveWebhook, secrets: Mapping[SecretRef, Secret]
-) -> bool:
-    """Say, quickly, that `live` shows what is declared to the letter, and nothing else."""
-    shown = live.configuration
-    if (
-        isinstance(shown, Unknown)
-        or len(shown) != len(webhook.configuration)
-        or live.name != webhook.name
-        or live.event_types != webhook.event_types
-    ):
-        return False
-    for name, value in webhook.configuration.items():
-        found = shown.get(name)
-        if isinstance(value, SecretRef):
-            wanted = secrets.get(value)
-            if wanted is None or not isinstance(found, Secret) or not wanted.same_as(found):
-                return False
-        elif type(found) is not type(value) or found != value:
-            return False
-    return True
 
 
 def _field(webhook: Webhook, name: str) -> Field:
@@ -208,7 +116,7 @@ def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> 
         return Reading.UNKNOWN
     if _missing(live):
         return Reading.SAME if declared in (live, field.default) else Reading.ABSENT
-    shown = _plain(field, live)
+    shown = plain_value(field, live)
     if isinstance(shown, str) and isinstance(declared, str):
         same = field.normal(shown) == field.normal(declared)
     else:
@@ -254,7 +162,7 @@ def secret_change(
         path=("configuration", name),
         after=value if isinstance(value, SecretRef) else str(value),
         cause=cause,
-        before=_address(found) if is_address and isinstance(found, Secret) else None,
+        before=address(found) if is_address and isinstance(found, Secret) else None,
         destination=destination(webhook, secrets),
         moved=is_address and None not in hosts and hosts[0] != hosts[1],
     )
@@ -262,11 +170,9 @@ def secret_change(
 
 def _retyped(webhook: Webhook, live: LiveWebhook) -> Comparison:
     """Nothing of another type's configuration carries over: all declared fields are new."""
-    from reconciler.planning.diff import field_changes
-
     before = {"name": live.name, "type": live.type, "event_types": live.event_types}
     after = {"name": webhook.name, "type": webhook.type, "event_types": webhook.event_types}
-    fields: list[FieldChange] = list(field_changes(before, after))
+    fields: list[FieldChange] = list(_plain_changes(before, after))
     for name, value in sorted(webhook.configuration.items()):
         field = KINDS[webhook.type].field(name)
         path = ("configuration", name)
@@ -291,3 +197,93 @@ def with_lost(
     unknown = sorted(name for name in live.configuration if kind.field(name) is None)
     lost = (KeyLost(path=("configuration", name)) for name in unknown if shows(live, name))
     return (*fields, *lost)
+
+
+_FIRST: Final = ("name", "type", "event_types")
+
+
+def _plain_changes(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[ValueChange | SetChange, ...]:
+    """Return what turns one plain tree into another, in the order of the paths.
+
+    The trees hold text, flags and sets of event names; secrets are taken out before, since DeepDiff
+    looks into any object it meets. Every key of `before` is one of `after` too. Only what is known
+    to differ comes here: comparing with `==` first is a hundred times cheaper.
+    """
+    from deepdiff import DeepDiff  # costs many times the start of the program
+
+    # A threshold would report trees with few keys in common as one change of the whole.
+    found = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
+    values: dict[Path, ValueChange] = {}
+    sets: dict[Path, tuple[list[str], list[str]]] = {}
+    for category, entries in found.items():
+        for entry in entries:
+            path: Path = tuple(entry.path(output_format="list"))
+            if category in ("values_changed", "type_changes"):
+                values[path] = ValueChange(path=path, before=entry.t1, after=entry.t2)
+            elif category == "dictionary_item_added":
+                values[path] = ValueChange(path=path, before=None, after=entry.t2)
+            elif category == "set_item_added":
+                sets.setdefault(path[:1], ([], []))[0].append(entry.t2)
+            elif category == "set_item_removed":
+                sets.setdefault(path[:1], ([], []))[1].append(entry.t1)
+            else:
+                raise AssertionError(f"no field change for {category}")
+    changes: list[ValueChange | SetChange] = list(values.values())
+    for path, (added, removed) in sets.items():
+        changes.append(
+            SetChange(
+                path=path,
+                added=tuple(sorted(added)),
+                removed=tuple(sorted(removed)),
+                unchanged=len(after[str(path[0])]) - len(added),
+            )
+        )
+    return tuple(sorted(changes, key=lambda change: _rank(change.path)))
+
+
+def _rank(path: Path) -> tuple[int, Path]:
+    first = path[0]
+    return (_FIRST.index(first) if first in _FIRST else len(_FIRST), path)
+
+
+def likeness(one: LiveWebhook, other: LiveWebhook) -> Reading:
+    """Compare two live webhooks of one name.
+
+    SAME if they are duplicates and everything is shown, UNKNOWN if nothing that is shown differs
+    and something is hidden, else DIFFERENT.
+    """
+    if one.type != other.type or one.event_types != other.event_types:
+        return Reading.DIFFERENT
+    if _visible(one) != _visible(other):
+        return Reading.DIFFERENT
+    a, b = one.configuration, other.configuration
+    if isinstance(a, Unknown) or isinstance(b, Unknown):
+        return Reading.UNKNOWN
+    readings = [_secrets(field, a, b) for field in KINDS[one.type].fields if field.secret]
+    for worst in (Reading.DIFFERENT, Reading.UNKNOWN):
+        if worst in readings:
+            return worst
+    return Reading.SAME
+
+
+def _secrets(field: Field, a: Mapping[str, LiveValue], b: Mapping[str, LiveValue]) -> Reading:
+    """Compare a secret field; one that neither shows is hidden if there must be one."""
+    reading = secrets_alike(field, a.get(field.name), b.get(field.name))
+    if reading is not Reading.ABSENT:
+        return reading
+    expected = field.required or (field.partner is not None and a.get(field.partner))
+    return Reading.UNKNOWN if expected else Reading.SAME
+
+
+def _visible(found: LiveWebhook) -> dict[str, object] | Unknown:
+    if isinstance(found.configuration, Unknown):
+        return found.configuration
+    secret = KINDS[found.type].secret_fields
+    shown: dict[str, object] = {}
+    for each in KINDS[found.type].fields:
+        value = found.configuration.get(each.name)
+        if each.name not in secret and value not in (None, "", each.default):
+            shown[each.name] = each.normal(value) if isinstance(value, str) else value
+    return shown

@@ -15,13 +15,15 @@ from typing import Any, Final, assert_never
 
 from reconciler.findings import Finding, Position
 from reconciler.model import Organization, Scheme, SecretRef, Unknown, Value, Webhook
-from reconciler.planning.changes import (
+from reconciler.planning.plan import (
     Change,
     Create,
     Delete,
     FieldChange,
     Kept,
     KeyLost,
+    OperationDigest,
+    Plan,
     SecretCause,
     SecretChange,
     SetChange,
@@ -29,8 +31,6 @@ from reconciler.planning.changes import (
     Update,
     ValueChange,
 )
-from reconciler.planning.digest import Operation
-from reconciler.planning.plan import Plan
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import Review
 
@@ -145,7 +145,7 @@ def read_review(tree: Mapping[str, Any]) -> Review:
         origin=tree["origin"],
         organization=tree["organization"]["id"],
         operations=frozenset(
-            Operation(digest=digest, name=each["name"], id=each["id"])
+            OperationDigest(digest=digest, name=each["name"], id=each["id"])
             for each in tree["changes"]
             for digest in each["operations"]
         ),

@@ -1,100 +1,175 @@
-"""What holds a plan back until a person has looked.
+"""What a user should look at before a plan is applied: what blocks it, and hints.
 
 A guard looks at the plan as computed, and judges by `Plan.counted_deletes`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import shlex
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Final
 
-from reconciler.findings import Finding, Severity
+from reconciler.findings import Finding, Severity, error, warning
+from reconciler.kinds import KINDS
+from reconciler.model import UNKNOWN, Desired, Pattern, Webhook
+from reconciler.planning.plan import Change, Create, Delete, Plan, Reason
 
 DEFAULT_MAX_DELETES: Final = 5
 """How many webhooks one run deletes where no file says otherwise, if they are at most half."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grounds:
-    """What guards judge a plan by, beside its own numbers.
-
-    `declared` says whether anything is declared, `found` whether any declaration speaks of a live
-    webhook. `max_deletes` is the limit that the files set.
-    """
-
-    declared: bool = True
-    found: bool = True
-    max_deletes: int | None = None
-
-
-def blocks(
-    *,
-    deletes: int,
-    in_scope: int,
-    grounds: Grounds,
-    allow_deletes: int | None,
-) -> tuple[Finding, ...]:
-    """Return what holds the plan back.
+def guard(plan: Plan, allow_deletes: int | None = None) -> tuple[Finding, ...]:
+    """Return what blocks a plan.
 
     `allow_deletes` is the number of deletes that a user has allowed. It lifts every guard; any
     other number than the planned one blocks the plan, unless there is nothing to delete.
     """
-    max_deletes = grounds.max_deletes
+    deletes, in_scope, max_deletes = plan.counted_deletes, plan.in_scope, plan.guard.max_deletes
     if allow_deletes is not None:
         if not deletes or allow_deletes == deletes:
             return ()
         return (
-            _block(
+            error(
                 "allow-deletes-differs",
                 f"--allow-deletes says {allow_deletes}, the plan deletes {deletes}",
                 "look at them, then allow exactly as many as the plan deletes",
             ),
         )
-    found_blocks: list[Finding] = []
+    found: list[Finding] = []
     way_on = f"if this is meant: --allow-deletes {deletes}"
-    if max_deletes is not None and deletes > max_deletes:
-        found_blocks.append(
-            _block(
+    limit: str | None = None
+    if max_deletes is not None:
+        if deletes > max_deletes:
+            limit = f"; limits.max_deletes is {max_deletes}"
+    elif deletes > DEFAULT_MAX_DELETES:
+        limit = f", more than {DEFAULT_MAX_DELETES}"
+    elif deletes * 2 > in_scope:
+        limit = f", more than half of the {in_scope} in scope"
+    if limit is not None:
+        or_set = "" if max_deletes is not None else ", or set limits.max_deletes in the file"
+        found.append(
+            error(
                 "too-many-deletes",
-                f"{_webhooks(deletes)} would be deleted; limits.max_deletes is {max_deletes}",
-                way_on,
+                f"{_webhooks(deletes)} would be deleted{limit}",
+                f"{way_on}{or_set}",
             )
         )
-    elif max_deletes is None and (deletes > DEFAULT_MAX_DELETES or deletes * 2 > in_scope):
-        more_than = (
-            f"more than {DEFAULT_MAX_DELETES}"
-            if deletes > DEFAULT_MAX_DELETES
-            else f"more than half of the {in_scope} in scope"
-        )
-        found_blocks.append(
-            _block(
-                "too-many-deletes",
-                f"{_webhooks(deletes)} would be deleted, {more_than}",
-                f"{way_on}, or set limits.max_deletes in the file",
-            )
-        )
-    if not grounds.declared and in_scope:
-        found_blocks.append(
-            _block(
+    if not plan.guard.declared and in_scope:
+        found.append(
+            error(
                 "nothing-declared",
                 f"nothing is declared, with {_webhooks(in_scope)} live in scope",
                 f"check that the right file was read; {way_on}",
             )
         )
-    elif not grounds.found and deletes:
-        found_blocks.append(
-            _block(
+    elif not plan.guard.found and deletes:
+        found.append(
+            error(
                 "nothing-recognised",
                 f"no declared webhook is live, yet {_webhooks(deletes)} would be deleted",
                 f"check that the key belongs to the right organization; {way_on}",
             )
         )
-    return tuple(found_blocks)
+    return tuple(found)
 
 
 def _webhooks(number: int) -> str:
     return "1 webhook" if number == 1 else f"{number} webhooks"
 
 
-def _block(rule: str, message: str, hint: str) -> Finding:
-    return Finding(rule=rule, severity=Severity.ERROR, message=message, hint=hint)
+def relaxed(previous: Desired, now: Desired) -> tuple[Finding, ...]:
+    """Name the policy lines that permit more than before."""
+    found: list[Finding] = []
+
+    def add(rule: str, message: str) -> None:
+        found.append(warning(rule, message))
+
+    old, new = previous.policy, now.policy
+    for name in sorted(_globs(old.protect) - _globs(new.protect)):
+        add("relaxed-protect", f"protect no longer covers {name!r}")
+    for name in sorted(_globs(old.ignore) - _globs(new.ignore)):
+        add("relaxed-ignore", f"ignore no longer covers {name!r}")
+    old_scopes = {scope.file: scope for scope in old.scopes}
+    for scope in new.scopes:
+        was = old_scopes.get(scope.file)
+        if was is None:
+            continue
+        if scope.prune and not was.prune:
+            add("relaxed-prune", f"{scope.file} now deletes what it does not declare")
+        for glob in sorted(set(scope.globs) - set(was.globs)):
+            add("relaxed-scope", f"{scope.file} is now responsible for {glob!r} too")
+    if old.max_deletes is not None and (
+        new.max_deletes is None or new.max_deletes > old.max_deletes
+    ):
+        limit = "no limit of its own" if new.max_deletes is None else str(new.max_deletes)
+        add("relaxed-limits", f"limits.max_deletes goes from {old.max_deletes} to {limit}")
+    elif old.max_deletes is None and new.max_deletes is not None:
+        add("relaxed-limits", f"limits.max_deletes is now {new.max_deletes}")
+    if previous.organization is not None and now.organization is None:
+        add("relaxed-organization", "the guard on the organization is gone")
+    return tuple(found)
+
+
+def _globs(patterns: Iterable[Pattern]) -> set[str]:
+    return {pattern.glob for pattern in patterns}
+
+
+def rename_hints(changes: tuple[Change, ...]) -> Iterator[Finding]:
+    """Point out a delete and a create that look like one rename.
+
+    Only where exactly one of each have type, events and visible configuration in common.
+    """
+    going: dict[Hashable, list[Delete]] = {}
+    for change in changes:
+        if isinstance(change, Delete) and change.reason is Reason.NOT_DECLARED:
+            before = change.before
+            shown = {
+                name: value for name, value in before.configuration.items() if value is not UNKNOWN
+            }
+            key = _likeness(before.type, before.event_types, shown)
+            going.setdefault(key, []).append(change)
+    coming: dict[Hashable, list[Create]] = {}
+    for change in changes:
+        if isinstance(change, Create):
+            after = change.after
+            key = _likeness(after.type, after.event_types, after.configuration)
+            coming.setdefault(key, []).append(change)
+    for key, creates in coming.items():
+        deletes = going.get(key, [])
+        if len(creates) == len(deletes) == 1:
+            old, new = deletes[0].name, creates[0]
+            yield Finding(
+                rule="looks-like-rename",
+                severity=Severity.NOTE,
+                message=f"deleting {old!r} and creating {new.name!r} looks like a rename",
+                position=new.after.position,
+                hint=f"to rename in place, add to {new.name!r}: previously: [{_yaml(old)}]",
+            )
+
+
+def mistaken(webhook: Webhook, name: str) -> Finding:
+    """Return a warning that a live secret is shown and cannot be what is declared."""
+    field = KINDS[webhook.type].field(name)
+    noun = field.noun if field is not None else "the value"
+    return Finding(
+        rule="live-secret-mistaken",
+        severity=Severity.WARNING,
+        message=f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",
+        position=webhook.position,
+        hint=f"resend the secret: `webhooks apply --resend-secret {shlex.quote(webhook.name)}`",
+    )
+
+
+def _likeness(kind: str, events: frozenset[str], configuration: Mapping[str, object]) -> Hashable:
+    plain: list[tuple[str, object]] = []
+    for field in KINDS[kind].fields:
+        value = configuration.get(field.name)
+        if not field.secret and value is not None and value != field.default:
+            plain.append((field.name, field.normal(value) if isinstance(value, str) else value))
+    return (kind, events, tuple(plain))
+
+
+def _yaml(name: str) -> str:
+    """Write a name so that YAML reads it back as text, whatever it is."""
+    return json.dumps(name, ensure_ascii=False)

@@ -1,16 +1,346 @@
-"""The plan: everything that would be done, everything that is left alone, and why."""
+"""A plan: the operations that make live as declared, what is kept, and why.
+
+Each decision is a closed union. A variant has exactly the fields that exist for it, so nothing
+needs a check for None: a create has no `before`, a delete no `after`. Nothing here holds a
+secret: live webhooks appear as `Snapshot`s, desired ones with references.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final, TypeAlias
 
-from reconciler.findings import Finding
-from reconciler.model import Organization, SecretRef, Webhook
-from reconciler.planning.changes import Change, Create, Delete, Kept, Reason, Unmanaged, Update
-from reconciler.planning.digest import Operation
-from reconciler.planning.guards import Grounds, blocks
+from reconciler.findings import Finding, Position
+from reconciler.kinds import KINDS, Field
+from reconciler.model import (
+    UNKNOWN,
+    LiveValue,
+    LiveWebhook,
+    Organization,
+    Path,
+    Secret,
+    SecretRef,
+    Unknown,
+    Webhook,
+)
+
+
+class Reason(StrEnum):
+    """Why a webhook is changed or left alone."""
+
+    MISSING = "missing"  # declared, not live: create
+    DIFFERS = "differs"  # live, in another form than declared: update
+    RENAMED = "renamed"  # live under a name of `previously`, or pinned by id under another name
+    ADOPTED = "adopted"  # the same, and that name is not in the scope of the file: `adopt: true`
+    RESEND = "resend"  # nothing visible differs; a secret is to be sent again
+    ABSENT = "absent"  # declared with `state: absent`: delete
+    NOT_DECLARED = "not-declared"  # in scope of a file that prunes, declared by none: delete
+    DUPLICATE = "duplicate"  # a further copy of a declared webhook, equal to the one that stays
+
+    PROTECTED = "protected"  # would be deleted, were it not protected
+    UNKNOWN_TYPE = "unknown-type"  # of a type this version does not know
+    UNKNOWN_EVENT = "unknown-event"  # with an event this version does not know
+    TWINS = "twins"  # several live webhooks bear a declared name and differ from each other
+
+    PRUNE_OFF = "prune-off"  # in scope, not declared, and nothing prunes it
+    OUT_OF_SCOPE = "out-of-scope"  # in no file's scope
+
+
+class Attribution(StrEnum):
+    """Where a change comes from, when the declaration before this one is known."""
+
+    THIS_CHANGE = "this-change"
+    DRIFT = "drift"
+
+
+class SecretCause(StrEnum):
+    """Why a secret is sent."""
+
+    DIFFERS = "differs"  # readable, and another value than the reference yields
+    ADDED = "added"  # live has none
+    DESTINATION = "destination-changed"  # another host, in a file that git tracks
+    REFERENCE_CHANGED = "reference-changed"  # against the base; what is live cannot be read
+    VERSION_CHANGED = "version-changed"  # against the base; what is live cannot be read
+    REQUESTED = "requested"  # --resend-secret, --resend-secrets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a plan remembers of a live webhook, nothing of it secret.
+
+    `configuration` holds the fields of a known type that are no secret, as read; UNKNOWN stands
+    for one the server does not show. A plain URL that equals the declared one is kept too.
+    `destination` is for display: a channel, or scheme and host of a URL.
+    """
+
+    id: str
+    name: str
+    type: str
+    event_types: frozenset[str]
+    configuration: Mapping[str, str | bool | Unknown]
+    destination: str = field(default="", compare=False)
+    last_run: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueChange:
+    """A field that is no secret gets another value; None is a field that is not there.
+
+    Of a name or type the path is `("name",)`, `("type",)`; else `("configuration", field)`.
+    `hidden`: live shows no configuration; the declaration before had another value.
+    """
+
+    path: Path
+    before: str | bool | Unknown | None
+    after: str | bool
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetChange:
+    """Members join or leave a set; `unchanged` is the number of those that stay."""
+
+    path: Path
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    unchanged: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretChange:
+    """A secret field gets the value of `after`: a reference, or a plain URL.
+
+    `before` and `destination` are for display: scheme and host of a live URL (None for all else),
+    and where deliveries with this secret go. `moved` says that the two hosts differ and that no
+    commit shows it.
+    """
+
+    path: Path
+    after: SecretRef | str
+    cause: SecretCause
+    before: str | None = None
+    destination: str = ""
+    moved: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyLost:
+    """A live configuration field that no file declares goes, as configuration is sent whole.
+
+    `hidden`: live shows no configuration; the declaration before had the field.
+    """
+
+    path: Path
+    hidden: bool = False
+
+
+FieldChange: TypeAlias = ValueChange | SetChange | SecretChange | KeyLost
+
+_RESENT: Final = frozenset(
+    (SecretCause.REFERENCE_CHANGED, SecretCause.VERSION_CHANGED, SecretCause.REQUESTED)
+)
+"""The causes that send a secret although live cannot show that it differs."""
+
+
+def is_resend(field: FieldChange) -> bool:
+    """Return whether a field is sent, or goes, although live does not show that it differs."""
+    match field:
+        case SecretChange(cause=cause):
+            return cause in _RESENT
+        case ValueChange(hidden=hidden) | KeyLost(hidden=hidden):
+            return hidden
+        case SetChange():
+            return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    """A declared webhook that is not live.
+
+    `after.previously` holds names that tell of a webhook to be renamed instead, should one turn
+    up under them until the plan is carried out. The same holds for updates and what matches.
+    """
+
+    after: Webhook
+    reason: Reason = Reason.MISSING
+    attribution: Attribution | None = field(default=None, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Return the name the webhook will have."""
+        return self.after.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """A live webhook that gets declared values; a rename is one too."""
+
+    before: Snapshot
+    after: Webhook
+    fields: tuple[FieldChange, ...]
+    reason: Reason = Reason.DIFFERS
+    attribution: Attribution | None = field(default=None, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Return the name the webhook will have."""
+        return self.after.name
+
+    @property
+    def sends(self) -> frozenset[str]:
+        """Return the top-level fields that are sent. A type never goes without configuration."""
+        fields = frozenset(str(each.path[0]) for each in self.fields)
+        return fields | {"configuration"} if "type" in fields else fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """A live webhook that goes. `position` is the line that asks for it, if one does.
+
+    Of a duplicate `keeps` is the id of the webhook that stays; `hidden` says that the server does
+    not show all of both, so that they may differ.
+    """
+
+    before: Snapshot
+    reason: Reason
+    position: Position | None = field(default=None, compare=False)
+    keeps: str | None = None
+    hidden: bool = False
+    attribution: Attribution | None = field(default=None, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Return the name the webhook has."""
+        return self.before.name
+
+
+Change: TypeAlias = Create | Update | Delete
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Live webhooks a declaration touches on, left as they are; more than one only for twins.
+
+    `position` is the line that explains it: the `protect` glob, or the declared twin. `detail`
+    names what is not known: the type, or the events. `unapplied`: a declaration is not carried out
+    because of this.
+    """
+
+    webhooks: tuple[Snapshot, ...]
+    reason: Reason
+    position: Position | None = field(default=None, compare=False)
+    detail: str = ""
+    unapplied: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return the name the webhooks have."""
+        return self.webhooks[0].name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmanaged:
+    """A live webhook that no declaration speaks of and nothing prunes."""
+
+    webhook: Snapshot
+    reason: Reason
+
+    @property
+    def name(self) -> str:
+        """Return the name the webhook has."""
+        return self.webhook.name
+
+
+def destination(webhook: Webhook, secrets: Mapping[SecretRef, Secret] | None = None) -> str:
+    """Return where a declared webhook delivers: `slack #channel`, or scheme and host."""
+    kind = KINDS[webhook.type]
+    value = webhook.configuration.get(kind.destination)
+    field = kind.field(kind.destination)
+    if field is None or not field.secret:
+        if field is None or not isinstance(value, str):
+            return kind.type
+        return f"{kind.type} {field.written(value)}"
+    if isinstance(value, SecretRef):
+        secret = (secrets or {}).get(value)
+        return f"{kind.type} {address(secret) if secret is not None else value}"
+    return f"{kind.type} {address(Secret(str(value)))}"
+
+
+def address(url: Secret) -> str:
+    """Return what may be shown of a URL: its scheme and host."""
+    origin = url.origin()
+    return "***" if origin is None else f"{origin}/***"
+
+
+def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
+    """Return what may be remembered of a live webhook.
+
+    A URL is remembered only where it is the plain one that `declared` holds.
+    """
+    kind = KINDS.get(live.type)
+    shown: dict[str, str | bool | Unknown] = {}
+    where = live.type
+    if kind is not None and not isinstance(live.configuration, Unknown):
+        for field in kind.fields:
+            value = live.configuration.get(field.name)
+            if not field.secret:
+                if field.name in live.configuration:
+                    shown[field.name] = plain_value(field, value)
+                    if field.name == kind.destination and isinstance(value, str):
+                        where = f"{live.type} {field.written(value)}"
+                continue
+            wanted = None if declared is None else declared.configuration.get(field.name)
+            if isinstance(value, Secret):
+                if isinstance(wanted, str) and Secret(wanted).same_as(value):
+                    shown[field.name] = wanted
+                if field.name == kind.destination:
+                    where = f"{live.type} {address(value)}"
+    return Snapshot(
+        id=live.id,
+        name=live.name,
+        type=live.type,
+        event_types=live.event_types,
+        configuration=shown,
+        destination=where,
+        last_run=live.last_run,
+    )
+
+
+def plain_value(field: Field, value: LiveValue | Unknown) -> str | bool | Unknown:
+    """Return a plain field's value as compared and shown: text as text, flags as flags.
+
+    A value of another kind is UNKNOWN: it differs from all that can be declared.
+    """
+    if isinstance(value, bool if field.flag else str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and not field.flag:
+        return str(value)
+    return UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardInput:
+    """What guards judge a plan by, beside its own numbers.
+
+    `declared`: anything is declared; `found`: a declaration leads to a live webhook. `max_deletes`
+    is the limit that the files set.
+    """
+
+    declared: bool = True
+    found: bool = True
+    max_deletes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationDigest:
+    """What a reviewer agrees to: a digest, and the webhook by id (None for a create) and name."""
+
+    digest: str
+    name: str
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +370,16 @@ class Plan:
     """What would make live equal to desired.
 
     `changes` stand in the order in which they are carried out: deletes of duplicates (an update
-    of the copy that stays, with the others still there, would leave copies that differ), updates
+    of the one that stays, with the others still there, would leave webhooks that differ), updates
     and renames, creates, all other deletes; within these by name, then id. `operations` holds the
     digest of each of them, None for one that only a secret's value makes; `digest` is of what a
-    reviewer sees (planning/digest.py).
+    reviewer sees (planning/review.py).
 
-    `blocked` says which guards hold it back, on its `grounds`; `notes` are warnings and hints;
-    `relaxed` names policy lines that were loosened since the base. `unreadable` names declared
-    fields that cannot be read back, as (webhook, field). `files` counts the files that were read,
-    `in_scope` live webhooks that a file is responsible for, `live` all of them.
+    `blocked` says which guards block it, by its numbers and `guard`; `notes` are warnings and
+    hints; `relaxed` names policy lines that were loosened since the declaration before.
+    `unreadable` names declared fields that cannot be read back, as (webhook, field). `files` counts
+    the files that were read, `in_scope` live webhooks that a file is responsible for, `live` all of
+    them.
     """
 
     origin: str
@@ -61,13 +392,13 @@ class Plan:
     files: int = 0
     in_scope: int = 0
     live: int = 0
-    grounds: Grounds = field(default_factory=Grounds)
+    guard: GuardInput = field(default_factory=GuardInput)
     blocked: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     relaxed: tuple[Finding, ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
     secrets: tuple[SecretUse, ...] = ()
-    operations: tuple[tuple[Operation, ...], ...] = ()
+    operations: tuple[tuple[OperationDigest, ...], ...] = ()
     digest: str = ""
 
     @property
@@ -80,15 +411,6 @@ class Plan:
     def unapplied(self) -> tuple[Kept, ...]:
         """Return what is kept so that a declaration is not carried out."""
         return tuple(each for each in self.kept if each.unapplied)
-
-    def held_back(self, allow_deletes: int | None = None) -> tuple[Finding, ...]:
-        """Return what guards say of it, if so many deletes are allowed."""
-        return blocks(
-            deletes=self.counted_deletes,
-            in_scope=self.in_scope,
-            grounds=self.grounds,
-            allow_deletes=allow_deletes,
-        )
 
     def only(self, kept: Collection[int]) -> Plan:
         """Return the plan of some of the changes, named by their places."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -10,30 +11,31 @@ from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, sort_key
 from reconciler.kinds import KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Unknown, Webhook
-from reconciler.planning.base import attribute, relaxed
-from reconciler.planning.changes import (
+from reconciler.planning.compare import compare, with_lost
+from reconciler.planning.guards import guard, mistaken, relaxed, rename_hints
+from reconciler.planning.match import Match, match
+from reconciler.planning.names import unmatched
+from reconciler.planning.plan import (
+    Attribution,
     Change,
     Create,
     Delete,
     FieldChange,
-    Kept,
+    GuardInput,
+    Matched,
+    Plan,
     Reason,
     SecretCause,
     SecretChange,
-    Unmanaged,
+    SecretUse,
     Update,
+    destination,
+    is_resend,
+    snapshot,
 )
-from reconciler.planning.compare import compare, destination, snapshot, with_lost
-from reconciler.planning.digest import Shown, is_resend, operations, plan_digest
-from reconciler.planning.guards import Grounds
-from reconciler.planning.hints import mistaken, rename_hints
-from reconciler.planning.pairing import Pairing
-from reconciler.planning.plan import Matched, Plan, SecretUse
 from reconciler.planning.readback import gather, is_mistaken
-from reconciler.planning.renames import awaiting
 from reconciler.planning.resend import Requests, Resend, Resends
-from reconciler.planning.selection import idle
-from reconciler.planning.table import pair
+from reconciler.planning.review import Shown, digests, plan_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,59 +68,46 @@ def plan(
     secrets: Mapping[SecretRef, Secret],
     options: PlanOptions = _PLAIN,
 ) -> Plan:
-    """Say what would make `live` equal to `desired`.
+    """Return what makes `live` as `desired`.
 
-    `secrets` holds the values that are at hand; with fewer of them fewer secret changes are seen,
+    `secrets` holds the values that are available; with fewer of them fewer secret changes are seen,
     and nothing else differs. Raises ConfigurationError, with a finding for each place, where
     declarations cannot be carried out against what is live.
     """
+    table = match(desired, live.webhooks, only=options.only, prune=options.prune)
     requests = Requests(everything=options.resend_all, named=frozenset(options.resend))
-    table = pair(desired, live.webhooks, only=options.only, prune=options.prune)
     resends = Resends(requests, options.reviewed, options.base, desired, secrets)
     comparing = _compare(table, live.webhooks, secrets, resends, options.shown)
-    findings = [
-        *table.findings,
-        *resends.unmatched(),
-        *idle(options.only, desired, live),
-    ]
+    findings = [*table.findings, *resends.unmatched(), *_selecting_nothing(options, desired, live)]
     if has_errors(tuple(findings)):
         raise ConfigurationError(
             "the declarations do not fit what is live",
             findings=sorted(findings, key=sort_key),
         )
     paired = {found.id for _, found in table.pairs}
-    borne = {each.name for each in live.webhooks if each.id not in paired}
-    changes = _changes(table, comparing.updates, borne)
+    unpaired = {each.name for each in live.webhooks if each.id not in paired}
+    changes = _changes(table, comparing.updates, unpaired)
     notes = sorted((*findings, *comparing.notes, *rename_hints(changes)), key=sort_key)
     loosened: tuple[Finding, ...] = ()
     if options.base is not None:
         loosened = relaxed(options.base, desired)
-        before = _base_changes(options.base, options, live, secrets)
-        changes = attribute(changes, before, options.shown)
-    reviewable = tuple(operations(change, options.shown) for change in changes)
+        changes = _attributed(changes, options.base, options, live, secrets)
+    reviewable = tuple(digests(change, options.shown) for change in changes)
     made = Plan(
         origin=live.origin,
         organization=live.organization,
         changes=changes,
         matched=tuple(
-            Matched(id=found.id, webhook=awaiting(webhook, borne))
+            Matched(id=found.id, webhook=_awaiting(webhook, unpaired))
             for webhook, found in comparing.matched
         ),
-        kept=_kept(table),
-        unmanaged=tuple(
-            sorted(
-                (
-                    Unmanaged(webhook=snapshot(found), reason=reason)
-                    for found, reason in table.unmanaged
-                ),
-                key=lambda each: (each.name, each.webhook.id),
-            )
-        ),
+        kept=tuple(sorted(table.kept, key=lambda each: (each.name, each.webhooks[0].id))),
+        unmanaged=tuple(sorted(table.unmanaged, key=lambda each: (each.name, each.webhook.id))),
         ignored=table.ignored,
         files=len(desired.policy.scopes),
         in_scope=table.in_scope,
         live=len(live.webhooks),
-        grounds=Grounds(
+        guard=GuardInput(
             declared=table.declared, found=table.found, max_deletes=desired.policy.max_deletes
         ),
         notes=tuple(notes),
@@ -128,7 +117,17 @@ def plan(
         operations=reviewable,
         digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(reviewable)),
     )
-    return replace(made, blocked=made.held_back(options.allow_deletes))
+    return replace(made, blocked=guard(made, options.allow_deletes))
+
+
+def _selecting_nothing(options: PlanOptions, desired: Desired, live: Live) -> Iterator[Finding]:
+    """Warn of each glob of `--only` that matches no name, live, declared or earlier."""
+    if options.only:
+        names = {each.name for each in live.webhooks}
+        names.update(each.name for each in desired.webhooks)
+        names.update(each.name for each in desired.absent)
+        names.update(old for each in desired.webhooks for old in each.previously)
+        yield from unmatched(options.only, names, "no webhook, declared or live")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +141,7 @@ class _Comparing:
 
 
 def _compare(
-    table: Pairing,
+    table: Match,
     live: Sequence[LiveWebhook],
     secrets: Mapping[SecretRef, Secret],
     resends: Resends,
@@ -161,7 +160,7 @@ def _compare(
         kept = (each for each in comparison.fields if each.path not in replaced)
         fields = with_lost(webhook, found, (*kept, *more))
         if shown:
-            fields = tuple(_told(each, shown) for each in fields)
+            fields = tuple(_with_shown_host(each, shown) for each in fields)
         if fields:
             out.updates.append(
                 Update(
@@ -193,8 +192,8 @@ def _mistaken(found: LiveWebhook, unreadable: tuple[str, ...], sent: Set[object]
     ]
 
 
-def _told(change: FieldChange, shown: Shown) -> FieldChange:
-    """Say of a secret whose destination changes that the commit shows it, where it does."""
+def _with_shown_host(change: FieldChange, shown: Shown) -> FieldChange:
+    """Mark a secret whose destination changes as shown by the commit, where it is."""
     if not isinstance(change, SecretChange) or not change.moved or change.after not in shown:
         return change
     cause = change.cause if is_resend(change) else SecretCause.DESTINATION
@@ -211,63 +210,67 @@ def _reason(
     return Reason.DIFFERS if fields else Reason.RESEND
 
 
-def _changes(table: Pairing, updates: list[Update], borne: Set[str]) -> tuple[Change, ...]:
-    updates = [replace(each, after=awaiting(each.after, borne)) for each in updates]
-    creates = sorted(
-        (Create(after=awaiting(webhook, borne)) for webhook in table.new),
-        key=lambda each: each.name,
+def _changes(table: Match, updates: list[Update], unpaired: Set[str]) -> tuple[Change, ...]:
+    deletes = sorted(table.deletes, key=lambda each: (each.name, each.before.id))
+    creates = sorted(table.new, key=lambda each: each.name)
+    return (
+        *(each for each in deletes if each.reason is Reason.DUPLICATE),
+        *(replace(each, after=_awaiting(each.after, unpaired)) for each in updates),
+        *(Create(after=_awaiting(each, unpaired)) for each in creates),
+        *(each for each in deletes if each.reason is not Reason.DUPLICATE),
     )
-    deletes = sorted(
-        (
-            Delete(
-                before=snapshot(each.live),
-                reason=each.reason,
-                position=each.position,
-                keeps=each.keeps,
-                hidden=each.hidden,
-            )
-            for each in table.doomed
-        ),
-        key=lambda each: (each.name, each.before.id),
+
+
+def _awaiting(webhook: Webhook, unpaired: Set[str]) -> Webhook:
+    """Leave of `previously` the names that tell of a webhook to be renamed if one turns up.
+
+    `unpaired` are the names of live webhooks that the plan has seen and renames to nothing.
+    """
+    if unpaired.isdisjoint(webhook.previously):
+        return webhook
+    return replace(
+        webhook, previously=tuple(each for each in webhook.previously if each not in unpaired)
     )
-    copies = [each for each in deletes if each.reason is Reason.DUPLICATE]
-    others = [each for each in deletes if each.reason is not Reason.DUPLICATE]
-    return (*copies, *updates, *creates, *others)
 
 
-def _kept(table: Pairing) -> tuple[Kept, ...]:
-    kept = [
-        Kept(
-            webhooks=tuple(snapshot(found) for found in each.live),
-            reason=each.reason,
-            position=each.position,
-            detail=each.detail,
-            unapplied=each.unapplied,
-        )
-        for each in table.spared
-    ]
-    return tuple(sorted(kept, key=lambda each: (each.name, each.webhooks[0].id)))
-
-
-def _base_changes(
-    base: Desired, options: PlanOptions, live: Live, secrets: Mapping[SecretRef, Secret]
+def _attributed(
+    changes: tuple[Change, ...],
+    base: Desired,
+    options: PlanOptions,
+    live: Live,
+    secrets: Mapping[SecretRef, Secret],
 ) -> tuple[Change, ...]:
-    """Plan the declaration before; one that does not fit what is live explains nothing."""
-    try:
-        return plan(
-            base,
-            live,
-            {**secrets, **base.literals},
-            replace(options, base=None, resend=(), resend_all=False, reviewed=()),
-        ).changes
-    except ConfigurationError:
-        return ()
+    """Label each change: drift if the declaration before would make it too.
+
+    One that does not fit what is live explains nothing.
+    """
+    before = replace(options, base=None, resend=(), resend_all=False, reviewed=())
+    drifting: set[object] = set()
+    with suppress(ConfigurationError):
+        made = plan(base, live, {**secrets, **base.literals}, before)
+        drifting = {_identity(each, options.shown) for each in made.changes}
+    return tuple(
+        replace(
+            each,
+            attribution=Attribution.DRIFT
+            if _identity(each, options.shown) in drifting
+            else Attribution.THIS_CHANGE,
+        )
+        for each in changes
+    )
+
+
+def _identity(change: Change, shown: Shown) -> object:
+    found = digests(change, shown)
+    if not found and isinstance(change, Update):
+        return (change.before.id, tuple(each.path for each in change.fields))
+    return found
 
 
 def _uses(changes: tuple[Change, ...]) -> tuple[SecretUse, ...]:
     """List the secrets that the changes send, each with where it goes.
 
-    No value has a say, so that a plan says the same with and without the secrets at hand.
+    No value counts, so that a plan lists the same with and without the secrets available.
     """
     uses: list[SecretUse] = []
     for change in changes:

@@ -62,7 +62,7 @@ class Reading(Enum):
     DIFFERENT = "different"
     ABSENT = "absent"  # it is not set
     UNKNOWN = "unknown"  # the server does not show it
-    NOT_AT_HAND = "not-at-hand"  # it is shown, and the declared value is not here to compare
+    UNAVAILABLE = "unavailable"  # it is shown, and the declared value is not here to compare
 
 
 def plausible(value: LiveValue | Unknown) -> bool:
@@ -120,7 +120,7 @@ def secrets_alike(field: Field, one: LiveValue | Unknown, other: LiveValue | Unk
 
 
 def declared_secret(value: Value, secrets: Mapping[SecretRef, Secret]) -> Secret | None:
-    """Return the value a declaration means, None while it is not at hand."""
+    """Return the value a declaration means, None while it is not available."""
     if isinstance(value, SecretRef):
         return secrets.get(value)
     return Secret(value) if isinstance(value, str) else None
@@ -148,11 +148,11 @@ def secret_reading(
     if not plausible(live):
         return Reading.UNKNOWN
     if wanted is None and field.shape is None:
-        return Reading.NOT_AT_HAND
+        return Reading.UNAVAILABLE
     shaped = field.shape is not None and live.matches(field.shape)
     if not shaped and (kind, field.name) not in evidence.readable:
         return Reading.UNKNOWN
-    return Reading.NOT_AT_HAND if wanted is None else Reading.DIFFERENT
+    return Reading.UNAVAILABLE if wanted is None else Reading.DIFFERENT
 
 
 def gather(

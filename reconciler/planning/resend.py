@@ -23,7 +23,8 @@ from reconciler.model import (
     Value,
     Webhook,
 )
-from reconciler.planning.changes import (
+from reconciler.planning.compare import Comparison, secret_change
+from reconciler.planning.plan import (
     Change,
     FieldChange,
     KeyLost,
@@ -31,9 +32,8 @@ from reconciler.planning.changes import (
     SecretChange,
     Update,
     ValueChange,
+    is_resend,
 )
-from reconciler.planning.compare import Comparison, secret_change
-from reconciler.planning.digest import is_resend
 from reconciler.planning.readback import Evidence
 
 

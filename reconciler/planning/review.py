@@ -1,30 +1,170 @@
-"""Exactly what was reviewed: the one rule by which an apply holds a plan against a review.
+"""Exactly what was reviewed: what a reviewer sees of a plan, and what a review lets through.
 
-A review is a set of operations, whether it comes from a saved plan, from comments on a pull
+An operation's digest is over what a reviewer can see and what decides the result: kind, live id or
+its absence, and name, type, events, plain configuration and secret references before and after,
+with the destination of deliveries where the commit shows it. Positions, guards, reasons and values
+of secrets are not part of it, so a plan has the same digest with and without the values, in any
+order of files.
+
+A review is a set of such digests, whether it comes from a saved plan, from comments on a pull
 request or as the digest of a whole plan. The plan is always made again; `judge` says of each of
-its changes whether it was reviewed. What was reviewed and is no longer planned is done.
+its operations whether it was reviewed. What was reviewed and is no longer planned is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import chain
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
-from reconciler.model import Scheme, SecretRef
-from reconciler.planning.changes import (
+from reconciler.kinds import KINDS, Kind
+from reconciler.model import Scheme, SecretRef, Unknown, Webhook
+from reconciler.planning.plan import (
     Change,
     Create,
+    Delete,
+    FieldChange,
     Kept,
+    KeyLost,
+    OperationDigest,
+    Plan,
     Reason,
     SecretCause,
     SecretChange,
+    Snapshot,
     Update,
+    is_resend,
 )
-from reconciler.planning.digest import Operation, is_resend, plan_digest
-from reconciler.planning.plan import Plan
 from reconciler.planning.resend import Resend, resends
+
+DIGITS: Final = 32
+"""Length of an operation's digest in hexadecimal digits: 128 bits."""
+
+Shown: TypeAlias = Mapping[SecretRef, str]
+"""Scheme and host of each reference whose file git tracks: a reviewer can read where it leads."""
+
+
+def digests(change: Change, shown: Shown) -> tuple[OperationDigest, ...]:
+    """Return what a reviewer sees in one change: itself, and each secret that is resent with it.
+
+    Nothing, if only the value behind an unchanged reference makes the change: no review can see
+    that, as it shows only where both values are available.
+    """
+    id_ = None if isinstance(change, Create) else change.before.id
+    match change:
+        case Create(after=after):
+            contents: list[Any] = [["create", None, None, _declared(after, shown)]]
+        case Update():
+            contents = list(_update(change, shown))
+        case Delete(before=before):
+            contents = [["delete", id_, _live(before), None]]
+    return tuple(
+        OperationDigest(digest=_digest(each)[:DIGITS], name=change.name, id=id_)
+        for each in contents
+    )
+
+
+def _update(change: Update, shown: Shown) -> Iterable[Any]:
+    before, after = change.before, _declared(change.after, shown)
+    kind = KINDS[change.after.type]
+    seen = [each for each in change.fields if _visible(each, kind)]
+    if seen:
+        # Of secret fields nothing is in the rest: where a URL led, and which are there and go.
+        secret = [
+            [str(each.path[-1]), each.before if isinstance(each, SecretChange) else None]
+            for each in seen
+            if isinstance(each, SecretChange | KeyLost)
+        ]
+        yield ["update", before.id, _live(before), after, secret]
+    goal = after["configuration"].get(kind.destination)
+    for each in change.fields:
+        if is_resend(each):
+            name = str(each.path[-1])
+            value = after["configuration"].get(name)
+            yield ["resend", before.id, change.name, change.after.type, name, value, goal]
+
+
+def _visible(field: FieldChange, kind: Kind) -> bool:
+    """Say whether a reviewer sees that live differs.
+
+    What this version does not know goes with whatever is sent, so it is no difference by itself.
+    """
+    if is_resend(field):
+        return False
+    match field:
+        case SecretChange(after=after, cause=cause):
+            return isinstance(after, str) or cause is SecretCause.DESTINATION
+        case KeyLost(path=path):
+            return kind.field(str(path[-1])) is not None
+        case _:
+            return True
+
+
+def plan_digest(origin: str, organization: str, found: Iterable[OperationDigest]) -> str:
+    """Return the digest of a whole plan, over the organization and its operations.
+
+    Empty for a plan without operations: there is nothing to review.
+    """
+    digests = sorted({each.digest for each in found})
+    return f"sha256:{_digest([origin, organization, digests])}" if digests else ""
+
+
+def _declared(webhook: Webhook, shown: Shown) -> dict[str, Any]:
+    kind = KINDS[webhook.type]
+    configuration: dict[str, Any] = {}
+    for name, value in webhook.configuration.items():
+        field = kind.field(name)
+        if isinstance(value, SecretRef):
+            configuration[name] = _reference(value)
+            if name == kind.destination and value in shown:
+                configuration[name]["destination"] = shown[value]
+        elif isinstance(value, str) and field is not None:
+            configuration[name] = field.normal(value)
+        else:
+            configuration[name] = value
+    return _normal(webhook.name, webhook.type, webhook.event_types, configuration)
+
+
+def _live(found: Snapshot) -> dict[str, Any]:
+    kind = KINDS.get(found.type)
+    configuration: dict[str, Any] = {}
+    for name, value in found.configuration.items():
+        field = kind.field(name) if kind is not None else None
+        if isinstance(value, Unknown):
+            configuration[name] = {"unknown": True}
+        elif isinstance(value, str) and field is not None:
+            configuration[name] = field.normal(value)
+        else:
+            configuration[name] = value
+    return _normal(found.name, found.type, found.event_types, configuration)
+
+
+def _normal(
+    name: str, kind: str, events: frozenset[str], configuration: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": kind,
+        "event_types": sorted(events),
+        "configuration": configuration,
+    }
+
+
+def _reference(reference: SecretRef) -> dict[str, Any]:
+    if reference.scheme is Scheme.LITERAL:
+        return {"literal": True}
+    shown: dict[str, Any] = {str(reference.scheme): reference.name}
+    if reference.version is not None:
+        shown["version"] = reference.version
+    return shown
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +177,7 @@ class Review:
 
     origin: str
     organization: str
-    operations: frozenset[Operation] = frozenset()
+    operations: frozenset[OperationDigest] = frozenset()
     resends: tuple[Resend, ...] = ()
 
     @property
@@ -135,7 +275,7 @@ def _bump(change: Change) -> str:
 class Mentioned:
     """The webhooks that a review mentions: by id, else by name."""
 
-    def __init__(self, operations: Iterable[Operation]) -> None:
+    def __init__(self, operations: Iterable[OperationDigest]) -> None:
         found = tuple(operations)
         self._ids = {each.id for each in found}
         self._names = {each.name for each in found}

@@ -8,9 +8,7 @@ from enum import StrEnum
 
 from reconciler.findings import Position
 from reconciler.model import DeliveryError, Live, LiveWebhook
-from reconciler.planning.changes import Create, Delete, Reason
-from reconciler.planning.compare import destination, snapshot
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Create, Delete, Plan, Reason, destination, snapshot
 
 
 class State(StrEnum):

@@ -15,8 +15,7 @@ from math import inf
 
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.findings import Finding, leading, sort_key
-from reconciler.planning.changes import Delete
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Delete, Plan
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (

@@ -17,13 +17,15 @@ from reconciler.findings import Position
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import compress
 from reconciler.model import Path, Secret, SecretRef, Unknown, Webhook
-from reconciler.planning.changes import (
+from reconciler.planning.plan import (
     Change,
     Create,
     Delete,
     FieldChange,
     Kept,
     KeyLost,
+    Matched,
+    Plan,
     Reason,
     SecretCause,
     SecretChange,
@@ -32,9 +34,8 @@ from reconciler.planning.changes import (
     Unmanaged,
     Update,
     ValueChange,
+    destination,
 )
-from reconciler.planning.compare import destination
-from reconciler.planning.plan import Matched, Plan
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import (
     ACTIONS,

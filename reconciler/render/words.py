@@ -9,14 +9,7 @@ from typing import Final
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Severity
 from reconciler.model import SecretRef
-from reconciler.planning.changes import (
-    Change,
-    Create,
-    Delete,
-    Reason,
-    Update,
-)
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Change, Create, Delete, Plan, Reason, Update
 from reconciler.render.quote import quote
 from reconciler.report import Applied, Failed, Report, Skipped, Unconfirmed
 

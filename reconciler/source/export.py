@@ -22,8 +22,8 @@ from reconciler.findings import Severity
 from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import compress
 from reconciler.model import Live, LiveWebhook, Secret, Unknown
-from reconciler.planning.globs import Globs
-from reconciler.planning.pairing import is_unknown, not_understood
+from reconciler.planning.match import not_understood
+from reconciler.planning.names import Globs
 from reconciler.planning.readback import plausible
 from reconciler.source.lint import name_findings
 from reconciler.source.variables import Variable, Variables
@@ -116,8 +116,8 @@ def export(live: Live, *, only: Sequence[str] = ()) -> Export:
 
 def _inexpressible(found: LiveWebhook) -> str | None:
     """Say why no file can declare a live webhook as it is."""
-    if is_unknown(found):
-        _, what = not_understood(found)
+    if (unknown := not_understood(found)) is not None:
+        _, what = unknown
         subject = "type" if found.type not in KINDS else "event"
         return f"this version does not know the {subject} {what}"
     if any(each.severity is Severity.ERROR for each in name_findings(found.name)):

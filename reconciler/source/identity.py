@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.findings import Finding, Place, Related, error, warning
-from reconciler.planning.globs import MAX_GLOB, Globs
-from reconciler.planning.spelling import lookalike_key
+from reconciler.planning.names import MAX_GLOB, Globs, lookalike_key
 from reconciler.source.allowed import masked
 from reconciler.source.lint import listed
 

@@ -26,6 +26,7 @@ from reconciler.planning.document import (
     read_review,
     write_json,
 )
+from reconciler.planning.guards import guard
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review
@@ -70,7 +71,7 @@ def save(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") -> by
     _refuse_literals(loaded.desired)
     # What was allowed for one run is not saved: the plan is blocked until it is allowed again.
     tree = {
-        **plan_tree(replace(plan, blocked=plan.held_back()), __version__),
+        **plan_tree(replace(plan, blocked=guard(plan)), __version__),
         "options": {"only": list(options.only), "prune": options.prune},
         "configuration": list(_configuration(loaded)),
         "text": text,

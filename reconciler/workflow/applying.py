@@ -18,8 +18,8 @@ from reconciler.errors import (
 )
 from reconciler.execute.execute import execute
 from reconciler.findings import Finding, Severity
-from reconciler.planning.changes import Change, Delete, Kept
-from reconciler.planning.plan import Plan
+from reconciler.planning.guards import guard
+from reconciler.planning.plan import Change, Delete, Kept, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Judgement, Review, judge, review_of
 from reconciler.render.rows import kept_row, operation_row
@@ -66,7 +66,7 @@ def apply(
     if review is not None:
         review = _expected(made, review) if isinstance(review, str) else review
         made, skipped = _reviewed(made, review, values=values)
-        made = replace(made, blocked=made.held_back(options.allow_deletes))
+        made = replace(made, blocked=guard(made, options.allow_deletes))
     _require_secrets(made, planned.gathered)
     _refuse_blocked(made)
     if made.changes and not confirm(made):

@@ -11,7 +11,7 @@ from reconciler.errors import ExitCode
 from reconciler.execute.stop import SignalStop, SystemClock
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
-from reconciler.planning.changes import Change
+from reconciler.planning.plan import Change
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.settings.resolve import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.ci.marker import Kind, Marker, State, decode, encode
 from reconciler.model import Scheme, SecretRef
-from reconciler.planning.changes import SecretCause
-from reconciler.planning.digest import Operation
+from reconciler.planning.plan import OperationDigest, SecretCause
 from reconciler.planning.resend import Resend
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -24,13 +23,13 @@ MARKER = Marker(
     digest=DIGEST,
     part=2,
     complete=True,
-    operations=(Operation(digest=OPERATION, name="Audit", id="w-1"),),
+    operations=(OperationDigest(digest=OPERATION, name="Audit", id="w-1"),),
     run="https://github.com/acme/hooks/actions/runs/1",
 )
 
 names = st.text(max_size=40)
 digests = st.from_regex(r"[0-9a-f]{32}", fullmatch=True)
-operations = st.builds(Operation, digest=digests, name=names, id=st.none() | names)
+operations = st.builds(OperationDigest, digest=digests, name=names, id=st.none() | names)
 references = st.builds(
     SecretRef, scheme=st.sampled_from(Scheme), name=names, version=st.none() | st.integers(1, 9)
 )

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from reconciler.execute.ledger import Ledger
-from reconciler.planning.changes import Change
+from reconciler.planning.plan import Change
 from reconciler.report import Applied, Skipped, Unconfirmed
 from tests.execute.world import Heard, StopAfter, memory, planned, slack
 from tests.waiting import PATIENCE

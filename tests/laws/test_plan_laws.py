@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Unknown, Webhook
-from reconciler.planning.changes import Change, Create, Delete, KeyLost, Reason, Update
 from reconciler.planning.check import Listing, State
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Change, Create, Delete, KeyLost, Plan, Reason, Update
 from reconciler.planning.planner import PlanOptions, plan
 from tests.laws.strategies import SECRETS, VALUES, declarations, lives, masked
 

@@ -43,7 +43,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help="as planning/table.py; all if none"
+        "parts", nargs="*", metavar="PART", help="as planning/match.py; all if none"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="tests run side by side")
     parser.add_argument("--threshold", type=float, default=THRESHOLD, help="per cent (%(default)s)")

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from reconciler.model import Desired, Live, LiveWebhook, Organization, Scheme, Secret, SecretRef
-from reconciler.planning.digest import operations, plan_digest
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
+from reconciler.planning.review import digests, plan_digest
 from reconciler.render import RENDERERS, View
 from reconciler.source.export import export
 from reconciler.source.files import SourceFile, Sources
@@ -114,7 +114,7 @@ def changed(count: int) -> Plan:
 
 
 def _digest(made: Plan) -> str:
-    found = (each for change in made.changes for each in operations(change, {}))
+    found = (each for change in made.changes for each in digests(change, {}))
     return plan_digest(made.origin, made.organization.id, found)
 
 

@@ -71,7 +71,6 @@ def test_validate_loads_its_own_stage_only(tmp_path: Path) -> None:
         "reconciler.source.excerpt",
         "reconciler.source.position",
         "reconciler.source.syntax",
-        "reconciler.planning.changes",
         "reconciler.planning.plan",
         "reconciler.report",
         "reconciler.render.text",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
-from reconciler.findings import Position
+from reconciler.findings import Finding, Position
 from reconciler.model import (
     Absent,
     Desired,
@@ -21,6 +23,9 @@ from reconciler.model import (
     Value,
     Webhook,
 )
+from reconciler.planning.guards import guard
+from reconciler.planning.plan import GuardInput
+from reconciler.planning.planner import plan
 
 ACME = Organization(id="org-1", name="Acme", role="ADMIN")
 TOKEN_REF = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
@@ -142,3 +147,12 @@ def desired(
 
 def live(*webhooks: LiveWebhook) -> Live:
     return Live(origin="https://api.cloudtruth.io", organization=ACME, webhooks=webhooks)
+
+
+def guarded(
+    *, deletes: int = 0, in_scope: int = 20, allow_deletes: int | None = None, **more: Any
+) -> tuple[Finding, ...]:
+    """Return what guards find in a plan of so many deletes; `more` is of GuardInput."""
+    made = plan(desired(), live(*(live_slack(f"w{n}", f"id-{n}") for n in range(deletes))), SECRETS)
+    made = replace(made, in_scope=in_scope, guard=GuardInput(**more))
+    return guard(made, allow_deletes)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from reconciler.model import Absent, Desired, FileScope, Policy
-from reconciler.planning.base import relaxed
-from reconciler.planning.changes import Attribution
+from reconciler.planning.guards import relaxed
+from reconciler.planning.plan import Attribution
 from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import SECRETS, desired, live, live_slack, slack
 

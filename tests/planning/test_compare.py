@@ -8,14 +8,16 @@ import pytest
 
 from reconciler.kinds.slack import channel_text
 from reconciler.model import UNKNOWN, LiveWebhook, Scheme, Secret, SecretRef
-from reconciler.planning.changes import (
+from reconciler.planning.compare import compare
+from reconciler.planning.plan import (
     KeyLost,
     SecretCause,
     SecretChange,
     SetChange,
     ValueChange,
+    destination,
+    snapshot,
 )
-from reconciler.planning.compare import compare, destination, snapshot
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.readback import Evidence, plausible
 from tests.planning.builders import (

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.model import Scheme, SecretRef
-from reconciler.planning.changes import KeyLost
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import KeyLost, Plan
 from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import desired, generic, live, live_generic
 

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from reconciler.model import Webhook
-from reconciler.planning.guards import Grounds, blocks
+from reconciler.planning.match import match
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.table import pair
-from tests.planning.builders import SECRETS, desired, live, live_slack, slack
-
-
-def rules(
-    *, deletes: int = 0, in_scope: int = 20, allow_deletes: int | None = None, **grounds: Any
-) -> list[str]:
-    found = blocks(
-        deletes=deletes,
-        in_scope=in_scope,
-        grounds=Grounds(**grounds),
-        allow_deletes=allow_deletes,
-    )
-    return [each.rule for each in found]
+from tests.planning.builders import SECRETS, desired, guarded, live, live_slack, slack
 
 
 @pytest.mark.parametrize(
@@ -48,14 +33,7 @@ def rules(
 )
 def test_a_guard_stops_exactly_what_it_says(numbers: dict[str, int], expected: list[str]):
     """Limits, an empty declaration, an unrecognised organization, a miscounted permission."""
-    assert rules(**numbers) == expected
-
-
-def test_every_block_says_the_way_on():
-    """The number to allow stands in the hint."""
-    (block,) = blocks(deletes=6, in_scope=20, grounds=Grounds(), allow_deletes=None)
-
-    assert "--allow-deletes 6" in (block.hint or "")
+    assert [each.rule for each in guarded(**numbers)] == expected
 
 
 def test_a_blocked_plan_is_still_a_whole_plan():
@@ -96,5 +74,5 @@ def test_only_narrows_what_the_guards_see():
 def test_only_decides_what_counts_as_declared(webhook: Webhook, glob: str, declared: bool):
     """A selection of which nothing is declared is as suspicious as an empty file."""
     found = live(live_slack("b", "id-1"))
-    table = pair(desired(webhook), found.webhooks, only=(glob,), prune=True)
+    table = match(desired(webhook), found.webhooks, only=(glob,), prune=True)
     assert table.declared is declared

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model import UNKNOWN, Absent, Scheme, SecretRef
-from reconciler.planning.changes import Reason
-from reconciler.planning.plan import SecretUse
+from reconciler.planning.plan import Reason, SecretUse
 from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import (
     SECRETS,

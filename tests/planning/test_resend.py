@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import UNKNOWN, LiveWebhook, Scheme, Secret, SecretRef
-from reconciler.planning.changes import (
+from reconciler.planning.plan import (
     Attribution,
     KeyLost,
     Reason,

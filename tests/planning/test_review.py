@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.model import Live, Scheme, Secret, SecretRef
-from reconciler.planning.changes import Create, SecretCause, SecretChange, Update
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Create, Plan, SecretCause, SecretChange, Update
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import Judgement, Review, judge, review_of
 from tests.planning.builders import (

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.model import UNKNOWN, Absent, LiveWebhook
-from reconciler.planning.changes import Reason
+from reconciler.planning.plan import Reason
 from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import (
     OTHER_TOKEN,

@@ -7,7 +7,7 @@ import pytest
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Severity
 from reconciler.model import Absent
-from reconciler.planning.changes import Create
+from reconciler.planning.plan import Create
 from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import desired, live, live_slack, slack
 

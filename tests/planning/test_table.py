@@ -7,7 +7,7 @@ import pytest
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Position
 from reconciler.model import EVENT_TYPES, Absent, Desired, FileScope, LiveWebhook, Policy
-from reconciler.planning.changes import Create, Delete, Reason, SetChange, Update, ValueChange
+from reconciler.planning.plan import Create, Delete, Reason, SetChange, Update, ValueChange
 from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import SECRETS, desired, live, live_slack, slack
 

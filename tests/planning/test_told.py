@@ -18,16 +18,15 @@ from reconciler.model import (
     Scheme,
     SecretRef,
 )
-from reconciler.planning.base import relaxed
-from reconciler.planning.changes import Reason
-from reconciler.planning.guards import Grounds, blocks
-from reconciler.planning.plan import Plan
+from reconciler.planning.guards import relaxed
+from reconciler.planning.names import unmatched
+from reconciler.planning.plan import Plan, Reason
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.selection import idle_on_live
 from tests.planning.builders import (
     SECRETS,
     desired,
     generic,
+    guarded,
     live,
     live_generic,
     live_slack,
@@ -254,7 +253,7 @@ def test_a_glob_of_only_that_names_nothing_is_told_once():
 
 def test_a_glob_that_names_nothing_live_is_told_where_no_file_is_read():
     """As `webhooks status` is without one."""
-    (note,) = idle_on_live(("a", "b"), live(live_slack("a")))
+    (note,) = unmatched(("a", "b"), {"a"}, "no live webhook")
     assert note.message == "--only 'b' names no live webhook"
 
 
@@ -457,8 +456,5 @@ def test_a_guard_tells_what_it_counted_and_the_way_on(
     numbers: dict[str, int], message: str, hint: str
 ):
     """Each of them holds the plan back as an error."""
-    start = {"deletes": 0, "in_scope": 20, "allow_deletes": None}
-    counted = {name: numbers.get(name, value) for name, value in start.items()}
-    grounds = Grounds(**{name: each for name, each in numbers.items() if name not in start})  # type: ignore[arg-type]
-    (block,) = blocks(**counted, grounds=grounds)  # type: ignore[arg-type]
+    (block,) = guarded(**numbers)
     assert (block.severity, block.message, block.hint) == (Severity.ERROR, message, hint)

@@ -25,26 +25,29 @@ from reconciler.model import (
     Value,
     Webhook,
 )
-from reconciler.planning.changes import (
+from reconciler.planning.guards import guard
+from reconciler.planning.plan import (
     Attribution,
     Change,
     Create,
     Delete,
+    GuardInput,
     Kept,
     KeyLost,
+    Matched,
+    Plan,
     Reason,
     SecretCause,
     SecretChange,
+    SecretUse,
     SetChange,
     Snapshot,
     Unmanaged,
     Update,
     ValueChange,
+    destination,
 )
-from reconciler.planning.compare import destination
-from reconciler.planning.digest import operations, plan_digest
-from reconciler.planning.guards import Grounds
-from reconciler.planning.plan import Matched, Plan, SecretUse
+from reconciler.planning.review import digests, plan_digest
 from reconciler.planning.status import State, Status
 from reconciler.report import (
     NOT_REVIEWED,
@@ -114,7 +117,7 @@ def plan(
     **more: object,
 ) -> Plan:
     """Return a plan of `changes` with the digests and the list of secrets that belong to it."""
-    found = tuple(operations(each, {}) for each in changes)
+    found = tuple(digests(each, {}) for each in changes)
     base = Plan(
         origin=origin,
         organization=organization,
@@ -137,7 +140,7 @@ def plan(
         live=12,
     )  # fmt: skip
     made = replace(base, **more)  # type: ignore[arg-type]
-    return replace(made, blocked=made.held_back())
+    return replace(made, blocked=guard(made))
 
 
 RENAME = Update(
@@ -298,7 +301,7 @@ BASED = plan(
 )
 BLOCKED = plan(
     *(Delete(before=live(f"old-{n}", str(n)), reason=Reason.NOT_DECLARED) for n in range(6)),
-    grounds=Grounds(declared=False, found=False, max_deletes=5),
+    guard=GuardInput(declared=False, found=False, max_deletes=5),
 )
 HOSTILE = plan(
     Create(after=slack("x ##[set-output name=changed]false", channel="#`code`|pipe", line=1)),

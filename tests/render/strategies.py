@@ -17,13 +17,16 @@ from reconciler.model import (
     SecretRef,
     Webhook,
 )
-from reconciler.planning.changes import (
+from reconciler.planning.plan import (
     Attribution,
     Change,
     Create,
     Delete,
+    GuardInput,
     Kept,
     KeyLost,
+    Matched,
+    Plan,
     Reason,
     SecretCause,
     SecretChange,
@@ -33,8 +36,6 @@ from reconciler.planning.changes import (
     Update,
     ValueChange,
 )
-from reconciler.planning.guards import Grounds
-from reconciler.planning.plan import Matched, Plan
 from reconciler.planning.status import State, Status
 from reconciler.report import (
     Applied,
@@ -194,7 +195,7 @@ organizations = st.builds(
     Organization, id=texts, name=texts, role=st.none() | texts, maintenance=st.booleans()
 )
 grounds = st.builds(
-    Grounds, declared=st.booleans(), found=st.booleans(), max_deletes=st.none() | counts
+    GuardInput, declared=st.booleans(), found=st.booleans(), max_deletes=st.none() | counts
 )
 
 
@@ -212,7 +213,7 @@ def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan
         files=draw(counts),
         in_scope=draw(counts),
         live=draw(counts),
-        grounds=draw(grounds),
+        guard=draw(grounds),
         notes=draw(some_findings),
         relaxed=draw(some_findings),
         unreadable=tuple(draw(st.lists(st.tuples(texts, texts), max_size=3))),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.planning.changes import Create, Delete, Reason
+from reconciler.planning.plan import Create, Delete, Reason
 from reconciler.render import View
 from reconciler.render.markdown import render_findings, render_plan, render_report
 from reconciler.report import Applied, Failed, Report

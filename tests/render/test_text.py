@@ -10,8 +10,7 @@ import pytest
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Position, Severity
-from reconciler.planning.changes import Create
-from reconciler.planning.plan import SecretUse
+from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import RENDERERS, View
 from reconciler.render.layout import columns
 from reconciler.render.text import render_findings, render_plan, render_report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.planning.changes import Reason
+from reconciler.planning.plan import Reason
 from reconciler.planning.planner import plan
 from tests.planning.builders import SECRETS, desired, generic, live, live_generic
 

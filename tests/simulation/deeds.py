@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from reconciler.model import LiveWebhook
-from reconciler.planning.changes import Change, Create, Delete, Reason, Update
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Change, Create, Delete, Plan, Reason, Update
 
 
 @dataclass(slots=True)

@@ -9,8 +9,7 @@ from typing import Any
 from reconciler.errors import ConfigurationError, ExitCode
 from reconciler.kinds import KINDS
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.changes import Change, Create, Delete, SecretChange, Update
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Change, Create, Delete, Plan, SecretChange, Update
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render import PLAIN, RENDERERS
 from reconciler.report import NOT_REVIEWED, Applied, Failed, Outcome, Report, Skipped

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.emulator.store import Store
-from reconciler.planning.changes import Delete, Reason
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Delete, Plan, Reason
 from tests.emulated.faults import Fault, Wire
 from tests.emulated.variant import ReadBack
 from tests.simulation.case import Case

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.findings import Severity
 from reconciler.model import Secret
-from reconciler.planning.spelling import lookalike_key
+from reconciler.planning.names import lookalike_key
 from reconciler.source import identity
 from reconciler.source.allowed import masked, url_credential
 from reconciler.source.files import SourceFile, Sources

@@ -13,10 +13,10 @@ from reconciler.cli.session import STDOUT, warn
 from reconciler.errors import ConfigurationError, ExitCode, SelectionError, UsageError
 from reconciler.findings import Finding
 from reconciler.model import Live
+from reconciler.planning.names import unmatched
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.planner import plan as make_plan
-from reconciler.planning.selection import idle_on_live
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural
 from reconciler.source.export import Export, export
@@ -96,7 +96,7 @@ def _idle(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:
     Raises SelectionError if none does: an empty file in place of a good one would look like a
     success.
     """
-    notes = tuple(idle_on_live(only, live))
+    notes = tuple(unmatched(only, {each.name for each in live.webhooks}, "no live webhook"))
     if only and len(notes) == len(set(only)):
         raise SelectionError(
             f"--only selects none of {len(live.webhooks)} live webhooks: nothing is exported",

@@ -13,7 +13,7 @@ from reconciler.cli.context import Context
 from reconciler.cli.options import Option, Paths, command, format_option
 from reconciler.cli.session import load, result_view
 from reconciler.model import Secret
-from reconciler.planning.globs import Globs
+from reconciler.planning.names import Globs
 from reconciler.render.checks import RENDER_CHECKS
 from reconciler.settings.resolve import Settings
 from reconciler.slack.check import check, subjects

@@ -1,0 +1,565 @@
+"""Which declaration speaks of which live webhook: the table of the documentation, row by row.
+
+For each live webhook the first row that fits decides:
+
+    matches `ignore`                          not changed, and counted, declared or not
+    unknown type or event                     kept
+    keyed by an entry (id, else name)         paired; `state: absent`: deleted
+    in `previously` of an entry not yet live  paired: a rename in place
+                                              (either one outside the scope of the entry's file:
+                                              an error, unless the entry has `adopt: true`)
+    has a declared name, is not the keyed     equal ones are duplicates and go but the smallest
+                                              id, different ones are all kept
+    in scope of a file that prunes            deleted, unless protected
+    otherwise                                 unmanaged
+
+The answer holds no comparison of fields: that is compare.py's.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from reconciler.findings import Finding, Position, Related, Severity
+from reconciler.kinds import KINDS
+from reconciler.model import EVENT_TYPES, Absent, Desired, LiveWebhook, Pattern, Webhook
+from reconciler.planning.compare import compare, likeness
+from reconciler.planning.names import Globs, first_match, lookalike_key
+from reconciler.planning.plan import Delete, Kept, Reason, Unmanaged, snapshot
+from reconciler.planning.readback import Evidence, Reading
+
+_KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
+
+
+@dataclass(slots=True, kw_only=True)
+class Match:
+    """What the table says. Findings of severity error forbid any plan.
+
+    `pairs` are declared webhooks with their live ones, of which `adopted` holds the ids of those
+    from outside the scope; `new` is not live. `declared`: anything is declared; `found`: any
+    declaration leads to a live webhook.
+    """
+
+    pairs: list[tuple[Webhook, LiveWebhook]] = field(default_factory=list)
+    new: list[Webhook] = field(default_factory=list)
+    deletes: list[Delete] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    unmanaged: list[Unmanaged] = field(default_factory=list)
+    ignored: int = 0
+    in_scope: int = 0
+    declared: bool = False
+    found: bool = False
+    adopted: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def match(
+    desired: Desired, live: Sequence[LiveWebhook], *, only: tuple[str, ...], prune: bool
+) -> Match:
+    """Go through the table."""
+    return _Table(desired, live, only, prune).fill()
+
+
+def not_understood(found: LiveWebhook) -> tuple[Reason, str] | None:
+    """Return what of a live webhook this version does not know: the type, or which events."""
+    if found.type not in KINDS:
+        return Reason.UNKNOWN_TYPE, found.type
+    if found.event_types <= _KNOWN_EVENTS:
+        return None
+    return Reason.UNKNOWN_EVENT, ", ".join(sorted(found.event_types - _KNOWN_EVENTS))
+
+
+class _Table:
+    """One walk through the table; lives for one call of `match`.
+
+    `taken` are the ids of live webhooks that are settled: no other name may lead to them. `ignored`
+    match the policy's `ignore`.
+    """
+
+    def __init__(
+        self, desired: Desired, live: Sequence[LiveWebhook], only: tuple[str, ...], prune: bool
+    ) -> None:
+        self.policy = desired.policy
+        self.prune = prune
+        self.only = Globs(only) if only else None
+        self.ignore = Globs(pattern.glob for pattern in self.policy.ignore)
+        self.protect = Globs(pattern.glob for pattern in self.policy.protect)
+        self.scopes = [(each, Globs(each.globs)) for each in self.policy.scopes]
+        self.live = sorted(live, key=lambda each: (each.name, each.id))
+        self.by_id = {each.id: each for each in self.live}
+        self.by_name: dict[str, list[LiveWebhook]] = {}
+        for each in self.live:
+            self.by_name.setdefault(each.name, []).append(each)
+        self.taken: set[str] = set()
+        self.ignored: set[str] = set()
+        self.webhooks = list(desired.webhooks)
+        self.absent = list(desired.absent)
+        self.out = Match()
+
+    def fill(self) -> Match:
+        entries: list[Webhook | Absent] = [*self.webhooks, *self.absent]
+        self.out.declared = any(map(self.spoken_of, entries))
+        # An id speaks of one webhook only, so no name may lead to it.
+        self.taken.update(each.id for each in entries if each.id in self.by_id)
+        self.drop_ignored()
+        self.match_gone_ids()
+        for webhook in self.webhooks:
+            self.settle(webhook)
+        for entry in self.absent:
+            self.settle_absent(entry)
+        self.out.findings.extend(self.held_names())
+        self.rest()
+        return self.out
+
+    # What is asked of names
+
+    def selects(self, *names: str) -> bool:
+        """`--only` goes by the declared name and by that of the live webhook it speaks of.
+
+        It leaves rows of the answer out and changes none: entries that it does not select claim
+        their live webhooks all the same, so that no other name and no pruning leads to those.
+        """
+        return self.only is None or any(map(self.only.match, names))
+
+    def spoken_of(self, entry: Webhook | Absent) -> bool:
+        """Return whether an entry is selected as far as its names tell."""
+        if self.only is None:
+            return True
+        names = [entry.name]
+        if entry.id is not None and entry.id in self.by_id:
+            names.append(self.by_id[entry.id].name)
+        elif isinstance(entry, Webhook):
+            names += entry.previously
+        return self.selects(*names)
+
+    def free(self, name: str) -> list[LiveWebhook]:
+        """Return the live webhooks that a name may lead to, by id."""
+        return [
+            each
+            for each in self.by_name.get(name, ())
+            if each.id not in self.taken and each.id not in self.ignored
+        ]
+
+    def is_outside(self, entry: Webhook | Absent, found: LiveWebhook) -> bool:
+        """Return whether the name of a live webhook is not in the scope of the entry's file."""
+        if found.name == entry.name:
+            return False
+        file = None if entry.position is None else entry.position.file
+        scopes = [globs for scope, globs in self.scopes if scope.file == file]
+        scopes = scopes or [globs for _, globs in self.scopes]
+        return bool(scopes) and not any(globs.match(found.name) for globs in scopes)
+
+    def protecting(self, found: LiveWebhook) -> Pattern | None:
+        """Return the pattern that protects a webhook; most are protected by none."""
+        if not self.protect.match(found.name):
+            return None
+        return first_match(self.policy.protect, found.name)
+
+    # What is answered
+
+    def finding(
+        self,
+        severity: Severity,
+        rule: str,
+        message: str,
+        entry: Webhook | Absent,
+        hint: str,
+        pattern: Pattern | None = None,
+    ) -> None:
+        """Add a finding at an entry. `pattern` is the glob that explains it, if one does."""
+        related: tuple[Related, ...] = ()
+        if pattern is not None and pattern.position is not None:
+            related = (Related(message=f"matched by {pattern.glob!r}", position=pattern.position),)
+        self.out.findings.append(
+            Finding(
+                rule=rule,
+                severity=severity,
+                message=message,
+                position=entry.position,
+                hint=hint,
+                related=related,
+            )
+        )
+
+    def delete(
+        self,
+        live: LiveWebhook,
+        reason: Reason,
+        position: Position | None = None,
+        keeper: LiveWebhook | None = None,
+    ) -> None:
+        """Have a live webhook deleted, as a duplicate if there is a `keeper`."""
+        self.out.deletes.append(
+            Delete(
+                before=snapshot(live),
+                reason=reason,
+                position=position,
+                keeps=None if keeper is None else keeper.id,
+                hidden=keeper is not None and likeness(keeper, live) is Reading.UNKNOWN,
+            )
+        )
+
+    def keep(
+        self,
+        live: Iterable[LiveWebhook],
+        reason: Reason,
+        position: Position | None,
+        *,
+        detail: str = "",
+        unapplied: bool = False,
+    ) -> None:
+        """Leave live webhooks as they are; `unapplied`: a declaration is not carried out."""
+        found = tuple(live)
+        self.taken.update(each.id for each in found)
+        self.out.kept.append(
+            Kept(
+                webhooks=tuple(map(snapshot, found)),
+                reason=reason,
+                position=position,
+                detail=detail,
+                unapplied=unapplied,
+            )
+        )
+
+    def keep_unknown(
+        self, found: LiveWebhook, position: Position | None, *, unapplied: bool = False
+    ) -> bool:
+        """Row 2: what is not understood is never changed."""
+        unknown = not_understood(found)
+        if unknown is not None:
+            reason, detail = unknown
+            self.keep([found], reason, position, detail=detail, unapplied=unapplied)
+        return unknown is not None
+
+    # The rows
+
+    def drop_ignored(self) -> None:
+        """Row 1. An entry whose declared or live name is ignored does nothing at all."""
+        if not self.policy.ignore:
+            return
+        self.webhooks = [each for each in self.webhooks if not self.is_ignored(each)]
+        self.absent = [each for each in self.absent if not self.is_ignored(each)]
+        self.ignored.update(
+            each.id
+            for each in self.live
+            if self.ignore.match(each.name) and each.id not in self.taken
+        )
+
+    def is_ignored(self, entry: Webhook | Absent) -> bool:
+        found = None if entry.id is None else self.by_id.get(entry.id)
+        names = [each.name for each in (entry, found) if each and self.ignore.match(each.name)]
+        if not names:
+            return False
+        if self.spoken_of(entry):
+            self.finding(
+                Severity.WARNING,
+                "ignored-and-declared",
+                f"{entry.name!r} is declared and ignored: it is left as it is",
+                entry,
+                "take it out of `ignore` to manage it again",
+                first_match(self.policy.ignore, names[0]),
+            )
+        if found is not None:
+            self.ignored.add(found.id)
+        return True
+
+    def match_gone_ids(self) -> None:
+        """Match entries whose id is not live by their names. An absent one is done.
+
+        A webhook that was pinned was deleted in the web interface, or its id is mistyped.
+        """
+        for absent in self.absent:
+            if self.is_gone(absent) and self.free(absent.name):
+                self.unknown_id(absent, "nothing is deleted; to delete by name, remove `id`")
+        gone: dict[str, list[Webhook]] = {}
+        for webhook in self.webhooks:
+            if self.is_gone(webhook):
+                gone.setdefault(webhook.name, []).append(webhook)
+        declared = Counter(each.name for each in self.webhooks)
+        self.webhooks = [each for each in self.webhooks if not self.is_gone(each)]
+        for name, entries in gone.items():
+            matched, unsure = [replace(each, id=None) for each in entries], list[LiveWebhook]()
+            if declared[name] > 1:
+                matched, unsure = _match_by_content(entries, self.free(name))
+            self.webhooks += matched
+            self.taken.update(each.id for each in matched if each.id is not None)
+            for entry in entries:
+                self.unknown_id(
+                    entry,
+                    "it is matched by its name instead, and created if there is none; remove `id`, "
+                    "or set it to the one that `webhooks status` shows",
+                )
+            if unsure and self.selects(name):
+                self.out.found = True
+                self.keep(unsure, Reason.TWINS, entries[0].position, unapplied=True)
+            self.taken.update(each.id for each in unsure)
+
+    def is_gone(self, entry: Webhook | Absent) -> bool:
+        return entry.id is not None and entry.id not in self.by_id
+
+    def unknown_id(self, entry: Webhook | Absent, hint: str) -> None:
+        if self.selects(entry.name):
+            message = f"no live webhook has the id that {entry.name!r} is pinned to"
+            self.finding(Severity.WARNING, "unknown-id", message, entry, hint)
+
+    def settle(self, webhook: Webhook) -> None:
+        """Rows 2 to 5 for one declared webhook."""
+        if webhook.id is not None:
+            found = self.by_id.get(webhook.id)
+            if found is not None:
+                self.accept(webhook, found)
+                self.others_of_the_name(webhook)
+            return
+        same = self.free(webhook.name)
+        if same:
+            self.inert(webhook)
+            if len(same) == 1:
+                self.accept(webhook, same[0])
+            else:
+                self.choose(webhook, same)
+            return
+        old = [name for name in webhook.previously if self.free(name)]
+        if old:
+            self.rename(webhook, old)
+        elif self.selects(webhook.name):
+            self.out.new.append(webhook)
+
+    def accept(self, webhook: Webhook, found: LiveWebhook) -> None:
+        """Rows 2 and 3: what is not understood is never updated."""
+        self.taken.add(found.id)
+        if not self.selects(webhook.name, found.name):
+            return
+        self.out.found = True
+        if self.keep_unknown(found, webhook.position, unapplied=True):
+            return
+        if not self.is_outside(webhook, found):
+            self.out.pairs.append((webhook, found))
+        elif webhook.adopt:
+            self.out.adopted.add(found.id)
+            self.out.pairs.append((webhook, found))
+        else:
+            self.finding(
+                Severity.ERROR,
+                "live-out-of-scope",
+                f"{webhook.name!r} would take over {found.name!r} (id {found.id}), which is not in "
+                "the scope of this file",
+                webhook,
+                "add `adopt: true` to take it over, or remove what leads to it: `id` or "
+                "`previously`",
+            )
+
+    def inert(self, webhook: Webhook) -> None:
+        """Note that the new name and an old one are live: the rename is done, or impossible."""
+        if not self.selects(webhook.name):
+            return
+        for name in webhook.previously:
+            if self.free(name):
+                self.finding(
+                    Severity.NOTE,
+                    "previously-inert",
+                    f"{webhook.name!r} is live already: `previously: {name}` does nothing",
+                    webhook,
+                    "remove `previously`",
+                )
+
+    def choose(self, webhook: Webhook, same: list[LiveWebhook]) -> None:
+        """Several have the name: if they are equal, the one with the smallest id stays."""
+        if not self.selects(webhook.name):
+            self.taken.update(each.id for each in same)
+            return
+        known = [each for each in same if not_understood(each) is None]
+        for each in same:
+            self.keep_unknown(each, webhook.position, unapplied=not known)
+        if not known:
+            self.out.found = True
+            return
+        keeper = min(known, key=lambda each: each.id)
+        if any(likeness(keeper, each) is Reading.DIFFERENT for each in known):
+            self.out.found = True
+            self.keep(known, Reason.TWINS, webhook.position, unapplied=True)
+            return
+        self.taken.update(each.id for each in known)
+        self.accept(webhook, keeper)
+        for each in known:
+            if each is not keeper:
+                self.delete(each, Reason.DUPLICATE, webhook.position, keeper)
+
+    def others_of_the_name(self, webhook: Webhook) -> None:
+        """Others of the name of entries pinned by id: duplicates go, different ones stay."""
+        others = self.free(webhook.name)
+        if not others:
+            return
+        pins = {each.id for each in self.webhooks if each.name == webhook.name}
+        pinned = [each for each in self.by_name.get(webhook.name, ()) if each.id in pins]
+        for each in others:
+            self.taken.add(each.id)
+            if not self.selects(webhook.name) or self.keep_unknown(each, webhook.position):
+                continue
+            same = (one for one in pinned if likeness(one, each) is not Reading.DIFFERENT)
+            if (keeper := next(same, None)) is not None:
+                self.delete(each, Reason.DUPLICATE, webhook.position, keeper)
+            else:
+                self.keep([each], Reason.TWINS, webhook.position)
+
+    def rename(self, webhook: Webhook, old: list[str]) -> None:
+        """Row 4: one live webhook has one of the earlier names."""
+        sources = [each for name in old for each in self.free(name)]
+        if len(sources) == 1:
+            self.accept(webhook, sources[0])
+            return
+        # Whichever is meant: none of them goes as one that no file declares.
+        self.taken.update(each.id for each in sources)
+        if not self.selects(webhook.name, *old):
+            return
+        names = ", ".join(map(repr, old))
+        message = f"{webhook.name!r} would be renamed from more than one live webhook: {names}"
+        hint = "leave only one of them in `previously`"
+        if len(old) == 1:
+            message = f"{len(sources)} live webhooks are called {old[0]!r}"
+            ids = ", ".join(each.id for each in sources)
+            hint = f"pin `id` to the one that is meant: {ids}"
+        self.finding(Severity.ERROR, "several-previous", message, webhook, hint)
+
+    def settle_absent(self, entry: Absent) -> None:
+        """`state: absent`: every webhook of that name goes, or the one of that id."""
+        if entry.id is None:
+            found = self.free(entry.name)
+        else:
+            found = [each for each in (self.by_id.get(entry.id),) if each]
+        self.taken.update(each.id for each in found)
+        found = [each for each in found if self.selects(entry.name, each.name)]
+        self.out.found |= bool(found)
+        for each in found:
+            if self.keep_unknown(each, entry.position, unapplied=True):
+                continue
+            if self.is_outside(entry, each):
+                self.finding(
+                    Severity.ERROR,
+                    "live-out-of-scope",
+                    f"{entry.name!r} would delete {each.name!r} (id {each.id}), which is not in "
+                    "the scope of this file",
+                    entry,
+                    "delete it from the file that is responsible for it, or widen `scope`",
+                )
+            elif (protecting := self.protecting(each)) is not None:
+                self.finding(
+                    Severity.ERROR,
+                    "absent-and-protected",
+                    f"{each.name!r} is declared absent and is protected",
+                    entry,
+                    "remove one of the two lines",
+                    protecting,
+                )
+            else:
+                self.delete(each, Reason.ABSENT, entry.position)
+
+    def held_names(self) -> Iterator[Finding]:
+        """Return an error for each name that is wanted while another live webhook has it.
+
+        Nothing in a plan frees a name for another operation: deletes come last, and renames wait
+        for nothing. A create may take the name of a webhook that is deleted afterwards, but not of
+        one that is renamed: were the rename to fail, two webhooks would have the name.
+        """
+        renamed = {
+            found.id: webhook.name
+            for webhook, found in self.out.pairs
+            if found.name != webhook.name
+        }
+        deleted = {each.before.id for each in self.out.deletes}
+
+        def held(webhook: Webhook, verb: str, holder: LiveWebhook) -> Finding:
+            hint = "free the name in an earlier apply, or choose another"
+            if holder.id in renamed:
+                why = f"becomes {renamed[holder.id]!r} in this plan"
+                hint = f"use two applies: the first with --only {shlex.quote(renamed[holder.id])}"
+            else:
+                why = "is to be deleted, which happens last" if holder.id in deleted else "stays"
+            return Finding(
+                rule="name-held",
+                severity=Severity.ERROR,
+                message=f"{verb} {webhook.name!r}: another webhook of that name {why}",
+                position=webhook.position,
+                hint=hint,
+            )
+
+        for webhook, found in self.out.pairs:
+            if found.id in renamed:
+                for holder in self.by_name.get(webhook.name, ()):
+                    yield held(webhook, f"{found.name!r} cannot become", holder)
+        for webhook in self.out.new:
+            for holder in self.by_name.get(webhook.name, ()):
+                if holder.id in renamed:
+                    yield held(webhook, "cannot create", holder)
+
+    def rest(self) -> None:
+        """Rows 1, 2, 6 and 7 for live webhooks that no entry speaks of."""
+        shown = {found.id for _, found in self.out.pairs}
+        shown |= {each.before.id for each in self.out.deletes}
+        left_out = self.left_out()
+        for each in self.live:
+            if each.id not in shown and (not self.selects(each.name) or left_out(each.name)):
+                continue
+            if each.id in self.ignored:
+                self.out.ignored += 1
+                continue
+            within = [scope.prune for scope, globs in self.scopes if globs.match(each.name)]
+            self.out.in_scope += bool(within)
+            if each.id in self.taken or self.keep_unknown(each, None):
+                continue
+            if not within:
+                reason = Reason.OUT_OF_SCOPE
+                self.out.unmanaged.append(Unmanaged(webhook=snapshot(each), reason=reason))
+            elif not self.prune or not any(within):
+                reason = Reason.PRUNE_OFF
+                self.out.unmanaged.append(Unmanaged(webhook=snapshot(each), reason=reason))
+            elif (protecting := self.protecting(each)) is not None:
+                self.keep([each], Reason.PROTECTED, protecting.position)
+            else:
+                self.delete(each, Reason.NOT_DECLARED)
+
+    def left_out(self) -> Callable[[str], bool]:
+        """Return whether a live name may stand for a declared one that `--only` leaves out.
+
+        A server that changes names may keep a declared webhook under another spelling. A whole plan
+        creates it again before that one is deleted; a plan that leaves the create out leaves the
+        delete out too.
+        """
+        declared = (each.name for each in self.webhooks)
+        keys = {
+            lookalike_key(name)
+            for name in declared
+            if name not in self.by_name and not self.selects(name)
+        }
+        return lambda name: bool(keys) and lookalike_key(name) in keys
+
+
+def _match_by_content(
+    entries: Sequence[Webhook], free: Sequence[LiveWebhook]
+) -> tuple[list[Webhook], list[LiveWebhook]]:
+    """Match entries of one name whose ids are gone; return them, and live webhooks to keep.
+
+    `free` are the live webhooks of that name that no other entry pins. Such entries cannot be told
+    apart by name: each matches only a webhook that is as declared. If others are left, they may be
+    what was pinned, and are kept; if none is, one entry is matched by name, hence created. Webhooks
+    of one name are created in one apply each, so that each apply knows its own.
+    """
+    matched: list[Webhook] = []
+    left: list[Webhook] = []
+    rest = list(free)
+    for entry in sorted(entries, key=lambda each: each.id or ""):
+        same = (each for each in rest if not compare(entry, each, {}, Evidence()).fields)
+        found = next(same, None)
+        if found is None:
+            left.append(entry)
+        else:
+            rest.remove(found)
+            matched.append(replace(entry, id=found.id))
+    if not left:
+        return matched, []
+    if not rest:
+        matched.append(replace(left[0], id=None))
+    return matched, rest

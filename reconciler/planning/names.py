@@ -1,0 +1,87 @@
+"""Names of webhooks: globs over them, and names that a reader may take for one another."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator
+from fnmatch import translate
+from re import compile as compile_pattern
+from typing import Final
+
+from reconciler.findings import Finding, warning
+from reconciler.model import Pattern
+
+MAX_GLOB: Final = 256
+"""The longest glob over names, in characters: as long as the longest name."""
+
+_SPECIAL: Final = compile_pattern(r"[*?\[]")
+
+
+class Globs:
+    """Several case-sensitive globs as one question."""
+
+    __slots__ = ("_everything", "_match", "_names")
+
+    def __init__(self, globs: Iterable[str]) -> None:
+        listed = tuple(globs)
+        self._everything = "*" in listed
+        self._names = frozenset(glob for glob in listed if _SPECIAL.search(glob) is None)
+        others = [translate(glob) for glob in listed if glob not in self._names]
+        self._match = compile_pattern("|".join(others)).match if others else None
+
+    def match(self, name: str) -> bool:
+        """Return whether any of the globs matches the whole of `name`."""
+        return (
+            self._everything
+            or name in self._names
+            or (self._match is not None and self._match(name) is not None)
+        )
+
+
+def first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
+    """Return the first pattern that matches `name`, to show where it was written."""
+    for each in patterns:
+        if Globs((each.glob,)).match(name):
+            return each
+    return None
+
+
+def unmatched(only: Iterable[str], names: Collection[str], nothing: str) -> Iterator[Finding]:
+    """Warn of each glob of `--only` that matches no name: misspelt, it looks like "nothing to do".
+
+    `nothing` says what was looked for, as in `no live webhook`.
+    """
+    for glob in dict.fromkeys(only):
+        if not any(map(Globs((glob,)).match, names)):
+            yield warning(
+                "only-matches-nothing",
+                f"--only {glob!r} names {nothing}",
+                "names are matched whole and by case (`team-*`, not `team`); "
+                "`webhooks status` lists them",
+            )
+
+
+_LATIN: Final = str.maketrans(
+    # Small letters of which this or the capital looks like a Latin one, and dashes and quotes.
+    "авеікмнорстухјѕһԁԛԝѵӏαβεζηικμνορτυχıɑɡ‐‒–—―−‘’‛ʼ′“”‟\u2800",
+    "abeikmhopctyxjshdqwvlabezhikmnoptyxiag------'''''\"\"\" ",
+)
+_HIDDEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0").union(
+    map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0))
+)
+"""Characters that are drawn as nothing, besides those of the category `Cf`."""
+
+
+def lookalike_key(name: str) -> str:
+    """Return the form in which names that look alike are equal.
+
+    They differ only in case, in spaces at the ends or in a row, in the kind of spaces, dashes and
+    quotation marks, in invisible characters, in forms of the same letter (NFKC), or in Cyrillic
+    and Greek letters that look like Latin ones.
+    """
+    if not name.isascii():
+        name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+        name = "".join(
+            char for char in name if char not in _HIDDEN and unicodedata.category(char) != "Cf"
+        ).translate(_LATIN)
+    return " ".join(name.casefold().split())
