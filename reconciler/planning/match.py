@@ -295,7 +295,7 @@ class _Table:
                 )
             if unsure and self.selects(name):
                 self.out.found = True
-                self.keep(unsure, Reason.TWINS, entries[0].position, unapplied=True)
+                self.keep(unsure, Reason.AMBIGUOUS, entries[0].position, unapplied=True)
             self.taken.update(each.id for each in unsure)
 
     def is_gone(self, entry: Webhook | Absent) -> bool:
@@ -380,7 +380,7 @@ class _Table:
         keeper = min(known, key=lambda each: each.id)
         if any(likeness(keeper, each) is Reading.DIFFERENT for each in known):
             self.out.found = True
-            self.keep(known, Reason.TWINS, webhook.position, unapplied=True)
+            self.keep(known, Reason.AMBIGUOUS, webhook.position, unapplied=True)
             return
         self.taken.update(each.id for each in known)
         self.accept(webhook, keeper)
@@ -403,7 +403,7 @@ class _Table:
             if (keeper := next(same, None)) is not None:
                 self.delete(each, Reason.DUPLICATE, webhook.position, keeper)
             else:
-                self.keep([each], Reason.TWINS, webhook.position)
+                self.keep([each], Reason.AMBIGUOUS, webhook.position)
 
     def rename(self, webhook: Webhook, old: list[str]) -> None:
         """Row 4: one live webhook has one of the earlier names."""

@@ -43,7 +43,7 @@ class Reason(StrEnum):
     PROTECTED = "protected"  # would be deleted, were it not protected
     UNKNOWN_TYPE = "unknown-type"  # of a type this version does not know
     UNKNOWN_EVENT = "unknown-event"  # with an event this version does not know
-    TWINS = "twins"  # several live webhooks bear a declared name and differ from each other
+    AMBIGUOUS = "ambiguous"  # several live webhooks have a declared name and differ from each other
 
     PRUNE_OFF = "prune-off"  # in scope, not declared, and nothing prunes it
     OUT_OF_SCOPE = "out-of-scope"  # in no file's scope
@@ -222,11 +222,11 @@ Change: TypeAlias = Create | Update | Delete
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """Live webhooks a declaration touches on, left as they are; more than one only for twins.
+    """Live webhooks that a declaration matches and that are not changed; several if ambiguous.
 
-    `position` is the line that explains it: the `protect` glob, or the declared twin. `detail`
-    names what is not known: the type, or the events. `unapplied`: a declaration is not carried out
-    because of this.
+    `position` is the line that explains it: the `protect` glob, or the declaration of that name.
+    `detail` names what is not known: the type, or the events. `unapplied`: a declaration is not
+    applied because of this.
     """
 
     webhooks: tuple[Snapshot, ...]

@@ -57,7 +57,7 @@ class Status:
 
 _KEPT = {
     Reason.PROTECTED: State.PROTECTED,
-    Reason.TWINS: State.DUPLICATE,
+    Reason.AMBIGUOUS: State.DUPLICATE,
     Reason.UNKNOWN_TYPE: State.UNKNOWN,
     Reason.UNKNOWN_EVENT: State.UNKNOWN,
 }

@@ -209,7 +209,7 @@ def kept_row(kept: Kept) -> Row:
     if kept.reason is Reason.PROTECTED:
         why = f"protected ({where}), not declared" if where else "protected, not declared"
         where = ""
-    elif kept.reason is Reason.TWINS:
+    elif kept.reason is Reason.AMBIGUOUS:
         ids = ", ".join(quote(each.id) for each in kept.webhooks)
         why = f"{len(kept.webhooks)} {why} (ids {ids}): pin one with `id`"
     elif kept.detail:

@@ -42,7 +42,7 @@ REASONS: Final = {
     Reason.PROTECTED: "protected",
     Reason.UNKNOWN_TYPE: "of a type this version does not know",
     Reason.UNKNOWN_EVENT: "with an event this version does not know",
-    Reason.TWINS: "live webhooks of this name differ",
+    Reason.AMBIGUOUS: "live webhooks of this name differ",
     Reason.PRUNE_OFF: "not declared, nothing prunes it",
     Reason.OUT_OF_SCOPE: "in no file's scope",
 }

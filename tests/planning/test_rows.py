@@ -181,7 +181,7 @@ def test_what_differs_is_no_copy(one: LiveWebhook, other: LiveWebhook):
     result = plan(declared, live(one, other), SECRETS)
 
     assert result.deletes == ()
-    assert [(each.reason, len(each.webhooks)) for each in result.kept] == [(Reason.TWINS, 2)]
+    assert [(each.reason, len(each.webhooks)) for each in result.kept] == [(Reason.AMBIGUOUS, 2)]
 
 
 def test_a_declared_webhook_keeps_its_live_one_from_a_previous_name():

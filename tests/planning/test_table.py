@@ -193,7 +193,9 @@ def test_what_may_be_a_webhook_whose_id_is_gone_is_kept():
     result = plan(desired(*PINNED), found, SECRETS)
 
     assert result.changes == ()
-    assert [(each.reason, each.webhooks[0].id) for each in result.kept] == [(Reason.TWINS, "id-9")]
+    assert [(each.reason, each.webhooks[0].id) for each in result.kept] == [
+        (Reason.AMBIGUOUS, "id-9")
+    ]
     assert result.unapplied
 
 
@@ -385,17 +387,17 @@ def test_a_single_equal_duplicate_is_deleted():
     assert result.blocked == ()
 
 
-def test_different_twins_are_left_alone():
+def test_different_webhooks_of_one_name_are_kept():
     """Row 5: no guess which one is meant."""
     found = live(live_slack(id="id-1"), live_slack(id="id-2", channel="#x"))
 
     result = plan(desired(slack()), found, SECRETS)
 
     assert result.changes == ()
-    assert [(each.reason, len(each.webhooks)) for each in result.kept] == [(Reason.TWINS, 2)]
+    assert [(each.reason, len(each.webhooks)) for each in result.kept] == [(Reason.AMBIGUOUS, 2)]
 
 
-def test_pinning_an_id_settles_different_twins():
+def test_pinning_an_id_settles_an_ambiguous_name():
     """Row 5: the pinned one is managed, the other stays and is shown."""
     found = live(live_slack(id="id-1"), live_slack(id="id-2", channel="#x"))
 

@@ -327,7 +327,7 @@ def test_everything_that_a_policy_permits_more_is_told(
 
 
 @pytest.mark.parametrize("id", [None, "1"], ids=["by name", "by id"])
-def test_twins_and_copies_point_at_their_declaration(id: str | None):
+def test_ambiguous_names_and_duplicates_point_at_their_declaration(id: str | None):
     """Whichever way the entry is keyed."""
     declaration = desired(slack(id=id, line=3))
     copies = made(declaration, live_slack(id="1"), live_slack(id="2"), live_slack(id="3"))
@@ -335,8 +335,8 @@ def test_twins_and_copies_point_at_their_declaration(id: str | None):
         ("2", at(3), "1"),
         ("3", at(3), "1"),
     ]
-    twins = made(declaration, live_slack(id="1"), live_slack(id="2", channel="#x"))
-    assert [(each.reason, each.position) for each in twins.kept] == [(Reason.TWINS, at(3))]
+    others = made(declaration, live_slack(id="1"), live_slack(id="2", channel="#x"))
+    assert [(each.reason, each.position) for each in others.kept] == [(Reason.AMBIGUOUS, at(3))]
 
 
 def test_what_is_not_understood_points_at_the_entry_that_speaks_of_it():

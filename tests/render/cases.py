@@ -254,7 +254,9 @@ ROTATED = plan(
 KEPT = plan(
     Delete(before=live("Ops", "31"), reason=Reason.DUPLICATE, keeps="3"),
     kept=(
-        Kept(webhooks=(live("Twin", "5"), live("Twin", "6")), reason=Reason.TWINS, position=at(8)),
+        Kept(
+            webhooks=(live("Same", "5"), live("Same", "6")), reason=Reason.AMBIGUOUS, position=at(8)
+        ),
         Kept(
             webhooks=(replace(live("New kind"), type="teams"),),
             reason=Reason.UNKNOWN_TYPE,
