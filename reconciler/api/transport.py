@@ -1,6 +1,6 @@
 """Sends requests and does with their failures what the table of `attempt` says.
 
-For: CloudTruth, GitHub and Slack alike, each with a `Transport` of its own origin and credential.
+For: CloudTruth, GitHub and Slack alike, each with its own `Transport`, origin and credential.
 Promises: every failure is one of our errors, without a library's text; nothing is followed, no
 write of unknown outcome is repeated; no request outlasts its time, none starts after the run's,
 and no more of a response is read than the call allows; all waiting and all chance come from the

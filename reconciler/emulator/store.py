@@ -289,7 +289,7 @@ class Store:
 
     def _execute(self, query: str, values: Sequence[Any]) -> int:
         with self._lock:
-            # A single statement is a transaction of its own unless one is open.
+            # Without an open transaction, a single statement is one.
             return self._connection.execute(query, values).lastrowid or 0
 
     def _insert(self, table: str, values: Mapping[str, Any]) -> int:

@@ -1,7 +1,7 @@
 """The webhooks of an organization: list, create, read, change, delete.
 
 For: the two routes that the product is about.
-Promises: a key sees the webhooks of its own organization only; a refused request changes nothing.
+Promises: a key sees only the webhooks of its organization; a refused request changes nothing.
 Refuses: in the order in which the framework checks: existence, body, fields, name.
 """
 

@@ -235,7 +235,7 @@ def test_a_delivery_error_does_not_quote_what_is_deep_in_a_configuration() -> No
     st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace"))
 )
 def test_any_bytes_are_a_value_or_one_error(data: bytes) -> None:
-    """Nothing but NotJsonError comes out, and never more than the standard reader takes."""
+    """The only error is NotJsonError, and no more is accepted than by the standard reader."""
     try:
         value = decode(data)
     except NotJsonError:

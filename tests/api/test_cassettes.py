@@ -1,7 +1,7 @@
 """The requests to CloudTruth, byte for byte, as cassettes recorded from the emulator.
 
 They prove that the wire is exactly this, and that client and emulator agree; not that CloudTruth
-answers so. After a wanted change record anew with
+answers so. After a wanted change record them again with
 `RECORD_CASSETTES=1 pytest tests/api/test_cassettes.py`.
 """
 

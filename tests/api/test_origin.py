@@ -57,7 +57,7 @@ def test_an_origin_has_one_form(url: str, shown: str, base: str) -> None:
     ],
 )
 def test_a_url_that_must_not_be_used_is_refused_without_its_text(url: str) -> None:
-    """Nothing but https, or http to this machine, with a host and maybe a port and a path."""
+    """Only https, or http to this machine, with a host and maybe a port and a path."""
     with pytest.raises(UsageError) as caught:
         Origin.parse(url)
     assert "canary" not in str(caught.value)

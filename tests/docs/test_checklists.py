@@ -1,6 +1,6 @@
 """The checklists of docs/architecture.md, followed to the letter in a copy of the program.
 
-Each addition below is a toy that somebody could have made with nothing but the list: it touches
+Each addition below is a toy that a user can make with the list alone: it touches
 the places that the list names, all of them and no other, and then it works. The new webhook type
 is tried in tests/contract/test_third_type.py.
 """

@@ -1,6 +1,6 @@
 """What each block of shell commands presumes, and what must be seen when it has run.
 
-A block runs as it is written, in a folder of its own, against an emulated CloudTruth and a fake
+A block runs as it is written, in a new folder, against an emulated CloudTruth and a fake
 Slack. `WORLDS` says the rest, by the block's name: add an entry with every new block. What cannot
 be had in a test stands on the path as a small program that writes down how it was called and does
 as much of its work as it can; `calls` compares. What is run somewhere else is in `ELSEWHERE`.
@@ -177,7 +177,7 @@ WORLDS: Final[Mapping[str, World]] = {
         files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "1"', '"channel"'),
     ),
 }  # fmt: skip
-"""Every block of type `sh`, and every workflow with commands of its own, by its name."""
+"""Every block of type `sh`, and every workflow with commands, by its name."""
 
 ELSEWHERE: Final[Mapping[str, tuple[str, str, str]]] = {
     "README.md: Sixty seconds": (

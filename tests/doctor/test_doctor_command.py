@@ -159,7 +159,7 @@ def test_a_server_that_is_not_there(shell: Shell) -> None:
 
 
 def test_it_writes_nothing(shell: Shell, file: File, cloud: Clouds) -> None:
-    """Nothing but reads is asked of CloudTruth."""
+    """It sends only reads to CloudTruth."""
     file()
     server = cloud()
     shell("doctor", **server.environ)

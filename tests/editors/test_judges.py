@@ -31,7 +31,7 @@ EXPECTED = [name not in INVALID for name in ALL]
 
 
 def ours(text: str) -> bool:
-    """Say whether `validate` finds no error."""
+    """Return whether `validate` finds no error."""
     source = SourceFile(file="webhooks.yaml", raw=text.encode())
     return not has_errors(load_files(Sources(files=(source,))).findings)
 

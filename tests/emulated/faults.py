@@ -61,7 +61,7 @@ class Fault:
 
     @property
     def answers(self) -> bool:
-        """Tell whether the client gets to see a status line."""
+        """Return whether the client gets to see a status line."""
         return self.wire not in (Wire.REFUSE, Wire.DROP, Wire.HANG)
 
     def kept(self, body: bytes) -> bytes:
@@ -195,7 +195,7 @@ class Rule:
     times: int | None = 1
 
     def matches(self, method: str, path: str, body: bytes) -> bool:
-        """Tell whether a request is one that this rule counts."""
+        """Return whether a request is one that this rule counts."""
         return (
             (self.method is None or self.method == method)
             and (self.path is None or fnmatchcase(path, self.path))
@@ -203,7 +203,7 @@ class Rule:
         )
 
     def fires(self, count: int) -> bool:
-        """Tell whether the rule fires on its `count`-th match."""
+        """Return whether the rule fires on its `count`-th match."""
         return count >= self.nth and (self.times is None or count < self.nth + self.times)
 
 

@@ -69,7 +69,7 @@ class Lag:
         self._writes = kept
 
     def hides(self, organization: str) -> bool:
-        """Tell whether the present listing of the organization is behind."""
+        """Return whether the present listing of the organization is behind."""
         return any(write.organization == organization for write in self._writes)
 
     def overlay(self, organization: str, rows: Sequence[Row]) -> list[Row]:

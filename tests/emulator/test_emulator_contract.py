@@ -16,7 +16,7 @@ from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.served import served
 
 CONTRACT = Path(__file__).parents[2] / "schemas" / "cloudtruth-webhooks.openapi.yaml"
-EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "8"))
 HEADERS = {"Authorization": f"Api-Key {LOCAL_KEY}"}
 LIMITS = settings(
     max_examples=EXAMPLES,

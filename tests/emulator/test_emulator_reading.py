@@ -97,13 +97,13 @@ def test_rows_come_in_the_order_asked_for(api: Any) -> None:
 def test_writes_can_show_in_lists_some_listings_later(start: Start) -> None:
     """A create, a change and a delete; the object itself is fresh at once."""
     api = start()
-    kept, doomed = api.create(api.slack("kept")), api.create(api.slack("doomed"))
+    kept, gone = api.create(api.slack("kept")), api.create(api.slack("gone"))
     api.emulator.behaviour = Variant(stale_list_reads=2)
     api("PATCH", f"{HOOKS}{kept['id']}/", {"name": "renamed"})
     api("PATCH", f"{HOOKS}{kept['id']}/", {"name": "renamed twice"})
-    api("DELETE", f"{HOOKS}{doomed['id']}/")
+    api("DELETE", f"{HOOKS}{gone['id']}/")
     api.create(api.slack("new"))
     assert api.read(kept["id"])["name"] == "renamed twice"
-    assert api.names() == ["kept", "doomed"]
-    assert api.names("ordering=name") == ["doomed", "kept"]
+    assert api.names() == ["kept", "gone"]
+    assert api.names("ordering=name") == ["gone", "kept"]
     assert api.names() == ["renamed twice", "new"]

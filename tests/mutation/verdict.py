@@ -50,7 +50,7 @@ class Equivalent:
     around: frozenset[str] = frozenset()
 
     def is_meant(self, mutant: Mutant) -> bool:
-        """Say whether it speaks of a mutant."""
+        """Return whether the entry is about a mutant."""
         return (
             self.file == mutant.file
             and self.change == change(mutant.diff)
@@ -99,7 +99,7 @@ def _starts(source: str) -> dict[str, int]:
 
 
 def sentence_only(diff: Sequence[str]) -> bool:
-    """Say whether nothing but text with a space in it differs: words for people."""
+    """Return whether only text with a space in it differs: words for people."""
 
     def rest(sign: str) -> list[str]:
         return [

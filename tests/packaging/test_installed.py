@@ -1,4 +1,4 @@
-"""The wheel in clean environments of every Python at hand, by every way people install."""
+"""The wheel in clean environments of every available Python, by every way people install."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_clean_environment(release: Release, tmp_path: Path, version: str) -> 
 
 
 def tool(name: str) -> str:
-    """Return a program that installs others; skip the test if it is not at hand."""
+    """Return a program that installs others; skip the test if it is not installed."""
     beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     found = shutil.which(name, path=beside)
     if found is None:
@@ -143,7 +143,7 @@ def test_the_other_ways_of_the_readme(checkout: Path, tmp_path: Path, command: s
 
 
 def test_the_readme_names_other_ways() -> None:
-    """The list is not empty because a sentence was worded anew."""
+    """The list is not empty because a sentence was reworded."""
     assert {command.split()[0] for command in OTHER_WAYS} == {"pipx", "uvx", "python"}
 
 

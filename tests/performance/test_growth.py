@@ -174,7 +174,7 @@ STAGES: dict[str, Callable[[int], Work]] = {
     "export": lambda count: partial(export, live(count)),
     "plan against a base": _planned("channel", base=True),
     "apply, all changed": _applied("channel"),
-    "apply, all renamed anew": _applied("name"),
+    "apply, all renamed": _applied("name"),
     "apply, nothing shown": _applied("", masked=True),
 }
 

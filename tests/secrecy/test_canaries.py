@@ -20,13 +20,14 @@ from reconciler.cli.main import run
 from reconciler.cli.process import Process
 from reconciler.model import Secret
 from reconciler.source import excerpt
+from tests.cli.conftest import Shell, shell
 from tests.nowhere import nowhere
 from tests.secrecy import canaries as c
 from tests.secrecy.canary_run import cases, leaks, some
 from tests.secrecy.pairwise import Case, pairwise
-from tests.secrecy.world import COMMANDS, FAULTS, INPUTS, World, world
-from tests.skipping import SkippingClock
+from tests.secrecy.world import COMMANDS, FAULTS, INPUTS, World, lay, world
 
+__all__ = ["shell"]
 EVERY: Final = 3
 """One of so many cases runs here; `python -m tests.secrecy` runs them all."""
 
@@ -153,32 +154,26 @@ def test_a_bug_does_not_tell_what_it_found(tmp_path: Path) -> None:
     ],
 )
 def test_settings_do_not_tell_the_key(
-    tmp_path: Path, environ: dict[str, str], profiles: str | None, key_file: str | None
+    shell: Shell,
+    tmp_path: Path,
+    environ: dict[str, str],
+    profiles: str | None,
+    key_file: str | None,
 ) -> None:
     """However wrong key, profile or address are, the message does not repeat them."""
-    (tmp_path / "webhooks.yaml").write_text("webhooks: []\n")
+    lay(tmp_path, {"webhooks.yaml": "webhooks: []\n"})
     arguments = ["plan", "-vv", "--debug"]
     if profiles is not None:
-        folder = tmp_path / ".config" / "cloudtruth"
-        folder.mkdir(parents=True)
-        (folder / "cli.yml").write_text(profiles)
-    if key_file is not None:
-        (tmp_path / "key").write_text(key_file)
+        lay(tmp_path, {".config/cloudtruth/cli.yml": profiles})
+    elif key_file is not None:
+        lay(tmp_path, {"key": key_file})
         arguments += ["--api-key-file", "key"]
-    if not environ.get("CLOUDTRUTH_API_KEY") and profiles is None and key_file is None:
+    else:
         environ = {"CLOUDTRUTH_API_KEY": c.KEY.value, **environ}
-    out, err = io.StringIO(), io.StringIO()
     with nowhere() as url:
-        process = Process(
-            environ={"HOME": str(tmp_path), "CLOUDTRUTH_SERVER_URL": url, **environ},
-            directory=tmp_path,
-            stdin=io.StringIO(),
-            stdout=out,
-            stderr=err,
-            clock=SkippingClock(),
-        )
-        assert run(arguments, process) in (1, 3, 4, 64)
-    shown = out.getvalue() + err.getvalue()
+        done = shell(*arguments, **{"CLOUDTRUTH_SERVER_URL": url, **environ})
+    assert done.code in (1, 3, 4, 64)
+    shown = done.out + done.err
     assert not list(c.find(shown.encode(), "output")), shown
 
 

@@ -21,7 +21,7 @@ from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, Rule, Script, raw, redirect
 from tests.emulated.faults import status as answer
 from tests.secrecy.pairwise import Case, pairwise
-from tests.secrecy.world import COMMANDS, World, perform, world
+from tests.secrecy.world import COMMANDS, World, event, lay, perform, world
 
 ATTACKS: Final = (
     "##[group]a", "b ##[error]b", "##vso[task.complete]c", "::evil::d", "  ::evil::e",
@@ -183,20 +183,9 @@ class Hostile:
         made = self._made
         self._runs += 1
         home = made.folder / f"{self._runs} {VISIBLE[0]}"
-        event = {
-            "pull_request": {
-                "number": 1,
-                "title": ALL,
-                "head": {"sha": "1" * 40, "ref": NAME, "repo": {"full_name": "acme/hooks"}},
-                "base": {"sha": "2" * 40, "ref": NAME},
-                "user": {"login": NAME},
-            },
-            "ref": "refs/heads/main",
-            "repository": {"default_branch": "main"},
-        }
         files = {
             VISIBLE[3]: TOKEN,
-            "event.json": json.dumps(event),
+            "event.json": event(NAME, ALL),
             "old.yaml": json.dumps({"webhooks": [_webhook(each) for each in VISIBLE[:-1]]}),
             ".config/cloudtruth/cli.yml": json.dumps(
                 {"profiles": {"default": {}, NAME: {"server_url": NAME}}}
@@ -204,10 +193,7 @@ class Hostile:
         }
         if file is not None:
             files["webhooks.yaml"] = _declared(file)
-        for name, text in files.items():
-            path = home / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+        lay(home, files)
         emulator = _populated()
         made.switch.emulator = emulator
         here: dict[str, str] = {

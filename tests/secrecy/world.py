@@ -297,16 +297,6 @@ class World:
         )
 
     def _plant(self, home: Path, input: str, *, declared: bool) -> dict[Path, bytes]:
-        event = {
-            "pull_request": {
-                "number": 1,
-                "head": {"sha": "1" * 40, "repo": {"full_name": self.github.repository}},
-                "base": {"sha": "2" * 40},
-                "user": {"login": "ann"},
-            },
-            "ref": "refs/heads/main",
-            "repository": {"default_branch": "main"},
-        }
         profiles = {
             "default": {"server_url": self.cloudtruth},
             "other": {"api_key": c.OTHER_KEY.value},
@@ -314,18 +304,12 @@ class World:
         files = {
             "secrets/audit": c.FILE_TOKEN.value + "\n",
             "old.yaml": GOOD.replace("env: SLACK_BOT_TOKEN", "env: OLD_TOKEN"),
-            "event.json": json.dumps(event),
+            "event.json": event(),
             ".config/cloudtruth/cli.yml": json.dumps({"profiles": profiles}),
         }
         if declared:
             files["webhooks.yaml"] = INPUTS[input]
-        planted: dict[Path, bytes] = {}
-        for name, text in files.items():
-            path = home / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            planted[path] = text.encode()
-        return planted
+        return lay(home, files)
 
     def environ(self, home: Path, sink: str, command: Command) -> dict[str, str]:
         environ = {
@@ -364,6 +348,23 @@ class World:
                 "GITHUB_TOKEN": c.GITHUB.value,
             }
         return environ
+
+
+def event(text: str = "ann", title: str = "A change") -> str:
+    """Return the event of a pull request; `text` and `title` are what its author can choose."""
+    head = {"sha": "1" * 40, "ref": text, "repo": {"full_name": "acme/hooks"}}
+    base = {"sha": "2" * 40, "ref": text}
+    request = {"number": 1, "title": title, "head": head, "base": base, "user": {"login": text}}
+    repository = {"default_branch": "main"}
+    return json.dumps({"pull_request": request, "ref": "refs/heads/main", "repository": repository})
+
+
+def lay(home: Path, files: Mapping[str, str]) -> dict[Path, bytes]:
+    """Write files into a folder and return what they hold."""
+    for name, text in files.items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(text)
+    return {home / name: text.encode() for name, text in files.items()}
 
 
 @contextmanager
