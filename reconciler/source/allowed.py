@@ -198,14 +198,19 @@ def not_allowed(ref: SecretRef) -> Finding:
 
 def no_list(refs: Iterable[SecretRef]) -> Finding:
     """Return the warning that a CI job does not list the references that may be sent."""
-    names = {f"{each.scheme}:{shown(each)}" for each in refs}
-    # Blanks and commas separate patterns, and a glob in a name would not match itself.
-    patterns = " ".join(re.sub(r"[\s,*?\[]", "?", each) for each in sorted(names))
     return warning(
         "no-allow-list",
         "in CI, apply sends only the secrets that WEBHOOKS_ALLOW_SECRETS lists, and it is not set",
-        f"if all of these may be sent, set WEBHOOKS_ALLOW_SECRETS={shlex.quote(patterns)}",
+        f"if all of these may be sent, set {setting(refs)}",
     )
+
+
+def setting(refs: Iterable[SecretRef], allow: Sequence[str] = ()) -> str:
+    """Return WEBHOOKS_ALLOW_SECRETS with the patterns `allow` and those of `refs`, for a shell."""
+    names = {f"{each.scheme}:{shown(each)}" for each in refs}
+    # Blanks and commas separate patterns, and a glob in a name would not match itself.
+    patterns = [*allow, *(re.sub(r"[\s,*?\[]", "?", each) for each in sorted(names))]
+    return f"WEBHOOKS_ALLOW_SECRETS={shlex.quote(' '.join(patterns))}"
 
 
 def shown(ref: SecretRef) -> str:

@@ -7,7 +7,7 @@ finding points at the place to fix: for a value that a webhook got from `default
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.findings import (
     Finding,
@@ -20,8 +20,8 @@ from reconciler.findings import (
     sort_key,
 )
 from reconciler.model import Desired, Path, Pattern, Policy, Webhook
-from reconciler.source import identity
-from reconciler.source.allowed import masked
+from reconciler.source import identity, secrets
+from reconciler.source.allowed import masked, refusal, setting
 from reconciler.source.build import build
 from reconciler.source.defaults import origin
 from reconciler.source.files import Sources
@@ -75,9 +75,26 @@ def load_files(sources: Sources, *, rules: Rules | None = None) -> Loaded:
     found = [each for each in found if each.position is None or each.position not in better]
     findings = tuple(sorted(dict.fromkeys((*found, *checked)), key=sort_key))
     desired = None
+    if rules.allow_secrets and any(each.rule == "secret-not-allowed" for each in findings):
+        findings = _with_setting(findings, sources, rules)
     if not has_errors(findings):
         desired = _united(declarations, organizations[0][1] if organizations else None)
     return Loaded(desired=desired, findings=findings, documents=documents)
+
+
+def _with_setting(
+    findings: tuple[Finding, ...], sources: Sources, rules: Rules
+) -> tuple[Finding, ...]:
+    """Add the setting that allows all references of the files, if they have no other error."""
+    desired = load_files(sources, rules=replace(rules, allow_secrets=())).desired
+    if desired is None:
+        return findings
+    refs = secrets.references(desired.webhooks)
+    refused = [ref for ref in refs if refusal(ref, rules.allow_secrets)]
+    hint = f"if it may be sent, set {setting(refused, rules.allow_secrets)}, without --allow-secret"
+    return tuple(
+        replace(each, hint=hint) if each.rule == "secret-not-allowed" else each for each in findings
+    )
 
 
 def place(loaded: Loaded, webhook: Webhook, path: Path = ()) -> Position | None:

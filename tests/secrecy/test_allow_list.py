@@ -41,6 +41,24 @@ def test_apply_in_ci_needs_the_list(
     assert done.code == 0, done.err
 
 
+def test_a_list_that_lacks_some(shell: Shell, file: File, cloud: Callable[..., Cloud]) -> None:
+    """The message has the setting that permits all: the list as it is, and what it lacks."""
+    there = cloud()
+    file()
+    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+    (name, _, _) = LIST.partition("=")
+    for command in (
+        ["apply"],
+        ["apply", "plan.json"],
+        ["ci", "apply", "--reviewed-plan", "ignore"],
+    ):
+        partial = {"CI": "true", name: "env:SLACK_* env:PASSWORD", **there.environ}
+        done = shell(*command, **partial)
+        assert done.code == 3
+        assert f"set {name}='env:SLACK_* env:PASSWORD env:TOKEN'" in done.out + done.err
+        assert there.writes() == []
+
+
 @pytest.mark.parametrize("ci", ["", "0", "false", "False"])
 def test_apply_elsewhere_needs_none(
     shell: Shell, file: File, cloud: Callable[..., Cloud], ci: str
