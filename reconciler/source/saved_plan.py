@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from typing import Any, Final, NoReturn
 
 from reconciler import __version__
@@ -34,6 +33,7 @@ from reconciler.source.files import SourceFile, Sources
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files
 from reconciler.source.schema import PLAN, ROOT, parts, schema, validator
+from reconciler.source.yaml import LISTED
 
 HINT: Final = "save a plan with `webhooks plan --out FILE`; configuration files go with -f"
 """What to do when something else is where a saved plan belongs."""
@@ -177,7 +177,7 @@ def _refuse_literals(desired: Desired | None) -> None:
 
 
 def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
-    """Yield what each file declares, with the line of each webhook."""
+    """Yield what each file declares, with the line of each webhook and each glob of a policy."""
     for document in loaded.documents.values():
         root = {
             key: value
@@ -188,7 +188,7 @@ def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
         yield {
             "file": document.file,
             "content": {**root, "webhooks": webhooks},
-            "lines": [each.line for each in document.items["webhooks"]],
+            "lines": [each.line for key in LISTED for each in document.items.get(key, ())],
         }
 
 
@@ -201,15 +201,22 @@ def _declared(configuration: Iterable[Mapping[str, Any]], rules: Rules) -> Loade
 
 
 def _source(saved: Mapping[str, Any]) -> SourceFile:
-    """Write YAML, of which JSON is a part, with each webhook on the line that it had."""
-    content = dict(saved["content"])
-    webhooks = content.pop("webhooks")
-    parts = [_yaml(content)[:-1], ", " if content else "", '"webhooks": [']
+    """Write YAML, of which JSON is a part, with each item of a list on the line that it had."""
+    content, lines = dict(saved["content"]), iter(saved["lines"])
+    lists = {
+        key: [(next(lines, 1), item) for item in content.pop(key)]
+        for key in LISTED
+        if isinstance(content.get(key), list)
+    }
+    parts = [_yaml(content)[:-1], ", " if content else ""]
     now = 1
-    for line, webhook in zip_longest(saved["lines"][: len(webhooks)], webhooks, fillvalue=1):
-        parts += ["\n" * (line - now), _yaml(webhook), ","]
-        now = max(now, line)
-    return SourceFile(file=saved["file"], raw="".join([*parts, "]}\n"]).encode())
+    for key, items in sorted(lists.items(), key=lambda each: [line for line, _ in each[1]]):
+        parts.append(f'"{key}": [')
+        for line, item in items:
+            parts += ["\n" * (line - now), _yaml(item), ","]
+            now = max(now, line)
+        parts.append("], ")
+    return SourceFile(file=saved["file"], raw="".join([*parts, "}\n"]).encode())
 
 
 def _yaml(tree: Any) -> str:

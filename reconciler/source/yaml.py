@@ -95,7 +95,7 @@ _OPEN: Final = object()
 _MISSING: Final = object()
 _WORD: Final = re.compile(r"\S+")
 _HEADER_COMMENT: Final = re.compile(r"[|>][-+0-9]*#")
-_LISTED: Final = ("webhooks", "ignore", "protect")
+LISTED: Final = ("webhooks", "ignore", "protect")
 """Lists of the root whose items get positions."""
 
 # How much aliases may make of a file: enough for any honest one, and no bomb. 300 bytes of nested
@@ -143,11 +143,11 @@ def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
     finally:
         reader.close()
     if reader.usable and any(
-        isinstance(data.get(key), list) and key not in reader.items for key in _LISTED
+        isinstance(data.get(key), list) and key not in reader.items for key in LISTED
     ):
         from reconciler.source.position import item_places  # an alias or a merge brings the list
 
-        for key in _LISTED:
+        for key in LISTED:
             reader.items.setdefault(key, item_places(text, file, (key,)))
     findings = (*reader.findings, *(_duplicates(text, file) if reader.duplicates else ()))
     return Document(
@@ -245,7 +245,7 @@ class _Reader:
             event = following()
             if event.__class__ is yaml.ScalarEvent:
                 value = self._scalar(event)
-            elif depth == 1 and event.__class__ is yaml.SequenceStartEvent and key in _LISTED:
+            elif depth == 1 and event.__class__ is yaml.SequenceStartEvent and key in LISTED:
                 places = self.items.setdefault(key, []) if key not in data else None
                 value = self._sequence(event, 2, places)
             else:

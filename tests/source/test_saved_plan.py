@@ -56,7 +56,6 @@ webhooks:
 OTHER = """\
 scope: ["other-*"]
 prune: false
-protect: [other-kept]
 webhooks:
   - name: other-pager
     id: id-7
@@ -65,6 +64,10 @@ webhooks:
     configuration: {url: {file: ../hooks/pager}, verify: false}
   - {name: other-far, type: generic, event_types: ["*"],
      configuration: {url: "https://a.example/x", token: {file: /run/t}}}
+protect:
+  - other-kept
+  # A comment, so that lines are left out.
+  - "other-old-*"
 """
 
 
@@ -105,8 +108,10 @@ def line(webhook: Webhook) -> int:
     return webhook.position.line
 
 
-def positions(desired: Desired) -> list[Position | None]:
-    return [each.position for each in (*desired.webhooks, *desired.absent)]
+def positions(desired: Desired) -> list[str]:
+    policy = desired.policy
+    entries = [each.position for each in (*desired.webhooks, *desired.absent)]
+    return [*map(str, entries), *(str(each.position) for each in (*policy.ignore, *policy.protect))]
 
 
 def test_what_several_files_declare_reads_back_equal() -> None:
