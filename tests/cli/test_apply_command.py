@@ -24,21 +24,15 @@ def test_twice(shell: Shell, file: File, cloud: MakeCloud) -> None:
     assert first.code == 0
     assert "2 created" in first.out
     assert "Plan: 2 to create" in first.err
+    assert "creating Deploys\n" in first.err
+    assert "creating Pager\n" in first.err
     assert there.writes() == ["POST", "POST"]
     reads = there.reads()
-    second = shell("apply", "--yes", **there.environ)
+    second = shell("apply", **there.environ)
     assert (second.code, second.err) == (0, "")
     assert "No changes. 2 webhooks match." in second.out
     assert there.writes() == ["POST", "POST"]
     assert there.reads() - reads == 2  # the organization, one page
-
-
-def test_intent_lines(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """Away from a terminal each write is announced before it is sent."""
-    file()
-    done = shell("apply", "--yes", **cloud().environ)
-    assert "creating Deploys\n" in done.err
-    assert "creating Pager\n" in done.err
 
 
 @pytest.mark.parametrize(
@@ -52,15 +46,8 @@ def test_question(shell: Shell, file: File, cloud: MakeCloud, keys: str, code: i
     assert done.code == code
     assert "Apply these 2 changes? Type `yes` to confirm: " in done.err
     assert "to create" in done.err
+    assert ("\r\x1b[K0/2 creating " in done.err) is (code == 0)
     assert there.names() == ([] if code else ["Deploys", "Pager"])
-
-
-def test_progress_on_a_terminal(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """On a terminal one line rewrites itself and is gone at the end."""
-    file()
-    done = shell("apply", "--yes", terminal=True, **cloud().environ)
-    assert "\r\x1b[K0/2 creating " in done.err
-    assert done.err.endswith("\r\x1b[K")
 
 
 def test_nobody_to_ask(shell: Shell, file: File, cloud: MakeCloud) -> None:
@@ -72,66 +59,6 @@ def test_nobody_to_ask(shell: Shell, file: File, cloud: MakeCloud) -> None:
     assert "to create" in done.err
     assert "--yes" in done.err
     assert there.writes() == []
-
-
-def test_no_question_without_changes(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """With nothing to do nobody is asked."""
-    file()
-    there = cloud()
-    assert shell("apply", "--yes", **there.environ).code == 0
-    assert shell("apply", **there.environ).code == 0
-
-
-def test_missing_secrets(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """Every missing secret is named at once, exit 3, nothing written."""
-    file()
-    there = cloud()
-    done = shell("apply", "--yes", **{**there.environ, "TOKEN": "", "PASSWORD": ""})
-    assert done.code == 3
-    assert "variable TOKEN is empty" in done.err
-    assert "variable PASSWORD is empty" in done.err
-    assert there.writes() == []
-
-
-def test_only_secrets_that_are_sent_are_missed(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A person is not sent looking for a value that this run would not use."""
-    file()
-    there = cloud()
-    assert shell("apply", "--yes", **there.environ).code == 0
-    file(**{"#deploys": "#elsewhere"})
-    done = shell("apply", "--yes", **{**there.environ, "TOKEN": "", "PASSWORD": ""})
-    assert done.code == 3
-    assert "variable TOKEN is empty" in done.err
-    assert "PASSWORD" not in done.err
-    assert "set them, then run the same command again" in done.err
-
-
-def test_secrets_not_sent_are_not_needed(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A secret that no operation sends may be missing."""
-    file()
-    there = cloud()
-    assert shell("apply", "--yes", **there.environ).code == 0
-    file(**{"[value_updated]": "[value_created]"})
-    done = shell("apply", "--yes", **{**there.environ, "TOKEN": "", "PASSWORD": ""})
-    assert done.code == 0
-    assert there.writes()[2:] == ["PATCH"]
-
-
-def test_a_blocked_apply_says_how_to_look_and_how_to_go_on(
-    shell: Shell, file: File, cloud: MakeCloud
-) -> None:
-    """The wrong file read is the likelier mistake: its advice comes, and it is enough."""
-    file()
-    there = cloud()
-    assert shell("apply", "--yes", **there.environ).code == 0
-    file("webhooks: []\n")
-    done = shell("apply", "--yes", **there.environ)
-    assert (done.code, there.names()) == (5, ["Deploys", "Pager"])
-    assert done.err.endswith(
-        "  = help: `webhooks plan` shows which; check that the right file was read; "
-        "if this is meant: --allow-deletes 2\n"
-    )
-    assert shell("apply", "--yes", "--allow-deletes", "2", **there.environ).code == 0
 
 
 def test_remarks_without_changes(shell: Shell, file: File, cloud: MakeCloud) -> None:
@@ -299,17 +226,6 @@ def test_doubtful_tokens(shell: Shell, file: File, cloud: MakeCloud) -> None:
     assert shell("apply", "--yes", "--strict", **environ).code == 3
 
 
-@pytest.mark.parametrize("format", ["json", "markdown"])
-def test_formats(shell: Shell, file: File, cloud: MakeCloud, format: str) -> None:
-    """The report can be JSON or Markdown; the plan and progress stay on standard error."""
-    file()
-    done = shell("apply", "--yes", "--format", format, **cloud().environ)
-    assert done.code == 0
-    assert "Deploys" in done.out
-    if format == "json":
-        assert json.loads(done.out)["counts"]["created"] == 2
-
-
 def test_resends(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """A secret that the server hides is sent again where that is asked for."""
     file()
@@ -323,27 +239,6 @@ def test_resends(shell: Shell, file: File, cloud: MakeCloud) -> None:
     assert shell("apply", "--yes", "--resend-secrets", **there.environ).code == 0
     assert there.writes()[3:] == ["PATCH", "PATCH"]
     assert shell(*asked, "env:NOTHING", **there.environ).code == 3
-
-
-def test_put_where_patch_is_refused(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A server without PATCH gets a PUT with the whole webhook."""
-    file()
-    there = cloud(methods=("PUT", "DELETE"))
-    assert shell("apply", "--yes", **there.environ).code == 0
-    file(**{"#deploys": "#releases"})
-    assert shell("apply", "--yes", **there.environ).code == 0
-    assert there.writes()[2:] == ["PATCH", "PUT"]
-    assert "No changes" in shell("plan", **there.environ).out
-
-
-def test_lost_answer(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A create whose answer is lost is found again and not repeated."""
-    file()
-    rule = faults.Rule(fault=faults.drop(commit=True), method="POST")
-    there = cloud(faults=faults.Script([rule]))
-    assert shell("apply", "--yes", **there.environ).code == 0
-    assert there.names() == ["Deploys", "Pager"]
-    assert there.writes() == ["POST", "POST"]
 
 
 def test_a_server_error_at_each_attempt_is_told(shell: Shell, file: File, cloud: MakeCloud) -> None:
@@ -418,3 +313,27 @@ def test_an_undeclared_webhook_of_an_unknown_type_is_no_failure(
     done = shell("apply", "--yes", **there.environ)
     assert done.code == 0
     assert "! Chat" in done.out
+
+
+def test_only_secrets_that_are_sent_are_required(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """Every one that is missing is named at once, exit 3, nothing written; others do not matter."""
+    file()
+    there = cloud()
+    without = {**there.environ, "TOKEN": "", "PASSWORD": ""}
+    done = shell("apply", "--yes", **without)
+    assert done.code == 3
+    assert "variable TOKEN is empty" in done.err
+    assert "variable PASSWORD is empty" in done.err
+    assert there.writes() == []
+    assert shell("apply", "--yes", **there.environ).code == 0
+    file(**{"#deploys": "#elsewhere"})
+    done = shell("apply", "--yes", **without)
+    assert done.code == 3
+    assert "variable TOKEN is empty" in done.err
+    assert "PASSWORD" not in done.err
+    assert "set them, then run the same command again" in done.err
+    file(**{"[value_updated]": "[value_created]"})
+    assert shell("apply", "--yes", **without).code == 0
+    assert there.writes()[2:] == ["PATCH"]

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -29,34 +30,10 @@ class Broken(io.StringIO):
         raise self._problem
 
 
-def console(
-    *,
-    stdin: io.StringIO | None = None,
-    stdout: io.StringIO | None = None,
-    stderr: io.StringIO | None = None,
-    environ: dict[str, str] | None = None,
-) -> Console:
-    return Console(
-        Process(
-            environ=environ or {},
-            directory=Path(),
-            stdin=stdin or io.StringIO(),
-            stdout=stdout or io.StringIO(),
-            stderr=stderr or io.StringIO(),
-        )
-    )
-
-
-def test_results_and_messages_go_apart() -> None:
-    """What was asked for goes to standard output, all else to standard error."""
-    out, err = io.StringIO(), io.StringIO()
-    shown = console(stdout=out, stderr=err)
-    shown.result("result")
-    shown.note("note")
-    shown.message("warning", "careful")
-    shown.block("block")
-    assert out.getvalue() == "result\n"
-    assert err.getvalue() == "note\nwarning: careful\nblock\n"
+def console(*, environ: dict[str, str] | None = None, **streams: TextIO) -> Console:
+    """A console whose other streams nobody looks at."""
+    all_streams = {name: io.StringIO() for name in ("stdin", "stdout", "stderr")}
+    return Console(Process(environ=environ or {}, directory=Path(), **{**all_streams, **streams}))
 
 
 def test_quiet_and_verbose() -> None:
@@ -72,7 +49,8 @@ def test_quiet_and_verbose() -> None:
     shown.result("document", essential=True)
     shown.verbosity = 1
     shown.detail("seen")
-    assert err.getvalue() == "error: wrong\nseen\n"
+    shown.block("block")
+    assert err.getvalue() == "error: wrong\nseen\nblock\n"
     assert out.getvalue() == "document\n"
 
 
@@ -112,15 +90,7 @@ def test_a_reader_may_leave() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w") as pipe:
-        shown = Console(
-            Process(
-                environ={},
-                directory=Path(),
-                stdin=io.StringIO(),
-                stdout=pipe,
-                stderr=io.StringIO(),
-            )
-        )
+        shown = console(stdout=pipe)
         shown.result("text")
         shown.result("more")
     assert not shown.failed
@@ -171,15 +141,6 @@ def test_answers() -> None:
     assert err.getvalue() == "sure? sure? \n"
 
 
-def test_colors_of_levels() -> None:
-    """Messages are colored if their stream is a terminal."""
-    err = Terminal()
-    shown = console(stderr=err)
-    shown.message("error", "wrong")
-    assert err.getvalue() == "\x1b[1;31merror\x1b[0m: wrong\n"
-    assert not shown.color_results
-
-
 class Stopped(io.StringIO):
     """A person who presses Ctrl-C instead of answering."""
 
@@ -216,3 +177,6 @@ def test_precedence_of_colors(
     shown = console(stdout=Terminal() if terminal else io.StringIO(), environ=environ)
     shown.no_color = no_color
     assert shown.color_results is colored
+    err = Terminal()
+    console(stderr=err).message("error", "wrong")
+    assert err.getvalue() == "\x1b[1;31merror\x1b[0m: wrong\n"
