@@ -9,7 +9,7 @@ end, always by lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -147,24 +147,15 @@ def paged_plan(
     # What is beside the changes gets a third of the first page at most.
     ending = _fit(beside, View(limit=limit // 3))
     rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (most - 1))]
-    pages: list[list[int]] = [[]]
-    room = rooms[0]
-    unshown: list[int] = []
-    for index, (line, details) in blocks.items():
-        size = len(line) + sum(len(each) + 1 for each in details) + extra(index) + 2
-        if size > room and len(pages) < most and size <= rooms[len(pages)]:
-            room = rooms[len(pages)]
-            pages.append([])
-        if size > room:
-            unshown.append(index)
-            continue
-        room -= size
-        pages[-1].append(index)
+    sizes = {
+        index: len(line) + sum(len(each) + 1 for each in details) + extra(index) + 2
+        for index, (line, details) in blocks.items()
+    }
+    pages, unshown = _distributed(sizes, rooms)
     texts: list[Page] = []
     for number, places in enumerate(pages, start=1):
-        shown = [blocks[index] for index in places]
-        body = [*_TABLE, *(line for line, _ in shown)] if shown else []
-        details = [line for _, lines in shown for line in lines]
+        body = [*_TABLE, *(blocks[index][0] for index in places)] if places else []
+        details = [line for index in places for line in blocks[index][1]]
         body += _folded(details, fence) if details else ()
         if number == 1:
             body = [*_head(plan), *_about_pages(plan, unshown, len(pages)), *body, ending]
@@ -172,6 +163,25 @@ def paged_plan(
             body = [f"{_heading(plan, counts(plan))}, part {number} of {len(pages)}", *body, ""]
         texts.append(Page(text="\n".join(body), places=tuple(places)))
     return tuple(texts)
+
+
+def _distributed(
+    sizes: Mapping[int, int], rooms: Sequence[int]
+) -> tuple[list[list[int]], list[int]]:
+    """Return which changes are on which page, and those that fit on none of what is left."""
+    pages: list[list[int]] = [[]]
+    room = rooms[0]
+    unshown: list[int] = []
+    for index, size in sizes.items():
+        if size > room and len(pages) < len(rooms) and size <= rooms[len(pages)]:
+            room = rooms[len(pages)]
+            pages.append([])
+        if size > room:
+            unshown.append(index)
+        else:
+            room -= size
+            pages[-1].append(index)
+    return pages, unshown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
