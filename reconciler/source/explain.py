@@ -27,8 +27,8 @@ from reconciler.source.position import comment_after
 from reconciler.source.schema import UNTYPED, Part, ValidationError, schema, validator
 from reconciler.source.yaml import Document
 
-NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
-IN_DEFAULTS: Final = "write it here, or for all webhooks of the file under `defaults`"
+_NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
+_IN_DEFAULTS: Final = "write it here, or for all webhooks of the file under `defaults`"
 
 
 class Rejection(NamedTuple):
@@ -109,7 +109,7 @@ def _commented(finding: Finding, text: str, path: Path) -> Finding:
     )
 
 
-def near(word: str, known: Iterable[str]) -> str | None:
+def _near(word: str, known: Iterable[str]) -> str | None:
     """Return the one of `known` that was probably meant."""
     found = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return found[0] if found else None
@@ -156,7 +156,7 @@ def _unknown(rejected: Rejection) -> list[str]:
 
 
 def _better_key(key: str, known: Sequence[str], path: Path) -> str:
-    if meant := near(key, known):
+    if meant := _near(key, known):
         return f"did you mean `{meant}`?"
     owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
     if owners and path[-1:] == ("configuration",):
@@ -170,7 +170,7 @@ def _better_key(key: str, known: Sequence[str], path: Path) -> str:
 
 def _missing(rejected: Rejection) -> Iterator[Finding]:
     path, known = rejected.path, list(rejected.schema["properties"])
-    meant = {near(key, known) for key in _unknown(rejected)}
+    meant = {_near(key, known) for key in _unknown(rejected)}
     for name in rejected.limit:
         if name in rejected.value or name in meant:
             continue  # a misspelt key is called unknown, which is enough
@@ -179,9 +179,9 @@ def _missing(rejected: Rejection) -> Iterator[Finding]:
         if rejected.schema["properties"][name] is True:  # required as its partner is there
             message = f"{' and '.join(_pair(name))} come together: {message}"
         if path == () and name == "webhooks":
-            hint = f"{NO_WEBHOOKS}; move a file of another kind out of this directory"
+            hint = f"{_NO_WEBHOOKS}; move a file of another kind out of this directory"
         elif name in INHERITED or path[-1:] == ("configuration",):
-            hint = IN_DEFAULTS
+            hint = _IN_DEFAULTS
         elif name == "name":
             hint = "write `name: ...`: it says which webhook this is"
         yield error("missing-field", message, hint, _at((*path, name), key=True))
@@ -209,11 +209,11 @@ def _not(expected: str, value: object, path: Path) -> Finding:
     if value is None:
         hint = "give it one, or delete the key"
         if path == ("webhooks",):
-            hint = NO_WEBHOOKS
+            hint = _NO_WEBHOOKS
         elif not path or isinstance(path[-1], int):
             hint = "give it one, or delete the line"
         return error("null-value", f"{name} has no value", hint, _at(path))
-    form = _form(value)
+    form = _FORMS[type(value)]
     if expected == "string" and form in ("a number", "true or false"):
         message = f"{name} must be text, and YAML reads this as {form}"
         return error("not-text", message, "put it in quotes", _at(path))
@@ -230,20 +230,14 @@ _EXPECTED: Final = {
     "boolean": "true or false",
     "integer": "a whole number",
 }
-
-
-def _form(value: object) -> str:
-    match value:
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-        case list():
-            return "a list"
-        case _:
-            return "a mapping"
+_FORMS: Final[Mapping[type, str]] = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "a mapping",
+}
 
 
 def _cure(expected: str, form: str, path: Path) -> str:
@@ -271,19 +265,16 @@ def _not_the_one(rejected: Rejection) -> Iterator[Finding]:
     at, value = _at(rejected.path), rejected.value
     match rejected.path[-1:]:
         case ("type",):
-            meant = near(value, KINDS) if isinstance(value, str) else None
+            meant = _near(value, KINDS) if isinstance(value, str) else None
             hint = f"did you mean `{meant}`?" if meant else f"the types are {ticked(KINDS)}"
             yield error("unknown-type", f"unknown type `{masked(str(value))}`", hint, at)
         case ("state",):
             hint = "write `state: absent` to have the webhook deleted; else leave it out"
             yield error("unknown-state", f"unknown state `{masked(str(value))}`", hint, at)
         case _:
-            yield error(
-                "unsupported-version",
-                "this version of the file's format is not known",
-                f"write `version: {rejected.limit}`; a newer version needs a newer program",
-                at,
-            )
+            message = "this version of the file's format is not known"
+            hint = f"write `version: {rejected.limit}`; a newer version needs a newer program"
+            yield error("unsupported-version", message, hint, at)
 
 
 def _duplicates(rejected: Rejection) -> Iterator[Finding]:
@@ -291,52 +282,41 @@ def _duplicates(rejected: Rejection) -> Iterator[Finding]:
     for index, item in enumerate(rejected.value):
         written = json.dumps(item, sort_keys=True)
         if written in seen:
-            yield error(
-                "duplicate-item",
-                f"this stands twice in {_called(rejected.path)}",
-                "delete one of the two",
-                _at((*rejected.path, index)),
-            )
+            message, at = f"this stands twice in {_called(rejected.path)}", (*rejected.path, index)
+            yield error("duplicate-item", message, "delete one of the two", _at(at))
         seen.add(written)
 
 
-def _empty_text(rejected: Rejection) -> Iterator[Finding]:
-    message = f"{_called(rejected.path)} is empty"
-    yield error("empty-text", message, "write a text, or delete the key", _at(rejected.path))
+def _limited(rejected: Rejection) -> Iterator[Finding]:
+    """Object to what is too long, too short or too small."""
+    rule, message, hint = _LIMITS[rejected.keyword]
+    message = message.format(name=_called(rejected.path), limit=rejected.limit)
+    yield error(rule, message, hint.format(limit=rejected.limit), _at(rejected.path))
 
 
-def _long_text(rejected: Rejection) -> Iterator[Finding]:
-    message = f"{_called(rejected.path)} is longer than {rejected.limit} characters"
-    yield error("text-too-long", message, "shorten it", _at(rejected.path))
-
-
-def _empty_list(rejected: Rejection) -> Iterator[Finding]:
-    message = f"{_called(rejected.path)} needs an item"
-    hint = 'name events, or write `["*"]` for all'
-    yield error("empty-list", message, hint, _at(rejected.path))
-
-
-def _out_of_range(rejected: Rejection) -> Iterator[Finding]:
-    message = f"{_called(rejected.path)} must be at least {rejected.limit}"
-    hint = f"write a whole number, {rejected.limit} or more"
-    yield error("out-of-range", message, hint, _at(rejected.path))
+_LIMITS: Final = {
+    "maxLength": ("text-too-long", "{name} is longer than {limit} characters", "shorten it"),
+    "minItems": ("empty-list", "{name} needs an item", 'name events, or write `["*"]` for all'),
+    "minLength": ("empty-text", "{name} is empty", "write a text, or delete the key"),
+    "minimum": (
+        "out-of-range",
+        "{name} must be at least {limit}",
+        "write a whole number, {limit} or more",
+    ),
+}
+"""Rule, message and hint for keywords that set a limit."""
 
 
 def _bad_pattern(rejected: Rejection) -> Iterator[Finding]:
+    at = _at(rejected.path)
     if rejected.path[-1:] == ("env",):
-        yield error(
-            "bad-variable-name",
-            "this cannot be the name of a variable",
-            "write the name of the variable that holds the secret, not the secret",
-            _at(rejected.path),
-        )
+        message = "this cannot be the name of a variable"
+        hint = "write the name of the variable that holds the secret, not the secret"
+        yield error("bad-variable-name", message, hint, at)
     else:
-        yield error(
-            "bad-url",
-            f"{_called(rejected.path)} is no absolute http or https URL",
-            "start it with `https://` or `http://`, and leave spaces out",
-            _at(rejected.path),
-        )
+        message = f"{_called(rejected.path)} is no absolute http or https URL"
+        hint = "start it with `https://` or `http://`, and leave spaces out"
+        yield error("bad-url", message, hint, at)
 
 
 # Unions
@@ -365,7 +345,7 @@ def _bad_event(rejected: Rejection) -> Iterator[Finding]:
     elif long:
         yield from words(long)
     else:
-        meant = near(value, EVENT_TYPES)
+        meant = _near(value, EVENT_TYPES)
         hint = f"did you mean `{meant}`?" if meant else EVENTS
         yield error("unknown-event", f"unknown event `{masked(value)}`", hint, at)
 
@@ -376,7 +356,7 @@ def _bad_secret(rejected: Rejection, names: list[str]) -> Iterator[Finding]:
         found = _not("string", value, path)
         yield found if value is None else replace(found, hint=f"refer to it: {REFERENCE}")
         return
-    schemes = [scheme for key in value if (scheme := near(key, ("env", "file")))]
+    schemes = [scheme for key in value if (scheme := _near(key, ("env", "file")))]
     if len(set(schemes)) == 1:
         branch = words(rejected.branches[names.index(f"{schemes[0]}Secret")])
         # Where `env` is missing, a key much like it was just called unknown.
@@ -394,7 +374,7 @@ def _branch(rejected: Rejection, names: list[str]) -> int:
     if value.get("state") == "absent" and "absent" in states:
         return states.index("absent")
     written = value.get("type")
-    meant = near(written, filter(None, types)) if isinstance(written, str) else None
+    meant = _near(written, filter(None, types)) if isinstance(written, str) else None
     if meant is not None:
         return types.index(meant)
     # The type says nothing: what fits best, but nothing is deleted that does not say so.
@@ -416,10 +396,10 @@ WORDS: Final[Mapping[str, Callable[[Rejection], Iterator[Finding]]]] = {
     "additionalProperties": _unknown_keys,
     "anyOf": _union,
     "const": _not_the_one,
-    "maxLength": _long_text,
-    "minItems": _empty_list,
-    "minLength": _empty_text,
-    "minimum": _out_of_range,
+    "maxLength": _limited,
+    "minItems": _limited,
+    "minLength": _limited,
+    "minimum": _limited,
     "pattern": _bad_pattern,
     "required": _missing,
     "type": _wrong_type,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -26,7 +26,7 @@ from reconciler.planning.match import not_understood
 from reconciler.planning.names import Globs
 from reconciler.planning.readback import plausible
 from reconciler.source.lint import name_findings
-from reconciler.source.variables import Variable, Variables
+from reconciler.source.variables import variable_names
 
 _MODELINE = (
     "# yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/"
@@ -49,21 +49,22 @@ class Export:
     """
 
     text: str
-    variables: tuple[Variable, ...] = ()
+    variables: tuple[str, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     declared: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
-    """A live webhook as it will be written; values are ready-made YAML."""
+    """A live webhook as it will be written; values are ready-made YAML, `variables` by field."""
 
     name: str
     type: str
     events: tuple[str, ...]
     configuration: Mapping[str, str]
     id: str | None = None
-    remarks: tuple[str, ...] = field(default=())
+    comments: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def export(live: Live, *, only: Sequence[str] = ()) -> Export:
@@ -84,8 +85,12 @@ def export(live: Live, *, only: Sequence[str] = ()) -> Export:
             left_out.append((each.name, reason))
     ignored = {name for name, _ in left_out}
     written = [each for each in written if each.name not in ignored]
-    variables = Variables(written)
+    variables = variable_names(written)
     entries = [_entry(each, variables, pinned=names[each.name] > 1) for each in written]
+    uses: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for entry in entries:
+        for name, variable in entry.variables.items():
+            uses[variable].append((entry.name, name))
     default_type, defaults = _defaults(entries)
     lines = [
         _MODELINE,
@@ -102,20 +107,19 @@ def export(live: Live, *, only: Sequence[str] = ()) -> Export:
     lines += _ignore(left_out)
     lines += _default_lines(default_type, defaults)
     lines += _webhook_lines(entries, default_type, defaults)
-    used = variables.used()
-    if used:
+    if uses:
         lines += ["", "# Set these before `webhooks apply`:"]
-        lines += [f"#   {each.name}  {_uses(each)}" for each in used]
+        lines += [f"#   {variable}  {_uses(uses[variable])}" for variable in sorted(uses)]
     return Export(
         text="\n".join(lines) + "\n",
-        variables=used,
+        variables=tuple(sorted(uses)),
         left_out=tuple(left_out),
         declared=len(entries),
     )
 
 
 def _inexpressible(found: LiveWebhook) -> str | None:
-    """Say why no file can declare a live webhook as it is."""
+    """Return why no file can declare a live webhook as it is."""
     if (unknown := not_understood(found)) is not None:
         _, what = unknown
         subject = "type" if found.type not in KINDS else "event"
@@ -146,16 +150,17 @@ def _plain(known: Field, found: LiveWebhook) -> str | None:
     return None
 
 
-def _entry(found: LiveWebhook, variables: Variables, *, pinned: bool) -> _Entry:
+def _entry(found: LiveWebhook, names: Mapping[tuple[str, str], str], *, pinned: bool) -> _Entry:
     configuration: dict[str, str] = {}
+    variables: dict[str, str] = {}
     notes: list[str] = []
     shown = {} if isinstance(found.configuration, Unknown) else found.configuration
     for each in KINDS[found.type].fields:
         value = shown.get(each.name)
         if each.secret:
             if each.required or isinstance(value, Secret) or _partner(each, found):
-                name = variables.refer(found, each.name)
-                configuration[each.name] = f"{{env: {name}}}"
+                variables[each.name] = names[found.id, each.name]
+                configuration[each.name] = f"{{env: {variables[each.name]}}}"
                 origin = value.origin() if isinstance(value, Secret) else None
                 if origin is not None:
                     notes.append(f"{origin}/***")
@@ -171,7 +176,8 @@ def _entry(found: LiveWebhook, variables: Variables, *, pinned: bool) -> _Entry:
         events=compress(found.event_types),
         configuration=configuration,
         id=found.id if pinned else None,
-        remarks=tuple(notes),
+        comments=tuple(notes),
+        variables=variables,
     )
 
 
@@ -242,7 +248,7 @@ def _webhook_lines(
     for number, each in enumerate(entries):
         if number:
             lines.append("")
-        lines += [f"  # {_comment(note)}" for note in each.remarks]
+        lines += [f"  # {_comment(note)}" for note in each.comments]
         lines.append(f"  - name: {scalar(each.name)}")
         if each.id is not None:
             lines.append(f"    id: {scalar(each.id)}")
@@ -260,9 +266,9 @@ def _webhook_lines(
     return lines
 
 
-def _uses(variable: Variable) -> str:
-    fields = sorted({field for _, field in variable.uses})
-    names = [name for name, _ in variable.uses]
+def _uses(uses: Sequence[tuple[str, str]]) -> str:
+    fields = sorted({field for _, field in uses})
+    names = [name for name, _ in uses]
     shown = ", ".join(_comment(name) for name in names[:3])
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{' and '.join(fields)} of {shown}{more}"

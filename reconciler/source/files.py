@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
 
-from reconciler.findings import Finding, Severity
+from reconciler.findings import Finding, error
 
 DEFAULT_FILE: Final = "webhooks.yaml"
 STDIN: Final = "-"
@@ -241,8 +241,8 @@ def suggestion(found: Path, directory: Path, *, named: bool = False) -> str | No
     return f"did you mean `{name if named else f'-f {name}'}`?"
 
 
-def _error(message: str, hint: str | None) -> Finding:
-    return Finding(rule="unreadable-file", severity=Severity.ERROR, message=message, hint=hint)
+def _error(message: str, hint: str) -> Finding:
+    return error("unreadable-file", message, hint)
 
 
 def _cap(limit: int = MAX_FILE_BYTES) -> str:

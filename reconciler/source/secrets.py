@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple, assert_never
 
-from reconciler.findings import Finding, Position, Severity, error, note, warning
+from reconciler.findings import Finding, Position, error, has_errors, note, warning
 from reconciler.kinds import KINDS, Field, slack
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.planning.readback import declared_secret
@@ -32,7 +32,7 @@ from reconciler.source.allowed import (
 )
 from reconciler.source.files import NotReadableError, read_regular
 
-MAX_SECRET_BYTES: Final = 64 * 1024
+_MAX_BYTES: Final = 64 * 1024
 _URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
 _COMPARABLE: Final = re.compile(r".{8,}", re.DOTALL)
 _HOLDS_TOKEN: Final = re.compile(f".*(?:{slack.TOKEN.pattern}).*", re.DOTALL)
@@ -91,40 +91,27 @@ def resolve(
         name: wrap(value) for name, value in environ.items() if forbidden_prefix(name) is not None
     }
     fetched: dict[SecretRef, Secret] = {}
-    remarks: dict[SecretRef, list[Finding]] = {}
+    problems: dict[SecretRef, list[Finding]] = {}
     for ref in sorted(places, key=lambda each: (each.scheme, each.name, each.version or 0)):
         outcome = refusal(ref, allow) or _fetch(ref, environ, directory, literals, allow)
         if isinstance(outcome, Finding):
-            remarks[ref] = [outcome]
+            problems[ref] = [outcome]
             continue
-        remarks[ref] = list(_judge(ref, outcome, api_key, forbidden))
-        if not _has_error(remarks[ref]):
+        problems[ref] = list(_judge(ref, outcome, api_key, forbidden))
+        if not has_errors(problems[ref]):
             fetched[ref] = outcome.secret
     for webhook in webhooks:
-        for ref, remark in _misused(webhook, fetched):
-            if remark not in remarks[ref]:
-                remarks[ref].append(remark)
+        for ref, problem in _misused(webhook, fetched):
+            if problem not in problems[ref]:
+                problems[ref].append(problem)
     return Resolution(
-        secrets={ref: secret for ref, secret in fetched.items() if not _has_error(remarks[ref])},
+        secrets={ref: secret for ref, secret in fetched.items() if not has_errors(problems[ref])},
         problems={
-            ref: tuple(
-                Finding(
-                    rule=each.rule,
-                    severity=each.severity,
-                    message=each.message,
-                    hint=each.hint,
-                    position=places[ref],
-                )
-                for each in found
-            )
-            for ref, found in remarks.items()
+            ref: tuple(replace(each, position=places[ref]) for each in found)
+            for ref, found in problems.items()
             if found
         },
     )
-
-
-def _has_error(remarks: Iterable[Finding]) -> bool:
-    return any(each.severity is Severity.ERROR for each in remarks)
 
 
 def wrap(value: str) -> Secret:
@@ -154,13 +141,7 @@ def _fetch(
 ) -> _Fetched | Finding:
     match ref.scheme:
         case Scheme.LITERAL:
-            literal = literals.get(ref)
-            if literal is None:
-                return _unusable(
-                    f"the secret written into the file as {shown(ref)} is not at hand",
-                    "saved plans hold no secrets: use `{env: NAME}` or `{file: PATH}` in the file",
-                )
-            return _Fetched(literal)
+            return _Fetched(literals[ref])
         case Scheme.ENV:
             value = environ.get(ref.name, "")
             if not value:
@@ -183,10 +164,10 @@ def _fetch_file(ref: SecretRef, directory: Path, allow: Sequence[str]) -> _Fetch
             return forbidden_file(ref)
         if allow and not any(leads_to(path, each, directory) for each in allow):
             return not_allowed(ref)
-        text = read_regular(path, limit=MAX_SECRET_BYTES).decode()
+        text = read_regular(path, limit=_MAX_BYTES).decode()
         return _Fetched(wrap(text), is_padded(text))
     except FileNotFoundError:
-        return _unusable(f"there is no file {shown(ref)}", "create it, or mend the reference")
+        return _unusable(f"there is no file {shown(ref)}", "create it, or correct the reference")
     except NotReadableError as cause:
         return _unusable(f"cannot read {shown(ref)}: it {cause}", _READABLE)
     except (ValueError, OSError):  # a decoding error's text would hold the value

@@ -7,83 +7,61 @@ one. Their wording only selects one of the explanations here; what is said is al
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, TypeAlias
 
 import yaml
 
-from reconciler.findings import Finding, Position, Severity
+from reconciler.findings import Finding, Position, error
 from reconciler.source.yaml import FAULTS, PARSER
 
 _QUOTE_IT: Final = "put the text in quotes"
-_CAUSES: Final[tuple[tuple[str, bool, str, str | None], ...]] = (
-    # what the parser says, whether its context is the better place, our message, our advice
-    (
-        r"cannot start any token",
-        False,
-        "an unquoted value cannot start with this character",
-        _QUOTE_IT,
-    ),
-    (
-        r"unexpected end of stream|document (indicator|separator)",
-        True,
-        "the quotation that starts here never ends",
-        "add the closing quote",
-    ),
-    (
-        r"mapping values are not allowed",
-        False,
+_Causes: TypeAlias = Mapping[str, tuple[str, str | None]]
+_AT_THE_MARK: Final[_Causes] = {
+    r"cannot start any token": ("an unquoted value cannot start with this character", _QUOTE_IT),
+    r"mapping values are not allowed": (
         "a colon makes a key here, where none can stand",
         "put the text in quotes if the colon belongs to it; else check the line's indentation",
     ),
-    (
-        r"sequence entries are not allowed",
-        False,
+    r"sequence entries are not allowed": (
         "a list cannot start here",
         "start it on a line of its own, or write `[one, two]`",
     ),
-    (
-        r"mapping keys are not allowed",
-        False,
+    r"mapping keys are not allowed": (
         "a key cannot start here",
         "put the text in quotes, or the key on a line of its own",
     ),
-    (
-        r"could not find expected ':'",
-        True,
-        "a key without a colon",
-        "write `key: value`; put a text of several lines in quotes",
-    ),
-    (
-        r"unknown escape|hexadecimal|hexdecimal|invalid Unicode",
-        False,
+    r"unknown escape|hexadecimal|hexdecimal|invalid Unicode": (
         "double quotes know no such escape",
         r"write `\\` for a backslash, or use single quotes",
     ),
-    (
-        r"indentation (indicator|or chomping)|chomping or indentation|comment or (a )?line break",
-        False,
-        *FAULTS["yaml-syntax"],
+    r"indentation (indicator|or chomping)|chomping or indentation|comment or (a )?line break": (
+        FAULTS["yaml-syntax"]
     ),
-    (
-        r"alphabetic or numeric",
-        True,
-        "`&` and `*` start an anchor or an alias and need a name",
-        'put event globs in quotes: `"*"`',
-    ),
-    (
-        r"node content",
-        False,
-        "a value is missing here",
-        'write `""` for empty text',
-    ),
-    (
-        r"expected '?<document start>'?",
-        False,
+    r"node content": ("a value is missing here", 'write `""` for empty text'),
+    r"expected '?<document start>'?": (
         "this line does not belong to what stands above",
         "give all top-level keys the same indentation",
     ),
-)
-_DEEP: Final = re.compile("nesting depth")
+}
+"""What the parser says where it stops, and our message and advice."""
+
+_AT_THE_CONTEXT: Final[_Causes] = {
+    r"unexpected end of stream|document (indicator|separator)": (
+        "the quotation that starts here never ends",
+        "add the closing quote",
+    ),
+    r"could not find expected ':'": (
+        "a key without a colon",
+        "write `key: value`; put a text of several lines in quotes",
+    ),
+    r"alphabetic or numeric": (
+        "`&` and `*` start an anchor or an alias and need a name",
+        'put event globs in quotes: `"*"`',
+    ),
+}
+"""The same for mistakes that began where the parser's context is."""
+
 _TAG: Final = re.compile(r"\btag\b")
 _UNCLOSED: Final = re.compile(r"expected ',' or '([\]}])'|unexpected ':'")
 _MISFIT: Final = re.compile(r"expected key|expected '-'|expected <block end>")
@@ -91,16 +69,16 @@ _COMMENT: Final = "a `#` after a space starts a comment, up to the end of the li
 _OPENERS: Final = {"]": "[", "}": "{"}
 
 
-def explain(error: yaml.YAMLError, text: str, file: str) -> Finding:
+def explain(cause: yaml.YAMLError, text: str, file: str) -> Finding:
     """Turn a parser's error into a finding, without a word of the parser or of the file."""
-    problem = str(getattr(error, "problem", None) or "")
-    context = str(getattr(error, "context", None) or "")
-    at = _mark(getattr(error, "problem_mark", None), text) or (0, 0)
-    before = _mark(getattr(error, "context_mark", None), text) or at
+    problem = str(getattr(cause, "problem", None) or "")
+    context = str(getattr(cause, "context", None) or "")
+    at = _mark(getattr(cause, "problem_mark", None), text) or (0, 0)
+    before = _mark(getattr(cause, "context_mark", None), text) or at
     rule, place = "yaml-syntax", at
     message = "this is not YAML"
     hint: str | None = "look at quotes, brackets, colons and indentation here and just above"
-    if _DEEP.search(problem):
+    if "nesting depth" in problem:
         rule, (message, hint) = "too-deep", FAULTS["too-deep"]
     elif _TAG.search(context):
         rule, place, (message, hint) = "tag", before, FAULTS["tag"]
@@ -111,24 +89,22 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Finding:
         place, message, hint = _unclosed(match[1], at, before, text)
     elif _MISFIT.search(problem):
         message, hint = _misfit(at, text)
-    else:
-        for pattern, use_context, ours, advice in _CAUSES:
-            if re.search(pattern, problem):
-                place, message, hint = before if use_context else at, ours, advice
-                break
-        if "node content" in problem and " #" in _line(text, place[0]):
+    elif found := _first(_AT_THE_CONTEXT, problem):
+        place, (message, hint) = before, found
+    elif found := _first(_AT_THE_MARK, problem):
+        message, hint = found
+        if "node content" in problem and " #" in _line(text, at[0]):
             # A comment that swallowed the end of a flow mapping; here nothing else has a #.
-            place, hint = (place[0], _line(text, place[0]).index(" #") + 1), _COMMENT
-        if "unknown escape" in problem:
+            place, hint = (at[0], _line(text, at[0]).index(" #") + 1), _COMMENT
+        elif "unknown escape" in problem:
             place = _backslash(at, text)
-    line, column = place
-    return Finding(
-        rule=rule,
-        severity=Severity.ERROR,
-        message=message,
-        position=Position(file=file, line=line + 1, column=column + 1),
-        hint=hint,
-    )
+    where = Position(file=file, line=place[0] + 1, column=place[1] + 1)
+    return error(rule, message, hint, where)
+
+
+def _first(causes: _Causes, problem: str) -> tuple[str, str | None] | None:
+    """Return message and advice for what the parser says."""
+    return next((ours for pattern, ours in causes.items() if re.search(pattern, problem)), None)
 
 
 def _mark(mark: yaml.Mark | None, text: str) -> tuple[int, int] | None:

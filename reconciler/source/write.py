@@ -47,22 +47,7 @@ WORKFLOW: Final = Kind(
 )
 REQUESTS: Final = Kind(noun="a log of requests", pattern=re.compile(rb'\A\{"seq": '))
 
-MODE: Final = 0o600
-
-_REASONS: Final = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "this user may not write there",
-    errno.EPERM: "this user may not write there",
-    errno.ENOENT: "the directory does not exist",
-    errno.ENOTDIR: "a part of the path is not a directory",
-    errno.EEXIST: "a file of this name is there",
-    errno.EISDIR: "it is a directory",
-    errno.EPIPE: "nobody reads from it",
-    errno.ENAMETOOLONG: "the name is too long",
-    errno.ELOOP: "its links lead in a circle",
-}
+_MODE: Final = 0o600
 
 
 def write_atomically(path: Path, data: bytes, *, over: Kind | None = None) -> None:
@@ -89,7 +74,7 @@ def make_folder(path: Path) -> None:
     except OSError as cause:
         raise OutputError(
             f"cannot make the directory {path}: {_reason(cause)}",
-            hint="mend that, and run it again",
+            hint="fix that, and run it again",
         ) from None
 
 
@@ -139,7 +124,7 @@ def _replace(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fchmod(stream.fileno(), MODE)
+            os.fchmod(stream.fileno(), _MODE)
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException:
@@ -161,12 +146,11 @@ def _sync_folder(folder: Path) -> None:
 
 def _refusal(path: Path, cause: OSError | ValueError) -> OutputError:
     return OutputError(
-        f"cannot write {path}: {_reason(cause)}", hint="mend that, or name another file"
+        f"cannot write {path}: {_reason(cause)}", hint="fix that, or name another file"
     )
 
 
 def _reason(cause: OSError | ValueError) -> str:
-    number = cause.errno if isinstance(cause, OSError) else None
-    if number is None:
-        return "the name is not one a file can have"
-    return _REASONS.get(number, f"the system refuses it ({errno.errorcode.get(number, number)})")
+    if isinstance(cause, OSError) and cause.errno is not None:
+        return os.strerror(cause.errno).lower()
+    return "the name is not one a file can have"

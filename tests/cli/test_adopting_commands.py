@@ -76,7 +76,7 @@ def test_an_export_never_overwrites(shell: Shell, applied: None, tmp_path: Path)
 
     assert shell("export", LOCAL, "-o", "out.yaml").code == 64
     assert shell("export", LOCAL, "-o", "folder").code == 64
-    assert "the name is too long" in shell("export", LOCAL, "-o", "x" * 300).err
+    assert "file name too long" in shell("export", LOCAL, "-o", "x" * 300).err
     assert (tmp_path / "out.yaml").read_text() == "webhooks: []  # mine"
     assert shell("export", LOCAL, "-o", "out.yaml", "--force").code == 0
     assert "organization: Acme" in (tmp_path / "out.yaml").read_text()

@@ -199,7 +199,7 @@ def test_report_that_cannot_be_written(
     asked = ("apply", "--yes", "--format", "json", "--report", "reports/report.json")
     done = shell(*asked, **there.environ)
     assert done.code == 7
-    assert "report.json: the directory does not exist\n  = help:" in done.err
+    assert "report.json: no such file or directory\n  = help:" in done.err
     assert json.loads(done.out)["counts"]["created"] == 2
 
 

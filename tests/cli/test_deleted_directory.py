@@ -61,7 +61,7 @@ def test_absolute_paths_work(gone: Callable[..., Done], file: File, tmp_path: Pa
         (("validate",), 3, "there is no webhooks.yaml in the working directory"),
         (("validate", "-f", "a.yaml"), 3, "there is no file a.yaml"),
         (("validate", "-f", "."), 3, "."),
-        (("plan", "-f", "@/a.yaml", "--out", "plan.json"), 1, "the directory does not exist"),
+        (("plan", "-f", "@/a.yaml", "--out", "plan.json"), 1, "no such file or directory"),
         (("plan", "-f", "@/a.yaml", "--base", "a.yaml"), 3, "--base a.yaml is no path"),
         (("plan", "-f", "@/a.yaml", "--local"), 64, "cannot be opened as the emulator's database"),
         (("show", "plan.json"), 3, "there is no file plan.json"),

@@ -52,7 +52,7 @@ def test_a_long_name_gives_a_variable_that_may_be_used(letter: str, length: int)
     """Wherever a long name is cut, no digit and no forbidden prefix comes to stand in front."""
     exported = assert_unchanged(live(live_slack(letter * length)))
     (variable,) = exported.variables
-    assert variable.name.startswith("WEBHOOK_")
+    assert variable.startswith("WEBHOOK_")
 
 
 def test_300_webhooks_made_by_hand_come_back():
@@ -149,7 +149,7 @@ def test_masked_values_are_not_taken_for_one_value():
     """Stars are equal and say nothing."""
     found = live(live_slack("A", "id-1", token="*****"), live_slack("B", "id-2", token="*****"))
 
-    assert [each.name for each in export(found).variables] == [
+    assert list(export(found).variables) == [
         "WEBHOOK_A_TOKEN",
         "WEBHOOK_B_TOKEN",
     ]
@@ -282,7 +282,7 @@ def test_equal_tokens_of_some_are_named_after_the_first():
         live_slack("c", "id-4", token="xoxb-3333333333-AAAA"),
     )
 
-    assert [each.name for each in export(found).variables] == [
+    assert list(export(found).variables) == [
         "WEBHOOK_A_TOKEN",
         "WEBHOOK_C_TOKEN",
         "WEBHOOK_C_TOKEN_2",

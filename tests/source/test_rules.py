@@ -30,7 +30,7 @@ def functions_that_take_a_rule(trees: list[ast.Module]) -> dict[str, int]:
     return found
 
 
-TABLES = {"FAULTS", "_ODD", "_CHECKS"}
+TABLES = {"FAULTS", "_ODD", "_CHECKS", "_LIMITS"}
 """Constants that hold findings as rows, each with its rule first."""
 
 
@@ -51,7 +51,10 @@ def rules_of(tree: ast.Module, takers: dict[str, int]) -> Iterator[str]:
             if "rule" in names:
                 values = [node.value]
             elif names & TABLES and isinstance(node.value, ast.Dict):
-                yield from (str(getattr(each, "value", "")) for each in node.value.keys)
+                rows = (each for each in node.value.values if isinstance(each, ast.Tuple))
+                yield from (str(getattr(each.elts[0], "value", "")) for each in rows)
+                if "FAULTS" in names:
+                    yield from (str(getattr(each, "value", "")) for each in node.value.keys)
             elif names & TABLES and isinstance(node.value, ast.Tuple):
                 rows = (each for each in node.value.elts if isinstance(each, ast.Tuple))
                 yield from (str(getattr(each.elts[0], "value", "")) for each in rows)

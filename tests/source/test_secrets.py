@@ -19,7 +19,6 @@ from reconciler.source.allowed import (
     refusal,
 )
 from reconciler.source.secrets import (
-    MAX_SECRET_BYTES,
     Resolution,
     references,
     resolve,
@@ -233,9 +232,9 @@ def test_file_must_be_regular_and_small(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert "regular" in only_finding(run(file("pipe"), directory=tmp_path)).message
     assert "is a directory" in only_finding(run(file("."), directory=tmp_path)).message
-    (tmp_path / "big").write_text("x" * (MAX_SECRET_BYTES + 1))
+    (tmp_path / "big").write_text("x" * (64 * 1024 + 1))
     assert "64 KiB" in only_finding(run(file("big"), directory=tmp_path)).message
-    (tmp_path / "edge").write_text("x" * MAX_SECRET_BYTES)
+    (tmp_path / "edge").write_text("x" * 64 * 1024)
     assert run(file("edge"), directory=tmp_path).findings == ()
 
 
@@ -441,10 +440,9 @@ def test_wrong_kind_of_slack_token_is_remarked_on(token: str) -> None:
 
 
 def test_literals_come_from_the_declaration() -> None:
-    """A literal is found in what the files held; without them it is missing."""
+    """A literal is found in what the files held."""
     literal = SecretRef(scheme=Scheme.LITERAL, name="Pager/token")
     assert dict(run(literal, literals={literal: Secret("v")}).secrets) == {literal: Secret("v")}
-    assert "Pager/token" in only_finding(run(literal)).message
 
 
 def test_references_of_a_declaration_have_places() -> None:

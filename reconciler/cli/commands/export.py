@@ -78,7 +78,7 @@ def run(context: Context, out: str | None, force: bool, only: tuple[str, ...], c
     if path is not None and made.variables:
         console.note("Set before `webhooks apply`:")
         for each in made.variables:
-            console.note(f"  {each.name}")
+            console.note(f"  {each}")
     return ExitCode.OK
 
 

@@ -105,7 +105,7 @@ def _write_configuration(context: Context, target: str, file: str) -> list[str]:
     names = ["SLACK_BOT_TOKEN"]
     if live is not None and live.webhooks:
         exported = export(live)
-        text, names = exported.text, [each.name for each in exported.variables]
+        text, names = exported.text, list(exported.variables)
     elif live is not None:
         name = scalar(live.organization.name or live.organization.id)
         text = text.replace(_UNSET, f"organization: {name}")
