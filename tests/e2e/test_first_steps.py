@@ -43,14 +43,6 @@ def test_apply_twice(newcomer: User) -> None:
     assert set(methods) == {"GET", "POST"}
 
 
-def test_detailed_exitcode(newcomer: User) -> None:
-    """A plan exits with 2 before an apply and with 0 after it."""
-    asked = ("plan", *EXAMPLE, "--detailed-exitcode")
-    assert newcomer.webhooks(*asked).returncode == 2
-    assert newcomer.webhooks("apply", *EXAMPLE, "--yes").returncode == 0
-    assert newcomer.webhooks(*asked).returncode == 0
-
-
 def test_default_file(newcomer: User) -> None:
     """Without -f it is webhooks.yaml."""
     assert newcomer.webhooks("plan", "--local").returncode == 3
@@ -58,13 +50,6 @@ def test_default_file(newcomer: User) -> None:
     done = newcomer.webhooks("plan", "--local")
     assert done.returncode == 0
     assert "webhooks.yaml:" in done.stdout
-
-
-def test_suggestion(newcomer: User) -> None:
-    """A mistyped command is 64 and a suggestion."""
-    done = newcomer.webhooks("aply")
-    assert done.returncode == 64
-    assert "'apply'" in done.stderr
 
 
 def test_schemas_are_in_the_wheel(newcomer: User, wheel: Path) -> None:
@@ -76,40 +61,6 @@ def test_schemas_are_in_the_wheel(newcomer: User, wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "reconciler/py.typed" in names
     assert not [each for each in names if each.startswith(("tests/", "benchmarks/"))]
-
-
-def test_all_mistakes_at_once(user: User) -> None:
-    """One run shows every mistake of a file, each at its place."""
-    user.write(
-        """\
-webhooks:
-  - name: Deploys
-    type: slack
-    event_types: [value_updatd]
-    configuration: {token: {env: GITHUB_TOKEN}, chanel: "#a", username: u}
-  - name: Alerts
-    type: slack
-    event_types: ["*"]
-    configuration:
-      token: {env: SLACK_BOT_TOKEN}
-      channel: #alerts
-      username: u
-  - name: Twice
-    type: generic
-    type: generic
-    event_types: ["*"]
-    configuration: {url: https://example.com/}
-  - name: Nowhere
-    type: slack
-    event_types: ["*"]
-    configuration: {token: {env: SLACK_BOT_TOKEN}, username: u}
-""",
-        "bad.yaml",
-    )
-    done = user.webhooks("validate", "-f", "bad.yaml")
-    assert done.returncode == 3
-    for place in ("4:19", "5:28", "5:49", "11:", "15:5", "21:5"):
-        assert f"bad.yaml:{place}" in done.stdout, place
 
 
 @pytest.mark.parametrize("redirected", ["/dev/full", "closed"])

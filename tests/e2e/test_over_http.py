@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -79,17 +78,6 @@ def test_exit_codes(user: User, serve: Serve) -> None:
     assert code("plan", CLOUDTRUTH_ACCEPT_INVALID_CERTS="true") == 64
 
 
-def test_maintenance(user: User, other: Serve) -> None:
-    """An organization in maintenance can be looked at."""
-    site = other(maintenance=True)
-    user.environ.update(site.environ())
-    user.write(EXAMPLE)
-    assert user.webhooks("plan").returncode == 0
-    done = user.webhooks("apply", "--yes")
-    assert done.returncode == 4
-    assert "maintenance" in done.stderr
-
-
 def test_server_without_patch(user: User, other: Serve) -> None:
     """Where PATCH is refused, PUT sends the whole webhook, and it is right afterwards."""
     site = other(methods=("PUT", "DELETE"))
@@ -134,19 +122,6 @@ def test_several_pages(user: User, serve: Serve) -> None:
     done = user.webhooks("plan", "--detailed-exitcode")
     assert done.returncode == 0
     assert "No changes. 10 webhooks match." in done.stdout
-
-
-def test_folder_and_standard_input(user: User, serve: Serve) -> None:
-    """A folder and standard input declare as a file does."""
-    site = serve()
-    user.environ.update(site.environ(PAYMENTS_SLACK_TOKEN=SECRETS["SLACK_BOT_TOKEN"]))
-    user.environ.update(PLATFORM_SLACK_TOKEN=SECRETS["SLACK_BOT_TOKEN"])
-    shutil.copytree(ROOT / "examples/team", user.directory / "team")
-    assert user.webhooks("apply", "-f", "team", "--yes").returncode == 0
-    assert site.writes() == ["POST", "POST", "POST"]
-    text = many(1).replace("prune: true", "prune: false")
-    assert user.webhooks("apply", "-f", "-", "--yes", typed=text).returncode == 0
-    assert site.writes() == ["POST"] * 4
 
 
 @pytest.mark.parametrize(
