@@ -21,6 +21,7 @@ from reconciler.planning.plan import (
     FieldChange,
     KeyLost,
     Plan,
+    Reason,
     SecretChange,
     SetChange,
     Update,
@@ -167,7 +168,11 @@ class Listing:
             case Delete(before=before):
                 live = self.by_id.get(before.id)
                 answer = check(operation, live, self._secrets, self.evidence)
-                if live is None or answer.state is not State.PENDING or operation.keeps is None:
+                if live is None or answer.state is not State.PENDING:
+                    return answer
+                if operation.reason is Reason.ABSENT and (others := self.strangers(live.name)):
+                    return _changed(others[0], why=_APPEARED)
+                if operation.keeps is None:
                     return answer
                 return self._duplicate(operation, live) or answer
         if answer.state is State.PENDING and operation.name in self._renamed_instead:

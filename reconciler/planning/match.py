@@ -29,7 +29,15 @@ from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES, Absent, Desired, LiveWebhook, Pattern, Webhook
 from reconciler.planning.compare import compare, likeness
 from reconciler.planning.names import Globs, first_match, lookalike_key
-from reconciler.planning.plan import Delete, Kept, Reason, Unmanaged, snapshot
+from reconciler.planning.plan import (
+    Delete,
+    Kept,
+    Reason,
+    Snapshot,
+    Unmanaged,
+    destination,
+    snapshot,
+)
 from reconciler.planning.readback import Evidence, Reading
 
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
@@ -283,8 +291,9 @@ class _Table:
         self.webhooks = [each for each in self.webhooks if not self.is_gone(each)]
         for name, entries in gone.items():
             matched, unsure = [replace(each, id=None) for each in entries], list[LiveWebhook]()
+            later: list[Webhook] = []
             if declared[name] > 1:
-                matched, unsure = _match_by_content(entries, self.free(name))
+                matched, later, unsure = _match_by_content(entries, self.free(name))
             self.webhooks += matched
             self.taken.update(each.id for each in matched if each.id is not None)
             for entry in entries:
@@ -296,6 +305,16 @@ class _Table:
             if unsure and self.selects(name):
                 self.out.found = True
                 self.keep(unsure, Reason.AMBIGUOUS, entries[0].position, unapplied=True)
+            self.out.kept += [
+                Kept(
+                    webhooks=(_pinned(each),),
+                    reason=Reason.LATER,
+                    position=each.position,
+                    unapplied=True,
+                )
+                for each in later
+                if self.selects(name)
+            ]
             self.taken.update(each.id for each in unsure)
 
     def is_gone(self, entry: Webhook | Absent) -> bool:
@@ -537,10 +556,23 @@ class _Table:
         return lambda name: bool(keys) and lookalike_key(name) in keys
 
 
+def _pinned(webhook: Webhook) -> Snapshot:
+    """Return the webhook that was pinned and is gone, as far as its declaration shows it."""
+    return Snapshot(
+        id=webhook.id or "",
+        name=webhook.name,
+        type=webhook.type,
+        event_types=webhook.event_types,
+        configuration={},
+        destination=destination(webhook),
+    )
+
+
 def _match_by_content(
     entries: Sequence[Webhook], free: Sequence[LiveWebhook]
-) -> tuple[list[Webhook], list[LiveWebhook]]:
-    """Match entries of one name whose ids are gone; return them, and live webhooks to keep.
+) -> tuple[list[Webhook], list[Webhook], list[LiveWebhook]]:
+    """Match entries of one name whose ids are gone; return them, those for a later apply, and live
+    webhooks to keep.
 
     `free` are the live webhooks of that name that no other entry pins. Such entries cannot be told
     apart by name: each matches only a webhook that is as declared. If others are left, they may be
@@ -559,7 +591,7 @@ def _match_by_content(
             rest.remove(found)
             matched.append(replace(entry, id=found.id))
     if not left:
-        return matched, []
-    if not rest:
-        matched.append(replace(left[0], id=None))
-    return matched, rest
+        return matched, [], []
+    if rest:
+        return matched, [], rest
+    return [*matched, replace(left[0], id=None)], left[1:], []

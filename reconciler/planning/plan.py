@@ -44,6 +44,7 @@ class Reason(StrEnum):
     UNKNOWN_TYPE = "unknown-type"  # of a type this version does not know
     UNKNOWN_EVENT = "unknown-event"  # with an event this version does not know
     AMBIGUOUS = "ambiguous"  # several live webhooks have a declared name and differ from each other
+    LATER = "later"  # declared and not live, under a name that this plan creates already
 
     PRUNE_OFF = "prune-off"  # in scope, not declared, and nothing prunes it
     OUT_OF_SCOPE = "out-of-scope"  # in no file's scope
@@ -224,6 +225,7 @@ Change: TypeAlias = Create | Update | Delete
 class Kept:
     """Live webhooks that a declaration matches and that are not changed; several if ambiguous.
 
+    With `Reason.LATER` it is the webhook that was pinned and is gone, as it is declared.
     `position` is the line that explains it: the `protect` glob, or the declaration of that name.
     `detail` names what is not known: the type, or the events. `unapplied`: a declaration is not
     applied because of this.

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.findings import Position
-from reconciler.model import DeliveryError, Live, LiveWebhook
-from reconciler.planning.plan import Create, Delete, Plan, Reason, destination, snapshot
+from reconciler.model import DeliveryError, Live, LiveWebhook, Webhook
+from reconciler.planning.plan import (
+    Create,
+    Delete,
+    Plan,
+    Reason,
+    Snapshot,
+    destination,
+    snapshot,
+)
 
 
 class State(StrEnum):
@@ -84,10 +92,13 @@ def statuses(live: Live, plan: Plan | None) -> tuple[Status, ...]:
             if isinstance(change, Delete):
                 states[change.before.id] = (_DELETED[change.reason], change.position)
             elif isinstance(change, Create):
-                missing.append(_missing(change))
+                missing.append(_missing(change.after, change.after.position))
         for kept in plan.kept:
             for shot in kept.webhooks:
-                states[shot.id] = (_KEPT[kept.reason], kept.position)
+                if kept.reason is Reason.LATER:
+                    missing.append(_missing(shot, kept.position))
+                else:
+                    states[shot.id] = (_KEPT[kept.reason], kept.position)
         for unmanaged in plan.unmanaged:
             states[unmanaged.webhook.id] = (State.UNMANAGED, None)
     other = (State.UNCHECKED if plan is None else State.IGNORED, None)
@@ -101,16 +112,16 @@ def drift(statuses: Iterable[Status]) -> dict[State, int]:
     return {each: states.count(each) for each in DRIFTED if each in states}
 
 
-def _missing(change: Create) -> Status:
-    webhook = change.after
+def _missing(declared: Webhook | Snapshot, position: Position | None) -> Status:
+    where = destination(declared) if isinstance(declared, Webhook) else declared.destination
     return Status(
         id=None,
-        name=webhook.name,
-        type=webhook.type,
+        name=declared.name,
+        type=declared.type,
         state=State.MISSING,
-        destination=destination(webhook),
-        event_types=webhook.event_types,
-        position=webhook.position,
+        destination=where,
+        event_types=declared.event_types,
+        position=position,
     )
 
 

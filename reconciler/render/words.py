@@ -43,6 +43,7 @@ REASONS: Final = {
     Reason.UNKNOWN_TYPE: "of a type this version does not know",
     Reason.UNKNOWN_EVENT: "with an event this version does not know",
     Reason.AMBIGUOUS: "live webhooks of this name differ",
+    Reason.LATER: "one webhook of a name is created at a time: apply again",
     Reason.PRUNE_OFF: "not declared, nothing prunes it",
     Reason.OUT_OF_SCOPE: "in no file's scope",
 }

@@ -77,6 +77,7 @@ KEEPER = "the webhook that was to stay is gone"
         (DELETE, (live_slack(),), pending()),
         (DELETE, (), done("it is gone already")),
         (DELETE, (EDITED,), stale(EDITED_SINCE)),
+        (DELETE, (live_slack(), TWIN), stale(ANOTHER, "id-2")),
         (DUPLICATE, (live_slack(), TWIN), pending()),
         (DUPLICATE, (live_slack(),), done("it is gone already", "id-2")),
         (DUPLICATE, (TWIN,), stale(KEEPER, "id-2")),

@@ -9,6 +9,7 @@ from reconciler.findings import Position
 from reconciler.model import EVENT_TYPES, Absent, Desired, FileScope, LiveWebhook, Policy
 from reconciler.planning.plan import Create, Delete, Reason, SetChange, Update, ValueChange
 from reconciler.planning.planner import PlanOptions, plan
+from reconciler.planning.status import State, statuses
 from tests.planning.builders import SECRETS, desired, live, live_slack, slack
 
 STRANGE = LiveWebhook(
@@ -176,9 +177,14 @@ def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
     """Each apply then knows its own; equal ones are not taken for duplicates of each other."""
     declared = desired(*PINNED)
     found = [live_slack(id="id-1")]
-    for nth in ("id-4", "id-5"):
-        (create,) = plan(declared, live(*found), SECRETS).changes
+    for nth, left in (("id-4", ["id-3"]), ("id-5", [])):
+        made = plan(declared, live(*found), SECRETS)
+        (create,) = made.changes
         assert isinstance(create, Create)
+        later = [(each.webhooks[0].id, each.reason) for each in made.unapplied]
+        assert later == [(id_, Reason.LATER) for id_ in left]
+        missing = [each for each in statuses(live(*found), made) if each.state is State.MISSING]
+        assert len(missing) == len(left) + 1
         found.append(live_slack(id=nth, channel=str(create.after.configuration["channel"])))
 
     end = plan(declared, live(*found), SECRETS)
