@@ -97,25 +97,6 @@ def test_completing_loads_nothing_heavy(tmp_path: Path) -> None:
     assert not [name for name in modules if name.startswith("reconciler.cli.commands.")]
 
 
-def test_validate_of_a_good_file(tmp_path: Path) -> None:
-    """A file without mistakes is judged without the network, the differ or words for mistakes."""
-    (tmp_path / "webhooks.yaml").write_text(GOOD)
-    code, modules = loaded(tmp_path, "validate")
-    assert code == 0
-    assert "yaml" in modules
-    assert not modules & {"httpx", "deepdiff", "asyncio", "sqlite3", "reconciler.source.explain"}
-
-
-def test_plan_without_differences(tmp_path: Path) -> None:
-    """A plan that finds nothing to do needs neither the differ nor words for mistakes."""
-    (tmp_path / "webhooks.yaml").write_text(GOOD)
-    token = "xoxb-" + "0123456789-abcdef"
-    assert loaded(tmp_path, "apply", "--local", "--yes", TOKEN=token)[0] == 0
-    code, modules = loaded(tmp_path, "plan", "--local", "--detailed-exitcode", TOKEN=token)
-    assert code == 0
-    assert not modules & {"deepdiff", "reconciler.source.explain"}
-
-
 def test_refusal_before_a_request_needs_no_http(tmp_path: Path) -> None:
     """A run that ends before its first request does not load the HTTP library."""
     (tmp_path / "webhooks.yaml").write_text("webhooks: [{}]\n")

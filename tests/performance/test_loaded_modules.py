@@ -25,23 +25,6 @@ def ours(*names: str) -> set[str]:
     return set(names)
 
 
-def test_version_by_the_interpreters_own_account(tmp_path: Path) -> None:
-    """`python -X importtime` of `webhooks --version` lists none of the heavy packages."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "reconciler", "--version"],
-        cwd=tmp_path,
-        env=surroundings(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.startswith("webhooks ")
-    names = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    packages = {name.partition(".")[0] for name in names}
-    assert "click" in packages
-    assert not packages & {"httpx", "jsonschema_rs", "deepdiff", "yaml", "asyncio", "ssl"}
-
-
 def test_no_search_for_cycles(tmp_path: Path) -> None:
     """From its first line on, a run never stops to look for cyclic garbage."""
     count = "print(sum(each['collections'] for each in gc.get_stats()), file=sys.stderr)"
