@@ -95,17 +95,19 @@ class Ending:
         mine = {each.name for each in plan.changes}
         written = {each.before.id for each in plan.updates}
         made = {each.name for each in plan.creates}
+        sent = made | {each.name for each in plan.updates}
         unvouched = {each.name for each in plan.updates if "configuration" not in each.sends}
+
+        def answered_for(change: Change) -> bool:
+            """What others did to a webhook that was not written is for the next plan."""
+            if isinstance(change, Update):
+                return change.name in made or change.before.id in written
+            return change.name in (sent if isinstance(change, Create) else mine)
+
         left = [
             each
             for each in again.changes
-            # What others did to a webhook that was not written is for the next plan.
-            if (
-                each.name in made or each.before.id in written
-                if isinstance(each, Update)
-                else each.name in mine
-            )
-            and not (each.name in unvouched and _only_secrets(each))
+            if answered_for(each) and not (each.name in unvouched and _only_secrets(each))
         ]
         doing = set[str]() if self._case.way is Way.BLIND else {_names([each]) for each in left}
         kept = mine - {each.name for each in plan.kept}  # what was kept from the start still is
