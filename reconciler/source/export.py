@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,7 +26,6 @@ from reconciler.planning.match import not_understood
 from reconciler.planning.names import Globs
 from reconciler.planning.readback import plausible
 from reconciler.source.lint import name_findings
-from reconciler.source.variables import variable_names
 
 _MODELINE = (
     "# yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/"
@@ -38,6 +37,7 @@ _BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*")
 _SPECIAL: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _RUNNER_COMMAND: Final = re.compile(r"(##\w*)\[")  # the log of a CI runner executes it
 _HARMLESS: Final = r"\1\\u005B"
+_LONGEST_VARIABLE: Final = 100
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -85,7 +85,7 @@ def export(live: Live, *, only: Sequence[str] = ()) -> Export:
             left_out.append((each.name, reason))
     ignored = {name for name, _ in left_out}
     written = [each for each in written if each.name not in ignored]
-    variables = variable_names(written)
+    variables = _variable_names(written)
     entries = [_entry(each, variables, pinned=names[each.name] > 1) for each in written]
     uses: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for entry in entries:
@@ -116,6 +116,60 @@ def export(live: Live, *, only: Sequence[str] = ()) -> Export:
         left_out=tuple(left_out),
         declared=len(entries),
     )
+
+
+def _variable_names(webhooks: Sequence[LiveWebhook]) -> dict[tuple[str, str], str]:
+    """Return a variable for each secret field, by the id of its webhook and its name.
+
+    There is one for one value, where values are shown and equal. A value that all webhooks of a
+    type share is named after the type, else after the first webhook that has it.
+    """
+    names: dict[tuple[str, str], str] = {}
+    taken: set[str] = set()
+    for kind in KINDS.values():
+        members = [each for each in webhooks if each.type == kind.type]
+        for secret in sorted(kind.secret_fields):
+            for owner, group in _groups(kind.type, secret, members):
+                stem = name = _variable(owner, secret)
+                number = 2
+                while name in taken:
+                    name, number = f"{stem}_{number}", number + 1
+                taken.add(name)
+                names.update(((each.id, secret), name) for each in group)
+    return names
+
+
+def _groups(
+    kind: str, field: str, webhooks: Sequence[LiveWebhook]
+) -> Iterator[tuple[str, list[LiveWebhook]]]:
+    """Yield webhooks of one type that have the same value, and whom it is named after."""
+    shown: list[tuple[LiveWebhook, Secret]] = []
+    hidden: list[LiveWebhook] = []
+    for each in webhooks:
+        configuration = each.configuration
+        value = None if isinstance(configuration, Unknown) else configuration.get(field)
+        if isinstance(value, Secret) and plausible(value):
+            shown.append((each, value))
+        else:
+            hidden.append(each)
+    groups: dict[int, list[LiveWebhook]] = {}
+    numbers = Secret.groups(value for _, value in shown)
+    for (each, _), number in zip(shown, numbers, strict=True):
+        groups.setdefault(number, []).append(each)
+    for members in groups.values():
+        shared = len(members) > 1 and len(members) == len(webhooks)
+        yield (kind if shared else members[0].name), members
+    yield from ((each.name, [each]) for each in hidden)
+
+
+def _variable(owner: str, field: str) -> str:
+    """Return a variable's name for a field of a webhook (or of a type) called `owner`.
+
+    It begins with WEBHOOK however long `owner` is, of which the end is kept.
+    """
+    plain = unicodedata.normalize("NFKD", owner).encode("ascii", "ignore").decode()
+    words = "_".join(re.findall(r"[A-Za-z0-9]+", plain.upper()))[-_LONGEST_VARIABLE:].strip("_")
+    return "_".join(["WEBHOOK", *([words] if words else []), field.upper()])
 
 
 def _inexpressible(found: LiveWebhook) -> str | None:

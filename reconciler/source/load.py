@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
 
 from reconciler.findings import (
     Finding,
@@ -19,15 +21,31 @@ from reconciler.findings import (
     has_errors,
     sort_key,
 )
-from reconciler.model import Desired, Path, Pattern, Policy, Webhook
-from reconciler.source import identity, secrets
-from reconciler.source.allowed import masked, refusal, setting
-from reconciler.source.build import build
+from reconciler.kinds import KINDS, Field
+from reconciler.kinds.events import expand
+from reconciler.model import (
+    Absent,
+    Desired,
+    FileScope,
+    Path,
+    Pattern,
+    Policy,
+    Scheme,
+    Secret,
+    SecretRef,
+    Value,
+    Webhook,
+)
+from reconciler.source import identity
+from reconciler.source.allowed import file_name, masked, refusal, setting, url_credential
 from reconciler.source.defaults import origin
 from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
-from reconciler.source.schema import accepts, parts
+from reconciler.source.schema import Part, accepts, parts
+from reconciler.source.secrets import references, wrap
 from reconciler.source.yaml import Document, parse
+
+_FIELDS = {kind.type: {each.name: each for each in kind.fields} for kind in KINDS.values()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +107,7 @@ def _with_setting(
     desired = load_files(sources, rules=replace(rules, allow_secrets=())).desired
     if desired is None:
         return findings
-    refs = secrets.references(desired.webhooks)
+    refs = references(desired.webhooks)
     refused = [ref for ref in refs if refusal(ref, rules.allow_secrets)]
     hint = f"if it may be sent, set {setting(refused, rules.allow_secrets)}, without --allow-secret"
     return tuple(
@@ -121,6 +139,83 @@ def _judged(document: Document) -> Desired | list[Finding]:
     from reconciler.source.explain import explain  # a good file needs no words
 
     return explain(document, rejected)
+
+
+def build(document: Document, accepted: Iterable[Part]) -> Desired:
+    """Return what a file declares apart from its organization; the schema accepts all its parts."""
+    webhooks: list[Webhook] = []
+    absent: list[Absent] = []
+    literals: dict[SecretRef, Secret] = {}
+    for part in accepted:
+        if part.item is None:  # the root
+            continue
+        data, index = part.data, part.item
+        position = Position(file=document.file, line=document.items["webhooks"][index].line)
+        name, pin = data["name"], data.get("id")
+        if data.get("state") == "absent":
+            absent.append(Absent(name=name, id=pin, position=position, index=index))
+            continue
+        fields = _FIELDS[data["type"]]
+        key = name if pin is None else pin
+        webhooks.append(
+            Webhook(
+                name=name,
+                type=data["type"],
+                event_types=_events(tuple(data["event_types"])),
+                configuration={
+                    field: _value(fields[field], value, key, document.file, literals)
+                    for field, value in data["configuration"].items()
+                },
+                id=pin,
+                previously=tuple(data.get("previously", ())),
+                adopt=data.get("adopt", False),
+                position=position,
+                index=index,
+            )
+        )
+    root = document.data
+    scope = tuple(root.get("scope", ("*",)))
+    return Desired(
+        webhooks=tuple(webhooks),
+        absent=tuple(absent),
+        policy=Policy(
+            scopes=(FileScope(file=document.file, globs=scope, prune=root.get("prune", True)),),
+            ignore=_patterns(document, "ignore"),
+            protect=_patterns(document, "protect"),
+            max_deletes=root.get("limits", {}).get("max_deletes"),
+        ),
+        literals=literals,
+    )
+
+
+@lru_cache(maxsize=256)  # most webhooks share theirs
+def _events(globs: tuple[str, ...]) -> frozenset[str]:
+    return frozenset().union(*map(expand, globs))
+
+
+def _value(
+    field: Field, data: Any, key: str, file: str, literals: dict[SecretRef, Secret]
+) -> Value:
+    if isinstance(data, dict):
+        if "file" in data:
+            scheme, name = Scheme.FILE, file_name(data["file"], file)
+        else:
+            scheme, name = Scheme.ENV, data["env"]
+        return SecretRef(scheme=scheme, name=name, version=data.get("version"))
+    if not field.secret or (field.address and url_credential(data) is None):
+        value: Value = data
+        return value
+    ref = SecretRef(scheme=Scheme.LITERAL, name=f"{key}/{field.name}")
+    literals[ref] = wrap(data)
+    return ref
+
+
+def _patterns(document: Document, key: str) -> tuple[Pattern, ...]:
+    globs, positions = document.data.get(key, ()), document.items.get(key, ())
+    return tuple(
+        Pattern(glob=glob, position=position)
+        for glob, position in zip(globs, positions, strict=True)
+    )
 
 
 def _organizations(documents: Iterable[Document]) -> Iterator[tuple[Place, str]]:

@@ -24,14 +24,8 @@ from reconciler.model import Path
 from reconciler.source.text import check
 from reconciler.source.yaml import PARSER
 
-
-class Form(Enum):
-    """What a node is."""
-
-    SCALAR = 1
-    SEQUENCE = 2
-    MAPPING = 3
-    ALIAS = 4
+Form = Enum("Form", "SCALAR SEQUENCE MAPPING ALIAS")
+"""What a node is."""
 
 
 _COMMENT: Final = re.compile(r"(?:\s*+:)?+\s++(?=#)")

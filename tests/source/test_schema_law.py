@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from reconciler.findings import Position, Severity
-from reconciler.source.build import build
 from reconciler.source.defaults import effective, usable_defaults
 from reconciler.source.files import SourceFile, Sources
-from reconciler.source.load import load_files
+from reconciler.source.load import build, load_files
 from reconciler.source.schema import accepts, parts, schema_text
 from reconciler.source.yaml import Document
 
