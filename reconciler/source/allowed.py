@@ -62,6 +62,7 @@ LOOKS_SECRET: Final = re.compile(
 )
 """What is hidden wherever text of a file is shown."""
 
+_WORD: Final = re.compile(r"[a-z0-9_*-]{1,40}")
 PLACEHOLDER: Final = re.compile(
     r"\$(?:[A-Z_][A-Z0-9_]*|[a-z]+(?:_[a-z0-9]+)+)|%\w+%|<[\w .:-]+>|\*+"
     r"|\{\s*(?:env|file)\s*:.*\}|(?:env|file):\s*[\w./-]+"
@@ -237,6 +238,17 @@ def masked(text: str) -> str:
     """Return text of a user for a message: what looks like a secret hidden, and not too long."""
     safe = LOOKS_SECRET.sub(MASK, text)
     return safe if len(safe) <= 120 else f"{safe[:117]}..."
+
+
+def quoted(noun: str, word: object) -> str:
+    """Return `noun` with the word of a user behind it, unless that may be a secret."""
+    text = str(word)
+    return f"{noun} `{text}`" if is_word(text) else noun
+
+
+def is_word(text: str) -> bool:
+    """Return whether a text looks like an event, a type or a state."""
+    return _WORD.fullmatch(text) is not None and LOOKS_SECRET.search(text) is None
 
 
 def url_credential(url: str) -> str | None:

@@ -1,9 +1,9 @@
 """Source lines that may be shown: what could be secret is starred out.
 
 A line shows the keys of the schema, and near misspellings of them. It shows a value only outside
-of `configuration`, under a key of the schema, and only if the whole file can be read: where the
-parser fails, a typo may have moved a secret anywhere. What looks like a Slack token or a link is
-hidden everywhere.
+of `configuration`, under a key of the schema, on one line, and only if the whole file can be read:
+where the parser fails, a typo may have moved a secret anywhere. Comments, and what looks like a
+Slack token or a link, are hidden everywhere.
 """
 
 from __future__ import annotations
@@ -19,23 +19,25 @@ from typing import Final, TypeAlias
 from reconciler.findings import EXCERPT_BEFORE, Finding, Place, Position
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES
-from reconciler.source.allowed import LOOKS_SECRET, MASK
+from reconciler.source.allowed import LOOKS_SECRET, MASK, is_word
 from reconciler.source.position import Form, Node, lines, locate, tree
+from reconciler.source.schema import schema
 
 _SHOWN_KEYS: Final = frozenset(
     ("$schema", "version", "organization", "prune", "scope", "ignore", "protect", "max_deletes")
 ).union(("name", "type", "event_types", "id", "previously", "state"))
 """Keys whose values are shown."""
 
-_KNOWN_KEYS: Final = (
-    frozenset(("limits", "defaults", "webhooks", "configuration", "env", "file"))
-    .union(_SHOWN_KEYS)
-    .union(field.name for kind in KINDS.values() for field in kind.fields)
+_KNOWN_KEYS: Final = _SHOWN_KEYS.union(
+    key for part in (schema(), *schema()["$defs"].values()) for key in part.get("properties", ())
 )
 _OPEN_KEYS: Final = _SHOWN_KEYS | {"limits", "defaults", "webhooks"}
 """Keys below which not everything may be secret."""
 
 _HOLDERS: Final = frozenset(("configuration", "defaults", "webhooks", "<<"))
+_WORD_KEYS: Final = frozenset(("type", "event_types", "state"))
+"""Keys whose values are shown only if they look like words of the schema."""
+
 _KNOWN_WORDS: Final = frozenset((*EVENT_TYPES, *KINDS, "absent", "true", "false", "null"))
 _REFERENCE: Final = {
     "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
@@ -44,12 +46,12 @@ _REFERENCE: Final = {
 }
 """Keys of a reference to a secret, and what may be shown of their values."""
 
-_COMMENT: Final = re.compile(r"(?:^|(?<=\s))#.*")
 _KEY: Final = re.compile(
     r"""(?:^[\s\-?{\[]*+|[,{]\s*+)(["']?+)([\w$.-]++)["']?+\s*+:(?=\s|$|["'\[{])"""
 )
 """A key at the beginning of a line or of an entry in flow style."""
 
+_LETTERS: Final = re.compile(r"[a-z_]{1,20}")
 _EDGES: Final = " \t-{}[],?"
 _AFTER: Final = 400
 
@@ -156,10 +158,8 @@ def _hidden(text: str) -> dict[int, list[Span]]:
     """Return, by line from 0, the columns that must not be shown; an end of -1 is the line's."""
     found: dict[int, list[Span]] = {}
     root = tree(text).root
-    if root is None:
-        return found
     ends: dict[int, int] = {}
-    stack: list[tuple[Node, str | None, bool]] = [(root, None, False)]
+    stack: list[tuple[Node, str | None, bool]] = [(root, None, False)] if root is not None else []
     while stack:
         node, key, secret = stack.pop()
         if node.form is Form.MAPPING:
@@ -174,12 +174,12 @@ def _hidden(text: str) -> dict[int, list[Span]]:
             else:
                 ends[line] = max(ends.get(line, 0), node.end_column if line == node.end_line else 0)
     for number, text_of_line in enumerate(lines(text)):
-        match = _COMMENT.search(text_of_line, ends.get(number, 0))
-        if match is not None:
-            before = len(text_of_line[: match.start()].rstrip())
+        start = text_of_line.find("#", ends.get(number, 0))
+        if start >= 0:
+            before = len(text_of_line[:start].rstrip())
             spans = found.setdefault(number, [])
             hidden = any(last == before for _, last in spans)
-            spans.append((before if hidden else match.start(), -1))
+            spans.append((before if hidden else start, -1))
     return found
 
 
@@ -211,16 +211,23 @@ def _may_show(node: Node, key: str | None, secret: bool) -> bool:
         return node.target is not None or (not secret and may_have)
     if node.text in _KNOWN_WORDS:
         return True
-    if secret or key is None:
+    if secret or key is None or node.line != node.end_line:
         return False
     if key in _REFERENCE:
         return _REFERENCE[key].fullmatch(node.text) is not None
-    return _is_near(key, _SHOWN_KEYS)
+    return is_word(node.text) if _is_near(key, _WORD_KEYS) else _is_near(key, _SHOWN_KEYS)
 
 
 def is_known(key: str) -> bool:
-    """Return whether a key is a word of the schema, or a near misspelling of one of its keys."""
-    return key in _KNOWN_WORDS or _is_near(key, _KNOWN_KEYS)
+    """Return whether a key is a word of the schema, or may be meant for one of its keys."""
+    return key in _KNOWN_WORDS or _is_near(key, _KNOWN_KEYS) or _is_meant(key)
+
+
+@lru_cache(maxsize=4096)
+def _is_meant(key: str) -> bool:
+    """Return whether `key` is one word much like a known key, with less than 6 other letters."""
+    longer = [each for each in _KNOWN_KEYS if len(key) <= len(each) + 2]
+    return _LETTERS.fullmatch(key) is not None and bool(get_close_matches(key, longer, 1, 0.6))
 
 
 @lru_cache(maxsize=4096)

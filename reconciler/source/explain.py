@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES, Path
-from reconciler.source.allowed import masked
+from reconciler.source.allowed import quoted
 from reconciler.source.defaults import INHERITED, origin
 from reconciler.source.excerpt import is_known
 from reconciler.source.lint import EVENTS, REFERENCE, ticked
@@ -267,10 +267,10 @@ def _not_the_one(rejected: Rejection) -> Iterator[Finding]:
         case ("type",):
             meant = _near(value, KINDS) if isinstance(value, str) else None
             hint = f"did you mean `{meant}`?" if meant else f"the types are {ticked(KINDS)}"
-            yield error("unknown-type", f"unknown type `{masked(str(value))}`", hint, at)
+            yield error("unknown-type", quoted("unknown type", value), hint, at)
         case ("state",):
             hint = "write `state: absent` to have the webhook deleted; else leave it out"
-            yield error("unknown-state", f"unknown state `{masked(str(value))}`", hint, at)
+            yield error("unknown-state", quoted("unknown state", value), hint, at)
         case _:
             message = "this version of the file's format is not known"
             hint = f"write `version: {rejected.limit}`; a newer version needs a newer program"
@@ -347,7 +347,7 @@ def _bad_event(rejected: Rejection) -> Iterator[Finding]:
     else:
         meant = _near(value, EVENT_TYPES)
         hint = f"did you mean `{meant}`?" if meant else EVENTS
-        yield error("unknown-event", f"unknown event `{masked(value)}`", hint, at)
+        yield error("unknown-event", quoted("unknown event", value), hint, at)
 
 
 def _bad_secret(rejected: Rejection, names: list[str]) -> Iterator[Finding]:

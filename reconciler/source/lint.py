@@ -22,7 +22,7 @@ from reconciler.source.allowed import (
     file_name,
     holds_token,
     is_padded,
-    masked,
+    quoted,
     refusal,
     url_credential,
 )
@@ -64,6 +64,9 @@ _ANY_SECRET_FIELD: Final = {
     for fields in _SECRET_FIELDS.values()
     for name, field in fields.items()
 }
+
+
+_FIELDS: Final = frozenset(field.name for kind in KINDS.values() for field in kind.fields)
 
 
 def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Finding]:
@@ -157,6 +160,9 @@ def _value(
     name: str, value: object, secret_fields: Mapping[str, Field], file: str, rules: Rules
 ) -> Finding | None:
     """Judge the value of a field of a configuration."""
+    if name not in _FIELDS:  # the schema says so, and the key itself may be a secret
+        has_token = isinstance(value, str) and holds_token(value)
+        return _slack_token() if has_token and not rules.allow_literal_secrets else None
     field = secret_fields.get(name)
     if isinstance(value, dict):
         named = [each for each in (Scheme.ENV, Scheme.FILE) if each in value]
@@ -236,10 +242,11 @@ def _placeholder(name: str) -> Finding:
     )
 
 
-def _slack_token(field: str) -> Finding:
+def _slack_token(field: str | None = None) -> Finding:
+    holder = "an unknown key" if field is None else f"`{field}`"
     return error(
         "slack-token-in-file",
-        f"`{field}` holds what looks like a Slack token",
+        f"{holder} holds what looks like a Slack token",
         "revoke the token, as version control never forgets it, and refer to the new one: "
         "`{env: SLACK_BOT_TOKEN}`",
     )
@@ -256,7 +263,7 @@ def _event(event: str) -> Finding | None:
     near = get_close_matches(event[:80].lower(), (*_GLOBS, *EVENT_TYPES), n=1)
     return error(
         "unknown-event",
-        f"`{masked(event)}` matches no event",
+        f"{quoted('the glob', event)} matches no event",
         f"did you mean `{near[0]}`?" if near else EVENTS,
     )
 

@@ -198,7 +198,7 @@ ITEMS = {
         'name events, or write `["*"]` for all',
     ),
     f"{{{SLACK}, event_types: ['{'*' * 129}']}}": (
-        "1:49+131", "text-too-long", "an item of `event_types` is longer than 128 characters",
+        "1:49+3", "text-too-long", "an item of `event_types` is longer than 128 characters",
         "shorten it",
     ),
     f"{{{SLACK}, event_types: [value_create]}}": (
