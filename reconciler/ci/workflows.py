@@ -65,7 +65,7 @@ class Setup:
         """Return what the apply workflow watches: the configuration and secret files."""
         # GitHub matches whole paths from the root of the repository: `./a` and `a//b` never match.
         file = normpath(self.file)
-        if not file.endswith((".yaml", ".yml")):
+        if not file.lower().endswith((".yaml", ".yml")):
             file = "**" if file == "." else f"{file}/**"
         secret = {normpath(each.name) for each in self.references if each.scheme is Scheme.FILE}
         inside = (each for each in sorted(secret) if not each.startswith(("/", "..")))

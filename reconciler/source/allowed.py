@@ -71,6 +71,8 @@ PLACEHOLDER: Final = re.compile(
 )
 """Text that another program would replace by a value: `$NAME`, `${NAME}`, `<token>`, `env:NAME`."""
 
+_VARIABLE: Final = re.compile(r"\$[A-Z][A-Z0-9_]+\b")
+
 _AROUND: Final = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u200b\u200c\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
@@ -232,6 +234,11 @@ def is_padded(text: str) -> bool:
 def holds_token(text: str) -> bool:
     """Return whether there is a Slack token in a text."""
     return ("xox" in text or "xapp" in text) and TOKEN.search(text) is not None
+
+
+def is_placeholder(text: str) -> bool:
+    """Return whether visible text is, or holds, what another program would replace."""
+    return PLACEHOLDER.fullmatch(text) is not None or _VARIABLE.search(text) is not None
 
 
 def masked(text: str) -> str:

@@ -1,8 +1,9 @@
 """Which files declare the webhooks, and their bytes.
 
 A path may be a file, `-` for standard input, a directory, or a glob such as `teams/**/*.yaml`. A
-directory stands for every `*.yaml` and `*.yml` in it and in its subdirectories, sorted by path.
-Hidden files and directories are left out, and links to directories are not followed. Only regular
+directory stands for every `*.yaml` and `*.yml` (in any case) in it and in its subdirectories,
+sorted by path. Hidden files and directories are left out, and links to directories are not
+followed, except where a path or the beginning of a glob names one without a wildcard. Only regular
 files of bounded size are read, and reading never waits: a pipe with nobody at the other end is
 refused, not waited for. Every path that cannot be read is reported, and the readable ones are still
 returned, so that all mistakes show at once.
@@ -17,6 +18,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -34,7 +36,7 @@ _GLOB: Final = re.compile(r"[*?\[]")
 
 def is_read(path: PurePath) -> bool:
     """Return whether a file is read whose path relative to the named directory is `path`."""
-    return path.suffix in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
 def is_glob(named: str, directory: Path) -> bool:
@@ -180,7 +182,16 @@ def _expand(named: str, directory: Path) -> Iterator[Path]:
     path = directory / named
     if is_glob(named, directory):
         matches = [Path(each) for each in glob.glob(named, root_dir=directory, recursive=True)]
-        taken = [m for m in matches if m.suffix in _SUFFIXES or os.path.isdir(directory / m)]
+        fixed = len(list(takewhile(lambda part: not _GLOB.search(part), PurePath(named).parts)))
+        taken = [
+            match
+            for match in matches
+            if (match.suffix.lower() in _SUFFIXES or os.path.isdir(directory / match))
+            and not any(
+                os.path.islink(directory / each) and os.path.isdir(directory / each)
+                for each in (match, *match.parents)[: len(match.parts) - fixed]
+            )
+        ]
         if not taken:
             raise NotReadableError("matches no *.yaml or *.yml file, and no directory")
         for match in sorted(taken, key=PurePath.as_posix):
@@ -233,7 +244,7 @@ def suggestion(found: Path, directory: Path, *, named: bool = False) -> str | No
     except OSError:
         return None
     if not named:
-        others = [each for each in others if each.endswith(_SUFFIXES)]
+        others = [each for each in others if each.lower().endswith(_SUFFIXES)]
     near = get_close_matches(found.name, others, n=1)
     if not near:
         return None

@@ -7,21 +7,24 @@ in `defaults`, however many webhooks inherit it.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
-from reconciler.findings import Finding, Place, Severity, error, note, warning
+from reconciler.findings import Finding, Place, error, note, warning
 from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.source.allowed import (
     PLACEHOLDER,
     file_name,
+    forbidden_prefix,
     holds_token,
     is_padded,
+    is_placeholder,
     quoted,
     refusal,
     url_credential,
@@ -60,7 +63,7 @@ _SECRET_FIELDS: Final = {
 }
 _ANY_SECRET_FIELD: Final = {
     # A field that several types have is judged with the webhooks that inherit it.
-    name: replace(field, shape=None)
+    name: replace(field, shape=None, example="NAME")
     for fields in _SECRET_FIELDS.values()
     for name, field in fields.items()
 }
@@ -138,7 +141,7 @@ def _literal_in_name(name: str) -> Iterator[Finding]:
     if holds_token(name):
         yield _slack_token("name")
     elif PLACEHOLDER.fullmatch(name):
-        yield replace(_placeholder("name"), severity=Severity.WARNING)
+        yield warning("unreplaced-placeholder", _replaces_none("name"), "write the text itself")
 
 
 def _settings(
@@ -182,7 +185,9 @@ def _value(
         return _literal(field, value, rules)
     if holds_token(value) and not rules.allow_literal_secrets:
         return _slack_token(name)
-    return _placeholder(name) if PLACEHOLDER.fullmatch(value) else None
+    if is_placeholder(value):
+        return error("unreplaced-placeholder", _replaces_none(name), "write the text itself")
+    return None
 
 
 @lru_cache(maxsize=256)  # most webhooks share their references
@@ -200,10 +205,14 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
         return error("unusable-secret", message, f"refer to it: {REFERENCE}")
     if holds_token(value) and not rules.allow_literal_secrets:
         return _slack_token(name)
-    if PLACEHOLDER.fullmatch(value) or (field.address and "<" in value):
-        return _placeholder(name)
+    in_address = field.address and ("<" in value or is_placeholder(value))
+    if in_address or PLACEHOLDER.fullmatch(value):
+        hint = f"for a secret write {_example(field, value)}"
+        return error("unreplaced-placeholder", _replaces_none(name), hint)
     if not field.address and not fits(field, secret):
-        return error("unfit-secret", f"`{name}` is not {field.noun}", f"write {_example(name)}")
+        return error(
+            "unfit-secret", f"`{name}` is not {field.noun}", f"write {_example(field, value)}"
+        )
     if is_padded(value):
         return note(
             "trimmed-secret",
@@ -228,18 +237,19 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     )
 
 
-def _example(name: str) -> str:
-    variable = "SLACK_BOT_TOKEN" if name == "token" else "NAME"
-    return f"`{name}: {{env: {variable}}}`, with the name of your variable"
+def _example(field: Field, value: str) -> str:
+    meant = _NAMED.fullmatch(value)
+    if meant is not None and forbidden_prefix(meant[1]) is None:
+        return f"`{field.name}: {{env: {meant[1]}}}`"
+    variable = "NAME" if field.address else field.example
+    return f"`{field.name}: {{env: {variable}}}`, with the name of your variable"
 
 
-def _placeholder(name: str) -> Finding:
-    secret = name in _ANY_SECRET_FIELD
-    return error(
-        "unreplaced-placeholder",
-        f"`{name}` is a placeholder, and a file replaces none",
-        f"for a secret write {_example(name)}" if secret else "write the text itself",
-    )
+_NAMED: Final = re.compile(r"\$\{?([A-Z][A-Z_]{2,40})\}?")
+
+
+def _replaces_none(name: str) -> str:
+    return f"`{name}` holds a placeholder, and a file replaces none"
 
 
 def _slack_token(field: str | None = None) -> Finding:

@@ -214,11 +214,6 @@ def _judge(
             f"{subject} has blanks, line ends or a byte order mark around it: they are not sent",
             "store the bare value",
         )
-    if secret.matches(slack.TOKEN):
-        for shape, meaning, cure in slack.OTHER_TOKENS:
-            if secret.matches(shape):
-                yield warning("not-a-bot-token", f"{subject} is {meaning}", cure)
-                return
 
 
 def _misused(
@@ -233,7 +228,13 @@ def _misused(
             continue
         if not fits(each, secret):
             yield value, _unfit(value, each)
-        elif secret.matches(_HOLDS_TOKEN) and each.shape is not slack.TOKEN:
+        elif each.shape is slack.TOKEN:
+            for shape, meaning, cure in slack.OTHER_TOKENS:
+                if secret.matches(shape):
+                    message = f"{_subject(value)} is {meaning}"
+                    yield value, warning("not-a-bot-token", message, cure)
+                    break
+        elif secret.matches(_HOLDS_TOKEN):
             url = declared_secret(webhook.configuration.get(kind.destination, ""), fetched)
             if url is not None and not url.matches(slack.HOST):
                 yield (

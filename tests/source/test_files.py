@@ -257,6 +257,18 @@ def test_a_glob_reads_what_it_matches(tmp_path: Path) -> None:
     assert names(read_in(tmp_path, "*.yaml", "other.yaml")) == ["other.yaml"]
 
 
+@pytest.mark.parametrize("path", ["d", "d/*", "d/**/*", "*", "d/E*", "?/**/E.*"])
+def test_yaml_in_any_case_is_read_and_links_are_not_entered(tmp_path: Path, path: str) -> None:
+    """A file that is left out would be deleted; a link leads to what somebody else may own."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/E.YAML").write_text("")
+    (tmp_path / ".other").mkdir()
+    (tmp_path / ".other/E.yaml").write_text("")
+    (tmp_path / "d/link").symlink_to("../.other")
+    assert names(read_in(tmp_path, path)) == ["d/E.YAML"]
+    assert names(read_in(tmp_path, "d/link/*")) == ["d/link/E.yaml"]
+
+
 @pytest.mark.parametrize("path", ["nope/*.yaml", "*.md"])
 def test_a_glob_that_reads_nothing_is_an_error(tmp_path: Path, path: str) -> None:
     """It never stands for an empty configuration."""

@@ -238,13 +238,13 @@ def test_a_placeholder_is_no_secret(value: str) -> None:
     for rules in (Rules(), Rules(allow_literal_secrets=True)):
         (finding,) = generic(f"url: 'https://a.example', token: '{value}'", rules).findings
         assert (finding.rule, finding.severity) == ("unreplaced-placeholder", ERROR)
-        assert finding.message == "`token` is a placeholder, and a file replaces none"
+        assert finding.message == "`token` holds a placeholder, and a file replaces none"
         assert "{env: " in (finding.hint or "")
     (finding,) = generic("url: 'https://a.example', token: 'hush%TOKEN%'").findings
     assert finding.message == "`token` is a secret, and it is written into the file"
 
 
-@pytest.mark.parametrize("value", [*PLACEHOLDERS, "#${ROOM}"])
+@pytest.mark.parametrize("value", [*PLACEHOLDERS, "#${ROOM}", "#$ROOM", "to $ENV_1", "a $X_Y b"])
 @pytest.mark.parametrize("field", ["channel", "username"])
 def test_a_placeholder_in_a_plain_field(field: str, value: str) -> None:
     """A placeholder is not sent as a channel or a user name."""
@@ -259,10 +259,33 @@ def test_a_placeholder_in_a_plain_field(field: str, value: str) -> None:
     assert found(outcome) == [("unreplaced-placeholder", ERROR)]
 
 
-@pytest.mark.parametrize("url", ["https://${HOST}/x", "https://<host>/x", "https://a/{{ x }}"])
+@pytest.mark.parametrize(
+    "url", ["https://${HOST}/x", "https://<host>/x", "https://a/{{ x }}", "https://$HOST/a", "$URL"]
+)
 def test_a_placeholder_in_a_url(url: str) -> None:
     """A placeholder is not sent as part of an address."""
     assert "unreplaced-placeholder" in {rule for rule, _ in found(generic(f"url: '{url}'"))}
+
+
+@pytest.mark.parametrize("text", ["https://a.example/x?$filter=a", "https://a.example/$f/$A"])
+def test_a_dollar_in_a_url_is_no_placeholder(text: str) -> None:
+    """Only names in upper case are."""
+    assert "unreplaced-placeholder" not in rules_of(generic(f"url: '{text}'"))
+
+
+@pytest.mark.parametrize(
+    ("value", "variable"),
+    [
+        ("$PAGER_TOKEN", "PAGER_TOKEN"),
+        ("${PAGER_TOKEN}", "PAGER_TOKEN"),
+        ("$GITHUB_TOKEN", "WEBHOOK_TOKEN"),
+        ("<token>", "WEBHOOK_TOKEN"),
+    ],
+)
+def test_the_help_names_the_variable_that_was_meant(value: str, variable: str) -> None:
+    """It is the one of the placeholder, if it may be sent."""
+    (finding,) = generic(f"url: 'https://a.example', token: '{value}'").findings
+    assert f"`token: {{env: {variable}}}`" in (finding.hint or "")
 
 
 def test_a_placeholder_in_a_name_is_a_warning() -> None:

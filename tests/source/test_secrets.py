@@ -397,7 +397,10 @@ def test_an_address_must_be_one(value: str) -> None:
         ("http://slack.com/api", False),
     ],
 )
-@pytest.mark.parametrize("value", ["xoxb-0123456789-example", "Bearer xoxb-0123456789-example"])
+@pytest.mark.parametrize(
+    "value",
+    ["xoxb-0123456789-example", "Bearer xoxb-0123456789-example", "xoxp-0123456789-example"],
+)
 def test_a_slack_token_is_sent_to_slack_only(url: str, sent: bool, value: str) -> None:
     """A generic webhook sends a Slack token only to a host of Slack, whatever holds the URL."""
     for where in (url, env("URL")):
