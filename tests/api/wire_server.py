@@ -30,7 +30,13 @@ class WireServer:
         """The monotonic moment at which each request was whole."""
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -38,19 +44,29 @@ class WireServer:
                 connection, _ = self._listener.accept()
                 self.connections += 1
                 self._open.append(connection)
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+                self._start(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
+        last = time.monotonic()
         with contextlib.suppress(OSError, ValueError), connection:
             while request := self._read(connection):
                 with self._lock:
                     self.times.append(time.monotonic())
                     self.requests.append(request)
-                    at = min(len(self.requests), len(self._behaviours)) - 1
-                if self._behaviours[at](connection) is CLOSE:
+                if self.respond(connection, request) is CLOSE:
                     break
+                last = time.monotonic()
         with self._lock:
             self.closed += 1
+            self.ended(time.monotonic() - last)
+
+    def respond(self, connection: socket.socket, request: bytes) -> object:
+        """Respond to one request; CLOSE ends the connection."""
+        at = min(len(self.requests), len(self._behaviours)) - 1
+        return self._behaviours[at](connection)
+
+    def ended(self, idle: float) -> None:
+        """Note that a connection ended, `idle` seconds after its last response."""
 
     def _read(self, connection: socket.socket) -> bytes:
         data = b""

@@ -1,4 +1,4 @@
-"""The emulator behind sockets of our own, which count connections and requests in flight."""
+"""The emulator behind raw sockets, which count connections and requests in flight."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from reconciler.api.connections import KEEP_ALIVE
+from tests.api.wire_server import WireServer
 from tests.emulated.emulator import Emulator, Request
 from tests.waiting import PATIENCE
 
@@ -20,7 +21,7 @@ def _none(asked: str) -> bool:
     return False
 
 
-class CountingServer:
+class CountingServer(WireServer):
     """Serves until closed. `most` is the most requests that were in flight at a time.
 
     Requests that `of` is true of, given method and address, are answered as soon as `meeting` of
@@ -30,58 +31,38 @@ class CountingServer:
 
     def __init__(self, emulator: Emulator, *, of: Of = _none, meeting: int = 0) -> None:
         self._emulator = emulator
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.connections = self.idle = self.most = self._in_flight = 0
+        self.idle = self.most = self._in_flight = 0
         self._of, self._meeting = of, meeting
         self._changed = threading.Condition()
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
+        super().__init__()
 
-    def requests(self) -> list[str]:
+    def asked(self) -> list[str]:
         """Return what was asked for: method and path, without queries."""
         return [f"{each.method} {each.path}" for each in self._emulator.store.log()]
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        super().close()
         for thread in self._threads:
             thread.join(PATIENCE)
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.connections += 1
-                thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-                self._threads.append(thread)
-                thread.start()
+    def ended(self, idle: float) -> None:
+        self.idle += idle >= KEEP_ALIVE
 
-    def _serve(self, connection: socket.socket) -> None:
-        served = time.monotonic()
-        with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
-            while line := stream.readline():
-                method, target, _ = line.decode().split(" ")
-                headers: dict[str, str] = {}
-                while (header := stream.readline()).strip():
-                    name, _, value = header.decode().partition(":")
-                    headers[name.lower()] = value.strip()
-                body = stream.read(int(headers.get("content-length", 0)))
-                with self._counted(f"{method} {target}"):
-                    answer = self._answer(method, target, headers, body)
-                served = time.monotonic()
-                connection.sendall(answer)
-        with self._changed:
-            self.idle += time.monotonic() - served >= KEEP_ALIVE
-
-    def _answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> bytes:
+    def respond(self, connection: socket.socket, request: bytes) -> object:
+        head, _, body = request.partition(b"\r\n\r\n")
+        line, *lines = head.decode().split("\r\n")
+        method, target, _ = line.split(" ")
         path, _, query = target.partition("?")
-        answer = self._emulator.handle(
-            Request(method=method, path=path, query=query, headers=headers, body=body)
-        )
-        head = "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
-        return f"HTTP/1.1 {answer.status} Some\r\n{head}\r\n".encode() + answer.body
+        fields = (each.partition(":") for each in lines)
+        headers = {name.lower(): value.strip() for name, _, value in fields}
+        with self._counted(f"{method} {target}"):
+            answer = self._emulator.handle(
+                Request(method=method, path=path, query=query, headers=headers, body=body)
+            )
+        shown = "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
+        data = f"HTTP/1.1 {answer.status} Some\r\n{shown}\r\n".encode() + answer.body
+        connection.sendall(data)
+        return None
 
     @contextlib.contextmanager
     def _counted(self, asked: str) -> Iterator[None]:

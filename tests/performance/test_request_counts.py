@@ -72,7 +72,7 @@ def command(tmp_path: Path) -> Command:
             code = run(arguments, process)
         return Seen(
             code=code,
-            requests=Counter(server.requests()),
+            requests=Counter(server.asked()),
             connections=server.connections - server.idle,
             most=server.most,
         )
