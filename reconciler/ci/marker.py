@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from reconciler.planning.document import read_resend, resend_tree
+from reconciler.planning.document import plain, read_resend
 from reconciler.planning.plan import OperationDigest, Plan
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import DIGITS
@@ -147,7 +147,7 @@ def _is_plain(character: str) -> bool:
 
 def _tree(value: OperationDigest | Resend) -> Any:
     if isinstance(value, Resend):
-        return resend_tree(value)
+        return plain(value)
     return value.digest, value.id, value.name
 
 

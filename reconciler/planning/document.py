@@ -10,16 +10,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from hashlib import sha256
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
-from reconciler.findings import Finding, Position
-from reconciler.model import Organization, Scheme, SecretRef, Unknown, Value, Webhook
+from reconciler.findings import Finding, Related
+from reconciler.model import Scheme, SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Change,
     Create,
     Delete,
-    FieldChange,
     Kept,
     KeyLost,
     OperationDigest,
@@ -27,7 +27,6 @@ from reconciler.planning.plan import (
     SecretCause,
     SecretChange,
     SetChange,
-    Snapshot,
     Update,
     ValueChange,
 )
@@ -45,12 +44,12 @@ _COMMAND: Final = re.compile(r"(##\w*)\[")
 def plan_tree(plan: Plan, version: str) -> Tree:
     """Return the document of `plan`; `version` is that of the program that makes it."""
     operations = plan.operations or ((),) * len(plan.changes)
-    tree: Tree = {
+    document: Tree = {
         "format_version": FORMAT_VERSION,
         "kind": "plan",
         "tool_version": version,
         "origin": plan.origin,
-        "organization": _organization(plan.organization),
+        "organization": plain(plan.organization),
         "digest": plan.digest,
         "counts": {
             "create": len(plan.creates),
@@ -64,36 +63,24 @@ def plan_tree(plan: Plan, version: str) -> Tree:
             "in_scope": plan.in_scope,
             "live": plan.live,
         },
-        "blocked": [finding_tree(each) for each in plan.blocked],
+        "blocked": plain(plan.blocked),
         "changes": [
             {**_change(change), "operations": [each.digest for each in found]}
             for change, found in zip(plan.changes, operations, strict=True)
         ],
-        "resends": [resend_tree(each) for each in resends(plan.changes)],
-        "kept": [
-            {**kept_summary(each), "webhooks": [_snapshot(found) for found in each.webhooks]}
-            for each in plan.kept
-        ],
+        "resends": plain(resends(plan.changes)),
+        "kept": [{**kept_summary(each), "webhooks": plain(each.webhooks)} for each in plan.kept],
         "unmanaged": [
-            {"reason": str(each.reason), "webhook": _snapshot(each.webhook)}
-            for each in plan.unmanaged
+            {"reason": str(each.reason), "webhook": plain(each.webhook)} for each in plan.unmanaged
         ],
-        "matched": [{"id": each.id, "webhook": _webhook(each.webhook)} for each in plan.matched],
+        "matched": plain(plan.matched),
         "unreadable": [{"webhook": name, "field": field} for name, field in plan.uncertain],
-        "secrets": [
-            {
-                "reference": reference_tree(each.reference),
-                "webhook": each.webhook,
-                "field": each.field,
-                "destination": each.destination,
-            }
-            for each in plan.secrets
-        ],
-        "notes": [finding_tree(each) for each in plan.notes],
-        "relaxed": [finding_tree(each) for each in plan.relaxed],
+        "secrets": plain(plan.secrets),
+        "notes": plain(plan.notes),
+        "relaxed": plain(plan.relaxed),
     }
-    tree["checksum"] = checksum(tree)
-    return tree
+    document["checksum"] = checksum(document)
+    return document
 
 
 def checksum(tree: Mapping[str, Any]) -> str:
@@ -112,24 +99,62 @@ def write_json(tree: Mapping[str, Any]) -> str:
     return _COMMAND.sub(r"\1\\u005b", text) + "\n"
 
 
+_OMITTED: Final[Mapping[type, tuple[str, ...]]] = {
+    Finding: ("place",),
+    Related: ("place",),
+    Webhook: ("index", "adopt"),
+    ValueChange: ("hidden",),
+    SecretChange: ("moved",),
+    KeyLost: ("hidden",),
+}
+"""Fields of which a document holds nothing."""
+
+_TAGS: Final[Mapping[type, str]] = {
+    ValueChange: "value",
+    SetChange: "set",
+    SecretChange: "secret",
+    KeyLost: "lost",
+}
+
+
+def plain(value: Any) -> Any:
+    """Return a value as plain data: its fields in their order, sets sorted, references as in files.
+
+    Raises TypeError for what no document may hold, a secret above all.
+    """
+    match value:
+        case None | bool() | int():
+            return value
+        case str():
+            return str(value)  # not its enumeration
+        case Unknown():
+            return {"unknown": True}
+        case SecretRef():
+            return reference_tree(value)
+        case Mapping():
+            return {key: plain(each) for key, each in sorted(value.items())}
+        case frozenset():
+            return sorted(value)
+        case tuple():
+            return [plain(each) for each in value]
+    if not is_dataclass(value):
+        raise TypeError(f"no document holds a {type(value).__name__}")
+    kind = type(value)
+    shown: Tree = {"change": _TAGS[kind]} if kind in _TAGS else {}
+    for each in fields(value):
+        if each.name not in _OMITTED.get(kind, ()):
+            shown[each.name] = plain(getattr(value, each.name))
+    return {**shown, "adopt": True} if isinstance(value, Webhook) and value.adopt else shown
+
+
 def reference_tree(reference: SecretRef) -> Tree:
     """Return a reference as files write it; a literal is named, never shown."""
-    tree: Tree = {str(reference.scheme): reference.name}
-    return tree if reference.version is None else {**tree, "version": reference.version}
-
-
-def resend_tree(resend: Resend) -> Tree:
-    """Return what a review sends again."""
-    return {
-        "webhook": resend.webhook,
-        "field": resend.field,
-        "value": None if resend.value is None else _value(resend.value),
-        "cause": str(resend.cause),
-    }
+    shown: Tree = {str(reference.scheme): reference.name}
+    return shown if reference.version is None else {**shown, "version": reference.version}
 
 
 def read_resend(tree: Mapping[str, Any]) -> Resend:
-    """Return the resend that `resend_tree` wrote."""
+    """Return the resend that `plain` has made plain data."""
     value = tree["value"]
     return Resend(
         webhook=tree["webhook"],
@@ -158,53 +183,29 @@ def _read_reference(tree: Mapping[str, Any]) -> SecretRef:
     return SecretRef(scheme=scheme, name=tree[scheme], version=tree.get("version"))
 
 
-def position_tree(position: Position | None) -> Tree | None:
-    """Return a place in a file."""
-    if position is None:
-        return None
-    return {
-        "file": position.file,
-        "line": position.line,
-        "column": position.column,
-        "width": position.width,
-    }
-
-
-def finding_tree(finding: Finding) -> Tree:
-    """Return a finding with all it has to say."""
-    return {
-        "rule": finding.rule,
-        "severity": str(finding.severity),
-        "message": finding.message,
-        "position": position_tree(finding.position),
-        "hint": finding.hint,
-        "excerpt": finding.excerpt,
-        "related": [
-            {"message": each.message, "position": position_tree(each.position)}
-            for each in finding.related
-        ],
-    }
-
-
 def change_summary(change: Change) -> Tree:
     """Return what identifies a change: what is done to which webhook, and why."""
-    match change:
-        case Create():
-            action, id_ = "create", None
-        case Update(before=before):
-            action, id_ = "update", before.id
-        case Delete(before=before):
-            action, id_ = "delete", before.id
-        case _:
-            assert_never(change)
-    attribution = None if change.attribution is None else str(change.attribution)
+    action, _ = _ACTIONS[type(change)]
     return {
         "action": action,
         "name": change.name,
-        "id": id_,
+        "id": None if isinstance(change, Create) else change.before.id,
         "reason": str(change.reason),
-        "attribution": attribution,
+        "attribution": None if change.attribution is None else str(change.attribution),
     }
+
+
+_ACTIONS: Final[Mapping[type[Change], tuple[str, tuple[str, ...]]]] = {
+    Create: ("create", ("after",)),
+    Update: ("update", ("before", "after", "fields")),
+    Delete: ("delete", ("before", "position", "keeps", "hidden")),
+}
+"""What a change is called, and which of its fields the document of a plan has."""
+
+
+def _change(change: Change) -> Tree:
+    _, shown = _ACTIONS[type(change)]
+    return {**change_summary(change), **{name: plain(getattr(change, name)) for name in shown}}
 
 
 def kept_summary(kept: Kept) -> Tree:
@@ -213,104 +214,6 @@ def kept_summary(kept: Kept) -> Tree:
         "name": kept.name,
         "reason": str(kept.reason),
         "detail": kept.detail,
-        "position": position_tree(kept.position),
+        "position": plain(kept.position),
         "unapplied": kept.unapplied,
     }
-
-
-def _change(change: Change) -> Tree:
-    summary = change_summary(change)
-    match change:
-        case Create(after=after):
-            return {**summary, "after": _webhook(after)}
-        case Update(before=before, after=after, fields=fields):
-            return {
-                **summary,
-                "before": _snapshot(before),
-                "after": _webhook(after),
-                "fields": [_field(each) for each in fields],
-            }
-        case Delete(before=before):
-            return {
-                **summary,
-                "before": _snapshot(before),
-                "position": position_tree(change.position),
-                "keeps": change.keeps,
-                "hidden": change.hidden,
-            }
-        case _:
-            assert_never(change)
-
-
-def _field(field: FieldChange) -> Tree:
-    path = list(field.path)
-    match field:
-        case ValueChange(before=before, after=after):
-            return {"change": "value", "path": path, "before": _plain(before), "after": after}
-        case SetChange():
-            return {
-                "change": "set",
-                "path": path,
-                "added": list(field.added),
-                "removed": list(field.removed),
-                "unchanged": field.unchanged,
-            }
-        case SecretChange(after=after):
-            return {
-                "change": "secret",
-                "path": path,
-                "after": _value(after),
-                "cause": str(field.cause),
-                "before": field.before,
-                "destination": field.destination,
-            }
-        case KeyLost():
-            return {"change": "lost", "path": path}
-        case _:
-            assert_never(field)
-
-
-def _webhook(webhook: Webhook) -> Tree:
-    tree: Tree = {
-        "name": webhook.name,
-        "type": webhook.type,
-        "event_types": sorted(webhook.event_types),
-        "configuration": {
-            name: _value(value) for name, value in sorted(webhook.configuration.items())
-        },
-        "id": webhook.id,
-        "previously": list(webhook.previously),
-        "position": position_tree(webhook.position),
-    }
-    return {**tree, "adopt": True} if webhook.adopt else tree
-
-
-def _snapshot(found: Snapshot) -> Tree:
-    return {
-        "id": found.id,
-        "name": found.name,
-        "type": found.type,
-        "event_types": sorted(found.event_types),
-        "configuration": {
-            name: _plain(value) for name, value in sorted(found.configuration.items())
-        },
-        "destination": found.destination,
-        "last_run": found.last_run,
-    }
-
-
-def _organization(organization: Organization) -> Tree:
-    return {
-        "id": organization.id,
-        "name": organization.name,
-        "role": organization.role,
-        "maintenance": organization.maintenance,
-    }
-
-
-def _value(value: Value) -> str | bool | Tree:
-    return reference_tree(value) if isinstance(value, SecretRef) else value
-
-
-def _plain(value: str | bool | Unknown | None) -> str | bool | Tree | None:
-    return {"unknown": True} if isinstance(value, Unknown) else value

@@ -10,7 +10,7 @@ from typing import Final
 
 from reconciler import __version__
 from reconciler.checks import Check, Checklist, Section, Status
-from reconciler.planning.document import FORMAT_VERSION, position_tree, write_json
+from reconciler.planning.document import FORMAT_VERSION, plain, write_json
 from reconciler.render import PLAIN, View
 from reconciler.render.layout import columns, paint, paragraph
 from reconciler.render.quote import prose, quote
@@ -60,7 +60,7 @@ def _json(checklist: Checklist, view: View = PLAIN) -> str:
             "sections": [
                 {
                     "name": section.name,
-                    "position": position_tree(section.position),
+                    "position": plain(section.position),
                     "checks": [
                         {
                             "name": check.name,

@@ -15,10 +15,9 @@ from reconciler.planning.document import (
     FORMAT_VERSION,
     Tree,
     change_summary,
-    finding_tree,
     kept_summary,
+    plain,
     plan_tree,
-    position_tree,
     write_json,
 )
 from reconciler.planning.plan import Plan
@@ -75,7 +74,7 @@ def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
                 f"{severity}s": sum(each.severity is severity for each in findings)
                 for severity in Severity
             },
-            "findings": [finding_tree(each) for each in sorted(findings, key=sort_key)],
+            "findings": plain(tuple(sorted(findings, key=sort_key))),
         },
     )
 
@@ -88,7 +87,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
         "message": error.message,
         "hint": error.hint,
         "exit_code": int(error.exit_code),
-        "findings": [finding_tree(each) for each in sorted(findings, key=sort_key)],
+        "findings": plain(tuple(sorted(findings, key=sort_key))),
     }
     if isinstance(error, ApiError):
         content["request"] = {
@@ -119,7 +118,7 @@ def _outcome(outcome: Outcome) -> Tree:
                     {
                         "path": list(each.path),
                         "message": each.message,
-                        "position": position_tree(each.position),
+                        "position": plain(each.position),
                     }
                     for each in outcome.fields
                 ],

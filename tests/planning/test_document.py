@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.planning.document import plan_tree
+import pytest
+
+from reconciler.model import Secret
+from reconciler.planning.document import plain, plan_tree
 from reconciler.planning.planner import plan
 from tests.planning.builders import desired, generic, live, live_generic
 
@@ -18,3 +21,9 @@ def test_every_field_that_goes_is_named():
         {"change": "lost", "path": ["configuration", "token"]},
         {"change": "lost", "path": ["configuration", "extra"]},
     ]
+
+
+def test_no_document_holds_a_secret():
+    """Not even in stars: it does not belong there."""
+    with pytest.raises(TypeError, match="no document holds a Secret"):
+        plain((Secret("xoxb-0000000000-AAAAAAAA"),))

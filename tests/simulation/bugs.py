@@ -215,7 +215,8 @@ def patched(bug: Bug, folder: Path) -> Path:
     shutil.copytree(_ROOT / "reconciler", folder / "reconciler", ignore=leave)
     shutil.copytree(_ROOT / "schemas", folder / "schemas")
     (folder / "tests").mkdir()
-    (folder / "tests" / "__init__.py").touch()
+    for name in ("__init__.py", "loading.py"):
+        shutil.copy(_ROOT / "tests" / name, folder / "tests" / name)
     for name in ("simulation", "emulated"):
         shutil.copytree(_ROOT / "tests" / name, folder / "tests" / name, ignore=leave)
     file = folder / bug.file
