@@ -126,11 +126,12 @@ class Transport:
             hidden=(*hidden, self._credential.secret.reveal()) if self._credential else hidden,
         )
         self._admit(call)
-        failures = throttled = 0
+        sends = failures = throttled = 0
         earlier: FailedAttempt | None = None
         while True:
-            self._await_turn(call, earlier)
-            outcome = self._send(call, failures + throttled + 1)
+            self._await_turn(call, earlier, sends)
+            sends += 1
+            outcome = self._send(call, sends)
             if isinstance(outcome, Reply):
                 self._pace.succeeded()
                 return outcome
@@ -144,7 +145,7 @@ class Transport:
             elif action is Action.REPEAT and self._wait_to_repeat(outcome, failures):
                 failures += 1
             else:
-                raise self._error(call, outcome, action)
+                raise self._error(call, outcome, action, sends)
 
     def deadline_in(self, seconds: float) -> None:
         """Set the deadline of the run, in seconds from now."""
@@ -259,14 +260,14 @@ class Transport:
                 hint="run again when the server responds reliably",
             )
 
-    def _await_turn(self, call: Call, earlier: FailedAttempt | None) -> None:
-        """Wait while workers are paused; raise the `earlier` failure if time is up."""
+    def _await_turn(self, call: Call, earlier: FailedAttempt | None, sends: int) -> None:
+        """Wait while workers are paused; raise the failure of `earlier` sends if time is up."""
         pause = self._pace.wait_turn()
         if pause is not None:
-            raise self._too_long(call, pause, 429)
+            raise self._too_long(call, pause, 429, sends)
         if self._pace.left() <= 0:
             if earlier is not None:
-                raise self._error(call, earlier, Action.REPEAT)
+                raise self._error(call, earlier, Action.REPEAT, sends)
             raise UnreachableError(
                 f"the run's time is up; the request to {self.origin.address} was not sent",
                 method=call.method,
@@ -283,7 +284,7 @@ class Transport:
         self._observe(Pause(seconds=delay, error=failed.error))
         return self._pace.sleep(delay)
 
-    def _error(self, call: Call, failed: FailedAttempt, action: Action) -> ApiError:
+    def _error(self, call: Call, failed: FailedAttempt, action: Action, sends: int) -> ApiError:
         error = failed.error
         kind, message, hint = type(error), error.message, error.hint
         if action is Action.RESOLVE:
@@ -291,7 +292,7 @@ class Transport:
             kind, message = AmbiguousWriteError, f"{message}; the change may have been made"
         elif action is Action.REPEAT and (pause := failed.retry_after or 0.0) >= self._pace.left():
             if pause:
-                return self._too_long(call, pause, error.status)
+                return self._too_long(call, pause, error.status, sends)
             if hint != LONGER:
                 message, hint = f"{message}; the run's time is up", LONGER
         return kind(
@@ -304,10 +305,13 @@ class Transport:
             hint=hint,
         )
 
-    def _too_long(self, call: Call, pause: float, status: int | None) -> RateLimitedError:
+    def _too_long(
+        self, call: Call, pause: float, status: int | None, sends: int
+    ) -> RateLimitedError:
+        attempts = f"{sends} attempt{'' if sends == 1 else 's'}" if sends else "of another request"
         return RateLimitedError(
-            f"{self.origin.address} asks to wait {pause:.0f} s, "
-            f"but the run has only {max(0.0, self._pace.left()):.0f} s left",
+            f"HTTP {status} ({attempts}): the next request to {self.origin.address} is due in "
+            f"{pause:.0f} s, but the run has only {max(0.0, self._pace.left()):.0f} s left",
             method=call.method,
             path=call.path,
             status=status,

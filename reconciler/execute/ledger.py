@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from reconciler.errors import ApiError
+from reconciler.errors import ApiError, RateLimitedError
 from reconciler.planning.plan import Change, Create, Plan
 from reconciler.ports import Stop, Watcher
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, Unconfirmed
@@ -141,10 +141,11 @@ def interrupted(change: Change) -> Skipped:
 def failed(change: Change, error: ApiError) -> Failed:
     """Say of a change what an error says, the server's own words too."""
     told = (((), error.detail),) if error.detail else ()
+    unchanged = "; nothing was changed" if isinstance(error, RateLimitedError) else ""
     return Failed(
         change=change,
         code=error.code,
-        message=error.message,
+        message=f"{error.message}{unchanged}",
         hint=error.hint,
         fields=tuple(
             FieldMessage(path=path, message=text) for path, text in (*told, *error.fields)

@@ -179,10 +179,15 @@ def test_throttling_costs_no_attempt_and_no_budget() -> None:
 def test_throttling_for_ever_ends_with_the_run() -> None:
     """A server that never stops saying 429 is given up within the run's time."""
     one, server, clock = transport(answer(429), deadline=100.0)
-    with pytest.raises(RateLimitedError):
+    with pytest.raises(RateLimitedError) as caught:
         one.request("POST", "/")
     assert sum(clock.slept) < 100.0
-    assert len(server.requests) < 15
+    sends = len(server.requests)
+    assert sends < 15
+    # The server has asked for no pause, and the message has what it answered, and how often.
+    assert caught.value.message.startswith(
+        f"HTTP 429 ({sends} attempts): the next request to api.cloudtruth.io is due in "
+    )
 
 
 def test_a_429_pauses_every_worker() -> None:

@@ -15,7 +15,7 @@ from reconciler.execute.stop import SystemClock
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Desired, FileScope, Live, Policy, Secret, SecretRef, Webhook
 from reconciler.planning.planner import plan
-from reconciler.report import Report
+from reconciler.report import Failed, Report
 from tests.emulated import faults
 from tests.emulated.emulator import LATE, LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, Script
@@ -173,6 +173,20 @@ def test_a_pause_that_is_too_long_ends_the_run() -> None:
     assert report.exit_code is ExitCode.FAILED
     assert "86400" in report.outcomes[0].message  # type: ignore[union-attr]
     assert (server.clock.time, server.sent("POST")) == (0.0, 1)
+
+
+def test_throttling_without_a_pause_ends_with_the_run() -> None:
+    """The outcome has the status, the attempts and what the webhook is now."""
+    server = Local()
+    server.holds("a")
+    server.script.add(faults.status(429), method="PATCH", times=None)
+    report = server.apply(slack("a", "#new"))
+    sends = server.sent("PATCH")
+    (outcome,) = report.outcomes
+    assert isinstance(outcome, Failed)
+    assert (report.exit_code, report.writes) == (ExitCode.FAILED, 0)
+    assert outcome.message.startswith(f"HTTP 429 ({sends} attempts): ")
+    assert outcome.message.endswith(" s left; nothing was changed")
 
 
 def test_a_taken_name_is_adopted_when_it_is_our_own() -> None:
