@@ -171,7 +171,7 @@ class Console:
                     self._lament("the disk is full" if full else "the system refuses it")
 
     def _lament(self, why: str) -> None:
-        """Tell whoever may listen that the result is lost; what was done is done."""
+        """Report on standard error that the result is lost, if that can still be written to."""
         text = f"error[output]: the result could not be written to standard output: {why}\n"
         with suppress(OSError, ValueError):
             self._process.stderr.write(text)

@@ -47,12 +47,12 @@ class Context:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The paths of the configuration; () stands for webhooks.yaml."""
+        """The paths of the configuration; () means webhooks.yaml."""
         return tuple(self.options.get("file", ()))
 
     @property
     def organization(self) -> str | None:
-        """The organization that the API key must belong to; the emulator stands for any."""
+        """The organization that the API key must belong to; the emulator accepts any."""
         return None if self.local else self.options.get("organization")
 
     @property

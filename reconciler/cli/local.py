@@ -49,8 +49,8 @@ def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
                 hint=f"name another file in --{option}",
             )
     context.console.note(
-        f"LOCAL: emulated CloudTruth in {quote(path.as_posix())}. Nothing is delivered; it stands "
-        "for any organization."
+        f"LOCAL: emulated CloudTruth in {quote(path.as_posix())}. Nothing is delivered; it accepts "
+        "any organization."
     )
     if path.parent.name == LOCAL_FOLDER:
         _make_folder(path.parent)

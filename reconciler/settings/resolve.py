@@ -1,10 +1,9 @@
 """Where to connect, as whom, and for how long: every value together with where it came from.
 
 The precedence is that of CloudTruth's own command line: argument, environment, profile, default.
-Nothing is read from the process: arguments, environment, platform and directory come in, so that
-the same call gives the same answer anywhere. With `local` neither a key nor a profile is looked
-at. Refused: a server to which a key must not be sent, a key that cannot be one, and switching off
-the check of certificates.
+Arguments, environment, platform and directory are parameters, so the same call returns the same
+settings anywhere. With `local` neither a key nor a profile is read. Refused: a server to which a
+key must not be sent, a key that cannot be one, and switching off the check of certificates.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ T = TypeVar("T")
 
 DEFAULT_SERVER: Final = "https://api.cloudtruth.io"
 LOCAL_SERVER: Final = "http://emulator.localhost"
-"""Stands for the server inside this process, so that no plan made there passes for a real one."""
+"""The server inside this process, so that no plan made there is taken for a real one."""
 DEFAULT_TIMEOUT: Final = 30.0
 DEFAULT_DEADLINE: Final = 600.0
 
@@ -162,7 +161,7 @@ def _server_url(found: Setting[str] | None) -> Setting[str]:
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             f"the server URL from {source} contains a user name or a password",
-            hint="leave them out: the API key is all that CloudTruth asks for",
+            hint="remove them: CloudTruth needs only the API key",
         )
     if "?" in url or "#" in url:
         raise UsageError(
@@ -171,8 +170,8 @@ def _server_url(found: Setting[str] | None) -> Setting[str]:
         )
     if parts.path.endswith(("/api", "/api/v1")):
         raise UsageError(
-            f"the server URL from {source} names the API, which is found without",
-            hint=f"leave out the end of it: write scheme and host, such as {DEFAULT_SERVER}",
+            f"the server URL from {source} contains the path of the API",
+            hint=f"write scheme and host only, such as {DEFAULT_SERVER}",
         )
     if parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
         raise UsageError(
@@ -211,7 +210,7 @@ def _read_key(path: Path, source: str) -> str:
         reason = "does not exist" if isinstance(problem, FileNotFoundError) else "cannot be read"
         raise CredentialError(
             f"the file named by {source} {reason}",
-            hint="name a file that holds the API key and nothing else",
+            hint="name a file that contains only the API key",
         ) from None
     if len(data) > _KEY_FILE_MAX:
         raise CredentialError(f"the file named by {source} is too large to be an API key")
@@ -224,11 +223,11 @@ def _read_key(path: Path, source: str) -> str:
 
 
 def _checked(text: str, source: str) -> Secret:
-    """Refuse what cannot stand in a header or be a key, without showing any of it."""
+    """Refuse what cannot be a key or be sent in a header, without showing any of it."""
     if text[:1] in _QUOTES and text[-1:] == text[:1]:
         raise CredentialError(
-            f"the API key from {source} stands in quotes",
-            hint="leave the quotes out: what reads the variable or the file does not take them off",
+            f"the API key from {source} is in quotes",
+            hint="remove the quotes: they are read as part of the key",
         )
     if PLACEHOLDER.fullmatch(text):
         raise CredentialError(

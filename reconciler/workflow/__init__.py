@@ -2,10 +2,10 @@
 
     load -> connect -> plan -> review, guards, consent -> execute -> report -> show, exit code
 
-`plan` and `status` go as far as their names; `apply` goes through all of it. The functions print
-nothing; files, environment, API, clock and threads come in. The order of the checks is part of the
-promise: files, the organization, maintenance, the listing, the plan, its secrets, the guards, and
-last a person. Nothing is written until all of them agree.
+`plan` and `status` end before the review; `apply` does all of it. The functions print nothing;
+files, environment, API, clock and threads are arguments. The order of the checks is a promise:
+files, the organization, maintenance, the listing, the plan, its secrets, the guards, and last the
+user's confirmation. Nothing is written before all of them have passed.
 
 What `__all__` names is public and explained in docs/library.md. A module is loaded when one of its
 names is used first: help needs no YAML, checking files no engine, a run without a key no client.

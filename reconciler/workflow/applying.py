@@ -72,7 +72,7 @@ def apply(
     if made.changes and not confirm(made):
         raise NotConfirmedError(
             "not confirmed: nothing was written",
-            hint="answer with the whole word yes, or use --yes once the plan was reviewed",
+            hint="type `yes` to confirm, or use --yes once the plan has been reviewed",
         )
     with connection.stop as stop:
         report = execute(
@@ -96,7 +96,7 @@ def check_digest(text: str) -> None:
     if not _DIGEST.fullmatch(text):
         raise UsageError(
             "the expected digest is empty or malformed",
-            hint="copy the whole of it from the plan: sha256: and 64 digits from 0 to f",
+            hint="copy all of it from the plan: sha256: and 64 hexadecimal digits",
         )
 
 
@@ -106,7 +106,7 @@ def _expected(made: Plan, digest: str) -> Review:
         raise StalePlanError(
             "the plan is not the one that was reviewed; nothing was written",
             differences=(f"reviewed  {digest}", f"now       {made.digest}"),
-            hint="look at `webhooks plan`, and apply with its digest if it is what you want",
+            hint="run `webhooks plan`; if it shows what you want, apply with its digest",
         )
     return review_of(made)
 
@@ -118,7 +118,7 @@ def _reviewed(made: Plan, review: Review, *, values: bool) -> tuple[Plan, dict[i
         raise StalePlanError(
             "the plan has changed since it was reviewed; nothing was written",
             differences=[_line(each) for each in found.stale],
-            hint="look at `webhooks plan`, and have the new plan reviewed",
+            hint="run `webhooks plan`, and have the new plan reviewed",
         )
     skipped = {
         index: Skipped(change=made.changes[index], code=NOT_REVIEWED, message=why)
@@ -128,7 +128,7 @@ def _reviewed(made: Plan, review: Review, *, values: bool) -> tuple[Plan, dict[i
         raise NotReviewedError(
             "nothing that is left to do was reviewed; nothing was written",
             differences=[f"{_line(each.change)}: {each.message}" for each in skipped.values()],
-            hint="look at `webhooks plan`, and have the new plan reviewed",
+            hint="run `webhooks plan`, and have the new plan reviewed",
         )
     return _noted(made.only(found.reviewed), found, made, review), skipped
 
@@ -176,7 +176,7 @@ def _require_secrets(made: Plan, gathered: Gathered) -> None:
         return
     names = {str(replace(each, version=None)) for each in missing}
     raise UnresolvedSecretsError(
-        f"secrets that are to be sent are not available: {', '.join(sorted(names))}",
+        f"secrets that would be sent are not available: {', '.join(sorted(names))}",
         findings=tuple(
             each
             for ref, found in gathered.problems.items()

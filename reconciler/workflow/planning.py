@@ -71,7 +71,7 @@ def plan(
     """
     inputs, desired = checked.inputs, checked.desired
     organization = reader.organization()
-    if reader.origin != LOCAL_SERVER:  # it stands for any organization
+    if reader.origin != LOCAL_SERVER:  # it accepts any organization
         _guard(organization, declared=desired.organization, asked=inputs.organization)
     if review is not None:
         _refuse_elsewhere(review, reader.origin, organization)
@@ -79,7 +79,7 @@ def plan(
     if writing and organization.maintenance:
         raise MaintenanceError(
             f"organization {organization.name!r} is in maintenance: nothing can be changed",
-            hint="try again when CloudTruth has finished; plan works meanwhile",
+            hint="try again after the maintenance; `webhooks plan` still works",
         )
     gathered = gather(checked, api_key, writing=writing)
     webhooks = _with_pinned(desired, reader)

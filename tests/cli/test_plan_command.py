@@ -48,13 +48,13 @@ def test_a_directory_is_read_with_all_below_it(shell: Shell, file: File) -> None
 
 
 def test_local_says_so(shell: Shell, file: File) -> None:
-    """One line announces the emulator, which stands for any organization and needs no key."""
+    """One line announces the emulator, which accepts any organization and needs no key."""
     file(**{"webhooks:\n": "organization: Globex\nwebhooks:\n"})
     done = shell("plan", "--local", CLOUDTRUTH_API_KEY="not a key", WEBHOOKS_ORGANIZATION="Initech")
     assert done.code == 0
     assert done.err == (
         "LOCAL: emulated CloudTruth in .webhooks-local/webhooks.db. "
-        "Nothing is delivered; it stands for any organization.\n"
+        "Nothing is delivered; it accepts any organization.\n"
     ).replace(".webhooks-local", f"{Path(done.err.split()[4]).parent.as_posix()}")
     assert "emulator.localhost" in done.out
     assert shell("apply", "--local", "--yes", **SECRETS).code == 0

@@ -140,8 +140,8 @@ def test_bad_key_files(tmp_path: Path, content: bytes, message: str) -> None:
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ('"hunter2hunter2"', "stands in quotes"),
-        ("'hunter2hunter2'", "stands in quotes"),
+        ('"hunter2hunter2"', "is in quotes"),
+        ("'hunter2hunter2'", "is in quotes"),
         ("$CLOUDTRUTH_KEY", "is a placeholder"),
         ("${hunter2}", "is a placeholder"),
         ("<your-key>", "is a placeholder"),
@@ -203,8 +203,8 @@ def test_good_servers(tmp_path: Path, url: str) -> None:
         ("http://ct.example.com", "in the clear"),
         ("http://localhost.example.com", "in the clear"),
         ("https://me:hunter2@ct.example.com", "user name"),
-        ("https://ct.example.com/api/v1", "names the API"),
-        ("https://ct.example.com/proxied/api", "names the API"),
+        ("https://ct.example.com/api/v1", "contains the path of the API"),
+        ("https://ct.example.com/proxied/api", "contains the path of the API"),
         ("https://ct.example.com?key=1", "a query"),
         ("https://ct.example.com#x", "a fragment"),
     ],

@@ -93,7 +93,7 @@ def _refuse_overwriting(path: Path, name: str) -> None:
 def _idle(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:
     """Return a warning for each glob that selects nothing.
 
-    Raises SelectionError if none does: an empty file in place of a good one would look like a
+    Raises SelectionError if none does: replacing a good file by an empty one would look like a
     success.
     """
     notes = tuple(unmatched(only, {each.name for each in live.webhooks}, "no live webhook"))
