@@ -144,7 +144,7 @@ _REJECTED: Final = frozenset(
 def _failure_of(status: int) -> Failure:
     """Return the class of a response that is not a success.
 
-    An unknown status is ambiguous: a proxy's own numbers do not tell what happened behind it.
+    An unknown status is ambiguous: a proxy's status does not show what happened behind it.
     """
     if status == 429:
         return Failure.THROTTLED

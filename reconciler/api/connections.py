@@ -153,7 +153,7 @@ def _keep_location(response: httpx.Response) -> None:
 
 
 def tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
-    """Make a context that trusts the system's certificates, or those that a variable names.
+    """Return a context that trusts the system's certificates, or those that a variable names.
 
     Raises UsageError for a variable that names nothing usable.
     """

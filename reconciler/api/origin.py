@@ -95,12 +95,12 @@ class Credential:
 
     @classmethod
     def api_key(cls, key: Secret) -> Credential:
-        """Make the credential of a CloudTruth API key. Raises CredentialError."""
+        """Return the credential of a CloudTruth API key. Raises CredentialError."""
         return cls._checked("Api-Key", key, "API key")
 
     @classmethod
     def bearer(cls, token: Secret, label: str) -> Credential:
-        """Make the credential of a bearer token, as GitHub and Slack take it.
+        """Return the credential of a bearer token, as GitHub and Slack take it.
 
         Raises CredentialError.
         """

@@ -110,7 +110,7 @@ class Pace:
 
 
 def retry_after(value: str | None, date: str | None, now: datetime) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for; None if it is absent or nonsense.
+    """Return the seconds of a `Retry-After` header; None if it is absent or nonsense.
 
     A date is taken relative to the answer's own `Date`, because the two clocks may differ by
     hours; `now` is used only where that is missing.

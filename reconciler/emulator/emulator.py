@@ -96,7 +96,7 @@ class Emulator:
         return replace(answer, body=b"") if exchange.request.method == "HEAD" else answer
 
     def record(self, exchange: Exchange, status: int) -> LogEntry:
-        """Append a request to the log; `status` is what the client is told, 0 if nothing."""
+        """Append a request to the log; `status` is what the client gets, 0 if nothing."""
         request, user = exchange.request, exchange.user
         entry = self.store.record(
             time=exchange.now,

@@ -130,7 +130,7 @@ def refuse(status: int, detail: str) -> RefusedError:
 def page(
     exchange: Exchange, path: str, rows: list[str], show: Callable[[str], str] = str
 ) -> Answer:
-    """Answer with the page that the request asks for; `show` makes JSON of one of its rows."""
+    """Return the requested page; `show` makes JSON of one of its rows."""
     asked, behaviour, total = exchange.asked, exchange.behaviour, len(rows)
     size = _positive(asked.get("page_size", "")) or behaviour.page_size
     size = min(size, behaviour.max_page_size)

@@ -80,7 +80,7 @@ class Server:
         self._socket.close()
 
     def stop(self) -> None:
-        """Ask a running server to end; from any thread."""
+        """Stop a running server; from any thread."""
         self.server.should_exit = True
 
 

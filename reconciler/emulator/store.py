@@ -1,6 +1,6 @@
 """What the emulated server remembers: organizations, users, webhooks and the log.
 
-For: the emulator, and tests that prepare a situation or ask what is really stored.
+For: the emulator, and tests that prepare a situation or read what is really stored.
 Promises: one SQLite database, in memory or in a file, usable from any thread; a transaction has it
 to itself and happens whole or not at all; keys are kept only as digests; a webhook's JSON text is
 kept ready-made, so that long lists are cheap.
@@ -115,7 +115,7 @@ class Store:
     """The tables and the operations on them."""
 
     def __init__(self, path: str | os.PathLike[str] = ":memory:") -> None:
-        """Open or create the file at `path`, and let nobody but its owner read it."""
+        """Open or create the file at `path`, readable by its owner only."""
         path = os.fspath(path)
         self._lock = threading.RLock()
         self._depth = 0
@@ -141,7 +141,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do all or nothing, with the store to oneself; can be nested."""
+        """Run a block as one transaction, with exclusive use of the store; can be nested."""
         with self._lock:
             if self._depth:
                 yield
@@ -201,7 +201,7 @@ class Store:
             return user
 
     def add_membership(self, user: str, organization: str, *, role: str) -> Membership:
-        """Let a user see one more organization; their key still targets the first one."""
+        """Add a user to another organization; their key still targets the first one."""
         values = {"id": self.new_id(), "user": user, "organization": organization, "role": role}
         self._insert("memberships", values)
         return Membership(**values)
@@ -217,7 +217,7 @@ class Store:
         return User(*found[0]) if found else None
 
     def revoke(self, key: str) -> None:
-        """Make a key worthless from now on."""
+        """Revoke a key."""
         self._execute("DELETE FROM users WHERE key = ?", (_digest(key),))
 
     def memberships(self, user: str) -> list[Membership]:

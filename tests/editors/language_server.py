@@ -149,7 +149,7 @@ class LanguageServer:
         return value
 
     def request(self, method: str, params: Any) -> Any:
-        """Ask, and wait for the answer."""
+        """Send a request, and wait for the response."""
         self._last += 1
         box: queue.Queue[Any] = queue.Queue()
         self._answers[self._last] = box

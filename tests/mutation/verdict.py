@@ -134,7 +134,7 @@ def equivalents(listed: str) -> Iterator[Equivalent]:
 
 
 def judged(made: Iterable[Mutant], known: Iterable[Equivalent]) -> tuple[list[Mutant], list[str]]:
-    """Let survivors go that are known as equivalent; name the entries that do not hold."""
+    """Drop survivors that are known as equivalent; name the entries that do not hold."""
     fates: dict[Equivalent, set[Fate]] = {each: set() for each in known}
     out: list[Mutant] = []
     for each in made:
@@ -159,7 +159,7 @@ def score(made: Iterable[Mutant]) -> float:
 
 
 def summary(title: str, made: Sequence[Mutant]) -> str:
-    """Say in one line how many there are of each fate."""
+    """Return one line with how many there are of each fate."""
     count = Counter(each.fate for each in made)
     parts = ", ".join(f"{count[fate]} {fate}" for fate in Fate if count[fate])
     return f"{title}: {score(made):.1f} % of {len(made)} mutants: {parts}"

@@ -14,7 +14,7 @@ from tests.secrecy.world import world
 
 
 def main(first: bool) -> int:
-    """Do it."""
+    """Run all cases."""
     found = 0
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as made:
         for line in leaks(made, cases()):

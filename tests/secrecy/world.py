@@ -435,7 +435,7 @@ class _Done:
 def perform(
     arguments: Sequence[str], environ: Mapping[str, str], home: Path, sink: str, keys: str
 ) -> _Done:
-    """Do what `reconciler.cli.main.run` does, and keep the exception and the count of the net."""
+    """Run a command like `reconciler.cli.main.run`; keep the exception and the count of the net."""
     stream = _Terminal if sink == "terminal" else io.StringIO
     out, err = stream(), stream()
     context = Context(

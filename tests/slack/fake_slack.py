@@ -178,7 +178,7 @@ def serve(slack: FakeSlack) -> Iterator[str]:
         do_GET = do_POST = _answer  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
