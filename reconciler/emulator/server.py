@@ -48,6 +48,9 @@ class Server:
         """Bind the port; OSError if that fails."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
+        # asyncio does this only for sockets that name TCP. Without it a body waits 40 ms behind its
+        # head for the client's acknowledgement; accepted connections inherit it.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         bound = self._socket.getsockname()[1]
         self.url = f"http://{_bracketed(host)}:{bound}"
         """Where it listens: scheme, host and port, without a final slash."""

@@ -255,6 +255,8 @@ def serve(github: FakeGitHub) -> Iterator[str]:
     """Serve `github` on this machine and yield its address, as GITHUB_API_URL has it."""
 
     class Handler(BaseHTTPRequestHandler):
+        wbufsize = -1  # one packet for an answer: a second one would wait for the first's receipt
+
         def _answer(self) -> None:
             length = int(self.headers.get("content-length") or 0)
             headers = {name.lower(): value for name, value in self.headers.items()}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.ci.comments import compose, find, put
+from reconciler.ci.comments import find, put
 from reconciler.ci.github import GitHub, GitHubError
-from reconciler.ci.marker import Kind, Marker, encode
+from reconciler.ci.marker import Kind, Marker
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 from tests.ci.fake_github import Answer, FakeGitHub
@@ -39,16 +39,6 @@ def texts(fake: FakeGitHub, number: int) -> list[str]:
 @pytest.fixture
 def fake() -> FakeGitHub:
     return FakeGitHub()
-
-
-def test_a_comment_is_edited_and_never_repeated(fake: FakeGitHub) -> None:
-    """The second plan replaces the first in place, on its own pull request."""
-    with client(fake) as github:
-        write(github, 7, "one")
-        write(github, 7, "two", marker=replace(MARKER, run="r2"))
-        write(github, 8, "other")
-    assert fake.bodies(7) == [f"{encode(replace(MARKER, run='r2'))}\ntwo"]
-    assert len(fake.comments) == 2
 
 
 def test_an_unchanged_comment_is_not_edited(fake: FakeGitHub) -> None:
@@ -84,14 +74,6 @@ def test_a_comment_is_found_over_all_pages(fake: FakeGitHub) -> None:
     assert texts(fake, 7) == ["two"]
 
 
-def test_the_marker_of_somebody_else_is_not_ours(fake: FakeGitHub) -> None:
-    """Author and marker must both be right, or anybody could approve anything."""
-    fake.comment(7, f"{encode(MARKER)}\nforged", login="eve")
-    fake.comment(7, "ours, without a marker", login=fake.login)
-    with client(fake) as github:
-        assert github.comments(7) == ()
-
-
 @pytest.mark.parametrize("graphql", [True, False])
 def test_the_author_is_whom_the_token_is_or_the_workflow_bot(
     fake: FakeGitHub, graphql: bool
@@ -117,34 +99,6 @@ def test_organizations_of_one_file_have_comments_of_their_own(fake: FakeGitHub) 
         assert texts(fake, 7) == ["one", "two"]
         write(github, 7, "failed", marker=failure)
     assert texts(fake, 7) == ["failed", "two"]
-
-
-def test_only_pull_requests_merged_into_the_branch_count(fake: FakeGitHub) -> None:
-    """One that is open, or went elsewhere, approves nothing here; the newest merge is first."""
-    for number in (3, 1):
-        fake.merge(number, "c" * 40)
-    fake.open(4, "c" * 40)
-    fake.merge(5, "c" * 40, base="release")
-    with client(fake) as github:
-        assert [each.number for each in github.merged_pulls("main")] == [1, 3]
-
-
-def test_an_issue_is_opened_edited_and_closed(fake: FakeGitHub) -> None:
-    """Open issues of ours are found; those of others and pull requests are not."""
-    other = {"number": 2, "state": "open", "title": "t", "body": compose(MARKER, "b")}
-    fake.issues.append({**other, "user": {"login": "ann"}})
-    fake.issues.append({**other, "user": {"login": fake.login}, "pull_request": {}})
-    with client(fake) as github:
-        assert github.open_issues() == ()
-        github.issue("title", compose(MARKER, "body"))
-        (issue,) = github.open_issues()
-        github.issue("title 2", compose(MARKER, "body 2"), issue)
-        (issue,) = github.open_issues()
-        assert issue.body == compose(MARKER, "body 2")
-        assert fake.issues[-1]["title"] == "title 2"
-        github.close_issue(issue.number, "gone")
-        assert github.open_issues() == ()
-        assert fake.bodies(issue.number) == ["gone"]
 
 
 def test_a_missing_permission_is_named(fake: FakeGitHub) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -104,13 +103,6 @@ def test_what_was_applied_is_told_though_a_file_cannot_be_written(here: World, n
     assert name in done.stderr
 
 
-def test_a_plan_on_other_events_comments_nowhere(here: World) -> None:
-    """A manual start has no pull request to write on."""
-    done = here.call("plan", GITHUB_EVENT_NAME="workflow_dispatch")
-    assert (done.code, done.outputs["result"]) == (0, "planned")
-    assert here.github.log == []
-
-
 @pytest.mark.parametrize(("mode", "comments"), [("true", 1), ("changes-only", 0), ("false", 0)])
 def test_when_a_plan_without_changes_is_a_comment(here: World, mode: str, comments: int) -> None:
     """Always, only with changes, or never."""
@@ -204,20 +196,6 @@ def test_drift_without_a_token_is_still_seen(here: World) -> None:
     done = here.step("drift", "schedule", {}, GITHUB_TOKEN="")
     assert (done.code, done.outputs["result"]) == (0, "drift")
     assert "no-token" in done.stdout
-
-
-def test_the_local_emulator_needs_no_key(here: World) -> None:
-    """The whole path can be tried without an account."""
-    done = here.bare("plan --local")
-    assert done.code == 0
-    assert "1 to create" in done.stdout
-
-
-def test_the_plan_document_is_the_plan(here: World) -> None:
-    """Later steps read counts and digest from it."""
-    done = here.step("plan", "workflow_dispatch", {})
-    document = json.loads(Path(done.outputs["plan-json"]).read_text())
-    assert document["digest"] == done.outputs["digest"]
 
 
 def test_more_than_ten_findings_are_counted(here: World) -> None:

@@ -25,24 +25,6 @@ def here(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def test_a_pull_request_is_reviewed_merged_and_applied(here: World) -> None:
-    """The review stays as it was merged; a comment beside it says that it was applied."""
-    planned = here.propose(1, "Audit", "Deploys")
-    assert planned.code == 0, planned.stdout
-    (review,) = here.github.bodies(1)
-    here.squash(1)
-    applied = here.push()
-    assert (applied.code, applied.outputs["result"]) == (0, "applied"), applied.stdout
-    assert set(here.live()) == {"Audit", "Deploys"}
-    assert here.github.bodies(1)[0] == review
-    assert "**Applied** by [this run]" in here.github.bodies(1)[1]
-    writes = here.writes()
-    again = here.push()
-    assert (again.code, again.outputs["result"]) == (0, "converged")
-    assert here.writes() == writes
-    assert len(here.github.bodies(1)) == 2
-
-
 # Which files and which reviews.
 
 
@@ -203,10 +185,14 @@ def test_drift_that_nobody_reviewed_stays_and_what_was_reviewed_is_applied(here:
 
 
 def test_an_edit_live_during_the_review_is_seen_by_the_next_plan(here: World) -> None:
-    """The plan is made again after the merge; the review of the same change still holds."""
+    """Its comment tells the change apart from the drift, and merging applies both."""
     here.propose(1, "Audit", "Deploys")
     here.edit_live("Audit", channel="by-hand")
     assert here.pull(1).code == 0
+    (comment,) = here.github.bodies(1)
+    rows = {line.split("|")[2].strip(): line for line in comment.splitlines() if "| `" in line}
+    assert "drift" in rows["`Audit`"]
+    assert "this change" in rows["`Deploys`"]
     here.squash(1)
     assert here.push().code == 0
     assert here.live() == {"Audit": "general", "Deploys": "general"}
@@ -443,7 +429,7 @@ def test_parts_that_are_no_longer_needed_are_emptied(here: World) -> None:
     assert set(here.live()) == {"Audit", "Deploys"}
 
 
-@pytest.mark.parametrize("written", [1, 2, 3])
+@pytest.mark.parametrize("written", [1, 2])
 def test_a_plan_job_that_is_cancelled_between_two_comments_approves_nothing(
     here: World, written: int
 ) -> None:
@@ -562,7 +548,7 @@ def test_a_rotation_is_reviewed_and_sent(tmp_path: Path, form: str) -> None:
         assert len(here.writes()) == before + 1
 
 
-@pytest.mark.parametrize("form", READ_BACKS)
+@pytest.mark.parametrize("form", ["plain", "mask"])
 def test_a_rotation_whose_write_is_refused_is_not_called_applied(tmp_path: Path, form: str) -> None:
     """The comment names the way on, and running it again sends the secret."""
     with world(tmp_path, read_back=form) as here:
@@ -757,8 +743,16 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("path", ["/pulls", "/issues/comments", "/git/ref/heads/main"])
+@pytest.mark.parametrize(
+    ("fault", "path"),
+    [
+        *((fault, "/pulls") for fault in FAULTS),
+        ("500", "/issues/comments"),
+        ("HTML", "/issues/comments"),
+        ("404", "/git/ref/heads/main"),
+        ("dropped", "/git/ref/heads/main"),
+    ],
+)
 def test_what_github_does_not_answer_is_not_guessed(here: World, fault: str, path: str) -> None:
     """Reviews that cannot be read approve nothing; the next run, with GitHub back, applies them."""
     here.propose(1, "Audit", "Deploys")
