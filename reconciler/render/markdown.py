@@ -279,7 +279,7 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
         yield f"- Apply needs {_code(reference(ref))}{missing}"
     if names := outside_digest(plan):
         listed = ", ".join(map(_code, names))
-        yield f"- Outside the digest, as only a secret's value makes them: {listed}"
+        yield f"- Not in the digest, as only the value of a secret differs: {listed}"
 
 
 def _details(row: Row) -> Iterable[str]:

@@ -186,7 +186,7 @@ def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
             if outcome.hint:
                 fields += (FieldLine("help", sentence(prose(outcome.hint))),)
         case Unconfirmed():
-            shown = f"{why} (the next run finds out)"
+            shown = f"{why} (the next run checks it)"
     return replace(
         planned,
         sign=sign or planned.sign,
@@ -198,7 +198,7 @@ def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
 
 
 def outside_digest(plan: Plan) -> list[str]:
-    """Return the names of operations that only the value of a secret makes."""
+    """Return the names of operations that no digest covers: only the value of a secret differs."""
     found = zip(plan.changes, plan.operations, strict=False)
     return [quote(operation.name) for operation, digests in found if not digests]
 

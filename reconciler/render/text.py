@@ -148,7 +148,7 @@ def _unreadable(plan: Plan, view: View) -> list[str]:
     lines = []
     for field, names in by_field.items():
         listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-        said = f"{quote(field)} of {listed} cannot be read back: whether it differs is not known."
+        said = f"{quote(field)} of {listed} cannot be read back: unknown whether it differs."
         lines += paragraph(said, width=view.width)
     if lines:
         advice = (
@@ -208,9 +208,9 @@ def _end(plan: Plan, view: View) -> list[str]:
     if not plan.changes:
         return [paint(lines[0], "good", view.color), *lines[1:]] if not plan.blocked else lines
     if outside := outside_digest(plan):
-        said = "the digest, as only the value of a secret makes them:"
+        said = "in the digest, as only the value of a secret differs:"
         more = _listed(outside, end=".")
-        lines += paragraph(said, start="Outside", width=view.width, more=more)
+        lines += paragraph(said, start="Not", width=view.width, more=more)
     if plan.digest:
         advice = [Atom(f"(apply exactly this: {_command(plan, view)})", gap="  ")]
         lines += flow(

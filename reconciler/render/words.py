@@ -48,15 +48,15 @@ REASONS: Final = {
     Reason.OUT_OF_SCOPE: "in no file's scope",
 }
 
-_STOPPED: Final = "stopped by a signal; run the same command again to finish what is left"
-_PARTIAL: Final = "not everything is done; run the same command again to finish what is left"
-_NEEDS_REVIEW: Final = "what was skipped needs a review: plan again and have that plan reviewed"
+_STOPPED: Final = "stopped by a signal: run the same command again to finish"
+_PARTIAL: Final = "incomplete: run the same command again to finish"
+_NEEDS_REVIEW: Final = "what was skipped needs a review: plan again and have the new plan reviewed"
 _OVERTAKEN: Final = (
     "nothing was written: live has changed since the plan; run the same command again"
 )
 
 _EXIT_MEANINGS: Final = {
-    ExitCode.FAILED: "failed, nothing was written",
+    ExitCode.FAILED: "failed; nothing was written",
     ExitCode.DENIED: "the API key may not do this; nothing was written",
     ExitCode.SIGHUP: _STOPPED,
     ExitCode.SIGINT: _STOPPED,

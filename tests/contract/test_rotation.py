@@ -135,7 +135,7 @@ def test_rotation(staged: tuple[Stage, ReadBack, tuple[str, ...]]) -> None:
     assert changed(plan) == expected
     if not seen:
         text = stage.run("plan").out
-        assert "cannot be read back: whether it differs is not known" in text
+        assert "cannot be read back: unknown whether it differs" in text
     else:
         assert "*** (before) -> *** (after)" in stage.run("plan").out
     stage.apply()
