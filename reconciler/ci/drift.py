@@ -20,7 +20,7 @@ from reconciler.errors import CredentialError, ReconcilerError
 from reconciler.findings import Finding
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.status import State, Status, statuses
+from reconciler.planning.status import ManagementStatus, WebhookStatus, statuses
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import counts, plural
 from reconciler.workflow import plan as make_plan
@@ -48,7 +48,9 @@ def drift(run: Run) -> Outcome:
     except ReconcilerError as problem:
         return failed(problem, _cannot_run(run, problem))
     ours = (
-        each for each in statuses(live, made) if each.state not in (State.UNMANAGED, State.IGNORED)
+        each
+        for each in statuses(live, made)
+        if each.state not in (ManagementStatus.UNMANAGED, ManagementStatus.IGNORED)
     )
     failing = [each for each in ours if each.failing][:_MOST_FAILING]
     result = "drift" if made.changes or made.unapplied else "no-drift"
@@ -62,7 +64,7 @@ def drift(run: Run) -> Outcome:
     return planned(result, made, ())
 
 
-def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[Status]) -> None:
+def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookStatus]) -> None:
     marker = run.marker(Kind.DRIFT).of_plan(made)
     mine = find(github.open_issues(), marker)
     known = dict(mine[0].marker.failing) if mine else {}
@@ -122,7 +124,7 @@ def _title(run: Run, text: str) -> str:
     return f"CloudTruth webhooks{f' ({run.label})' if run.label else ''}: {text}"
 
 
-def _deliveries(failing: Sequence[Status], since: Mapping[str, str]) -> str:
+def _deliveries(failing: Sequence[WebhookStatus], since: Mapping[str, str]) -> str:
     lines = ["", "### Deliveries fail", ""] if failing else []
     for each in failing:
         error = each.error

@@ -19,7 +19,7 @@ from reconciler.planning.plan import (
 )
 
 
-class State(StrEnum):
+class ManagementStatus(StrEnum):
     """The management status of a webhook."""
 
     IN_SYNC = "in sync"
@@ -35,12 +35,18 @@ class State(StrEnum):
     UNCHECKED = "no file"  # there is no configuration to compare it with
 
 
-DRIFTED = (State.MISSING, State.DIFFERS, State.ABSENT, State.DUPLICATE, State.UNDECLARED)
+DRIFTED = (
+    ManagementStatus.MISSING,
+    ManagementStatus.DIFFERS,
+    ManagementStatus.ABSENT,
+    ManagementStatus.DUPLICATE,
+    ManagementStatus.UNDECLARED,
+)
 """The states of webhooks that are not as the configuration wants them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class WebhookStatus:
     """One webhook. `id` is None if it is not live.
 
     `position` is where it is declared, protected or declared absent. `last_run` is the server's
@@ -50,7 +56,7 @@ class Status:
     id: str | None
     name: str
     type: str
-    state: State
+    state: ManagementStatus
     destination: str
     event_types: frozenset[str]
     position: Position | None = None
@@ -64,30 +70,30 @@ class Status:
 
 
 _KEPT = {
-    Reason.PROTECTED: State.PROTECTED,
-    Reason.AMBIGUOUS: State.DUPLICATE,
-    Reason.UNKNOWN_TYPE: State.UNKNOWN,
-    Reason.UNKNOWN_EVENT: State.UNKNOWN,
+    Reason.PROTECTED: ManagementStatus.PROTECTED,
+    Reason.AMBIGUOUS: ManagementStatus.DUPLICATE,
+    Reason.UNKNOWN_TYPE: ManagementStatus.UNKNOWN,
+    Reason.UNKNOWN_EVENT: ManagementStatus.UNKNOWN,
 }
 _DELETED = {
-    Reason.ABSENT: State.ABSENT,
-    Reason.DUPLICATE: State.DUPLICATE,
-    Reason.NOT_DECLARED: State.UNDECLARED,
+    Reason.ABSENT: ManagementStatus.ABSENT,
+    Reason.DUPLICATE: ManagementStatus.DUPLICATE,
+    Reason.NOT_DECLARED: ManagementStatus.UNDECLARED,
 }
 
 
-def statuses(live: Live, plan: Plan | None) -> tuple[Status, ...]:
+def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
     """Return a status for each live webhook and each that is missing, by name, then id.
 
     Without a plan all are unchecked.
     """
-    states: dict[str, tuple[State, Position | None]] = {}
-    missing: list[Status] = []
+    states: dict[str, tuple[ManagementStatus, Position | None]] = {}
+    missing: list[WebhookStatus] = []
     if plan is not None:
         for each in plan.matched:
-            states[each.id] = (State.IN_SYNC, each.webhook.position)
+            states[each.id] = (ManagementStatus.IN_SYNC, each.webhook.position)
         for update in plan.updates:
-            states[update.before.id] = (State.DIFFERS, update.after.position)
+            states[update.before.id] = (ManagementStatus.DIFFERS, update.after.position)
         for change in plan.changes:
             if isinstance(change, Delete):
                 states[change.before.id] = (_DELETED[change.reason], change.position)
@@ -100,34 +106,36 @@ def statuses(live: Live, plan: Plan | None) -> tuple[Status, ...]:
                 else:
                     states[shot.id] = (_KEPT[kept.reason], kept.position)
         for unmanaged in plan.unmanaged:
-            states[unmanaged.webhook.id] = (State.UNMANAGED, None)
-    other = (State.UNCHECKED if plan is None else State.IGNORED, None)
+            states[unmanaged.webhook.id] = (ManagementStatus.UNMANAGED, None)
+    other = (ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED, None)
     found = [_status(each, *states.get(each.id, other)) for each in live.webhooks]
     return tuple(sorted([*missing, *found], key=lambda each: (each.name, each.id or "")))
 
 
-def drift(statuses: Iterable[Status]) -> dict[State, int]:
+def drift(statuses: Iterable[WebhookStatus]) -> dict[ManagementStatus, int]:
     """Return how many webhooks are in each of the `DRIFTED` states, those of none left out."""
     states = [each.state for each in statuses]
     return {each: states.count(each) for each in DRIFTED if each in states}
 
 
-def _missing(declared: Webhook | Snapshot, position: Position | None) -> Status:
+def _missing(declared: Webhook | Snapshot, position: Position | None) -> WebhookStatus:
     where = destination(declared) if isinstance(declared, Webhook) else declared.destination
-    return Status(
+    return WebhookStatus(
         id=None,
         name=declared.name,
         type=declared.type,
-        state=State.MISSING,
+        state=ManagementStatus.MISSING,
         destination=where,
         event_types=declared.event_types,
         position=position,
     )
 
 
-def _status(found: LiveWebhook, state: State, position: Position | None) -> Status:
+def _status(
+    found: LiveWebhook, state: ManagementStatus, position: Position | None
+) -> WebhookStatus:
     shot = snapshot(found)
-    return Status(
+    return WebhookStatus(
         id=shot.id,
         name=shot.name,
         type=shot.type,

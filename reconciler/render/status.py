@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from reconciler import __version__
 from reconciler.model import DeliveryError, Organization
 from reconciler.planning.document import FORMAT_VERSION, write_json
-from reconciler.planning.status import DRIFTED, State, Status
+from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
 from reconciler.render import PLAIN, View
 from reconciler.render.layout import columns, flow
 from reconciler.render.quote import quote
@@ -17,8 +17,8 @@ from reconciler.render.words import age, plural
 
 def render_text(
     organization: Organization,
-    statuses: Sequence[Status],
-    drift: Mapping[State, int] | None,
+    statuses: Sequence[WebhookStatus],
+    drift: Mapping[ManagementStatus, int] | None,
     view: View = PLAIN,
 ) -> str:
     """Show each webhook in a few lines: name, status, where it delivers, and how that went.
@@ -50,24 +50,24 @@ def render_text(
     return "\n".join(lines) + "\n"
 
 
-def _drift(drift: Mapping[State, int] | None) -> str:
+def _drift(drift: Mapping[ManagementStatus, int] | None) -> str:
     if drift is None:
         return "No configuration file to compare with."
     if not drift:
         return "No drift."
     counts = [
-        f"{number} {'differ' if state is State.DIFFERS and number > 1 else state}"
+        f"{number} {'differ' if state is ManagementStatus.DIFFERS and number > 1 else state}"
         for state, number in drift.items()
     ]
     return f"Drift: {', '.join(counts)}."
 
 
-def _state(each: Status) -> str:
+def _state(each: WebhookStatus) -> str:
     where = place(each.position)
     return f"{each.state} ({where})" if where else str(each.state)
 
 
-def _last_run(each: Status, view: View) -> str:
+def _last_run(each: WebhookStatus, view: View) -> str:
     return "never ran" if each.last_run is None else f"last ran {age(each.last_run, view.now)}"
 
 
@@ -79,7 +79,9 @@ def _error(error: DeliveryError, view: View) -> str:
 
 
 def render_json(
-    organization: Organization, statuses: Sequence[Status], drift: Mapping[State, int] | None
+    organization: Organization,
+    statuses: Sequence[WebhookStatus],
+    drift: Mapping[ManagementStatus, int] | None,
 ) -> str:
     """Return the same as a document (schemas/status.schema.json)."""
     return write_json(
@@ -94,7 +96,7 @@ def render_json(
     )
 
 
-def _tree(each: Status) -> dict[str, object]:
+def _tree(each: WebhookStatus) -> dict[str, object]:
     place = each.position
     return {
         "id": each.id,

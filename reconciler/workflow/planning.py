@@ -29,7 +29,7 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Requests, Resends
 from reconciler.planning.review import Review
-from reconciler.planning.status import Status, statuses
+from reconciler.planning.status import WebhookStatus, statuses
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.settings.resolve import LOCAL_SERVER
@@ -102,7 +102,7 @@ def read_live(reader: WebhookReader, organization: str | None = None) -> Live:
     return Live(origin=reader.origin, organization=found, webhooks=reader.list())
 
 
-def status(live: Live, checked: Checked | None) -> tuple[Status, ...]:
+def status(live: Live, checked: Checked | None) -> tuple[WebhookStatus, ...]:
     """Return the management status of each webhook, live or missing; without files, unchecked.
 
     Raises ConfigurationError where the configuration does not fit the live webhooks.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from reconciler.findings import Position
 from reconciler.model import Absent, DeliveryError, LiveWebhook
 from reconciler.planning.planner import plan
-from reconciler.planning.status import State, drift, statuses
+from reconciler.planning.status import ManagementStatus, drift, statuses
 from tests.planning.builders import SECRETS, desired, live, live_slack, slack
 
 FOUND = live(
@@ -43,31 +43,31 @@ def test_every_webhook_has_its_status_and_its_line():
     shown = statuses(FOUND, plan(DECLARED, FOUND, SECRETS))
 
     assert [(each.id, each.state, each.position and each.position.line) for each in shown] == [
-        ("12", State.UNKNOWN, None),
-        ("13", State.UNKNOWN, None),
-        ("5", State.IN_SYNC, 4),
-        ("6", State.DUPLICATE, 4),
-        ("4", State.ABSENT, 6),
-        ("11", State.IGNORED, None),
-        (None, State.MISSING, 8),
-        ("3", State.DIFFERS, 3),
-        ("2", State.IN_SYNC, 2),
-        ("8", State.PROTECTED, 7),
-        ("7", State.UNDECLARED, None),
-        ("10", State.DUPLICATE, 5),
-        ("9", State.DUPLICATE, 5),
-        ("1", State.UNMANAGED, None),
+        ("12", ManagementStatus.UNKNOWN, None),
+        ("13", ManagementStatus.UNKNOWN, None),
+        ("5", ManagementStatus.IN_SYNC, 4),
+        ("6", ManagementStatus.DUPLICATE, 4),
+        ("4", ManagementStatus.ABSENT, 6),
+        ("11", ManagementStatus.IGNORED, None),
+        (None, ManagementStatus.MISSING, 8),
+        ("3", ManagementStatus.DIFFERS, 3),
+        ("2", ManagementStatus.IN_SYNC, 2),
+        ("8", ManagementStatus.PROTECTED, 7),
+        ("7", ManagementStatus.UNDECLARED, None),
+        ("10", ManagementStatus.DUPLICATE, 5),
+        ("9", ManagementStatus.DUPLICATE, 5),
+        ("1", ManagementStatus.UNMANAGED, None),
     ]
 
 
 def test_what_is_not_as_declared_is_counted():
     """By its state; what nobody declared to be otherwise is no drift."""
     assert drift(statuses(FOUND, plan(DECLARED, FOUND, SECRETS))) == {
-        State.MISSING: 1,
-        State.DIFFERS: 1,
-        State.ABSENT: 1,
-        State.DUPLICATE: 3,
-        State.UNDECLARED: 1,
+        ManagementStatus.MISSING: 1,
+        ManagementStatus.DIFFERS: 1,
+        ManagementStatus.ABSENT: 1,
+        ManagementStatus.DUPLICATE: 3,
+        ManagementStatus.UNDECLARED: 1,
     }
     assert drift(statuses(FOUND, None)) == {}
 
@@ -76,7 +76,7 @@ def test_without_a_configuration_nothing_is_checked():
     """There is nothing to compare it with."""
     shown = statuses(FOUND, None)
 
-    assert {each.state for each in shown} == {State.UNCHECKED}
+    assert {each.state for each in shown} == {ManagementStatus.UNCHECKED}
     assert len(shown) == len(FOUND.webhooks)
 
 

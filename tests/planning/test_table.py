@@ -9,7 +9,7 @@ from reconciler.findings import Position
 from reconciler.model import EVENT_TYPES, Absent, Desired, FileScope, LiveWebhook, Policy
 from reconciler.planning.plan import Create, Delete, Reason, SetChange, Update, ValueChange
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.status import State, statuses
+from reconciler.planning.status import ManagementStatus, statuses
 from tests.planning.builders import SECRETS, desired, live, live_slack, slack
 
 STRANGE = LiveWebhook(
@@ -183,7 +183,9 @@ def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
         assert isinstance(create, Create)
         later = [(each.webhooks[0].id, each.reason) for each in made.unapplied]
         assert later == [(id_, Reason.LATER) for id_ in left]
-        missing = [each for each in statuses(live(*found), made) if each.state is State.MISSING]
+        missing = [
+            each for each in statuses(live(*found), made) if each.state is ManagementStatus.MISSING
+        ]
         assert len(missing) == len(left) + 1
         found.append(live_slack(id=nth, channel=str(create.after.configuration["channel"])))
 

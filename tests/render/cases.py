@@ -48,7 +48,7 @@ from reconciler.planning.plan import (
     destination,
 )
 from reconciler.planning.review import digests, plan_digest
-from reconciler.planning.status import State, Status
+from reconciler.planning.status import ManagementStatus, WebhookStatus
 from reconciler.report import (
     NOT_REVIEWED,
     Applied,
@@ -460,8 +460,10 @@ ERRORS = {
 }
 
 
-def status(name: str, state: State, *, id: str | None = "1", **more: Any) -> Status:
-    return Status(
+def status(
+    name: str, state: ManagementStatus, *, id: str | None = "1", **more: Any
+) -> WebhookStatus:
+    return WebhookStatus(
         id=id, name=name, type="slack", state=state, destination="slack #a",
         event_types=frozenset({"value_created"}), **more,
     )  # fmt: skip
@@ -470,17 +472,17 @@ def status(name: str, state: State, *, id: str | None = "1", **more: Any) -> Sta
 STATUSES = {
     "none": (),
     "drift": (
-        status("a", State.MISSING, id=None, position=at(3)),
-        status("b", State.DIFFERS, id="12"),
-        status("c", State.DIFFERS, id="13"),
-        status("漢字漢字", State.UNMANAGED, id="14", last_run="2026-11-24T00:00:00Z"),
+        status("a", ManagementStatus.MISSING, id=None, position=at(3)),
+        status("b", ManagementStatus.DIFFERS, id="12"),
+        status("c", ManagementStatus.DIFFERS, id="13"),
+        status("漢字漢字", ManagementStatus.UNMANAGED, id="14", last_run="2026-11-24T00:00:00Z"),
     ),
     "failing": (
         status(
             "a",
-            State.IN_SYNC,
+            ManagementStatus.IN_SYNC,
             error=DeliveryError(timestamp="2026-11-22T00:00:00Z", code="404", text="no\nchannel"),
         ),
-        status("b", State.IN_SYNC, error=DeliveryError()),
+        status("b", ManagementStatus.IN_SYNC, error=DeliveryError()),
     ),
 }

@@ -36,7 +36,7 @@ from reconciler.planning.plan import (
     Update,
     ValueChange,
 )
-from reconciler.planning.status import State, Status
+from reconciler.planning.status import ManagementStatus, WebhookStatus
 from reconciler.report import (
     Applied,
     Failed,
@@ -261,11 +261,11 @@ def reports(draw: st.DrawFn) -> Report:
 
 statuses = st.lists(
     st.builds(
-        Status,
+        WebhookStatus,
         id=st.none() | texts,
         name=texts,
         type=texts,
-        state=st.sampled_from(State),
+        state=st.sampled_from(ManagementStatus),
         destination=texts,
         event_types=st.frozensets(texts, max_size=2),
         last_run=st.none() | texts,

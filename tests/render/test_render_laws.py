@@ -23,7 +23,7 @@ from reconciler.errors import (
 from reconciler.findings import Finding
 from reconciler.model import Organization
 from reconciler.planning.plan import Plan
-from reconciler.planning.status import Status, drift
+from reconciler.planning.status import WebhookStatus, drift
 from reconciler.render import FINDINGS_RENDERERS, PLAIN, RENDERERS, View
 from reconciler.render.layout import strip
 from reconciler.render.markdown import render_plan, render_report
@@ -216,7 +216,9 @@ def test_the_schema_knows_every_key(plan: Plan, data: st.DataObject) -> None:
 
 @few
 @given(organization=organizations, found=statuses, width=st.integers(40, 140))
-def test_a_status_is_harmless(organization: Organization, found: list[Status], width: int) -> None:
+def test_a_status_is_harmless(
+    organization: Organization, found: list[WebhookStatus], width: int
+) -> None:
     """It obeys the same law, and the document has the names as they are."""
     text = render_text(organization, found, drift(found), View(width=width, now=NOW))
     document = render_json(organization, found, drift(found))
