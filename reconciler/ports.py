@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from reconciler.errors import ExitCode
 from reconciler.model import LiveWebhook, Organization, Secret
-from reconciler.planning.plan import Change
+from reconciler.planning.plan import Operation
 
 if TYPE_CHECKING:  # planning needs no report
     from reconciler.report import Outcome
@@ -117,7 +117,7 @@ class Stop(Protocol):
 class Watcher(Protocol):
     """Receives each change and its outcome as they happen. It must not raise."""
 
-    def starting(self, change: Change) -> None:
+    def starting(self, change: Operation) -> None:
         """Receive a change that is about to be sent."""
         ...
 

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Position
-from reconciler.planning.plan import Change, Plan
+from reconciler.planning.plan import Operation, Plan
 
 NOT_REVIEWED: Final = "not-reviewed"
 """The code of a change that was skipped because no review has it."""
@@ -17,7 +17,7 @@ NOT_REVIEWED: Final = "not-reviewed"
 class Applied:
     """The change is live. `note` says how, where it was not plainly done by this run."""
 
-    change: Change
+    change: Operation
     id: str | None = None
     note: str | None = None
 
@@ -39,7 +39,7 @@ class Failed:
     was sent; `fields` are then the fields that differ.
     """
 
-    change: Change
+    change: Operation
     code: str
     message: str
     hint: str | None = None
@@ -50,7 +50,7 @@ class Failed:
 class Skipped:
     """The change was not tried. `code` is stable; `message` says because of what."""
 
-    change: Change
+    change: Operation
     code: str
     message: str
 
@@ -59,7 +59,7 @@ class Skipped:
 class Unconfirmed:
     """The change may be live or not; the next run finds out."""
 
-    change: Change
+    change: Operation
     message: str
 
 

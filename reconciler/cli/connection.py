@@ -14,7 +14,7 @@ from reconciler.cli.console import Console
 from reconciler.cli.context import Context
 from reconciler.cli.options import PARALLELISM
 from reconciler.execute.stop import GRACE
-from reconciler.planning.plan import Change, Create, Delete, Update
+from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.ports import Clock
 from reconciler.render.quote import quote
 from reconciler.settings.resolve import Arguments, Settings, resolve
@@ -155,7 +155,7 @@ class Progress:
         if not doing:
             self._console.status("")
 
-    def starting(self, change: Change) -> None:
+    def starting(self, change: Operation) -> None:
         """Show that a change is about to be sent."""
         text = _doing(change)
         with self._lock:
@@ -218,5 +218,5 @@ class Progress:
         self._console.block(text)
 
 
-def _doing(change: Change) -> str:
+def _doing(change: Operation) -> str:
     return f"{_VERBS[type(change)]} {quote(change.name)}"

@@ -33,7 +33,7 @@ from reconciler.execute.verify import Verification, verify
 from reconciler.execute.workers import Halted
 from reconciler.model import LiveWebhook, Secret, SecretRef
 from reconciler.planning.check import Listing, State
-from reconciler.planning.plan import Change, Create, Delete, Plan, Update
+from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Applied, Report, Skipped
 
@@ -143,7 +143,7 @@ def _refusal(skipped: Sequence[Skipped]) -> StalePlanError:
     )
 
 
-def _stage(operation: Change) -> int:
+def _stage(operation: Operation) -> int:
     match operation:
         case Delete():
             return _LAST if operation.keeps is None else 0

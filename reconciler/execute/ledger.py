@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from reconciler.errors import ApiError, RateLimitedError
-from reconciler.planning.plan import Change, Create, Plan
+from reconciler.planning.plan import Create, Operation, Plan
 from reconciler.ports import Stop, Watcher
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, Unconfirmed
 
@@ -125,7 +125,7 @@ class Ledger:
                 for index, change in enumerate(self._changes)
             )
 
-    def _open(self, index: int, change: Change) -> Outcome:
+    def _open(self, index: int, change: Operation) -> Outcome:
         if index in self._started:
             return Unconfirmed(
                 change=change, message="stopped before CloudTruth had answered or could be asked"
@@ -133,12 +133,12 @@ class Ledger:
         return interrupted(change)
 
 
-def interrupted(change: Change) -> Skipped:
+def interrupted(change: Operation) -> Skipped:
     """Say of a change that a signal came before it could be made."""
     return Skipped(change=change, code="interrupted", message="a signal ended the run before it")
 
 
-def failed(change: Change, error: ApiError) -> Failed:
+def failed(change: Operation, error: ApiError) -> Failed:
     """Say of a change what an error says, the server's own words too."""
     told = (((), error.detail),) if error.detail else ()
     unchanged = "; nothing was changed" if isinstance(error, RateLimitedError) else ""
@@ -153,7 +153,7 @@ def failed(change: Change, error: ApiError) -> Failed:
     )
 
 
-def in_doubt(change: Change, answers: Sequence[ApiError], now: str) -> Unconfirmed:
+def in_doubt(change: Operation, answers: Sequence[ApiError], now: str) -> Unconfirmed:
     """Return a change that may be live: what the attempts returned, and what is known now."""
     return Unconfirmed(change=change, message=f"{returned(answers)}; {now}")
 

@@ -31,11 +31,11 @@ from reconciler.execute.ledger import Ledger, in_doubt, interrupted, returned
 from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.check import Listing, State, check
 from reconciler.planning.plan import (
-    Change,
     Create,
     Delete,
     FieldChange,
     KeyLost,
+    Operation,
     Plan,
     Update,
     snapshot,
@@ -85,7 +85,7 @@ class Run:
     duplicates: Mapping[str, Sequence[int]]
 
 
-def perform(operation: Change, run: Run) -> Outcome:
+def perform(operation: Operation, run: Run) -> Outcome:
     """Send an operation until it is known what became of it. Raises ApiError if nothing did.
 
     A conflict may speak of what this run has just done, so live is read after the first; the second
@@ -126,7 +126,7 @@ def perform(operation: Change, run: Run) -> Outcome:
     return in_doubt(operation, answers, _UNSEEN[type(operation)])
 
 
-def _is_conflict(operation: Change, error: ApiError) -> bool:
+def _is_conflict(operation: Operation, error: ApiError) -> bool:
     """Return whether a refusal may come from what is live: of a create, that its name is taken."""
     if isinstance(operation, Create) and isinstance(error, InvalidRequestError):
         texts = (error.detail, *(text for _, text in error.fields))
@@ -137,7 +137,7 @@ def _is_conflict(operation: Change, error: ApiError) -> bool:
 # Write
 
 
-def _send(operation: Change, run: Run) -> Outcome:
+def _send(operation: Operation, run: Run) -> Outcome:
     """Make one request. Raises ApiError."""
     match operation:
         case Create(after=after):
@@ -267,7 +267,7 @@ def _vanished(operation: Update, run: Run) -> Skipped:
 # Confirm
 
 
-def _confirm(operation: Change, run: Run, answers: Sequence[ApiError]) -> Outcome | None:
+def _confirm(operation: Operation, run: Run, answers: Sequence[ApiError]) -> Outcome | None:
     """Read what became of an operation; None if it did not happen. Raises ApiError."""
     if isinstance(operation, Create):
         return _find_created(operation, run, answers)

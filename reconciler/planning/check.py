@@ -15,11 +15,11 @@ from enum import Enum
 from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown
 from reconciler.planning.compare import Comparison, compare, likeness
 from reconciler.planning.plan import (
-    Change,
     Create,
     Delete,
     FieldChange,
     KeyLost,
+    Operation,
     Plan,
     Reason,
     SecretChange,
@@ -55,7 +55,7 @@ _PENDING = Check(state=State.PENDING)
 
 
 def check(
-    operation: Change,
+    operation: Operation,
     live: LiveWebhook | None,
     secrets: Mapping[SecretRef, Secret],
     evidence: Evidence,
@@ -149,7 +149,7 @@ class Listing:
         """Return how a webhook differs from what an operation wants, as far as can be told."""
         return check(operation, live, self._secrets, self.evidence).differing
 
-    def check(self, operation: Change) -> Check:
+    def check(self, operation: Operation) -> Check:
         """Return how an operation fits. A name that leads to two webhooks must be planned again."""
         match operation:
             case Create():

@@ -17,11 +17,11 @@ from typing import Any, Final
 from reconciler.findings import Finding, Related
 from reconciler.model import Scheme, SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
-    Change,
     Create,
     Delete,
     Kept,
     KeyLost,
+    Operation,
     OperationDigest,
     Plan,
     SecretCause,
@@ -183,7 +183,7 @@ def _read_reference(tree: Mapping[str, Any]) -> SecretRef:
     return SecretRef(scheme=scheme, name=tree[scheme], version=tree.get("version"))
 
 
-def change_summary(change: Change) -> Tree:
+def change_summary(change: Operation) -> Tree:
     """Return what identifies a change: what is done to which webhook, and why."""
     action, _ = _ACTIONS[type(change)]
     return {
@@ -195,7 +195,7 @@ def change_summary(change: Change) -> Tree:
     }
 
 
-_ACTIONS: Final[Mapping[type[Change], tuple[str, tuple[str, ...]]]] = {
+_ACTIONS: Final[Mapping[type[Operation], tuple[str, tuple[str, ...]]]] = {
     Create: ("create", ("after",)),
     Update: ("update", ("before", "after", "fields")),
     Delete: ("delete", ("before", "position", "keeps", "hidden")),
@@ -203,7 +203,7 @@ _ACTIONS: Final[Mapping[type[Change], tuple[str, tuple[str, ...]]]] = {
 """What a change is called, and which of its fields the document of a plan has."""
 
 
-def _change(change: Change) -> Tree:
+def _change(change: Operation) -> Tree:
     _, shown = _ACTIONS[type(change)]
     return {**change_summary(change), **{name: plain(getattr(change, name)) for name in shown}}
 

@@ -13,7 +13,7 @@ from typing import Final
 from reconciler.findings import Finding, Severity, error, warning
 from reconciler.kinds import KINDS
 from reconciler.model import UNKNOWN, Desired, Pattern, Webhook
-from reconciler.planning.plan import Change, Create, Delete, Plan, Reason
+from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason
 
 DEFAULT_MAX_DELETES: Final = 5
 """How many webhooks one run deletes where no file says otherwise, if they are at most half."""
@@ -115,7 +115,7 @@ def _globs(patterns: Iterable[Pattern]) -> set[str]:
     return {pattern.glob for pattern in patterns}
 
 
-def rename_hints(changes: tuple[Change, ...]) -> Iterator[Finding]:
+def rename_hints(changes: tuple[Operation, ...]) -> Iterator[Finding]:
     """Point out a delete and a create that look like one rename.
 
     Only where exactly one of each have type, events and visible configuration in common.

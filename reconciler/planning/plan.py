@@ -218,7 +218,7 @@ class Delete:
         return self.before.name
 
 
-Change: TypeAlias = Create | Update | Delete
+Operation: TypeAlias = Create | Update | Delete
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,7 +386,7 @@ class Plan:
 
     origin: str
     organization: Organization
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Operation, ...] = ()
     matched: tuple[Matched, ...] = ()
     kept: tuple[Kept, ...] = ()
     unmanaged: tuple[Unmanaged, ...] = ()

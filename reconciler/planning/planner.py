@@ -17,12 +17,12 @@ from reconciler.planning.match import Match, match
 from reconciler.planning.names import unmatched
 from reconciler.planning.plan import (
     Attribution,
-    Change,
     Create,
     Delete,
     FieldChange,
     GuardInput,
     Matched,
+    Operation,
     Plan,
     Reason,
     SecretCause,
@@ -210,7 +210,7 @@ def _reason(
     return Reason.DIFFERS if fields else Reason.RESEND
 
 
-def _changes(table: Match, updates: list[Update], unpaired: Set[str]) -> tuple[Change, ...]:
+def _changes(table: Match, updates: list[Update], unpaired: Set[str]) -> tuple[Operation, ...]:
     deletes = sorted(table.deletes, key=lambda each: (each.name, each.before.id))
     creates = sorted(table.new, key=lambda each: each.name)
     return (
@@ -234,12 +234,12 @@ def _awaiting(webhook: Webhook, unpaired: Set[str]) -> Webhook:
 
 
 def _attributed(
-    changes: tuple[Change, ...],
+    changes: tuple[Operation, ...],
     base: Desired,
     options: PlanOptions,
     live: Live,
     secrets: Mapping[SecretRef, Secret],
-) -> tuple[Change, ...]:
+) -> tuple[Operation, ...]:
     """Label each change: drift if the declaration before would make it too.
 
     One that does not fit what is live explains nothing.
@@ -260,14 +260,14 @@ def _attributed(
     )
 
 
-def _identity(change: Change, shown: Shown) -> object:
+def _identity(change: Operation, shown: Shown) -> object:
     found = digests(change, shown)
     if not found and isinstance(change, Update):
         return (change.before.id, tuple(each.path for each in change.fields))
     return found
 
 
-def _uses(changes: tuple[Change, ...]) -> tuple[SecretUse, ...]:
+def _uses(changes: tuple[Operation, ...]) -> tuple[SecretUse, ...]:
     """List the secrets that the changes send, each with where it goes.
 
     No value counts, so that a plan lists the same with and without the secrets available.

@@ -25,9 +25,9 @@ from reconciler.model import (
 )
 from reconciler.planning.compare import Comparison, secret_change
 from reconciler.planning.plan import (
-    Change,
     FieldChange,
     KeyLost,
+    Operation,
     SecretCause,
     SecretChange,
     Update,
@@ -59,7 +59,7 @@ class Resend:
     cause: SecretCause
 
 
-def resends(changes: Iterable[Change]) -> tuple[Resend, ...]:
+def resends(changes: Iterable[Operation]) -> tuple[Resend, ...]:
     """Return what changes resend."""
     return tuple(
         Resend(

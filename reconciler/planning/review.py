@@ -23,12 +23,12 @@ from typing import Any, Final, TypeAlias
 from reconciler.kinds import KINDS, Kind
 from reconciler.model import Scheme, SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
-    Change,
     Create,
     Delete,
     FieldChange,
     Kept,
     KeyLost,
+    Operation,
     OperationDigest,
     Plan,
     Reason,
@@ -47,7 +47,7 @@ Shown: TypeAlias = Mapping[SecretRef, str]
 """Scheme and host of each reference whose file git tracks: a reviewer can read where it leads."""
 
 
-def digests(change: Change, shown: Shown) -> tuple[OperationDigest, ...]:
+def digests(change: Operation, shown: Shown) -> tuple[OperationDigest, ...]:
     """Return what a reviewer sees in one change: itself, and each secret that is resent with it.
 
     Nothing, if only the value behind an unchanged reference makes the change: no review can see
@@ -186,7 +186,7 @@ class Review:
         return plan_digest(self.origin, self.organization, self.operations)
 
 
-Stale: TypeAlias = Change | Kept
+Stale: TypeAlias = Operation | Kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +245,7 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgement:
     return Judgement(reviewed=frozenset(agreed), unreviewed=unreviewed, stale=tuple(stale))
 
 
-def _moves(change: Change) -> bool:
+def _moves(change: Operation) -> bool:
     """Say whether a secret leads to another host than live has, and nothing shows that."""
     return isinstance(change, Update) and any(
         isinstance(each, SecretChange)
@@ -256,7 +256,7 @@ def _moves(change: Change) -> bool:
     )
 
 
-def _bump(change: Change) -> str:
+def _bump(change: Operation) -> str:
     """Return the edit of the file that brings secrets into a review."""
     if not isinstance(change, Update):
         return "bump its `version`"

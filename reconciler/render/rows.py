@@ -18,13 +18,13 @@ from reconciler.kinds import KINDS
 from reconciler.kinds.events import compress
 from reconciler.model import Path, Secret, SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
-    Change,
     Create,
     Delete,
     FieldChange,
     Kept,
     KeyLost,
     Matched,
+    Operation,
     Plan,
     Reason,
     SecretCause,
@@ -128,7 +128,7 @@ def plan_rows(plan: Plan, now: datetime | None) -> list[Row]:
 
 
 def operation_row(
-    operation: Change,
+    operation: Operation,
     now: datetime | None = None,
     known: Mapping[tuple[str, str], str] | None = None,
 ) -> Row:

@@ -9,7 +9,7 @@ from typing import Final
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Severity
 from reconciler.model import SecretRef
-from reconciler.planning.plan import Change, Create, Delete, Plan, Reason, Update
+from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Update
 from reconciler.render.quote import quote
 from reconciler.report import Applied, Failed, Report, Skipped, Unconfirmed
 
@@ -155,7 +155,7 @@ def ending(report: Report) -> str | None:
     return f"Exit {int(code)}: {meaning}."
 
 
-def action(operation: Change) -> str:
+def action(operation: Operation) -> str:
     """Return what an operation does, a key of `ACTIONS`."""
     match operation:
         case Create():

@@ -19,7 +19,7 @@ from reconciler.errors import (
 from reconciler.execute.execute import execute
 from reconciler.findings import Finding, Severity
 from reconciler.planning.guards import guard
-from reconciler.planning.plan import Change, Delete, Kept, Plan
+from reconciler.planning.plan import Delete, Kept, Operation, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Judgement, Review, judge, review_of
 from reconciler.render.rows import kept_row, operation_row
@@ -155,7 +155,7 @@ def _noted(agreed: Plan, found: Judgement, whole: Plan, review: Review) -> Plan:
     return replace(agreed, notes=(*agreed.notes, *notes))
 
 
-def _line(change: Change | Kept) -> str:
+def _line(change: Operation | Kept) -> str:
     """Return a change in one line."""
     if isinstance(change, Kept):
         row = kept_row(change)

@@ -11,7 +11,7 @@ from reconciler.errors import ExitCode
 from reconciler.execute.stop import SignalStop, SystemClock
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
-from reconciler.planning.plan import Change
+from reconciler.planning.plan import Operation
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.settings.resolve import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT
 
@@ -31,7 +31,7 @@ class _NoStop:
 class _NoWatcher:
     """The Watcher port of a run that shows nothing."""
 
-    def starting(self, change: Change) -> None:
+    def starting(self, change: Operation) -> None:
         pass
 
     def finished(self, outcome: Outcome) -> None:

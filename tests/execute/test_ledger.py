@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from reconciler.execute.ledger import Ledger
-from reconciler.planning.plan import Change
+from reconciler.planning.plan import Operation
 from reconciler.report import Applied, Skipped, Unconfirmed
 from tests.execute.world import Heard, StopAfter, memory, planned, slack
 from tests.waiting import PATIENCE
@@ -70,7 +70,7 @@ def test_a_listener_that_is_stuck_keeps_nobody_from_the_report() -> None:
     told, go_on = threading.Event(), threading.Event()
 
     class Stuck(Heard):
-        def starting(self, change: Change) -> None:
+        def starting(self, change: Operation) -> None:
             told.set()
             go_on.wait()
 

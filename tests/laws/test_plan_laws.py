@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from reconciler.errors import ConfigurationError
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Unknown, Webhook
 from reconciler.planning.check import Listing, State
-from reconciler.planning.plan import Change, Create, Delete, KeyLost, Plan, Reason, Update
+from reconciler.planning.plan import Create, Delete, KeyLost, Operation, Plan, Reason, Update
 from reconciler.planning.planner import PlanOptions, plan
 from tests.laws.strategies import SECRETS, VALUES, declarations, lives, masked
 
@@ -33,7 +33,7 @@ def planned(desired: Desired, live: Live, options: PlanOptions = PlanOptions()) 
         raise
 
 
-def carry_out(changes: Iterable[Change], live: Live, *, serial: int = 0) -> Live:
+def carry_out(changes: Iterable[Operation], live: Live, *, serial: int = 0) -> Live:
     webhooks = {each.id: each for each in live.webhooks}
     for number, change in enumerate(changes):
         if isinstance(change, Delete):

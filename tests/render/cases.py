@@ -28,13 +28,13 @@ from reconciler.model import (
 from reconciler.planning.guards import guard
 from reconciler.planning.plan import (
     Attribution,
-    Change,
     Create,
     Delete,
     GuardInput,
     Kept,
     KeyLost,
     Matched,
+    Operation,
     Plan,
     Reason,
     SecretCause,
@@ -111,7 +111,7 @@ def token_change(
 
 
 def plan(
-    *changes: Change,
+    *changes: Operation,
     origin: str = "https://api.cloudtruth.io",
     organization: Organization = ACME,
     **more: object,

@@ -19,13 +19,13 @@ from reconciler.model import (
 )
 from reconciler.planning.plan import (
     Attribution,
-    Change,
     Create,
     Delete,
     GuardInput,
     Kept,
     KeyLost,
     Matched,
+    Operation,
     Plan,
     Reason,
     SecretCause,
@@ -156,7 +156,7 @@ fields = st.one_of(
     st.builds(KeyLost, path=st.tuples(st.just("configuration"), texts)),
 )
 attributions = st.none() | st.sampled_from(Attribution)
-changes: st.SearchStrategy[Change] = st.one_of(
+changes: st.SearchStrategy[Operation] = st.one_of(
     st.builds(Create, after=webhooks(), attribution=attributions),
     st.builds(
         Update,
@@ -200,7 +200,7 @@ grounds = st.builds(
 
 
 @st.composite
-def plans(draw: st.DrawFn, changes: st.SearchStrategy[Change] = changes) -> Plan:
+def plans(draw: st.DrawFn, changes: st.SearchStrategy[Operation] = changes) -> Plan:
     """Return plans whose digests, lists of secrets and guards are right."""
     made = plan(
         *draw(st.lists(changes, max_size=3)),
@@ -230,7 +230,7 @@ messages = st.builds(
 )
 
 
-def outcomes_of(change: Change) -> st.SearchStrategy[Outcome]:
+def outcomes_of(change: Operation) -> st.SearchStrategy[Outcome]:
     made, maybe = st.just(change), st.none() | texts
     fields = st.lists(messages, max_size=2).map(tuple)
     return st.one_of(

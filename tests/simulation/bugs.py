@@ -63,8 +63,8 @@ BUGS = (
     Bug(
         name="trusting an empty page",
         file="reconciler/api/paging.py",
-        old="    if first.count is None:\n",
-        new="    if not first.rows:\n        return [Page(count=0)]\n    if first.count is None:\n",
+        old="    first = read(1)\n",
+        new="    first = read(1)\n    if not first.rows:\n        return [_Page(count=0)]\n",
         start=70,
     ),
     Bug(

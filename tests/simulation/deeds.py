@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from reconciler.model import LiveWebhook
-from reconciler.planning.plan import Change, Create, Delete, Plan, Reason, Update
+from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Update
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Deeds:
         planned = {each.before.id: each.reason for each in self.plan.deletes}
         return planned.get(path.split("/")[-2], Reason.DUPLICATE) is Reason.DUPLICATE
 
-    def began(self, change: Change) -> bool:
+    def began(self, change: Operation) -> bool:
         """Say whether a write of a change was sent."""
         if isinstance(change, Create):
             return ("POST", change.name) in self.begun

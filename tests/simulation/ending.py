@@ -9,7 +9,7 @@ from typing import Any
 from reconciler.errors import ConfigurationError, ExitCode
 from reconciler.kinds import KINDS
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.plan import Change, Create, Delete, Plan, SecretChange, Update
+from reconciler.planning.plan import Create, Delete, Operation, Plan, SecretChange, Update
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render import PLAIN, RENDERERS
 from reconciler.report import NOT_REVIEWED, Applied, Failed, Outcome, Report, Skipped
@@ -98,7 +98,7 @@ class Ending:
         sent = made | {each.name for each in plan.updates}
         unvouched = {each.name for each in plan.updates if "configuration" not in each.sends}
 
-        def answered_for(change: Change) -> bool:
+        def answered_for(change: Operation) -> bool:
             """What others did to a webhook that was not written is for the next plan."""
             if isinstance(change, Update):
                 return change.name in made or change.before.id in written
@@ -239,7 +239,7 @@ class Ending:
                     raise Violation(f"{row['name']} ({row['id']}) is not what it was")
 
 
-def revealed(plan: Plan, change: Change) -> bool:
+def revealed(plan: Plan, change: Operation) -> bool:
     """Return whether a change is only of secrets that could not be read before the plan."""
     return _only_secrets(change) and all(
         (change.name, each.path[-1]) in plan.unreadable for each in change.fields
@@ -257,7 +257,7 @@ def _unsent(outcome: Failed) -> bool:
     return bool(outcome.fields) and all(each.path[-1] in secret for each in outcome.fields)
 
 
-def _only_secrets(change: Change) -> bool:
+def _only_secrets(change: Operation) -> bool:
     """Say whether secrets are all that is to be changed."""
     return isinstance(change, Update) and all(
         isinstance(each, SecretChange) for each in change.fields
@@ -274,5 +274,5 @@ def _shown(report: Report) -> str:
     return "".join(make().render_report(report, PLAIN) for make in RENDERERS.values())
 
 
-def _names(changes: Sequence[Change]) -> str:
+def _names(changes: Sequence[Operation]) -> str:
     return ", ".join(f"{type(each).__name__.lower()} {each.name}" for each in changes)
