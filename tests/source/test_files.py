@@ -39,38 +39,57 @@ def test_no_path_means_the_default_file(tmp_path: Path) -> None:
     assert sources.files[0].raw == b"webhooks: []"
 
 
-def test_missing_default_says_what_next(tmp_path: Path) -> None:
-    """A missing default file is answered with the two ways on."""
-    said = only_message(read_in(tmp_path))
-    assert "webhooks.yaml" in said
-    assert "webhooks init" in said
-    assert "-f" in said
+NONE_HERE = "there is no webhooks.yaml in the working directory"
+LINK = "cannot read webhooks.yaml: it is a link to what is not there | restore what the link points"
+REFUSED = [
+    # files, paths, and the beginning of what is said
+    ((), (), f"{NONE_HERE} | write a commented starter with `webhooks init`, or name your file"),
+    (("webhooks.yml", "webhooks.yaml.bak"), (), f"{NONE_HERE} | did you mean `-f webhooks.yml`?"),
+    (("webhook.yaml",), (), f"{NONE_HERE} | did you mean `-f webhook.yaml`?"),
+    (
+        ("conf/webhooks.yaml",),
+        ("conf/webhoks.yaml",),
+        "there is no file conf/webhoks.yaml | did you mean `conf/webhooks.yaml`?",
+    ),
+    ((), ("nowhere/at/all.yaml",), "there is no file nowhere/at/all.yaml | check the path"),
+    (("webhooks.yaml",), ("webhooks.yaml/below",), "there is no file webhooks.yaml/below | "),
+    (("conf/x.txt",), ("conf",), "cannot read conf: it is a directory without *.yaml or *.yml"),
+    (("notes.md",), ("no/*.yaml",), "cannot read no/*.yaml: it matches no *.yaml or *.yml file"),
+    (("notes.md",), ("*.md",), "cannot read *.md: it matches no *.yaml or *.yml file"),
+    (("webhooks.yaml",), ("",), "cannot read ``: it is empty | a variable in the command line"),
+    ((), ("/dev/null",), "cannot read /dev/null: it is not a regular file | "),
+    ((), ("a\0b",), "a path holds a character that no path can hold | check what follows -f"),
+    ((), ("x" * 300,), f"cannot read {'x' * 300}: it has a name that is too long | "),
+    (("|pipe.yaml",), ("pipe.yaml",), "cannot read pipe.yaml: it is not a regular file | for what"),
+    (
+        ("@a.yaml>a.yaml",),
+        ("a.yaml",),
+        "cannot read a.yaml: it is a link that leads back to itself",
+    ),
+    (("@webhooks.yaml>gone.yaml",), (), LINK),
+    (("@webhooks.yaml>gone.yaml",), ("webhooks.yaml",), LINK),
+    (("@webhooks.yaml>gone.yaml",), (".",), LINK),
+]
 
 
-@pytest.mark.parametrize("name", ["webhooks.yml", "webhook.yaml"])
-def test_missing_default_suggests_what_is_there(tmp_path: Path, name: str) -> None:
-    """A file under nearly the name has to be named; what is no YAML is not suggested."""
-    (tmp_path / name).touch()
-    (tmp_path / "webhooks.yaml.bak").touch()
-    assert only_message(read_in(tmp_path)) == (
-        f"there is no webhooks.yaml in the working directory | did you mean `-f {name}`?"
-    )
-
-
-def test_missing_file_suggests_a_neighbour(tmp_path: Path) -> None:
-    """A misspelt path is answered with the file that was probably meant."""
-    (tmp_path / "conf").mkdir()
-    (tmp_path / "conf" / "webhooks.yaml").touch()
-    assert "did you mean `conf/webhooks.yaml`?" in only_message(
-        read_in(tmp_path, "conf/webhoks.yaml")
-    )
-
-
-@pytest.mark.parametrize("path", ["nowhere/at/all.yaml", "webhooks.yaml/below"])
-def test_missing_file_without_neighbour(tmp_path: Path, path: str) -> None:
-    """A path that leads nowhere is reported as missing, whatever is missing of it."""
-    (tmp_path / "webhooks.yaml").touch()
-    assert f"there is no file {path}" in only_message(read_in(tmp_path, path))
+@pytest.mark.parametrize(("there", "paths", "expected"), REFUSED)
+def test_what_cannot_be_read(
+    tmp_path: Path, there: tuple[str, ...], paths: tuple[str, ...], expected: str
+) -> None:
+    """One finding says what cannot be read, why, and what next; a pipe is not waited for."""
+    for name in there:
+        path = tmp_path / name.strip("|")
+        path.parent.mkdir(exist_ok=True)
+        if name.startswith("@"):
+            link, _, target = name[1:].partition(">")
+            (tmp_path / link).symlink_to(target)
+        elif name.startswith("|"):
+            os.mkfifo(path)
+        else:
+            path.touch()
+    sources = read_in(tmp_path, *paths)
+    assert sources.files == ()
+    assert only_message(sources).startswith(expected)
 
 
 def test_a_directory_is_read_with_all_below_it(tmp_path: Path) -> None:
@@ -117,13 +136,6 @@ def test_a_subdirectory_that_cannot_be_read_is_an_error(
     )
 
 
-def test_empty_directory_is_an_error(tmp_path: Path) -> None:
-    """A directory without YAML files is a mistake, not an empty declaration."""
-    (tmp_path / "conf").mkdir()
-    said = only_message(read_in(tmp_path, "conf"))
-    assert "without *.yaml or *.yml" in said
-
-
 def test_same_file_is_read_once(tmp_path: Path) -> None:
     """A file named again, through its directory or a link, keeps its first place."""
     (tmp_path / "b.yaml").touch()
@@ -160,14 +172,6 @@ def test_stdin_cannot_be_given_twice(tmp_path: Path) -> None:
     assert "twice" in only_message(sources)
 
 
-def test_pipe_is_refused_at_once(tmp_path: Path) -> None:
-    """A pipe that nobody writes to is refused, not waited for."""
-    os.mkfifo(tmp_path / "pipe.yaml")
-    said = only_message(read_in(tmp_path, "pipe.yaml"))
-    assert "not a regular file" in said
-    assert "`-f -`" in said
-
-
 def test_too_large_is_refused(tmp_path: Path) -> None:
     """Size is bounded, for files (sparse ones too) and for standard input."""
     with (tmp_path / "big.yaml").open("wb") as stream:
@@ -189,49 +193,6 @@ def test_unreadable_by_permission(tmp_path: Path) -> None:
     """A file of somebody else is reported in our words."""
     assert files._why(PermissionError()) == "may not be read by this user"
     assert files._why(OSError()) == "cannot be opened"
-
-
-def test_a_name_that_is_too_long(tmp_path: Path) -> None:
-    """Looking what a path is does not end the run: a text in its place is a finding."""
-    name = "x" * 300
-    assert only_message(read_in(tmp_path, name)).startswith(
-        f"cannot read {name}: it has a name that is too long"
-    )
-
-
-def test_a_link_to_itself_is_reported(tmp_path: Path) -> None:
-    """A link that leads in a circle is a finding."""
-    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
-    assert "leads back to itself" in only_message(read_in(tmp_path, "loop.yaml"))
-
-
-def test_a_broken_link_is_not_its_own_suggestion(tmp_path: Path) -> None:
-    """A link to what is not there is called that, named alone or met in a directory."""
-    (tmp_path / "webhooks.yaml").symlink_to("moved-away.yaml")
-    for paths in ((), ("webhooks.yaml",), (".",)):
-        said = only_message(read_in(tmp_path, *paths))
-        assert said == (
-            "cannot read webhooks.yaml: it is a link to what is not there | "
-            "restore what the link points to, or remove the link"
-        )
-
-
-def test_an_empty_path_is_not_the_working_directory(tmp_path: Path) -> None:
-    """`-f "$UNSET"` reads nothing, least of all every file that lies around."""
-    (tmp_path / "webhooks.yaml").touch()
-    sources = read_in(tmp_path, "")
-    assert sources.files == ()
-    assert "cannot read ``: it is empty | a variable" in only_message(sources)
-
-
-def test_a_message_names_a_path_as_it_was_given(tmp_path: Path) -> None:
-    """Outside of the working directory too, where a relative name would be hard to recognise."""
-    assert only_message(read_in(tmp_path, "/dev/null")).startswith("cannot read /dev/null: ")
-
-
-def test_path_with_nul_is_reported(tmp_path: Path) -> None:
-    """A path that no file system knows is a finding, not a crash."""
-    assert "no path can hold" in only_message(read_in(tmp_path, "a\0b"))
 
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
@@ -267,13 +228,6 @@ def test_yaml_in_any_case_is_read_and_links_are_not_entered(tmp_path: Path, path
     (tmp_path / "d/link").symlink_to("../.other")
     assert names(read_in(tmp_path, path)) == ["d/E.YAML"]
     assert names(read_in(tmp_path, "d/link/*")) == ["d/link/E.yaml"]
-
-
-@pytest.mark.parametrize("path", ["nope/*.yaml", "*.md"])
-def test_a_glob_that_reads_nothing_is_an_error(tmp_path: Path, path: str) -> None:
-    """It never stands for an empty configuration."""
-    (tmp_path / "notes.md").write_text("")
-    assert "matches no *.yaml or *.yml file" in only_message(read_in(tmp_path, path))
 
 
 def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> None:

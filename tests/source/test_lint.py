@@ -15,7 +15,7 @@ from reconciler.source.files import SourceFile, Sources
 from reconciler.source.lint import Rules, lint, name_findings
 from reconciler.source.load import Loaded, load_files
 
-ERROR, WARNING = Severity.ERROR, Severity.WARNING
+ERROR, WARNING, NOTE = Severity
 TOKEN = "xoxb-" + "0123456789-canary"
 SLACK = "type: slack, event_types: ['*'], configuration: {token: {env: T}, channel: a, username: b}"
 
@@ -195,76 +195,95 @@ def test_token_among_the_events_is_not_shown() -> None:
 
 # Secrets
 
-
-def test_literal_slack_token_is_an_error() -> None:
-    """A Slack token in the file is an error that advises to revoke it and does not repeat it."""
-    outcome = slack(TOKEN)
-    assert found(outcome) == [("slack-token-in-file", ERROR)]
-    assert "revoke" in (outcome.findings[0].hint or "")
-    assert "canary" not in repr(outcome)
-    assert slack(TOKEN, Rules(allow_literal_secrets=True)).findings == ()
-
-
-@pytest.mark.parametrize("field", ["name", "channel", "username"])
-def test_slack_token_in_a_wrong_field_is_an_error(field: str) -> None:
-    """A token pasted into a field that everybody sees is found as well."""
-    fields = {"name": "A", "channel": "a", "username": "b"} | {field: TOKEN}
-    outcome = check(
-        entries(
-            f"name: {fields['name']}, type: slack, event_types: ['*'], configuration: "
-            f"{{token: {{env: T}}, channel: {fields['channel']}, username: {fields['username']}}}"
-        )
-    )
-    assert rules_of(outcome) == ["slack-token-in-file"]
-    assert "canary" not in repr(outcome.findings)
-
-
-def test_other_literal_secrets_are_warnings() -> None:
-    """Passwords and tokens in the file are warned about, unless that is wanted."""
-    fields = "url: 'https://a.example/x', username: u, password: hush, token: hush"
-    outcome = generic(fields)
-    assert found(outcome) == [("literal-secret", WARNING)] * 2
-    assert "hush" not in repr(outcome.findings)
-    assert outcome.desired is not None
-    assert generic(fields, Rules(allow_literal_secrets=True)).findings == ()
-
-
+PLAIN = "url: 'https://a.example'"
+LITERAL = [("literal-secret", WARNING)]
+TOKEN_FOUND = [("slack-token-in-file", ERROR)]
+PLACEHOLDER = [("unreplaced-placeholder", ERROR)]
 PLACEHOLDERS = ["$TOKEN", "${TOKEN}", "%TOKEN%", "{{ token }}", "<token>", "{env: TOKEN}"]
+GENERIC = [
+    # fields of a generic webhook, what is found, what is found with --allow-literal-secrets
+    ("url: 'https://a.example/x', username: u, password: hush, token: hush", LITERAL * 2, []),
+    ("url: 'https://u:hush@a.example/x'", LITERAL, []),
+    ("url: 'https://a.example/x'", [], []),
+    (f"url: 'https://a.example/{TOKEN}'", TOKEN_FOUND, []),
+    (f"{PLAIN}, token: 'hush%TOKEN%'", LITERAL, []),
+    (f"{PLAIN}, token: ' hush '", [("trimmed-secret", NOTE)], [("trimmed-secret", NOTE)]),
+    *(
+        (f"{PLAIN}, token: '{value}'", PLACEHOLDER, PLACEHOLDER)
+        for value in (*PLACEHOLDERS, "env:TOKEN", "hush${TOKEN}")
+    ),
+    ("url: 'https://<hush>/x'", PLACEHOLDER, PLACEHOLDER),
+    ("url: 'https://$HOST/a'", PLACEHOLDER, PLACEHOLDER),
+    ("url: '$URL'", PLACEHOLDER, PLACEHOLDER),
+    ("url: 'https://a/{{ hush }}'", PLACEHOLDER, PLACEHOLDER),
+]
+SLACK_FIELDS = [
+    # fields of a Slack webhook that differ from good ones, and the same
+    ({"token": TOKEN}, TOKEN_FOUND, []),
+    ({"name": TOKEN}, TOKEN_FOUND, TOKEN_FOUND),
+    ({"channel": TOKEN}, TOKEN_FOUND, []),
+    ({"username": TOKEN}, TOKEN_FOUND, []),
+    *(
+        ({field: f"'{value}'"}, PLACEHOLDER, PLACEHOLDER)
+        for field in ("channel", "username")
+        for value in (*PLACEHOLDERS, "#${ROOM}", "#$ROOM", "to $ENV_1", "a $X_Y b")
+    ),
+    *(
+        ({"token": f"'{value}'"}, [("unfit-secret", ERROR)], [("unfit-secret", ERROR)])
+        for value in ("HUSH_TOKEN", "hush", "xoxb-your-hush", "xoxb-HUSHXXXXXXXX", "hushhush2hush")
+    ),
+    *(
+        ({"token": value}, [("unusable-secret", ERROR)], [("unusable-secret", ERROR)])
+        for value in ('"a\\nb"', '"\\n"', '"a\\tb"')
+    ),
+]
+GOOD = {"name": "A", "token": "{env: T}", "channel": "a", "username": "b"}
 
 
-@pytest.mark.parametrize("value", [*PLACEHOLDERS, "env:TOKEN", "hush${TOKEN}"])
-def test_a_placeholder_is_no_secret(value: str) -> None:
-    """A file replaces nothing, so a placeholder in a secret is an error, with the fix."""
-    for rules in (Rules(), Rules(allow_literal_secrets=True)):
-        (finding,) = generic(f"url: 'https://a.example', token: '{value}'", rules).findings
-        assert (finding.rule, finding.severity) == ("unreplaced-placeholder", ERROR)
-        assert finding.message == "`token` holds a placeholder, and a file replaces none"
-        assert "{env: " in (finding.hint or "")
-    (finding,) = generic("url: 'https://a.example', token: 'hush%TOKEN%'").findings
-    assert finding.message == "`token` is a secret, and it is written into the file"
+@pytest.mark.parametrize(("fields", "strictly", "allowed"), GENERIC)
+def test_literals_of_a_generic_webhook(fields: str, strictly: object, allowed: object) -> None:
+    """A secret or a placeholder in the file is found, and not shown."""
+    for rules, expected in ((Rules(), strictly), (Rules(allow_literal_secrets=True), allowed)):
+        outcome = generic(fields, rules)
+        assert found(outcome) == expected
+        assert "hush" not in repr(outcome.findings).replace("hush%TOKEN%", "")
 
 
-@pytest.mark.parametrize("value", [*PLACEHOLDERS, "#${ROOM}", "#$ROOM", "to $ENV_1", "a $X_Y b"])
-@pytest.mark.parametrize("field", ["channel", "username"])
-def test_a_placeholder_in_a_plain_field(field: str, value: str) -> None:
-    """A placeholder is not sent as a channel or a user name."""
-    plain = {"channel": "#a", "username": "me", field: value}
-    fields = ", ".join(f"{name}: '{text}'" for name, text in plain.items())
-    outcome = check(
-        entries(
-            "name: A, type: slack, event_types: ['*'], "
-            f"configuration: {{token: {{env: A}}, {fields}}}"
-        )
+@pytest.mark.parametrize(("fields", "strictly", "allowed"), SLACK_FIELDS)
+def test_literals_of_a_slack_webhook(
+    fields: dict[str, str], strictly: object, allowed: object
+) -> None:
+    """A token is found in every field, and what cannot be one is refused as the token."""
+    name, *configuration = (f"{key}: {value}" for key, value in (GOOD | fields).items())
+    text = entries(
+        f"{name}, type: slack, event_types: ['*'], configuration: {{{', '.join(configuration)}}}"
     )
-    assert found(outcome) == [("unreplaced-placeholder", ERROR)]
+    for rules, expected in ((Rules(), strictly), (Rules(allow_literal_secrets=True), allowed)):
+        outcome = check(text, rules=rules)
+        assert found(outcome) == expected
+        assert "canary" not in repr(outcome.findings)
+        assert "hush" not in repr(outcome.findings).lower()
 
 
-@pytest.mark.parametrize(
-    "url", ["https://${HOST}/x", "https://<host>/x", "https://a/{{ x }}", "https://$HOST/a", "$URL"]
-)
-def test_a_placeholder_in_a_url(url: str) -> None:
-    """A placeholder is not sent as part of an address."""
-    assert "unreplaced-placeholder" in {rule for rule, _ in found(generic(f"url: '{url}'"))}
+def test_advice_about_literals() -> None:
+    """A token is to be revoked; a secret is to be a reference, with the form to write."""
+    assert "revoke" in (slack(TOKEN).findings[0].hint or "")
+    for value in ("<token>", "changeme"):
+        assert "`token: {env: SLACK_BOT_TOKEN}`" in (slack(f"'{value}'").findings[0].hint or "")
+
+
+def test_a_literal_secret_loses_what_a_paste_adds() -> None:
+    """It is sent without the blanks around it."""
+    outcome = generic(f"{PLAIN}, token: ' hush '", Rules(allow_literal_secrets=True))
+    assert outcome.desired is not None
+    assert list(outcome.desired.literals.values()) == [Secret("hush")]
+
+
+def test_a_placeholder_in_a_name_is_a_warning() -> None:
+    """A webhook may be called so, and most often it is a mistake."""
+    assert found(check(entries(f"name: '${{TEAM}} alerts', {SLACK}"))) == [
+        ("unreplaced-placeholder", WARNING)
+    ]
 
 
 @pytest.mark.parametrize("text", ["https://a.example/x?$filter=a", "https://a.example/$f/$A"])
@@ -286,36 +305,6 @@ def test_the_help_names_the_variable_that_was_meant(value: str, variable: str) -
     """It is the one of the placeholder, if it may be sent."""
     (finding,) = generic(f"url: 'https://a.example', token: '{value}'").findings
     assert f"`token: {{env: {variable}}}`" in (finding.hint or "")
-
-
-def test_a_placeholder_in_a_name_is_a_warning() -> None:
-    """A webhook may be called so, and most often it is a mistake."""
-    assert found(check(entries(f"name: '${{TEAM}} alerts', {SLACK}"))) == [
-        ("unreplaced-placeholder", WARNING)
-    ]
-
-
-@pytest.mark.parametrize(
-    "value",
-    ["SLACK_BOT_TOKEN", "changeme", "xoxb-your-token", "xoxb-XXXXXXXXXXXX", "hunter2hunter2"],
-)
-def test_text_that_is_no_slack_token(value: str) -> None:
-    """Text in place of a Slack token is refused with the fix, and is not shown."""
-    for rules in (Rules(), Rules(allow_literal_secrets=True)):
-        outcome = slack(f"'{value}'", rules)
-        (finding,) = outcome.findings
-        assert (finding.rule, finding.severity) == ("unfit-secret", ERROR)
-        assert "`token: {env: SLACK_BOT_TOKEN}`" in (finding.hint or "")
-        assert value not in repr(finding).replace("{env: SLACK_BOT_TOKEN}", "")
-
-
-def test_a_literal_secret_loses_what_a_paste_adds() -> None:
-    """A literal with blanks around it is sent without them, and a note says so."""
-    rules = Rules(allow_literal_secrets=True)
-    outcome = generic("url: 'https://a.example', token: ' hush '", rules)
-    assert [each.rule for each in outcome.findings] == ["trimmed-secret"]
-    assert outcome.desired is not None
-    assert list(outcome.desired.literals.values()) == [Secret("hush")]
 
 
 @pytest.mark.parametrize(
@@ -342,60 +331,36 @@ def test_urls_that_are_secrets(url: str, secret: bool) -> None:
     assert (url_credential(url) is not None) is secret
 
 
-def test_secret_url_is_a_warning_and_plain_url_is_data() -> None:
-    """A URL with a credential is warned about and becomes a literal; a plain one stays text."""
-    outcome = generic("url: 'https://u:hush@a.example/x'")
-    assert found(outcome) == [("literal-secret", WARNING)]
-    assert "hush" not in repr(outcome)
-    plain = generic("url: 'https://a.example/x'")
-    assert plain.findings == ()
-    assert plain.desired is not None
-    assert plain.desired.webhooks[0].configuration == {"url": "https://a.example/x"}
-    assert rules_of(generic(f"url: 'https://a.example/{TOKEN}'")) == ["slack-token-in-file"]
-
-
-@pytest.mark.parametrize("value", ['"a\\nb"', '"\\n"', '"a\\tb"'])
-def test_literals_must_be_fit_to_be_sent(value: str) -> None:
-    """Blank literals and control characters are errors even where literals are allowed."""
-    outcome = slack(value, Rules(allow_literal_secrets=True))
-    assert found(outcome) == [("unusable-secret", ERROR)]
-
-
 @pytest.mark.parametrize(
-    ("reference", "rule"),
+    ("reference", "expected"),
     [
-        ("{env: CLOUDTRUTH_API_KEY}", "forbidden-secret"),
-        ("{env: GITHUB_TOKEN, version: 2}", "forbidden-secret"),
-        ("{file: /proc/self/environ}", "forbidden-secret"),
-        ("{file: /dev/stdin}", "forbidden-secret"),
-        ("{env: OTHER}", "secret-not-allowed"),
-        ("{file: other/x}", "secret-not-allowed"),
+        ("{env: CLOUDTRUTH_API_KEY}", [("forbidden-secret", ERROR)]),
+        ("{env: GITHUB_TOKEN, version: 2}", [("forbidden-secret", ERROR)]),
+        ("{file: /proc/self/environ}", [("forbidden-secret", ERROR)]),
+        ("{env: OTHER}", [("secret-not-allowed", ERROR)]),
+        ("{file: other/x}", [("secret-not-allowed", ERROR)]),
+        ("{env: SLACK_A}", []),
+        ("{file: secrets/x}", []),
     ],
 )
-def test_references_that_are_refused_offline(reference: str, rule: str) -> None:
+def test_references_are_judged_offline(
+    reference: str, expected: list[tuple[str, Severity]]
+) -> None:
     """Forbidden references, and those outside of the allow-list, are found without any value."""
     allow = Rules(allow_secrets=("env:SLACK_*", "file:secrets/*"))
-    assert found(slack(reference, allow)) == [(rule, ERROR)]
-    if rule == "secret-not-allowed":
-        assert slack(reference).findings == ()
-
-
-@pytest.mark.parametrize("reference", ["{env: SLACK_A}", "{file: secrets/x}"])
-def test_references_on_the_list_pass(reference: str) -> None:
-    """What a pattern names may be referred to."""
-    assert slack(reference, Rules(allow_secrets=("env:SLACK_*", "file:secrets/*"))).findings == ()
+    assert found(slack(reference, allow)) == expected
+    forbidden = [each for each in expected if each[0] == "forbidden-secret"]
+    assert found(slack(reference)) == forbidden
 
 
 @pytest.mark.parametrize("value", ["{env: X}", "{file: x}"])
 def test_reference_in_a_visible_field_has_its_own_message(value: str) -> None:
     """A reference where everybody sees the value is refused with the fields that take one."""
-    (finding,) = generic(
-        f"url: 'https://a.example', username: {value}, password: {{env: P}}"
-    ).findings
+    (finding,) = generic(f"{PLAIN}, username: {value}, password: {{env: P}}").findings
     assert finding.rule == "reference-not-allowed"
     assert "`username` is no secret" in finding.message
-    assert "`password`" in (finding.hint or "")
-    assert "`url`" in (finding.hint or "")
+    for field in ("`password`", "`url`"):
+        assert field in (finding.hint or "")
 
 
 def test_token_as_the_name_of_a_reference_is_not_shown() -> None:
@@ -426,48 +391,30 @@ def test_lint_takes_any_tree(data: dict[str, object]) -> None:
 # Identity
 
 
-@pytest.mark.parametrize(
-    "second",
-    [f"name: A, {SLACK}", "name: A, state: absent", f"name: A, id: '1', {SLACK}"],
-)
-def test_one_name_is_declared_once(second: str) -> None:
-    """A name declared again, absent or pinned on one side only, is an error with both places."""
-    for texts in (
-        [entries(f"name: A, {SLACK}", second)],
-        [entries(f"name: A, {SLACK}"), entries(second)],
-    ):
-        outcome = check(*texts)
-        assert found(outcome) == [("declared-twice", ERROR)]
-        (finding,) = outcome.findings
-        assert len({str(finding.position), *(str(each.position) for each in finding.related)}) == 2
-
-
-def test_ids_may_share_a_name() -> None:
-    """Copies of one name are told apart by their ids, one of them absent if wanted."""
-    outcome = check(
-        entries(
-            f"name: A, id: '1', {SLACK}",
-            f"name: A, id: '2', {SLACK}",
-            "name: A, id: '3', state: absent",
-        )
-    )
-    assert outcome.findings == ()
+TWICE = [("declared-twice", ERROR)]
 
 
 @pytest.mark.parametrize(
-    "second", [f"name: B, id: '1', {SLACK}", "name: B, id: '1', state: absent"]
+    ("first", "second", "expected"),
+    [
+        ("name: A", "name: A", TWICE),
+        ("name: A", "name: A, id: '1'", TWICE),
+        ("name: A, id: '1'", "name: B, id: '1'", TWICE),
+        ("name: A, id: X", "name: X", TWICE),
+        ("name: A, id: '1'", "name: A, id: '2'", []),
+    ],
 )
-def test_one_id_is_declared_once(second: str) -> None:
-    """An id declared again under any name is an error."""
-    (finding,) = check(entries(f"name: A, id: '1', {SLACK}", second)).findings
-    assert (finding.rule, finding.message) == ("declared-twice", "the id 1 is declared twice")
-
-
-def test_an_id_cannot_be_the_name_of_another() -> None:
-    """Ids and names are keys alike, so that one cannot be both."""
-    assert rules_of(check(entries(f"name: A, id: X, {SLACK}", f"name: X, {SLACK}"))) == [
-        "declared-twice"
-    ]
+def test_one_name_or_id_is_declared_once(
+    first: str, second: str, expected: list[tuple[str, Severity]]
+) -> None:
+    """In one file and in two, to be there or absent, an error has both places."""
+    one = f"{first}, {SLACK}"
+    for other in (f"{second}, {SLACK}", f"{second}, state: absent"):
+        for texts in ([entries(one, other)], [entries(one), entries(other)]):
+            outcome = check(*texts)
+            assert found(outcome) == expected
+            for each in outcome.findings:
+                assert {str(each.position)} != {str(other.position) for other in each.related}
 
 
 def test_names_must_be_in_scope() -> None:
