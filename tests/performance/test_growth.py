@@ -169,7 +169,7 @@ STAGES: dict[str, Callable[[int], Work]] = {
     "json": _rendered("json", View()),
     "markdown": _rendered("markdown", View()),
     "short markdown": _rendered("markdown", View(limit=6_000)),
-    "save": lambda count: partial(save, changed(count), desired(count), PlanOptions()),
+    "save": lambda count: partial(save, changed(count), load_files(sources(count)), PlanOptions()),
     "load a saved plan": lambda count: partial(load, saved(count), "plan.json"),
     "export": lambda count: partial(export, live(count)),
     "plan against a base": _planned("channel", base=True),
