@@ -103,3 +103,20 @@ def test_refusal_before_a_request_needs_no_http(tmp_path: Path) -> None:
     code, modules = loaded(tmp_path, "plan")
     assert code == 3
     assert "httpx" not in modules
+
+
+def test_a_small_plan_enters_few_modules(tmp_path: Path) -> None:
+    """At most 60 modules of the program, packages and the emulator not counted."""
+    (tmp_path / "webhooks.yaml").write_text(GOOD)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "reconciler", "plan", "--local"],
+        cwd=tmp_path,
+        env=surroundings(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    entered = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    packages = {name.rpartition(".")[0] for name in entered}
+    ours = {name for name in entered - packages if name.startswith("reconciler.")}
+    assert len([name for name in ours if ".emulator." not in name]) <= 60
