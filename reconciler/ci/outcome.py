@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.errors import ConfigurationError, ExitCode, ReconcilerError
-from reconciler.findings import Finding, Severity
+from reconciler.findings import Finding, Severity, error
 from reconciler.planning.plan import Plan
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
 from reconciler.render.words import unshown
@@ -122,9 +122,7 @@ def failed(
     results = {ExitCode.BLOCKED: "blocked", ExitCode.STALE: "refused"}
     result = results.get(problem.exit_code, "failed") if began else ""
     inner = problem.findings if isinstance(problem, ConfigurationError) else ()
-    itself = Finding(
-        rule=problem.code, severity=Severity.ERROR, message=problem.message, hint=problem.hint
-    )
+    itself = error(problem.code, problem.message, problem.hint)
     text, markdown = RENDERERS["text"](), RENDERERS["markdown"]()
     log = _listed("text", findings) + text.render_error(problem)
     summary = markdown.render_error(problem, _BESIDE) + _listed("markdown", findings)

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Final
 
-from reconciler.findings import Finding, Severity, error, warning
+from reconciler.findings import Finding, error, note, warning
 from reconciler.kinds import KINDS
 from reconciler.model import UNKNOWN, Desired, Pattern, Webhook
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason
@@ -139,12 +139,11 @@ def rename_hints(changes: tuple[Operation, ...]) -> Iterator[Finding]:
         deletes = going.get(key, [])
         if len(creates) == len(deletes) == 1:
             old, new = deletes[0].name, creates[0]
-            yield Finding(
-                rule="looks-like-rename",
-                severity=Severity.NOTE,
-                message=f"deleting {old!r} and creating {new.name!r} looks like a rename",
-                position=new.after.position,
-                hint=f"to rename in place, add to {new.name!r}: previously: [{_yaml(old)}]",
+            yield note(
+                "looks-like-rename",
+                f"deleting {old!r} and creating {new.name!r} looks like a rename",
+                f"to rename in place, add to {new.name!r}: previously: [{_yaml(old)}]",
+                new.after.position,
             )
 
 
@@ -152,12 +151,11 @@ def mistaken(webhook: Webhook, name: str) -> Finding:
     """Return a warning that a live secret is shown and cannot be what is declared."""
     field = KINDS[webhook.type].field(name)
     noun = field.noun if field is not None else "the value"
-    return Finding(
-        rule="live-secret-mistaken",
-        severity=Severity.WARNING,
-        message=f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",
-        position=webhook.position,
-        hint=f"resend the secret: `webhooks apply --resend-secret {shlex.quote(webhook.name)}`",
+    return warning(
+        "live-secret-mistaken",
+        f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",
+        f"resend the secret: `webhooks apply --resend-secret {shlex.quote(webhook.name)}`",
+        webhook.position,
     )
 
 

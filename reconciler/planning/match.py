@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from reconciler.findings import Finding, Position, Related, Severity
+from reconciler.findings import Finding, Position, Related, Severity, error
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES, Absent, Desired, LiveWebhook, Pattern, Webhook
 from reconciler.planning.compare import compare, likeness
@@ -497,13 +497,8 @@ class _Table:
                 hint = f"use two applies: the first with --only {shlex.quote(renamed[holder.id])}"
             else:
                 why = "is to be deleted, which happens last" if holder.id in deleted else "stays"
-            return Finding(
-                rule="name-held",
-                severity=Severity.ERROR,
-                message=f"{verb} {webhook.name!r}: another webhook of that name {why}",
-                position=webhook.position,
-                hint=hint,
-            )
+            message = f"{verb} {webhook.name!r}: another webhook of that name {why}"
+            return error("name-held", message, hint, webhook.position)
 
         for webhook, found in self.out.pairs:
             if found.id in renamed:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reconciler.findings import Finding, Severity
+from reconciler.findings import Finding, error, note
 from reconciler.kinds import KINDS
 from reconciler.model import (
     UNKNOWN,
@@ -148,25 +148,23 @@ class Resends:
         for field in KINDS[live.type].fields:
             dropped = field.name in before.configuration and field.name not in webhook.configuration
             if dropped and field.secret and field.name not in evidence.shown:
-                yield Finding(
-                    rule="dropped-unseen",
-                    severity=Severity.NOTE,
-                    message=f"{field.name} of {webhook.name!r} is declared no longer; "
+                yield note(
+                    "dropped-unseen",
+                    f"{field.name} of {webhook.name!r} is declared no longer; "
                     "whether it is still set does not show",
-                    position=webhook.position,
-                    hint="it goes with any other change of the configuration, which is sent whole; "
+                    "it goes with any other change of the configuration, which is sent whole; "
                     "or delete the webhook with `state: absent` and declare it anew",
+                    webhook.position,
                 )
 
     def unmatched(self) -> Iterable[Finding]:
         """Return an error for each request that speaks of nothing declared."""
         for name in sorted(self._requests.named - self._known):
-            yield Finding(
-                rule="unknown-resend",
-                severity=Severity.ERROR,
-                message=f"--resend-secret {name!r} names no declared secret reference, "
+            yield error(
+                "unknown-resend",
+                f"--resend-secret {name!r} names no declared secret reference, "
                 "and no declared webhook that has one",
-                hint="write a reference as in env:SLACK_BOT_TOKEN, or the name of a webhook",
+                "write a reference as in env:SLACK_BOT_TOKEN, or the name of a webhook",
             )
 
     def bumped(self, webhook: Webhook) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def entries(file: str, data: dict[str, Any]) -> Iterator[Entry]:
 def check(declared: Sequence[Entry]) -> Iterator[Finding]:
     """Yield what is wrong with the entries of all files, taken together.
 
-    Where several organizations are named, which `agreement` reports, names and ids are compared
+    Where several organizations are named, which `load` reports, names and ids are compared
     within each. An entry that names none is taken to be of the first.
     """
     first = next((each.organization for each in declared if each.organization is not None), None)

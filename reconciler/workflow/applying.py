@@ -17,7 +17,7 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.execute.execute import execute
-from reconciler.findings import Finding, Severity
+from reconciler.findings import Severity, note, warning
 from reconciler.planning.guards import guard
 from reconciler.planning.plan import Delete, Kept, Operation, Plan
 from reconciler.planning.planner import PlanOptions
@@ -136,19 +136,14 @@ def _reviewed(made: Plan, review: Review, *, values: bool) -> tuple[Plan, dict[i
 def _noted(agreed: Plan, found: Judgement, whole: Plan, review: Review) -> Plan:
     """Add notes to a plan: what is left out of it, and what is sent each time."""
     notes = [
-        Finding(
-            rule=NOT_REVIEWED,
-            severity=Severity.WARNING,
-            message=f"not applied: {_line(whole.changes[index])}: {why}",
-        )
+        warning(NOT_REVIEWED, f"not applied: {_line(whole.changes[index])}: {why}")
         for index, why in found.unreviewed.items()
     ]
     if review.resends and agreed.changes:
         notes.append(
-            Finding(
-                rule="resent-each-time",
-                severity=Severity.NOTE,
-                message="this review sends secrets again, and each apply of it does: "
+            note(
+                "resent-each-time",
+                "this review sends secrets again, and each apply of it does: "
                 "live cannot show that it is done",
             )
         )

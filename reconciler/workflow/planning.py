@@ -13,7 +13,7 @@ from reconciler.errors import (
     OrganizationError,
     StalePlanError,
 )
-from reconciler.findings import Finding, Severity, has_errors, sort_key, strict
+from reconciler.findings import Finding, has_errors, note, sort_key, strict
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Desired,
@@ -196,13 +196,8 @@ def _unsent(checked: Checked, made: Plan, secrets: Mapping[SecretRef, Secret]) -
             references = ", ".join(sorted({str(value) for _, _, value in bumped}))
             names = ", ".join(sorted({repr(name) for name, _, _ in bumped}))
             command = shlex.join(["webhooks", "apply", *inputs.again, "--base", revision])
-            note = Finding(
-                rule="version-not-sent",
-                severity=Severity.NOTE,
-                message=f"{who} `version`, and this plan does not send it: {references} of {names}",
-                hint=f"if it was not sent yet: {command}",
-            )
-            return [note]
+            message = f"{who} `version`, and this plan does not send it: {references} of {names}"
+            return [note("version-not-sent", message, f"if it was not sent yet: {command}")]
     return []
 
 
