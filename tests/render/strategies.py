@@ -179,7 +179,13 @@ kept = st.builds(
     Kept,
     webhooks=st.lists(snapshots, min_size=1, max_size=3).map(tuple),
     reason=st.sampled_from(
-        (Reason.PROTECTED, Reason.UNKNOWN_TYPE, Reason.UNKNOWN_EVENT, Reason.AMBIGUOUS)
+        (
+            Reason.PROTECTED,
+            Reason.UNKNOWN_TYPE,
+            Reason.UNKNOWN_EVENT,
+            Reason.AMBIGUOUS,
+            Reason.LATER,
+        )
     ),
     position=maybe_positions,
     detail=texts,
