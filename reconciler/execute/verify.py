@@ -138,13 +138,15 @@ def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
     """Return further webhooks under the name of one that was created or updated."""
     if isinstance(outcome.change, Delete):
         return []
+    found = [each for each in listing.strangers(outcome.change.name) if each.id != outcome.id]
+    if not found:
+        return []
     mine = {
         each.id
         for _, each in run.ledger.settled()
         if isinstance(each, Applied) and isinstance(each.change, Create)
     }
-    found = listing.strangers(outcome.change.name)
-    return [each for each in found if each.id != outcome.id and each.id not in mine]
+    return [each for each in found if each.id not in mine]
 
 
 def _by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcome:

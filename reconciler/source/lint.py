@@ -245,7 +245,7 @@ def _example(field: Field, value: str) -> str:
     return f"`{field.name}: {{env: {variable}}}`, with the name of your variable"
 
 
-_NAMED: Final = re.compile(r"\$\{?([A-Z][A-Z_]{2,40})\}?")
+_NAMED: Final = re.compile(r"\$\{?([A-Z][A-Z_]{2,40}+)\}?")
 
 
 def _replaces_none(name: str) -> str:

@@ -23,7 +23,7 @@ from reconciler.planning.review import digests, plan_digest
 from reconciler.render import RENDERERS, View
 from reconciler.source.export import export
 from reconciler.source.files import SourceFile, Sources
-from reconciler.source.load import load_files
+from reconciler.source.load import Loaded, load_files
 from reconciler.source.saved_plan import load, save
 from tests.execute.world import memory, run
 from tests.performance.sample import TOKEN, declaration, row
@@ -78,8 +78,12 @@ def sources(count: int) -> Sources:
 
 
 @cache
+def loaded(count: int) -> Loaded:
+    return load_files(sources(count))
+
+
 def desired(count: int) -> Desired:
-    found = load_files(sources(count)).desired
+    found = loaded(count).desired
     assert found is not None
     return found
 
@@ -127,7 +131,7 @@ def wrong(count: int) -> Sources:
 
 @cache
 def saved(count: int) -> bytes:
-    return save(changed(count), load_files(sources(count)), PlanOptions())
+    return save(changed(count), loaded(count), PlanOptions())
 
 
 def _rendered(form: str, view: View) -> Callable[[int], Work]:
@@ -169,7 +173,7 @@ STAGES: dict[str, Callable[[int], Work]] = {
     "json": _rendered("json", View()),
     "markdown": _rendered("markdown", View()),
     "short markdown": _rendered("markdown", View(limit=6_000)),
-    "save": lambda count: partial(save, changed(count), load_files(sources(count)), PlanOptions()),
+    "save": lambda count: partial(save, changed(count), loaded(count), PlanOptions()),
     "load a saved plan": lambda count: partial(load, saved(count), "plan.json"),
     "export": lambda count: partial(export, live(count)),
     "plan against a base": _planned("channel", base=True),
