@@ -357,18 +357,16 @@ def by_digest(
 ) -> str:
     """Return the command that applies exactly this plan: the apply workflow, started by hand."""
     workflow = workflow or run.workflow
+    deletes = [] if allow_deletes is None else [str(allow_deletes)]
     if not workflow or not run.branch:
         words = ["webhooks", "apply", "--yes", "--expect-digest", made.digest]
         words += [word for each in resend for word in ("--resend-secret", each)]
-        words += ["--allow-deletes", str(allow_deletes)] if allow_deletes is not None else []
-        return shlex.join(words)
+        return shlex.join(words + [word for each in deletes for word in ("--allow-deletes", each)])
+    given = [f"digest={made.digest}"]
+    given += ["resend-secret=" + "\n".join(resend)] if resend else []
+    given += [f"allow-deletes={each}" for each in deletes]
     words = ["gh", "workflow", "run", workflow, "--repo", run.repository, "--ref", run.branch]
-    words += ["-f", f"digest={made.digest}"]
-    if resend:
-        words += ["-f", "resend-secret=" + "\n".join(resend)]
-    if allow_deletes is not None:
-        words += ["-f", f"allow-deletes={allow_deletes}"]
-    return shlex.join(words)
+    return shlex.join(words + [word for each in given for word in ("-f", each)])
 
 
 def _name(resend: Resend) -> str:

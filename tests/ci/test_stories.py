@@ -384,6 +384,16 @@ def test_a_pull_request_to_another_branch_promises_nothing(here: World) -> None:
     assert (refused.code, set(here.live())) == (6, {"Audit"})
 
 
+def test_a_pull_request_that_gets_another_base_promises_nothing_any_more(here: World) -> None:
+    """The plan workflow also runs when a pull request is edited, and its comment follows."""
+    here.propose(1, "Audit", "Deploys")
+    here.git("branch", "release", "main")
+    assert here.pull(1, branch="release").code == 0
+    (comment,) = here.github.bodies(1)
+    assert "only `main` is applied" in comment
+    assert "Merging applies" not in comment
+
+
 # What a plan comment shows.
 
 

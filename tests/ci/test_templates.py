@@ -156,6 +156,13 @@ def test_a_workflow_grants_the_least(name: str) -> None:
     assert job["steps"][0]["with"]["persist-credentials"] is False
 
 
+def test_a_plan_follows_each_push_and_a_changed_base() -> None:
+    """A pull request that gets another base is `edited`."""
+    on = yaml.safe_load(workflows(SETUP)[".github/workflows/plan-webhooks.yml"])[True]
+    assert on["pull_request"]["types"] == ["opened", "synchronize", "reopened", "edited"]
+    assert "merge_group" in on
+
+
 def test_applies_wait_for_each_other_and_are_never_stopped() -> None:
     """Two merges in a row are two applies in a row; drift cannot push one out of the queue."""
     apply, drift = (
