@@ -203,9 +203,7 @@ class _Attempt:
             )
         except (StalePlanError, BlockedError) as problem:
             self._record(made, frozenset(), checked)
-            blocked = isinstance(problem, BlockedError)
-            command = self._by_digest(made, checked, connection, options, blocked=blocked)
-            return self.failed(problem, command)
+            return self.failed(problem, self._by_digest(made, checked, connection, options))
         return self._reported(report, checked, connection, options)
 
     def _reported(
@@ -224,7 +222,7 @@ class _Attempt:
         code, command = "apply-incomplete", self._run.again
         if report.needs_review:
             code = NOT_REVIEWED
-            command = self._by_digest(None, checked, connection, options, blocked=False)
+            command = self._by_digest(None, checked, connection, options)
         text = RENDERERS["markdown"]().render_report(report, _HALF)
         told = self._tell(code, f"### Not all was applied: `{code}`\n\n{text}", command)
         return reported(report, (*self._findings, *told), reason=code)
@@ -326,8 +324,6 @@ class _Attempt:
         checked: Checked,
         connection: Connection,
         options: PlanOptions,
-        *,
-        blocked: bool,
     ) -> str | None:
         """Return the command that applies what is pending now; None if no digest covers it.
 
@@ -339,25 +335,19 @@ class _Attempt:
             options = replace(options, reviewed=(), resend=tuple(again))
             try:
                 made = make_plan(checked, connection.api, options=options).plan
-            except ReconcilerError:
+            except (ReconcilerError, KeyboardInterrupt):  # what was written must still be told
                 return self._run.again
-        if not made.digest:
-            return None
-        allow = made.counted_deletes if blocked else self._run.allow_deletes
-        return by_digest(self._run, made, resend=again, allow_deletes=allow)
+        return by_digest(self._run, made, resend=again) if made.digest else None
 
 
-def by_digest(
-    run: Run,
-    made: Plan,
-    *,
-    workflow: str = "",
-    resend: Sequence[str] = (),
-    allow_deletes: int | None = None,
-) -> str:
-    """Return the command that applies exactly this plan: the apply workflow, started by hand."""
+def by_digest(run: Run, made: Plan, *, workflow: str = "", resend: Sequence[str] = ()) -> str:
+    """Return the command that applies exactly this plan: the apply workflow, started by hand.
+
+    It lifts the guards that block the plan, by the number of deletes.
+    """
     workflow = workflow or run.workflow
-    deletes = [] if allow_deletes is None else [str(allow_deletes)]
+    allowed = made.counted_deletes if made.blocked else run.allow_deletes
+    deletes = [] if allowed is None else [str(allowed)]
     if not workflow or not run.branch:
         words = ["webhooks", "apply", "--yes", "--expect-digest", made.digest]
         words += [word for each in resend for word in ("--resend-secret", each)]

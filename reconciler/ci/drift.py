@@ -89,9 +89,7 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
             f"{run.link} found. To keep what is live, declare it. This issue closes by itself."
         )
     if made.digest:
-        allow = made.counted_deletes if made.blocked else None
-        workflow = _APPLY.get(run.workflow, "")
-        command = by_digest(run, made, workflow=workflow, allow_deletes=allow)
+        command = by_digest(run, made, workflow=_APPLY.get(run.workflow, ""))
         foot += f" To apply the plan above:\n\n{code_block(command)}"
     listed = _deliveries(failing, since)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot) - len(listed) - 10

@@ -63,7 +63,7 @@ def test_a_warning_about_a_file_is_an_error_here(here: World) -> None:
 def test_a_malformed_input_leaves_outputs_too(here: World) -> None:
     """Later steps can tell why, and a person reads what would be right."""
     done = here.call("plan --comment sometimes")
-    assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
+    assert (done.code, done.outputs["failure-reason"], done.outputs["result"]) == (64, "usage", "")
     assert "changes-only" in done.stderr + done.stdout + done.summary
 
 
