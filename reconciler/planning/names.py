@@ -66,21 +66,27 @@ _LATIN: Final = str.maketrans(
     "авеікмнорстухјѕһԁԛԝѵӏαβεζηικμνορτυχıɑɡ‐‒–—―−‘’‛ʼ′“”‟\u2800",
     "abeikmhopctyxjshdqwvlabezhikmnoptyxiag------'''''\"\"\" ",
 )
-_HIDDEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0").union(
-    map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0))
-)
-"""Characters that are drawn as nothing, besides those of the category `Cf`."""
+_SMALL: Final = str.maketrans("νηυγօսհոցզ", "vnuyouhngq")
+"""Small Greek and Armenian letters that look like another Latin one than their capital."""
+
+INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+"""Characters that are drawn as nothing or as a blank, besides those of the category `Cf`."""
+
+_HIDDEN: Final = INVISIBLE.union(map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0)))
+NORMALIZED: Final = 1000
+"""The longest text whose forms are compared: normalizing takes time with the square of it."""
 
 
 def lookalike_key(name: str) -> str:
     """Return the form in which names that look alike are equal.
 
     They differ only in case, in spaces at the ends or in a row, in the kind of spaces, dashes and
-    quotation marks, in invisible characters, in forms of the same letter (NFKC), or in Cyrillic
-    and Greek letters that look like Latin ones.
+    quotation marks, in invisible characters, in forms of the same letter (NFKC), or in Cyrillic,
+    Greek and Armenian letters that look like Latin ones. Very long names only differ in case.
     """
-    if not name.isascii():
-        name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    if not name.isascii() and len(name) <= NORMALIZED:
+        name = unicodedata.normalize("NFKC", name).translate(_SMALL)
+        name = unicodedata.normalize("NFKC", name.casefold())
         name = "".join(
             char for char in name if char not in _HIDDEN and unicodedata.category(char) != "Cf"
         ).translate(_LATIN)

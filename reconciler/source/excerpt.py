@@ -128,7 +128,8 @@ def _starred(line: str, spans: list[Span], column: int) -> str:
     start, stop = max(0, column - EXCERPT_BEFORE), min(len(line), column + _AFTER)
     shown = ["..."] if start else []
     at = start
-    for first, last in spans[bisect_left(spans, start, key=lambda span: span[1]) :]:
+    for index in range(bisect_left(spans, start, key=lambda span: span[1]), len(spans)):
+        first, last = spans[index]
         if stop <= first < len(line):
             break
         shown.append(line[at : max(at, first)])

@@ -167,7 +167,8 @@ def _variable(owner: str, field: str) -> str:
 
     It begins with WEBHOOK however long `owner` is, of which the end is kept.
     """
-    plain = unicodedata.normalize("NFKD", owner).encode("ascii", "ignore").decode()
+    end = owner[-10 * _LONGEST_VARIABLE :]
+    plain = unicodedata.normalize("NFKD", end).encode("ascii", "ignore").decode()
     words = "_".join(re.findall(r"[A-Za-z0-9]+", plain.upper()))[-_LONGEST_VARIABLE:].strip("_")
     return "_".join(["WEBHOOK", *([words] if words else []), field.upper()])
 

@@ -18,6 +18,7 @@ from reconciler.findings import Finding, Place, error, note, warning
 from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
+from reconciler.planning.names import INVISIBLE, NORMALIZED
 from reconciler.source.allowed import (
     PLACEHOLDER,
     file_name,
@@ -117,14 +118,14 @@ def name_findings(name: str) -> Iterator[Finding]:
             "the name begins or ends with a space, which a server may strip",
             "remove the space",
         )
-    invisible = {char for char in name if unicodedata.category(char) == "Cf"}
+    invisible = {char for char in name if unicodedata.category(char) == "Cf" or char in INVISIBLE}
     if invisible:
         yield warning(
             "invisible-characters",
             f"the name holds {listed(invisible)}, which no reader can see",
             "remove it, unless an emoji needs it",
         )
-    if not unicodedata.is_normalized("NFC", name):
+    if not unicodedata.is_normalized("NFC", name[:NORMALIZED]):
         yield warning(
             "name-not-normalized",
             "the name is not in Unicode's composed form (NFC), which a server may change",

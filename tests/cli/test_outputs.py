@@ -68,6 +68,24 @@ def test_only_a_file_of_the_same_kind_is_replaced(
         assert shell(*WRITERS[kind], name, **ENVIRON).code == 0, name
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_plan_is_not_written_over_what_is_read(
+    shell: Shell, file: File, tmp_path: Path, exists: bool
+) -> None:
+    """A secret's file that is missing or empty, and what a directory of -f would read next time."""
+    file(GOOD.replace("env: TOKEN", "file: ../token"), "dir/a.yaml")
+    (tmp_path / "link").symlink_to("token")
+    if exists:
+        (tmp_path / "token").touch()
+    for name in ("token", "link", "dir/plan.YAML"):
+        done = shell("plan", "--local", "-f", "dir", "--out", name)
+        assert (done.code, done.out) == (64, ""), done.err
+        assert "cannot hold the plan" in done.err
+    assert (tmp_path / "token").exists() is exists
+    for name in ("plan.json", "dir/plan.json", "dir/.plan.yaml"):
+        assert shell("plan", "--local", "-f", "dir", "--out", name).code == 0
+
+
 def test_an_empty_file_is_written(shell: Shell, inputs: dict[str, Path], tmp_path: Path) -> None:
     """As `mktemp` makes them."""
     (tmp_path / "empty").touch()

@@ -5,13 +5,16 @@ Each file here once took time with the square of its size, or is like one that d
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
+from time import process_time
 
 import pytest
 
-from reconciler.findings import MOST_SHOWN
+from reconciler.findings import MOST_SHOWN, Position
 from reconciler.render import FINDINGS_RENDERERS
+from reconciler.source.excerpt import excerpt
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.load import load_files
 from tests.performance.test_growth import steps
@@ -102,6 +105,29 @@ def test_steps_grow_in_proportion(name: str) -> None:
     _judged(FILES[name](10))  # loads modules
     counted = steps(few)
     assert steps(many) < MOST * counted
+
+
+@pytest.mark.slow
+def test_accents_on_one_letter_are_normalized_in_proportion() -> None:
+    """Four times as many take about four times as long: no step of ours shows that."""
+    taken = []
+    for count in (10, 5_000, 20_000):
+        raw = f'{HEAD}- {{name: "a{(chr(0x301) + chr(0x327)) * count}"}}\n'.encode()
+        start = process_time()
+        load_files(Sources(files=(SourceFile(file="w.yaml", raw=raw),)))
+        taken.append(process_time() - start)
+    assert taken[2] < 8 * taken[1] + 0.3
+
+
+def test_an_excerpt_copies_only_what_it_shows() -> None:
+    """Each of many findings on one line shows only the part around it."""
+    text, where = FILES["one key many times"](20_000), Position(file="w.yaml", line=2, column=4)
+    shown = excerpt(text, where)
+    tracemalloc.start()
+    assert excerpt(text, where) == shown
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000
 
 
 @pytest.mark.parametrize("name", ["unknown keys", "minified, a typo in each"])

@@ -75,6 +75,9 @@ def rules_of(outcome: Loaded) -> list[str]:
         ("a\u2066b", "unsafe-name", ERROR),
         ("a\u200bb", "invisible-characters", WARNING),
         ("a\u200eb", "invisible-characters", WARNING),
+        ("a\u3164b", "invisible-characters", WARNING),
+        ("a\u115fb", "invisible-characters", WARNING),
+        ("a\u034fb", "invisible-characters", WARNING),
         (" a", "spaces-around-name", WARNING),
         ("a\u00a0", "spaces-around-name", WARNING),
         ("Cafe\u0301", "name-not-normalized", WARNING),
@@ -126,6 +129,7 @@ def test_name_of_an_absent_webhook_may_be_anything() -> None:
         "Мy oрѕ",  # Cyrillic M, p and s
         "my οps",  # Greek o
         "Μy ops",  # Greek M
+        "my \u0585ps",  # Armenian o
     ],
 )
 def test_forms_of_a_name_that_no_reader_tells_apart(written: str) -> None:
@@ -144,6 +148,14 @@ def test_forms_of_a_name_that_no_reader_tells_apart(written: str) -> None:
 def test_names_that_a_reader_tells_apart(written: str) -> None:
     """Other letters, digits and signs make another name."""
     assert lookalike_key(written) != lookalike_key("my ops")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("ev", "e\u03bd"), ("EN", "E\u039d"), ("you", "y\u0585\u057d")]
+)
+def test_letters_of_other_alphabets_look_like_latin_ones(one: str, other: str) -> None:
+    """A small letter may look like another one than its capital."""
+    assert lookalike_key(one) == lookalike_key(other)
 
 
 def test_look_alikes_are_a_warning_with_both_places() -> None:

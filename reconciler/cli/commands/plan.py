@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -25,10 +27,12 @@ from reconciler.cli.options import (
     words,
 )
 from reconciler.cli.session import STDOUT, inputs, load, result_view
-from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.errors import ExitCode, ReconcilerError, UsageError
+from reconciler.model import Scheme
 from reconciler.render import RENDERERS
 from reconciler.source import write
-from reconciler.source.files import STDIN
+from reconciler.source.files import STDIN, is_read
+from reconciler.source.secrets import references
 
 _PLAIN: Final = re.compile(r"[\w.@:/+-]+")
 """Names that a shell takes as they are. Others are not completed: they would be read as code."""
@@ -72,6 +76,22 @@ def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.Pla
         resend=own["resend_secret"],
         base=workflow.previous(own["base"], checked) if own["base"] else None,
     )
+
+
+def _refuse_input(target: Path, checked: workflow.Checked) -> None:
+    """Raise UsageError for a file that holds a secret, or that the next run would read."""
+    directory, real = checked.inputs.directory, Path(os.path.realpath(target))
+    why = None
+    for ref in references(checked.desired.webhooks):
+        if ref.scheme is Scheme.FILE and real == Path(os.path.realpath(directory / ref.name)):
+            why = "a secret is read from it"
+    for named in checked.inputs.paths:
+        folder = os.path.realpath(directory / named)
+        if real.is_relative_to(folder) and is_read(real.relative_to(folder)):
+            why = f"-f {named} reads it as a configuration file"
+    if why is not None:
+        hint = "name another file, such as plan.json"
+        raise UsageError(f"{target} cannot hold the plan: {why}", hint=hint)
 
 
 def again(context: Context, *, saved: bool) -> tuple[str, ...]:
@@ -123,6 +143,8 @@ def run(
     if target is not None:
         write.check_writable(target, over=write.PLAN)
     checked = load(context, again(context, saved=False))
+    if target is not None:
+        _refuse_input(target, checked)
     options = plan_options(checked, own)
     settings = settings_of(context)
     with connected(context, settings) as connection:
