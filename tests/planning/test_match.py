@@ -1,0 +1,447 @@
+"""Each row of the table of what happens to a live webhook."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from reconciler.errors import ConfigurationError
+from reconciler.findings import Position
+from reconciler.model import EVENT_TYPES, Absent, Desired, FileScope, LiveWebhook, Policy
+from reconciler.planning.plan import (
+    Create,
+    Delete,
+    Plan,
+    Reason,
+    SetChange,
+    Update,
+    ValueChange,
+)
+from reconciler.planning.planner import PlanOptions, plan
+from reconciler.planning.status import ManagementStatus, statuses
+from tests.planning.builders import SECRETS, desired, live, live_slack, slack
+
+STRANGE = LiveWebhook(
+    id="id-7", name="Deploys", type="teams", event_types=frozenset(), configuration={"card": "x"}
+)
+
+
+def rules(error: pytest.ExceptionInfo[ConfigurationError]) -> list[str]:
+    return [finding.rule for finding in error.value.findings]
+
+
+def told(made: Plan) -> list[str]:
+    """Return what becomes of each webhook, in one line each."""
+    lines: list[str] = []
+    for each in made.changes:
+        match each:
+            case Create():
+                lines.append(f"create {each.name}")
+            case Update():
+                lines.append(f"update {each.before.id} {each.name} ({each.reason})")
+            case Delete():
+                keeps = f", {each.keeps} stays" if each.keeps else ""
+                lines.append(f"delete {each.before.id} ({each.reason}{keeps})")
+    lines += [f"match {each.id}" for each in made.matched]
+    for kept in made.kept:
+        why = f"{kept.reason} {kept.detail}".strip()
+        lines.append(f"keep {' '.join(each.id for each in kept.webhooks)} ({why})")
+    lines += [f"unmanaged {each.webhook.id} ({each.reason})" for each in made.unmanaged]
+    lines += [f"ignored {made.ignored}"] * bool(made.ignored)
+    return lines + [each.rule for each in made.notes]
+
+
+def one(name: str = "Deploys", id: str = "1", **more: Any) -> LiveWebhook:
+    return live_slack(name, id, **more)
+
+
+NEW_EVENT = one(events=("value_created", "tag_created"))
+TWO_SCOPES = Policy(
+    scopes=(FileScope(file="a", prune=False), FileScope(file="b", globs=("t-*",))), max_deletes=10
+)
+
+
+@pytest.mark.parametrize(
+    ("declared", "found", "lines"),
+    [
+        # Declared, live or not
+        (desired(slack()), [one()], ["match 1"]),
+        (desired(slack()), [one(channel="deploys")], ["match 1"]),
+        (desired(slack()), [], ["create Deploys"]),
+        (
+            desired(slack("C", channel="#c"), slack("B")),
+            [one("B", "1", channel="#x"), one("A", "2")],
+            ["update 1 B (differs)", "create C", "delete 2 (not-declared)"],
+        ),
+        # Row 1
+        (desired(slack("x"), ignore=("m-*",)), [one("m-1")], ["create x", "ignored 1"]),
+        (
+            desired(slack(), ignore=("Dep*",)),
+            [one(channel="#hotfix")],
+            ["ignored 1", "ignored-and-declared"],
+        ),
+        (desired(slack(), ignore=("Deploys",)), [], ["ignored-and-declared"]),
+        (
+            desired(slack(id="1"), ignore=("m-*",)),
+            [one("m-1")],
+            ["ignored 1", "ignored-and-declared"],
+        ),
+        # Row 2
+        (desired(slack()), [STRANGE], ["keep id-7 (unknown-type teams)"]),
+        (desired(slack("X")), [STRANGE], ["create X", "keep id-7 (unknown-type teams)"]),
+        (desired(slack()), [NEW_EVENT], ["keep 1 (unknown-event tag_created)"]),
+        (desired(), [one(events=EVENT_TYPES)], ["delete 1 (not-declared)"]),
+        # Row 3, by id
+        (desired(slack(id="gone")), [one()], ["match 1", "unknown-id"]),
+        (desired(slack(id="gone")), [], ["create Deploys", "unknown-id"]),
+        (
+            desired(slack(id="gone", previously=("old",))),
+            [one("old")],
+            ["update 1 Deploys (renamed)", "unknown-id"],
+        ),
+        (
+            desired(slack(id="1"), slack(id="2", channel="#x")),
+            [one(), one(id="2", channel="#x")],
+            ["match 1", "match 2"],
+        ),
+        # Row 3, absent
+        (
+            desired(slack(), absent=(Absent(name="tmp"),), prune=False),
+            [one(), one("tmp", "2"), one("other", "3")],
+            ["delete 2 (absent)", "match 1", "unmanaged 3 (prune-off)"],
+        ),
+        (desired(slack(), absent=(Absent(name="tmp"),)), [one()], ["match 1"]),
+        (
+            desired(slack("Other"), absent=(Absent(name="Deploys", id="gone"),), prune=False),
+            [one("Other"), one("Deploys", "2")],
+            ["match 1", "unmanaged 2 (prune-off)", "unknown-id"],
+        ),
+        # Row 4
+        (
+            desired(slack(previously=("old",))),
+            [one("old")],
+            ["update 1 Deploys (renamed)"],
+        ),
+        (
+            desired(slack(previously=("old",))),
+            [one(), one("old", "2")],
+            ["delete 2 (not-declared)", "match 1", "previously-inert"],
+        ),
+        # Row 5
+        (desired(slack()), [one(), one(id="2", channel="#x")], ["keep 1 2 (ambiguous)"]),
+        (
+            desired(slack(id="2")),
+            [one(), one(id="2", channel="#x")],
+            ["update 2 Deploys (differs)", "keep 1 (ambiguous)"],
+        ),
+        (
+            desired(slack(id="2")),
+            [one(), one(id="2")],
+            ["delete 1 (duplicate, 2 stays)", "match 2"],
+        ),
+        *(
+            (
+                desired(*entries),
+                [one(), one(id="2", channel="#x"), one(id="3", channel="#x")],
+                ["delete 3 (duplicate, 2 stays)", "match 1", "match 2"],
+            )
+            for entries in permutations((slack(id="1"), slack(id="2", channel="#x")))
+        ),
+        # Rows 6 and 7
+        (
+            desired(slack()),
+            [one(), one("gone", "2"), one("also", "3")],
+            ["delete 3 (not-declared)", "delete 2 (not-declared)", "match 1"],
+        ),
+        (
+            desired(slack(), protect=("prod-*",)),
+            [one(), one("prod-1", "2")],
+            ["match 1", "keep 2 (protected)"],
+        ),
+        (
+            desired(slack(), prune=False),
+            [one(), one("other", "2")],
+            ["match 1", "unmanaged 2 (prune-off)"],
+        ),
+        (
+            desired(slack(), scope=("Dep*",)),
+            [one(), one("other", "2")],
+            ["match 1", "unmanaged 2 (out-of-scope)"],
+        ),
+        (
+            Desired(webhooks=(slack(),), policy=TWO_SCOPES),
+            [one(), one("t-1", "2"), one("u-1", "3")],
+            ["delete 2 (not-declared)", "match 1", "unmanaged 3 (prune-off)"],
+        ),
+    ],
+)
+def test_the_table(declared: Desired, found: list[LiveWebhook], lines: list[str]):
+    """Row by row: what becomes of each webhook, and what is noted."""
+    assert told(plan(declared, live(*found), SECRETS)) == lines
+
+
+def test_a_protected_webhook_is_kept_with_the_line_that_protects_it():
+    """Row 6."""
+    made = plan(desired(slack(), protect=("prod-*",)), live(one("prod-1", "2")), SECRETS)
+    assert [each.position and each.position.line for each in made.kept] == [7]
+
+
+@pytest.mark.parametrize(
+    ("declared", "found", "options", "lines"),
+    [
+        (
+            desired(slack()),
+            [one(), one("other", "2")],
+            PlanOptions(prune=False),
+            ["match 1", "unmanaged 2 (prune-off)"],
+        ),
+        (
+            desired(slack(), absent=(Absent(name="tmp"),)),
+            [one(), one("tmp", "2")],
+            PlanOptions(prune=False),
+            ["delete 2 (absent)", "match 1"],
+        ),
+        *(
+            (
+                desired(slack(previously=("old",)), slack("New")),
+                [one("old"), one("other", "2")],
+                PlanOptions(only=(glob,)),
+                ["update 1 Deploys (renamed)"],
+            )
+            for glob in ("old", "Deploys")
+        ),
+        (
+            desired(slack(id="1")),
+            [one("old"), one("other", "2")],
+            PlanOptions(only=("old",)),
+            ["update 1 Deploys (renamed)"],
+        ),
+        (
+            desired(slack("b-x", id="1"), slack("b-a"), scope=("b-*",)),
+            [one("a-x")],
+            PlanOptions(only=("b-a",)),
+            ["create b-a"],
+        ),
+    ],
+)
+def test_the_table_with_options(
+    declared: Desired, found: list[LiveWebhook], options: PlanOptions, lines: list[str]
+):
+    """`--only` goes by the declared name and by the live one; `--no-prune` deletes less."""
+    assert told(plan(declared, live(*found), SECRETS, options)) == lines
+
+
+def test_a_webhook_held_by_ignore_is_not_counted_in_scope():
+    """Row 1: what is left alone does not loosen the guard on half of those in scope."""
+    found = live(live_slack("manual-1", "id-1"), live_slack("Other", "id-2"))
+
+    result = plan(desired(slack(id="id-1"), ignore=("manual-*",)), found, SECRETS)
+
+    assert (result.ignored, result.in_scope) == (1, 1)
+
+
+def test_a_differing_webhook_is_updated_field_by_field():
+    """Row 3: what differs is named, events as a set, a channel whatever its `#`."""
+    found = live(live_slack(channel="other", events=("value_created", "value_deleted")))
+
+    (update,) = plan(desired(slack()), found, SECRETS).updates
+
+    assert update.fields == (
+        SetChange(
+            path=("event_types",), added=("value_updated",), removed=("value_deleted",), unchanged=1
+        ),
+        ValueChange(path=("configuration", "channel"), before="other", after="#deploys"),
+    )
+    assert update.sends == {"event_types", "configuration"}
+
+
+def test_an_id_under_another_name_is_a_rename():
+    """Row 3: keyed by id."""
+    found = live(live_slack("old", "id-1"))
+
+    (update,) = plan(desired(slack(id="id-1")), found, SECRETS).updates
+
+    assert update.reason is Reason.RENAMED
+    assert update.fields == (ValueChange(path=("name",), before="old", after="Deploys"),)
+
+
+def test_deleting_one_of_two_pinned_webhooks_plans_to_create_it():
+    """An export pins webhooks that share a name; the other one is not touched, nor is it later."""
+    declared = desired(slack(id="id-1"), slack(id="id-2", channel="#x"))
+
+    drifted = plan(declared, live(live_slack(id="id-1")), SECRETS)
+    again = plan(
+        declared, live(live_slack(id="id-1"), live_slack(id="id-9", channel="#x")), SECRETS
+    )
+
+    assert [(each.name, each.after.configuration["channel"]) for each in drifted.creates] == [
+        ("Deploys", "#x")
+    ]
+    assert len(drifted.changes) == 1
+    assert (again.changes, len(again.matched)) == ((), 2)
+
+
+PINNED = (slack(id="id-1"), slack(id="id-2"), slack(id="id-3", channel="#third"))
+
+
+def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
+    """Each apply then knows its own; equal ones are not taken for duplicates of each other."""
+    declared = desired(*PINNED)
+    found = [live_slack(id="id-1")]
+    for nth, left in (("id-4", ["id-3"]), ("id-5", [])):
+        made = plan(declared, live(*found), SECRETS)
+        (create,) = made.changes
+        assert isinstance(create, Create)
+        later = [(each.webhooks[0].id, each.reason) for each in made.unapplied]
+        assert later == [(id_, Reason.LATER) for id_ in left]
+        missing = [
+            each for each in statuses(live(*found), made) if each.state is ManagementStatus.MISSING
+        ]
+        assert len(missing) == len(left) + 1
+        found.append(live_slack(id=nth, channel=str(create.after.configuration["channel"])))
+
+    end = plan(declared, live(*found), SECRETS)
+
+    assert (end.changes, end.kept, len(end.matched)) == ((), (), 3)
+
+
+def test_what_may_be_a_webhook_whose_id_is_gone_is_kept():
+    """Of a shared name only one that is as declared is recognized; others stop the create."""
+    found = live(live_slack(id="id-1"), live_slack(id="id-9", channel="#somebody"))
+
+    result = plan(desired(*PINNED), found, SECRETS)
+
+    assert result.changes == ()
+    assert [(each.reason, each.webhooks[0].id) for each in result.kept] == [
+        (Reason.AMBIGUOUS, "id-9")
+    ]
+    assert result.unapplied
+
+
+def test_each_file_has_a_scope_of_its_own():
+    """That another file of the same run is responsible for the live name does not help."""
+    scopes = (
+        FileScope(file="webhooks.yaml", globs=("b-*",)),
+        FileScope(file="other.yaml", globs=("a-*",)),
+    )
+    declared = Desired(webhooks=(slack("b-x", id="id-1"),), policy=Policy(scopes=scopes))
+
+    with pytest.raises(ConfigurationError) as error:
+        plan(declared, live(live_slack("a-x")), SECRETS)
+
+    assert rules(error) == ["live-out-of-scope"]
+
+
+def test_an_entry_reaches_outside_its_scope_only_by_adopt():
+    """An id and a former name lead to a live webhook; deleting one outside is always an error."""
+    outside = live(live_slack("a-x", "id-1"))
+    for way in ({"id": "id-1"}, {"previously": ("a-x",)}):
+        with pytest.raises(ConfigurationError) as error:
+            plan(desired(slack("b-x", **way), scope=("b-*",)), outside, SECRETS)
+        assert rules(error) == ["live-out-of-scope"]
+
+        adopted = plan(desired(slack("b-x", adopt=True, **way), scope=("b-*",)), outside, SECRETS)
+        assert [(each.name, each.reason) for each in adopted.updates] == [("b-x", Reason.ADOPTED)]
+
+    gone = Absent(name="b-zz", id="id-1", position=Position(file="webhooks.yaml", line=4))
+    with pytest.raises(ConfigurationError) as error:
+        plan(desired(absent=(gone,), scope=("b-*",)), outside, SECRETS)
+    assert rules(error) == ["live-out-of-scope"]
+
+
+@pytest.mark.parametrize("pins", [("b", "c"), ("b", "a")], ids=["in a row", "a swap"])
+def test_a_name_that_another_rename_gives_up_is_not_free_yet(pins: tuple[str, str]):
+    """Row 4: by `--only` the other rename goes first."""
+    found = live(live_slack("a", "id-1"), live_slack("b", "id-2"))
+    declared = desired(slack(pins[0], id="id-1"), slack(pins[1], id="id-2"))
+
+    with pytest.raises(ConfigurationError) as error:
+        plan(declared, found, SECRETS)
+
+    assert set(rules(error)) == {"name-held"}
+
+
+def test_a_name_that_a_rename_gives_up_is_created_in_the_next_apply():
+    """Row 4: else a failed rename would leave two webhooks of the name."""
+    declared = desired(slack("b", id="id-1"), slack("a"))
+
+    with pytest.raises(ConfigurationError) as error:
+        plan(declared, live(live_slack("a", "id-1")), SECRETS)
+    first = plan(declared, live(live_slack("a", "id-1")), SECRETS, PlanOptions(only=("b",)))
+    then = plan(declared, live(live_slack("b", "id-1")), SECRETS)
+
+    assert rules(error) == ["name-held"]
+    assert [(type(each), each.name) for each in first.changes] == [(Update, "b")]
+    assert [(type(each), each.name) for each in then.changes] == [(Create, "a")]
+
+
+def test_a_single_equal_duplicate_is_deleted():
+    """Row 5: whatever `prune`, `protect` and the guards say."""
+    found = live(live_slack(id="id-2"), live_slack(id="id-1"))
+
+    result = plan(desired(slack(), prune=False, protect=("*",), max_deletes=0), found, SECRETS)
+
+    assert [(each.before.id, each.reason, each.keeps) for each in result.deletes] == [
+        ("id-2", Reason.DUPLICATE, "id-1"),
+    ]
+    assert result.blocked == ()
+
+
+@pytest.mark.parametrize("name", ["hook", "HOOK", " Hook"])
+def test_only_deletes_nothing_that_may_be_what_it_leaves_out(name: str):
+    """A server may keep a declared webhook under another spelling of its name."""
+    declaration, found = desired(slack("Hook")), live(live_slack(name, "id-1"))
+    whole = plan(declaration, found, SECRETS)
+    assert [(type(each), each.name) for each in whole.changes] == [(Create, "Hook"), (Delete, name)]
+    assert plan(declaration, found, SECRETS, PlanOptions(only=(name,))).changes == ()
+    both = live(live_slack("Hook", "id-2"), live_slack(name, "id-1"))
+    [delete] = plan(declaration, both, SECRETS, PlanOptions(only=(name,))).changes
+    assert isinstance(delete, Delete)
+    other = live(live_slack("other", "id-3"))
+    [delete] = plan(declaration, other, SECRETS, PlanOptions(only=("other",))).changes
+    assert isinstance(delete, Delete)
+
+
+def test_only_is_silent_about_the_other_entries():
+    """What is wrong with an entry that is not selected stops nobody."""
+    found = live(live_slack("was", "id-1"), live_slack("was", "id-2"), live_slack("x", "id-3"))
+    declaration = desired(slack("now", previously=("was",)), slack("x"), slack("pin", id="id-9"))
+    part = plan(declaration, found, SECRETS, PlanOptions(only=("x",)))
+    assert (part.changes, part.kept, part.in_scope) == ((), (), 1)
+    with pytest.raises(ConfigurationError):
+        plan(declaration, found, SECRETS, PlanOptions(only=("was",)))
+
+
+def test_a_delete_and_a_create_alike_get_a_rename_hint():
+    """The line to add is spelled out, whatever the old name looks like."""
+    found = live(live_slack("yes: #x", "id-1"), live_slack("Other", "id-2", channel="#o"))
+
+    result = plan(desired(slack(), slack("Other", channel="#o")), found, SECRETS)
+
+    (note,) = [note for note in result.notes if note.rule == "looks-like-rename"]
+    assert 'previously: ["yes: #x"]' in (note.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("declared", "found", "unapplied"),
+    [
+        (desired(slack()), (STRANGE,), 1),
+        (desired(slack()), (STRANGE, live_slack(id="id-2")), 0),
+        (desired(slack(id="id-7")), (STRANGE,), 1),
+        (desired(absent=(Absent(name="Deploys"),)), (STRANGE,), 1),
+        (desired(), (STRANGE,), 0),
+        (desired(slack()), (live_slack(id="id-1"), live_slack(id="id-2", channel="#x")), 1),
+        (desired(slack(id="id-1")), (live_slack(), live_slack(id="id-2", channel="#x")), 0),
+        (desired(protect=("*",)), (live_slack(),), 0),
+    ],
+)
+def test_what_keeps_a_declaration_from_being_applied(
+    declared: Desired, found: tuple[LiveWebhook, ...], unapplied: int
+):
+    """What is kept counts only where a declaration is not carried out because of it."""
+    made = plan(declared, live(*found), SECRETS, PlanOptions(prune=True))
+
+    assert made.kept
+    assert len(made.unapplied) == unapplied
