@@ -178,8 +178,6 @@ class Variant(Behaviour):
     """The role of every key, in any case of letters, instead of the stored one."""
     read_role: str = "NO_SECRETS"
     """The least role that may read webhooks."""
-    write_role: str = "ADMIN"
-    """The least role that may change webhooks."""
     current_flag: CurrentFlag = CurrentFlag.TRUE
     """What `current` says about the key's organization."""
     membership_shown: bool = True
@@ -199,7 +197,7 @@ class Variant(Behaviour):
         return self.shown_role or stored
 
     def may(self, role: str, *, write: bool) -> bool:
-        return _power(role) >= _power(self.write_role if write else self.read_role)
+        return _power(role) >= _power("ADMIN" if write else self.read_role)
 
     def account(self, row: dict[str, Any]) -> dict[str, Any]:
         if "membership_id" in row and not self.membership_shown:
