@@ -214,7 +214,7 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
         return error(
             "unfit-secret", f"`{name}` is not {field.noun}", f"write {_example(field, value)}"
         )
-    if is_padded(value):
+    if is_padded(value) and not field.address:  # the schema refuses an address with blanks
         return note(
             "trimmed-secret",
             f"`{name}` has blanks, line ends or a byte order mark around it: they are not sent",

@@ -89,13 +89,18 @@ def explain(cause: yaml.YAMLError, text: str, file: str) -> Finding:
         place, message, hint = _unclosed(match[1], at, before, text)
     elif _MISFIT.search(problem):
         message, hint = _misfit(at, text)
+    elif re.search("mapping values|could not find", problem) and (known := _no_key(at, text)):
+        place, message, hint = known
     elif found := _first(_AT_THE_CONTEXT, problem):
         place, (message, hint) = before, found
     elif found := _first(_AT_THE_MARK, problem):
         message, hint = found
-        if "node content" in problem and " #" in _line(text, at[0]):
-            # A comment that swallowed the end of a flow mapping; here nothing else has a #.
-            place, hint = (at[0], _line(text, at[0]).index(" #") + 1), _COMMENT
+        if "node content" in problem:
+            for number in (at[0], max(0, at[0] - 1)):
+                if " #" in _line(text, number):  # it swallowed the end of a flow mapping
+                    place = number, _line(text, number).index(" #") + 1
+                    message, hint = "`#` starts a comment here", 'quote it: `"#..."`'
+                    break
         elif "unknown escape" in problem:
             place = _backslash(at, text)
     where = Position(file=file, line=place[0] + 1, column=place[1] + 1)
@@ -157,15 +162,47 @@ def _unclosed(
 
 def _misfit(at: tuple[int, int], text: str) -> tuple[str, str]:
     line, column = at
+    if _GLUED_DASH.match(_line(text, line)):
+        return "a list item needs a space after its dash", "add a space after the dash"
     if _line(text, line)[:column].strip():
         return (
             "this stands after the end of a value",
             "put the whole value in quotes; inside single quotes, '' stands for one '",
         )
-    return (
-        "this line is not indented like the ones it belongs to",
-        "give the keys of one mapping, and the items of one list, the same indentation",
-    )
+    return _indented(line, text) or ("this line is not indented like the ones it belongs to", _SAME)
+
+
+def _no_key(at: tuple[int, int], text: str) -> tuple[tuple[int, int], str, str] | None:
+    """Return what is wrong where a colon makes no key, None if it is nothing well known."""
+    for number in (at[0], max(0, at[0] - 1)):
+        if glued := _GLUED_COLON.match(_line(text, number)):
+            message = "a key needs a space after its colon"
+            return (number, glued.end() - 1), message, "add a space after the colon"
+    line = _line(text, at[0])
+    found = _indented(at[0], text) if _WORD.fullmatch(line[: at[1]]) else None
+    return ((at[0], len(line) - len(line.lstrip())), *found) if found else None
+
+
+def _indented(number: int, text: str) -> tuple[str, str] | None:
+    """Compare the indentation of a line with the nearest one of the levels that are open there."""
+    line = _line(text, number)
+    mine, columns, limit = len(line) - len(line.lstrip()), set[int](), len(text)
+    for above in reversed(text.split("\n", number)[:number]):
+        start = _START.match(above)
+        if start is not None and start.end() < limit:
+            columns |= {start.end(1), start.end()}
+            limit = start.end(1)
+    if not columns or mine in columns:
+        return None
+    others = min(columns, key=lambda each: (abs(each - mine), -each))
+    return f"this line starts in column {mine + 1}, its neighbours in column {others + 1}", _SAME
+
+
+_SAME: Final = "give the keys of one mapping, and the items of one list, the same indentation"
+_GLUED_DASH: Final = re.compile(r" *-\w")
+_GLUED_COLON: Final = re.compile(r" *(?:- +)?[a-z_]+:(?=[^\s/:])")
+_WORD: Final = re.compile(r" *[\w-]+")
+_START: Final = re.compile(r"( *)(?:- +)?(?=[^\s#-])")
 
 
 def _backslash(at: tuple[int, int], text: str) -> tuple[int, int]:

@@ -56,7 +56,7 @@ FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
     ),
     "too-deep": TOO_DEEP,
     "unknown-alias": (
-        "no anchor of this name stands above",
+        "undefined YAML alias",
         'put the text in quotes if it is no alias, as in `"*_deleted"`',
     ),
     "alias-cycle": (

@@ -37,6 +37,10 @@ webhooks:
 MISTAKES = (
     ("no space after a colon", "type: slack", "type:slack"),
     ("a channel without quotes", '"#deploys"', "#deploys"),
+    ("no space after the last colon", "password: {env: PAGER_PASSWORD}", "password:x"),
+    ("a key of the configuration indented too far", "      username: c", "        username: c"),
+    ("a key of the configuration indented too little", "      username: c", "     username: c"),
+    ("blanks around a url", "https://hooks.example.com/ct", '" https://hooks.example.com/ct "'),
     ("a star without quotes", '["*_deleted"]', "[*_deleted]"),
     ("a tab", "    type: generic", "\ttype: generic"),
     ("a key indented too far", "    type: generic", "     type: generic"),
