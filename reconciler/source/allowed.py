@@ -47,7 +47,7 @@ FORBIDDEN_FOLDERS: Final = (
 _CONFIGURED: Final = frozenset({"cloudtruth", "gcloud", "gh", "glab-cli"})
 """Programs whose folder under `.config` holds their credentials."""
 
-FORBIDDEN_PARTS: Final = frozenset(
+_FORBIDDEN_PARTS: Final = frozenset(
     {
         ".aws", ".azure", ".cargo", ".docker", ".git", ".git-credentials", ".gnupg", ".kube",
         ".netrc", ".npmrc", ".pypirc", ".ssh", ".terraform.d", ".terraformrc", ".vault-token",
@@ -176,7 +176,7 @@ def is_forbidden(name: str) -> bool:
     parts = path.split("/")
     return (
         any(path == each or path.startswith(f"{each}/") for each in FORBIDDEN_FOLDERS)
-        or not FORBIDDEN_PARTS.isdisjoint(parts)
+        or not _FORBIDDEN_PARTS.isdisjoint(parts)
         or any(pair[0] == ".config" and pair[1] in _CONFIGURED for pair in pairwise(parts))
     )
 

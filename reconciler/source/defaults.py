@@ -29,7 +29,7 @@ def usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
 def effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """Return a declared webhook completed by the usable `defaults`."""
     merged = {**defaults, **webhook}
-    inherited = inherited_configuration(webhook, defaults)
+    inherited = _inherited_configuration(webhook, defaults)
     own = webhook.get("configuration", {})
     if inherited and isinstance(own, dict):
         merged["configuration"] = {**inherited, **own}
@@ -39,7 +39,7 @@ def effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, An
     return merged
 
 
-def inherited_configuration(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+def _inherited_configuration(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration that `defaults` give to this webhook, before its own is added."""
     configuration = defaults.get("configuration")
     if not isinstance(configuration, dict):
@@ -60,7 +60,7 @@ def origin(data: dict[str, Any], index: int, path: Path) -> Path:
     defaults = usable_defaults(data)
     if isinstance(webhook, dict) and defaults and not _holds(webhook, path):
         if path[:1] == ("configuration",):
-            defaults = {"configuration": inherited_configuration(webhook, defaults)}
+            defaults = {"configuration": _inherited_configuration(webhook, defaults)}
         if _holds(defaults, path):
             return ("defaults", *path)
     return ("webhooks", index, *path)

@@ -55,7 +55,7 @@ _LETTERS: Final = re.compile(r"[a-z_]{1,20}")
 _EDGES: Final = " \t-{}[],?"
 _AFTER: Final = 400
 
-Span: TypeAlias = tuple[int, int]
+_Span: TypeAlias = tuple[int, int]
 
 
 def placed(texts: Mapping[str, str], findings: Iterable[Finding]) -> list[Finding]:
@@ -109,7 +109,7 @@ def narrow(text: str, position: Position) -> Position:
 
 
 @lru_cache(maxsize=256)  # many findings may be on one long line
-def _spans(text: str, number: int) -> list[Span]:
+def _spans(text: str, number: int) -> list[_Span]:
     """Return what to hide of a line, counted from 0: sorted, without overlaps."""
     line = lines(text)[number]
     known = _hidden(text).get(number, ()) if tree(text).complete else _guessed(line)
@@ -117,13 +117,13 @@ def _spans(text: str, number: int) -> list[Span]:
     return _united([*known, *suspicious], len(line.rstrip()))
 
 
-def _span_at(spans: list[Span], column: int) -> Span | None:
+def _span_at(spans: list[_Span], column: int) -> _Span | None:
     """Return the span that holds `column`."""
     index = bisect_right(spans, column, key=lambda span: span[0]) - 1
     return spans[index] if index >= 0 and column < spans[index][1] else None
 
 
-def _starred(line: str, spans: list[Span], column: int) -> str:
+def _starred(line: str, spans: list[_Span], column: int) -> str:
     """Return the part of `line` around `column`, with stars for `spans`."""
     start, stop = max(0, column - EXCERPT_BEFORE), min(len(line), column + _AFTER)
     shown = ["..."] if start else []
@@ -141,9 +141,9 @@ def _starred(line: str, spans: list[Span], column: int) -> str:
     return "".join(shown)
 
 
-def _united(spans: Iterable[Span], end: int) -> list[Span]:
+def _united(spans: Iterable[_Span], end: int) -> list[_Span]:
     """Return the spans sorted, those that overlap made one; a last column of -1 means `end`."""
-    found: list[Span] = []
+    found: list[_Span] = []
     for first, last in sorted(
         (first, max(first, end) if last < 0 else last) for first, last in spans
     ):
@@ -155,9 +155,9 @@ def _united(spans: Iterable[Span], end: int) -> list[Span]:
 
 
 @lru_cache(maxsize=2)
-def _hidden(text: str) -> dict[int, list[Span]]:
+def _hidden(text: str) -> dict[int, list[_Span]]:
     """Return, by line from 0, the columns that must not be shown; an end of -1 is the line's."""
-    found: dict[int, list[Span]] = {}
+    found: dict[int, list[_Span]] = {}
     root = tree(text).root
     ends: dict[int, int] = {}
     stack: list[tuple[Node, str | None, bool]] = [(root, None, False)] if root is not None else []
@@ -241,7 +241,7 @@ def _is_near(key: str, known: frozenset[str]) -> bool:
     return sorted(lower) in map(sorted, alike) or bool(get_close_matches(lower, alike, 1, 0.8))
 
 
-def _cover(node: Node, found: dict[int, list[Span]]) -> None:
+def _cover(node: Node, found: dict[int, list[_Span]]) -> None:
     for number in range(node.line, node.end_line + 1):
         first = node.column if number == node.line else 0
         last = node.end_column if number == node.end_line else -1
@@ -249,7 +249,7 @@ def _cover(node: Node, found: dict[int, list[Span]]) -> None:
             found.setdefault(number, []).append((first, last))
 
 
-def _guessed(line: str) -> Iterator[Span]:
+def _guessed(line: str) -> Iterator[_Span]:
     """Yield what to hide of a line of a file that is no YAML: all but keys and words of the schema.
 
     Other keys are hidden too: they may be parts of a secret with a colon in it.
@@ -262,7 +262,7 @@ def _guessed(line: str) -> Iterator[Span]:
     yield from _words(line, start, len(line))
 
 
-def _words(line: str, start: int, end: int) -> Iterator[Span]:
+def _words(line: str, start: int, end: int) -> Iterator[_Span]:
     part = line[start:end]
     inner = part.strip(_EDGES)
     if inner and not _KNOWN_WORDS.issuperset(re.split(r"[\s,\[\]{}\"']+", inner)):

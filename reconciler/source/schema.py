@@ -17,7 +17,7 @@ from jsonschema_rs import ValidationError as ValidationError
 from reconciler.kinds import KINDS
 from reconciler.source.defaults import effective, usable_defaults
 
-WEBHOOKS: Final = "webhooks.schema.json"
+_WEBHOOKS: Final = "webhooks.schema.json"
 PLAN: Final = "plan.schema.json"
 
 ROOT: Final = ""
@@ -49,14 +49,14 @@ def schema_text(name: str) -> str:
 
 
 @cache
-def schema(name: str = WEBHOOKS) -> dict[str, Any]:
+def schema(name: str = _WEBHOOKS) -> dict[str, Any]:
     """Return a schema."""
     loaded: dict[str, Any] = json.loads(schema_text(name))
     return loaded
 
 
 @cache
-def validator(definition: str, name: str = WEBHOOKS) -> Draft7Validator:
+def validator(definition: str, name: str = _WEBHOOKS) -> Draft7Validator:
     """Return what judges data by a definition, in time linear in the length of a text."""
     content = schema(name)
     if definition != ROOT:

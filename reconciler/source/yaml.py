@@ -32,7 +32,7 @@ FAST: Final[Parser | None] = getattr(yaml, "CSafeLoader", None)
 PARSER: Final[Parser] = FAST or PURE
 """libyaml's parser where PyYAML has it, else the pure one, which is some 20 times slower."""
 
-MAX_INTEGER: Final = 2**53 - 1
+_MAX_INTEGER: Final = 2**53 - 1
 """The largest whole number that every JSON reader keeps exact."""
 
 FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
@@ -89,7 +89,7 @@ _WORDS: Final[Mapping[str, Any]] = {
 
 _NUMERIC: Final = frozenset("-0123456789")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-_LONGEST_INTEGER: Final = len(str(-MAX_INTEGER))
+_LONGEST_INTEGER: Final = len(str(-_MAX_INTEGER))
 _TOO_LARGE: Final = object()
 _OPEN: Final = object()
 _MISSING: Final = object()
@@ -411,6 +411,6 @@ def _number(text: str) -> Any:
         value: float = int(text) if len(text) <= _LONGEST_INTEGER else float("inf")
     else:
         value = float(text)
-    if abs(value) > MAX_INTEGER:
+    if abs(value) > _MAX_INTEGER:
         return _TOO_LARGE
     return int(value) if value == int(value) else value
