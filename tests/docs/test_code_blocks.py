@@ -149,7 +149,7 @@ TEXTS: dict[str, Callable[[Shell, Path], str]] = {
     "docs/slack.md: Why is Slack silent?": checked_slack,
 }
 """What a page shows of the program's output, and how to get it."""
-DRAWINGS = {"docs/architecture.md: The code, for newcomers"}
+DRAWINGS = {"docs/architecture.md: Architecture"}
 """Texts that nothing puts out."""
 
 
