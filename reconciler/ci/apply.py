@@ -197,7 +197,7 @@ class _Attempt:
             if not made.changes and not made.unapplied:
                 self._record(made, frozenset(), checked)
                 self._close_issues()
-                return planned("converged", made, self._findings)
+                return planned("converged", made, self._findings, run.options())
             report = carry_out(
                 checked, connection, options=options, confirm=lambda plan: True, review=review
             )
@@ -347,14 +347,12 @@ def by_digest(run: Run, made: Plan, *, workflow: str = "", resend: Sequence[str]
     """
     workflow = workflow or run.workflow
     allowed = made.counted_deletes if made.blocked else run.allow_deletes
-    deletes = [] if allowed is None else [str(allowed)]
     if not workflow or not run.branch:
         words = ["webhooks", "apply", "--yes", "--expect-digest", made.digest]
-        words += [word for each in resend for word in ("--resend-secret", each)]
-        return shlex.join(words + [word for each in deletes for word in ("--allow-deletes", each)])
+        return shlex.join([*words, *run.options(resend, allowed)])
     given = [f"digest={made.digest}"]
     given += ["resend-secret=" + "\n".join(resend)] if resend else []
-    given += [f"allow-deletes={each}" for each in deletes]
+    given += [f"allow-deletes={allowed}"] if allowed is not None else []
     words = ["gh", "workflow", "run", workflow, "--repo", run.repository, "--ref", run.branch]
     return shlex.join(words + [word for each in given for word in ("-f", each)])
 

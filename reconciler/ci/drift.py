@@ -59,9 +59,10 @@ def drift(run: Run) -> Outcome:
             result,
             made,
             (note("no-token", "there is no GitHub token: no issue was looked at", warn=True),),
+            run.options(),
         )
     _keep_issue(run, run.github, made, failing)
-    return planned(result, made, ())
+    return planned(result, made, (), run.options())
 
 
 def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookStatus]) -> None:

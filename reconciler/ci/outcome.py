@@ -69,13 +69,19 @@ def ended(result: str, findings: Sequence[Finding], *, heading: str) -> Outcome:
     )
 
 
-def planned(result: str, plan: Plan, findings: Sequence[Finding]) -> Outcome:
-    """Return the outcome of a run that ends with a plan; `blocked` is a failure."""
+def planned(
+    result: str, plan: Plan, findings: Sequence[Finding], again: tuple[str, ...] = ()
+) -> Outcome:
+    """Return the outcome of a run that ends with a plan; `blocked` is a failure.
+
+    `again` are the options with which `webhooks apply` plans the same.
+    """
+    view = View(again=again)
     blocked = result == "blocked"
     return Outcome(
         exit_code=ExitCode.BLOCKED if blocked else ExitCode.OK,
         outputs=_outputs(result, plan, "blocked" if blocked else ""),
-        log=_listed("text", findings) + RENDERERS["text"]().render_plan(plan),
+        log=_listed("text", findings) + RENDERERS["text"]().render_plan(plan, view),
         annotations=_annotated((*plan.blocked, *plan.relaxed, *plan.notes, *findings)),
         summary=RENDERERS["markdown"]().render_plan(plan, _MAIN) + _listed("markdown", findings),
         document=RENDERERS["json"]().render_plan(plan),

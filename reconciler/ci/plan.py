@@ -92,12 +92,12 @@ def plan(run: Run) -> Outcome:
             findings += _comment(run, run.event, _parts(made, run, run.event), create=worth)
         except ReconcilerError as problem:
             return failed(problem, findings, plan=made)
-    return _planned(made, findings)
+    return _planned(run, made, findings)
 
 
-def _planned(made: Plan, findings: tuple[Finding, ...]) -> Outcome:
+def _planned(run: Run, made: Plan, findings: tuple[Finding, ...]) -> Outcome:
     result = "blocked" if made.blocked else "planned" if made.changes else "no-changes"
-    return planned(result, made, findings)
+    return planned(result, made, findings, run.options(run.resend, run.allow_deletes))
 
 
 def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
@@ -145,7 +145,7 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
         note("not-reviewed", f"{quote(made.changes[each].name)}: {why}", warn=True)
         for each, why in judgement.unreviewed.items()
     )
-    return _planned(made, findings)
+    return _planned(run, made, findings)
 
 
 def _queued(github: GitHub, group: MergeGroup, contained: Mapping[str, int]) -> list[int]:

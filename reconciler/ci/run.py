@@ -7,7 +7,7 @@ tolerantly: a missing field makes the event one that allows less, never more.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -80,6 +80,7 @@ class Run:
 
     `repository` is owner/name. `branch` is the branch of the run, `applies` the one whose files
     are applied, `workflow` the name of the workflow's file; what GitHub does not say is empty.
+    `given` has the options of the command line that say which files and which server.
     """
 
     inputs: Inputs
@@ -99,6 +100,15 @@ class Run:
     id: str = ""
     url: str = ""
     workflow: str = ""
+    given: tuple[str, ...] = ()
+
+    def options(
+        self, resend: Iterable[str] = (), allow_deletes: int | None = None
+    ) -> tuple[str, ...]:
+        """Return the options with which `webhooks apply` plans the same."""
+        words = [word for each in resend for word in ("--resend-secret", each)]
+        words += ["--allow-deletes", str(allow_deletes)] if allow_deletes is not None else []
+        return (*self.given, *words)
 
     @property
     def link(self) -> str:

@@ -45,7 +45,7 @@ from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, U
 
 _SENDS: Final = {Create: 2, Update: 3, Delete: 3}
 _UNSEEN: Final = {
-    Create: "no listing shows it so far; the next apply looks for it",
+    Create: "no listing shows it so far",
     Update: "it is unchanged so far",
     Delete: "the webhook still exists",
 }
@@ -278,8 +278,8 @@ def _confirm(operation: Operation, run: Run, answers: Sequence[ApiError]) -> Out
     now = check(operation, found, run.secrets, run.before.evidence)
     match now.state:
         case State.DONE:
-            end = "gone" if isinstance(operation, Delete) else "done"
-            note = f"{returned(answers)}; found {end} when it was read"
+            end = "gone" if isinstance(operation, Delete) else "live"
+            note = f"{returned(answers)}; it is {end}"
             return Applied(change=operation, id=operation.before.id, note=note)
         case State.PENDING:
             return None

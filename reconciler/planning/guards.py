@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from reconciler.findings import Finding, error, note, warning
@@ -147,14 +147,18 @@ def rename_hints(changes: tuple[Operation, ...]) -> Iterator[Finding]:
             )
 
 
-def mistaken(webhook: Webhook, name: str) -> Finding:
-    """Return a warning that a live secret is shown and cannot be what is declared."""
+def mistaken(webhook: Webhook, name: str, again: Sequence[str] = ()) -> Finding:
+    """Return a warning that a live secret is shown and cannot be what is declared.
+
+    `again` are the options with which `apply` plans the same.
+    """
+    command = shlex.join(["webhooks", "apply", *again, "--resend-secret", webhook.name])
     field = KINDS[webhook.type].field(name)
     noun = field.noun if field is not None else "the value"
     return warning(
         "live-secret-mistaken",
         f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",
-        f"resend the secret: `webhooks apply --resend-secret {shlex.quote(webhook.name)}`",
+        f"resend the secret: `{command}`",
         webhook.position,
     )
 

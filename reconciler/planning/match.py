@@ -323,7 +323,7 @@ class _Table:
     def unknown_id(self, entry: Webhook | Absent, hint: str) -> None:
         if self.selects(entry.name):
             message = f"no live webhook has the id that {entry.name!r} is pinned to"
-            self.finding(Severity.WARNING, "unknown-id", message, entry, hint)
+            self.finding(Severity.NOTE, "unknown-id", message, entry, hint)
 
     def settle(self, webhook: Webhook) -> None:
         """Rows 2 to 5 for one declared webhook."""

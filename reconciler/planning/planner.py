@@ -46,7 +46,7 @@ class PlanOptions:
     merely not declared. `allow_deletes` is a counted permission. `resend` names references or
     webhooks whose secrets are sent again; `reviewed` is what a review sends again. `base` is the
     declaration before this one. `shown` holds scheme and host of the references that a reviewer
-    can look up in the commit.
+    can look up in the commit. `again` are the options with which `apply` plans the same.
     """
 
     only: tuple[str, ...] = ()
@@ -57,6 +57,7 @@ class PlanOptions:
     reviewed: tuple[Resend, ...] = ()
     base: Desired | None = None
     shown: Shown = field(default_factory=dict)
+    again: tuple[str, ...] = ()
 
 
 _PLAIN = PlanOptions()
@@ -77,7 +78,7 @@ def plan(
     table = match(desired, live.webhooks, only=options.only, prune=options.prune)
     requests = Requests(everything=options.resend_all, named=frozenset(options.resend))
     resends = Resends(requests, options.reviewed, options.base, desired, secrets)
-    comparing = _compare(table, live.webhooks, secrets, resends, options.shown)
+    comparing = _compare(table, live.webhooks, secrets, resends, options)
     findings = [*table.findings, *resends.unmatched(), *_selecting_nothing(options, desired, live)]
     if has_errors(tuple(findings)):
         raise ConfigurationError(
@@ -145,7 +146,7 @@ def _compare(
     live: Sequence[LiveWebhook],
     secrets: Mapping[SecretRef, Secret],
     resends: Resends,
-    shown: Shown,
+    options: PlanOptions,
 ) -> _Comparing:
     evidence = gather(table.pairs, live, secrets)
     out = _Comparing(updates=[], matched=[], unreadable=[], notes=[])
@@ -155,12 +156,11 @@ def _compare(
     ]
     for webhook, found, comparison in sorted(compared, key=lambda each: (each[0].name, each[1].id)):
         more = resends.fields(webhook, found, comparison)
-        out.unreadable.extend((webhook.name, name) for name in comparison.unreadable)
         replaced = {each.path for each in more}
         kept = (each for each in comparison.fields if each.path not in replaced)
         fields = with_lost(webhook, found, (*kept, *more))
-        if shown:
-            fields = tuple(_with_shown_host(each, shown) for each in fields)
+        if options.shown:
+            fields = tuple(_with_shown_host(each, options.shown) for each in fields)
         if fields:
             out.updates.append(
                 Update(
@@ -173,8 +173,10 @@ def _compare(
         else:
             out.matched.append((webhook, found))
         sent = {each.path[-1] for each in fields}
-        out.notes.extend(
-            mistaken(webhook, name) for name in _mistaken(found, comparison.unreadable, sent)
+        wrong = _mistaken(found, comparison.unreadable, sent)
+        out.notes.extend(mistaken(webhook, name, options.again) for name in wrong)
+        out.unreadable.extend(
+            (webhook.name, name) for name in comparison.unreadable if name not in wrong
         )
         if resends.has_base and not any(each.path[0] == "configuration" for each in fields):
             out.notes.extend(resends.unseen(webhook, found, evidence))

@@ -29,7 +29,8 @@ class ManagementStatus(StrEnum):
     DUPLICATE = "duplicate"  # one of several of a declared name
     UNDECLARED = "not declared"  # in scope, to be deleted
     PROTECTED = "protected"  # not declared, never deleted
-    UNKNOWN = "not supported"  # of a type or with an event this version does not know
+    UNAPPLIED = "not applied"  # declared, of a type or with an event this version does not know
+    UNKNOWN = "not supported"  # not declared, of such a type or with such an event
     UNMANAGED = "unmanaged"  # in no file's scope
     IGNORED = "ignored"
     UNCHECKED = "no file"  # there is no configuration to compare it with
@@ -41,6 +42,7 @@ DRIFTED = (
     ManagementStatus.ABSENT,
     ManagementStatus.DUPLICATE,
     ManagementStatus.UNDECLARED,
+    ManagementStatus.UNAPPLIED,
 )
 """The states of webhooks that are not as the configuration wants them."""
 
@@ -104,7 +106,10 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
                 if kept.reason is Reason.LATER:
                     missing.append(_missing(shot, kept.position))
                 else:
-                    states[shot.id] = (_KEPT[kept.reason], kept.position)
+                    state = _KEPT[kept.reason]
+                    if state is ManagementStatus.UNKNOWN and kept.unapplied:
+                        state = ManagementStatus.UNAPPLIED
+                    states[shot.id] = (state, kept.position)
         for unmanaged in plan.unmanaged:
             states[unmanaged.webhook.id] = (ManagementStatus.UNMANAGED, None)
     other = (ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED, None)

@@ -25,8 +25,9 @@ _NOT_ASCII: Final = re.compile(r"[^ -~]")
 _BRACKET_COMMAND: Final = re.compile(r"(##\w*)\[")  # GitHub's `##[`, Azure's `##vso[` and the like
 _COLON_COMMAND: Final = re.compile(r"(?:(?<=^)|(?<=\s)):(?=:)")
 
-# What would be read as a part of our own layout: quotes, text in parentheses, columns, arrows.
-_LAYOUT: Final = re.compile(r'^[" (]| $|  | -> ')
+# What would be read as a part of our own layout: quotes, text in parentheses, columns, arrows, or
+# at the start of a line by Buildkite as the header of a group.
+_LAYOUT: Final = re.compile(r'^[" (]|^(?:---|\+\+\+|~~~) | $|  | -> ')
 
 
 def quote(text: str) -> str:

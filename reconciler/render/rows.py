@@ -212,6 +212,8 @@ def kept_row(kept: Kept) -> Row:
     elif kept.reason is Reason.AMBIGUOUS:
         ids = ", ".join(quote(each.id) for each in kept.webhooks)
         why = f"{len(kept.webhooks)} {why} (ids {ids}): pin one with `id`"
+        if len(kept.webhooks) == 1:
+            why = f"1 live webhook of this name differs (id {ids}): pin it with `id`"
     elif kept.detail:
         why = f"{why}: {quote(kept.detail)}"
     if kept.unapplied:

@@ -166,7 +166,7 @@ def _lookalikes(by_name: dict[str, list[Entry]]) -> Iterator[Finding]:
             yield warning(
                 "names-look-alike",
                 f"{_quoted(name)} looks like {_quoted(other.name)}{_odd(name, other.name)}",
-                "give the two names that a reader can tell apart",
+                "give them names that a reader can tell apart",
                 entry.spot("name"),
                 (Related(message="the other one", place=other.spot("name")),),
             )

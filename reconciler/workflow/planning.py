@@ -13,7 +13,7 @@ from reconciler.errors import (
     OrganizationError,
     StalePlanError,
 )
-from reconciler.findings import Finding, has_errors, note, sort_key, strict
+from reconciler.findings import Finding, Severity, has_errors, note, sort_key, strict
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Desired,
@@ -84,7 +84,8 @@ def plan(
     gathered = gather(checked, api_key, writing=writing)
     webhooks = _with_pinned(desired, reader)
     live = Live(origin=reader.origin, organization=organization, webhooks=webhooks)
-    options = replace(options, shown=_destinations(desired, gathered.secrets, inputs))
+    shown = _destinations(desired, gathered.secrets, inputs)
+    options = replace(options, shown=shown, again=inputs.again or ())
     made = planner.plan(desired, live, gathered.secrets, options)
     notes = [*made.notes, *gathered.doubtful]
     if options.base is None and review is None:
@@ -102,15 +103,20 @@ def read_live(reader: WebhookReader, organization: str | None = None) -> Live:
     return Live(origin=reader.origin, organization=found, webhooks=reader.list())
 
 
-def status(live: Live, checked: Checked | None) -> tuple[WebhookStatus, ...]:
+def status(
+    live: Live, checked: Checked | None
+) -> tuple[tuple[WebhookStatus, ...], tuple[Finding, ...]]:
     """Return the management status of each webhook, live or missing; without files, unchecked.
 
-    Raises ConfigurationError where the configuration does not fit the live webhooks.
+    With it come the warnings of the plan. Raises ConfigurationError where the configuration does
+    not fit the live webhooks.
     """
     if checked is None:
-        return statuses(live, None)
-    secrets = gather(checked).secrets
-    return statuses(live, planner.plan(checked.desired, live, secrets, PlanOptions()))
+        return statuses(live, None), ()
+    options = PlanOptions(again=checked.inputs.again or ())
+    made = planner.plan(checked.desired, live, gather(checked).secrets, options)
+    warnings = tuple(each for each in made.notes if each.severity is Severity.WARNING)
+    return statuses(live, made), warnings
 
 
 def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, ...]:

@@ -252,3 +252,28 @@ def test_maintenance_stops_apply_only(shell: Shell, file: File, cloud: MakeCloud
     there = cloud(maintenance=True)
     assert shell("plan", **there.environ).code == 0
     assert shell("apply", "--yes", **there.environ).code == 4
+
+
+def test_status_warns_as_plan_does(shell: Shell, file: File, cloud: Callable[..., Cloud]) -> None:
+    """A live token that is none is told by both; the command that repairs it names the file."""
+    there = cloud()
+    file(name="mine.yaml")
+    assert shell("apply", "-f", "mine.yaml", "--yes", **there.environ).code == 0
+    store = there.emulator.store
+    (row,) = (each for each in store.webhooks() if each["name"] == "Deploys")
+    wrong = {**row["configuration"], "token": "SLACK_BOT_TOKEN"}
+    store.update(row["id"], {**row, "configuration": wrong})
+    for command in ("plan", "status"):
+        done = shell(command, "-f", "mine.yaml", **{**there.environ, "TOKEN": ""})
+        assert "the live token of 'Deploys' is not a Slack token" in done.out + done.err
+        assert "`webhooks apply -f mine.yaml --resend-secret Deploys`" in done.out + done.err
+
+
+@pytest.mark.parametrize("what", ["plan", "drift"])
+def test_ci_prints_a_command_that_works(shell: Shell, file: File, what: str) -> None:
+    """It names the file and the server that the plan was made of."""
+    file(name="mine.yaml")
+    done = shell("ci", what, "--local", "-f", "mine.yaml", **SECRETS)
+    assert "webhooks apply -f mine.yaml --local --expect-digest sha256:" in " ".join(
+        done.out.split()
+    )

@@ -212,7 +212,7 @@ def test_nothing_is_told_of_a_field_that_nobody_names(error: type[ApiError]) -> 
         ),
         (
             Fault(call="delete", error=AmbiguousWriteError, happens=True),
-            "no answer (1 attempt); found gone when it was read",
+            "no answer (1 attempt); it is gone",
         ),
     ],
 )
@@ -226,7 +226,7 @@ def test_an_update_that_is_found_done_says_so() -> None:
     """And which one it is."""
     lost = Fault(call="update", error=AmbiguousWriteError, happens=True)
     outcome = told(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
-    note = "no answer (1 attempt); found done when it was read"
+    note = "no answer (1 attempt); it is live"
     assert outcome == Applied(change=outcome.change, id="1", note=note)
 
 
@@ -296,7 +296,7 @@ def unanswered(api: Memory) -> None:
         (
             "create",
             (slack("a"), slack("b")),
-            "no listing shows it so far; the next apply looks for it",
+            "no listing shows it so far",
         ),
     ],
 )

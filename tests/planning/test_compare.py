@@ -368,6 +368,7 @@ def test_text_in_place_of_a_live_token_is_warned_of(shown: str) -> None:
 
     (note,) = made.notes
     assert (note.rule, made.changes) == ("live-secret-mistaken", ())
+    assert made.uncertain == ()  # whether it differs is known
     assert "`webhooks apply --resend-secret 'My ops'`" in (note.hint or "")
     assert shown not in repr(made).replace("name='SLACK_BOT_TOKEN'", "")
     asked = PlanOptions(resend=("My ops",))

@@ -88,3 +88,10 @@ def test_the_last_delivery_error_is_told():
     (shown,) = statuses(live(found), None)
 
     assert (shown.error, shown.failing) == (failed, True)
+
+
+def test_a_declaration_that_is_not_applied_is_drift():
+    """It is of a webhook with an event that this version does not know."""
+    found = live(live_slack("b", "13", events=("value_created", "unheard_of")))
+    shown = statuses(found, plan(desired(slack("b")), found, SECRETS))
+    assert drift(shown) == {ManagementStatus.UNAPPLIED: 1}

@@ -34,6 +34,7 @@ def test_clear_text_is_shown_as_it_is(name: str) -> None:
         ("a  b", '"a  b"'),
         ('"a"', '"\\"a\\""'),
         ("(kept)", '"(kept)"'),
+        ("--- n8", '"--- n8"'),
         ("a -> b", '"a -> b"'),
         ("a\nb\\", '"a\\nb\\\\"'),
         ("\x1b[31mred", '"\\u001b[31mred"'),

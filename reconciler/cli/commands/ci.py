@@ -20,7 +20,15 @@ from reconciler.ci.plan import plan, validate
 from reconciler.ci.run import read_run
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.context import Context
-from reconciler.cli.options import OUTPUT, PLAN, Option, command
+from reconciler.cli.options import (
+    CONNECTION_OPTIONS,
+    FILE_OPTIONS,
+    OUTPUT,
+    PLAN,
+    Option,
+    command,
+    words,
+)
 from reconciler.cli.session import inputs, report_error
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
 from reconciler.model import Secret
@@ -105,7 +113,8 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
             github=github,
             clean=context.console.clean,
         )
-        return _COMMANDS[name](found)
+        options = (*FILE_OPTIONS, *CONNECTION_OPTIONS)
+        return _COMMANDS[name](replace(found, given=tuple(words(options, context.command_line))))
 
 
 def read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:

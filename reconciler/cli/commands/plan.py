@@ -172,4 +172,5 @@ def run(
         console.result(shown, essential=format != "text" or bool(made.blocked))
     if made.blocked:
         return ExitCode.BLOCKED
-    return ExitCode.CHANGES if detailed_exitcode and made.changes else ExitCode.OK
+    differs = bool(made.changes or made.unapplied)
+    return ExitCode.CHANGES if detailed_exitcode and differs else ExitCode.OK

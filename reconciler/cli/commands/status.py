@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from reconciler import workflow
+from reconciler.cli.commands.plan import again
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.context import Context
 from reconciler.cli.options import OUTPUT, Option, Paths, command, format_option
-from reconciler.cli.session import load, result_view
+from reconciler.cli.session import load, result_view, warn
 from reconciler.errors import ExitCode
 from reconciler.planning.status import drift
 from reconciler.render.status import render_json, render_text
@@ -33,12 +34,15 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
 def run(context: Context, failing: bool, format: str) -> int:
     """Load, connect, compare, show."""
     default = context.process.directory / DEFAULT_FILE
-    checked = load(context) if context.files or default.exists() else None
+    checked = (
+        load(context, again(context, saved=False)) if context.files or default.exists() else None
+    )
     if checked is None and (similar := suggestion(default, default.parent)):
         context.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
     with connected(context, settings_of(context)) as connection:
         live = workflow.read_live(connection.api, context.organization)
-    rows = workflow.status(live, checked)
+    rows, warnings = workflow.status(live, checked)
+    warn(context, warnings)
     drifted = None if checked is None else drift(rows)
     if failing:
         rows = tuple(each for each in rows if each.failing)
