@@ -106,9 +106,9 @@ def test_every_format_is_in_the_contract() -> None:
     assert set(contract["modules"]) == {f"reconciler.render.{name}" for name in formats}
 
 
-def test_every_folder_has_its_paragraph() -> None:
+def test_every_folder_is_explained() -> None:
     """A newcomer finds each folder and module of the package explained."""
-    section = PAGE.partition("## Folder by folder")[2].partition("\n## ")[0]
+    section = PAGE.partition("## Folders")[2].partition("\n## ")[0]
     for each in sorted((ROOT / "reconciler").iterdir()):
         if each.is_dir() and (each / "__init__.py").exists():
             assert f"`{each.name}/`" in section, each.name

@@ -99,7 +99,12 @@ class Ending:
         unvouched = {each.name for each in plan.updates if "configuration" not in each.sends}
 
         def answered_for(change: Operation) -> bool:
-            """What others did to a webhook that was not written is for the next plan."""
+            """What others did to a webhook that was not written is for the next plan.
+
+            So are declarations of one name, of which each apply creates one.
+            """
+            if change.name in {each.name for each in plan.unapplied}:
+                return False
             if isinstance(change, Update):
                 return change.name in made or change.before.id in written
             return change.name in (sent if isinstance(change, Create) else mine)
