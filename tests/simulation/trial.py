@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from reconciler.errors import ExitCode
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Plan, Reason
 from tests.simulation.case import Case, Way, case
 from tests.simulation.ending import Ending, revealed
 from tests.simulation.habits import retypes
@@ -151,7 +151,8 @@ class Trial:
             self._alone(last, self.program.apply)
         if _complete(last) and last.report is not None:
             again, plan = self._look(team), last.report.plan
-            if again.changes and all(revealed(plan, each) for each in again.changes):
+            later = any(each.reason is Reason.LATER for each in plan.kept)
+            if again.changes and (later or all(revealed(plan, each) for each in again.changes)):
                 last = Process("again", team=last.team)
                 self._alone(last, self.program.apply)
                 again = self._look(team)
