@@ -13,12 +13,14 @@ from reconciler.findings import Finding, Position, Severity
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import RENDERERS, View
 from reconciler.render.layout import columns
+from reconciler.render.rows import kept_row
 from reconciler.render.text import render_findings, render_plan, render_report
 from reconciler.render.words import age
 from reconciler.report import Report, Skipped, Unconfirmed
 from tests.render.cases import (
     ADDRESS,
     GENERIC,
+    KEPT,
     MIXED,
     PLANS,
     RENAME,
@@ -137,3 +139,9 @@ def test_carets_stand_below_something(line: str, column: int) -> None:
     shown = render_findings((finding,)).splitlines()
     assert shown[4].strip(" |")[:1] == "^"
     assert max(map(len, shown)) <= 110
+
+
+def test_one_webhook_that_differs_is_singular() -> None:
+    """Of two webhooks of a name one is pinned, and the other differs."""
+    kept = replace(KEPT.kept[0], webhooks=KEPT.kept[0].webhooks[:1])
+    assert kept_row(kept).why == "1 live webhook of this name differs (id 5): pin it with `id`"
