@@ -69,7 +69,7 @@ def test_only_a_file_of_the_same_kind_is_replaced(
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_plan_is_not_written_over_what_is_read(
+def test_a_result_is_not_written_over_what_is_read(
     shell: Shell, file: File, tmp_path: Path, exists: bool
 ) -> None:
     """A secret's file that is missing or empty, and what a directory of -f would read next time."""
@@ -78,9 +78,10 @@ def test_a_plan_is_not_written_over_what_is_read(
     if exists:
         (tmp_path / "token").touch()
     for name in ("token", "link", "dir/plan.YAML"):
-        done = shell("plan", "--local", "-f", "dir", "--out", name)
-        assert (done.code, done.out) == (64, ""), done.err
-        assert "cannot hold the plan" in done.err
+        for command in (["plan", "--out"], ["apply", "--yes", "--report"]):
+            done = shell(*command, name, "--local", "-f", "dir")
+            assert (done.code, done.out) == (64, ""), done.err
+            assert "cannot be written" in done.err
     assert (tmp_path / "token").exists() is exists
     for name in ("plan.json", "dir/plan.json", "dir/.plan.yaml"):
         assert shell("plan", "--local", "-f", "dir", "--out", name).code == 0

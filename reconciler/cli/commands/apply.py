@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from reconciler import workflow
-from reconciler.cli.commands.plan import PLAN_OPTIONS, again, plan_options
+from reconciler.cli.commands.plan import PLAN_OPTIONS, again, plan_options, refuse_input
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.context import Context
 from reconciler.cli.errors import translate
@@ -63,7 +63,9 @@ def run(context: Context, report: str | None, format: str, **own: Any) -> int:
         check_writable(context.process.directory / str(report), over=REPORT)
     settings = settings_of(context)
     try:
-        done = _apply(context, settings, **own)
+        done = _apply(context, settings, report, **own)
+    except UsageError:
+        raise
     except (Exception, KeyboardInterrupt) as problem:
         if report is not None:
             _write_report(context, report, machine.render_error(translate(problem)))
@@ -89,6 +91,7 @@ def run(context: Context, report: str | None, format: str, **own: Any) -> int:
 def _apply(
     context: Context,
     settings: Settings,
+    report: str | None,
     planfile: str | None,
     yes: bool,
     expect_digest: str | None,
@@ -114,6 +117,8 @@ def _apply(
         checked = workflow.accept(saved.declared, found)
         options = replace(saved.options, allow_deletes=own["allow_deletes"])
         review = saved.review
+    if report not in (None, STDOUT):
+        refuse_input(context.process.directory / str(report), checked)
     progress = Progress(context.console)
     with connected(context, settings, progress=progress) as connection:
         return workflow.apply(

@@ -78,8 +78,8 @@ def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.Pla
     )
 
 
-def _refuse_input(target: Path, checked: workflow.Checked) -> None:
-    """Raise UsageError for a file that holds a secret, or that the next run would read."""
+def refuse_input(target: Path, checked: workflow.Checked) -> None:
+    """Raise UsageError for an output that holds a secret, or that the next run would read."""
     directory, real = checked.inputs.directory, Path(os.path.realpath(target))
     why = None
     for ref in references(checked.desired.webhooks):
@@ -90,8 +90,8 @@ def _refuse_input(target: Path, checked: workflow.Checked) -> None:
         if real.is_relative_to(folder) and is_read(real.relative_to(folder)):
             why = f"-f {named} reads it as a configuration file"
     if why is not None:
-        hint = "name another file, such as plan.json"
-        raise UsageError(f"{target} cannot hold the plan: {why}", hint=hint)
+        hint = "name another file for the output"
+        raise UsageError(f"{target} cannot be written: {why}", hint=hint)
 
 
 def again(context: Context, *, saved: bool) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ def run(
         write.check_writable(target, over=write.PLAN)
     checked = load(context, again(context, saved=False))
     if target is not None:
-        _refuse_input(target, checked)
+        refuse_input(target, checked)
     options = plan_options(checked, own)
     settings = settings_of(context)
     with connected(context, settings) as connection:
