@@ -88,13 +88,6 @@ BUGS = (
         start=145,
     ),
     Bug(
-        name="a saved plan without secrets that answers for them",
-        file="reconciler/planning/check.py",
-        old="    return tuple(each for each in compared if not isinstance(each, SecretChange))\n",
-        new="    return compared\n",
-        start=2685,
-    ),
-    Bug(
         name="delete before create in a change of type",
         file="reconciler/execute/operation.py",
         old="        case Update(before=before, after=after):\n            try:\n",
