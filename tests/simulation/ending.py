@@ -96,7 +96,7 @@ class Ending:
         mine = {each.name for each in plan.changes}
         written = {each.before.id for each in plan.updates}
         made = {each.name for each in plan.creates}
-        sent = made | {each.name for each in plan.updates}
+        sent = made | {each.name for each in plan.updates if each.after.id is None}
         unvouched = {each.name for each in plan.updates if "configuration" not in each.sends}
 
         def answered_for(change: Operation) -> bool:

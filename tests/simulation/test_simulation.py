@@ -32,7 +32,7 @@ def test_the_same_seed_is_the_same_history() -> None:
         assert trial(seed) == trial(seed)
 
 
-@pytest.mark.parametrize("seed", [10, 34, 37, 58, 84, 87])  # saved plans, a base, ...
+@pytest.mark.parametrize("seed", [34, 37, 58, 72, 84, 94])  # saved plans, a base, ...
 def test_a_crash_at_any_step_is_mended_by_the_next_apply(seed: int) -> None:
     """Killed before each request arrives, and after each one is carried out."""
     drawn = case(seed)
