@@ -110,7 +110,7 @@ BUGS = (
         file="reconciler/planning/match.py",
         old="        self.webhooks = list(desired.webhooks)\n",
         new="        self.webhooks = [w for w in desired.webhooks if self.selects(w.name)]\n",
-        start=440,
+        start=2125,
     ),
     Bug(
         name="--no-prune that prunes",
