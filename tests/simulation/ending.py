@@ -160,8 +160,13 @@ class Ending:
     def _stored(self, team: Team, plan: Plan) -> None:
         """Look into the store itself: one of each, and what was sent is whole."""
         created = {each.name for each in plan.creates}
-        # Where rivals meet, copies differ.
-        differing = {each.name for each in plan.kept} if self._case.rivals else set()
+        # Where rivals meet, copies differ. Several of one name that may each be what a gone id
+        # meant are kept and reported.
+        differing = {
+            each.name
+            for each in plan.kept
+            if self._case.rivals or (each.unapplied and each.name in team.shared)
+        }
         rows = self._judge.rows()
         for webhook in team.desired.webhooks:
             name = webhook.name
