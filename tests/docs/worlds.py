@@ -91,11 +91,11 @@ SOURCE = (
 )
 
 WORLDS: Final[Mapping[str, World]] = {
-    "README.md: With a real organization": World(
+    "README.md: Adopt an organization": World(
         live=EXAMPLE,
         says=("webhooks.yaml", "No changes. 3 webhooks match.", "No changes. 3 webhooks match."),
     ),
-    "README.md: On a pull request": World(
+    "README.md: On GitHub": World(
         smaller={"${{ github.event.before }}": "0" * 40},
         files={"webhooks.yaml": README},
         says=("3 created",),
@@ -180,11 +180,11 @@ WORLDS: Final[Mapping[str, World]] = {
 """Every block of type `sh`, and every workflow with commands, by its name."""
 
 ELSEWHERE: Final[Mapping[str, tuple[str, str, str]]] = {
-    "README.md: Sixty seconds": (
+    "README.md: Try it": (
         "tests/packaging/test_installed.py", "def test_the_first_command_of_the_readme",
         "in a fresh clone, with a new environment and all that pip brings",
     ),
-    "README.md: Sixty seconds (2)": (
+    "README.md: Try it (2)": (
         ".ci/run", "<!-- test command -->",
         "to the letter, by every run of CI: it runs all the tests, this one too",
     ),
