@@ -95,6 +95,7 @@ class Ending:
             return set() if self._touched else {"what does not fit"}
         mine = {each.name for each in plan.changes}
         written = {each.before.id for each in plan.updates}
+        matched = {each.id for each in plan.matched}
         made = {each.name for each in plan.creates}
         sent = made | {each.name for each in plan.updates if each.after.id is None}
         unvouched = {each.name for each in plan.updates if "configuration" not in each.sends}
@@ -107,7 +108,8 @@ class Ending:
             if change.name in {each.name for each in plan.unapplied}:
                 return False
             if isinstance(change, Update):
-                return change.name in made or change.before.id in written
+                new = change.name in made and change.before.id not in matched
+                return new or change.before.id in written
             return change.name in (sent if isinstance(change, Create) else mine)
 
         left = [
