@@ -176,9 +176,11 @@ class Trial:
 
     def _refused(self, team: Team) -> bool:
         """Say whether the declarations may not fit what is live."""
-        if team.refused:
+        if team.refused or team.options.only or self._entangled(team):
             return True
-        return bool(team.options.only) or bool(self._entangled(team))
+        # A person may have renamed it out of the scope.
+        touched = bool(self.world.person.touched)
+        return touched and any(each.id is not None for each in team.desired.absent)
 
     def _entangled(self, team: Team) -> set[str]:
         """Return the declarations of which a person has moved or made one of several names."""
