@@ -219,4 +219,5 @@ def _known(plan: Plan) -> set[tuple[str, str]]:
     known = {(each.before.id, each.before.name) for each in plan.updates}
     known |= {(each.before.id, each.name) for each in plan.changes if not isinstance(each, Create)}
     known |= {(each.id, each.webhook.name) for each in plan.matched}
+    known |= {(each.before.id, each.before.name) for each in plan.left_out}
     return known | {(each.id, each.name) for kept in plan.kept for each in kept.webhooks}

@@ -381,12 +381,13 @@ class Plan:
     hints; `relaxed` names policy lines that were loosened since the declaration before.
     `unreadable` names declared fields that cannot be read back, as (webhook, field). `files` counts
     the files that were read, `in_scope` live webhooks that a file is responsible for, `live` all of
-    them.
+    them. `left_out` are the updates and deletes that `only` took out.
     """
 
     origin: str
     organization: Organization
     changes: tuple[Operation, ...] = ()
+    left_out: tuple[Update | Delete, ...] = ()
     matched: tuple[Matched, ...] = ()
     kept: tuple[Kept, ...] = ()
     unmanaged: tuple[Unmanaged, ...] = ()
@@ -421,6 +422,11 @@ class Plan:
         return replace(
             self,
             changes=changes,
+            left_out=tuple(
+                each
+                for index, each in enumerate(self.changes)
+                if index not in kept and not isinstance(each, Create)
+            ),
             secrets=tuple(each for each in self.secrets if each.webhook in names),
             operations=tuple(each for index, each in enumerate(self.operations) if index in kept),
         )

@@ -205,3 +205,14 @@ def test_what_a_rename_would_do_is_not_created():
     why = "a webhook that is to be renamed to it has appeared since the plan was made"
 
     assert checks(made, (live_slack("was", "id-9"),)) == [pending(), stale(why, None)]
+
+
+def test_an_operation_that_no_review_has_is_known():
+    """The webhook that it would change is not a second one that has appeared."""
+    declared = desired(slack(id="id-1"), slack(id="id-2", channel="#b"))
+    made = plan(declared, live(EDITED, live_slack(id="id-2")), SECRETS)
+    assert len(made.changes) == 2
+
+    listing = Listing(made.only({0}), (live_slack(), live_slack(id="id-2")), SECRETS)
+
+    assert listing.strangers("Deploys") == []

@@ -93,7 +93,7 @@ class Ending:
         except ConfigurationError:
             # A webhook that a person has renamed to an earlier name is for the next plan.
             return set() if self._touched else {"what does not fit"}
-        mine = {each.name for each in plan.changes}
+        deleted = {each.before.id for each in plan.deletes}
         written = {each.before.id for each in plan.updates}
         matched = {each.id for each in plan.matched}
         made = {each.name for each in plan.creates}
@@ -110,7 +110,9 @@ class Ending:
             if isinstance(change, Update):
                 new = change.name in made and change.before.id not in matched
                 return new or change.before.id in written
-            return change.name in (sent if isinstance(change, Create) else mine)
+            if isinstance(change, Create):
+                return change.name in sent - team.shared
+            return change.before.id in deleted
 
         left = [
             each
