@@ -141,7 +141,7 @@ WORLDS: Final[Mapping[str, World]] = {
         says=("webhooks.yaml", "plan-webhooks.yml"),
         calls=(f"pip install {SOURCE}",),
     ),
-    "docs/guarantees.md: How it is shown": World(
+    "docs/guarantees.md: How it is tested": World(
         clone=True,
         smaller={"10000 ": "3 "},
         says=("3 seeds in", " 0 violations", "GET", "seed 4711: every promise is kept"),
