@@ -120,7 +120,8 @@ class Ending:
             if answered_for(each) and not (each.name in unvouched and _only_secrets(each))
         ]
         doing = set[str]() if self._case.way is Way.BLIND else {_names([each]) for each in left}
-        kept = sent - {each.name for each in plan.kept}  # what was kept from the start still is
+        # What was kept from the start still is.
+        kept = sent - team.shared - {each.name for each in plan.kept}
         return doing | {f"copies of {each.name}" for each in again.kept if each.name in kept}
 
     def _at_hand(self, plan: Plan) -> Mapping[SecretRef, Secret]:
