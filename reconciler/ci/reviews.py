@@ -2,7 +2,7 @@
 
 For each webhook the newest merged review decides. A review is over when each of its operations was
 applied, is no longer pending, or was overtaken by a newer review; what is settled is recorded in
-a comment of its own, so that the review itself stays as it was merged.
+a separate comment, so that the review itself stays as it was merged.
 """
 
 from __future__ import annotations

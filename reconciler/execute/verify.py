@@ -125,7 +125,7 @@ def _shown(
 ) -> bool:
     """Return whether an operation is done by the look of a listing.
 
-    Of a value that cannot be read only an answer tells whether it has arrived.
+    For a value that cannot be read, only the answer to the write shows that it arrived.
     """
     change = outcome.change
     now = check(change, found, run.secrets, listing.evidence)

@@ -88,7 +88,7 @@ def _update(change: Update, shown: Shown) -> Iterable[Any]:
 
 
 def _visible(field: FieldChange, kind: Kind) -> bool:
-    """Say whether a reviewer sees that live differs.
+    """Return whether a reviewer sees that live differs.
 
     What this version does not know goes with whatever is sent, so it is no difference by itself.
     """

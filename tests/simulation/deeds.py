@@ -39,7 +39,7 @@ class Deeds:
         return (found.name, found.type, found.event_types) == was
 
     def is_clear(self, change: Update) -> bool:
-        """Say whether the plan knew every webhook that had the name just before the first write."""
+        """Return whether the plan knew every webhook of the name just before the first write."""
         plan = self.plan
         if plan is None or change.after.id is not None:
             return True

@@ -140,7 +140,7 @@ class Judge:
             raise Violation(f"DELETE {found.name}: its token differs from that of {keeper.id}")
 
     def _several(self, process: Process, plan: Plan) -> None:
-        """Say whether a plan deletes more than its limit, several duplicates of a name included."""
+        """Raise if a plan deletes more than its limit, several duplicates of a name included."""
         limit = process.team.desired.policy.max_deletes
         if limit is None or process.team.options.allow_deletes is not None:
             return
