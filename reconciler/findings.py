@@ -112,10 +112,14 @@ def warning(
 
 
 def note(
-    rule: str, message: str, hint: str | None = None, at: Place | Position | None = None
+    rule: str,
+    message: str,
+    hint: str | None = None,
+    at: Place | Position | None = None,
+    related: tuple[Related, ...] = (),
 ) -> Finding:
     """Return a finding that only informs."""
-    return replace(error(rule, message, hint, at), severity=Severity.NOTE)
+    return replace(error(rule, message, hint, at, related), severity=Severity.NOTE)
 
 
 def strict(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from reconciler.findings import Finding, Position, Related, Severity, error
+from reconciler.findings import Finding, Position, Related, error, note, warning
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES, Absent, Desired, LiveWebhook, Pattern, Webhook
 from reconciler.planning.compare import compare, likeness
@@ -171,27 +171,18 @@ class _Table:
 
     def finding(
         self,
-        severity: Severity,
+        build: Callable[..., Finding],
         rule: str,
         message: str,
         entry: Webhook | Absent,
         hint: str,
         pattern: Pattern | None = None,
     ) -> None:
-        """Add a finding at an entry. `pattern` is the glob that explains it, if one does."""
+        """Add an `error`, `warning` or `note` at an entry; `pattern` is the glob behind it."""
         related: tuple[Related, ...] = ()
         if pattern is not None and pattern.position is not None:
             related = (Related(message=f"matched by {pattern.glob!r}", position=pattern.position),)
-        self.out.findings.append(
-            Finding(
-                rule=rule,
-                severity=severity,
-                message=message,
-                position=entry.position,
-                hint=hint,
-                related=related,
-            )
-        )
+        self.out.findings.append(build(rule, message, hint, entry.position, related))
 
     def delete(
         self,
@@ -264,7 +255,7 @@ class _Table:
             return False
         if self.spoken_of(entry):
             self.finding(
-                Severity.WARNING,
+                warning,
                 "ignored-and-declared",
                 f"{entry.name!r} is declared and ignored: it is left as it is",
                 entry,
@@ -323,7 +314,7 @@ class _Table:
     def unknown_id(self, entry: Webhook | Absent, hint: str) -> None:
         if self.selects(entry.name):
             message = f"no live webhook has the id that {entry.name!r} is pinned to"
-            self.finding(Severity.NOTE, "unknown-id", message, entry, hint)
+            self.finding(note, "unknown-id", message, entry, hint)
 
     def settle(self, webhook: Webhook) -> None:
         """Rows 2 to 5 for one declared webhook."""
@@ -362,7 +353,7 @@ class _Table:
             self.out.pairs.append((webhook, found))
         else:
             self.finding(
-                Severity.ERROR,
+                error,
                 "live-out-of-scope",
                 f"{webhook.name!r} would take over {found.name!r} (id {found.id}), which is not in "
                 "the scope of this file",
@@ -378,7 +369,7 @@ class _Table:
         for name in webhook.previously:
             if self.free(name):
                 self.finding(
-                    Severity.NOTE,
+                    note,
                     "previously-inert",
                     f"{webhook.name!r} is live already: `previously: {name}` does nothing",
                     webhook,
@@ -441,7 +432,7 @@ class _Table:
             message = f"{len(sources)} live webhooks are called {old[0]!r}"
             ids = ", ".join(each.id for each in sources)
             hint = f"pin `id` to the one that is meant: {ids}"
-        self.finding(Severity.ERROR, "several-previous", message, webhook, hint)
+        self.finding(error, "several-previous", message, webhook, hint)
 
     def settle_absent(self, entry: Absent) -> None:
         """`state: absent`: every webhook of that name goes, or the one of that id."""
@@ -457,7 +448,7 @@ class _Table:
                 continue
             if self.is_outside(entry, each):
                 self.finding(
-                    Severity.ERROR,
+                    error,
                     "live-out-of-scope",
                     f"{entry.name!r} would delete {each.name!r} (id {each.id}), which is not in "
                     "the scope of this file",
@@ -466,7 +457,7 @@ class _Table:
                 )
             elif (protecting := self.protecting(each)) is not None:
                 self.finding(
-                    Severity.ERROR,
+                    error,
                     "absent-and-protected",
                     f"{each.name!r} is declared absent and is protected",
                     entry,

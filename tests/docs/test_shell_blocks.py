@@ -101,15 +101,20 @@ def lay(world: World, folder: Path, stand_ins: Path) -> None:
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
         shutil.copy(ROOT / "pyproject.toml", folder)
     if world.before:
-        write(world.before, folder)
-        for command in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "one")):
-            identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
-            subprocess.run(["git", *identity, *command], cwd=folder, check=True)
+        commit(world.before, folder)
     write(world.files, folder)
     write({**STAND_INS, "python3": STAND_INS["python"]}, stand_ins)
     for each in (*stand_ins.iterdir(), *(folder / name for name in world.files)):
         if each.read_text().startswith("#!"):
             each.chmod(0o755)
+
+
+def commit(files: Mapping[str, str], folder: Path) -> None:
+    """Write files, and commit all of the folder on the branch `main`."""
+    write(files, folder)
+    for command in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "one")):
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+        subprocess.run(["git", *identity, *command], cwd=folder, check=True)
 
 
 def write(files: Mapping[str, str], folder: Path) -> None:

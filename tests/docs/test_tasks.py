@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Cloud, Shell
 from tests.docs.blocks import Block, blocks
-from tests.docs.test_shell_blocks import run, surroundings, write
+from tests.docs.test_shell_blocks import commit, run, surroundings
 from tests.docs.worlds import ROOT, SECRETS
 
 PAGE = "docs/tasks.md"
@@ -35,10 +34,10 @@ def test_a_task_works(
     environ = {**cloud(any_key=True, read_back="mask").environ, **SECRETS}
     folder = tmp_path / "work"
     folder.mkdir()
-    commit(folder, START.text)
+    commit({"webhooks.yaml": START.text}, folder)
     apply(shell, folder, environ)
     if title in MERGED:
-        commit(folder, START.text.replace(*MERGED[title]))
+        commit({"webhooks.yaml": START.text.replace(*MERGED[title])}, folder)
         apply(shell, folder, environ)
     screen = ""
     for step in TASKS[title]:
@@ -61,14 +60,6 @@ def test_a_task_works(
 def flush_left(text: str) -> str:
     """Return `text` without indentation and blank lines."""
     return "".join(f"{line.strip()}\n" for line in text.splitlines() if line.strip())
-
-
-def commit(folder: Path, text: str) -> None:
-    """Commit `text` as the configuration file."""
-    write({"webhooks.yaml": text}, folder)
-    for command in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "one")):
-        identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
-        subprocess.run(["git", *identity, *command], cwd=folder, check=True)
 
 
 def apply(shell: Shell, folder: Path, environ: dict[str, str]) -> None:
