@@ -289,22 +289,25 @@ def _duplicates(rejected: Rejection) -> Iterator[Finding]:
 
 def _limited(rejected: Rejection) -> Iterator[Finding]:
     """Object to what is too long, too short or too small."""
-    rule, message, hint = _LIMITS[rejected.keyword]
-    message = message.format(name=_called(rejected.path), limit=rejected.limit)
-    yield error(rule, message, hint.format(limit=rejected.limit), _at(rejected.path))
+    found, limit = _LIMITS[rejected.keyword], rejected.limit
+    message = found.message.format(name=_called(rejected.path), limit=limit)
+    hint = (found.hint or "").format(limit=limit)
+    yield replace(found, message=message, hint=hint, place=_at(rejected.path))
 
 
 _LIMITS: Final = {
-    "maxLength": ("text-too-long", "{name} is longer than {limit} characters", "shorten it"),
-    "minItems": ("empty-list", "{name} needs an item", 'name events, or write `["*"]` for all'),
-    "minLength": ("empty-text", "{name} is empty", "write a text, or delete the key"),
-    "minimum": (
+    "maxLength": error("text-too-long", "{name} is longer than {limit} characters", "shorten it"),
+    "minItems": error(
+        "empty-list", "{name} needs an item", 'name events, or write `["*"]` for all'
+    ),
+    "minLength": error("empty-text", "{name} is empty", "write a text, or delete the key"),
+    "minimum": error(
         "out-of-range",
         "{name} must be at least {limit}",
         "write a whole number, {limit} or more",
     ),
 }
-"""Rule, message and hint for keywords that set a limit."""
+"""What is wrong with a value that breaks a limit, by keyword."""
 
 
 def _bad_pattern(rejected: Rejection) -> Iterator[Finding]:

@@ -8,13 +8,15 @@ passes is UTF-8, has `\\n` as its only line break, and holds no control characte
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from reconciler.findings import Finding, Position, error
 from reconciler.source.files import MAX_FILE_BYTES
 
 MAX_DEPTH: Final = 32
-TOO_DEEP: Final = (
+TOO_DEEP: Final = error(
+    "too-deep",
     f"nested more than {MAX_DEPTH} levels deep",
     "flatten it; what an alias stands for counts too",
 )
@@ -22,51 +24,61 @@ TOO_DEEP: Final = (
 _BOM: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
 
-_Check = tuple[str, str, str, str, str]
+_Check = tuple[str, str, Finding]
 _ODD: Final[tuple[_Check, ...]] = (
     (
-        "line-break",
         "",
         "[\r\x85\u2028\u2029]",
-        "{character} breaks a line where no editor shows one",
-        "end lines with LF or CR LF",
+        error(
+            "line-break",
+            "{character} breaks a line where no editor shows one",
+            "end lines with LF or CR LF",
+        ),
     ),
     (
-        "control-character",
         "",
         "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
-        "the character {character} cannot stand in the file",
-        "delete it",
+        error(
+            "control-character",
+            "the character {character} cannot stand in the file",
+            "delete it",
+        ),
     ),
 )
-"""Rule, what a text that breaks it holds, pattern, message, hint. Most files are plain ASCII."""
+"""What a text that breaks a rule holds, a pattern, and the finding. Most files are plain ASCII."""
 
 _CHECKS: Final[tuple[_Check, ...]] = (
     (
-        "control-character",
         "\\",
         r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}|\\U(?!0010|000[0-9a-fA-F])[0-9a-fA-F]{8}",
-        "this escape is no character of its own",
-        "write the character itself instead of a pair of \\u escapes",
+        error(
+            "control-character",
+            "this escape is no character of its own",
+            "write the character itself instead of a pair of \\u escapes",
+        ),
     ),
     (
-        "tab",
         "\t",
         # A tab is in a comment for sure only where nothing before the `#` can be a quotation.
         r"""(?m)^(?![^"'\t#\n]*+(?<!\S)#)[^\t\n]*+(\t)""",
-        "a tab stands where YAML readers disagree about it",
-        'indent with spaces; in double quotes write "\\t"',
+        error(
+            "tab",
+            "a tab stands where YAML readers disagree about it",
+            'indent with spaces; in double quotes write "\\t"',
+        ),
     ),
     (
-        "directive",
         "%",
         r"(?m)^%(?!YAML 1\.2 *(?: #.*)?$)",
-        "a line that starts with % is a YAML directive, and none is needed here",
-        "delete the line; quote the text if it belongs to a value",
+        error(
+            "directive",
+            "a line that starts with % is a YAML directive, and none is needed here",
+            "delete the line; quote the text if it belongs to a value",
+        ),
     ),
     # libyaml looks far ahead and gives up before the first of these brackets can be counted.
-    ("too-deep", "[" * 100, r"\[(?=\[{99})", *TOO_DEEP),
-    ("too-deep", "{" * 100, r"\{(?=\{{99})", *TOO_DEEP),
+    ("[" * 100, r"\[(?=\[{99})", TOO_DEEP),
+    ("{" * 100, r"\{(?=\{{99})", TOO_DEEP),
 )
 
 
@@ -99,12 +111,13 @@ def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
 def check(text: str, file: str) -> Finding | None:
     """Return the first thing in `text` that readers may take differently."""
     is_plain = text.isascii() and not text.encode().translate(None, _PLAIN)
-    for rule, holds, pattern, message, hint in _CHECKS if is_plain else _ODD + _CHECKS:
+    for holds, pattern, found in _CHECKS if is_plain else _ODD + _CHECKS:
         match = re.search(pattern, text) if holds in text else None
         if match is not None:
             first, last = match.span(match.lastindex or 0)
             where = _position(text, file, first, last - first)
-            return error(rule, message.format(character=f"U+{ord(text[first]):04X}"), hint, where)
+            message = found.message.format(character=f"U+{ord(text[first]):04X}")
+            return replace(found, message=message, position=where)
     return None
 
 

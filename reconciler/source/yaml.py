@@ -54,7 +54,7 @@ FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
         "a tag (`!`) stands here, and files have none",
         "put the text in quotes if the `!` belongs to it; a secret is written `{env: NAME}`",
     ),
-    "too-deep": TOO_DEEP,
+    TOO_DEEP.rule: (TOO_DEEP.message, TOO_DEEP.hint),
     "unknown-alias": (
         "undefined YAML alias",
         'put the text in quotes if it is no alias, as in `"*_deleted"`',

@@ -1,91 +1,76 @@
-"""docs/rules.md explains every rule that a finding can name, and nothing else."""
+"""The table of rules has every rule that a finding can name, and docs/rules.md explains each."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+
+from reconciler.rules import RULES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RULE = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
-def modules() -> list[ast.Module]:
-    return [
-        ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "reconciler").rglob("*.py"))
-    ]
-
-
-def functions_that_take_a_rule(trees: list[ast.Module]) -> dict[str, int]:
-    """Names of functions and classes with an argument `rule`, and its place among the arguments."""
-    found: dict[str, int] = {}
-    for tree in trees:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef):
-                names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
-                names = [each for each in names if each != "self"]
-                if "rule" in names:
-                    found[node.name] = names.index("rule")
+@cache
+def definitions() -> dict[str, ast.stmt]:
+    """Functions, methods and constants of the package by their names below `reconciler`."""
+    found: dict[str, ast.stmt] = {}
+    package = ROOT / "reconciler"
+    for path in sorted(package.rglob("*.py")):
+        module = path.relative_to(package).with_suffix("").as_posix().replace("/", ".")
+        waiting: list[tuple[str, ast.stmt]] = [
+            (module, each) for each in ast.parse(path.read_text("utf-8")).body
+        ]
+        for holder, node in waiting:
+            if isinstance(node, ast.ClassDef):
+                waiting += [(f"{holder}.{node.name}", each) for each in node.body]
+            elif isinstance(node, ast.FunctionDef):
+                found[f"{holder}.{node.name}"] = node
+            elif isinstance(node, ast.AnnAssign):
+                found[f"{holder}.{ast.unparse(node.target)}"] = node
     return found
 
 
-TABLES = {"FAULTS", "_ODD", "_CHECKS", "_LIMITS"}
-"""Constants that hold findings as rows, each with its rule first."""
-
-
-def rules_of(tree: ast.Module, takers: dict[str, int]) -> Iterator[str]:
-    """Rules in calls and assignments, which have a hyphen, and the rows of tables."""
-    for node in ast.walk(tree):
-        values: list[ast.expr] = []
+def raised(trees: dict[str, ast.stmt]) -> Iterator[str]:
+    """Rules that are the literal value of an argument `rule`."""
+    takers = {}
+    for node in (each for tree in trees.values() for each in ast.walk(tree)):
+        if isinstance(node, ast.FunctionDef):
+            names = [each.arg for each in node.args.args if each.arg != "self"]
+            if "rule" in names:
+                takers[node.name] = names.index("rule")
+    for node in (each for tree in trees.values() for each in ast.walk(tree)):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            values = [each.value for each in node.keywords if each.arg == "rule"]
-            place = takers.get(name)
-            if place is not None:
-                values += node.args[place : place + 1]
-                yield from (str(getattr(each, "value", "")) for each in values if name == "error")
-        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names = {getattr(each, "id", "") for each in targets}
-            if "rule" in names:
-                values = [node.value]
-            elif names & TABLES and isinstance(node.value, ast.Dict):
-                rows = (each for each in node.value.values if isinstance(each, ast.Tuple))
-                yield from (str(getattr(each.elts[0], "value", "")) for each in rows)
-                if "FAULTS" in names:
-                    yield from (str(getattr(each, "value", "")) for each in node.value.keys)
-            elif names & TABLES and isinstance(node.value, ast.Tuple):
-                rows = (each for each in node.value.elts if isinstance(each, ast.Tuple))
-                yield from (str(getattr(each.elts[0], "value", "")) for each in rows)
-        for value in values:
-            for part in ast.walk(value):
-                if isinstance(part, ast.Constant) and "-" in str(part.value):
-                    yield str(part.value)
+            place = takers.get(name, len(node.args))
+            given = [each.value for each in node.keywords if each.arg == "rule"]
+            for value in (*node.args[place : place + 1], *given):
+                if isinstance(value, ast.Constant) and RULE.fullmatch(str(value.value)):
+                    yield str(value.value)
 
 
-def used_rules() -> set[str]:
-    trees = modules()
-    takers = functions_that_take_a_rule(trees)
-    return {rule for tree in trees for rule in rules_of(tree, takers) if RULE.fullmatch(rule)}
+def test_the_table_has_every_rule_that_is_raised() -> None:
+    assert set(RULES) == {*raised(definitions())}
 
 
-def sections() -> dict[str, str]:
+def test_each_row_names_what_raises_its_rule() -> None:
+    known = definitions()
+    for rule, (line, raiser) in RULES.items():
+        assert raiser in known, f"{rule}: nothing is called {raiser}"
+        literals = {getattr(each, "value", None) for each in ast.walk(known[raiser])}
+        assert rule in literals, f"{raiser} does not raise {rule}"
+        assert line, rule
+
+
+def test_every_rule_has_a_section_that_helps() -> None:
+    """The sections are those of the table, in its order, and say what is meant and what to do."""
     text = (ROOT / "docs" / "rules.md").read_text("utf-8")
-    parts = re.split(r"^### `([a-z-]+)`\n", text, flags=re.MULTILINE)
-    names = parts[1::2]
-    assert len(names) == len(set(names)), "a rule has two sections"
-    return dict(zip(names, parts[2::2], strict=True))
-
-
-def test_every_rule_has_its_section() -> None:
-    """Whoever meets a rule finds its section, and no section speaks of a rule that is gone."""
-    assert used_rules() == set(sections())
-
-
-def test_every_section_helps() -> None:
-    """A section says what is meant and what to do."""
-    for rule, text in sections().items():
-        assert "\nExample: " in text, rule
-        assert "**Cure:**" in text, rule
-        assert len(text.split("**Cure:**")[0].strip()) > 20, rule
+    parts = re.split(r"^### `(.*)`\n", text, flags=re.MULTILINE)
+    assert parts[1::2] == list(RULES)
+    for rule, section in zip(parts[1::2], parts[2::2], strict=True):
+        assert "\nExample: " in section, rule
+        assert "**Cure:**" in section, rule
+        assert len(section.split("**Cure:**")[0].strip()) > 20, rule
