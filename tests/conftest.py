@@ -1,4 +1,4 @@
-"""What all tests share: neither the caller's surroundings nor the machine's speed reach them."""
+"""What all tests share: no environment variable of the machine, no clock, and whole commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.cli.conftest import cloud, file, shell
 from tests.surroundings import fetching, foreign
+
+__all__ = ["cloud", "file", "shell"]
 
 # The same examples everywhere, and no look at the clock: neither how long an example takes nor how
 # long one takes to be made. `--hypothesis-profile default` tries others.

@@ -1,4 +1,4 @@
-"""Declarations as the files that would declare them."""
+"""Files of webhooks: a text as it is loaded, and declarations as files would declare them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from typing import Any
 from reconciler.findings import Position
 from reconciler.model import Absent, Desired, SecretRef, Webhook
 from reconciler.planning.document import reference_tree
-from reconciler.source.load import Loaded
+from reconciler.source.files import SourceFile, Sources
+from reconciler.source.lint import Rules
+from reconciler.source.load import Loaded, load_files
 from reconciler.source.yaml import Document
+
+
+def load_text(text: str, *, rules: Rules | None = None) -> Loaded:
+    """Load one file with that text."""
+    source = SourceFile(file="webhooks.yaml", raw=text.encode())
+    return load_files(Sources(files=(source,)), rules=rules or Rules())
 
 
 def loaded(desired: Desired) -> Loaded:

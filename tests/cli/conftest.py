@@ -38,6 +38,7 @@ class Done:
 
 
 Shell = Callable[..., Done]
+File = Callable[..., Path]
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import digests, plan_digest
 from reconciler.render import RENDERERS, View
 from reconciler.source.export import export
-from reconciler.source.files import SourceFile, Sources
-from reconciler.source.load import Loaded, load_files
+from reconciler.source.load import Loaded
 from reconciler.source.saved_plan import load, save
 from tests.execute.world import memory, run
+from tests.loading import load_text
 from tests.performance.sample import TOKEN, declaration, row
 
 FEW, MANY = 100, 400
@@ -73,13 +73,8 @@ def peak(work: Work) -> int:
 
 
 @cache
-def sources(count: int) -> Sources:
-    return Sources(files=(SourceFile(file="w.yaml", raw=declaration(range(count)).encode()),))
-
-
-@cache
 def loaded(count: int) -> Loaded:
-    return load_files(sources(count))
+    return load_text(declaration(range(count)))
 
 
 def desired(count: int) -> Desired:
@@ -123,13 +118,6 @@ def _digest(made: Plan) -> str:
 
 
 @cache
-def wrong(count: int) -> Sources:
-    """A file in which every webhook has a mistake."""
-    text = declaration(range(count), channel=lambda number: "")
-    return Sources(files=(SourceFile(file="w.yaml", raw=text.encode()),))
-
-
-@cache
 def saved(count: int) -> bytes:
     return save(changed(count), loaded(count), PlanOptions())
 
@@ -163,8 +151,8 @@ def _applied(change: str, *, masked: bool = False) -> Callable[[int], Work]:
 
 
 STAGES: dict[str, Callable[[int], Work]] = {
-    "explain mistakes": lambda count: partial(load_files, wrong(count)),
-    "load and declare": lambda count: partial(load_files, sources(count)),
+    "explain mistakes": lambda count: partial(load_text, declaration(range(count), channel="")),
+    "load and declare": lambda count: partial(load_text, declaration(range(count))),
     "plan, nothing to do": _planned(""),
     "plan, all changed": _planned("channel"),
     "plan, all created": _planned("name"),

@@ -15,8 +15,7 @@ import pytest
 from reconciler.findings import MOST_SHOWN, Position
 from reconciler.render import FINDINGS_RENDERERS
 from reconciler.source.excerpt import excerpt
-from reconciler.source.files import SourceFile, Sources
-from reconciler.source.load import load_files
+from tests.loading import load_text
 from tests.performance.test_growth import steps
 
 FEW, MANY = 100, 200
@@ -92,8 +91,7 @@ FILES: dict[str, Callable[[int], str]] = {
 
 
 def _judged(text: str) -> object:
-    sources = Sources(files=(SourceFile(file="w.yaml", raw=text.encode()),))
-    found = load_files(sources).findings
+    found = load_text(text).findings
     return [load().render_findings(found) for load in FINDINGS_RENDERERS.values()]
 
 
@@ -112,9 +110,9 @@ def test_accents_on_one_letter_are_normalized_in_proportion() -> None:
     """Four times as many take about four times as long: no step of ours shows that."""
     taken = []
     for count in (10, 5_000, 20_000):
-        raw = f'{HEAD}- {{name: "a{(chr(0x301) + chr(0x327)) * count}"}}\n'.encode()
+        text = f'{HEAD}- {{name: "a{(chr(0x301) + chr(0x327)) * count}"}}\n'
         start = process_time()
-        load_files(Sources(files=(SourceFile(file="w.yaml", raw=raw),)))
+        load_text(text)
         taken.append(process_time() - start)
     assert taken[2] < 8 * taken[1] + 0.3
 
@@ -136,8 +134,7 @@ def test_what_is_shown_grows_in_proportion(name: str, format: str) -> None:
     """A finding shows the part of a long line around it, and texts end after 100 findings."""
     sizes = []
     for count in (400, 800):
-        raw = FILES[name](count).encode()
-        found = load_files(Sources(files=(SourceFile(file="w.yaml", raw=raw),))).findings
+        found = load_text(FILES[name](count)).findings
         assert len(found) >= count
         sizes.append(len(FINDINGS_RENDERERS[format]().render_findings(found)))
     assert sizes[1] < (2.4 if format == "json" else 1.1) * sizes[0]
@@ -145,8 +142,7 @@ def test_what_is_shown_grows_in_proportion(name: str, format: str) -> None:
 
 def test_text_names_how_many_findings_it_leaves_out() -> None:
     """The last lines count all findings and those that are not shown."""
-    raw = FILES["unknown keys"](MOST_SHOWN + 20).encode()
-    found = load_files(Sources(files=(SourceFile(file="w.yaml", raw=raw),))).findings
+    found = load_text(FILES["unknown keys"](MOST_SHOWN + 20)).findings
     left = len(found) - MOST_SHOWN
     shown = FINDINGS_RENDERERS["text"]().render_findings(found)
     assert shown.count("error[") == MOST_SHOWN
@@ -156,6 +152,5 @@ def test_text_names_how_many_findings_it_leaves_out() -> None:
 @pytest.mark.parametrize("levels", [10, 5000])
 def test_merges_of_any_depth_are_followed(levels: int) -> None:
     """A long chain of merges gets the findings of a short one."""
-    text = FILES["a chain of merges"](levels)
-    found = load_files(Sources(files=(SourceFile(file="w.yaml", raw=text.encode()),))).findings
+    found = load_text(FILES["a chain of merges"](levels)).findings
     assert [each.rule for each in found] == ["unknown-key", "missing-field", "missing-field"]

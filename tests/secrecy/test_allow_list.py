@@ -9,11 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SECRETS, Cloud, Shell, cloud, file, shell
+from tests.cli.conftest import SECRETS, Cloud, File, Shell
 
-__all__ = ["cloud", "file", "shell"]
-
-File = Callable[..., Path]
 LIST = "WEBHOOKS_ALLOW_SECRETS='env:PASSWORD env:TOKEN'"
 
 

@@ -20,14 +20,13 @@ from reconciler.cli.main import run
 from reconciler.cli.process import Process
 from reconciler.model import Secret
 from reconciler.source import excerpt
-from tests.cli.conftest import Shell, shell
+from tests.cli.conftest import Shell
 from tests.nowhere import nowhere
 from tests.secrecy import canaries as c
 from tests.secrecy.canary_run import cases, leaks, some
 from tests.secrecy.pairwise import Case, pairwise
 from tests.secrecy.world import COMMANDS, FAULTS, INPUTS, World, lay, world
 
-__all__ = ["shell"]
 EVERY: Final = 3
 """One of so many cases runs here; `python -m tests.secrecy` runs them all."""
 

@@ -6,10 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.cli.conftest import SECRETS, Cloud, Shell, cloud, file, shell
+from tests.cli.conftest import SECRETS, Cloud, Shell
 from tests.emulated.faults import Script, status
-
-__all__ = ["cloud", "file", "shell"]
 
 LINE = re.compile(
     r"(GET|POST|PATCH|DELETE) (/api/[A-Za-z0-9/-]*) (\d{3}|no answer) (\d+) ms (\d+) B"

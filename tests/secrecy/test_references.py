@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import GOOD, SECRETS, Cloud, Shell, cloud, file, shell
-
-__all__ = ["cloud", "file", "shell"]
-
-File = Callable[..., Path]
+from tests.cli.conftest import GOOD, SECRETS, Cloud, File, Shell
 
 
 def test_the_key_under_another_name(shell: Shell, file: File, cloud: Callable[..., Cloud]) -> None:
