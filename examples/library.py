@@ -19,6 +19,7 @@ from reconciler.workflow import (
     ReconcilerError,
     Secret,
     connect,
+    gather,
     load,
     plan,
     show,
@@ -35,7 +36,7 @@ def plan_one(name: str, variable: str) -> Plan:
     key = Secret(os.environ[variable])
     server_url = os.environ.get("CLOUDTRUTH_SERVER_URL", "https://api.cloudtruth.io")
     with connect(key, server_url=server_url, environment=os.environ) as connection:
-        return plan(checked, connection.api, options=PlanOptions(), api_key=key).plan
+        return plan(gather(checked, key), connection.api, options=PlanOptions())
 
 
 def main() -> int:

@@ -27,7 +27,7 @@ from reconciler.ci.run import PullRequest, Run
 from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
 from reconciler.render import RENDERERS, View
-from reconciler.workflow import Inputs, load, plan
+from reconciler.workflow import Inputs, gather, load, plan
 
 IMAGES: Final = Path(__file__).parents[1] / "docs" / "images"
 SCENE: Final = IMAGES / "scene"
@@ -131,9 +131,9 @@ class _Connection:
 
 def terminal() -> str:
     """Return what `webhooks plan` prints, colours included."""
-    planned = plan(load(_INPUTS), Listed(), options=PlanOptions())
+    made = plan(gather(load(_INPUTS)), Listed(), options=PlanOptions())
     view = View(color=True, key_source="CLOUDTRUTH_API_KEY", now=_TODAY)
-    return RENDERERS["text"]().render_plan(planned.plan, view)
+    return RENDERERS["text"]().render_plan(made, view)
 
 
 def comment() -> str:

@@ -54,7 +54,7 @@ from reconciler.render import RENDERERS, View
 from reconciler.render.quote import quote
 from reconciler.report import NOT_REVIEWED, Applied, Report
 from reconciler.source.history import covered
-from reconciler.workflow import Checked, Connection
+from reconciler.workflow import Checked, Connection, gather
 from reconciler.workflow import apply as carry_out
 from reconciler.workflow import plan as make_plan
 
@@ -190,7 +190,9 @@ class _Attempt:
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend)
         if self._by_review:
             options = replace(options, reviewed=merged.resends)
-        made = make_plan(checked, api, options=options, api_key=connection.key, writing=True).plan
+        made = make_plan(
+            gather(checked, connection.key, writing=True), api, options=options, writing=True
+        )
         self._plan = made
         self._findings = self._notes(made, merged)
         try:
@@ -334,7 +336,7 @@ class _Attempt:
         if made is None or options.reviewed:
             options = replace(options, reviewed=(), resend=tuple(again))
             try:
-                made = make_plan(checked, connection.api, options=options).plan
+                made = make_plan(gather(checked), connection.api, options=options)
             except (ReconcilerError, KeyboardInterrupt):  # what was written must still be told
                 return self._run.again
         return by_digest(self._run, made, resend=again) if made.digest else None

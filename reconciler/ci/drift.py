@@ -23,8 +23,8 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.status import ManagementStatus, WebhookStatus, statuses
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import counts, plural
+from reconciler.workflow import gather, read_live
 from reconciler.workflow import plan as make_plan
-from reconciler.workflow import read_live
 
 _APPLY: Final = {"drift-webhooks.yml": "apply-webhooks.yml"}
 """Which workflow applies, by the workflow that looks for drift."""
@@ -43,7 +43,7 @@ def drift(run: Run) -> Outcome:
             return failed(missing, told) if told else files_only(checked, why, result="skipped")
         with run.connected() as connection:
             api = connection.api
-            made = make_plan(checked, api, options=PlanOptions(), api_key=connection.key).plan
+            made = make_plan(gather(checked, connection.key), api, options=PlanOptions())
             live = read_live(api)
     except ReconcilerError as problem:
         return failed(problem, _cannot_run(run, problem))

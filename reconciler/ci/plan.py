@@ -22,10 +22,9 @@ from reconciler.render.markdown import paged_plan
 from reconciler.render.quote import quote
 from reconciler.source import files
 from reconciler.source.history import NoBase, read_base
-from reconciler.source.lint import Rules
-from reconciler.source.load import load_files
 from reconciler.workflow import Checked, gather, load
 from reconciler.workflow import plan as make_plan
+from reconciler.workflow.inputs import load_earlier
 
 
 def validate(run: Run) -> Outcome:
@@ -81,7 +80,7 @@ def plan(run: Run) -> Outcome:
         findings, base, touched = _before(run, checked)
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend, base=base)
         with run.connected() as connection:
-            made = make_plan(checked, connection.api, options=options, api_key=connection.key).plan
+            made = make_plan(gather(checked, connection.key), connection.api, options=options)
     except Interrupted:
         raise
     except ReconcilerError as problem:
@@ -122,12 +121,11 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
         ]
         review = combined([*queue, *read_reviews(merges, subject)], subject)
         made = make_plan(
-            checked,
+            gather(checked, connection.key),
             connection.api,
             options=PlanOptions(allow_deletes=run.allow_deletes),
-            api_key=connection.key,
             review=review,
-        ).plan
+        )
     findings = tuple(
         note("no-review", f"pull request {each.number} approves nothing: {each.problem}", warn=True)
         for each in queue
@@ -166,8 +164,7 @@ def _before(run: Run, checked: Checked) -> tuple[tuple[Finding, ...], Desired | 
     found = read_base(run.event.base, inputs.paths, directory=inputs.directory, git=inputs.git)
     if isinstance(found, NoBase):
         return (_no_base(found.reason),), None, True
-    rules = Rules(allow_literal_secrets=True)
-    declared = load_files(files.Sources(files=found.files), rules=rules)
+    declared = load_earlier(found.files)
     now = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin).files
     touched = {each.file: each.raw for each in found.files} != {each.file: each.raw for each in now}
     unknown = () if declared.desired else (_no_base("the files of the base commit are not valid"),)

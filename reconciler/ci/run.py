@@ -16,8 +16,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 from reconciler.ci.github import GitHub
 from reconciler.ci.marker import Kind, Marker
 from reconciler.errors import UsageError
+from reconciler.planning.review import check_digest
 from reconciler.source.files import DEFAULT_FILE
-from reconciler.workflow import Connection, Inputs, check_digest
+from reconciler.workflow import Connection, Inputs
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 

@@ -14,12 +14,14 @@ its operations whether it was reviewed. What was reviewed and is no longer plann
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
+from reconciler.errors import UsageError
 from reconciler.kinds import KINDS, Kind
 from reconciler.model import Scheme, SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
@@ -101,6 +103,15 @@ def _visible(field: FieldChange, kind: Kind) -> bool:
             return kind.field(str(path[-1])) is not None
         case _:
             return True
+
+
+def check_digest(text: str) -> None:
+    """Refuse what cannot be a plan's digest. Raises UsageError."""
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
+        raise UsageError(
+            "the expected digest is empty or malformed",
+            hint="copy all of it from the plan: sha256: and 64 hexadecimal digits",
+        )
 
 
 def plan_digest(origin: str, organization: str, found: Iterable[OperationDigest]) -> str:

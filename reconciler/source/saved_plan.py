@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from reconciler import __version__
@@ -29,13 +30,13 @@ from reconciler.planning.guards import guard
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review
-from reconciler.source.files import SourceFile, Sources
+from reconciler.source.files import NotReadableError, SourceFile, Sources, read_regular
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files
 from reconciler.source.schema import PLAN, ROOT, parts, schema, validator
 from reconciler.source.yaml import LISTED
 
-HINT: Final = "save a plan with `webhooks plan --out FILE`; configuration files go with -f"
+_HINT: Final = "save a plan with `webhooks plan --out FILE`; configuration files go with -f"
 """What to do when something else is where a saved plan belongs."""
 
 _AGAIN: Final = "make a new one with `webhooks plan --out FILE` and have it reviewed"
@@ -62,7 +63,7 @@ class SavedPlan:
     document: str
 
 
-def save(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") -> bytes:
+def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") -> bytes:
     """Return the content of a plan file; `text` is how the plan is shown to people.
 
     Raises ConfigurationError if a webhook has a secret that is written into its file: the value
@@ -77,6 +78,20 @@ def save(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") -> by
         "text": text,
     }
     return write_json({**tree, "checksum": checksum(tree)}).encode("ascii")
+
+
+def load_plan(name: str, directory: Path, *, rules: Rules = _NO_RULES) -> SavedPlan:
+    """Read the plan file `name` in `directory`. Raises what `load` raises."""
+    try:
+        if not name:
+            raise FileNotFoundError
+        raw = read_regular(directory / name)
+    except (FileNotFoundError, ValueError):
+        message = f"there is no file {name}" if name else "the name of the saved plan is empty"
+        raise ConfigurationError(message, hint=_HINT) from None
+    except NotReadableError as problem:
+        raise ConfigurationError(f"cannot read {name}: it {problem}", hint=_HINT) from None
+    return load(raw, name, rules=rules)
 
 
 def load(raw: bytes, file: str, *, rules: Rules = _NO_RULES) -> SavedPlan:
@@ -111,7 +126,7 @@ def load(raw: bytes, file: str, *, rules: Rules = _NO_RULES) -> SavedPlan:
 
 def _document(raw: bytes, file: str) -> dict[str, Any]:
     if not raw.strip():
-        raise ConfigurationError(f"{file} is not a saved plan: it is empty", hint=HINT)
+        raise ConfigurationError(f"{file} is not a saved plan: it is empty", hint=_HINT)
     try:
         tree = json.loads(
             raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
@@ -119,14 +134,14 @@ def _document(raw: bytes, file: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         cut = raw.lstrip()[:1] == b"{" and raw.rstrip()[-1:] != b"}"
         why = ": it ends too early" if cut else ""
-        raise ConfigurationError(f"{file} is not a saved plan{why}", hint=HINT) from None
+        raise ConfigurationError(f"{file} is not a saved plan{why}", hint=_HINT) from None
     if not isinstance(tree, dict) or tree.get("kind") != "plan":
         kind = tree.get("kind") if isinstance(tree, dict) else None
         why = f": its kind is {kind}" if kind in _OTHERS else ""
-        raise ConfigurationError(f"{file} is not a saved plan{why}", hint=HINT)
+        raise ConfigurationError(f"{file} is not a saved plan{why}", hint=_HINT)
     if "configuration" not in tree:
         why = "it was printed with --format json"
-        raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=HINT)
+        raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_HINT)
     return tree
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
 
 from reconciler.errors import (
     BlockedError,
@@ -14,22 +12,19 @@ from reconciler.errors import (
     NotReviewedError,
     StalePlanError,
     UnresolvedSecretsError,
-    UsageError,
 )
 from reconciler.execute.execute import execute
 from reconciler.findings import Severity, note, warning
 from reconciler.planning.guards import guard
 from reconciler.planning.plan import Delete, Kept, Operation, Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.review import Judgement, Review, judge, review_of
+from reconciler.planning.review import Judgement, Review, check_digest, judge, review_of
 from reconciler.render.rows import kept_row, operation_row
 from reconciler.report import NOT_REVIEWED, Failed, Report, Skipped
 from reconciler.source.load import Loaded, place
 from reconciler.workflow.connection import Connection
-from reconciler.workflow.inputs import Checked, Gathered
+from reconciler.workflow.inputs import Checked, Gathered, gather
 from reconciler.workflow.planning import plan
-
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def apply(
@@ -53,21 +48,15 @@ def apply(
     """
     if isinstance(review, str):
         check_digest(review)
-    planned = plan(
-        checked,
-        connection.api,
-        options=options,
-        api_key=connection.key,
-        writing=True,
-        review=review if isinstance(review, Review) else None,
-    )
-    made = planned.plan
-    skipped: Mapping[int, Skipped] = {}
+    gathered = gather(checked, connection.key, writing=True)
+    known = review if isinstance(review, Review) else None
+    whole = plan(gathered, connection.api, options=options, writing=True, review=known)
+    made, skipped = whole, dict[int, Skipped]()
     if review is not None:
-        review = _expected(made, review) if isinstance(review, str) else review
-        made, skipped = _reviewed(made, review, values=values)
+        known = _expected(whole, review) if isinstance(review, str) else review
+        made, skipped = _reviewed(whole, known, values=values)
         made = replace(made, blocked=guard(made, options.allow_deletes))
-    _require_secrets(made, planned.gathered)
+    _require_secrets(made, gathered)
     _refuse_blocked(made)
     if made.changes and not confirm(made):
         raise NotConfirmedError(
@@ -77,7 +66,7 @@ def apply(
     with connection.stop as stop:
         report = execute(
             made,
-            planned.gathered.secrets,
+            gathered.secrets,
             connection.api,
             clock=connection.clock,
             workers=connection.workers,
@@ -85,19 +74,10 @@ def apply(
             watcher=connection.watcher,
             reviewed=review is not None,
         )
-    report = _completed(report, planned.plan, skipped)
+    report = _completed(report, whole, skipped)
     with suppress(Exception):  # positions are for display; a report without them is as true
         return _placed(report, checked.declared)
     return report
-
-
-def check_digest(text: str) -> None:
-    """Refuse what cannot be a plan's digest. Raises UsageError."""
-    if not _DIGEST.fullmatch(text):
-        raise UsageError(
-            "the expected digest is empty or malformed",
-            hint="copy all of it from the plan: sha256: and 64 hexadecimal digits",
-        )
 
 
 def _expected(made: Plan, digest: str) -> Review:

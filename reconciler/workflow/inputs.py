@@ -66,16 +66,21 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """The available secrets of the files.
+    """Files without an error, and the secrets that they refer to, as far as they are available.
 
     `problems` are the errors of references without a usable value, `doubtful` warnings about the
     others.
     """
 
-    references: frozenset[SecretRef]
+    checked: Checked
     secrets: Mapping[SecretRef, Secret] = field(repr=False)
     problems: Mapping[SecretRef, tuple[Finding, ...]] = field(default_factory=dict)
     doubtful: tuple[Finding, ...] = ()
+
+    @property
+    def references(self) -> frozenset[SecretRef]:
+        """Return all references of the files."""
+        return frozenset(secrets.references(self.checked.desired.webhooks))
 
     @property
     def missing_references(self) -> frozenset[SecretRef]:
@@ -125,13 +130,17 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
         sources = files.Sources(files=found.files)
     else:
         sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
-    rules = Rules(allow_literal_secrets=True)
-    declared = load_files(sources, rules=rules)
+    declared = load_earlier(sources.files)
     if declared.desired is None:
         raise ConfigurationError("the base cannot be used", findings=declared.findings)
     names = _counterparts([each.file for each in sources.files], list(checked.declared.documents))
     renamed = tuple(replace(each, file=names[each.file]) for each in sources.files)
-    return load_files(replace(sources, files=renamed), rules=rules).desired or declared.desired
+    return load_earlier(renamed).desired or declared.desired
+
+
+def load_earlier(found: tuple[files.SourceFile, ...]) -> Loaded:
+    """Return what an earlier version of the files declared; this run's options do not count."""
+    return load_files(files.Sources(files=found), rules=Rules(allow_literal_secrets=True))
 
 
 def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:
@@ -160,8 +169,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
     the inputs require a list of those that are allowed and there is none.
     """
     inputs, webhooks = checked.inputs, checked.desired.webhooks
-    references = frozenset(secrets.references(webhooks))
-    unlisted = _unlisted(references, inputs, writing=writing)
+    unlisted = _unlisted(secrets.references(webhooks), inputs, writing=writing)
     found = secrets.resolve(
         webhooks,
         environ=inputs.environ,
@@ -177,7 +185,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
     if has_errors(others):
         raise ConfigurationError("some secrets cannot be used", findings=others)
     return Gathered(
-        references=references,
+        checked=checked,
         secrets=found.secrets,
         problems=found.problems,
         doubtful=(*unlisted, *others),

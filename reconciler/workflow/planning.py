@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from reconciler.errors import (
@@ -33,11 +33,8 @@ from reconciler.planning.status import WebhookStatus, statuses
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.settings.resolve import LOCAL_SERVER
-from reconciler.source.files import Sources
 from reconciler.source.history import Base, read_revision, tracked
-from reconciler.source.lint import Rules
-from reconciler.source.load import load_files
-from reconciler.workflow.inputs import Checked, Gathered, Inputs, gather
+from reconciler.workflow.inputs import Checked, Gathered, gather, load_earlier
 
 if TYPE_CHECKING:  # planning needs no report
     from reconciler.report import Report
@@ -46,30 +43,21 @@ _OTHERWISE: Final = "name another one with --organization or WEBHOOKS_ORGANIZATI
 _REVISIONS: Final = (("HEAD", "uncommitted edits bump"), ("HEAD^", "the last commit bumps"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """A plan, and the secrets it was made with."""
-
-    plan: Plan
-    gathered: Gathered
-
-
 def plan(
-    checked: Checked,
+    gathered: Gathered,
     reader: WebhookReader,
     *,
     options: PlanOptions,
-    api_key: Secret | None = None,
     writing: bool = False,
     review: Review | None = None,
-) -> Planned:
+) -> Plan:
     """Return what apply would do. Nothing here can write.
 
     `writing` refuses an organization in maintenance. With `review` its resends are planned, too.
     Raises OrganizationError, MaintenanceError, StalePlanError for a review of another
     organization, ApiError, ConfigurationError.
     """
-    inputs, desired = checked.inputs, checked.desired
+    inputs, desired = gathered.checked.inputs, gathered.checked.desired
     organization = reader.organization()
     if reader.origin != LOCAL_SERVER:  # it accepts any organization
         _guard(organization, declared=desired.organization, asked=inputs.organization)
@@ -81,19 +69,17 @@ def plan(
             f"organization {organization.name!r} is in maintenance: nothing can be changed",
             hint="try again after the maintenance; `webhooks plan` still works",
         )
-    gathered = gather(checked, api_key, writing=writing)
     webhooks = _with_pinned(desired, reader)
     live = Live(origin=reader.origin, organization=organization, webhooks=webhooks)
-    shown = _destinations(desired, gathered.secrets, inputs)
-    options = replace(options, shown=shown, again=inputs.again or ())
+    options = replace(options, shown=_destinations(gathered), again=inputs.again or ())
     made = planner.plan(desired, live, gathered.secrets, options)
     notes = [*made.notes, *gathered.doubtful]
     if options.base is None and review is None:
-        notes += _unsent(checked, made, gathered.secrets)
+        notes += _unsent(gathered, made)
     made = replace(made, notes=tuple(sorted(notes, key=sort_key)))
     if inputs.strict and has_errors(strict(made.notes)):
         raise ConfigurationError("warnings count as errors", findings=strict(made.notes))
-    return Planned(plan=made, gathered=gathered)
+    return made
 
 
 def read_live(reader: WebhookReader, organization: str | None = None) -> Live:
@@ -157,11 +143,11 @@ def _refuse_elsewhere(review: Review, origin: str, organization: Organization) -
         )
 
 
-def _destinations(
-    desired: Desired, secrets: Mapping[SecretRef, Secret], inputs: Inputs
-) -> dict[SecretRef, str]:
+def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
     """Return scheme and host of each URL in a file that git tracks, which a reviewer can read."""
-    urls = (each.configuration.get(KINDS[each.type].destination) for each in desired.webhooks)
+    inputs, secrets = gathered.checked.inputs, gathered.secrets
+    webhooks = gathered.checked.desired.webhooks
+    urls = (each.configuration.get(KINDS[each.type].destination) for each in webhooks)
     files = {
         each: origin
         for each in urls
@@ -173,28 +159,27 @@ def _destinations(
     return {each: origin for each, origin in files.items() if each.name in known}
 
 
-def _unsent(checked: Checked, made: Plan, secrets: Mapping[SecretRef, Secret]) -> list[Finding]:
+def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
     """Return a note on versions that git shows to be bumped and that `made` does not send.
 
     Nothing stores which version was sent last, and a hidden secret does not show it. The note has
     the command that sends them.
     """
-    inputs = checked.inputs
-    doubtful = _doubtful(made, secrets)
+    inputs, desired = gathered.checked.inputs, gathered.checked.desired
+    doubtful = _doubtful(made, gathered.secrets)
     if inputs.again is None or not doubtful:
         return []
     for revision, who in _REVISIONS:
         found = read_revision(revision, inputs.paths, directory=inputs.directory, git=inputs.git)
         if not isinstance(found, Base):
             continue
-        rules = Rules(allow_literal_secrets=True)
-        before = load_files(Sources(files=found.files), rules=rules).desired
+        before = load_earlier(found.files).desired
         if before is None:
             continue
-        resends = Resends(Requests(), (), before, checked.desired, {})
+        resends = Resends(Requests(), (), before, desired, {})
         bumped = {
             (webhook.name, field, webhook.configuration[field])
-            for webhook in checked.desired.webhooks
+            for webhook in desired.webhooks
             for field in resends.bumped(webhook)
             if (webhook.name, field) in doubtful
         }

@@ -222,7 +222,7 @@ def test_failures(
     ("environ", "code", "reads", "said"),
     [
         ({"CLOUDTRUTH_API_KEY": "wrong-key-12345"}, 4, 1, "does not accept the API key"),
-        ({"TOKEN": LOCAL_KEY}, 3, 1, "API key"),
+        ({"TOKEN": LOCAL_KEY}, 3, 0, "API key"),
         ({"WEBHOOKS_ORGANIZATION": "Other"}, 4, 1, "'Acme', not to 'Other'"),
         ({"WEBHOOKS_ORGANIZATION": "Acme"}, 0, 2, ""),
         ({"CLOUDTRUTH_SERVER_URL": "http://127.0.0.1:9", "WEBHOOKS_DEADLINE": "1"}, 1, 0, "127.0"),

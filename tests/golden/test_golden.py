@@ -19,7 +19,7 @@ from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
 from reconciler.render import RENDERERS, View
-from reconciler.workflow import Inputs, load, plan, previous
+from reconciler.workflow import Inputs, gather, load, plan, previous
 
 HERE = Path(__file__).parent
 SITUATIONS = sorted(path.parent.name for path in HERE.glob("*/webhooks.yaml"))
@@ -60,7 +60,8 @@ def outputs(folder: Path) -> dict[str, str]:
             resend=tuple(options.get("resend", ())),
             base=before,
         )
-        planned = plan(checked, listed, options=chosen)
+        gathered = gather(checked)
+        planned = plan(gathered, listed, options=chosen)
     except ReconcilerError as error:
         view = View()
         shown = {
@@ -69,13 +70,11 @@ def outputs(folder: Path) -> dict[str, str]:
         return {**shown, "exit": f"{int(error.exit_code)}\n"}
     view = View(
         key_source="CLOUDTRUTH_API_KEY",
-        missing=planned.gathered.missing_references,
+        missing=gathered.missing_references,
         now=datetime(2026, 11, 25, tzinfo=UTC),
     )
-    shown = {
-        name: RENDERERS[form]().render_plan(planned.plan, view) for form, name in FORMATS.items()
-    }
-    code = ExitCode.CHANGES if planned.plan.changes else ExitCode.OK
+    shown = {name: RENDERERS[form]().render_plan(planned, view) for form, name in FORMATS.items()}
+    code = ExitCode.CHANGES if planned.changes else ExitCode.OK
     return {**shown, "exit": f"{int(code)}\n"}
 
 

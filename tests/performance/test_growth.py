@@ -23,7 +23,7 @@ from reconciler.planning.review import digests, plan_digest
 from reconciler.render import RENDERERS, View
 from reconciler.source.export import export
 from reconciler.source.load import Loaded
-from reconciler.source.saved_plan import load, save
+from reconciler.source.saved_plan import load, save_plan
 from tests.execute.world import memory, run
 from tests.loading import load_text
 from tests.performance.sample import TOKEN, declaration, row
@@ -119,7 +119,7 @@ def _digest(made: Plan) -> str:
 
 @cache
 def saved(count: int) -> bytes:
-    return save(changed(count), loaded(count), PlanOptions())
+    return save_plan(changed(count), loaded(count), PlanOptions())
 
 
 def _rendered(form: str, view: View) -> Callable[[int], Work]:
@@ -161,7 +161,7 @@ STAGES: dict[str, Callable[[int], Work]] = {
     "json": _rendered("json", View()),
     "markdown": _rendered("markdown", View()),
     "short markdown": _rendered("markdown", View(limit=6_000)),
-    "save": lambda count: partial(save, changed(count), loaded(count), PlanOptions()),
+    "save": lambda count: partial(save_plan, changed(count), loaded(count), PlanOptions()),
     "load a saved plan": lambda count: partial(load, saved(count), "plan.json"),
     "export": lambda count: partial(export, live(count)),
     "plan against a base": _planned("channel", base=True),

@@ -16,8 +16,8 @@ from reconciler.planning.review import Review, review_of
 from reconciler.ports import Stop, WebhookAPI
 from reconciler.report import Report
 from reconciler.source.load import Loaded
-from reconciler.source.saved_plan import load, save
-from reconciler.workflow import Checked, Connection, Inputs, Planned, applying, plan
+from reconciler.source.saved_plan import load, save_plan
+from reconciler.workflow import Checked, Connection, Inputs, applying, gather, plan
 from tests.loading import loaded
 from tests.simulation.ending import Ending
 from tests.simulation.judge import Violation
@@ -37,28 +37,28 @@ class Program:
         self._world = world
         self._ending = Ending(world.case, world.judge, world.person.touched.keys())
 
-    def plan(self, process: Process, *, blind: bool = False) -> Planned | None:
+    def plan(self, process: Process, *, blind: bool = False) -> Plan | None:
         """Make a plan and nothing else, `blind` without secrets; None if that failed."""
-        made: list[Planned] = []
+        made: list[Plan] = []
 
         def read() -> None:
             with self._world.connected(process) as (api, _, _):
                 checked = _checked(process, blind=blind)
                 options = process.team.options
-                made.append(plan(checked, api, options=options, api_key=KEY))
+                made.append(plan(gather(checked, KEY), api, options=options))
 
         self._alive(process, read)
         return made[0] if made else None
 
     def saved(self, process: Process, *, blind: bool) -> bytes | None:
         """Make a plan and write it down; None if that failed."""
-        planned = self.plan(process, blind=blind)
-        if planned is None:
+        made = self.plan(process, blind=blind)
+        if made is None:
             return None
-        document = save(planned.plan, loaded(process.team.desired), process.team.options)
+        document = save_plan(made, loaded(process.team.desired), process.team.options)
         if CANARY in document.decode():
             raise Violation("a secret is in the saved plan")
-        if load(document, "plan.json").review != review_of(planned.plan):
+        if load(document, "plan.json").review != review_of(made):
             raise Violation("a saved plan reads back as another one")
         return document
 

@@ -71,7 +71,7 @@ class Trial:
                 return program.apply
             case Way.DIGEST:
                 planned = self._within(reviewer, lambda: program.plan(reviewer))
-                start = partial(program.apply, digest=planned.plan.digest if planned else None)
+                start = partial(program.apply, digest=planned.digest if planned else None)
             case Way.SAVED | Way.BLIND:
                 blind = case.way is Way.BLIND
                 document = self._within(reviewer, lambda: program.saved(reviewer, blind=blind))
@@ -117,7 +117,7 @@ class Trial:
         planned = self._within(process, lambda: self.program.plan(process))
         if planned is None:
             raise Violation(f"an undisturbed look ends with {process.code!r}")
-        return planned.plan
+        return planned
 
     def _finish(self, start: Callable[[Process], None]) -> None:
         """Without misfortune the same saved plan is carried out to its end, and then no more."""

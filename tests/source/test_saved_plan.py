@@ -21,7 +21,7 @@ from reconciler.render import RENDERERS
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files
-from reconciler.source.saved_plan import SavedPlan, load, save
+from reconciler.source.saved_plan import SavedPlan, load, save_plan
 from tests.laws.strategies import declarations, lives
 from tests.loading import loaded as files
 from tests.planning.builders import desired as declared
@@ -85,7 +85,7 @@ def read(**files: str) -> Loaded:
 def saved(desired: Desired, found: Live | None = None, **options: Any) -> bytes:
     """Return the plan file of declarations, with nothing live unless given."""
     chosen = PlanOptions(**options)
-    return save(
+    return save_plan(
         plan(desired, live() if found is None else found, {}, chosen), files(desired), chosen
     )
 
@@ -120,7 +120,7 @@ def test_what_several_files_declare_reads_back_equal() -> None:
     desired = files.desired
     assert desired is not None
     found = live(live_generic("other-pager", "id-7"))
-    raw = save(plan(desired, found, {}), files, PlanOptions())
+    raw = save_plan(plan(desired, found, {}), files, PlanOptions())
     loaded = load(raw, FILE).declared
     assert loaded.desired == desired
     assert positions(loaded.desired) == positions(desired)

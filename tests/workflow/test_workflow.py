@@ -135,7 +135,7 @@ def test_organization_comes_before_the_listing(check: Callable[..., Checked]) ->
     """A key of another organization reads nothing further."""
     server = Server()
     with pytest.raises(OrganizationError):
-        plan(check(a=f"organization: Other\n{slack()}"), server, options=PlanOptions())
+        plan(gather(check(a=f"organization: Other\n{slack()}")), server, options=PlanOptions())
     assert server.asked == ["organization"]
 
 
@@ -143,14 +143,14 @@ def test_organization_comes_before_the_listing(check: Callable[..., Checked]) ->
 def test_organization_by_name_or_id(check: Callable[..., Checked], name: str) -> None:
     """The guard takes either."""
     checked = check(a=f"organization: {name}\n{slack()}")
-    assert plan(checked, Server(), options=PlanOptions()).plan.creates
+    assert plan(gather(checked), Server(), options=PlanOptions()).creates
 
 
 def test_maintenance_comes_before_the_listing(check: Callable[..., Checked]) -> None:
     """Maintenance stops who wants to write, and nobody else."""
     server = Server(Organization(id="o-1", name="Acme", maintenance=True))
     checked = check({"TOKEN": TOKEN}, a=slack())
-    assert plan(checked, server, options=PlanOptions()).plan.creates
+    assert plan(gather(checked), server, options=PlanOptions()).creates
     server.asked.clear()
     with pytest.raises(MaintenanceError):
         apply(checked, connection(server), options=PlanOptions(), confirm=lambda made: True)
@@ -261,11 +261,11 @@ def test_strict_notes(check: Callable[..., Checked], tmp_path: Path) -> None:
             LiveWebhook(id="1", name="A", type="slack", event_types=frozenset(), configuration={}),
         )
     )
-    made = plan(checked, server, options=PlanOptions()).plan
+    made = plan(gather(checked), server, options=PlanOptions())
     assert [each.severity for each in made.notes] == [Severity.WARNING]
     inputs = Inputs(directory=tmp_path, environ={}, stdin=bytes, paths=("a.yaml",), strict=True)
     with pytest.raises(ConfigurationError, match="warnings count as errors"):
-        plan(load(inputs), server, options=PlanOptions())
+        plan(gather(load(inputs)), server, options=PlanOptions())
 
 
 class Slipping(Server):
@@ -288,6 +288,6 @@ def test_a_pinned_webhook_that_the_list_does_not_show_is_asked_for(
         configuration={"token": Secret(TOKEN), "channel": "#a", "username": "u"},
     )  # fmt: skip
     for rows, created in (((row,), []), ((), ["New"])):
-        made = plan(check(a=pinned), Slipping(rows=rows), options=PlanOptions()).plan
+        made = plan(gather(check(a=pinned)), Slipping(rows=rows), options=PlanOptions())
         assert [each.name for each in made.creates] == created
         assert [each.before.id for each in made.updates] == [each.id for each in rows]

@@ -25,6 +25,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.session import STDOUT, inputs, load, message_view, report_error, result_view
 from reconciler.errors import ExitCode, NotConfirmedError, OutputError, StalePlanError, UsageError
+from reconciler.planning.review import check_digest
 from reconciler.render import RENDERERS
 from reconciler.render.words import unshown
 from reconciler.settings.resolve import Settings
@@ -99,7 +100,7 @@ def _apply(
 ) -> workflow.Report:
     """Load the files or the saved plan, connect, and apply it."""
     if expect_digest is not None:
-        workflow.check_digest(expect_digest)
+        check_digest(expect_digest)
     review: workflow.Review | str | None = expect_digest
     if planfile is None:
         checked = load(context, again(context, saved=False))
@@ -107,7 +108,7 @@ def _apply(
     else:
         _refuse_planning(context)
         found = inputs(context)
-        saved = workflow.load_plan(planfile, found)
+        saved = workflow.load_plan(planfile, found.directory, rules=found.rules)
         if expect_digest is not None and saved.review.digest not in ("", expect_digest):
             raise StalePlanError(
                 f"{planfile} is not the plan that was reviewed; nothing was written",

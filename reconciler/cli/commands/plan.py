@@ -148,19 +148,19 @@ def run(
     options = plan_options(checked, own)
     settings = settings_of(context)
     with connected(context, settings) as connection:
-        planned = workflow.plan(checked, connection.api, options=options, api_key=connection.key)
-    made = planned.plan
+        gathered = workflow.gather(checked, connection.key)
+        made = workflow.plan(gathered, connection.api, options=options)
     view = result_view(
         context,
         show_unchanged=show_unchanged,
         key_source=settings.key_source,
-        missing=planned.gathered.missing_references,
+        missing=gathered.missing_references,
         plan_file=out,
         again=again(context, saved=out is not None),
     )
     if out is not None:
         text = RENDERERS["text"]().render_plan(made, replace(view, color=False))
-        saved = workflow.save_plan(planned, checked, options, text)
+        saved = workflow.save_plan(made, checked.declared, options, text)
         if target is not None:
             write.write_atomically(target, saved, over=write.PLAN)
         else:

@@ -7,7 +7,6 @@ import click
 from reconciler import workflow
 from reconciler.cli.context import Context
 from reconciler.cli.options import command, format_option
-from reconciler.cli.session import inputs
 from reconciler.errors import ExitCode
 from reconciler.render.quote import prose
 
@@ -22,7 +21,7 @@ from reconciler.render.quote import prose
 )
 def run(context: Context, planfile: str, format: str) -> int:
     """Load and show."""
-    saved = workflow.load_plan(planfile, inputs(context))
+    saved = workflow.load_plan(planfile, context.process.directory)
     text = "\n".join(map(prose, saved.text.split("\n")))
     context.console.result(saved.document if format == "json" else text, essential=True)
     return ExitCode.OK
