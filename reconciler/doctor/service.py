@@ -93,7 +93,7 @@ def check_server(server: Server) -> tuple[Check, ...]:
         )
     except ReconcilerError as problem:
         if not isinstance(problem, ApiError) or problem.status is None:
-            return (_failure(server, "http", problem),)
+            return (failure(server, "http", problem),)
         checks = [ok("http", f"the server responds (HTTP {problem.status})")]
     else:
         took = (server.clock.monotonic() - started) * 1000
@@ -113,7 +113,7 @@ def _with_key(server: Server, keyed: Transport) -> list[Check]:
     except ReconcilerError as problem:
         # A refusal of the API says that the key is known.
         if not isinstance(problem, PermissionDeniedError) or problem.detail is None:
-            return [_failure(server, "key", problem)]
+            return [failure(server, "key", problem)]
     listing, rows = _listing(server, keyed)
     return [ok("key", "accepted"), *_organization(server, keyed, rows), *listing]
 
@@ -122,7 +122,7 @@ def _organization(server: Server, keyed: Transport, rows: tuple[LiveWebhook, ...
     try:
         found = find_organization(keyed, server.workers, lambda: rows)
     except ReconcilerError as problem:
-        return [_failure(server, "organization", problem)]
+        return [failure(server, "organization", problem)]
     aside = f"{quote(found.name)}, id {quote(found.id)}"
     others = [each for each in server.guards if each not in (found.id, found.name)]
     if others:
@@ -166,7 +166,7 @@ def _listing(server: Server, keyed: Transport) -> tuple[list[Check], tuple[LiveW
             raise ProtocolError("the list of webhooks is not a list")
         rows = tuple(wire.live_webhook(each) for each in results)
     except ReconcilerError as problem:
-        return [_failure(server, "webhooks", problem)], ()
+        return [failure(server, "webhooks", problem)], ()
     checks = [_pages(reply.data.get("count"), len(rows)), _methods("list", reply.headers, "POST")]
     if rows:
         path = f"{WEBHOOKS}{percent_encoded(rows[0].id, safe='')}/"
@@ -174,7 +174,7 @@ def _listing(server: Server, keyed: Transport) -> tuple[list[Check], tuple[LiveW
             headers = keyed.request("GET", path, expect=200).headers
             checks.append(_methods("webhook", headers, "DELETE"))
         except ReconcilerError as problem:
-            checks.append(_failure(server, "methods", problem))
+            checks.append(failure(server, "methods", problem))
     return [*checks, *read_back(rows)], rows
 
 
@@ -203,7 +203,7 @@ def _methods(what: str, headers: Mapping[str, str], needed: str) -> Check:
     return ok("methods", f"{what}: {shown}")
 
 
-def _failure(server: Server, name: str, problem: ReconcilerError) -> Check:
+def failure(server: Server, name: str, problem: ReconcilerError) -> Check:
     """Return the check of a failed request; host and the server's own words go to the aside."""
     aside = None
     if isinstance(problem, ApiError) and 300 <= (problem.status or 0) < 400:

@@ -43,7 +43,7 @@ class Deeds:
         plan = self.plan
         if plan is None or change.after.id is not None:
             return True
-        known = {each.before.id for each in (*plan.updates, *plan.deletes)}
+        known = {each.before.id for each in (*plan.updates, *plan.deletes, *plan.left_out)}
         known |= {each.id for each in plan.matched}
         known |= {each.id for kept in plan.kept for each in kept.webhooks}
         there = {k for k, each in (self.compared or {}).items() if each.name == change.before.name}

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reconciler import workflow
 from reconciler.checks import Checklist, Section, Status, strict, unknown
 from reconciler.cli.connection import observer, settings_of
 from reconciler.cli.context import Context
-from reconciler.cli.options import command, format_option
+from reconciler.cli.options import Option, command, format_option
 from reconciler.cli.session import inputs, result_view
 from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
-from reconciler.errors import ReconcilerError
+from reconciler.errors import NotConfirmedError, ReconcilerError
 from reconciler.render.checks import RENDER_CHECKS
+from reconciler.render.quote import quote
 from reconciler.settings.resolve import Settings
 from reconciler.source.files import DEFAULT_FILE
 
+if TYPE_CHECKING:
+    from reconciler.doctor.service import Server
+
+_PROBE: Final = "Probe"
 _DEADLINE: Final = 60.0
 """Seconds for all requests together."""
 
@@ -24,23 +29,30 @@ _DEADLINE: Final = 60.0
 @command(
     "Checks settings and their sources, files, secrets, proxy, certificates, the connection, "
     "key, organization, role, maintenance, the API's own description, how secrets read back, and "
-    "the clock. Changes nothing. Exit code 1 if a check failed. --format json contains no key, "
-    "secret, host or live name: paste it into a bug report.",
+    "the clock. Exit code 1 if a check failed. --format json contains no key, "
+    "secret, host or live name: paste it into a bug report. --probe also creates, changes and "
+    "deletes one webhook, to find out how this server behaves.",
     examples=(
         ("check everything", "webhooks doctor"),
         ("for a bug report", "webhooks doctor --format json"),
         ("with the files of a job", "webhooks doctor -f webhooks/ --organization Acme"),
+        ("try one webhook on this server", "webhooks doctor --probe"),
     ),
     reads=True,
     connects=True,
-    options=(format_option("text", "json"),),
-)
-def run(context: Context, format: str) -> int:
+    options=(
+        Option("--probe", group=_PROBE, is_flag=True,
+               help="Create, change and delete one webhook, after confirmation."),
+        Option("-y", "--yes", group=_PROBE, is_flag=True, help="Do not ask for confirmation."),
+        format_option("text", "json"),
+    ),
+)  # fmt: skip
+def run(context: Context, format: str, probe: bool, yes: bool) -> int:
     """Run all checks and print them."""
     local = _local(context)
     sections = [check_settings(local), check_files(local)]
     if not isinstance(local.settings, ReconcilerError):
-        sections[1:1] = _remote(context, local, local.settings)
+        sections[1:1] = _remote(context, local, local.settings, probe=probe, yes=yes)
     desired = None if local.declared is None else local.declared.desired
     slack = desired is not None and any(each.type == "slack" for each in desired.webhooks)
     notes = ("`webhooks slack check` checks tokens and channels.",) if slack else ()
@@ -81,7 +93,9 @@ def _local(context: Context) -> Local:
     )
 
 
-def _remote(context: Context, local: Local, settings: Settings) -> list[Section]:
+def _remote(
+    context: Context, local: Local, settings: Settings, *, probe: bool, yes: bool
+) -> list[Section]:
     # Here, so that settings that cannot be used are reported without the HTTP library.
     from reconciler.api.origin import Origin
     from reconciler.cli.local import emulated
@@ -118,4 +132,31 @@ def _remote(context: Context, local: Local, settings: Settings) -> list[Section]
                 observer=observer(context, clock, console.note),
             )
         )
-        return [*sections, Section(name="CloudTruth", checks=service.check_server(server))]
+        sections.append(Section(name="CloudTruth", checks=service.check_server(server)))
+        if probe:
+            sections.append(_probe(context, server, sections, yes=yes))
+        return sections
+
+
+def _probe(context: Context, server: Server, before: list[Section], *, yes: bool) -> Section:
+    """Try one webhook on the server after confirmation. Raises NotConfirmedError."""
+    from reconciler.api.client import Client
+    from reconciler.doctor.probe import NAME, probe
+
+    failed = any(each.status is Status.FAIL for section in before for each in section.checks)
+    if failed or server.keyed is None:
+        skipped = unknown("probe", "not run: fix the failed checks first")
+        return Section(name="Probe", checks=(skipped,))
+    api = Client(server.keyed, server.workers)
+    organization = api.organization()
+    if not yes:
+        if not context.console.interactive:
+            raise NotConfirmedError("no terminal to confirm the probe on", hint="pass --yes")
+        question = (
+            f"The probe creates the webhook {NAME!r} in organization {quote(organization.name)}, "
+            "changes it and deletes it. Type `yes` to confirm: "
+        )
+        if context.console.ask(question) != "yes":
+            raise NotConfirmedError("not confirmed: nothing was written")
+    api.deadline_in(_DEADLINE)  # the question may have taken any time
+    return probe(server, api, organization)

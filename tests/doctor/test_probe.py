@@ -1,0 +1,116 @@
+"""The trial of one webhook on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.api.origin import Credential, Origin
+from reconciler.api.transport import Transport
+from reconciler.checks import Section
+from reconciler.doctor.probe import NAME, URL, probe
+from reconciler.doctor.service import Server
+from reconciler.model import Secret
+from reconciler.ports import Draft
+from tests.api import support
+from tests.api.support import InlineWorkers, World
+from tests.cli.conftest import Shell
+from tests.emulated.emulator import LOCAL_KEY
+from tests.emulated.faults import drop
+from tests.emulated.in_process import InProcess
+from tests.emulated.variant import ConfigurationPatch, ReadBack, Variant
+
+GENERIC = Draft(
+    name=NAME,
+    type="generic",
+    event_types=("value_created",),
+    configuration={"url": Secret("https://other.example.com/")},
+)
+
+
+def run(world: World) -> Section:
+    adapter = InProcess(world.emulator.handle, clock=world.clock)
+    key = Credential.api_key(Secret(LOCAL_KEY))
+    origin = Origin.parse(support.URL)
+    keyed = Transport(origin=origin, credential=key, clock=world.clock, adapter=adapter)
+    server = Server(anonymous=keyed, keyed=keyed, clock=world.clock, workers=InlineWorkers())
+    return probe(server, world.client, world.client.organization())
+
+
+def said(section: Section) -> str:
+    return "\n".join(f"{each.status} {each.name}: {each.detail}" for each in section.checks)
+
+
+@pytest.mark.parametrize(
+    ("choices", "expected"),
+    [
+        ({}, "ok emulator: reads back alike with --read-back plain"),
+        ({"read_back": ReadBack.MASK}, "ok emulator: reads back alike with --read-back mask"),
+        ({"read_back": ReadBack.NULL}, "ok emulator: reads back alike with --read-back null"),
+        ({"read_back": ReadBack.OMITTED}, "ok emulator: reads back alike with --read-back omitted"),
+        ({"read_back": ReadBack.CONFIGURATION_NULL}, "read-back: the configuration is not shown"),
+        ({"read_back": ReadBack.CIPHERTEXT}, "ok read-back: password: masked, empty or encrypted"),
+        ({"default_keys": True}, "ok defaults: the server adds token, verify"),
+        ({"configuration_patch": ConfigurationPatch.MERGE}, "warn configuration: an update merges"),
+        ({"methods": ("PUT", "DELETE")}, "ok update: changes the name and keeps everything else"),
+    ],
+    ids=str,
+)
+def test_a_probe_finds_out_what_the_server_does(choices: dict[str, Any], expected: str) -> None:
+    """Each way a server may behave has its line, and the one webhook is gone at the end."""
+    world = World(Variant(**choices))
+    other = world.create("Deploys")
+    found = said(run(world))
+    assert expected in found
+    assert "fail" not in found
+    assert [each.id for each in world.client.list()] == other
+
+
+def test_what_an_earlier_probe_left_is_deleted_and_nothing_else() -> None:
+    """A webhook with the probe's name that sends elsewhere is another one."""
+    world = World()
+    foreign = world.client.create(GENERIC, world.organization).id
+    ours = replace(GENERIC, configuration={"url": Secret(URL)})
+    world.client.create(ours, world.organization)
+    assert "ok clean-up: deleted 1 webhook of an earlier probe" in said(run(world))
+    assert [each.id for each in world.client.list()] == [foreign]
+
+
+@pytest.mark.parametrize("lost", ["POST", "PATCH"])
+def test_a_lost_answer_leaves_no_webhook(lost: str) -> None:
+    """A write whose answer is lost is reported, and its webhook is deleted."""
+    world = World()
+    world.faults.add(drop(commit=True), method=lost, times=99)
+    found = said(run(world))
+    assert "fail probe: " in found
+    assert "ok clean-up: deleted 1 webhook of an earlier probe" in found
+    assert world.client.list() == ()
+
+
+def test_a_refusal_is_reported_without_the_host() -> None:
+    """A key that may not write ends the probe; the text names no server."""
+    world = World()
+
+    class ReadOnly(Variant):
+        def may(self, role: str, *, write: bool) -> bool:
+            return not write
+
+    world.emulator.behaviour = ReadOnly()
+    found = said(run(world))
+    assert "fail probe: " in found
+    assert "HTTP 403" in found
+    assert support.URL.removeprefix("https://") not in found
+
+
+def test_a_probe_asks_first(shell: Shell, tmp_path: Path, file: Callable[..., Path]) -> None:
+    """Without a terminal it needs --yes; with it the section shows below the others."""
+    file()
+    refused = shell("doctor", "--probe", "--local")
+    assert refused.code == 8
+    assert "pass --yes" in refused.err
+    done = shell("doctor", "--probe", "--local", "--yes")
+    assert "Probe\n  ✓ create         accepted" in done.out
