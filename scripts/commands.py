@@ -12,8 +12,7 @@ from typing import Final
 
 import click
 
-from reconciler.cli.commands.help import options_page
-from reconciler.cli.main import PROGRAM, program
+from reconciler.cli.main import PROGRAM, options_page, program
 from reconciler.cli.options import Group
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "commands.md"

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from reconciler import workflow
 from reconciler.api.pace import Pause
 from reconciler.cli.console import Console
-from reconciler.cli.context import Context
-from reconciler.cli.options import PARALLELISM
+from reconciler.cli.options import Context
 from reconciler.execute.stop import GRACE
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.ports import Clock
@@ -74,7 +73,7 @@ def connected(
                 server_url=settings.server_url.value,
                 timeout=settings.timeout.value,
                 deadline=settings.deadline.value,
-                parallelism=context.options.get("parallelism") or PARALLELISM,
+                parallelism=context.options.get("parallelism", 10),
                 environment=context.process.environ,
                 clock=clock,
                 watcher=progress,

@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from reconciler import __version__
-from reconciler.cli.context import Context
+from reconciler.cli.options import Context
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
 from reconciler.render import RENDERERS, View
 
@@ -57,7 +57,7 @@ def explain(problem: BaseException, context: Context) -> ExitCode:
     error = translate(problem)
     view = View(color=console.color_messages)
     console.block(RENDERERS["text"]().render_error(error, view))
-    if context.wants_json:
+    if context.options.get("format") == "json":
         console.result(RENDERERS["json"]().render_error(error, View()), essential=True)
     return error.exit_code
 

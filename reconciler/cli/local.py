@@ -14,11 +14,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from reconciler.api.in_process import InProcess
-from reconciler.cli.context import LOCAL_FOLDER, Context
+from reconciler.cli.options import Context
 from reconciler.cli.session import STDOUT
 from reconciler.emulator.behaviour import MASK, Behaviour
 from reconciler.emulator.emulator import LOCAL_KEY, Emulator
@@ -32,6 +32,9 @@ from reconciler.render.quote import prose, quote
 from reconciler.source.allowed import url_credential
 from reconciler.source.write import REQUESTS, check_kind
 
+_FOLDER: Final = ".webhooks-local"
+"""The folder of the database unless a file is named."""
+
 
 @contextmanager
 def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
@@ -40,10 +43,11 @@ def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
     Raises UsageError if the file cannot be opened as the emulator's database, or if the command
     also writes its result there.
     """
-    path = context.local_db
+    options, directory = context.options, context.process.directory
+    path = directory / (options.get("local_db") or f"{_FOLDER}/webhooks.db")
     for option in ("report", "out"):
-        named = context.options.get(option)
-        if named and (context.process.directory / named).resolve() == path.resolve():
+        named = options.get(option)
+        if named and (directory / named).resolve() == path.resolve():
             raise UsageError(
                 f"--{option} and --local-db name the same file, {quote(str(named))}",
                 hint=f"name another file in --{option}",
@@ -52,7 +56,7 @@ def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
         f"LOCAL: emulated CloudTruth in {quote(path.as_posix())}. Nothing is delivered; it accepts "
         "any organization."
     )
-    if path.parent.name == LOCAL_FOLDER:
+    if path.parent.name == _FOLDER:
         _make_folder(path.parent)
     store_of = partial(_LocalStore, is_secret=context.console.holds_secret)
     with closing(_open_store(path, store_of)) as store:
@@ -86,7 +90,7 @@ def build(
     if seed is not None and not emulator.store.webhooks():
         _create(emulator, directory / seed, seed)
     # After the database, so that one file is not taken for both.
-    emulator.listener = _Log(context, log) if log is not None else None
+    emulator.listener = _log(context, log) if log is not None else None
     if key is not None and emulator.store.user_of_key(key) is None:
         emulator.store.add_user(emulator.organization, key=key, role="OWNER")
     return emulator
@@ -109,23 +113,22 @@ def _create(emulator: Emulator, path: Path, name: str) -> None:
             raise UsageError(f"{name}: webhook {number} is refused: {answer.body.decode()}")
 
 
-class _Log:
-    """Writes each request as a line of JSON."""
-
-    def __init__(self, context: Context, name: str) -> None:
-        if name == STDOUT:
-            self._file = context.process.stdout
-            return
+def _log(context: Context, name: str) -> Callable[[Any], None]:
+    """Return what writes each request as a line of JSON."""
+    file = context.process.stdout
+    if name != STDOUT:
         path = context.process.directory / name
         check_kind(path, REQUESTS)
         try:
-            self._file = path.open("a", encoding="utf-8")
+            file = path.open("a", encoding="utf-8")
         except OSError:
             raise OutputError(f"the log {name} cannot be written") from None
 
-    def __call__(self, entry: Any) -> None:
-        self._file.write(prose(json.dumps(asdict(entry))) + "\n")
-        self._file.flush()
+    def write(entry: Any) -> None:
+        file.write(prose(json.dumps(asdict(entry))) + "\n")
+        file.flush()
+
+    return write
 
 
 def _open_store(path: Path | None, kind: Callable[..., Store] = Store) -> Store:

@@ -1,4 +1,4 @@
-"""The program: the table of commands, and how a run becomes an exit code."""
+"""The program: its commands, help and completion, and how a run becomes an exit code."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from typing import Final
 import click
 
 from reconciler import __version__
-from reconciler.cli.context import Context
-from reconciler.cli.options import COMMON, Group, Option
+from reconciler.cli.options import COMMON, Context, Group, Option, command, write_options
 from reconciler.cli.process import Process
+from reconciler.errors import ExitCode
 
 PROGRAM: Final = "webhooks"
-
-_NARROWEST: Final = 50  # columns of help
-_WIDEST: Final = 100
-
 TABLE: Final = {
     "init": "Write a first configuration file, and the workflows for GitHub.",
     "validate": "Check files, without connecting.",
@@ -36,12 +32,8 @@ TABLE: Final = {
 }
 """Every command, in the order of use. A new one is a module in `commands` and a line here."""
 
-_EXAMPLES: Final = (
-    ("see what would happen, without an account", "webhooks plan --local"),
-    ("make it happen", "webhooks apply"),
-    ("check files in a pull request", "webhooks validate webhooks/ --format github"),
-)
-
+_NARROWEST: Final = 50  # columns of help
+_WIDEST: Final = 100
 _EPILOG: Final = """Help of a command: webhooks help COMMAND. Common options: webhooks help options.
 
 \b
@@ -51,21 +43,33 @@ Exit codes:
   6 stale plan               7 incomplete                8 not confirmed
  64 usage                   70 internal error            129, 130, 143 a signal
 """
+_COMMON: Final = """\
+These options are shared by commands, and may be given before or after the command's name. A \
+command has those of what it does: `validate` does not connect, `export` reads no files.
+
+An option wins over its environment variable, and an empty variable counts as not set. In a \
+variable, options that may be repeated have one value a line."""
 
 
 def program() -> Group:
     """Return the command line."""
-    version = Option("--version", group="Options", is_flag=True, expose_value=False, is_eager=True,
-                     callback=_version, help="Show the version.")  # fmt: skip
+    stubs = {name: click.Command(name, short_help=does) for name, does in TABLE.items()}
     return Group(
         PROGRAM,
-        table=TABLE,
-        prefix="reconciler.cli.commands.",
+        commands={**stubs, "completion": _completion, "help": _help},
         short_help="Keep your CloudTruth webhooks in sync with YAML in git.",
-        examples=_EXAMPLES,
+        examples=(
+            ("see what would happen, without an account", "webhooks plan --local"),
+            ("make it happen", "webhooks apply"),
+            ("check files in a pull request", "webhooks validate webhooks/ --format github"),
+        ),
         epilog=_EPILOG,
-        params=[*COMMON, version],
-    )
+        params=[
+            *COMMON,
+            Option("--version", group="Options", is_flag=True, expose_value=False, is_eager=True,
+                   callback=_version, help="Show the version."),
+        ],
+    )  # fmt: skip
 
 
 def run(arguments: Sequence[str], process: Process) -> int:
@@ -83,18 +87,68 @@ def run(arguments: Sequence[str], process: Process) -> int:
         # Here, because most runs have no mistake to explain.
         from reconciler.cli.errors import explain
 
-        if isinstance(problem, click.UsageError) and _asks_for_json(arguments):
+        asked = "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
+        if isinstance(problem, click.UsageError) and asked:
             context.options["format"] = "json"  # parsing may have ended before it
         code = explain(problem, context)
     # A result that could not be written is a failure, if nothing worse happened.
     return int(code or context.console.failed)
 
 
-def _asks_for_json(arguments: Sequence[str]) -> bool:
-    return "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
+def options_page(ctx: click.Context) -> str:
+    """Return the page of the options that commands share."""
+    formatter = ctx.make_formatter()
+    formatter.write_text(_COMMON)
+    write_options(ctx, formatter, COMMON)
+    return formatter.getvalue().rstrip("\n")
 
 
 def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         ctx.obj.console.result(f"{PROGRAM} {__version__}", essential=True)
         ctx.exit()
+
+
+@command(
+    summary=TABLE["help"],
+    examples=(
+        ("the options that commands share", "webhooks help options"),
+        ("the help of a command", "webhooks help slack check"),
+    ),
+    options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND]"),),
+)
+def _help(context: Context, words: tuple[str, ...]) -> int:
+    """Print the help of a command, or the page of common options."""
+    found: click.Command = program()
+    width = context.process.columns(80)
+    ctx = click.Context(found, info_name=PROGRAM, terminal_width=width - 2, obj=context)
+    rest = [] if words == ("options",) else list(words)
+    while rest and isinstance(found, Group):
+        name, command, rest = found.resolve_command(ctx, rest)
+        assert command is not None
+        found, ctx = command, click.Context(command, parent=ctx, info_name=name, obj=context)
+    shown = options_page(ctx) if words == ("options",) else found.get_help(ctx)
+    context.console.result(shown, essential=True)
+    return ExitCode.OK
+
+
+@command(
+    summary=TABLE["completion"],
+    examples=(
+        ("bash: add to ~/.bashrc", 'eval "$(webhooks completion bash)"'),
+        ("zsh: add to ~/.zshrc", 'eval "$(webhooks completion zsh)"'),
+        ("fish: once", "webhooks completion fish > ~/.config/fish/completions/webhooks.fish"),
+    ),
+    options=(click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"])),),
+)
+def _completion(context: Context, shell: str) -> int:
+    """Print the script that makes a shell complete commands, options and names."""
+    from click.shell_completion import get_completion_class  # which only this command needs
+
+    make = get_completion_class(shell)
+    assert make is not None
+    complete = make(program(), {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE")
+    # Not `source()`: for bash it starts bash to check its version.
+    script = complete.source_template % complete.source_vars()
+    context.console.result(script, essential=True)
+    return ExitCode.OK

@@ -7,27 +7,69 @@ Every option has a heading of the help. Those that most commands share are expla
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
-FILES: Final = "Files"
-PLAN: Final = "Plan"
-CONNECTION: Final = "Connection"
-OUTPUT: Final = "Output"
-PARALLELISM: Final = 10
+from reconciler.cli.console import Console
+from reconciler.cli.process import Process
 
 _LINES: Final = r"[\r\n]+"
 _PATH: Final = click.Path(readable=False)  # which shells complete; what is there is for others
-_ORDER: Final = {FILES: 0, CONNECTION: 2, OUTPUT: 3}
+_ORDER: Final = {"Files": 0, "Connection": 2, "Output": 3}
 """Where headings are; those of a single command are between files and connection."""
 
 _READ_ELSEWHERE: Final = (
     "api_key_file", "deadline", "no_color", "profile", "server_url", "timeout",
 )  # fmt: skip
 """Options whose variables have an order of precedence of their own, in `settings` and `console`."""
+
+_PRECEDENCE: Final = {ParameterSource.COMMANDLINE: 0, ParameterSource.ENVIRONMENT: 1}
+
+
+class Context:
+    """What every command is given: the process, its output, and the options.
+
+    `options` has each option that the command line or its variable gives, by its name.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.console = Console(process)
+        self.options: ChainMap[str, Any] = ChainMap({}, {})
+        self.command_line = self.options.maps[0]
+
+    def give(self, name: str, value: Any, source: ParameterSource | None) -> None:
+        """Record an option. Before and after the command's name the later wins, and lists add."""
+        if source not in _PRECEDENCE:
+            return
+        level = self.options.maps[_PRECEDENCE[source]]
+        if isinstance(value, tuple) and level is self.command_line:
+            value = (*level.get(name, ()), *value)
+        level[name] = value
+        if name in ("quiet", "verbose"):
+            self.console.verbosity = -1 if name == "quiet" else value
+        elif name == "no_color":
+            self.console.no_color = value
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths of the configuration; () means webhooks.yaml."""
+        return tuple(self.options.get("file", ()))
+
+    @property
+    def local(self) -> bool:
+        """Whether the emulator in this process is used instead of CloudTruth."""
+        return bool(self.options.get("local")) or "local_db" in self.command_line
+
+    @property
+    def organization(self) -> str | None:
+        """The organization that the API key must belong to; the emulator accepts any."""
+        return None if self.local else self.options.get("organization")
 
 
 class _Recorded(click.Parameter):
@@ -40,9 +82,9 @@ class _Recorded(click.Parameter):
     ) -> tuple[Any, list[str]]:
         """Parse, and record where the value came from."""
         value, rest = super().handle_parse_result(ctx, opts, args)
-        source = ctx.get_parameter_source(self.name or "")
-        if ctx.obj is not None and source is not None:
-            ctx.obj.give(self.into or self.name, value, source)
+        if ctx.obj is not None:
+            name = self.name or ""
+            ctx.obj.give(self.into or name, value, ctx.get_parameter_source(name))
         return value, rest
 
 
@@ -134,27 +176,23 @@ class Command(click.Command):
 
 
 class Group(Command, click.Group):
-    """A group that imports a command when it is called.
+    """A group whose help lists commands in the order of use.
 
-    `table` has the name of each command with what it does; `prefix` and the name are its module,
-    which has it as `run`. Help and completion use the table alone.
+    A command without a callback stands for the module of its name in `commands`, which has it as
+    `run` and is imported when the command is called: help and completion need its summary alone.
     """
 
-    def __init__(
-        self, name: str | None, *, table: Mapping[str, str], prefix: str, **attributes: Any
-    ) -> None:
-        stubs = {each: click.Command(each, short_help=does) for each, does in table.items()}
-        super().__init__(name, commands=stubs, no_args_is_help=True, **attributes)
-        self.prefix = prefix
-
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of the table."""
+        """Return the names in their order."""
         return list(self.commands)
 
     def load(self, name: str) -> click.Command:
-        """Import a command of the table."""
-        found: click.Command = import_module(f"{self.prefix}{name}").run
-        found.short_help = self.commands[name].short_help
+        """Return a command, imported if need be."""
+        found = self.commands[name]
+        if found.callback is None and not isinstance(found, Group):
+            summary = found.short_help
+            found = import_module(f"reconciler.cli.commands.{name}").run
+            found.short_help = summary
         return found
 
     def resolve_command(
@@ -174,6 +212,7 @@ def command(
     text: str = "",
     *,
     examples: Sequence[tuple[str, str]],
+    summary: str | None = None,
     options: Sequence[click.Parameter] = (),
     reads: bool = False,
     connects: bool = False,
@@ -181,7 +220,8 @@ def command(
     """Make a function that returns an exit code a command.
 
     It is given the context, and its own options by name. The options that `reads` files and
-    `connects` are added, those of output always. The first example is the plainest.
+    `connects` are added, those of output always. The first example is the plainest. A command of
+    the program has its `summary` there.
     """
 
     def wrap(body: Callable[..., int]) -> Command:
@@ -192,7 +232,9 @@ def command(
 
         shared = (*(CONNECTION_OPTIONS if connects else ()), *OUTPUT_OPTIONS)
         params = [*(FILE_OPTIONS if reads else ()), *options, *shared]
-        return Command(None, help=text, examples=examples, params=params, callback=callback)
+        return Command(
+            None, help=text, short_help=summary, examples=examples, params=params, callback=callback
+        )
 
     return wrap
 
@@ -230,50 +272,50 @@ def _shared(*names: str, common: bool = True, **attributes: Any) -> Option:
 
 
 FILE_OPTIONS: Final = (
-    _shared("-f", "--file", common=False, group=FILES, multiple=True, metavar="PATH",
+    _shared("-f", "--file", common=False, group="Files", multiple=True, metavar="PATH",
             env="WEBHOOKS_FILE",
             help="Read a file, a directory, a glob or standard input (-)."),
-    _shared("--strict", group=FILES, is_flag=True, env="WEBHOOKS_STRICT",
+    _shared("--strict", group="Files", is_flag=True, env="WEBHOOKS_STRICT",
             help="Treat warnings as errors."),
-    _shared("--allow-secret", group=FILES, multiple=True, metavar="PATTERN",
+    _shared("--allow-secret", group="Files", multiple=True, metavar="PATTERN",
             env="WEBHOOKS_ALLOW_SECRETS", separator=r"[\s,]+",
             help="Allow only secrets like 'env:SLACK_*'."),
-    _shared("--allow-literal-secrets", group=FILES, is_flag=True,
+    _shared("--allow-literal-secrets", group="Files", is_flag=True,
             help="Accept Slack tokens written into files."),
 )  # fmt: skip
 """The options of a command that reads configuration files."""
 
 CONNECTION_OPTIONS: Final = (
-    _shared("--local", common=False, group=CONNECTION, is_flag=True,
+    _shared("--local", common=False, group="Connection", is_flag=True,
             help="Use an emulated CloudTruth: no account, no network, no key."),
-    _shared("--local-db", group=CONNECTION, metavar="FILE", env="WEBHOOKS_LOCAL_DB",
+    _shared("--local-db", group="Connection", metavar="FILE", env="WEBHOOKS_LOCAL_DB",
             help="Use the emulator with this database."),
-    _shared("--organization", group=CONNECTION, metavar="NAME", env="WEBHOOKS_ORGANIZATION",
+    _shared("--organization", group="Connection", metavar="NAME", env="WEBHOOKS_ORGANIZATION",
             help="Require this organization, by name or id."),
-    _shared("--api-key-file", group=CONNECTION, metavar="FILE", env="WEBHOOKS_API_KEY_FILE",
+    _shared("--api-key-file", group="Connection", metavar="FILE", env="WEBHOOKS_API_KEY_FILE",
             help="Read the API key from a file."),
-    _shared("--profile", group=CONNECTION, metavar="NAME", env="CLOUDTRUTH_PROFILE",
+    _shared("--profile", group="Connection", metavar="NAME", env="CLOUDTRUTH_PROFILE",
             help="Use a profile of CloudTruth's cli.yml."),
-    _shared("--server-url", group=CONNECTION, metavar="URL", env="CLOUDTRUTH_SERVER_URL",
+    _shared("--server-url", group="Connection", metavar="URL", env="CLOUDTRUTH_SERVER_URL",
             help="Use another server."),
-    _shared("--timeout", group=CONNECTION, type=float, metavar="SECONDS",
+    _shared("--timeout", group="Connection", type=float, metavar="SECONDS",
             env="CLOUDTRUTH_REQUEST_TIMEOUT", help="Limit each request. [default: 30]"),
-    _shared("--deadline", group=CONNECTION, type=float, metavar="SECONDS",
+    _shared("--deadline", group="Connection", type=float, metavar="SECONDS",
             env="WEBHOOKS_DEADLINE", help="Limit the whole run. [default: 600]"),
-    _shared("--parallelism", group=CONNECTION, type=click.IntRange(1, 16), metavar="N",
+    _shared("--parallelism", group="Connection", type=click.IntRange(1, 16), metavar="N",
             env="WEBHOOKS_PARALLELISM",
-            help=f"Limit requests at a time. [default: {PARALLELISM}]"),
+            help="Limit requests at a time. [default: 10]"),
 )  # fmt: skip
 """The options of a command that connects."""
 
 OUTPUT_OPTIONS: Final = (
-    _shared("-q", "--quiet", group=OUTPUT, is_flag=True, help="Print only errors."),
-    _shared("-v", "--verbose", group=OUTPUT, count=True, help="Print more details."),
-    _shared("--debug", group=OUTPUT, is_flag=True,
+    _shared("-q", "--quiet", group="Output", is_flag=True, help="Print only errors."),
+    _shared("-v", "--verbose", group="Output", count=True, help="Print more details."),
+    _shared("--debug", group="Output", is_flag=True,
             help="Print method, path, status and time of each request."),
-    _shared("--no-color", group=OUTPUT, is_flag=True, env="NO_COLOR",
+    _shared("--no-color", group="Output", is_flag=True, env="NO_COLOR",
             help="Print without colors."),
-    _shared("-h", "--help", group=OUTPUT, is_flag=True, is_eager=True, callback=_show_help,
+    _shared("-h", "--help", group="Output", is_flag=True, is_eager=True, callback=_show_help,
             help="Show help and exit."),
 )  # fmt: skip
 """The options of every command."""
@@ -283,7 +325,7 @@ COMMON: Final = (*FILE_OPTIONS, *CONNECTION_OPTIONS, *OUTPUT_OPTIONS)
 
 def format_option(*choices: str) -> Option:
     """Return `--format`; the first choice is the default."""
-    return Option("--format", group=OUTPUT, type=click.Choice(choices), default=choices[0],
+    return Option("--format", group="Output", type=click.Choice(choices), default=choices[0],
                   help="Choose the output format.")  # fmt: skip
 
 

@@ -1,12 +1,13 @@
-"""What commands share: reading files and showing results."""
+"""What commands share: reading files, showing results, and where results are written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler import workflow
-from reconciler.cli.context import Context
+from reconciler.cli.options import Context
 from reconciler.render import RENDERERS, View
 from reconciler.render.quote import quote
 from reconciler.source.files import MAX_FILE_BYTES
@@ -25,19 +26,20 @@ _NARROWEST: Final = 40
 
 def inputs(context: Context, again: tuple[str, ...] | None = None) -> workflow.Inputs:
     """Return where the configuration and secrets come from; `again` is for advice."""
-    options = context.options
+    options, process = context.options, context.process
+    in_ci = process.environ.get("CI", "").strip().lower() not in ("", "0", "false")
     return workflow.Inputs(
-        directory=context.process.directory,
-        environ=context.process.environ,
-        stdin=lambda: context.process.read_stdin(MAX_FILE_BYTES + 1),
+        directory=process.directory,
+        environ=process.environ,
+        stdin=lambda: process.read_stdin(MAX_FILE_BYTES + 1),
         paths=context.files,
         organization=context.organization,
         allow_secrets=tuple(options.get("allow_secret", ())),
-        listed_only=context.in_ci and not context.local,
+        listed_only=in_ci and not context.local,
         allow_literals=bool(options.get("allow_literal_secrets")),
         strict=bool(options.get("strict")),
         hide=context.console.hide,
-        git=git_in(context.process.directory),
+        git=git_in(process.directory),
         again=again,
     )
 
@@ -59,20 +61,19 @@ def warn(context: Context, findings: Iterable[Finding]) -> None:
 
 
 def report_error(context: Context, error: ReconcilerError) -> None:
-    """Show an error that does not end the run."""
+    """Show an error on standard error."""
     context.console.block(RENDERERS["text"]().render_error(error, message_view(context)))
 
 
 def result_view(context: Context, **more: Any) -> View:
     """Return how results are shown."""
-    color = context.console.color_results
-    return View(color=color, width=width(context), now=context.process.now(), **more)
+    view = {"color": context.console.color_results, **more}
+    return View(width=width(context), now=context.process.now(), **view)
 
 
 def message_view(context: Context, **more: Any) -> View:
     """Return how messages on standard error are shown."""
-    color = context.console.color_messages
-    return View(color=color, width=width(context), now=context.process.now(), **more)
+    return result_view(context, color=context.console.color_messages, **more)
 
 
 def width(context: Context) -> int:
@@ -80,3 +81,8 @@ def width(context: Context) -> int:
     if not context.console.color_results and not context.process.stdout.isatty():
         return _WIDTH
     return max(_NARROWEST, context.process.columns(_WIDTH))
+
+
+def named(context: Context, name: str | None) -> Path | None:
+    """Return the path of a result, None if it is not to be written or goes to standard output."""
+    return None if name in (None, STDOUT) else context.process.directory / str(name)

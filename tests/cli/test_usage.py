@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.context import Context
 from reconciler.cli.errors import _ELSEWHERE, explain, translate
+from reconciler.cli.options import Context
 from reconciler.cli.process import Process
 from reconciler.errors import ExitCode
 from tests.cli.conftest import Shell

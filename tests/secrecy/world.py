@@ -13,9 +13,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import reconciler
-from reconciler.cli.context import Context
 from reconciler.cli.errors import explain
 from reconciler.cli.main import PROGRAM, program
+from reconciler.cli.options import Context
 from reconciler.cli.process import Process
 from tests.ci.fake_github import FakeGitHub
 from tests.ci.fake_github import serve as serve_github

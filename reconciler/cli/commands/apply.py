@@ -12,12 +12,10 @@ import click
 from reconciler import workflow
 from reconciler.cli.commands.plan import PLAN_OPTIONS, again, plan_options, refuse_input
 from reconciler.cli.connection import Progress, connected, settings_of
-from reconciler.cli.context import Context
 from reconciler.cli.errors import translate
 from reconciler.cli.options import (
     FILE_OPTIONS,
-    OUTPUT,
-    PLAN,
+    Context,
     Option,
     command,
     format_option,
@@ -49,11 +47,11 @@ from reconciler.source.write import REPORT, check_writable, write_atomically
     options=(
         click.Argument(["planfile"], required=False),
         *PLAN_OPTIONS,
-        Option("--expect-digest", group=PLAN, metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
+        Option("--expect-digest", group="Plan", metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
                help="Apply only the plan with this digest, or an empty one."),
-        Option("-y", "--yes", group=PLAN, is_flag=True, help="Do not ask for confirmation."),
+        Option("-y", "--yes", group="Plan", is_flag=True, help="Do not ask for confirmation."),
         format_option(*RENDERERS),
-        Option("--report", group=OUTPUT, metavar="FILE", env="WEBHOOKS_REPORT",
+        Option("--report", group="Output", metavar="FILE", env="WEBHOOKS_REPORT",
                help="Write the report as JSON, too; - is standard output."),
     ),
 )  # fmt: skip

@@ -19,12 +19,10 @@ from reconciler.ci.outcome import Outcome, failed
 from reconciler.ci.plan import plan, validate
 from reconciler.ci.run import read_run
 from reconciler.cli.connection import connected, settings_of
-from reconciler.cli.context import Context
 from reconciler.cli.options import (
     CONNECTION_OPTIONS,
     FILE_OPTIONS,
-    OUTPUT,
-    PLAN,
+    Context,
     Option,
     command,
     words,
@@ -53,17 +51,17 @@ _COMMANDS: Final = {"validate": validate, "plan": plan, "apply": apply, "drift":
     options=(
         click.Argument(["what"], required=False, metavar="COMMAND",
                        type=click.Choice(list(_COMMANDS))),
-        Option("--reviewed-plan", group=PLAN, metavar="HOW", env="WEBHOOKS_REVIEWED_PLAN",
+        Option("--reviewed-plan", group="Plan", metavar="HOW", env="WEBHOOKS_REVIEWED_PLAN",
                help="Require, warn about or ignore review of each operation. [default: require]"),
-        Option("--expect-digest", group=PLAN, metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
+        Option("--expect-digest", group="Plan", metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
                help="Apply exactly the plan with this digest."),
-        Option("--allow-deletes", group=PLAN, metavar="N", env="WEBHOOKS_ALLOW_DELETES",
+        Option("--allow-deletes", group="Plan", metavar="N", env="WEBHOOKS_ALLOW_DELETES",
                help="Lift the guards, if the plan deletes exactly N webhooks."),
-        Option("--resend-secret", group=PLAN, metavar="REF|NAME", env="WEBHOOKS_RESEND_SECRET",
+        Option("--resend-secret", group="Plan", metavar="REF|NAME", env="WEBHOOKS_RESEND_SECRET",
                help="Send these secrets again, one a line."),
-        Option("--comment", group=OUTPUT, metavar="WHEN", env="WEBHOOKS_COMMENT",
+        Option("--comment", group="Output", metavar="WHEN", env="WEBHOOKS_COMMENT",
                help="Comment on the pull request: true, changes-only or false. [default: true]"),
-        Option("--label", group=OUTPUT, metavar="TEXT", env="WEBHOOKS_LABEL",
+        Option("--label", group="Output", metavar="TEXT", env="WEBHOOKS_LABEL",
                help="Tell apart comments and issues of several uses in one repository."),
     ),
 )  # fmt: skip

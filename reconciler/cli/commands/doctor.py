@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler import workflow
 from reconciler.checks import Checklist, Section, Status, strict, unknown
 from reconciler.cli.connection import observer, settings_of
-from reconciler.cli.context import Context
-from reconciler.cli.options import Option, command, format_option
+from reconciler.cli.options import Context, Option, command, format_option
 from reconciler.cli.session import inputs, result_view
 from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
 from reconciler.errors import NotConfirmedError, ReconcilerError

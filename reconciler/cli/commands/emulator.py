@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import gc
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from reconciler.cli.context import Context
-from reconciler.cli.options import OUTPUT, Option, command
+from reconciler.cli.options import Context, Option, command
 from reconciler.errors import ExitCode, ReconcilerError
-
-_SERVER: Final = "Server"
 
 
 @command(
@@ -25,20 +22,20 @@ _SERVER: Final = "Server"
         ("show each request", "webhooks emulator --log -"),
     ),
     options=(
-        Option("--host", group=_SERVER, default="127.0.0.1", metavar="HOST", show_default=True,
+        Option("--host", group="Server", default="127.0.0.1", metavar="HOST", show_default=True,
                help="Listen on this address."),
-        Option("--port", group=_SERVER, type=click.IntRange(0, 65535), default=0, metavar="PORT",
+        Option("--port", group="Server", type=click.IntRange(0, 65535), default=0, metavar="PORT",
                show_default=True, help="Listen on this port; 0 takes a free one."),
-        Option("--key", group=_SERVER, metavar="KEY", help="Accept only this API key."),
-        Option("--db", group=_SERVER, metavar="FILE", help="Keep webhooks here, not in memory."),
-        Option("--seed", group=_SERVER, metavar="FILE",
+        Option("--key", group="Server", metavar="KEY", help="Accept only this API key."),
+        Option("--db", group="Server", metavar="FILE", help="Keep webhooks here, not in memory."),
+        Option("--seed", group="Server", metavar="FILE",
                help="Create the webhooks of this JSON list if there are none."),
-        Option("--read-back", group=_SERVER, show_default=True, default="plain",
+        Option("--read-back", group="Server", show_default=True, default="plain",
                type=click.Choice(["plain", "mask", "null", "omitted"]),
                help="Return secrets in this form."),
-        Option("--page-size", group=_SERVER, type=click.IntRange(1, 1000), default=1000,
+        Option("--page-size", group="Server", type=click.IntRange(1, 1000), default=1000,
                metavar="ROWS", show_default=True, help="Return at most so many webhooks a page."),
-        Option("--log", group=OUTPUT, metavar="FILE",
+        Option("--log", group="Output", metavar="FILE",
                help="Append each request as JSON, secrets included; - is standard output."),
     ),
 )  # fmt: skip

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from reconciler import workflow
 from reconciler.cli.connection import connected, settings_of
-from reconciler.cli.context import Context
-from reconciler.cli.options import OUTPUT, PLAN, Option, command
+from reconciler.cli.options import Context, Option, command
 from reconciler.cli.session import STDOUT, warn
 from reconciler.errors import ConfigurationError, ExitCode, SelectionError, UsageError
 from reconciler.findings import Finding
@@ -35,13 +34,13 @@ from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
     ),
     connects=True,
     options=(
-        Option("--only", group=PLAN, multiple=True, metavar="GLOB",
+        Option("--only", group="Plan", multiple=True, metavar="GLOB",
                help="Limit to webhooks whose name matches."),
-        Option("--check", group=PLAN, is_flag=True,
+        Option("--check", group="Plan", is_flag=True,
                help="Plan the export, and exit with 1 if anything would change."),
-        Option("-o", "--out", group=OUTPUT, metavar="FILE",
+        Option("-o", "--out", group="Output", metavar="FILE",
                help="Write to a new file; - is standard output."),
-        Option("--force", group=OUTPUT, is_flag=True,
+        Option("--force", group="Output", is_flag=True,
                help="Replace the file, if it is a configuration file."),
     ),
 )  # fmt: skip

@@ -21,8 +21,7 @@ from reconciler.ci.workflows import (
     workflows,
 )
 from reconciler.cli.connection import connected, settings_of
-from reconciler.cli.context import Context
-from reconciler.cli.options import FILES, Option, command
+from reconciler.cli.options import Context, Option, command
 from reconciler.cli.session import inputs
 from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
 from reconciler.model import Live, SecretRef
@@ -46,15 +45,15 @@ _UNSET: Final = "# organization: Acme"
     ),
     connects=True,
     options=(
-        Option("-f", "--file", "target", group=FILES, metavar="FILE", default=DEFAULT_FILE,
+        Option("-f", "--file", "target", group="Files", metavar="FILE", default=DEFAULT_FILE,
                show_default=True, help="Write this file."),
-        Option("--github", group=FILES, is_flag=True,
+        Option("--github", group="Files", is_flag=True,
                help="Write the GitHub workflows, or update their lists of secrets."),
-        Option("--branch", group=FILES, metavar="NAME",
+        Option("--branch", group="Files", metavar="NAME",
                help="Apply this branch. [default: the repository's default branch]"),
-        Option("--commit", group=FILES, metavar="SHA",
+        Option("--commit", group="Files", metavar="SHA",
                help="Install webhooks from this commit in workflows. [default: the installed one]"),
-        Option("-y", "--yes", group=FILES, is_flag=True, help="Update workflows without asking."),
+        Option("-y", "--yes", group="Files", is_flag=True, help="Update workflows without asking."),
     ),
 )  # fmt: skip
 def run(

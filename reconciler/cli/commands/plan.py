@@ -14,12 +14,10 @@ from click.shell_completion import CompletionItem
 
 from reconciler import workflow
 from reconciler.cli.connection import connected, settings_of
-from reconciler.cli.context import Context
 from reconciler.cli.options import (
     CONNECTION_OPTIONS,
     FILE_OPTIONS,
-    OUTPUT,
-    PLAN,
+    Context,
     Option,
     Paths,
     command,
@@ -51,15 +49,15 @@ def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
 
 
 PLAN_OPTIONS: Final = (
-    Option("--only", group=PLAN, multiple=True, metavar="GLOB", shell_complete=_names,
+    Option("--only", group="Plan", multiple=True, metavar="GLOB", shell_complete=_names,
            help="Limit to webhooks whose name matches."),
-    Option("--no-prune", group=PLAN, is_flag=True, help="Do not delete undeclared webhooks."),
-    Option("--base", group=PLAN, multiple=True, metavar="REV|PATH", env="WEBHOOKS_BASE",
+    Option("--no-prune", group="Plan", is_flag=True, help="Do not delete undeclared webhooks."),
+    Option("--base", group="Plan", multiple=True, metavar="REV|PATH", env="WEBHOOKS_BASE",
            help="Compare with a git revision or earlier files: changes, drift, versions."),
-    Option("--resend-secret", group=PLAN, multiple=True, metavar="REF|NAME",
+    Option("--resend-secret", group="Plan", multiple=True, metavar="REF|NAME",
            env="WEBHOOKS_RESEND_SECRET", help="Send a secret, or those of a webhook, again."),
-    Option("--resend-secrets", group=PLAN, is_flag=True, help="Send all secrets again."),
-    Option("--allow-deletes", group=PLAN, type=click.IntRange(0), metavar="N",
+    Option("--resend-secrets", group="Plan", is_flag=True, help="Send all secrets again."),
+    Option("--allow-deletes", group="Plan", type=click.IntRange(0), metavar="N",
            env="WEBHOOKS_ALLOW_DELETES",
            help="Lift the guards, if the plan deletes exactly N webhooks."),
 )  # fmt: skip
@@ -120,12 +118,12 @@ def again(context: Context, *, saved: bool) -> tuple[str, ...]:
     options=(
         Paths(),
         *PLAN_OPTIONS,
-        Option("-o", "--out", group=OUTPUT, metavar="FILE",
+        Option("-o", "--out", group="Output", metavar="FILE",
                help="Save the plan for apply FILE; - is standard output."),
         format_option(*RENDERERS),
-        Option("--show-unchanged", group=OUTPUT, is_flag=True,
+        Option("--show-unchanged", group="Output", is_flag=True,
                help="Show webhooks without changes, too."),
-        Option("--detailed-exitcode", group=OUTPUT, is_flag=True,
+        Option("--detailed-exitcode", group="Output", is_flag=True,
                help="Exit with 2 if there are changes."),
     ),
 )  # fmt: skip

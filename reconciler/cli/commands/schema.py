@@ -6,8 +6,7 @@ from typing import Final
 
 import click
 
-from reconciler.cli.context import Context
-from reconciler.cli.options import command
+from reconciler.cli.options import Context, command
 from reconciler.errors import ExitCode
 from reconciler.source.schema import schema_text
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler import workflow
-from reconciler.cli.context import Context
-from reconciler.cli.options import command, format_option
+from reconciler.cli.options import Context, command, format_option
 from reconciler.errors import ExitCode
 from reconciler.render.quote import prose
 

@@ -2,15 +2,130 @@
 
 from __future__ import annotations
 
-from reconciler.cli.options import COMMON, Group
+from contextlib import ExitStack
+from typing import Any
+
+import click
+
+from reconciler import workflow
+from reconciler.checks import strict
+from reconciler.cli.connection import observer, settings_of
+from reconciler.cli.options import COMMON, Context, Group, Option, Paths, command, format_option
+from reconciler.cli.session import load, result_view, width
+from reconciler.errors import ExitCode
+from reconciler.model import Secret
+from reconciler.planning.names import Globs
+from reconciler.render.checks import RENDER_CHECKS
+from reconciler.render.quote import prose
+from reconciler.slack.check import check, subjects
+from reconciler.slack.manifest import APP_NAME, STEPS, as_json, as_yaml, link, manifest
+
+
+@command(
+    "The manifest goes to standard output; the link that creates the app, and the steps after "
+    "it, go to standard error. Makes no request.",
+    summary="Print the manifest of the Slack app, and how to get its token.",
+    examples=(
+        ("create the app: open the link, follow the steps", "webhooks slack manifest"),
+        ("print the link only", "webhooks slack manifest --url"),
+        (
+            "change an existing app: paste this as its manifest, reinstall it",
+            "webhooks slack manifest --format json",
+        ),
+        ("let slack check see public channels", "webhooks slack manifest --see-channels"),
+    ),
+    options=(
+        Option("--name", group="Slack app", metavar="NAME", default=APP_NAME, show_default=True,
+               help="Name the app and its bot."),
+        Option("--see-channels", group="Slack app", is_flag=True,
+               help="Add the scope channels:read, so that slack check sees public channels."),
+        format_option("yaml", "json"),
+        Option("--url", group="Output", is_flag=True, help="Print the link, not the manifest."),
+    ),
+)  # fmt: skip
+def _manifest(context: Context, format: str, url: bool, name: str, see_channels: bool) -> int:
+    """Print the manifest, and the steps."""
+    console = context.console
+    app = manifest(name, see_channels=see_channels)
+    address = link(app)
+    if url:
+        console.result(address, essential=True)
+        return ExitCode.OK
+    console.result(as_json(app) if format == "json" else as_yaml(app), essential=True)
+    console.note(f"\nCreate the app:\n\n  {address}\n\nThen:")
+    shown = app["display_information"]["name"]
+    for number, step in enumerate(STEPS, start=1):
+        first = f"  {number}. "
+        text = prose(step.format(app=shown))
+        console.note(click.wrap_text(text, width(context), first, " " * len(first)))
+    return ExitCode.OK
+
+
+@command(
+    "For each declared Slack webhook: is its token set, of the right kind and known to Slack, "
+    "does it have the scopes, can the bot post in the channel. What the token may not read is "
+    "unknown, which is no failure. Makes no request to CloudTruth. Exits with 1 if a check failed.",
+    summary="Check token, scopes and channel of each Slack webhook.",
+    examples=(
+        ("check, without posting", "webhooks slack check"),
+        ("post a message for each webhook", "webhooks slack check --send"),
+        ("one webhook", "webhooks slack check --only Deploys --send"),
+    ),
+    reads=True,
+    connects=True,
+    options=(
+        Paths(),
+        Option("--only", group="Check", multiple=True, metavar="GLOB",
+               help="Limit to webhooks whose name matches."),
+        Option("--send", group="Check", is_flag=True,
+               help="Post a message for each webhook; everybody in the channel sees it."),
+        Option("--slack-url", group="Check", metavar="URL", env="WEBHOOKS_SLACK_URL",
+               default="https://slack.com/api", show_default=True,
+               help="Send the tokens to this Web API."),
+        format_option("text", "json"),
+    ),
+)  # fmt: skip
+def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, format: str) -> int:
+    """Check each webhook and show what was found."""
+    checked = load(context)
+    settings = settings_of(context)
+    gathered = workflow.gather(checked, None if settings.key is None else settings.key.value)
+    wanted = Globs(only or ("*",))
+    chosen = [each for each in checked.desired.webhooks if wanted.match(each.name)]
+    found = subjects(chosen, gathered.secrets)
+    # Here, so that a run that is refused before does not load the HTTP library.
+    from reconciler.slack.web import DEFAULT_URL, Slack, origin_of
+
+    where = origin_of(slack_url)
+    if slack_url != DEFAULT_URL:
+        context.console.note(f"The tokens are sent to {where}, not to Slack.")
+    clock = context.process.time()
+    end = clock.monotonic() + settings.deadline.value
+    with ExitStack() as stack:
+
+        def connect(token: Secret) -> Any:
+            slack = Slack(
+                token,
+                url=slack_url,
+                clock=clock,
+                timeout=settings.timeout.value,
+                deadline=max(0.0, end - clock.monotonic()),
+                environment=context.process.environ,
+                observer=observer(context, clock, context.console.note),
+            )
+            return stack.enter_context(slack)
+
+        result = check(found, connect, send=send, others=len(chosen) - len(found))
+    if context.options.get("strict"):
+        result = strict(result)
+    shown = RENDER_CHECKS[format](result, result_view(context))
+    context.console.result(shown, essential=format != "text" or result.exit_code != 0)
+    return result.exit_code
+
 
 run = Group(
     None,
-    table={
-        "manifest": "Print the manifest of the Slack app, and how to get its token.",
-        "check": "Check token, scopes and channel of each Slack webhook.",
-    },
-    prefix="reconciler.cli.commands.slack_",
+    commands={"manifest": _manifest, "check": _check},
     examples=(
         ("create the app", "webhooks slack manifest"),
         ("check whether Slack accepts what is declared", "webhooks slack check"),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from reconciler import workflow
 from reconciler.cli.commands.plan import again
 from reconciler.cli.connection import connected, settings_of
-from reconciler.cli.context import Context
-from reconciler.cli.options import OUTPUT, Option, Paths, command, format_option
+from reconciler.cli.options import Context, Option, Paths, command, format_option
 from reconciler.cli.session import load, result_view, warn
 from reconciler.errors import ExitCode
 from reconciler.planning.status import drift
@@ -26,7 +25,7 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
     connects=True,
     options=(
         Paths(),
-        Option("--failing", group=OUTPUT, is_flag=True,
+        Option("--failing", group="Output", is_flag=True,
                help="Show only webhooks with a delivery error; exit with 1 if there are any."),
         format_option("text", "json"),
     ),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from reconciler import workflow
-from reconciler.cli.context import Context
-from reconciler.cli.options import Paths, command, format_option
+from reconciler.cli.options import Context, Paths, command, format_option
 from reconciler.cli.session import inputs, result_view
 from reconciler.errors import ExitCode
 from reconciler.render import FINDINGS_RENDERERS

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.cli.context import Context
-from reconciler.cli.options import command
+from reconciler.cli.options import Context, command
 from reconciler.cli.session import load
 from reconciler.errors import ExitCode
 
