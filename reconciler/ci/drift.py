@@ -70,7 +70,9 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
     mine = find(github.open_issues(), marker)
     known = dict(mine[0].marker.failing) if mine else {}
     since = {
-        each.id or "": known.get(each.id or "") or (each.error and each.error.timestamp) or ""
+        each.id or "": known.get(each.id or "")
+        or (each.last_error and each.last_error.timestamp)
+        or ""
         for each in failing
     }
     marker = replace(marker, failing=tuple(sorted(since.items())))
@@ -126,7 +128,7 @@ def _title(run: Run, text: str) -> str:
 def _deliveries(failing: Sequence[WebhookStatus], since: Mapping[str, str]) -> str:
     lines = ["", "### Deliveries fail", ""] if failing else []
     for each in failing:
-        error = each.error
+        error = each.last_error
         what = " ".join(filter(None, (error.code, error.text))) if error is not None else ""
         when = since.get(each.id or "")
         lines.append(

@@ -52,7 +52,7 @@ class WebhookStatus:
     """One webhook. `id` is None if it is not live.
 
     `position` is where it is declared, protected or declared absent. `last_run` is the server's
-    time of the last delivery; `error` says why that failed, if it did.
+    time of the last delivery; `last_error` says why that failed, if it did.
     """
 
     id: str | None
@@ -63,12 +63,12 @@ class WebhookStatus:
     event_types: frozenset[str]
     position: Position | None = None
     last_run: str | None = None
-    error: DeliveryError | None = None
+    last_error: DeliveryError | None = None
 
     @property
     def failing(self) -> bool:
         """Return whether the last delivery failed."""
-        return self.error is not None
+        return self.last_error is not None
 
 
 _KEPT = {
@@ -149,5 +149,5 @@ def _status(
         event_types=shot.event_types,
         position=position,
         last_run=shot.last_run,
-        error=found.last_error,
+        last_error=found.last_error,
     )

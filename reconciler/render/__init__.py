@@ -8,7 +8,7 @@ end with a line break.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,10 +16,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 if TYPE_CHECKING:  # checking files needs neither plans nor reports
+    from reconciler.checks import Checklist
     from reconciler.errors import ReconcilerError
     from reconciler.findings import Finding
-    from reconciler.model import SecretRef
+    from reconciler.model import Organization, SecretRef
     from reconciler.planning.plan import Plan
+    from reconciler.planning.status import ManagementStatus, WebhookStatus
     from reconciler.report import Report
 
 
@@ -51,23 +53,31 @@ PLAIN: Final = View()
 
 
 class Renderer(Protocol):
-    """A format. Those of `FINDINGS_RENDERERS` alone have no plans and reports."""
+    """A format. `github` shows findings and errors only; `markdown` no status and no checklist."""
 
     def render_findings(self, findings: tuple[Finding, ...], view: View = PLAIN) -> str:
         """Show findings, sorted by place, and how many there are."""
-        ...
 
     def render_error(self, error: ReconcilerError, view: View = PLAIN) -> str:
         """Show why the run could not go on."""
-        ...
 
     def render_plan(self, plan: Plan, view: View = PLAIN) -> str:
         """Show what would be done."""
-        ...
 
     def render_report(self, report: Report, view: View = PLAIN) -> str:
         """Show what was done."""
-        ...
+
+    def render_status(
+        self,
+        organization: Organization,
+        statuses: Sequence[WebhookStatus],
+        drift: Mapping[ManagementStatus, int] | None,
+        view: View = PLAIN,
+    ) -> str:
+        """Show what is live; `drift` counts what differs from the files, None without any."""
+
+    def render_checks(self, checklist: Checklist, view: View = PLAIN) -> str:
+        """Show each check, and how to fix what failed."""
 
 
 def _load(name: str) -> Renderer:

@@ -6,11 +6,14 @@ fixed order; text is ASCII, everything else escaped, so that no terminal and no 
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 from reconciler import __version__
+from reconciler.checks import Checklist, Section, Status
 from reconciler.errors import ApiError, ConfigurationError, ReconcilerError, StalePlanError
 from reconciler.findings import Finding, Severity, sort_key
+from reconciler.model import Organization
 from reconciler.planning.document import (
     FORMAT_VERSION,
     Tree,
@@ -21,9 +24,10 @@ from reconciler.planning.document import (
     write_json,
 )
 from reconciler.planning.plan import Plan
+from reconciler.planning.status import ManagementStatus, WebhookStatus
 from reconciler.render import PLAIN, View
 from reconciler.render.words import OUTCOMES, tally
-from reconciler.report import Applied, Failed, Outcome, Report, Skipped, Unconfirmed
+from reconciler.report import Outcome, Report
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
@@ -33,29 +37,24 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 
 def render_report(report: Report, view: View = PLAIN) -> str:
     """Return the document of what an apply did (schemas/report.schema.json)."""
+    plan = report.plan
     return _document(
         "report",
         {
-            "origin": report.plan.origin,
-            "organization": {
-                "id": report.plan.organization.id,
-                "name": report.plan.organization.name,
-            },
-            "digest": report.plan.digest,
+            "origin": plan.origin,
+            "organization": {"id": plan.organization.id, "name": plan.organization.name},
+            "digest": plan.digest,
             "exit_code": int(report.exit_code),
             "counts": {
                 **tally(report),
                 "healed": len(report.healed),
-                "unchanged": len(report.plan.matched),
+                "unchanged": len(plan.matched),
             },
             "outcomes": [_outcome(each) for each in report.outcomes],
-            "healed": [
-                {"name": each.name, "removed": each.removed, "kept": each.kept}
-                for each in report.healed
-            ],
+            "healed": plain(report.healed),
             "kept": [
                 {**kept_summary(each), "ids": [found.id for found in each.webhooks]}
-                for each in report.plan.kept
+                for each in plan.kept
             ],
             "writes": report.writes,
             "verified": report.verified,
@@ -65,29 +64,34 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     )
 
 
+def _outcome(outcome: Outcome) -> Tree:
+    name, *_ = OUTCOMES[type(outcome)]
+    summary = change_summary(outcome.change)
+    shown = {each.name: plain(getattr(outcome, each.name)) for each in fields(outcome)}
+    del shown["change"]
+    return {"outcome": name, **summary, **shown, "id": shown.get("id") or summary["id"]}
+
+
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Return the document of findings, sorted by place (schemas/findings.schema.json)."""
-    return _document(
-        "findings",
-        {
-            "counts": {
-                f"{severity}s": sum(each.severity is severity for each in findings)
-                for severity in Severity
-            },
-            "findings": plain(tuple(sorted(findings, key=sort_key))),
-        },
-    )
+    counts = {
+        f"{severity}s": sum(each.severity is severity for each in findings) for severity in Severity
+    }
+    return _document("findings", {"counts": counts, "findings": _sorted(findings)})
+
+
+def _sorted(findings: Sequence[Finding]) -> list[Tree]:
+    return [plain(each) for each in sorted(findings, key=sort_key)]
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     """Return the document of an error that ended the run (schemas/error.schema.json)."""
-    findings = error.findings if isinstance(error, ConfigurationError) else ()
     content: Tree = {
         "code": error.code,
         "message": error.message,
         "hint": error.hint,
         "exit_code": int(error.exit_code),
-        "findings": plain(tuple(sorted(findings, key=sort_key))),
+        "findings": _sorted(error.findings) if isinstance(error, ConfigurationError) else [],
     }
     if isinstance(error, ApiError):
         content["request"] = {
@@ -102,33 +106,42 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     return _document("error", {"error": content})
 
 
-def _outcome(outcome: Outcome) -> Tree:
-    name, *_ = OUTCOMES[type(outcome)]
-    tree = {"outcome": name, **change_summary(outcome.change)}
-    match outcome:
-        case Applied(id=id_, note=note):
-            return {**tree, "id": id_ or tree["id"], "note": note}
-        case Failed():
-            return {
-                **tree,
-                "code": outcome.code,
-                "message": outcome.message,
-                "hint": outcome.hint,
-                "fields": [
-                    {
-                        "path": list(each.path),
-                        "message": each.message,
-                        "position": plain(each.position),
-                    }
-                    for each in outcome.fields
-                ],
-            }
-        case Skipped(code=code, message=message):
-            return {**tree, "code": code, "message": message}
-        case Unconfirmed(message=message):
-            return {**tree, "message": message}
-        case _:
-            assert_never(outcome)
+def render_status(
+    organization: Organization,
+    statuses: Sequence[WebhookStatus],
+    drift: Mapping[ManagementStatus, int] | None,
+    view: View = PLAIN,
+) -> str:
+    """Return the document of what is live (schemas/status.schema.json)."""
+    return _document(
+        "status",
+        {
+            "organization": {"id": organization.id, "name": organization.name},
+            "drift": None if drift is None else sum(drift.values()),
+            "webhooks": [plain(each) for each in statuses],
+        },
+    )
+
+
+def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
+    """Return the document of a checklist, without its asides (schemas/checks.schema.json)."""
+    return _document(
+        "checks",
+        {
+            "command": checklist.command,
+            "exit_code": int(checklist.exit_code),
+            "counts": {str(status): checklist.count(status) for status in Status},
+            "sections": [_section(each) for each in checklist.sections],
+            "notes": list(checklist.notes),
+        },
+    )
+
+
+def _section(section: Section) -> Tree:
+    shown: Tree = plain(section)
+    for check in shown["checks"]:
+        del check["aside"]  # what is private stays on the screen
+    return shown
 
 
 def _document(kind: str, content: Tree) -> str:

@@ -101,7 +101,7 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
                 Atom(paint(f"{atom.lead}{atom.text}", atom.sign, color), gap=atom.gap)
                 for atom in each.atoms
             ]
-            start = _at(" " * _FIELDS + label, stops.values)
+            start = at(" " * _FIELDS + label, stops.values)
             indent = stops.values if stops.values <= width // 2 else _FIELDS + 2
             atoms[:1] = [Atom(atoms[0].text, gap="")] if atoms else []
             lines += flow(atoms, start=start, indent=indent, width=width)
@@ -110,18 +110,18 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
 
 def _row_lines(row: Row, stops: _Stops, width: int, color: bool) -> list[str]:
     head = " " * _INDENT + paint(f"{row.sign} {row.name}", row.sign, color)
-    line = _at(head, stops.what) + row.what
+    line = at(head, stops.what) + row.what
     if row.details:
-        line = _at(line, stops.details) + " ".join(row.details)
+        line = at(line, stops.details) + " ".join(row.details)
     if row.place:
-        line = _at(line, stops.place) + paint(row.place, "faint", color)
+        line = at(line, stops.place) + paint(row.place, "faint", color)
     if columns(line) <= width:
         return [line.rstrip(" ")]
     atoms = [Atom(row.what, gap="")] if row.what else []
     atoms += [Atom(each, gap=" " if index else "   ") for index, each in enumerate(row.details)]
     atoms += [Atom(paint(row.place, "faint", color), gap="   ")] if row.place else []
     indent = stops.what if stops.what <= width // 2 else _FIELDS
-    return flow(atoms, start=_at(head, stops.what), indent=indent, width=width)
+    return flow(atoms, start=at(head, stops.what), indent=indent, width=width)
 
 
 def _measure(rows: Sequence[Row], width: int) -> _Stops:
@@ -148,6 +148,6 @@ def _widest(sizes: Iterable[int], most: int) -> int:
     return max((size for size in sizes if size <= most), default=0)
 
 
-def _at(text: str, column: int) -> str:
+def at(text: str, column: int) -> str:
     """Pad `text` up to `column`, with two spaces at least."""
     return text + " " * max(2, column - columns(text))

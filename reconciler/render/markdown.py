@@ -19,7 +19,6 @@ from reconciler.planning.plan import Delete, Plan
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
-    Atom,
     Row,
     kept_row,
     outcome_row,
@@ -42,6 +41,7 @@ from reconciler.render.words import (
 from reconciler.report import Applied, Failed, Outcome, Report
 
 _OUR_WORDS = frozenset(REASONS.values())
+_VERBS = {"+": "create", "-": "**delete**", "~": "update"}
 _MOST_FIELDS = 8
 _MOST_UNREADABLE = 50  # in one line
 _BACKTICKS = re.compile(r"`+")
@@ -58,15 +58,13 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
     """Show what would be done, within the limit of the view if it has one."""
     rows = [row for _, row in _deletes_first(plan, view)] + [kept_row(each) for each in plan.kept]
     return _fit(
-        _Parts(
-            head=_head(plan),
-            table=_TABLE if rows else (),
-            rows=[_plan_row(row) for row in rows],
-            after=list(_notes(plan, view)),
-            details=[line for row in rows for line in _details(row)],
-            foot=_foot(plan),
-        ),
         view,
+        head=_head(plan),
+        table=_TABLE,
+        rows=[_plan_row(row) for row in rows],
+        after=list(_notes(plan, view)),
+        details=[line for row in rows for line in _details(row)],
+        foot=_foot(plan),
     )
 
 
@@ -78,7 +76,6 @@ def render_report(report: Report, view: View = PLAIN) -> str:
         head += ["", f"**Problem**: {_code(prose(report.problem))}"]
     outcomes = sorted(report.outcomes, key=lambda each: isinstance(each, Applied))
     rows = [_outcome_row(each, view) for each in outcomes]
-    rows += [_plan_row(kept_row(each)) for each in report.plan.kept]
     after = [
         f"- Healed: duplicate {_code(quote(each.removed))} of {_code(quote(each.name))} was "
         f"deleted, {_code(quote(each.kept))} is kept"
@@ -87,35 +84,29 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     if not planned:  # the plan was not shown
         after += _notes(report.plan, view)
     foot = ["", verification(report) if planned else summary(report.plan)]
-    last = ending(report)
     return _fit(
-        _Parts(
-            head=head,
-            table=_OUTCOMES if rows else (),
-            rows=rows,
-            after=after,
-            foot=[*foot, last] if last is not None else foot,
-        ),
         view,
+        head=head,
+        table=_OUTCOMES,
+        rows=rows + [_plan_row(kept_row(each)) for each in report.plan.kept],
+        after=after,
+        foot=[*foot, *filter(None, [ending(report)])],
     )
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Show findings as a list, sorted by place."""
-    if not findings:
-        return "### No findings\n"
-    head = [f"### {finding_counts(findings)}", ""]
-    return _fit(_Parts(head=head, rows=_findings(findings)), view)
+    head = [f"### {finding_counts(findings) or 'No findings'}"]
+    return _fit(view, head=head, table=[""], rows=_findings(findings))
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     """Show why the run could not go on."""
-    lines = [f"### Failed: {_code(error.code)}", "", _code(prose(error.message))]
+    head = [f"### Failed: {_code(error.code)}", "", _code(prose(error.message))]
     if error.hint:
-        lines += ["", f"Help: {_code(prose(error.hint))}"]
+        head += ["", f"Help: {_code(prose(error.hint))}"]
     findings = error.findings if isinstance(error, ConfigurationError) else ()
-    rows = _findings(findings)
-    return _fit(_Parts(head=[*lines, ""] if rows else lines, rows=rows), view)
+    return _fit(view, head=head, table=[""], rows=_findings(findings))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,15 +128,14 @@ def paged_plan(
     """
     rows = _deletes_first(plan, PLAIN)
     blocks = {index: (_plan_row(row), list(_details(row))) for index, row in rows}
-    fence = _fence(line for _, details in blocks.values() for line in details)
-    beside = _Parts(
-        table=_TABLE if plan.kept else (),
+    # What is beside the changes gets a third of the first page at most.
+    ending = _fit(
+        View(limit=limit // 3),
+        table=_TABLE,
         rows=[_plan_row(kept_row(each)) for each in plan.kept],
         after=list(_notes(plan, PLAIN)),
         foot=[*_foot(plan), "", foot],
     )
-    # What is beside the changes gets a third of the first page at most.
-    ending = _fit(beside, View(limit=limit // 3))
     rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (most - 1))]
     sizes = {
         index: len(line) + sum(len(each) + 1 for each in details) + extra(index) + 2
@@ -154,14 +144,18 @@ def paged_plan(
     pages, unshown = _distributed(sizes, rooms)
     texts: list[Page] = []
     for number, places in enumerate(pages, start=1):
-        body = [*_TABLE, *(blocks[index][0] for index in places)] if places else []
-        details = [line for index in places for line in blocks[index][1]]
-        body += _folded(details, fence) if details else ()
+        head = [f"{_heading(plan, counts(plan))}, part {number} of {len(pages)}"]
         if number == 1:
-            body = [*_head(plan), *_about_pages(plan, unshown, len(pages)), *body, ending]
-        else:
-            body = [f"{_heading(plan, counts(plan))}, part {number} of {len(pages)}", *body, ""]
-        texts.append(Page(text="\n".join(body), places=tuple(places)))
+            head = [*_head(plan), *_about_pages(plan, unshown, len(pages))]
+        text = _fit(
+            PLAIN,
+            head=head,
+            table=_TABLE,
+            rows=[blocks[index][0] for index in places],
+            details=[line for index in places for line in blocks[index][1]],
+            foot=[ending.rstrip("\n")] if number == 1 else (),
+        )
+        texts.append(Page(text=text, places=tuple(places)))
     return tuple(texts)
 
 
@@ -182,18 +176,6 @@ def _distributed(
             room -= size
             pages[-1].append(index)
     return pages, unshown
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parts:
-    """A comment before it is fitted: `head` and `foot` are never cut."""
-
-    head: Sequence[str] = ()
-    table: Sequence[str] = ()
-    rows: Sequence[str] = ()
-    after: Sequence[str] = ()
-    details: Sequence[str] = ()
-    foot: Sequence[str] = ()
 
 
 def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str]:
@@ -236,17 +218,11 @@ def _heading(plan: Plan, title: str) -> str:
 
 
 def _plan_row(row: Row) -> str:
-    match row.sign:
-        case "+":
-            what = f"create {_cell(row.what)}"
-        case "-":
-            what = f"**delete** {_cell(row.what)}"
-        case "~":
-            what = "rename" if row.what == "rename" else f"update {_cell(row.what)}"
-            if row.fields:
-                what += f": {_some([_cell(each.label) for each in row.fields], _MOST_FIELDS)}"
-        case _:
-            what = row.what
+    what = row.what
+    if row.sign in _VERBS and what != "rename":
+        what = f"{_VERBS[row.sign]} {_cell(what)}"
+    if row.fields:
+        what += f": {_some([_cell(each.label) for each in row.fields], _MOST_FIELDS)}"
     why = row.why if row.why in _OUR_WORDS else _cell(row.why)
     why += f" ({row.attribution})" if row.attribution else ""
     return _table_row(row, what, why)
@@ -288,17 +264,13 @@ def _details(row: Row) -> Iterable[str]:
         mark = "+" if row.sign == "+" else "!"
         yield f"{mark} {row.name}  {row.what}  {' '.join(row.details)}"
     for each in row.fields:
-        going = [atom for atom in each.atoms if atom.sign == "-"]
-        coming = [atom for atom in each.atoms if atom.sign == "+"]
+        old = " ".join(atom.text for atom in each.atoms if atom.sign == "-")
+        new = " ".join(atom.text for atom in each.atoms if atom.sign == "+")
         other = "".join(f"{atom.gap}{atom.text}" for atom in each.atoms if not atom.sign)
-        if going:
-            yield f"-   {each.label}  {_joined(going)}{'' if coming else other}"
-        if coming or not going:
-            yield f"{'+' if coming else '!'}   {each.label}  {_joined(coming)}{other}"
-
-
-def _joined(atoms: Sequence[Atom]) -> str:
-    return " ".join(atom.text for atom in atoms)
+        if old:
+            yield f"-   {each.label}  {old}{'' if new else other}"
+        if new or not old:
+            yield f"{'+' if new else '!'}   {each.label}  {new}{other}"
 
 
 def _findings(findings: Iterable[Finding]) -> list[str]:
@@ -330,8 +302,21 @@ def _cell(text: str) -> str:
     return _code(text).replace("|", "\\|")
 
 
-def _fit(parts: _Parts, view: View) -> str:
-    """Put the parts together; over the limit, leave out details, then rows, line by line."""
+def _fit(
+    view: View,
+    *,
+    head: Sequence[str] = (),
+    table: Sequence[str],
+    rows: Sequence[str],
+    after: Sequence[str] = (),
+    details: Sequence[str] = (),
+    foot: Sequence[str] = (),
+) -> str:
+    """Put the parts of a comment together; `table` is what comes before the first row.
+
+    Over the limit leave out details, then what comes after the table, then rows, line by line;
+    `head` and `foot` are never cut.
+    """
     room: float = inf
 
     def size(lines: Iterable[str]) -> int:
@@ -345,37 +330,27 @@ def _fit(parts: _Parts, view: View) -> str:
             room -= size([line])
         return lines
 
-    after = ["", *parts.after] if parts.after else []
+    beside = ["", *after] if after else []
     if view.limit is not None:
-        room = view.limit - size([*parts.head, *parts.table, *after, *parts.foot]) - _CUT_SPACE
+        room = view.limit - size([*head, *table, *beside, *foot]) - _CUT_SPACE
     if room < 0:
-        room, after = room + size(after), []
-    rows = take(parts.rows)
-    details: Sequence[str] = ()
-    fence = _fence(parts.details)
-    if len(rows) == len(parts.rows):
-        room -= size(_folded((), fence))
-        details = take(parts.details)
-    lines = [*parts.head, *(parts.table if rows else ()), *rows, *after]
-    if details:
-        lines += _folded(details, fence)
-    lost = len(parts.rows) - len(rows)
-    if lost:
-        lines += ["", f"_Cut to fit: {plural(lost, 'row')} and the details are not shown{_CUT}"]
-    elif (left := len(parts.details) - len(details)) or (parts.after and not after):
-        lines += ["", f"_Cut to fit: {plural(left, 'line')} of details are not shown{_CUT}"]
-    return "\n".join([*lines, *parts.foot]) + "\n"
-
-
-def _folded(details: Sequence[str], fence: str) -> list[str]:
-    """Return details as a block that a reader unfolds."""
+        room, beside = room + size(beside), []
+    shown = take(rows)
+    fence = "`" * (max(2, *map(_longest_run, details), 2) + 1)  # that no line closes
     before = ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
-    return [*before, *details, fence, "", "</details>"]
-
-
-def _fence(details: Iterable[str]) -> str:
-    """Return a fence that no line closes."""
-    return "`" * (max(2, *map(_longest_run, details), 2) + 1)
+    behind = [fence, "", "</details>"]
+    unfolded: Sequence[str] = ()
+    if len(shown) == len(rows):
+        room -= size([*before, *behind])
+        unfolded = take(details)
+    lines = [*head, *(table if shown else ()), *shown, *beside]
+    if unfolded:
+        lines += [*before, *unfolded, *behind]
+    if lost := len(rows) - len(shown):
+        lines += ["", f"_Cut to fit: {plural(lost, 'row')} and the details are not shown{_CUT}"]
+    elif (left := len(details) - len(unfolded)) or (after and not beside):
+        lines += ["", f"_Cut to fit: {plural(left, 'line')} of details are not shown{_CUT}"]
+    return "\n".join([*lines, *foot]) + "\n"
 
 
 def _longest_run(text: str) -> int:

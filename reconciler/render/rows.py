@@ -8,10 +8,9 @@ host.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
 
 from reconciler.findings import Position
 from reconciler.kinds import KINDS
@@ -34,6 +33,7 @@ from reconciler.planning.plan import (
     Unmanaged,
     Update,
     ValueChange,
+    address,
     destination,
 )
 from reconciler.render.quote import prose, quote
@@ -48,14 +48,6 @@ from reconciler.render.words import (
 )
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Unconfirmed
 
-_CAUSES = {
-    SecretCause.DIFFERS: "",
-    SecretCause.ADDED: "",
-    SecretCause.DESTINATION: "destination changed",
-    SecretCause.REFERENCE_CHANGED: "reference changed",
-    SecretCause.VERSION_CHANGED: "version changed",
-    SecretCause.REQUESTED: "as requested",
-}
 _BREAK = re.compile(r"(?<!\d) ")
 
 
@@ -78,7 +70,7 @@ class FieldLine:
     """One field that changes, or that the server refused."""
 
     label: str
-    atoms: tuple[Atom, ...]
+    atoms: Sequence[Atom]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +91,9 @@ class Row:
     fields: tuple[FieldLine, ...] = ()
 
 
-def sentence(text: str) -> tuple[Atom, ...]:
+def sentence(text: str) -> list[Atom]:
     """Return a sentence as atoms."""
-    return tuple(map(Atom, _pieces(text)))
+    return [Atom(each) for each in _pieces(text)]
 
 
 def place(position: Position | None) -> str:
@@ -110,7 +102,9 @@ def place(position: Position | None) -> str:
 
 
 def label(path: Path) -> str:
-    """Return the name of a field, `configuration` left out."""
+    """Return the name of a field, `configuration` left out; `webhook` for the empty path."""
+    if not path:
+        return "webhook"
     shown = path[1:] if path[0] == "configuration" and len(path) > 1 else path
     return quote(".".join(str(part) for part in shown))
 
@@ -143,7 +137,10 @@ def operation_row(
             details = (*events(after.event_types), *labels)
         case Update(before=before, after=after):
             what, where = _destination(after, known or {}), after.position
-            shown = _differs(operation)
+            number = len(operation.fields)
+            shown = f"{plural(number, 'field')} {'differs' if number == 1 else 'differ'}"
+            if operation.reason is Reason.RESEND:
+                shown = why
             if before.name != after.name:
                 what, shown = "rename", f"{quote(before.name)} -> {quote(after.name)}"
                 why = f"was {quote(before.name)}"
@@ -157,8 +154,6 @@ def operation_row(
                 why += f" {quote(before.id)} of {quote(operation.keeps or '')}, which stays"
                 why += "; their secrets are not shown and may differ" if operation.hidden else ""
             details = _with_last_run((*_pieces(why), *labels), before, now)
-        case _:
-            assert_never(operation)
     return Row(
         sign=ACTIONS[action(operation)][0],
         name=quote(operation.name),
@@ -251,13 +246,6 @@ def _pieces(text: str) -> tuple[str, ...]:
     return tuple(_BREAK.split(text))
 
 
-def _differs(operation: Update) -> str:
-    if operation.reason is Reason.RESEND:
-        return REASONS[operation.reason]
-    number = len(operation.fields)
-    return f"{plural(number, 'field')} {'differs' if number == 1 else 'differ'}"
-
-
 def _destination(webhook: Webhook, known: Mapping[tuple[str, str], str]) -> str:
     """Prefer what the plan has found out: the host of a URL that the file only refers to."""
     key = (webhook.name, KINDS[webhook.type].destination)
@@ -278,37 +266,31 @@ def _with_last_run(
 
 
 def _refused(message: FieldMessage) -> FieldLine:
-    where = (Atom(place(message.position), gap="   "),) if message.position else ()
-    name = label(message.path) if message.path else "webhook"
-    return FieldLine(name, (*sentence(prose(message.message)), *where))
+    where = [Atom(place(message.position), gap="   ")] if message.position else []
+    return FieldLine(label(message.path), sentence(prose(message.message)) + where)
 
 
 def _field(change: FieldChange) -> FieldLine:
     name = label(change.path)
     match change:
         case ValueChange(before=before, after=after):
-            atoms = (Atom(_value(before), sign="-"), Atom(_value(after), sign="+", lead="-> "))
-            return FieldLine(name, atoms)
+            atoms = [Atom(_value(before), sign="-"), Atom(_value(after), sign="+", lead="-> ")]
         case SetChange():
-            return FieldLine(name, tuple(_set_atoms(change)))
+            atoms = list(_set_atoms(change))
         case SecretChange():
-            return FieldLine(name, tuple(_secret_atoms(change)))
+            atoms = list(_secret_atoms(change))
         case KeyLost():
-            return FieldLine(f"- {name}", sentence("live, not declared: removed"))
-        case _:
-            assert_never(change)
+            name = f"- {name}"
+            atoms = sentence("live, not declared: removed")
+    return FieldLine(name, atoms)
 
 
 def _value(of: str | bool | Unknown | None) -> str:
-    match of:
-        case None:
-            return "(not set)"
-        case Unknown():
-            return "(not shown)"
-        case bool():
-            return "true" if of else "false"
-        case _:
-            return quote(of)
+    if of is None:
+        return "(not set)"
+    if isinstance(of, Unknown):
+        return "(not shown)"
+    return quote(of) if isinstance(of, str) else str(of).lower()
 
 
 def _set_atoms(change: SetChange) -> Iterator[Atom]:
@@ -326,18 +308,13 @@ def _secret_atoms(change: SecretChange) -> Iterator[Atom]:
     else:
         yield Atom(quote(change.before or "***"), sign="-")
         yield Atom("(before)", sign="-")
-    after = "***" if isinstance(change.after, SecretRef) else _shortened(change.after)
+    # Of a plain URL, too, scheme and host only: its path may itself be the credential.
+    after = "***" if isinstance(change.after, SecretRef) else quote(address(Secret(change.after)))
     yield Atom(after, sign="+", lead="-> ")
     yield Atom("(after)", sign="+")
     if isinstance(change.after, SecretRef):
         yield Atom(reference(change.after), gap="   ")
         if change.destination:
             yield Atom(f"-> {quote(change.destination)}")
-    if _CAUSES[change.cause]:
-        yield Atom(f"({_CAUSES[change.cause]})", gap="   ")
-
-
-def _shortened(url: str) -> str:
-    """Return scheme and host of a URL: its path may itself be the credential."""
-    origin = Secret(url).origin()
-    return "***" if origin is None else quote(f"{origin}/***")
+    if change.cause not in (SecretCause.DIFFERS, SecretCause.ADDED):
+        yield Atom(f"({str(change.cause).replace('-', ' ')})", gap="   ")

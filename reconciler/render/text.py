@@ -1,4 +1,4 @@
-"""Text for terminals and logs: plans, reports, findings and errors.
+"""Text for terminals and logs: plans, reports, findings, errors, what is live, checklists.
 
 Lines are laid out in columns as wide as the view says; where a row does not fit it continues on
 the next line, so that narrow terminals break nothing. Findings look as compilers show them: what,
@@ -9,18 +9,21 @@ and without.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
+from reconciler.checks import Check, Checklist, Status
 from reconciler.errors import ApiError, ConfigurationError, ReconcilerError, StalePlanError
 from reconciler.findings import EXCERPT_BEFORE, Finding, Position, leading, sort_key
-from reconciler.model import SecretRef
+from reconciler.model import Organization, SecretRef
 from reconciler.planning.plan import Plan
+from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
 from reconciler.render import PLAIN, View
-from reconciler.render.layout import columns, flow, lay_out, paint, paragraph
+from reconciler.render.layout import at, columns, flow, lay_out, paint, paragraph
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Atom,
-    Row,
+    events,
     kept_row,
     label,
     matched_row,
@@ -32,6 +35,7 @@ from reconciler.render.rows import (
 )
 from reconciler.render.words import (
     UNWRITTEN,
+    age,
     ending,
     finding_counts,
     more_findings,
@@ -44,6 +48,18 @@ from reconciler.render.words import (
 from reconciler.report import Report
 
 _LEAST_EXCERPT = 60
+_RESEND = (
+    "To send one again, use --resend-secret, or bump `version` in its reference and apply with "
+    "--base REVISION."
+)
+_STATUSES: Final = {
+    Status.FAIL: ("✗", "error", "failed"),
+    Status.WARN: ("!", "warning", "with a warning"),
+    Status.UNKNOWN: ("?", "note", "unknown"),
+    Status.OK: ("✓", "good", "ok"),
+}
+"""The sign of each check's status, its style, and the word for it in the last line."""
+_WIDEST_CHECK: Final = 16
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
@@ -54,12 +70,14 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
         *(unmanaged_row(each, view.now) for each in plan.unmanaged),
         *(map(matched_row, plan.matched) if view.show_unchanged else ()),
     ]
-    return _joined(_header(plan, view), _table(rows, view), *_notes(plan, view), _end(plan, view))
+    table = lay_out(rows, width=view.width, color=view.color)
+    return _joined(_header(plan, view), table, *_notes(plan, view), _end(plan, view))
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
     """Show the outcome of each operation and of the run."""
     rows = [outcome_row(each, view.now) for each in report.outcomes]
+    rows += map(kept_row, report.plan.kept)
     healed = [
         f"an unanswered create left duplicate {quote(each.removed)} of {quote(each.name)}: "
         f"deleted, {quote(each.kept)} is kept"
@@ -67,7 +85,7 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     ]
     return _joined(
         _header(report.plan, view),
-        _table([*rows, *map(kept_row, report.plan.kept)], view),
+        lay_out(rows, width=view.width, color=view.color),
         [line for each in healed for line in paragraph(each, start="Healed:", width=view.width)],
         # Where there was something to do, the plan was shown before it was done.
         *(_notes(report.plan, view) if not report.plan.changes else ()),
@@ -91,9 +109,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     if isinstance(error, ApiError):
         if error.detail:
             lines.append(f"  CloudTruth says: {quote(error.detail)}")
-        lines += [
-            f"  {label(path) if path else 'webhook'}: {quote(text)}" for path, text in error.fields
-        ]
+        lines += [f"  {label(path)}: {quote(text)}" for path, text in error.fields]
     if isinstance(error, StalePlanError):
         lines += [f"  {prose(each)}" for each in error.differences]
     if error.hint:
@@ -106,13 +122,9 @@ def _joined(*sections: Sequence[str]) -> str:
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
-def _table(rows: Sequence[Row], view: View) -> list[str]:
-    return lay_out(rows, width=view.width, color=view.color)
-
-
 def _header(plan: Plan, view: View) -> list[str]:
     """Return whose webhooks these are, on which server, with which key, from how many files."""
-    about = [quote(plan.origin.removeprefix("https://"))]
+    about = [f"({quote(plan.origin.removeprefix('https://'))}"]
     if view.key_source:
         about.append(f"key from {prose(view.key_source)}")
     if plan.organization.role:
@@ -121,10 +133,8 @@ def _header(plan: Plan, view: View) -> list[str]:
         about.append("in maintenance")
     if plan.files:
         about.append(plural(plan.files, "file"))
-    about = [f"{each}," for each in about[:-1]] + [f"{about[-1]})"]
-    about[0] = f"({about[0]}"
     title = f"CloudTruth webhooks of {paint(quote(plan.organization.name), 'strong', view.color)}"
-    return flow(map(Atom, about), start=title, indent=2, width=view.width)
+    return flow(_listed(about, end=")"), start=title, indent=2, width=view.width)
 
 
 def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
@@ -135,9 +145,9 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     for note in sorted(shown, key=sort_key):
         yield list(_block(note, view))
     yield list(more_findings(left))
-    yield _relaxed(plan.relaxed, view)
+    yield [line for each in plan.relaxed for line in _labelled("POLICY RELAXED:", "!", each, view)]
     for held in plan.blocked:
-        yield _blocked(held, view)
+        yield _labelled("BLOCKED:", "error", held, view)
 
 
 def _unreadable(plan: Plan, view: View) -> list[str]:
@@ -147,16 +157,10 @@ def _unreadable(plan: Plan, view: View) -> list[str]:
         by_field.setdefault(field, []).append(quote(name))
     lines = []
     for field, names in by_field.items():
-        listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
         said = f"{quote(field)} of {listed} cannot be read back: unknown whether it differs."
         lines += paragraph(said, width=view.width)
-    if lines:
-        advice = (
-            "To send one again, use --resend-secret, or bump `version` in its reference and "
-            "apply with --base REVISION."
-        )
-        lines += paragraph(advice, start=" ", width=view.width)
-    return lines
+    return lines + paragraph(_RESEND, start=" ", width=view.width) if lines else []
 
 
 def _secrets(plan: Plan, view: View) -> list[str]:
@@ -184,22 +188,12 @@ def _listed(items: Iterable[str], end: str = "") -> list[Atom]:
     return [*(Atom(f"{each},") for each in most), Atom(f"{last}{end}")]
 
 
-def _relaxed(relaxed: Sequence[Finding], view: View) -> list[str]:
-    if not relaxed:
-        return []
-    lines = [paint("Policy relaxed since the base:", "!", view.color)]
-    for each in relaxed:
-        more = [Atom(place(each.position), gap="   ")] if each.position else []
-        lines += paragraph(prose(each.message), start="  !", indent=4, width=view.width, more=more)
-    return lines
-
-
-def _blocked(held: Finding, view: View) -> list[str]:
-    start = paint("BLOCKED:", "error", view.color)
-    more = [Atom(f"({place(held.position)})")] if held.position else []
-    lines = paragraph(prose(held.message), start=start, width=view.width, more=more)
-    if held.hint:
-        lines += paragraph(prose(held.hint), start="  help:", indent=4, width=view.width)
+def _labelled(label: str, style: str, finding: Finding, view: View) -> list[str]:
+    start = paint(label, style, view.color)
+    more = [Atom(f"({place(finding.position)})")] if finding.position else []
+    lines = paragraph(prose(finding.message), start=start, width=view.width, more=more)
+    if finding.hint:
+        lines += paragraph(prose(finding.hint), start="  help:", indent=4, width=view.width)
     return lines
 
 
@@ -212,22 +206,20 @@ def _end(plan: Plan, view: View) -> list[str]:
         more = _listed(outside, end=".")
         lines += paragraph(said, start="Not", width=view.width, more=more)
     if plan.digest:
-        advice = [Atom(f"(apply exactly this: {_command(plan, view)})", gap="  ")]
-        lines += flow(
-            advice if not plan.blocked and view.again is not None else (),
-            start=f"Digest {quote(plan.digest)}",
-            indent=2,
-            width=view.width,
-        )
+        way = not plan.blocked and view.again is not None
+        advice = [Atom(f"(apply exactly this: {_command(plan, view)})", gap="  ")] if way else []
+        start = f"Digest {quote(plan.digest)}"
+        lines += flow(advice, start=start, indent=2, width=view.width)
     return lines
 
 
 def _command(plan: Plan, view: View) -> str:
     """Return what to type to have exactly this plan carried out."""
-    words = ["webhooks", "apply"]
-    words += [view.plan_file] if view.plan_file is not None else []
-    words += view.again or ()
-    words += ["--expect-digest", plan.digest] if view.plan_file is None else []
+    again = view.again or ()
+    if view.plan_file is None:
+        words = ["webhooks", "apply", *again, "--expect-digest", plan.digest]
+    else:
+        words = ["webhooks", "apply", view.plan_file, *again]
     return shlex.join(map(prose, words))
 
 
@@ -244,8 +236,7 @@ def _result(report: Report, view: View) -> Iterable[str]:
     if report.problem:
         start = paint("Problem:", "error", view.color)
         yield from paragraph(prose(report.problem), start=start, width=view.width)
-    last = ending(report)
-    if last is not None:
+    if last := ending(report):
         yield from paragraph(last, width=view.width)
 
 
@@ -300,3 +291,85 @@ def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[
     yield f"{margin} {bar}"
     yield f"{number} {bar} {before}{after}".rstrip(" ")
     yield f"{margin} {bar} {' ' * columns(before)}{paint(carets, severity, view.color)}"
+
+
+def render_status(
+    organization: Organization,
+    statuses: Sequence[WebhookStatus],
+    drift: Mapping[ManagementStatus, int] | None,
+    view: View = PLAIN,
+) -> str:
+    """Show each webhook in a few lines: name, status, where it delivers, and how that went.
+
+    The last line counts what differs from the configuration; `drift` is None if there is none.
+    """
+    lines = [f"CloudTruth webhooks of {quote(organization.name)}", ""]
+    names = [quote(each.name) for each in statuses]
+    width = min(max(map(columns, names), default=0), max(12, view.width // 3))
+    for name, each in zip(names, statuses, strict=True):
+        sign = "!" if each.failing or each.state in DRIFTED else " "
+        where = f" ({place(each.position)})" if each.position else ""
+        lines.append(f"{at(f'{sign} {name}', width + 4)}{each.state}{where}")
+        about = [quote(each.destination), " ".join(events(each.event_types)) or "no events"]
+        if each.id is not None:
+            ran = f"last ran {age(each.last_run, view.now)}" if each.last_run else "never ran"
+            about += [ran, f"id {quote(each.id)}"]
+        atoms = [Atom(part, gap=" · " if index else "") for index, part in enumerate(about)]
+        lines += flow(atoms, start="    ", indent=4, width=view.width)
+        if (error := each.last_error) is not None:
+            parts = [quote(part) for part in (error.code, error.text) if part]
+            parts += [f"({age(error.timestamp, view.now)})"] if error.timestamp else []
+            why = " ".join(parts) or "the server gives no reason"
+            lines.append(f"    last delivery failed: {why}")
+    if not statuses:
+        lines.append("  none")
+    failing = sum(each.failing for each in statuses)
+    said = plural(sum(each.id is not None for each in statuses), "live webhook")
+    said += f", {failing} with a failed delivery" if failing else ""
+    lines += ["", f"{said}. {_drift(drift)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _drift(drift: Mapping[ManagementStatus, int] | None) -> str:
+    if drift is None:
+        return "No configuration file to compare with."
+    counts = [
+        f"{number} {'differ' if state is ManagementStatus.DIFFERS and number > 1 else state}"
+        for state, number in drift.items()
+    ]
+    return f"Drift: {', '.join(counts)}." if counts else "No drift."
+
+
+def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
+    """Show every check with its sign, and below a failed one how to fix it."""
+    names = [columns(check.name) for each in checklist.sections for check in each.checks]
+    column = 4 + min(_WIDEST_CHECK, max(names, default=0)) + 2
+    if column > view.width // 2:
+        column = 6
+    lines: list[str] = []
+    for section in checklist.sections:
+        title = paint(quote(section.name), "strong", view.color)
+        where = f"  {paint(place(section.position), 'faint', view.color)}"
+        lines.append(title + (where if section.position else ""))
+        for check in section.checks:
+            lines += _check(check, column, view)
+        lines.append("")
+    for note in checklist.notes:
+        lines += paragraph(prose(note), indent=0, width=view.width)
+    counts = [
+        f"{count} {word}"
+        for status, (_, _, word) in _STATUSES.items()
+        if (count := checklist.count(status))
+    ]
+    return "\n".join([*lines, f"{', '.join(counts) or 'nothing to check'}."]) + "\n"
+
+
+def _check(check: Check, column: int, view: View) -> list[str]:
+    sign, style, _ = _STATUSES[check.status]
+    head = at(f"  {paint(sign, style, view.color)} {check.name}", column)
+    said = check.detail if check.aside is None else f"{check.detail} ({check.aside})"
+    lines = paragraph(prose(said), start=head[:-1], indent=column, width=view.width)
+    if check.fix is not None:
+        label = f"{' ' * column}{paint('fix:', 'strong', view.color)}"
+        lines += paragraph(prose(check.fix), start=label, indent=column + 2, width=view.width)
+    return lines

@@ -87,7 +87,7 @@ def test_the_last_delivery_error_is_told():
 
     (shown,) = statuses(live(found), None)
 
-    assert (shown.error, shown.failing) == (failed, True)
+    assert (shown.last_error, shown.failing) == (failed, True)
 
 
 def test_a_declaration_that_is_not_applied_is_drift():

@@ -481,8 +481,10 @@ STATUSES = {
         status(
             "a",
             ManagementStatus.IN_SYNC,
-            error=DeliveryError(timestamp="2026-11-22T00:00:00Z", code="404", text="no\nchannel"),
+            last_error=DeliveryError(
+                timestamp="2026-11-22T00:00:00Z", code="404", text="no\nchannel"
+            ),
         ),
-        status("b", ManagementStatus.IN_SYNC, error=DeliveryError()),
+        status("b", ManagementStatus.IN_SYNC, last_error=DeliveryError()),
     ),
 }

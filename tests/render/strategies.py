@@ -276,7 +276,7 @@ statuses = st.lists(
         event_types=st.frozensets(texts, max_size=2),
         last_run=st.none() | texts,
         position=maybe_positions,
-        error=st.none()
+        last_error=st.none()
         | st.builds(
             DeliveryError,
             timestamp=st.none() | texts,

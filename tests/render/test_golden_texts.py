@@ -9,7 +9,6 @@ import pytest
 
 from reconciler.planning.status import drift
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
-from reconciler.render.status import render_json, render_text
 from tests.render.cases import ACME, ERRORS, FINDINGS, PLANS, REPORTS, STATUSES, TOKEN
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -52,9 +51,15 @@ def appearances() -> dict[str, str]:
     found["findings-none.md"] = markdown.render_findings(())
     found["error-configuration.md"] = markdown.render_error(ERRORS["configuration"])
     for name, statuses in STATUSES.items():
-        found[f"status-{name}.txt"] = render_text(ACME, statuses, drift(statuses), VIEW)
-    found["status-no-file.txt"] = render_text(ACME, STATUSES["failing"], None, VIEW)
-    found["status-failing.json"] = render_json(ACME, STATUSES["failing"], None)
+        found[f"status-{name}.txt"] = RENDERERS["text"]().render_status(
+            ACME, statuses, drift(statuses), VIEW
+        )
+    found["status-no-file.txt"] = RENDERERS["text"]().render_status(
+        ACME, STATUSES["failing"], None, VIEW
+    )
+    found["status-failing.json"] = RENDERERS["json"]().render_status(
+        ACME, STATUSES["failing"], None
+    )
     return found
 
 

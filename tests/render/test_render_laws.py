@@ -28,7 +28,6 @@ from reconciler.render import FINDINGS_RENDERERS, PLAIN, RENDERERS, View
 from reconciler.render.layout import strip
 from reconciler.render.markdown import render_plan, render_report
 from reconciler.render.quote import quote
-from reconciler.render.status import render_json, render_text
 from reconciler.report import Report
 from tests.render.oracle import obeyed_characters, read_markdown, runner_commands
 from tests.render.strategies import (
@@ -220,8 +219,10 @@ def test_a_status_is_harmless(
     organization: Organization, found: list[WebhookStatus], width: int
 ) -> None:
     """It obeys the same law, and the document has the names as they are."""
-    text = render_text(organization, found, drift(found), View(width=width, now=NOW))
-    document = render_json(organization, found, drift(found))
+    text = RENDERERS["text"]().render_status(
+        organization, found, drift(found), View(width=width, now=NOW)
+    )
+    document = RENDERERS["json"]().render_status(organization, found, drift(found))
     check_document(document, "status")
     check_harmless(text, document)
     assert [each["name"] for each in json.loads(document)["webhooks"]] == [e.name for e in found]

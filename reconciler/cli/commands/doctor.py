@@ -12,7 +12,7 @@ from reconciler.cli.options import Context, Option, command, format_option
 from reconciler.cli.session import inputs, result_view
 from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
 from reconciler.errors import NotConfirmedError, ReconcilerError
-from reconciler.render.checks import RENDER_CHECKS
+from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.settings.resolve import Settings
 from reconciler.source.files import DEFAULT_FILE
@@ -58,7 +58,7 @@ def run(context: Context, format: str, probe: bool, yes: bool) -> int:
     result = Checklist(command="doctor", sections=tuple(sections), notes=notes)
     if context.options.get("strict"):
         result = strict(result)
-    shown = RENDER_CHECKS[format](result, result_view(context))
+    shown = RENDERERS[format]().render_checks(result, result_view(context))
     context.console.result(shown, essential=format != "text" or result.exit_code != 0)
     return result.exit_code
 

@@ -15,7 +15,7 @@ from reconciler.cli.session import load, result_view, width
 from reconciler.errors import ExitCode
 from reconciler.model import Secret
 from reconciler.planning.names import Globs
-from reconciler.render.checks import RENDER_CHECKS
+from reconciler.render import RENDERERS
 from reconciler.render.quote import prose
 from reconciler.slack.check import check, subjects
 from reconciler.slack.manifest import APP_NAME, STEPS, as_json, as_yaml, link, manifest
@@ -118,7 +118,7 @@ def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, 
         result = check(found, connect, send=send, others=len(chosen) - len(found))
     if context.options.get("strict"):
         result = strict(result)
-    shown = RENDER_CHECKS[format](result, result_view(context))
+    shown = RENDERERS[format]().render_checks(result, result_view(context))
     context.console.result(shown, essential=format != "text" or result.exit_code != 0)
     return result.exit_code
 

@@ -9,7 +9,7 @@ from reconciler.cli.options import Context, Option, Paths, command, format_optio
 from reconciler.cli.session import load, result_view, warn
 from reconciler.errors import ExitCode
 from reconciler.planning.status import drift
-from reconciler.render.status import render_json, render_text
+from reconciler.render import RENDERERS
 from reconciler.source.files import DEFAULT_FILE, suggestion
 
 
@@ -45,10 +45,8 @@ def run(context: Context, failing: bool, format: str) -> int:
     drifted = None if checked is None else drift(rows)
     if failing:
         rows = tuple(each for each in rows if each.failing)
-    if format == "json":
-        shown = render_json(live.organization, rows, drifted)
-        context.console.result(shown, essential=True)
-    elif rows or not failing:
-        shown = render_text(live.organization, rows, drifted, result_view(context))
-        context.console.result(shown, essential=failing)
+    if rows or not failing or format != "text":
+        show = RENDERERS[format]().render_status
+        shown = show(live.organization, rows, drifted, result_view(context))
+        context.console.result(shown, essential=failing or format != "text")
     return ExitCode.FAILED if failing and rows else ExitCode.OK
