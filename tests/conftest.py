@@ -28,8 +28,9 @@ settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a person rewrite what golden tests compare with."""
+    """Let a person rewrite what golden tests compare with, or run more cases."""
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+    parser.addoption("--all-canaries", action="store_true", help="run all cases of tests/secrecy")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from reconciler.source.yaml import parse
-from tests.copied import Copy, Edit, after, by_script, instead, new_file
+from tests.folders import Copy, Edit, after, by_script, instead, new_file
 
 HERE = Path(__file__).parent / "third_type"
 EXAMPLE = (HERE / "pager.yaml").read_text("utf-8")
@@ -41,7 +41,7 @@ MISTAKES = {
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     """A copy of the program with a third type, its schema written by the script."""
-    made = Copy(tmp_path_factory.mktemp("copy"))
+    made = Copy(tmp_path_factory.mktemp("copy"), "scripts", "examples")
     made.add(WEBHOOK_TYPE)
     assert made.python("scripts/schema.py", "--check").returncode == 1
     assert made.python("scripts/schema.py").returncode == 0

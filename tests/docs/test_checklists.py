@@ -16,7 +16,7 @@ import pytest
 
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS
 from tests.contract.test_third_type import WEBHOOK_TYPE
-from tests.copied import ROOT, Copy, Edit, after, by_script, instead, new_file
+from tests.folders import ROOT, Copy, Edit, after, by_script, instead, new_file
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 TOYS = Path(__file__).parent / "additions"
@@ -35,7 +35,7 @@ def checklist(title: str, name: str) -> set[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
     """A copy of the program as it is."""
-    return Copy(tmp_path)
+    return Copy(tmp_path, "scripts", "docs", "examples")
 
 
 COMMAND: Mapping[str, Edit] = {

@@ -22,9 +22,9 @@ import yaml
 from tests.cli.conftest import Cloud, Shell
 from tests.docs.blocks import Block, blocks
 from tests.docs.worlds import README, SECRETS
+from tests.folders import ROOT
 from tests.slack.fake_slack import GOOD, SCOPES, FakeSlack, serve
 
-ROOT = Path(__file__).parents[2]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").rglob("*.md")),

@@ -16,9 +16,10 @@ import pytest
 from reconciler.cli.main import program
 from reconciler.cli.options import Group
 from tests.cli.conftest import Shell
-from tests.docs.worlds import EXAMPLE, ROOT, SECRETS
+from tests.docs.worlds import EXAMPLE, SECRETS
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
+from tests.folders import ROOT
 from tests.served import served
 from tests.slack.fake_slack import FakeSlack, serve
 

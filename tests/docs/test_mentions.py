@@ -15,7 +15,8 @@ import yaml
 from reconciler.cli.main import PROGRAM, program
 from reconciler.cli.options import Group
 from reconciler.errors import ExitCode
-from tests.docs.test_code_blocks import PAGES, ROOT
+from tests.docs.test_code_blocks import PAGES
+from tests.folders import ROOT
 
 FENCED = re.compile(r"^[ ]*```.*?^[ ]*```$", re.M | re.S)
 OURS = {each.name for each in ROOT.iterdir() if each.is_dir() and each.name[0] not in "._"}

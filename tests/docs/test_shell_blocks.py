@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import shutil
 import subprocess
 import sys
 import termios
@@ -19,7 +18,8 @@ import yaml
 
 from tests.cli.conftest import Cloud, Shell
 from tests.docs.test_code_blocks import BLOCKS
-from tests.docs.worlds import ELSEWHERE, ROOT, SECRETS, STAND_INS, WORLDS, World
+from tests.docs.worlds import ELSEWHERE, SECRETS, STAND_INS, WORLDS, World
+from tests.folders import ROOT, copy_parts, git, write
 from tests.slack.fake_slack import FakeSlack, serve
 from tests.waiting import PATIENCE
 
@@ -75,7 +75,7 @@ def test_a_block_runs(
     folder = tmp_path / "work"
     lay(world, folder, tmp_path / "stand-ins")
     if world.live:
-        write({**world.files, "webhooks.yaml": world.live}, tmp_path)
+        write(tmp_path, {**world.files, "webhooks.yaml": world.live})
         assert shell("apply", "--yes", **{**site, **SECRETS}).code == 0
     for old, new in world.smaller.items():
         assert old in block
@@ -96,31 +96,21 @@ def lay(world: World, folder: Path, stand_ins: Path) -> None:
     """Make the block's folder, and the programs that stand in for others."""
     folder.mkdir()
     if world.clone:
-        for name in COPIED:
-            ignored = shutil.ignore_patterns("__pycache__", "node_modules", ".hypothesis")
-            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        shutil.copy(ROOT / "pyproject.toml", folder)
+        copy_parts(folder, *COPIED)
     if world.before:
-        commit(world.before, folder)
-    write(world.files, folder)
-    write({**STAND_INS, "python3": STAND_INS["python"]}, stand_ins)
+        commit(folder, world.before)
+    write(folder, world.files)
+    write(stand_ins, {**STAND_INS, "python3": STAND_INS["python"]})
     for each in (*stand_ins.iterdir(), *(folder / name for name in world.files)):
         if each.read_text().startswith("#!"):
             each.chmod(0o755)
 
 
-def commit(files: Mapping[str, str], folder: Path) -> None:
+def commit(folder: Path, files: Mapping[str, str]) -> None:
     """Write files, and commit all of the folder on the branch `main`."""
-    write(files, folder)
-    for command in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "one")):
-        identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
-        subprocess.run(["git", *identity, *command], cwd=folder, check=True)
-
-
-def write(files: Mapping[str, str], folder: Path) -> None:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, "utf-8")
+    write(folder, files)
+    for command in ("init -q -b main", "add .", "commit -q -m one"):
+        git(folder, *command.split())
 
 
 def surroundings(place: Path) -> dict[str, str]:

@@ -11,7 +11,8 @@ import pytest
 from tests.cli.conftest import Cloud, Shell
 from tests.docs.blocks import Block, blocks
 from tests.docs.test_shell_blocks import commit, run, surroundings
-from tests.docs.worlds import ROOT, SECRETS
+from tests.docs.worlds import SECRETS
+from tests.folders import ROOT
 
 PAGE = "docs/tasks.md"
 START, *REST = blocks(ROOT / PAGE, ROOT)
@@ -34,10 +35,10 @@ def test_a_task_works(
     environ = {**cloud(any_key=True, read_back="mask").environ, **SECRETS}
     folder = tmp_path / "work"
     folder.mkdir()
-    commit({"webhooks.yaml": START.text}, folder)
+    commit(folder, {"webhooks.yaml": START.text})
     apply(shell, folder, environ)
     if title in MERGED:
-        commit({"webhooks.yaml": START.text.replace(*MERGED[title])}, folder)
+        commit(folder, {"webhooks.yaml": START.text.replace(*MERGED[title])})
         apply(shell, folder, environ)
     screen = ""
     for step in TASKS[title]:

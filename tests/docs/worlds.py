@@ -11,13 +11,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from tests.docs.blocks import blocks
+from tests.folders import ROOT
 from tests.slack.fake_slack import GOOD
 
-ROOT: Final = Path(__file__).parents[2]
 SECRETS: Final = {"SLACK_BOT_TOKEN": GOOD, "PAGER_PASSWORD": "an example password"}
 _RECORD: Final = '#!/bin/sh\necho "${0##*/}${*:+ $*}" >> "$CALLS"\n'
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.folders import ROOT, tracked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +19,6 @@ class Release:
 
     sdist: Path
     wheel: Path
-
-
-def tracked() -> list[str]:
-    """The files of the repository, without what is merely lying about."""
-    git = shutil.which("git")
-    if git is None or not (ROOT / ".git").exists():
-        pytest.skip("not a checkout")
-    done = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
-    names = done.stdout.decode().split("\0")
-    return [name for name in names if name and (ROOT / name).is_file()]
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from reconciler import __version__
-from tests.packaging.conftest import ROOT, Release, tracked
+from tests.folders import ROOT, tracked
+from tests.packaging.conftest import Release
 
 pytestmark = pytest.mark.slow
 

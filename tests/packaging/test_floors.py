@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.main import TABLE
-from tests.packaging.conftest import ROOT, Release
+from tests.folders import ROOT
+from tests.packaging.conftest import Release
 from tests.packaging.test_installed import SECRETS, run, tool
 from tests.surroundings import fetching
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from reconciler import __version__
-from tests.packaging.conftest import ROOT, Release
+from tests.folders import ROOT
+from tests.packaging.conftest import Release
 from tests.surroundings import fetching
 from tests.waiting import PATIENCE
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from reconciler import __version__
+from tests.folders import ROOT
+
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 RELEASE = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8"))
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
@@ -39,8 +41,6 @@ def test_only_the_job_that_publishes_may_publish() -> None:
 @pytest.mark.parametrize("tag", ["v{version}", "v9.9.9", "{version}"])
 def test_a_tag_of_another_version_is_no_release(tag: str) -> None:
     """The step that compares them, as GitHub runs it."""
-    from reconciler import __version__
-
     (step,) = (
         s for s in RELEASE["jobs"]["build"]["steps"] if "GITHUB_REF_NAME" in s.get("run", "")
     )

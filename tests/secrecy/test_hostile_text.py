@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +21,9 @@ import yaml
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, Rule, Script, raw, redirect
 from tests.emulated.faults import status as answer
-from tests.secrecy.pairwise import Case, pairwise
-from tests.secrecy.world import COMMANDS, World, event, lay, perform, world
+from tests.folders import write
+from tests.secrecy.cases import Case, pairwise
+from tests.secrecy.world import COMMANDS, World, event, perform, world
 
 ATTACKS: Final = (
     "##[group]a", "b ##[error]b", "##vso[task.complete]c", "::evil::d", "  ::evil::e",
@@ -149,75 +151,60 @@ def _populated() -> Emulator:
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Start the servers once."""
     with world(tmp_path_factory.mktemp("hostile")) as made:
-        yield Hostile(made)
+        yield made
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep files that are named by a variable of the job out of the project."""
+@pytest.fixture
+def hostile(servers: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hostile:
+    """Run commands among hostile texts; return the exit code and both streams."""
+    # Files that are named by a variable of the job stay out of the project.
     monkeypatch.chdir(tmp_path)
+    return partial(run, servers)
 
 
-class Hostile:
-    """Commands among hostile texts."""
+Hostile = Callable[..., tuple[int, str]]
 
-    def __init__(self, made: World) -> None:
-        self._made = made
-        self._runs = 0
 
-    def run(
-        self,
-        arguments: Sequence[str],
-        *,
-        first: str = "",
-        file: str | None = "valid",
-        fault: str = "none",
-        keys: str = "",
-        sink: str = "pipe",
-        **environ: str,
-    ) -> tuple[int, str]:
-        """Run a command and return its exit code and both streams."""
-        made = self._made
-        self._runs += 1
-        home = made.folder / f"{self._runs} {VISIBLE[0]}"
-        files = {
-            VISIBLE[3]: TOKEN,
-            "event.json": event(NAME, ALL),
-            "old.yaml": json.dumps({"webhooks": [_webhook(each) for each in VISIBLE[:-1]]}),
-            ".config/cloudtruth/cli.yml": json.dumps(
-                {"profiles": {"default": {}, NAME: {"server_url": NAME}}}
-            ),
-        }
-        if file is not None:
-            files["webhooks.yaml"] = _declared(file)
-        lay(home, files)
-        emulator = _populated()
-        made.switch.emulator = emulator
-        here: dict[str, str] = {
-            **made.environ(home, "pipe", COMMANDS["doctor --format {format}"]),
-            "CLOUDTRUTH_API_KEY": LOCAL_KEY,
-            "SLACK_BOT_TOKEN": TOKEN,
-            "WEBHOOKS_ALLOW_SECRETS": "env:*,file:*",
-            **environ,
-        }
-        if arguments and arguments[0] == "ci":
-            here |= made.environ(home, "actions", COMMANDS["ci drift --label x"])
-            here |= {
-                "CLOUDTRUTH_API_KEY": LOCAL_KEY,
-                "GITHUB_EVENT_NAME": {"plan": "pull_request", "apply": "push"}.get(
-                    arguments[1], "schedule"
-                ),
-                **environ,
-            }
-        if first:
-            perform(first.split(), here, home, "pipe", "")
-        emulator.faults = _fault(fault)
-        done = perform(arguments, here, home, sink, keys)
-        emulator.store.close()
-        return done.code, printable(done.printed) if sink == "terminal" else done.printed
+def run(
+    servers: World,
+    arguments: Sequence[str],
+    *,
+    first: str = "",
+    file: str | None = "valid",
+    fault: str = "none",
+    keys: str = "",
+    sink: str = "pipe",
+    **environ: str,
+) -> tuple[int, str]:
+    servers.runs += 1
+    home = servers.folder / f"{servers.runs} {VISIBLE[0]}"
+    files = {
+        VISIBLE[3]: TOKEN,
+        "event.json": event(NAME, ALL),
+        "old.yaml": json.dumps({"webhooks": [_webhook(each) for each in VISIBLE[:-1]]}),
+        ".config/cloudtruth/cli.yml": json.dumps(
+            {"profiles": {"default": {}, NAME: {"server_url": NAME}}}
+        ),
+    }
+    if file is not None:
+        files["webhooks.yaml"] = _declared(file)
+    write(home, files)
+    servers.switch.emulator = emulator = _populated()
+    here = {
+        **servers.environ(home, "pipe", " ".join(arguments)),
+        "CLOUDTRUTH_API_KEY": LOCAL_KEY,
+        "SLACK_BOT_TOKEN": TOKEN,
+        **environ,
+    }
+    if first:
+        perform(first.split(), here, home, "pipe", "")
+    emulator.faults = _fault(fault)
+    done = perform(arguments, here, home, sink, keys)
+    emulator.store.close()
+    return done.code, printable(done.printed) if sink == "terminal" else done.printed
 
 
 def _cases() -> dict[str, list[Case]]:
@@ -243,7 +230,7 @@ def test_every_command_among_hostile_texts(hostile: Hostile, line: str) -> None:
     """With live names, answers and declarations that attack, in every form of output."""
     command = COMMANDS[line]
     for case in CASES[line]:
-        code, printed = hostile.run(
+        code, printed = hostile(
             [*command.arguments(case["format"]), *case["more"].split()],
             first=command.first.strip("-"),
             file=None if command.first == "-" else case["file"],
@@ -283,7 +270,7 @@ ARGUMENTS: Final = (
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=lambda each: " ".join(each).replace(H, "H"))
 def test_hostile_arguments(hostile: Hostile, arguments: Sequence[str]) -> None:
     """With each argument that takes a text, and files of such names."""
-    code, printed = hostile.run([*arguments, "-vv"])
+    code, printed = hostile([*arguments, "-vv"])
     assert (code != 70, bad(printed)) == (True, []), printed
 
 
@@ -302,13 +289,13 @@ def test_hostile_environment(hostile: Hostile, variable: str) -> None:
     """With each variable that the program reads."""
     for value in (ALL, f"https://{NAME}"):
         for line in ("plan -vv", "ci plan --label x"):
-            code, printed = hostile.run(line.split(), **{variable: value})
+            code, printed = hostile(line.split(), **{variable: value})
             assert (code != 70, bad(printed)) == (True, []), (line, printed)
 
 
 def test_an_export_on_standard_output_keeps_the_names(hostile: Hostile) -> None:
     """YAML reads back as the live names, though none of them is in the text as it is."""
-    code, printed = hostile.run(["export", "--quiet"])
+    code, printed = hostile(["export", "--quiet"])
     read = yaml.safe_load(printed)
     assert (code, bad(printed)) == (0, [])
     assert set(VISIBLE) < {each["name"] for each in read["webhooks"]}

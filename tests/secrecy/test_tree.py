@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 
+from tests.folders import ROOT, tracked
 from tests.secrecy.canaries import CANARIES
 
-ROOT = Path(__file__).parents[2]
 PATTERNS = {
     "a Slack token": re.compile(
         rb"xox[abeoprs](?:\.xox[bp])?-(?:[0-9]{5,}-[0-9]{5,}|[0-9]-[A-Za-z0-9]{20,})"
@@ -29,22 +26,13 @@ PATTERNS = {
 }
 
 
-def _files() -> list[Path]:
-    git = shutil.which("git")
-    if git is None or not (ROOT / ".git").exists():
-        pytest.skip("only a checkout has a list of its files")
-    done = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
-    return [ROOT / name for name in done.stdout.decode().split("\0") if name]
-
-
 def test_no_file_holds_a_secret() -> None:
     """Neither a canary, which only ever exists in memory, nor anything that looks real."""
     found: list[str] = []
-    files = [path for path in _files() if path.is_file()]
+    files = tracked()
     assert len(files) > 100
-    for path in files:
-        data = path.read_bytes()
-        name = path.relative_to(ROOT).as_posix()
+    for name in files:
+        data = (ROOT / name).read_bytes()
         found += [f"{name}: {each.place}" for each in CANARIES if each.core.encode() in data]
         found += [f"{name}: {what}" for what, shape in PATTERNS.items() if shape.search(data)]
     assert not found, "\n".join(found)

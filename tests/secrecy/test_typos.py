@@ -6,7 +6,75 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.secrecy.typos import FILES, INDICATORS, PASSWORD, seen
+from reconciler.render import FINDINGS_RENDERERS, View
+from reconciler.source.lint import Rules
+from tests.loading import load_text
+
+PASSWORD = "Kq7vW2xZp9Lm4Rt"
+TOKEN = "Jw3nB8yHd6Gf1Sc"
+KEY = "Xb5tMz0kVq8rNe2"
+CANARIES = (PASSWORD, TOKEN, KEY)
+SHOWN = 6
+"""So many characters of a secret in a row must never be seen."""
+
+INDICATORS = ("-", "- ", "?", ":", ": ", ",", ", ", "[", "]", "{", "}", "#", " #", "&", "*", "!",
+              "|", ">", "'", '"', "%", "@", "`", "=", " ", "\n", "\\")  # fmt: skip
+FILES = {
+    "block": f"""\
+webhooks:
+  - name: Pager
+    type: generic
+    event_types: [value_created, "*_deleted"]
+    configuration:
+      url: https://pager.example.com/hook?key={KEY}
+      username: ct
+      password: {PASSWORD}
+      token: "{TOKEN}"
+  - name: Other
+    type: generic
+    event_types: [value_created]
+    configuration: {{url: https://a.example.com, token: {{env: PAGER}}}}
+""",
+    "flow": f"""\
+webhooks:
+  - {{name: Pager, type: generic, event_types: ["*"], configuration: {{url: https://a.example/{KEY},
+      username: ct, password: {PASSWORD}, token: '{TOKEN}'}}}}
+""",
+    "defaults": f"""\
+defaults:
+  type: generic
+  configuration: {{password: {PASSWORD}, username: ct}}
+webhooks:
+  - name: Pager
+    event_types: ["*"]
+    configuration: {{url: "https://u:{KEY}@a.example", token: {TOKEN}}}
+""",
+    "json": f"""\
+{{"webhooks": [{{"name": "Pager", "type": "generic", "event_types": ["value_created"],
+  "configuration": {{"url": "https://a.example/?k={KEY}", "username": "ct",
+    "password": "{PASSWORD}", "token": "{TOKEN}"}}}}]}}
+""",
+    "anchors": f"""\
+x-common: &common {{url: 'https://a.example/?{KEY}', username: ct, password: '{PASSWORD}'}}
+webhooks:
+  - name: Pager
+    type: generic
+    event_types: ["*"]
+    configuration:
+      <<: *common
+      token: >-
+        {TOKEN}
+""",
+    "cut in two": f"""\
+webhooks:
+  - name: Pager
+    type: generic
+    event_types: [value_created]
+    configuration: {{url: https://a.example.com,
+      password: "{PASSWORD}: {TOKEN}", username: {KEY[:7]}-{KEY[7:]}}}
+""",
+}
+
 
 CONFIGURATIONS = [
     "{password:%s}",
@@ -38,6 +106,20 @@ CONFIGURATIONS = [
     "{#password: %s\n}",
     "{username: a,\n#password: %s\n}",
 ]
+
+
+def seen(text: str) -> str | None:
+    """Return the part of a secret that is seen when `text` is judged, in any format."""
+    findings = load_text(text, rules=Rules(allow_literal_secrets=True)).findings
+    findings += load_text(text).findings
+    shown = "".join(
+        each().render_findings(findings, View()) for each in FINDINGS_RENDERERS.values()
+    )
+    for canary in CANARIES:
+        for at in range(len(canary) - SHOWN + 1):
+            if canary[at : at + SHOWN] in shown:
+                return canary[at : at + SHOWN]
+    return None
 
 
 @pytest.mark.parametrize("written", CONFIGURATIONS)

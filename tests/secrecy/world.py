@@ -19,6 +19,7 @@ from reconciler.cli.options import Context
 from reconciler.cli.process import Process
 from tests.ci.fake_github import FakeGitHub
 from tests.ci.fake_github import serve as serve_github
+from tests.cli.conftest import Terminal
 from tests.emulated.emulator import Answer, Emulator, Request
 from tests.emulated.faults import (
     Fault,
@@ -34,6 +35,7 @@ from tests.emulated.faults import (
 from tests.emulated.faults import reset as broken
 from tests.emulated.faults import status as answer
 from tests.emulated.variant import Variant
+from tests.folders import write
 from tests.secrecy import canaries as c
 from tests.secrecy.canaries import Hit, find
 from tests.served import served
@@ -200,21 +202,22 @@ READ_BACKS: Final = ("plain", "mask", "partial", "ciphertext", "plain-on-write")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """How a run ended, what it let be seen, and how often the last net caught something."""
+class Done:
+    """How a run ended, what it printed, and how often the last net caught something."""
 
     code: int
-    hits: tuple[Hit, ...]
+    printed: str
     caught: int
+    problem: BaseException | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A run, the canaries that it let be seen, and what it sent that was only read, or a mask."""
+
+    done: Done
+    hits: tuple[Hit, ...]
     sent: tuple[str, ...]
-    """Values that were only read, or a mask, in the body of a request."""
-    problem: BaseException | None = None
-    printed: str = ""
-
-
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 @dataclass
@@ -270,7 +273,7 @@ class World:
         self.github.comments.clear()
         self.github.issues.clear()
         self.slack.posted.clear()
-        environ = self.environ(home, sink, command)
+        environ = self.environ(home, sink, command.line)
         if command.first.strip("-"):
             perform(command.first.split(), environ, home, sink, "")
         failing = FAULTS[fault]
@@ -287,14 +290,7 @@ class World:
         ]
         sent = tuple(_only_read(emulator))
         emulator.store.close()
-        return Result(
-            code=done.code,
-            hits=tuple(hits),
-            caught=done.caught,
-            sent=sent,
-            problem=done.problem,
-            printed=done.printed,
-        )
+        return Result(done=done, hits=tuple(hits), sent=sent)
 
     def _plant(self, home: Path, input: str, *, declared: bool) -> dict[Path, bytes]:
         profiles = {
@@ -309,9 +305,10 @@ class World:
         }
         if declared:
             files["webhooks.yaml"] = INPUTS[input]
-        return lay(home, files)
+        return write(home, files)
 
-    def environ(self, home: Path, sink: str, command: Command) -> dict[str, str]:
+    def environ(self, home: Path, sink: str, line: str) -> dict[str, str]:
+        """Return the environment of a command line; one of `ci` runs in a job of GitHub."""
         environ = {
             "HOME": str(home),
             "CLOUDTRUTH_SERVER_URL": self.cloudtruth,
@@ -326,12 +323,10 @@ class World:
             "RUNNER_TEMP": str(home),
             "WEBHOOKS_ALLOW_SECRETS": "env:* file:*",
         }
-        if command.line == "init":
+        if line == "init":
             del environ["CLOUDTRUTH_API_KEY"]
-        if sink == "actions" or command.line.startswith("ci "):
-            name = {"plan": "pull_request", "apply": "push"}.get(
-                command.line.split()[1] if " " in command.line else "", "schedule"
-            )
+        if sink == "actions" or line.startswith("ci "):
+            name = "pull_request" if " plan" in line else "push" if " apply" in line else "schedule"
             environ |= {
                 "GITHUB_ACTIONS": "true",
                 "CI": "true",
@@ -357,14 +352,6 @@ def event(text: str = "ann", title: str = "A change") -> str:
     request = {"number": 1, "title": title, "head": head, "base": base, "user": {"login": text}}
     repository = {"default_branch": "main"}
     return json.dumps({"pull_request": request, "ref": "refs/heads/main", "repository": repository})
-
-
-def lay(home: Path, files: Mapping[str, str]) -> dict[Path, bytes]:
-    """Write files into a folder and return what they hold."""
-    for name, text in files.items():
-        (home / name).parent.mkdir(parents=True, exist_ok=True)
-        (home / name).write_text(text)
-    return {home / name: text.encode() for name, text in files.items()}
 
 
 @contextmanager
@@ -424,19 +411,11 @@ def _populate(emulator: Emulator, *, shown: bool) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Done:
-    code: int
-    printed: str
-    caught: int
-    problem: BaseException | None
-
-
 def perform(
     arguments: Sequence[str], environ: Mapping[str, str], home: Path, sink: str, keys: str
-) -> _Done:
+) -> Done:
     """Run a command like `reconciler.cli.main.run`; keep the exception and the count of the net."""
-    stream = _Terminal if sink == "terminal" else io.StringIO
+    stream = Terminal if sink == "terminal" else io.StringIO
     out, err = stream(), stream()
     context = Context(
         Process(
@@ -457,9 +436,8 @@ def perform(
         problem = error
         code = explain(error, context)
     printed = out.getvalue() + err.getvalue()
-    return _Done(
-        code=int(code or 0), printed=printed, caught=context.console.caught, problem=problem
-    )
+    caught = context.console.caught
+    return Done(code=int(code or 0), printed=printed, caught=caught, problem=problem)
 
 
 def _in_files(home: Path, planted: Mapping[Path, bytes]) -> Iterator[Hit]:

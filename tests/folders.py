@@ -1,4 +1,4 @@
-"""A copy of the program, to which a test adds what somebody could add by following a checklist."""
+"""Folders that tests make: files, git repositories, and copies of the program with edits."""
 
 from __future__ import annotations
 
@@ -10,9 +10,49 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from tests.waiting import PATIENCE
 
 ROOT: Final = Path(__file__).parents[1]
+
+
+def write(folder: Path, files: Mapping[str, str]) -> dict[Path, bytes]:
+    """Write files into a folder and return what they hold."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    return {folder / name: text.encode() for name, text in files.items()}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git with an identity, and return what it prints."""
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def tracked() -> list[str]:
+    """Return the files of this repository that git knows; skip the test where there is no git."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("only a checkout has a list of its files")
+    names = git(ROOT, "ls-files", "-z").split("\0")
+    return [name for name in names if name and (ROOT / name).is_file()]
+
+
+def copy_parts(folder: Path, *names: str) -> None:
+    """Copy folders and files of this repository, and pyproject.toml."""
+    ignored = shutil.ignore_patterns("__pycache__", "node_modules", ".hypothesis")
+    for name in (*names, "pyproject.toml"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, folder / name)
+
+
 Edit = Callable[[str], str]
 
 
@@ -55,12 +95,9 @@ def by_script(text: str) -> str:
 class Copy:
     """A copy of the program in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *names: str) -> None:
         self.folder = folder
-        for name in ("reconciler", "schemas", "scripts", "docs", "examples"):
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        shutil.copy(ROOT / "pyproject.toml", folder)
+        copy_parts(folder, "reconciler", "schemas", *names)
 
     def add(self, edits: Mapping[str, Edit]) -> None:
         """Make the edits, each of a file."""

@@ -1,0 +1,86 @@
+"""Runs in which no secret may be seen, chosen so that every two values of two factors meet."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from tests.secrecy.world import COMMANDS, FAULTS, INPUTS, READ_BACKS, SINKS, VERBOSITIES, World
+
+Case = dict[str, Any]
+
+
+def pairwise(factors: Mapping[str, Sequence[Any]], *, seed: int = 1) -> list[Case]:
+    """Return cases, one value of each factor in each, that hold all pairs of values.
+
+    Greedy: each case begins with a pair that is still missing and takes, factor by factor, the
+    value that meets most of the missing ones.
+    """
+    choose = random.Random(seed)
+    missing = {
+        frozenset({(one, a), (two, b)})
+        for one, two in combinations(factors, 2)
+        for a in factors[one]
+        for b in factors[two]
+    }
+    cases: list[Case] = []
+    while missing:
+        case: Case = dict(min(missing, key=lambda pair: sorted(map(repr, pair))))
+        rest = [name for name in factors if name not in case]
+        choose.shuffle(rest)
+        for name in rest:
+            values = list(factors[name])
+            choose.shuffle(values)
+            case[name] = max(
+                values,
+                key=lambda value: sum(
+                    frozenset({(name, value), other}) in missing for other in case.items()
+                ),
+            )
+        missing -= {frozenset(pair) for pair in combinations(case.items(), 2)}
+        cases.append({name: case[name] for name in factors})
+    return cases
+
+
+def cases() -> list[Case]:
+    """Return all cases: offline with every file, online with every fault."""
+    shared: dict[str, Any] = {"format": range(3), "verbosity": VERBOSITIES, "sink": SINKS}
+    offline = [name for name, each in COMMANDS.items() if not each.connects]
+    online = [name for name, each in COMMANDS.items() if each.connects]
+    # Each unusable file ends a run before it connects: one online command stands for all.
+    reading = {"command": [*offline, "plan --format {format}"], "input": tuple(INPUTS)}
+    connecting = {
+        "command": online,
+        "fault": tuple(FAULTS),
+        "read_back": READ_BACKS,
+        "input": ("good", "literals"),
+    }
+    return [*pairwise({**reading, **shared}), *pairwise({**connecting, **shared})]
+
+
+def some(chosen: list[Case], every: int) -> list[Case]:
+    """Return one case in `every`, and enough others that each value of each factor is in one."""
+    kept = chosen[::every]
+    seen = {pair for case in kept for pair in case.items()}
+    for case in chosen:
+        if not case.items() <= seen:
+            kept.append(case)
+            seen.update(case.items())
+    return kept
+
+
+def leaks(world: World, chosen: list[Case]) -> Iterator[str]:
+    """Run cases and yield a line for whatever was seen that must not be."""
+    for case in chosen:
+        result = world.run(**{**case, "command": COMMANDS[case["command"]]})
+        done = result.done
+        for hit in dict.fromkeys(result.hits):
+            yield f"{hit} (exit {done.code}) {case}"
+        for sent in result.sent:
+            yield f"sent: {sent} {case}"
+        if done.caught:
+            yield f"the last net had to catch {done.caught} (exit {done.code}) {case}"
+        if done.code == 70:
+            yield f"a bug: {done.problem!r} {case}"
