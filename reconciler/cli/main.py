@@ -17,6 +17,7 @@ PROGRAM: Final = "webhooks"
 TABLE: Final = {
     "init": "Write a first configuration file, and the workflows for GitHub.",
     "validate": "Check files, without connecting.",
+    "render": "Show what files mean: defaults merged, event globs expanded.",
     "plan": "Show what apply would do; change nothing.",
     "apply": "Make CloudTruth match the files.",
     "status": "Show each webhook: in sync or not, declared where, delivering or not.",

@@ -1,0 +1,129 @@
+"""A configuration rendered as a file: what it shows, and that it means the same when read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from reconciler.findings import Position
+from reconciler.model import Desired, FileScope, Pattern
+from reconciler.source.files import SourceFile, Sources
+from reconciler.source.load import load_files
+from reconciler.source.rendered import configurations, yaml_text
+from tests.cli.conftest import Shell
+from tests.laws import strategies
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(
+    path
+    for folder in ("examples", "tests/golden")
+    for path in (ROOT / folder).rglob("*.yaml")
+    if load_files(Sources(files=(SourceFile(file="f.yaml", raw=path.read_bytes()),))).desired
+)
+
+
+def read(file: str, text: bytes) -> Desired:
+    found = load_files(Sources(files=(SourceFile(file=file, raw=text),)))
+    assert found.desired is not None, found.findings
+    return found.desired
+
+
+def again(desired: Desired) -> Desired:
+    ((file, data),) = configurations(desired).items()
+    return read(file, yaml_text(data).encode())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_example_renders_to_the_same_configuration(path: Path) -> None:
+    """Reading the rendered file gives what the file gives."""
+    desired = read("f.yaml", path.read_bytes())
+    assert again(desired) == desired
+
+
+@given(desired=strategies.declarations())
+def test_rendering_then_reading_changes_nothing(desired: Desired) -> None:
+    """So a plan of the rendered file is the plan of the file."""
+    desired = _in_one_file(desired)
+    found = again(desired)
+    assert {each.name: each for each in found.absent} == {
+        each.name: each for each in desired.absent
+    }
+    assert {each.name: each for each in found.webhooks} == {
+        each.name: each for each in desired.webhooks
+    }
+    assert found.policy == desired.policy
+
+
+def _in_one_file(desired: Desired) -> Desired:
+    """Return a configuration that one file can hold."""
+    policy, start = desired.policy, Position(file="f.yaml", line=1)
+
+    def written(patterns: tuple[Pattern, ...]) -> tuple[Pattern, ...]:
+        return tuple(
+            Pattern(glob=glob, position=start) for glob in {each.glob for each in patterns}
+        )
+
+    return replace(
+        desired,
+        webhooks=tuple(
+            replace(each, index=number, position=start)
+            for number, each in enumerate(desired.webhooks)
+        ),
+        absent=tuple(replace(each, position=start) for each in desired.absent),
+        policy=replace(
+            policy,
+            scopes=(FileScope(file="f.yaml", prune=policy.scopes[0].prune),),
+            ignore=written(policy.ignore),
+            protect=written(policy.protect),
+        ),
+    )
+
+
+def test_it_shows_globs_expanded_defaults_merged_and_references(
+    shell: Shell, tmp_path: Path, file: Callable[..., Path]
+) -> None:
+    """YAML and JSON have the same content; each file is shown under its name."""
+    file(
+        "organization: Acme\n"
+        "defaults: {type: slack, configuration: {token: {env: SLACK_BOT_TOKEN}, username: CT}}\n"
+        "webhooks:\n"
+        "  - {name: A, event_types: ['value_*'], configuration: {channel: '#a'}}\n"
+    )
+    assert shell("render").out == (
+        "organization: Acme\n"
+        "prune: true\n"
+        'scope: ["*"]\n'
+        "webhooks:\n"
+        "  - name: A\n"
+        "    type: slack\n"
+        "    event_types: [value_created, value_updated, value_deleted]\n"
+        "    configuration:\n"
+        "      token: {env: SLACK_BOT_TOKEN}\n"
+        "      username: CT\n"
+        '      channel: "#a"\n'
+    )
+    document: dict[str, Any] = json.loads(shell("render", "--format", "json").out)
+    ((name, data),) = document["files"].items()
+    assert name == "webhooks.yaml"
+    assert data["webhooks"][0]["configuration"]["token"] == {"env": "SLACK_BOT_TOKEN"}
+
+
+def test_a_literal_secret_is_not_shown(shell: Shell, file: Callable[..., Path]) -> None:
+    """It is named instead, in a form that no file may hold."""
+    file(
+        "webhooks:\n"
+        "  - name: A\n"
+        "    type: generic\n"
+        "    event_types: ['*']\n"
+        "    configuration: {url: https://a.example.com/, username: u, password: canary-4711}\n"
+    )
+    done = shell("render", "--allow-literal-secrets")
+    assert done.code == 0, done.err
+    assert "password: {literal: A/password}" in done.out.replace('"', "")
+    assert "canary-4711" not in done.out + done.err
