@@ -31,7 +31,7 @@ def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
         data |= {key: own} if own else {}
     if policy.max_deletes is not None:
         data["limits"] = {"max_deletes": policy.max_deletes}
-    entries = [
+    entries: list[Webhook | Absent] = [
         each
         for each in (*desired.webhooks, *desired.absent)
         if each.position is not None and each.position.file == scope.file
