@@ -31,11 +31,8 @@ def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
         data |= {key: own} if own else {}
     if policy.max_deletes is not None:
         data["limits"] = {"max_deletes": policy.max_deletes}
-    entries: list[Webhook | Absent] = [
-        each
-        for each in (*desired.webhooks, *desired.absent)
-        if each.position is not None and each.position.file == scope.file
-    ]
+    everything: list[Webhook | Absent] = [*desired.webhooks, *desired.absent]
+    entries = [each for each in everything if each.position and each.position.file == scope.file]
     data["webhooks"] = [_entry(each) for each in sorted(entries, key=lambda each: each.index)]
     return data
 
