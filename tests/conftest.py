@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.cli.conftest import cloud, file, shell
-from tests.surroundings import fetching, foreign
+from tests.installing import checkout, package_index, release
+from tests.surroundings import foreign
 
-__all__ = ["cloud", "file", "shell"]
+__all__ = ["checkout", "cloud", "file", "package_index", "release", "shell"]
 
 # The same examples everywhere, and no look at the clock: neither how long an example takes nor how
 # long one takes to be made. `--hypothesis-profile default` tries others.
@@ -39,13 +38,3 @@ def no_surroundings() -> Iterator[None]:
     taken = {name: os.environ.pop(name) for name in list(os.environ) if foreign(name)}
     yield
     os.environ.update(taken)
-
-
-@pytest.fixture(scope="session")
-def package_index(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Leave out what installs packages where there is no index to take them from."""
-    folder = tmp_path_factory.mktemp("index")
-    command = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "click")
-    done = subprocess.run(command, cwd=folder, env=fetching(), capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip("pip reaches no package index from here")

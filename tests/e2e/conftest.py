@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import venv
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -18,40 +16,20 @@ import pytest
 from reconciler.emulator.store import LogEntry
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
+from tests.installing import Release, environment
 from tests.served import served
-from tests.surroundings import fetching
 from tests.waiting import PATIENCE
 
-ROOT = Path(__file__).parents[2]
 SECRETS = {"SLACK_BOT_TOKEN": "xoxb-" + "0123456789-example", "PAGER_PASSWORD": "an example"}
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from this checkout."""
-    out = tmp_path_factory.mktemp("dist")
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ROOT],
-        check=True,
-        capture_output=True,
-    )
-    (built,) = out.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="session")
-def program(wheel: Path, package_index: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program(
+    release: Release, package_index: None, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The `webhooks` command of a clean environment in which only the wheel is installed."""
-    home = tmp_path_factory.mktemp("environment")
-    venv.create(home, with_pip=True)
-    folder = home / ("Scripts" if os.name == "nt" else "bin")
-    subprocess.run(
-        [folder / "python", "-m", "pip", "install", "--quiet", f"{wheel}[emulator]"],
-        env=fetching(),
-        check=True,
-        capture_output=True,
-    )
-    return folder / "webhooks"
+    home = tmp_path_factory.mktemp("installed") / "environment"
+    return environment(home, f"{release.wheel}[emulator]") / "webhooks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

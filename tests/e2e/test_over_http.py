@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.conftest import ROOT, SECRETS, Site, User
+from tests.e2e.conftest import SECRETS, Site, User
+from tests.folders import ROOT
 from tests.nowhere import nowhere
 from tests.waiting import PATIENCE
 

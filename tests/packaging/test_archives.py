@@ -11,7 +11,7 @@ import pytest
 
 from reconciler import __version__
 from tests.folders import ROOT, tracked
-from tests.packaging.conftest import Release
+from tests.installing import Release
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +13,8 @@ import pytest
 
 from reconciler.cli.main import TABLE
 from tests.folders import ROOT
-from tests.packaging.conftest import Release
-from tests.packaging.test_installed import SECRETS, run, tool
+from tests.installing import Release, environment, run
+from tests.packaging.test_installed import SECRETS
 from tests.surroundings import fetching
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("package_index")]
@@ -57,15 +56,8 @@ sys.exit(max(run([*each.split(), "--help"], process) for each in sys.argv[1:]))
 @pytest.fixture(scope="module")
 def program(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel's program beside exactly the oldest versions."""
-    folder = tmp_path_factory.mktemp("floors")
-    home = folder / "environment"
-    for words in (
-        ("venv", "--python", sys.executable, home),
-        ("pip", "install", "--python", home, f"{release.wheel}[emulator]", *FLOORS),
-    ):
-        done = run(tool("uv"), *words, cwd=folder)
-        assert done.returncode == 0, done.stderr
-    return home / "bin" / "webhooks"
+    home = tmp_path_factory.mktemp("floors") / "environment"
+    return environment(home, f"{release.wheel}[emulator]", *FLOORS) / "webhooks"
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,7 @@ import pytest
 
 from reconciler import __version__
 from tests.folders import ROOT
-from tests.packaging.conftest import Release
-from tests.surroundings import fetching
-from tests.waiting import PATIENCE
+from tests.installing import Release, environment, run, tool
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("package_index")]
 
@@ -38,28 +36,11 @@ def python(version: str) -> str:
     pytest.skip(f"no Python {version} here")
 
 
-def run(*command: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    # What runs here is a copy: it is not what coverage measures.
-    left = ("PYTHON", "COVERAGE")
-    kept = {key: value for key, value in fetching().items() if not key.startswith(left)}
-    return subprocess.run(
-        command, cwd=cwd, env={**kept, **environ}, capture_output=True, text=True,
-        timeout=PATIENCE, check=False,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("version", PYTHONS)
 def test_a_clean_environment(release: Release, tmp_path: Path, version: str) -> None:
     """Both scripts and the module run; the example is applied, and then there is nothing to do."""
-    home = tmp_path / "environment"
-    program = home / "bin"
-    for words in (  # pip installs in `test_the_first_command_of_the_readme`
-        ("venv", "--python", python(version), home),
-        ("pip", "install", "--python", home, release.wheel),
-        ("pip", "check", "--python", home),
-    ):
-        done = run(tool("uv"), *words, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+    # pip installs in `test_the_first_command_of_the_readme`
+    program = environment(tmp_path / "environment", release.wheel, python=python(version))
     for command in (
         [program / "webhooks"],
         [program / "cloudtruth-webhooks"],
@@ -75,15 +56,6 @@ def test_a_clean_environment(release: Release, tmp_path: Path, version: str) -> 
         assert applied.returncode == 0, applied.stderr
         assert expected in applied.stdout
     assert run(program / "webhooks", "schema", cwd=tmp_path).stdout.startswith("{")
-
-
-def tool(name: str) -> str:
-    """Return a program that installs others; skip the test if it is not installed."""
-    beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    found = shutil.which(name, path=beside)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 def pipx_home(folder: Path) -> dict[str, str]:
