@@ -50,7 +50,7 @@ def main() -> int:
         return 1
     for each in plans:
         print(show(each))
-    return 2 if any(each.changes for each in plans) else 0
+    return 2 if any(each.operations for each in plans) else 0
 
 
 if __name__ == "__main__":

@@ -115,10 +115,10 @@ class Stop(Protocol):
 
 
 class Watcher(Protocol):
-    """Receives each change and its outcome as they happen. It must not raise."""
+    """Receives each operation and its outcome as they happen. It must not raise."""
 
-    def starting(self, change: Operation) -> None:
-        """Receive a change that is about to be sent."""
+    def starting(self, operation: Operation) -> None:
+        """Receive an operation that is about to be sent."""
         ...
 
     def finished(self, outcome: Outcome) -> None:

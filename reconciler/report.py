@@ -1,4 +1,4 @@
-"""The result of an apply: an outcome for each change of the plan, and the exit code."""
+"""The result of an apply: an outcome for each operation of the plan, and the exit code."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from reconciler.findings import Position
 from reconciler.planning.plan import Operation, Plan
 
 NOT_REVIEWED: Final = "not-reviewed"
-"""The code of a change that was skipped because no review has it."""
+"""The code of an operation that was skipped because no review has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """The change is live. `note` says how, where it was not plainly done by this run."""
+    """The operation is live. `note` says how, where it was not plainly done by this run."""
 
-    change: Operation
+    operation: Operation
     id: str | None = None
     note: str | None = None
 
@@ -33,13 +33,13 @@ class FieldMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The change is not live, or not as it was sent.
+    """The operation is not live, or not as it was sent.
 
     `code` is an error's code, or `does-not-converge` when the server stores something else than
     was sent; `fields` are then the fields that differ.
     """
 
-    change: Operation
+    operation: Operation
     code: str
     message: str
     hint: str | None = None
@@ -48,18 +48,18 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """The change was not tried. `code` is stable; `message` says because of what."""
+    """The operation was not tried. `code` is stable; `message` says because of what."""
 
-    change: Operation
+    operation: Operation
     code: str
     message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unconfirmed:
-    """The change may be live or not; the next run finds out."""
+    """The operation may be live or not; the next run finds out."""
 
-    change: Operation
+    operation: Operation
     message: str
 
 
@@ -79,7 +79,7 @@ class Healed:
 class Report:
     """What `apply` did.
 
-    `outcomes` are in the order of `plan.changes`. `writes` counts requests that may have changed
+    `outcomes` are in the order of `plan.operations`. `writes` counts requests that may have changed
     something. `verified` says whether the listing after the last write was read and compared.
     `stopped` is the signal's exit code if one ended the run early. `problem` is a failure of the
     run itself after writing began, such as a listing that could not be read at the end.
@@ -108,7 +108,7 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Return whether all changes of the plan are live and nothing else went wrong."""
+        """Return whether all operations of the plan are live and nothing else went wrong."""
         done = len(self.applied) == len(self.outcomes)
         return done and self.problem is None and self.stopped is None
 

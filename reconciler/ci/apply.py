@@ -196,7 +196,7 @@ class _Attempt:
         self._plan = made
         self._findings = self._notes(made, merged)
         try:
-            if not made.changes and not made.unapplied:
+            if not made.operations and not made.unapplied:
                 self._record(made, frozenset(), checked)
                 self._close_issues()
                 return planned("converged", made, self._findings, run.options())
@@ -213,7 +213,7 @@ class _Attempt:
     ) -> Outcome:
         applied = frozenset(
             operation.digest
-            for outcome, found in zip(report.outcomes, report.plan.operations, strict=True)
+            for outcome, found in zip(report.outcomes, report.plan.digests, strict=True)
             if isinstance(outcome, Applied)
             for operation in found
         )
@@ -231,7 +231,7 @@ class _Attempt:
 
     def _notes(self, made: Plan, review: Review) -> tuple[Finding, ...]:
         """Return which pull requests approve nothing, and what is applied without a review."""
-        if not self._by_review or not made.changes:
+        if not self._by_review or not made.operations:
             return ()
         found = [
             note("no-review", f"pull request {each.number} approves nothing: {each.problem}")
@@ -242,7 +242,7 @@ class _Attempt:
             judgement = judge(made, review, values=False)
             found += [
                 note("not-reviewed", f"{quote(each.name)}: applied without a review", warn=True)
-                for place, each in enumerate(made.changes)
+                for place, each in enumerate(made.operations)
                 if place not in judgement.reviewed
             ]
         return tuple(found)
@@ -331,7 +331,7 @@ class _Attempt:
 
         What reviews resend is named in it, and planned so.
         """
-        found = made.changes if made is not None else ()
+        found = made.operations if made is not None else ()
         again = sorted({*self._run.resend, *map(_name, resends(found))})
         if made is None or options.reviewed:
             options = replace(options, reviewed=(), resend=tuple(again))

@@ -53,7 +53,7 @@ def drift(run: Run) -> Outcome:
         if each.state not in (ManagementStatus.UNMANAGED, ManagementStatus.IGNORED)
     )
     failing = [each for each in ours if each.failing][:_MOST_FAILING]
-    result = "drift" if made.changes or made.unapplied else "no-drift"
+    result = "drift" if made.operations or made.unapplied else "no-drift"
     if run.github is None:
         return planned(
             result,
@@ -76,7 +76,7 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
         for each in failing
     }
     marker = replace(marker, failing=tuple(sorted(since.items())))
-    drifted = bool(made.changes or made.unapplied)
+    drifted = bool(made.operations or made.unapplied)
     if not drifted and not failing:
         for issue in mine:
             github.close_issue(issue.number, f"The drift is gone, as {run.link} found.")

@@ -95,12 +95,12 @@ class Marker:
 
 
 def resends_of(plan: Plan, places: Iterable[int]) -> tuple[tuple[str, Resend], ...]:
-    """Return the resends among a plan's changes at `places`, each with its operation's digest."""
+    """Return the resends of the operations at `places`, each with its digest."""
     found: list[tuple[str, Resend]] = []
     for place in places:
-        sent = resends((plan.changes[place],))
-        # They are the last operations of a change, in this order.
-        digests = [each.digest for each in plan.operations[place]]
+        sent = resends((plan.operations[place],))
+        # They are the last digests of an operation, in this order.
+        digests = [each.digest for each in plan.digests[place]]
         found += zip(digests[len(digests) - len(sent) :], sent, strict=True)
     return tuple(found)
 

@@ -78,7 +78,7 @@ def plan(run: Run) -> Outcome:
         if isinstance(run.event, MergeGroup):
             return _judge_group(run, run.event, checked)
         findings, base, touched = _before(run, checked)
-        options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend, base=base)
+        options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend, previous=base)
         with run.connected() as connection:
             made = make_plan(gather(checked, connection.key), connection.api, options=options)
     except Interrupted:
@@ -86,7 +86,7 @@ def plan(run: Run) -> Outcome:
     except ReconcilerError as problem:
         return failed(problem, _take_back(run, problem))
     if isinstance(run.event, PullRequest):
-        worth = bool(made.blocked) or (touched and bool(made.changes or made.relaxed))
+        worth = bool(made.blocked) or (touched and bool(made.operations or made.relaxed))
         try:
             findings += _comment(run, run.event, _parts(made, run, run.event), create=worth)
         except ReconcilerError as problem:
@@ -95,7 +95,7 @@ def plan(run: Run) -> Outcome:
 
 
 def _planned(run: Run, made: Plan, findings: tuple[Finding, ...]) -> Outcome:
-    result = "blocked" if made.blocked else "planned" if made.changes else "no-changes"
+    result = "blocked" if made.blocked else "planned" if made.operations else "no-changes"
     return planned(result, made, findings, run.options(run.resend, run.allow_deletes))
 
 
@@ -140,7 +140,7 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
         )
         return failed(stale, findings, plan=made)
     findings += tuple(
-        note("not-reviewed", f"{quote(made.changes[each].name)}: {why}", warn=True)
+        note("not-reviewed", f"{quote(made.operations[each].name)}: {why}", warn=True)
         for each, why in judgement.unreviewed.items()
     )
     return _planned(run, made, findings)
@@ -195,14 +195,14 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
         return replace(
             marker,
             total=MOST_PARTS,
-            operations=tuple(each for place in places for each in made.operations[place]),
+            operations=tuple(each for place in places for each in made.digests[place]),
             resends=resends_of(made, places),
         )
 
     bare = len(encode(replace(shown(()), part=MOST_PARTS)))
     if made.blocked:
         foot = f"As it is, merging applies nothing. {foot}"
-    elif made.changes:
+    elif made.operations:
         foot = f"Merging applies exactly what is shown here, and refuses anything else. {foot}"
     pages = paged_plan(
         made,

@@ -184,20 +184,22 @@ def settle(
     `plan` is what was pending before it, `applied` the digests of what it applied.
     """
     gone = overtaken(reviews)
-    pending = {each.digest for found in plan.operations for each in found}
+    pending = {each.digest for found in plan.digests for each in found}
     declared = {each.name: each.configuration for each in desired.webhooks}
     # Webhooks that still differ, by id and name, and fields that were sent with their webhook: the
     # configuration is sent whole, with the secret of a resend that was reviewed for itself.
     touched: list[tuple[str | None, str]] = []
     sent: dict[tuple[str, str], Value] = {}
-    for change, found in zip(plan.changes, plan.operations, strict=True):
+    for operation, found in zip(plan.operations, plan.digests, strict=True):
         if not found or not applied.issuperset(each.digest for each in found):
-            touched.append((None if isinstance(change, Create) else change.before.id, change.name))
-        elif isinstance(change, Create) or (
-            isinstance(change, Update) and "configuration" in change.sends
+            touched.append(
+                (None if isinstance(operation, Create) else operation.before.id, operation.name)
+            )
+        elif isinstance(operation, Create) or (
+            isinstance(operation, Update) and "configuration" in operation.sends
         ):
-            fields = change.after.configuration.items()
-            sent |= {(change.name, name): value for name, value in fields}
+            fields = operation.after.configuration.items()
+            sent |= {(operation.name, name): value for name, value in fields}
     touched += [
         (each.id, each.name)
         for kept in plan.kept
@@ -219,7 +221,7 @@ def settle(
         if operation.digest in pending:
             return None
         mentioned = Mentioned((operation,))
-        # Another change of the webhook is pending: the reviewed one did not take place.
+        # Another operation on the webhook is pending: the reviewed one did not take place.
         return None if any(mentioned(*each) for each in touched) else State.DONE
 
     def settled(review: Merged) -> Merged:

@@ -154,9 +154,9 @@ class Progress:
         if not doing:
             self._console.status("")
 
-    def starting(self, change: Operation) -> None:
-        """Show that a change is about to be sent."""
-        text = _doing(change)
+    def starting(self, operation: Operation) -> None:
+        """Show that an operation is about to be sent."""
+        text = _doing(operation)
         with self._lock:
             self._in_flight.append(text)
         if self._console.shows_progress:
@@ -168,7 +168,7 @@ class Progress:
         """Count an outcome."""
         with self._lock:
             self._done += 1
-            text = _doing(outcome.change)
+            text = _doing(outcome.operation)
             if text in self._in_flight:  # what is skipped was not
                 self._in_flight.remove(text)
             if self._done == self._total:
@@ -217,5 +217,5 @@ class Progress:
         self._console.block(text)
 
 
-def _doing(change: Operation) -> str:
-    return f"{_VERBS[type(change)]} {quote(change.name)}"
+def _doing(operation: Operation) -> str:
+    return f"{_VERBS[type(operation)]} {quote(operation.name)}"

@@ -62,7 +62,7 @@ def execute(
     An empty plan makes no request. Raises StalePlanError, UnresolvedSecretsError and what the
     first listing raises; in each of these cases nothing was written.
     """
-    if not plan.changes:
+    if not plan.operations:
         return Report(plan=plan, verified=True)
     _require(plan, secrets)
     ledger = Ledger(plan, stop, watcher)
@@ -114,7 +114,7 @@ def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, .
 
 def _duplicates(plan: Plan) -> Mapping[str, Sequence[int]]:
     found: dict[str, list[int]] = {}
-    for index, operation in enumerate(plan.changes):
+    for index, operation in enumerate(plan.operations):
         if isinstance(operation, Delete) and operation.keeps is not None:
             found.setdefault(operation.keeps, []).append(index)
     return found
@@ -123,12 +123,12 @@ def _duplicates(plan: Plan) -> Mapping[str, Sequence[int]]:
 def _check(run: Run) -> None:
     """Note which operations are done already and which are stale."""
     stale: list[tuple[int, Skipped]] = []
-    for index, operation in enumerate(run.plan.changes):
+    for index, operation in enumerate(run.plan.operations):
         now = run.before.check(operation)
         if now.state is State.DONE:
-            run.ledger.finish(index, Applied(change=operation, id=now.id, note=now.why))
+            run.ledger.finish(index, Applied(operation=operation, id=now.id, note=now.why))
         elif now.state is State.STALE:
-            stale.append((index, Skipped(change=operation, code="changed", message=now.why)))
+            stale.append((index, Skipped(operation=operation, code="changed", message=now.why)))
     if stale and run.reviewed:
         raise _refusal([each for _, each in stale])
     for index, skipped in stale:
@@ -138,7 +138,7 @@ def _check(run: Run) -> None:
 def _refusal(skipped: Sequence[Skipped]) -> StalePlanError:
     return StalePlanError(
         "what was reviewed is not what would happen now; nothing was written",
-        differences=[f"{each.change.name}: {each.message}" for each in skipped],
+        differences=[f"{each.operation.name}: {each.message}" for each in skipped],
         hint="plan and review again",
     )
 
@@ -159,7 +159,7 @@ _LAST = 3
 def _write(run: Run, workers: Workers) -> None:
     """Send what is pending, stage by stage; deletes only if all before them is done."""
     stages: list[list[int]] = [[], [], [], []]
-    for index, operation in enumerate(run.plan.changes):
+    for index, operation in enumerate(run.plan.operations):
         stages[_stage(operation)].append(index)
     for stage in stages[:_LAST]:
         workers.run([partial(_attempt, run, index) for index in stage])
@@ -168,20 +168,20 @@ def _write(run: Run, workers: Workers) -> None:
     if undone is None:
         workers.run([partial(_attempt, run, index) for index in stages[_LAST]])
         return
-    why = f"nothing is deleted, as {run.plan.changes[undone].name!r} is not done"
+    why = f"nothing is deleted, as {run.plan.operations[undone].name!r} is not done"
     for index in stages[_LAST]:
         _skip(run, index, why)
 
 
 def _skip(run: Run, index: int, why: str) -> None:
     if run.ledger.outcome(index) is None:
-        operation = run.plan.changes[index]
-        run.ledger.finish(index, Skipped(change=operation, code="after-failure", message=why))
+        operation = run.plan.operations[index]
+        run.ledger.finish(index, Skipped(operation=operation, code="after-failure", message=why))
 
 
 def _attempt(run: Run, index: int) -> None:
     """Perform one operation, if it may be begun, and note what came of it."""
-    ledger, operation = run.ledger, run.plan.changes[index]
+    ledger, operation = run.ledger, run.plan.operations[index]
     if ledger.outcome(index) is not None:
         return
     # Interrupted in between, the duplicates would differ, and no run could tell which one counts.

@@ -1,4 +1,4 @@
-"""What has become of each change so far, and whether another may start.
+"""What has become of each operation so far, and whether another may start.
 
 The one place where worker threads meet. It can be closed at any moment and still gives a complete
 list of outcomes: what was started and not finished is unconfirmed, what was not started skipped.
@@ -17,10 +17,10 @@ from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, U
 
 
 class Ledger:
-    """Outcomes by the place of their change in the plan. All methods are thread-safe."""
+    """Outcomes by the place of their operation in the plan. All methods are thread-safe."""
 
     def __init__(self, plan: Plan, stop: Stop, watcher: Watcher) -> None:
-        self._changes = plan.changes
+        self._operations = plan.operations
         self._stop = stop
         self._watcher = watcher
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class Ledger:
         return self._closed or self._stop.requested() is not None
 
     def outcome(self, index: int) -> Outcome | None:
-        """Return what became of a change, None if that is open."""
+        """Return what became of an operation, None if that is open."""
         return self._outcomes.get(index)
 
     def settled(self) -> Iterator[tuple[int, Outcome]]:
@@ -65,16 +65,16 @@ class Ledger:
         yield from sorted(self._outcomes.items())
 
     def start(self, index: int) -> bool:
-        """Begin a change, or note that it is skipped because the run is ending."""
-        change = self._changes[index]
+        """Begin an operation, or note that it is skipped because the run is ending."""
+        operation = self._operations[index]
         with self._lock:
             if self._closed or index in self._outcomes:
                 return False
             refusal: Skipped | None = None
             if self._stop.requested() is not None:
-                refusal = interrupted(change)
+                refusal = interrupted(operation)
             elif self._ended is not None:
-                refusal = Skipped(change=change, code="run-ended", message=self._ended)
+                refusal = Skipped(operation=operation, code="run-ended", message=self._ended)
             if refusal is None:
                 self._started.add(index)
         if refusal is not None:
@@ -82,11 +82,11 @@ class Ledger:
             return False
         # Not under the lock: showing may take long, and must not keep anyone from closing.
         with suppress(Exception):  # what is shown never decides what is written
-            self._watcher.starting(change)
+            self._watcher.starting(operation)
         return not self._closed  # nobody would hear of what is sent from now on
 
     def finish(self, index: int, outcome: Outcome) -> None:
-        """Note what became of a change; after `close` it is too late."""
+        """Note what became of an operation; after `close` it is too late."""
         with self._lock:
             if self._closed:
                 return
@@ -115,35 +115,38 @@ class Ledger:
             self._ended = self._ended or why
 
     def close(self) -> tuple[Outcome, ...]:
-        """Accept nothing more and return one outcome for each change, in the plan's order."""
+        """Accept nothing more and return one outcome for each operation, in the plan's order."""
         with self._lock:
             self._closed = True
             # What was started and left may have been sent.
             self._writes += len(self._started - self._outcomes.keys())
             return tuple(
-                self._outcomes.get(index) or self._open(index, change)
-                for index, change in enumerate(self._changes)
+                self._outcomes.get(index) or self._open(index, operation)
+                for index, operation in enumerate(self._operations)
             )
 
-    def _open(self, index: int, change: Operation) -> Outcome:
+    def _open(self, index: int, operation: Operation) -> Outcome:
         if index in self._started:
             return Unconfirmed(
-                change=change, message="stopped before CloudTruth had answered or could be asked"
+                operation=operation,
+                message="stopped before CloudTruth had answered or could be asked",
             )
-        return interrupted(change)
+        return interrupted(operation)
 
 
-def interrupted(change: Operation) -> Skipped:
-    """Say of a change that a signal came before it could be made."""
-    return Skipped(change=change, code="interrupted", message="a signal ended the run before it")
+def interrupted(operation: Operation) -> Skipped:
+    """Return that an operation is skipped: a signal came before it could be made."""
+    return Skipped(
+        operation=operation, code="interrupted", message="a signal ended the run before it"
+    )
 
 
-def failed(change: Operation, error: ApiError) -> Failed:
-    """Say of a change what an error says, the server's own words too."""
+def failed(operation: Operation, error: ApiError) -> Failed:
+    """Return the failure of an operation, the server's own words too."""
     told = (((), error.detail),) if error.detail else ()
     unchanged = "; nothing was changed" if isinstance(error, RateLimitedError) else ""
     return Failed(
-        change=change,
+        operation=operation,
         code=error.code,
         message=f"{error.message}{unchanged}",
         hint=error.hint,
@@ -153,9 +156,9 @@ def failed(change: Operation, error: ApiError) -> Failed:
     )
 
 
-def in_doubt(change: Operation, answers: Sequence[ApiError], now: str) -> Unconfirmed:
-    """Return a change that may be live: what the attempts returned, and what is known now."""
-    return Unconfirmed(change=change, message=f"{returned(answers)}; {now}")
+def in_doubt(operation: Operation, answers: Sequence[ApiError], now: str) -> Unconfirmed:
+    """Return an operation that may be live: what the attempts returned, and what is known now."""
+    return Unconfirmed(operation=operation, message=f"{returned(answers)}; {now}")
 
 
 def returned(answers: Sequence[ApiError]) -> str:

@@ -158,16 +158,16 @@ def _send(operation: Operation, run: Run) -> Outcome:
                 keeper = run.api.get(operation.keeps)
                 if keeper is None or keeper.name != before.name:
                     why = "the webhook that was to stay is gone"
-                    return Skipped(change=operation, code="changed", message=why)
+                    return Skipped(operation=operation, code="changed", message=why)
             if run.api.delete(before.id):
                 run.ledger.wrote()
-                return Applied(change=operation, id=before.id)
+                return Applied(operation=operation, id=before.id)
             if operation.keeps is not None and run.api.get(before.id) is not None:
                 # The one that stays is updated next: were this one still there, they would differ.
                 raise ConflictError(
                     "CloudTruth says that the duplicate is gone, and still shows it"
                 )
-            return Applied(change=operation, id=before.id, note="it was gone already")
+            return Applied(operation=operation, id=before.id, note="it was gone already")
 
 
 def draft(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Draft:
@@ -198,15 +198,15 @@ def _answered(
     the webhook is then read. What that cannot tell is left to the final verification.
     """
     if not run.before.differences(operation, live):
-        return Applied(change=operation, id=live.id)
+        return Applied(operation=operation, id=live.id)
     try:
         again = run.api.get(live.id)
     except ApiError as error:
         message = f"the answer is not what was sent, and then: {error.message}"
-        return Unconfirmed(change=operation, message=message)
+        return Unconfirmed(operation=operation, message=message)
     if again is not None and (differing := run.before.differences(operation, again)):
         return unlike(operation, differing)
-    return Applied(change=operation, id=live.id)
+    return Applied(operation=operation, id=live.id)
 
 
 def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Failed:
@@ -220,7 +220,7 @@ def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Fail
             "then declare it again"
         )
     return Failed(
-        change=operation,
+        operation=operation,
         code="does-not-converge",
         message=f"CloudTruth does not hold what was sent: {named}",
         hint=hint,
@@ -238,7 +238,7 @@ def _take_back(
     Nothing declares that name, so each further run would create one more. A name that only shows
     when the webhook is read afterwards may be somebody's, who has renamed it: that one stays.
     """
-    if not isinstance(outcome, Failed) or made.name == outcome.change.name:
+    if not isinstance(outcome, Failed) or made.name == outcome.operation.name:
         return outcome
     left = f"it is still there, with the id {made.id}"
     if made.id not in run.before.by_id:
@@ -258,7 +258,7 @@ def _take_back(
 
 def _vanished(operation: Update, run: Run) -> Skipped:
     return Skipped(
-        change=operation,
+        operation=operation,
         code="stale" if run.reviewed else "vanished",
         message="it has been deleted since the plan was made",
     )
@@ -280,11 +280,11 @@ def _confirm(operation: Operation, run: Run, answers: Sequence[ApiError]) -> Out
         case State.DONE:
             end = "gone" if isinstance(operation, Delete) else "live"
             note = f"{returned(answers)}; it is {end}"
-            return Applied(change=operation, id=operation.before.id, note=note)
+            return Applied(operation=operation, id=operation.before.id, note=note)
         case State.PENDING:
             return None
         case State.STALE:
-            return Failed(change=operation, code="conflict", message=now.why, hint="plan again")
+            return Failed(operation=operation, code="conflict", message=now.why, hint="plan again")
 
 
 def _find_created(
@@ -306,7 +306,7 @@ def _find_created(
         else:
             if equal := _equal(operation, listing, run):
                 note = f"{returned(answers)}; it is live"
-                return Applied(change=operation, id=equal[0].id, note=note)
+                return Applied(operation=operation, id=equal[0].id, note=note)
             if others := _new(operation, listing, run):
                 return overtaken(operation, others[0].id)
         if not lost:
@@ -339,7 +339,7 @@ def created(operation: Create, listing: Listing, run: Run) -> LiveWebhook | None
 def overtaken(operation: Create, id: str) -> Failed:
     """Return that somebody else's webhook of this name is there instead."""
     return Failed(
-        change=operation,
+        operation=operation,
         code="conflict",
         message=f"a webhook of this name that differs has appeared since the plan (id {id})",
         hint="plan again: it will be an update, or declare `previously` or `id`",

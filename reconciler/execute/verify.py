@@ -82,12 +82,12 @@ def _healed(tried: Sequence[Duplicate], left: Set[str]) -> tuple[Healed, ...]:
 def _hand_on(gone: Duplicate, listing: Listing, run: Run) -> None:
     """Let the create whose webhook was removed be judged by the one that stays."""
     for index, outcome in run.ledger.settled():
-        change = outcome.change
-        if not isinstance(outcome, Applied) or not isinstance(change, Create):
+        operation = outcome.operation
+        if not isinstance(outcome, Applied) or not isinstance(operation, Create):
             continue
         if outcome.id == gone.live.id:
-            if listing.differences(change, gone.keeper):
-                run.ledger.correct(index, overtaken(change, gone.keeper.id))
+            if listing.differences(operation, gone.keeper):
+                run.ledger.correct(index, overtaken(operation, gone.keeper.id))
             else:
                 run.ledger.correct(index, replace(outcome, id=gone.keeper.id))
 
@@ -98,19 +98,21 @@ def _open(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconfirmed]]
     for index, outcome in run.ledger.settled():
         if not isinstance(outcome, Applied | Unconfirmed):
             continue
-        change = outcome.change
+        operation = outcome.operation
         mine = outcome.id if isinstance(outcome, Applied) else None
-        if mine is None and not isinstance(change, Create):
-            mine = change.before.id
+        if mine is None and not isinstance(operation, Create):
+            mine = operation.before.id
         found = listing.by_id.get(mine or "")
-        if isinstance(change, Create) and found is None:
-            found = created(change, listing, run)
+        if isinstance(operation, Create) and found is None:
+            found = created(operation, listing, run)
         if not _shown(outcome, found, listing, run):
             left.append((index, outcome))
             continue
         mine = mine if found is None else found.id
         if isinstance(outcome, Unconfirmed):
-            outcome = Applied(change=change, id=mine, note="confirmed by the final verification")
+            outcome = Applied(
+                operation=operation, id=mine, note="confirmed by the final verification"
+            )
             run.ledger.correct(index, outcome)
         elif outcome.id != mine:
             outcome = replace(outcome, id=mine)
@@ -127,49 +129,49 @@ def _shown(
 
     For a value that cannot be read, only the answer to the write shows that it arrived.
     """
-    change = outcome.change
-    now = check(change, found, run.secrets, listing.evidence)
-    if isinstance(outcome, Unconfirmed) or found is None or isinstance(change, Delete):
+    operation = outcome.operation
+    now = check(operation, found, run.secrets, listing.evidence)
+    if isinstance(outcome, Unconfirmed) or found is None or isinstance(operation, Delete):
         return now.state is State.DONE
     return not now.differing
 
 
 def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
     """Return further webhooks under the name of one that was created or updated."""
-    if isinstance(outcome.change, Delete):
+    if isinstance(outcome.operation, Delete):
         return []
-    found = [each for each in listing.strangers(outcome.change.name) if each.id != outcome.id]
+    found = [each for each in listing.strangers(outcome.operation.name) if each.id != outcome.id]
     if not found:
         return []
     mine = {
         each.id
         for _, each in run.ledger.settled()
-        if isinstance(each, Applied) and isinstance(each.change, Create)
+        if isinstance(each, Applied) and isinstance(each.operation, Create)
     }
     return [each for each in found if each.id not in mine]
 
 
 def _by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcome:
     """Ask for one webhook that no listing shows as it was to become."""
-    change = outcome.change
+    operation = outcome.operation
     if isinstance(outcome, Unconfirmed) or outcome.id is None:
         return outcome
     found = run.api.get(outcome.id)
-    if isinstance(change, Delete):
+    if isinstance(operation, Delete):
         if found is None:
             return outcome
-        return Failed(change=change, code="does-not-converge", message="it is still there")
+        return Failed(operation=operation, code="does-not-converge", message="it is still there")
     if found is None:
         return Failed(
-            change=change, code="vanished", message="it has been deleted since it was sent"
+            operation=operation, code="vanished", message="it has been deleted since it was sent"
         )
-    if differing := listing.differences(change, found):
-        return unlike(change, differing)
+    if differing := listing.differences(operation, found):
+        return unlike(operation, differing)
     for other in _others(outcome, listing, run):
         again = run.api.get(other.id)  # a list may be behind
-        if again is not None and again.name == change.name:
+        if again is not None and again.name == operation.name:
             return Failed(
-                change=change,
+                operation=operation,
                 code="conflict",
                 message=f"another webhook of this name has appeared since the plan (id {other.id})",
                 hint="plan again; where both are meant, pin each by its `id`",

@@ -206,7 +206,7 @@ class Listing:
         """
         planned = {each.before.id for each in plan.updates} | {each.id for each in plan.matched}
         unseen = {each.name for each in self.by_id.values() if each.id not in planned}
-        entries = [each.after for each in plan.changes if not isinstance(each, Delete)]
+        entries = [each.after for each in plan.operations if not isinstance(each, Delete)]
         entries += [each.webhook for each in plan.matched]
         return {each.name for each in entries if not unseen.isdisjoint(each.previously)}
 
@@ -217,7 +217,9 @@ def _known(plan: Plan) -> set[tuple[str, str]]:
     Under another name than these a webhook was renamed since the plan was made.
     """
     known = {(each.before.id, each.before.name) for each in plan.updates}
-    known |= {(each.before.id, each.name) for each in plan.changes if not isinstance(each, Create)}
+    known |= {
+        (each.before.id, each.name) for each in plan.operations if not isinstance(each, Create)
+    }
     known |= {(each.id, each.webhook.name) for each in plan.matched}
     known |= {(each.before.id, each.before.name) for each in plan.left_out}
     return known | {(each.id, each.name) for kept in plan.kept for each in kept.webhooks}

@@ -33,7 +33,7 @@ from reconciler.planning.plan import (
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import Review
 
-FORMAT_VERSION: Final = "1"
+FORMAT_VERSION: Final = "2"
 
 Tree = dict[str, Any]
 
@@ -43,7 +43,7 @@ _COMMAND: Final = re.compile(r"(##\w*)\[")
 
 def plan_tree(plan: Plan, version: str) -> Tree:
     """Return the document of `plan`; `version` is that of the program that makes it."""
-    operations = plan.operations or ((),) * len(plan.changes)
+    digests = plan.digests or ((),) * len(plan.operations)
     document: Tree = {
         "format_version": FORMAT_VERSION,
         "kind": "plan",
@@ -64,11 +64,11 @@ def plan_tree(plan: Plan, version: str) -> Tree:
             "live": plan.live,
         },
         "blocked": plain(plan.blocked),
-        "changes": [
-            {**_change(change), "operations": [each.digest for each in found]}
-            for change, found in zip(plan.changes, operations, strict=True)
+        "operations": [
+            {**_operation(operation), "digests": [each.digest for each in found]}
+            for operation, found in zip(plan.operations, digests, strict=True)
         ],
-        "resends": plain(resends(plan.changes)),
+        "resends": plain(resends(plan.operations)),
         "kept": [{**kept_summary(each), "webhooks": plain(each.webhooks)} for each in plan.kept],
         "unmanaged": [
             {"reason": str(each.reason), "webhook": plain(each.webhook)} for each in plan.unmanaged
@@ -171,8 +171,8 @@ def read_review(tree: Mapping[str, Any]) -> Review:
         organization=tree["organization"]["id"],
         operations=frozenset(
             OperationDigest(digest=digest, name=each["name"], id=each["id"])
-            for each in tree["changes"]
-            for digest in each["operations"]
+            for each in tree["operations"]
+            for digest in each["digests"]
         ),
         resends=tuple(map(read_resend, tree["resends"])),
     )
@@ -183,15 +183,15 @@ def _read_reference(tree: Mapping[str, Any]) -> SecretRef:
     return SecretRef(scheme=scheme, name=tree[scheme], version=tree.get("version"))
 
 
-def change_summary(change: Operation) -> Tree:
-    """Return what identifies a change: what is done to which webhook, and why."""
-    action, _ = _ACTIONS[type(change)]
+def operation_summary(operation: Operation) -> Tree:
+    """Return what identifies an operation: what is done to which webhook, and why."""
+    action, _ = _ACTIONS[type(operation)]
     return {
         "action": action,
-        "name": change.name,
-        "id": None if isinstance(change, Create) else change.before.id,
-        "reason": str(change.reason),
-        "attribution": None if change.attribution is None else str(change.attribution),
+        "name": operation.name,
+        "id": None if isinstance(operation, Create) else operation.before.id,
+        "reason": str(operation.reason),
+        "attribution": None if operation.attribution is None else str(operation.attribution),
     }
 
 
@@ -200,12 +200,15 @@ _ACTIONS: Final[Mapping[type[Operation], tuple[str, tuple[str, ...]]]] = {
     Update: ("update", ("before", "after", "fields")),
     Delete: ("delete", ("before", "position", "keeps", "hidden")),
 }
-"""What a change is called, and which of its fields the document of a plan has."""
+"""What an operation is called, and which of its fields the document of a plan has."""
 
 
-def _change(change: Operation) -> Tree:
-    _, shown = _ACTIONS[type(change)]
-    return {**change_summary(change), **{name: plain(getattr(change, name)) for name in shown}}
+def _operation(operation: Operation) -> Tree:
+    _, shown = _ACTIONS[type(operation)]
+    return {
+        **operation_summary(operation),
+        **{name: plain(getattr(operation, name)) for name in shown},
+    }
 
 
 def kept_summary(kept: Kept) -> Tree:

@@ -115,26 +115,26 @@ def _globs(patterns: Iterable[Pattern]) -> set[str]:
     return {pattern.glob for pattern in patterns}
 
 
-def rename_hints(changes: tuple[Operation, ...]) -> Iterator[Finding]:
+def rename_hints(operations: tuple[Operation, ...]) -> Iterator[Finding]:
     """Point out a delete and a create that look like one rename.
 
     Only where exactly one of each have type, events and visible configuration in common.
     """
     going: dict[Hashable, list[Delete]] = {}
-    for change in changes:
-        if isinstance(change, Delete) and change.reason is Reason.NOT_DECLARED:
-            before = change.before
+    for operation in operations:
+        if isinstance(operation, Delete) and operation.reason is Reason.NOT_DECLARED:
+            before = operation.before
             shown = {
                 name: value for name, value in before.configuration.items() if value is not UNKNOWN
             }
             key = _likeness(before.type, before.event_types, shown)
-            going.setdefault(key, []).append(change)
+            going.setdefault(key, []).append(operation)
     coming: dict[Hashable, list[Create]] = {}
-    for change in changes:
-        if isinstance(change, Create):
-            after = change.after
+    for operation in operations:
+        if isinstance(operation, Create):
+            after = operation.after
             key = _likeness(after.type, after.event_types, after.configuration)
-            coming.setdefault(key, []).append(change)
+            coming.setdefault(key, []).append(operation)
     for key, creates in coming.items():
         deletes = going.get(key, [])
         if len(creates) == len(deletes) == 1:

@@ -51,7 +51,7 @@ class Reason(StrEnum):
 
 
 class Attribution(StrEnum):
-    """Where a change comes from, when the declaration before this one is known."""
+    """Where an operation comes from, when the declaration before this one is known."""
 
     THIS_CHANGE = "this-change"
     DRIFT = "drift"
@@ -63,8 +63,12 @@ class SecretCause(StrEnum):
     DIFFERS = "differs"  # readable, and another value than the reference yields
     ADDED = "added"  # live has none
     DESTINATION = "destination-changed"  # another host, in a file that git tracks
-    REFERENCE_CHANGED = "reference-changed"  # against the base; what is live cannot be read
-    VERSION_CHANGED = "version-changed"  # against the base; what is live cannot be read
+    REFERENCE_CHANGED = (
+        "reference-changed"  # against the previous declaration; what is live cannot be read
+    )
+    VERSION_CHANGED = (
+        "version-changed"  # against the previous declaration; what is live cannot be read
+    )
     REQUESTED = "requested"  # --resend-secret, --resend-secrets
 
 
@@ -347,7 +351,7 @@ class OperationDigest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretUse:
-    """A secret that the plan's changes send: where it comes from and where it goes.
+    """A secret that the plan's operations send: where it comes from and where it goes.
 
     `webhook` is the name of the webhook, `field` the configuration field, `destination` where
     its deliveries go (a channel, or scheme and host).
@@ -371,10 +375,10 @@ class Matched:
 class Plan:
     """What would make live equal to desired.
 
-    `changes` stand in the order in which they are carried out: deletes of duplicates (an update
+    `operations` stand in the order in which they are carried out: deletes of duplicates (an update
     of the one that stays, with the others still there, would leave webhooks that differ), updates
-    and renames, creates, all other deletes; within these by name, then id. `operations` holds the
-    digest of each of them, None for one that only a secret's value makes; `digest` is of what a
+    and renames, creates, all other deletes; within these by name, then id. `digests` holds those
+    of each of them, none for one that only a secret's value makes; `digest` is of what a
     reviewer sees (planning/review.py).
 
     `blocked` says which guards block it, by its numbers and `guard`; `notes` are warnings and
@@ -386,7 +390,7 @@ class Plan:
 
     origin: str
     organization: Organization
-    changes: tuple[Operation, ...] = ()
+    operations: tuple[Operation, ...] = ()
     left_out: tuple[Update | Delete, ...] = ()
     matched: tuple[Matched, ...] = ()
     kept: tuple[Kept, ...] = ()
@@ -401,7 +405,7 @@ class Plan:
     relaxed: tuple[Finding, ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
     secrets: tuple[SecretUse, ...] = ()
-    operations: tuple[tuple[OperationDigest, ...], ...] = ()
+    digests: tuple[tuple[OperationDigest, ...], ...] = ()
     digest: str = ""
 
     @property
@@ -416,35 +420,35 @@ class Plan:
         return tuple(each for each in self.kept if each.unapplied)
 
     def only(self, kept: Collection[int]) -> Plan:
-        """Return the plan of some of the changes, named by their places."""
-        changes = tuple(each for index, each in enumerate(self.changes) if index in kept)
-        names = {each.name for each in changes if not isinstance(each, Delete)}
+        """Return the plan of some of the operations, named by their places."""
+        operations = tuple(each for index, each in enumerate(self.operations) if index in kept)
+        names = {each.name for each in operations if not isinstance(each, Delete)}
         return replace(
             self,
-            changes=changes,
+            operations=operations,
             left_out=tuple(
                 each
-                for index, each in enumerate(self.changes)
+                for index, each in enumerate(self.operations)
                 if index not in kept and not isinstance(each, Create)
             ),
             secrets=tuple(each for each in self.secrets if each.webhook in names),
-            operations=tuple(each for index, each in enumerate(self.operations) if index in kept),
+            digests=tuple(each for index, each in enumerate(self.digests) if index in kept),
         )
 
     @property
     def creates(self) -> tuple[Create, ...]:
         """Return the creates."""
-        return tuple(each for each in self.changes if isinstance(each, Create))
+        return tuple(each for each in self.operations if isinstance(each, Create))
 
     @property
     def updates(self) -> tuple[Update, ...]:
         """Return the updates, renames among them."""
-        return tuple(each for each in self.changes if isinstance(each, Update))
+        return tuple(each for each in self.operations if isinstance(each, Update))
 
     @property
     def deletes(self) -> tuple[Delete, ...]:
         """Return the deletes, those of duplicates among them."""
-        return tuple(each for each in self.changes if isinstance(each, Delete))
+        return tuple(each for each in self.operations if isinstance(each, Delete))
 
     @property
     def counted_deletes(self) -> int:

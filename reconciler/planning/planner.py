@@ -44,8 +44,8 @@ class PlanOptions:
 
     `only` are globs over live or declared names. `prune` of False plans no delete of what is
     merely not declared. `allow_deletes` is a counted permission. `resend` names references or
-    webhooks whose secrets are sent again; `reviewed` is what a review sends again. `base` is the
-    declaration before this one. `shown` holds scheme and host of the references that a reviewer
+    webhooks whose secrets are sent again; `reviewed` is what a review sends again. `previous` is
+    the declaration before this one. `shown` holds scheme and host of the references that a reviewer
     can look up in the commit. `again` are the options with which `apply` plans the same.
     """
 
@@ -55,7 +55,7 @@ class PlanOptions:
     resend_all: bool = False
     resend: tuple[str, ...] = ()
     reviewed: tuple[Resend, ...] = ()
-    base: Desired | None = None
+    previous: Desired | None = None
     shown: Shown = field(default_factory=dict)
     again: tuple[str, ...] = ()
 
@@ -77,7 +77,7 @@ def plan(
     """
     table = match(desired, live.webhooks, only=options.only, prune=options.prune)
     requests = Requests(everything=options.resend_all, named=frozenset(options.resend))
-    resends = Resends(requests, options.reviewed, options.base, desired, secrets)
+    resends = Resends(requests, options.reviewed, options.previous, desired, secrets)
     comparing = _compare(table, live.webhooks, secrets, resends, options)
     findings = [*table.findings, *resends.unmatched(), *_selecting_nothing(options, desired, live)]
     if has_errors(tuple(findings)):
@@ -87,17 +87,17 @@ def plan(
         )
     paired = {found.id for _, found in table.pairs}
     unpaired = {each.name for each in live.webhooks if each.id not in paired}
-    changes = _changes(table, comparing.updates, unpaired)
-    notes = sorted((*findings, *comparing.notes, *rename_hints(changes)), key=sort_key)
+    operations = _operations(table, comparing.updates, unpaired)
+    notes = sorted((*findings, *comparing.notes, *rename_hints(operations)), key=sort_key)
     loosened: tuple[Finding, ...] = ()
-    if options.base is not None:
-        loosened = relaxed(options.base, desired)
-        changes = _attributed(changes, options.base, options, live, secrets)
-    reviewable = tuple(digests(change, options.shown) for change in changes)
+    if options.previous is not None:
+        loosened = relaxed(options.previous, desired)
+        operations = _attributed(operations, options.previous, options, live, secrets)
+    reviewable = tuple(digests(operation, options.shown) for operation in operations)
     made = Plan(
         origin=live.origin,
         organization=live.organization,
-        changes=changes,
+        operations=operations,
         matched=tuple(
             Matched(id=found.id, webhook=_awaiting(webhook, unpaired))
             for webhook, found in comparing.matched
@@ -114,8 +114,8 @@ def plan(
         notes=tuple(notes),
         relaxed=loosened,
         unreadable=tuple(comparing.unreadable),
-        secrets=_uses(changes),
-        operations=reviewable,
+        secrets=_uses(operations),
+        digests=reviewable,
         digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(reviewable)),
     )
     return replace(made, blocked=guard(made, options.allow_deletes))
@@ -178,7 +178,7 @@ def _compare(
         out.unreadable.extend(
             (webhook.name, name) for name in comparison.unreadable if name not in wrong
         )
-        if resends.has_base and not any(each.path[0] == "configuration" for each in fields):
+        if resends.has_previous and not any(each.path[0] == "configuration" for each in fields):
             out.notes.extend(resends.unseen(webhook, found, evidence))
     return out
 
@@ -212,7 +212,7 @@ def _reason(
     return Reason.DIFFERS if fields else Reason.RESEND
 
 
-def _changes(table: Match, updates: list[Update], unpaired: Set[str]) -> tuple[Operation, ...]:
+def _operations(table: Match, updates: list[Update], unpaired: Set[str]) -> tuple[Operation, ...]:
     deletes = sorted(table.deletes, key=lambda each: (each.name, each.before.id))
     creates = sorted(table.new, key=lambda each: each.name)
     return (
@@ -236,21 +236,21 @@ def _awaiting(webhook: Webhook, unpaired: Set[str]) -> Webhook:
 
 
 def _attributed(
-    changes: tuple[Operation, ...],
-    base: Desired,
+    operations: tuple[Operation, ...],
+    previous: Desired,
     options: PlanOptions,
     live: Live,
     secrets: Mapping[SecretRef, Secret],
 ) -> tuple[Operation, ...]:
-    """Label each change: drift if the declaration before would make it too.
+    """Label each operation: drift if the previous declaration plans it too.
 
     One that does not fit what is live explains nothing.
     """
-    before = replace(options, base=None, resend=(), resend_all=False, reviewed=())
+    before = replace(options, previous=None, resend=(), resend_all=False, reviewed=())
     drifting: set[object] = set()
     with suppress(ConfigurationError):
-        made = plan(base, live, {**secrets, **base.literals}, before)
-        drifting = {_identity(each, options.shown) for each in made.changes}
+        made = plan(previous, live, {**secrets, **previous.literals}, before)
+        drifting = {_identity(each, options.shown) for each in made.operations}
     return tuple(
         replace(
             each,
@@ -258,32 +258,32 @@ def _attributed(
             if _identity(each, options.shown) in drifting
             else Attribution.THIS_CHANGE,
         )
-        for each in changes
+        for each in operations
     )
 
 
-def _identity(change: Operation, shown: Shown) -> object:
-    found = digests(change, shown)
-    if not found and isinstance(change, Update):
-        return (change.before.id, tuple(each.path for each in change.fields))
+def _identity(operation: Operation, shown: Shown) -> object:
+    found = digests(operation, shown)
+    if not found and isinstance(operation, Update):
+        return (operation.before.id, tuple(each.path for each in operation.fields))
     return found
 
 
-def _uses(changes: tuple[Operation, ...]) -> tuple[SecretUse, ...]:
-    """List the secrets that the changes send, each with where it goes.
+def _uses(operations: tuple[Operation, ...]) -> tuple[SecretUse, ...]:
+    """List the secrets that the operations send, each with where it goes.
 
     No value counts, so that a plan lists the same with and without the secrets available.
     """
     uses: list[SecretUse] = []
-    for change in changes:
-        if isinstance(change, Delete) or (
-            isinstance(change, Update) and "configuration" not in change.sends
+    for operation in operations:
+        if isinstance(operation, Delete) or (
+            isinstance(operation, Update) and "configuration" not in operation.sends
         ):
             continue
-        where = destination(change.after)
+        where = destination(operation.after)
         uses.extend(
-            SecretUse(reference=value, webhook=change.name, field=name, destination=where)
-            for name, value in sorted(change.after.configuration.items())
+            SecretUse(reference=value, webhook=operation.name, field=name, destination=where)
+            for name, value in sorted(operation.after.configuration.items())
             if isinstance(value, SecretRef)
         )
     return tuple(uses)

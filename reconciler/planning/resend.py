@@ -1,7 +1,7 @@
 """Values that are sent although nothing visible differs.
 
 Where the server hides a secret, a new value shows nowhere. Four things ask for it to be sent: a
-reference or its version that differs from the declaration before (the base), an explicit request,
+reference or its version that differs from the previous declaration, an explicit request,
 and a review that has one of these. A secret is then planned whatever live shows, so that the plan
 is the same with and without its value. A plain field is sent only where it cannot be read back.
 """
@@ -59,18 +59,18 @@ class Resend:
     cause: SecretCause
 
 
-def resends(changes: Iterable[Operation]) -> tuple[Resend, ...]:
-    """Return what changes resend."""
+def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
+    """Return what operations resend."""
     return tuple(
         Resend(
-            webhook=change.name,
+            webhook=operation.name,
             field=str(each.path[-1]),
-            value=change.after.configuration.get(str(each.path[-1])),
+            value=operation.after.configuration.get(str(each.path[-1])),
             cause=each.cause if isinstance(each, SecretChange) else SecretCause.REFERENCE_CHANGED,
         )
-        for change in changes
-        if isinstance(change, Update)
-        for each in change.fields
+        for operation in operations
+        if isinstance(operation, Update)
+        for each in operation.fields
         if is_resend(each)
     )
 
@@ -82,7 +82,7 @@ class Resends:
         self,
         requests: Requests,
         reviewed: Iterable[Resend],
-        base: Desired | None,
+        previous: Desired | None,
         desired: Desired,
         secrets: Mapping[SecretRef, Secret],
     ) -> None:
@@ -90,13 +90,13 @@ class Resends:
         self._reviewed = {(each.webhook, each.field): each for each in reviewed}
         self._asked = bool(self._reviewed or requests.everything or requests.named)
         self._secrets = secrets
-        self._old_literals = base.literals if base is not None else {}
+        self._old_literals = previous.literals if previous is not None else {}
         self._literals = desired.literals
-        self._base: dict[str, Webhook] = {}
-        for webhook in base.webhooks if base is not None else ():
-            self._base[webhook.name] = webhook
+        self._previous: dict[str, Webhook] = {}
+        for webhook in previous.webhooks if previous is not None else ():
+            self._previous[webhook.name] = webhook
             if webhook.id is not None:
-                self._base[webhook.id] = webhook
+                self._previous[webhook.id] = webhook
         # What is declared may be asked for, be it live already, or selected, or not.
         self._known = {
             name
@@ -110,7 +110,7 @@ class Resends:
         self, webhook: Webhook, live: LiveWebhook, comparison: Comparison
     ) -> tuple[FieldChange, ...]:
         """Return the fields to send beside those of `comparison`, or in place of them."""
-        before = self._before(webhook) if self._base else None
+        before = self._before(webhook) if self._previous else None
         if before is None and not self._asked:
             return ()
         more: list[FieldChange] = []
@@ -133,9 +133,9 @@ class Resends:
         return tuple(more)
 
     @property
-    def has_base(self) -> bool:
-        """Say whether a declaration before this one is known."""
-        return bool(self._base)
+    def has_previous(self) -> bool:
+        """Return whether a previous declaration is known."""
+        return bool(self._previous)
 
     def unseen(self, webhook: Webhook, live: LiveWebhook, evidence: Evidence) -> Iterable[Finding]:
         """Remark on secrets that are declared no longer and, for all that shows, still live.
@@ -168,7 +168,7 @@ class Resends:
             )
 
     def bumped(self, webhook: Webhook) -> tuple[str, ...]:
-        """Return the fields whose reference has another version than in the base."""
+        """Return the fields whose reference has a new version since the previous declaration."""
         before = self._before(webhook)
         return tuple(
             name
@@ -182,8 +182,8 @@ class Resends:
 
     def _before(self, webhook: Webhook) -> Webhook | None:
         for key in (webhook.id, webhook.name, *webhook.previously):
-            if key is not None and key in self._base:
-                found = self._base[key]
+            if key is not None and key in self._previous:
+                found = self._previous[key]
                 return found if found.type == webhook.type else None
         return None
 

@@ -49,30 +49,30 @@ Shown: TypeAlias = Mapping[SecretRef, str]
 """Scheme and host of each reference whose file git tracks: a reviewer can read where it leads."""
 
 
-def digests(change: Operation, shown: Shown) -> tuple[OperationDigest, ...]:
-    """Return what a reviewer sees in one change: itself, and each secret that is resent with it.
+def digests(operation: Operation, shown: Shown) -> tuple[OperationDigest, ...]:
+    """Return what a reviewer sees in one operation: itself, and each secret that is resent with it.
 
-    Nothing, if only the value behind an unchanged reference makes the change: no review can see
+    Nothing, if only the value behind an unchanged reference makes the operation: no review can see
     that, as it shows only where both values are available.
     """
-    id_ = None if isinstance(change, Create) else change.before.id
-    match change:
+    id_ = None if isinstance(operation, Create) else operation.before.id
+    match operation:
         case Create(after=after):
             contents: list[Any] = [["create", None, None, _declared(after, shown)]]
         case Update():
-            contents = list(_update(change, shown))
+            contents = list(_update(operation, shown))
         case Delete(before=before):
             contents = [["delete", id_, _live(before), None]]
     return tuple(
-        OperationDigest(digest=_digest(each)[:DIGITS], name=change.name, id=id_)
+        OperationDigest(digest=_digest(each)[:DIGITS], name=operation.name, id=id_)
         for each in contents
     )
 
 
-def _update(change: Update, shown: Shown) -> Iterable[Any]:
-    before, after = change.before, _declared(change.after, shown)
-    kind = KINDS[change.after.type]
-    seen = [each for each in change.fields if _visible(each, kind)]
+def _update(operation: Update, shown: Shown) -> Iterable[Any]:
+    before, after = operation.before, _declared(operation.after, shown)
+    kind = KINDS[operation.after.type]
+    seen = [each for each in operation.fields if _visible(each, kind)]
     if seen:
         # Of secret fields nothing is in the rest: where a URL led, and which are there and go.
         secret = [
@@ -82,11 +82,11 @@ def _update(change: Update, shown: Shown) -> Iterable[Any]:
         ]
         yield ["update", before.id, _live(before), after, secret]
     goal = after["configuration"].get(kind.destination)
-    for each in change.fields:
+    for each in operation.fields:
         if is_resend(each):
             name = str(each.path[-1])
             value = after["configuration"].get(name)
-            yield ["resend", before.id, change.name, change.after.type, name, value, goal]
+            yield ["resend", before.id, operation.name, operation.after.type, name, value, goal]
 
 
 def _visible(field: FieldChange, kind: Kind) -> bool:
@@ -202,10 +202,10 @@ Stale: TypeAlias = Operation | Kept
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What a review says of a plan; numbers are places in `plan.changes`.
+    """What a review says of a plan; numbers are places in `plan.operations`.
 
-    `unreviewed` has why each change needs a review; `stale` are changes, or webhooks that the plan
-    keeps, of which the review has something else.
+    `unreviewed` has why each operation needs a review; `stale` are operations, or webhooks that the
+    plan keeps, of which the review has something else.
     """
 
     reviewed: frozenset[int]
@@ -218,33 +218,35 @@ def review_of(plan: Plan) -> Review:
     return Review(
         origin=plan.origin,
         organization=plan.organization.id,
-        operations=frozenset(chain.from_iterable(plan.operations)),
-        resends=resends(plan.changes),
+        operations=frozenset(chain.from_iterable(plan.digests)),
+        resends=resends(plan.operations),
     )
 
 
 def judge(plan: Plan, review: Review, *, values: bool) -> Judgement:
     """Hold a plan against a review.
 
-    With `values` changes that only the value of a secret makes need no review.
+    With `values` operations that only the value of a secret makes need no review.
     """
     digests = {each.digest for each in review.operations}
     mentioned = Mentioned(review.operations)
     agreed: set[int] = set()
     unreviewed: dict[int, str] = {}
     stale: list[Stale] = []
-    for index, (change, found) in enumerate(zip(plan.changes, plan.operations, strict=True)):
-        id_ = None if isinstance(change, Create) else change.before.id
-        if _moves(change):
-            unreviewed[index] = f"the secret leads to another host than live has: {_bump(change)}"
+    for index, (operation, found) in enumerate(zip(plan.operations, plan.digests, strict=True)):
+        id_ = None if isinstance(operation, Create) else operation.before.id
+        if _moves(operation):
+            unreviewed[index] = (
+                f"the secret leads to another host than live has: {_bump(operation)}"
+            )
         elif not found and not values:
             unreviewed[index] = (
-                f"only the value of a secret differs, which no review shows: {_bump(change)}"
+                f"only the value of a secret differs, which no review shows: {_bump(operation)}"
             )
         elif digests.issuperset(each.digest for each in found):
             agreed.add(index)
-        elif mentioned(id_, change.name):
-            stale.append(change)
+        elif mentioned(id_, operation.name):
+            stale.append(operation)
         else:
             unreviewed[index] = "no review has it"
     stale += [
@@ -256,30 +258,30 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgement:
     return Judgement(reviewed=frozenset(agreed), unreviewed=unreviewed, stale=tuple(stale))
 
 
-def _moves(change: Operation) -> bool:
+def _moves(operation: Operation) -> bool:
     """Say whether a secret leads to another host than live has, and nothing shows that."""
-    return isinstance(change, Update) and any(
+    return isinstance(operation, Update) and any(
         isinstance(each, SecretChange)
         and isinstance(each.after, SecretRef)
         and each.moved
         and not (is_resend(each) and each.cause is not SecretCause.REQUESTED)
-        for each in change.fields
+        for each in operation.fields
     )
 
 
-def _bump(change: Operation) -> str:
+def _bump(operation: Operation) -> str:
     """Return the edit of the file that brings secrets into a review."""
-    if not isinstance(change, Update):
+    if not isinstance(operation, Update):
         return "bump its `version`"
     edits = [
         f"`{each.path[-1]}: {{{each.after.scheme}: {each.after.name}, "
         f"version: {(each.after.version or 1) + 1}}}`"
-        for each in change.fields
+        for each in operation.fields
         if isinstance(each, SecretChange)
         and isinstance(each.after, SecretRef)
         and each.after.scheme is not Scheme.LITERAL
     ]
-    where = f" at {change.after.position}" if edits and change.after.position else ""
+    where = f" at {operation.after.position}" if edits and operation.after.position else ""
     return "bump its `version`" + (f" ({' and '.join(edits)}{where})" if edits else "")
 
 

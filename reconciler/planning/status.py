@@ -96,11 +96,11 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
             states[each.id] = (ManagementStatus.IN_SYNC, each.webhook.position)
         for update in plan.updates:
             states[update.before.id] = (ManagementStatus.DIFFERS, update.after.position)
-        for change in plan.changes:
-            if isinstance(change, Delete):
-                states[change.before.id] = (_DELETED[change.reason], change.position)
-            elif isinstance(change, Create):
-                missing.append(_missing(change.after, change.after.position))
+        for operation in plan.operations:
+            if isinstance(operation, Delete):
+                states[operation.before.id] = (_DELETED[operation.reason], operation.position)
+            elif isinstance(operation, Create):
+                missing.append(_missing(operation.after, operation.after.position))
         for kept in plan.kept:
             for shot in kept.webhooks:
                 if kept.reason is Reason.LATER:

@@ -17,8 +17,8 @@ from reconciler.model import Organization
 from reconciler.planning.document import (
     FORMAT_VERSION,
     Tree,
-    change_summary,
     kept_summary,
+    operation_summary,
     plain,
     plan_tree,
     write_json,
@@ -66,7 +66,7 @@ def render_report(report: Report, view: View = PLAIN) -> str:
 
 def _outcome(outcome: Outcome) -> Tree:
     name, *_ = OUTCOMES[type(outcome)]
-    summary = change_summary(outcome.change)
+    summary = operation_summary(outcome.operation)
     shown = {each.name: plain(getattr(outcome, each.name)) for each in fields(outcome)}
     del shown["change"]
     return {"outcome": name, **summary, **shown, "id": shown.get("id") or summary["id"]}

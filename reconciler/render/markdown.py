@@ -70,7 +70,7 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 
 def render_report(report: Report, view: View = PLAIN) -> str:
     """Show what was done, within the limit of the view if it has one."""
-    planned = bool(report.plan.changes)
+    planned = bool(report.plan.operations)
     head = [_heading(report.plan, outcome_counts(report) if planned else "no changes")]
     if report.problem:
         head += ["", f"**Problem**: {_code(prose(report.problem))}"]
@@ -180,11 +180,11 @@ def _distributed(
 
 def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str]:
     if unshown:
-        names = _some([_code(quote(plan.changes[each].name[:40])) for each in unshown], 5)
+        names = _some([_code(quote(plan.operations[each].name[:40])) for each in unshown], 5)
         yield ""
         yield (
-            f"**Not approved**: {len(unshown)} of {plural(len(plan.changes), 'change')} not shown, "
-            f"for lack of space: {names}. Merging does not apply what is not shown; split "
+            f"**Not approved**: {len(unshown)} of {plural(len(plan.operations), 'change')} not "
+            f"shown, for lack of space: {names}. Merging does not apply what is not shown; split "
             "the pull request. The run's summary has the whole plan."
         )
     if pages > 1:
@@ -194,11 +194,11 @@ def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str
 def _deletes_first(plan: Plan, view: View) -> list[tuple[int, Row]]:
     """Return the rows of changes, each with its place in the plan."""
     rows = enumerate(plan_rows(plan, view.now))
-    return sorted(rows, key=lambda pair: not isinstance(plan.changes[pair[0]], Delete))
+    return sorted(rows, key=lambda pair: not isinstance(plan.operations[pair[0]], Delete))
 
 
 def _head(plan: Plan) -> list[str]:
-    head = [_heading(plan, counts(plan) if plan.changes else "no changes")]
+    head = [_heading(plan, counts(plan) if plan.operations else "no changes")]
     for held in plan.blocked:
         head += ["", f"**BLOCKED**: {_code(prose(held.message))}"]
         if held.hint:
@@ -208,7 +208,7 @@ def _head(plan: Plan) -> list[str]:
 
 def _foot(plan: Plan) -> list[str]:
     foot = ["", f"{summary(plan)} Read from {plural(plan.files, 'file')}."]
-    if plan.changes and plan.digest:
+    if plan.operations and plan.digest:
         foot += ["", f"Digest {_code(quote(plan.digest))}"]
     return foot
 

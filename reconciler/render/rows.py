@@ -118,7 +118,7 @@ def events(names: Iterable[str]) -> tuple[str, ...]:
 def plan_rows(plan: Plan, now: datetime | None) -> list[Row]:
     """Describe the operations of a plan, in their order."""
     known = {(use.webhook, use.field): use.destination for use in plan.secrets}
-    return [operation_row(each, now, known) for each in plan.changes]
+    return [operation_row(each, now, known) for each in plan.operations]
 
 
 def operation_row(
@@ -168,7 +168,7 @@ def operation_row(
 
 def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
     """Describe what became of an operation; `why` is empty where it went as planned."""
-    planned = operation_row(outcome.change, now)
+    planned = operation_row(outcome.operation, now)
     _, sign, what = OUTCOMES[type(outcome)]
     why = prose(outcome.note or "" if isinstance(outcome, Applied) else outcome.message)
     shown = why
@@ -185,7 +185,7 @@ def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
     return replace(
         planned,
         sign=sign or planned.sign,
-        what=what.format(done=ACTIONS[action(outcome.change)][1]),
+        what=what.format(done=ACTIONS[action(outcome.operation)][1]),
         details=_pieces(shown) if shown else (),
         why=why,
         fields=fields,
@@ -194,7 +194,7 @@ def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
 
 def outside_digest(plan: Plan) -> list[str]:
     """Return the names of operations that no digest covers: only the value of a secret differs."""
-    found = zip(plan.changes, plan.operations, strict=False)
+    found = zip(plan.operations, plan.digests, strict=False)
     return [quote(operation.name) for operation, digests in found if not digests]
 
 

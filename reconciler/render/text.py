@@ -88,7 +88,7 @@ def render_report(report: Report, view: View = PLAIN) -> str:
         lay_out(rows, width=view.width, color=view.color),
         [line for each in healed for line in paragraph(each, start="Healed:", width=view.width)],
         # Where there was something to do, the plan was shown before it was done.
-        *(_notes(report.plan, view) if not report.plan.changes else ()),
+        *(_notes(report.plan, view) if not report.plan.operations else ()),
         list(_result(report, view)),
     )
 
@@ -199,7 +199,7 @@ def _labelled(label: str, style: str, finding: Finding, view: View) -> list[str]
 
 def _end(plan: Plan, view: View) -> list[str]:
     lines = paragraph(summary(plan), width=view.width)
-    if not plan.changes:
+    if not plan.operations:
         return [paint(lines[0], "good", view.color), *lines[1:]] if not plan.blocked else lines
     if outside := outside_digest(plan):
         said = "in the digest, as only the value of a secret differs:"
@@ -225,8 +225,8 @@ def _command(plan: Plan, view: View) -> str:
 
 def _result(report: Report, view: View) -> Iterable[str]:
     """Yield what was done, whether it was verified, and what to do next."""
-    if report.plan.changes or report.problem or report.stopped is not None:
-        numbers = f"{len(report.applied)} of {plural(len(report.plan.changes), 'change')}"
+    if report.plan.operations or report.problem or report.stopped is not None:
+        numbers = f"{len(report.applied)} of {plural(len(report.plan.operations), 'change')}"
         said = f"Applied {numbers}: {outcome_counts(report)}."
         yield from paragraph(said, width=view.width)
         if report.exit_code not in UNWRITTEN:

@@ -83,13 +83,13 @@ def counts(plan: Plan) -> str:
 def summary(plan: Plan) -> str:
     """Return in one sentence what a plan comes to."""
     numbers = (
-        (len(plan.matched) if plan.changes else 0, "unchanged"),
+        (len(plan.matched) if plan.operations else 0, "unchanged"),
         (len(plan.kept), "kept"),
         (plan.ignored, "ignored"),
         (len(plan.unmanaged), "unmanaged"),
     )
     rest = ", ".join(f"{number} {what}" for number, what in numbers if number)
-    if plan.changes:
+    if plan.operations:
         return f"Plan: {counts(plan)} of {plan.in_scope} in scope{rest and f'; {rest}'}."
     match = "matches" if len(plan.matched) == 1 else "match"
     said = f"No changes. {plural(len(plan.matched), 'webhook')} {match}."
@@ -98,7 +98,7 @@ def summary(plan: Plan) -> str:
 
 def tally(report: Report) -> dict[str, int]:
     """Return how many operations were applied, by action, and how many were not, by outcome."""
-    done = [each.change for each in report.applied]
+    done = [each.operation for each in report.applied]
     return {
         "created": sum(isinstance(each, Create) for each in done),
         "updated": sum(isinstance(each, Update) for each in done),
@@ -124,7 +124,7 @@ def outcome_counts(report: Report) -> str:
 
 def unshown(report: Report, problem: Exception | None = None) -> str:
     """Return one line for a report that a renderer failed to show or that cannot be written."""
-    done = f"{len(report.applied)} of {plural(len(report.plan.changes), 'change')}"
+    done = f"{len(report.applied)} of {plural(len(report.plan.operations), 'change')}"
     why = f"shown: internal error ({type(problem).__name__})" if problem else "written"
     return f"applied {done}: {outcome_counts(report)}; the report cannot be {why}"
 

@@ -40,8 +40,8 @@ def apply(
 
     With `review` only what it has is applied: the rest of the plan is skipped, and nothing at all
     is written if it has something else of a webhook. A digest is the review of the whole plan,
-    which must have that digest or be empty. `values` lets changes through that only the value of a
-    secret makes, which no review can have.
+    which must have that digest or be empty. `values` lets operations through that only the value
+    of a secret makes, which no review can have.
 
     Raises what `plan` raises, StalePlanError, UnresolvedSecretsError, BlockedError,
     NotConfirmedError: in each case nothing was written.
@@ -58,7 +58,7 @@ def apply(
         made = replace(made, blocked=guard(made, options.allow_deletes))
     _require_secrets(made, gathered)
     _refuse_blocked(made)
-    if made.changes and not confirm(made):
+    if made.operations and not confirm(made):
         raise NotConfirmedError(
             "not confirmed: nothing was written",
             hint="type `yes` to confirm, or use --yes once the plan has been reviewed",
@@ -101,13 +101,13 @@ def _reviewed(made: Plan, review: Review, *, values: bool) -> tuple[Plan, dict[i
             hint="run `webhooks plan`, and have the new plan reviewed",
         )
     skipped = {
-        index: Skipped(change=made.changes[index], code=NOT_REVIEWED, message=why)
+        index: Skipped(operation=made.operations[index], code=NOT_REVIEWED, message=why)
         for index, why in found.unreviewed.items()
     }
     if skipped and not found.reviewed:
         raise NotReviewedError(
             "nothing that is left to do was reviewed; nothing was written",
-            differences=[f"{_line(each.change)}: {each.message}" for each in skipped.values()],
+            differences=[f"{_line(each.operation)}: {each.message}" for each in skipped.values()],
             hint="run `webhooks plan`, and have the new plan reviewed",
         )
     return _noted(made.only(found.reviewed), found, made, review), skipped
@@ -116,10 +116,10 @@ def _reviewed(made: Plan, review: Review, *, values: bool) -> tuple[Plan, dict[i
 def _noted(agreed: Plan, found: Judgement, whole: Plan, review: Review) -> Plan:
     """Add notes to a plan: what is left out of it, and what is sent each time."""
     notes = [
-        warning(NOT_REVIEWED, f"not applied: {_line(whole.changes[index])}: {why}")
+        warning(NOT_REVIEWED, f"not applied: {_line(whole.operations[index])}: {why}")
         for index, why in found.unreviewed.items()
     ]
-    if review.resends and agreed.changes:
+    if review.resends and agreed.operations:
         notes.append(
             note(
                 "resent-each-time",
@@ -130,12 +130,12 @@ def _noted(agreed: Plan, found: Judgement, whole: Plan, review: Review) -> Plan:
     return replace(agreed, notes=(*agreed.notes, *notes))
 
 
-def _line(change: Operation | Kept) -> str:
-    """Return a change in one line."""
-    if isinstance(change, Kept):
-        row = kept_row(change)
+def _line(operation: Operation | Kept) -> str:
+    """Return an operation in one line."""
+    if isinstance(operation, Kept):
+        row = kept_row(operation)
         return f"keep {row.name} ({row.why})"
-    row = operation_row(change)
+    row = operation_row(operation)
     verb = {"+": "create", "-": "delete"}.get(row.sign, "update")
     fields = [
         f"{each.label} {' '.join(f'{atom.lead}{atom.text}' for atom in each.atoms)}"
@@ -176,7 +176,7 @@ def _completed(report: Report, whole: Plan, skipped: Mapping[int, Skipped]) -> R
         return report
     done = iter(report.outcomes)
     outcomes = tuple(
-        skipped[index] if index in skipped else next(done) for index in range(len(whole.changes))
+        skipped[index] if index in skipped else next(done) for index in range(len(whole.operations))
     )
     return replace(report, plan=whole, outcomes=outcomes)
 
@@ -185,9 +185,9 @@ def _placed(report: Report, declared: Loaded) -> Report:
     """Add to what the server reports of single fields where those are declared."""
 
     def locate(outcome: Failed) -> Failed:
-        if isinstance(outcome.change, Delete):
+        if isinstance(outcome.operation, Delete):
             return outcome
-        webhook = outcome.change.after
+        webhook = outcome.operation.after
         fields = tuple(
             each if each.position else replace(each, position=place(declared, webhook, each.path))
             for each in outcome.fields

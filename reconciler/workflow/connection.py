@@ -31,7 +31,7 @@ class _NoStop:
 class _NoWatcher:
     """The Watcher port of a run that shows nothing."""
 
-    def starting(self, change: Operation) -> None:
+    def starting(self, operation: Operation) -> None:
         pass
 
     def finished(self, outcome: Outcome) -> None:

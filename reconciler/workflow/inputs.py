@@ -112,7 +112,7 @@ def load(inputs: Inputs) -> Checked:
 
 
 def previous(named: tuple[str, ...], checked: Checked) -> Desired:
-    """Read the configuration before this one, for `PlanOptions.base`: paths or a git revision.
+    """Read the configuration before this one, for `PlanOptions.previous`: paths or a git revision.
 
     A single name that is no path is a revision. Files count as earlier versions of this run's files
     of the same name, wherever they are, so that references and scopes compare as they were written.

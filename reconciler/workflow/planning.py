@@ -74,7 +74,7 @@ def plan(
     options = replace(options, shown=_destinations(gathered), again=inputs.again or ())
     made = planner.plan(desired, live, gathered.secrets, options)
     notes = [*made.notes, *gathered.doubtful]
-    if options.base is None and review is None:
+    if options.previous is None and review is None:
         notes += _unsent(gathered, made)
     made = replace(made, notes=tuple(sorted(notes, key=sort_key)))
     if inputs.strict and has_errors(strict(made.notes)):

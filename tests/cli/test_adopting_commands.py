@@ -155,7 +155,7 @@ def test_status_follows_its_schema(shell: Shell, applied: None, tmp_path: Path):
     schema = json.loads(shell("schema", "status").out)
 
     document = json.loads(shell("status", LOCAL, "--format", "json").out)
-    assert (document["format_version"], document["kind"], document["drift"]) == ("1", "status", 0)
+    assert (document["format_version"], document["kind"], document["drift"]) == ("2", "status", 0)
     nameless = json.loads(shell("status", LOCAL, "-f", "none.yaml", "--format", "json").out)
 
     assert document["webhooks"][0]["last_error"] is not None

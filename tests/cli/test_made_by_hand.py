@@ -62,5 +62,5 @@ def test_300_webhooks_made_by_hand_come_under_git(shell: Shell, tmp_path: Path) 
     store.close()
 
     drifted = shell("plan", "--local", "--detailed-exitcode", "--format", "json")
-    (change,) = json.loads(drifted.out)["changes"]
+    (change,) = json.loads(drifted.out)["operations"]
     assert (drifted.code, change["action"], change["name"]) == (2, "update", "star*")

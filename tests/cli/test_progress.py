@@ -38,7 +38,7 @@ def test_a_signal_between_writes_says_that_there_is_none() -> None:
     err = io.StringIO()
     with progress(err) as shown:
         shown.starting(CREATE)
-        shown.finished(Applied(change=CREATE, id="1"))
+        shown.finished(Applied(operation=CREATE, id="1"))
         shown.interrupted()
     assert err.getvalue().endswith("\nInterrupted: no write is in flight. The run stops.\n")
 

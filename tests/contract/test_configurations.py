@@ -154,7 +154,7 @@ def judge(stage: Stage, plan: dict[str, Any], form: ReadBack) -> None:
     for name in left:
         live, declared = PAIRS[name]
         assert {(name, key) for key in settled(declared).keys() - live.keys()} <= named
-    assert stage.look()["changes"] == []
+    assert stage.look()["operations"] == []
     stage.run("apply", "--yes", "--resend-secrets")
     lost = {name for name in stage.missing() if "token" in PAIRS[name][1]}
     assert lost == set()

@@ -94,7 +94,7 @@ class Stage:
 
 def changed(document: dict[str, Any]) -> list[str]:
     """Return the names of webhooks that a plan changes."""
-    return [each["name"] for each in document["changes"]]
+    return [each["name"] for each in document["operations"]]
 
 
 @pytest.fixture(params=[(form, hidden) for form in ReadBack for hidden in HIDDEN],
@@ -160,7 +160,7 @@ def test_rotation(staged: tuple[Stage, ReadBack, tuple[str, ...]]) -> None:
     plan = stage.plan("--base", "old.yaml")
     assert changed(plan) == ["Deploys", "Pager"]
     assert plan["digest"] == stage.plan("--base", "old.yaml", without=True)["digest"]
-    assert all(each["operations"] for each in plan["changes"])
+    assert all(each["digests"] for each in plan["operations"])
     stage.apply("--base", "old.yaml")
     assert stage.stored() == values(2)
     assert changed(stage.plan()) == []
@@ -228,7 +228,7 @@ def test_a_single_password_cannot_be_seen(
     stage.turn = 1
     plan = stage.plan()
     assert changed(plan) == ["Deploys", "Pager"]
-    paths = [each["path"] for change in plan["changes"] for each in change["fields"]]
+    paths = [each["path"] for change in plan["operations"] for each in change["fields"]]
     assert ["configuration", "token"] in paths
     assert ["configuration", "password"] not in paths
     assert "password" in json.dumps(plan["unreadable"])

@@ -130,7 +130,7 @@ WORLDS: Final[Mapping[str, World]] = {
         says=("Settings", "Network", "CloudTruth", "Files"),
     ),
     "docs/doctor.md: For a bug report": World(
-        files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "1"',)
+        files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "2"',)
     ),
     "docs/file.md: The configuration file": World(
         files={"webhooks.yaml": EXAMPLE}, says=("Valid: 4 webhooks",)
@@ -173,7 +173,7 @@ WORLDS: Final[Mapping[str, World]] = {
         says=("chat:write.customize", "https://api.slack.com/apps?new_app=1&manifest_json="),
     ),
     "docs/slack.md: In a pipeline": World(
-        files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "1"', '"channel"'),
+        files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "2"', '"channel"'),
     ),
 }  # fmt: skip
 """Every block of type `sh`, and every workflow with commands, by its name."""

@@ -93,4 +93,4 @@ def test_what_the_run_does_not_write_is_for_the_next_plan(meanwhile: object) -> 
     plan = planned(api, slack("same"), slack("new"))
     api.faults = [before_the_last_listing(meanwhile)]
     assert run(api, plan).exit_code is ExitCode.OK
-    assert planned(api, slack("same"), slack("new")).changes
+    assert planned(api, slack("same"), slack("new")).operations

@@ -58,7 +58,7 @@ def test_a_second_run_plans_nothing() -> None:
     """What was applied is as declared."""
     api = memory(row("a", "1"), row("old", "2"))
     run(api, planned(api, slack("a", "#new"), slack("b")))
-    assert planned(api, slack("a", "#new"), slack("b")).changes == ()
+    assert planned(api, slack("a", "#new"), slack("b")).operations == ()
 
 
 def test_an_update_does_not_wait_for_another_to_leave_its_name() -> None:
@@ -441,7 +441,7 @@ def test_the_watcher_hears_every_change_once() -> None:
 class Mute:
     """A watcher that fails to show anything."""
 
-    def starting(self, change: object) -> None:
+    def starting(self, operation: object) -> None:
         raise AttributeError("starting")
 
     def finished(self, outcome: object) -> None:
@@ -464,4 +464,4 @@ def test_one_of_several_webhooks_that_share_a_name_is_created_again(channel: str
     report = run(api, planned(api, *entries, slack("other", "#new")))
     assert report.exit_code is ExitCode.OK
     assert api.writes() == ["update 7", "create x"]
-    assert planned(api, *entries, slack("other", "#new")).changes == ()
+    assert planned(api, *entries, slack("other", "#new")).operations == ()

@@ -13,7 +13,7 @@ from tests.execute.world import Heard, StopAfter, memory, planned, slack
 from tests.waiting import PATIENCE
 
 PLAN = planned(memory(), slack("a"), slack("b"), slack("c"))
-CHANGES = PLAN.changes
+CHANGES = PLAN.operations
 
 
 @pytest.fixture
@@ -31,11 +31,13 @@ def test_the_report_is_complete_at_any_moment(ledger: Ledger) -> None:
     a, b, c = CHANGES
     assert ledger.start(1)
     assert ledger.start(0)
-    ledger.finish(0, Applied(change=a, id="1"))
+    ledger.finish(0, Applied(operation=a, id="1"))
     assert ledger.close() == (
-        Applied(change=a, id="1"),
-        Unconfirmed(change=b, message="stopped before CloudTruth had answered or could be asked"),
-        Skipped(change=c, code="interrupted", message="a signal ended the run before it"),
+        Applied(operation=a, id="1"),
+        Unconfirmed(
+            operation=b, message="stopped before CloudTruth had answered or could be asked"
+        ),
+        Skipped(operation=c, code="interrupted", message="a signal ended the run before it"),
     )
 
 
@@ -45,14 +47,14 @@ def test_after_the_report_nothing_starts_and_nothing_is_noted(ledger: Ledger, he
     assert ledger.start(0)
     told = ledger.close()
     assert not ledger.start(1)
-    ledger.finish(0, Applied(change=a, id="1"))
+    ledger.finish(0, Applied(operation=a, id="1"))
     assert (ledger.close(), heard.started, heard.ended) == (told, ["a"], [])
 
 
 def test_what_has_its_outcome_is_not_begun(ledger: Ledger, heard: Heard) -> None:
     """What was found done is not done again."""
     a = CHANGES[0]
-    ledger.finish(0, Applied(change=a, id="1"))
+    ledger.finish(0, Applied(operation=a, id="1"))
     assert not ledger.start(0)
     assert heard.started == []
 
@@ -62,7 +64,7 @@ def test_the_first_reason_to_end_is_the_one_that_is_told(ledger: Ledger) -> None
     ledger.end("the first")
     ledger.end("the second")
     assert not ledger.start(2)
-    assert ledger.outcome(2) == Skipped(change=CHANGES[2], code="run-ended", message="the first")
+    assert ledger.outcome(2) == Skipped(operation=CHANGES[2], code="run-ended", message="the first")
 
 
 def test_a_listener_that_is_stuck_keeps_nobody_from_the_report() -> None:
@@ -70,7 +72,7 @@ def test_a_listener_that_is_stuck_keeps_nobody_from_the_report() -> None:
     told, go_on = threading.Event(), threading.Event()
 
     class Stuck(Heard):
-        def starting(self, change: Operation) -> None:
+        def starting(self, operation: Operation) -> None:
             told.set()
             go_on.wait()
 

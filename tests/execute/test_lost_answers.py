@@ -175,7 +175,7 @@ def test_the_copy_that_stays_is_reported_for_its_own_create_only() -> None:
         Fault(call="create", meanwhile=appear(row("b", "b-late"))),
         Fault(call="list", nth=3, error=ServerError),
     ]
-    found = {each.change.name: each.id for each in run(api, plan).outcomes}
+    found = {each.operation.name: each.id for each in run(api, plan).outcomes}
     assert found == {"u": "id-1", "a": "id-101", "b": "b-late"}
 
 

@@ -41,7 +41,7 @@ class Local:
             clock=self.clock.monotonic,
         )
 
-    def holds(self, name: str, **changes: Any) -> None:
+    def holds(self, name: str, **operations: Any) -> None:
         self.emulator.store.insert(
             {
                 "organization": self.emulator.organization,
@@ -50,7 +50,7 @@ class Local:
                 "event_types": ["value_created", "value_updated"],
                 "configuration": _CONFIGURATION,
             }
-            | changes
+            | operations
         )
 
     def apply(
@@ -124,7 +124,7 @@ def test_a_create_without_an_answer_leaves_one_copy(fault: Fault, posts: int) ->
     report = server.apply(slack("a"))
     assert (server.names(), server.sent("POST")) == (["a"], posts)
     assert (report.exit_code, report.verified) == (ExitCode.OK, True)
-    assert server.apply(slack("a")).plan.changes == ()
+    assert server.apply(slack("a")).plan.operations == ()
 
 
 @pytest.mark.parametrize(("fault", "patches"), CASES)
@@ -136,7 +136,7 @@ def test_an_update_without_an_answer_is_done_once_it_is_needed(fault: Fault, pat
     report = server.apply(slack("a", "#new"))
     assert server.sent("PATCH") == patches
     assert (report.exit_code, report.verified) == (ExitCode.OK, True)
-    assert server.apply(slack("a", "#new")).plan.changes == ()
+    assert server.apply(slack("a", "#new")).plan.operations == ()
 
 
 @pytest.mark.parametrize(

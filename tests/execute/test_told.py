@@ -37,7 +37,7 @@ def told(api: Memory, *webhooks: object, **more: object) -> Outcome:
 def differs(outcome: Outcome, *paths: tuple[str, ...], message: str, hint: str) -> None:
     fields = tuple(FieldMessage(path=path, message="differs from what was sent") for path in paths)
     assert outcome == Failed(
-        change=outcome.change,
+        operation=outcome.operation,
         code="does-not-converge",
         message=message,
         hint=hint,
@@ -58,7 +58,7 @@ def differs(outcome: Outcome, *paths: tuple[str, ...], message: str, hint: str) 
 def test_a_create_that_is_found_names_the_one_that_was_found(fault: Fault, note: str) -> None:
     """The report has the id, even if the look at the end fails."""
     outcome = told(memory(faults=[fault, UNSEEN]), slack("a"))
-    assert outcome == Applied(change=outcome.change, id="id-101", note=note)
+    assert outcome == Applied(operation=outcome.operation, id="id-101", note=note)
 
 
 def test_a_conflict_names_the_webhook_that_is_in_the_way() -> None:
@@ -66,7 +66,7 @@ def test_a_conflict_names_the_webhook_that_is_in_the_way() -> None:
     other = row("a", "9", "#somebody")
     outcome = told(memory(faults=[replace(LOST, meanwhile=appear(other))]), slack("a"))
     assert outcome == Failed(
-        change=outcome.change,
+        operation=outcome.operation,
         code="conflict",
         message="a webhook of this name that differs has appeared since the plan (id 9)",
         hint="plan again: it will be an update, or declare `previously` or `id`",
@@ -82,7 +82,7 @@ def test_a_refusal_tells_what_the_server_said() -> None:
 
     outcome = told(memory(faults=[Fault(call="create", meanwhile=refuse)]), slack("a"))
     assert outcome == Failed(
-        change=outcome.change,
+        operation=outcome.operation,
         code="invalid-request",
         message="it was refused",
         hint="look at the channel",
@@ -200,7 +200,7 @@ def test_a_create_of_which_another_field_differs_stays() -> None:
 def test_nothing_is_told_of_a_field_that_nobody_names(error: type[ApiError]) -> None:
     """An error without fields has none."""
     outcome = told(memory(faults=[Fault(call="create", error=error)]), slack("a"))
-    assert outcome == Failed(change=outcome.change, code=error.code, message="it failed")
+    assert outcome == Failed(operation=outcome.operation, code=error.code, message="it failed")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_nothing_is_told_of_a_field_that_nobody_names(error: type[ApiError]) -> 
 def test_a_delete_of_what_is_gone_says_how_that_is_known(fault: Fault, note: str) -> None:
     """And which one it was."""
     outcome = told(memory(row("old", "1"), faults=[fault, replace(UNSEEN, nth=2)]))
-    assert outcome == Applied(change=outcome.change, id="1", note=note)
+    assert outcome == Applied(operation=outcome.operation, id="1", note=note)
 
 
 def test_an_update_that_is_found_done_says_so() -> None:
@@ -227,7 +227,7 @@ def test_an_update_that_is_found_done_says_so() -> None:
     lost = Fault(call="update", error=AmbiguousWriteError, happens=True)
     outcome = told(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
     note = "no answer (1 attempt); it is live"
-    assert outcome == Applied(change=outcome.change, id="1", note=note)
+    assert outcome == Applied(operation=outcome.operation, id="1", note=note)
 
 
 def test_an_update_that_somebody_overwrote_says_what_to_do() -> None:
@@ -236,7 +236,7 @@ def test_an_update_that_somebody_overwrote_says_what_to_do() -> None:
     lost = Fault(call="update", error=AmbiguousWriteError, meanwhile=theirs)
     outcome = told(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
     assert outcome == Failed(
-        change=outcome.change,
+        operation=outcome.operation,
         code="conflict",
         message="it has changed since the plan was made",
         hint="plan again",
@@ -248,7 +248,7 @@ def test_another_bearer_of_the_name_is_told_with_its_id() -> None:
     another = Fault(call="list", nth=2, meanwhile=appear(row("a", "9", "#somebody")))
     outcome = told(memory(row("a", "1"), faults=[another]), slack("a", "#new"))
     assert outcome == Failed(
-        change=outcome.change,
+        operation=outcome.operation,
         code="conflict",
         message="another webhook of this name has appeared since the plan (id 9)",
         hint="plan again; where both are meant, pin each by its `id`",
@@ -262,7 +262,7 @@ def test_what_is_done_already_names_the_one_that_is_live() -> None:
     api.put(row("a", "1", "#new"))
     report = run(api, plan)
     outcome = report.outcomes[0]
-    assert outcome == Applied(change=outcome.change, id="1", note="it is live already")
+    assert outcome == Applied(operation=outcome.operation, id="1", note="it is live already")
     assert (report.verified, api.calls) == (True, ["list"])
 
 
@@ -314,4 +314,4 @@ def test_a_write_that_fails_each_time_tells_the_status_the_attempts_and_what_is_
         report = run(api, planned(api, *webhooks))
         (outcome,) = [each for each in report.outcomes if not isinstance(each, Applied)]
         message = f"{said} ({attempts} attempts); {now}"
-        assert outcome == Unconfirmed(change=outcome.change, message=message)
+        assert outcome == Unconfirmed(operation=outcome.operation, message=message)

@@ -158,7 +158,7 @@ def test_what_the_last_listing_confirms_is_told_with_its_id() -> None:
     outcome = run(api, planned(api, slack("a")), clock=clock).outcomes[0]
     assert clock.slept == [2.0, 1.0, 1.0]  # while its answer was looked for, not afterwards
     assert outcome == Applied(
-        change=outcome.change, id="id-101", note="confirmed by the final verification"
+        operation=outcome.operation, id="id-101", note="confirmed by the final verification"
     )
 
 

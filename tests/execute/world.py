@@ -80,13 +80,13 @@ class Memory:
         return self._do("create", draft.name, lambda: self.put(live(draft, f"id-{self.next()}")))
 
     def update(self, id: str, draft: Draft, sends: frozenset[str]) -> LiveWebhook:
-        def change() -> LiveWebhook:
+        def operation() -> LiveWebhook:
             if id not in self.rows:
                 raise NotFoundError("no such object")
             whole = live(draft, id)
             return self.put(replace(self.rows[id], **{key: getattr(whole, key) for key in sends}))
 
-        return self._do("update", id, change)
+        return self._do("update", id, operation)
 
     def delete(self, id: str) -> bool:
         return self._do("delete", id, lambda: self.rows.pop(id, None) is not None)
@@ -168,11 +168,11 @@ class Heard:
     started: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
 
-    def starting(self, change: Any) -> None:
-        self.started.append(change.name)
+    def starting(self, operation: Any) -> None:
+        self.started.append(operation.name)
 
     def finished(self, outcome: Any) -> None:
-        self.ended.append(outcome.change.name)
+        self.ended.append(outcome.operation.name)
 
 
 def slack(name: str, channel: str = "#ops", **more: Any) -> Webhook:
@@ -235,7 +235,7 @@ def run(api: Memory, plan: Plan, **more: Any) -> Report:
 def outcomes(report: Report) -> dict[str, str]:
     """Return, by name, the kind of each outcome and its code if it has one."""
     return {
-        each.change.name: " ".join(
+        each.operation.name: " ".join(
             [type(each).__name__.lower(), *([each.code] if hasattr(each, "code") else [])]
         )
         for each in report.outcomes

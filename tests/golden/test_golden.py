@@ -58,7 +58,7 @@ def outputs(folder: Path) -> dict[str, str]:
             prune=options.get("prune", True),
             allow_deletes=options.get("allow_deletes"),
             resend=tuple(options.get("resend", ())),
-            base=before,
+            previous=before,
         )
         gathered = gather(checked)
         planned = plan(gathered, listed, options=chosen)

@@ -113,7 +113,7 @@ def changed(count: int) -> Plan:
 
 
 def _digest(made: Plan) -> str:
-    found = (each for change in made.changes for each in digests(change, {}))
+    found = (each for change in made.operations for each in digests(change, {}))
     return plan_digest(made.origin, made.organization.id, found)
 
 
@@ -128,7 +128,7 @@ def _rendered(form: str, view: View) -> Callable[[int], Work]:
 
 def _planned(change: str, *, base: bool = False) -> Callable[[int], Work]:
     def stage(count: int) -> Work:
-        options = PlanOptions(base=desired(count) if base else None)
+        options = PlanOptions(previous=desired(count) if base else None)
         return partial(plan, desired(count), live(count, change=change), SECRETS, options)
 
     return stage

@@ -19,9 +19,9 @@ def test_drift_is_told_from_this_change():
     now = desired(slack("A"), slack("B", channel="#b"), slack("C"))
     found = live(live_slack("A", "id-1", channel="#by-hand"), live_slack("B", "id-2"))
 
-    result = plan(now, found, SECRETS, PlanOptions(base=base))
+    result = plan(now, found, SECRETS, PlanOptions(previous=base))
 
-    assert [(each.name, each.attribution) for each in result.changes] == [
+    assert [(each.name, each.attribution) for each in result.operations] == [
         ("A", Attribution.DRIFT),
         ("B", Attribution.THIS_CHANGE),
         ("C", Attribution.THIS_CHANGE),
@@ -32,9 +32,9 @@ def test_a_rotated_secret_is_drift_when_the_reference_is_the_same():
     """The file did not change; the value behind it did."""
     found = live(live_slack(token="xoxb-9999999999-CCCCCCCC"))
 
-    result = plan(desired(slack()), found, SECRETS, PlanOptions(base=desired(slack())))
+    result = plan(desired(slack()), found, SECRETS, PlanOptions(previous=desired(slack())))
 
-    assert [each.attribution for each in result.changes] == [Attribution.DRIFT]
+    assert [each.attribution for each in result.operations] == [Attribution.DRIFT]
 
 
 def test_of_creates_and_of_updates_each_is_told_by_itself():
@@ -43,9 +43,9 @@ def test_of_creates_and_of_updates_each_is_told_by_itself():
     now = desired(slack("A"), slack("B"), slack("C", channel="#now"))
     found = live(live_slack("C", "id-1", channel="#by-hand"))
 
-    result = plan(now, found, SECRETS, PlanOptions(base=base))
+    result = plan(now, found, SECRETS, PlanOptions(previous=base))
 
-    assert [(each.name, each.attribution) for each in result.changes] == [
+    assert [(each.name, each.attribution) for each in result.operations] == [
         ("C", Attribution.THIS_CHANGE),
         ("A", Attribution.DRIFT),
         ("B", Attribution.THIS_CHANGE),
@@ -57,9 +57,9 @@ def test_a_base_is_looked_at_as_far_as_only_goes():
     base = desired(slack("A"), slack("X", id="not-live"))
     found = live(live_slack("A", channel="#by-hand"))
 
-    result = plan(desired(slack("A")), found, SECRETS, PlanOptions(base=base, only=("A",)))
+    result = plan(desired(slack("A")), found, SECRETS, PlanOptions(previous=base, only=("A",)))
 
-    assert [each.attribution for each in result.changes] == [Attribution.DRIFT]
+    assert [each.attribution for each in result.operations] == [Attribution.DRIFT]
 
 
 @pytest.mark.parametrize("asked", [PlanOptions(resend_all=True), PlanOptions(resend=("Deploys",))])
@@ -67,9 +67,9 @@ def test_what_is_asked_to_be_sent_again_is_no_drift(asked: PlanOptions):
     """Somebody asked for it just now; the files say nothing of it."""
     found = live(live_slack(token="*****"))
 
-    result = plan(desired(slack()), found, SECRETS, replace(asked, base=desired(slack())))
+    result = plan(desired(slack()), found, SECRETS, replace(asked, previous=desired(slack())))
 
-    assert [each.attribution for each in result.changes] == [Attribution.THIS_CHANGE]
+    assert [each.attribution for each in result.operations] == [Attribution.THIS_CHANGE]
 
 
 def test_a_base_that_does_not_fit_explains_nothing():
@@ -77,16 +77,16 @@ def test_a_base_that_does_not_fit_explains_nothing():
     base = desired(slack(previously=("a", "b")))
     found = live(live_slack("a", "1"), live_slack("b", "2"))
 
-    result = plan(desired(slack(), prune=False), found, SECRETS, PlanOptions(base=base))
+    result = plan(desired(slack(), prune=False), found, SECRETS, PlanOptions(previous=base))
 
-    assert [each.attribution for each in result.changes] == [Attribution.THIS_CHANGE]
+    assert [each.attribution for each in result.operations] == [Attribution.THIS_CHANGE]
 
 
 def test_the_base_makes_no_difference_to_the_digest():
     """Labels are for reading."""
     declaration, found = desired(slack()), live()
 
-    with_base = plan(declaration, found, SECRETS, PlanOptions(base=desired()))
+    with_base = plan(declaration, found, SECRETS, PlanOptions(previous=desired()))
 
     assert with_base.digest == plan(declaration, found, SECRETS).digest
 

@@ -37,7 +37,7 @@ Answer = tuple[State, str, str | None]
 
 def checks(made: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[Answer]:
     listing = Listing(made, found, secrets)
-    return [(each.state, each.why, each.id) for each in map(listing.check, made.changes)]
+    return [(each.state, each.why, each.id) for each in map(listing.check, made.operations)]
 
 
 def states(made: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[State]:
@@ -135,7 +135,7 @@ def test_a_field_that_is_to_go_is_done_when_it_is_gone():
     """Shown, gone, and not to be seen: only what is gone is surely done."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     before, gone = live_generic(token="***"), live_generic()
-    options = PlanOptions(base=desired(generic(token=reference)))
+    options = PlanOptions(previous=desired(generic(token=reference)))
     drop = plan(desired(generic()), live(before), {}, options)
 
     assert states(drop, (before,), {}) == [State.PENDING]
@@ -211,7 +211,7 @@ def test_an_operation_that_no_review_has_is_known():
     """The webhook that it would change is not a second one that has appeared."""
     declared = desired(slack(id="id-1"), slack(id="id-2", channel="#b"))
     made = plan(declared, live(EDITED, live_slack(id="id-2")), SECRETS)
-    assert len(made.changes) == 2
+    assert len(made.operations) == 2
 
     listing = Listing(made.only({0}), (live_slack(), live_slack(id="id-2")), SECRETS)
 

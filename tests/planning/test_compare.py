@@ -367,13 +367,13 @@ def test_text_in_place_of_a_live_token_is_warned_of(shown: str) -> None:
     made = plan(desired(slack("My ops")), live(live_slack("My ops", token=shown)), SECRETS)
 
     (note,) = made.notes
-    assert (note.rule, made.changes) == ("live-secret-mistaken", ())
+    assert (note.rule, made.operations) == ("live-secret-mistaken", ())
     assert made.uncertain == ()  # whether it differs is known
     assert "`webhooks apply --resend-secret 'My ops'`" in (note.hint or "")
     assert shown not in repr(made).replace("name='SLACK_BOT_TOKEN'", "")
     asked = PlanOptions(resend=("My ops",))
     again = plan(desired(slack("My ops")), live(live_slack("My ops", token=shown)), SECRETS, asked)
-    assert (len(again.changes), again.notes) == (1, ())
+    assert (len(again.operations), again.notes) == (1, ())
 
 
 @pytest.mark.parametrize("shown", [*HIDDEN.values(), TOKEN, OTHER_TOKEN, "a1b2c3d4", "hidden"])

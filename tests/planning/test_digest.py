@@ -33,8 +33,8 @@ def test_secrets_at_hand_make_no_difference():
     with_all, with_none = plan(declaration, found, SECRETS), plan(declaration, found, {})
 
     assert with_all.digest == with_none.digest
-    assert len(with_all.changes) == len(with_none.changes) + 1
-    assert with_all.operations.count(()) == 1
+    assert len(with_all.operations) == len(with_none.operations) + 1
+    assert with_all.digests.count(()) == 1
 
 
 def test_positions_guards_and_hash_marks_make_no_difference():
@@ -103,10 +103,10 @@ def test_a_field_that_is_dropped_is_part_of_it_with_and_without_secrets():
     base, now = desired(generic(token=reference)), desired(generic())
     found = live(live_generic(token="abcdef"))
 
-    result = plan(now, found, {}, PlanOptions(base=base))
+    result = plan(now, found, {}, PlanOptions(previous=base))
 
     assert len(result.updates) == 1
-    assert () not in result.operations
+    assert () not in result.digests
 
 
 LITERAL = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
@@ -145,6 +145,6 @@ def test_a_digest_is_the_same_everywhere_and_for_ever(
     declaration: Desired, found: Live, digest: str
 ):
     """What one version of this program has shown for review, the next one applies."""
-    ((operation,),) = plan(declaration, found, {}).operations
+    ((operation,),) = plan(declaration, found, {}).digests
 
     assert operation.digest == digest

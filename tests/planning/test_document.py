@@ -16,7 +16,7 @@ def test_every_field_that_goes_is_named():
 
     made = plan(desired(generic(verify=True)), found, {})
 
-    (change,) = plan_tree(made, "1.2.3")["changes"]
+    (change,) = plan_tree(made, "1.2.3")["operations"]
     assert change["fields"][1:] == [
         {"change": "lost", "path": ["configuration", "token"]},
         {"change": "lost", "path": ["configuration", "extra"]},

@@ -10,7 +10,7 @@ from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import desired, generic, live, live_generic
 
 BEARER = SecretRef(scheme=Scheme.ENV, name="BEARER")
-BASE = PlanOptions(base=desired(generic(token=BEARER)))
+BASE = PlanOptions(previous=desired(generic(token=BEARER)))
 
 
 def rules(of: Plan) -> list[str]:
@@ -20,7 +20,7 @@ def rules(of: Plan) -> list[str]:
 def test_what_may_still_be_set_is_said() -> None:
     """Nothing shows whether the token is live, so nothing is planned, and the reader is told."""
     result = plan(desired(generic()), live(live_generic()), {}, BASE)
-    assert result.changes == ()
+    assert result.operations == ()
     (note,) = result.notes
     assert note.rule == "dropped-unseen"
     assert "token of " in note.message
@@ -43,7 +43,7 @@ def test_what_goes_with_another_change_is_not_in_doubt() -> None:
     assert rules(result) == []
 
 
-@pytest.mark.parametrize("options", [PlanOptions(), PlanOptions(base=desired(generic()))])
+@pytest.mark.parametrize("options", [PlanOptions(), PlanOptions(previous=desired(generic()))])
 def test_without_a_declaration_before_nothing_is_suspected(options: PlanOptions) -> None:
     """Only a base that had the secret gives a reason."""
     assert rules(plan(desired(generic()), live(live_generic()), {}, options)) == []

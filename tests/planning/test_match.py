@@ -35,7 +35,7 @@ def rules(error: pytest.ExceptionInfo[ConfigurationError]) -> list[str]:
 def told(made: Plan) -> list[str]:
     """Return what becomes of each webhook, in one line each."""
     lines: list[str] = []
-    for each in made.changes:
+    for each in made.operations:
         match each:
             case Create():
                 lines.append(f"create {each.name}")
@@ -279,8 +279,8 @@ def test_deleting_one_of_two_pinned_webhooks_plans_to_create_it():
     assert [(each.name, each.after.configuration["channel"]) for each in drifted.creates] == [
         ("Deploys", "#x")
     ]
-    assert len(drifted.changes) == 1
-    assert (again.changes, len(again.matched)) == ((), 2)
+    assert len(drifted.operations) == 1
+    assert (again.operations, len(again.matched)) == ((), 2)
 
 
 PINNED = (slack(id="id-1"), slack(id="id-2"), slack(id="id-3", channel="#third"))
@@ -292,7 +292,7 @@ def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
     found = [live_slack(id="id-1")]
     for nth, left in (("id-4", ["id-3"]), ("id-5", [])):
         made = plan(declared, live(*found), SECRETS)
-        (create,) = made.changes
+        (create,) = made.operations
         assert isinstance(create, Create)
         later = [(each.webhooks[0].id, each.reason) for each in made.unapplied]
         assert later == [(id_, Reason.LATER) for id_ in left]
@@ -304,7 +304,7 @@ def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
 
     end = plan(declared, live(*found), SECRETS)
 
-    assert (end.changes, end.kept, len(end.matched)) == ((), (), 3)
+    assert (end.operations, end.kept, len(end.matched)) == ((), (), 3)
 
 
 def test_what_may_be_a_webhook_whose_id_is_gone_is_kept():
@@ -313,7 +313,7 @@ def test_what_may_be_a_webhook_whose_id_is_gone_is_kept():
 
     result = plan(desired(*PINNED), found, SECRETS)
 
-    assert result.changes == ()
+    assert result.operations == ()
     assert [(each.reason, each.webhooks[0].id) for each in result.kept] == [
         (Reason.AMBIGUOUS, "id-9")
     ]
@@ -373,8 +373,8 @@ def test_a_name_that_a_rename_gives_up_is_created_in_the_next_apply():
     then = plan(declared, live(live_slack("b", "id-1")), SECRETS)
 
     assert rules(error) == ["name-held"]
-    assert [(type(each), each.name) for each in first.changes] == [(Update, "b")]
-    assert [(type(each), each.name) for each in then.changes] == [(Create, "a")]
+    assert [(type(each), each.name) for each in first.operations] == [(Update, "b")]
+    assert [(type(each), each.name) for each in then.operations] == [(Create, "a")]
 
 
 def test_a_single_equal_duplicate_is_deleted():
@@ -394,13 +394,16 @@ def test_only_deletes_nothing_that_may_be_what_it_leaves_out(name: str):
     """A server may keep a declared webhook under another spelling of its name."""
     declaration, found = desired(slack("Hook")), live(live_slack(name, "id-1"))
     whole = plan(declaration, found, SECRETS)
-    assert [(type(each), each.name) for each in whole.changes] == [(Create, "Hook"), (Delete, name)]
-    assert plan(declaration, found, SECRETS, PlanOptions(only=(name,))).changes == ()
+    assert [(type(each), each.name) for each in whole.operations] == [
+        (Create, "Hook"),
+        (Delete, name),
+    ]
+    assert plan(declaration, found, SECRETS, PlanOptions(only=(name,))).operations == ()
     both = live(live_slack("Hook", "id-2"), live_slack(name, "id-1"))
-    [delete] = plan(declaration, both, SECRETS, PlanOptions(only=(name,))).changes
+    [delete] = plan(declaration, both, SECRETS, PlanOptions(only=(name,))).operations
     assert isinstance(delete, Delete)
     other = live(live_slack("other", "id-3"))
-    [delete] = plan(declaration, other, SECRETS, PlanOptions(only=("other",))).changes
+    [delete] = plan(declaration, other, SECRETS, PlanOptions(only=("other",))).operations
     assert isinstance(delete, Delete)
 
 
@@ -409,7 +412,7 @@ def test_only_is_silent_about_the_other_entries():
     found = live(live_slack("was", "id-1"), live_slack("was", "id-2"), live_slack("x", "id-3"))
     declaration = desired(slack("now", previously=("was",)), slack("x"), slack("pin", id="id-9"))
     part = plan(declaration, found, SECRETS, PlanOptions(only=("x",)))
-    assert (part.changes, part.kept, part.in_scope) == ((), (), 1)
+    assert (part.operations, part.kept, part.in_scope) == ((), (), 1)
     with pytest.raises(ConfigurationError):
         plan(declaration, found, SECRETS, PlanOptions(only=("was",)))
 

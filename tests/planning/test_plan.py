@@ -53,7 +53,7 @@ def test_everything_stands_by_name_and_then_by_id():
 
     result = plan(declared, found, SECRETS)
 
-    assert [(type(each).__name__, each.name) for each in result.changes] == [
+    assert [(type(each).__name__, each.name) for each in result.operations] == [
         ("Delete", "copy"),
         ("Delete", "copy"),
         ("Update", "up-1"),

@@ -53,7 +53,7 @@ def test_a_requested_secret_is_sent_and_is_an_operation(options: PlanOptions):
     (update,) = result.updates
     assert update.reason is Reason.RESEND
     assert [getattr(each, "cause", None) for each in update.fields] == [SecretCause.REQUESTED]
-    assert [len(each) for each in result.operations] == [1]
+    assert [len(each) for each in result.digests] == [1]
     assert plan(desired(slack()), MASKED, SECRETS).digest == ""
 
 
@@ -91,15 +91,15 @@ def test_other_requests_have_other_digests():
 
 def test_a_reviewed_resend_is_planned_while_the_files_still_say_so():
     """It is sent without base and request; a reference that was changed since makes it void."""
-    base = PlanOptions(base=desired(slack()))
+    base = PlanOptions(previous=desired(slack()))
     planned = plan(desired(slack(token=BUMPED)), MASKED, {}, base)
-    options = PlanOptions(reviewed=resends(planned.changes))
+    options = PlanOptions(reviewed=resends(planned.operations))
 
     again = plan(desired(slack(token=BUMPED)), MASKED, SECRETS, options)
     void = plan(desired(slack()), MASKED, SECRETS, options)
 
-    assert (again.digest, again.operations) == (planned.digest, planned.operations)
-    assert void.changes == ()
+    assert (again.digest, again.digests) == (planned.digest, planned.digests)
+    assert void.operations == ()
 
 
 def test_a_reviewed_field_that_is_no_longer_declared_goes():
@@ -107,12 +107,12 @@ def test_a_reviewed_field_that_is_no_longer_declared_goes():
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     found = live(HIDDEN)
     planned = plan(
-        desired(generic()), found, {}, PlanOptions(base=desired(generic(token=reference)))
+        desired(generic()), found, {}, PlanOptions(previous=desired(generic(token=reference)))
     )
-    options = PlanOptions(reviewed=resends(planned.changes))
+    options = PlanOptions(reviewed=resends(planned.operations))
 
     assert plan(desired(generic()), found, {}, options).digest == planned.digest
-    assert plan(desired(generic()), live(live_generic()), {}, options).changes == ()
+    assert plan(desired(generic()), live(live_generic()), {}, options).operations == ()
 
 
 def test_a_request_for_nothing_declared_is_an_error():
@@ -135,7 +135,7 @@ def test_a_changed_reference_is_sent_where_live_cannot_be_read(
     before: SecretRef, now: SecretRef, cause: SecretCause
 ):
     """Git is the only memory there is."""
-    options = PlanOptions(base=desired(slack(token=before)))
+    options = PlanOptions(previous=desired(slack(token=before)))
 
     (update,) = plan(desired(slack(token=now)), MASKED, {}, options).updates
 
@@ -146,21 +146,21 @@ def test_a_changed_reference_is_sent_where_live_cannot_be_read(
 
 def test_an_unchanged_reference_is_not_sent():
     """The base alone makes no change."""
-    options = PlanOptions(base=desired(slack()))
+    options = PlanOptions(previous=desired(slack()))
 
-    assert plan(desired(slack()), MASKED, SECRETS, options).changes == ()
+    assert plan(desired(slack()), MASKED, SECRETS, options).operations == ()
 
 
 def test_a_bumped_version_is_an_operation_whatever_live_shows():
     """The reviewer who has no value and the apply that has it plan the same."""
-    options = PlanOptions(base=desired(slack()))
+    options = PlanOptions(previous=desired(slack()))
     secrets = {BUMPED: Secret(OTHER_TOKEN)}
     declaration = desired(slack(token=BUMPED))
 
     same = plan(declaration, live(live_slack(token=OTHER_TOKEN)), secrets, options)
     other = plan(declaration, live(live_slack()), secrets, options)
 
-    assert len(same.changes) == 1
+    assert len(same.operations) == 1
     assert same.digest == other.digest == plan(declaration, MASKED, {}, options).digest
 
 
@@ -170,14 +170,14 @@ def test_a_changed_literal_is_sent_though_its_reference_is_the_same():
     now = replace(desired(slack(token=reference)), literals={reference: Secret("new")})
     before = replace(now, literals={reference: Secret("old")})
 
-    assert len(plan(now, MASKED, {}, PlanOptions(base=before)).changes) == 1
-    assert len(plan(now, MASKED, {}, PlanOptions(base=now)).changes) == 0
+    assert len(plan(now, MASKED, {}, PlanOptions(previous=before)).operations) == 1
+    assert len(plan(now, MASKED, {}, PlanOptions(previous=now)).operations) == 0
 
 
 def test_a_plain_field_that_cannot_be_read_is_sent_when_the_file_changed_it():
     """A channel, edited in git, of a webhook whose configuration is not shown."""
     found = live(unshown(live_slack(), UNKNOWN))
-    options = PlanOptions(base=desired(slack(channel="#old")))
+    options = PlanOptions(previous=desired(slack(channel="#old")))
 
     (update,) = plan(desired(slack()), found, SECRETS, options).updates
 
@@ -192,7 +192,7 @@ def test_a_plain_field_that_cannot_be_read_is_sent_when_the_file_changed_it():
 def test_a_field_that_the_file_no_longer_declares_goes(shown: LiveWebhook):
     """Live shows it, or the base had it and live shows no configuration."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
-    options = PlanOptions(base=desired(generic(token=reference)))
+    options = PlanOptions(previous=desired(generic(token=reference)))
 
     (update,) = plan(desired(generic()), live(shown), {}, options).updates
 
@@ -216,7 +216,7 @@ def test_every_field_that_the_file_no_longer_declares_goes():
 
 def test_a_renamed_webhook_finds_its_base():
     """By a name of `previously`."""
-    options = PlanOptions(base=desired(slack("old")))
+    options = PlanOptions(previous=desired(slack("old")))
     found = live(live_slack("old", token="*****"))
 
     (update,) = plan(desired(slack(previously=("old",), token=BUMPED)), found, {}, options).updates
@@ -243,7 +243,7 @@ def test_only_the_secret_that_changed_is_sent_again():
     now = generic(username="u", password=password, token=after)
     found = live(live_generic(username="u", password="***", token="***"))
 
-    (update,) = plan(desired(now), found, {}, PlanOptions(base=desired(before))).updates
+    (update,) = plan(desired(now), found, {}, PlanOptions(previous=desired(before))).updates
 
     assert [each.path for each in update.fields] == [("configuration", "token")]
 
@@ -263,7 +263,7 @@ def test_a_resent_address_shows_where_deliveries_went():
 def test_a_base_of_another_type_asks_for_nothing():
     """Its fields are not those of the webhook as it is declared now."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
-    options = PlanOptions(base=desired(slack("Pager")))
+    options = PlanOptions(previous=desired(slack("Pager")))
     found = live(live_generic(token="***"))
 
-    assert plan(desired(generic(token=reference)), found, {}, options).changes == ()
+    assert plan(desired(generic(token=reference)), found, {}, options).operations == ()

@@ -30,8 +30,8 @@ def judged(made: Plan, review: Review, *, values: bool = False) -> tuple[list[st
     """Return the names of what is reviewed, not reviewed, and stale."""
     found: Judgement = judge(made, review, values=values)
     return (
-        [made.changes[index].name for index in sorted(found.reviewed)],
-        [made.changes[index].name for index in sorted(found.unreviewed)],
+        [made.operations[index].name for index in sorted(found.reviewed)],
+        [made.operations[index].name for index in sorted(found.unreviewed)],
         [each.name for each in found.stale],
     )
 
@@ -111,7 +111,7 @@ def test_a_bump_is_the_review_of_another_host() -> None:
     """The reference with its version is what a reviewer sees of the destination."""
     bumped = replace(HOOK, version=2)
     declared = desired(generic(url=bumped))
-    options = PlanOptions(base=desired(generic(url=HOOK)))
+    options = PlanOptions(previous=desired(generic(url=HOOK)))
     planned = plan(declared, live(live_generic()), {}, options)
     review = review_of(planned)
     again = PlanOptions(reviewed=review.resends)
@@ -132,13 +132,13 @@ def test_a_host_that_the_commit_shows_is_reviewed() -> None:
     declared, found = desired(generic(url=HOOK)), live(live_generic())
     shown = PlanOptions(shown={HOOK: NEW})
     made = plan(declared, found, MOVED, shown)
-    ((operation,),) = made.operations
+    ((operation,),) = made.digests
     (change,) = made.updates[0].fields
     assert isinstance(change, SecretChange)
     assert change.cause is SecretCause.DESTINATION
     assert judged(made, review_of(made)) == (["Pager"], [], [])
     elsewhere = live(live_generic(url="https://third.example.com/x"))
-    assert plan(declared, elsewhere, MOVED, shown).operations != ((operation,),)
+    assert plan(declared, elsewhere, MOVED, shown).digests != ((operation,),)
     nothing = Review(origin=made.origin, organization=made.organization.id)
     assert judged(made, nothing, values=True) == ([], ["Pager"], [])
 
@@ -174,7 +174,7 @@ def test_the_rest_of_a_plan_can_be_taken_alone() -> None:
     """Changes, digests and secrets of what was reviewed, and nothing of the rest."""
     made = plan(TWO, live(), SECRETS)
     half = made.only({1})
-    assert [each.name for each in half.changes] == ["B"]
-    assert half.operations == made.operations[1:]
+    assert [each.name for each in half.operations] == ["B"]
+    assert half.digests == made.digests[1:]
     assert {each.webhook for each in half.secrets} == {"B"}
-    assert not {type(each) for each in half.changes} - {Create, Update}
+    assert not {type(each) for each in half.operations} - {Create, Update}

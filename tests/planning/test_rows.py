@@ -210,4 +210,4 @@ def test_a_webhook_that_is_selected_by_its_new_name_is_in_scope():
 
     result = plan(declared, found, SECRETS, PlanOptions(only=("new*",)))
 
-    assert (len(result.changes), result.in_scope) == (2, 2)
+    assert (len(result.operations), result.in_scope) == (2, 2)

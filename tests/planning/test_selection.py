@@ -34,7 +34,7 @@ def test_an_absent_webhook_is_selected_by_either_of_its_names(glob: str) -> None
     """The declared one, and the one that the webhook of its id bears."""
     declared = desired(slack(), absent=(Absent(name="gone", id="id-1"),))
     made = plan(declared, live(live_slack("live")), {}, PlanOptions(only=(glob,)))
-    assert [each.before.id for each in made.changes] == ["id-1"]  # type: ignore[union-attr]
+    assert [each.before.id for each in made.operations] == ["id-1"]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("glob", ["new", "old", "older"])
@@ -51,4 +51,4 @@ def test_further_bearers_of_a_pinned_name_lead_nowhere() -> None:
     declared = desired(slack("A", id="id-1"), slack("B", previously=("A",)))
     found = live(*(live_slack("A", f"id-{number}") for number in (1, 2, 3)))
     made = plan(declared, found, {}, PlanOptions(only=("B",)))
-    assert [(type(each), each.name) for each in made.changes] == [(Create, "B")]
+    assert [(type(each), each.name) for each in made.operations] == [(Create, "B")]

@@ -81,12 +81,12 @@ def test_an_id_that_is_not_live_is_reported_at_its_entry():
         ("unknown-id", 3),
         ("unknown-id", 8),
     ]
-    assert [each.name for each in found.changes] == ["a"]
+    assert [each.name for each in found.operations] == ["a"]
 
 
 def test_an_absent_id_whose_name_is_gone_too_is_no_error():
     """It has been deleted: a second apply of the same file has nothing to say."""
-    assert made(desired(slack(), absent=(absent("b", 8, id="y"),)), live_slack()).changes == ()
+    assert made(desired(slack(), absent=(absent("b", 8, id="y"),)), live_slack()).operations == ()
 
 
 def test_previous_names_of_which_several_are_live_are_all_told():
@@ -356,7 +356,7 @@ def test_what_is_not_understood_points_at_the_entry_that_speaks_of_it():
         strange("d", "5"),
         strange("e", "6"),
     )
-    assert result.changes == ()
+    assert result.operations == ()
     assert [(each.webhooks[0].id, each.position) for each in result.kept] == [
         ("1", at(1)),
         ("2", at(2)),
@@ -380,7 +380,7 @@ def test_several_that_are_not_understood_point_at_their_declaration():
 def test_a_secret_that_was_dropped_and_does_not_show_is_told():
     """With what makes sure that it goes."""
     base = desired(generic(token=SecretRef(scheme=Scheme.ENV, name="BEARER")))
-    result = made(desired(generic()), live_generic(), base=base)
+    result = made(desired(generic()), live_generic(), previous=base)
     assert result.notes == (
         Finding(
             rule="dropped-unseen",

@@ -111,27 +111,27 @@ def token_change(
 
 
 def plan(
-    *changes: Operation,
+    *operations: Operation,
     origin: str = "https://api.cloudtruth.io",
     organization: Organization = ACME,
     **more: object,
 ) -> Plan:
     """Return a plan of `changes` with the digests and the list of secrets that belong to it."""
-    found = tuple(digests(each, {}) for each in changes)
+    found = tuple(digests(each, {}) for each in operations)
     base = Plan(
         origin=origin,
         organization=organization,
-        changes=changes,
-        operations=found,
+        operations=operations,
+        digests=found,
         secrets=tuple(
             SecretUse(
-                reference=ref, webhook=change.name, field=field,
-                destination=destination(change.after),
+                reference=ref, webhook=operation.name, field=field,
+                destination=destination(operation.after),
             )
-            for change in changes
-            if not isinstance(change, Delete)
-            if isinstance(change, Create) or "configuration" in change.sends
-            for field, ref in sorted(change.after.configuration.items())
+            for operation in operations
+            if not isinstance(operation, Delete)
+            if isinstance(operation, Create) or "configuration" in operation.sends
+            for field, ref in sorted(operation.after.configuration.items())
             if isinstance(ref, SecretRef)
         ),
         digest=plan_digest(origin, organization.id, chain.from_iterable(found)),
@@ -330,7 +330,7 @@ PLANS = {
 }
 
 REFUSED = Failed(
-    change=RENAME,
+    operation=RENAME,
     code="invalid-request",
     message="CloudTruth refuses it (400)",
     hint="correct the field and apply again",
@@ -344,29 +344,29 @@ REFUSED = Failed(
     ),
 )
 WAITS = Skipped(
-    change=ABSENT, code="deletes-wait", message="deletes wait until everything else is done"
+    operation=ABSENT, code="deletes-wait", message="deletes wait until everything else is done"
 )
 REPORTS = {
     "done": Report(
         plan=MIXED,
         outcomes=(
-            Applied(change=RENAME, id="7"),
-            Applied(change=CREATE, id="99"),
-            Applied(change=ABSENT, id="9", note="was gone already"),
+            Applied(operation=RENAME, id="7"),
+            Applied(operation=CREATE, id="99"),
+            Applied(operation=ABSENT, id="9", note="was gone already"),
         ),
         healed=(Healed(name="Deploys", removed="100", kept="99"),),
         writes=3,
         verified=True,
     ),
     "partial": Report(
-        plan=MIXED, outcomes=(REFUSED, Applied(change=CREATE, id="99"), WAITS), writes=2,
+        plan=MIXED, outcomes=(REFUSED, Applied(operation=CREATE, id="99"), WAITS), writes=2,
         verified=True,
     ),
     "unconfirmed": Report(
         plan=MIXED,
         outcomes=(
-            Unconfirmed(change=RENAME, message="no answer came, and reading back failed"),
-            Skipped(change=CREATE, code="stopped", message="not started"),
+            Unconfirmed(operation=RENAME, message="no answer came, and reading back failed"),
+            Skipped(operation=CREATE, code="stopped", message="not started"),
             WAITS,
         ),
         writes=1,
@@ -383,9 +383,9 @@ REPORTS = {
     "unreviewed": Report(
         plan=MIXED,
         outcomes=(
-            Applied(change=RENAME, id="7"),
+            Applied(operation=RENAME, id="7"),
             *(
-                Skipped(change=each, code=NOT_REVIEWED, message="not reviewed")
+                Skipped(operation=each, code=NOT_REVIEWED, message="not reviewed")
                 for each in (CREATE, ABSENT)
             ),
         ),

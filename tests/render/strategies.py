@@ -156,7 +156,7 @@ fields = st.one_of(
     st.builds(KeyLost, path=st.tuples(st.just("configuration"), texts)),
 )
 attributions = st.none() | st.sampled_from(Attribution)
-changes: st.SearchStrategy[Operation] = st.one_of(
+operations: st.SearchStrategy[Operation] = st.one_of(
     st.builds(Create, after=webhooks(), attribution=attributions),
     st.builds(
         Update,
@@ -206,10 +206,10 @@ grounds = st.builds(
 
 
 @st.composite
-def plans(draw: st.DrawFn, changes: st.SearchStrategy[Operation] = changes) -> Plan:
+def plans(draw: st.DrawFn, operations: st.SearchStrategy[Operation] = operations) -> Plan:
     """Return plans whose digests, lists of secrets and guards are right."""
     made = plan(
-        *draw(st.lists(changes, max_size=3)),
+        *draw(st.lists(operations, max_size=3)),
         origin=draw(texts),
         organization=draw(organizations),
         matched=tuple(draw(st.lists(st.builds(Matched, id=texts, webhook=webhooks()), max_size=2))),
@@ -236,14 +236,14 @@ messages = st.builds(
 )
 
 
-def outcomes_of(change: Operation) -> st.SearchStrategy[Outcome]:
-    made, maybe = st.just(change), st.none() | texts
+def outcomes_of(operation: Operation) -> st.SearchStrategy[Outcome]:
+    made, maybe = st.just(operation), st.none() | texts
     fields = st.lists(messages, max_size=2).map(tuple)
     return st.one_of(
-        st.builds(Applied, change=made, id=maybe, note=maybe),
-        st.builds(Failed, change=made, code=texts, message=texts, hint=maybe, fields=fields),
-        st.builds(Skipped, change=made, code=texts, message=texts),
-        st.builds(Unconfirmed, change=made, message=texts),
+        st.builds(Applied, operation=made, id=maybe, note=maybe),
+        st.builds(Failed, operation=made, code=texts, message=texts, hint=maybe, fields=fields),
+        st.builds(Skipped, operation=made, code=texts, message=texts),
+        st.builds(Unconfirmed, operation=made, message=texts),
     )
 
 
@@ -251,7 +251,7 @@ def outcomes_of(change: Operation) -> st.SearchStrategy[Outcome]:
 def reports(draw: st.DrawFn) -> Report:
     """Return reports with an outcome for each change of their plan, or for the first of them."""
     plan = draw(plans())
-    outcomes = [draw(outcomes_of(each)) for each in plan.changes[: draw(st.integers(0, 4))]]
+    outcomes = [draw(outcomes_of(each)) for each in plan.operations[: draw(st.integers(0, 4))]]
     return Report(
         plan=plan,
         outcomes=tuple(outcomes),

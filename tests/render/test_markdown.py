@@ -51,8 +51,8 @@ def test_what_is_not_done_comes_first() -> None:
     report = Report(
         plan=plan(*creates),
         outcomes=(
-            *(Applied(change=each) for each in creates[:-1]),
-            Failed(change=creates[-1], code="server-error", message="no"),
+            *(Applied(operation=each) for each in creates[:-1]),
+            Failed(operation=creates[-1], code="server-error", message="no"),
         ),
         writes=300,
         verified=True,

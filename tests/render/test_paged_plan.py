@@ -30,6 +30,6 @@ def test_each_change_is_on_one_page_in_full_or_on_none(
     for page in pages:
         assert len(page.text) + extra * len(page.places) <= limit
         for place in page.places:
-            assert quote(plan.changes[place].name).replace("|", "\\|") in page.text
-    assert ("**Not approved**" in pages[0].text) is (len(shown) < len(plan.changes))
+            assert quote(plan.operations[place].name).replace("|", "\\|") in page.text
+    assert ("**Not approved**" in pages[0].text) is (len(shown) < len(plan.operations))
     assert FOOT in pages[0].text

@@ -159,9 +159,9 @@ def test_markdown_holds_data_in_code_only(plan: Plan, view: View) -> None:
     """A reader of Markdown sees our words, the names as quoted, and no other structure."""
     read = read_markdown(RENDERERS["markdown"]().render_plan(plan, view))
     assert read.titles == 1
-    assert len(read.cells) == len(plan.changes) + len(plan.kept)
+    assert len(read.cells) == len(plan.operations) + len(plan.kept)
     shown = sorted(row[1][0] for row in read.cells)
-    assert shown == sorted(quote(each.name) for each in (*plan.changes, *plan.kept))
+    assert shown == sorted(quote(each.name) for each in (*plan.operations, *plan.kept))
     assert all(len(row) == 5 for row in read.cells)
     assert len(read.fences) <= 1
 
@@ -175,7 +175,7 @@ def test_other_markdown_holds_data_in_code_only(
     markdown = RENDERERS["markdown"]()
     read = read_markdown(markdown.render_report(report))
     shown = sorted(row[1][0] for row in read.cells)
-    names = [each.change.name for each in report.outcomes]
+    names = [each.operation.name for each in report.outcomes]
     names += [each.name for each in report.plan.kept]
     assert shown == sorted(map(quote, names))
     assert read_markdown(markdown.render_findings(findings)).titles == 1

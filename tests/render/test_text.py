@@ -59,11 +59,11 @@ def test_an_apply_without_changes_says_what_the_plan_would_have_said(format: str
 
 def test_an_apply_of_a_plan_that_is_out_of_date_wrote_nothing() -> None:
     """Where all has changed since the plan it is exit 1, unless something may have been written."""
-    changed = Skipped(change=RENAME, code="changed", message="somebody has changed it")
+    changed = Skipped(operation=RENAME, code="changed", message="somebody has changed it")
     report = Report(plan=plan(RENAME), outcomes=(changed,))
     assert report.exit_code is ExitCode.FAILED
     assert "Exit 1: nothing was written: live has changed since the plan;" in render_report(report)
-    doubtful = Unconfirmed(change=RENAME, message="no answer came")
+    doubtful = Unconfirmed(operation=RENAME, message="no answer came")
     assert replace(report, outcomes=(changed, doubtful)).exit_code is ExitCode.PARTIAL
 
 
@@ -81,10 +81,10 @@ def test_words_that_begin_a_line_are_no_command() -> None:
     """However narrow the terminal, no wrapped word begins a line as a workflow command."""
     message = " ".join(["::error::x"] * 30)
     failing = Finding(rule="x", severity=Severity.ERROR, message=message, hint=message)
-    held = plan(*MIXED.changes, blocked=(failing,), relaxed=(failing,), notes=(failing,))
+    held = plan(*MIXED.operations, blocked=(failing,), relaxed=(failing,), notes=(failing,))
     report = Report(
         plan=held,
-        outcomes=(Skipped(change=held.changes[0], code="x", message=message),),
+        outcomes=(Skipped(operation=held.operations[0], code="x", message=message),),
         problem=message,
         writes=1,
     )

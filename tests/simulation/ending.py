@@ -45,7 +45,7 @@ class Ending:
         """An apply has ended: is its report honest and complete?"""
         if CANARY in repr(report) or (self._case.seed % 8 == 0 and CANARY in _shown(report)):
             raise Violation("a secret is in the report")
-        if [each.change for each in report.outcomes] != list(report.plan.changes):
+        if [each.operation for each in report.outcomes] != list(report.plan.operations):
             raise Violation("the report does not tell of every change")
         if process.deeds.committed and not report.writes:
             raise Violation("the report says that nothing was written")
@@ -53,25 +53,27 @@ class Ending:
         if report.exit_code is ExitCode.OK and report.plan.unapplied:
             raise Violation("success, and a declaration is not applied")
         for each in report.outcomes:
-            if _unreviewed(each) and process.deeds.began(each.change):
-                raise Violation(f"{each.change.name} was not reviewed, and was sent")
+            if _unreviewed(each) and process.deeds.began(each.operation):
+                raise Violation(f"{each.operation.name} was not reviewed, and was sent")
             unsent = isinstance(each, Skipped) and each.code in ("interrupted", "run-ended")
-            if unsent and process.deeds.began(each.change):
-                raise Violation(f"{each.change.name} was sent, and is reported as not begun")
+            if unsent and process.deeds.began(each.operation):
+                raise Violation(f"{each.operation.name} was sent, and is reported as not begun")
             if isinstance(each, Failed) and _unsent(each):
-                raise Violation(f"{each.change.name} has failed for a secret that it did not send")
+                raise Violation(
+                    f"{each.operation.name} has failed for a secret that it did not send"
+                )
             # That something is gone may be hearsay, until the last look.
-            sure = report.verified or not isinstance(each.change, Delete)
+            sure = report.verified or not isinstance(each.operation, Delete)
             if isinstance(each, Applied) and sure and self._case.calm:
                 self._true(process.team, each)
         if report.complete and report.writes and not self._case.stale:
             self._seen(process, report.plan)
-        firm = [each for each in report.outcomes if not isinstance(each.change, Delete)]
+        firm = [each for each in report.outcomes if not isinstance(each.operation, Delete)]
         undone = [each for each in firm if not isinstance(each, Applied) and not _unreviewed(each)]
         # What the last look alone found to be undone was done when deletes began.
         early = [each for each in undone if not (isinstance(each, Failed) and each.code in _LATE)]
         if early and process.deeds.deleting:
-            raise Violation(f"deletes were sent although {early[0].change.name} is not done")
+            raise Violation(f"deletes were sent although {early[0].operation.name} is not done")
 
     def _seen(self, process: Process, plan: Plan) -> None:
         """Success means that the last listing showed it, whoever else is at work."""
@@ -87,7 +89,7 @@ class Ending:
         """Return what a plan made of such a listing would have left to do by names of the plan."""
         team = process.team
         live = Live(origin=plan.origin, organization=plan.organization, webhooks=tuple(seen))
-        options = replace(team.options, base=None, resend=(), resend_all=False)
+        options = replace(team.options, previous=None, resend=(), resend_all=False)
         try:
             again = make_plan(team.desired, live, self._at_hand(plan), options)
         except ConfigurationError:
@@ -116,7 +118,7 @@ class Ending:
 
         left = [
             each
-            for each in again.changes
+            for each in again.operations
             if answered_for(each) and not (each.name in unvouched and _only_secrets(each))
         ]
         doing = set[str]() if self._case.way is Way.BLIND else {_names([each]) for each in left}
@@ -133,7 +135,7 @@ class Ending:
 
     def _true(self, team: Team, outcome: Applied) -> None:
         """What is reported as done is stored so, secrets included."""
-        change = outcome.change
+        change = outcome.operation
         rows = {row["id"]: row for row in self._judge.rows()}
         if isinstance(change, Delete):
             if change.before.id in rows:
@@ -147,7 +149,7 @@ class Ending:
 
     def as_declared(self, team: Team, plan: Plan, again: Plan) -> None:
         """After a success: the next plan is empty, and the store agrees."""
-        left = [each for each in again.changes if not revealed(plan, each)]
+        left = [each for each in again.operations if not revealed(plan, each)]
         if left:
             raise Violation(f"success, and the next plan has {_names(left)}")
         self._stored(team, plan)
@@ -156,7 +158,7 @@ class Ending:
         """After a failure that nothing can help: all else is as declared."""
         left = [
             each
-            for each in again.changes
+            for each in again.operations
             if not isinstance(each, Delete) and each.name not in team.stubborn
         ]
         if left:
@@ -264,7 +266,7 @@ def revealed(plan: Plan, change: Operation) -> bool:
 
 def _unsent(outcome: Failed) -> bool:
     """Say whether nothing but secrets differs, of a change that sends none."""
-    change = outcome.change
+    change = outcome.operation
     if outcome.code != "does-not-converge" or not isinstance(change, Update):
         return False
     if "configuration" in change.sends:

@@ -112,7 +112,7 @@ class Program:
     def _confirm(self, process: Process, review: Review | str | None) -> Callable[[Plan], bool]:
         def agree(made: Plan) -> bool:
             if isinstance(review, Review):
-                planned = {each.digest for found in made.operations for each in found}
+                planned = {each.digest for found in made.digests for each in found}
                 if planned - {each.digest for each in review.operations}:
                     raise Violation("what was not reviewed is about to be applied")
             process.deeds.plan = made
@@ -127,9 +127,9 @@ class Program:
         self._world.note(f"{process.name} ends: exit {int(report.exit_code)}")
         for outcome in report.outcomes:
             more = getattr(outcome, "code", None) or getattr(outcome, "note", None) or ""
-            kind = type(outcome.change).__name__.lower()
+            kind = type(outcome.operation).__name__.lower()
             became = type(outcome).__name__.lower()
-            self._world.note(f"    {kind} {outcome.change.name}: {became} {more}")
+            self._world.note(f"    {kind} {outcome.operation.name}: {became} {more}")
         self._ending.reported(process, report)
         if process.halted():  # the program is about to end, and its threads with it
             self._world.scheduler.sleep(_PARTING)

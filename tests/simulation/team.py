@@ -124,7 +124,7 @@ def wishes(draw: random.Random, desired: Desired) -> PlanOptions:
     if draw.random() < 0.25:
         options = replace(options, prune=False)
     if draw.random() < 0.4:
-        options = replace(options, base=before(draw, desired))
+        options = replace(options, previous=before(draw, desired))
     if draw.random() < 0.35:
         named = [
             f"{value.scheme}:{value.name}"

@@ -105,14 +105,16 @@ class Trial:
         if not whole:
             again = replace(
                 again,
-                changes=tuple(c for c, o in zip(again.changes, again.operations, strict=True) if o),
+                operations=tuple(
+                    c for c, o in zip(again.operations, again.digests, strict=True) if o
+                ),
             )
         assert process.report is not None
         self.ending.as_declared(process.team, process.report.plan, again)
 
     def _look(self, team: Team) -> Plan:
         """Plan, without asking again for what was asked for once."""
-        options = replace(team.options, base=None, resend=(), resend_all=False)
+        options = replace(team.options, previous=None, resend=(), resend_all=False)
         process = Process("look", team=replace(team, options=options))
         planned = self._within(process, lambda: self.program.plan(process))
         if planned is None:
@@ -152,7 +154,9 @@ class Trial:
         if _complete(last) and last.report is not None:
             again, plan = self._look(team), last.report.plan
             later = any(each.reason is Reason.LATER for each in plan.kept)
-            if again.changes and (later or all(revealed(plan, each) for each in again.changes)):
+            if again.operations and (
+                later or all(revealed(plan, each) for each in again.operations)
+            ):
                 last = Process("again", team=last.team)
                 self._alone(last, self.program.apply)
                 again = self._look(team)

@@ -35,7 +35,7 @@ def read_back(text: str):
 def assert_unchanged(found: Live) -> Export:
     exported = export(found)
     result = plan(read_back(exported.text), found, {})
-    assert result.changes == ()
+    assert result.operations == ()
     assert result.blocked == () or exported.declared == 0
     return exported
 
@@ -221,7 +221,7 @@ def test_a_part_can_be_exported_with_its_own_scope():
     exported = export(found, only=("a-*",))
 
     result = plan(read_back(exported.text), found, {})
-    assert (result.changes, [each.name for each in result.unmanaged]) == ((), ["b-1"])
+    assert (result.operations, [each.name for each in result.unmanaged]) == ((), ["b-1"])
 
 
 def test_a_nameless_webhook_is_in_no_scope():
@@ -231,7 +231,7 @@ def test_a_nameless_webhook_is_in_no_scope():
     exported = export(found, only=("*", "a", "**"))
 
     result = plan(read_back(exported.text), found, {})
-    assert (result.changes, [each.name for each in result.unmanaged]) == ((), [""])
+    assert (result.operations, [each.name for each in result.unmanaged]) == ((), [""])
 
 
 def test_an_empty_organization_gives_an_empty_list():

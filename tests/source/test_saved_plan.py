@@ -167,7 +167,7 @@ def test_formatting_is_no_edit() -> None:
 EDITS: tuple[Callable[[dict[str, Any]], object], ...] = (
     lambda tree: tree.update(tool_version="0"),
     lambda tree: tree.update(organization={**tree["organization"], "id": "o-2"}),
-    lambda tree: tree["changes"].pop(),
+    lambda tree: tree["operations"].pop(),
     lambda tree: tree["configuration"].pop(),
     lambda tree: tree.update(checksum=None),
     lambda tree: tree.update(extra=1),
@@ -188,7 +188,7 @@ def test_an_edited_plan_is_refused(edit: Callable[[dict[str, Any]], object]) -> 
     "edit",
     [
         lambda tree: tree.update(digest=f"sha256:{'0' * 64}"),
-        lambda tree: tree["changes"][0].update(operations=[]),
+        lambda tree: tree["operations"][0].update(digests=[]),
         lambda tree: tree.update(origin="https://elsewhere.example"),
     ],
 )
@@ -200,7 +200,7 @@ def test_operations_at_odds_with_the_digest_are_refused(
         load(edited(SAVED, edit), FILE)
 
 
-@pytest.mark.parametrize("version", ["2", "0", 1, None])
+@pytest.mark.parametrize("version", ["1", "0", 2, None])
 def test_another_format_is_refused(version: object) -> None:
     """A plan of another version of the format is stale, however well formed."""
     raw = edited(SAVED, lambda tree: tree.update(format_version=version))
@@ -262,8 +262,8 @@ def test_what_became_of_a_plan_file_is_said(raw: bytes, why: str) -> None:
         (lambda tree: tree.update(extra=1), "it has other keys"),
         (lambda tree: tree.pop("options"), "it has other keys"),
         (lambda tree: tree["counts"].update(live=-1), r"counts\.live"),
-        (lambda tree: tree["changes"].append(1), r"changes\.1"),
-        (lambda tree: tree["changes"][0].update(operations=["x"]), r"changes\.0"),
+        (lambda tree: tree["operations"].append(1), r"operations\.1"),
+        (lambda tree: tree["operations"][0].update(digests=["x"]), r"operations\.0"),
         (lambda tree: tree.update(resends=[{}]), r"resends\.0"),
         (lambda tree: tree["configuration"][0].update(content=[]), r"configuration\.0\.content"),
         (lambda tree: tree["configuration"][0]["content"].pop("webhooks"), r"configuration\.0"),

@@ -163,14 +163,14 @@ def _confirm(
                 )
             agreed = console.ask(f"\n{_question(plan)} Type `yes` to confirm: ") == "yes"
             connection.restart()  # waiting for an answer is no part of the run's time
-        progress.phase("checking that the plan still fits", total=len(plan.changes))
+        progress.phase("checking that the plan still fits", total=len(plan.operations))
         return agreed
 
     return confirm
 
 
 def _question(plan: workflow.Plan) -> str:
-    count, deletes = len(plan.changes), len(plan.deletes)
+    count, deletes = len(plan.operations), len(plan.deletes)
     what = "this change" if count == 1 else f"these {count} changes"
     risk = f" ({deletes} {'delete' if deletes == 1 else 'deletes'})" if deletes else ""
     return f"Apply {what}{risk}?"

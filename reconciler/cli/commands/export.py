@@ -59,8 +59,8 @@ def run(context: Context, out: str | None, force: bool, only: tuple[str, ...], c
     made = export(live, only=only)
     if check:
         plan = _check(made, live)
-        if plan.changes:
-            console.message("error", f"the export has {plural(len(plan.changes), 'change')}")
+        if plan.operations:
+            console.message("error", f"the export has {plural(len(plan.operations), 'change')}")
             return ExitCode.FAILED
     warn(context, notes)
     if path is not None:

@@ -72,7 +72,7 @@ def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.Pla
         allow_deletes=own["allow_deletes"],
         resend_all=own["resend_secrets"],
         resend=own["resend_secret"],
-        base=workflow.previous(own["base"], checked) if own["base"] else None,
+        previous=workflow.previous(own["base"], checked) if own["base"] else None,
     )
 
 
@@ -170,5 +170,5 @@ def run(
         console.result(shown, essential=format != "text" or bool(made.blocked))
     if made.blocked:
         return ExitCode.BLOCKED
-    differs = bool(made.changes or made.unapplied)
+    differs = bool(made.operations or made.unapplied)
     return ExitCode.CHANGES if detailed_exitcode and differs else ExitCode.OK

@@ -21,7 +21,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
     """Show how much would be done."""
-    return f"{len(plan.changes)} planned\n"
+    return f"{len(plan.operations)} planned\n"
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
