@@ -68,7 +68,7 @@ def _outcome(outcome: Outcome) -> Tree:
     name, *_ = OUTCOMES[type(outcome)]
     summary = operation_summary(outcome.operation)
     shown = {each.name: plain(getattr(outcome, each.name)) for each in fields(outcome)}
-    del shown["change"]
+    del shown["operation"]
     return {"outcome": name, **summary, **shown, "id": shown.get("id") or summary["id"]}
 
 

@@ -74,7 +74,7 @@ def outputs(folder: Path) -> dict[str, str]:
         now=datetime(2026, 11, 25, tzinfo=UTC),
     )
     shown = {name: RENDERERS[form]().render_plan(planned, view) for form, name in FORMATS.items()}
-    code = ExitCode.CHANGES if planned.changes else ExitCode.OK
+    code = ExitCode.CHANGES if planned.operations else ExitCode.OK
     return {**shown, "exit": f"{int(code)}\n"}
 
 
