@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from reconciler import workflow
 from reconciler.api.pace import Pause
@@ -16,7 +16,7 @@ from reconciler.execute.stop import GRACE
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.ports import Clock
 from reconciler.render.quote import quote
-from reconciler.settings.resolve import Arguments, Settings, resolve
+from reconciler.settings.resolve import Settings, resolve
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import Exchange, Observer
@@ -31,13 +31,9 @@ _SHOWN: Final = 3  # names of webhooks in one line
 
 def settings_of(context: Context) -> Settings:
     """Find where to connect and as whom. Raises UsageError, CredentialError."""
-    options: dict[str, Any] = {
-        name: context.command_line.get(name)
-        for name in ("server_url", "profile", "api_key_file", "timeout", "deadline")
-    }
     process = context.process
     return resolve(
-        Arguments(**options),
+        context.command_line,
         process.environ,
         platform=process.platform,
         directory=process.directory,

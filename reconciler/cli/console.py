@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
 from reconciler.cli.process import Process
+from reconciler.errors import ExitCode, Interrupted
 from reconciler.kinds import slack
 
 if TYPE_CHECKING:
@@ -115,8 +116,6 @@ class Console:
         try:
             answer = self._process.stdin.readline()
         except KeyboardInterrupt:
-            from reconciler.errors import ExitCode, Interrupted
-
             raise Interrupted(
                 "stopped at the question: nothing was written", signal_exit=ExitCode.SIGINT
             ) from None
@@ -134,15 +133,12 @@ class Console:
 
     def clean(self, text: str) -> str:
         """Return text without the run's secrets, for what leaves by another way."""
-        clean = self._redacted(text)
+        clean = self.redacted(text)
         self.caught += clean != text
         return clean
 
-    def holds_secret(self, text: str) -> bool:
-        """Return whether there is one of the run's secrets in a text."""
-        return self._redacted(text) != text
-
-    def _redacted(self, text: str) -> str:
+    def redacted(self, text: str) -> str:
+        """Return text without the run's secrets, where they are no sign of a bug."""
         clean = _TOKENS.sub("***", text)
         for secret in self._secrets:
             clean = secret.redact(clean)
@@ -157,35 +153,29 @@ class Console:
             self._send(stream, text)
 
     def _send(self, stream: TextIO, text: str) -> None:
-        if id(stream) not in self._lost:
-            try:
-                stream.write(text)
-                stream.flush()
-            except BrokenPipeError:
-                self._lose(stream)
-            except (OSError, ValueError) as problem:
-                self._lose(stream)
-                if stream is self._process.stdout:
-                    self.failed = True
-                    full = isinstance(problem, OSError) and problem.errno == errno.ENOSPC
-                    self._lament("the disk is full" if full else "the system refuses it")
-
-    def _lament(self, why: str) -> None:
-        """Report on standard error that the result is lost, if that can still be written to."""
-        text = f"error[output]: the result could not be written to standard output: {why}\n"
-        with suppress(OSError, ValueError):
-            self._process.stderr.write(text)
-            self._process.stderr.flush()
+        if id(stream) in self._lost:
+            return
+        try:
+            stream.write(text)
+            stream.flush()
+        except BrokenPipeError:
+            self._lose(stream)
+        except (OSError, ValueError) as problem:
+            self._lose(stream)
+            if stream is self._process.stdout:
+                self.failed = True
+                full = isinstance(problem, OSError) and problem.errno == errno.ENOSPC
+                why = "the disk is full" if full else "the system refuses it"
+                text = f"error[output]: the result could not be written to standard output: {why}\n"
+                self._send(self._process.stderr, text)
 
     def _lose(self, stream: TextIO) -> None:
         """Send what follows nowhere, what is still buffered too: exiting would complain of it."""
         self._lost.add(id(stream))
-        try:
+        with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
-        except (OSError, ValueError):
-            pass
 
 
 def _terminal(stream: TextIO) -> bool:

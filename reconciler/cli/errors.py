@@ -15,8 +15,9 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.options import Context
+from reconciler.cli.session import report_error
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
-from reconciler.render import RENDERERS, View
+from reconciler.render import RENDERERS
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _NEVER_OPTIONS: Final = ("--api-key", "--key", "--token", "--apikey")
@@ -55,10 +56,9 @@ def explain(problem: BaseException, context: Context) -> ExitCode:
         console.block(problem.format_message())
         return ExitCode.USAGE
     error = translate(problem)
-    view = View(color=console.color_messages)
-    console.block(RENDERERS["text"]().render_error(error, view))
+    report_error(context, error)
     if context.options.get("format") == "json":
-        console.result(RENDERERS["json"]().render_error(error, View()), essential=True)
+        console.result(RENDERERS["json"]().render_error(error), essential=True)
     return error.exit_code
 
 

@@ -26,7 +26,7 @@ from reconciler.emulator.messages import Request
 from reconciler.emulator.store import LogEntry, Row, Store
 from reconciler.emulator.webhooks import PATH
 from reconciler.errors import OutputError, UsageError
-from reconciler.kinds import KINDS, Field
+from reconciler.kinds import KINDS
 from reconciler.model import Secret
 from reconciler.render.quote import prose, quote
 from reconciler.source.allowed import url_credential
@@ -58,7 +58,7 @@ def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
     )
     if path.parent.name == _FOLDER:
         _make_folder(path.parent)
-    store_of = partial(_LocalStore, is_secret=context.console.holds_secret)
+    store_of = partial(_LocalStore, redacted=context.console.redacted)
     with closing(_open_store(path, store_of)) as store:
         emulator = Emulator(store, Behaviour(any_key=True, **_known_types()))
         yield InProcess(emulator.handle, request=Request), Secret(LOCAL_KEY)
@@ -160,12 +160,12 @@ def _make_folder(folder: Path) -> None:
 class _LocalStore(Store):
     """A store that forgets secrets: those of webhooks, and the bodies of requests in the log.
 
-    `is_secret` returns whether text has a value that a reference yields.
+    `redacted` takes the values that references yield out of a text.
     """
 
-    def __init__(self, path: Path, *, is_secret: Callable[[str], bool]) -> None:
+    def __init__(self, path: Path, *, redacted: Callable[[str], str]) -> None:
         super().__init__(path)
-        self._is_secret = is_secret
+        self._redacted = redacted
 
     def insert(self, record: Mapping[str, Any]) -> Row:
         return super().insert(self._without_secrets(record))
@@ -178,22 +178,18 @@ class _LocalStore(Store):
 
     def _without_secrets(self, record: Mapping[str, Any]) -> dict[str, Any]:
         kind = KINDS[record["type"]]
-        shown = {
-            name: self._masked(field, value) if field is not None and value else value
-            for name, value in record["configuration"].items()
-            for field in [kind.field(name)]
-        }
+        shown = dict(record["configuration"])
+        for field in kind.fields:
+            if field.secret and shown.get(field.name):
+                shown[field.name] = self._masked(shown[field.name]) if field.address else MASK
         return {**record, "configuration": shown}
 
-    def _masked(self, field: Field, value: Any) -> Any:
-        if not field.secret:
-            return value
-        if not field.address:
-            return MASK
-        if url_credential(value) is None and not self._is_secret(value):
-            return value
+    def _masked(self, url: str) -> str:
+        """Return a URL, or its origin alone if it holds a credential."""
+        if url_credential(url) is None and self._redacted(url) == url:
+            return url
         try:
-            parts = urlsplit(value)
+            parts = urlsplit(url)
             return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{MASK}"
         except ValueError:
             return f"https://{MASK}"

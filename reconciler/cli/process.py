@@ -16,6 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from reconciler.errors import ExitCode, Interrupted
+
 if TYPE_CHECKING:
     from reconciler.ports import Clock
 
@@ -111,6 +113,4 @@ class Process:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    from reconciler.errors import ExitCode, Interrupted
-
     raise Interrupted("stopped by a signal", signal_exit=ExitCode(128 + number))

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reconciler import workflow
 from reconciler.cli.options import Context
+from reconciler.errors import NotConfirmedError, ReconcilerError
 from reconciler.render import RENDERERS, View
 from reconciler.render.quote import quote
 from reconciler.source.files import MAX_FILE_BYTES
 from reconciler.source.history import git_in
 
 if TYPE_CHECKING:
-    from reconciler.errors import ReconcilerError
     from reconciler.findings import Finding
 
 STDOUT: Final = "-"
@@ -86,3 +86,17 @@ def width(context: Context) -> int:
 def named(context: Context, name: str | None) -> Path | None:
     """Return the path of a result, None if it is not to be written or goes to standard output."""
     return None if name in (None, STDOUT) else context.process.directory / str(name)
+
+
+def confirm(context: Context, question: str, *, otherwise: str) -> None:
+    """Ask a question. Raises NotConfirmedError for any answer but yes, and without a terminal.
+
+    `otherwise` is what the message then says.
+    """
+    why = "not confirmed"
+    if not context.console.interactive or STDOUT in context.files:
+        why = "no terminal to confirm on"
+    elif context.console.ask(f"{question} Type `yes` to confirm: ") == "yes":
+        return
+    hint = "type `yes` in a terminal, or add --yes once you have read what would be done"
+    raise NotConfirmedError(f"{why}: {otherwise}", hint=hint)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from reconciler.errors import CredentialError, UsageError
@@ -53,17 +53,6 @@ class Setting(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arguments:
-    """What the command line says; None where it says nothing. Seconds are plain numbers."""
-
-    server_url: str | None = None
-    profile: str | None = None
-    api_key_file: str | None = None
-    timeout: float | None = None
-    deadline: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All that a connection needs.
 
@@ -95,7 +84,7 @@ class Settings:
 
 
 def resolve(
-    arguments: Arguments,
+    arguments: Mapping[str, Any],
     environ: Mapping[str, str],
     *,
     platform: str,
@@ -104,14 +93,15 @@ def resolve(
 ) -> Settings:
     """Find every setting.
 
-    `platform` is as `sys.platform` names it; files are relative to `directory`. Raises UsageError
-    and CredentialError.
+    `arguments` are those given of `server_url`, `profile`, `api_key_file`, `timeout` and
+    `deadline`, in seconds; `platform` is as `sys.platform` names it; files are relative to
+    `directory`. Raises UsageError and CredentialError.
     """
     if local:
         profile, key = Profile(name="", origin=""), None
         server = Setting(value=LOCAL_SERVER, source="--local")
     else:
-        profile = load_profile(arguments.profile, environ, platform=platform)
+        profile = load_profile(arguments.get("profile"), environ, platform=platform)
         _refuse_invalid_certificates(_find("accept_invalid_certs", arguments, environ, profile))
         key = _key(arguments, environ, profile, directory)
         server = _server_url(_find("server_url", arguments, environ, profile))
@@ -128,11 +118,11 @@ def resolve(
 
 
 def _find(
-    name: str, arguments: Arguments, environ: Mapping[str, str], profile: Profile
+    name: str, arguments: Mapping[str, Any], environ: Mapping[str, str], profile: Profile
 ) -> Setting[str] | None:
     """Return a setting from the first of argument, environment and profile that has it."""
     variable, key = _SOURCES[name]
-    argument = getattr(arguments, name, None)
+    argument = arguments.get(name)
     if argument is not None:
         return Setting(value=str(argument), source=f"--{name.replace('_', '-')}")
     found = bare(environ.get(variable, ""))
@@ -153,93 +143,69 @@ def _server_url(found: Setting[str] | None) -> Setting[str]:
     except ValueError:
         host, port, parts = "", None, urlsplit("")
     plain = re.fullmatch(r"[\x21-\x7e]+", url) is not None and port != 0
+    hint = f"write scheme and host only, such as {DEFAULT_SERVER}"
     if not host or not plain or parts.scheme not in ("https", "http"):
-        raise UsageError(
-            f"the server URL from {source} is not a web address",
-            hint=f"write scheme and host, such as {DEFAULT_SERVER}",
-        )
-    if parts.username is not None or parts.password is not None:
-        raise UsageError(
-            f"the server URL from {source} contains a user name or a password",
-            hint="remove them: CloudTruth needs only the API key",
-        )
-    if "?" in url or "#" in url:
-        raise UsageError(
-            f"the server URL from {source} has a query or a fragment",
-            hint=f"write scheme and host, such as {DEFAULT_SERVER}",
-        )
-    if parts.path.endswith(("/api", "/api/v1")):
-        raise UsageError(
-            f"the server URL from {source} contains the path of the API",
-            hint=f"write scheme and host only, such as {DEFAULT_SERVER}",
-        )
-    if parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
-        raise UsageError(
-            f"the server URL from {source} is http, which would send the API key in the clear",
-            hint="use https; plain http is for this machine only (localhost, 127.0.0.1, [::1])",
-        )
-    return Setting(value=url, source=source)
+        why = "is not a web address"
+    elif parts.username is not None or parts.password is not None:
+        why = "contains a user name or a password"
+        hint = "remove them: CloudTruth needs only the API key"
+    elif "?" in url or "#" in url:
+        why = "has a query or a fragment"
+    elif parts.path.endswith(("/api", "/api/v1")):
+        why = "contains the path of the API"
+    elif parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
+        why = "is http, which would send the API key in the clear"
+        hint = "use https; plain http is for this machine only (localhost, 127.0.0.1, [::1])"
+    else:
+        return Setting(value=url, source=source)
+    raise UsageError(f"the server URL from {source} {why}", hint=hint)
 
 
 def _key(
-    arguments: Arguments, environ: Mapping[str, str], profile: Profile, directory: Path
+    arguments: Mapping[str, Any], environ: Mapping[str, str], profile: Profile, directory: Path
 ) -> Setting[Secret] | None:
-    """Find the API key. An empty one counts as missing, wherever it stands."""
-    named = arguments.api_key_file
-    if named is not None:
-        return _key_of_file(directory, named, "--api-key-file")
-    named = environ.get("WEBHOOKS_API_KEY_FILE")
-    if named and not bare(environ.get("CLOUDTRUTH_API_KEY", "")):
-        return _key_of_file(directory, named, "WEBHOOKS_API_KEY_FILE")
+    """Find the API key. An empty one counts as missing, except in a file."""
+    name, source = arguments.get("api_key_file"), "--api-key-file"
+    if name is None and not bare(environ.get("CLOUDTRUTH_API_KEY", "")):
+        name, source = environ.get("WEBHOOKS_API_KEY_FILE") or None, "WEBHOOKS_API_KEY_FILE"
+    if name is not None:
+        key = _checked(_read_key(directory / name, source), f"the file of {source}")
+        return Setting(value=key, source=source)
     found = _find("api_key", arguments, environ, profile)
     if found is None:
         return None
     return Setting(value=_checked(found.value, found.source), source=found.source)
 
 
-def _key_of_file(directory: Path, name: str, source: str) -> Setting[Secret]:
-    text = _read_key(directory / name, source)
-    return Setting(value=_checked(text, f"the file of {source}"), source=source)
-
-
 def _read_key(path: Path, source: str) -> str:
+    hint = "name a file that contains only the API key"
     try:
         with path.open("rb") as file:
             data = file.read(_KEY_FILE_MAX + 1)
-    except OSError as problem:
-        reason = "does not exist" if isinstance(problem, FileNotFoundError) else "cannot be read"
-        raise CredentialError(
-            f"the file named by {source} {reason}",
-            hint="name a file that contains only the API key",
-        ) from None
-    if len(data) > _KEY_FILE_MAX:
-        raise CredentialError(f"the file named by {source} is too large to be an API key")
+    except FileNotFoundError:
+        raise CredentialError(f"the file named by {source} does not exist", hint=hint) from None
+    except OSError:
+        raise CredentialError(f"the file named by {source} cannot be read", hint=hint) from None
     text = bare(data.decode(errors="replace"))
-    if not text:
-        raise CredentialError(
-            f"the file named by {source} is empty", hint="write the API key into it"
-        )
+    if not text or len(data) > _KEY_FILE_MAX:
+        why = "too large to be an API key" if text else "empty"
+        raise CredentialError(f"the file named by {source} is {why}", hint=hint)
     return text
 
 
 def _checked(text: str, source: str) -> Secret:
     """Refuse what cannot be a key or be sent in a header, without showing any of it."""
     if text[:1] in _QUOTES and text[-1:] == text[:1]:
-        raise CredentialError(
-            f"the API key from {source} is in quotes",
-            hint="remove the quotes: they are read as part of the key",
-        )
-    if PLACEHOLDER.fullmatch(text):
-        raise CredentialError(
-            f"the API key from {source} is a placeholder, not a key",
-            hint="nothing replaced it: check how the variable or the file is filled",
-        )
-    if not _KEY_SHAPE.fullmatch(text):
-        raise CredentialError(
-            f"the API key from {source} contains spaces, line breaks or characters outside ASCII",
-            hint="copy the key again from CloudTruth; it is one word",
-        )
-    return Secret(text)
+        why, hint = "is in quotes", "remove the quotes: they are read as part of the key"
+    elif PLACEHOLDER.fullmatch(text):
+        why = "is a placeholder, not a key"
+        hint = "nothing replaced it: check how the variable or the file is filled"
+    elif not _KEY_SHAPE.fullmatch(text):
+        why = "contains spaces, line breaks or characters outside ASCII"
+        hint = "copy the key again from CloudTruth; it is one word"
+    else:
+        return Secret(text)
+    raise CredentialError(f"the API key from {source} {why}", hint=hint)
 
 
 def _seconds(what: str, found: Setting[str] | None, default: float) -> Setting[float]:

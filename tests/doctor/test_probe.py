@@ -111,6 +111,6 @@ def test_a_probe_asks_first(shell: Shell, tmp_path: Path, file: Callable[..., Pa
     file()
     refused = shell("doctor", "--probe", "--local")
     assert refused.code == 8
-    assert "pass --yes" in refused.err
+    assert "add --yes" in refused.err
     done = shell("doctor", "--probe", "--local", "--yes")
     assert "Probe\n  ✓ create         accepted" in done.out

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import CredentialError, UsageError
-from reconciler.settings.resolve import Arguments, Settings, resolve
+from reconciler.settings.resolve import Settings, resolve
 
 KEY = "key-0123456789"
 
@@ -27,7 +27,7 @@ def settings(
         file.parent.mkdir(parents=True)
         file.write_text(profiles)
     return resolve(
-        Arguments(**arguments),  # type: ignore[arg-type]
+        arguments,
         {"HOME": str(directory), **(environ or {})},
         platform="linux",
         directory=directory,

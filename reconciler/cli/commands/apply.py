@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,11 +21,20 @@ from reconciler.cli.options import (
     format_option,
     words,
 )
-from reconciler.cli.session import STDOUT, inputs, load, message_view, report_error, result_view
-from reconciler.errors import ExitCode, NotConfirmedError, OutputError, StalePlanError, UsageError
+from reconciler.cli.session import (
+    STDOUT,
+    confirm,
+    inputs,
+    load,
+    message_view,
+    named,
+    report_error,
+    result_view,
+)
+from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.planning.review import check_digest
-from reconciler.render import RENDERERS
-from reconciler.render.words import unshown
+from reconciler.render import PLAIN, RENDERERS, View
+from reconciler.render.words import plural, unshown
 from reconciler.settings.resolve import Settings
 from reconciler.source.write import REPORT, check_writable, write_atomically
 
@@ -57,20 +66,19 @@ from reconciler.source.write import REPORT, check_writable, write_atomically
 )  # fmt: skip
 def run(context: Context, report: str | None, format: str, **own: Any) -> int:
     """Apply, and report in a file too if there is one, also on failure."""
-    machine, console = RENDERERS["json"](), context.console
-    if report not in (None, STDOUT):
-        check_writable(context.process.directory / str(report), over=REPORT)
+    console, target = context.console, named(context, report)
+    if target is not None:
+        check_writable(target, over=REPORT)
     settings = settings_of(context)
     try:
-        done = _apply(context, settings, report, **own)
+        done = _apply(context, settings, target, **own)
     except UsageError:
         raise
     except (Exception, KeyboardInterrupt) as problem:
         if report is not None:
-            _write_report(context, report, machine.render_error(translate(problem)))
+            _write(context, target, RENDERERS["json"]().render_error(translate(problem)))
         raise
-    view = result_view(context, key_source=settings.key_source)
-    shown = _rendered(context, done, lambda: RENDERERS[format]().render_report(done, view))
+    shown = _rendered(context, done, format, result_view(context, key_source=settings.key_source))
     if shown is not None and report == STDOUT:
         console.note(shown)
     elif shown is not None:
@@ -78,19 +86,17 @@ def run(context: Context, report: str | None, format: str, **own: Any) -> int:
     if console.failed:
         console.message("error", unshown(done))
         console.failed = False  # the exit code is that of the apply
-    is_whole = True
     if report is not None:
-        document = _rendered(context, done, lambda: machine.render_report(done))
-        is_whole = document is not None and _write_report(context, report, document)
-    if is_whole:
-        return done.exit_code
-    return max(done.exit_code, ExitCode.PARTIAL if done.writes else ExitCode.FAILED)
+        document = _rendered(context, done, "json", PLAIN)
+        if document is None or not _write(context, target, document):
+            return max(done.exit_code, ExitCode.PARTIAL if done.writes else ExitCode.FAILED)
+    return done.exit_code
 
 
 def _apply(
     context: Context,
     settings: Settings,
-    report: str | None,
+    target: Path | None,
     planfile: str | None,
     yes: bool,
     expect_digest: str | None,
@@ -104,7 +110,11 @@ def _apply(
         checked = load(context, again(context, saved=False))
         options = plan_options(checked, own)
     else:
-        _refuse_planning(context)
+        if decided := list(words([*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]], context.command_line)):
+            raise UsageError(
+                f"a saved plan is applied as it is, without {shlex.join(decided)}",
+                hint="plan again with these options and save that plan",
+            )
         found = inputs(context)
         saved = workflow.load_plan(planfile, found.directory, rules=found.rules)
         if expect_digest is not None and saved.review.digest not in ("", expect_digest):
@@ -116,93 +126,62 @@ def _apply(
         checked = workflow.accept(saved.declared, found)
         options = replace(saved.options, allow_deletes=own["allow_deletes"])
         review = saved.review
-    if report not in (None, STDOUT):
-        refuse_input(context.process.directory / str(report), checked)
+    refuse_input(target, checked)
     progress = Progress(context.console)
     with connected(context, settings, progress=progress) as connection:
+
+        def agree(plan: workflow.Plan) -> bool:
+            view = message_view(context, key_source=settings.key_source, again=None)
+            shown = _plan_shown(plan, view, yes=yes)
+            progress.phase("")
+            if yes:
+                context.console.note(shown)
+            else:
+                context.console.block(f"{shown}\n")
+                confirm(context, _question(plan), otherwise="nothing was written")
+                connection.restart()  # waiting for an answer is no part of the run's time
+            progress.phase("checking that the plan still fits", total=len(plan.operations))
+            return True
+
         return workflow.apply(
-            checked,
-            connection,
-            options=options,
-            confirm=_confirm(context, settings, connection, progress, yes=yes),
-            review=review,
-            values=yes,
+            checked, connection, options=options, confirm=agree, review=review, values=yes
         )
 
 
-def _confirm(
-    context: Context,
-    settings: Settings,
-    connection: workflow.Connection,
-    progress: Progress,
-    *,
-    yes: bool,
-) -> Callable[[workflow.Plan], bool]:
-    """Return what shows the plan and asks for confirmation."""
-
-    def confirm(plan: workflow.Plan) -> bool:
-        console = context.console
-        try:
-            view = message_view(context, key_source=settings.key_source, again=None)
-            shown = RENDERERS["text"]().render_plan(plan, view)
-        except Exception as problem:
-            if not yes:
-                raise
-            # Consent does not depend on what is shown.
-            shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
-        progress.phase("")
-        agreed = yes
-        if yes:
-            console.note(shown)
-        else:
-            console.block(shown)
-            if not console.interactive or STDOUT in context.files:
-                raise NotConfirmedError(
-                    "no terminal to confirm on: nothing was written",
-                    hint="run it in a terminal, or add --yes once the plan has been reviewed",
-                )
-            agreed = console.ask(f"\n{_question(plan)} Type `yes` to confirm: ") == "yes"
-            connection.restart()  # waiting for an answer is no part of the run's time
-        progress.phase("checking that the plan still fits", total=len(plan.operations))
-        return agreed
-
-    return confirm
+def _plan_shown(plan: workflow.Plan, view: View, *, yes: bool) -> str:
+    try:
+        return RENDERERS["text"]().render_plan(plan, view)
+    except Exception as problem:
+        if not yes:
+            raise
+        # Consent does not depend on what is shown.
+        return f"The plan cannot be shown: internal error ({type(problem).__name__}).\n"
 
 
 def _question(plan: workflow.Plan) -> str:
     count, deletes = len(plan.operations), len(plan.deletes)
     what = "this change" if count == 1 else f"these {count} changes"
-    risk = f" ({deletes} {'delete' if deletes == 1 else 'deletes'})" if deletes else ""
+    risk = f" ({plural(deletes, 'delete')})" if deletes else ""
     return f"Apply {what}{risk}?"
 
 
-def _rendered(context: Context, done: workflow.Report, render: Callable[[], str]) -> str | None:
+def _rendered(context: Context, done: workflow.Report, format: str, view: View) -> str | None:
     """Return the report; None, with one line that says what was done, if rendering fails."""
     try:
-        return render()
+        return RENDERERS[format]().render_report(done, view)
     except Exception as problem:
         context.console.message("error", unshown(done, problem))
         return None
 
 
-def _write_report(context: Context, name: str, text: str) -> bool:
+def _write(context: Context, target: Path | None, text: str) -> bool:
     """Write the report; False, with a message, on failure: what is done is done."""
-    if name == STDOUT:
+    if target is None:
         context.console.result(text, essential=True)
         return not context.console.failed
     try:
-        write_atomically(context.process.directory / name, text.encode(), over=REPORT)
+        write_atomically(target, text.encode(), over=REPORT)
     except (OutputError, UsageError) as problem:
         report_error(context, problem)
         return False
     return True
-
-
-def _refuse_planning(context: Context) -> None:
-    """Refuse options that a saved plan has decided."""
-    given = tuple(words([*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]], context.command_line))
-    if given:
-        raise UsageError(
-            f"a saved plan is applied as it is, without {shlex.join(given)}",
-            hint="plan again with these options and save that plan",
-        )

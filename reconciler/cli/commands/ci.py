@@ -86,26 +86,24 @@ def run(context: Context, what: str | None, **own: str | None) -> int:
 
 
 def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) -> Outcome:
-    process = context.process
-    environ = process.environ
+    environ = context.process.environ
     name = (what or environ.get("WEBHOOKS_COMMAND", "")).strip().lower()
     if name not in _COMMANDS:
         raise UsageError(f"command must be one of: {', '.join(_COMMANDS)}")
     settings = settings_of(context)
-    repository = environ.get("GITHUB_REPOSITORY", "")
     with ExitStack() as stack:
-        github = None
+        github, repository = None, environ.get("GITHUB_REPOSITORY", "")
         if environ.get("GITHUB_TOKEN") and repository:
-            token = Secret(environ["GITHUB_TOKEN"])
+            token, clock = Secret(environ["GITHUB_TOKEN"]), context.process.time()
             context.console.hide([token])
             github = stack.enter_context(
-                GitHub(repository=repository, token=token, clock=process.time(), environ=environ)
+                GitHub(repository=repository, token=token, clock=clock, environ=environ)
             )
         reachable = settings.local or settings.key is not None
         found = read_run(
             {name.replace("_", "-"): value or "" for name, value in own.items()},
             environ,
-            read_event(environ),
+            _read_event(environ),
             inputs=inputs(context),
             connect=(lambda: connected(context, settings)) if reachable else None,
             github=github,
@@ -115,7 +113,7 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
         return _COMMANDS[name](replace(found, given=tuple(words(options, context.command_line))))
 
 
-def read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
+def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
     """Return the payload of GitHub's event, empty outside. Raises UsageError if it is not JSON."""
     path = environ.get("GITHUB_EVENT_PATH")
     if not path:
@@ -152,7 +150,8 @@ def _write_document(context: Context, outcome: Outcome) -> str | None:
 
 def _leave(context: Context, outcome: Outcome) -> bool:
     """Write outputs and summary where GitHub looks for them; False, with a message, on failure."""
-    outputs = format_outputs(outcome.outputs, delimiter=f"delimiter-{secrets.token_hex(16)}")
+    end = f"end-{secrets.token_hex(16)}"  # so that no value can set another output
+    outputs = "".join(f"{key}<<{end}\n{each}\n{end}\n" for key, each in outcome.outputs.items())
     is_whole = True
     for name, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", outcome.summary)):
         path = context.process.environ.get(name)
@@ -163,18 +162,7 @@ def _leave(context: Context, outcome: Outcome) -> bool:
                 file.write(context.console.clean(text))
         except OSError:
             hint = "it is GitHub's own; elsewhere leave the variable unset"
-            error = OutputError(f"cannot write the file that {name} names", hint=hint)
-            report_error(context, error)
+            message = f"cannot write the file that {name} names"
+            report_error(context, OutputError(message, hint=hint))
             is_whole = False
     return is_whole
-
-
-def format_outputs(values: Mapping[str, str], *, delimiter: str) -> str:
-    """Return the text for `$GITHUB_OUTPUT`.
-
-    `delimiter` is a fresh random word. Raises ValueError for a value that contains it, as such a
-    value could set any output.
-    """
-    if any(delimiter in value for value in values.values()):
-        raise ValueError("the delimiter occurs in an output")
-    return "".join(f"{name}<<{delimiter}\n{each}\n{delimiter}\n" for name, each in values.items())

@@ -9,9 +9,9 @@ from reconciler import workflow
 from reconciler.checks import Checklist, Section, Status, strict, unknown
 from reconciler.cli.connection import observer, settings_of
 from reconciler.cli.options import Context, Option, command, format_option
-from reconciler.cli.session import inputs, result_view
+from reconciler.cli.session import confirm, inputs, result_view
 from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
-from reconciler.errors import NotConfirmedError, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.settings.resolve import Settings
@@ -20,7 +20,6 @@ from reconciler.source.files import DEFAULT_FILE
 if TYPE_CHECKING:
     from reconciler.doctor.service import Server
 
-_PROBE: Final = "Probe"
 _DEADLINE: Final = 60.0
 """Seconds for all requests together."""
 
@@ -40,9 +39,9 @@ _DEADLINE: Final = 60.0
     reads=True,
     connects=True,
     options=(
-        Option("--probe", group=_PROBE, is_flag=True,
+        Option("--probe", group="Probe", is_flag=True,
                help="Create, change and delete one webhook, after confirmation."),
-        Option("-y", "--yes", group=_PROBE, is_flag=True, help="Do not ask for confirmation."),
+        Option("-y", "--yes", group="Probe", is_flag=True, help="Do not ask for confirmation."),
         format_option("text", "json"),
     ),
 )  # fmt: skip
@@ -149,13 +148,10 @@ def _probe(context: Context, server: Server, before: list[Section], *, yes: bool
     api = Client(server.keyed, server.workers)
     organization = api.organization()
     if not yes:
-        if not context.console.interactive:
-            raise NotConfirmedError("no terminal to confirm the probe on", hint="pass --yes")
         question = (
             f"The probe creates the webhook {NAME!r} in organization {quote(organization.name)}, "
-            "changes it and deletes it. Type `yes` to confirm: "
+            "changes it and deletes it."
         )
-        if context.console.ask(question) != "yes":
-            raise NotConfirmedError("not confirmed: nothing was written")
+        confirm(context, question, otherwise="nothing was written")
     api.deadline_in(_DEADLINE)  # the question may have taken any time
     return probe(server, api, organization)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from reconciler import workflow
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.options import Context, Option, command
-from reconciler.cli.session import STDOUT, warn
+from reconciler.cli.session import STDOUT, named, warn
 from reconciler.errors import ConfigurationError, ExitCode, SelectionError, UsageError
 from reconciler.findings import Finding
 from reconciler.model import Live
 from reconciler.planning.names import unmatched
-from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural
-from reconciler.source.export import Export, export
+from reconciler.source.export import export
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.load import load_files
 from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
@@ -46,19 +44,22 @@ from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
 )  # fmt: skip
 def run(context: Context, out: str | None, force: bool, only: tuple[str, ...], check: bool) -> int:
     """Read, write, and check."""
-    console = context.console
+    console, path = context.console, named(context, out)
     over = WEBHOOKS if force else None
-    path = None if out in (None, STDOUT) else context.process.directory / str(out)
     if path is not None:
-        if not force:
-            _refuse_overwriting(path, str(out))
+        if os.path.exists(path) and not force:  # pathlib raises where a folder may not be entered
+            raise UsageError(f"{out} exists", hint="name another file, or add --force")
         check_writable(path, over=over)
     with connected(context, settings_of(context)) as connection:
         live = workflow.read_live(connection.api, context.organization)
     notes = _idle(only, live)
     made = export(live, only=only)
     if check:
-        plan = _check(made, live)
+        file = SourceFile(file="export", raw=made.text.encode())
+        declared = load_files(Sources(files=(file,)))
+        if declared.desired is None:
+            raise ConfigurationError("the export is not a valid file", findings=declared.findings)
+        plan = make_plan(declared.desired, live, {}, PlanOptions())
         if plan.operations:
             console.message("error", f"the export has {plural(len(plan.operations), 'change')}")
             return ExitCode.FAILED
@@ -81,14 +82,6 @@ def run(context: Context, out: str | None, force: bool, only: tuple[str, ...], c
     return ExitCode.OK
 
 
-def _refuse_overwriting(path: Path, name: str) -> None:
-    """Raise UsageError if there is a file already."""
-    if os.path.isdir(path):  # pathlib raises where a folder above may not be entered
-        raise UsageError(f"{name} is a directory", hint="name a file")
-    if os.path.exists(path):
-        raise UsageError(f"{name} exists", hint="name another file, or add --force")
-
-
 def _idle(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:
     """Return a warning for each glob that selects nothing.
 
@@ -102,11 +95,3 @@ def _idle(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:
             hint=notes[0].hint,
         )
     return notes
-
-
-def _check(made: Export, live: Live) -> Plan:
-    """Read an export as a file and plan it against what it was made from."""
-    declared = load_files(Sources(files=(SourceFile(file="export", raw=made.text.encode()),)))
-    if declared.desired is None:
-        raise ConfigurationError("the export is not a valid file", findings=declared.findings)
-    return make_plan(declared.desired, live, {}, PlanOptions())

@@ -6,7 +6,6 @@ import shlex
 from dataclasses import replace
 from difflib import unified_diff
 from importlib.resources import files
-from pathlib import Path
 from typing import Final
 
 from reconciler import workflow
@@ -22,9 +21,9 @@ from reconciler.ci.workflows import (
 )
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.options import Context, Option, command
-from reconciler.cli.session import inputs
-from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
-from reconciler.model import Live, SecretRef
+from reconciler.cli.session import confirm, inputs
+from reconciler.errors import CredentialError, ExitCode, UsageError
+from reconciler.model import SecretRef
 from reconciler.source.export import export, scalar
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import git_in
@@ -57,27 +56,29 @@ _UNSET: Final = "# organization: Acme"
     ),
 )  # fmt: skip
 def run(
-    context: Context,
-    target: str,
-    github: bool,
-    branch: str | None,
-    commit: str | None,
-    yes: bool,
+    context: Context, target: str, github: bool, branch: str | None, commit: str | None, yes: bool
 ) -> int:
     """Write what is missing, and show the next steps."""
     directory, console = context.process.directory, context.console
     is_new = not (directory / target).exists()
-    _refuse(directory, target, is_new=is_new, github=github)
+    other = DEFAULT_FILE.replace(".yaml", ".yml")
+    if is_new and target == DEFAULT_FILE and (directory / other).exists():
+        raise UsageError(
+            f"{other} exists, and without -f only {DEFAULT_FILE} is read",
+            hint=f"rename it to {DEFAULT_FILE}",
+        )
+    if not is_new and not github:
+        raise UsageError(
+            f"{target} exists",
+            hint="rename or delete it first, or write an export with `webhooks export -o FILE`",
+        )
     installed = package(commit or installed_commit(git_in)) if github else ""
     file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
     steps = _write_configuration(context, target, file) if is_new else []
     if github:
-        setup = Setup(
-            package=installed,
-            file=target,
-            branch=branch or default_branch(git_in(directory)),
-            references=_references(context, target),
-        )
+        branch = branch or default_branch(git_in(directory))
+        found = _references(context, target)
+        setup = Setup(package=installed, file=target, branch=branch, references=found)
         _write_workflows(context, setup, yes=yes)
         console.result("In GitHub, create the environments cloudtruth-plan and")
         console.result("cloudtruth-production (docs/github.md), then set:")
@@ -99,32 +100,41 @@ def _write_configuration(context: Context, target: str, file: str) -> list[str]:
 
     `file` is how the configuration is named in commands.
     """
-    live = _live(context)
-    text = (files("reconciler.cli") / "starter.yaml").read_text(encoding="utf-8")
-    names = ["SLACK_BOT_TOKEN"]
+    live, needed = None, []
+    try:
+        with connected(context, settings_of(context)) as connection:
+            live = workflow.read_live(connection.api, context.organization)
+    except CredentialError:
+        needed = ["CLOUDTRUTH_API_KEY"]
     if live is not None and live.webhooks:
         exported = export(live)
-        text, names = exported.text, list(exported.variables)
-    elif live is not None:
-        name = scalar(live.organization.name or live.organization.id)
-        text = text.replace(_UNSET, f"organization: {name}")
+        text = exported.text
+        needed += exported.variables
+    else:
+        lacking = "API key" if live is None else "live webhooks"
+        context.console.note(f"No {lacking}: this is a starter, not an export.")
+        text = (files("reconciler.cli") / "starter.yaml").read_text(encoding="utf-8")
+        needed.append("SLACK_BOT_TOKEN")
+        if live is not None:
+            name = scalar(live.organization.name or live.organization.id)
+            text = text.replace(_UNSET, f"organization: {name}")
     _write(context, target, text)
-    review, plan = f"review {target}", f"webhooks plan{file}"
-    if live is None:
-        needed = _listed(["CLOUDTRUTH_API_KEY", *names])
-        return [
-            f"{review}, and set `organization`",
-            f"set {needed}, then run `{plan}`; without an account: `{plan} --local`",
-        ]
-    if names:
-        return [review, f"set {_listed(names)}, then run `{plan}`"]
-    return [review, f"see what would happen: `{plan}`"]
+    if len(needed) > 3:
+        needed[3:] = ["the others that it names"]
+    step = f"set {' and '.join(needed)}, then run" if needed else "see what would happen:"
+    step += f" `webhooks plan{file}`"
+    if live is not None:
+        return [f"review {target}", step]
+    return [
+        f"review {target}, and set `organization`",
+        f"{step}; without an account: `webhooks plan{file} --local`",
+    ]
 
 
 def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
     """Write missing workflows; update the lists of existing ones after asking.
 
-    Raises NotConfirmedError where there is no terminal to confirm on and no --yes.
+    Raises NotConfirmedError.
     """
     directory, console = context.process.directory, context.console
     changed: dict[str, str] = {}
@@ -145,13 +155,8 @@ def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
             changed[name] = new
             lines = unified_diff(old.splitlines(), new.splitlines(), name, name, lineterm="")
             console.result("\n".join(lines))
-    if not changed:
-        return
-    if not yes:
-        if not console.interactive:
-            raise NotConfirmedError("no terminal to confirm the update on", hint="pass --yes")
-        if console.ask("Update these lists? Type `yes` to confirm: ") != "yes":
-            raise NotConfirmedError("not confirmed: the workflows were not changed")
+    if changed and not yes:
+        confirm(context, "Update these lists?", otherwise="these workflows were not changed")
     for name, text in changed.items():
         _write(context, name, text)
 
@@ -172,37 +177,3 @@ def _references(context: Context, target: str) -> tuple[SecretRef, ...]:
     )
     found = references(workflow.load(asked).desired.webhooks)
     return tuple(sorted({replace(each, version=None) for each in found}, key=str))
-
-
-def _refuse(directory: Path, target: str, *, is_new: bool, github: bool) -> None:
-    """Raise UsageError if there is nothing to write, or another file would no longer be read."""
-    other = DEFAULT_FILE.replace(".yaml", ".yml")
-    if is_new and target == DEFAULT_FILE and (directory / other).exists():
-        raise UsageError(
-            f"{other} exists, and without -f only {DEFAULT_FILE} is read",
-            hint=f"rename it to {DEFAULT_FILE}",
-        )
-    if not is_new and not github:
-        raise UsageError(
-            f"{target} exists",
-            hint="rename or delete it first, or write an export with `webhooks export -o FILE`",
-        )
-
-
-def _listed(names: list[str]) -> str:
-    """Return names as a list in words, of many the first three."""
-    shown = [*names[:3], *(["the others that it names"] if len(names) > 3 else [])]
-    return " and ".join((", ".join(shown[:-1]), shown[-1])) if len(shown) > 1 else "".join(shown)
-
-
-def _live(context: Context) -> Live | None:
-    """Return the live webhooks; None without a key."""
-    try:
-        with connected(context, settings_of(context)) as connection:
-            live = workflow.read_live(connection.api, context.organization)
-    except CredentialError:
-        context.console.note("No API key: this is a starter, not an export.")
-        return None
-    if not live.webhooks:
-        context.console.note("No live webhooks: this is a starter, not an export.")
-    return live

@@ -24,7 +24,7 @@ from reconciler.cli.options import (
     format_option,
     words,
 )
-from reconciler.cli.session import STDOUT, inputs, load, result_view
+from reconciler.cli.session import STDOUT, inputs, load, named, result_view
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import Scheme
 from reconciler.render import RENDERERS
@@ -76,20 +76,23 @@ def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.Pla
     )
 
 
-def refuse_input(target: Path, checked: workflow.Checked) -> None:
+def refuse_input(target: Path | None, checked: workflow.Checked) -> None:
     """Raise UsageError for an output that holds a secret, or that the next run would read."""
+    if target is None:
+        return
     directory, real = checked.inputs.directory, Path(os.path.realpath(target))
     why = None
     for ref in references(checked.desired.webhooks):
         if ref.scheme is Scheme.FILE and real == Path(os.path.realpath(directory / ref.name)):
             why = "a secret is read from it"
-    for named in checked.inputs.paths:
-        folder = os.path.realpath(directory / named)
+    for path in checked.inputs.paths:
+        folder = os.path.realpath(directory / path)
         if real.is_relative_to(folder) and is_read(real.relative_to(folder)):
-            why = f"-f {named} reads it as a configuration file"
+            why = f"-f {path} reads it as a configuration file"
     if why is not None:
-        hint = "name another file for the output"
-        raise UsageError(f"{target} cannot be written: {why}", hint=hint)
+        raise UsageError(
+            f"{target} cannot be written: {why}", hint="name another file for the output"
+        )
 
 
 def again(context: Context, *, saved: bool) -> tuple[str, ...]:
@@ -136,13 +139,11 @@ def run(
     **own: Any,
 ) -> int:
     """Load, connect, plan, show."""
-    console = context.console
-    target = None if out in (None, STDOUT) else context.process.directory / str(out)
+    console, target = context.console, named(context, out)
     if target is not None:
         write.check_writable(target, over=write.PLAN)
     checked = load(context, again(context, saved=False))
-    if target is not None:
-        refuse_input(target, checked)
+    refuse_input(target, checked)
     options = plan_options(checked, own)
     settings = settings_of(context)
     with connected(context, settings) as connection:
