@@ -18,6 +18,13 @@ from reconciler.model import Path
 INHERITED: Final = ("type", "event_types", "configuration")
 
 
+def written_webhooks(data: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """Return the items of a file's `webhooks` that are mappings, each with its index."""
+    webhooks = data.get("webhooks")
+    items = enumerate(webhooks if isinstance(webhooks, list) else ())
+    return [(index, each) for index, each in items if isinstance(each, dict)]
+
+
 def usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """Return what a file's `defaults` can give to a webhook; {} if they are no mapping."""
     defaults = data.get("defaults")

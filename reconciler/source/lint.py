@@ -30,6 +30,7 @@ from reconciler.source.allowed import (
     refusal,
     url_credential,
 )
+from reconciler.source.defaults import written_webhooks
 from reconciler.source.secrets import fits, flaw, wrap
 
 
@@ -75,20 +76,19 @@ _FIELDS: Final = frozenset(field.name for kind in KINDS.values() for field in ki
 
 def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Finding]:
     """Yield what is wrong with each webhook of a file, and with its `defaults`."""
-    defaults, webhooks = data.get("defaults"), data.get("webhooks")
+    defaults = data.get("defaults")
     default_type: object = None
     if isinstance(defaults, dict):
         default_type = defaults.get("type")
         yield from _settings(file, ("defaults",), defaults, default_type, rules)
-    for index, webhook in enumerate(webhooks if isinstance(webhooks, list) else ()):
-        if isinstance(webhook, dict):
-            path: Path = ("webhooks", index)
-            # An absent entry names what is live, whatever it is called.
-            name = webhook.get("name")
-            if isinstance(name, str) and webhook.get("state") != "absent":
-                for found in (*name_findings(name), *_literal_in_name(name)):
-                    yield replace(found, place=Place(file, (*path, "name")))
-            yield from _settings(file, path, webhook, webhook.get("type", default_type), rules)
+    for index, webhook in written_webhooks(data):
+        path: Path = ("webhooks", index)
+        # An absent entry names what is live, whatever it is called.
+        name = webhook.get("name")
+        if isinstance(name, str) and webhook.get("state") != "absent":
+            for found in (*name_findings(name), *_literal_in_name(name)):
+                yield replace(found, place=Place(file, (*path, "name")))
+        yield from _settings(file, path, webhook, webhook.get("type", default_type), rules)
 
 
 def name_findings(name: str) -> Iterator[Finding]:

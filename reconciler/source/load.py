@@ -6,21 +6,12 @@ finding points at the place to fix: for a value that a webhook got from `default
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from reconciler.findings import (
-    Finding,
-    Place,
-    Position,
-    Related,
-    Severity,
-    error,
-    has_errors,
-    sort_key,
-)
+from reconciler.findings import Finding, Position, Severity, sort_key
 from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import expand
 from reconciler.model import (
@@ -37,7 +28,7 @@ from reconciler.model import (
     Webhook,
 )
 from reconciler.source import identity
-from reconciler.source.allowed import file_name, masked, refusal, setting, url_credential
+from reconciler.source.allowed import file_name, refusal, setting, url_credential
 from reconciler.source.defaults import origin
 from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
@@ -64,55 +55,45 @@ def load_files(sources: Sources, *, rules: Rules | None = None) -> Loaded:
     """Return what `sources` declare. Findings, those of `sources` among them, are in order."""
     rules = rules or Rules()
     read = [parse(each.raw, each.file) for each in sources.files]
-    found = [*sources.findings, *(finding for each in read for finding in each.findings)]
     documents = {each.file: each for each in read if each.usable}
-    declarations: list[Desired] = []
-    checked: list[Finding] = []
-    entries: list[identity.Entry] = []
-    for document in documents.values():
-        declared = _judged(document)
-        if isinstance(declared, Desired):
-            declarations.append(declared)
-        else:
-            found.extend(declared)
-        checked.extend(lint(document.file, document.data, rules))
-        mine = tuple(identity.entries(document.file, document.data))
-        checked.extend(identity.out_of_scope(mine, document.file, document.data.get("scope")))
-        entries.extend(mine)
-    checked.extend(identity.check(entries))
-    organizations = list(_organizations(documents.values()))
-    checked.extend(_differing(organizations, documents.values()))
+    found = [*sources.findings, *(finding for each in read for finding in each.findings)]
+    checked = list(identity.check({file: each.data for file, each in documents.items()}))
+    accepted: dict[str, list[Part]] = {}
+    for file, document in documents.items():
+        accepted[file] = list(parts(document.data))
+        if rejected := [part for part in accepted[file] if not accepts(part)]:
+            from reconciler.source.explain import explain  # a good file needs no words
+
+            found.extend(explain(document, rejected))
+        checked.extend(lint(file, document.data, rules))
     if found or checked:
         from reconciler.source.excerpt import placed  # a good file needs no places
 
-        texts = {each.file: each.text for each in read}
-        whole = placed(texts, [*found, *checked])
+        whole = placed({each.file: each.text for each in read}, [*found, *checked])
         found, checked = whole[: len(found)], whole[len(found) :]
     # Of one place, a check knows better than the schema.
     better = {each.position for each in checked if each.severity is Severity.ERROR}
     found = [each for each in found if each.position is None or each.position not in better]
-    findings = tuple(sorted(dict.fromkeys((*found, *checked)), key=sort_key))
+    findings = sorted(dict.fromkeys((*found, *checked)), key=sort_key)
     desired = None
-    if rules.allow_secrets and any(each.rule == "secret-not-allowed" for each in findings):
-        findings = _with_setting(findings, sources, rules)
-    if not has_errors(findings):
-        desired = _united(declarations, organizations[0][1] if organizations else None)
-    return Loaded(desired=desired, findings=findings, documents=documents)
+    if errors := {each.rule for each in findings if each.severity is Severity.ERROR}:
+        if errors == {"secret-not-allowed"}:
+            declared = build(documents.values(), accepted).webhooks
+            findings = _with_setting(findings, declared, rules.allow_secrets)
+    else:
+        desired = build(documents.values(), accepted)
+    return Loaded(desired=desired, findings=tuple(findings), documents=documents)
 
 
 def _with_setting(
-    findings: tuple[Finding, ...], sources: Sources, rules: Rules
-) -> tuple[Finding, ...]:
-    """Add the setting that allows all references of the files, if they have no other error."""
-    desired = load_files(sources, rules=replace(rules, allow_secrets=())).desired
-    if desired is None:
-        return findings
-    refs = references(desired.webhooks)
-    refused = [ref for ref in refs if refusal(ref, rules.allow_secrets)]
-    hint = f"if it may be sent, set {setting(refused, rules.allow_secrets)}, without --allow-secret"
-    return tuple(
+    findings: list[Finding], webhooks: Iterable[Webhook], allow: Sequence[str]
+) -> list[Finding]:
+    """Add the setting that allows all references of the files."""
+    refused = [ref for ref in references(webhooks) if refusal(ref, allow)]
+    hint = f"if it may be sent, set {setting(refused, allow)}, without --allow-secret"
+    return [
         replace(each, hint=hint) if each.rule == "secret-not-allowed" else each for each in findings
-    )
+    ]
 
 
 def place(loaded: Loaded, webhook: Webhook, path: Path = ()) -> Position | None:
@@ -130,60 +111,55 @@ def place(loaded: Loaded, webhook: Webhook, path: Path = ()) -> Position | None:
     return narrow(document.text, where)
 
 
-def _judged(document: Document) -> Desired | list[Finding]:
-    """Return what a file declares, or what the schema rejects of it."""
-    whole = tuple(parts(document.data))
-    rejected = [part for part in whole if not accepts(part)]
-    if not rejected:
-        return build(document, whole)
-    from reconciler.source.explain import explain  # a good file needs no words
-
-    return explain(document, rejected)
-
-
-def build(document: Document, accepted: Iterable[Part]) -> Desired:
-    """Return what a file declares apart from its organization; the schema accepts all its parts."""
+def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]]) -> Desired:
+    """Return what files declare; the schema accepts all their parts, given by file."""
     webhooks: list[Webhook] = []
     absent: list[Absent] = []
     literals: dict[SecretRef, Secret] = {}
-    for part in accepted:
-        if part.item is None:  # the root
-            continue
-        data, index = part.data, part.item
-        position = Position(file=document.file, line=document.items["webhooks"][index].line)
-        name, pin = data["name"], data.get("id")
-        if data.get("state") == "absent":
-            absent.append(Absent(name=name, id=pin, position=position, index=index))
-            continue
-        fields = _FIELDS[data["type"]]
-        key = name if pin is None else pin
-        webhooks.append(
-            Webhook(
-                name=name,
-                type=data["type"],
-                event_types=_events(tuple(data["event_types"])),
-                configuration={
-                    field: _value(fields[field], value, key, document.file, literals)
-                    for field, value in data["configuration"].items()
-                },
-                id=pin,
-                previously=tuple(data.get("previously", ())),
-                adopt=data.get("adopt", False),
-                position=position,
-                index=index,
+    for document in documents:
+        for _, data, index in accepted[document.file]:
+            if index is None:  # the root
+                continue
+            position = Position(file=document.file, line=document.items["webhooks"][index].line)
+            name, pin = data["name"], data.get("id")
+            if data.get("state") == "absent":
+                absent.append(Absent(name=name, id=pin, position=position, index=index))
+                continue
+            fields = _FIELDS[data["type"]]
+            key = name if pin is None else pin
+            webhooks.append(
+                Webhook(
+                    name=name,
+                    type=data["type"],
+                    event_types=_events(tuple(data["event_types"])),
+                    configuration={
+                        field: _value(fields[field], value, key, document.file, literals)
+                        for field, value in data["configuration"].items()
+                    },
+                    id=pin,
+                    previously=tuple(data.get("previously", ())),
+                    adopt=data.get("adopt", False),
+                    position=position,
+                    index=index,
+                )
             )
-        )
-    root = document.data
-    scope = tuple(root.get("scope", ("*",)))
+    roots = {each.file: each.data for each in documents}
+    limits = [root.get("limits", {}).get("max_deletes") for root in roots.values()]
     return Desired(
         webhooks=tuple(webhooks),
         absent=tuple(absent),
         policy=Policy(
-            scopes=(FileScope(file=document.file, globs=scope, prune=root.get("prune", True)),),
-            ignore=_patterns(document, "ignore"),
-            protect=_patterns(document, "protect"),
-            max_deletes=root.get("limits", {}).get("max_deletes"),
+            scopes=tuple(
+                FileScope(
+                    file=file, globs=tuple(root.get("scope", ("*",))), prune=root.get("prune", True)
+                )
+                for file, root in roots.items()
+            ),
+            ignore=_patterns(documents, "ignore"),
+            protect=_patterns(documents, "protect"),
+            max_deletes=next((each for each in limits if each is not None), None),
         ),
+        organization=next((name for _, name in identity.named_organizations(roots)), None),
         literals=literals,
     )
 
@@ -210,78 +186,11 @@ def _value(
     return ref
 
 
-def _patterns(document: Document, key: str) -> tuple[Pattern, ...]:
-    globs, positions = document.data.get(key, ()), document.items.get(key, ())
-    return tuple(
-        Pattern(glob=glob, position=position)
-        for glob, position in zip(globs, positions, strict=True)
-    )
-
-
-def _organizations(documents: Iterable[Document]) -> Iterator[tuple[Place, str]]:
-    """Yield what names the organization: the root keys first, then single webhooks."""
-    for document in documents:
-        name = document.data.get("organization")
-        if isinstance(name, str):
-            yield Place(document.file, ("organization",)), name
-    for document in documents:
-        webhooks = document.data.get("webhooks")
-        for index, webhook in enumerate(webhooks if isinstance(webhooks, list) else ()):
-            if isinstance(webhook, dict) and isinstance(webhook.get("organization"), str):
-                where = Place(document.file, ("webhooks", index, "organization"))
-                yield where, webhook["organization"]
-
-
-def _differing(
-    organizations: list[tuple[Place, str]], documents: Iterable[Document]
-) -> Iterator[Finding]:
-    """Yield every place that contradicts the first one about what holds for the run."""
-    for where, name in organizations:
-        first, known = organizations[0]
-        if name != known:
-            yield error(
-                "organizations-differ",
-                f"organization {masked(name)!r} is not {masked(known)!r}",
-                "one run serves one organization: write the same name or id everywhere",
-                where,
-                (Related(message="the other organization", place=first),),
-            )
-    limits = [
-        (Place(each.file, ("limits", "max_deletes")), each.data["limits"]["max_deletes"])
-        for each in documents
-        if isinstance(each.data.get("limits"), dict) and "max_deletes" in each.data["limits"]
-    ]
-    for where, limit in limits:
-        if limit != limits[0][1]:
-            yield error(
-                "limits-differ",
-                "two files set different values of `max_deletes`",
-                "the limit holds for the whole run: keep it in one file",
-                where,
-                (Related(message="the other value", place=limits[0][0]),),
-            )
-
-
-def _united(files: list[Desired], organization: str | None) -> Desired:
-    """Return what all files declare."""
-    limits = [each.policy.max_deletes for each in files if each.policy.max_deletes is not None]
-    return Desired(
-        webhooks=tuple(webhook for each in files for webhook in each.webhooks),
-        absent=tuple(entry for each in files for entry in each.absent),
-        policy=Policy(
-            scopes=tuple(scope for each in files for scope in each.policy.scopes),
-            ignore=_once(pattern for each in files for pattern in each.policy.ignore),
-            protect=_once(pattern for each in files for pattern in each.policy.protect),
-            max_deletes=limits[0] if limits else None,
-        ),
-        organization=organization,
-        literals={ref: value for each in files for ref, value in each.literals.items()},
-    )
-
-
-def _once(patterns: Iterable[Pattern]) -> tuple[Pattern, ...]:
+def _patterns(documents: Iterable[Document], key: str) -> tuple[Pattern, ...]:
     """Return each glob once, at its first place."""
     found: dict[str, Pattern] = {}
-    for each in patterns:
-        found.setdefault(each.glob, each)
+    for document in documents:
+        globs, positions = document.data.get(key, ()), document.items.get(key, ())
+        for glob, position in zip(globs, positions, strict=True):
+            found.setdefault(glob, Pattern(glob=glob, position=position))
     return tuple(found.values())

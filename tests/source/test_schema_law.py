@@ -52,7 +52,7 @@ def engine_accepts(data: dict[str, Any]) -> bool:
         for key in ("webhooks", "ignore", "protect")
     }
     document = Document(file="a.yaml", text="", data=data, items=items)
-    built = build(document, found)
+    built = build([document], {"a.yaml": found})
     return len(built.webhooks) + len(built.absent) == len(webhooks)
 
 
