@@ -14,14 +14,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from typing import Any, Final
 
 from reconciler.findings import Severity
 from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import compress
-from reconciler.model import Live, LiveWebhook, Secret, Unknown
+from reconciler.model import Live, LiveValue, LiveWebhook, Secret, Unknown
 from reconciler.planning.match import not_understood
 from reconciler.planning.names import Globs
 from reconciler.planning.readback import plausible
@@ -54,19 +55,6 @@ class Export:
     declared: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """A live webhook as it will be written; values are ready-made YAML, `variables` by field."""
-
-    name: str
-    type: str
-    events: tuple[str, ...]
-    configuration: Mapping[str, str]
-    id: str | None = None
-    comments: tuple[str, ...] = ()
-    variables: Mapping[str, str] = field(default_factory=dict)
-
-
 def export(live: Live, *, only: Sequence[str] = ()) -> Export:
     """Write `live` as YAML; `only` are globs over names: what they leave out is out of scope."""
     chosen = Globs(only) if only else None
@@ -74,24 +62,18 @@ def export(live: Live, *, only: Sequence[str] = ()) -> Export:
         (each for each in live.webhooks if chosen is None or chosen.match(each.name)),
         key=lambda each: (each.name, each.id),
     )
-    names = Counter(each.name for each in webhooks)
-    written: list[LiveWebhook] = []
-    left_out: list[tuple[str, str]] = []
-    for each in webhooks:
-        reason = _inexpressible(each)
-        if reason is None:
-            written.append(each)
-        else:
-            left_out.append((each.name, reason))
+    reasons = ((each.name, _inexpressible(each)) for each in webhooks)
+    left_out = [(name, reason) for name, reason in reasons if reason is not None]
     ignored = {name for name, _ in left_out}
-    written = [each for each in written if each.name not in ignored]
-    variables = _variable_names(written)
+    written = [each for each in webhooks if each.name not in ignored]
+    names, variables = Counter(each.name for each in webhooks), _variable_names(written)
     entries = [_entry(each, variables, pinned=names[each.name] > 1) for each in written]
+    defaults = _defaults(entries)
     uses: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for entry in entries:
-        for name, variable in entry.variables.items():
-            uses[variable].append((entry.name, name))
-    default_type, defaults = _defaults(entries)
+        for name, value in entry["configuration"].items():
+            if isinstance(value, dict):
+                uses[value["env"]].append((entry["name"], name))
     lines = [
         _MODELINE,
         "",
@@ -101,12 +83,20 @@ def export(live: Live, *, only: Sequence[str] = ()) -> Export:
     if only:
         # Only stars match the name that no file can declare.
         scope = ["?*" if "" in ignored and not each.strip("*") else each for each in only]
-        lines.append(f"scope: {_flow(list(dict.fromkeys(scope)))}")
+        lines.append(f"scope: {_inline(list(dict.fromkeys(scope)))}")
     elif "" in ignored:
         lines.append('scope: ["?*"]  # a webhook without a name is live, which no file can declare')
-    lines += _ignore(left_out)
-    lines += _default_lines(default_type, defaults)
-    lines += _webhook_lines(entries, default_type, defaults)
+    globs = {as_glob(name): reason for name, reason in sorted(left_out, reverse=True) if name}
+    lines += ["ignore:"] if globs else []
+    lines += [f"  - {scalar(each)}  # {_comment(globs[each])}" for each in reversed(globs)]
+    if defaults:
+        lines += ["", "defaults:", *_block(defaults, "  ")]
+    lines += ["", "webhooks:"] if entries else ["", "webhooks: []"]
+    for number, (found, entry) in enumerate(zip(written, entries, strict=True)):
+        lines += [""] if number else []
+        lines += [f"  # {_comment(each)}" for each in _notes(found)]
+        first, *others = _block(_without(entry, defaults), "    ")
+        lines += [f"  - {first.strip()}", *others]
     if uses:
         lines += ["", "# Set these before `webhooks apply`:"]
         lines += [f"#   {variable}  {_uses(uses[variable])}" for variable in sorted(uses)]
@@ -116,6 +106,10 @@ def export(live: Live, *, only: Sequence[str] = ()) -> Export:
         left_out=tuple(left_out),
         declared=len(entries),
     )
+
+
+def _shown(found: LiveWebhook) -> Mapping[str, LiveValue]:
+    return {} if isinstance(found.configuration, Unknown) else found.configuration
 
 
 def _variable_names(webhooks: Sequence[LiveWebhook]) -> dict[tuple[str, str], str]:
@@ -128,38 +122,24 @@ def _variable_names(webhooks: Sequence[LiveWebhook]) -> dict[tuple[str, str], st
     taken: set[str] = set()
     for kind in KINDS.values():
         members = [each for each in webhooks if each.type == kind.type]
-        for secret in sorted(kind.secret_fields):
-            for owner, group in _groups(kind.type, secret, members):
-                stem = name = _variable(owner, secret)
-                number = 2
-                while name in taken:
-                    name, number = f"{stem}_{number}", number + 1
+        for field in sorted(kind.secret_fields):
+            values = {
+                each.id: value
+                for each in members
+                if isinstance(value := _shown(each).get(field), Secret) and plausible(value)
+            }
+            numbers = dict(zip(values, Secret.groups(values.values()), strict=True))
+            groups: dict[int | str, list[LiveWebhook]] = {}
+            for each in members:
+                groups.setdefault(numbers.get(each.id, each.id), []).append(each)
+            for group in groups.values():
+                shared = 1 < len(group) == len(members)
+                stem = _variable(kind.type if shared else group[0].name, field)
+                numbered = (f"{stem}_{number}" for number in count(2))
+                name = next(each for each in chain([stem], numbered) if each not in taken)
                 taken.add(name)
-                names.update(((each.id, secret), name) for each in group)
+                names.update(((each.id, field), name) for each in group)
     return names
-
-
-def _groups(
-    kind: str, field: str, webhooks: Sequence[LiveWebhook]
-) -> Iterator[tuple[str, list[LiveWebhook]]]:
-    """Yield webhooks of one type that have the same value, and whom it is named after."""
-    shown: list[tuple[LiveWebhook, Secret]] = []
-    hidden: list[LiveWebhook] = []
-    for each in webhooks:
-        configuration = each.configuration
-        value = None if isinstance(configuration, Unknown) else configuration.get(field)
-        if isinstance(value, Secret) and plausible(value):
-            shown.append((each, value))
-        else:
-            hidden.append(each)
-    groups: dict[int, list[LiveWebhook]] = {}
-    numbers = Secret.groups(value for _, value in shown)
-    for (each, _), number in zip(shown, numbers, strict=True):
-        groups.setdefault(number, []).append(each)
-    for members in groups.values():
-        shared = len(members) > 1 and len(members) == len(webhooks)
-        yield (kind if shared else members[0].name), members
-    yield from ((each.name, [each]) for each in hidden)
 
 
 def _variable(owner: str, field: str) -> str:
@@ -191,89 +171,85 @@ def _inexpressible(found: LiveWebhook) -> str | None:
     return None
 
 
-def _plain(known: Field, found: LiveWebhook) -> str | None:
-    """Return the YAML of a field that is no secret, None if it is not there or not shown."""
-    if isinstance(found.configuration, Unknown):
-        return None
-    value = found.configuration.get(known.name)
-    if known.flag:
-        return str(value).lower() if isinstance(value, bool) and value != known.default else None
-    if isinstance(value, str) and plausible(value):
-        return scalar(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return scalar(str(value))
-    return None
+def _plain(known: Field, found: LiveWebhook) -> str | bool | None:
+    """Return the value of a field that is no secret, None if it is not there or not shown."""
+    match _shown(found).get(known.name):
+        case bool(flag):
+            return flag if known.flag and flag != known.default else None
+        case str(text) if plausible(text) and not known.flag:
+            return text
+        case int() | float() as number if not known.flag:
+            return str(number)
+        case _:
+            return None
 
 
-def _entry(found: LiveWebhook, names: Mapping[tuple[str, str], str], *, pinned: bool) -> _Entry:
-    configuration: dict[str, str] = {}
-    variables: dict[str, str] = {}
-    notes: list[str] = []
-    shown = {} if isinstance(found.configuration, Unknown) else found.configuration
+def _entry(
+    found: LiveWebhook, variables: Mapping[tuple[str, str], str], *, pinned: bool
+) -> dict[str, Any]:
+    """Return a live webhook as a file declares it."""
+    configuration: dict[str, Any] = {}
     for each in KINDS[found.type].fields:
-        value = shown.get(each.name)
-        if each.secret:
-            if each.required or isinstance(value, Secret) or _partner(each, found):
-                variables[each.name] = names[found.id, each.name]
-                configuration[each.name] = f"{{env: {variables[each.name]}}}"
-                origin = value.origin() if isinstance(value, Secret) else None
-                if origin is not None:
-                    notes.append(f"{origin}/***")
-        elif (text := _plain(each, found)) is not None:
-            configuration[each.name] = text
-    known = {each.name for each in KINDS[found.type].fields}
-    strange = sorted(name for name, value in shown.items() if name not in known and value)
-    if strange:
-        notes.append(f"not expressible here, lost when it is changed: {', '.join(strange)}")
-    return _Entry(
-        name=found.name,
-        type=found.type,
-        events=compress(found.event_types),
-        configuration=configuration,
-        id=found.id if pinned else None,
-        comments=tuple(notes),
-        variables=variables,
-    )
-
-
-def _partner(known: Field, found: LiveWebhook) -> bool:
-    """A password that is not shown is there all the same when its user name is."""
-    if known.partner is None or isinstance(found.configuration, Unknown):
-        return False
-    partner = KINDS[found.type].field(known.partner)
-    return partner is not None and not partner.secret and _plain(partner, found) is not None
-
-
-def _defaults(entries: Sequence[_Entry]) -> tuple[str | None, Mapping[str, str]]:
-    """Pull out the most common type, and what all webhooks of it have in common."""
-    if len(entries) < 2:
-        return None, {}
-    kind, count = min(
-        Counter(each.type for each in entries).items(), key=lambda pair: (-pair[1], pair[0])
-    )
-    if count < 2:
-        return None, {}
-    first, *others = (each for each in entries if each.type == kind)
-    return kind, {
-        name: value
-        for name, value in first.configuration.items()
-        if all(each.configuration.get(name) == value for each in others)
+        if not each.secret:
+            if (value := _plain(each, found)) is not None:
+                configuration[each.name] = value
+        elif (
+            each.required
+            or isinstance(_shown(found).get(each.name), Secret)
+            or _has_partner(each, found)
+        ):
+            configuration[each.name] = {"env": variables[found.id, each.name]}
+    return {
+        "name": found.name,
+        **({"id": found.id} if pinned else {}),
+        "type": found.type,
+        "event_types": list(compress(found.event_types)),
+        "configuration": configuration,
     }
 
 
-def _ignore(left_out: Iterable[tuple[str, str]]) -> list[str]:
-    entries = sorted({(name, reason) for name, reason in left_out if name})
-    if not entries:
-        return []
-    lines = ["ignore:"]
-    seen: set[str] = set()
-    for name, reason in entries:
-        glob = as_glob(name)
-        if glob in seen:
-            continue
-        seen.add(glob)
-        lines.append(f"  - {scalar(glob)}  # {_comment(reason)}")
-    return lines
+def _has_partner(known: Field, found: LiveWebhook) -> bool:
+    """A password that is not shown is there all the same when its user name is."""
+    partner = KINDS[found.type].field(known.partner or "")
+    return partner is not None and not partner.secret and _plain(partner, found) is not None
+
+
+def _notes(found: LiveWebhook) -> Iterator[str]:
+    """Yield the origins of secret addresses, and what a file cannot express."""
+    kind, shown = KINDS[found.type], _shown(found)
+    for name in (each.name for each in kind.fields if each.secret):
+        value = shown.get(name)
+        if isinstance(value, Secret) and (origin := value.origin()) is not None:
+            yield f"{origin}/***"
+    strange = sorted(name for name, value in shown.items() if value and kind.field(name) is None)
+    if strange:
+        yield f"not expressible here, lost when it is changed: {', '.join(strange)}"
+
+
+def _defaults(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the most common type, and what all webhooks of it have in common."""
+    types = Counter(sorted(each["type"] for each in entries)).most_common(1)
+    if not types or types[0][1] < 2:
+        return {}
+    kind = types[0][0]
+    first, *others = (each["configuration"] for each in entries if each["type"] == kind)
+    shared = {
+        name: value
+        for name, value in first.items()
+        if all(each.get(name) == value for each in others)
+    }
+    return {"type": kind, **({"configuration": shared} if shared else {})}
+
+
+def _without(entry: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return what an entry says beyond the defaults."""
+    rest, shared = dict(entry), {}
+    if entry["type"] == defaults.get("type"):
+        del rest["type"]
+        shared = defaults.get("configuration", {})
+    own = {name: value for name, value in entry["configuration"].items() if name not in shared}
+    rest["configuration"] = own
+    return rest if own else {key: rest[key] for key in rest if key != "configuration"}
 
 
 def as_glob(name: str) -> str:
@@ -284,41 +260,27 @@ def as_glob(name: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in written)
 
 
-def _default_lines(kind: str | None, shared: Mapping[str, str]) -> list[str]:
-    if kind is None:
-        return []
-    lines = ["", "defaults:", f"  type: {kind}"]
-    if shared:
-        lines.append("  configuration:")
-        lines += [f"    {name}: {value}" for name, value in shared.items()]
-    return lines
+def _block(data: Mapping[str, Any], indent: str) -> Iterator[str]:
+    """Yield a mapping in lines: its configuration below it, all else after its key."""
+    for key, value in data.items():
+        if key == "configuration":
+            yield f"{indent}{key}:"
+            yield from _block(value, f"{indent}  ")
+        else:
+            yield f"{indent}{key}: {_inline(value)}"
 
 
-def _webhook_lines(
-    entries: Sequence[_Entry], kind: str | None, shared: Mapping[str, str]
-) -> list[str]:
-    if not entries:
-        return ["", "webhooks: []"]
-    lines = ["", "webhooks:"]
-    for number, each in enumerate(entries):
-        if number:
-            lines.append("")
-        lines += [f"  # {_comment(note)}" for note in each.comments]
-        lines.append(f"  - name: {scalar(each.name)}")
-        if each.id is not None:
-            lines.append(f"    id: {scalar(each.id)}")
-        if each.type != kind:
-            lines.append(f"    type: {each.type}")
-        lines.append(f"    event_types: {_flow(list(each.events))}")
-        own = {
-            name: value
-            for name, value in each.configuration.items()
-            if each.type != kind or shared.get(name) != value
-        }
-        if own:
-            lines.append("    configuration:")
-            lines += [f"      {name}: {value}" for name, value in own.items()]
-    return lines
+def _inline(value: Any) -> str:
+    """Write a value on one line."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case list():
+            return f"[{', '.join(map(_inline, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{key}: {_inline(each)}' for key, each in value.items())}}}"
+        case _:
+            return scalar(value)
 
 
 def _uses(uses: Sequence[tuple[str, str]]) -> str:
@@ -335,11 +297,6 @@ def scalar(text: str) -> str:
         return text
     escaped = "".join(_escaped(char) for char in text)
     return f'"{_RUNNER_COMMAND.sub(_HARMLESS, escaped)}"'
-
-
-def _flow(items: list[str]) -> str:
-    """Write a list of texts on one line."""
-    return "[" + ", ".join(scalar(item) for item in items) + "]"
 
 
 def _comment(text: str) -> str:
