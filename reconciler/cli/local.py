@@ -29,7 +29,7 @@ from reconciler.errors import OutputError, UsageError
 from reconciler.kinds import KINDS
 from reconciler.model import Secret
 from reconciler.render.quote import prose, quote
-from reconciler.source.allowed import url_credential
+from reconciler.source.secrets import url_credential
 from reconciler.source.write import REQUESTS, check_kind
 
 _FOLDER: Final = ".webhooks-local"

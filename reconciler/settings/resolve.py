@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 from reconciler.settings.profiles import Profile, load_profile
-from reconciler.source.allowed import PLACEHOLDER, bare
+from reconciler.source.secrets import PLACEHOLDER, bare
 
 T = TypeVar("T")
 

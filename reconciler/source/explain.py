@@ -19,12 +19,18 @@ from typing import Any, Final, NamedTuple
 from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES, Path
-from reconciler.source.allowed import quoted
-from reconciler.source.defaults import INHERITED, origin
-from reconciler.source.excerpt import is_known
 from reconciler.source.lint import EVENTS, REFERENCE, ticked
-from reconciler.source.position import comment_after
-from reconciler.source.schema import UNTYPED, Part, ValidationError, schema, validator
+from reconciler.source.position import comment_after, is_known
+from reconciler.source.schema import (
+    INHERITED,
+    UNTYPED,
+    Part,
+    ValidationError,
+    origin,
+    schema,
+    validator,
+)
+from reconciler.source.secrets import quoted
 from reconciler.source.yaml import Document
 
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
@@ -54,7 +60,7 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
             path, key = each.place.path, each.place.key
             if part.item is not None:
                 path = origin(data, part.item, path)
-            if each.rule == "null-value":
+            if each.rule == "null-value" and document.text:
                 each = _commented(each, document.text, path)
             place = Place(document.file, path, key)
             found.setdefault(place, replace(each, place=place))

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from reconciler.findings import Finding, Place, Related, error, warning
 from reconciler.planning.names import MAX_GLOB, Globs, lookalike_key
-from reconciler.source.allowed import masked
-from reconciler.source.defaults import written_webhooks
 from reconciler.source.lint import listed
+from reconciler.source.schema import written_webhooks
+from reconciler.source.secrets import masked
 
 
 class _Entry(NamedTuple):

@@ -19,9 +19,12 @@ from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, NORMALIZED
-from reconciler.source.allowed import (
+from reconciler.source.schema import written_webhooks
+from reconciler.source.secrets import (
     PLACEHOLDER,
     file_name,
+    fits,
+    flaw,
     forbidden_prefix,
     holds_token,
     is_padded,
@@ -29,9 +32,8 @@ from reconciler.source.allowed import (
     quoted,
     refusal,
     url_credential,
+    wrap,
 )
-from reconciler.source.defaults import written_webhooks
-from reconciler.source.secrets import fits, flaw, wrap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,12 +28,10 @@ from reconciler.model import (
     Webhook,
 )
 from reconciler.source import identity
-from reconciler.source.allowed import file_name, refusal, setting, url_credential
-from reconciler.source.defaults import origin
 from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
-from reconciler.source.schema import Part, accepts, parts
-from reconciler.source.secrets import references, wrap
+from reconciler.source.schema import Part, accepts, origin, parts
+from reconciler.source.secrets import file_name, references, refusal, setting, url_credential, wrap
 from reconciler.source.yaml import Document, parse
 
 _FIELDS = {kind.type: {each.name: each for each in kind.fields} for kind in KINDS.values()}
@@ -53,10 +51,16 @@ class Loaded:
 
 def load_files(sources: Sources, *, rules: Rules | None = None) -> Loaded:
     """Return what `sources` declare. Findings, those of `sources` among them, are in order."""
-    rules = rules or Rules()
     read = [parse(each.raw, each.file) for each in sources.files]
+    return load_documents(read, rules or Rules(), sources.findings)
+
+
+def load_documents(
+    read: Sequence[Document], rules: Rules, findings: Iterable[Finding] = ()
+) -> Loaded:
+    """Return what documents declare; `findings` are those of files that are not among them."""
     documents = {each.file: each for each in read if each.usable}
-    found = [*sources.findings, *(finding for each in read for finding in each.findings)]
+    found = [*findings, *(finding for each in read for finding in each.findings)]
     checked = list(identity.check({file: each.data for file, each in documents.items()}))
     accepted: dict[str, list[Part]] = {}
     for file, document in documents.items():
@@ -67,22 +71,22 @@ def load_files(sources: Sources, *, rules: Rules | None = None) -> Loaded:
             found.extend(explain(document, rejected))
         checked.extend(lint(file, document.data, rules))
     if found or checked:
-        from reconciler.source.excerpt import placed  # a good file needs no places
+        from reconciler.source.position import placed  # a good file needs no places
 
-        whole = placed({each.file: each.text for each in read}, [*found, *checked])
+        whole = placed({each.file: each for each in read}, [*found, *checked])
         found, checked = whole[: len(found)], whole[len(found) :]
     # Of one place, a check knows better than the schema.
     better = {each.position for each in checked if each.severity is Severity.ERROR}
     found = [each for each in found if each.position is None or each.position not in better]
-    findings = sorted(dict.fromkeys((*found, *checked)), key=sort_key)
+    ordered = sorted(dict.fromkeys((*found, *checked)), key=sort_key)
     desired = None
-    if errors := {each.rule for each in findings if each.severity is Severity.ERROR}:
+    if errors := {each.rule for each in ordered if each.severity is Severity.ERROR}:
         if errors == {"secret-not-allowed"}:
             declared = build(documents.values(), accepted).webhooks
-            findings = _with_setting(findings, declared, rules.allow_secrets)
+            ordered = _with_setting(ordered, declared, rules.allow_secrets)
     else:
         desired = build(documents.values(), accepted)
-    return Loaded(desired=desired, findings=tuple(findings), documents=documents)
+    return Loaded(desired=desired, findings=tuple(ordered), documents=documents)
 
 
 def _with_setting(
@@ -104,8 +108,7 @@ def place(loaded: Loaded, webhook: Webhook, path: Path = ()) -> Position | None:
     document = loaded.documents.get(webhook.position.file) if webhook.position else None
     if document is None:
         return None
-    from reconciler.source.excerpt import narrow
-    from reconciler.source.position import locate
+    from reconciler.source.position import locate, narrow
 
     where = locate(document.text, document.file, origin(document.data, webhook.index, path))
     return narrow(document.text, where)

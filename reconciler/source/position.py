@@ -1,64 +1,63 @@
-"""Where in a file something is written: exact positions for findings.
+"""Where findings are in a file, and the source lines that may be shown of them.
 
 Reading keeps few positions, because good files need none. To point at something, the text is
 walked again and a tree made of it: slow, and tolerant of what reading refuses. An alias stays an
-alias, duplicate keys stay both, and a syntax error ends the tree early.
+alias, duplicate keys stay both, and a syntax error ends the tree early. Paths are those of the
+data: aliases and merges are followed to the place where the value itself stands, which is the
+place to fix.
 
-Paths are those of the data: aliases and merges are followed to the place where the value itself
-stands, which is the place to fix.
+What could be secret is starred out of a line. It shows the keys of the schema, and near
+misspellings of them. It shows a value only outside of `configuration`, under a key of the schema,
+on one line, and only if the whole file can be read: where the parser fails, a typo may have moved
+a secret anywhere. Comments, and what looks like a Slack token or a link, are hidden everywhere.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import yaml
 
-from reconciler.findings import Position
-from reconciler.model import Path
+from reconciler.findings import EXCERPT_BEFORE, Finding, Place, Position
+from reconciler.kinds import KINDS
+from reconciler.model import EVENT_TYPES, Path
+from reconciler.source.schema import schema
+from reconciler.source.secrets import LOOKS_SECRET, MASK, is_word
 from reconciler.source.text import check
-from reconciler.source.yaml import PARSER
-
-Form = Enum("Form", "SCALAR SEQUENCE MAPPING ALIAS")
-"""What a node is."""
-
+from reconciler.source.yaml import PARSER, Document
 
 _COMMENT: Final = re.compile(r"(?:\s*+:)?+\s++(?=#)")
 _NEXT_COMMENT: Final = re.compile(r"\s#")
-_FORMS: Final[Mapping[type, Form]] = {
-    yaml.ScalarEvent: Form.SCALAR,
-    yaml.SequenceStartEvent: Form.SEQUENCE,
-    yaml.MappingStartEvent: Form.MAPPING,
-    yaml.AliasEvent: Form.ALIAS,
-}
 
 
 @dataclass(slots=True, eq=False)
-class Node:
+class _Node:
     """One node. Lines and columns count from 0; the end is exclusive.
 
-    `text` is a scalar's text, and `plain` whether it has no quotes. `items` are a sequence's
-    items, or a mapping's keys and values in turn. `target` is the node an alias means, None if
-    there is none. `entries` are a mapping's keys and values by name, made when they are needed.
+    `form` is the class of its first event. `text` is a scalar's text, and `plain` whether it has
+    no quotes. `items` are a sequence's items, or a mapping's keys and values in turn. `target` is
+    the node an alias means, None if there is none. `entries` are a mapping's keys and values by
+    name, made when they are needed.
     """
 
-    form: Form
+    form: type
     line: int
     column: int
     end_line: int
     end_column: int
     text: str = ""
     plain: bool = False
-    items: list[Node] = field(default_factory=list)
-    target: Node | None = None
-    entries: dict[str, tuple[Node, Node]] | None = None
+    items: list[_Node] = field(default_factory=list)
+    target: _Node | None = None
+    entries: dict[str, tuple[_Node, _Node]] | None = None
 
-    def pairs(self) -> list[tuple[Node, Node]]:
+    def pairs(self) -> list[tuple[_Node, _Node]]:
         """Return a mapping's keys with their values."""
         return list(zip(self.items[::2], self.items[1::2], strict=False))
 
@@ -73,22 +72,21 @@ class Node:
         return self.plain and not self.text
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class _Tree(NamedTuple):
     """All that could be read: `root` (None of an empty text), and whether that is everything."""
 
-    root: Node | None
+    root: _Node | None
     complete: bool
 
 
 @lru_cache(maxsize=2)  # many findings of one file are placed one after the other
-def tree(text: str) -> Tree:
+def tree(text: str) -> _Tree:
     """Compose `text`, ending in a line break, as far as it can be read."""
     if check(text, "") is not None:
-        return Tree(None, complete=False)
-    root: Node | None = None
-    stack: list[Node] = []
-    anchors: dict[str, Node] = {}
+        return _Tree(None, complete=False)
+    root: _Node | None = None
+    stack: list[_Node] = []
+    anchors: dict[str, _Node] = {}
     parser: Any = PARSER(text)
     event: Any
     try:
@@ -99,8 +97,8 @@ def tree(text: str) -> Tree:
                 done.end_line, done.end_column = end.line, end.column
             if not isinstance(event, yaml.NodeEvent):
                 continue
-            node = Node(_FORMS[type(event)], start.line, start.column, end.line, end.column)
-            if node.form is Form.ALIAS:
+            node = _Node(type(event), start.line, start.column, end.line, end.column)
+            if node.form is yaml.AliasEvent:
                 node.target = anchors.get(str(event.anchor))
             elif event.anchor is not None:
                 anchors[event.anchor] = node
@@ -111,14 +109,14 @@ def tree(text: str) -> Tree:
             elif root is None:
                 root = node
             else:  # a second document
-                return Tree(root, complete=False)
+                return _Tree(root, complete=False)
             if isinstance(event, yaml.CollectionStartEvent):
                 stack.append(node)
     except (yaml.YAMLError, ValueError):  # the pure parser meets some escapes with a ValueError
-        return Tree(root, complete=False)
+        return _Tree(root, complete=False)
     finally:
         parser.dispose()
-    return Tree(root, complete=True)
+    return _Tree(root, complete=True)
 
 
 @lru_cache(maxsize=2)
@@ -169,17 +167,17 @@ def duplicate_keys(text: str, file: str) -> Iterator[tuple[Position, Position]]:
     while stack:
         node = stack.pop()
         stack.extend(node.items)
-        if node.form is not Form.MAPPING:
+        if node.form is not yaml.MappingStartEvent:
             continue
-        first: dict[str, Node] = {}
+        first: dict[str, _Node] = {}
         for key, _ in node.pairs():
-            if key.form is not Form.SCALAR or key.is_merge:
+            if key.form is not yaml.ScalarEvent or key.is_merge:
                 continue
             if first.setdefault(key.text, key) is not key:
                 yield _position(text, file, first[key.text]), _position(text, file, key)
 
 
-def _comment(text: str, key: Node | None, value: Node) -> tuple[int, int, str] | None:
+def _comment(text: str, key: _Node | None, value: _Node) -> tuple[int, int, str] | None:
     """Return line, column (from 0) and text of the comment that stands where `value` should.
 
     `value` is an empty node and `key` what introduces it; None for an item of a list.
@@ -195,11 +193,11 @@ def _comment(text: str, key: Node | None, value: Node) -> tuple[int, int, str] |
     return line, before.end(), written[before.end() : end].rstrip()
 
 
-def _follow(text: str, path: Path) -> list[tuple[Node | None, Node]]:
+def _follow(text: str, path: Path) -> list[tuple[_Node | None, _Node]]:
     """Return (key, value) of the root and of each step of `path`, as far as there are any."""
     root = tree(text).root
     assert root is not None, "only files that hold something have findings with paths"
-    steps: list[tuple[Node | None, Node]] = [(None, root)]
+    steps: list[tuple[_Node | None, _Node]] = [(None, root)]
     for part in path:
         step = _step(_real(steps[-1][1]), part)
         if step is None:
@@ -208,16 +206,16 @@ def _follow(text: str, path: Path) -> list[tuple[Node | None, Node]]:
     return steps
 
 
-def _step(node: Node, part: str | int) -> tuple[Node | None, Node] | None:
+def _step(node: _Node, part: str | int) -> tuple[_Node | None, _Node] | None:
     """Return (key, value) of one step."""
     if isinstance(part, int):
-        if node.form is Form.SEQUENCE and part < len(node.items):
+        if node.form is yaml.SequenceStartEvent and part < len(node.items):
             return None, node.items[part]
         return None
     return _entries(node).get(part)
 
 
-def _entries(node: Node) -> dict[str, tuple[Node, Node]]:
+def _entries(node: _Node) -> dict[str, tuple[_Node, _Node]]:
     """Return the keys of a mapping with their values, those that it merges included."""
     if node.entries is None:
         reached = {id(node): node}
@@ -230,8 +228,8 @@ def _entries(node: Node) -> dict[str, tuple[Node, Node]]:
         # What a mapping merges ends before it; only in a broken file may merges go in a circle.
         for each in sorted(reached.values(), key=lambda each: (each.end_line, each.end_column)):
             each.entries = {}
-            for key, value in each.pairs() if each.form is Form.MAPPING else ():
-                if key.form is Form.SCALAR and not key.is_merge:
+            for key, value in each.pairs() if each.form is yaml.MappingStartEvent else ():
+                if key.form is yaml.ScalarEvent and not key.is_merge:
                     each.entries.setdefault(key.text, (key, value))
             for other in _merged(each):
                 each.entries = {**(other.entries or {}), **each.entries}
@@ -239,33 +237,297 @@ def _entries(node: Node) -> dict[str, tuple[Node, Node]]:
     return node.entries
 
 
-def _merged(node: Node) -> Iterator[Node]:
+def _merged(node: _Node) -> Iterator[_Node]:
     """Yield what a mapping merges, the strongest first."""
-    if node.form is Form.MAPPING:
+    if node.form is yaml.MappingStartEvent:
         for key, value in node.pairs():
             if key.is_merge:
                 value = _real(value)
-                yield from map(_real, value.items if value.form is Form.SEQUENCE else [value])
+                yield from map(
+                    _real, value.items if value.form is yaml.SequenceStartEvent else [value]
+                )
 
 
-def _real(node: Node) -> Node:
+def _real(node: _Node) -> _Node:
     """Return what an alias means."""
-    return node.target if node.form is Form.ALIAS and node.target is not None else node
+    return node.target if node.form is yaml.AliasEvent and node.target is not None else node
 
 
-def _face(node: Node) -> Node:
+def _face(node: _Node) -> _Node:
     """Return the part of a list item, or of the file, by which people know it."""
-    if node.form is not Form.MAPPING or not node.items:
+    if node.form is not yaml.MappingStartEvent or not node.items:
         return node
     named = _step(node, "name")
-    if named is not None and _real(named[1]).form is Form.SCALAR and not _real(named[1]).is_empty:
+    if (
+        named is not None
+        and _real(named[1]).form is yaml.ScalarEvent
+        and not _real(named[1]).is_empty
+    ):
         return named[1]
     return node.items[0]
 
 
-def _position(text: str, file: str, node: Node) -> Position:
+def _position(text: str, file: str, node: _Node) -> Position:
     column, line = node.column, lines(text)[node.line]
     end = node.end_column if node.end_line == node.line else len(line.rstrip())
     if end <= column:  # nothing is written: the character before is a colon or a dash
         column, end = max(0, min(column, len(line)) - 1), 0
     return Position(file=file, line=node.line + 1, column=column + 1, width=max(1, end - column))
+
+
+# Excerpts
+
+_SHOWN_KEYS: Final = frozenset(
+    ("$schema", "version", "organization", "prune", "scope", "ignore", "protect", "max_deletes")
+).union(("name", "type", "event_types", "id", "previously", "state"))
+"""Keys whose values are shown."""
+
+_KNOWN_KEYS: Final = _SHOWN_KEYS.union(
+    key for part in (schema(), *schema()["$defs"].values()) for key in part.get("properties", ())
+)
+_OPEN_KEYS: Final = _SHOWN_KEYS | {"limits", "defaults", "webhooks"}
+"""Keys below which not everything may be secret."""
+
+_HOLDERS: Final = frozenset(("configuration", "defaults", "webhooks", "<<"))
+_WORD_KEYS: Final = frozenset(("type", "event_types", "state"))
+"""Keys whose values are shown only if they look like words of the schema."""
+
+_KNOWN_WORDS: Final = frozenset((*EVENT_TYPES, *KINDS, "absent", "true", "false", "null"))
+_REFERENCE: Final = {
+    "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
+    "file": re.compile(r".*"),
+    "version": re.compile(r"-?[0-9]*"),
+}
+"""Keys of a reference to a secret, and what may be shown of their values."""
+
+_KEY: Final = re.compile(
+    r"""(?:^[\s\-?{\[]*+|[,{]\s*+)(["']?+)([\w$.-]++)["']?+\s*+:(?=\s|$|["'\[{])"""
+)
+"""A key at the beginning of a line or of an entry in flow style."""
+
+_LETTERS: Final = re.compile(r"[a-z_]{1,20}")
+_EDGES: Final = " \t-{}[],?"
+_AFTER: Final = 400
+
+_Span: TypeAlias = tuple[int, int]
+
+
+def placed(documents: Mapping[str, Document], findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings with positions and excerpts, as far as their documents, by name, tell them.
+
+    Of a document without text only the lines of its items are known.
+    """
+    found = list(findings)
+    places: set[Place | Position | None] = {each.place or each.position for each in found}
+    places |= {related.place for each in found for related in each.related}
+    known = [each for each in places if each is not None]
+    positions: dict[Place | Position | None, Position] = {}
+    excerpts: dict[Place | Position | None, str] = {}
+    for at in sorted(known, key=lambda each: each.file):  # a tree at a time
+        document = documents.get(at.file)
+        if document is None:
+            continue
+        if text := document.text:
+            if isinstance(at, Place):
+                positions[at] = narrow(text, locate(text, at.file, at.path, key=at.key))
+            else:
+                positions[at] = narrow(text, at)
+            excerpts[at] = excerpt(text, positions[at])
+        elif isinstance(at, Place):
+            match at.path:
+                case (str(key), int(index), *_) if key in document.items:
+                    positions[at] = document.items[key][index]
+                case _:
+                    positions[at] = Position(file=at.file, line=1)
+    return [
+        replace(
+            each,
+            place=None,
+            position=positions.get(each.place or each.position, each.position),
+            excerpt=excerpts.get(each.place or each.position),
+            related=tuple(
+                replace(other, place=None, position=positions.get(other.place, other.position))
+                for other in each.related
+            ),
+        )
+        for each in found
+    ]
+
+
+def excerpt(text: str, position: Position) -> str:
+    """Return the source line of `position` with everything that may be secret starred out.
+
+    Columns up to the position stay what they are; further on, three stars stand for anything.
+    Of a long line only the part around the position is shown: at most `EXCERPT_BEFORE` characters
+    before it and 400 from there on, with `...` where something is left out.
+    """
+    number = position.line - 1
+    return _starred(lines(text)[number], _spans(text, number), position.column - 1)
+
+
+def narrow(text: str, position: Position) -> Position:
+    """Return `position` with the width of the stars, if that is all that is shown there."""
+    span = _span_at(_spans(text, position.line - 1), position.column - 1)
+    return position if span is None else replace(position, width=min(position.width, len(MASK)))
+
+
+@lru_cache(maxsize=256)  # many findings may be on one long line
+def _spans(text: str, number: int) -> list[_Span]:
+    """Return what to hide of a line, counted from 0: sorted, without overlaps."""
+    line = lines(text)[number]
+    known = _hidden(text).get(number, ()) if tree(text).complete else _guessed(line)
+    suspicious = (match.span() for match in LOOKS_SECRET.finditer(line))
+    return _united([*known, *suspicious], len(line.rstrip()))
+
+
+def _span_at(spans: list[_Span], column: int) -> _Span | None:
+    """Return the span that holds `column`."""
+    index = bisect_right(spans, column, key=lambda span: span[0]) - 1
+    return spans[index] if index >= 0 and column < spans[index][1] else None
+
+
+def _starred(line: str, spans: list[_Span], column: int) -> str:
+    """Return the part of `line` around `column`, with stars for `spans`."""
+    start, stop = max(0, column - EXCERPT_BEFORE), min(len(line), column + _AFTER)
+    shown = ["..."] if start else []
+    at = start
+    for index in range(bisect_left(spans, start, key=lambda span: span[1]), len(spans)):
+        first, last = spans[index]
+        if stop <= first < len(line):
+            break
+        shown.append(line[at : max(at, first)])
+        at, first = last, max(first, start)
+        shown.append("*" * (min(last, stop) - first) if first < column else MASK)
+    shown.append(line[at:stop])
+    if stop < len(line):
+        shown.append("...")
+    return "".join(shown)
+
+
+def _united(spans: Iterable[_Span], end: int) -> list[_Span]:
+    """Return the spans sorted, those that overlap made one; a last column of -1 means `end`."""
+    found: list[_Span] = []
+    for first, last in sorted(
+        (first, max(first, end) if last < 0 else last) for first, last in spans
+    ):
+        if found and first <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
+        else:
+            found.append((first, last))
+    return found
+
+
+@lru_cache(maxsize=2)
+def _hidden(text: str) -> dict[int, list[_Span]]:
+    """Return, by line from 0, the columns that must not be shown; an end of -1 is the line's."""
+    found: dict[int, list[_Span]] = {}
+    root = tree(text).root
+    ends: dict[int, int] = {}
+    stack: list[tuple[_Node, str | None, bool]] = [(root, None, False)] if root is not None else []
+    while stack:
+        node, key, secret = stack.pop()
+        if node.form is yaml.MappingStartEvent:
+            stack.extend(_parts(node, secret))
+        elif node.form is yaml.SequenceStartEvent:
+            stack.extend((item, key, secret) for item in node.items)
+        elif not _may_show(node, key, secret):
+            _cover(node, found)
+        for line in range(node.line, node.end_line + 1):
+            if node.form is yaml.ScalarEvent and line < node.end_line:
+                ends[line] = len(lines(text)[line])
+            else:
+                ends[line] = max(ends.get(line, 0), node.end_column if line == node.end_line else 0)
+    for number, text_of_line in enumerate(lines(text)):
+        start = text_of_line.find("#", ends.get(number, 0))
+        if start >= 0:
+            before = len(text_of_line[:start].rstrip())
+            spans = found.setdefault(number, [])
+            hidden = any(last == before for _, last in spans)
+            spans.append((before if hidden else start, -1))
+    return found
+
+
+def _parts(node: _Node, secret: bool) -> Iterator[tuple[_Node, str | None, bool]]:
+    """Yield the keys and values of a mapping: each with its key, and whether it may be secret.
+
+    A key that is shown is not yielded.
+    """
+    pairs = node.pairs()
+    is_reference = all(name.text in _REFERENCE for name, _ in pairs)
+    for name, value in pairs:
+        key = name.text
+        is_anchored = not secret and key.startswith("x-")
+        if name.form is not yaml.ScalarEvent or not (name.is_merge or is_anchored or is_known(key)):
+            yield name, None, True
+        is_open = (
+            name.is_merge
+            or is_anchored
+            or _is_near(key, _OPEN_KEYS)
+            or (value.form is yaml.AliasEvent and key in _HOLDERS)
+        )
+        yield value, key, not is_reference and (secret or not is_open)
+
+
+def _may_show(node: _Node, key: str | None, secret: bool) -> bool:
+    if node.form is yaml.AliasEvent:
+        # What looks like an alias may be a secret that starts with a star.
+        may_have = key in _HOLDERS or (key is not None and _is_near(key, _SHOWN_KEYS))
+        return node.target is not None or (not secret and may_have)
+    if node.text in _KNOWN_WORDS:
+        return True
+    if secret or key is None or node.line != node.end_line:
+        return False
+    if key in _REFERENCE:
+        return _REFERENCE[key].fullmatch(node.text) is not None
+    return is_word(node.text) if _is_near(key, _WORD_KEYS) else _is_near(key, _SHOWN_KEYS)
+
+
+def is_known(key: str) -> bool:
+    """Return whether a key is a word of the schema, or may be meant for one of its keys."""
+    return key in _KNOWN_WORDS or _is_near(key, _KNOWN_KEYS) or _is_meant(key)
+
+
+@lru_cache(maxsize=4096)
+def _is_meant(key: str) -> bool:
+    """Return whether `key` is one word much like a known key, with less than 6 other letters."""
+    longer = [each for each in _KNOWN_KEYS if len(key) <= len(each) + 2]
+    return _LETTERS.fullmatch(key) is not None and bool(get_close_matches(key, longer, 1, 0.6))
+
+
+@lru_cache(maxsize=4096)
+def _is_near(key: str, known: frozenset[str]) -> bool:
+    """Return whether `key` is one of `known`, or so near to one that it holds nothing else."""
+    if key in known:
+        return True
+    lower = key.lower()
+    alike = [each for each in known if abs(len(key) - len(each)) <= 2]
+    return sorted(lower) in map(sorted, alike) or bool(get_close_matches(lower, alike, 1, 0.8))
+
+
+def _cover(node: _Node, found: dict[int, list[_Span]]) -> None:
+    for number in range(node.line, node.end_line + 1):
+        first = node.column if number == node.line else 0
+        last = node.end_column if number == node.end_line else -1
+        if last != first:
+            found.setdefault(number, []).append((first, last))
+
+
+def _guessed(line: str) -> Iterator[_Span]:
+    """Yield what to hide of a line of a file that is no YAML: all but keys and words of the schema.
+
+    Other keys are hidden too: they may be parts of a secret with a colon in it.
+    """
+    start = 0
+    for match in _KEY.finditer(line):
+        if is_known(match[2]):
+            yield from _words(line, start, match.start(1))
+            start = match.end()
+    yield from _words(line, start, len(line))
+
+
+def _words(line: str, start: int, end: int) -> Iterator[_Span]:
+    part = line[start:end]
+    inner = part.strip(_EDGES)
+    if inner and not _KNOWN_WORDS.issuperset(re.split(r"[\s,\[\]{}\"']+", inner)):
+        first = start + len(part) - len(part.lstrip(_EDGES))
+        yield first, first + len(inner)

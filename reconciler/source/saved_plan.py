@@ -9,7 +9,6 @@ than a file. The checksum is no signature, so a plan is as trustworthy as the pl
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Final, NoReturn
 
 from reconciler import __version__
 from reconciler.errors import ConfigurationError, StalePlanError
-from reconciler.findings import error
+from reconciler.findings import Position, error
 from reconciler.model import Desired, Scheme, SecretRef
 from reconciler.planning.document import (
     FORMAT_VERSION,
@@ -30,11 +29,11 @@ from reconciler.planning.guards import guard
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review
-from reconciler.source.files import NotReadableError, SourceFile, Sources, read_regular
+from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.lint import Rules
-from reconciler.source.load import Loaded, load_files
-from reconciler.source.schema import PLAN, ROOT, parts, schema, validator
-from reconciler.source.yaml import LISTED
+from reconciler.source.load import Loaded, load_documents
+from reconciler.source.schema import PLAN, ROOT, parts, validator
+from reconciler.source.yaml import LISTED, Document
 
 _HINT: Final = "save a plan with `webhooks plan --out FILE`; configuration files go with -f"
 """What to do when something else is where a saved plan belongs."""
@@ -45,7 +44,6 @@ _OTHERS: Final = ("checks", "error", "findings", "report", "status")
 """The kinds of the other documents that this program writes."""
 
 _NOT_SAVED: Final = ("$schema", "defaults", "webhooks")
-_NOT_ASCII: Final = re.compile(r"[^\x20-\x7e]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +113,9 @@ def load(raw: bytes, file: str, *, rules: Rules = _NO_RULES) -> SavedPlan:
     review = read_review(tree)
     if review.digest != tree["digest"]:
         _refuse_edited(file)
+    declared = load_documents(list(map(_read_again, tree["configuration"])), rules)
     return SavedPlan(
-        declared=_declared(tree["configuration"], rules),
+        declared=replace(declared, documents={}),
         options=PlanOptions(only=tuple(tree["options"]["only"]), prune=tree["options"]["prune"]),
         review=review,
         text=tree["text"],
@@ -158,14 +157,11 @@ def _no_constant(name: str) -> NoReturn:
 
 def _odd(tree: dict[str, Any]) -> str | None:
     """Return which part of a document its schema does not allow, None if it allows all."""
-    if validator(ROOT, PLAN).is_valid(tree):
+    paths = [list(map(str, each.instance_path)) for each in validator(ROOT, PLAN).iter_errors(tree)]
+    if not paths:
         return None
-    # Only for a plan that is refused: it takes long to import.
-    from jsonschema import Draft7Validator
-    from jsonschema.exceptions import best_match
-
-    odd = best_match(Draft7Validator(schema(PLAN)).iter_errors(tree))
-    where = ".".join(map(str, odd.absolute_path)) if odd is not None else ""
+    shortest = min(paths, key=len)
+    where = ".".join(shortest)
     return f"{where} is not what plans have there" if where else "it has other keys than plans"
 
 
@@ -207,34 +203,12 @@ def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
         }
 
 
-def _declared(configuration: Iterable[Mapping[str, Any]], rules: Rules) -> Loaded:
-    """Read a configuration as files are read. Positions are those of the files it came from."""
-    sources = Sources(files=tuple(map(_source, configuration)))
-    declared = load_files(sources, rules=rules)
-    findings = tuple(replace(each, excerpt=None) for each in declared.findings)
-    return replace(declared, findings=findings, documents={})
-
-
-def _source(saved: Mapping[str, Any]) -> SourceFile:
-    """Write YAML, of which JSON is a part, with each item of a list on the line that it had."""
-    content, lines = dict(saved["content"]), iter(saved["lines"])
-    lists = {
-        key: [(next(lines, 1), item) for item in content.pop(key)]
-        for key in LISTED
-        if isinstance(content.get(key), list)
+def _read_again(saved: Mapping[str, Any]) -> Document:
+    """Return a file of the configuration as it was read, with the lines of its lists' items."""
+    file, data, lines = saved["file"], saved["content"], iter(saved["lines"])
+    lists = {key: data[key] for key in LISTED if isinstance(data.get(key), list)}
+    items = {
+        key: [Position(file=file, line=max(1, next(lines, 1))) for _ in listed]
+        for key, listed in lists.items()
     }
-    parts = [_yaml(content)[:-1], ", " if content else ""]
-    now = 1
-    for key, items in sorted(lists.items(), key=lambda each: [line for line, _ in each[1]]):
-        parts.append(f'"{key}": [')
-        for line, item in items:
-            parts += ["\n" * (line - now), _yaml(item), ","]
-            now = max(now, line)
-        parts.append("], ")
-    return SourceFile(file=saved["file"], raw="".join([*parts, "}\n"]).encode())
-
-
-def _yaml(tree: Any) -> str:
-    """Write JSON with the escapes that YAML has: JSON's own are pairs of surrogates."""
-    text = json.dumps(tree, ensure_ascii=False)
-    return _NOT_ASCII.sub(lambda found: f"\\U{ord(found[0]):08x}", text)
+    return Document(file=file, text="", data=data, items=items)

@@ -13,10 +13,10 @@ from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, strict
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
-from reconciler.source.allowed import allow_patterns, no_list
 from reconciler.source.history import Git, NoBase, no_git, read_revision
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files
+from reconciler.source.secrets import allow_patterns, no_list
 
 _UNRESOLVED: Final = "unresolved-secret"
 

@@ -51,7 +51,7 @@ def test_validate_loads_its_own_stage_only(tmp_path: Path) -> None:
     assert not modules & EXPLAINERS
     assert "difflib" not in modules
     assert not modules & ours(
-        "reconciler.source.excerpt",
+        "reconciler.source.position",
         "reconciler.source.position",
         "reconciler.source.syntax",
         "reconciler.planning.plan",
@@ -91,7 +91,7 @@ def test_plan_over_http_without_differences(
     assert not modules & ours(
         "reconciler.emulator",
         "reconciler.execute.execute",
-        "reconciler.source.excerpt",
+        "reconciler.source.position",
         "reconciler.source.saved_plan",
     )
     others = {"json", "markdown", "github"} - {renderer}

@@ -18,7 +18,7 @@ from reconciler.api.transport import Transport
 from reconciler.cli.main import run
 from reconciler.cli.process import Process
 from reconciler.model import Secret
-from reconciler.source import excerpt
+from reconciler.source import position
 from tests.cli.conftest import Shell
 from tests.folders import write
 from tests.nowhere import nowhere
@@ -85,7 +85,7 @@ APPLY: Final = "apply --yes --report report.json --format {format}"
         (answers, "_target", lambda headers: headers["location"], {"fault": "redirect"},
          "redirect, raw, in output"),
         # an excerpt with the literal in it
-        (excerpt, "_starred", lambda line, spans, column: line, {"input": "misspelt field"},
+        (position, "_starred", lambda line, spans, column: line, {"input": "misspelt field"},
          "literal in YAML, raw, in output"),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ from jsonschema import Draft7Validator
 
 from reconciler.findings import Finding, Place, error
 from reconciler.source import explain as module
-from reconciler.source.excerpt import placed
+from reconciler.source.position import placed
 from reconciler.source.schema import accepts, parts, schema
 from reconciler.source.yaml import Document, parse
 
@@ -30,7 +30,7 @@ def rejected(data: Any) -> list[Finding]:
 
 def explain(document: Document) -> list[Finding]:
     """The same with positions, without what else a complete webhook would need."""
-    found = placed({document.file: document.text}, rejected(document))
+    found = placed({document.file: document}, rejected(document))
     return [
         each
         for each in found

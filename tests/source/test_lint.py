@@ -10,10 +10,10 @@ from reconciler.findings import Severity
 from reconciler.model import Secret
 from reconciler.planning.names import lookalike_key
 from reconciler.source import identity
-from reconciler.source.allowed import masked, url_credential
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.lint import Rules, lint, name_findings
 from reconciler.source.load import Loaded, load_files
+from reconciler.source.secrets import masked, url_credential
 
 ERROR, WARNING, NOTE = Severity
 TOKEN = "xoxb-" + "0123456789-canary"

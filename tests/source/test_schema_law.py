@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from reconciler.findings import Position, Severity
-from reconciler.source.defaults import effective, usable_defaults
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.load import build, load_files
-from reconciler.source.schema import accepts, parts, schema_text
+from reconciler.source.schema import accepts, effective, parts, schema_text, usable_defaults
 from reconciler.source.yaml import Document
 
 # To Python, `$` also matches before a line break at the end of a text.

@@ -11,16 +11,14 @@ import pytest
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Position, Severity
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
-from reconciler.source.allowed import (
+from reconciler.source.secrets import (
     FORBIDDEN_FOLDERS,
     FORBIDDEN_VARIABLES,
+    Resolution,
     allow_patterns,
     file_name,
-    refusal,
-)
-from reconciler.source.secrets import (
-    Resolution,
     references,
+    refusal,
     resolve,
     wrap,
 )

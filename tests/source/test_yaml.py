@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.findings import Finding, sort_key
-from reconciler.source.excerpt import placed
 from reconciler.source.files import MAX_FILE_BYTES
+from reconciler.source.position import placed
 from reconciler.source.yaml import FAST, PURE, Document, Parser, parse
 
 PARSERS = [
@@ -30,7 +30,7 @@ def read(text: str | bytes, parser: Parser = PURE) -> Document:
 def refused(text: str | bytes, parser: Parser = PURE) -> list[Finding]:
     raw = text.encode() if isinstance(text, str) else text
     document = parse(raw, "w.yaml", parser=parser)
-    return placed({"w.yaml": document.text}, document.findings)
+    return placed({"w.yaml": document}, document.findings)
 
 
 def spot(finding: Finding) -> str:

@@ -12,8 +12,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reconciler.source.excerpt import placed
-from reconciler.source.position import lines, locate
+from reconciler.source.position import lines, locate, placed
 from reconciler.source.yaml import FAST, PURE, parse
 
 needs_libyaml = pytest.mark.skipif(FAST is None, reason="PyYAML is here without libyaml")
@@ -79,7 +78,7 @@ def check(raw: bytes) -> None:
     assert all(1 <= line <= loaded.text.count("\n") + 1 for line in (each.line for each in places))
     text = raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").replace("\r\n", "\n")
     rows = text.split("\n")
-    for finding in placed({"w.yaml": loaded.text}, loaded.findings):
+    for finding in placed({"w.yaml": loaded}, loaded.findings):
         place = finding.position
         assert place is not None
         assert 1 <= place.line <= len(rows)
@@ -202,5 +201,5 @@ def test_secrets_of_broken_files_stay_hidden(seed: int) -> None:
         cut = chance.randrange(len(whole))
         text = whole[:cut] + chance.choice(PIECES) + whole[cut:]
         loaded = parse(text.encode(), "w.yaml")
-        found = placed({"w.yaml": loaded.text}, loaded.findings)
+        found = placed({"w.yaml": loaded}, loaded.findings)
         assert canary not in repr(found), text
