@@ -53,6 +53,20 @@ def copy_parts(folder: Path, *names: str) -> None:
             shutil.copy(ROOT / name, folder / name)
 
 
+def python(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder, whose packages go before those that are installed."""
+    kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**kept, **environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
 Edit = Callable[[str], str]
 
 
@@ -107,17 +121,8 @@ class Copy:
             path.write_text(text, "utf-8")
 
     def python(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run Python in the folder, where the copy goes before what is installed."""
-        kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env={**kept, **environ, "PYTHONPATH": str(self.folder)},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        """Run Python on the copy."""
+        return python(self.folder, *arguments, **environ)
 
     def webhooks(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run the copy."""

@@ -7,10 +7,7 @@ what it puts out. docs/tasks.md has a test module: test_tasks.py.
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import indent
@@ -22,7 +19,7 @@ import yaml
 from tests.cli.conftest import Cloud, Shell
 from tests.docs.blocks import Block, blocks
 from tests.docs.worlds import README, SECRETS
-from tests.folders import ROOT
+from tests.folders import ROOT, python
 from tests.slack.fake_slack import GOOD, SCOPES, FakeSlack, serve
 
 PAGES = [
@@ -71,11 +68,8 @@ def test_python(block: Block, tmp_path: Path, cloud: Callable[..., Cloud]) -> No
     """It runs: a whole program as it is, a part of one after what the page says before it."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     before, expected = PARTS.get(block.name, ("", ""))
-    done = subprocess.run(
-        [sys.executable, "-c", before + block.text], cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], **SECRETS, **cloud(any_key=True).environ},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    environ = {**SECRETS, **cloud(any_key=True).environ}
+    done = python(tmp_path, "-c", before + block.text, **environ)
     assert done.returncode == 0, done.stderr
     assert expected in done.stdout
 
@@ -83,14 +77,6 @@ def test_python(block: Block, tmp_path: Path, cloud: Callable[..., Cloud]) -> No
 def test_every_part_of_a_program_is_on_a_page() -> None:
     """No entry is left of a block that has gone."""
     assert set(PARTS) <= {each.name for each in BLOCKS}
-
-
-def judged(text: str, path: Path, schema: str) -> subprocess.CompletedProcess[str]:
-    path.write_text(text, "utf-8")
-    return subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, path],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("block", of("yaml"))
@@ -112,8 +98,10 @@ def test_yaml(block: Block, shell: Shell, tmp_path: Path) -> None:
         assert {name for step in data for name in step["with"]} <= set(inputs)
     elif "stages" in data:
         schema = "vendor.gitlab-ci"
-    done_ = judged(text, tmp_path / ".gitlab-ci.yml", schema)
-    assert done_.returncode == 0, done_.stdout
+    (tmp_path / ".gitlab-ci.yml").write_text(text, "utf-8")
+    judge = ("-m", "check_jsonschema", "--builtin-schema", schema)
+    judged = python(tmp_path, *judge, ".gitlab-ci.yml")
+    assert judged.returncode == 0, judged.stdout
 
 
 def whole(data: Any) -> dict[str, Any] | None:

@@ -71,42 +71,30 @@ class LanguageServer:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**os.environ, "NODE_NO_WARNINGS": "1"},
         )  # fmt: skip
-        self._settings = {
-            "yaml": {
-                "schemas": {schema.as_uri(): "*.yaml"},
-                "schemaStore": {"enable": False},
-                "validate": True,
-                "completion": True,
-                "hover": True,
-            },
-            "http": {},
-        }
+        yaml = {"schemas": {schema.as_uri(): "*.yaml"}, "schemaStore": {"enable": False}}
+        on = dict.fromkeys(("validate", "completion", "hover"), True)
+        self._settings = {"yaml": {**yaml, **on}, "http": {}}
         self._answers: dict[int, queue.Queue[Any]] = {}
         self._diagnostics: queue.Queue[Mapping[str, Any]] = queue.Queue()
         self._last = 0
         self._documents = 0
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
+        item = {"snippetSupport": True, "documentationFormat": ["markdown"]}
         capabilities = {
             "workspace": {"configuration": True},
             "textDocument": {
-                "completion": {
-                    "completionItem": {
-                        "snippetSupport": True,
-                        "documentationFormat": ["markdown"],
-                    }
-                },
+                "completion": {"completionItem": item},
                 "hover": {"contentFormat": ["markdown"]},
                 "publishDiagnostics": {},
             },
         }
-        self.request("initialize", {"processId": None, "rootUri": None,
+        self._request("initialize", {"processId": None, "rootUri": None,
                                     "capabilities": capabilities})  # fmt: skip
         self._notify("initialized", {})
         self._notify("workspace/didChangeConfiguration", {"settings": self._settings})
 
-    def open(self, text: str, folder: Path | None = None) -> str:
-        """Open a new document, in another folder if one is named, and return its address."""
+    def _open(self, text: str, folder: Path | None = None) -> str:
         self._documents += 1
         uri = ((folder or self._folder) / f"unsaved-{self._documents}.yaml").as_uri()
         item = {"uri": uri, "languageId": "yaml", "version": 1, "text": text}
@@ -122,7 +110,7 @@ class LanguageServer:
         self, documents: Iterable[tuple[str, Path | None]]
     ) -> list[list[dict[str, Any]]]:
         """Return what an editor would underline in each document, given with its folder."""
-        addresses = [self.open(text, folder) for text, folder in documents]
+        addresses = [self._open(text, folder) for text, folder in documents]
         found: dict[str, list[dict[str, Any]]] = {}
         while not found.keys() >= set(addresses):
             published = self._diagnostics.get(timeout=PATIENCE)
@@ -131,25 +119,15 @@ class LanguageServer:
 
     def complete(self, text: str) -> list[dict[str, Any]]:
         """Return what an editor would offer at the `|` in a document."""
-        uri, position = self._at(text)
-        document = {"textDocument": {"uri": uri}, "position": position}
-        found = self.request("textDocument/completion", document)
-        items: list[dict[str, Any]] = found["items"] if isinstance(found, dict) else found
+        items: list[dict[str, Any]] = self._at("completion", text)["items"]
         return items
 
     def hover(self, text: str) -> str:
         """Return what an editor would show of the word after the `|` in a document."""
-        uri, position = self._at(text)
-        document = {"textDocument": {"uri": uri}, "position": position}
-        found = self.request("textDocument/hover", document)
-        if not found:
-            return ""
-        shown = found["contents"]
-        value: str = shown["value"] if isinstance(shown, dict) else str(shown)
+        value: str = self._at("hover", text)["contents"]["value"]
         return value
 
-    def request(self, method: str, params: Any) -> Any:
-        """Send a request, and wait for the response."""
+    def _request(self, method: str, params: Any) -> Any:
         self._last += 1
         box: queue.Queue[Any] = queue.Queue()
         self._answers[self._last] = box
@@ -158,7 +136,7 @@ class LanguageServer:
 
     def close(self) -> None:
         """End the server."""
-        self.request("shutdown", None)
+        self._request("shutdown", None)
         self._notify("exit", None)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -167,12 +145,13 @@ class LanguageServer:
         self._process.stdin.close()
         self._process.stdout.close()
 
-    def _at(self, text: str) -> tuple[str, dict[str, int]]:
+    def _at(self, what: str, text: str) -> Any:
         before, bar, after = text.partition("|")
         assert bar, "no | says where"
-        line = before.count("\n")
-        column = len(before.rpartition("\n")[2])
-        return self.open(before + after), {"line": line, "character": column}
+        position = {"line": before.count("\n"), "character": len(before.rpartition("\n")[2])}
+        uri = self._open(before + after)
+        params = {"textDocument": {"uri": uri}, "position": position}
+        return self._request(f"textDocument/{what}", params)
 
     def _notify(self, method: str, params: Any) -> None:
         self._send({"method": method, "params": params})

@@ -1,0 +1,114 @@
+"""The examples: the program that uses the library and its page, and many organizations."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+import reconciler.workflow
+from reconciler.workflow import ReconcilerError, Secret, connect
+from tests.cli.conftest import Cloud, Shell
+from tests.folders import ROOT, python
+
+PAGE = (ROOT / "docs" / "library.md").read_text("utf-8")
+TOKEN = "xoxb-" + "0123456789-abcdef"
+SLACK = {"ACME_SLACK_TOKEN": TOKEN, "GLOBEX_SLACK_TOKEN": TOKEN}
+EXAMPLE = ROOT / "examples" / "organizations"
+WORKFLOW = yaml.safe_load((EXAMPLE / "workflow.yml").read_text("utf-8"))
+JOB = WORKFLOW["jobs"]["webhooks"]
+ORGANIZATIONS = JOB["strategy"]["matrix"]["organization"]
+
+
+@pytest.fixture
+def both(cloud: Callable[..., Cloud]) -> Cloud:
+    """One CloudTruth with two organizations, and a key for each."""
+    made = cloud()
+    store = made.emulator.store
+    acme = next(each for each in store.organizations() if each.name == "Acme")
+    for organization in (acme, store.add_organization("Globex")):
+        key = f"{organization.name.lower()}-example-key"
+        store.add_user(organization.id, key=key, role="ADMIN")
+    return made
+
+
+def run_example(cloud: Cloud, acme: str, globex: str) -> subprocess.CompletedProcess[str]:
+    """Run examples/library.py with these keys."""
+    keys = {"ACME_API_KEY": f"{acme}-example-key", "GLOBEX_API_KEY": f"{globex}-example-key"}
+    return python(ROOT, "examples/library.py", **{**cloud.environ, **SLACK, **keys})
+
+
+def test_the_page_names_all_that_is_public() -> None:
+    """The table on the page and `__all__` are the same, and nobody is told of anything else."""
+    section = PAGE.partition("## Everything public")[2]
+    named = re.findall(r"^\| `(\w+)` \|", section, flags=re.M)
+    assert sorted(named) == sorted(reconciler.workflow.__all__)
+    imported = re.findall(r"from (reconciler[\w.]*) import", PAGE)
+    assert set(imported) == {"reconciler.workflow"}
+
+
+def test_two_organizations_side_by_side(both: Cloud) -> None:
+    """The example shows the plan of each organization and writes nothing."""
+    done = run_example(both, "acme", "globex")
+    assert done.returncode == 2, done.stderr
+    acme, globex = done.stdout.index("of Acme"), done.stdout.index("of Globex")
+    assert acme < done.stdout.index("Plan: 2 to create") < globex
+    assert "Plan: 1 to create" in done.stdout[globex:]
+    assert both.writes() == []
+
+
+def test_keys_that_are_mixed_up(both: Cloud) -> None:
+    """A key of the other organization ends the example with a sentence."""
+    done = run_example(both, "globex", "acme")
+    assert done.returncode == 1
+    assert "belongs to organization 'Globex', not to 'Acme'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_must_not_be_used() -> None:
+    """An address without TLS is refused before the key goes anywhere."""
+    with (
+        pytest.raises(ReconcilerError, match="plain http"),
+        connect(Secret("k" * 20), server_url="http://example.com"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ORGANIZATIONS)
+def test_each_organization(both: Cloud, shell: Shell, tmp_path: Path, name: str) -> None:
+    """Each job's file is valid, is applied with its own key, and refuses the other's."""
+    shutil.copytree(EXAMPLE, tmp_path / "organizations")
+    step = JOB["steps"][-1]["env"]
+    file = step["WEBHOOKS_FILE"].replace("${{ matrix.organization }}", name)
+    environ = {**both.environ, **SLACK, "CLOUDTRUTH_API_KEY": f"{name}-example-key"}
+    environ["WEBHOOKS_ALLOW_SECRETS"] = step["WEBHOOKS_ALLOW_SECRETS"]
+    assert shell("validate", "-f", file, "--strict", **environ).code == 0
+    assert shell("apply", "-f", file, "--yes", **environ).code == 0
+    assert shell("plan", "-f", file, "--detailed-exitcode", **environ).code == 0
+    (other,) = set(ORGANIZATIONS) - {name}
+    wrong = {**environ, "CLOUDTRUTH_API_KEY": f"{other}-example-key"}
+    assert shell("plan", "-f", file, **wrong).code == 4
+
+
+def test_every_file_has_a_job() -> None:
+    """No organization is forgotten, and the secrets of each reach its job."""
+    assert {f"{name}.yaml" for name in ORGANIZATIONS} == {
+        each.name for each in EXAMPLE.glob("*.yaml")
+    }
+    passed = JOB["steps"][-1]["env"]
+    for name in ORGANIZATIONS:
+        assert f"{name.upper()}_SLACK_TOKEN" in passed
+        assert f"{name.upper()}_SLACK_TOKEN" in (EXAMPLE / f"{name}.yaml").read_text("utf-8")
+
+
+def test_the_index_names_every_example() -> None:
+    """Nobody has to look into the folder to know what is there."""
+    index = (ROOT / "examples" / "README.md").read_text("utf-8")
+    for each in (ROOT / "examples").iterdir():
+        if each.name not in ("README.md", "__pycache__"):
+            assert f"({each.name}" in index, each.name
