@@ -129,6 +129,11 @@ WORLDS: Final[Mapping[str, World]] = {
         files={"webhooks.yaml": EXAMPLE},
         says=("Settings", "Network", "CloudTruth", "Files"),
     ),
+    "docs/doctor.md: Try one webhook on your server": World(
+        files={"webhooks.yaml": EXAMPLE},
+        smaller={"--probe": "--probe --yes"},
+        says=("Probe", "create", "the webhook is gone"),
+    ),
     "docs/doctor.md: For a bug report": World(
         files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "2"',)
     ),
