@@ -86,14 +86,11 @@ def unknown(name: str, detail: str, *, fix: str | None = None, aside: str | None
 
 def strict(checklist: Checklist) -> Checklist:
     """Return `checklist` with every warning made a failure."""
-    sections = tuple(
-        replace(
-            each,
-            checks=tuple(
-                replace(check, status=Status.FAIL) if check.status is Status.WARN else check
-                for check in each.checks
-            ),
-        )
-        for each in checklist.sections
+
+    def judged(check: Check) -> Check:
+        return replace(check, status=Status.FAIL) if check.status is Status.WARN else check
+
+    sections = (
+        replace(each, checks=tuple(map(judged, each.checks))) for each in checklist.sections
     )
-    return replace(checklist, sections=sections)
+    return replace(checklist, sections=tuple(sections))

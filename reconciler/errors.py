@@ -66,6 +66,12 @@ class ReconcilerError(Exception):
     exit_code: ExitCode = ExitCode.FAILED
     code: ClassVar[str] = "failed"
 
+    def __init_subclass__(
+        cls, *, code: str | None = None, exit_code: ExitCode | None = None
+    ) -> None:
+        cls.code = code or cls.code
+        cls.exit_code = exit_code or cls.exit_code
+
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
@@ -75,18 +81,12 @@ class ReconcilerError(Exception):
         return self.message
 
 
-class UsageError(ReconcilerError):
+class UsageError(ReconcilerError, code="usage", exit_code=ExitCode.USAGE):
     """The command line or a setting is malformed."""
 
-    exit_code = ExitCode.USAGE
-    code = "usage"
 
-
-class ConfigurationError(ReconcilerError):
+class ConfigurationError(ReconcilerError, code="invalid-configuration", exit_code=ExitCode.INVALID):
     """The files cannot become a desired state; `findings` says why, all at once."""
-
-    exit_code = ExitCode.INVALID
-    code = "invalid-configuration"
 
     def __init__(
         self, message: str, *, findings: Sequence[Finding] = (), hint: str | None = None
@@ -95,45 +95,28 @@ class ConfigurationError(ReconcilerError):
         self.findings = tuple(findings)
 
 
-class UnresolvedSecretsError(ConfigurationError):
+class UnresolvedSecretsError(ConfigurationError, code="unresolved-secrets"):
     """Secret references that yield no usable value, every one of them named."""
 
-    code = "unresolved-secrets"
 
-
-class CredentialError(ReconcilerError):
+class CredentialError(ReconcilerError, code="no-api-key", exit_code=ExitCode.DENIED):
     """There is no API key, or what there is cannot be one."""
 
-    exit_code = ExitCode.DENIED
-    code = "no-api-key"
 
-
-class OrganizationError(ReconcilerError):
+class OrganizationError(ReconcilerError, code="wrong-organization", exit_code=ExitCode.DENIED):
     """The key belongs to another organization than declared, or to none that we can tell."""
 
-    exit_code = ExitCode.DENIED
-    code = "wrong-organization"
 
-
-class MaintenanceError(ReconcilerError):
+class MaintenanceError(ReconcilerError, code="maintenance", exit_code=ExitCode.DENIED):
     """The organization is in maintenance: the server refuses changes."""
 
-    exit_code = ExitCode.DENIED
-    code = "maintenance"
 
-
-class BlockedError(ReconcilerError):
+class BlockedError(ReconcilerError, code="blocked", exit_code=ExitCode.BLOCKED):
     """A guard holds the plan back; nothing was written."""
 
-    exit_code = ExitCode.BLOCKED
-    code = "blocked"
 
-
-class StalePlanError(ReconcilerError):
+class StalePlanError(ReconcilerError, code="stale-plan", exit_code=ExitCode.STALE):
     """What was reviewed is not what would happen now; nothing was written."""
-
-    exit_code = ExitCode.STALE
-    code = "stale-plan"
 
     def __init__(
         self, message: str, *, differences: Sequence[str] = (), hint: str | None = None
@@ -142,40 +125,29 @@ class StalePlanError(ReconcilerError):
         self.differences = tuple(differences)
 
 
-class NotReviewedError(StalePlanError):
+class NotReviewedError(StalePlanError, code="not-reviewed"):
     """No review has what would happen now; nothing was written."""
 
-    code = "not-reviewed"
 
-
-class NotConfirmedError(ReconcilerError):
+class NotConfirmedError(ReconcilerError, code="not-confirmed", exit_code=ExitCode.NOT_CONFIRMED):
     """The plan was not confirmed; nothing was written."""
 
-    exit_code = ExitCode.NOT_CONFIRMED
-    code = "not-confirmed"
 
-
-class OutputError(ReconcilerError):
+class OutputError(ReconcilerError, code="output"):
     """A result could not be written where it was wanted."""
 
-    code = "output"
 
-
-class SelectionError(ReconcilerError):
+class SelectionError(ReconcilerError, code="nothing-selected"):
     """The arguments select no webhook."""
 
-    code = "nothing-selected"
 
-
-class ApiError(ReconcilerError):
+class ApiError(ReconcilerError, code="api"):
     """A request failed.
 
     `fields` maps the path of a field, as in `("configuration", "token")`, to the server's message
     about it; `()` is the object itself. `detail` is the server's own sentence, bounded in length
     and never printed without being quoted. Neither holds anything that we sent.
     """
-
-    code = "api"
 
     def __init__(
         self,
@@ -196,78 +168,52 @@ class ApiError(ReconcilerError):
         self.fields = tuple(fields)
 
 
-class AuthenticationError(ApiError):
+class AuthenticationError(ApiError, code="authentication", exit_code=ExitCode.DENIED):
     """The server does not know the key."""
 
-    exit_code = ExitCode.DENIED
-    code = "authentication"
 
-
-class PermissionDeniedError(ApiError):
+class PermissionDeniedError(ApiError, code="permission-denied", exit_code=ExitCode.DENIED):
     """The key is known, and its role is too low."""
 
-    exit_code = ExitCode.DENIED
-    code = "permission-denied"
 
-
-class NotFoundError(ApiError):
+class NotFoundError(ApiError, code="not-found"):
     """The object is gone (a 404 with the API's own JSON; an HTML 404 is a ProtocolError)."""
 
-    code = "not-found"
 
-
-class ConflictError(ApiError):
+class ConflictError(ApiError, code="conflict"):
     """The object was changed at the same time by another request."""
 
-    code = "conflict"
 
-
-class InvalidRequestError(ApiError):
+class InvalidRequestError(ApiError, code="invalid-request"):
     """The server refuses what was sent and will go on refusing it."""
 
-    code = "invalid-request"
 
-
-class RateLimitedError(ApiError):
+class RateLimitedError(ApiError, code="rate-limited"):
     """The server asks for a longer pause than this run may take."""
 
-    code = "rate-limited"
 
-
-class ServerError(ApiError):
+class ServerError(ApiError, code="server-error"):
     """The server failed at every attempt."""
 
-    code = "server-error"
 
-
-class ProtocolError(ApiError):
+class ProtocolError(ApiError, code="protocol"):
     """An answer that is not what the API promises."""
 
-    code = "protocol"
 
-
-class IncompleteListingError(ProtocolError):
+class IncompleteListingError(ProtocolError, code="incomplete-listing"):
     """The pages of a listing do not add up: twice in the same way, or for too long."""
 
-    code = "incomplete-listing"
 
-
-class UnreachableError(ApiError):
+class UnreachableError(ApiError, code="unreachable"):
     """The request surely never arrived, so repeating it is safe."""
 
-    code = "unreachable"
 
-
-class AmbiguousWriteError(ApiError):
+class AmbiguousWriteError(ApiError, code="ambiguous-write"):
     """The request may have been carried out: only reading back can tell."""
 
-    code = "ambiguous-write"
 
-
-class Interrupted(ReconcilerError):  # noqa: N818 - not an error
+class Interrupted(ReconcilerError, code="interrupted"):  # noqa: N818 - not an error
     """A signal ended the run before anything was written; its exit code is the signal's."""
-
-    code = "interrupted"
 
     def __init__(self, message: str, *, signal_exit: ExitCode) -> None:
         super().__init__(message)

@@ -39,11 +39,8 @@ _ELSEWHERE: Final = {
 """What other tools call it, and what it is called here."""
 
 
-class BugError(ReconcilerError):
+class BugError(ReconcilerError, code="bug", exit_code=ExitCode.BUG):
     """An exception that should not happen."""
-
-    exit_code = ExitCode.BUG
-    code = "bug"
 
 
 def explain(problem: BaseException, context: Context) -> ExitCode:
