@@ -6,14 +6,11 @@ any other 2xx leaves a write in doubt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from collections.abc import Callable
+from typing import Any, Final
 from urllib.parse import quote
 
 from reconciler.api import wire
-from reconciler.api.attempt import FOREIGN, Observer
-from reconciler.api.connections import Adapter
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.paging import complete
 from reconciler.api.transport import Transport
@@ -26,7 +23,7 @@ from reconciler.errors import (
 )
 from reconciler.kinds import KINDS
 from reconciler.model import LiveWebhook, Organization, Secret
-from reconciler.ports import Clock, Draft, Workers
+from reconciler.ports import Draft, Workers
 
 WEBHOOKS: Final = "/api/v1/webhooks/"
 SCHEMA: Final = "/api/schema/"
@@ -78,12 +75,6 @@ class Client:
         """Close all connections."""
         self._transport.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def create(self, draft: Draft, organization: str) -> LiveWebhook:
         """Create a webhook. Raises AmbiguousWriteError when it may exist now."""
         data = self._transport.request(
@@ -111,7 +102,16 @@ class Client:
                     raise
             self._uses_put = True
         if draft.configuration is None:
-            raise self._needs_secrets(id, draft)
+            kind = KINDS.get(draft.type)
+            names = ", ".join(sorted(kind.secret_fields)) if kind is not None else "all of them"
+            raise InvalidRequestError(
+                "this server only accepts complete webhooks (PUT), which include the secret fields "
+                f"({names}), and not all of these are set",
+                method="PUT",
+                path=_path(id),
+                status=405,
+                hint="set the secret references of this webhook, then apply again",
+            )
         organization = self._organization or self.organization()
         return self._send("PUT", id, draft, wire.full_body(draft, organization.id))
 
@@ -149,18 +149,6 @@ class Client:
         ).data
         return self._checked(wire.written_webhook(data, draft))
 
-    def _needs_secrets(self, id: str, draft: Draft) -> InvalidRequestError:
-        kind = KINDS.get(draft.type)
-        names = ", ".join(sorted(kind.secret_fields)) if kind is not None else "all of them"
-        return InvalidRequestError(
-            "this server only accepts complete webhooks (PUT), which include the secret fields "
-            f"({names}), and not all of these are set",
-            method="PUT",
-            path=_path(id),
-            status=405,
-            hint="set the secret references of this webhook, then apply again",
-        )
-
 
 def _path(id: str) -> str:
     return f"{WEBHOOKS}{quote(id, safe='')}/"
@@ -170,44 +158,13 @@ def _has(id: str) -> Callable[[Any], bool]:
     return lambda document: wire.usable_id(document) == id
 
 
-def connect(
-    *,
-    server_url: str,
-    key: Secret,
-    clock: Clock,
-    workers: Workers,
-    timeout: float = 30.0,
-    deadline: float = 600.0,
-    environment: Mapping[str, str] | None = None,
-    adapter: Adapter | None = None,
-    observer: Observer | None = None,
-) -> Client:
-    """Return a client. No request is made yet.
-
-    `timeout` is for a request and `deadline` for the run that begins now, in seconds. With an
-    `adapter` (see `in_process`) nothing goes to the network.
+def connect(*, server_url: str, key: Secret, workers: Workers, **settings: Any) -> Client:
+    """Return a client. No request is made yet; `settings` are those of `Transport`.
 
     Raises UsageError for a URL that must not be used, CredentialError for an impossible key.
     """
-    transport = Transport(
-        origin=Origin.parse(server_url),
-        credential=Credential.api_key(key),
-        clock=clock,
-        timeout=timeout,
-        deadline=deadline,
-        environment=environment,
-        adapter=adapter,
-        observer=observer,
-    )
-    return Client(transport, workers)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    """One organization of the list, and whether the server calls it the current one."""
-
-    organization: Organization
-    current: bool
+    origin, credential = Origin.parse(server_url), Credential.api_key(key)
+    return Client(Transport(origin=origin, credential=credential, **settings), workers)
 
 
 def find_organization(
@@ -221,13 +178,16 @@ def find_organization(
     membership of the current user; the organization of all live webhooks, which `webhooks` lists.
     Raises OrganizationError if there is none: nothing is guessed. Raises ApiError.
     """
-    rows = _rows(transport, workers)
-    current = [row.organization for row in rows if row.current]
+    try:
+        rows = complete(transport, ORGANIZATIONS, _row, lambda row: row[0].id, workers)
+    except PermissionDeniedError:
+        rows = ()
+    current = [organization for organization, is_current in rows if is_current]
     if len(current) == 1:
         return current[0]
     if len(rows) == 1:
-        return rows[0].organization
-    known = {row.organization.id: row.organization for row in rows}
+        return rows[0][0]
+    known = {organization.id: organization for organization, _ in rows}
     found = _of_membership(transport) or _of_webhooks(webhooks)
     if found is None:
         raise OrganizationError(
@@ -237,21 +197,9 @@ def find_organization(
     return known.get(found, Organization(id=found, name=found))
 
 
-def _rows(transport: Transport, workers: Workers) -> tuple[_Row, ...]:
-    try:
-        return complete(transport, ORGANIZATIONS, _row, lambda row: row.organization.id, workers)
-    except PermissionDeniedError:
-        return ()
-
-
-def _row(value: Any) -> _Row:
-    found = wire.organization(value)
-    if found is None:
-        raise ProtocolError(
-            "the server lists an organization without a usable id",
-            hint=FOREIGN,
-        )
-    return _Row(organization=found, current=value.get("current") is True)
+def _row(value: Any) -> tuple[Organization, bool]:
+    """Return an organization of the list, and whether the server calls it the current one."""
+    return wire.organization(value), value.get("current") is True
 
 
 def _of_membership(transport: Transport) -> str | None:

@@ -18,12 +18,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import httpx
 
-from reconciler.api.origin import Origin, OriginAuth
+from reconciler.api.origin import Origin
 from reconciler.api.watchdog import Watchdog, WatchedSocket
 from reconciler.errors import UnreachableError, UsageError
 from reconciler.ports import Clock
@@ -48,7 +48,7 @@ class Connections:
         self,
         *,
         origin: Origin,
-        auth: OriginAuth | None,
+        auth: Callable[[httpx.Request], httpx.Request] | None,
         headers: Mapping[str, str],
         clock: Clock,
         environment: Mapping[str, str],
@@ -134,6 +134,39 @@ class Connections:
             pass
         # Raised out here: the library's error quotes the proxy's address, maybe with a password.
         raise UsageError("the proxy URL in the environment is not valid", hint=PROXY_HINT)
+
+
+class InProcess(httpx.BaseTransport):
+    """Carries requests to `handle`, a server in the same process.
+
+    `request` makes the value that `handle` takes, from method, path, query, headers (names in
+    lower case) and body. `handle` returns a value with `status`, `headers` (pairs, `content-length`
+    among them) and `body`.
+    """
+
+    def __init__(self, handle: Callable[[Any], Any], *, request: Callable[..., Any]) -> None:
+        self._handle = handle
+        self._request = request
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Carry one request."""
+        response = self.respond(request)
+        # As a stream, which can be read once, like that of a connection.
+        content = iter((response.body,))
+        return httpx.Response(response.status, headers=list(response.headers), content=content)
+
+    def respond(self, request: httpx.Request) -> Any:
+        """Return the server's response."""
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        return self._handle(
+            self._request(
+                method=request.method,
+                path=path,
+                query=query,
+                headers={name.lower(): value for name, value in request.headers.items()},
+                body=request.read(),
+            )
+        )
 
 
 def headers_of(response: httpx.Response) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -96,20 +96,12 @@ class Credential:
     @classmethod
     def api_key(cls, key: Secret) -> Credential:
         """Return the credential of a CloudTruth API key. Raises CredentialError."""
-        return cls._checked("Api-Key", key, "API key")
+        return cls.of("Api-Key", key, "API key")
 
     @classmethod
-    def bearer(cls, token: Secret, label: str) -> Credential:
-        """Return the credential of a bearer token, as GitHub and Slack take it.
-
-        Raises CredentialError.
-        """
-        return cls._checked("Bearer", token, label)
-
-    @classmethod
-    def _checked(cls, scheme: str, secret: Secret, label: str) -> Credential:
+    def of(cls, scheme: str, secret: Secret, label: str) -> Credential:
+        """Return a credential without the line end of its file. Raises CredentialError."""
         text = secret.reveal()
-        # A file's last line end is not part of the key.
         text = text.removesuffix("\n").removesuffix("\r")
         if not text:
             raise CredentialError(f"the {label} is empty", hint=f"set the {label} again")
@@ -121,22 +113,20 @@ class Credential:
         return cls(scheme=scheme, secret=Secret(text), label=label)
 
 
-class OriginAuth(httpx.Auth):
-    """Adds a credential to requests to its origin and refuses all others."""
+def authorization(
+    credential: Credential, origin: Origin
+) -> Callable[[httpx.Request], httpx.Request]:
+    """Return what adds a credential to a request. It raises CredentialError for another origin."""
 
-    def __init__(self, credential: Credential, origin: Origin) -> None:
-        self._credential = credential
-        self._origin = origin
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add the header. Raises CredentialError for another origin."""
-        if not self._origin.holds(request.url):
+    def add(request: httpx.Request) -> httpx.Request:
+        if not origin.holds(request.url):
             raise CredentialError(
-                f"the {self._credential.label} is for {self._origin} and was not sent elsewhere"
+                f"the {credential.label} is for {origin} and was not sent elsewhere"
             )
-        value = f"{self._credential.scheme} {self._credential.secret.reveal()}"
-        request.headers["Authorization"] = value
-        yield request
+        request.headers["Authorization"] = f"{credential.scheme} {credential.secret.reveal()}"
+        return request
+
+    return add
 
 
 def _is_host(host: str) -> bool:

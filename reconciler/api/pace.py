@@ -43,38 +43,30 @@ class Pace:
         self._lock = threading.Lock()
         self._tokens = _TOKENS
         self._resume = 0.0
-        self._end = clock.monotonic() + deadline
+        self.end = clock.monotonic() + deadline
+        """The monotonic moment at which the run's time is up."""
         self.exhausted = False
         """Whether the budget was too small for a retry; then no other is allowed."""
 
-    @property
-    def end(self) -> float:
-        """The monotonic moment at which the run's time is up."""
-        return self._end
-
     def deadline_in(self, seconds: float) -> None:
         """Set the run's end, `seconds` from now."""
-        self._end = self._clock.monotonic() + seconds
+        self.end = self._clock.monotonic() + seconds
 
     def left(self) -> float:
         """Return the seconds that are left of the run; negative when it is over."""
-        return self._end - self._clock.monotonic()
+        return self.end - self._clock.monotonic()
 
     def pause(self, seconds: float) -> None:
         """Pause all workers for `seconds`, unless they are paused for longer already."""
         with self._lock:
             self._resume = max(self._resume, self._clock.monotonic() + seconds)
 
-    def pause_left(self) -> float:
-        """Return for how many seconds workers are still paused."""
-        return max(0.0, self._resume - self._clock.monotonic())
-
     def wait_turn(self) -> float | None:
         """Wait until the workers' pause is over, and return None.
 
         Return at once the seconds still to wait if the run ends before.
         """
-        while pause := self.pause_left():
+        while (pause := self._resume - self._clock.monotonic()) > 0:
             if pause >= self.left():
                 return pause
             self._clock.sleep(min(pause, _SLICE))
@@ -84,7 +76,7 @@ class Pace:
         """Wait; False, at once, if the run ends before."""
         until = self._clock.monotonic() + seconds
         while (left := until - self._clock.monotonic()) > 0:
-            if until >= self._end:
+            if until >= self.end:
                 return False
             self._clock.sleep(min(left, _SLICE))
         return True

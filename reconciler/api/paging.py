@@ -58,7 +58,8 @@ def complete(
     not add up twice in the same way, or keeps changing for too long; ApiError for everything else.
     """
     read = partial(_read, transport, path, decode)
-    reserve = transport.left() / 2
+    pace = transport.pace
+    reserve = pace.left() / 2
     before = None
     for attempt in attempts(1):
         pages = _pages(read, workers, path)
@@ -67,20 +68,16 @@ def complete(
             break
         shape = [(page.count, page.more, [key(row) for row in page.rows]) for page in pages]
         if shape == before:
-            raise IncompleteListingError(
-                f"{transport.origin.address} returns an incomplete listing: {problem}",
-                method="GET",
-                path=path,
-                hint=FOREIGN,
-            )
+            server = transport.origin.address
+            raise _incomplete(path, f"{server} returns an incomplete listing: {problem}")
         before = shape
-        if not transport.pause(attempt - 1, reserve=reserve):
-            raise IncompleteListingError(
+        delay = pace.delay(attempt - 1)
+        if pace.left() - delay < reserve or not pace.sleep(delay):
+            raise _incomplete(
+                path,
                 f"the listing changed each time it was read ({attempt} attempts): {problem}",
-                method="GET",
-                path=path,
-                hint="another process is changing this organization; run again when it has "
-                "finished, or allow more time with --deadline",
+                "another process is changing this organization; run again when it has finished, "
+                "or allow more time with --deadline",
             )
     return tuple(row for page in pages for row in page.rows)
 
@@ -111,12 +108,11 @@ def _one_by_one(first: _Page[_T], read: Callable[[int], _Page[_T]], path: str) -
 
 
 def _endless(path: str) -> IncompleteListingError:
-    return IncompleteListingError(
-        f"the listing has more than {_MOST_PAGES} pages or {_MOST_ROWS} rows",
-        method="GET",
-        path=path,
-        hint=FOREIGN,
-    )
+    return _incomplete(path, f"the listing has more than {_MOST_PAGES} pages or {_MOST_ROWS} rows")
+
+
+def _incomplete(path: str, message: str, hint: str = FOREIGN) -> IncompleteListingError:
+    return IncompleteListingError(message, method="GET", path=path, hint=hint)
 
 
 def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from reconciler import __version__
 from reconciler.api.answers import encode, judge, read_body
@@ -26,7 +26,7 @@ from reconciler.api.attempt import (
     failed_attempt,
 )
 from reconciler.api.connections import Adapter, Connections, headers_of
-from reconciler.api.origin import Credential, Origin, OriginAuth
+from reconciler.api.origin import Credential, Origin, authorization
 from reconciler.api.pace import Pace, Pause
 from reconciler.errors import (
     AmbiguousWriteError,
@@ -45,10 +45,6 @@ LARGE: Final = 64 * _SMALL
 _ATTEMPTS: Final = 4  # of one request, throttled ones aside
 _CONNECT_TIMEOUT: Final = 10.0
 _NO_CREDENTIAL: Final = "request without a credential"
-
-
-def _anything(document: Any) -> bool:
-    return True
 
 
 class Transport:
@@ -77,10 +73,10 @@ class Transport:
         self._clock = clock
         self._timeout = timeout
         self._observer = observer
-        self._pace = Pace(clock, deadline=deadline)
+        self.pace = Pace(clock, deadline=deadline)
         self._connections = Connections(
             origin=origin,
-            auth=OriginAuth(credential, origin) if credential else None,
+            auth=authorization(credential, origin) if credential else None,
             headers={
                 "User-Agent": f"cloudtruth-webhooks/{__version__}",
                 "Accept": "application/json",
@@ -102,7 +98,7 @@ class Transport:
         params: Mapping[str, str | int] | None = None,
         json: object = None,
         expect: int | None = None,
-        accept: Callable[[Any], object] = _anything,
+        accept: Callable[[Any], object] = lambda _: True,
         cap: int = _SMALL,
         hidden: Sequence[str] = (),
     ) -> Reply:
@@ -125,6 +121,14 @@ class Transport:
             cap=cap,
             hidden=(*hidden, self._credential.secret.reveal()) if self._credential else hidden,
         )
+        try:
+            return self._carried_out(call)
+        except ApiError as error:
+            error.method, error.path = method, path
+            raise
+
+    def _carried_out(self, call: Call) -> Reply:
+        """Send a call as often as its failures and the run's time allow."""
         self._admit(call)
         sends = failures = throttled = 0
         earlier: FailedAttempt | None = None
@@ -133,14 +137,14 @@ class Transport:
             sends += 1
             outcome = self._send(call, sends)
             if isinstance(outcome, Reply):
-                self._pace.succeeded()
+                self.pace.succeeded()
                 return outcome
             earlier = outcome
             action = outcome.action(writes=call.writes)
             if action is Action.WAIT:
-                delay = self._pace.delay(throttled, outcome.retry_after)
+                delay = self.pace.delay(throttled, outcome.retry_after)
                 self._observe(Pause(seconds=delay, error=outcome.error))
-                self._pace.pause(delay)
+                self.pace.pause(delay)
                 throttled += 1
             elif action is Action.REPEAT and self._wait_to_repeat(outcome, failures):
                 failures += 1
@@ -149,30 +153,12 @@ class Transport:
 
     def deadline_in(self, seconds: float) -> None:
         """Set the deadline of the run, in seconds from now."""
-        self._pace.deadline_in(seconds)
+        self.pace.deadline_in(seconds)
         self._connections.deadline_moved()
-
-    def left(self) -> float:
-        """Return the seconds that the run has left; negative when it is over."""
-        return self._pace.left()
-
-    def pause(self, failures: int, *, reserve: float) -> bool:
-        """Wait before a read is repeated, longer with each failure before this one.
-
-        Return False at once if the run would have less than `reserve` seconds left.
-        """
-        delay = self._pace.delay(failures)
-        return self.left() - delay >= reserve and self._pace.sleep(delay)
 
     def close(self) -> None:
         """Close all connections."""
         self._connections.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self.close()
 
     def _send(self, call: Call, attempt: int) -> Reply | FailedAttempt:
         """Send the call, for the `attempt`-th time, from 1. Raises UsageError as connections do."""
@@ -184,7 +170,7 @@ class Transport:
         failure: FailedAttempt | None = None
 
         def end() -> float:
-            return min(started + self._timeout, self._pace.end)
+            return min(started + self._timeout, self.pace.end)
 
         def check() -> None:
             if self._clock.monotonic() >= end():
@@ -217,7 +203,7 @@ class Transport:
                 proxy=self._connections.proxy(),
                 expired=watched.expired,
                 timeout=self._timeout,
-                run_over=self._pace.end < started + self._timeout,
+                run_over=self.pace.end < started + self._timeout,
             )
         exchange = Exchange(
             method=call.method,
@@ -251,38 +237,34 @@ class Transport:
         if not call.writes:
             return
         cost = self._unresolved.pop((call.method, call.path, call.content), 0)
-        if self._pace.exhausted or (cost and not self._pace.pay(cost)):
+        if self.pace.exhausted or (cost and not self.pace.pay(cost)):
             raise ServerError(
                 f"too many requests to {self.origin.address} failed: the retry budget is used up, "
                 "and the run writes nothing more",
-                method=call.method,
-                path=call.path,
                 hint="run again when the server responds reliably",
             )
 
     def _await_turn(self, call: Call, earlier: FailedAttempt | None, sends: int) -> None:
         """Wait while workers are paused; raise the failure of `earlier` sends if time is up."""
-        pause = self._pace.wait_turn()
+        pause = self.pace.wait_turn()
         if pause is not None:
-            raise self._too_long(call, pause, 429, sends)
-        if self._pace.left() <= 0:
+            raise self._too_long(pause, 429, sends)
+        if self.pace.left() <= 0:
             if earlier is not None:
                 raise self._error(call, earlier, Action.REPEAT, sends)
             raise UnreachableError(
                 f"the run's time is up; the request to {self.origin.address} was not sent",
-                method=call.method,
-                path=call.path,
                 hint=LONGER,
             )
 
     def _wait_to_repeat(self, failed: FailedAttempt, failures: int) -> bool:
         if failures + 1 >= _ATTEMPTS:
             return False
-        delay = self._pace.delay(failures, failed.retry_after)
-        if delay >= self._pace.left() or not self._pace.pay(failed.cost):
+        delay = self.pace.delay(failures, failed.retry_after)
+        if delay >= self.pace.left() or not self.pace.pay(failed.cost):
             return False
         self._observe(Pause(seconds=delay, error=failed.error))
-        return self._pace.sleep(delay)
+        return self.pace.sleep(delay)
 
     def _error(self, call: Call, failed: FailedAttempt, action: Action, sends: int) -> ApiError:
         error = failed.error
@@ -290,30 +272,20 @@ class Transport:
         if action is Action.RESOLVE:
             self._unresolved[(call.method, call.path, call.content)] = failed.cost
             kind, message = AmbiguousWriteError, f"{message}; the change may have been made"
-        elif action is Action.REPEAT and (pause := failed.retry_after or 0.0) >= self._pace.left():
+        elif action is Action.REPEAT and (pause := failed.retry_after or 0.0) >= self.pace.left():
             if pause:
-                return self._too_long(call, pause, error.status, sends)
+                return self._too_long(pause, error.status, sends)
             if hint != LONGER:
                 message, hint = f"{message}; the run's time is up", LONGER
         return kind(
-            message,
-            method=call.method,
-            path=call.path,
-            status=error.status,
-            detail=error.detail,
-            fields=error.fields,
-            hint=hint,
+            message, status=error.status, detail=error.detail, fields=error.fields, hint=hint
         )
 
-    def _too_long(
-        self, call: Call, pause: float, status: int | None, sends: int
-    ) -> RateLimitedError:
+    def _too_long(self, pause: float, status: int | None, sends: int) -> RateLimitedError:
         attempts = f"{sends} attempt{'' if sends == 1 else 's'}" if sends else "of another request"
         return RateLimitedError(
             f"HTTP {status} ({attempts}): the next request to {self.origin.address} is due in "
-            f"{pause:.0f} s, but the run has only {max(0.0, self._pace.left()):.0f} s left",
-            method=call.method,
-            path=call.path,
+            f"{pause:.0f} s, but the run has only {max(0.0, self.pace.left()):.0f} s left",
             status=status,
             hint="run again later, or allow more time with --deadline",
         )

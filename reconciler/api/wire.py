@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 from reconciler.api.answers import redacted
+from reconciler.api.attempt import FOREIGN
 from reconciler.errors import ProtocolError
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -33,10 +34,8 @@ _PLAIN: Final = {
     kind.type: frozenset(field.name for field in kind.fields if not field.secret)
     for kind in KINDS.values()
 }
-_NOTHING: Final[frozenset[str]] = frozenset()
 _DEEPEST: Final = 32
 _MOST_TEXT: Final = 2000
-_TEXT: Final = frozenset({str})
 
 
 def usable_id(row: Any) -> str | None:
@@ -75,11 +74,11 @@ def written_webhook(row: Any, draft: Draft) -> LiveWebhook:
     )
 
 
-def organization(row: Any) -> Organization | None:
-    """Read one organization, None if it has no usable id."""
+def organization(row: Any) -> Organization:
+    """Read one organization. Raises ProtocolError if it has no usable id."""
     own = usable_id(row)
     if own is None:
-        return None
+        raise ProtocolError("the server lists an organization without a usable id", hint=FOREIGN)
     name, role = row.get("name"), row.get("role")
     return Organization(
         id=own,
@@ -109,13 +108,8 @@ def changed_body(draft: Draft, sends: frozenset[str]) -> dict[str, Any]:
 
     A type goes together with its configuration, which means nothing without it.
     """
-    body: dict[str, Any] = {}
-    if "name" in sends:
-        body["name"] = draft.name
-    if "type" in sends:
-        body["type"] = draft.type
-    if "event_types" in sends:
-        body["event_types"] = sorted(draft.event_types)
+    plain = {"name": draft.name, "type": draft.type, "event_types": sorted(draft.event_types)}
+    body: dict[str, Any] = {key: value for key, value in plain.items() if key in sends}
     if sends & {"configuration", "type"}:
         assert draft.configuration is not None, "a configuration whose secrets are not set"
         body["configuration"] = {
@@ -131,13 +125,7 @@ def secret_values(draft: Draft) -> tuple[str, ...]:
     return tuple(value.reveal() for value in values if isinstance(value, Secret))
 
 
-def _live(
-    row: dict[str, Any],
-    id: str,
-    name: str,
-    type: str,
-    events: list[str] | tuple[str, ...],
-) -> LiveWebhook:
+def _live(row: dict[str, Any], id: str, name: str, type: str, events: Iterable[str]) -> LiveWebhook:
     configuration = _configuration(row.get("configuration"), type, id)
     last_run = row.get("last_run")
     return LiveWebhook(
@@ -156,7 +144,7 @@ def _configuration(value: Any, type: str, id: str) -> Mapping[str, LiveValue] | 
     if not isinstance(value, dict) or not value:
         return UNKNOWN
     # Only a field that is known to hold no secret stays plain.
-    plain = _PLAIN.get(type, _NOTHING)
+    plain = _PLAIN.get(type, frozenset())
     return {
         key: inner
         if key in plain and not isinstance(inner, (dict, list))
@@ -192,13 +180,9 @@ def _delivery_error(
 ) -> DeliveryError | None:
     if not value:
         return None
-    if not isinstance(value, dict):
-        return DeliveryError(text=_redacted(value, configuration))
-    return DeliveryError(
-        timestamp=_redacted(value.get("timestamp"), configuration),
-        code=_redacted(value.get("code"), configuration),
-        text=_redacted(value.get("text"), configuration),
-    )
+    parts = value if isinstance(value, dict) else {"text": value}
+    said = (_redacted(parts.get(key), configuration) for key in ("timestamp", "code", "text"))
+    return DeliveryError(**dict(zip(("timestamp", "code", "text"), said, strict=True)))
 
 
 def _redacted(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> str | None:
@@ -220,4 +204,4 @@ def _values(value: Any) -> Iterator[str]:
 
 
 def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and set(map(type, value)) <= _TEXT
+    return isinstance(value, list) and all(type(each) is str for each in value)

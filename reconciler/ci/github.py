@@ -108,7 +108,7 @@ class GitHub:
         self._transport = Transport(
             # An enterprise server has GraphQL beside the base of the REST API, not under it.
             origin=replace(origin, base=""),
-            credential=Credential.bearer(token, "GitHub token"),
+            credential=Credential.of("Bearer", token, "GitHub token"),
             clock=clock,
             environment=environ,
             headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": _VERSION},

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from reconciler.api.in_process import InProcess
+from reconciler.api.connections import InProcess
 from reconciler.cli.options import Context
 from reconciler.cli.session import STDOUT
 from reconciler.emulator.behaviour import MASK, Behaviour

@@ -72,7 +72,8 @@ def connected(
 
         def transport(credential: Credential | None) -> Transport:
             made = Transport(origin=origin, credential=credential, **settings)
-            return stack.enter_context(made)
+            stack.callback(made.close)
+            return made
 
         yield Server(
             anonymous=transport(None),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import LARGE, Transport
@@ -53,7 +53,7 @@ class Slack:
         Raises UsageError for a URL that must not get a token, CredentialError for a token that no
         header can hold.
         """
-        credential = Credential.bearer(token, "Slack token")
+        credential = Credential.of("Bearer", token, "Slack token")
         self._transport = Transport(origin=origin_of(url), credential=credential, **options)
 
     def identity(self) -> SlackReply:
@@ -102,12 +102,6 @@ class Slack:
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self.close()
 
 
 def origin_of(url: str) -> Origin:

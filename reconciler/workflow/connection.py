@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -95,7 +95,7 @@ def connect(
         stop = SignalStop(clock.monotonic, hurry=hurry)
     workers = ThreadWorkers(parallelism, halted=None if stop is None else stop.halted)
     try:
-        with open_client(
+        client = open_client(
             server_url=server_url,
             key=key,
             clock=clock,
@@ -105,7 +105,8 @@ def connect(
             environment=environment or {},
             observer=observer,
             adapter=adapter,
-        ) as api:
+        )
+        with closing(client) as api:
             yield Connection(
                 api=api,
                 key=key,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +74,16 @@ def tape(name: str, **choices: Any) -> Iterator[Client]:
     handler: Callable[[httpx.Request], httpx.Response] = (
         inside.handle_request if RECORDING else refuse
     )
+    client = connect(
+        server_url="https://api.cloudtruth.io",
+        key=Secret(LOCAL_KEY),
+        clock=clock,
+        workers=OneByOne(),
+        adapter=httpx.MockTransport(handler),
+    )
     with (
         recorder.use_cassette(str(path)) as cassette,
-        connect(
-            server_url="https://api.cloudtruth.io",
-            key=Secret(LOCAL_KEY),
-            clock=clock,
-            workers=OneByOne(),
-            adapter=httpx.MockTransport(handler),
-        ) as client,
+        closing(client),
     ):
         yield client
         assert RECORDING or cassette.all_played

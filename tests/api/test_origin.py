@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from reconciler.api.origin import Credential, Origin, OriginAuth
+from reconciler.api.origin import Credential, Origin, authorization
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 
@@ -82,8 +82,8 @@ def test_an_impossible_key_is_refused_without_an_echo(text: str) -> None:
 
 def _headers(url: str) -> httpx.Headers:
     origin = Origin.parse("https://api.cloudtruth.io")
-    auth = OriginAuth(Credential.bearer(Secret("t-canary"), "Slack token"), origin)
-    return next(auth.auth_flow(httpx.Request("GET", url))).headers
+    add = authorization(Credential.of("Bearer", Secret("t-canary"), "Slack token"), origin)
+    return add(httpx.Request("GET", url)).headers
 
 
 def test_a_credential_is_put_into_requests_to_its_origin() -> None:

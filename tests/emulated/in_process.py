@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from reconciler.api.in_process import InProcess as Base
+from reconciler.api.connections import InProcess as Base
 from reconciler.ports import Clock
 from tests.emulated.faults import Wire
 from tests.emulated.messages import Answer, Request

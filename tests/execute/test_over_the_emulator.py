@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -61,13 +62,14 @@ class Local:
     ) -> Report:
         workers = OneByOne()
         adapter = InProcess(self.emulator.handle, clock=self.clock)
-        with connect(
+        client = connect(
             server_url="https://api.cloudtruth.io",
             key=Secret(LOCAL_KEY),
             clock=self.clock,
             workers=workers,
             adapter=adapter,
-        ) as api:
+        )
+        with closing(client) as api:
             live = Live(origin=api.origin, organization=api.organization(), webhooks=api.list())
             return execute(
                 plan(desired(*webhooks), live, secrets),
@@ -268,7 +270,9 @@ def test_two_applies_at_the_same_time_leave_one_copy_and_never_none() -> None:
 
     def apply(url: str) -> None:
         clock, workers = SystemClock(), ThreadWorkers(4)
-        with connect(server_url=url, key=Secret(LOCAL_KEY), clock=clock, workers=workers) as api:
+        key = Secret(LOCAL_KEY)
+        client = connect(server_url=url, key=key, clock=clock, workers=workers)
+        with closing(client) as api:
             live = Live(origin=api.origin, organization=api.organization(), webhooks=api.list())
             made = plan(desired(*webhooks), live, SECRETS)
             together.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import cast
 
@@ -66,13 +66,14 @@ class World:
             halted=None if process.stop is None else process.halted,
         )
         adapter = InProcess(lambda request: self._serve(process, clock, request), clock=clock)
-        with connect(
+        client = connect(
             server_url="https://api.cloudtruth.io",
             key=KEY,
             clock=clock,
             workers=workers,
             adapter=adapter,
-        ) as api:
+        )
+        with closing(client) as api:
             process.now, process.hurry = clock.monotonic, api.deadline_in
             yield cast(Client, Watched(api, process)), clock, workers
 

@@ -113,7 +113,8 @@ def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, 
                 environment=context.process.environ,
                 observer=observer(context, clock, context.console.note),
             )
-            return stack.enter_context(slack)
+            stack.callback(slack.close)
+            return slack
 
         result = check(found, connect, send=send, others=len(chosen) - len(found))
     if context.options.get("strict"):
