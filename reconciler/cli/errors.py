@@ -15,9 +15,8 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.options import Context
-from reconciler.cli.session import report_error
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
-from reconciler.render import RENDERERS
+from reconciler.render import RENDERERS, View
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _NEVER_OPTIONS: Final = ("--api-key", "--key", "--token", "--apikey")
@@ -47,8 +46,6 @@ def explain(problem: BaseException, context: Context) -> ExitCode:
     """Print why the run ends, and return the exit code."""
     console = context.console
     console.status("")
-    if isinstance(problem, SystemExit):
-        return ExitCode(int(problem.code or 0))
     if isinstance(problem, click.exceptions.NoArgsIsHelpError):
         console.block(problem.format_message())
         return ExitCode.USAGE
@@ -57,6 +54,12 @@ def explain(problem: BaseException, context: Context) -> ExitCode:
     if context.options.get("format") == "json":
         console.result(RENDERERS["json"]().render_error(error), essential=True)
     return error.exit_code
+
+
+def report_error(context: Context, error: ReconcilerError) -> None:
+    """Show an error on standard error."""
+    view = View(color=context.console.color_messages)
+    context.console.block(RENDERERS["text"]().render_error(error, view))
 
 
 def translate(problem: BaseException) -> ReconcilerError:

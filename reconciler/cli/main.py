@@ -84,6 +84,8 @@ def run(arguments: Sequence[str], process: Process) -> int:
             obj=context,
             terminal_width=max(_NARROWEST, min(process.columns(80), _WIDEST) - 2),
         )
+    except SystemExit as end:  # of completion
+        code = end.code
     except BaseException as problem:
         # Here, because most runs have no mistake to explain.
         from reconciler.cli.errors import explain

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reconciler import workflow
 from reconciler.cli.options import Context
-from reconciler.errors import NotConfirmedError, ReconcilerError
+from reconciler.errors import NotConfirmedError
 from reconciler.render import RENDERERS, View
 from reconciler.render.quote import quote
 from reconciler.source.files import MAX_FILE_BYTES
@@ -58,11 +58,6 @@ def warn(context: Context, findings: Iterable[Finding]) -> None:
     found = tuple(findings)
     if found:
         context.console.note(RENDERERS["text"]().render_findings(found, message_view(context)))
-
-
-def report_error(context: Context, error: ReconcilerError) -> None:
-    """Show an error on standard error."""
-    context.console.block(RENDERERS["text"]().render_error(error, message_view(context)))
 
 
 def result_view(context: Context, **more: Any) -> View:

@@ -9,7 +9,7 @@ missing secrets, the guards, and last the user's confirmation. Nothing is writte
 them have passed.
 
 What `__all__` names is public and explained in docs/library.md. A module is loaded when one of its
-names is used first: checking files needs no planner and no engine, planning no engine.
+names is used first: help needs no YAML, checking files no planner, planning no engine.
 """
 
 from __future__ import annotations
@@ -19,16 +19,6 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.errors import ReconcilerError
 from reconciler.model import Secret
-from reconciler.workflow.inputs import (
-    Checked,
-    Gathered,
-    Inputs,
-    accept,
-    gather,
-    load,
-    previous,
-    validate,
-)
 
 if TYPE_CHECKING:
     from reconciler.planning.plan import Plan
@@ -39,6 +29,16 @@ if TYPE_CHECKING:
     from reconciler.source.saved_plan import load_plan, save_plan
     from reconciler.workflow.applying import apply
     from reconciler.workflow.connection import Connection, connect
+    from reconciler.workflow.inputs import (
+        Checked,
+        Gathered,
+        Inputs,
+        accept,
+        gather,
+        load,
+        previous,
+        validate,
+    )
     from reconciler.workflow.planning import plan, read_live, show, status
 
 _LATER: Final = {
@@ -50,6 +50,16 @@ _LATER: Final = {
     "source.saved_plan": ("load_plan", "save_plan"),
     "workflow.applying": ("apply",),
     "workflow.connection": ("Connection", "connect"),
+    "workflow.inputs": (
+        "Checked",
+        "Gathered",
+        "Inputs",
+        "accept",
+        "gather",
+        "load",
+        "previous",
+        "validate",
+    ),
     "workflow.planning": ("plan", "read_live", "show", "status"),
 }
 

@@ -12,7 +12,7 @@ import click
 from reconciler import workflow
 from reconciler.cli.commands.plan import PLAN_OPTIONS, again, plan_options, refuse_input
 from reconciler.cli.connection import Progress, connected, settings_of
-from reconciler.cli.errors import translate
+from reconciler.cli.errors import report_error, translate
 from reconciler.cli.options import (
     FILE_OPTIONS,
     Context,
@@ -28,7 +28,6 @@ from reconciler.cli.session import (
     load,
     message_view,
     named,
-    report_error,
     result_view,
 )
 from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError

@@ -19,6 +19,7 @@ from reconciler.ci.outcome import Outcome, failed
 from reconciler.ci.plan import plan, validate
 from reconciler.ci.run import read_run
 from reconciler.cli.connection import connected, settings_of
+from reconciler.cli.errors import report_error
 from reconciler.cli.options import (
     CONNECTION_OPTIONS,
     FILE_OPTIONS,
@@ -27,7 +28,7 @@ from reconciler.cli.options import (
     command,
     words,
 )
-from reconciler.cli.session import inputs, report_error
+from reconciler.cli.session import inputs
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
 from reconciler.model import Secret
 from reconciler.source.files import NotReadableError, read_regular
