@@ -19,10 +19,9 @@ The answer holds no comparison of fields: that is compare.py's.
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from reconciler.findings import Finding, Position, Related, error, note, warning
 from reconciler.kinds import KINDS
@@ -102,23 +101,23 @@ class _Table:
         self.by_name: dict[str, list[LiveWebhook]] = {}
         for each in self.live:
             self.by_name.setdefault(each.name, []).append(each)
-        self.taken: set[str] = set()
-        self.ignored: set[str] = set()
         self.webhooks = list(desired.webhooks)
         self.absent = list(desired.absent)
+        # An id speaks of one webhook only, so no name may lead to it.
+        self.taken = {each.id for each in (*self.webhooks, *self.absent) if each.id in self.by_id}
+        self.ignored: set[str] = set()
         self.out = Match()
 
     def fill(self) -> Match:
-        entries: list[Webhook | Absent] = [*self.webhooks, *self.absent]
-        self.out.declared = any(map(self.spoken_of, entries))
-        # An id speaks of one webhook only, so no name may lead to it.
-        self.taken.update(each.id for each in entries if each.id in self.by_id)
+        self.out.declared = any(map(self.spoken_of, (*self.webhooks, *self.absent)))
         self.drop_ignored()
-        self.match_gone_ids()
+        self.drop_gone_ids()
         for webhook in self.webhooks:
             self.settle(webhook)
+            if webhook.id is not None:
+                self.settle_others(webhook)
         for entry in self.absent:
-            self.settle_absent(entry)
+            self.settle(entry)
         self.out.findings.extend(self.held_names())
         self.rest()
         return self.out
@@ -135,19 +134,15 @@ class _Table:
 
     def spoken_of(self, entry: Webhook | Absent) -> bool:
         """Return whether an entry is selected as far as its names tell."""
-        if self.only is None:
-            return True
-        names = [entry.name]
         if entry.id is not None and entry.id in self.by_id:
-            names.append(self.by_id[entry.id].name)
-        elif isinstance(entry, Webhook):
-            names += entry.previously
-        return self.selects(*names)
+            return self.selects(entry.name, self.by_id[entry.id].name)
+        return self.selects(entry.name, *(entry.previously if isinstance(entry, Webhook) else ()))
 
-    def free(self, name: str) -> list[LiveWebhook]:
-        """Return the live webhooks that a name may lead to, by id."""
+    def free(self, *names: str) -> list[LiveWebhook]:
+        """Return the live webhooks that names may lead to, by name, then id."""
         return [
             each
+            for name in names
             for each in self.by_name.get(name, ())
             if each.id not in self.taken and each.id not in self.ignored
         ]
@@ -203,26 +198,13 @@ class _Table:
         )
 
     def keep(
-        self,
-        live: Iterable[LiveWebhook],
-        reason: Reason,
-        position: Position | None,
-        *,
-        detail: str = "",
-        unapplied: bool = False,
+        self, live: Iterable[LiveWebhook], reason: Reason, position: Position | None, **more: Any
     ) -> None:
-        """Leave live webhooks as they are; `unapplied`: a declaration is not carried out."""
+        """Leave live webhooks as they are; `more` are fields of `Kept`."""
         found = tuple(live)
         self.taken.update(each.id for each in found)
-        self.out.kept.append(
-            Kept(
-                webhooks=tuple(map(snapshot, found)),
-                reason=reason,
-                position=position,
-                detail=detail,
-                unapplied=unapplied,
-            )
-        )
+        shots = tuple(map(snapshot, found))
+        self.out.kept.append(Kept(webhooks=shots, reason=reason, position=position, **more))
 
     def keep_unknown(
         self, found: LiveWebhook, position: Position | None, *, unapplied: bool = False
@@ -266,206 +248,176 @@ class _Table:
             self.ignored.add(found.id)
         return True
 
-    def match_gone_ids(self) -> None:
+    def drop_gone_ids(self) -> None:
         """Match entries whose id is not live by their names. An absent one is done.
 
         A webhook that was pinned was deleted in the web interface, or its id is mistyped.
         """
-        for absent in self.absent:
-            if self.is_gone(absent) and self.free(absent.name):
-                self.unknown_id(absent, "nothing is deleted; to delete by name, remove `id`")
         gone: dict[str, list[Webhook]] = {}
-        for webhook in self.webhooks:
-            if self.is_gone(webhook):
-                gone.setdefault(webhook.name, []).append(webhook)
-        declared = Counter(each.name for each in self.webhooks)
-        self.webhooks = [each for each in self.webhooks if not self.is_gone(each)]
-        for name, entries in gone.items():
-            matched, unsure = [replace(each, id=None) for each in entries], list[LiveWebhook]()
-            later: list[Webhook] = []
-            if declared[name] > 1:
-                matched, later, unsure = _match_by_content(entries, self.free(name))
-            self.webhooks += matched
-            self.taken.update(each.id for each in matched if each.id is not None)
-            for entry in entries:
-                self.unknown_id(
-                    entry,
+        declared: dict[str, list[Webhook]] = {}
+        for entry in (*self.webhooks, *self.absent):
+            pinned_to_gone = entry.id is not None and entry.id not in self.by_id
+            hint = "nothing is deleted; to delete by name, remove `id`"
+            if isinstance(entry, Webhook):
+                hint = (
                     "it is matched by its name instead, and created if there is none; remove `id`, "
-                    "or set it to the one that `webhooks status` shows",
+                    "or set it to the one that `webhooks status` shows"
                 )
-            if unsure and self.selects(name):
-                self.out.found = True
-                self.keep(unsure, Reason.AMBIGUOUS, entries[0].position, unapplied=True)
-            self.out.kept += [
-                Kept(
-                    webhooks=(_pinned(each),),
-                    reason=Reason.LATER,
-                    position=each.position,
-                    unapplied=True,
-                )
-                for each in later
-                if self.selects(name)
-            ]
-            self.taken.update(each.id for each in unsure)
-
-    def is_gone(self, entry: Webhook | Absent) -> bool:
-        return entry.id is not None and entry.id not in self.by_id
-
-    def unknown_id(self, entry: Webhook | Absent, hint: str) -> None:
-        if self.selects(entry.name):
-            message = f"no live webhook has the id that {entry.name!r} is pinned to"
-            self.finding(note, "unknown-id", message, entry, hint)
-
-    def settle(self, webhook: Webhook) -> None:
-        """Rows 2 to 5 for one declared webhook."""
-        if webhook.id is not None:
-            found = self.by_id.get(webhook.id)
-            if found is not None:
-                self.accept(webhook, found)
-                self.others_of_the_name(webhook)
-            return
-        same = self.free(webhook.name)
-        if same:
-            self.inert(webhook)
-            if len(same) == 1:
-                self.accept(webhook, same[0])
+                (gone if pinned_to_gone else declared).setdefault(entry.name, []).append(entry)
+            elif not self.free(entry.name):
+                continue
+            if pinned_to_gone and self.selects(entry.name):
+                message = f"no live webhook has the id that {entry.name!r} is pinned to"
+                self.finding(note, "unknown-id", message, entry, hint)
+        self.webhooks = [each for entries in declared.values() for each in entries]
+        for name, entries in gone.items():
+            if len(entries) == 1 and name not in declared:
+                self.webhooks.append(replace(entries[0], id=None))
             else:
-                self.choose(webhook, same)
-            return
-        old = [name for name in webhook.previously if self.free(name)]
-        if old:
-            self.rename(webhook, old)
-        elif self.selects(webhook.name):
-            self.out.new.append(webhook)
+                self.match_by_content(name, entries)
 
-    def accept(self, webhook: Webhook, found: LiveWebhook) -> None:
-        """Rows 2 and 3: what is not understood is never updated."""
-        self.taken.add(found.id)
-        if not self.selects(webhook.name, found.name):
-            return
-        self.out.found = True
-        if self.keep_unknown(found, webhook.position, unapplied=True):
-            return
-        if not self.is_outside(webhook, found):
-            self.out.pairs.append((webhook, found))
-        elif webhook.adopt:
-            self.out.adopted.add(found.id)
-            self.out.pairs.append((webhook, found))
+    def match_by_content(self, name: str, entries: Sequence[Webhook]) -> None:
+        """Match entries of one name whose ids are gone.
+
+        They cannot be told apart by name: each matches only a webhook that is as declared. If
+        others are left, they may be what was pinned, and are kept; if none is, one entry is matched
+        by name, hence created. Webhooks of one name are created in one apply each, so that each
+        apply knows its own.
+        """
+        left: list[Webhook] = []
+        rest = self.free(name)
+        for entry in sorted(entries, key=lambda each: each.id or ""):
+            same = (each for each in rest if not compare(entry, each, {}, Evidence()).fields)
+            if (found := next(same, None)) is None:
+                left.append(entry)
+            else:
+                rest.remove(found)
+                self.taken.add(found.id)
+                self.webhooks.append(replace(entry, id=found.id))
+        if left and rest:
+            self.taken.update(each.id for each in rest)
+            if self.selects(name):
+                self.out.found = True
+                self.keep(rest, Reason.AMBIGUOUS, entries[0].position, unapplied=True)
+        elif left:
+            self.webhooks.append(replace(left[0], id=None))
+            self.out.kept += [_later(each) for each in left[1:] if self.selects(name)]
+
+    def settle(self, entry: Webhook | Absent) -> None:
+        """Rows 2 to 5: find the webhooks that an entry leads to, and decide what becomes of them.
+
+        Without any, the declared webhook is new.
+        """
+        earlier: list[LiveWebhook] = []
+        if entry.id is not None:
+            found = [self.by_id[entry.id]] if entry.id in self.by_id else []
         else:
-            self.finding(
-                error,
-                "live-out-of-scope",
-                f"{webhook.name!r} would take over {found.name!r} (id {found.id}), which is not in "
-                "the scope of this file",
-                webhook,
-                "add `adopt: true` to take it over, or remove what leads to it: `id` or "
-                "`previously`",
-            )
-
-    def inert(self, webhook: Webhook) -> None:
-        """Note that the new name and an old one are live: the rename is done, or impossible."""
-        if not self.selects(webhook.name):
+            found = self.free(entry.name)
+            earlier = self.free(*entry.previously) if isinstance(entry, Webhook) else []
+        old = list(dict.fromkeys(each.name for each in earlier))
+        renaming = not found
+        found = found or earlier
+        self.taken.update(each.id for each in found)
+        if not self.selects(entry.name, *(each.name for each in found)):
             return
-        for name in webhook.previously:
-            if self.free(name):
+        self.out.found |= bool(found)
+        known = [each for each in found if not_understood(each) is None]
+        if isinstance(entry, Absent):
+            for each in found:
+                if not self.keep_unknown(each, entry.position, unapplied=True):
+                    self.delete_absent(entry, each)
+        elif not found:
+            self.out.new.append(entry)
+        elif renaming and len(found) > 1:
+            self.several_previous(entry, old, found)
+        else:
+            for each in found:
+                self.keep_unknown(each, entry.position, unapplied=not known)
+            for name in () if renaming else old:
                 self.finding(
                     note,
                     "previously-inert",
-                    f"{webhook.name!r} is live already: `previously: {name}` does nothing",
-                    webhook,
+                    f"{entry.name!r} is live already: `previously: {name}` does nothing",
+                    entry,
                     "remove `previously`",
                 )
+            if known:
+                self.pair(entry, known)
 
-    def choose(self, webhook: Webhook, same: list[LiveWebhook]) -> None:
-        """Several have the name: if they are equal, the one with the smallest id stays."""
-        if not self.selects(webhook.name):
-            self.taken.update(each.id for each in same)
-            return
-        known = [each for each in same if not_understood(each) is None]
-        for each in same:
-            self.keep_unknown(each, webhook.position, unapplied=not known)
-        if not known:
-            self.out.found = True
-            return
-        keeper = min(known, key=lambda each: each.id)
-        if any(likeness(keeper, each) is Reading.DIFFERENT for each in known):
-            self.out.found = True
+    def pair(self, webhook: Webhook, known: list[LiveWebhook]) -> None:
+        """Rows 3 to 5. If several have the name and are equal, the one with the smallest id stays.
+
+        If they differ, all of them do.
+        """
+        found, *others = sorted(known, key=lambda each: each.id)
+        if any(likeness(found, each) is Reading.DIFFERENT for each in others):
             self.keep(known, Reason.AMBIGUOUS, webhook.position, unapplied=True)
             return
-        self.taken.update(each.id for each in known)
-        self.accept(webhook, keeper)
-        for each in known:
-            if each is not keeper:
-                self.delete(each, Reason.DUPLICATE, webhook.position, keeper)
+        if self.is_outside(webhook, found):
+            if not webhook.adopt:
+                self.outside(
+                    webhook,
+                    "take over",
+                    found,
+                    "add `adopt: true` to take it over, or remove what leads to it: `id` or "
+                    "`previously`",
+                )
+                return
+            self.out.adopted.add(found.id)
+        self.out.pairs.append((webhook, found))
+        for each in others:
+            self.delete(each, Reason.DUPLICATE, webhook.position, found)
 
-    def others_of_the_name(self, webhook: Webhook) -> None:
+    def outside(self, entry: Webhook | Absent, verb: str, found: LiveWebhook, hint: str) -> None:
+        message = (
+            f"{entry.name!r} would {verb} {found.name!r} (id {found.id}), which is not in "
+            "the scope of this file"
+        )
+        self.finding(error, "live-out-of-scope", message, entry, hint)
+
+    def several_previous(self, webhook: Webhook, old: list[str], found: list[LiveWebhook]) -> None:
+        """Whichever is meant: none of them goes as one that no file declares."""
+        message = f"{webhook.name!r} would be renamed from more than one live webhook: "
+        message += ", ".join(map(repr, old))
+        hint = "leave only one of them in `previously`"
+        if len(old) == 1:
+            message = f"{len(found)} live webhooks are called {old[0]!r}"
+            hint = f"pin `id` to the one that is meant: {', '.join(each.id for each in found)}"
+        self.finding(error, "several-previous", message, webhook, hint)
+
+    def delete_absent(self, entry: Absent, found: LiveWebhook) -> None:
+        """`state: absent`: every webhook of that name goes, or the one of that id."""
+        if self.is_outside(entry, found):
+            hint = "delete it from the file that is responsible for it, or widen `scope`"
+            self.outside(entry, "delete", found, hint)
+        elif (protecting := self.protecting(found)) is not None:
+            self.finding(
+                error,
+                "absent-and-protected",
+                f"{found.name!r} is declared absent and is protected",
+                entry,
+                "remove one of the two lines",
+                protecting,
+            )
+        else:
+            self.delete(found, Reason.ABSENT, entry.position)
+
+    def settle_others(self, webhook: Webhook) -> None:
         """Others of the name of entries pinned by id: duplicates go, different ones stay."""
         others = self.free(webhook.name)
         if not others:
             return
+        self.taken.update(each.id for each in others)
         pins = {each.id for each in self.webhooks if each.name == webhook.name}
-        pinned = [each for each in self.by_name.get(webhook.name, ()) if each.id in pins]
-        for each in others:
-            self.taken.add(each.id)
-            if not self.selects(webhook.name) or self.keep_unknown(each, webhook.position):
+        pinned = [each for each in self.by_name[webhook.name] if each.id in pins]
+        for each in others if self.selects(webhook.name) else ():
+            if self.keep_unknown(each, webhook.position):
                 continue
             same = (one for one in pinned if likeness(one, each) is not Reading.DIFFERENT)
             if (keeper := next(same, None)) is not None:
                 self.delete(each, Reason.DUPLICATE, webhook.position, keeper)
             else:
                 self.keep([each], Reason.AMBIGUOUS, webhook.position)
-
-    def rename(self, webhook: Webhook, old: list[str]) -> None:
-        """Row 4: one live webhook has one of the earlier names."""
-        sources = [each for name in old for each in self.free(name)]
-        if len(sources) == 1:
-            self.accept(webhook, sources[0])
-            return
-        # Whichever is meant: none of them goes as one that no file declares.
-        self.taken.update(each.id for each in sources)
-        if not self.selects(webhook.name, *old):
-            return
-        names = ", ".join(map(repr, old))
-        message = f"{webhook.name!r} would be renamed from more than one live webhook: {names}"
-        hint = "leave only one of them in `previously`"
-        if len(old) == 1:
-            message = f"{len(sources)} live webhooks are called {old[0]!r}"
-            ids = ", ".join(each.id for each in sources)
-            hint = f"pin `id` to the one that is meant: {ids}"
-        self.finding(error, "several-previous", message, webhook, hint)
-
-    def settle_absent(self, entry: Absent) -> None:
-        """`state: absent`: every webhook of that name goes, or the one of that id."""
-        if entry.id is None:
-            found = self.free(entry.name)
-        else:
-            found = [each for each in (self.by_id.get(entry.id),) if each]
-        self.taken.update(each.id for each in found)
-        found = [each for each in found if self.selects(entry.name, each.name)]
-        self.out.found |= bool(found)
-        for each in found:
-            if self.keep_unknown(each, entry.position, unapplied=True):
-                continue
-            if self.is_outside(entry, each):
-                self.finding(
-                    error,
-                    "live-out-of-scope",
-                    f"{entry.name!r} would delete {each.name!r} (id {each.id}), which is not in "
-                    "the scope of this file",
-                    entry,
-                    "delete it from the file that is responsible for it, or widen `scope`",
-                )
-            elif (protecting := self.protecting(each)) is not None:
-                self.finding(
-                    error,
-                    "absent-and-protected",
-                    f"{each.name!r} is declared absent and is protected",
-                    entry,
-                    "remove one of the two lines",
-                    protecting,
-                )
-            else:
-                self.delete(each, Reason.ABSENT, entry.position)
 
     def held_names(self) -> Iterator[Finding]:
         """Return an error for each name that is wanted while another live webhook has it.
@@ -474,31 +426,26 @@ class _Table:
         for nothing. A create may take the name of a webhook that is deleted afterwards, but not of
         one that is renamed: were the rename to fail, two webhooks would have the name.
         """
-        renamed = {
-            found.id: webhook.name
-            for webhook, found in self.out.pairs
-            if found.name != webhook.name
-        }
+        pairs = [pair for pair in self.out.pairs if pair[0].name != pair[1].name]
+        renamed = {found.id: webhook.name for webhook, found in pairs}
         deleted = {each.before.id for each in self.out.deletes}
-
-        def held(webhook: Webhook, verb: str, holder: LiveWebhook) -> Finding:
-            hint = "free the name in an earlier apply, or choose another"
-            if holder.id in renamed:
-                why = f"becomes {renamed[holder.id]!r} in this plan"
-                hint = f"use two applies: the first with --only {shlex.quote(renamed[holder.id])}"
-            else:
-                why = "is to be deleted, which happens last" if holder.id in deleted else "stays"
-            message = f"{verb} {webhook.name!r}: another webhook of that name {why}"
-            return error("name-held", message, hint, webhook.position)
-
-        for webhook, found in self.out.pairs:
-            if found.id in renamed:
-                for holder in self.by_name.get(webhook.name, ()):
-                    yield held(webhook, f"{found.name!r} cannot become", holder)
-        for webhook in self.out.new:
+        wanted = [(webhook, f"{found.name!r} cannot become") for webhook, found in pairs]
+        wanted += [(webhook, "cannot create") for webhook in self.out.new]
+        for place, (webhook, verb) in enumerate(wanted):
             for holder in self.by_name.get(webhook.name, ()):
                 if holder.id in renamed:
-                    yield held(webhook, "cannot create", holder)
+                    new = renamed[holder.id]
+                    why = f"becomes {new!r} in this plan"
+                    hint = f"use two applies: the first with --only {shlex.quote(new)}"
+                elif place < len(pairs):
+                    why = (
+                        "is to be deleted, which happens last" if holder.id in deleted else "stays"
+                    )
+                    hint = "free the name in an earlier apply, or choose another"
+                else:
+                    continue
+                message = f"{verb} {webhook.name!r}: another webhook of that name {why}"
+                yield error("name-held", message, hint, webhook.position)
 
     def rest(self) -> None:
         """Rows 1, 2, 6 and 7 for live webhooks that no entry speaks of."""
@@ -515,11 +462,8 @@ class _Table:
             self.out.in_scope += bool(within)
             if each.id in self.taken or self.keep_unknown(each, None):
                 continue
-            if not within:
-                reason = Reason.OUT_OF_SCOPE
-                self.out.unmanaged.append(Unmanaged(webhook=snapshot(each), reason=reason))
-            elif not self.prune or not any(within):
-                reason = Reason.PRUNE_OFF
+            if not (self.prune and any(within)):
+                reason = Reason.PRUNE_OFF if within else Reason.OUT_OF_SCOPE
                 self.out.unmanaged.append(Unmanaged(webhook=snapshot(each), reason=reason))
             elif (protecting := self.protecting(each)) is not None:
                 self.keep([each], Reason.PROTECTED, protecting.position)
@@ -542,9 +486,9 @@ class _Table:
         return lambda name: bool(keys) and lookalike_key(name) in keys
 
 
-def _pinned(webhook: Webhook) -> Snapshot:
-    """Return the webhook that was pinned and is gone, as far as its declaration shows it."""
-    return Snapshot(
+def _later(webhook: Webhook) -> Kept:
+    """Keep for a later apply a webhook that was pinned and is gone."""
+    gone = Snapshot(
         id=webhook.id or "",
         name=webhook.name,
         type=webhook.type,
@@ -552,32 +496,4 @@ def _pinned(webhook: Webhook) -> Snapshot:
         configuration={},
         destination=destination(webhook),
     )
-
-
-def _match_by_content(
-    entries: Sequence[Webhook], free: Sequence[LiveWebhook]
-) -> tuple[list[Webhook], list[Webhook], list[LiveWebhook]]:
-    """Match entries of one name whose ids are gone; return them, those for a later apply, and live
-    webhooks to keep.
-
-    `free` are the live webhooks of that name that no other entry pins. Such entries cannot be told
-    apart by name: each matches only a webhook that is as declared. If others are left, they may be
-    what was pinned, and are kept; if none is, one entry is matched by name, hence created. Webhooks
-    of one name are created in one apply each, so that each apply knows its own.
-    """
-    matched: list[Webhook] = []
-    left: list[Webhook] = []
-    rest = list(free)
-    for entry in sorted(entries, key=lambda each: each.id or ""):
-        same = (each for each in rest if not compare(entry, each, {}, Evidence()).fields)
-        found = next(same, None)
-        if found is None:
-            left.append(entry)
-        else:
-            rest.remove(found)
-            matched.append(replace(entry, id=found.id))
-    if not left:
-        return matched, [], []
-    if rest:
-        return matched, [], rest
-    return [*matched, replace(left[0], id=None)], left[1:], []
+    return Kept(webhooks=(gone,), reason=Reason.LATER, position=webhook.position, unapplied=True)
