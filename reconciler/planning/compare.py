@@ -60,20 +60,22 @@ def compare(
     """Return what must change for `live` to be as `webhook` says.
 
     Event types are sets; a channel is the same with and without its `#`. A field that is live, is
-    not declared and has not its default value must go.
+    not declared and has not its default value must go. Nothing of another type's configuration
+    carries over: all declared fields are new.
     """
-    if live.type != webhook.type:
-        return _retyped(webhook, live)
+    retyped = live.type != webhook.type
     unreadable: list[str] = []
     undecided: list[str] = []
     secret_changes: list[SecretChange] = []
-    shown = live.configuration
+    shown = {} if retyped else live.configuration
     configured: dict[str, Any] = {}
     wanted: dict[str, Any] = {}
     for name, value in webhook.configuration.items():
         field = _field(webhook, name)
         found = UNKNOWN if isinstance(shown, Unknown) else shown.get(name)
-        if field.secret:
+        if retyped:
+            reading = Reading.ABSENT
+        elif field.secret:
             reading = secret_reading(webhook.type, field, value, found, secrets, evidence)
         else:
             reading = _plain_reading(field, value, found)
@@ -90,17 +92,24 @@ def compare(
             if reading is Reading.DIFFERENT:
                 configured[name] = plain_value(field, found)
     fields: list[FieldChange] = []
-    if wanted or live.name != webhook.name or live.event_types != webhook.event_types:
-        before: dict[str, Any] = {"name": live.name, "event_types": live.event_types}
-        after: dict[str, Any] = {"name": webhook.name, "event_types": webhook.event_types}
-        if wanted:
-            before["configuration"], after["configuration"] = configured, wanted
+    before, after = _plain(live, configured), _plain(webhook, wanted)
+    if before != after:
         fields.extend(_plain_changes(before, after))
     fields.extend(secret_changes)
-    fields.extend(KeyLost(path=("configuration", name)) for name in _undeclared(webhook, live))
+    if not retyped:
+        fields.extend(KeyLost(path=("configuration", name)) for name in _undeclared(webhook, live))
     return Comparison(
         fields=tuple(fields), unreadable=tuple(unreadable), undecided=tuple(undecided)
     )
+
+
+def _plain(webhook: Webhook | LiveWebhook, configuration: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        "name": webhook.name,
+        "type": webhook.type,
+        "event_types": webhook.event_types,
+        "configuration": configuration,
+    }
 
 
 def _field(webhook: Webhook, name: str) -> Field:
@@ -166,21 +175,6 @@ def secret_change(
         destination=destination(webhook, secrets),
         moved=is_address and None not in hosts and hosts[0] != hosts[1],
     )
-
-
-def _retyped(webhook: Webhook, live: LiveWebhook) -> Comparison:
-    """Nothing of another type's configuration carries over: all declared fields are new."""
-    before = {"name": live.name, "type": live.type, "event_types": live.event_types}
-    after = {"name": webhook.name, "type": webhook.type, "event_types": webhook.event_types}
-    fields: list[FieldChange] = list(_plain_changes(before, after))
-    for name, value in sorted(webhook.configuration.items()):
-        field = KINDS[webhook.type].field(name)
-        path = ("configuration", name)
-        if isinstance(value, SecretRef) or (field is not None and field.secret):
-            fields.append(secret_change(webhook, name, SecretCause.ADDED, UNKNOWN, {}))
-        else:
-            fields.append(ValueChange(path=path, before=None, after=value))
-    return Comparison(fields=tuple(fields))
 
 
 def with_lost(

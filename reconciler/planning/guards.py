@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Final
 
 from reconciler.findings import Finding, error, note, warning
 from reconciler.kinds import KINDS
 from reconciler.model import UNKNOWN, Desired, Pattern, Webhook
-from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason
+from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Snapshot
 
 DEFAULT_MAX_DELETES: Final = 5
 """How many webhooks one run deletes where no file says otherwise, if they are at most half."""
@@ -121,20 +121,13 @@ def rename_hints(operations: tuple[Operation, ...]) -> Iterator[Finding]:
     Only where exactly one of each have type, events and visible configuration in common.
     """
     going: dict[Hashable, list[Delete]] = {}
-    for operation in operations:
-        if isinstance(operation, Delete) and operation.reason is Reason.NOT_DECLARED:
-            before = operation.before
-            shown = {
-                name: value for name, value in before.configuration.items() if value is not UNKNOWN
-            }
-            key = _likeness(before.type, before.event_types, shown)
-            going.setdefault(key, []).append(operation)
     coming: dict[Hashable, list[Create]] = {}
     for operation in operations:
-        if isinstance(operation, Create):
-            after = operation.after
-            key = _likeness(after.type, after.event_types, after.configuration)
-            coming.setdefault(key, []).append(operation)
+        match operation:
+            case Create(after=after):
+                coming.setdefault(_likeness(after), []).append(operation)
+            case Delete(reason=Reason.NOT_DECLARED, before=before):
+                going.setdefault(_likeness(before), []).append(operation)
     for key, creates in coming.items():
         deletes = going.get(key, [])
         if len(creates) == len(deletes) == 1:
@@ -163,13 +156,13 @@ def mistaken(webhook: Webhook, name: str, again: Sequence[str] = ()) -> Finding:
     )
 
 
-def _likeness(kind: str, events: frozenset[str], configuration: Mapping[str, object]) -> Hashable:
+def _likeness(webhook: Webhook | Snapshot) -> Hashable:
     plain: list[tuple[str, object]] = []
-    for field in KINDS[kind].fields:
-        value = configuration.get(field.name)
-        if not field.secret and value is not None and value != field.default:
+    for field in KINDS[webhook.type].fields:
+        value = webhook.configuration.get(field.name)
+        if not field.secret and value not in (None, UNKNOWN, field.default):
             plain.append((field.name, field.normal(value) if isinstance(value, str) else value))
-    return (kind, events, tuple(plain))
+    return (webhook.type, webhook.event_types, tuple(plain))
 
 
 def _yaml(name: str) -> str:

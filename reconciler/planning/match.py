@@ -32,9 +32,8 @@ from reconciler.planning.plan import (
     Delete,
     Kept,
     Reason,
-    Snapshot,
     Unmanaged,
-    destination,
+    declared_snapshot,
     snapshot,
 )
 from reconciler.planning.readback import Evidence, Reading
@@ -104,23 +103,26 @@ class _Table:
         self.webhooks = list(desired.webhooks)
         self.absent = list(desired.absent)
         # An id speaks of one webhook only, so no name may lead to it.
-        self.taken = {each.id for each in (*self.webhooks, *self.absent) if each.id in self.by_id}
+        self.taken = {each.id for each in self.entries() if each.id in self.by_id}
         self.ignored: set[str] = set()
         self.out = Match()
 
     def fill(self) -> Match:
-        self.out.declared = any(map(self.spoken_of, (*self.webhooks, *self.absent)))
+        self.out.declared = any(map(self.spoken_of, self.entries()))
         self.drop_ignored()
         self.drop_gone_ids()
         for webhook in self.webhooks:
             self.settle(webhook)
             if webhook.id is not None:
                 self.settle_others(webhook)
-        for entry in self.absent:
-            self.settle(entry)
+        for absent in self.absent:
+            self.settle(absent)
         self.out.findings.extend(self.held_names())
         self.rest()
         return self.out
+
+    def entries(self) -> list[Webhook | Absent]:
+        return [*self.webhooks, *self.absent]
 
     # What is asked of names
 
@@ -255,7 +257,7 @@ class _Table:
         """
         gone: dict[str, list[Webhook]] = {}
         declared: dict[str, list[Webhook]] = {}
-        for entry in (*self.webhooks, *self.absent):
+        for entry in self.entries():
             pinned_to_gone = entry.id is not None and entry.id not in self.by_id
             hint = "nothing is deleted; to delete by name, remove `id`"
             if isinstance(entry, Webhook):
@@ -301,7 +303,16 @@ class _Table:
                 self.keep(rest, Reason.AMBIGUOUS, entries[0].position, unapplied=True)
         elif left:
             self.webhooks.append(replace(left[0], id=None))
-            self.out.kept += [_later(each) for each in left[1:] if self.selects(name)]
+            self.out.kept += [
+                Kept(
+                    webhooks=(declared_snapshot(each),),
+                    reason=Reason.LATER,
+                    position=each.position,
+                    unapplied=True,
+                )
+                for each in left[1:]
+                if self.selects(name)
+            ]
 
     def settle(self, entry: Webhook | Absent) -> None:
         """Rows 2 to 5: find the webhooks that an entry leads to, and decide what becomes of them.
@@ -484,16 +495,3 @@ class _Table:
             if name not in self.by_name and not self.selects(name)
         }
         return lambda name: bool(keys) and lookalike_key(name) in keys
-
-
-def _later(webhook: Webhook) -> Kept:
-    """Keep for a later apply a webhook that was pinned and is gone."""
-    gone = Snapshot(
-        id=webhook.id or "",
-        name=webhook.name,
-        type=webhook.type,
-        event_types=webhook.event_types,
-        configuration={},
-        destination=destination(webhook),
-    )
-    return Kept(webhooks=(gone,), reason=Reason.LATER, position=webhook.position, unapplied=True)

@@ -315,6 +315,18 @@ def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
     )
 
 
+def declared_snapshot(webhook: Webhook) -> Snapshot:
+    """Return the snapshot of a declared webhook that is not live, with the id it is pinned to."""
+    return Snapshot(
+        id=webhook.id or "",
+        name=webhook.name,
+        type=webhook.type,
+        event_types=webhook.event_types,
+        configuration={},
+        destination=destination(webhook),
+    )
+
+
 def plain_value(field: Field, value: LiveValue | Unknown) -> str | bool | Unknown:
     """Return a plain field's value as compared and shown: text as text, flags as flags.
 

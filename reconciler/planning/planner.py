@@ -34,7 +34,7 @@ from reconciler.planning.plan import (
     snapshot,
 )
 from reconciler.planning.readback import gather, is_mistaken
-from reconciler.planning.resend import Requests, Resend, Resends
+from reconciler.planning.resend import Resend, Resends
 from reconciler.planning.review import Shown, digests, plan_digest
 
 
@@ -76,8 +76,14 @@ def plan(
     declarations cannot be carried out against what is live.
     """
     table = match(desired, live.webhooks, only=options.only, prune=options.prune)
-    requests = Requests(everything=options.resend_all, named=frozenset(options.resend))
-    resends = Resends(requests, options.reviewed, options.previous, desired, secrets)
+    resends = Resends(
+        desired,
+        options.previous,
+        secrets,
+        everything=options.resend_all,
+        named=options.resend,
+        reviewed=options.reviewed,
+    )
     comparing = _compare(table, live.webhooks, secrets, resends, options)
     findings = [*table.findings, *resends.unmatched(), *_selecting_nothing(options, desired, live)]
     if has_errors(tuple(findings)):
@@ -178,7 +184,7 @@ def _compare(
         out.unreadable.extend(
             (webhook.name, name) for name in comparison.unreadable if name not in wrong
         )
-        if resends.has_previous and not any(each.path[0] == "configuration" for each in fields):
+        if not any(each.path[0] == "configuration" for each in fields):
             out.notes.extend(resends.unseen(webhook, found, evidence))
     return out
 

@@ -38,14 +38,6 @@ from reconciler.planning.readback import Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Requests:
-    """What the command line asks to send again: everything, or references and webhook names."""
-
-    everything: bool = False
-    named: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Resend:
     """One field that a review sends again: of the webhook of that name, if the files still say so.
 
@@ -80,15 +72,19 @@ class Resends:
 
     def __init__(
         self,
-        requests: Requests,
-        reviewed: Iterable[Resend],
-        previous: Desired | None,
         desired: Desired,
+        previous: Desired | None,
         secrets: Mapping[SecretRef, Secret],
+        *,
+        everything: bool = False,
+        named: Iterable[str] = (),
+        reviewed: Iterable[Resend] = (),
     ) -> None:
-        self._requests = requests
+        """Take what is requested: `everything`, or references and webhooks that are `named`."""
+        self._everything = everything
+        self._named = frozenset(named)
         self._reviewed = {(each.webhook, each.field): each for each in reviewed}
-        self._asked = bool(self._reviewed or requests.everything or requests.named)
+        self._asked = bool(self._reviewed or everything or self._named)
         self._secrets = secrets
         self._old_literals = previous.literals if previous is not None else {}
         self._literals = desired.literals
@@ -100,7 +96,7 @@ class Resends:
         # What is declared may be asked for, be it live already, or selected, or not.
         self._known = {
             name
-            for webhook in (desired.webhooks if requests.named else ())
+            for webhook in (desired.webhooks if self._named else ())
             for value in webhook.configuration.values()
             if isinstance(value, SecretRef)
             for name in _names(webhook, value)
@@ -132,11 +128,6 @@ class Resends:
         more.extend(self._removed(before, webhook, live))
         return tuple(more)
 
-    @property
-    def has_previous(self) -> bool:
-        """Return whether a previous declaration is known."""
-        return bool(self._previous)
-
     def unseen(self, webhook: Webhook, live: LiveWebhook, evidence: Evidence) -> Iterable[Finding]:
         """Remark on secrets that are declared no longer and, for all that shows, still live.
 
@@ -159,7 +150,7 @@ class Resends:
 
     def unmatched(self) -> Iterable[Finding]:
         """Return an error for each request that speaks of nothing declared."""
-        for name in sorted(self._requests.named - self._known):
+        for name in sorted(self._named - self._known):
             yield error(
                 "unknown-resend",
                 f"--resend-secret {name!r} names no declared secret reference, "
@@ -177,8 +168,7 @@ class Resends:
         )
 
     def _requested(self, webhook: Webhook, reference: SecretRef) -> bool:
-        asked = not self._requests.named.isdisjoint(_names(webhook, reference))
-        return asked or self._requests.everything
+        return self._everything or not self._named.isdisjoint(_names(webhook, reference))
 
     def _before(self, webhook: Webhook) -> Webhook | None:
         for key in (webhook.id, webhook.name, *webhook.previously):

@@ -58,11 +58,11 @@ def digests(operation: Operation, shown: Shown) -> tuple[OperationDigest, ...]:
     id_ = None if isinstance(operation, Create) else operation.before.id
     match operation:
         case Create(after=after):
-            contents: list[Any] = [["create", None, None, _declared(after, shown)]]
+            contents: list[Any] = [["create", None, None, _content(after, shown)]]
         case Update():
             contents = list(_update(operation, shown))
         case Delete(before=before):
-            contents = [["delete", id_, _live(before), None]]
+            contents = [["delete", id_, _content(before, shown), None]]
     return tuple(
         OperationDigest(digest=_digest(each)[:DIGITS], name=operation.name, id=id_)
         for each in contents
@@ -70,7 +70,7 @@ def digests(operation: Operation, shown: Shown) -> tuple[OperationDigest, ...]:
 
 
 def _update(operation: Update, shown: Shown) -> Iterable[Any]:
-    before, after = operation.before, _declared(operation.after, shown)
+    before, after = operation.before, _content(operation.after, shown)
     kind = KINDS[operation.after.type]
     seen = [each for each in operation.fields if _visible(each, kind)]
     if seen:
@@ -80,7 +80,7 @@ def _update(operation: Update, shown: Shown) -> Iterable[Any]:
             for each in seen
             if isinstance(each, SecretChange | KeyLost)
         ]
-        yield ["update", before.id, _live(before), after, secret]
+        yield ["update", before.id, _content(before, shown), after, secret]
     goal = after["configuration"].get(kind.destination)
     for each in operation.fields:
         if is_resend(each):
@@ -123,43 +123,25 @@ def plan_digest(origin: str, organization: str, found: Iterable[OperationDigest]
     return f"sha256:{_digest([origin, organization, digests])}" if digests else ""
 
 
-def _declared(webhook: Webhook, shown: Shown) -> dict[str, Any]:
-    kind = KINDS[webhook.type]
+def _content(webhook: Webhook | Snapshot, shown: Shown) -> dict[str, Any]:
+    kind = KINDS.get(webhook.type)
     configuration: dict[str, Any] = {}
     for name, value in webhook.configuration.items():
-        field = kind.field(name)
+        field = kind.field(name) if kind is not None else None
         if isinstance(value, SecretRef):
             configuration[name] = _reference(value)
-            if name == kind.destination and value in shown:
+            if kind is not None and name == kind.destination and value in shown:
                 configuration[name]["destination"] = shown[value]
-        elif isinstance(value, str) and field is not None:
-            configuration[name] = field.normal(value)
-        else:
-            configuration[name] = value
-    return _normal(webhook.name, webhook.type, webhook.event_types, configuration)
-
-
-def _live(found: Snapshot) -> dict[str, Any]:
-    kind = KINDS.get(found.type)
-    configuration: dict[str, Any] = {}
-    for name, value in found.configuration.items():
-        field = kind.field(name) if kind is not None else None
-        if isinstance(value, Unknown):
+        elif isinstance(value, Unknown):
             configuration[name] = {"unknown": True}
         elif isinstance(value, str) and field is not None:
             configuration[name] = field.normal(value)
         else:
             configuration[name] = value
-    return _normal(found.name, found.type, found.event_types, configuration)
-
-
-def _normal(
-    name: str, kind: str, events: frozenset[str], configuration: Mapping[str, Any]
-) -> dict[str, Any]:
     return {
-        "name": name,
-        "type": kind,
-        "event_types": sorted(events),
+        "name": webhook.name,
+        "type": webhook.type,
+        "event_types": sorted(webhook.event_types),
         "configuration": configuration,
     }
 

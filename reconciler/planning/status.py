@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.findings import Position
-from reconciler.model import DeliveryError, Live, LiveWebhook, Webhook
+from reconciler.model import DeliveryError, Live
 from reconciler.planning.plan import (
     Create,
     Delete,
     Plan,
     Reason,
     Snapshot,
-    destination,
+    declared_snapshot,
     snapshot,
 )
 
@@ -100,11 +100,14 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
             if isinstance(operation, Delete):
                 states[operation.before.id] = (_DELETED[operation.reason], operation.position)
             elif isinstance(operation, Create):
-                missing.append(_missing(operation.after, operation.after.position))
+                after = operation.after
+                missing.append(
+                    _status(declared_snapshot(after), ManagementStatus.MISSING, after.position)
+                )
         for kept in plan.kept:
             for shot in kept.webhooks:
                 if kept.reason is Reason.LATER:
-                    missing.append(_missing(shot, kept.position))
+                    missing.append(_status(shot, ManagementStatus.MISSING, kept.position))
                 else:
                     state = _KEPT[kept.reason]
                     if state is ManagementStatus.UNKNOWN and kept.unapplied:
@@ -113,7 +116,10 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
         for unmanaged in plan.unmanaged:
             states[unmanaged.webhook.id] = (ManagementStatus.UNMANAGED, None)
     other = (ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED, None)
-    found = [_status(each, *states.get(each.id, other)) for each in live.webhooks]
+    found = [
+        _status(snapshot(each), *states.get(each.id, other), each.last_error)
+        for each in live.webhooks
+    ]
     return tuple(sorted([*missing, *found], key=lambda each: (each.name, each.id or "")))
 
 
@@ -123,25 +129,14 @@ def drift(statuses: Iterable[WebhookStatus]) -> dict[ManagementStatus, int]:
     return {each: states.count(each) for each in DRIFTED if each in states}
 
 
-def _missing(declared: Webhook | Snapshot, position: Position | None) -> WebhookStatus:
-    where = destination(declared) if isinstance(declared, Webhook) else declared.destination
-    return WebhookStatus(
-        id=None,
-        name=declared.name,
-        type=declared.type,
-        state=ManagementStatus.MISSING,
-        destination=where,
-        event_types=declared.event_types,
-        position=position,
-    )
-
-
 def _status(
-    found: LiveWebhook, state: ManagementStatus, position: Position | None
+    shot: Snapshot,
+    state: ManagementStatus,
+    position: Position | None,
+    error: DeliveryError | None = None,
 ) -> WebhookStatus:
-    shot = snapshot(found)
     return WebhookStatus(
-        id=shot.id,
+        id=None if state is ManagementStatus.MISSING else shot.id,
         name=shot.name,
         type=shot.type,
         state=state,
@@ -149,5 +144,5 @@ def _status(
         event_types=shot.event_types,
         position=position,
         last_run=shot.last_run,
-        last_error=found.last_error,
+        last_error=error,
     )

@@ -27,7 +27,7 @@ from reconciler.model import (
 from reconciler.planning import planner
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.resend import Requests, Resends
+from reconciler.planning.resend import Resends
 from reconciler.planning.review import Review
 from reconciler.planning.status import WebhookStatus, statuses
 from reconciler.ports import WebhookReader
@@ -176,7 +176,7 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
         before = load_earlier(found.files).desired
         if before is None:
             continue
-        resends = Resends(Requests(), (), before, desired, {})
+        resends = Resends(desired, before, {})
         bumped = {
             (webhook.name, field, webhook.configuration[field])
             for webhook in desired.webhooks

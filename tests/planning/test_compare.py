@@ -296,13 +296,13 @@ def test_another_type_is_told_field_by_field():
         ValueChange(path=("type",), before="generic", after="slack"),
         SetChange(path=("event_types",), added=(), removed=("value_updated",), unchanged=1),
         ValueChange(path=("configuration", "channel"), before=None, after="#deploys"),
+        ValueChange(path=("configuration", "username"), before=None, after="CloudTruth"),
         SecretChange(
             path=("configuration", "token"),
             after=TOKEN_REF,
             cause=SecretCause.ADDED,
             destination="slack #deploys",
         ),
-        ValueChange(path=("configuration", "username"), before=None, after="CloudTruth"),
     )
 
 
