@@ -7,7 +7,6 @@ import gc
 import sys
 import time
 
-from tests.simulation.process import Verdict
 from tests.simulation.trial import trial
 
 
@@ -20,39 +19,28 @@ def main() -> int:
     parser.add_argument("--trace", action="store_true", help="print what happened")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a violation")
     asked = parser.parse_args()
-    if asked.seed is not None:
-        verdict = trial(asked.seed)
-        show(verdict, trace=asked.trace or verdict.broken is not None)
-        if verdict.broken is None:
-            print(f"seed {verdict.seed}: every promise is kept")
-        return verdict.broken is not None
     gc.freeze()
-    began, broken, requests, crashes = time.perf_counter(), 0, 0, 0
-    for seed in range(asked.start, asked.start + asked.seeds):
+    began, ran, broken, requests, crashes = time.perf_counter(), 0, 0, 0, 0
+    one = asked.seed is not None
+    for seed in [asked.seed] if one else range(asked.start, asked.start + asked.seeds):
         verdict = trial(seed)
+        ran += 1
         requests += verdict.requests
         crashes += verdict.crashed
+        if asked.trace or (verdict.broken is not None and not asked.keep_going):
+            print("\n".join(verdict.trace))
         if verdict.broken is not None:
             broken += 1
-            show(verdict, trace=not asked.keep_going)
+            print(f"seed {seed}: {verdict.broken}")
+            print(f"again: python -m tests.simulation --seed {seed} --trace")
             if not asked.keep_going:
                 break
     seconds = time.perf_counter() - began
-    ran = seed - asked.start + 1
     print(
         f"{ran} seeds in {seconds:.1f} s: {ran / seconds:.0f} a second, {requests} requests, "
         f"{crashes} crashes, {broken} violations"
     )
     return broken > 0
-
-
-def show(verdict: Verdict, *, trace: bool) -> None:
-    """Print a verdict, and for a bad one how to see it again."""
-    if trace:
-        print("\n".join(verdict.trace))
-    if verdict.broken is not None:
-        print(f"seed {verdict.seed}: {verdict.broken}")
-        print(f"again: python -m tests.simulation --seed {verdict.seed} --trace")
 
 
 if __name__ == "__main__":

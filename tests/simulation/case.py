@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tests.emulated.variant import ReadBack, Uniqueness, Variant
-from tests.simulation.declarations import scene
+from tests.simulation.declarations import Row, scene
 from tests.simulation.habits import habits
 from tests.simulation.team import Team, rival, team
-from tests.simulation.words import Row
 
 
 class Way(StrEnum):

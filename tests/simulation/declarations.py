@@ -14,21 +14,31 @@ from reconciler.model import (
     FileScope,
     Pattern,
     Policy,
+    Scheme,
+    Secret,
     SecretRef,
     Webhook,
 )
-from tests.simulation.words import (
-    IGNORED,
-    OLD_TOKEN,
-    OLD_URL,
-    PASSWORD,
-    PROTECTED,
-    STRAY,
-    TOKEN,
-    URL,
-    Row,
-    value_of,
-)
+
+CANARY = "canary"
+"""Part of every secret there is, declared or live: where it shows, a secret shows."""
+
+TOKEN = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
+URL = SecretRef(scheme=Scheme.ENV, name="PAGER_URL")
+PASSWORD = SecretRef(scheme=Scheme.ENV, name="PAGER_PASSWORD")
+VALUES = {
+    TOKEN: f"xoxb-1234567890-{CANARY}token",
+    URL: f"https://hooks.example.com/{CANARY}url",
+    PASSWORD: f"{CANARY}password",
+}
+ENVIRONMENT = {reference.name: value for reference, value in VALUES.items()}
+OLD_TOKEN = f"xoxb-9999999999-{CANARY}old"
+OLD_URL = f"https://older.example.com/{CANARY}"
+
+IGNORED, PROTECTED, STRAY = "manual-", "prod-", "stray-"
+
+Row = Mapping[str, Any]
+"""A webhook as the server stores it."""
 
 ODD = ("Hook-{}", "cafe\u0301-{}", " spaced-{}", "much-too-long-{}", "plain-{}")
 """Names that some server keeps in another form, and one that all keep as it is."""
@@ -255,19 +265,9 @@ _PARTS = (
 )
 
 
-def scene(
-    draw: random.Random,
-    *,
-    prefix: str = "",
-    odd_names: bool = False,
-    fenced: bool = False,
-    plain: bool = False,
-    unique: bool = False,
-) -> Scene:
+def scene(draw: random.Random, **choices: Any) -> Scene:
     """Draw a beginning."""
-    made = Scene(
-        draw=draw, prefix=prefix, odd_names=odd_names, fenced=fenced, plain=plain, unique=unique
-    )
+    made = Scene(draw=draw, **choices)
     made.hooks()
     for odds, part in _PARTS:
         if made.chance(odds):
@@ -331,4 +331,15 @@ def stored(draw: random.Random, webhook: Webhook, *, other: bool) -> dict[str, A
     }
 
 
-__all__ = ["ODD", "Row", "Scene", "content", "new_id", "scene", "some", "stored"]
+def value_of(declared: object) -> object:
+    """Return what is sent for a declared value."""
+    return VALUES[replace(declared, version=None)] if isinstance(declared, SecretRef) else declared
+
+
+def secrets() -> Mapping[SecretRef, Secret]:
+    """Return the secrets as the program holds them, for every version that may be asked for."""
+    return {
+        replace(reference, version=version): Secret(value)
+        for reference, value in VALUES.items()
+        for version in (None, 2)
+    }

@@ -15,10 +15,10 @@ from reconciler.render import PLAIN, RENDERERS
 from reconciler.report import NOT_REVIEWED, Applied, Failed, Outcome, Report, Skipped
 from tests.emulated.variant import ReadBack
 from tests.simulation.case import Case, Way
+from tests.simulation.declarations import CANARY, Row, secrets, value_of
 from tests.simulation.judge import Judge, Violation
 from tests.simulation.process import Process
 from tests.simulation.team import Team
-from tests.simulation.words import CANARY, Row, secrets, value_of
 
 _CLEAN = (1, 3, 4, 5, 6, 8)
 _LATE = ("does-not-converge", "vanished", "conflict")

@@ -12,10 +12,9 @@ from reconciler.planning.plan import Delete, Plan, Reason
 from tests.emulated.faults import Fault, Wire
 from tests.emulated.variant import ReadBack
 from tests.simulation.case import Case
-from tests.simulation.deeds import Deeds
 from tests.simulation.habits import kept_as
-from tests.simulation.person import Person
-from tests.simulation.process import Process
+from tests.simulation.misfortune import Person
+from tests.simulation.process import Deeds, Process
 from tests.simulation.team import Team
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from reconciler.api.client import Client
 from reconciler.errors import NotReviewedError, ReconcilerError
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
@@ -19,10 +18,10 @@ from reconciler.source.load import Loaded
 from reconciler.source.saved_plan import load, save_plan
 from reconciler.workflow import Checked, Connection, Inputs, applying, gather, plan
 from tests.loading import loaded
+from tests.simulation.declarations import CANARY, ENVIRONMENT
 from tests.simulation.ending import Ending
 from tests.simulation.judge import Violation
-from tests.simulation.process import NoWatcher, Process
-from tests.simulation.words import CANARY, ENVIRONMENT
+from tests.simulation.process import Process
 from tests.simulation.world import KEY, World
 
 _MOST_REQUESTS = 500
@@ -106,7 +105,6 @@ class Program:
             clock=clock,  # type: ignore[arg-type]
             workers=workers,  # type: ignore[arg-type]
             stop=cast(AbstractContextManager[Stop], process),
-            watcher=NoWatcher(),
         )
 
     def _confirm(self, process: Process, review: Review | str | None) -> Callable[[Plan], bool]:
@@ -161,6 +159,3 @@ def _checked(process: Process, *, blind: bool = False) -> Checked:
     inputs = Inputs(directory=Path(), environ={} if blind else ENVIRONMENT, stdin=lambda: b"")
     desired = process.team.desired
     return Checked(desired=desired, declared=Loaded(desired=desired), inputs=inputs)
-
-
-__all__ = ["Client", "Program"]

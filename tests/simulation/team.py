@@ -10,9 +10,8 @@ from fnmatch import fnmatchcase
 from reconciler.model import EVENT_TYPES, Desired, SecretRef, Webhook
 from reconciler.planning.planner import PlanOptions
 from tests.emulated.variant import Variant
-from tests.simulation.declarations import Scene, content
+from tests.simulation.declarations import IGNORED, PASSWORD, PROTECTED, STRAY, Scene, content
 from tests.simulation.habits import holds, merges, retypes
-from tests.simulation.words import IGNORED, PASSWORD, PROTECTED, STRAY
 
 PLAIN = PlanOptions()
 

@@ -16,8 +16,7 @@ from tests.emulated.emulator import LOCAL_KEY, Answer, Emulator, Request
 from tests.emulated.in_process import InProcess
 from tests.simulation.case import Case
 from tests.simulation.judge import Judge
-from tests.simulation.misfortune import Misfortune
-from tests.simulation.person import Person
+from tests.simulation.misfortune import Misfortune, Person
 from tests.simulation.process import Process, Watched
 from tests.simulation.scheduler import Crash, Scheduler, SeededClock, SeededWorkers
 
