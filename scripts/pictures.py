@@ -22,6 +22,7 @@ from markdown_it import MarkdownIt
 
 from reconciler.api.wire import live_webhook
 from reconciler.ci.github import Pull
+from reconciler.ci.marker import Marker, encode
 from reconciler.ci.plan import plan as plan_pull_request
 from reconciler.ci.run import PullRequest, Run
 from reconciler.model import LiveWebhook, Organization
@@ -118,9 +119,9 @@ class Recorder:
             commit="",
         )
 
-    def comment(self, number: int, body: str, old: None = None) -> None:
+    def comment(self, number: int, marker: Marker, text: str, old: None = None) -> None:
         """Remember a comment."""
-        self.body = body
+        self.body = f"{encode(marker)}\n{text}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +159,6 @@ def comment() -> str:
             inputs=replace(_INPUTS, git=git),
             connect=connect,
             github=github,
-            clean=str,
             event=event,
             repository="acme/config",
             url=address,

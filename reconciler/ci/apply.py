@@ -11,16 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from reconciler.ci.comments import (
-    COMMENT_CHARACTERS,
-    code_block,
-    compose,
-    find,
-    keep_issue,
-)
 from reconciler.ci.github import GitHub, GitHubError
-from reconciler.ci.marker import Kind, Marker
-from reconciler.ci.outcome import Outcome, attempted, failed, note, planned, reported
+from reconciler.ci.marker import COMMENT_CHARACTERS, Kind, Marker, find
+from reconciler.ci.outcome import Outcome, attempted, failed, planned, reported
 from reconciler.ci.plan import check, files_only, only_checked
 from reconciler.ci.reviews import (
     Merged,
@@ -44,16 +37,18 @@ from reconciler.errors import (
     UnresolvedSecretsError,
     UsageError,
 )
-from reconciler.findings import Finding
+from reconciler.findings import Finding, note, warning
 from reconciler.model import Scheme, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import Review, judge
 from reconciler.render import RENDERERS, View
+from reconciler.render.markdown import code_block
 from reconciler.render.quote import quote
 from reconciler.report import NOT_REVIEWED, Applied, Report
 from reconciler.source.history import covered
+from reconciler.source.secrets import references
 from reconciler.workflow import Checked, Connection, gather
 from reconciler.workflow import apply as carry_out
 from reconciler.workflow import plan as make_plan
@@ -65,7 +60,7 @@ _TELLING: Final = 60.0
 """Seconds for telling of a failure, after the time of the run is used up."""
 
 
-class NotTheTipError(StalePlanError):
+class _NotTheTipError(StalePlanError):
     """The branch has newer files than the checkout; nothing was written."""
 
     code = "not-the-tip"
@@ -82,10 +77,10 @@ def apply(run: Run) -> Outcome:
     try:
         return attempt.carry_out()
     except ReconcilerError as problem:
-        return attempt.failed(problem, attempt.again(problem))
+        return attempt.failed(problem)
     except KeyboardInterrupt:
         stopped = "stopped by a signal: nothing was written"
-        return attempt.failed(Interrupted(stopped, signal_exit=ExitCode.SIGINT), run.again)
+        return attempt.failed(Interrupted(stopped, signal_exit=ExitCode.SIGINT))
 
 
 class _Attempt:
@@ -115,10 +110,14 @@ class _Attempt:
         with run.connected() as connection:
             return self._apply(checked, connection)
 
-    def failed(self, problem: ReconcilerError, command: str | None) -> Outcome:
-        """Tell of an error before the first write and of the way on, and return its outcome."""
+    def failed(self, problem: ReconcilerError, by_digest: str | None = None) -> Outcome:
+        """Tell of an error before the first write and of the way on, and return its outcome.
+
+        `by_digest` is the command that applies the plan as it is now.
+        """
+        command = by_digest or self._again(problem)
         if command is not None:
-            way = "or apply this plan" if command != self.again(problem) else "then run"
+            way = "or apply this plan" if by_digest else "then run"
             problem.hint = f"{problem.hint}; {way}: {command}" if problem.hint else command
         text = RENDERERS["markdown"]().render_error(problem, _HALF)
         if isinstance(problem, StalePlanError):
@@ -127,14 +126,14 @@ class _Attempt:
         self._findings += self._tell(problem.code, text, command)
         return failed(problem, self._findings, plan=self._plan)
 
-    def again(self, problem: ReconcilerError) -> str | None:
+    def _again(self, problem: ReconcilerError) -> str | None:
         """Return the command that leads on from an error, None where its hint is all there is."""
         if isinstance(problem, ConfigurationError) and not isinstance(
             problem, UnresolvedSecretsError
         ):
             named = " ".join(f"-f {shlex.quote(each)}" for each in self._run.paths)
             return f"webhooks validate --strict {named}"
-        if isinstance(problem, StalePlanError) and not isinstance(problem, NotTheTipError):
+        if isinstance(problem, StalePlanError) and not isinstance(problem, _NotTheTipError):
             return None
         return self._run.again
 
@@ -160,19 +159,16 @@ class _Attempt:
             if self._by_review:
                 raise
             return
-        reads = [covered(each, run.inputs.directory) for each in run.paths]
-        named = set(checked.declared.documents) | {
-            value.name
-            for webhook in checked.desired.webhooks
-            for value in webhook.configuration.values()
-            if isinstance(value, SecretRef) and value.scheme is Scheme.FILE
-        }
+        refs = references(checked.desired.webhooks)
+        named = {each.name for each in refs if each.scheme is Scheme.FILE}
+        named.update(checked.declared.documents)
+        reads = [named.__contains__, *(covered(each, run.inputs.directory) for each in run.paths)]
         prefix = (git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
         if changed is not None:
             names = [each.removeprefix(prefix) for each in changed]
-            if not any(each in named or any(read(each) for read in reads) for each in names):
+            if not any(read(each) for each in names for read in reads):
                 return
-        raise NotTheTipError(
+        raise _NotTheTipError(
             f"{run.branch} has other files than this checkout of {head[:12]}; nothing was written",
             differences=(f"checked out  {head}", f"{run.branch}  {tip}"),
             hint="the run of the newer commit applies it; if there is none, run this one again",
@@ -190,10 +186,8 @@ class _Attempt:
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend)
         if self._by_review:
             options = replace(options, reviewed=merged.resends)
-        made = make_plan(
-            gather(checked, connection.key, writing=True), api, options=options, writing=True
-        )
-        self._plan = made
+        gathered = gather(checked, connection.key, writing=True)
+        self._plan = made = make_plan(gathered, api, options=options, writing=True)
         self._findings = self._notes(made, merged)
         try:
             if not made.operations and not made.unapplied:
@@ -205,7 +199,8 @@ class _Attempt:
             )
         except (StalePlanError, BlockedError) as problem:
             self._record(made, frozenset(), checked)
-            return self.failed(problem, self._by_digest(made, checked, connection, options))
+            command = self._by_digest(checked, connection, options, unsent=resends(made.operations))
+            return self.failed(problem, command)
         return self._reported(report, checked, connection, options)
 
     def _reported(
@@ -223,8 +218,7 @@ class _Attempt:
             return reported(report, self._findings, reason="")
         code, command = "apply-incomplete", self._run.again
         if report.needs_review:
-            code = NOT_REVIEWED
-            command = self._by_digest(None, checked, connection, options)
+            code, command = NOT_REVIEWED, self._by_digest(checked, connection, options)
         text = RENDERERS["markdown"]().render_report(report, _HALF)
         told = self._tell(code, f"### Not all was applied: `{code}`\n\n{text}", command)
         return reported(report, (*self._findings, *told), reason=code)
@@ -241,7 +235,7 @@ class _Attempt:
         if self._run.reviewing is Reviewing.WARN:
             judgement = judge(made, review, values=False)
             found += [
-                note("not-reviewed", f"{quote(each.name)}: applied without a review", warn=True)
+                warning("not-reviewed", f"{quote(each.name)}: applied without a review")
                 for place, each in enumerate(made.operations)
                 if place not in judgement.reviewed
             ]
@@ -256,7 +250,7 @@ class _Attempt:
             self._findings += attempted(
                 "outcome-not-commented",
                 "the outcome could not be commented",
-                lambda: record(run, github, self._subject, before, after),
+                lambda: record(github, run.link, self._subject, before, after),
             )
 
     def _close_issues(self) -> None:
@@ -288,18 +282,17 @@ class _Attempt:
         marker = replace(self._subject, kind=Kind.FAILURE, code=code)
 
         def tell() -> None:
+            problem = None
             github.extend(_TELLING)
             try:
                 if self._commented(github, marker, text):
                     return
-                problem = None
             except GitHubError as first:
                 problem = first
                 github.extend(_TELLING)
             try:
-                mine = find(github.open_issues(), marker)
                 title = f"CloudTruth webhooks are not applied: {code}"
-                keep_issue(self._run, github, mine, marker, title, text)
+                github.issue(title, marker, text, find(github.open_issues(), marker))
             except GitHubError as second:
                 raise problem or second from None
 
@@ -314,31 +307,30 @@ class _Attempt:
             merges = [(pull, github.comments(pull.number)) for pull in pulls]
             reviews = read_reviews(merges, self._subject)
         for each in (*(each for each in reviews if each.left), *reviews):
-            body = self._run.clean(compose(marker, text))
             old = next(iter(find(each.comments, marker)), None)
-            github.comment(each.number, body, old)
+            github.comment(each.number, marker, text, old)
             return True
         return False
 
     def _by_digest(
         self,
-        made: Plan | None,
         checked: Checked,
         connection: Connection,
         options: PlanOptions,
+        *,
+        unsent: Sequence[Resend] = (),
     ) -> str | None:
         """Return the command that applies what is pending now; None if no digest covers it.
 
-        What reviews resend is named in it, and planned so.
+        Resends are named in it, and planned so: those that the run has, and those of reviews that
+        it did not send.
         """
-        found = made.operations if made is not None else ()
-        again = sorted({*self._run.resend, *map(_name, resends(found))})
-        if made is None or options.reviewed:
-            options = replace(options, reviewed=(), resend=tuple(again))
-            try:
-                made = make_plan(gather(checked), connection.api, options=options)
-            except (ReconcilerError, KeyboardInterrupt):  # what was written must still be told
-                return self._run.again
+        again = sorted({*self._run.resend, *map(_name, unsent)})
+        options = replace(options, reviewed=(), resend=tuple(again))
+        try:
+            made = make_plan(gather(checked), connection.api, options=options)
+        except (ReconcilerError, KeyboardInterrupt):  # what was written must still be told
+            return self._run.again
         return by_digest(self._run, made, resend=again) if made.digest else None
 
 

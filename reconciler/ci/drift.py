@@ -10,18 +10,19 @@ from dataclasses import replace
 from typing import Final
 
 from reconciler.ci.apply import by_digest
-from reconciler.ci.comments import COMMENT_CHARACTERS, code_block, find, inline, keep_issue
 from reconciler.ci.github import GitHub
-from reconciler.ci.marker import Kind, encode
-from reconciler.ci.outcome import Outcome, attempted, failed, note, planned
+from reconciler.ci.marker import COMMENT_CHARACTERS, Kind, encode, find
+from reconciler.ci.outcome import Outcome, attempted, failed, planned
 from reconciler.ci.plan import check, files_only, only_checked
 from reconciler.ci.run import Run
 from reconciler.errors import CredentialError, ReconcilerError
-from reconciler.findings import Finding
+from reconciler.findings import Finding, warning
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.status import ManagementStatus, WebhookStatus, statuses
 from reconciler.render import RENDERERS, View
+from reconciler.render.markdown import code, code_block
+from reconciler.render.quote import quote
 from reconciler.render.words import counts, plural
 from reconciler.workflow import gather, read_live
 from reconciler.workflow import plan as make_plan
@@ -58,7 +59,7 @@ def drift(run: Run) -> Outcome:
         return planned(
             result,
             made,
-            (note("no-token", "there is no GitHub token: no issue was looked at", warn=True),),
+            (warning("no-token", "there is no GitHub token: no issue was looked at"),),
             run.options(),
         )
     _keep_issue(run, run.github, made, failing)
@@ -97,7 +98,7 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
     listed = _deliveries(failing, since)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot) - len(listed) - 10
     shown = RENDERERS["markdown"]().render_plan(made, View(limit=room))
-    keep_issue(run, github, mine, marker, _title(run, title), f"{shown}{listed}\n\n{foot}\n")
+    github.issue(_title(run, title), marker, f"{shown}{listed}\n\n{foot}\n", mine)
 
 
 def _cannot_run(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
@@ -116,7 +117,7 @@ def _cannot_run(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
         # What was failing is still known when the check runs again.
         marker = replace(marker, failing=mine[0].marker.failing if mine else ())
         title = _title(run, f"the drift check cannot run ({problem.code})")
-        keep_issue(run, github, mine, marker, title, text)
+        github.issue(title, marker, text, mine)
 
     return attempted("issue-not-written", "the issue could not be written", tell)
 
@@ -132,7 +133,7 @@ def _deliveries(failing: Sequence[WebhookStatus], since: Mapping[str, str]) -> s
         what = " ".join(filter(None, (error.code, error.text))) if error is not None else ""
         when = since.get(each.id or "")
         lines.append(
-            f"- {inline(each.name)}: {inline(what[:300] or 'no reason given')}"
-            + (f", since {inline(when)}" if when else "")
+            f"- {code(quote(each.name))}: {code(quote(what[:300] or 'no reason given'))}"
+            + (f", since {code(quote(when))}" if when else "")
         )
     return "\n".join(lines)

@@ -8,12 +8,13 @@ right before a comment counts as this workflow's.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from functools import cached_property
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from reconciler.ci.marker import Marker, decode
+from reconciler.ci.marker import Marker, Post, decode, encode
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
@@ -42,13 +43,9 @@ _QUEUE: Final = re.compile(r"/pr-([1-9][0-9]{0,9})-[0-9a-f]{40,64}\Z")
 
 
 class GitHubError(ReconcilerError):
-    """A request to GitHub failed; `ambiguous` means that it may have been carried out."""
+    """A request to GitHub failed; `__cause__` is how."""
 
     code = "github"
-
-    def __init__(self, message: str, *, hint: str | None = None, ambiguous: bool = False) -> None:
-        super().__init__(message, hint=hint)
-        self.ambiguous = ambiguous
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,20 +61,6 @@ class Pull:
     commit: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
-    """A comment of this workflow on issue or pull request `number`, or an open issue itself.
-
-    `id` is the comment's, 0 for an issue. `updated` is when it was last edited.
-    """
-
-    number: int
-    id: int
-    body: str
-    marker: Marker
-    updated: str
-
-
 class GitHub:
     """One repository on GitHub, as one token sees it."""
 
@@ -88,11 +71,13 @@ class GitHub:
         token: Secret,
         clock: Clock,
         environ: Mapping[str, str],
+        clean: Callable[[str], str],
         adapter: Any = None,
     ) -> None:
         """Take the addresses from `environ`; with an `adapter` (see `api`) no network is used.
 
-        Raises UsageError, CredentialError.
+        `clean` removes secrets from each text that leaves for GitHub. Raises UsageError,
+        CredentialError.
         """
         from reconciler.api.origin import Credential, Origin
         from reconciler.api.transport import LARGE, Transport
@@ -104,6 +89,7 @@ class GitHub:
             raise UsageError("GITHUB_API_URL is not an address that a token may go to") from None
         self._repository = f"{origin.base}/repos/{repository}"
         self._graphql = _graphql(environ.get("GITHUB_GRAPHQL_URL", ""), api_url)
+        self._clean = clean
         self._cap = LARGE
         self._transport = Transport(
             # An enterprise server has GraphQL beside the base of the REST API, not under it.
@@ -114,7 +100,6 @@ class GitHub:
             headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": _VERSION},
             adapter=adapter,
         )
-        self._login: str | None = None
 
     def extend(self, seconds: float) -> None:
         """Allow requests for `seconds` from now, however long the run has waited for GitHub."""
@@ -124,17 +109,14 @@ class GitHub:
         """Close the connections."""
         self._transport.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self.close()
-
+    @cached_property
     def login(self) -> str:
-        """Return who writes with this token."""
-        if self._login is None:
-            self._login = self._viewer() or _ACTIONS_LOGIN
-        return self._login
+        """Who writes with this token; one that may not ask is a workflow's own."""
+        try:
+            answer = self._request("POST", self._graphql, body={"query": _QUERY})
+        except ApiError:
+            return _ACTIONS_LOGIN
+        return _text(answer, "data", "viewer", "login") or _ACTIONS_LOGIN
 
     def tip(self, branch: str) -> str:
         """Return the newest commit of a branch."""
@@ -199,52 +181,52 @@ class GitHub:
         query = {"state": "open", "sort": "created", "direction": "asc"}
         return self._mine("/issues", query, need=_ISSUES)
 
-    def comment(self, number: int, body: str, old: Post | None = None) -> None:
+    def comment(self, number: int, marker: Marker, text: str, old: Post | None = None) -> None:
         """Comment on an issue or pull request, or turn an `old` comment into this one.
 
-        One whose answer is lost is looked for first.
+        What is the same already is not edited: a review that is edited later does not count.
         """
-        if old is not None:
-            if old.body != body:
-                path = f"/issues/comments/{old.id}"
-                self._ask("PATCH", path, body={"body": body}, need=_COMMENTS)
-            return
-        try:
-            self._ask("POST", f"/issues/{number}/comments", body={"body": body}, need=_COMMENTS)
-        except GitHubError as problem:
-            if not problem.ambiguous or all(each.body != body for each in self.comments(number)):
-                raise
+        body = self.body(marker, text)
+        if old is None:
+            self._post(number, body)
+        elif old.body != body:
+            path = f"/issues/comments/{old.id}"
+            self._ask("PATCH", path, body={"body": body}, need=_COMMENTS)
 
-    def issue(self, title: str, body: str, old: Post | None = None) -> None:
-        """Open an issue, or turn an `old` one into this one."""
-        method, path = ("POST", "/issues") if old is None else ("PATCH", f"/issues/{old.number}")
-        self._ask(method, path, body={"title": title, "body": body}, need=_ISSUES)
+    def issue(self, title: str, marker: Marker, text: str, mine: Sequence[Post] = ()) -> None:
+        """Open an issue, or turn the first of `mine` into this one."""
+        method, path = ("PATCH", f"/issues/{mine[0].number}") if mine else ("POST", "/issues")
+        body = {"title": title, "body": self.body(marker, text)}
+        self._ask(method, path, body=body, need=_ISSUES)
 
     def close_issue(self, number: int, comment: str) -> None:
         """Close an issue with a comment."""
-        self.comment(number, comment)
+        self._post(number, comment)
         self._ask("PATCH", f"/issues/{number}", body={"state": "closed"}, need=_ISSUES)
 
-    def _viewer(self) -> str | None:
-        """Ask who this token is; a token that may not ask is a workflow's own."""
+    def body(self, marker: Marker, text: str) -> str:
+        """Return the body of a comment or issue."""
+        return self._clean(f"{encode(marker)}\n{text}")
+
+    def _post(self, number: int, body: str) -> None:
+        """Comment. One whose answer is lost is looked for before it counts as failed."""
         try:
-            answer = self._request("POST", self._graphql, body={"query": _QUERY})
-        except ApiError:
-            return None
-        return _text(answer, "data", "viewer", "login") or None
+            self._ask("POST", f"/issues/{number}/comments", body={"body": body}, need=_COMMENTS)
+        except GitHubError as problem:
+            lost = isinstance(problem.__cause__, AmbiguousWriteError)
+            if not lost or all(each.body != body for each in self.comments(number)):
+                raise
 
     def _mine(self, path: str, query: Mapping[str, str], *, need: str) -> tuple[Post, ...]:
         """Return this workflow's comments, or issues, in a list."""
         found: list[Post] = []
         for row in self._pages(path, query, need=need):
             body = _text(row, "body")
-            if "pull_request" in row or _text(row, "user", "login") != self.login():
+            if "pull_request" in row or _text(row, "user", "login") != self.login:
                 continue
-            about = _text(row, "issue_url")
-            number: Any = row.get("number")
-            id_: Any = 0
-            if about:
-                number, id_ = _last_number(about), row.get("id")
+            about = _text(row, "issue_url")  # a comment has it, an issue has not
+            number = _last_number(about) if about else row.get("number")
+            id_ = row.get("id") if about else 0
             marker, updated = decode(body), _text(row, "updated_at")
             if marker is not None and isinstance(number, int) and isinstance(id_, int):
                 found.append(Post(number=number, id=id_, body=body, marker=marker, updated=updated))
@@ -279,8 +261,7 @@ class GitHub:
                 refused.message, hint=f"give the job `permissions: {need}` and its own token"
             ) from refused
         except ApiError as failed:
-            ambiguous = isinstance(failed, AmbiguousWriteError)
-            raise GitHubError(failed.message, hint=failed.hint, ambiguous=ambiguous) from failed
+            raise GitHubError(failed.message, hint=failed.hint) from failed
 
     def _request(
         self,

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
 from reconciler.planning.document import plain, read_resend
 from reconciler.planning.plan import OperationDigest, Plan
-from reconciler.planning.resend import Resend, resends
+from reconciler.planning.resend import Resend
 from reconciler.planning.review import DIGITS
 
-FORMAT: Final = 3
+COMMENT_CHARACTERS: Final = 60_000
+"""A comment or issue may have 65,536 characters; the rest is room for what GitHub adds."""
 
+_FORMAT: Final = 3
 _LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) -->")
-_DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{64})?")
-_OPERATION: Final = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 
 
 class Kind(StrEnum):
@@ -72,7 +72,6 @@ class Marker:
     complete: bool = False
     code: str = ""
     failing: tuple[tuple[str, str], ...] = ()
-    run: str = ""
 
     def same_subject(self, other: Marker) -> bool:
         """Return whether both are about the same webhooks.
@@ -94,15 +93,35 @@ class Marker:
         )
 
 
-def resends_of(plan: Plan, places: Iterable[int]) -> tuple[tuple[str, Resend], ...]:
-    """Return the resends of the operations at `places`, each with its digest."""
-    found: list[tuple[str, Resend]] = []
-    for place in places:
-        sent = resends((plan.operations[place],))
-        # They are the last digests of an operation, in this order.
-        digests = [each.digest for each in plan.digests[place]]
-        found += zip(digests[len(digests) - len(sent) :], sent, strict=True)
-    return tuple(found)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """A comment of this workflow on issue or pull request `number`, or an open issue itself.
+
+    `id` is the comment's, 0 for an issue. `updated` is when it was last edited.
+    """
+
+    number: int
+    id: int
+    body: str
+    marker: Marker
+    updated: str
+
+
+def find(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:
+    """Return the comments or issues of a marker's kind about its subject.
+
+    Of failures only those with the same code. Without a label only those of one organization: the
+    marker's, or of the oldest where either side does not know it.
+    """
+    same = [
+        each
+        for each in posts
+        if each.marker.kind is marker.kind and each.marker.same_subject(marker)
+        if marker.kind is not Kind.FAILURE or each.marker.code == marker.code
+    ]
+    known = [each.marker.organization for each in same]
+    mine = marker.organization if marker.organization in known else next(iter(known), "")
+    return [each for each in same if marker.label or each.marker.organization == mine]
 
 
 def encode(marker: Marker) -> str:
@@ -110,7 +129,7 @@ def encode(marker: Marker) -> str:
 
     It cannot end its HTML comment early, and mentions nobody.
     """
-    content: dict[str, Any] = {"v": FORMAT}
+    content: dict[str, Any] = {"v": _FORMAT}
     for each in fields(Marker):
         value = getattr(marker, each.name)
         if value != each.default:
@@ -132,7 +151,7 @@ def decode(body: str) -> Marker | None:
         return None
     try:
         content = json.loads(match.group(1))
-        if content.pop("v") != FORMAT:
+        if content.pop("v") != _FORMAT:
             return None
         found = Marker(**{name: _READ[name](value) for name, value in content.items()})
         return found if encode(found) == line else None
@@ -155,9 +174,22 @@ def _tree(value: OperationDigest | Resend) -> Any:
 # what they let through is compared with what `encode` makes of it.
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("text")
+def _matching(pattern: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if re.fullmatch(pattern, value, re.DOTALL) is None:
+            raise ValueError(pattern)
+        return str(value)
+
+    return read
+
+
+_text: Final = _matching(r".*")
+_operation: Final = _matching(rf"[0-9a-f]{{{DIGITS}}}")
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise TypeError("count")
     return value
 
 
@@ -168,31 +200,13 @@ def _resend(tree: Any) -> Resend:
     return found
 
 
-def _count(value: Any) -> int:
-    if type(value) is not int or value < 1:
-        raise TypeError("count")
-    return value
-
-
-def _digest(value: Any) -> str:
-    if not _DIGEST.fullmatch(value):
-        raise ValueError("digest")
-    return str(value)
-
-
-def _operation(value: Any) -> str:
-    if not _OPERATION.fullmatch(value):
-        raise ValueError("operation")
-    return str(value)
-
-
 _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "kind": Kind,
     "label": _text,
     "file": _text,
     "organization": _text,
     "origin": _text,
-    "digest": _digest,
+    "digest": _matching(r"(sha256:[0-9a-f]{64})?"),
     "part": _count,
     "total": _count,
     "operations": lambda rows: tuple(
@@ -206,5 +220,4 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "complete": bool,
     "code": _text,
     "failing": lambda rows: tuple((_text(id_), _text(since)) for id_, since in rows),
-    "run": _text,
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.errors import ConfigurationError, ExitCode, ReconcilerError
-from reconciler.findings import Finding, Severity, error
+from reconciler.findings import Finding, error, warning
 from reconciler.planning.plan import Plan
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
 from reconciler.render.words import unshown
@@ -41,20 +41,14 @@ class Outcome:
     wrote: bool = False
 
 
-def note(rule: str, message: str, *, hint: str | None = None, warn: bool = False) -> Finding:
-    """Return a note or a warning about the run itself."""
-    severity = Severity.WARNING if warn else Severity.NOTE
-    return Finding(rule=rule, severity=severity, message=message, hint=hint)
-
-
 def attempted(rule: str, what: str, do: Callable[[], None]) -> tuple[Finding, ...]:
     """Do what is for people only: a failure of it is a warning, as it undoes nothing."""
     try:
         do()
     except ReconcilerError as problem:
-        return (note(rule, f"{what}: {problem.message}", hint=problem.hint, warn=True),)
+        return (warning(rule, f"{what}: {problem.message}", problem.hint),)
     except (Exception, KeyboardInterrupt) as problem:
-        return (note(rule, f"{what}: internal error ({type(problem).__name__})", warn=True),)
+        return (warning(rule, f"{what}: internal error ({type(problem).__name__})"),)
     return ()
 
 
@@ -89,27 +83,27 @@ def planned(
 
 
 def reported(report: Report, findings: Sequence[Finding], *, reason: str) -> Outcome:
-    """Return the outcome of a run that applied a plan; what cannot be shown is one line.
+    """Return the outcome of a run that applied a plan; one that cannot be shown is one line.
 
     `reason` is why not all was applied, empty if it was.
     """
-
-    def shown(render: Callable[[], str], *, needed: bool = True) -> str:
-        try:
-            return render()
-        except Exception as problem:  # what is done is done
-            return f"{unshown(report, problem)}\n" if needed else ""
-
-    markdown, plan = RENDERERS["markdown"](), report.plan
+    plan, text, markdown = report.plan, RENDERERS["text"](), RENDERERS["markdown"]()
+    document = None
+    try:
+        log = _listed("text", findings) + text.render_report(report)
+        annotations = _annotated((*plan.notes, *findings))
+        summary = markdown.render_report(report, _MAIN) + _listed("markdown", findings)
+        document = RENDERERS["json"]().render_plan(plan)
+    except Exception as problem:  # what is done is done
+        log, annotations = f"{unshown(report, problem)}\n", ""
+        summary = log
     return Outcome(
         exit_code=report.exit_code,
         outputs=_outputs("failed" if reason else "applied", plan, reason),
-        log=shown(lambda: _listed("text", findings) + RENDERERS["text"]().render_report(report)),
-        annotations=shown(lambda: _annotated((*plan.notes, *findings)), needed=False),
-        summary=shown(
-            lambda: markdown.render_report(report, _MAIN) + _listed("markdown", findings)
-        ),
-        document=shown(lambda: RENDERERS["json"]().render_plan(plan), needed=False) or None,
+        log=log,
+        annotations=annotations,
+        summary=summary,
+        document=document,
         wrote=bool(report.writes),
     )
 
@@ -146,15 +140,13 @@ def failed(
 
 
 def _outputs(result: str, plan: Plan | None = None, reason: str = "") -> Mapping[str, str]:
-    creates, updates, deletes = (
-        (len(plan.creates), len(plan.updates), len(plan.deletes)) if plan is not None else (0, 0, 0)
-    )
+    numbers = [0, 0, 0]
+    if plan is not None:
+        numbers = [len(each) for each in (plan.creates, plan.updates, plan.deletes)]
     return {
         "result": result,
-        "has-changes": str(creates + updates + deletes > 0).lower(),
-        "creates": str(creates),
-        "updates": str(updates),
-        "deletes": str(deletes),
+        "has-changes": str(any(numbers)).lower(),
+        **dict(zip(("creates", "updates", "deletes"), map(str, numbers), strict=True)),
         "digest": plan.digest if plan is not None else "",
         "plan-json": "",
         "failure-reason": reason,

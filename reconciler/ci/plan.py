@@ -1,36 +1,47 @@
-"""The plan of a pull request: what merging it would do, in comments that are kept up to date."""
+"""The plan of a pull request: what merging it would do, in comments that are kept up to date.
+
+A plan in several comments approves nothing while it is incomplete: the first is invalidated first
+and completed last. The oldest comment of a subject is part 1, the next one part 2, and so on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
-from reconciler.ci.comments import COMMENT_CHARACTERS, MOST_PARTS, find, inline, put
 from reconciler.ci.github import GitHub, queued
-from reconciler.ci.marker import Kind, Marker, encode, resends_of
-from reconciler.ci.outcome import Outcome, ended, failed, note, planned
+from reconciler.ci.marker import COMMENT_CHARACTERS, Kind, Marker, Post, encode, find
+from reconciler.ci.outcome import Outcome, ended, failed, planned
 from reconciler.ci.reviews import combined, history, look, read_review, read_reviews
 from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
 from reconciler.errors import Interrupted, ReconcilerError, StalePlanError, UsageError
-from reconciler.findings import Finding
+from reconciler.findings import Finding, note, warning
 from reconciler.model import Desired
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import judge
 from reconciler.render import RENDERERS, View
-from reconciler.render.markdown import paged_plan
+from reconciler.render.markdown import code, paged_plan
 from reconciler.render.quote import quote
+from reconciler.render.words import plural
 from reconciler.source import files
 from reconciler.source.history import NoBase, read_base
 from reconciler.workflow import Checked, gather, load
 from reconciler.workflow import plan as make_plan
 from reconciler.workflow.inputs import load_earlier
 
+_MOST_PARTS: Final = 10
+"""A plan is shown in at most so many comments."""
+
+_UPDATING: Final = "_This plan is being updated. It approves nothing until that is done._\n"
+_UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
+
 
 def validate(run: Run) -> Outcome:
     """Judge the files."""
-    checked = check(run)
-    return ended("validated", checked.declared.findings, heading=_valid(checked))
+    return files_only(check(run))
 
 
 def check(run: Run, *, writing: bool = False) -> Checked:
@@ -51,21 +62,22 @@ def only_checked(run: Run, *, instead: str) -> Finding | None:
             "only-validated",
             f"{run.event.distrust}, and GitHub gives its runs no secrets: the files were checked, "
             f"and {instead}",
-            hint="a maintainer who wants a plan pushes the branch to this repository",
+            "a maintainer who wants a plan pushes the branch to this repository",
         )
     if run.connect is None:
-        return note(
+        return warning(
             "no-api-key",
             f"there is no CLOUDTRUTH_API_KEY here: the files were checked, and {instead}",
-            hint="put the key into the job's environment and pass it in the step's env",
-            warn=True,
+            "put the key into the job's environment and pass it in the step's env",
         )
     return None
 
 
-def files_only(checked: Checked, why: Finding, *, result: str = "validated") -> Outcome:
-    """Return the outcome of a run that could only check the files."""
-    return ended(result, (*checked.declared.findings, why), heading=_valid(checked))
+def files_only(checked: Checked, *why: Finding, result: str = "validated") -> Outcome:
+    """Return the outcome of a run that only checked the files, and why."""
+    entries = plural(len(checked.desired.webhooks) + len(checked.desired.absent), "webhook")
+    heading = f"The files are valid: {entries} declared"
+    return ended(result, (*checked.declared.findings, *why), heading=heading)
 
 
 def plan(run: Run) -> Outcome:
@@ -77,7 +89,7 @@ def plan(run: Run) -> Outcome:
             return files_only(checked, why)
         if isinstance(run.event, MergeGroup):
             return _judge_group(run, run.event, checked)
-        findings, base, touched = _before(run, checked)
+        findings, base, touched = _before(run)
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend, previous=base)
         with run.connected() as connection:
             made = make_plan(gather(checked, connection.key), connection.api, options=options)
@@ -107,27 +119,20 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
     if not group.branch:
         raise UsageError("the event of this merge queue names no branch")
     merges = look(run, group.branch)
-    assert run.github is not None
-    numbers = _queued(run.github, group, history(run))
+    github = run.github
+    assert github is not None
+    numbers = _queued(github, group, history(run))
     with run.connected() as connection:
+        api = connection.api
         subject = replace(
-            run.marker(Kind.PLAN),
-            organization=connection.api.organization().id,
-            origin=connection.api.origin,
+            run.marker(Kind.PLAN), organization=api.organization().id, origin=api.origin
         )
-        queue = [
-            read_review(run.github.pull(each), run.github.comments(each), subject)
-            for each in numbers
-        ]
+        queue = [read_review(github.pull(each), github.comments(each), subject) for each in numbers]
         review = combined([*queue, *read_reviews(merges, subject)], subject)
-        made = make_plan(
-            gather(checked, connection.key),
-            connection.api,
-            options=PlanOptions(allow_deletes=run.allow_deletes),
-            review=review,
-        )
+        options = PlanOptions(allow_deletes=run.allow_deletes)
+        made = make_plan(gather(checked, connection.key), api, options=options, review=review)
     findings = tuple(
-        note("no-review", f"pull request {each.number} approves nothing: {each.problem}", warn=True)
+        warning("no-review", f"pull request {each.number} approves nothing: {each.problem}")
         for each in queue
         if each.problem is not None
     )
@@ -140,7 +145,7 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
         )
         return failed(stale, findings, plan=made)
     findings += tuple(
-        note("not-reviewed", f"{quote(made.operations[each].name)}: {why}", warn=True)
+        warning("not-reviewed", f"{quote(made.operations[each].name)}: {why}")
         for each, why in judgement.unreviewed.items()
     )
     return _planned(run, made, findings)
@@ -149,14 +154,12 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
 def _queued(github: GitHub, group: MergeGroup, contained: Mapping[str, int]) -> list[int]:
     """Return the group's pull requests, the newest first."""
     commits = github.queue(group.branch)
-    inside = sorted(
-        (contained[each], number) for each, number in commits.items() if each in contained
-    )
+    inside = sorted((contained[each], commits[each]) for each in commits if each in contained)
     own = queued(group.reference)
     return list(dict.fromkeys([*([own] if own else []), *(number for _, number in inside)]))
 
 
-def _before(run: Run, checked: Checked) -> tuple[tuple[Finding, ...], Desired | None, bool]:
+def _before(run: Run) -> tuple[tuple[Finding, ...], Desired | None, bool]:
     """Return what was declared before, and whether the pull request changes the files."""
     if not isinstance(run.event, PullRequest):
         return (), None, True
@@ -164,19 +167,16 @@ def _before(run: Run, checked: Checked) -> tuple[tuple[Finding, ...], Desired | 
     found = read_base(run.event.base, inputs.paths, directory=inputs.directory, git=inputs.git)
     if isinstance(found, NoBase):
         return (_no_base(found.reason),), None, True
-    declared = load_earlier(found.files)
+    desired = load_earlier(found.files).desired
     now = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin).files
     touched = {each.file: each.raw for each in found.files} != {each.file: each.raw for each in now}
-    unknown = () if declared.desired else (_no_base("the files of the base commit are not valid"),)
-    return unknown, declared.desired, touched or found.renamed
+    unknown = () if desired else (_no_base("the files of the base commit are not valid"),)
+    return unknown, desired, touched or found.renamed
 
 
 def _no_base(reason: str) -> Finding:
-    return note(
-        "no-base",
-        f"this pull request's changes are not told apart from drift: {reason}",
-        warn=True,
-    )
+    what = "this pull request's changes are not told apart from drift"
+    return warning("no-base", f"{what}: {reason}")
 
 
 def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
@@ -184,9 +184,10 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
     marker = run.marker(Kind.PLAN).of_plan(made)
     foot = _foot(run, pull)
     if run.applies and pull.branch and pull.branch != run.applies:
+        here, there = code(quote(pull.branch)), code(quote(run.applies))
         text = (
-            f"### CloudTruth webhooks: not applied from {inline(pull.branch)}\n\n"
-            f"This pull request goes to {inline(pull.branch)}, and only {inline(run.applies)} is "
+            f"### CloudTruth webhooks: not applied from {here}\n\n"
+            f"This pull request goes to {here}, and only {there} is "
             f"applied. Merging it applies nothing. {foot}\n"
         )
         return [(replace(marker, digest=None), text)]
@@ -194,12 +195,12 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
     def shown(places: tuple[int, ...]) -> Marker:
         return replace(
             marker,
-            total=MOST_PARTS,
+            total=_MOST_PARTS,
             operations=tuple(each for place in places for each in made.digests[place]),
-            resends=resends_of(made, places),
+            resends=tuple(each for place in places for each in _resends(made, place)),
         )
 
-    bare = len(encode(replace(shown(()), part=MOST_PARTS)))
+    bare = len(encode(replace(shown(()), part=_MOST_PARTS)))
     if made.blocked:
         foot = f"As it is, merging applies nothing. {foot}"
     elif made.operations:
@@ -207,7 +208,7 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
     pages = paged_plan(
         made,
         limit=COMMENT_CHARACTERS - bare,
-        most=MOST_PARTS,
+        most=_MOST_PARTS,
         extra=lambda place: len(encode(shown((place,)))) - bare,
         foot=foot,
     )
@@ -215,6 +216,14 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
         (replace(shown(page.places), part=number, total=len(pages)), page.text)
         for number, page in enumerate(pages, start=1)
     ]
+
+
+def _resends(made: Plan, place: int) -> Sequence[tuple[str, Resend]]:
+    """Return the resends of the operation at `place`, each with its digest."""
+    sent = resends((made.operations[place],))
+    # They are the last digests of an operation, in this order.
+    digests = [each.digest for each in made.digests[place]]
+    return list(zip(digests[len(digests) - len(sent) :], sent, strict=True))
 
 
 def _foot(run: Run, pull: PullRequest) -> str:
@@ -232,15 +241,14 @@ def _take_back(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
     pull = run.event
     if not isinstance(pull, PullRequest) or pull.distrust is not None or run.connect is None:
         return ()
-    subject = run.marker(Kind.PLAN)
     foot = f"Nothing is approved for merging. {_foot(run, pull)}"
-    view = View(limit=COMMENT_CHARACTERS - len(encode(subject)) - len(foot) - 10)
+    view = View(limit=COMMENT_CHARACTERS // 2)
     text = f"{RENDERERS['markdown']().render_error(problem, view)}\n{foot}\n"
     try:
-        return _comment(run, pull, [(subject, text)], create=False)
+        return _comment(run, pull, [(run.marker(Kind.PLAN), text)], create=False)
     except ReconcilerError as second:
         why = f"the comment could not be edited: {second.message}"
-        return (note("comment-not-edited", why, hint=second.hint, warn=True),)
+        return (warning("comment-not-edited", why, second.hint),)
 
 
 def _comment(
@@ -261,15 +269,24 @@ def _comment(
     now = github.pull(pull.number)
     if not now.is_open:
         why = "the pull request is closed: what was reviewed at the merge is not edited"
-        return (note("review-frozen", why, warn=True),)
+        return (warning("review-frozen", why),)
     if pull.head and now.head != pull.head:
         why = "the pull request has a newer commit, whose plan is the one to comment"
         return (note("older-commit", why),)
-    put(github, pull.number, found, parts, run.clean)
+    put(github, pull.number, found, parts)
     return ()
 
 
-def _valid(checked: Checked) -> str:
-    declared = checked.desired
-    number = len(declared.webhooks) + len(declared.absent)
-    return f"The files are valid: {number} {'webhook' if number == 1 else 'webhooks'} declared"
+def put(
+    github: GitHub, number: int, found: Sequence[Post], parts: Sequence[tuple[Marker, str]]
+) -> None:
+    """Turn `found`, the existing comments, into `parts`; create those that are missing."""
+    empty = replace(parts[0][0], digest=None, part=1, total=1, operations=(), resends=())
+    first, *others = (*parts, *[(empty, _UNNEEDED)] * (len(found) - len(parts)))
+    if others and [each.body for each in found[1:]] != [github.body(*each) for each in others]:
+        # While the others change, the first one must not vouch for them.
+        github.comment(number, empty, _UPDATING, found[0] if found else None)
+        found = find(github.comments(number), empty)
+        for index, (marker, text) in enumerate(others, start=1):
+            github.comment(number, marker, text, found[index] if index < len(found) else None)
+    github.comment(number, *first, found[0] if found else None)

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from reconciler.ci.comments import compose, find
-from reconciler.ci.github import GitHub, Post, Pull
-from reconciler.ci.marker import Kind, Marker, State
+from reconciler.ci.github import GitHub, Pull
+from reconciler.ci.marker import Kind, Marker, Post, State, find
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.model import Desired, Value
@@ -237,13 +236,16 @@ def settle(
 
 
 def record(
-    run: Run,
     github: GitHub,
+    link: str,
     subject: Marker,
     before: Sequence[Merged],
     after: Sequence[Merged],
 ) -> None:
-    """Write what became of each review that changed, in a comment beside it."""
+    """Write what became of each review that changed, in a comment beside it.
+
+    `link` is the run, as Markdown.
+    """
     gone = overtaken(after)
     for old, new in zip(before, after, strict=True):
         if not new.operations or (old.is_over, old.settled) == (new.is_over, new.settled):
@@ -255,8 +257,7 @@ def record(
             settled=() if new.is_over else tuple(resends[:_MOST_RECORDED]),
             complete=new.is_over,
         )
-        body = run.clean(compose(marker, f"{_told(new, gone, run.link)}\n"))
-        github.comment(new.number, body, new.outcome)
+        github.comment(new.number, marker, f"{_told(new, gone, link)}\n", new.outcome)
 
 
 def _told(review: Merged, gone: Mapping[tuple[int, str], int], link: str) -> str:

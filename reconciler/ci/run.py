@@ -75,9 +75,8 @@ Event: TypeAlias = PullRequest | MergeGroup | None
 class Run:
     """What to do, where, and what can be reached.
 
-    `connect` is None without an API key, `github` None without a token. `clean` removes secrets
-    from text that leaves for GitHub. `label` is empty where nobody chose one; `expect_digest` is a
-    plan that was reviewed elsewhere.
+    `connect` is None without an API key, `github` None without a token. `label` is empty where
+    nobody chose one; `expect_digest` is a plan that was reviewed elsewhere.
 
     `repository` is owner/name. `branch` is the branch of the run, `applies` the one whose files
     are applied, `workflow` the name of the workflow's file; what GitHub does not say is empty.
@@ -87,7 +86,6 @@ class Run:
     inputs: Inputs
     connect: Callable[[], AbstractContextManager[Connection]] | None
     github: GitHub | None
-    clean: Callable[[str], str]
     event: Event = None
     label: str = ""
     commenting: Commenting = Commenting.ALWAYS
@@ -128,7 +126,7 @@ class Run:
 
     def marker(self, kind: Kind) -> Marker:
         """Return the marker of what the run is about; it approves nothing."""
-        return Marker(kind=kind, label=self.label, file=", ".join(self.paths), run=self.url)
+        return Marker(kind=kind, label=self.label, file=", ".join(self.paths))
 
     def connected(self) -> AbstractContextManager[Connection]:
         """Connect to CloudTruth, with a key that was found."""
@@ -147,7 +145,6 @@ def read_run(
     inputs: Inputs,
     connect: Callable[[], AbstractContextManager[Connection]] | None,
     github: GitHub | None,
-    clean: Callable[[str], str],
 ) -> Run:
     """Read the inputs of the action, GitHub's variables and its event's payload.
 
@@ -175,7 +172,6 @@ def read_run(
         inputs=inputs,
         connect=connect,
         github=github,
-        clean=clean,
         event=read_event(environ.get("GITHUB_EVENT_NAME", ""), payload, repository=repository),
         label=label,
         commenting=_choice(Commenting, "comment", values.get("comment") or "true"),

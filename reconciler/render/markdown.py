@@ -73,12 +73,12 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     planned = bool(report.plan.operations)
     head = [_heading(report.plan, outcome_counts(report) if planned else "no changes")]
     if report.problem:
-        head += ["", f"**Problem**: {_code(prose(report.problem))}"]
+        head += ["", f"**Problem**: {code(prose(report.problem))}"]
     outcomes = sorted(report.outcomes, key=lambda each: isinstance(each, Applied))
     rows = [_outcome_row(each, view) for each in outcomes]
     after = [
-        f"- Healed: duplicate {_code(quote(each.removed))} of {_code(quote(each.name))} was "
-        f"deleted, {_code(quote(each.kept))} is kept"
+        f"- Healed: duplicate {code(quote(each.removed))} of {code(quote(each.name))} was "
+        f"deleted, {code(quote(each.kept))} is kept"
         for each in report.healed
     ]
     if not planned:  # the plan was not shown
@@ -102,9 +102,9 @@ def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     """Show why the run could not go on."""
-    head = [f"### Failed: {_code(error.code)}", "", _code(prose(error.message))]
+    head = [f"### Failed: {code(error.code)}", "", code(prose(error.message))]
     if error.hint:
-        head += ["", f"Help: {_code(prose(error.hint))}"]
+        head += ["", f"Help: {code(prose(error.hint))}"]
     findings = error.findings if isinstance(error, ConfigurationError) else ()
     return _fit(view, head=head, table=[""], rows=_findings(findings))
 
@@ -180,7 +180,7 @@ def _distributed(
 
 def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str]:
     if unshown:
-        names = _some([_code(quote(plan.operations[each].name[:40])) for each in unshown], 5)
+        names = _some([code(quote(plan.operations[each].name[:40])) for each in unshown], 5)
         yield ""
         yield (
             f"**Not approved**: {len(unshown)} of {plural(len(plan.operations), 'change')} not "
@@ -200,21 +200,21 @@ def _deletes_first(plan: Plan, view: View) -> list[tuple[int, Row]]:
 def _head(plan: Plan) -> list[str]:
     head = [_heading(plan, counts(plan) if plan.operations else "no changes")]
     for held in plan.blocked:
-        head += ["", f"**BLOCKED**: {_code(prose(held.message))}"]
+        head += ["", f"**BLOCKED**: {code(prose(held.message))}"]
         if held.hint:
-            head[-1] += f" (help: {_code(prose(held.hint))})"
+            head[-1] += f" (help: {code(prose(held.hint))})"
     return head
 
 
 def _foot(plan: Plan) -> list[str]:
     foot = ["", f"{summary(plan)} Read from {plural(plan.files, 'file')}."]
     if plan.operations and plan.digest:
-        foot += ["", f"Digest {_code(quote(plan.digest))}"]
+        foot += ["", f"Digest {code(quote(plan.digest))}"]
     return foot
 
 
 def _heading(plan: Plan, title: str) -> str:
-    return f"### CloudTruth webhooks of {_code(quote(plan.organization.name))}: {title}"
+    return f"### CloudTruth webhooks of {code(quote(plan.organization.name))}: {title}"
 
 
 def _plan_row(row: Row) -> str:
@@ -246,15 +246,15 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
         yield _finding("policy relaxed", each)
     yield from _findings(plan.notes)
     if plan.unmanaged:
-        yield f"- Unmanaged: {_some([_code(quote(each.name)) for each in plan.unmanaged], 5)}"
+        yield f"- Unmanaged: {_some([code(quote(each.name)) for each in plan.unmanaged], 5)}"
     if plan.uncertain:
-        fields = [f"{_code(quote(each))} of {_code(quote(name))}" for name, each in plan.uncertain]
+        fields = [f"{code(quote(each))} of {code(quote(name))}" for name, each in plan.uncertain]
         yield f"- Cannot be read back: {_some(fields, _MOST_UNREADABLE)}"
     for ref in dict.fromkeys(use.reference for use in plan.secrets):
         missing = " (missing here)" if ref in view.missing else ""
-        yield f"- Apply needs {_code(reference(ref))}{missing}"
+        yield f"- Apply needs {code(reference(ref))}{missing}"
     if names := outside_digest(plan):
-        listed = ", ".join(map(_code, names))
+        listed = ", ".join(map(code, names))
         yield f"- Not in the digest, as only the value of a secret differs: {listed}"
 
 
@@ -280,16 +280,15 @@ def _findings(findings: Iterable[Finding]) -> list[str]:
 
 
 def _finding(title: str, finding: Finding) -> str:
-    where = f" at {_code(place(finding.position))}" if finding.position else ""
+    where = f" at {code(place(finding.position))}" if finding.position else ""
     related = "".join(
-        f"; {_code(prose(each.message))} at {_code(place(each.position))}"
-        for each in finding.related
+        f"; {code(prose(each.message))} at {code(place(each.position))}" for each in finding.related
     )
-    advice = f" (help: {_code(prose(finding.hint))})" if finding.hint else ""
-    return f"- **{title}**: {_code(prose(finding.message))}{where}{related}{advice}"
+    advice = f" (help: {code(prose(finding.hint))})" if finding.hint else ""
+    return f"- **{title}**: {code(prose(finding.message))}{where}{related}{advice}"
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Return inline code that ends where it shall: one more backtick than any run inside."""
     if not text:
         return ""
@@ -298,8 +297,14 @@ def _code(text: str) -> str:
     return f"{ticks}{pad}{text}{pad}{ticks}"
 
 
+def code_block(text: str, language: str = "sh") -> str:
+    """Return text, by default commands, as a block that nothing in it can close."""
+    fence = "`" * (max(2, _longest_run(text)) + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
 def _cell(text: str) -> str:
-    return _code(text).replace("|", "\\|")
+    return code(text).replace("|", "\\|")
 
 
 def _fit(

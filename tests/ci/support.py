@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,13 +81,15 @@ def client(
     fake: FakeGitHub, transport: httpx.BaseTransport | None = None, **environ: str
 ) -> Iterator[GitHub]:
     """Yield a client of `fake`, as `environ` says where it is."""
-    with GitHub(
+    github = GitHub(
         repository=fake.repository,
         token=Secret(fake.token),
         clock=StillClock(),
         environ=environ,
+        clean=str,
         adapter=transport or adapter(fake),
-    ) as github:
+    )
+    with closing(github):
         yield github
 
 

@@ -8,17 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.ci.comments import find, put
 from reconciler.ci.github import GitHub, GitHubError
-from reconciler.ci.marker import Kind, Marker
-from reconciler.errors import CredentialError, UsageError
+from reconciler.ci.marker import Kind, Marker, find
+from reconciler.ci.plan import put
+from reconciler.errors import AmbiguousWriteError, CredentialError, UsageError
 from reconciler.model import Secret
 from tests.ci.fake_github import Answer, FakeGitHub
 from tests.ci.support import StillClock, client
 
-MARKER = Marker(
-    kind=Kind.PLAN, file="w.yaml", organization="o", digest="sha256:" + "1" * 64, run="r1"
-)
+MARKER = Marker(kind=Kind.PLAN, file="w.yaml", organization="o", digest="sha256:" + "1" * 64)
 
 
 def write(github: GitHub, number: int, *texts: str, marker: Marker = MARKER) -> None:
@@ -28,7 +26,7 @@ def write(github: GitHub, number: int, *texts: str, marker: Marker = MARKER) -> 
         (replace(marker, part=part, total=len(texts)), text)
         for part, text in enumerate(texts, start=1)
     ]
-    put(github, number, found, parts, str)
+    put(github, number, found, parts)
 
 
 def texts(fake: FakeGitHub, number: int) -> list[str]:
@@ -83,8 +81,8 @@ def test_the_author_is_whom_the_token_is_or_the_workflow_bot(
     if graphql:
         fake.login = "our-app[bot]"
     with client(fake) as github:
-        assert github.login() == ("our-app[bot]" if graphql else "github-actions[bot]")
-        assert github.login() == fake.login
+        assert github.login == ("our-app[bot]" if graphql else "github-actions[bot]")
+        assert github.login == fake.login
     assert len([path for _, path in fake.log if path == "/graphql"]) <= 2
 
 
@@ -108,7 +106,7 @@ def test_a_missing_permission_is_named(fake: FakeGitHub) -> None:
         write(github, 7, "one")
     assert "pull-requests: write" in (caught.value.hint or "")
     with client(fake) as github, pytest.raises(GitHubError) as caught:
-        github.issue("t", "b")
+        github.issue("t", MARKER, "b")
     assert "issues: write" in (caught.value.hint or "")
 
 
@@ -133,7 +131,7 @@ def test_a_comment_whose_answer_is_lost_is_not_written_twice() -> None:
     fake.keep = False
     with client(fake) as github, pytest.raises(GitHubError) as caught:
         write(github, 8, "one")
-    assert caught.value.ambiguous
+    assert isinstance(caught.value.__cause__, AmbiguousWriteError)
 
 
 class Nonsense(FakeGitHub):
@@ -173,7 +171,7 @@ def test_an_enterprise_server_is_asked_where_it_is(fake: FakeGitHub) -> None:
         seen.clear()
         with client(fake, **environ) as github:
             write(github, 7, "one")
-            github.login()
+            assert github.login
         assert "https://git.example/api/graphql" in seen
         assert f"https://git.example/api/v3/repos/{fake.repository}/issues/7/comments" in seen
 
@@ -183,12 +181,12 @@ def test_a_token_goes_to_no_careless_address(fake: FakeGitHub) -> None:
     token = Secret(fake.token)
 
     def connect(token: Secret, **environ: str) -> GitHub:
-        return GitHub(repository="a/b", token=token, clock=StillClock(), environ=environ)
+        return GitHub(repository="a/b", token=token, clock=StillClock(), environ=environ, clean=str)
 
     with pytest.raises(UsageError, match="GITHUB_API_URL"):
         connect(token, GITHUB_API_URL="http://git.example")
     with pytest.raises(CredentialError, match="GitHub token"):
         connect(Secret("a b"))
     with client(fake, GITHUB_GRAPHQL_URL="https://evil.example/graphql") as github:
-        assert github.login() == fake.login
+        assert github.login == fake.login
     assert ("POST", "/graphql") in fake.log

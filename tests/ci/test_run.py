@@ -25,7 +25,6 @@ REACH: dict[str, Any] = {
     "inputs": Inputs(directory=Path(), environ={}, stdin=bytes),
     "connect": None,
     "github": None,
-    "clean": str,
 }
 
 

@@ -877,7 +877,7 @@ def test_a_merge_group_counts_what_is_merged_and_not_applied_yet(here: World) ->
 
 
 def test_drift_is_one_issue_while_it_lasts(here: World) -> None:
-    """Opened, left alone while nothing changes, edited when it does, closed when it is gone."""
+    """Opened, brought up to date by each run, closed when it is gone."""
     assert here.drift().outputs["result"] == "no-drift"
     assert here.github.issues == []
     here.edit_live("Audit", channel="by-hand")
@@ -885,12 +885,10 @@ def test_drift_is_one_issue_while_it_lasts(here: World) -> None:
     assert (found.code, found.outputs["result"], found.outputs["updates"]) == (0, "drift", "1")
     (issue,) = here.github.issues
     assert "1 to update" in issue["title"]
-    body = issue["body"]
-    here.drift()
-    assert (len(here.github.issues), issue["body"]) == (1, body)
     here.edit_live("Audit", channel="by-hand-again")
     here.drift()
-    assert issue["body"] != body
+    assert len(here.github.issues) == 1
+    assert "by-hand-again" in issue["body"]
     assert here.follow(issue["body"]).code == 0
     here.drift()
     assert issue["state"] == "closed"

@@ -97,9 +97,11 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
         if environ.get("GITHUB_TOKEN") and repository:
             token, clock = Secret(environ["GITHUB_TOKEN"]), context.process.time()
             context.console.hide([token])
-            github = stack.enter_context(
-                GitHub(repository=repository, token=token, clock=clock, environ=environ)
+            clean = context.console.clean
+            github = GitHub(
+                repository=repository, token=token, clock=clock, environ=environ, clean=clean
             )
+            stack.callback(github.close)
         reachable = settings.local or settings.key is not None
         found = read_run(
             {name.replace("_", "-"): value or "" for name, value in own.items()},
@@ -108,7 +110,6 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
             inputs=inputs(context),
             connect=(lambda: connected(context, settings)) if reachable else None,
             github=github,
-            clean=context.console.clean,
         )
         options = (*FILE_OPTIONS, *CONNECTION_OPTIONS)
         return _COMMANDS[name](replace(found, given=tuple(words(options, context.command_line))))
