@@ -13,11 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 
-def same(value: str) -> str:
-    """Return `value`: the normal form of fields that have no other."""
-    return value
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
     """One field of a kind's configuration.
@@ -43,8 +38,8 @@ class Field:
     flag: bool = False
     shape: re.Pattern[str] | None = None
     noun: str = "a complete value"
-    normal: Callable[[str], str] = same
-    written: Callable[[str], str] = same
+    normal: Callable[[str], str] = str
+    written: Callable[[str], str] = str
     default: bool | None = None
     partner: str | None = None
     address: bool = False
@@ -67,10 +62,7 @@ class Kind:
 
     def field(self, name: str) -> Field | None:
         """Return the field called `name`, if the kind has it."""
-        for candidate in self.fields:
-            if candidate.name == name:
-                return candidate
-        return None
+        return next((each for each in self.fields if each.name == name), None)
 
     @property
     def secret_fields(self) -> frozenset[str]:

@@ -12,8 +12,11 @@ from reconciler.model import EVENT_TYPES
 MAX_EVENT_GLOB: Final = 128
 """The longest glob over events, in characters."""
 
-_VERBS: Final = ("created", "updated", "deleted")
-_SUBJECTS: Final = tuple(dict.fromkeys(event.rpartition("_")[0] for event in EVENT_TYPES))
+GLOBS: Final = (
+    *dict.fromkeys(f"{event.rpartition('_')[0]}_*" for event in EVENT_TYPES),
+    *dict.fromkeys(f"*_{event.rpartition('_')[2]}" for event in EVENT_TYPES),
+)
+"""All events of a subject, and all of a verb."""
 
 
 @lru_cache(maxsize=256)  # the same few are asked for with each webhook
@@ -27,15 +30,10 @@ def compress(events: Iterable[str]) -> tuple[str, ...]:
 
     Expanding the answer gives `events` again; unknown events stay as they are.
     """
-    left = set(events)
-    if left >= set(EVENT_TYPES):
-        return ("*", *sorted(left - set(EVENT_TYPES)))
-    globs: list[str] = []
-    covered: set[str] = set()
-    for pattern in (*(f"{subject}_*" for subject in _SUBJECTS), *(f"*_{verb}" for verb in _VERBS)):
-        members = expand(pattern)
-        if members <= left:
-            globs.append(pattern)
-            covered |= members
-    known = [event for event in EVENT_TYPES if event in left and event not in covered]
-    return (*known, *globs, *sorted(left - set(EVENT_TYPES)))
+    left, every = set(events), frozenset(EVENT_TYPES)
+    unknown = sorted(left - every)
+    if left >= every:
+        return ("*", *unknown)
+    globs = [glob for glob in GLOBS if expand(glob) <= left]
+    left -= set().union(*map(expand, globs))
+    return (*(event for event in EVENT_TYPES if event in left), *globs, *unknown)

@@ -7,7 +7,7 @@ from typing import Final
 
 from reconciler.kinds.base import Field, Kind
 
-URL_SHAPE: Final = re.compile(r"https?://[^\s/?#*]+(?:[/?#][^\s*]*)?")
+_URL: Final = re.compile(r"https?://[^\s/?#*]+(?:[/?#][^\s*]*)?")
 """What a complete address looks like: absolute, http or https, nothing starred out."""
 
 KIND: Final = Kind(
@@ -23,7 +23,7 @@ KIND: Final = Kind(
             example="https://hooks.example.com/cloudtruth",
             required=True,
             secret=True,
-            shape=URL_SHAPE,
+            shape=_URL,
             noun="an absolute http or https URL",
             address=True,
         ),

@@ -27,29 +27,19 @@ TOKEN_PART: Final = re.compile(r"(?:xox[a-z]|xapp)[-.][A-Za-z0-9._-]*")
 """Text that begins like a Slack token, complete or not."""
 
 BOT_TOKEN: Final = re.compile(r"xoxb-.*", re.DOTALL)
-OTHER_TOKENS: Final = (
-    (
-        re.compile(r"xoxe\..*", re.DOTALL),
-        "a rotated token, which expires within 12 hours",
-        "use the Bot User OAuth Token of an app without token rotation: `webhooks slack manifest`",
-    ),
-    (
-        re.compile(r"xoxe-.*", re.DOTALL),
-        "a refresh token, which cannot post",
-        "use the app's Bot User OAuth Token (xoxb-...), with token rotation off",
-    ),
-    (
-        re.compile(r"xoxp-.*", re.DOTALL),
-        "a user token: messages are posted as that user, and stop when the user leaves",
-        "use the app's Bot User OAuth Token (xoxb-...)",
-    ),
-    (
-        re.compile(r"xapp-.*", re.DOTALL),
-        "an app-level token, which cannot post",
-        "use the app's Bot User OAuth Token (xoxb-...)",
-    ),
+OTHER_TOKENS: Final = {
+    re.compile(r"xoxe\..*", re.DOTALL): "a rotated token, which expires within 12 hours",
+    re.compile(r"xoxe-.*", re.DOTALL): "a refresh token, which cannot post",
+    re.compile(r"xoxp-.*", re.DOTALL): "a user token: messages are posted as that user, and stop "
+    "when the user leaves",
+    re.compile(r"xapp-.*", re.DOTALL): "an app-level token, which cannot post",
+}
+"""Shapes of Slack tokens that are not bot tokens, and what they are."""
+
+USE_A_BOT: Final = (
+    "use the Bot User OAuth Token (xoxb-...) of an app without token rotation: "
+    "`webhooks slack manifest`"
 )
-"""Slack tokens that are not bot tokens: shape, meaning, fix."""
 
 HOST: Final = re.compile(
     r"https://(?:[a-z0-9-]+\.)*slack(?:-gov)?\.com(?::443)?(?:[/?#][^\\]*)?",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown, warn
 from reconciler.errors import AmbiguousWriteError, ApiError, CredentialError
 from reconciler.findings import Position
-from reconciler.kinds.slack import BOT_TOKEN, OTHER_TOKENS, TOKEN
+from reconciler.kinds.slack import BOT_TOKEN, OTHER_TOKENS, TOKEN, USE_A_BOT
 from reconciler.kinds.slack import channel as bare
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.render.quote import quote
@@ -185,9 +185,9 @@ def _kind(token: Secret) -> Check:
         return fail("token", "not a Slack token; it was not sent to Slack", fix=fix)
     if token.matches(BOT_TOKEN):
         return ok("token", "a bot token")
-    for shape, meaning, fix in OTHER_TOKENS:
+    for shape, meaning in OTHER_TOKENS.items():
         if token.matches(shape):
-            return warn("token", meaning, fix=fix)
+            return warn("token", meaning, fix=USE_A_BOT)
     return warn("token", "a Slack token of an unusual kind", fix=_COPY_AGAIN)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from reconciler.findings import Finding, Place, error, note, warning
 from reconciler.kinds import KINDS, Field
-from reconciler.kinds.events import MAX_EVENT_GLOB, expand
+from reconciler.kinds.events import GLOBS, MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, NORMALIZED
 from reconciler.source.schema import written_webhooks
@@ -57,7 +57,6 @@ EVENTS: Final = (
 )
 """What can be said of all events in one line."""
 
-_GLOBS: Final = (*(f"{each}_*" for each in _SUBJECTS), *(f"*_{each}" for each in _VERBS))
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 # Embeddings, overrides and isolates: they make the shown order differ from the stored one.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -273,7 +272,7 @@ def _event(event: str) -> Finding | None:
         return None
     from difflib import get_close_matches  # only for a mistake
 
-    near = get_close_matches(event[:80].lower(), (*_GLOBS, *EVENT_TYPES), n=1)
+    near = get_close_matches(event[:80].lower(), (*GLOBS, *EVENT_TYPES), n=1)
     return error(
         "unknown-event",
         f"{quoted('the glob', event)} matches no event",

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, NamedTuple, assert_never
+from typing import Final, assert_never
 from urllib.parse import urlsplit
 
 from reconciler.errors import UsageError
@@ -96,27 +96,21 @@ _CAPABILITY_HOSTS: Final = (
     ".hooks.zapier.com", ".make.com", ".integromat.com", ".maker.ifttt.com", ".pipedream.net",
     ".api.telegram.org", ".webhook.site", ".events.pagerduty.com", ".hooks.mattermost.com",
 )  # fmt: skip
-_PLAIN: Final = re.compile(r"https?://([A-Za-z0-9.-]+)(?::[0-9]+)?(?:/[A-Za-z0-9/_.~%-]*)?")
 
 
 def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
     """Return why `ref` may not be used, None if it may. Looks at names only."""
-    match ref.scheme:
-        case Scheme.LITERAL:
-            return None
-        case Scheme.ENV:
-            prefix = forbidden_prefix(ref.name)
-            if prefix is not None:
-                return error(
-                    "forbidden-secret",
-                    f"{prefix}* variables are never sent to a webhook: {_shown(ref)}",
-                    "put the secret into a variable of another name",
-                )
-        case Scheme.FILE:
-            if _is_forbidden(ref.name):
-                return _forbidden_file(ref)
-        case _:
-            assert_never(ref.scheme)
+    if ref.scheme is Scheme.LITERAL:
+        return None
+    if ref.scheme is Scheme.FILE and _is_forbidden(ref.name):
+        return _forbidden_file(ref)
+    prefix = forbidden_prefix(ref.name) if ref.scheme is Scheme.ENV else None
+    if prefix is not None:
+        return error(
+            "forbidden-secret",
+            f"{prefix}* variables are never sent to a webhook: {_shown(ref)}",
+            "put the secret into a variable of another name",
+        )
     name = posixpath.normpath(ref.name) if ref.scheme is Scheme.FILE else ref.name
     if allow and not any(fnmatchcase(f"{ref.scheme}:{name}", each) for each in allow):
         return _not_allowed(ref)
@@ -266,19 +260,15 @@ def is_word(text: str) -> bool:
 
 def url_credential(url: str) -> str | None:
     """Return what makes a URL a secret, in words that follow "the URL"; None if nothing does."""
-    plain = _PLAIN.fullmatch(url)  # most are, and this is faster
-    if plain is not None:
-        host = plain[1]
-    else:
-        try:
-            parts = urlsplit(url)
-            host = parts.hostname or ""
-        except ValueError:
-            return "cannot be understood, so it may hold a credential"
-        if "@" in parts.netloc:
-            return "holds a user or password"
-        if parts.query:
-            return "has a query, which often holds a key"
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return "cannot be understood, so it may hold a credential"
+    if "@" in parts.netloc:
+        return "holds a user or password"
+    if parts.query:
+        return "has a query, which often holds a key"
     host = host.lower().rstrip(".")
     if f".{host}".endswith(_CAPABILITY_HOSTS):
         return f"of {host} is itself the permission to post there"
@@ -293,13 +283,6 @@ _MAX_BYTES: Final = 64 * 1024
 _URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
 _COMPARABLE: Final = re.compile(r".{8,}", re.DOTALL)
 _HOLDS_TOKEN: Final = re.compile(f".*(?:{slack.TOKEN.pattern}).*", re.DOTALL)
-
-
-class _Fetched(NamedTuple):
-    """A value, and whether more than a line end was removed around it."""
-
-    secret: Secret
-    padded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,13 +333,15 @@ def resolve(
     fetched: dict[SecretRef, Secret] = {}
     problems: dict[SecretRef, list[Finding]] = {}
     for ref in sorted(places, key=lambda each: (each.scheme, each.name, each.version or 0)):
-        outcome = refusal(ref, allow) or _fetch(ref, environ, directory, literals, allow)
-        if isinstance(outcome, Finding):
-            problems[ref] = [outcome]
+        found = refusal(ref, allow) or _fetch(ref, environ, directory, literals, allow)
+        if isinstance(found, Finding):
+            problems[ref] = [found]
             continue
-        problems[ref] = list(_judge(ref, outcome, api_key, forbidden))
-        if not has_errors(problems[ref]):
-            fetched[ref] = outcome.secret
+        fetched[ref], padded = found
+        unsuitable = _unsuitable(_subject(ref), fetched[ref], padded, api_key, forbidden)
+        problems[ref] = [] if unsuitable is None else [unsuitable]
+        if has_errors(problems[ref]):
+            del fetched[ref]
     for webhook in webhooks:
         for ref, problem in _misused(webhook, fetched):
             if problem not in problems[ref]:
@@ -395,24 +380,28 @@ def _fetch(
     directory: Path,
     literals: Mapping[SecretRef, Secret],
     allow: Sequence[str],
-) -> _Fetched | Finding:
+) -> tuple[Secret, bool] | Finding:
+    """Return a value, and whether more than a line end was removed around it."""
     match ref.scheme:
         case Scheme.LITERAL:
-            return _Fetched(literals[ref])
+            return literals[ref], False
         case Scheme.ENV:
-            value = environ.get(ref.name, "")
-            if not value:
+            text = environ.get(ref.name, "")
+            if not text:
                 what = "empty" if ref.name in environ else "not set"
                 hint = f"set {_shown(ref)} in the environment of this command"
                 return _unusable(f"the variable {_shown(ref)} is {what}", hint)
-            return _Fetched(wrap(value), is_padded(value))
         case Scheme.FILE:
-            return _fetch_file(ref, directory, allow)
+            found = _read(ref, directory, allow)
+            if isinstance(found, Finding):
+                return found
+            text = found
         case _:
             assert_never(ref.scheme)
+    return wrap(text), is_padded(text)
 
 
-def _fetch_file(ref: SecretRef, directory: Path, allow: Sequence[str]) -> _Fetched | Finding:
+def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Finding:
     try:
         # What a link leads to counts, not what it is called.
         path = Path(os.path.realpath(directory / ref.name))
@@ -420,8 +409,7 @@ def _fetch_file(ref: SecretRef, directory: Path, allow: Sequence[str]) -> _Fetch
             return _forbidden_file(ref)
         if allow and not any(_leads_to(path, each, directory) for each in allow):
             return _not_allowed(ref)
-        text = read_regular(path, limit=_MAX_BYTES).decode()
-        return _Fetched(wrap(text), is_padded(text))
+        return read_regular(path, limit=_MAX_BYTES).decode()
     except FileNotFoundError:
         return _unusable(f"there is no file {_shown(ref)}", "create it, or correct the reference")
     except NotReadableError as cause:
@@ -430,46 +418,40 @@ def _fetch_file(ref: SecretRef, directory: Path, allow: Sequence[str]) -> _Fetch
         return _unusable(f"{_shown(ref)} is not a UTF-8 text file", _READABLE)
 
 
-def _judge(
-    ref: SecretRef,
-    fetched: _Fetched,
+def _unsuitable(
+    subject: str,
+    secret: Secret,
+    padded: bool,
     api_key: Secret | None,
     forbidden: Mapping[str, Secret],
-) -> Iterator[Finding]:
-    subject, secret = _subject(ref), fetched.secret
+) -> Finding | None:
+    """Return what is wrong with a value, wherever it is sent."""
     problem = flaw(secret)
     if problem is not None:
-        yield _unusable(f"{subject} {problem}", "store the bare value, without line breaks")
-        return
+        return _unusable(f"{subject} {problem}", "store the bare value, without line breaks")
+    same = [name for name in sorted(forbidden) if secret.same_as(forbidden[name])]
+    whose = f"is also the value of {same[0]}" if same and secret.matches(_COMPARABLE) else None
     if api_key is not None and secret.holds(api_key):
-        yield error(
+        whose = "holds the CloudTruth API key"
+    if whose is not None:
+        return error(
             "forbidden-secret",
-            f"{subject} holds the CloudTruth API key, which is never sent to a webhook",
+            f"{subject} {whose}, which is never sent to a webhook",
             "refer to the secret of this webhook",
         )
-        return
-    if secret.matches(_COMPARABLE):
-        for name in sorted(forbidden):
-            if secret.same_as(forbidden[name]):
-                yield error(
-                    "forbidden-secret",
-                    f"{subject} is also the value of {name}, which is never sent to a webhook",
-                    "refer to the secret of this webhook",
-                )
-                return
     if secret.matches(PLACEHOLDER):
-        yield error(
+        return error(
             "unreplaced-placeholder",
             f"{subject} is a placeholder: nothing replaced it",
             "store the value itself; check what fills the variable or the file",
         )
-        return
-    if fetched.padded:
-        yield note(
+    if padded:
+        return note(
             "trimmed-secret",
             f"{subject} has blanks, line ends or a byte order mark around it: they are not sent",
             "store the bare value",
         )
+    return None
 
 
 def _misused(
@@ -477,45 +459,36 @@ def _misused(
 ) -> Iterator[tuple[SecretRef, Finding]]:
     """Yield the references of `webhook` whose values do not belong into their fields."""
     kind = KINDS[webhook.type]
-    for name, value in webhook.configuration.items():
-        secret = fetched.get(value) if isinstance(value, SecretRef) else None
-        each = kind.field(name)
-        if secret is None or each is None or not isinstance(value, SecretRef):
+    for name, ref in webhook.configuration.items():
+        known = kind.field(name)
+        if known is None or not isinstance(ref, SecretRef) or ref not in fetched:
             continue
-        if not fits(each, secret):
-            yield value, _unfit(value, each)
-        elif each.shape is slack.TOKEN:
-            for shape, meaning, cure in slack.OTHER_TOKENS:
+        secret = fetched[ref]
+        if not fits(known, secret):
+            hint = "store the bare value there, without quotes or other text"
+            if ref.scheme is Scheme.LITERAL:
+                hint = f"refer to it: `{name}: {{env: NAME}}`, with the name of your variable"
+            yield ref, error("unfit-secret", f"{_subject(ref)} is not {known.noun}", hint)
+        elif known.shape is slack.TOKEN:
+            for shape, meaning in slack.OTHER_TOKENS.items():
                 if secret.matches(shape):
-                    message = f"{_subject(value)} is {meaning}"
-                    yield value, warning("not-a-bot-token", message, cure)
-                    break
+                    message = f"{_subject(ref)} is {meaning}"
+                    yield ref, warning("not-a-bot-token", message, slack.USE_A_BOT)
         elif secret.matches(_HOLDS_TOKEN):
             url = declared_secret(webhook.configuration.get(kind.destination, ""), fetched)
             if url is not None and not url.matches(slack.HOST):
-                yield (
-                    value,
-                    error(
-                        "slack-token-elsewhere",
-                        f"{_subject(value)} holds a Slack token, and this webhook is not for Slack",
-                        "a Slack token is sent only by webhooks of type `slack` and to hosts under "
-                        "slack.com",
-                    ),
+                message = f"{_subject(ref)} holds a Slack token, and this webhook is not for Slack"
+                hint = (
+                    "a Slack token is sent only by webhooks of type `slack` and to hosts under "
+                    "slack.com"
                 )
+                yield ref, error("slack-token-elsewhere", message, hint)
 
 
 def fits(field: Field, secret: Secret) -> bool:
     """Return whether a value can be sent as `field`."""
     shape = _URL if field.address else field.shape
     return shape is None or secret.matches(shape)
-
-
-def _unfit(ref: SecretRef, field: Field) -> Finding:
-    if ref.scheme is Scheme.LITERAL:
-        hint = f"refer to it: `{field.name}: {{env: NAME}}`, with the name of your variable"
-    else:
-        hint = "store the bare value there, without quotes or other text"
-    return error("unfit-secret", f"{_subject(ref)} is not {field.noun}", hint)
 
 
 def _subject(ref: SecretRef) -> str:
@@ -525,5 +498,5 @@ def _subject(ref: SecretRef) -> str:
 _READABLE: Final = "name a text file that this user may read and that holds the bare value"
 
 
-def _unusable(message: str, hint: str | None) -> Finding:
+def _unusable(message: str, hint: str) -> Finding:
     return error("unresolved-secret", message, hint)
