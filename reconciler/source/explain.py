@@ -34,7 +34,6 @@ from reconciler.source.secrets import quoted
 from reconciler.source.yaml import Document
 
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
-_IN_DEFAULTS: Final = "write it here, or for all webhooks of the file under `defaults`"
 
 
 class Rejection(NamedTuple):
@@ -117,8 +116,13 @@ def _commented(finding: Finding, text: str, path: Path) -> Finding:
 
 def _near(word: str, known: Iterable[str]) -> str | None:
     """Return the one of `known` that was probably meant."""
-    found = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return found[0] if found else None
+    return next(iter(get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)), None)
+
+
+def _meant(word: object, known: Iterable[str]) -> str | None:
+    """Return the hint that names the one of `known` that was probably meant."""
+    meant = _near(word, known) if isinstance(word, str) else None
+    return f"did you mean `{meant}`?" if meant else None
 
 
 def _called(path: Path) -> str:
@@ -162,8 +166,8 @@ def _unknown(rejected: Rejection) -> list[str]:
 
 
 def _better_key(key: str, known: Sequence[str], path: Path) -> str:
-    if meant := _near(key, known):
-        return f"did you mean `{meant}`?"
+    if hint := _meant(key, known):
+        return hint
     owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
     if owners and path[-1:] == ("configuration",):
         return f"`{key}` belongs to webhooks of type {ticked(owners)}"
@@ -175,31 +179,27 @@ def _better_key(key: str, known: Sequence[str], path: Path) -> str:
 
 
 def _missing(rejected: Rejection) -> Iterator[Finding]:
-    path, known = rejected.path, list(rejected.schema["properties"])
-    meant = {_near(key, known) for key in _unknown(rejected)}
+    path, properties = rejected.path, rejected.schema["properties"]
+    meant = {_near(key, properties) for key in _unknown(rejected)}
     for name in rejected.limit:
         if name in rejected.value or name in meant:
             continue  # a misspelt key is called unknown, which is enough
-        message = f"`{name}` is missing"
-        hint: str | None = None
-        if rejected.schema["properties"][name] is True:  # required as its partner is there
-            message = f"{' and '.join(_pair(name))} come together: {message}"
+        message, hint = f"`{name}` is missing", None
+        if properties[name] is True:  # required as its partner is there
+            message = f"{_pair(name)} come together: {message}"
         if path == () and name == "webhooks":
             hint = f"{_NO_WEBHOOKS}; move a file of another kind out of this directory"
         elif name in INHERITED or path[-1:] == ("configuration",):
-            hint = _IN_DEFAULTS
+            hint = "write it here, or for all webhooks of the file under `defaults`"
         elif name == "name":
             hint = "write `name: ...`: it says which webhook this is"
         yield error("missing-field", message, hint, _at((*path, name), key=True))
 
 
-def _pair(name: str) -> list[str]:
+def _pair(name: str) -> str:
     """Return the fields that come together with `name`, in the order of their webhook type."""
-    for kind in KINDS.values():
-        field = kind.field(name)
-        if field is not None and field.partner is not None:
-            return [f"`{each.name}`" for each in kind.fields if each.name in (name, field.partner)]
-    return [f"`{name}`"]
+    paired = (each for kind in KINDS.values() for each in kind.fields if each.partner)
+    return ticked(each.name for each in paired if name in (each.name, each.partner))
 
 
 # Values
@@ -211,59 +211,44 @@ def _wrong_type(rejected: Rejection) -> Iterator[Finding]:
 
 def _not(expected: str, value: object, path: Path) -> Finding:
     """Object to a value that is not of a JSON Schema type."""
-    name = _called(path)
+    name, at = _called(path), _at(path)
     if value is None:
         hint = "give it one, or delete the key"
         if path == ("webhooks",):
             hint = _NO_WEBHOOKS
         elif not path or isinstance(path[-1], int):
             hint = "give it one, or delete the line"
-        return error("null-value", f"{name} has no value", hint, _at(path))
+        return error("null-value", f"{name} has no value", hint, at)
     form = _FORMS[type(value)]
     if expected == "string" and form in ("a number", "true or false"):
         message = f"{name} must be text, and YAML reads this as {form}"
-        return error("not-text", message, "put it in quotes", _at(path))
-    if expected == "integer" and form == "a number":
+        return error("not-text", message, "put it in quotes", at)
+    noun, hint = _EXPECTED[expected]
+    if (expected, form, path) == ("array", "a mapping", ("webhooks",)):
+        hint = "begin each webhook with `- name: ...`"
+    elif (expected, form) == ("integer", "text"):
+        hint = "write the number without quotes"
+    elif (expected, form) == ("integer", "a number"):
         form = "a fraction"
-    message = f"{name} must be {_EXPECTED[expected]}, not {form}"
-    return error("wrong-type", message, _cure(expected, form, path), _at(path))
+    elif (expected, path) == ("object", ()):
+        hint = "write the webhook's fields, beginning with `- name: ...`"
+    return error("wrong-type", f"{name} must be {noun}, not {form}", hint, at)
 
 
 _EXPECTED: Final = {
-    "string": "text",
-    "object": "a mapping",
-    "array": "a list",
-    "boolean": "true or false",
-    "integer": "a whole number",
+    "string": ("text", "write one text; in quotes it may hold any character"),
+    "object": ("a mapping", "write `key: value`, on indented lines below"),
+    "array": ("a list", "write a list, even of one item: `[item]`"),
+    "boolean": ("true or false", "write `true` or `false`, without quotes"),
+    "integer": ("a whole number", "write a number such as `5`"),
 }
 _FORMS: Final[Mapping[type, str]] = {
+    **dict.fromkeys((int, float), "a number"),
     bool: "true or false",
-    int: "a number",
-    float: "a number",
     str: "text",
     list: "a list",
     dict: "a mapping",
 }
-
-
-def _cure(expected: str, form: str, path: Path) -> str:
-    match expected, form, path:
-        case "array", "a mapping", ("webhooks",):
-            return "begin each webhook with `- name: ...`"
-        case "array", _, _:
-            return "write a list, even of one item: `[item]`"
-        case "boolean", _, _:
-            return "write `true` or `false`, without quotes"
-        case "integer", "text", _:
-            return "write the number without quotes"
-        case "integer", _, _:
-            return "write a number such as `5`"
-        case "object", _, ():
-            return "write the webhook's fields, beginning with `- name: ...`"
-        case "object", _, _:
-            return "write `key: value`, on indented lines below"
-        case _:
-            return "write one text; in quotes it may hold any character"
 
 
 def _not_the_one(rejected: Rejection) -> Iterator[Finding]:
@@ -271,8 +256,7 @@ def _not_the_one(rejected: Rejection) -> Iterator[Finding]:
     at, value = _at(rejected.path), rejected.value
     match rejected.path[-1:]:
         case ("type",):
-            meant = _near(value, KINDS) if isinstance(value, str) else None
-            hint = f"did you mean `{meant}`?" if meant else f"the types are {ticked(KINDS)}"
+            hint = _meant(value, KINDS) or f"the types are {ticked(KINDS)}"
             yield error("unknown-type", quoted("unknown type", value), hint, at)
         case ("state",):
             hint = "write `state: absent` to have the webhook deleted; else leave it out"
@@ -354,8 +338,7 @@ def _bad_event(rejected: Rejection) -> Iterator[Finding]:
     elif long:
         yield from words(long)
     else:
-        meant = _near(value, EVENT_TYPES)
-        hint = f"did you mean `{meant}`?" if meant else EVENTS
+        hint = _meant(value, EVENT_TYPES) or EVENTS
         yield error("unknown-event", quoted("unknown event", value), hint, at)
 
 
