@@ -22,7 +22,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "empty-document": ("the file is empty", "source.yaml._Reader.document"),
     "root-not-mapping": ("the file is not a mapping", "source.yaml._Reader.document"),
     "several-documents": ("a second YAML document", "source.yaml._Reader.document"),
-    "duplicate-key": ("a key twice in one mapping", "source.yaml._duplicates"),
+    "duplicate-key": ("a key twice in one mapping", "source.yaml.parse"),
     "key-not-text": ("a key that is not text", "source.yaml._Reader._key"),
     "tag": ("a YAML tag", "source.yaml._Reader._tag"),
     "number-too-large": ("a number no reader keeps exact", "source.yaml._Reader._scalar"),

@@ -15,7 +15,7 @@ walks the text again to point at a mistake.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
@@ -27,9 +27,7 @@ from reconciler.source.text import MAX_DEPTH, TOO_DEEP, decode
 Parser: TypeAlias = Any
 """A class that is called with text and then asked `get_event()` until the stream ends."""
 
-PURE: Final[Parser] = yaml.SafeLoader
-FAST: Final[Parser | None] = getattr(yaml, "CSafeLoader", None)
-PARSER: Final[Parser] = FAST or PURE
+PARSER: Final[Parser] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser where PyYAML has it, else the pure one, which is some 20 times slower."""
 
 _MAX_INTEGER: Final = 2**53 - 1
@@ -88,8 +86,7 @@ _WORDS: Final[Mapping[str, Any]] = {
 """The words that are no text; the empty one is a value of which nothing is written."""
 
 _NUMERIC: Final = frozenset("-0123456789")
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-_LONGEST_INTEGER: Final = len(str(-_MAX_INTEGER))
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _TOO_LARGE: Final = object()
 _OPEN: Final = object()
 _MISSING: Final = object()
@@ -141,36 +138,27 @@ def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
         reader.usable = False
         reader.findings.append(syntax.explain(cause, text, file))
     finally:
-        reader.close()
-    if reader.usable and any(
-        isinstance(data.get(key), list) and key not in reader.items for key in LISTED
-    ):
-        from reconciler.source.position import item_places  # an alias or a merge brings the list
+        reader.parser.dispose()
+    data = data if reader.usable else {}
+    # A list that an alias or a merge brings has no places yet.
+    lists = [key for key in LISTED if isinstance(data.get(key), list) and key not in reader.items]
+    if lists or reader.duplicates:
+        from reconciler.source import position  # few files need it
 
-        for key in LISTED:
-            reader.items.setdefault(key, item_places(text, file, (key,)))
-    findings = (*reader.findings, *(_duplicates(text, file) if reader.duplicates else ()))
+        reader.items |= {key: position.item_places(text, file, (key,)) for key in lists}
+        for first, second in position.duplicate_keys(text, file) if reader.duplicates else ():
+            message = "this key is written twice in one mapping"
+            hint = f"keep one of the two; the other is on line {first.line}"
+            related = Related(message="first written here", position=first)
+            reader.findings.append(error("duplicate-key", message, hint, second, (related,)))
     return Document(
         file=file,
         text=text,
-        data=data if reader.usable else {},
+        data=data,
         usable=reader.usable,
         items=reader.items,
-        findings=findings,
+        findings=tuple(reader.findings),
     )
-
-
-def _duplicates(text: str, file: str) -> Iterator[Finding]:
-    from reconciler.source.position import duplicate_keys  # only for a mistake
-
-    for first, second in duplicate_keys(text, file):
-        yield error(
-            "duplicate-key",
-            "this key is written twice in one mapping",
-            f"keep one of the two; the other is on line {first.line}",
-            second,
-            (Related(message="first written here", position=first),),
-        )
 
 
 class _Stopped(Exception):  # noqa: N818 - the error is the finding
@@ -192,18 +180,14 @@ class _Reader:
         self.duplicates = False
         self._text = text
         self._file = file
-        self._parser = parser(text)
-        self._next: Callable[[], Any] = self._parser.get_event
+        self.parser = parser(text)
+        self._next: Callable[[], Any] = self.parser.get_event
         self._keys: dict[str, str] = {}  # plain keys known to be text; equal ones become one
         self._strings: dict[str, str] = {}
         self._anchors: dict[str, Any] = {}
         self._room = _EXPANSION + _EXPANSION_PER_CHARACTER * len(text)
         # By id; the value itself is kept with its measures, so that no other can take its id.
         self._sizes: dict[int, tuple[int, int, Any]] = {}
-
-    def close(self) -> None:
-        """Let the parser go."""
-        self._parser.dispose()
 
     def document(self) -> dict[str, Any]:
         """Return the data of the one document that the text must be."""
@@ -216,15 +200,14 @@ class _Reader:
             and root.tag is None
             and _WORDS.get(root.value, root) is None
         ):
-            self._note("empty-document", Position(file=self._file, line=1))
-            raise _Stopped
+            raise self._stop("empty-document", Position(file=self._file, line=1))
         if not isinstance(root, yaml.MappingStartEvent):
-            raise self._stop("root-not-mapping", root)
+            raise self._stop("root-not-mapping", self._position(root))
         data = self._mapping(root, 1)
         self._next()  # the document's end
         end = self._next()
         if not isinstance(end, yaml.StreamEndEvent):
-            raise self._stop("several-documents", end)
+            raise self._stop("several-documents", self._position(end))
         return data
 
     def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
@@ -249,7 +232,7 @@ class _Reader:
                 places = self.items.setdefault(key, []) if key not in data else None
                 value = self._sequence(event, 2, places)
             else:
-                value = self._collection(event, depth + 1)
+                value = self._value(event, depth + 1)
             if key is None:
                 continue
             if key in data:
@@ -275,13 +258,15 @@ class _Reader:
                 value = self._scalar(event)
                 data.append(strings.setdefault(value, value) if value.__class__ is str else value)
             else:
-                data.append(self._collection(event, depth + 1))
+                data.append(self._value(event, depth + 1))
         if start.anchor is not None:
             self._anchors[start.anchor] = data
         return data
 
-    def _collection(self, event: Any, depth: int) -> Any:
-        """Read the mapping, list or alias that starts with `event`."""
+    def _value(self, event: Any, depth: int) -> Any:
+        """Read the value that starts with `event`."""
+        if event.__class__ is yaml.ScalarEvent:
+            return self._scalar(event)
         if event.__class__ is yaml.MappingStartEvent:
             return self._mapping(event, depth)
         if event.__class__ is yaml.SequenceStartEvent:
@@ -314,20 +299,17 @@ class _Reader:
 
     def _key(self, event: Any, depth: int) -> str | None:
         """Read a key that is not yet known; None if it is no text."""
-        if event.__class__ is yaml.ScalarEvent:
-            key = self._scalar(event)
-            if key.__class__ is str:
-                known = self._strings if event.style else self._keys
-                return known.setdefault(key, key)
-        else:
-            self._collection(event, depth + 1)
+        key = self._value(event, depth + 1)
+        if key.__class__ is str and event.__class__ is yaml.ScalarEvent:
+            known = self._strings if event.style else self._keys
+            return known.setdefault(key, key)
         self.findings.append(error("key-not-text", *FAULTS["key-not-text"], self._position(event)))
         return None
 
     def _open(self, start: Any, depth: int) -> None:
         """Check what few collections have: too many parents, a tag, an anchor."""
         if depth > MAX_DEPTH:
-            raise self._stop("too-deep", start)
+            raise self._stop("too-deep", self._position(start))
         if start.tag is not None:
             self._tag(start)
         if start.anchor is not None:
@@ -336,15 +318,15 @@ class _Reader:
     def _alias(self, event: Any, depth: int) -> Any:
         value = self._anchors.get(event.anchor, _MISSING)
         if value is _MISSING:
-            raise self._stop("unknown-alias", event)
+            raise self._stop("unknown-alias", self._position(event))
         if value is _OPEN:
-            raise self._stop("alias-cycle", event)
+            raise self._stop("alias-cycle", self._position(event))
         size, height = self._measure(value)
         self._room -= size
         if self._room < 0:
-            raise self._stop("alias-expansion", event)
+            raise self._stop("alias-expansion", self._position(event))
         if depth - 1 + height > MAX_DEPTH:
-            raise self._stop("too-deep", event)
+            raise self._stop("too-deep", self._position(event))
         return value
 
     def _merge(
@@ -354,8 +336,7 @@ class _Reader:
         if key.tag is not None:
             self._tag(key)
         event = self._next()
-        scalar = event.__class__ is yaml.ScalarEvent
-        value = self._scalar(event) if scalar else self._collection(event, depth + 1)
+        value = self._value(event, depth + 1)
         if before is not None:
             self._note("merge", self._position(key))
             return before
@@ -384,33 +365,26 @@ class _Reader:
         self.usable = False
         self.findings.append(error(rule, *FAULTS[rule], position))
 
-    def _stop(self, rule: str, event: Any) -> _Stopped:
-        self._note(rule, self._position(event))
+    def _stop(self, rule: str, position: Position) -> _Stopped:
+        self._note(rule, position)
         return _Stopped()
 
     def _measure(self, value: Any) -> tuple[int, int]:
         """Return how many nodes `value` is, written out, and how many levels it has."""
         if not isinstance(value, (dict, list)):
             return 1, 0
-        known = self._sizes.get(id(value))
-        if known is None:
+        if id(value) not in self._sizes:
             children = value.values() if isinstance(value, dict) else value
-            parts = [self._measure(child) for child in children]
-            size = 1 + sum(each for each, _ in parts)
-            height = 1 + max((each for _, each in parts), default=0)
-            known = self._sizes[id(value)] = (size, height, value)
-        return known[:2]
+            sizes, heights = zip((0, 0), *map(self._measure, children), strict=True)
+            self._sizes[id(value)] = 1 + sum(sizes), 1 + max(heights), value
+        return self._sizes[id(value)][:2]
 
 
 def _number(text: str) -> Any:
     """Return the number that `text`, starting with a numeric character, means, else `text`."""
-    match = _NUMBER.fullmatch(text)
-    if match is None:
+    if _NUMBER.fullmatch(text) is None:
         return text
-    if match[1] is None and match[2] is None:
-        value: float = int(text) if len(text) <= _LONGEST_INTEGER else float("inf")
-    else:
-        value = float(text)
+    value = float(text)
     if abs(value) > _MAX_INTEGER:
         return _TOO_LARGE
     return int(value) if value == int(value) else value

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from reconciler.findings import Finding, sort_key
 from reconciler.source.files import MAX_FILE_BYTES
 from reconciler.source.position import placed
-from reconciler.source.yaml import FAST, PURE, Document, Parser, parse
+from reconciler.source.yaml import Document, Parser, parse
 
+PURE: Parser = yaml.SafeLoader
+FAST: Parser | None = getattr(yaml, "CSafeLoader", None)
 PARSERS = [
     pytest.param(
         FAST,

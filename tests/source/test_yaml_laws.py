@@ -13,8 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.source.position import lines, locate, placed
-from reconciler.source.yaml import FAST, PURE, parse
+from reconciler.source.yaml import parse
 
+PURE = yaml.SafeLoader
+FAST = getattr(yaml, "CSafeLoader", None)
 needs_libyaml = pytest.mark.skipif(FAST is None, reason="PyYAML is here without libyaml")
 
 GOOD = """\
