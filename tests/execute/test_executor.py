@@ -16,12 +16,11 @@ from reconciler.errors import (
     ServerError,
     StalePlanError,
     UnreachableError,
-    UnresolvedSecretsError,
 )
 from reconciler.execute.workers import Halted
 from reconciler.model import Secret
 from reconciler.render import RENDERERS
-from reconciler.report import Applied, Failed
+from reconciler.report import Applied
 from tests.execute.world import (
     Fault,
     Heard,
@@ -54,13 +53,6 @@ def test_updates_come_first_then_creates_then_deletes_between_two_listings() -> 
     assert outcomes(report) == {"a": "applied", "b": "applied", "old": "applied"}
 
 
-def test_a_second_run_plans_nothing() -> None:
-    """What was applied is as declared."""
-    api = memory(row("a", "1"), row("old", "2"))
-    run(api, planned(api, slack("a", "#new"), slack("b")))
-    assert planned(api, slack("a", "#new"), slack("b")).operations == ()
-
-
 def test_an_update_does_not_wait_for_another_to_leave_its_name() -> None:
     """It bears the name already, however many others do."""
     api = memory(row("a", "1"), row("a", "2", "#x"))
@@ -89,14 +81,6 @@ def test_a_failed_delete_does_not_stop_another() -> None:
     )
     report = run(api, planned(api))
     assert outcomes(report) == {"x": "failed unreachable", "y": "applied"}
-
-
-def test_a_failure_tells_the_server_s_own_words() -> None:
-    """What CloudTruth says of the whole stands with what it says of single fields."""
-    api = memory(faults=[Fault(call="create", error=InvalidRequestError, detail="Reserved.")])
-    (failed,) = run(api, planned(api, slack("a"))).outcomes
-    assert isinstance(failed, Failed)
-    assert [(each.path, each.message) for each in failed.fields] == [((), "Reserved.")]
 
 
 def test_what_failed_before_anything_was_written_is_a_plain_failure() -> None:
@@ -129,13 +113,6 @@ def test_an_error_that_will_repeat_ends_the_run(
     assert (report.exit_code, api.writes()) == (exit_code, ["create a"])
 
 
-def test_an_answer_nobody_understands_counts_as_a_possible_write() -> None:
-    """Exit 7 when a write may have happened behind a strange answer."""
-    api = memory(faults=[Fault(call="create", error=ProtocolError, happens=True)])
-    report = run(api, planned(api, slack("a")))
-    assert (report.exit_code, report.writes) == (ExitCode.PARTIAL, 1)
-
-
 @pytest.mark.parametrize(("status", "writes"), [(200, 1), (399, 1), (400, 0), (499, 0), (500, 1)])
 def test_an_answer_nobody_understands_is_no_write_if_it_is_a_refusal(
     status: int, writes: int
@@ -155,14 +132,6 @@ def test_the_first_listing_that_fails_ends_the_run_before_any_write() -> None:
     with pytest.raises(ServerError):
         run(api, planned(api, slack("a")))
     assert api.writes() == []
-
-
-def test_missing_secrets_are_all_named_before_any_request() -> None:
-    """Nothing is even read when a value is missing."""
-    api = memory()
-    with pytest.raises(UnresolvedSecretsError, match="env SLACK_BOT_TOKEN"):
-        run(api, planned(api, slack("a")), secrets={})
-    assert api.calls == []
 
 
 def test_an_update_without_configuration_needs_no_secret() -> None:
@@ -195,23 +164,6 @@ def test_what_is_done_already_counts_as_done() -> None:
     report = run(api, plan)
     assert (api.writes(), report.exit_code) == ([], ExitCode.OK)
     assert all(isinstance(each, Applied) and each.note for each in report.outcomes)
-
-
-def test_a_name_taken_meanwhile_is_not_renamed_into() -> None:
-    """A rename whose new name has appeared is skipped like a create."""
-    api = memory(row("a", "1"))
-    plan = planned(api, slack("b", id="1"))
-    api.rows["2"] = row("b", "2", "#somebody")
-    assert outcomes(run(api, plan)) == {"b": "skipped changed"}
-
-
-def test_a_rename_that_is_done_already_is_stale_beside_another_webhook_of_the_name() -> None:
-    """Which of the two is meant is for the next plan."""
-    api = memory(row("a", "1"))
-    plan = planned(api, slack("b", previously=("a",)))
-    api.rows = {"1": row("b", "1"), "9": row("b", "9", "#somebody")}
-    assert outcomes(run(api, plan)) == {"b": "skipped changed"}
-    assert api.writes() == []
 
 
 def test_a_reviewed_plan_is_refused_whole() -> None:
@@ -252,12 +204,6 @@ def test_a_plan_made_without_secrets_is_carried_out_with_them() -> None:
     assert (again.exit_code, again.writes) == (ExitCode.OK, 0)
 
 
-def test_an_update_of_what_has_vanished_is_skipped() -> None:
-    """A 404 in a direct apply: the next run plans it anew."""
-    api = memory(row("a", "1"), faults=[Fault(call="update", meanwhile=gone)])
-    assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "skipped vanished"}
-
-
 def test_an_update_of_what_has_vanished_makes_a_reviewed_plan_stale() -> None:
     """Exit 6 while nothing is written, exit 7 after."""
     api = memory(row("a", "1"), faults=[Fault(call="update", meanwhile=gone)])
@@ -269,26 +215,12 @@ def test_an_update_of_what_has_vanished_makes_a_reviewed_plan_stale() -> None:
     assert report.exit_code is ExitCode.PARTIAL
 
 
-def test_a_delete_of_what_is_gone_is_done() -> None:
-    """Gone is what was wanted."""
-    api = memory(row("old", "1"), row("old2", "2"), faults=[Fault(call="delete", meanwhile=gone)])
-    report = run(api, planned(api))
-    assert (report.exit_code, report.writes) == (ExitCode.OK, 1)
-
-
 def test_a_duplicate_stays_when_its_keeper_is_gone() -> None:
     """Of equal copies the last one is never removed."""
     api = memory(row("a", "1"), row("a", "2"), faults=[Fault(call="get", meanwhile=gone)])
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": "skipped changed"}
     assert api.names() == ["a"]
-
-
-def test_a_duplicate_goes_while_its_keeper_lives() -> None:
-    """The smallest id stays."""
-    api = memory(row("a", "2"), row("a", "1"))
-    run(api, planned(api, slack("a")))
-    assert list(api.rows) == ["1"]
 
 
 # The look afterwards
@@ -316,23 +248,6 @@ def test_a_copy_is_not_believed_to_be_gone_while_it_is_shown(
     api.times = times
     assert run(api, plan).exit_code is code
     assert {each.configuration["channel"] for each in api.rows.values()} == {channel}  # type: ignore[index]
-
-
-def test_what_the_server_stores_differently_is_named() -> None:
-    """A field that does not stick fails, with its name, and withholds deletes."""
-    api = memory(row("old", "1"))
-    api.stores = lambda each: replace(each, event_types=frozenset({"value_created"}))
-    report = run(api, planned(api, slack("a")))
-    assert outcomes(report) == {"a": "failed does-not-converge", "old": "skipped after-failure"}
-    assert [field.path for field in report.outcomes[0].fields] == [("event_types",)]  # type: ignore[union-attr]
-    assert (report.exit_code, api.count("create")) == (ExitCode.PARTIAL, 1)
-
-
-def test_a_list_that_is_behind_is_read_again() -> None:
-    """The write's own answer is trusted; a listing without it is read once more."""
-    api = memory(lists=lambda api, n: tuple(api.rows.values()) if n > 2 else ())
-    report = run(api, planned(api, slack("a")))
-    assert (report.exit_code, api.count("list")) == (ExitCode.OK, 3)
 
 
 def test_a_list_that_stays_behind_is_settled_by_id() -> None:

@@ -62,36 +62,11 @@ def test_a_create_that_did_not_happen_is_sent_once_more_after_three_listings() -
     assert (clock.slept, report.exit_code) == ([2.0, 1.0, 1.0], ExitCode.OK)
 
 
-def test_a_create_that_is_lost_twice_is_unconfirmed() -> None:
-    """Never a third POST; the report admits the doubt."""
-    api = memory(faults=[LOST, Fault(call="create", nth=2, error=AmbiguousWriteError)])
-    report = run(api, planned(api, slack("a")))
-    assert outcomes(report) == {"a": "unconfirmed"}
-    assert (api.count("create"), report.exit_code) == (2, ExitCode.PARTIAL)
-
-
 def test_a_create_without_any_listing_to_tell_is_unconfirmed() -> None:
     """If the listings fail too, nothing is sent again."""
     api = memory(faults=[LOST, *(Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4))])
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": "unconfirmed"}
-    assert api.count("create") == 1
-
-
-def test_what_was_unconfirmed_is_confirmed_by_the_last_listing() -> None:
-    """A create that turns up at the end is done."""
-    listed = (Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4))
-    api = memory(faults=[DONE_AND_LOST, *listed])
-    report = run(api, planned(api, slack("a")))
-    assert (outcomes(report), report.exit_code) == ({"a": "applied"}, ExitCode.OK)
-
-
-def test_somebody_elses_webhook_is_not_adopted() -> None:
-    """A copy that differs from what was sent is a conflict."""
-    other = row("a", "9", "#somebody")
-    api = memory(faults=[Fault(call="create", error=AmbiguousWriteError, meanwhile=appear(other))])
-    report = run(api, planned(api, slack("a")))
-    assert outcomes(report) == {"a": "failed conflict"}
     assert api.count("create") == 1
 
 
@@ -152,19 +127,6 @@ def test_a_late_copy_is_removed_and_the_smallest_id_stays() -> None:
     assert [(each.removed, each.kept) for each in report.healed] == [("id-101", "a-late")]
     assert report.exit_code is ExitCode.OK
     assert report.outcomes[0].id == "a-late"  # type: ignore[union-attr]
-
-
-def test_the_copy_that_stays_is_the_one_that_is_reported() -> None:
-    """Also if what comes after the removal cannot be read."""
-    api = memory(
-        faults=[
-            Fault(call="create", meanwhile=appear(row("a", "a-late"))),
-            Fault(call="list", nth=3, error=ServerError),
-        ]
-    )
-    report = run(api, planned(api, slack("a")))
-    assert report.outcomes[0].id == "a-late"
-    assert (list(api.rows), report.exit_code) == (["a-late"], ExitCode.PARTIAL)
 
 
 def test_the_copy_that_stays_is_reported_for_its_own_create_only() -> None:
@@ -289,42 +251,12 @@ def update_lost(nth: int = 1, **more: object) -> Fault:
     return Fault(call="update", nth=nth, error=AmbiguousWriteError, **more)  # type: ignore[arg-type]
 
 
-def test_an_update_that_happened_is_not_repeated() -> None:
-    """Read back, found done."""
-    api = memory(row("a", "1"), faults=[update_lost(happens=True)])
-    report = run(api, planned(api, slack("a", "#new")))
-    assert api.calls == ["list", "update 1", "get 1", "list"]
-    assert report.exit_code is ExitCode.OK
-
-
-def test_an_update_that_did_not_happen_is_repeated() -> None:
-    """Read back, found as before, sent again."""
-    api = memory(row("a", "1"), faults=[update_lost()])
-    report = run(api, planned(api, slack("a", "#new")))
-    assert api.writes() == ["update 1", "update 1"]
-    assert report.exit_code is ExitCode.OK
-
-
 def test_an_update_among_others_is_judged_by_itself() -> None:
     """The one that was lost is the one that is read back."""
     api = memory(row("a", "1"), row("b", "2"), faults=[update_lost(2)])
     report = run(api, planned(api, slack("a", "#new"), slack("b", "#new")))
     assert api.writes() == ["update 1", "update 2", "update 2"]
     assert report.exit_code is ExitCode.OK
-
-
-def test_an_update_over_somebody_elses_change_is_a_conflict() -> None:
-    """Read back, found as neither: nothing more is sent."""
-    api = memory(row("a", "1"), faults=[update_lost(meanwhile=appear(row("a", "1", "#somebody")))])
-    assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "failed conflict"}
-    assert api.count("update") == 1
-
-
-def test_an_update_that_is_always_lost_ends_in_doubt() -> None:
-    """Three times, then unconfirmed."""
-    api = memory(row("a", "1"), faults=[update_lost(n) for n in range(1, 9)])
-    assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "unconfirmed"}
-    assert api.count("update") == 3
 
 
 def test_an_update_that_cannot_be_read_back_is_unconfirmed_until_the_end() -> None:
@@ -411,14 +343,6 @@ def test_an_answer_that_differs_and_cannot_be_read_again_is_no_success() -> None
 
 def delete_lost(nth: int = 1, **more: object) -> Fault:
     return Fault(call="delete", nth=nth, error=AmbiguousWriteError, **more)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("happens", "sent"), [(True, 1), (False, 2)])
-def test_a_delete_without_an_answer_is_read_back(happens: bool, sent: int) -> None:
-    """Gone: done. There: sent again."""
-    api = memory(row("old", "1"), faults=[delete_lost(happens=happens)])
-    report = run(api, planned(api))
-    assert (api.count("delete"), api.rows, report.exit_code) == (sent, {}, ExitCode.OK)
 
 
 def test_a_delete_leaves_what_somebody_has_changed_meanwhile() -> None:

@@ -78,7 +78,9 @@ def test_a_refusal_tells_what_the_server_said() -> None:
 
     def refuse(api: Memory) -> None:
         fields = ((("configuration", "channel"), "no such channel"),)
-        raise InvalidRequestError("it was refused", hint="look at the channel", fields=fields)
+        raise InvalidRequestError(
+            "it was refused", hint="look at the channel", detail="Reserved.", fields=fields
+        )
 
     outcome = told(memory(faults=[Fault(call="create", meanwhile=refuse)]), slack("a"))
     assert outcome == Failed(
@@ -86,7 +88,10 @@ def test_a_refusal_tells_what_the_server_said() -> None:
         code="invalid-request",
         message="it was refused",
         hint="look at the channel",
-        fields=(FieldMessage(path=("configuration", "channel"), message="no such channel"),),
+        fields=(
+            FieldMessage(path=(), message="Reserved."),
+            FieldMessage(path=("configuration", "channel"), message="no such channel"),
+        ),
     )
 
 

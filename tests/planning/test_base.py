@@ -96,26 +96,6 @@ def policy(**more: object) -> Desired:
     return Desired(policy=Policy(scopes=(scope,), **more))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("base", "now", "rule"),
-    [
-        (desired(protect=("a",)), desired(), "relaxed-protect"),
-        (desired(ignore=("a",)), desired(), "relaxed-ignore"),
-        (policy(prune=False), policy(), "relaxed-prune"),
-        (policy(globs=("a",)), policy(globs=("a", "b")), "relaxed-scope"),
-        (policy(max_deletes=1), policy(max_deletes=2), "relaxed-limits"),
-        (policy(max_deletes=1), policy(), "relaxed-limits"),
-        (policy(), policy(max_deletes=2), "relaxed-limits"),
-        (replace(policy(), organization="A"), policy(), "relaxed-organization"),
-    ],
-    ids=lambda each: each if isinstance(each, str) else "",
-)
-def test_a_relaxed_policy_line_is_named(base: Desired, now: Desired, rule: str):
-    """A reviewer must see what now may happen."""
-    assert [finding.rule for finding in relaxed(base, now)] == [rule]
-    assert relaxed(now, now) == ()
-
-
 def test_tightening_is_not_relaxing():
     """Only what permits more is named."""
     base = policy(max_deletes=5)

@@ -183,11 +183,6 @@ def test_a_change_answers_for_no_secret_that_it_does_not_send():
     assert states(rename, (after,)) == [State.DONE]
 
 
-def test_what_an_update_is_for_is_evidence_of_what_can_be_read():
-    """A token that reads back as it is declared shows that tokens are shown."""
-    assert ("slack", "token") in Listing(UPDATE, (EDITED,), SECRETS).evidence.readable
-
-
 def test_operations_fit_beside_the_webhooks_of_their_plan():
     """Those that have the names already, or leave them, are no strangers."""
     declared = desired(slack("b", previously=("a",)), slack("d", previously=("c",)))

@@ -65,23 +65,6 @@ def test_a_hidden_configuration_is_wholly_unknown():
     assert (answer.fields, answer.unreadable) == ((), ("token", "channel", "username"))
 
 
-def test_an_equal_token_is_no_change():
-    """Shown and equal."""
-    assert compare(slack(), live_slack(), SECRETS, Evidence()).fields == ()
-
-
-def test_a_readable_other_token_is_a_change():
-    """A complete Slack token that is another one was rotated."""
-    (change,) = compare(slack(), live_slack(token=OTHER_TOKEN), SECRETS, Evidence()).fields
-
-    assert change == SecretChange(
-        path=("configuration", "token"),
-        after=TOKEN_REF,
-        cause=SecretCause.DIFFERS,
-        destination="slack #deploys",
-    )
-
-
 def test_a_token_whose_value_is_not_at_hand_is_undecided():
     """No value to compare with: no change, and not unreadable either."""
     answer = compare(slack(), live_slack(), {}, Evidence())
@@ -192,13 +175,6 @@ def test_a_flag_that_is_missing_has_its_default():
     assert compare(generic(verify=True), live_generic(), {}, Evidence()).fields == ()
 
 
-def test_a_flag_that_differs_is_a_change():
-    """`verify: false` against what is live."""
-    (change,) = compare(generic(verify=False), live_generic(verify=True), {}, Evidence()).fields
-
-    assert change == ValueChange(path=("configuration", "verify"), before=True, after=False)
-
-
 def test_what_the_server_may_add_by_itself_is_no_difference():
     """Defaults, empty values, and keys that this version does not know."""
     found = live_generic(verify=True, username="", token=None, password="", extra="x")
@@ -237,14 +213,6 @@ def test_a_number_that_differs_is_shown_as_text():
     assert change.fields == (
         ValueChange(path=("configuration", "username"), before="7", after="8"),
     )
-
-
-def test_another_type_brings_a_whole_new_configuration():
-    """Type and configuration go together."""
-    (update,) = plan(desired(generic("Deploys")), live(live_slack()), {}).updates
-
-    assert update.sends == {"type", "configuration"}
-    assert [each.path[-1] for each in update.fields] == ["type", "url"]
 
 
 def test_a_snapshot_holds_no_secret():

@@ -17,17 +17,6 @@ def rules(of: Plan) -> list[str]:
     return [each.rule for each in of.notes]
 
 
-def test_what_may_still_be_set_is_said() -> None:
-    """Nothing shows whether the token is live, so nothing is planned, and the reader is told."""
-    result = plan(desired(generic()), live(live_generic()), {}, BASE)
-    assert result.operations == ()
-    (note,) = result.notes
-    assert note.rule == "dropped-unseen"
-    assert "token of " in note.message
-    assert note.hint is not None
-    assert "`state: absent`" in note.hint
-
-
 def test_what_shows_is_planned_instead() -> None:
     """A token that is seen to be there goes, and there is nothing left to remark on."""
     result = plan(desired(generic()), live(live_generic(token="***")), {}, BASE)

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.errors import ConfigurationError
 from reconciler.model import UNKNOWN, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.plan import (
     Attribution,
@@ -115,14 +114,6 @@ def test_a_reviewed_field_that_is_no_longer_declared_goes():
     assert plan(desired(generic()), live(live_generic()), {}, options).operations == ()
 
 
-def test_a_request_for_nothing_declared_is_an_error():
-    """A typo must not look like a rotation that is done."""
-    with pytest.raises(ConfigurationError) as error:
-        plan(desired(slack()), MASKED, SECRETS, PlanOptions(resend=("SLAK",)))
-
-    assert [finding.rule for finding in error.value.findings] == ["unknown-resend"]
-
-
 @pytest.mark.parametrize(
     ("before", "now", "cause"),
     [
@@ -142,13 +133,6 @@ def test_a_changed_reference_is_sent_where_live_cannot_be_read(
     (change,) = update.fields
     assert isinstance(change, SecretChange)
     assert (change.cause, update.attribution) == (cause, Attribution.THIS_CHANGE)
-
-
-def test_an_unchanged_reference_is_not_sent():
-    """The base alone makes no change."""
-    options = PlanOptions(previous=desired(slack()))
-
-    assert plan(desired(slack()), MASKED, SECRETS, options).operations == ()
 
 
 def test_a_bumped_version_is_an_operation_whatever_live_shows():
@@ -200,18 +184,6 @@ def test_a_field_that_the_file_no_longer_declares_goes(shown: LiveWebhook):
     assert isinstance(field, KeyLost)
     assert (field.path, field.hidden) == (("configuration", "token"), shown is HIDDEN)
     assert update.sends == {"configuration"}
-
-
-def test_every_field_that_the_file_no_longer_declares_goes():
-    """Whatever stands before and after it."""
-    found = live(live_generic(verify=False, username="u"))
-
-    (update,) = plan(desired(generic()), found, {}).updates
-
-    assert update.fields == (
-        KeyLost(path=("configuration", "username")),
-        KeyLost(path=("configuration", "verify")),
-    )
 
 
 def test_a_renamed_webhook_finds_its_base():

@@ -39,12 +39,6 @@ def judged(made: Plan, review: Review, *, values: bool = False) -> tuple[list[st
 TWO = desired(slack("A", channel="#a"), slack("B", channel="#b"))
 
 
-def test_all_of_a_reviewed_plan_is_reviewed() -> None:
-    """The plan made again is the plan that was agreed to."""
-    made = plan(TWO, live(), SECRETS)
-    assert judged(made, review_of(plan(TWO, live(), {}))) == (["A", "B"], [], [])
-
-
 def test_what_is_done_is_no_longer_planned() -> None:
     """After half of it the other half is still reviewed."""
     review = review_of(plan(TWO, live(), SECRETS))

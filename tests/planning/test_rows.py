@@ -184,25 +184,6 @@ def test_what_differs_is_no_copy(one: LiveWebhook, other: LiveWebhook):
     assert [(each.reason, len(each.webhooks)) for each in result.kept] == [(Reason.AMBIGUOUS, 2)]
 
 
-def test_a_declared_webhook_keeps_its_live_one_from_a_previous_name():
-    """Both are declared: the one that is live stays, the other is created."""
-    declared = desired(slack("A"), slack("B", previously=("A",)))
-
-    result = plan(declared, live(live_slack("A", "id-1")), SECRETS)
-
-    assert [(each.id, each.webhook.name) for each in result.matched] == [("id-1", "A")]
-    assert [each.name for each in result.creates] == ["B"]
-
-
-def test_ignored_webhooks_are_all_counted_and_hide_no_other():
-    """The rest of the table goes on after them."""
-    found = live(live_slack("a-1", "id-1"), live_slack("a-2", "id-2"), live_slack("z", "id-3"))
-
-    result = plan(desired(ignore=("a-*",)), found, SECRETS)
-
-    assert (result.ignored, [each.name for each in result.deletes]) == (2, ["z"])
-
-
 def test_a_webhook_that_is_selected_by_its_new_name_is_in_scope():
     """Renamed, or absent by id: guards count what the plan touches."""
     declared = desired(slack("new", id="id-1"), absent=(Absent(name="new-2", id="id-2"),))

@@ -5,20 +5,10 @@ from __future__ import annotations
 import pytest
 
 from reconciler.errors import ConfigurationError
-from reconciler.findings import Severity
 from reconciler.model import Absent
 from reconciler.planning.plan import Create
 from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import desired, live, live_slack, slack
-
-
-@pytest.mark.parametrize("glob", ["deploys", "Deploys?", ""])
-def test_a_glob_that_selects_nothing_is_warned_of(glob: str) -> None:
-    """A misspelt glob plans no change, and says why."""
-    made = plan(desired(slack("Deploys")), live(), {}, PlanOptions(only=(glob, "Dep*")))
-    (note,) = made.notes
-    assert (note.rule, note.severity) == ("only-matches-nothing", Severity.WARNING)
-    assert repr(glob) in note.message
 
 
 @pytest.mark.parametrize("glob", ["new", "old", "live-*", "*"])

@@ -19,8 +19,7 @@ from reconciler.model import (
     SecretRef,
 )
 from reconciler.planning.guards import relaxed
-from reconciler.planning.names import unmatched
-from reconciler.planning.plan import Plan, Reason
+from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import (
     SECRETS,
@@ -73,22 +72,6 @@ def error(rule: str, line: int, message: str, hint: str, *related: Related) -> F
 # Errors: what the table refuses
 
 
-def test_an_id_that_is_not_live_is_reported_at_its_entry():
-    """For a webhook, and for an absent one whose name is live: nothing is deleted by a guess."""
-    declaration = desired(slack("a", id="x", line=3), absent=(absent("b", 8, id="y"),), prune=False)
-    found = made(declaration, live_slack("b", "1"))
-    assert [(each.rule, each.position.line) for each in found.notes if each.position] == [
-        ("unknown-id", 3),
-        ("unknown-id", 8),
-    ]
-    assert [each.name for each in found.operations] == ["a"]
-
-
-def test_an_absent_id_whose_name_is_gone_too_is_no_error():
-    """It has been deleted: a second apply of the same file has nothing to say."""
-    assert made(desired(slack(), absent=(absent("b", 8, id="y"),)), live_slack()).operations == ()
-
-
 def test_previous_names_of_which_several_are_live_are_all_told():
     """Only the live ones can be meant."""
     declaration = desired(slack("new", previously=("a", "b", "c"), line=4))
@@ -130,21 +113,6 @@ def test_a_name_that_is_held_is_told_with_its_holder(pruned: bool, why: str):
             5,
             f"'old' cannot become 'new': another webhook of that name {why}",
             "free the name in an earlier apply, or choose another",
-        )
-    ]
-
-
-def test_a_holder_that_stays_is_told_among_others():
-    """Each webhook that has the name is a reason."""
-    declaration = desired(
-        slack("A", id="3", line=3), slack("B", id="1", line=1), slack("0", line=9), prune=False
-    )
-    found = (live_slack("A", "1"), live_slack("A", "2", channel="#x"), live_slack("Y", "3"))
-    assert refused(declaration, live_slack("0", "0"), *found) == [
-        error("name-held", 3, f"'Y' cannot become 'A': another webhook of that name {why}", hint)
-        for why, hint in (
-            ("becomes 'B' in this plan", "use two applies: the first with --only B"),
-            ("stays", "free the name in an earlier apply, or choose another"),
         )
     ]
 
@@ -251,12 +219,6 @@ def test_a_glob_of_only_that_names_nothing_is_told_once():
     )
 
 
-def test_a_glob_that_names_nothing_live_is_told_where_no_file_is_read():
-    """As `webhooks status` is without one."""
-    (note,) = unmatched(("a", "b"), {"a"}, "no live webhook")
-    assert note.message == "--only 'b' names no live webhook"
-
-
 def test_a_resend_of_nothing_that_is_declared_is_told():
     """One error for each request."""
     with pytest.raises(ConfigurationError) as caught:
@@ -326,19 +288,6 @@ def test_everything_that_a_policy_permits_more_is_told(
 # What a plan points at
 
 
-@pytest.mark.parametrize("id", [None, "1"], ids=["by name", "by id"])
-def test_ambiguous_names_and_duplicates_point_at_their_declaration(id: str | None):
-    """Whichever way the entry is keyed."""
-    declaration = desired(slack(id=id, line=3))
-    copies = made(declaration, live_slack(id="1"), live_slack(id="2"), live_slack(id="3"))
-    assert [(each.before.id, each.position, each.keeps) for each in copies.deletes] == [
-        ("2", at(3), "1"),
-        ("3", at(3), "1"),
-    ]
-    others = made(declaration, live_slack(id="1"), live_slack(id="2", channel="#x"))
-    assert [(each.reason, each.position) for each in others.kept] == [(Reason.AMBIGUOUS, at(3))]
-
-
 def test_what_is_not_understood_points_at_the_entry_that_speaks_of_it():
     """By name, by id, as a further bearer of the name, or as absent; else at nothing."""
     declaration = desired(
@@ -391,13 +340,6 @@ def test_a_secret_that_was_dropped_and_does_not_show_is_told():
             "or delete the webhook with `state: absent` and declare it anew",
         ),
     )
-
-
-def test_a_delete_points_at_the_line_that_asks_for_it():
-    """An undeclared webhook has none."""
-    declaration = desired(slack(), absent=(absent("a", 4),))
-    result = made(declaration, live_slack(), live_slack("a", "2"), live_slack("z", "3"))
-    assert [(each.name, each.position) for each in result.deletes] == [("a", at(4)), ("z", None)]
 
 
 # Guards

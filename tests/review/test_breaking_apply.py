@@ -122,18 +122,6 @@ def test_lower_case_names_never_double(shell: Shell, file: File, cloud: MakeClou
     assert 0 not in codes
 
 
-def test_absent_by_id_twice(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """What is declared absent by its id may be gone: the second apply has nothing to do."""
-    there = cloud()
-    file(SLACK)
-    assert shell("apply", "--yes", **there.environ).code == 0
-    pin = there.emulator.store.webhooks()[0]["id"]
-    file(f"prune: false\nwebhooks:\n  - {{name: Deploys, id: {pin!r}, state: absent}}\n")
-    codes = [shell("apply", "--allow-deletes", "1", "--yes", **there.environ).code]
-    codes += [shell("apply", "--yes", **there.environ).code]
-    assert (codes, there.names()) == ([0, 0], [])
-
-
 def test_a_request_to_resend_what_is_not_live_yet(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
@@ -157,24 +145,6 @@ def test_a_saved_plan_where_webhooks_are_only_replaced_whole(
     done = shell("apply", "p.json", "--yes", **there.environ)
     assert done.code == 0, done.out + done.err
     assert configuration(there, "Deploys")["token"] == SECRETS["TOKEN"]
-
-
-def test_only_leads_no_name_to_a_pinned_webhook(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """`--only` leaves rows of the plan away and changes none: what an id pins stays pinned."""
-    there = cloud()
-    file(SLACK)
-    assert shell("apply", "--yes", **there.environ).code == 0
-    pin = there.emulator.store.webhooks()[0]["id"]
-    entry = SLACK.partition("webhooks:\n")[2]
-    file(
-        "webhooks:\n"
-        + entry.replace("name: Deploys", f"name: Pinned\n    id: {pin!r}")
-        + entry.replace("name: Deploys", "name: New\n    previously: [Deploys]")
-    )
-    whole = shell("plan", **there.environ).out
-    part = shell("plan", "--only", "New", **there.environ).out
-    assert "+ New" in whole
-    assert "+ New" in part
 
 
 def test_a_token_does_not_move_to_another_type(shell: Shell, file: File, cloud: MakeCloud) -> None:
@@ -222,16 +192,6 @@ def test_a_field_dropped_where_nothing_is_shown(shell: Shell, file: File, cloud:
     file(BARE)
     assert shell("apply", "--base", "before.yaml", "--yes", **there.environ).code == 0
     assert set(configuration(there, "Pager")) == {"url"}
-
-
-def test_only_that_matches_nothing_is_remarked_on(
-    shell: Shell, file: File, cloud: MakeCloud
-) -> None:
-    """A mistyped --only does not look like a webhook that is as declared."""
-    there = cloud()
-    file(SLACK)
-    assert "names no webhook" in shell("plan", "--only", "deploys", **there.environ).out
-    assert "names no webhook" not in shell("plan", "--only", "Dep*", **there.environ).out
 
 
 def test_a_dropped_field_beside_a_secret_has_one_digest(

@@ -153,19 +153,6 @@ def test_resends_of_a_saved_plan_are_sent_each_time(
         assert "each apply of it does" in words(done)
 
 
-def test_a_half_done_plan_with_a_resend(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """The update was done by the first run; the second one sends the secret again, no more."""
-    there = cloud(read_back="mask")
-    file(TEAM)
-    assert shell("apply", "--yes", **there.environ).code == 0
-    file(TEAM.replace("#deploys", "#ops"))
-    asked = ("plan", "--resend-secret", "Deploys", "--out", "plan.json")
-    assert shell(*asked, **there.environ).code == 0
-    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
-    assert channel(there, "Deploys") == "#ops"
-    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
-
-
 def test_a_digest_covers_what_is_resent(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """One, both and none have different digests; the printed command repeats the options."""
     there = cloud(read_back="mask")
