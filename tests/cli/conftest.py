@@ -50,13 +50,14 @@ def shell(tmp_path: Path) -> Shell:
         keys: str = "",
         terminal: bool = False,
         clock: Clock | None = None,
+        directory: Path = tmp_path,
         **environ: str,
     ) -> Done:
         stream = Terminal if terminal else io.StringIO
         out, err = stream(), stream()
         process = Process(
             environ={"HOME": str(tmp_path), **environ},
-            directory=tmp_path,
+            directory=directory,
             stdin=stream(keys),
             stdout=out,
             stderr=err,
@@ -115,6 +116,9 @@ class Cloud:
 
     def names(self) -> list[str]:
         return sorted(each["name"] for each in self.emulator.store.webhooks())
+
+
+MakeCloud = Callable[..., Cloud]
 
 
 @pytest.fixture

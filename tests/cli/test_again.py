@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SECRETS, Shell
+from tests.cli.conftest import SECRETS, File, Shell
 
-File = Callable[..., Path]
 _ADVICE = re.compile(r"\(apply exactly this: webhooks (.*)\)$", re.MULTILINE)
 
 

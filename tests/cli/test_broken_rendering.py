@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,11 +9,8 @@ import pytest
 
 from reconciler.render import RENDERERS
 from reconciler.render.json import render_error
-from tests.cli.conftest import Cloud, Shell
+from tests.cli.conftest import File, MakeCloud, Shell
 from tests.emulated.faults import Rule, Script, status
-
-File = Callable[..., Path]
-MakeCloud = Callable[..., Cloud]
 
 
 class Broken:

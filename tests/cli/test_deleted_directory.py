@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from reconciler.cli.main import run
-from reconciler.cli.process import Process
-from tests.cli.conftest import SECRETS, Done
-from tests.skipping import SkippingClock
-
-File = Callable[..., Path]
+from tests.cli.conftest import SECRETS, Done, File, Shell
 
 
 @pytest.fixture
-def gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+def gone(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
     """Run `webhooks` in a working directory that was deleted; `@` stands for one that exists."""
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
 
     def gone(*arguments: str) -> Done:
-        out, err = io.StringIO(), io.StringIO()
         words = [each.replace("@", str(tmp_path)) for each in arguments]
-        process = Process(
-            environ=SECRETS,
-            directory=Path(),
-            stdin=io.StringIO(),
-            stdout=out,
-            stderr=err,
-            clock=SkippingClock(),
-        )
-        return Done(code=run(words, process), out=out.getvalue(), err=err.getvalue())
+        return shell(*words, directory=Path(), **SECRETS)
 
     return gone
 

@@ -73,17 +73,13 @@ def hook(name: str) -> dict[str, Any]:
     return {"name": name, "type": "generic", "event_types": [], "configuration": configuration}
 
 
-def test_serves_until_interrupted(start: Callable[..., Running]) -> None:
+@pytest.mark.parametrize(("number", "codes"), [(signal.SIGINT, {0}), (signal.SIGTERM, {0, 143})])
+def test_serves_until_a_signal(start: Callable[..., Running], number: int, codes: set[int]) -> None:
     """It says where it is, takes any key, and ends in good order."""
     server = start()
     assert "http://127.0.0.1:" in server.said
     assert server.get("/api/v1/webhooks/", "any")["count"] == 0
-    assert server.stop(signal.SIGINT) == 0
-
-
-def test_terminated(start: Callable[..., Running]) -> None:
-    """SIGTERM ends it as well."""
-    assert start().stop(signal.SIGTERM) in (0, 143)
+    assert server.stop(number) in codes
 
 
 def test_options(start: Callable[..., Running], tmp_path: Path) -> None:

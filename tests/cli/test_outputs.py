@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,7 @@ import pytest
 from reconciler.cli.main import TABLE
 from reconciler.cli.main import program as make_program
 from reconciler.cli.options import COMMON
-from tests.cli.conftest import GOOD, SECRETS, Shell
-
-File = Callable[..., Path]
+from tests.cli.conftest import GOOD, SECRETS, File, Shell
 
 WRITERS = {
     "plan": ("plan", "--local", "--out"),

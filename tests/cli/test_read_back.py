@@ -39,23 +39,3 @@ def test_converges(
         assert configuration.get("url", "https://pager.example.com/x") == (
             "https://pager.example.com/x"
         )
-
-
-@pytest.mark.parametrize(
-    "read_back", [ReadBack.MASK, ReadBack.PARTIAL, ReadBack.OMITTED, ReadBack.NULL, ReadBack.EMPTY]
-)
-def test_a_plain_field_that_is_hidden_does_not_converge(
-    shell: Shell, file: Callable[..., Path], cloud: Callable[..., Cloud], read_back: ReadBack
-) -> None:
-    """Only secrets can be hidden: a hidden channel is sent, and each apply reports it."""
-    there = cloud(read_back=str(read_back), secret_fields=["token", "channel"])
-    file()
-    for _ in range(2):
-        done = shell("apply", "--yes", "--format", "json", **there.environ)
-        assert done.code == 7
-        (failed,) = [each for each in json.loads(done.out)["outcomes"] if "code" in each]
-        assert (failed["name"], failed["code"]) == ("Deploys", "does-not-converge")
-        assert [each["path"] for each in failed["fields"]] == [["configuration", "channel"]]
-    assert shell("plan", "--detailed-exitcode", **there.environ).code == 2
-    (stored,) = [each for each in there.emulator.store.webhooks() if each["name"] == "Deploys"]
-    assert stored["configuration"]["channel"] == "#deploys"
