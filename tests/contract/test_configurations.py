@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,7 @@ import pytest
 from reconciler.errors import ExitCode
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.render import RENDERERS
-from tests.cli.conftest import Cloud, Done, Shell
+from tests.cli.conftest import Cloud, Shell
 from tests.emulated.variant import ReadBack
 from tests.execute.test_over_the_emulator import Local
 
@@ -78,55 +79,34 @@ def settled(configuration: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in configuration.items() if (key, value) != ("verify", True)}
 
 
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One organization that holds the first of each pair, and a file that declares the second."""
 
-    def __init__(self, shell: Shell, path: Path, there: Cloud, names: list[str]) -> None:
-        self._shell = shell
-        self._there = there
-        self.names = names
-        for name in names:
-            live, _ = PAIRS[name]
-            there.emulator.store.insert(
-                {
-                    "organization": there.emulator.organization,
-                    "name": name,
-                    "type": kind(live),
-                    "event_types": ["value_updated"],
-                    "configuration": values(live),
-                }
+    shell: Shell
+    there: Cloud
+
+    def begin(self, folder: Path) -> None:
+        declared = []
+        for name, (live, wanted) in PAIRS.items():
+            more = {"name": name, "event_types": ["value_updated"]}
+            row = {**more, "type": kind(live), "configuration": values(live)}
+            self.there.emulator.store.insert(
+                {**row, "organization": self.there.emulator.organization}
             )
-        declared = [
-            {
-                "name": name,
-                "type": kind(PAIRS[name][1]),
-                "event_types": ["value_updated"],
-                "configuration": PAIRS[name][1],
-            }
-            for name in names
-        ]
-        path.joinpath("webhooks.yaml").write_text(json.dumps({"webhooks": declared}))
+            declared.append({**more, "type": kind(wanted), "configuration": wanted})
+        (folder / "webhooks.yaml").write_text(json.dumps({"webhooks": declared}))
 
-    def run(self, *arguments: str, code: int = 0) -> Done:
-        done = self._shell(*arguments, **(self._there.environ | SECRETS))
-        assert done.code == code, done.err
-        return done
-
-    def look(self) -> dict[str, Any]:
-        """Show the plan in every way, save it, and return it."""
-        self.run("plan")
-        self.run("plan", "--format", "markdown")
-        self.run("plan", "--out", "plan.json")
-        for form in ("text", "json"):
-            self.run("show", "plan.json", "--format", form)
-        plan: dict[str, Any] = json.loads(self.run("plan", "--format", "json").out)
-        return plan
+    def run(self, *arguments: str) -> str:
+        done = self.shell(*arguments, **(self.there.environ | SECRETS))
+        assert done.code == 0, done.err
+        return done.out
 
     def missing(self) -> set[str]:
         """Return the names of webhooks that are not stored as declared."""
         return {
             each["name"]
-            for each in self._there.emulator.store.webhooks()
+            for each in self.there.emulator.store.webhooks()
             if settled(each["configuration"]) != settled(values(PAIRS[each["name"]][1]))
             or each["type"] != kind(PAIRS[each["name"]][1])
         }
@@ -146,33 +126,29 @@ def may_be_missed(name: str, form: ReadBack) -> bool:
     return form in NONE and without_token(live) == without_token(declared)
 
 
-def judge(stage: Stage, plan: dict[str, Any], form: ReadBack) -> None:
-    """Hold what an apply has left against the law."""
-    left = stage.missing()
-    assert {name for name in left if not may_be_missed(name, form)} == set()
-    named = {(each["webhook"], each["field"]) for each in plan["unreadable"]}
-    for name in left:
-        live, declared = PAIRS[name]
-        assert {(name, key) for key in settled(declared).keys() - live.keys()} <= named
-    assert stage.look()["operations"] == []
-    stage.run("apply", "--yes", "--resend-secrets")
-    lost = {name for name in stage.missing() if "token" in PAIRS[name][1]}
-    assert lost == set()
-    if form in WHOLE:
-        assert stage.missing() == set()
-
-
 @pytest.mark.parametrize("form", list(ReadBack))
 @pytest.mark.parametrize("saved", [False, True])
 def test_all_pairs_at_once(
     shell: Shell, tmp_path: Path, cloud: Callable[..., Cloud], form: ReadBack, saved: bool
 ) -> None:
     """Each shows what the server shows of the others; a saved plan and a direct apply alike."""
-    there = cloud(read_back=str(form), default_keys=saved)
-    stage = Stage(shell, tmp_path, there, list(PAIRS))
-    plan = stage.look()
+    stage = Stage(shell, cloud(read_back=str(form), default_keys=saved))
+    stage.begin(tmp_path)
+    for shape in ("text", "markdown", "json"):
+        shown = stage.run("plan", "--out", "plan.json", "--format", shape)
+    stage.run("show", "plan.json")
     stage.run("apply", *(["plan.json"] if saved else []), "--yes")
-    judge(stage, plan, form)
+
+    left = stage.missing()
+    assert {name for name in left if not may_be_missed(name, form)} == set()
+    named = {(each["webhook"], each["field"]) for each in json.loads(shown)["unreadable"]}
+    for name in left:
+        live, declared = PAIRS[name]
+        assert {(name, key) for key in settled(declared).keys() - live.keys()} <= named
+    assert json.loads(stage.run("plan", "--format", "json"))["operations"] == []
+    stage.run("apply", "--yes", "--resend-secrets")
+    lost = {name for name in stage.missing() if form in WHOLE or "token" in PAIRS[name][1]}
+    assert lost == set()
 
 
 @pytest.mark.parametrize("form", list(ReadBack))
