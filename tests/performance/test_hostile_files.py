@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from time import process_time
 
 import pytest
 
-from reconciler.findings import MOST_SHOWN, Position
+from reconciler.findings import MOST_SHOWN, Finding, Position
 from reconciler.render import FINDINGS_RENDERERS
 from reconciler.source.position import excerpt
 from tests.loading import load_text
@@ -128,15 +128,21 @@ def test_an_excerpt_copies_only_what_it_shows() -> None:
     assert peak < 20_000
 
 
+@cache
+def _many(name: str, count: int) -> tuple[Finding, ...]:
+    found = load_text(FILES[name](count)).findings
+    assert len(found) >= count
+    return found
+
+
 @pytest.mark.parametrize("name", ["unknown keys", "minified, a typo in each"])
 @pytest.mark.parametrize("format", FINDINGS_RENDERERS)
 def test_what_is_shown_grows_in_proportion(name: str, format: str) -> None:
     """A finding shows the part of a long line around it, and texts end after 100 findings."""
-    sizes = []
-    for count in (400, 800):
-        found = load_text(FILES[name](count)).findings
-        assert len(found) >= count
-        sizes.append(len(FINDINGS_RENDERERS[format]().render_findings(found)))
+    sizes = [
+        len(FINDINGS_RENDERERS[format]().render_findings(_many(name, count)))
+        for count in (400, 800)
+    ]
     assert sizes[1] < (2.4 if format == "json" else 1.1) * sizes[0]
 
 

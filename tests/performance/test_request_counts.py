@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.cli.main import run
-from reconciler.cli.process import Process
+from tests.cli.conftest import File, Shell
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.variant import Variant
 from tests.performance.counting import Of, counting
@@ -40,7 +37,7 @@ Command = Callable[..., Seen]
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Command:
+def command(shell: Shell, file: File) -> Command:
     """Run a command line against 35 live webhooks; `declared` are the numbers in the file."""
 
     def command(
@@ -50,28 +47,17 @@ def command(tmp_path: Path) -> Command:
         meeting: int = 0,
         **choices: Any,
     ) -> Seen:
-        (tmp_path / "webhooks.yaml").write_text(declaration(declared))
+        file(declaration(declared))
         emulator = Emulator(
             behaviour=Variant(**{"page_size": 2, "max_page_size": 10, **choices}), seed=1
         )
         for number in range(ROWS):
             emulator.store.insert(row(number, emulator.organization))
         with counting(emulator, of=of, meeting=meeting) as server:
-            process = Process(
-                environ={
-                    "HOME": str(tmp_path),
-                    "TOKEN": TOKEN,
-                    "CLOUDTRUTH_API_KEY": LOCAL_KEY,
-                    "CLOUDTRUTH_SERVER_URL": server.url,
-                },
-                directory=tmp_path,
-                stdin=io.StringIO(),
-                stdout=io.StringIO(),
-                stderr=io.StringIO(),
-            )
-            code = run(arguments, process)
+            site = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "CLOUDTRUTH_SERVER_URL": server.url}
+            done = shell(*arguments, TOKEN=TOKEN, **site)
         return Seen(
-            code=code,
+            code=done.code,
             requests=Counter(server.asked()),
             connections=server.connections - server.idle,
             most=server.most,
