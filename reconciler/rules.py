@@ -11,7 +11,7 @@ from typing import Final
 
 RULES: Final[Mapping[str, tuple[str, str]]] = {
     # Reading the file
-    "unreadable-file": ("a path leads to no file that can be read", "source.files._error"),
+    "unreadable-file": ("a path leads to no file that can be read", "source.files.read"),
     "file-too-large": ("a file is larger than 64 MiB", "source.text.decode"),
     "encoding": ("a file is not UTF-8", "source.text.decode"),
     "control-character": ("a character that no reader sees", "source.text._ODD"),

@@ -89,38 +89,40 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
     files: list[SourceFile] = []
     findings: list[Finding] = []
     seen: set[str] = set()
+
+    def refuse(message: str, hint: str) -> None:
+        findings.append(error("unreadable-file", message, hint))
+
     for path in paths or (DEFAULT_FILE,):
         if path == STDIN:
             if STDIN in seen:
-                findings.append(_error("standard input (`-`) is given twice", "give `-` once"))
+                refuse("standard input (`-`) is given twice", "give `-` once")
                 continue
             seen.add(STDIN)
             raw = stdin()
             if len(raw) > MAX_FILE_BYTES:
-                findings.append(_error(f"standard input is larger than {_cap()}", _SPLIT_HINT))
+                refuse(f"standard input is larger than {_cap()}", _SPLIT_HINT)
             else:
                 files.append(SourceFile(file=STDIN_NAME, raw=raw))
             continue
         try:
             for found in _expand(path, directory):
                 name = display_name(found, directory=directory)
+                shown = path if found == directory / path else name
+                identity = os.path.realpath(found)
+                if identity in seen:
+                    continue
+                seen.add(identity)
                 try:
-                    identity = os.path.realpath(found)
-                    if identity in seen:
-                        continue
-                    seen.add(identity)
                     files.append(SourceFile(file=name, raw=read_regular(found)))
                 except FileNotFoundError:
-                    findings.append(_missing(path, found, directory, named=bool(paths)))
+                    refuse(*_missing(path, found, directory, named=bool(paths)))
                 except NotReadableError as refusal:
-                    shown = path if found == directory / path else name
-                    findings.append(_error(f"cannot read {shown}: it {refusal}", refusal.hint))
+                    refuse(f"cannot read {shown}: it {refusal}", refusal.hint)
         except NotReadableError as refusal:
-            findings.append(_error(f"cannot read {path or '``'}: it {refusal}", refusal.hint))
+            refuse(f"cannot read {path or '``'}: it {refusal}", refusal.hint)
         except ValueError:  # a NUL in a path: no file system knows it
-            findings.append(
-                _error("a path holds a character that no path can hold", "check what follows -f")
-            )
+            refuse("a path holds a character that no path can hold", "check what follows -f")
     return Sources(files=tuple(files), findings=tuple(findings))
 
 
@@ -129,30 +131,23 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
 
     Raises FileNotFoundError when there is none, NotReadableError with the reason for all else.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    flags = ("O_NONBLOCK", "O_NOCTTY", "O_BINARY")
     try:
-        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(path, sum({getattr(os, each, 0) for each in flags}, os.O_RDONLY))
+        # Opening with O_NONBLOCK returns at once for a pipe; only then can its kind be seen.
+        with os.fdopen(descriptor, "rb") as stream:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise NotReadableError("is not a regular file", _PIPE_HINT)
+            raw = stream.read(limit + 1)
     except (FileNotFoundError, NotADirectoryError):
         if os.path.islink(path):
             raise NotReadableError("is a link to what is not there", _LINK_HINT) from None
         raise FileNotFoundError from None
+    except IsADirectoryError:  # `fdopen` refuses it
+        raise NotReadableError("is a directory") from None
     except OSError as cause:
         raise NotReadableError(_why(cause)) from None
-    try:
-        # Opening with O_NONBLOCK returns at once for a pipe; only then can its kind be seen.
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            if stat.S_ISDIR(status.st_mode):
-                raise NotReadableError("is a directory")
-            raise NotReadableError("is not a regular file", _PIPE_HINT)
-        if status.st_size > limit:
-            raise NotReadableError(f"is larger than {_cap(limit)}", _SPLIT_HINT)
-        with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            raw = stream.read(limit + 1)
-    except OSError as cause:
-        raise NotReadableError(_why(cause)) from None
-    finally:
-        os.close(descriptor)
     if len(raw) > limit:
         raise NotReadableError(f"is larger than {_cap(limit)}", _SPLIT_HINT)
     return raw
@@ -221,15 +216,13 @@ def _below(directory: Path) -> Iterator[PurePath]:
         yield from (here / name for name in names)
 
 
-def _missing(path: str, found: Path, directory: Path, *, named: bool) -> Finding:
-    message, hint = (
-        f"there is no file {path}",
-        "check the path; `webhooks init` writes a first file",
-    )
+def _missing(path: str, found: Path, directory: Path, *, named: bool) -> tuple[str, str]:
+    message = f"there is no file {path}"
+    hint = "check the path; `webhooks init` writes a first file"
     if not named:
         message = f"there is no {DEFAULT_FILE} in the working directory"
         hint = "write a commented starter with `webhooks init`, or name your file with `-f FILE`"
-    return _error(message, suggestion(found, directory, named=named) or hint)
+    return message, suggestion(found, directory, named=named) or hint
 
 
 def suggestion(found: Path, directory: Path, *, named: bool = False) -> str | None:
@@ -250,10 +243,6 @@ def suggestion(found: Path, directory: Path, *, named: bool = False) -> str | No
         return None
     name = display_name(found.parent / near[0], directory=directory)
     return f"did you mean `{name if named else f'-f {name}'}`?"
-
-
-def _error(message: str, hint: str) -> Finding:
-    return error("unreadable-file", message, hint)
 
 
 def _cap(limit: int = MAX_FILE_BYTES) -> str:

@@ -16,38 +16,30 @@ import re
 import stat
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler.errors import OutputError, UsageError
 from reconciler.source.files import NotReadableError, read_regular
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(NamedTuple):
     """What a file is, in words, and a pattern that finds it in the content."""
 
     noun: str
     pattern: re.Pattern[bytes]
 
 
-PLAN: Final = Kind(
-    noun="a saved plan", pattern=re.compile(rb'\A\{\s*"format_version": "\w+",\s*"kind": "plan"')
-)
-REPORT: Final = Kind(
-    noun="a report",
-    pattern=re.compile(rb'\A\{\s*"format_version": "\w+",\s*"kind": "(report|error)"'),
-)
+_JSON: Final = rb'\A\{\s*"format_version": "\w+",\s*"kind": '
+PLAN: Final = Kind("a saved plan", re.compile(_JSON + rb'"plan"'))
+REPORT: Final = Kind("a report", re.compile(_JSON + rb'"(report|error)"'))
 WEBHOOKS: Final = Kind(
-    noun="a file of webhooks", pattern=re.compile(rb"""^["']?webhooks["']? *:""", re.MULTILINE)
+    "a file of webhooks", re.compile(rb"""^["']?webhooks["']? *:""", re.MULTILINE)
 )
 WORKFLOW: Final = Kind(
-    noun="a workflow of webhooks", pattern=re.compile(rb"^ *WEBHOOKS_ALLOW_SECRETS: ", re.MULTILINE)
+    "a workflow of webhooks", re.compile(rb"^ *WEBHOOKS_ALLOW_SECRETS: ", re.MULTILINE)
 )
-REQUESTS: Final = Kind(noun="a log of requests", pattern=re.compile(rb'\A\{"seq": '))
-
-_MODE: Final = 0o600
+REQUESTS: Final = Kind("a log of requests", re.compile(rb'\A\{"seq": '))
 
 
 def write_atomically(path: Path, data: bytes, *, over: Kind | None = None) -> None:
@@ -124,24 +116,19 @@ def _replace(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fchmod(stream.fileno(), _MODE)
+            os.fchmod(stream.fileno(), 0o600)
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a crash too, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
+    with suppress(OSError):  # the new name survives a crash too, where the system can
+        folder = os.open(path.parent, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            os.fsync(folder)
         finally:
-            os.close(descriptor)
+            os.close(folder)
 
 
 def _refusal(path: Path, cause: OSError | ValueError) -> OutputError:

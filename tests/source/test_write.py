@@ -15,7 +15,7 @@ from reconciler.errors import OutputError, UsageError
 from reconciler.source.write import Kind, write_atomically
 from tests.waiting import PATIENCE
 
-OLD = Kind(noun="old", pattern=re.compile(rb"\Aold"))
+OLD = Kind("old", re.compile(rb"\Aold"))
 
 
 def test_writes_a_private_file(tmp_path: Path) -> None:
