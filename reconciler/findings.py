@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 EXCERPT_BEFORE: Final = 200
@@ -81,17 +82,17 @@ class Finding:
     place: Place | None = None
 
 
-def error(
+def _finding(
+    severity: Severity,
     rule: str,
     message: str,
     hint: str | None = None,
     at: Place | Position | None = None,
     related: tuple[Related, ...] = (),
 ) -> Finding:
-    """Return a finding that stops the run."""
     return Finding(
         rule=rule,
-        severity=Severity.ERROR,
+        severity=severity,
         message=message,
         hint=hint,
         position=at if isinstance(at, Position) else None,
@@ -100,26 +101,14 @@ def error(
     )
 
 
-def warning(
-    rule: str,
-    message: str,
-    hint: str | None = None,
-    at: Place | Position | None = None,
-    related: tuple[Related, ...] = (),
-) -> Finding:
-    """Return a finding that does not stop the run, unless the run is strict."""
-    return replace(error(rule, message, hint, at, related), severity=Severity.WARNING)
+error: Final = partial(_finding, Severity.ERROR)
+"""Return a finding that stops the run."""
 
+warning: Final = partial(_finding, Severity.WARNING)
+"""Return a finding that does not stop the run, unless the run is strict."""
 
-def note(
-    rule: str,
-    message: str,
-    hint: str | None = None,
-    at: Place | Position | None = None,
-    related: tuple[Related, ...] = (),
-) -> Finding:
-    """Return a finding that only informs."""
-    return replace(error(rule, message, hint, at, related), severity=Severity.NOTE)
+note: Final = partial(_finding, Severity.NOTE)
+"""Return a finding that only informs."""
 
 
 def strict(findings: Iterable[Finding]) -> tuple[Finding, ...]:

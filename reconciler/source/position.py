@@ -367,8 +367,10 @@ def excerpt(text: str, position: Position) -> str:
 
 def narrow(text: str, position: Position) -> Position:
     """Return `position` with the width of the stars, if that is all that is shown there."""
-    span = _span_at(_spans(text, position.line - 1), position.column - 1)
-    return position if span is None else replace(position, width=min(position.width, len(MASK)))
+    spans, column = _spans(text, position.line - 1), position.column - 1
+    index = bisect_right(spans, column, key=lambda span: span[0]) - 1
+    is_hidden = index >= 0 and column < spans[index][1]
+    return replace(position, width=min(position.width, len(MASK))) if is_hidden else position
 
 
 @lru_cache(maxsize=256)  # many findings may be on one long line
@@ -378,12 +380,6 @@ def _spans(text: str, number: int) -> list[_Span]:
     known = _hidden(text).get(number, ()) if tree(text).complete else _guessed(line)
     suspicious = (match.span() for match in LOOKS_SECRET.finditer(line))
     return _united([*known, *suspicious], len(line.rstrip()))
-
-
-def _span_at(spans: list[_Span], column: int) -> _Span | None:
-    """Return the span that holds `column`."""
-    index = bisect_right(spans, column, key=lambda span: span[0]) - 1
-    return spans[index] if index >= 0 and column < spans[index][1] else None
 
 
 def _starred(line: str, spans: list[_Span], column: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from reconciler.findings import Finding, Position, error
 from reconciler.source.files import MAX_FILE_BYTES
@@ -24,57 +24,54 @@ TOO_DEEP: Final = error(
 _BOM: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
 
-_Check = tuple[str, str, Finding]
+_Check: TypeAlias = tuple[str, str, Finding]
+"""What a text that breaks a rule holds, a pattern, and the finding."""
+
+
+def _check(rule: str, holds: str, pattern: str, message: str, hint: str) -> _Check:
+    return holds, pattern, error(rule, message, hint)
+
+
 _ODD: Final[tuple[_Check, ...]] = (
-    (
+    _check(
+        "line-break",
         "",
         "[\r\x85\u2028\u2029]",
-        error(
-            "line-break",
-            "{character} breaks a line where no editor shows one",
-            "end lines with LF or CR LF",
-        ),
+        "{character} breaks a line where no editor shows one",
+        "end lines with LF or CR LF",
     ),
-    (
+    _check(
+        "control-character",
         "",
         "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
-        error(
-            "control-character",
-            "the character {character} cannot stand in the file",
-            "delete it",
-        ),
+        "the character {character} cannot stand in the file",
+        "delete it",
     ),
 )
-"""What a text that breaks a rule holds, a pattern, and the finding. Most files are plain ASCII."""
+"""What only a text outside of plain ASCII can break: most files are plain."""
 
 _CHECKS: Final[tuple[_Check, ...]] = (
-    (
+    _check(
+        "control-character",
         "\\",
         r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}|\\U(?!0010|000[0-9a-fA-F])[0-9a-fA-F]{8}",
-        error(
-            "control-character",
-            "this escape is no character of its own",
-            "write the character itself instead of a pair of \\u escapes",
-        ),
+        "this escape is no character of its own",
+        "write the character itself instead of a pair of \\u escapes",
     ),
-    (
+    _check(
+        "tab",
         "\t",
         # A tab is in a comment for sure only where nothing before the `#` can be a quotation.
         r"""(?m)^(?![^"'\t#\n]*+(?<!\S)#)[^\t\n]*+(\t)""",
-        error(
-            "tab",
-            "a tab stands where YAML readers disagree about it",
-            'indent with spaces; in double quotes write "\\t"',
-        ),
+        "a tab stands where YAML readers disagree about it",
+        'indent with spaces; in double quotes write "\\t"',
     ),
-    (
+    _check(
+        "directive",
         "%",
         r"(?m)^%(?!YAML 1\.2 *(?: #.*)?$)",
-        error(
-            "directive",
-            "a line that starts with % is a YAML directive, and none is needed here",
-            "delete the line; quote the text if it belongs to a value",
-        ),
+        "a line that starts with % is a YAML directive, and none is needed here",
+        "delete the line; quote the text if it belongs to a value",
     ),
     # libyaml looks far ahead and gives up before the first of these brackets can be counted.
     ("[" * 100, r"\[(?=\[{99})", TOO_DEEP),
