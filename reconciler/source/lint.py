@@ -61,18 +61,13 @@ _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 # Embeddings, overrides and isolates: they make the shown order differ from the stored one.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_SECRET_FIELDS: Final = {
-    kind.type: {each.name: each for each in kind.fields if each.secret} for kind in KINDS.values()
-}
-_ANY_SECRET_FIELD: Final = {
+_FIELDS: Final = {kind.type: {each.name: each for each in kind.fields} for kind in KINDS.values()}
+_ANY_FIELD: Final = {
     # A field that several types have is judged with the webhooks that inherit it.
     name: replace(field, shape=None, example="NAME")
-    for fields in _SECRET_FIELDS.values()
+    for fields in _FIELDS.values()
     for name, field in fields.items()
 }
-
-
-_FIELDS: Final = frozenset(field.name for kind in KINDS.values() for field in kind.fields)
 
 
 def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Finding]:
@@ -141,7 +136,7 @@ def listed(characters: Iterable[str]) -> str:
 
 def _literal_in_name(name: str) -> Iterator[Finding]:
     if holds_token(name):
-        yield _slack_token("name")
+        yield _slack_token("`name`")
     elif PLACEHOLDER.fullmatch(name):
         yield warning("unreplaced-placeholder", _replaces_none("name"), "write the text itself")
 
@@ -154,25 +149,23 @@ def _settings(
     for index, event in enumerate(events if isinstance(events, list) else ()):
         if isinstance(event, str) and event not in _KNOWN_EVENTS and (found := _event(event)):
             yield replace(found, place=Place(file, (*path, "event_types", index)))
-    fields = _SECRET_FIELDS.get(type) if isinstance(type, str) else None
+    fields = _FIELDS.get(type, _ANY_FIELD) if isinstance(type, str) else _ANY_FIELD
     for name, value in configuration.items() if isinstance(configuration, dict) else ():
-        found = _value(name, value, fields or _ANY_SECRET_FIELD, file, rules)
+        found = _value(name, value, fields, file, rules)
         if found is not None:
             yield replace(found, place=Place(file, (*path, "configuration", name)))
 
 
 def _value(
-    name: str, value: object, secret_fields: Mapping[str, Field], file: str, rules: Rules
+    name: str, value: object, fields: Mapping[str, Field], file: str, rules: Rules
 ) -> Finding | None:
     """Judge the value of a field of a configuration."""
-    if name not in _FIELDS:  # the schema says so, and the key itself may be a secret
-        has_token = isinstance(value, str) and holds_token(value)
-        return _slack_token() if has_token and not rules.allow_literal_secrets else None
-    field = secret_fields.get(name)
-    if isinstance(value, dict):
+    field = fields.get(name)
+    is_secret = field is not None and field.secret
+    if isinstance(value, dict) and name in _ANY_FIELD:
         named = [each for each in (Scheme.ENV, Scheme.FILE) if each in value]
-        if field is None and named:
-            only = ticked(sorted(secret_fields))
+        if named and not is_secret:
+            only = ticked(sorted(each.name for each in fields.values() if each.secret))
             return error(
                 "reference-not-allowed",
                 f"`{name}` is no secret: it takes its value as text, not as a reference",
@@ -180,14 +173,14 @@ def _value(
             )
         names = ((each, value[each]) for each in named if isinstance(value[each], str))
         refusals = (_refusal(*each, file, rules.allow_secrets) for each in names)
-        return next(filter(None, refusals), None) if field is not None else None
+        return next(filter(None, refusals), None)
     if not isinstance(value, str):
         return None
-    if field is not None:
+    if field is not None and field.secret:
         return _literal(field, value, rules)
     if holds_token(value) and not rules.allow_literal_secrets:
-        return _slack_token(name)
-    if is_placeholder(value):
+        return _slack_token(f"`{name}`" if name in _ANY_FIELD else "an unknown key")
+    if name in _ANY_FIELD and is_placeholder(value):
         return error("unreplaced-placeholder", _replaces_none(name), "write the text itself")
     return None
 
@@ -206,7 +199,7 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
         message = f"the value of `{name}` {problem}"
         return error("unusable-secret", message, f"refer to it: {REFERENCE}")
     if holds_token(value) and not rules.allow_literal_secrets:
-        return _slack_token(name)
+        return _slack_token(f"`{name}`")
     in_address = field.address and ("<" in value or is_placeholder(value))
     if in_address or PLACEHOLDER.fullmatch(value):
         hint = f"for a secret write {_example(field, value)}"
@@ -221,22 +214,14 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
             f"`{name}` has blanks, line ends or a byte order mark around it: they are not sent",
             "write the bare value",
         )
-    if rules.allow_literal_secrets:
+    reason = url_credential(value) if field.address else None
+    if rules.allow_literal_secrets or (field.address and reason is None):
         return None
-    if not field.address:
-        return warning(
-            "literal-secret",
-            f"`{name}` is a secret, and it is written into the file",
-            f"keep it in a variable or a file: {REFERENCE}",
-        )
-    reason = url_credential(value)
-    if reason is None:
-        return None
-    return warning(
-        "literal-secret",
-        f"the URL {reason}: it is a secret, and it is written into the file",
-        f"keep the whole URL in a variable or a file: `{name}: {{env: NAME}}`",
-    )
+    subject, hint = f"`{name}` is a secret", f"keep it in a variable or a file: {REFERENCE}"
+    if reason is not None:
+        subject = f"the URL {reason}: it is a secret"
+        hint = f"keep the whole URL in a variable or a file: `{name}: {{env: NAME}}`"
+    return warning("literal-secret", f"{subject}, and it is written into the file", hint)
 
 
 def _example(field: Field, value: str) -> str:
@@ -254,8 +239,7 @@ def _replaces_none(name: str) -> str:
     return f"`{name}` holds a placeholder, and a file replaces none"
 
 
-def _slack_token(field: str | None = None) -> Finding:
-    holder = "an unknown key" if field is None else f"`{field}`"
+def _slack_token(holder: str) -> Finding:
     return error(
         "slack-token-in-file",
         f"{holder} holds what looks like a Slack token",
