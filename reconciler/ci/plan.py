@@ -13,7 +13,7 @@ from typing import Final
 from reconciler.ci.github import GitHub, queued
 from reconciler.ci.marker import COMMENT_CHARACTERS, Kind, Marker, Post, encode, find
 from reconciler.ci.outcome import Outcome, ended, failed, planned
-from reconciler.ci.reviews import combined, history, look, read_review, read_reviews
+from reconciler.ci.reviews import combined, history, look, read_reviews
 from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
 from reconciler.errors import Interrupted, ReconcilerError, StalePlanError, UsageError
 from reconciler.findings import Finding, note, warning
@@ -121,19 +121,21 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
     merges = look(run, group.branch)
     github = run.github
     assert github is not None
-    numbers = _queued(github, group, history(run))
+    queue = [
+        (github.pull(each), github.comments(each)) for each in _queued(github, group, history(run))
+    ]
     with run.connected() as connection:
         api = connection.api
         subject = replace(
             run.marker(Kind.PLAN), organization=api.organization().id, origin=api.origin
         )
-        queue = [read_review(github.pull(each), github.comments(each), subject) for each in numbers]
-        review = combined([*queue, *read_reviews(merges, subject)], subject)
+        reviews = read_reviews([*queue, *merges], subject)
+        review = combined(reviews, subject)
         options = PlanOptions(allow_deletes=run.allow_deletes)
         made = make_plan(gather(checked, connection.key), api, options=options, review=review)
     findings = tuple(
         warning("no-review", f"pull request {each.number} approves nothing: {each.problem}")
-        for each in queue
+        for each in reviews[: len(queue)]
         if each.problem is not None
     )
     judgement = judge(made, review, values=True)

@@ -8,9 +8,10 @@ a separate comment, so that the review itself stays as it was merged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 from typing import Final, TypeAlias
 
 from reconciler.ci.github import GitHub, Pull
@@ -41,8 +42,9 @@ class Merged:
     """A merged pull request, its review and what is settled of it.
 
     `comments` are all of this workflow's, `outcome` the one that records what is settled.
-    `resends` are the operations that send a secret again, by digest. `problem` is why it approves
-    nothing. `is_over` means that all of it is settled.
+    `resends` are the operations that send a secret again, by digest; `replaced` has the number of
+    the newer pull request that decides instead, by digest. `problem` is why it approves nothing.
+    `is_over` means that all of it is settled.
     """
 
     number: int
@@ -50,6 +52,7 @@ class Merged:
     outcome: Post | None = None
     operations: tuple[OperationDigest, ...] = ()
     resends: Mapping[str, Resend] = field(default_factory=dict)
+    replaced: Mapping[str, int] = field(default_factory=dict)
     problem: NoReview | None = None
     settled: Mapping[str, State] = field(default_factory=dict)
     is_over: bool = False
@@ -97,11 +100,35 @@ def history(run: Run) -> Mapping[str, int]:
 
 
 def read_reviews(merges: Merges, subject: Marker) -> tuple[Merged, ...]:
-    """Return what each pull request says about a subject, newest first."""
-    return tuple(read_review(pull, comments, subject) for pull, comments in merges)
+    """Return what each pull request says about a subject, newest first.
+
+    A newer one replaces what an older one has of the same webhook, a resend that of the same field.
+    """
+    found: list[Merged] = []
+    newer: list[tuple[int, Mentioned, set[tuple[str, str]]]] = []
+
+    def replacing(operation: OperationDigest, resend: Resend | None) -> Iterator[int]:
+        for number, mentioned, resent in newer:
+            if resend is not None and (resend.webhook, resend.field) in resent:
+                yield number
+            if resend is None and mentioned(operation.id, operation.name):
+                yield number
+
+    for pull, comments in merges:
+        review = _read(pull, comments, subject)
+        replaced = {
+            each.digest: number
+            for each in review.operations
+            for number in islice(replacing(each, review.resends.get(each.digest)), 1)
+        }
+        found.append(replace(review, replaced=replaced))
+        plain = [each for each in review.operations if each.digest not in review.resends]
+        resent = {(each.webhook, each.field) for each in review.resends.values()}
+        newer.append((pull.number, Mentioned(plain), resent))
+    return tuple(found)
 
 
-def read_review(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
+def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
     """Read the review of a pull request from its comments.
 
     It is frozen at the merge: a comment that was edited later does not count.
@@ -132,46 +159,19 @@ def read_review(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged
     )
 
 
-def overtaken(reviews: Sequence[Merged]) -> Mapping[tuple[int, str], int]:
-    """Return the pull request that overtakes each operation, by number and digest.
-
-    Of a resend that is a newer one of the same field, of all else a newer review of the webhook.
-    """
-    found: dict[tuple[int, str], int] = {}
-    newer: list[tuple[int, Mentioned, set[tuple[str, str]]]] = []
-    for review in reviews:
-        for operation in review.operations:
-            resend = review.resends.get(operation.digest)
-            for number, mentioned, resent in newer:
-                if (
-                    (resend.webhook, resend.field) in resent
-                    if resend is not None
-                    else mentioned(operation.id, operation.name)
-                ):
-                    found[review.number, operation.digest] = number
-                    break
-        plain = [each for each in review.operations if each.digest not in review.resends]
-        resent = {(each.webhook, each.field) for each in review.resends.values()}
-        newer.append((review.number, Mentioned(plain), resent))
-    return found
-
-
 def combined(reviews: Sequence[Merged], subject: Marker) -> Review:
     """Return the one review of all that is merged and not settled, for a subject's organization."""
-    gone = overtaken(reviews)
     left = [
-        (review, each)
+        (each, review.resends.get(each.digest))
         for review in reviews
         for each in review.left
-        if (review.number, each.digest) not in gone
+        if each.digest not in review.replaced
     ]
     return Review(
         origin=subject.origin,
         organization=subject.organization,
-        operations=frozenset(each for _, each in left),
-        resends=tuple(
-            review.resends[each.digest] for review, each in left if each.digest in review.resends
-        ),
+        operations=frozenset(each for each, _ in left),
+        resends=tuple(resend for _, resend in left if resend is not None),
     )
 
 
@@ -182,7 +182,6 @@ def settle(
 
     `plan` is what was pending before it, `applied` the digests of what it applied.
     """
-    gone = overtaken(reviews)
     pending = {each.digest for found in plan.digests for each in found}
     declared = {each.name: each.configuration for each in desired.webhooks}
     # Webhooks that still differ, by id and name, and fields that were sent with their webhook: the
@@ -210,7 +209,7 @@ def settle(
         resend = review.resends.get(operation.digest)
         if operation.digest in applied:
             return State.APPLIED
-        if (review.number, operation.digest) in gone:
+        if operation.digest in review.replaced:
             return State.OVERTAKEN
         if resend is not None:
             if sent.get((resend.webhook, resend.field)) == resend.value is not None:
@@ -246,7 +245,6 @@ def record(
 
     `link` is the run, as Markdown.
     """
-    gone = overtaken(after)
     for old, new in zip(before, after, strict=True):
         if not new.operations or (old.is_over, old.settled) == (new.is_over, new.settled):
             continue
@@ -257,36 +255,24 @@ def record(
             settled=() if new.is_over else tuple(resends[:_MOST_RECORDED]),
             complete=new.is_over,
         )
-        github.comment(new.number, marker, f"{_told(new, gone, link)}\n", new.outcome)
+        github.comment(new.number, marker, f"{_told(new, link)}\n", new.outcome)
 
 
-def _told(review: Merged, gone: Mapping[tuple[int, str], int], link: str) -> str:
+def _told(review: Merged, link: str) -> str:
+    """Return in words what became of a review."""
     states = Counter(review.settled.values())
-    whole = len(review.operations)
-    applied = states[State.APPLIED]
-    others = []
-    if states[State.OVERTAKEN]:
-        by = {
-            gone[review.number, digest]
-            for digest, state in review.settled.items()
-            if state is State.OVERTAKEN and (review.number, digest) in gone
-        }
-        numbers = ", ".join(f"#{each}" for each in sorted(by))
-        others.append(f"{states[State.OVERTAKEN]} replaced by {numbers or 'a newer review'}")
-    if states[State.VOID]:
-        others.append(f"{plural(states[State.VOID], 'resend')} void: the files declare another one")
-    if states[State.DONE]:
-        others.append(f"{states[State.DONE]} no longer pending")
-    if not review.is_over:
-        others.append(f"{whole - len(review.settled)} not done")
-    if applied:
-        heading = "Applied" if review.is_over else "Applied in part"
-        count = (
-            plural(whole, "operation")
-            if applied == whole
-            else (f"{applied} of {plural(whole, 'operation')}")
-        )
-        tail = f" Of the others: {'; '.join(others)}." if others else ""
-        return f"**{heading}** by {link}: {count}.{tail}"
-    heading = "Nothing left to apply" if review.is_over else "Not applied"
-    return f"**{heading}**, as {link} found: {'; '.join(others)}."
+    applied, void = states[State.APPLIED], plural(states[State.VOID], "resend")
+    by = sorted({number for digest, number in review.replaced.items() if digest in review.settled})
+    numbers = ", ".join(f"#{each}" for each in by) or "a newer review"
+    became = {
+        f"{applied} of {plural(len(review.operations), 'operation')} applied": applied,
+        f"{states[State.OVERTAKEN]} replaced by {numbers}": states[State.OVERTAKEN],
+        f"{void} void: the files declare another one": states[State.VOID],
+        f"{states[State.DONE]} no longer pending": states[State.DONE],
+        f"{len(review.left)} not done": len(review.left),
+    }
+    heading = f"**Applied{'' if review.is_over else ' in part'}** by {link}"
+    if not applied:
+        what = "Nothing left to apply" if review.is_over else "Not applied"
+        heading = f"**{what}**, as {link} found"
+    return f"{heading}: {'; '.join(words for words, number in became.items() if number)}."
