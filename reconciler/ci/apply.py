@@ -13,7 +13,7 @@ from typing import Final
 
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import COMMENT_CHARACTERS, Kind, Marker, find
-from reconciler.ci.outcome import Outcome, attempted, failed, planned, reported
+from reconciler.ci.outcome import Outcome, attempt, failed, planned, reported
 from reconciler.ci.plan import check, files_only, only_checked
 from reconciler.ci.reviews import (
     Merged,
@@ -73,14 +73,14 @@ def apply(run: Run) -> Outcome:
             "apply does not run on pull requests or in merge queues: nothing is merged yet",
             hint="run it on pushes to the branch that is applied; on these events run plan",
         )
-    attempt = _Attempt(run)
+    this = _Attempt(run)
     try:
-        return attempt.carry_out()
+        return this.carry_out()
     except ReconcilerError as problem:
-        return attempt.failed(problem)
+        return this.failed(problem)
     except KeyboardInterrupt:
         stopped = "stopped by a signal: nothing was written"
-        return attempt.failed(Interrupted(stopped, signal_exit=ExitCode.SIGINT))
+        return this.failed(Interrupted(stopped, signal_exit=ExitCode.SIGINT))
 
 
 class _Attempt:
@@ -92,7 +92,7 @@ class _Attempt:
         self._merges: Merges | None = None
         self._reviews: tuple[Merged, ...] = ()
         self._plan: Plan | None = None
-        self._findings: tuple[Finding, ...] = ()
+        self._findings: list[Finding] = []
         self._by_review = run.expect_digest is None and run.reviewing is not Reviewing.IGNORE
 
     def carry_out(self) -> Outcome:
@@ -123,7 +123,7 @@ class _Attempt:
         if isinstance(problem, StalePlanError):
             shown = (each[:500] for each in problem.differences[:_MOST_DIFFERENCES])
             text += f"\n{code_block(chr(10).join(shown), 'text')}\n"
-        self._findings += self._tell(problem.code, text, command)
+        self._tell(problem.code, text, command)
         return failed(problem, self._findings, plan=self._plan)
 
     def _again(self, problem: ReconcilerError) -> str | None:
@@ -186,47 +186,41 @@ class _Attempt:
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend)
         if self._by_review:
             options = replace(options, reviewed=merged.resends)
-        gathered = gather(checked, connection.key, writing=True)
-        self._plan = made = make_plan(gathered, api, options=options, writing=True)
-        self._findings = self._notes(made, merged)
+        problem, report, applied = None, None, frozenset[str]()
         try:
-            if not made.operations and not made.unapplied:
-                self._record(made, frozenset(), checked)
-                self._close_issues()
-                return planned("converged", made, self._findings, run.options())
             report = carry_out(
                 checked, connection, options=options, confirm=lambda plan: True, review=review
             )
-        except (StalePlanError, BlockedError) as problem:
-            self._record(made, frozenset(), checked)
+            made, applied = report.plan, _applied(report)
+        except (StalePlanError, BlockedError, UnresolvedSecretsError) as refused:
+            problem = refused
+            made = make_plan(gather(checked, connection.key), api, options=options)
+        self._plan = made
+        self._findings += self._notes(made, merged)
+        self._record(made, applied, checked)
+        if not made.operations and not made.unapplied:
+            self._close_issues()
+            return planned("converged", made, self._findings, run.options())
+        command = None
+        if isinstance(problem, StalePlanError | BlockedError):
             command = self._by_digest(checked, connection, options, unsent=resends(made.operations))
+        if problem is not None:
             return self.failed(problem, command)
-        return self._reported(report, checked, connection, options)
-
-    def _reported(
-        self, report: Report, checked: Checked, connection: Connection, options: PlanOptions
-    ) -> Outcome:
-        applied = frozenset(
-            operation.digest
-            for outcome, found in zip(report.outcomes, report.plan.digests, strict=True)
-            if isinstance(outcome, Applied)
-            for operation in found
-        )
-        self._record(report.plan, applied, checked)
+        assert report is not None
         if report.exit_code is ExitCode.OK:
             self._close_issues()
             return reported(report, self._findings, reason="")
-        code, command = "apply-incomplete", self._run.again
+        code, command = "apply-incomplete", run.again
         if report.needs_review:
             code, command = NOT_REVIEWED, self._by_digest(checked, connection, options)
         text = RENDERERS["markdown"]().render_report(report, _HALF)
-        told = self._tell(code, f"### Not all was applied: `{code}`\n\n{text}", command)
-        return reported(report, (*self._findings, *told), reason=code)
+        self._tell(code, f"### Not all was applied: `{code}`\n\n{text}", command)
+        return reported(report, self._findings, reason=code)
 
-    def _notes(self, made: Plan, review: Review) -> tuple[Finding, ...]:
+    def _notes(self, made: Plan, review: Review) -> list[Finding]:
         """Return which pull requests approve nothing, and what is applied without a review."""
         if not self._by_review or not made.operations:
-            return ()
+            return []
         found = [
             note("no-review", f"pull request {each.number} approves nothing: {each.problem}")
             for place, each in enumerate(self._reviews[:_MOST_NOTES])
@@ -239,49 +233,43 @@ class _Attempt:
                 for place, each in enumerate(made.operations)
                 if place not in judgement.reviewed
             ]
-        return tuple(found)
+        return found
 
     def _record(self, made: Plan, applied: frozenset[str], checked: Checked) -> None:
         """Record what became of the reviews."""
-        after = settle(self._reviews, made, applied, checked.desired)
-        before, self._reviews = self._reviews, after
-        run, github = self._run, self._run.github
+        before = self._reviews
+        self._reviews = settle(before, made, applied, checked.desired)
+        github, link = self._run.github, self._run.link
         if github is not None:
-            self._findings += attempted(
-                "outcome-not-commented",
-                "the outcome could not be commented",
-                lambda: record(github, run.link, self._subject, before, after),
-            )
+            what = "the outcome could not be commented"
+            with attempt(self._findings, "outcome-not-commented", what):
+                record(github, link, self._subject, before, self._reviews)
 
     def _close_issues(self) -> None:
         """Close the issues of failures that are over."""
-        github = self._run.github
-
-        def close(github: GitHub) -> None:
+        github, link = self._run.github, self._run.link
+        if github is None:
+            return
+        with attempt(self._findings, "issue-not-closed", "an issue could not be closed"):
             for issue in github.open_issues():
                 if issue.marker.kind is Kind.FAILURE and issue.marker.same_subject(self._subject):
-                    text = f"Over, as {self._run.link} found: nothing is left to apply."
+                    text = f"Over, as {link} found: nothing is left to apply."
                     github.close_issue(issue.number, text)
 
-        if github is not None:
-            self._findings += attempted(
-                "issue-not-closed", "an issue could not be closed", lambda: close(github)
-            )
-
-    def _tell(self, code: str, text: str, command: str | None) -> tuple[Finding, ...]:
+    def _tell(self, code: str, text: str, command: str | None) -> None:
         """Comment on the newest pull request concerned, or open an issue: once for each code.
 
         What is there already is brought up to date, which notifies nobody.
         """
         github = self._run.github
         if github is None:
-            return ()
+            return
         text = f"{text}\nNothing more happens by itself. See {self._run.link}."
         if command is not None:
             text += f" To go on:\n\n{code_block(command)}\n"
         marker = replace(self._subject, kind=Kind.FAILURE, code=code)
-
-        def tell() -> None:
+        what = "this could be told neither on a pull request nor in an issue"
+        with attempt(self._findings, "not-told", what):
             problem = None
             github.extend(_TELLING)
             try:
@@ -295,9 +283,6 @@ class _Attempt:
                 github.issue(title, marker, text, find(github.open_issues(), marker))
             except GitHubError as second:
                 raise problem or second from None
-
-        what = "this could be told neither on a pull request nor in an issue"
-        return attempted("not-told", what, tell)
 
     def _commented(self, github: GitHub, marker: Marker, text: str) -> bool:
         """Comment on the newest pull request that is not over, if there is one."""
@@ -332,6 +317,14 @@ class _Attempt:
         except (ReconcilerError, KeyboardInterrupt):  # what was written must still be told
             return self._run.again
         return by_digest(self._run, made, resend=again) if made.digest else None
+
+
+def _applied(report: Report) -> frozenset[str]:
+    """Return the digests of what a run applied."""
+    outcomes = zip(report.outcomes, report.plan.digests, strict=True)
+    return frozenset(
+        each.digest for outcome, found in outcomes if isinstance(outcome, Applied) for each in found
+    )
 
 
 def by_digest(run: Run, made: Plan, *, workflow: str = "", resend: Sequence[str] = ()) -> str:

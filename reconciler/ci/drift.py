@@ -12,7 +12,7 @@ from typing import Final
 from reconciler.ci.apply import by_digest
 from reconciler.ci.github import GitHub
 from reconciler.ci.marker import COMMENT_CHARACTERS, Kind, encode, find
-from reconciler.ci.outcome import Outcome, attempted, failed, planned
+from reconciler.ci.outcome import Outcome, attempt, failed, planned
 from reconciler.ci.plan import check, files_only, only_checked
 from reconciler.ci.run import Run
 from reconciler.errors import CredentialError, ReconcilerError
@@ -48,22 +48,18 @@ def drift(run: Run) -> Outcome:
             live = read_live(api)
     except ReconcilerError as problem:
         return failed(problem, _cannot_run(run, problem))
-    ours = (
+    failing = [
         each
         for each in statuses(live, made)
-        if each.state not in (ManagementStatus.UNMANAGED, ManagementStatus.IGNORED)
-    )
-    failing = [each for each in ours if each.failing][:_MOST_FAILING]
-    result = "drift" if made.operations or made.unapplied else "no-drift"
+        if each.failing and each.state not in (ManagementStatus.UNMANAGED, ManagementStatus.IGNORED)
+    ]
+    findings = []
     if run.github is None:
-        return planned(
-            result,
-            made,
-            (warning("no-token", "there is no GitHub token: no issue was looked at"),),
-            run.options(),
-        )
-    _keep_issue(run, run.github, made, failing)
-    return planned(result, made, (), run.options())
+        findings = [warning("no-token", "there is no GitHub token: no issue was looked at")]
+    else:
+        _keep_issue(run, run.github, made, failing[:_MOST_FAILING])
+    result = "drift" if made.operations or made.unapplied else "no-drift"
+    return planned(result, made, findings, run.options())
 
 
 def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookStatus]) -> None:
@@ -101,25 +97,23 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
     github.issue(_title(run, title), marker, f"{shown}{listed}\n\n{foot}\n", mine)
 
 
-def _cannot_run(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
+def _cannot_run(run: Run, problem: ReconcilerError) -> list[Finding]:
     """Open or update the issue for a check that failed. A failure of that hides nothing."""
-    github = run.github
+    github, findings = run.github, list[Finding]()
     if github is None:
-        return ()
+        return findings
     text = RENDERERS["markdown"]().render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
     text += f"\nNothing was compared by {run.link}. This issue closes by itself."
     if run.again is not None:
         text += f" To try again:\n\n{code_block(run.again)}\n"
-
-    def tell() -> None:
+    with attempt(findings, "issue-not-written", "the issue could not be written"):
         marker = replace(run.marker(Kind.DRIFT), code=problem.code)
         mine = find(github.open_issues(), marker)
         # What was failing is still known when the check runs again.
         marker = replace(marker, failing=mine[0].marker.failing if mine else ())
         title = _title(run, f"the drift check cannot run ({problem.code})")
         github.issue(title, marker, text, mine)
-
-    return attempted("issue-not-written", "the issue could not be written", tell)
+    return findings
 
 
 def _title(run: Run, text: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,15 +42,15 @@ class Outcome:
     wrote: bool = False
 
 
-def attempted(rule: str, what: str, do: Callable[[], None]) -> tuple[Finding, ...]:
-    """Do what is for people only: a failure of it is a warning, as it undoes nothing."""
+@contextmanager
+def attempt(findings: list[Finding], rule: str, what: str) -> Iterator[None]:
+    """Do what is for people only: a failure of it becomes a warning, as it undoes nothing."""
     try:
-        do()
+        yield
     except ReconcilerError as problem:
-        return (warning(rule, f"{what}: {problem.message}", problem.hint),)
+        findings.append(warning(rule, f"{what}: {problem.message}", problem.hint))
     except (Exception, KeyboardInterrupt) as problem:
-        return (warning(rule, f"{what}: internal error ({type(problem).__name__})"),)
-    return ()
+        findings.append(warning(rule, f"{what}: internal error ({type(problem).__name__})"))
 
 
 def ended(result: str, findings: Sequence[Finding], *, heading: str) -> Outcome:
