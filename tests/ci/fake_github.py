@@ -1,6 +1,6 @@
 """A small GitHub in memory: what `webhooks ci` asks of it, with GitHub's own limits and refusals.
 
-`FakeGitHub.handle` is a pure request and answer; `serve` puts it behind HTTP on this machine.
+`FakeGitHub.handle` is a pure request and answer.
 Comments and issues remember their author, pages are pages, a body over 65,536 characters is
 refused, and a token that only reads cannot write.
 """
@@ -10,29 +10,14 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.fakes import Answer
+
 MAX_BODY = 65_536
 BOT = "github-actions[bot]"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A status (0 for none), a JSON value (or bytes as they are) and further headers."""
-
-    status: int
-    value: Any = None
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def body(self) -> bytes:
-        if isinstance(self.value, bytes):
-            return self.value
-        return b"" if self.value is None else json.dumps(self.value).encode()
 
 
 Faulty = Callable[[str, str], "Answer | None"]
@@ -52,6 +37,7 @@ class FakeGitHub:
         self.repository = repository
         self.token = token
         self.login = login
+        self.base = ""
         self.graphql = True
         self.read_only = False
         self.page_size = 100
@@ -248,43 +234,3 @@ class FakeGitHub:
     def _next(self) -> int:
         self._ids += 1
         return self._ids
-
-
-@contextmanager
-def serve(github: FakeGitHub) -> Iterator[str]:
-    """Serve `github` on this machine and yield its address, as GITHUB_API_URL has it."""
-
-    class Handler(BaseHTTPRequestHandler):
-        wbufsize = -1  # one packet for an answer: a second one would wait for the first's receipt
-
-        def _answer(self) -> None:
-            length = int(self.headers.get("content-length") or 0)
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = github.handle(self.command, self.path, headers, self.rfile.read(length))
-            if not answer.status:  # the connection breaks
-                self.close_connection = True
-                return
-            body = answer.body()
-            self.send_response(answer.status)
-            if "Content-Type" not in answer.headers:
-                self.send_header("Content-Type", "application/json; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_PATCH = _answer  # noqa: N815
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

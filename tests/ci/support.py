@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -22,15 +21,14 @@ import yaml
 
 from reconciler.ci.github import GitHub
 from reconciler.ci.workflows import Setup, workflows
-from reconciler.cli.main import run as run_program
-from reconciler.cli.process import Process
 from reconciler.model import Scheme, Secret, SecretRef
-from tests.ci.fake_github import FakeGitHub, serve
+from tests.ci.fake_github import FakeGitHub
+from tests.cli.conftest import perform
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
+from tests.fakes import in_process, serve
 from tests.holding import Hold
 from tests.served import served
-from tests.skipping import SkippingClock
 from tests.waiting import PATIENCE
 
 KEY = "ct-canary-key-0123456789"
@@ -61,21 +59,6 @@ class StillClock:
         return high
 
 
-def adapter(fake: FakeGitHub) -> httpx.MockTransport:
-    """Return the way into a fake without a network."""
-
-    def handle(request: httpx.Request) -> httpx.Response:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        answer = fake.handle(request.method, str(request.url), headers, request.read())
-        return httpx.Response(
-            answer.status,
-            headers={"content-type": "application/json", **answer.headers},
-            stream=httpx.ByteStream(answer.body()),
-        )
-
-    return httpx.MockTransport(handle)
-
-
 @contextmanager
 def client(
     fake: FakeGitHub, transport: httpx.BaseTransport | None = None, **environ: str
@@ -87,7 +70,7 @@ def client(
         clock=StillClock(),
         environ=environ,
         clean=str,
-        adapter=transport or adapter(fake),
+        adapter=transport or in_process(fake),
     )
     with closing(github):
         yield github
@@ -451,16 +434,8 @@ class World:
             return done.returncode, done.stdout, done.stderr
         words = script.split()
         assert words[:2] == ["exec", "webhooks"]
-        out, err = io.StringIO(), io.StringIO()
-        process = Process(
-            environ=environ,
-            directory=self.work,
-            stdin=io.StringIO(),
-            stdout=out,
-            stderr=err,
-            clock=SkippingClock(),
-        )
-        return run_program(words[2:], process), out.getvalue(), err.getvalue()
+        done = perform(*words[2:], directory=self.work, **environ)
+        return done.code, done.out, done.err
 
 
 @contextmanager

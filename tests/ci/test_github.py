@@ -13,8 +13,9 @@ from reconciler.ci.marker import Kind, Marker, find
 from reconciler.ci.plan import put
 from reconciler.errors import AmbiguousWriteError, CredentialError, UsageError
 from reconciler.model import Secret
-from tests.ci.fake_github import Answer, FakeGitHub
+from tests.ci.fake_github import FakeGitHub
 from tests.ci.support import StillClock, client
+from tests.fakes import Answer
 
 MARKER = Marker(kind=Kind.PLAN, file="w.yaml", organization="o", digest="sha256:" + "1" * 64)
 

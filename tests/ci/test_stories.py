@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.ci.marker import Kind, decode
-from tests.ci.fake_github import Answer
 from tests.ci.support import SLACK, Done, World, world
 from tests.emulated.faults import Rule, Script, status
+from tests.fakes import Answer
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import subprocess
@@ -26,11 +25,10 @@ from reconciler.ci.workflows import (
     workflows,
 )
 from reconciler.cli.commands import ci
-from reconciler.cli.main import run as run_program
-from reconciler.cli.process import Process
 from reconciler.errors import UsageError
 from reconciler.model import Scheme, SecretRef
 from tests.ci.support import SETUP
+from tests.cli.conftest import perform
 from tests.surroundings import PROXIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,10 +83,9 @@ def test_this_repository_has_no_key_and_its_workflows_pass_and_say_so(name: str)
     (job,) = yaml.safe_load(OURS[f".github/workflows/{name}"])["jobs"].values()
     (step,) = (each for each in job["steps"] if each.get("run", "").startswith("exec "))
     environ = {key: re.sub(r"\$\{\{.*?\}\}", "", str(value)) for key, value in step["env"].items()}
-    out, err = io.StringIO(), io.StringIO()
-    process = Process(environ=environ, directory=ROOT, stdin=io.StringIO(), stdout=out, stderr=err)
-    assert run_program(step["run"].split()[2:], process) == 0, out.getvalue() + err.getvalue()
-    assert "there is no CLOUDTRUTH_API_KEY here" in out.getvalue()
+    done = perform(*step["run"].split()[2:], directory=ROOT, **environ)
+    assert done.code == 0, done.out + done.err
+    assert "there is no CLOUDTRUTH_API_KEY here" in done.out
 
 
 def test_an_audit_finds_nothing(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,32 +42,33 @@ Shell = Callable[..., Done]
 File = Callable[..., Path]
 
 
+def perform(
+    *arguments: str,
+    directory: Path,
+    keys: str = "",
+    terminal: bool = False,
+    clock: Clock | None = None,
+    **environ: str,
+) -> Done:
+    """Run `webhooks` with arguments; `terminal` makes all three streams one, `keys` is typed."""
+    stream = Terminal if terminal else io.StringIO
+    out, err = stream(), stream()
+    process = Process(
+        environ=environ,
+        directory=directory,
+        stdin=stream(keys),
+        stdout=out,
+        stderr=err,
+        clock=clock or SkippingClock(),
+    )
+    code = run(arguments, process)
+    return Done(code=code, out=out.getvalue(), err=err.getvalue())
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
-    """Run `webhooks` with arguments; `terminal` makes all three streams one, `keys` is typed."""
-
-    def shell(
-        *arguments: str,
-        keys: str = "",
-        terminal: bool = False,
-        clock: Clock | None = None,
-        directory: Path = tmp_path,
-        **environ: str,
-    ) -> Done:
-        stream = Terminal if terminal else io.StringIO
-        out, err = stream(), stream()
-        process = Process(
-            environ={"HOME": str(tmp_path), **environ},
-            directory=directory,
-            stdin=stream(keys),
-            stdout=out,
-            stderr=err,
-            clock=clock or SkippingClock(),
-        )
-        code = run(arguments, process)
-        return Done(code=code, out=out.getvalue(), err=err.getvalue())
-
-    return shell
+    """Run `webhooks` as `perform` does, in the folder of the test."""
+    return partial(perform, directory=tmp_path, HOME=str(tmp_path))
 
 
 GOOD = """\

@@ -19,8 +19,9 @@ import yaml
 from tests.cli.conftest import Cloud, Shell
 from tests.docs.blocks import Block, blocks
 from tests.docs.worlds import README, SECRETS
+from tests.fakes import serve
 from tests.folders import ROOT, python
-from tests.slack.fake_slack import GOOD, SCOPES, FakeSlack, serve
+from tests.slack.fake_slack import GOOD, SCOPES, FakeSlack
 
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),

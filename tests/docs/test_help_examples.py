@@ -19,9 +19,10 @@ from tests.cli.conftest import Shell
 from tests.docs.worlds import EXAMPLE, SECRETS
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
+from tests.fakes import serve
 from tests.folders import ROOT
 from tests.served import served
-from tests.slack.fake_slack import FakeSlack, serve
+from tests.slack.fake_slack import FakeSlack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

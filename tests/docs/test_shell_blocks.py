@@ -19,8 +19,9 @@ import yaml
 from tests.cli.conftest import Cloud, Shell
 from tests.docs.test_code_blocks import BLOCKS
 from tests.docs.worlds import ELSEWHERE, SECRETS, STAND_INS, WORLDS, World
+from tests.fakes import serve
 from tests.folders import ROOT, copy_parts, git, write
-from tests.slack.fake_slack import FakeSlack, serve
+from tests.slack.fake_slack import FakeSlack
 from tests.waiting import PATIENCE
 
 COPIED = ("reconciler", "tests", "schemas", "docs", "examples", "scripts", "benchmarks", ".ci")

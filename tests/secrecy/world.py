@@ -18,7 +18,6 @@ from reconciler.cli.main import PROGRAM, program
 from reconciler.cli.options import Context
 from reconciler.cli.process import Process
 from tests.ci.fake_github import FakeGitHub
-from tests.ci.fake_github import serve as serve_github
 from tests.cli.conftest import Terminal
 from tests.emulated.emulator import Answer, Emulator, Request
 from tests.emulated.faults import (
@@ -35,13 +34,13 @@ from tests.emulated.faults import (
 from tests.emulated.faults import reset as broken
 from tests.emulated.faults import status as answer
 from tests.emulated.variant import Variant
+from tests.fakes import serve
 from tests.folders import write
 from tests.secrecy import canaries as c
 from tests.secrecy.canaries import Hit, find
 from tests.served import served
 from tests.skipping import SkippingClock
 from tests.slack.fake_slack import SCOPES, FakeSlack
-from tests.slack.fake_slack import serve as serve_slack
 
 _PACKAGE: Final = Path(reconciler.__file__).resolve().parent
 _REVEALING: Final = _PACKAGE / "api"
@@ -368,9 +367,9 @@ def world(folder: Path) -> Iterator[World]:
             switch=switch,
             cloudtruth=cloudtruth,
             github=github,
-            github_url=stack.enter_context(serve_github(github)),
+            github_url=stack.enter_context(serve(github)),
             slack=slack,
-            slack_url=stack.enter_context(serve_slack(slack)),
+            slack_url=stack.enter_context(serve(slack)),
         )
 
 

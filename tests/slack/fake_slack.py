@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx
+from tests.fakes import Answer
 
 GOOD = "xoxb-" + "canary-good-0001"
 SCOPES = ("chat:write", "chat:write.public", "chat:write.customize")
@@ -42,8 +38,8 @@ class Channel:
 class FakeSlack:
     """Workspace "Acme". `tokens` maps a token to its scopes, None for one that tells none.
 
-    `throttle` is how many requests are answered by 429 first, `broken` how many by 503. `page` is
-    the size of a page of channels.
+    `throttle` is how many requests are answered by 429 first, `broken` how many by 503; `breaking`
+    is a method that always is. `page` is the size of a page of channels.
     """
 
     tokens: dict[str, tuple[str, ...] | None] = field(default_factory=lambda: {GOOD: SCOPES})
@@ -57,6 +53,7 @@ class FakeSlack:
     )
     throttle: int = 0
     broken: int = 0
+    breaking: str = ""
     page: int = 2
     errors: dict[str, str] = field(default_factory=dict)
     """An error code for each method that has one."""
@@ -64,12 +61,12 @@ class FakeSlack:
     """Method, token and arguments of each request."""
     posted: list[dict[str, Any]] = field(default_factory=list)
 
+    base = "/api"
+
     def methods(self) -> list[str]:
         return [method for method, _, _ in self.log]
 
-    def handle(
-        self, verb: str, url: str, headers: dict[str, str], body: bytes
-    ) -> tuple[int, dict[str, str], Any]:
+    def handle(self, verb: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
         """Answer one request; `headers` have lower-case names."""
         parts = urlsplit(url)
         method = parts.path.rpartition("/")[2]
@@ -78,18 +75,18 @@ class FakeSlack:
         self.log.append((method, token, arguments))
         if self.throttle:
             self.throttle -= 1
-            return 429, {"Retry-After": "3"}, {"ok": False, "error": "ratelimited"}
-        if self.broken:
-            self.broken -= 1
-            return 503, {}, {"ok": False}
+            return Answer(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": "3"})
+        if self.broken or (self.breaking and method.endswith(self.breaking)):
+            self.broken = max(0, self.broken - 1)
+            return Answer(503, {"ok": False})
         if token not in self.tokens:
-            return 200, {}, {"ok": False, "error": "invalid_auth"}
+            return Answer(200, {"ok": False, "error": "invalid_auth"})
         scopes = self.tokens[token]
         told = {} if scopes is None else {"X-OAuth-Scopes": ",".join(scopes)}
         if method in self.errors:
-            return 200, told, {"ok": False, "error": self.errors[method]}
+            return Answer(200, {"ok": False, "error": self.errors[method]}, told)
         answer = getattr(self, method.replace(".", "_"))(arguments, set(scopes or ()))
-        return 200, told, answer
+        return Answer(200, answer, told)
 
     def auth_test(self, arguments: dict[str, Any], scopes: set[str]) -> Any:
         return {"ok": True, "team": "Acme", "user": "cloudtruth", "url": "https://acme.slack.com/"}
@@ -135,57 +132,3 @@ class FakeSlack:
             return {"ok": False, "error": "not_in_channel"}
         self.posted.append(arguments)
         return {"ok": True, "ts": "1700000000.000100"}
-
-
-class InProcessSlack(httpx.BaseTransport):
-    """Carries requests to a fake Slack without a network."""
-
-    def __init__(self, slack: FakeSlack) -> None:
-        self._slack = slack
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        status, told, document = self._slack.handle(
-            request.method, str(request.url), headers, request.read()
-        )
-        # Streamed, as from a network: the client reads it in its own time.
-        content = iter((json.dumps(document).encode(),))
-        return httpx.Response(
-            status, headers={"Content-Type": "application/json", **told}, content=content
-        )
-
-
-@contextmanager
-def serve(slack: FakeSlack) -> Iterator[str]:
-    """Serve `slack` on this machine and yield its address, as --slack-url takes it."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            length = int(self.headers.get("content-length") or 0)
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status, told, document = slack.handle(
-                self.command, self.path, headers, self.rfile.read(length)
-            )
-            body = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            for name, value in told.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = _answer  # noqa: N815
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Print nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/api"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -13,7 +13,8 @@ from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
 from reconciler.slack.check import Subject, check, subjects
 from reconciler.slack.web import Slack
 from tests.api.support import VirtualClock
-from tests.slack.fake_slack import GOOD, SCOPES, SEEING, FakeSlack, InProcessSlack
+from tests.fakes import in_process
+from tests.slack.fake_slack import GOOD, SCOPES, SEEING, FakeSlack
 
 REF = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
 NO_PUBLIC = ("chat:write", "chat:write.customize")
@@ -32,18 +33,6 @@ def subject(name: str = "Deploys", **changes: Any) -> Subject:
     return Subject(**{**values, **changes})
 
 
-class Breaking(InProcessSlack):
-    """A Slack that fails whenever `method` is called."""
-
-    def __init__(self, slack: FakeSlack, method: str) -> None:
-        super().__init__(slack)
-        self._broken, self._method = slack, method
-
-    def handle_request(self, request: Any) -> Any:
-        self._broken.broken = int(request.url.path.endswith(self._method))
-        return super().handle_request(request)
-
-
 def look(
     slack: FakeSlack,
     *found: Subject,
@@ -52,10 +41,10 @@ def look(
     **more: Any,
 ) -> Checklist:
     """Check subjects against a fake Slack."""
-    adapter = Breaking(slack, breaking) if breaking else InProcessSlack(slack)
+    slack.breaking = breaking
 
     def connect(token: Secret) -> Slack:
-        return Slack(token, clock=clock or VirtualClock(), adapter=adapter)
+        return Slack(token, clock=clock or VirtualClock(), adapter=in_process(slack))
 
     return check(found or (subject(),), connect, **more)
 

@@ -11,7 +11,8 @@ from jsonschema import Draft7Validator
 
 from reconciler.source.schema import schema_text
 from tests.cli.conftest import SECRETS, Shell
-from tests.slack.fake_slack import GOOD, SEEING, FakeSlack, serve
+from tests.fakes import serve
+from tests.slack.fake_slack import GOOD, SEEING, FakeSlack
 
 File = Callable[..., Path]
 
