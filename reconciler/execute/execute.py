@@ -13,7 +13,7 @@ are settled before this is called.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import partial
 from itertools import chain
 
@@ -77,7 +77,6 @@ def execute(
             ledger=ledger,
             reviewed=reviewed,
             before=Listing(plan, _list(plan, api, workers), secrets),
-            duplicates=_duplicates(plan),
         )
         _check(run)
         _write(run, workers)
@@ -110,14 +109,6 @@ def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, .
     missed = sorted(needed - {each.id for each in listing})
     found = workers.run([partial(api.get, each) for each in missed])
     return (*listing, *(each for each in found if each is not None))
-
-
-def _duplicates(plan: Plan) -> Mapping[str, Sequence[int]]:
-    found: dict[str, list[int]] = {}
-    for index, operation in enumerate(plan.operations):
-        if isinstance(operation, Delete) and operation.keeps is not None:
-            found.setdefault(operation.keeps, []).append(index)
-    return found
 
 
 def _check(run: Run) -> None:
@@ -161,12 +152,17 @@ def _write(run: Run, workers: Workers) -> None:
     stages: list[list[int]] = [[], [], [], []]
     for index, operation in enumerate(run.plan.operations):
         stages[_stage(operation)].append(index)
+    held: set[str | None] = set()
     for stage in stages[:_LAST]:
-        workers.run([partial(_attempt, run, index) for index in stage])
+        workers.run([partial(_attempt, run, index, held) for index in stage])
+        for index in stage:
+            operation = run.plan.operations[index]
+            if isinstance(operation, Delete) and not is_done(run.ledger.outcome(index)):
+                held.add(operation.keeps)
     begun = chain.from_iterable(stages[:_LAST])
     undone = next((index for index in begun if not is_done(run.ledger.outcome(index))), None)
     if undone is None:
-        workers.run([partial(_attempt, run, index) for index in stages[_LAST]])
+        workers.run([partial(_attempt, run, index, held) for index in stages[_LAST]])
         return
     why = f"nothing is deleted, as {run.plan.operations[undone].name!r} is not done"
     for index in stages[_LAST]:
@@ -179,14 +175,16 @@ def _skip(run: Run, index: int, why: str) -> None:
         run.ledger.finish(index, Skipped(operation=operation, code="after-failure", message=why))
 
 
-def _attempt(run: Run, index: int) -> None:
-    """Perform one operation, if it may be begun, and note what came of it."""
+def _attempt(run: Run, index: int, held: Set[str | None]) -> None:
+    """Perform one operation, if it may be begun, and note what came of it.
+
+    `held` are the ids of webhooks of which duplicates are left.
+    """
     ledger, operation = run.ledger, run.plan.operations[index]
     if ledger.outcome(index) is not None:
         return
     # Interrupted in between, the duplicates would differ, and no run could tell which one counts.
-    first = run.duplicates.get(operation.before.id, ()) if isinstance(operation, Update) else ()
-    if not all(is_done(ledger.outcome(other)) for other in first):
+    if isinstance(operation, Update) and operation.before.id in held:
         _skip(run, index, "duplicates of it are still live")
         return
     if not ledger.start(index):

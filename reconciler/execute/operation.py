@@ -70,8 +70,7 @@ class ConfirmPolicy:
 class Run:
     """What every operation of one run needs.
 
-    `before` is the listing from before the first write: a webhook with another id came into being
-    since. `duplicates` maps the id of a webhook to the places of the deletes of its duplicates.
+    `before` is the listing from before the first write: other ids are of webhooks created since.
     """
 
     plan: Plan
@@ -82,7 +81,6 @@ class Run:
     ledger: Ledger
     reviewed: bool
     before: Listing
-    duplicates: Mapping[str, Sequence[int]]
 
 
 def perform(operation: Operation, run: Run) -> Outcome:
@@ -304,9 +302,9 @@ def _find_created(
         except ApiError as error:
             failure = error
         else:
-            if equal := _equal(operation, listing, run):
+            if found := equal(operation, listing, run):
                 note = f"{returned(answers)}; it is live"
-                return Applied(operation=operation, id=equal[0].id, note=note)
+                return Applied(operation=operation, id=found[0].id, note=note)
             if others := _new(operation, listing, run):
                 return overtaken(operation, others[0].id)
         if not lost:
@@ -325,15 +323,10 @@ def _new(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
     return sorted(found, key=lambda each: each.id)
 
 
-def _equal(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
+def equal(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
     """Return those of the new ones that are as they were sent, as far as the server shows."""
     new = _new(operation, listing, run)
     return [each for each in new if not listing.differences(operation, each)]
-
-
-def created(operation: Create, listing: Listing, run: Run) -> LiveWebhook | None:
-    """Return the webhook that a create has made, by the look of a listing."""
-    return next(iter(_equal(operation, listing, run)), None)
 
 
 def overtaken(operation: Create, id: str) -> Failed:
@@ -369,7 +362,7 @@ def duplicates(listing: Listing, run: Run) -> list[Duplicate]:
     for operation in sorted(run.ledger.sent, key=lambda each: each.name):
         same = [each for each in listing.named(operation.name) if each.id not in pinned]
         keeper = min(same, key=lambda each: each.id, default=None)
-        for each in _equal(operation, listing, run):
+        for each in equal(operation, listing, run):
             if keeper is not None and each.id not in pinned and each.id != keeper.id:
                 found.append(Duplicate(live=each, keeper=keeper))
     return found

@@ -15,8 +15,8 @@ from reconciler.errors import ApiError, IncompleteListingError
 from reconciler.execute.operation import (
     Duplicate,
     Run,
-    created,
     duplicates,
+    equal,
     overtaken,
     remove,
     unlike,
@@ -104,7 +104,7 @@ def _open(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconfirmed]]
             mine = operation.before.id
         found = listing.by_id.get(mine or "")
         if isinstance(operation, Create) and found is None:
-            found = created(operation, listing, run)
+            found = next(iter(equal(operation, listing, run)), None)
         if not _shown(outcome, found, listing, run):
             left.append((index, outcome))
             continue
