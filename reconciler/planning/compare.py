@@ -37,6 +37,8 @@ from reconciler.planning.readback import (
     secrets_alike,
 )
 
+_NONE: Final[Mapping[str, SecretCause]] = {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
@@ -56,8 +58,12 @@ def compare(
     live: LiveWebhook,
     secrets: Mapping[SecretRef, Secret],
     evidence: Evidence,
+    resent: Mapping[str, SecretCause] = _NONE,
 ) -> Comparison:
     """Return what must change for `live` to be as `webhook` says.
+
+    `resent` has the fields that are to be sent, or to go, although live cannot show that they
+    differ. Of these a secret is sent whatever live shows, a plain field only if live hides it.
 
     Event types are sets; a channel is the same with and without its `#`. A field that is live, is
     not declared and has not its default value must go. Nothing of another type's configuration
@@ -67,6 +73,7 @@ def compare(
     unreadable: list[str] = []
     undecided: list[str] = []
     secret_changes: list[SecretChange] = []
+    hidden: list[FieldChange] = []
     shown = {} if retyped else live.configuration
     configured: dict[str, Any] = {}
     wanted: dict[str, Any] = {}
@@ -79,14 +86,21 @@ def compare(
             reading = secret_reading(webhook.type, field, value, found, secrets, evidence)
         else:
             reading = _plain_reading(field, value, found)
-        if reading in (Reading.UNKNOWN, Reading.UNAVAILABLE):
+        unknown = reading in (Reading.UNKNOWN, Reading.UNAVAILABLE)
+        if unknown:
             undecided.append(name)
             if reading is Reading.UNKNOWN:
                 unreadable.append(name)
+        cause = resent.get(name)
+        if isinstance(value, SecretRef) and cause is not None:
+            secret_changes.append(_secret_change(webhook, name, cause, found, secrets))
+        elif unknown:
+            if cause is not None and not isinstance(value, SecretRef):
+                path = ("configuration", name)
+                hidden.append(ValueChange(path=path, before=UNKNOWN, after=value, hidden=True))
         elif reading is not Reading.SAME and field.secret:
-            added = reading is Reading.ABSENT
-            cause = SecretCause.ADDED if added else SecretCause.DIFFERS
-            secret_changes.append(secret_change(webhook, name, cause, found, secrets))
+            cause = SecretCause.ADDED if reading is Reading.ABSENT else SecretCause.DIFFERS
+            secret_changes.append(_secret_change(webhook, name, cause, found, secrets))
         elif reading is not Reading.SAME:
             wanted[name] = value
             if reading is Reading.DIFFERENT:
@@ -96,6 +110,10 @@ def compare(
     if before != after:
         fields.extend(_plain_changes(before, after))
     fields.extend(secret_changes)
+    fields.extend(hidden)
+    if isinstance(shown, Unknown):
+        dropped = sorted(resent.keys() - webhook.configuration.keys())
+        fields.extend(KeyLost(path=("configuration", name), hidden=True) for name in dropped)
     if not retyped:
         fields.extend(KeyLost(path=("configuration", name)) for name in _undeclared(webhook, live))
     return Comparison(
@@ -155,7 +173,7 @@ def _missing(found: LiveValue | Unknown) -> bool:
     return found is None or found == ""
 
 
-def secret_change(
+def _secret_change(
     webhook: Webhook,
     name: str,
     cause: SecretCause,

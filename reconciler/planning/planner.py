@@ -157,14 +157,11 @@ def _compare(
     evidence = gather(table.pairs, live, secrets)
     out = _Comparing(updates=[], matched=[], unreadable=[], notes=[])
     compared = [
-        (webhook, found, compare(webhook, found, secrets, evidence))
+        (webhook, found, compare(webhook, found, secrets, evidence, resends.causes(webhook)))
         for webhook, found in table.pairs  # as they lie in memory, which is faster than by name
     ]
     for webhook, found, comparison in sorted(compared, key=lambda each: (each[0].name, each[1].id)):
-        more = resends.fields(webhook, found, comparison)
-        replaced = {each.path for each in more}
-        kept = (each for each in comparison.fields if each.path not in replaced)
-        fields = with_lost(webhook, found, (*kept, *more))
+        fields = with_lost(webhook, found, comparison.fields)
         if options.shown:
             fields = tuple(_with_shown_host(each, options.shown) for each in fields)
         if fields:
@@ -215,7 +212,7 @@ def _reason(
         return Reason.ADOPTED
     if webhook.name != found.name:
         return Reason.RENAMED
-    return Reason.DIFFERS if fields else Reason.RESEND
+    return Reason.RESEND if all(map(is_resend, fields)) else Reason.DIFFERS
 
 
 def _operations(table: Match, updates: list[Update], unpaired: Set[str]) -> tuple[Operation, ...]:

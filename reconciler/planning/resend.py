@@ -14,24 +14,18 @@ from dataclasses import dataclass
 from reconciler.findings import Finding, error, note
 from reconciler.kinds import KINDS
 from reconciler.model import (
-    UNKNOWN,
     Desired,
     LiveWebhook,
     Secret,
     SecretRef,
-    Unknown,
     Value,
     Webhook,
 )
-from reconciler.planning.compare import Comparison, secret_change
 from reconciler.planning.plan import (
-    FieldChange,
-    KeyLost,
     Operation,
     SecretCause,
     SecretChange,
     Update,
-    ValueChange,
     is_resend,
 )
 from reconciler.planning.readback import Evidence
@@ -102,31 +96,27 @@ class Resends:
             for name in _names(webhook, value)
         }
 
-    def fields(
-        self, webhook: Webhook, live: LiveWebhook, comparison: Comparison
-    ) -> tuple[FieldChange, ...]:
-        """Return the fields to send beside those of `comparison`, or in place of them."""
+    def causes(self, webhook: Webhook) -> Mapping[str, SecretCause]:
+        """Return why fields are sent, or dropped, although live cannot show that they differ."""
         before = self._before(webhook) if self._previous else None
         if before is None and not self._asked:
-            return ()
-        more: list[FieldChange] = []
-        for name, value in sorted(webhook.configuration.items()):
-            cause = self._cause(before, webhook, name) or self._reviewed_cause(webhook, name)
-            if isinstance(value, SecretRef):
-                if cause is None and self._requested(webhook, value):
-                    cause = SecretCause.REQUESTED
-                if cause is not None:
-                    found = (
-                        UNKNOWN
-                        if isinstance(live.configuration, Unknown)
-                        else live.configuration.get(name)
-                    )
-                    more.append(secret_change(webhook, name, cause, found, self._secrets))
-            elif cause is not None and name in comparison.undecided:
-                path = ("configuration", name)
-                more.append(ValueChange(path=path, before=UNKNOWN, after=value, hidden=True))
-        more.extend(self._removed(before, webhook, live))
-        return tuple(more)
+            return {}
+        found: dict[str, SecretCause] = {}
+        for name, value in webhook.configuration.items():
+            cause = self._cause(before, webhook, name)
+            if cause is None and isinstance(value, SecretRef) and self._requested(webhook, value):
+                cause = SecretCause.REQUESTED
+            if cause is not None:
+                found[name] = cause
+        dropped = set(before.configuration if before is not None else ())
+        dropped |= {
+            each.field
+            for each in self._reviewed.values()
+            if each.webhook == webhook.name and each.value is None
+        }
+        for name in dropped - webhook.configuration.keys():
+            found[name] = SecretCause.REFERENCE_CHANGED
+        return found
 
     def unseen(self, webhook: Webhook, live: LiveWebhook, evidence: Evidence) -> Iterable[Finding]:
         """Remark on secrets that are declared no longer and, for all that shows, still live.
@@ -178,43 +168,21 @@ class Resends:
         return None
 
     def _cause(self, before: Webhook | None, webhook: Webhook, name: str) -> SecretCause | None:
-        if before is None:
-            return None
-        old: Value | None = before.configuration.get(name)
+        """Return why the previous declaration, or else a review, has a field sent."""
         new = webhook.configuration[name]
-        if old == new:
+        old = before.configuration.get(name) if before is not None else new
+        if isinstance(old, SecretRef) and isinstance(new, SecretRef):
+            if old != new and (old.scheme, old.name) == (new.scheme, new.name):
+                return SecretCause.VERSION_CHANGED
             # A literal is referred to by where it stands, so its value may be another one.
-            same = not isinstance(new, SecretRef) or (
-                self._old_literals.get(new) == self._literals.get(new)
-            )
-            return None if same else SecretCause.REFERENCE_CHANGED
-        if (
-            isinstance(old, SecretRef)
-            and isinstance(new, SecretRef)
-            and (old.scheme, old.name) == (new.scheme, new.name)
-        ):
-            return SecretCause.VERSION_CHANGED
-        return SecretCause.REFERENCE_CHANGED
-
-    def _reviewed_cause(self, webhook: Webhook, name: str) -> SecretCause | None:
-        """Say why a review resends a field; None if it does not, or if the files have moved on."""
+            known = before is not None and old == new
+            if known and self._old_literals.get(new) != self._literals.get(new):
+                return SecretCause.REFERENCE_CHANGED
+        if old != new:
+            return SecretCause.REFERENCE_CHANGED
+        # A review holds as long as the files still say the same.
         resend = self._reviewed.get((webhook.name, name))
-        return resend.cause if resend and resend.value == webhook.configuration[name] else None
-
-    def _removed(
-        self, before: Webhook | None, webhook: Webhook, live: LiveWebhook
-    ) -> Iterable[KeyLost]:
-        """A field that was declared and no longer is goes, if live shows no configuration."""
-        if live.type != webhook.type or not isinstance(live.configuration, Unknown):
-            return
-        was = set(before.configuration if before is not None else ())
-        was |= {
-            each.field
-            for each in self._reviewed.values()
-            if each.webhook == webhook.name and each.value is None
-        }
-        for name in sorted(was - webhook.configuration.keys()):
-            yield KeyLost(path=("configuration", name), hidden=True)
+        return resend.cause if resend is not None and resend.value == new else None
 
 
 def _names(webhook: Webhook, reference: SecretRef) -> frozenset[str]:
