@@ -121,7 +121,7 @@ def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND]"),),
 )
 def _help(context: Context, words: tuple[str, ...]) -> int:
-    """Print the help of a command, or the page of common options."""
+    """Common options are those that several commands have."""
     found: click.Command = program()
     width = context.process.columns(80)
     ctx = click.Context(found, info_name=PROGRAM, terminal_width=width - 2, obj=context)
@@ -145,7 +145,7 @@ def _help(context: Context, words: tuple[str, ...]) -> int:
     options=(click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"])),),
 )
 def _completion(context: Context, shell: str) -> int:
-    """Print the script that makes a shell complete commands, options and names."""
+    """It completes commands, options and the names that files declare."""
     from click.shell_completion import get_completion_class  # which only this command needs
 
     make = get_completion_class(shell)

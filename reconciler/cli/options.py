@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
+from inspect import getdoc
 from typing import Any, Final
 
 import click
@@ -56,6 +57,18 @@ class Context:
         elif name == "no_color":
             self.console.no_color = value
 
+    def words(self, options: Iterable[click.Parameter]) -> tuple[str, ...]:
+        """Return the words of the command line that give `options`, ready to be pasted."""
+        found: list[str] = []
+        for option in options:
+            value = self.command_line.get(option.name or "")
+            if value in (None, "", ()) or value is False or not isinstance(option, Option):
+                continue
+            for each in value if option.multiple else (value,):
+                text = f"{each:g}" if isinstance(each, float) else str(each)
+                found += [option.opts[0]] if option.is_flag else [option.opts[0], text]
+        return tuple(found)
+
     @property
     def files(self) -> tuple[str, ...]:
         """The paths of the configuration; () means webhooks.yaml."""
@@ -72,23 +85,7 @@ class Context:
         return None if self.local else self.options.get("organization")
 
 
-class _Recorded(click.Parameter):
-    """A parameter whose value the context records, under the name `into`."""
-
-    into: str | None = None
-
-    def handle_parse_result(
-        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
-    ) -> tuple[Any, list[str]]:
-        """Parse, and record where the value came from."""
-        value, rest = super().handle_parse_result(ctx, opts, args)
-        if ctx.obj is not None:
-            name = self.name or ""
-            ctx.obj.give(self.into or name, value, ctx.get_parameter_source(name))
-        return value, rest
-
-
-class Option(_Recorded, click.Option):
+class Option(click.Option):
     """An option under the heading `group`; a `common` one is shown by `help options` only.
 
     `env` is the variable that it is read from where the command line does not give it; an option
@@ -106,6 +103,7 @@ class Option(_Recorded, click.Option):
     ) -> None:
         if attributes.get("metavar") in ("FILE", "PATH"):
             attributes["type"] = _PATH
+        attributes.setdefault("callback", _record)
         super().__init__(names, envvar=env, show_envvar=env is not None, **attributes)
         self.group = group
         self.common = common
@@ -129,15 +127,6 @@ class Option(_Recorded, click.Option):
         if value == "" and self.metavar == "FILE":
             raise click.BadParameter("the name is empty", ctx=ctx, param=self)
         return super().type_cast_value(ctx, value)
-
-
-class Paths(_Recorded, click.Argument):
-    """Paths without `-f`."""
-
-    into = "file"
-
-    def __init__(self) -> None:
-        super().__init__(["paths"], nargs=-1, metavar="[PATH]...", expose_value=False, type=_PATH)
 
 
 class Command(click.Command):
@@ -209,7 +198,6 @@ class Group(Command, click.Group):
 
 
 def command(
-    text: str = "",
     *,
     examples: Sequence[tuple[str, str]],
     summary: str | None = None,
@@ -217,7 +205,7 @@ def command(
     reads: bool = False,
     connects: bool = False,
 ) -> Callable[[Callable[..., int]], Command]:
-    """Make a function that returns an exit code a command.
+    """Make a function that returns an exit code a command; its docstring is the help.
 
     It is given the context, and its own options by name. The options that `reads` files and
     `connects` are added, those of output always. The first example is the plainest. A command of
@@ -232,6 +220,7 @@ def command(
 
         shared = (*(CONNECTION_OPTIONS if connects else ()), *OUTPUT_OPTIONS)
         params = [*(FILE_OPTIONS if reads else ()), *options, *shared]
+        text = getdoc(body)
         return Command(
             None, help=text, short_help=summary, examples=examples, params=params, callback=callback
         )
@@ -259,6 +248,14 @@ def _refuse_foreign(ctx: click.Context) -> None:
     for option in ctx.parent.command.params if ctx.parent is not None else ():
         if option.name in ctx.obj.command_line and option.name not in own:
             raise click.NoSuchOption(option.opts[-1], ctx=ctx)
+
+
+def _record(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Record in the context what a parameter is given, and from where; the paths are files."""
+    name = parameter.name or ""
+    if ctx.obj is not None:
+        ctx.obj.give("file" if name == "paths" else name, value, ctx.get_parameter_source(name))
+    return value
 
 
 def _show_help(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -323,19 +320,13 @@ OUTPUT_OPTIONS: Final = (
 COMMON: Final = (*FILE_OPTIONS, *CONNECTION_OPTIONS, *OUTPUT_OPTIONS)
 
 
+def paths() -> click.Argument:
+    """Return paths without `-f`."""
+    return click.Argument(["paths"], nargs=-1, metavar="[PATH]...", expose_value=False, type=_PATH,
+                          callback=_record)  # fmt: skip
+
+
 def format_option(*choices: str) -> Option:
     """Return `--format`; the first choice is the default."""
     return Option("--format", group="Output", type=click.Choice(choices), default=choices[0],
                   help="Choose the output format.")  # fmt: skip
-
-
-def words(options: Sequence[click.Parameter], given: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the words of a command line that gives `options` the values of `given`."""
-    for option in options:
-        value = given.get(option.name or "")
-        if value in (None, "", ()) or value is False or not isinstance(option, Option):
-            continue
-        for each in value if option.multiple else (value,):
-            yield option.opts[0]
-            if not option.is_flag:
-                yield f"{each:g}" if isinstance(each, float) else str(each)

@@ -19,7 +19,6 @@ from reconciler.cli.options import (
     Option,
     command,
     format_option,
-    words,
 )
 from reconciler.cli.session import (
     STDOUT,
@@ -39,9 +38,6 @@ from reconciler.source.write import REPORT, check_writable, write_atomically
 
 
 @command(
-    "Shows the plan and asks for confirmation. Nothing is written before files, organization, "
-    "listing, secrets and guards are in order. Deletes come last, and only if all else is done. "
-    "Run it again to finish what is left.",
     examples=(
         ("plan, ask, write", "webhooks apply"),
         ("in a pipeline, exactly what was reviewed",
@@ -64,7 +60,10 @@ from reconciler.source.write import REPORT, check_writable, write_atomically
     ),
 )  # fmt: skip
 def run(context: Context, report: str | None, format: str, **own: Any) -> int:
-    """Apply, and report in a file too if there is one, also on failure."""
+    """Shows the plan and asks for confirmation. Nothing is written before files, organization,
+    listing, secrets and guards are in order. Deletes come last, and only if all else is done.
+    Run it again to finish what is left.
+    """
     console, target = context.console, named(context, report)
     if target is not None:
         check_writable(target, over=REPORT)
@@ -109,7 +108,7 @@ def _apply(
         checked = load(context, again(context, saved=False))
         options = plan_options(checked, own)
     else:
-        if decided := list(words([*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]], context.command_line)):
+        if decided := context.words([*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]]):
             raise UsageError(
                 f"a saved plan is applied as it is, without {shlex.join(decided)}",
                 hint="plan again with these options and save that plan",

@@ -26,7 +26,6 @@ from reconciler.cli.options import (
     Context,
     Option,
     command,
-    words,
 )
 from reconciler.cli.session import inputs
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
@@ -39,9 +38,6 @@ _COMMANDS: Final = {"validate": validate, "plan": plan, "apply": apply, "drift":
 
 
 @command(
-    "Reads the event, then validates, plans, applies or checks for drift, and writes "
-    "annotations, a step summary, outputs, and one comment on the pull request or one issue. "
-    "Warnings about files are errors here. Without COMMAND, WEBHOOKS_COMMAND names it.",
     examples=(
         ("on a pull request", "webhooks ci plan"),
         ("after a merge: what was reviewed, nothing else", "webhooks ci apply"),
@@ -67,7 +63,10 @@ _COMMANDS: Final = {"validate": validate, "plan": plan, "apply": apply, "drift":
     ),
 )  # fmt: skip
 def run(context: Context, what: str | None, **own: str | None) -> int:
-    """Do it, and leave the results where GitHub looks for them."""
+    """Reads the event, then validates, plans, applies or checks for drift, and writes annotations,
+    a step summary, outputs, and one comment on the pull request or one issue. Warnings about
+    files are errors here. Without COMMAND, WEBHOOKS_COMMAND names it.
+    """
     try:
         outcome = _outcome(context, what, own)
     except Interrupted:
@@ -112,7 +111,7 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
             github=github,
         )
         options = (*FILE_OPTIONS, *CONNECTION_OPTIONS)
-        return _COMMANDS[name](replace(found, given=tuple(words(options, context.command_line))))
+        return _COMMANDS[name](replace(found, given=context.words(options)))
 
 
 def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:

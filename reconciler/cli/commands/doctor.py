@@ -25,11 +25,6 @@ _DEADLINE: Final = 60.0
 
 
 @command(
-    "Checks settings and their sources, files, secrets, proxy, certificates, the connection, "
-    "key, organization, role, maintenance, the API's own description, how secrets read back, and "
-    "the clock. Exit code 1 if a check failed. --format json contains no key, "
-    "secret, host or live name: paste it into a bug report. --probe also creates, changes and "
-    "deletes one webhook, to find out how this server behaves.",
     examples=(
         ("check everything", "webhooks doctor"),
         ("for a bug report", "webhooks doctor --format json"),
@@ -46,7 +41,12 @@ _DEADLINE: Final = 60.0
     ),
 )  # fmt: skip
 def run(context: Context, format: str, probe: bool, yes: bool) -> int:
-    """Run all checks and print them."""
+    """Checks settings and their sources, files, secrets, proxy, certificates, the connection, key,
+    organization, role, maintenance, the API's own description, how secrets read back, and the
+    clock. Exit code 1 if a check failed. --format json contains no key, secret, host or live
+    name: paste it into a bug report. --probe also creates, changes and deletes one webhook, to
+    find out how this server behaves.
+    """
     local = _local(context)
     sections = [check_settings(local), check_files(local)]
     if not isinstance(local.settings, ReconcilerError):

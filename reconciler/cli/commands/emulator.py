@@ -12,7 +12,6 @@ from reconciler.errors import ExitCode, ReconcilerError
 
 
 @command(
-    "It behaves as CloudTruth's API is documented. It needs no account. Stop it with Ctrl-C.",
     examples=(
         ("serve on a fixed port and keep the webhooks", "webhooks emulator --port 8080 --db ct.db"),
         (
@@ -40,7 +39,7 @@ from reconciler.errors import ExitCode, ReconcilerError
     ),
 )  # fmt: skip
 def run(context: Context, port: int, host: str, key: str | None, **own: Any) -> int:
-    """Serve until a signal comes."""
+    """It behaves as CloudTruth's API is documented. It needs no account. Stop it with Ctrl-C."""
     try:
         from reconciler.emulator.server import serve
     except ImportError:

@@ -23,8 +23,6 @@ from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
 
 
 @command(
-    "Secrets become references to variables; the file ends with the list of those to set. "
-    "What a file cannot express is ignored in it, with the reason.",
     examples=(
         ("adopt an organization", "webhooks export -o webhooks.yaml"),
         ("check that applying the export would change nothing", "webhooks export --check"),
@@ -43,7 +41,9 @@ from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
     ),
 )  # fmt: skip
 def run(context: Context, out: str | None, force: bool, only: tuple[str, ...], check: bool) -> int:
-    """Read, write, and check."""
+    """Secrets become references to variables; the file ends with the list of those to set. What a
+    file cannot express is ignored in it, with the reason.
+    """
     console, path = context.console, named(context, out)
     over = WEBHOOKS if force else None
     if path is not None:

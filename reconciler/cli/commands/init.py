@@ -35,8 +35,6 @@ _UNSET: Final = "# organization: Acme"
 
 
 @command(
-    "With an API key the file is an export of the live webhooks, otherwise a commented "
-    "starter. Existing files are kept.",
     examples=(
         ("begin", "webhooks init"),
         ("begin with workflows that plan, apply and check for drift", "webhooks init --github"),
@@ -58,7 +56,9 @@ _UNSET: Final = "# organization: Acme"
 def run(
     context: Context, target: str, github: bool, branch: str | None, commit: str | None, yes: bool
 ) -> int:
-    """Write what is missing, and show the next steps."""
+    """With an API key the file is an export of the live webhooks, otherwise a commented starter.
+    Existing files are kept.
+    """
     directory, console = context.process.directory, context.console
     is_new = not (directory / target).exists()
     other = DEFAULT_FILE.replace(".yaml", ".yml")

@@ -19,10 +19,9 @@ from reconciler.cli.options import (
     FILE_OPTIONS,
     Context,
     Option,
-    Paths,
     command,
     format_option,
-    words,
+    paths,
 )
 from reconciler.cli.session import STDOUT, inputs, load, named, result_view
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
@@ -103,12 +102,10 @@ def again(context: Context, *, saved: bool) -> tuple[str, ...]:
     options = [*FILE_OPTIONS, *CONNECTION_OPTIONS, *PLAN_OPTIONS]
     if saved:
         options = [*FILE_OPTIONS[1:], *CONNECTION_OPTIONS, *PLAN_OPTIONS[-1:]]
-    return tuple(words(options, context.command_line))
+    return context.words(options)
 
 
 @command(
-    "Secrets may be missing: those that apply needs are listed. The digest at the end names "
-    "exactly this plan. A plan that a guard blocks is shown and saved, and exits with 5.",
     examples=(
         ("compare webhooks.yaml with CloudTruth", "webhooks plan"),
         ("try a file without an account", "webhooks plan examples/webhooks.yaml --local"),
@@ -119,7 +116,7 @@ def again(context: Context, *, saved: bool) -> tuple[str, ...]:
     reads=True,
     connects=True,
     options=(
-        Paths(),
+        paths(),
         *PLAN_OPTIONS,
         Option("-o", "--out", group="Output", metavar="FILE",
                help="Save the plan for apply FILE; - is standard output."),
@@ -138,7 +135,9 @@ def run(
     show_unchanged: bool,
     **own: Any,
 ) -> int:
-    """Load, connect, plan, show."""
+    """Secrets may be missing: those that apply needs are listed. The digest at the end names
+    exactly this plan. A plan that a guard blocks is shown and saved, and exits with 5.
+    """
     console, target = context.console, named(context, out)
     if target is not None:
         write.check_writable(target, over=write.PLAN)

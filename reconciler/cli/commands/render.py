@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler import workflow
-from reconciler.cli.options import Context, Paths, command, format_option
+from reconciler.cli.options import Context, command, format_option, paths
 from reconciler.cli.session import inputs
 from reconciler.errors import ExitCode
 from reconciler.planning.document import write_json
@@ -12,17 +12,17 @@ from reconciler.source.rendered import configurations, yaml_text
 
 
 @command(
-    "Event globs are expanded and defaults are merged. Secrets are shown as references. Makes no "
-    "request.",
     examples=(
         ("show what webhooks.yaml means", "webhooks render"),
         ("show which events a webhook gets", "webhooks render --format json"),
     ),
     reads=True,
-    options=(Paths(), format_option("yaml", "json")),
+    options=(paths(), format_option("yaml", "json")),
 )
 def run(context: Context, format: str) -> int:
-    """Load and show."""
+    """Event globs are expanded and defaults are merged. Secrets are shown as references. Makes no
+    request.
+    """
     desired = workflow.load(inputs(context)).desired
     files = configurations(desired)
     if format == "json":

@@ -14,9 +14,6 @@ _NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "
 
 
 @command(
-    "`webhooks` is the configuration file. The others are what commands print with --format "
-    "json: plan and show (plan), apply (report), validate (findings), status, doctor and slack "
-    "check (checks), and any command that fails (error).",
     examples=(
         ("let an editor complete and check your file", "webhooks schema > webhooks.schema.json"),
         ("see what a plan's JSON has", "webhooks schema plan"),
@@ -27,6 +24,9 @@ _NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "
     ),
 )  # fmt: skip
 def run(context: Context, name: str) -> int:
-    """Print a schema."""
+    """`webhooks` is the configuration file. The others are what commands print with --format json:
+    plan and show (plan), apply (report), validate (findings), status, doctor and slack check
+    (checks), and any command that fails (error).
+    """
     context.console.result(schema_text(f"{name}.schema.json"), essential=True)
     return ExitCode.OK

@@ -11,7 +11,6 @@ from reconciler.render.quote import prose
 
 
 @command(
-    "Makes no request: this is the plan as it was saved.",
     examples=(
         ("read it", "webhooks show plan.json"),
         ("as JSON", "webhooks show plan.json --format json"),
@@ -19,7 +18,7 @@ from reconciler.render.quote import prose
     options=(click.Argument(["planfile"]), format_option("text", "json")),
 )
 def run(context: Context, planfile: str, format: str) -> int:
-    """Load and show."""
+    """Makes no request: this is the plan as it was saved."""
     saved = workflow.load_plan(planfile, context.process.directory)
     text = "\n".join(map(prose, saved.text.split("\n")))
     context.console.result(saved.document if format == "json" else text, essential=True)

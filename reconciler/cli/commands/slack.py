@@ -10,7 +10,7 @@ import click
 from reconciler import workflow
 from reconciler.checks import strict
 from reconciler.cli.connection import observer, settings_of
-from reconciler.cli.options import COMMON, Context, Group, Option, Paths, command, format_option
+from reconciler.cli.options import COMMON, Context, Group, Option, command, format_option, paths
 from reconciler.cli.session import load, result_view, width
 from reconciler.errors import ExitCode
 from reconciler.model import Secret
@@ -22,8 +22,6 @@ from reconciler.slack.manifest import APP_NAME, STEPS, as_json, as_yaml, link, m
 
 
 @command(
-    "The manifest goes to standard output; the link that creates the app, and the steps after "
-    "it, go to standard error. Makes no request.",
     summary="Print the manifest of the Slack app, and how to get its token.",
     examples=(
         ("create the app: open the link, follow the steps", "webhooks slack manifest"),
@@ -44,7 +42,9 @@ from reconciler.slack.manifest import APP_NAME, STEPS, as_json, as_yaml, link, m
     ),
 )  # fmt: skip
 def _manifest(context: Context, format: str, url: bool, name: str, see_channels: bool) -> int:
-    """Print the manifest, and the steps."""
+    """The manifest goes to standard output; the link that creates the app, and the steps after it,
+    go to standard error. Makes no request.
+    """
     console = context.console
     app = manifest(name, see_channels=see_channels)
     address = link(app)
@@ -62,9 +62,6 @@ def _manifest(context: Context, format: str, url: bool, name: str, see_channels:
 
 
 @command(
-    "For each declared Slack webhook: is its token set, of the right kind and known to Slack, "
-    "does it have the scopes, can the bot post in the channel. What the token may not read is "
-    "unknown, which is no failure. Makes no request to CloudTruth. Exits with 1 if a check failed.",
     summary="Check token, scopes and channel of each Slack webhook.",
     examples=(
         ("check, without posting", "webhooks slack check"),
@@ -74,7 +71,7 @@ def _manifest(context: Context, format: str, url: bool, name: str, see_channels:
     reads=True,
     connects=True,
     options=(
-        Paths(),
+        paths(),
         Option("--only", group="Check", multiple=True, metavar="GLOB",
                help="Limit to webhooks whose name matches."),
         Option("--send", group="Check", is_flag=True,
@@ -86,7 +83,10 @@ def _manifest(context: Context, format: str, url: bool, name: str, see_channels:
     ),
 )  # fmt: skip
 def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, format: str) -> int:
-    """Check each webhook and show what was found."""
+    """For each declared Slack webhook: is its token set, of the right kind and known to Slack, does
+    it have the scopes, can the bot post in the channel. What the token may not read is unknown,
+    which is no failure. Makes no request to CloudTruth. Exits with 1 if a check failed.
+    """
     checked = load(context)
     settings = settings_of(context)
     gathered = workflow.gather(checked, None if settings.key is None else settings.key.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler import workflow
 from reconciler.cli.commands.plan import again
 from reconciler.cli.connection import connected, settings_of
-from reconciler.cli.options import Context, Option, Paths, command, format_option
+from reconciler.cli.options import Context, Option, command, format_option, paths
 from reconciler.cli.session import load, result_view, warn
 from reconciler.errors import ExitCode
 from reconciler.planning.status import drift
@@ -14,9 +14,6 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
 
 
 @command(
-    "Files are read if they are named or webhooks.yaml exists: then declared webhooks that "
-    "are not live are listed, too, and the last line counts the drift. The last delivery error is "
-    "shown as the server reports it, which does not say whether a later delivery succeeded.",
     examples=(
         ("show everything", "webhooks status"),
         ("get mail from cron when a webhook fails to deliver", "webhooks status --failing"),
@@ -24,14 +21,17 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
     reads=True,
     connects=True,
     options=(
-        Paths(),
+        paths(),
         Option("--failing", group="Output", is_flag=True,
                help="Show only webhooks with a delivery error; exit with 1 if there are any."),
         format_option("text", "json"),
     ),
 )  # fmt: skip
 def run(context: Context, failing: bool, format: str) -> int:
-    """Load, connect, compare, show."""
+    """Files are read if they are named or webhooks.yaml exists: then declared webhooks that are not
+    live are listed, too, and the last line counts the drift. The last delivery error is shown as
+    the server reports it, which does not say whether a later delivery succeeded.
+    """
     default = context.process.directory / DEFAULT_FILE
     checked = (
         load(context, again(context, saved=False)) if context.files or default.exists() else None

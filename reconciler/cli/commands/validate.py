@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler import workflow
-from reconciler.cli.options import Context, Paths, command, format_option
+from reconciler.cli.options import Context, command, format_option, paths
 from reconciler.cli.session import inputs, result_view
 from reconciler.errors import ExitCode
 from reconciler.render import FINDINGS_RENDERERS
@@ -11,18 +11,18 @@ from reconciler.render.quote import quote
 
 
 @command(
-    "Shows all mistakes of all files at once, each with its place and what to do. Secrets may "
-    "be missing; those that apply needs are listed.",
     examples=(
         ("check webhooks.yaml", "webhooks validate"),
         ("check a directory; warnings are errors", "webhooks validate webhooks/ --strict"),
         ("annotate a pull request on GitHub", "webhooks validate --format github"),
     ),
     reads=True,
-    options=(Paths(), format_option(*FINDINGS_RENDERERS)),
+    options=(paths(), format_option(*FINDINGS_RENDERERS)),
 )
 def run(context: Context, format: str) -> int:
-    """Check the files."""
+    """Shows all mistakes of all files at once, each with its place and what to do. Secrets may be
+    missing; those that apply needs are listed.
+    """
     found = inputs(context)
     declared = workflow.validate(found)
     findings = declared.findings
