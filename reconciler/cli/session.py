@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler import workflow
+from reconciler.checks import Checklist, strict
 from reconciler.cli.options import Context
-from reconciler.errors import NotConfirmedError
+from reconciler.errors import ExitCode, NotConfirmedError
 from reconciler.render import RENDERERS, View
 from reconciler.render.quote import quote
 from reconciler.source.files import MAX_FILE_BYTES
@@ -58,6 +59,26 @@ def warn(context: Context, findings: Iterable[Finding]) -> None:
     found = tuple(findings)
     if found:
         context.console.note(RENDERERS["text"]().render_findings(found, message_view(context)))
+
+
+def show(context: Context, text: str, *, failed: bool = False, beside: bool = False) -> None:
+    """Print a result. With --quiet a text is left out, unless it is about a failure.
+
+    It goes to standard error `beside` a document that standard output has.
+    """
+    if beside:
+        context.console.note(text)
+    else:
+        document = context.options.get("format", "text") != "text"
+        context.console.result(text, essential=failed or document)
+
+
+def show_checks(context: Context, checklist: Checklist, format: str) -> ExitCode:
+    """Print checks; with --strict warnings are failures. Return the exit code."""
+    result = strict(checklist) if context.options.get("strict") else checklist
+    shown = RENDERERS[format]().render_checks(result, result_view(context))
+    show(context, shown, failed=result.exit_code != 0)
+    return result.exit_code
 
 
 def result_view(context: Context, **more: Any) -> View:

@@ -28,6 +28,7 @@ from reconciler.cli.session import (
     message_view,
     named,
     result_view,
+    show,
 )
 from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.planning.review import check_digest
@@ -77,10 +78,8 @@ def run(context: Context, report: str | None, format: str, **own: Any) -> int:
             _write(context, target, RENDERERS["json"]().render_error(translate(problem)))
         raise
     shown = _rendered(context, done, format, result_view(context, key_source=settings.key_source))
-    if shown is not None and report == STDOUT:
-        console.note(shown)
-    elif shown is not None:
-        console.result(shown, essential=format != "text" or done.exit_code != 0)
+    if shown is not None:
+        show(context, shown, failed=done.exit_code != 0, beside=report == STDOUT)
     if console.failed:
         console.message("error", unshown(done))
         console.failed = False  # the exit code is that of the apply
@@ -130,7 +129,13 @@ def _apply(
 
         def agree(plan: workflow.Plan) -> bool:
             view = message_view(context, key_source=settings.key_source, again=None)
-            shown = _plan_shown(plan, view, yes=yes)
+            try:
+                shown = RENDERERS["text"]().render_plan(plan, view)
+            except Exception as problem:
+                if not yes:
+                    raise
+                # Consent does not depend on what is shown.
+                shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
             progress.phase("")
             if yes:
                 context.console.note(shown)
@@ -144,16 +149,6 @@ def _apply(
         return workflow.apply(
             checked, connection, options=options, confirm=agree, review=review, values=yes
         )
-
-
-def _plan_shown(plan: workflow.Plan, view: View, *, yes: bool) -> str:
-    try:
-        return RENDERERS["text"]().render_plan(plan, view)
-    except Exception as problem:
-        if not yes:
-            raise
-        # Consent does not depend on what is shown.
-        return f"The plan cannot be shown: internal error ({type(problem).__name__}).\n"
 
 
 def _question(plan: workflow.Plan) -> str:

@@ -6,13 +6,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from reconciler import workflow
-from reconciler.checks import Checklist, Section, Status, strict, unknown
+from reconciler.checks import Checklist, Section, Status, unknown
 from reconciler.cli.connection import observer, settings_of
 from reconciler.cli.options import Context, Option, command, format_option
-from reconciler.cli.session import confirm, inputs, result_view
+from reconciler.cli.session import confirm, inputs, show_checks
 from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
 from reconciler.errors import ReconcilerError
-from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.settings.resolve import Settings
 from reconciler.source.files import DEFAULT_FILE
@@ -55,11 +54,7 @@ def run(context: Context, format: str, probe: bool, yes: bool) -> int:
     slack = desired is not None and any(each.type == "slack" for each in desired.webhooks)
     notes = ("`webhooks slack check` checks tokens and channels.",) if slack else ()
     result = Checklist(command="doctor", sections=tuple(sections), notes=notes)
-    if context.options.get("strict"):
-        result = strict(result)
-    shown = RENDERERS[format]().render_checks(result, result_view(context))
-    context.console.result(shown, essential=format != "text" or result.exit_code != 0)
-    return result.exit_code
+    return show_checks(context, result, format)
 
 
 def _local(context: Context) -> Local:

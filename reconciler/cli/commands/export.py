@@ -7,7 +7,7 @@ import os
 from reconciler import workflow
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.options import Context, Option, command
-from reconciler.cli.session import STDOUT, named, warn
+from reconciler.cli.session import STDOUT, named, show, warn
 from reconciler.errors import ConfigurationError, ExitCode, SelectionError, UsageError
 from reconciler.findings import Finding
 from reconciler.model import Live
@@ -71,8 +71,7 @@ def run(context: Context, out: str | None, force: bool, only: tuple[str, ...], c
         console.result(made.text, essential=True)
     if check:
         can = f"{plural(made.declared, 'webhook')} can be declared."
-        show = console.note if out == STDOUT else console.result
-        show(f"A plan of the export has no changes. {can}")
+        show(context, f"A plan of the export has no changes. {can}", beside=out == STDOUT)
     for name, reason in made.left_out:
         console.message("note", f"{quote(name)} is ignored in the file: {prose(reason)}")
     if path is not None and made.variables:

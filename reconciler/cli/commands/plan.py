@@ -23,7 +23,7 @@ from reconciler.cli.options import (
     format_option,
     paths,
 )
-from reconciler.cli.session import STDOUT, inputs, load, named, result_view
+from reconciler.cli.session import STDOUT, inputs, load, named, result_view, show
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import Scheme
 from reconciler.render import RENDERERS
@@ -138,7 +138,7 @@ def run(
     """Secrets may be missing: those that apply needs are listed. The digest at the end names
     exactly this plan. A plan that a guard blocks is shown and saved, and exits with 5.
     """
-    console, target = context.console, named(context, out)
+    target = named(context, out)
     if target is not None:
         write.check_writable(target, over=write.PLAN)
     checked = load(context, again(context, saved=False))
@@ -162,12 +162,9 @@ def run(
         if target is not None:
             write.write_atomically(target, saved, over=write.PLAN)
         else:
-            console.result(saved.decode(), essential=True)
+            context.console.result(saved.decode(), essential=True)
     shown = RENDERERS[format]().render_plan(made, view)
-    if out == STDOUT:
-        console.note(shown)
-    else:
-        console.result(shown, essential=format != "text" or bool(made.blocked))
+    show(context, shown, failed=bool(made.blocked), beside=out == STDOUT)
     if made.blocked:
         return ExitCode.BLOCKED
     differs = bool(made.operations or made.unapplied)

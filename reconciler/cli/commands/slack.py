@@ -8,14 +8,12 @@ from typing import Any
 import click
 
 from reconciler import workflow
-from reconciler.checks import strict
 from reconciler.cli.connection import observer, settings_of
 from reconciler.cli.options import COMMON, Context, Group, Option, command, format_option, paths
-from reconciler.cli.session import load, result_view, width
+from reconciler.cli.session import load, show_checks, width
 from reconciler.errors import ExitCode
 from reconciler.model import Secret
 from reconciler.planning.names import Globs
-from reconciler.render import RENDERERS
 from reconciler.render.quote import prose
 from reconciler.slack.check import check, subjects
 from reconciler.slack.manifest import APP_NAME, STEPS, as_json, as_yaml, link, manifest
@@ -117,11 +115,7 @@ def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, 
             return slack
 
         result = check(found, connect, send=send, others=len(chosen) - len(found))
-    if context.options.get("strict"):
-        result = strict(result)
-    shown = RENDERERS[format]().render_checks(result, result_view(context))
-    context.console.result(shown, essential=format != "text" or result.exit_code != 0)
-    return result.exit_code
+    return show_checks(context, result, format)
 
 
 run = Group(

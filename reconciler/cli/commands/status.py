@@ -6,7 +6,7 @@ from reconciler import workflow
 from reconciler.cli.commands.plan import again
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.options import Context, Option, command, format_option, paths
-from reconciler.cli.session import load, result_view, warn
+from reconciler.cli.session import load, result_view, show, warn
 from reconciler.errors import ExitCode
 from reconciler.planning.status import drift
 from reconciler.render import RENDERERS
@@ -46,7 +46,8 @@ def run(context: Context, failing: bool, format: str) -> int:
     if failing:
         rows = tuple(each for each in rows if each.failing)
     if rows or not failing or format != "text":
-        show = RENDERERS[format]().render_status
-        shown = show(live.organization, rows, drifted, result_view(context))
-        context.console.result(shown, essential=failing or format != "text")
+        render = RENDERERS[format]().render_status
+        show(
+            context, render(live.organization, rows, drifted, result_view(context)), failed=failing
+        )
     return ExitCode.FAILED if failing and rows else ExitCode.OK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler import workflow
 from reconciler.cli.options import Context, command, format_option, paths
-from reconciler.cli.session import inputs, result_view
+from reconciler.cli.session import inputs, result_view, show
 from reconciler.errors import ExitCode
 from reconciler.render import FINDINGS_RENDERERS
 from reconciler.render.quote import quote
@@ -25,25 +25,20 @@ def run(context: Context, format: str) -> int:
     """
     found = inputs(context)
     declared = workflow.validate(found)
-    findings = declared.findings
-    gathered = None
-    if declared.desired is not None:
+    desired, findings = declared.desired, declared.findings
+    if desired is not None:
         gathered = workflow.gather(workflow.accept(declared, found))
         findings = (*findings, *gathered.doubtful)
     if findings or format != "text":  # no findings are no text
         shown = FINDINGS_RENDERERS[format]().render_findings(findings, result_view(context))
-        if shown:
-            essential = format != "text" or gathered is None
-            context.console.result(shown, essential=essential)
-    if declared.desired is None or gathered is None:
+        show(context, shown, failed=desired is None)
+    if desired is None:
         return ExitCode.INVALID
     if format == "text":
-        entries = len(declared.desired.webhooks) + len(declared.desired.absent)
-        where = ", ".join(quote(file) for file in declared.documents)
-        noun = "webhook" if entries == 1 else "webhooks"
-        context.console.result(f"Valid: {entries} {noun} in {where}.")
-        missing = sorted(str(each) for each in gathered.missing_references)
+        number = len(desired.webhooks) + len(desired.absent)
+        noun = "webhook" if number == 1 else "webhooks"
+        show(context, f"Valid: {number} {noun} in {', '.join(map(quote, declared.documents))}.")
+        missing = sorted(quote(str(each)) for each in gathered.missing_references)
         if missing:
-            names = ", ".join(quote(each) for each in missing)
-            context.console.result(f"Not set here, required by apply: {names}.")
+            show(context, f"Not set here, required by apply: {', '.join(missing)}.")
     return ExitCode.OK
