@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown, warn
 from reconciler.errors import AmbiguousWriteError, ApiError, CredentialError
-from reconciler.findings import Position
 from reconciler.kinds.slack import BOT_TOKEN, OTHER_TOKENS, TOKEN, USE_A_BOT
 from reconciler.kinds.slack import channel as bare
-from reconciler.model import Scheme, Secret, SecretRef, Webhook
+from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
 from reconciler.slack.manifest import POST, POST_ANYWHERE, POST_AS, SEE_CHANNELS, SEE_PRIVATE
@@ -25,7 +23,7 @@ from reconciler.slack.manifest import POST, POST_ANYWHERE, POST_AS, SEE_CHANNELS
 if TYPE_CHECKING:  # it loads the HTTP library
     from reconciler.slack.web import Slack, SlackReply
 
-Channels: TypeAlias = Mapping[str, Mapping[str, Any]]
+_Channels: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Channels by name, as Slack describes them."""
 
 _MOST_PAGES: Final = 50
@@ -64,80 +62,55 @@ _RESTRICTED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """A declared Slack webhook. `token` is None if its value is not available."""
-
-    name: str
-    position: Position | None
-    reference: SecretRef | None
-    token: Secret | None = field(repr=False)
-    channel: str
-    username: str
-
-
-def subjects(
-    webhooks: Sequence[Webhook], secrets: Mapping[SecretRef, Secret]
-) -> tuple[Subject, ...]:
-    """Return the Slack webhooks among `webhooks`, with the tokens that are available."""
-    return tuple(_subject(each, secrets) for each in webhooks if each.type == "slack")
-
-
 def check(
-    found: Sequence[Subject],
+    webhooks: Sequence[Webhook],
+    secrets: Mapping[SecretRef, Secret],
     connect: Callable[[Secret], Slack],
     *,
     send: bool = False,
-    others: int = 0,
 ) -> Checklist:
-    """Check every subject; with `send` post one message for each that Slack accepts.
+    """Check every Slack webhook; with `send` post one message for each that Slack accepts.
 
-    `connect` may raise CredentialError. `others` is how many webhooks have another type.
+    `secrets` are the values that are available. `connect` may raise CredentialError.
     """
     tokens: list[_Token] = []
     sections = []
-    for each in found:
-        checks = [_secret(each)]
-        if each.token is not None:
-            token = next((known for known in tokens if known.secret.same_as(each.token)), None)
+    for each in webhooks:
+        if each.type != "slack":
+            continue
+        declared = each.configuration["token"]
+        value = secrets.get(declared) if isinstance(declared, SecretRef) else Secret(str(declared))
+        checks = [_secret(declared, value)]
+        if value is not None:
+            token = next((known for known in tokens if known.secret.same_as(value)), None)
             if token is None:
-                token = _Token(each.token, connect)
+                token = _Token(value, connect)
                 tokens.append(token)
             checks += token.checks
             if token.api is not None:
-                checks += (_scopes(token.scopes, each.username), _channel(each, token, token.api))
-                checks += [_post(each, token.api)] if send else []
+                channel, username = (
+                    str(each.configuration[key]) for key in ("channel", "username")
+                )
+                checks.append(_scopes(token.scopes, username))
+                checks.append(_channel(channel, token, token.api))
+                checks += [_post(each.name, channel, username, token.api)] if send else []
         sections.append(Section(name=each.name, position=each.position, checks=tuple(checks)))
-    notes = [] if found else ["No Slack webhook is declared."]
-    if others:
+    notes = [] if sections else ["No Slack webhook is declared."]
+    if others := len(webhooks) - len(sections):
         notes.append(f"{plural(others, 'webhook')} of other types not checked.")
     return Checklist(command="slack check", sections=tuple(sections), notes=tuple(notes))
 
 
-def _subject(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Subject:
-    token = webhook.configuration["token"]
-    ref = token if isinstance(token, SecretRef) else None
-    return Subject(
-        name=webhook.name,
-        position=webhook.position,
-        reference=ref,
-        token=secrets.get(ref) if ref is not None else Secret(str(token)),
-        channel=str(webhook.configuration["channel"]),
-        username=str(webhook.configuration["username"]),
-    )
-
-
-def _secret(subject: Subject) -> Check:
-    ref = subject.reference
-    if ref is None:
+def _secret(declared: Value, value: Secret | None) -> Check:
+    if not isinstance(declared, SecretRef):
         return ok("secret", "literal in the file")
-    if subject.token is not None:
-        return ok("secret", reference(ref))
-    if ref.scheme is Scheme.FILE:
+    if value is not None:
+        return ok("secret", reference(declared))
+    if declared.scheme is Scheme.FILE:
         fix = "create the file, with the token as its only line"
-        return fail("secret", f"{reference(ref)}: no usable value", fix=fix)
-    fix = f"set {quote(ref.name)} in this command's environment"
-    return fail("secret", f"{reference(ref)}: not set, or empty", fix=fix)
+        return fail("secret", f"{reference(declared)}: no usable value", fix=fix)
+    fix = f"set {quote(declared.name)} in this command's environment"
+    return fail("secret", f"{reference(declared)}: not set, or empty", fix=fix)
 
 
 class _Token:
@@ -151,8 +124,7 @@ class _Token:
         self.checks = [_kind(secret)]
         self.api: Slack | None = None
         self.scopes: frozenset[str] | None = None
-        self._listed: Channels | None = None
-        self._was_listed = False
+        self._listed: dict[str, _Channels | None] = {}
         if self.checks[0].status is Status.FAIL:
             return
         try:
@@ -167,15 +139,14 @@ class _Token:
             self.api = api if reply.error is None else None
             self.checks.append(_identity(reply))
 
-    def listed(self, api: Slack, types: str) -> Channels | None:
+    def listed(self, api: Slack, types: str) -> _Channels | None:
         """Return the channels of `types` by name, None if there are too many or Slack refuses.
 
         They are listed once. Raises ApiError.
         """
-        if not self._was_listed:
-            self._listed = _channels(api, types)
-            self._was_listed = True
-        return self._listed
+        if types not in self._listed:
+            self._listed[types] = _channels(api, types)
+        return self._listed[types]
 
 
 def _kind(token: Secret) -> Check:
@@ -212,27 +183,27 @@ def _scopes(scopes: frozenset[str] | None, username: str) -> Check:
     return ok("scopes", ", ".join(sorted(scopes & {POST, POST_AS, POST_ANYWHERE})))
 
 
-def _channel(subject: Subject, token: _Token, api: Slack) -> Check:
-    shown, scopes = quote(subject.channel), token.scopes or frozenset()
+def _channel(channel: str, token: _Token, api: Slack) -> Check:
+    shown, scopes = quote(channel), token.scopes or frozenset()
     kinds = ((SEE_CHANNELS, "public_channel"), (SEE_PRIVATE, "private_channel"))
     types = ",".join(kind for scope, kind in kinds if scope in scopes)
-    if _USER.fullmatch(subject.channel):
+    if _USER.fullmatch(channel):
         return unknown("channel", f"{shown}: a user, not a channel")
     if not types:
         return _hidden_channel(shown, token.scopes)
     try:
-        if _ID.fullmatch(subject.channel):
-            return _channel_by_id(shown, api.channel(subject.channel), scopes)
+        if _ID.fullmatch(channel):
+            return _channel_by_id(shown, api.channel(channel), scopes)
         listed = token.listed(api, types)
     except ApiError as problem:
         return unknown("channel", f"{shown}: {problem.message}", fix=problem.hint)
     if listed is None:
         return unknown("channel", f"{shown}: Slack does not list its channels")
-    known = listed.get(bare(subject.channel))
+    known = listed.get(bare(channel))
     return _missing(shown, scopes) if known is None else _described(shown, known, scopes)
 
 
-def _channels(api: Slack, types: str) -> Channels | None:
+def _channels(api: Slack, types: str) -> _Channels | None:
     found: dict[str, Mapping[str, Any]] = {}
     cursor = ""
     for _ in range(_MOST_PAGES):
@@ -294,17 +265,17 @@ def _described(shown: str, found: Mapping[str, Any], scopes: frozenset[str]) -> 
     )
 
 
-def _post(subject: Subject, api: Slack) -> Check:
+def _post(name: str, channel: str, username: str, api: Slack) -> Check:
     # Slack reads mentions and links from these characters.
-    name = subject.name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    name = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = f"Messages of the CloudTruth webhook {name} arrive here. (Sent by webhooks slack check.)"
     try:
-        reply = api.post(subject.channel, username=subject.username, text=text)
+        reply = api.post(channel, username=username, text=text)
     except ApiError as problem:
         return _no_reply("send", problem)
     if reply.error is not None:
         return _refused("send", reply)
-    return ok("send", f"posted in {quote(subject.channel)} as {quote(subject.username)}")
+    return ok("send", f"posted in {quote(channel)} as {quote(username)}")
 
 
 def _no_reply(name: str, problem: ApiError) -> Check:

@@ -17,8 +17,6 @@ from reconciler.errors import UsageError
 from reconciler.model import Secret
 
 DEFAULT_URL: Final = "https://slack.com/api"
-SLACK_URL: Final = "WEBHOOKS_SLACK_URL"
-"""The variable that names another address, such as that of a proxy."""
 
 _PAGE: Final = 900  # channels; Slack advises fewer than 1000
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,79}")
@@ -111,7 +109,7 @@ def origin_of(url: str) -> Origin:
     except UsageError:
         raise UsageError(
             "the URL of Slack cannot be used",
-            hint=f"write --slack-url or {SLACK_URL} like {DEFAULT_URL}",
+            hint=f"write --slack-url or WEBHOOKS_SLACK_URL like {DEFAULT_URL}",
         ) from None
 
 

@@ -14,24 +14,10 @@ SCOPES = ("chat:write", "chat:write.public", "chat:write.customize")
 SEEING = (*SCOPES, "channels:read", "groups:read")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Channel:
-    """A channel, and whether the bot is in it."""
-
-    id: str
-    name: str
-    private: bool = False
-    archived: bool = False
-    member: bool = False
-
-    def shown(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "name": self.name,
-            "is_private": self.private,
-            "is_archived": self.archived,
-            "is_member": self.member,
-        }
+def channel(id: str, name: str, *which: str) -> dict[str, Any]:
+    """Return a channel as Slack shows it; `which` are its flags."""
+    flags = ("is_private", "is_archived", "is_member")
+    return {"id": id, "name": name, **{flag: flag in which for flag in flags}}
 
 
 @dataclass(slots=True)
@@ -43,12 +29,12 @@ class FakeSlack:
     """
 
     tokens: dict[str, tuple[str, ...] | None] = field(default_factory=lambda: {GOOD: SCOPES})
-    channels: list[Channel] = field(
+    channels: list[dict[str, Any]] = field(
         default_factory=lambda: [
-            Channel(id="C00000001", name="deploys"),
-            Channel(id="C00000002", name="audit", member=True),
-            Channel(id="C00000003", name="old", archived=True),
-            Channel(id="G00000004", name="secret", private=True),
+            channel("C00000001", "deploys"),
+            channel("C00000002", "audit", "is_member"),
+            channel("C00000003", "old", "is_archived"),
+            channel("G00000004", "secret", "is_private"),
         ]
     )
     throttle: int = 0
@@ -92,13 +78,13 @@ class FakeSlack:
         return {"ok": True, "team": "Acme", "user": "cloudtruth", "url": "https://acme.slack.com/"}
 
     def conversations_info(self, arguments: dict[str, Any], scopes: set[str]) -> Any:
-        found = [each for each in self.channels if each.id == arguments["channel"]]
+        found = [each for each in self.channels if each["id"] == arguments["channel"]]
         if not found:
             return {"ok": False, "error": "channel_not_found"}
-        need = "groups:read" if found[0].private else "channels:read"
+        need = "groups:read" if found[0]["is_private"] else "channels:read"
         if need not in scopes:
             return {"ok": False, "error": "missing_scope", "needed": need}
-        return {"ok": True, "channel": found[0].shown()}
+        return {"ok": True, "channel": found[0]}
 
     def conversations_list(self, arguments: dict[str, Any], scopes: set[str]) -> Any:
         types = arguments["types"].split(",")
@@ -106,9 +92,9 @@ class FakeSlack:
         if any(needs[each] not in scopes for each in types):
             return {"ok": False, "error": "missing_scope"}
         rows = [
-            each.shown()
+            each
             for each in self.channels
-            if ("private_channel" if each.private else "public_channel") in types
+            if ("private_channel" if each["is_private"] else "public_channel") in types
         ]
         start = int(arguments.get("cursor") or 0)
         end = start + self.page
@@ -121,14 +107,14 @@ class FakeSlack:
 
     def chat_postMessage(self, arguments: dict[str, Any], scopes: set[str]) -> Any:  # noqa: N802
         wanted = str(arguments["channel"]).removeprefix("#")
-        found = [each for each in self.channels if wanted in (each.id, each.name)]
+        found = [each for each in self.channels if wanted in (each["id"], each["name"])]
         if "chat:write" not in scopes:
             return {"ok": False, "error": "missing_scope", "needed": "chat:write"}
-        if not found or (found[0].private and not found[0].member):
+        if not found or (found[0]["is_private"] and not found[0]["is_member"]):
             return {"ok": False, "error": "channel_not_found"}
-        if found[0].archived:
+        if found[0]["is_archived"]:
             return {"ok": False, "error": "is_archived"}
-        if not found[0].member and "chat:write.public" not in scopes:
+        if not found[0]["is_member"] and "chat:write.public" not in scopes:
             return {"ok": False, "error": "not_in_channel"}
         self.posted.append(arguments)
         return {"ok": True, "ts": "1700000000.000100"}

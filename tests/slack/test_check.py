@@ -2,51 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from reconciler.checks import Check, Checklist, Status
 from reconciler.errors import CredentialError
-from reconciler.kinds.slack import TOKEN
 from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
-from reconciler.slack.check import Subject, check, subjects
+from reconciler.slack.check import check
 from reconciler.slack.web import Slack
 from tests.api.support import VirtualClock
 from tests.fakes import in_process
 from tests.slack.fake_slack import GOOD, SCOPES, SEEING, FakeSlack
 
 REF = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
+OTHER = SecretRef(scheme=Scheme.ENV, name="SAME_TOKEN")
 NO_PUBLIC = ("chat:write", "chat:write.customize")
 PUBLIC_ONLY = (*SCOPES, "channels:read")
 
 
-def subject(name: str = "Deploys", **changes: Any) -> Subject:
-    values: dict[str, Any] = {
-        "name": name,
-        "position": None,
-        "reference": REF,
-        "token": Secret(GOOD),
-        "channel": "#deploys",
-        "username": "CloudTruth",
-    }
-    return Subject(**{**values, **changes})
+def hook(
+    name: str = "Deploys", *, channel: str = "#deploys", token: Value = REF, type: str = "slack"
+) -> Webhook:
+    return Webhook(
+        name=name,
+        type=type,
+        event_types=frozenset({"value_created"}),
+        configuration={"token": token, "channel": channel, "username": "CloudTruth"},
+    )
 
 
 def look(
     slack: FakeSlack,
-    *found: Subject,
+    *found: Webhook,
     clock: VirtualClock | None = None,
     breaking: str = "",
-    **more: Any,
+    value: str | None = GOOD,
+    send: bool = False,
 ) -> Checklist:
-    """Check subjects against a fake Slack."""
+    """Check webhooks whose references yield `value` against a fake Slack."""
     slack.breaking = breaking
 
     def connect(token: Secret) -> Slack:
         return Slack(token, clock=clock or VirtualClock(), adapter=in_process(slack))
 
-    return check(found or (subject(),), connect, **more)
+    secrets = {} if value is None else dict.fromkeys((REF, OTHER), Secret(value))
+    return check(found or (hook(),), secrets, connect, send=send)
 
 
 def statuses(result: Checklist, section: int = 0) -> dict[str, str]:
@@ -76,8 +75,7 @@ def test_a_good_token() -> None:
 def test_each_distinct_token_is_looked_up_once() -> None:
     """Webhooks that share a token share what Slack says of it, whatever the reference is called."""
     slack = FakeSlack()
-    other = SecretRef(scheme=Scheme.ENV, name="SAME_TOKEN")
-    result = look(slack, subject("a"), subject("b"), subject("c", reference=other))
+    result = look(slack, hook("a"), hook("b"), hook("c", token=OTHER))
     assert slack.methods() == ["auth.test"]
     assert [statuses(result, at)["slack"] for at in range(3)] == ["ok", "ok", "ok"]
 
@@ -92,7 +90,7 @@ def test_each_distinct_token_is_looked_up_once() -> None:
 def test_a_missing_secret_says_what_to_set(reference: SecretRef, fix: str) -> None:
     """Slack is not contacted without a value."""
     slack = FakeSlack()
-    result = look(slack, subject(token=None, reference=reference))
+    result = look(slack, hook(token=reference), value=None)
     assert statuses(result) == {"secret": "fail"}
     assert reference.name in row(result, "secret").detail
     assert str(row(result, "secret").fix).startswith(fix)
@@ -111,7 +109,7 @@ def test_a_missing_secret_says_what_to_set(reference: SecretRef, fix: str) -> No
 )
 def test_other_kinds_of_tokens_are_warnings(token: str, word: str) -> None:
     """Anything but a bot token is a warning that says what it is."""
-    result = look(FakeSlack(tokens={token: SCOPES}), subject(token=Secret(token)))
+    result = look(FakeSlack(tokens={token: SCOPES}), value=token)
     assert row(result, "token").status is Status.WARN
     assert word in row(result, "token").detail
     assert result.exit_code == 0
@@ -121,7 +119,7 @@ def test_other_kinds_of_tokens_are_warnings(token: str, word: str) -> None:
 def test_other_values_never_go_to_slack(value: str) -> None:
     """A value that does not look like a token is a failure."""
     slack = FakeSlack()
-    result = look(slack, subject(token=Secret(value)))
+    result = look(slack, value=value)
     assert statuses(result) == {"secret": "ok", "token": "fail"}
     assert slack.log == []
 
@@ -186,14 +184,14 @@ def test_missing_scopes(scopes: tuple[str, ...] | None, status: str, detail: str
 )
 def test_channels(scopes: tuple[str, ...] | None, channel: str, status: str) -> None:
     """With the scopes to see it, a channel is found by name or id, or it is missing."""
-    result = look(FakeSlack(tokens={GOOD: scopes}), subject(channel=channel))
+    result = look(FakeSlack(tokens={GOOD: scopes}), hook(channel=channel))
     assert statuses(result)["channel"] == status
 
 
 def test_channels_are_listed_once_to_the_last_page() -> None:
     """Several webhooks need one listing, whatever the number of pages."""
     slack = FakeSlack(tokens={GOOD: SEEING})
-    look(slack, subject(channel="#deploys"), subject(channel="#secret"), subject(channel="#x"))
+    look(slack, hook(channel="#deploys"), hook(channel="#secret"), hook(channel="#x"))
     assert slack.methods() == ["auth.test", "conversations.list", "conversations.list"]
 
 
@@ -211,7 +209,7 @@ def test_a_channel_that_slack_does_not_show_is_unknown(
 ) -> None:
     """That is not a failure of the channel; a refused list is requested once for two webhooks."""
     slack.tokens = {GOOD: SEEING}
-    result = look(slack, subject(channel=channel), subject(channel=channel), breaking=breaking)
+    result = look(slack, hook(channel=channel), hook(channel=channel), breaking=breaking)
     assert [statuses(result, at)["channel"] for at in (0, 1)] == ["unknown", "unknown"]
     assert len(slack.methods()) == 1 + calls
 
@@ -219,7 +217,7 @@ def test_a_channel_that_slack_does_not_show_is_unknown(
 def test_sending_posts_one_message_for_each_webhook() -> None:
     """A message goes to the declared channel under the declared username, once each."""
     slack = FakeSlack()
-    result = look(slack, subject("a"), subject("<b> & c", channel="#audit"), send=True)
+    result = look(slack, hook("a"), hook("<b> & c", channel="#audit"), send=True)
     assert [(each["channel"], each["username"]) for each in slack.posted] == [
         ("#deploys", "CloudTruth"),
         ("#audit", "CloudTruth"),
@@ -244,7 +242,7 @@ def test_a_message_that_slack_refuses(
     """Each reason of Slack's is a failure in plain words, with a fix."""
     errors = {"chat.postMessage": error} if error else {}
     slack = FakeSlack(tokens={GOOD: scopes}, errors=errors)
-    found = row(look(slack, subject(channel=channel), send=True), "send")
+    found = row(look(slack, hook(channel=channel), send=True), "send")
     assert found.status is Status.FAIL
     assert detail in found.detail
     assert found.fix
@@ -281,27 +279,13 @@ def test_a_token_that_no_header_can_hold() -> None:
     def connect(token: Secret) -> Slack:
         raise CredentialError("the Slack token holds spaces")
 
-    assert statuses(check((subject(),), connect))["slack"] == "fail"
-
-
-def test_subjects_are_the_slack_webhooks() -> None:
-    """Webhooks of other types are counted; a reference without a value stays without."""
-    events = frozenset({"value_created"})
-    token: dict[str, Value] = {"token": REF, "channel": "#x", "username": "CT"}
-    slack = Webhook(name="a", type="slack", event_types=events, configuration=token)
-    url: dict[str, Value] = {"url": "https://x.example/"}
-    generic = Webhook(name="b", type="generic", event_types=events, configuration=url)
-    (without,) = subjects((slack, generic), {})
-    assert (without.name, without.token) == ("a", None)
-    (having,) = subjects((slack, generic), {REF: Secret(GOOD)})
-    assert having.token is not None
-    assert having.token.matches(TOKEN)
-    assert GOOD not in repr(having)
+    assert statuses(check((hook(),), {REF: Secret(GOOD)}, connect))["slack"] == "fail"
 
 
 def test_nothing_to_check() -> None:
-    """Files without a Slack webhook are not a failure."""
-    result = check((), lambda token: pytest.fail("connected"), others=2)
+    """Files without a Slack webhook are not a failure; webhooks of other types are counted."""
+    others = (hook("a", type="generic"), hook("b", type="generic"))
+    result = check(others, {}, lambda token: pytest.fail("connected"))
     assert result.notes == (
         "No Slack webhook is declared.",
         "2 webhooks of other types not checked.",

@@ -60,11 +60,3 @@ def test_the_link_alone(shell: Shell) -> None:
     """--url prints one line to click on or to hand on."""
     done = shell("slack", "manifest", "--url", "--name", "Ops")
     assert (done.out, done.err) == (link(manifest("Ops")) + "\n", "")
-
-
-def test_nothing_asked(shell: Shell) -> None:
-    """Without a command the group shows its help on standard error."""
-    done = shell("slack")
-    assert (done.code, done.out) == (64, "")
-    assert "manifest" in done.err
-    assert "check" in done.err

@@ -15,7 +15,7 @@ from reconciler.errors import ExitCode
 from reconciler.model import Secret
 from reconciler.planning.names import Globs
 from reconciler.render.quote import prose
-from reconciler.slack.check import check, subjects
+from reconciler.slack.check import check
 from reconciler.slack.manifest import APP_NAME, STEPS, as_json, as_yaml, link, manifest
 
 
@@ -90,7 +90,6 @@ def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, 
     gathered = workflow.gather(checked, None if settings.key is None else settings.key.value)
     wanted = Globs(only or ("*",))
     chosen = [each for each in checked.desired.webhooks if wanted.match(each.name)]
-    found = subjects(chosen, gathered.secrets)
     # Here, so that a run that is refused before does not load the HTTP library.
     from reconciler.slack.web import DEFAULT_URL, Slack, origin_of
 
@@ -114,7 +113,7 @@ def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, 
             stack.callback(slack.close)
             return slack
 
-        result = check(found, connect, send=send, others=len(chosen) - len(found))
+        result = check(chosen, gathered.secrets, connect, send=send)
     return show_checks(context, result, format)
 
 
