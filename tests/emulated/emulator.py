@@ -15,7 +15,7 @@ from reconciler.emulator.emulator import LOCAL_KEY
 from reconciler.emulator.messages import Exchange
 from reconciler.emulator.store import LogEntry, Row, Store
 from tests.emulated.faults import FaultSource, Script
-from tests.emulated.lag import Lag
+from tests.emulated.lag import Lag, Write
 from tests.emulated.messages import Answer, Request, spoiled
 from tests.emulated.variant import Variant
 
@@ -120,13 +120,14 @@ class Emulator(product.Emulator):
         if exchange.changed is not None:
             after = store.row(exchange.changed)
             for organization in sorted({row.organization for row in (before, after) if row}):
-                self._lag.add(
+                write = Write(
                     organization=organization,
                     id=exchange.changed,
                     before=before if before and before.organization == organization else None,
                     visible_from=exchange.now + behaviour.stale_list_seconds,
-                    listings=behaviour.stale_list_reads,
+                    listings_left=behaviour.stale_list_reads,
                 )
+                self._lag.add(write)
         return answer
 
     def _settle(self, now: float) -> None:

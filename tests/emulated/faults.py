@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Wire(StrEnum):
@@ -222,25 +222,10 @@ class Script:
         self._lock = threading.Lock()
         self._rules = [(rule, [0]) for rule in rules]
 
-    def add(
-        self,
-        fault: Fault,
-        *,
-        method: str | None = None,
-        path: str | None = None,
-        name: str | None = None,
-        nth: int = 1,
-        times: int | None = 1,
-    ) -> None:
-        """Append a rule, which counts from now on."""
-        rule = Rule(fault=fault, method=method, path=path, name=name, nth=nth, times=times)
+    def add(self, fault: Fault, **match: Any) -> None:
+        """Append a rule, which counts from now on; `match` are the fields of `Rule`."""
         with self._lock:
-            self._rules.append((rule, [0]))
-
-    def clear(self) -> None:
-        """Forget all rules."""
-        with self._lock:
-            self._rules.clear()
+            self._rules.append((Rule(fault=fault, **match), [0]))
 
     def take(self, method: str, path: str, body: bytes) -> Fault | None:
         """Count the request against every rule and return the first fault that fires."""

@@ -15,8 +15,11 @@ from reconciler.emulator.store import Row
 
 
 @dataclass(slots=True, kw_only=True)
-class _Write:
-    """A write, and until when lists do not show it; `before` is what they show instead."""
+class Write:
+    """A write, and until when lists do not show it; `before` is what they show instead.
+
+    Nothing if that is None.
+    """
 
     organization: str
     id: str
@@ -30,27 +33,11 @@ class Lag:
 
     def __init__(self) -> None:
         """Start with everything visible."""
-        self._writes: list[_Write] = []
+        self._writes: list[Write] = []
 
-    def add(
-        self,
-        *,
-        organization: str,
-        id: str,
-        before: Row | None,
-        visible_from: float,
-        listings: int,
-    ) -> None:
-        """Hide one write: lists go on to show `before`, or nothing if that is None."""
-        self._writes.append(
-            _Write(
-                organization=organization,
-                id=id,
-                before=before,
-                visible_from=visible_from,
-                listings_left=listings,
-            )
-        )
+    def add(self, write: Write) -> None:
+        """Hide one write."""
+        self._writes.append(write)
 
     def begin_listing(self, organization: str, now: float) -> None:
         """Let one more listing of the organization begin: show what is due, count for the rest.
@@ -59,7 +46,7 @@ class Lag:
         """
         if not self._writes:
             return
-        kept: list[_Write] = []
+        kept: list[Write] = []
         for write in self._writes:
             if write.organization == organization:
                 if write.listings_left <= 0 and write.visible_from <= now:

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.emulated.variant import Variant
-
 HOOKS = "/api/v1/webhooks/"
 Start = Callable[..., Any]
 TOKEN = "xoxb-0123456789"
@@ -19,11 +17,7 @@ TOKEN = "xoxb-0123456789"
     [
         ("plain", TOKEN),
         ("mask", "*****"),
-        ("partial", "xoxb*****6789"),
         ("null", None),
-        ("empty", ""),
-        ("by-role", TOKEN),
-        ("plain-on-write", "*****"),
     ],
 )
 def test_a_secret_reads_back_in_the_chosen_form(start: Start, form: str, token: Any) -> None:
@@ -92,18 +86,3 @@ def test_rows_come_in_the_order_asked_for(api: Any) -> None:
     assert api.names("ordering=-name") == ["w2", "w1", "w0", "w0"]
     rows = api("GET", query="ordering=name,-type,colour,last_run").json()["results"]
     assert [(row["name"], row["type"]) for row in rows][:2] == [("w0", "slack"), ("w0", "generic")]
-
-
-def test_writes_can_show_in_lists_some_listings_later(start: Start) -> None:
-    """A create, a change and a delete; the object itself is fresh at once."""
-    api = start()
-    kept, gone = api.create(api.slack("kept")), api.create(api.slack("gone"))
-    api.emulator.behaviour = Variant(stale_list_reads=2)
-    api("PATCH", f"{HOOKS}{kept['id']}/", {"name": "renamed"})
-    api("PATCH", f"{HOOKS}{kept['id']}/", {"name": "renamed twice"})
-    api("DELETE", f"{HOOKS}{gone['id']}/")
-    api.create(api.slack("new"))
-    assert api.read(kept["id"])["name"] == "renamed twice"
-    assert api.names() == ["kept", "gone"]
-    assert api.names("ordering=name") == ["gone", "kept"]
-    assert api.names() == ["renamed twice", "new"]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-import sqlite3
 import stat
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.emulator.store import Store
-from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.emulator import LOCAL_KEY
 
 HOOKS = "/api/v1/webhooks/"
 Start = Callable[..., Any]
@@ -84,18 +81,6 @@ def test_a_failed_transaction_leaves_nothing(api: Any) -> None:
         fail()
     assert api.stored() == []
     assert api.create()
-
-
-def test_a_dropped_store_leaves_no_warning() -> None:
-    """Simulations make very many."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        Emulator()
-        gc.collect()
-    store = Store()
-    store.close()
-    with pytest.raises(sqlite3.ProgrammingError):
-        store.organizations()
 
 
 def test_eight_threads_at_once_lose_nothing(tmp_path: Path, start: Start) -> None:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import is_dataclass, replace
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
 from reconciler.errors import ExitCode
-from reconciler.findings import Finding, Position, Related, Severity
+from reconciler.findings import Finding, Place, Position, Related
 from reconciler.model import (
     EVENT_TYPES,
     UNKNOWN,
-    DeliveryError,
     Organization,
     Scheme,
     SecretRef,
+    Unknown,
     Webhook,
 )
 from reconciler.planning.plan import (
-    Attribution,
     Create,
     Delete,
     GuardInput,
@@ -28,7 +31,6 @@ from reconciler.planning.plan import (
     Operation,
     Plan,
     Reason,
-    SecretCause,
     SecretChange,
     SetChange,
     Snapshot,
@@ -36,17 +38,8 @@ from reconciler.planning.plan import (
     Update,
     ValueChange,
 )
-from reconciler.planning.status import ManagementStatus, WebhookStatus
-from reconciler.report import (
-    Applied,
-    Failed,
-    FieldMessage,
-    Healed,
-    Outcome,
-    Report,
-    Skipped,
-    Unconfirmed,
-)
+from reconciler.planning.status import WebhookStatus
+from reconciler.report import Applied, Failed, Healed, Outcome, Report, Skipped, Unconfirmed
 from tests.render.cases import plan
 
 SNIPPETS = (
@@ -71,180 +64,162 @@ texts = pieces()
 names = pieces(tuple(each for each in SNIPPETS if each != "\ud800")).filter(bool)
 counts = st.integers(0, 10_000)
 event_sets = st.frozensets(st.sampled_from(EVENT_TYPES), min_size=1)
-positions = st.builds(
+PLAIN: dict[Any, st.SearchStrategy[Any]] = {
+    str: texts,
+    int: counts,
+    bool: st.booleans(),
+    NoneType: st.none(),
+    Unknown: st.just(UNKNOWN),
+    Place: st.none(),
+}
+
+
+def of_type(hint: Any) -> st.SearchStrategy[Any]:
+    """Return any value of a type: of a dataclass any with any fields."""
+    parts = get_args(hint)
+    match get_origin(hint):
+        case origin if origin is Union or origin is UnionType:
+            return st.one_of(*map(of_type, parts))
+        case origin if origin is tuple and parts[1:] == (...,):
+            return st.lists(of_type(parts[0]), max_size=2).map(tuple)
+        case origin if origin is tuple:
+            return st.tuples(*map(of_type, parts))
+        case origin if origin is frozenset:
+            return st.frozensets(of_type(parts[0]), max_size=2)
+        case origin if origin is Mapping:
+            return st.dictionaries(*map(of_type, parts), max_size=3)
+    if hint in PLAIN:
+        return PLAIN[hint]
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return st.sampled_from(hint)
+    assert is_dataclass(hint), hint
+    return any_of(hint)
+
+
+def any_of(kind: Any, **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return any value of a dataclass, with the strategies that are given for its fields."""
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if name not in given}
+    return st.builds(kind, **given, **{name: of_type(hint) for name, hint in hints.items()})
+
+
+def few(of: st.SearchStrategy[Any], most: int = 2) -> st.SearchStrategy[Any]:
+    return st.lists(of, max_size=most).map(tuple)
+
+
+PLAIN[Position] = any_of(
     Position,
-    file=texts,
     line=st.integers(1, 99_999),
     column=st.integers(1, 300),
     width=st.integers(1, 40),
 )
-maybe_positions = st.none() | positions
-findings = st.builds(
-    Finding,
-    rule=texts,
-    severity=st.sampled_from(Severity),
-    message=texts,
-    position=maybe_positions,
-    hint=st.none() | texts,
-    excerpt=st.none() | texts,
-    related=st.lists(st.builds(Related, message=texts, position=positions), max_size=2).map(tuple),
-)
-some_findings = st.lists(findings, max_size=2).map(tuple)
-references = st.builds(
+PLAIN[Related] = any_of(Related, position=PLAIN[Position])
+PLAIN[SecretRef] = references = any_of(
     SecretRef,
     scheme=st.sampled_from((Scheme.ENV, Scheme.FILE)),
-    name=texts,
     version=st.none() | st.integers(1, 9),
 )
-slack = st.fixed_dictionaries({"token": references, "channel": texts, "username": texts})
-generic = st.fixed_dictionaries(
-    {"url": references | st.just("https://hooks.example.com/ct")},
-    optional={"verify": st.booleans(), "username": texts, "password": references},
-)
-
-
-@st.composite
-def webhooks(draw: st.DrawFn, names: st.SearchStrategy[str] = names) -> Webhook:
-    kind = draw(st.sampled_from(("slack", "generic")))
-    return Webhook(
-        name=draw(names),
-        type=kind,
-        event_types=draw(event_sets),
-        configuration=draw(slack if kind == "slack" else generic),
-        id=draw(st.none() | texts),
-        previously=tuple(draw(st.lists(texts, max_size=2))),
-        position=draw(maybe_positions),
-    )
-
-
-plain_values = texts | st.booleans() | st.just(UNKNOWN)
-snapshots = st.builds(
+PLAIN[Snapshot] = any_of(
     Snapshot,
-    id=texts,
     name=names,
     type=st.sampled_from(("slack", "generic")) | texts,
     event_types=event_sets | st.frozensets(texts, max_size=3),
-    configuration=st.dictionaries(texts, plain_values, max_size=3),
-    destination=texts,
     last_run=st.none() | texts | st.just("2026-01-02T03:04:05Z"),
 )
-paths = st.sampled_from((("name",), ("type",), ("event_types",))) | st.tuples(
-    st.just("configuration"), texts
-)
-fields = st.one_of(
-    st.builds(
-        ValueChange,
-        path=paths,
-        before=st.none() | plain_values,
-        after=texts | st.booleans(),
-    ),
-    st.builds(
-        SetChange,
-        path=st.just(("event_types",)),
-        added=st.lists(texts, max_size=3).map(tuple),
-        removed=event_sets.map(sorted).map(tuple),
-        unchanged=counts,
-    ),
-    st.builds(
-        SecretChange,
-        path=st.tuples(st.just("configuration"), texts),
-        after=references | st.just("https://hooks.example.com/path") | texts,
-        cause=st.sampled_from(SecretCause),
-        before=st.none() | texts,
-        destination=texts,
-    ),
-    st.builds(KeyLost, path=st.tuples(st.just("configuration"), texts)),
-)
-attributions = st.none() | st.sampled_from(Attribution)
-operations: st.SearchStrategy[Operation] = st.one_of(
-    st.builds(Create, after=webhooks(), attribution=attributions),
-    st.builds(
-        Update,
-        before=snapshots,
-        after=webhooks(),
-        fields=st.lists(fields, min_size=1, max_size=3).map(tuple),
-        reason=st.sampled_from((Reason.DIFFERS, Reason.RENAMED, Reason.RESEND)),
-        attribution=attributions,
-    ),
-    st.builds(
-        Delete,
-        before=snapshots,
-        reason=st.sampled_from((Reason.ABSENT, Reason.NOT_DECLARED, Reason.DUPLICATE)),
-        position=maybe_positions,
-        keeps=st.none() | texts,
-        attribution=attributions,
-    ),
-)
-kept = st.builds(
-    Kept,
-    webhooks=st.lists(snapshots, min_size=1, max_size=3).map(tuple),
-    reason=st.sampled_from(
+PLAIN[Webhook] = st.one_of(
+    any_of(
+        Webhook,
+        name=names,
+        type=st.just(kind),
+        event_types=event_sets,
+        configuration=configuration,
+        index=st.just(0),
+        adopt=st.just(False),
+    )
+    for kind, configuration in (
         (
-            Reason.PROTECTED,
-            Reason.UNKNOWN_TYPE,
-            Reason.UNKNOWN_EVENT,
-            Reason.AMBIGUOUS,
-            Reason.LATER,
-        )
+            "slack",
+            st.fixed_dictionaries({"token": references, "channel": texts, "username": texts}),
+        ),
+        (
+            "generic",
+            st.fixed_dictionaries(
+                {"url": references | st.just("https://hooks.example.com/ct")},
+                optional={"verify": st.booleans(), "username": texts, "password": references},
+            ),
+        ),
+    )
+)
+some_findings = of_type(tuple[Finding, ...])
+organizations = of_type(Organization)
+statuses = st.lists(of_type(WebhookStatus), max_size=3)
+
+configured = st.tuples(st.just("configuration"), texts)
+anywhere = st.sampled_from((("name",), ("type",), ("event_types",))) | configured
+PLAIN[ValueChange] = any_of(ValueChange, path=anywhere)
+PLAIN[SetChange] = any_of(
+    SetChange, path=st.just(("event_types",)), removed=event_sets.map(sorted).map(tuple)
+)
+PLAIN[SecretChange] = any_of(
+    SecretChange,
+    path=configured,
+    after=references | st.just("https://hooks.example.com/path") | texts,
+)
+PLAIN[KeyLost] = any_of(KeyLost, path=configured)
+
+
+def because_of(*reasons: Reason) -> st.SearchStrategy[Reason]:
+    return st.sampled_from(reasons)
+
+
+fields = st.one_of(*(PLAIN[kind] for kind in (ValueChange, SetChange, SecretChange, KeyLost)))
+operations: st.SearchStrategy[Operation] = st.one_of(
+    any_of(Create, reason=st.just(Reason.MISSING)),
+    any_of(
+        Update,
+        fields=st.lists(fields, min_size=1, max_size=3).map(tuple),
+        reason=because_of(Reason.DIFFERS, Reason.RENAMED, Reason.RESEND),
     ),
-    position=maybe_positions,
-    detail=texts,
+    any_of(Delete, reason=because_of(Reason.ABSENT, Reason.NOT_DECLARED, Reason.DUPLICATE)),
 )
-unmanaged = st.builds(
-    Unmanaged,
-    webhook=snapshots,
-    reason=st.sampled_from((Reason.PRUNE_OFF, Reason.OUT_OF_SCOPE)),
+kept = any_of(
+    Kept,
+    webhooks=st.lists(PLAIN[Snapshot], min_size=1, max_size=3).map(tuple),
+    reason=because_of(
+        Reason.PROTECTED,
+        Reason.UNKNOWN_TYPE,
+        Reason.UNKNOWN_EVENT,
+        Reason.AMBIGUOUS,
+        Reason.LATER,
+    ),
 )
-
-
-organizations = st.builds(
-    Organization, id=texts, name=texts, role=st.none() | texts, maintenance=st.booleans()
-)
-grounds = st.builds(
-    GuardInput, declared=st.booleans(), found=st.booleans(), max_deletes=st.none() | counts
-)
+unmanaged = any_of(Unmanaged, reason=because_of(Reason.PRUNE_OFF, Reason.OUT_OF_SCOPE))
 
 
 @st.composite
-def plans(draw: st.DrawFn, operations: st.SearchStrategy[Operation] = operations) -> Plan:
+def plans(draw: st.DrawFn) -> Plan:
     """Return plans whose digests, lists of secrets and guards are right."""
-    made = plan(
-        *draw(st.lists(operations, max_size=3)),
-        origin=draw(texts),
-        organization=draw(organizations),
-        matched=tuple(draw(st.lists(st.builds(Matched, id=texts, webhook=webhooks()), max_size=2))),
-        kept=tuple(draw(st.lists(kept, max_size=2))),
-        unmanaged=tuple(draw(st.lists(unmanaged, max_size=2))),
-        ignored=draw(counts),
-        files=draw(counts),
-        in_scope=draw(counts),
-        live=draw(counts),
-        guard=draw(grounds),
-        notes=draw(some_findings),
-        relaxed=draw(some_findings),
-        unreadable=tuple(draw(st.lists(st.tuples(texts, texts), max_size=3))),
+    more = st.fixed_dictionaries(
+        {
+            "origin": texts,
+            "organization": organizations,
+            "matched": few(of_type(Matched)),
+            "kept": few(kept),
+            "unmanaged": few(unmanaged),
+            **dict.fromkeys(("ignored", "files", "in_scope", "live"), counts),
+            "guard": of_type(GuardInput),
+            "notes": some_findings,
+            "relaxed": some_findings,
+            "unreadable": few(st.tuples(texts, texts)),
+        }
     )
+    made = plan(*draw(few(operations, 3)), **draw(more))
     secrets = (replace(each, destination=draw(texts)) for each in made.secrets)
     return replace(made, secrets=tuple(secrets))
 
 
-messages = st.builds(
-    FieldMessage,
-    path=st.lists(texts, max_size=2).map(tuple),
-    message=texts,
-    position=maybe_positions,
-)
-
-
 def outcomes_of(operation: Operation) -> st.SearchStrategy[Outcome]:
-    made, maybe = st.just(operation), st.none() | texts
-    fields = st.lists(messages, max_size=2).map(tuple)
-    return st.one_of(
-        st.builds(Applied, operation=made, id=maybe, note=maybe),
-        st.builds(Failed, operation=made, code=texts, message=texts, hint=maybe, fields=fields),
-        st.builds(Skipped, operation=made, code=texts, message=texts),
-        st.builds(Unconfirmed, operation=made, message=texts),
-    )
+    kinds = (Applied, Failed, Skipped, Unconfirmed)
+    return st.one_of(any_of(kind, operation=st.just(operation)) for kind in kinds)
 
 
 @st.composite
@@ -255,34 +230,9 @@ def reports(draw: st.DrawFn) -> Report:
     return Report(
         plan=plan,
         outcomes=tuple(outcomes),
-        healed=tuple(
-            draw(st.lists(st.builds(Healed, name=texts, removed=texts, kept=texts), max_size=2))
-        ),
+        healed=draw(few(of_type(Healed))),
         writes=draw(st.integers(0, 3)),
         verified=draw(st.booleans()),
         stopped=draw(st.none() | st.sampled_from((ExitCode.SIGINT, ExitCode.SIGTERM))),
         problem=draw(st.none() | texts),
     )
-
-
-statuses = st.lists(
-    st.builds(
-        WebhookStatus,
-        id=st.none() | texts,
-        name=texts,
-        type=texts,
-        state=st.sampled_from(ManagementStatus),
-        destination=texts,
-        event_types=st.frozensets(texts, max_size=2),
-        last_run=st.none() | texts,
-        position=maybe_positions,
-        last_error=st.none()
-        | st.builds(
-            DeliveryError,
-            timestamp=st.none() | texts,
-            code=st.none() | texts,
-            text=st.none() | texts,
-        ),
-    ),
-    max_size=3,
-)
