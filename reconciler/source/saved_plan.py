@@ -124,35 +124,33 @@ def load(raw: bytes, file: str, *, rules: Rules = _NO_RULES) -> SavedPlan:
 
 
 def _document(raw: bytes, file: str) -> dict[str, Any]:
-    if not raw.strip():
-        raise ConfigurationError(f"{file} is not a saved plan: it is empty", hint=_HINT)
+    why, tree = "", None
     try:
-        tree = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
+        tree = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
+        json.dumps(tree, ensure_ascii=False).encode()  # refuses halves of surrogate pairs
     except (ValueError, RecursionError):
-        cut = raw.lstrip()[:1] == b"{" and raw.rstrip()[-1:] != b"}"
-        why = ": it ends too early" if cut else ""
-        raise ConfigurationError(f"{file} is not a saved plan{why}", hint=_HINT) from None
-    if not isinstance(tree, dict) or tree.get("kind") != "plan":
-        kind = tree.get("kind") if isinstance(tree, dict) else None
-        why = f": its kind is {kind}" if kind in _OTHERS else ""
-        raise ConfigurationError(f"{file} is not a saved plan{why}", hint=_HINT)
-    if "configuration" not in tree:
-        why = "it was printed with --format json"
-        raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_HINT)
-    return tree
+        if not raw.strip():
+            why = ": it is empty"
+        elif raw.lstrip()[:1] == b"{" and raw.rstrip()[-1:] != b"}":
+            why = ": it ends too early"
+        tree = None
+    if isinstance(tree, dict):
+        if tree.get("kind") == "plan" and "configuration" in tree:
+            return tree
+        if tree.get("kind") == "plan":
+            why = ": it was printed with --format json"
+        elif tree.get("kind") in _OTHERS:
+            why = f": its kind is {tree['kind']}"
+    raise ConfigurationError(f"{file} is not a saved plan{why}", hint=_HINT)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     tree = dict(pairs)
-    if len(tree) != len(pairs):
-        raise ValueError("duplicate key")
-    return tree
+    return tree if len(tree) == len(pairs) else _refuse("duplicate key")
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(name)
+def _refuse(why: str) -> NoReturn:
+    raise ValueError(why)
 
 
 def _odd(tree: dict[str, Any]) -> str | None:

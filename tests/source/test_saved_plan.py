@@ -294,7 +294,7 @@ def test_no_edit_makes_anything_else_than_a_refusal(data: st.DataObject) -> None
         else:
             break
     node[key] = data.draw(
-        st.sampled_from((None, 0, -1, 1.5, True, "", "x", [], {}, ["x"], {"env": "X"}))
+        st.sampled_from((None, 0, -1, 1.5, True, "", "x", "\ud800", [], {}, ["x"], {"env": "X"}))
     )
     tree["checksum"] = checksum(tree) if key != "checksum" else node[key]
     try:
