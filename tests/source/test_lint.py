@@ -96,15 +96,6 @@ def test_good_names(name: str) -> None:
     assert list(name_findings(name)) == []
 
 
-def test_several_remarks_on_one_name() -> None:
-    """A name that is odd in several ways is told all of them."""
-    assert [each.rule for each in name_findings(" e\u0301\u200b")] == [
-        "spaces-around-name",
-        "invisible-characters",
-        "name-not-normalized",
-    ]
-
-
 def test_name_of_an_absent_webhook_may_be_anything() -> None:
     """A live webhook with a bad name can still be deleted, or renamed."""
     outcome = check(
@@ -158,41 +149,7 @@ def test_letters_of_other_alphabets_look_like_latin_ones(one: str, other: str) -
     assert lookalike_key(one) == lookalike_key(other)
 
 
-def test_look_alikes_are_a_warning_with_both_places() -> None:
-    """Names equal but for case or composition are pointed out, in all files together."""
-    assert lookalike_key("CAFÉ") == lookalike_key("cafe\u0301")
-    assert lookalike_key("prod – „Ops“") == lookalike_key('prod - „Ops"')
-    outcome = check(entries(f"name: Deploys, {SLACK}"), entries(f"name: deploys, {SLACK}"))
-    (finding,) = outcome.findings
-    assert found(outcome) == [("names-look-alike", WARNING)]
-    assert str(finding.position) == "b.yaml:2"
-    assert [str(each.position) for each in finding.related] == ["a.yaml:2"]
-    assert outcome.desired is not None
-
-
 # Events
-
-
-@pytest.mark.parametrize(
-    ("event", "hint"),
-    [
-        ("value_updatd", "`value_updated`"),
-        ("VALUE_UPDATED", "`value_updated`"),
-        ("*_deletd", "`*_deleted`"),
-        ("valeu_*", "`value_*`"),
-        ("zzz[q]", "the events are"),
-    ],
-)
-def test_unknown_events_are_errors_with_a_suggestion(event: str, hint: str) -> None:
-    """A name or a glob that means no event is an error."""
-    (finding,) = check(
-        entries(
-            f"name: A, type: generic, event_types: ['{event}'], "
-            "configuration: {url: 'https://a.example'}"
-        )
-    ).findings
-    assert finding.rule == "unknown-event"
-    assert hint in (finding.hint or "")
 
 
 def test_token_among_the_events_is_not_shown() -> None:
@@ -277,13 +234,6 @@ def test_literals_of_a_slack_webhook(
         assert "hush" not in repr(outcome.findings).lower()
 
 
-def test_advice_about_literals() -> None:
-    """A token is to be revoked; a secret is to be a reference, with the form to write."""
-    assert "revoke" in (slack(TOKEN).findings[0].hint or "")
-    for value in ("<token>", "changeme"):
-        assert "`token: {env: SLACK_BOT_TOKEN}`" in (slack(f"'{value}'").findings[0].hint or "")
-
-
 def test_a_literal_secret_loses_what_a_paste_adds() -> None:
     """It is sent without the blanks around it."""
     outcome = generic(f"{PLAIN}, token: ' hush '", Rules(allow_literal_secrets=True))
@@ -291,32 +241,10 @@ def test_a_literal_secret_loses_what_a_paste_adds() -> None:
     assert list(outcome.desired.literals.values()) == [Secret("hush")]
 
 
-def test_a_placeholder_in_a_name_is_a_warning() -> None:
-    """A webhook may be called so, and most often it is a mistake."""
-    assert found(check(entries(f"name: '${{TEAM}} alerts', {SLACK}"))) == [
-        ("unreplaced-placeholder", WARNING)
-    ]
-
-
 @pytest.mark.parametrize("text", ["https://a.example/x?$filter=a", "https://a.example/$f/$A"])
 def test_a_dollar_in_a_url_is_no_placeholder(text: str) -> None:
     """Only names in upper case are."""
     assert "unreplaced-placeholder" not in rules_of(generic(f"url: '{text}'"))
-
-
-@pytest.mark.parametrize(
-    ("value", "variable"),
-    [
-        ("$PAGER_TOKEN", "PAGER_TOKEN"),
-        ("${PAGER_TOKEN}", "PAGER_TOKEN"),
-        ("$GITHUB_TOKEN", "WEBHOOK_TOKEN"),
-        ("<token>", "WEBHOOK_TOKEN"),
-    ],
-)
-def test_the_help_names_the_variable_that_was_meant(value: str, variable: str) -> None:
-    """It is the one of the placeholder, if it may be sent."""
-    (finding,) = generic(f"url: 'https://a.example', token: '{value}'").findings
-    assert f"`token: {{env: {variable}}}`" in (finding.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -365,16 +293,6 @@ def test_references_are_judged_offline(
     assert found(slack(reference)) == forbidden
 
 
-@pytest.mark.parametrize("value", ["{env: X}", "{file: x}"])
-def test_reference_in_a_visible_field_has_its_own_message(value: str) -> None:
-    """A reference where everybody sees the value is refused with the fields that take one."""
-    (finding,) = generic(f"{PLAIN}, username: {value}, password: {{env: P}}").findings
-    assert finding.rule == "reference-not-allowed"
-    assert "`username` is no secret" in finding.message
-    for field in ("`password`", "`url`"):
-        assert field in (finding.hint or "")
-
-
 def test_token_as_the_name_of_a_reference_is_not_shown() -> None:
     """Somebody who writes the token where its variable should be does not see it again."""
     for reference in (f"{{env: '{TOKEN}'}}", f"{{file: '{TOKEN}'}}"):
@@ -401,97 +319,3 @@ def test_lint_takes_any_tree(data: dict[str, object]) -> None:
 
 
 # Identity
-
-
-TWICE = [("declared-twice", ERROR)]
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        ("name: A", "name: A", TWICE),
-        ("name: A", "name: A, id: '1'", TWICE),
-        ("name: A, id: '1'", "name: B, id: '1'", TWICE),
-        ("name: A, id: X", "name: X", TWICE),
-        ("name: A, id: '1'", "name: A, id: '2'", []),
-    ],
-)
-def test_one_name_or_id_is_declared_once(
-    first: str, second: str, expected: list[tuple[str, Severity]]
-) -> None:
-    """In one file and in two, to be there or absent, an error has both places."""
-    one = f"{first}, {SLACK}"
-    for other in (f"{second}, {SLACK}", f"{second}, state: absent"):
-        for texts in ([entries(one, other)], [entries(one), entries(other)]):
-            outcome = check(*texts)
-            assert found(outcome) == expected
-            for each in outcome.findings:
-                assert {str(each.position)} != {str(other.position) for other in each.related}
-
-
-def test_names_must_be_in_scope() -> None:
-    """A name outside its file's scope is an error, whatever other files cover."""
-    outcome = check(
-        "scope: ['a-*', 'x?']\n"
-        + entries(
-            f"name: a-1, {SLACK}",
-            f"name: b, {SLACK}",
-            f"name: xy, {SLACK}",
-            "name: Z-1, state: absent",
-        ),
-        "scope: ['b']\nwebhooks: []\n",
-    )
-    assert rules_of(outcome) == ["out-of-scope", "out-of-scope"]
-    assert [str(each.position) for each in outcome.findings] == ["a.yaml:4", "a.yaml:6"]
-    assert [str(each.position) for each in outcome.findings[0].related] == ["a.yaml:1"]
-
-
-def previously(*pairs: tuple[str, str]) -> Loaded:
-    return check(
-        entries(
-            *(
-                f"name: {name}" + (f", previously: [{old}]" if old else "") + f", {SLACK}"
-                for name, old in pairs
-            )
-        )
-    )
-
-
-@pytest.mark.parametrize(
-    ("pairs", "rules"),
-    [
-        ([("A", "A")], ["previously-itself"]),
-        ([("A", "old"), ("B", "old")], ["previously-twice"]),
-        ([("A", "B"), ("B", "")], ["previously-declared"]),
-        ([("A", "B"), ("B", "A")], ["previously-declared", "previously-declared"]),
-        ([("A", "B"), ("B", "C")], ["previously-declared"]),
-        ([("A", "'x, y'"), ("B", "z, w")], []),
-    ],
-)
-def test_renames_that_cannot_be(pairs: list[tuple[str, str]], rules: list[str]) -> None:
-    """What cannot be a rename is refused without a listing."""
-    assert sorted(rules_of(previously(*pairs))) == rules
-
-
-def test_an_earlier_name_that_is_declared_names_both_ways_on() -> None:
-    """The rename is done, or it takes two applies; a webhook pinned by its id is no exception."""
-    (finding,) = check(
-        entries(f"name: A, previously: [x, B], {SLACK}", f"name: B, id: '1', {SLACK}")
-    ).findings
-    assert finding.message == "'B' is an earlier name of 'A' and is declared, too"
-    assert finding.hint == (
-        "if the rename to 'A' is done, remove 'B' from `previously`; if not, use two applies: "
-        "first rename, then declare 'B' again"
-    )
-    assert [(str(each.position), each.message) for each in finding.related] == [
-        ("a.yaml:3", "declared here")
-    ]
-    assert finding.excerpt is not None
-    assert finding.position is not None
-    assert finding.excerpt[finding.position.column - 1] == "B"
-
-
-def test_old_name_of_a_webhook_to_delete_is_refused() -> None:
-    """A name cannot be both deleted and renamed from."""
-    outcome = check(entries(f"name: A, previously: [B], {SLACK}", "name: B, state: absent"))
-    assert rules_of(outcome) == ["previously-declared"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.findings import Finding, Position, Severity, sort_key, strict
+from reconciler.findings import Finding, Position, Severity, strict
 from reconciler.model import (
     EVENT_TYPES,
     Absent,
@@ -149,60 +149,6 @@ def test_any_field_can_be_placed_again() -> None:
     assert place(outcome, elsewhere) is None
 
 
-def test_everything_wrong_is_said_in_one_run() -> None:
-    """All kinds of mistakes in all files arrive together, each at its key or value, in order."""
-    outcome = declared(
-        """\
-defaults:
-  type: slack
-  configuration: {token: {env: SLACK_BOT_TOKEN}, username: CloudTruth}
-webhooks:
-  - name: A
-    nmae: again
-    name: B
-    event_types: [value_created, value_updatd, "*_deletd"]
-    configuration: {channel: "#a"}
-  - name: C
-    event_types: ["*"]
-    configuration: {}
-  - name: D
-    event_types: ["*"]
-    configuration:
-      channel: #x
-  - name: E
-    event_types: ["*"]
-    configuration: {channel: a, token: {env: CLOUDTRUTH_API_KEY}, username: {env: NAME}}
-""",
-        "webhooks: [",
-        entry(f"name: C, {SLACK}"),
-    )
-    assert outcome.desired is None
-    assert list(outcome.findings) == sorted(outcome.findings, key=sort_key)
-    found = [(each.rule, *spot(each)) for each in outcome.findings]
-    assert found == [
-        ("unknown-key", "a.yaml", 6, 5),
-        ("duplicate-key", "a.yaml", 7, 5),
-        ("unknown-event", "a.yaml", 8, 34),
-        ("unknown-event", "a.yaml", 8, 48),
-        ("missing-field", "a.yaml", 12, 5),
-        ("comment-value", "a.yaml", 16, 16),
-        ("forbidden-secret", "a.yaml", 19, 40),
-        ("reference-not-allowed", "a.yaml", 19, 77),
-        ("yaml-syntax", "b.yaml", *found_at(outcome, "yaml-syntax")),
-        ("declared-twice", "c.yaml", 2, 12),
-    ]
-    twice = outcome.findings[-1]
-    assert [(each.position.file, each.position.line) for each in twice.related] == [("a.yaml", 10)]
-    hints = " ".join(each.hint or "" for each in outcome.findings)
-    for suggestion in ("`name`", "`value_updated`", "`*_deleted`", 'channel: "#..."'):
-        assert suggestion in hints
-
-
-def found_at(outcome: Loaded, rule: str) -> tuple[int, int]:
-    (finding,) = (each for each in outcome.findings if each.rule == rule)
-    return spot(finding)[1:]
-
-
 def test_findings_of_the_files_come_along() -> None:
     """What could not be read is reported with the rest, and nothing is declared then."""
     lost = Finding(rule="unreadable-file", severity=Severity.ERROR, message="gone")
@@ -282,52 +228,6 @@ def test_configuration_of_another_type_is_not_inherited() -> None:
     assert outcome.findings == ()
     assert outcome.desired is not None
     assert outcome.desired.webhooks[0].configuration == {"url": "https://a.example"}
-
-
-def test_a_webhook_of_another_type_lacks_a_configuration() -> None:
-    """That of `defaults` is not meant for it: it is missing, not full of unknown keys."""
-    text = "defaults: {type: slack, configuration: {token: {env: T}}}\n"
-    outcome = declared(entry("name: A, type: generic, event_types: ['*']", root=text))
-    assert (only(outcome).rule, only(outcome).message) == (
-        "missing-field",
-        "`configuration` is missing",
-    )
-
-
-def test_untyped_defaults_reach_every_type_and_are_mended_there() -> None:
-    """Without a type the configuration goes to all; a field that does not fit is shown once."""
-    outcome = declared(
-        "defaults:\n  event_types: ['*']\n  configuration: {channel: a}\nwebhooks:\n"
-        "  - {name: A, type: generic, configuration: {url: 'https://a.example'}}\n"
-        "  - {name: B, type: generic, configuration: {url: 'https://a.example'}}\n"
-    )
-    finding = only(outcome)
-    assert finding.rule == "unknown-key"
-    assert spot(finding) == ("a.yaml", 3, 19)
-
-
-def test_inherited_half_of_a_pair_is_mended_in_defaults() -> None:
-    """A username of defaults without its password is an error of the webhook that lacks it."""
-    outcome = declared(
-        "defaults: {type: generic, event_types: ['*'], configuration: {username: u}}\nwebhooks:\n"
-        "  - name: A\n    configuration: {url: 'https://a.example'}\n"
-    )
-    assert only(outcome).rule == "missing-field"
-
-
-def test_misspelt_field_is_one_mistake() -> None:
-    """A misspelt field is not reported as missing too."""
-    outcome = declared(
-        entry("name: A, type: slack, event_types: ['*'], "
-              "configuration: {token: {env: T}, chanel: a, username: b}")
-    )  # fmt: skip
-    assert only(outcome).rule == "unknown-key"
-
-
-def test_faulty_defaults_are_found_without_a_webhook_that_needs_them() -> None:
-    """Defaults are judged by themselves."""
-    outcome = declared("defaults: {type: slack, configuration: {chanel: a}}\nwebhooks: []\n")
-    assert only(outcome).rule == "unknown-key"
 
 
 # Literals
@@ -412,11 +312,6 @@ def test_settings_hold_for_their_own_file() -> None:
         FileScope(file="a.yaml", globs=("a-*",), prune=False),
         FileScope(file="b.yaml", globs=("b-*",), prune=True),
     )
-    second = declared(
-        "defaults: {type: slack}\nwebhooks: []\n",
-        entry("name: A, event_types: ['*'], configuration: {url: 'https://a.example'}"),
-    )
-    assert only(second).rule == "missing-field"
 
 
 def test_ignore_and_protect_are_united() -> None:
@@ -432,50 +327,11 @@ def test_ignore_and_protect_are_united() -> None:
     assert [str(each.position) for each in policy.protect] == ["a.yaml:2"]
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "rule"),
-    [
-        ("organization: A\n", "organization: B\n", "organizations-differ"),
-        ("limits: {max_deletes: 1}\n", "limits: {max_deletes: 2}\n", "limits-differ"),
-    ],
-)
-def test_what_must_agree_is_shown_with_both_places(first: str, second: str, rule: str) -> None:
-    """Two files that contradict each other are an error that names both."""
-    outcome = declared(f"{first}webhooks: []\n", f"{second}webhooks: []\n")
-    finding = only(outcome)
-    assert finding.rule == rule
-    assert spot(finding)[0] == "b.yaml"
-    assert [each.position.file for each in finding.related] == ["a.yaml"]
-    agreed = declared(f"{first}webhooks: []\n", f"{first}webhooks: []\n", "webhooks: []\n")
-    assert agreed.findings == ()
-
-
-def test_the_same_name_in_two_organizations_is_not_declared_twice() -> None:
-    """That the organizations differ is the mistake, and the only one; within one a copy is one."""
-    outcome = declared(
-        entry(f"name: A, {SLACK}", root="organization: Acme\n"),
-        entry(f"name: A, {SLACK}", root="organization: Other\n"),
-    )
-    assert [each.rule for each in outcome.findings] == ["organizations-differ"]
-    outcome = declared(
-        entry(f"name: A, {SLACK}", root="organization: Acme\n"),
-        entry(f"name: A, {SLACK}", root="organization: Other\n"),
-        entry(f"name: A, {SLACK}"),
-    )
-    assert sorted(each.rule for each in outcome.findings) == [
-        "declared-twice",
-        "organizations-differ",
-    ]
-
-
 def test_one_organization_is_enough() -> None:
     """The guard may stand in any file, or at a webhook; all of them must agree."""
     outcome = declared("webhooks: []\n", entry(f"name: A, organization: Acme, {SLACK}"))
     assert outcome.desired is not None
     assert outcome.desired.organization == "Acme"
-    outcome = declared(entry(f"name: A, organization: Other, {SLACK}", root="organization: Acme\n"))
-    assert only(outcome).rule == "organizations-differ"
-    assert spot(only(outcome))[1] == 3
 
 
 def test_two_files_may_share_a_reference_and_a_literal_name_apart() -> None:
@@ -483,16 +339,6 @@ def test_two_files_may_share_a_reference_and_a_literal_name_apart() -> None:
     outcome = declared(entry(f"name: B, {SLACK}"), entry(f"name: A, {SLACK}"))
     assert outcome.desired is not None
     assert [each.name for each in outcome.desired.webhooks] == ["B", "A"]
-
-
-def test_one_slip_among_sound_webhooks_is_placed() -> None:
-    """The faulty webhook is pointed at, wherever it stands among good ones."""
-    names = ["A", "B", "X, typo: a", "C"]
-    outcome = declared(
-        "webhooks:\n" + "".join(f"  - {{name: {each}, {SLACK}}}\n" for each in names)
-    )
-    assert only(outcome).rule == "unknown-key"
-    assert spot(only(outcome)) == ("a.yaml", 4, 15)
 
 
 @pytest.mark.parametrize(
