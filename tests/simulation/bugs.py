@@ -95,8 +95,8 @@ BUGS = (
     Bug(
         name="a rename that takes the first of several copies",
         file="planning/match.py",
-        old="        if len(sources) == 1:\n",
-        new="        if sources:\n",
+        old="        found = found or earlier\n",
+        new="        found = found or earlier[:1]\n",
         start=50,
     ),
     Bug(
@@ -109,15 +109,15 @@ BUGS = (
     Bug(
         name="--no-prune that prunes",
         file="planning/match.py",
-        old="            elif not self.prune or not any(within):\n",
-        new="            elif not any(within):\n",
+        old="            if not (self.prune and any(within)):\n",
+        new="            if not any(within):\n",
         start=185,
     ),
     Bug(
         name="a resend that nobody sends",
         file="planning/resend.py",
-        old="        asked = not self._requests.named.isdisjoint(_names(webhook, reference))\n",
-        new="        return False\n",
+        old="self._everything or not self._named.isdisjoint(",
+        new="False and self._named.isdisjoint(",
         start=85,
     ),
     Bug(
@@ -144,7 +144,7 @@ BUGS = (
     Bug(
         name="a review that lets all of a mentioned webhook through",
         file="planning/review.py",
-        old="            stale.append(change)\n",
+        old="            stale.append(operation)\n",
         new="            agreed.add(index)\n",
     ),
     Bug(
@@ -176,8 +176,8 @@ BUGS = (
     Bug(
         name="a scope that is no fence",
         file="planning/match.py",
-        old="        if not self.is_outside(webhook, found):\n",
-        new="        if True:\n",
+        old="        if self.is_outside(webhook, found):\n",
+        new="        if False:\n",
     ),
     Bug(
         name="webhooks that share a name taken for duplicates",
