@@ -27,6 +27,7 @@ from tests.cli.conftest import perform
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
 from tests.fakes import in_process, serve
+from tests.folders import git
 from tests.holding import Hold
 from tests.served import served
 from tests.waiting import PATIENCE
@@ -110,15 +111,7 @@ class World:
     # What people do.
 
     def git(self, *arguments: str) -> str:
-        identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-        done = subprocess.run(
-            ["git", *identity, *arguments],
-            cwd=self.work,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout.strip()
+        return git(self.work, *arguments)
 
     def declare(
         self, *names: str, head: str = "", version: int | None = None, **channels: str

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Cloud, Shell
+from tests.folders import git
 
 File = Callable[..., Path]
 MakeCloud = Callable[..., Cloud]
@@ -24,11 +24,6 @@ webhooks:
 """
 NEW = OLD.replace("version: 1", "version: 2")
 ROTATED = {"TOKEN": "xoxb-9999999999-rotated"}
-
-
-def git(folder: Path, *arguments: str) -> None:
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 def commit(folder: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from reconciler.source.history import Base, NoBase, git_in, no_git, read_base, tracked
+from tests.folders import git
 
 
 class Repository:
@@ -16,15 +16,7 @@ class Repository:
         self.git("init", "-q", "-b", "main")
 
     def git(self, *arguments: str) -> str:
-        identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-        done = subprocess.run(
-            ["git", *identity, *arguments],
-            cwd=self.folder,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout.strip()
+        return git(self.folder, *arguments)
 
     def commit(self, **files: str) -> str:
         for name, text in files.items():
