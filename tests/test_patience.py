@@ -43,7 +43,7 @@ def _measures(node: ast.AST) -> bool:
 
 
 def test_no_test_bets_on_speed() -> None:
-    """See tests/waiting.py, tests/holding.py and tests/skipping.py for what to do instead."""
+    """See tests/waiting.py, tests/holding.py and tests/ports.py for what to do instead."""
     found = [
         f"{path.relative_to(HERE)}:{line}"
         for path in sorted(HERE.rglob("*.py"))

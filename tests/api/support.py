@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import httpx
@@ -18,44 +15,12 @@ from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Script
 from tests.emulated.in_process import InProcess
 from tests.emulated.variant import Variant
+from tests.ports import InlineWorkers, VirtualClock
 
 T = TypeVar("T")
 
 URL = "https://api.cloudtruth.io"
 KEY = "key-canary-4711"
-START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-class VirtualClock:
-    """Time moves by sleeping; chance always picks the upper end."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-        self.slept: list[float] = []
-        self.asked: list[float] = []
-        self._lock = threading.Lock()
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def now(self) -> datetime:
-        return START + timedelta(seconds=self.time)
-
-    def sleep(self, seconds: float) -> None:
-        with self._lock:
-            self.slept.append(seconds)
-            self.time += seconds
-
-    def uniform(self, low: float, high: float) -> float:
-        self.asked.append(high)
-        return high
-
-
-class InlineWorkers:
-    """Runs one call after the other."""
-
-    def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
-        return [call() for call in calls]
 
 
 class Scripted(httpx.BaseTransport):

@@ -25,7 +25,7 @@ from reconciler.errors import (
     ProtocolError,
     ServerError,
 )
-from tests.api.support import START
+from tests.ports import START
 
 CALL = Call(
     method="GET",

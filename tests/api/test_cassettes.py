@@ -24,7 +24,7 @@ from reconciler.ports import Draft
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.in_process import InProcess
 from tests.emulated.variant import Variant
-from tests.execute.world import OneByOne, StillClock
+from tests.execute.world import InlineWorkers, VirtualClock
 
 FOLDER = Path(__file__).resolve().parents[1] / "cassettes" / "emulated" / "cloudtruth"
 RECORDING = bool(os.environ.get("RECORD_CASSETTES"))
@@ -68,7 +68,7 @@ def tape(name: str, **choices: Any) -> Iterator[Client]:
         before_record_response=scrub_response,
         decode_compressed_response=True,
     )
-    clock = StillClock()
+    clock = VirtualClock()
     emulator = Emulator(behaviour=Variant(**choices), seed=1, clock=clock.monotonic)
     inside = InProcess(emulator.handle, clock=clock)
     handler: Callable[[httpx.Request], httpx.Response] = (
@@ -78,7 +78,7 @@ def tape(name: str, **choices: Any) -> Iterator[Client]:
         server_url="https://api.cloudtruth.io",
         key=Secret(LOCAL_KEY),
         clock=clock,
-        workers=OneByOne(),
+        workers=InlineWorkers(),
         adapter=httpx.MockTransport(handler),
     )
     with (

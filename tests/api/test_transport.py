@@ -204,7 +204,7 @@ def test_a_429_pauses_every_worker() -> None:
     thread.start()
     thread.join()
     # ... and the pause holds for the other one.
-    assert times == [("/first", 1000.0), ("/second", 1005.0)]
+    assert times == [("/first", 0.0), ("/second", 5.0)]
 
 
 def test_a_busy_server_s_pause_is_a_floor_for_reads() -> None:
@@ -323,7 +323,7 @@ def test_a_body_that_outlasts_its_time_is_cut_off_between_chunks() -> None:
     slow = Transport(origin=Origin.parse(URL), credential=None, clock=clock, adapter=Drip())
     with pytest.raises(AmbiguousWriteError, match="within 30 s"):
         slow.request("POST", "/")
-    assert clock.time == 1030.0
+    assert clock.time == 30.0
 
 
 # --- what is told ---

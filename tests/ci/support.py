@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from tests.emulated.variant import Variant
 from tests.fakes import in_process, serve
 from tests.folders import git
 from tests.holding import Hold
+from tests.ports import VirtualClock
 from tests.served import served
 from tests.waiting import PATIENCE
 
@@ -41,25 +41,6 @@ SETUP = Setup(
 _BASH = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c")
 
 
-class StillClock:
-    """Time moves only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
-
-    def uniform(self, low: float, high: float) -> float:
-        return high
-
-
 @contextmanager
 def client(
     fake: FakeGitHub, transport: httpx.BaseTransport | None = None, **environ: str
@@ -68,7 +49,7 @@ def client(
     github = GitHub(
         repository=fake.repository,
         token=Secret(fake.token),
-        clock=StillClock(),
+        clock=VirtualClock(),
         environ=environ,
         clean=str,
         adapter=transport or in_process(fake),

@@ -14,7 +14,7 @@ from reconciler.ci.plan import put
 from reconciler.errors import AmbiguousWriteError, CredentialError, UsageError
 from reconciler.model import Secret
 from tests.ci.fake_github import FakeGitHub
-from tests.ci.support import StillClock, client
+from tests.ci.support import VirtualClock, client
 from tests.fakes import Answer
 
 MARKER = Marker(kind=Kind.PLAN, file="w.yaml", organization="o", digest="sha256:" + "1" * 64)
@@ -182,7 +182,9 @@ def test_a_token_goes_to_no_careless_address(fake: FakeGitHub) -> None:
     token = Secret(fake.token)
 
     def connect(token: Secret, **environ: str) -> GitHub:
-        return GitHub(repository="a/b", token=token, clock=StillClock(), environ=environ, clean=str)
+        return GitHub(
+            repository="a/b", token=token, clock=VirtualClock(), environ=environ, clean=str
+        )
 
     with pytest.raises(UsageError, match="GITHUB_API_URL"):
         connect(token, GITHUB_API_URL="http://git.example")

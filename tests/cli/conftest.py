@@ -18,8 +18,8 @@ from reconciler.ports import Clock
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import FaultSource
 from tests.emulated.variant import Variant
+from tests.ports import SkippingClock
 from tests.served import served
-from tests.skipping import SkippingClock
 
 
 class Terminal(io.StringIO):

@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.conftest import Cloud, Shell
 from tests.emulated.faults import Fault, hang
-from tests.execute.world import StillClock
+from tests.execute.world import VirtualClock
 from tests.waiting import PATIENCE
 
 NAMES = [f"hook-{number}" for number in range(8)]
@@ -81,7 +81,7 @@ def test_after_a_signal_what_is_in_flight_is_finished_and_nothing_begun(
     """The report names what is done and what is not, and is true."""
     file(FILE)
     there = cloud(faults=Interrupting(heard, number))
-    done = shell(*ASKED, clock=StillClock(), **there.environ)
+    done = shell(*ASKED, clock=VirtualClock(), **there.environ)
     assert done.code == code, done.err
     ends = ["applied"] * 3 + ["skipped"] * (len(NAMES) - 3)
     assert "Interrupted: creating hook-2. The run stops when this is confirmed" in done.err
@@ -104,7 +104,7 @@ def test_a_second_signal_leaves_an_answer_that_does_not_come(
     """The doubt is told, under the code of the first."""
     file(FILE)
     there = cloud(faults=Interrupting(heard, *numbers, fault=hang(commit=True)))
-    done = shell(*ASKED, clock=StillClock(), **there.environ)
+    done = shell(*ASKED, clock=VirtualClock(), **there.environ)
     assert done.code == 143, done.err
     assert Counter(outcome for _, outcome in told(done.out)) == {
         "applied": 2, "unconfirmed": 1, "skipped": len(NAMES) - 3,

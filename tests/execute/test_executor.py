@@ -24,8 +24,8 @@ from reconciler.report import Applied
 from tests.execute.world import (
     Fault,
     Heard,
+    InlineWorkers,
     Memory,
-    OneByOne,
     StopAfter,
     memory,
     outcomes,
@@ -306,7 +306,7 @@ def test_a_signal_after_the_last_change_changes_nothing() -> None:
     assert report.exit_code is ExitCode.OK
 
 
-class HaltsIn(OneByOne):
+class HaltsIn(InlineWorkers):
     """Workers that are told to stop at once in the middle of the first create."""
 
     def run(self, calls):  # type: ignore[no-untyped-def]

@@ -22,8 +22,8 @@ from tests.execute.world import (
     EVENTS,
     Fault,
     Memory,
-    StillClock,
     StopAfter,
+    VirtualClock,
     memory,
     outcomes,
     planned,
@@ -46,7 +46,7 @@ def appear(*rows: LiveWebhook) -> Callable[[Memory], None]:
 def test_a_create_that_happened_is_adopted() -> None:
     """One POST, one copy, exit 0."""
     api = memory(faults=[DONE_AND_LOST])
-    clock = StillClock()
+    clock = VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock)
     assert (api.writes(), api.names(), report.exit_code) == (["create a"], ["a"], ExitCode.OK)
     assert clock.slept == [2.0]
@@ -56,7 +56,7 @@ def test_a_create_that_happened_is_adopted() -> None:
 def test_a_create_that_did_not_happen_is_sent_once_more_after_three_listings() -> None:
     """Absence is believed only when three listings agree."""
     api = memory(faults=[LOST])
-    clock = StillClock()
+    clock = VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock)
     assert api.calls == ["list", "create a", "list", "list", "list", "create a", "list"]
     assert (clock.slept, report.exit_code) == ([2.0, 1.0, 1.0], ExitCode.OK)

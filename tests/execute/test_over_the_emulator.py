@@ -22,7 +22,15 @@ from tests.emulated.emulator import LATE, LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, Script
 from tests.emulated.in_process import InProcess
 from tests.emulated.variant import Variant
-from tests.execute.world import SECRETS, Heard, Memory, OneByOne, StillClock, StopAfter, slack
+from tests.execute.world import (
+    SECRETS,
+    Heard,
+    InlineWorkers,
+    Memory,
+    StopAfter,
+    VirtualClock,
+    slack,
+)
 from tests.served import served
 from tests.waiting import PATIENCE
 
@@ -34,7 +42,7 @@ class Local:
 
     def __init__(self, **choices: Any) -> None:
         self.script = Script()
-        self.clock = StillClock()
+        self.clock = VirtualClock()
         self.emulator = Emulator(
             behaviour=Variant(**choices),
             faults=self.script,
@@ -60,7 +68,7 @@ class Local:
         reviewed: bool = False,
         secrets: Mapping[SecretRef, Secret] = SECRETS,
     ) -> Report:
-        workers = OneByOne()
+        workers = InlineWorkers()
         adapter = InProcess(self.emulator.handle, clock=self.clock)
         client = connect(
             server_url="https://api.cloudtruth.io",

@@ -18,8 +18,8 @@ from tests.execute.world import (
     EVENTS,
     Fault,
     Memory,
-    StillClock,
     StopAfter,
+    VirtualClock,
     memory,
     outcomes,
     planned,
@@ -65,7 +65,7 @@ def behind(api: Memory, n: int) -> tuple[()]:
 
 def test_a_list_that_stays_behind_is_read_four_times_a_second_apart() -> None:
     """Patience has an end, and after the last listing nobody waits."""
-    api, clock = memory(lists=behind), StillClock()
+    api, clock = memory(lists=behind), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock)
     assert (api.count("list"), clock.slept) == (5, [1.0, 1.0, 1.0])
     assert report.exit_code is ExitCode.OK
@@ -73,13 +73,13 @@ def test_a_list_that_stays_behind_is_read_four_times_a_second_apart() -> None:
 
 def test_an_incomplete_listing_costs_one_round_of_the_final_verification() -> None:
     """The next round may be complete; after the last one the result is unknown."""
-    api, clock = memory(), StillClock()
+    api, clock = memory(), VirtualClock()
     plan = planned(api, slack("a"))
     api.faults = [Fault(call="list", nth=n, error=IncompleteListingError) for n in (2, 3, 4)]
     report = run(api, plan, clock=clock)
     assert (report.exit_code, report.verified) == (ExitCode.OK, True)
     assert (api.count("list"), clock.slept) == (5, [1.0, 1.0, 1.0])
-    api, clock = memory(), StillClock()
+    api, clock = memory(), VirtualClock()
     api.faults = [Fault(call="list", nth=n, error=IncompleteListingError) for n in range(2, 6)]
     report = run(api, planned(api, slack("a")), clock=clock)
     assert (report.exit_code, report.verified) == (ExitCode.PARTIAL, False)
@@ -88,7 +88,7 @@ def test_an_incomplete_listing_costs_one_round_of_the_final_verification() -> No
 
 def test_after_a_signal_an_incomplete_listing_is_not_read_again() -> None:
     """A run that was told to end does not wait for another process."""
-    api, clock = memory(), StillClock()
+    api, clock = memory(), VirtualClock()
     api.faults = [Fault(call="list", nth=2, error=IncompleteListingError)]
     report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
     assert (report.verified, api.count("list"), clock.slept) == (False, 2, [])
@@ -96,7 +96,7 @@ def test_after_a_signal_an_incomplete_listing_is_not_read_again() -> None:
 
 def test_after_a_signal_a_list_that_is_behind_is_not_waited_for() -> None:
     """What it does not show is asked for at once."""
-    api, clock = memory(lists=behind), StillClock()
+    api, clock = memory(lists=behind), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
     assert (api.count("list"), clock.slept) == (2, [])
     assert report.exit_code is ExitCode.OK
@@ -104,7 +104,7 @@ def test_after_a_signal_a_list_that_is_behind_is_not_waited_for() -> None:
 
 def test_after_a_signal_copies_are_removed_all_the_same() -> None:
     """No run leaves two of a webhook behind if it can help it."""
-    api, clock = memory(), StillClock()
+    api, clock = memory(), VirtualClock()
     api.faults = [Fault(call="create", meanwhile=appear(row("a", "a-late")))]
     report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
     assert (list(api.rows), len(report.healed), clock.slept) == (["a-late"], 1, [])
@@ -154,7 +154,7 @@ def test_what_the_last_listing_confirms_is_told_with_its_id() -> None:
     """A create in doubt that turns up at the end."""
     lost = Fault(call="create", error=AmbiguousWriteError, happens=True)
     unseen = [Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4)]
-    api, clock = memory(faults=[lost, *unseen]), StillClock()
+    api, clock = memory(faults=[lost, *unseen]), VirtualClock()
     outcome = run(api, planned(api, slack("a")), clock=clock).outcomes[0]
     assert clock.slept == [2.0, 1.0, 1.0]  # while its answer was looked for, not afterwards
     assert outcome == Applied(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from reconciler.errors import ApiError, ExitCode, NotFoundError
@@ -28,6 +27,7 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import plan as make_plan
 from reconciler.ports import Draft
 from reconciler.report import Report
+from tests.ports import InlineWorkers, VirtualClock
 
 T = TypeVar("T")
 
@@ -122,34 +122,6 @@ class Memory:
 
 
 @dataclass(slots=True)
-class StillClock:
-    """A clock that moves only when somebody sleeps."""
-
-    time: float = 0.0
-    slept: list[float] = field(default_factory=list)
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def now(self) -> datetime:
-        return datetime(2025, 1, 1, tzinfo=UTC)
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.time += seconds
-
-    def uniform(self, low: float, high: float) -> float:
-        return high
-
-
-class OneByOne:
-    """Workers that run calls one after the other."""
-
-    def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
-        return [call() for call in calls]
-
-
-@dataclass(slots=True)
 class StopAfter:
     """A signal that comes once the memory has seen so many writes; None: never."""
 
@@ -222,8 +194,8 @@ def planned(api: Memory, *webhooks: Webhook, secrets: Any = SECRETS) -> Plan:
 def run(api: Memory, plan: Plan, **more: Any) -> Report:
     """Carry a plan out in this world."""
     settings = {
-        "clock": StillClock(),
-        "workers": OneByOne(),
+        "clock": VirtualClock(),
+        "workers": InlineWorkers(),
         "stop": StopAfter(api),
         "watcher": Heard(),
         "reviewed": False,

@@ -36,10 +36,10 @@ from tests.emulated.faults import status as answer
 from tests.emulated.variant import Variant
 from tests.fakes import serve
 from tests.folders import write
+from tests.ports import SkippingClock
 from tests.secrecy import canaries as c
 from tests.secrecy.canaries import Hit, find
 from tests.served import served
-from tests.skipping import SkippingClock
 from tests.slack.fake_slack import SCOPES, FakeSlack
 
 _PACKAGE: Final = Path(reconciler.__file__).resolve().parent
