@@ -38,7 +38,7 @@ _ELSEWHERE: Final = {
 """What other tools call it, and what it is called here."""
 
 
-class BugError(ReconcilerError, code="bug", exit_code=ExitCode.BUG):
+class _BugError(ReconcilerError, code="bug", exit_code=ExitCode.BUG):
     """An exception that should not happen."""
 
 
@@ -90,7 +90,7 @@ def _usage(problem: click.ClickException) -> UsageError:
     return UsageError(" ".join(problem.format_message().split()).removesuffix("."), hint=hint)
 
 
-def _bug(problem: BaseException) -> BugError:
+def _bug(problem: BaseException) -> _BugError:
     ours = [
         f"{Path(frame.filename).relative_to(_PACKAGE.parent).as_posix()}:{frame.lineno}"
         for frame in traceback.extract_tb(problem.__traceback__)
@@ -98,7 +98,7 @@ def _bug(problem: BaseException) -> BugError:
     ]
     where = " < ".join(reversed(ours[-6:])) or "no line of ours"
     python = ".".join(map(str, sys.version_info[:3]))
-    return BugError(
+    return _BugError(
         f"internal error: {type(problem).__name__} at {where} "
         f"(version {__version__}, Python {python}, {sys.platform})",
         hint="please report this line; it holds no secret. If apply was running, "

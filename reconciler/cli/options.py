@@ -129,7 +129,7 @@ class Option(click.Option):
         return super().type_cast_value(ctx, value)
 
 
-class Command(click.Command):
+class _Command(click.Command):
     """A command whose help has options in groups, and examples at the end."""
 
     def __init__(
@@ -164,7 +164,7 @@ class Command(click.Command):
         super().format_epilog(ctx, formatter)
 
 
-class Group(Command, click.Group):
+class Group(_Command, click.Group):
     """A group whose help lists commands in the order of use.
 
     A command without a callback stands for the module of its name in `commands`, which has it as
@@ -204,7 +204,7 @@ def command(
     options: Sequence[click.Parameter] = (),
     reads: bool = False,
     connects: bool = False,
-) -> Callable[[Callable[..., int]], Command]:
+) -> Callable[[Callable[..., int]], _Command]:
     """Make a function that returns an exit code a command; its docstring is the help.
 
     It is given the context, and its own options by name. The options that `reads` files and
@@ -212,16 +212,16 @@ def command(
     the program has its `summary` there.
     """
 
-    def wrap(body: Callable[..., int]) -> Command:
+    def wrap(body: Callable[..., int]) -> _Command:
         @click.pass_context
         def callback(ctx: click.Context, /, **own: Any) -> int:
             _refuse_foreign(ctx)
             return body(ctx.obj, **own)
 
-        shared = (*(CONNECTION_OPTIONS if connects else ()), *OUTPUT_OPTIONS)
+        shared = (*(CONNECTION_OPTIONS if connects else ()), *_OUTPUT_OPTIONS)
         params = [*(FILE_OPTIONS if reads else ()), *options, *shared]
         text = getdoc(body)
-        return Command(
+        return _Command(
             None, help=text, short_help=summary, examples=examples, params=params, callback=callback
         )
 
@@ -305,7 +305,7 @@ CONNECTION_OPTIONS: Final = (
 )  # fmt: skip
 """The options of a command that connects."""
 
-OUTPUT_OPTIONS: Final = (
+_OUTPUT_OPTIONS: Final = (
     _shared("-q", "--quiet", group="Output", is_flag=True, help="Print only errors."),
     _shared("-v", "--verbose", group="Output", count=True, help="Print more details."),
     _shared("--debug", group="Output", is_flag=True,
@@ -317,7 +317,7 @@ OUTPUT_OPTIONS: Final = (
 )  # fmt: skip
 """The options of every command."""
 
-COMMON: Final = (*FILE_OPTIONS, *CONNECTION_OPTIONS, *OUTPUT_OPTIONS)
+COMMON: Final = (*FILE_OPTIONS, *CONNECTION_OPTIONS, *_OUTPUT_OPTIONS)
 
 
 def paths() -> click.Argument:

@@ -84,19 +84,15 @@ def show_checks(context: Context, checklist: Checklist, format: str) -> ExitCode
 def result_view(context: Context, **more: Any) -> View:
     """Return how results are shown."""
     view = {"color": context.console.color_results, **more}
-    return View(width=width(context), now=context.process.now(), **view)
+    process, width = context.process, _WIDTH
+    if context.console.color_results or process.stdout.isatty():
+        width = max(_NARROWEST, process.columns(_WIDTH))
+    return View(width=width, now=process.now(), **view)
 
 
 def message_view(context: Context, **more: Any) -> View:
     """Return how messages on standard error are shown."""
     return result_view(context, color=context.console.color_messages, **more)
-
-
-def width(context: Context) -> int:
-    """Return the columns of the terminal, or 100 without one."""
-    if not context.console.color_results and not context.process.stdout.isatty():
-        return _WIDTH
-    return max(_NARROWEST, context.process.columns(_WIDTH))
 
 
 def named(context: Context, name: str | None) -> Path | None:

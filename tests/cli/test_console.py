@@ -16,17 +16,18 @@ from reconciler.errors import Interrupted
 from reconciler.model import Secret
 from tests.cli.conftest import Terminal
 
-TOKEN = "xoxb-" + "0123456789-abcdef"
-
 
 class Broken(io.StringIO):
-    """A stream on which every write fails."""
+    """A stream on which reading and writing fail."""
 
-    def __init__(self, problem: OSError) -> None:
+    def __init__(self, problem: BaseException) -> None:
         super().__init__()
         self._problem = problem
 
     def write(self, text: str) -> int:
+        raise self._problem
+
+    def readline(self, size: int | None = -1, /) -> str:
         raise self._problem
 
 
@@ -59,28 +60,32 @@ def test_secrets_are_caught() -> None:
     out, err = io.StringIO(), io.StringIO()
     shown = console(stdout=out, stderr=err)
     shown.hide([Secret("hunter2hunter2"), Secret("short")])
-    shown.result(f"a hunter2hunter2 b {TOKEN} c")
+    shown.result("a hunter2hunter2 b xoxb-" + "0123456789-abcdef c")
     shown.block("https://hooks.slack.com/services/T0/B0/abcdefgh short")
     assert out.getvalue() == "a *** b *** c\n"
     assert err.getvalue() == "https://hooks.slack.com/*** short\n"
     assert shown.caught == 2
 
 
-def test_full_disk_is_remembered() -> None:
-    """A result that could not be written raises nothing, is a failure, and is said once."""
+@pytest.mark.parametrize(
+    ("problem", "why"),
+    [
+        (OSError(errno.ENOSPC, "full"), "the disk is full"),
+        (OSError(errno.EIO, "gone"), "the system refuses it"),
+        (ValueError("closed"), "the system refuses it"),
+    ],
+)
+def test_a_result_that_cannot_be_written(problem: Exception, why: str) -> None:
+    """It raises nothing, is a failure, and is said once; a lost message is no failure."""
     err = io.StringIO()
-    shown = console(stdout=Broken(OSError(errno.ENOSPC, "full")), stderr=err)
-    shown.result("one")
-    shown.result("two")
+    shown = console(stdout=Broken(problem), stderr=err)
+    for text in ("one", "two"):
+        shown.result(text)
     assert shown.failed
     assert err.getvalue() == (
-        "error[output]: the result could not be written to standard output: the disk is full\n"
+        f"error[output]: the result could not be written to standard output: {why}\n"
     )
-
-
-def test_messages_may_be_lost() -> None:
-    """A standard error that cannot be written to does not make the run a failure."""
-    shown = console(stderr=Broken(OSError(errno.EIO, "gone")))
+    shown = console(stderr=Broken(problem))
     shown.block("text")
     assert not shown.failed
 
@@ -96,27 +101,14 @@ def test_a_reader_may_leave() -> None:
     assert not shown.failed
 
 
-def test_closed_streams() -> None:
-    """A stream that is closed already counts as one that nobody watches."""
+def test_interactive() -> None:
+    """A question needs a person who sees it and can answer."""
     closed = io.StringIO()
     closed.close()
-    shown = console(stdout=closed, stdin=closed, stderr=closed)
-    assert not shown.interactive
-    shown.result("text")
-    assert shown.failed
-
-
-@pytest.mark.parametrize(
-    ("stdin", "stderr", "interactive"),
-    [
-        (Terminal(), Terminal(), True),
-        (io.StringIO(), Terminal(), False),
-        (Terminal(), io.StringIO(), False),
-    ],
-)
-def test_interactive(stdin: io.StringIO, stderr: io.StringIO, interactive: bool) -> None:
-    """A question needs a person who sees it and can answer."""
-    assert console(stdin=stdin, stderr=stderr).interactive is interactive
+    assert console(stdin=Terminal(), stderr=Terminal()).interactive
+    for other in (io.StringIO(), closed):
+        assert not console(stdin=other, stderr=Terminal()).interactive
+        assert not console(stdin=Terminal(), stderr=other).interactive
 
 
 def test_status_only_on_a_terminal() -> None:
@@ -133,25 +125,13 @@ def test_status_only_on_a_terminal() -> None:
 
 
 def test_answers() -> None:
-    """An answer loses its line end; no answer is an empty one, and the line is ended."""
+    """An answer loses its line end; no answer is an empty one; Ctrl-C ends the run."""
     err = Terminal()
     shown = console(stdin=Terminal("yes\n"), stderr=err)
-    assert shown.ask("sure? ") == "yes"
-    assert shown.ask("sure? ") == ""
+    assert (shown.ask("sure? "), shown.ask("sure? ")) == ("yes", "")
     assert err.getvalue() == "sure? sure? \n"
-
-
-class Stopped(io.StringIO):
-    """A person who presses Ctrl-C instead of answering."""
-
-    def readline(self, size: int | None = -1, /) -> str:
-        raise KeyboardInterrupt
-
-
-def test_ctrl_c_at_the_question_says_that_nothing_was_written() -> None:
-    """Who stops at the question need not wonder."""
     with pytest.raises(Interrupted, match="nothing was written") as caught:
-        console(stdin=Stopped()).ask("Do this? ")
+        console(stdin=Broken(KeyboardInterrupt())).ask("sure? ")
     assert caught.value.exit_code == 130
 
 

@@ -59,7 +59,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
 
 ELSEWHERE: Final[Mapping[str, str]] = {
     "webhooks ci": "tests/ci/test_workflow_steps.py",  # what a runner of GitHub has around it
-    "webhooks completion": "tests/cli/test_completion_in_shells.py",  # in their shells
+    "webhooks completion": "tests/cli/test_completion.py",  # as a shell asks
     "webhooks emulator": "tests/cli/test_emulator_command.py",  # serves until it is stopped
 }
 """Commands whose examples are run in another place."""

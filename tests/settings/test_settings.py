@@ -85,17 +85,14 @@ def test_environment_beats_profile(tmp_path: Path) -> None:
 def test_empty_key_counts_as_missing(tmp_path: Path, empty: str) -> None:
     """An empty variable does not hide the profile's key."""
     found = settings(tmp_path, {"CLOUDTRUTH_API_KEY": empty}, profiles=PROFILES)
-    assert found.key is not None
-    assert found.key.source == "profile default"
+    assert found.key_source == "profile default"
 
 
 @pytest.mark.parametrize("unset", ['""', "", "~", "null"])
 def test_unset_key_in_a_profile(tmp_path: Path, unset: str) -> None:
     """An empty key in a profile is none, so that the next one in the chain counts."""
     profiles = f"profiles:\n  default: {{api_key: base}}\n  x:\n    api_key: {unset}\n"
-    found = settings(tmp_path, profiles=profiles, profile="x")
-    assert found.key is not None
-    assert found.key.source == "profile default"
+    assert settings(tmp_path, profiles=profiles, profile="x").key_source == "profile default"
 
 
 def test_local_reads_no_key(tmp_path: Path) -> None:
@@ -107,21 +104,17 @@ def test_local_reads_no_key(tmp_path: Path) -> None:
 
 
 def test_key_file(tmp_path: Path) -> None:
-    """A key file is relative to the directory, loses line end and byte order mark, and wins."""
+    """It is relative to the directory and loses line end and byte order mark.
+
+    An argument beats a key in the environment, which beats a file named there.
+    """
     (tmp_path / "key").write_bytes(f"{KEY}\r\n".encode("utf-8-sig"))
     found = settings(tmp_path, {"CLOUDTRUTH_API_KEY": "other"}, api_key_file="key")
-    assert found.key is not None
-    assert (found.key.value.reveal(), found.key.source) == (KEY, "--api-key-file")
-
-
-def test_key_file_of_the_environment(tmp_path: Path) -> None:
-    """A key in the environment beats a file named there."""
-    (tmp_path / "key").write_text(KEY)
-    alone = settings(tmp_path, {"WEBHOOKS_API_KEY_FILE": "key"})
-    both = settings(tmp_path, {"WEBHOOKS_API_KEY_FILE": "key", "CLOUDTRUTH_API_KEY": "other"})
-    assert alone.key is not None
-    assert both.key is not None
-    assert (alone.key.source, both.key.source) == ("WEBHOOKS_API_KEY_FILE", "CLOUDTRUTH_API_KEY")
+    assert (found.require_key().reveal(), found.key_source) == (KEY, "--api-key-file")
+    named = {"WEBHOOKS_API_KEY_FILE": "key"}
+    assert settings(tmp_path, named).key_source == "WEBHOOKS_API_KEY_FILE"
+    both = settings(tmp_path, {**named, "CLOUDTRUTH_API_KEY": "other"})
+    assert both.key_source == "CLOUDTRUTH_API_KEY"
 
 
 @pytest.mark.parametrize(
@@ -135,6 +128,9 @@ def test_bad_key_files(tmp_path: Path, content: bytes, message: str) -> None:
         settings(tmp_path, api_key_file="key")
     shown = f"{caught.value} {caught.value.hint}"
     assert not content or content.decode("utf-8", "replace") not in shown
+    for name, why in (("missing", "does not exist"), (".", "cannot be read")):
+        with pytest.raises(CredentialError, match=why):
+            settings(tmp_path, api_key_file=name)
 
 
 @pytest.mark.parametrize(
@@ -146,30 +142,19 @@ def test_bad_key_files(tmp_path: Path, content: bytes, message: str) -> None:
         ("${hunter2}", "is a placeholder"),
         ("<your-key>", "is a placeholder"),
         ("********", "is a placeholder"),
+        ("two words", "contains spaces"),
+        ("line\nbreak", "contains spaces"),
+        ("schl\xfcssel", "contains spaces"),
+        ("nul\0", "contains spaces"),
     ],
 )
-def test_what_was_meant_to_become_a_key(tmp_path: Path, key: str, message: str) -> None:
+def test_impossible_keys_are_not_shown(tmp_path: Path, key: str, message: str) -> None:
     """Quotes that nobody took off and what nobody replaced are called that, not a bad key."""
-    with pytest.raises(CredentialError, match=message) as odd:
+    with pytest.raises(CredentialError, match=message) as caught:
         settings(tmp_path, {"CLOUDTRUTH_API_KEY": key})
-    assert "hunter2" not in str(odd.value)
-    assert odd.value.hint
-
-
-def test_unreadable_key_files(tmp_path: Path) -> None:
-    """A missing file and a directory say so."""
-    with pytest.raises(CredentialError, match="does not exist"):
-        settings(tmp_path, api_key_file="missing")
-    with pytest.raises(CredentialError, match="cannot be read"):
-        settings(tmp_path, api_key_file=".")
-
-
-@pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel", "nul\0"])
-def test_impossible_keys_are_not_shown(tmp_path: Path, key: str) -> None:
-    """What cannot stand in a header is refused, and the message holds nothing of it."""
-    with pytest.raises(CredentialError) as caught:
-        settings(tmp_path, {"CLOUDTRUTH_API_KEY": key})
+    assert caught.value.hint
     assert key not in f"{caught.value} {caught.value.hint}"
+    assert "hunter2" not in f"{caught.value} {caught.value.hint}"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import click
 from reconciler import workflow
 from reconciler.cli.connection import observer, settings_of
 from reconciler.cli.options import COMMON, Context, Group, Option, command, format_option, paths
-from reconciler.cli.session import load, show_checks, width
+from reconciler.cli.session import load, result_view, show_checks
 from reconciler.errors import ExitCode
 from reconciler.model import Secret
 from reconciler.planning.names import Globs
@@ -51,11 +51,11 @@ def _manifest(context: Context, format: str, url: bool, name: str, see_channels:
         return ExitCode.OK
     console.result(as_json(app) if format == "json" else as_yaml(app), essential=True)
     console.note(f"\nCreate the app:\n\n  {address}\n\nThen:")
-    shown = app["display_information"]["name"]
+    shown, width = app["display_information"]["name"], result_view(context).width
     for number, step in enumerate(STEPS, start=1):
         first = f"  {number}. "
         text = prose(step.format(app=shown))
-        console.note(click.wrap_text(text, width(context), first, " " * len(first)))
+        console.note(click.wrap_text(text, width, first, " " * len(first)))
     return ExitCode.OK
 
 
