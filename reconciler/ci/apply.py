@@ -11,20 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from reconciler.ci import reviews
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import COMMENT_CHARACTERS, Kind, Marker, find
 from reconciler.ci.outcome import Outcome, attempt, failed, planned, reported
 from reconciler.ci.plan import check, files_only, only_checked
-from reconciler.ci.reviews import (
-    Merged,
-    Merges,
-    NoReview,
-    combined,
-    look,
-    read_reviews,
-    record,
-    settle,
-)
 from reconciler.ci.run import MergeGroup, PullRequest, Reviewing, Run
 from reconciler.errors import (
     BlockedError,
@@ -89,8 +80,8 @@ class _Attempt:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._subject = run.marker(Kind.PLAN)
-        self._merges: Merges | None = None
-        self._reviews: tuple[Merged, ...] = ()
+        self._merges: reviews.Merges | None = None
+        self._reviews: tuple[reviews.Merged, ...] = ()
         self._plan: Plan | None = None
         self._findings: list[Finding] = []
         self._by_review = run.expect_digest is None and run.reviewing is not Reviewing.IGNORE
@@ -139,12 +130,12 @@ class _Attempt:
 
     def _look(self) -> None:
         try:
-            self._merges = look(self._run, self._run.branch)
+            self._merges = reviews.look(self._run, self._run.branch)
         except (GitHubError, UsageError):
             if self._by_review:
                 raise
             self._merges = ()
-        self._reviews = read_reviews(self._merges, self._subject)
+        self._reviews = reviews.read_reviews(self._merges, self._subject)
 
     def _require_tip(self, checked: Checked) -> None:
         """Refuse to apply files that are not those of the branch's newest commit."""
@@ -178,8 +169,8 @@ class _Attempt:
         run, api = self._run, connection.api
         organization = api.organization().id
         self._subject = replace(self._subject, organization=organization, origin=api.origin)
-        self._reviews = read_reviews(self._merges or (), self._subject)
-        merged = combined(self._reviews, self._subject)
+        self._reviews = reviews.read_reviews(self._merges or (), self._subject)
+        merged = reviews.combined(self._reviews, self._subject)
         review: Review | str | None = run.expect_digest
         if self._by_review and run.reviewing is Reviewing.REQUIRE:
             review = merged
@@ -224,7 +215,8 @@ class _Attempt:
         found = [
             note("no-review", f"pull request {each.number} approves nothing: {each.problem}")
             for place, each in enumerate(self._reviews[:_MOST_NOTES])
-            if each.problem is not None and (place == 0 or each.problem is not NoReview.NO_COMMENT)
+            if each.problem is not None
+            and (place == 0 or each.problem is not reviews.NoReview.NO_COMMENT)
         ]
         if self._run.reviewing is Reviewing.WARN:
             judgement = judge(made, review, values=False)
@@ -238,12 +230,12 @@ class _Attempt:
     def _record(self, made: Plan, applied: frozenset[str], checked: Checked) -> None:
         """Record what became of the reviews."""
         before = self._reviews
-        self._reviews = settle(before, made, applied, checked.desired)
+        self._reviews = reviews.settle(before, made, applied, checked.desired)
         github, link = self._run.github, self._run.link
         if github is not None:
             what = "the outcome could not be commented"
             with attempt(self._findings, "outcome-not-commented", what):
-                record(github, link, self._subject, before, self._reviews)
+                reviews.record(github, link, self._subject, before, self._reviews)
 
     def _close_issues(self) -> None:
         """Close the issues of failures that are over."""
@@ -286,12 +278,12 @@ class _Attempt:
 
     def _commented(self, github: GitHub, marker: Marker, text: str) -> bool:
         """Comment on the newest pull request that is not over, if there is one."""
-        reviews = self._reviews
+        found = self._reviews
         if self._merges is None:  # the newest one that was merged, whatever git knows
             pulls = github.merged_pulls(self._run.branch)[:1]
             merges = [(pull, github.comments(pull.number)) for pull in pulls]
-            reviews = read_reviews(merges, self._subject)
-        for each in (*(each for each in reviews if each.left), *reviews):
+            found = reviews.read_reviews(merges, self._subject)
+        for each in (*(each for each in found if each.left), *found):
             old = next(iter(find(each.comments, marker)), None)
             github.comment(each.number, marker, text, old)
             return True

@@ -19,11 +19,11 @@ from reconciler.errors import UsageError
 from reconciler.model import Scheme, SecretRef
 from reconciler.source.history import Git
 
-NAMES: Final = ("plan-webhooks.yml", "apply-webhooks.yml", "drift-webhooks.yml")
-FOLDER: Final = ".github/workflows"
-PACKAGE: Final = "cloudtruth-webhooks"
-REPOSITORY: Final = "https://github.com/cloudtruth-webhooks/cloudtruth-webhooks"
-RELEASED: Final = False
+_NAMES: Final = ("plan-webhooks.yml", "apply-webhooks.yml", "drift-webhooks.yml")
+_FOLDER: Final = ".github/workflows"
+_PACKAGE: Final = "cloudtruth-webhooks"
+_REPOSITORY: Final = "https://github.com/cloudtruth-webhooks/cloudtruth-webhooks"
+_RELEASED: Final = False
 """Whether this version is on PyPI. Until then workflows install the repository at a commit."""
 
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\"\\$]+")
@@ -92,7 +92,7 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     values["drift"] = encode(Marker(kind=Kind.DRIFT, file=setup.file))
     source = files("reconciler.ci") / "templates"
     return {
-        f"{FOLDER}/{name}": updated(
+        f"{_FOLDER}/{name}": updated(
             re.sub(
                 r"@([a-z]+)@",
                 lambda found: values[found[1]],
@@ -100,7 +100,7 @@ def workflows(setup: Setup) -> Mapping[str, str]:
             ),
             setup,
         )
-        for name in NAMES
+        for name in _NAMES
     }
 
 
@@ -135,20 +135,20 @@ def package(commit: str | None) -> str:
 
     Raises UsageError if no commit is known.
     """
-    if RELEASED:
-        return f"{PACKAGE}=={__version__}"
+    if _RELEASED:
+        return f"{_PACKAGE}=={__version__}"
     if commit is None:
         raise UsageError(
             "this installation does not record the commit that the workflows must install",
             hint="pass it with --commit, as `git rev-parse HEAD` prints it in a clone",
         )
-    return f"{PACKAGE} @ git+{REPOSITORY}@{commit}"
+    return f"{_PACKAGE} @ git+{_REPOSITORY}@{commit}"
 
 
 def installed_commit(git_in: Callable[[Path], Git]) -> str | None:
     """Return the commit that this package was installed from, as pip recorded it (PEP 610)."""
     try:
-        text = distribution(PACKAGE).read_text("direct_url.json")
+        text = distribution(_PACKAGE).read_text("direct_url.json")
         record = json.loads(text or "{}")
     except (PackageNotFoundError, ValueError):
         return None

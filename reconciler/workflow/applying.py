@@ -18,9 +18,9 @@ from reconciler.findings import Severity, note, warning
 from reconciler.planning.guards import guard
 from reconciler.planning.plan import Delete, Kept, Operation, Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.review import Judgement, Review, check_digest, judge, review_of
+from reconciler.planning.review import Review, check_digest, judge, review_of
 from reconciler.render.rows import kept_row, operation_row
-from reconciler.report import NOT_REVIEWED, Failed, Report, Skipped
+from reconciler.report import NOT_REVIEWED, Failed, Outcome, Report, Skipped
 from reconciler.source.load import Loaded, place
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, gather
@@ -76,7 +76,8 @@ def apply(
         )
     report = _completed(report, whole, skipped)
     with suppress(Exception):  # positions are for display; a report without them is as true
-        return _placed(report, checked.declared)
+        placed = tuple(_placed(each, checked.declared) for each in report.outcomes)
+        return replace(report, outcomes=placed)
     return report
 
 
@@ -104,30 +105,19 @@ def _reviewed(made: Plan, review: Review, *, values: bool) -> tuple[Plan, dict[i
         index: Skipped(operation=made.operations[index], code=NOT_REVIEWED, message=why)
         for index, why in found.unreviewed.items()
     }
+    left_out = [f"{_line(each.operation)}: {each.message}" for each in skipped.values()]
     if skipped and not found.reviewed:
         raise NotReviewedError(
             "nothing that is left to do was reviewed; nothing was written",
-            differences=[f"{_line(each.operation)}: {each.message}" for each in skipped.values()],
+            differences=left_out,
             hint="run `webhooks plan`, and have the new plan reviewed",
         )
-    return _noted(made.only(found.reviewed), found, made, review), skipped
-
-
-def _noted(agreed: Plan, found: Judgement, whole: Plan, review: Review) -> Plan:
-    """Add notes to a plan: what is left out of it, and what is sent each time."""
-    notes = [
-        warning(NOT_REVIEWED, f"not applied: {_line(whole.operations[index])}: {why}")
-        for index, why in found.unreviewed.items()
-    ]
+    agreed = made.only(found.reviewed)
+    notes = [warning(NOT_REVIEWED, f"not applied: {each}") for each in left_out]
     if review.resends and agreed.operations:
-        notes.append(
-            note(
-                "resent-each-time",
-                "this review sends secrets again, and each apply of it does: "
-                "live cannot show that it is done",
-            )
-        )
-    return replace(agreed, notes=(*agreed.notes, *notes))
+        resent = "this review sends secrets again, and each apply of it does: "
+        notes.append(note("resent-each-time", f"{resent}live cannot show that it is done"))
+    return replace(agreed, notes=(*agreed.notes, *notes)), skipped
 
 
 def _line(operation: Operation | Kept) -> str:
@@ -181,21 +171,13 @@ def _completed(report: Report, whole: Plan, skipped: Mapping[int, Skipped]) -> R
     return replace(report, plan=whole, outcomes=outcomes)
 
 
-def _placed(report: Report, declared: Loaded) -> Report:
+def _placed(outcome: Outcome, declared: Loaded) -> Outcome:
     """Add to what the server reports of single fields where those are declared."""
-
-    def locate(outcome: Failed) -> Failed:
-        if isinstance(outcome.operation, Delete):
-            return outcome
-        webhook = outcome.operation.after
-        fields = tuple(
-            each if each.position else replace(each, position=place(declared, webhook, each.path))
-            for each in outcome.fields
-        )
-        return replace(outcome, fields=fields)
-
-    outcomes = tuple(
-        locate(each) if isinstance(each, Failed) and each.fields else each
-        for each in report.outcomes
+    if not isinstance(outcome, Failed) or isinstance(outcome.operation, Delete):
+        return outcome
+    webhook = outcome.operation.after
+    fields = tuple(
+        each if each.position else replace(each, position=place(declared, webhook, each.path))
+        for each in outcome.fields
     )
-    return replace(report, outcomes=outcomes)
+    return replace(outcome, fields=fields)

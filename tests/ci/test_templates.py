@@ -15,9 +15,6 @@ import yaml
 
 from reconciler.ci.outcome import ended
 from reconciler.ci.workflows import (
-    FOLDER,
-    NAMES,
-    REPOSITORY,
     Setup,
     default_branch,
     package,
@@ -49,6 +46,8 @@ OURS = workflows(
         references=env("PAGER_PASSWORD", "SLACK_BOT_TOKEN"),
     )
 )
+
+NAMES = [name.rpartition("/")[2] for name in OURS]
 
 
 def paths(folder: Path) -> list[str]:
@@ -174,7 +173,10 @@ def test_the_workflows_install_the_repository_at_a_commit() -> None:
     """Nothing is installed by a name that is not registered, and nothing without a pin."""
     setup = Setup(package=package(COMMIT))
     for text in workflows(setup).values():
-        assert f'WEBHOOKS_PACKAGE: "cloudtruth-webhooks @ git+{REPOSITORY}@{COMMIT}"' in text
+        (installed,) = re.findall(r'WEBHOOKS_PACKAGE: "(.+)"', text)
+        assert re.fullmatch(
+            rf"cloudtruth-webhooks @ git\+https://github\.com/\S+@{COMMIT}", installed
+        )
     with pytest.raises(UsageError, match="commit"):
         package(None)
 
@@ -188,7 +190,7 @@ def test_a_workflow_watches_the_configuration_and_its_secret_files(file: str, wa
     files = ("hooks/pager-url", "/run/secrets/token")
     references = tuple(SecretRef(scheme=Scheme.FILE, name=name) for name in files)
     setup = Setup(package=".", file=file, branch="trunk", references=references)
-    on = yaml.safe_load(workflows(setup)[f"{FOLDER}/apply-webhooks.yml"])[True]
+    on = yaml.safe_load(workflows(setup)[".github/workflows/apply-webhooks.yml"])[True]
     assert on["push"] == {
         "branches": ["trunk"],
         "paths": [watched, "hooks/pager-url", ".github/workflows/apply-webhooks.yml"],
@@ -201,7 +203,7 @@ def test_the_lists_are_exactly_the_references() -> None:
         package=".", references=(*env("B", "A"), SecretRef(scheme=Scheme.FILE, name="a b,c"))
     )
     for name in NAMES:
-        (job,) = yaml.safe_load(workflows(setup)[f"{FOLDER}/{name}"])["jobs"].values()
+        (job,) = yaml.safe_load(workflows(setup)[f".github/workflows/{name}"])["jobs"].values()
         (step,) = (each for each in job["steps"] if each.get("run", "").startswith("exec "))
         assert step["env"]["WEBHOOKS_ALLOW_SECRETS"] == "env:A env:B file:a?b?c"
         assert ("A" in step["env"]) is name.startswith("apply")
@@ -209,7 +211,9 @@ def test_the_lists_are_exactly_the_references() -> None:
 
 def test_an_update_changes_the_lists_only() -> None:
     """What the user has changed elsewhere stays, and so does a line that was mapped by hand."""
-    text = workflows(Setup(package=".", references=env("A", "B")))[f"{FOLDER}/apply-webhooks.yml"]
+    text = workflows(Setup(package=".", references=env("A", "B")))[
+        ".github/workflows/apply-webhooks.yml"
+    ]
     edited = text.replace("secrets.A }}", "secrets.OTHER }}").replace("minutes: 30", "minutes: 9")
     done = updated(edited, Setup(package="ignored", references=env("A", "C")))
     changed = set(done.splitlines()) ^ set(edited.splitlines())
