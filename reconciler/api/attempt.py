@@ -76,23 +76,6 @@ Observer: TypeAlias = Callable[[Exchange | Pause], None]
 """Called after every attempt and before every wait, from any thread. What it raises is ignored."""
 
 
-class Failure(Enum):
-    """What a failed attempt says about whether the server acted."""
-
-    NOT_SENT = "not sent"
-    """The request never arrived."""
-    UNTRUSTED = "untrusted"
-    """The server did not prove its identity: not sent, and the same next time."""
-    THROTTLED = "throttled"
-    """The server refused before processing: 429."""
-    REJECTED = "rejected"
-    """The server refused, and would refuse the same again."""
-    AMBIGUOUS = "ambiguous"
-    """It may have acted: no response, a broken one, or one that does not say."""
-    MOVED = "moved"
-    """It redirects: never followed, the same next time, and it may have acted."""
-
-
 class Action(Enum):
     """What follows from a failed attempt."""
 
@@ -104,6 +87,24 @@ class Action(Enum):
     """Final: raise the error."""
     RESOLVE = "resolve"
     """Raise AmbiguousWriteError: the caller reads before it writes again."""
+
+
+class Failure(Enum):
+    """What a failed attempt says about whether the server acted.
+
+    Each has what to do about a read and about a write; nothing else decides.
+    """
+
+    NOT_SENT = (Action.REPEAT, Action.REPEAT)
+    """The request never arrived."""
+    THROTTLED = (Action.WAIT, Action.WAIT)
+    """The server refused before processing: 429."""
+    REJECTED = (Action.REPORT, Action.REPORT)
+    """The server refused, or did not prove its identity, and would do the same again."""
+    AMBIGUOUS = (Action.REPEAT, Action.RESOLVE)
+    """It may have acted: no response, a broken one, or one that does not say."""
+    MOVED = (Action.REPORT, Action.RESOLVE)
+    """It redirects: never followed, the same next time, and it may have acted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,21 +120,6 @@ class FailedAttempt:
     def cost(self) -> int:
         """What a retry after this takes from the retry budget, of 30."""
         return 10 if self.timeout else 5
-
-    def action(self, *, writes: bool) -> Action:
-        """Return what to do after this, for a write or a read."""
-        return _ACTIONS[self.failure][writes]
-
-
-_ACTIONS: Final[Mapping[Failure, tuple[Action, Action]]] = {
-    Failure.NOT_SENT: (Action.REPEAT, Action.REPEAT),
-    Failure.UNTRUSTED: (Action.REPORT, Action.REPORT),
-    Failure.THROTTLED: (Action.WAIT, Action.WAIT),
-    Failure.REJECTED: (Action.REPORT, Action.REPORT),
-    Failure.AMBIGUOUS: (Action.REPEAT, Action.RESOLVE),
-    Failure.MOVED: (Action.REPORT, Action.RESOLVE),
-}
-"""For each failure, what to do about a read and about a write. Nothing else decides."""
 
 
 class BadResponseError(Exception):
@@ -193,7 +179,7 @@ def _not_sent(error: Exception, server: str, proxy: Proxy | None) -> FailedAttem
     if isinstance(tls, ssl.SSLCertVerificationError):
         flaw, hint = certificate_flaw(tls)
         message = f"the certificate of {server} is not trusted: {flaw}"
-        return FailedAttempt(failure=Failure.UNTRUSTED, error=UnreachableError(message, hint=hint))
+        return FailedAttempt(failure=Failure.REJECTED, error=UnreachableError(message, hint=hint))
     refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)
     nameless = any(isinstance(cause, socket.gaierror) for cause in causes)
     first = server  # what we connect to

@@ -140,7 +140,7 @@ class Transport:
                 self.pace.succeeded()
                 return outcome
             earlier = outcome
-            action = outcome.action(writes=call.writes)
+            action = outcome.failure.value[call.writes]
             if action is Action.WAIT:
                 delay = self.pace.delay(throttled, outcome.retry_after)
                 self._observe(Pause(seconds=delay, error=outcome.error))

@@ -215,8 +215,8 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
         foot=foot,
     )
     return [
-        (replace(shown(page.places), part=number, total=len(pages)), page.text)
-        for number, page in enumerate(pages, start=1)
+        (replace(shown(places), part=number, total=len(pages)), text)
+        for number, (text, places) in enumerate(pages, start=1)
     ]
 
 

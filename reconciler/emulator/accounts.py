@@ -12,8 +12,8 @@ from urllib.parse import quote
 from reconciler.emulator.messages import Answer, Exchange, dump, json_value, page, refuse
 
 ORGANIZATIONS = "/api/v1/organizations/"
-MEMBERSHIPS = "/api/v1/memberships/"
-USERS = "/api/v1/users/"
+_MEMBERSHIPS = "/api/v1/memberships/"
+_USERS = "/api/v1/users/"
 
 
 def list_organizations(exchange: Exchange) -> Answer:
@@ -43,7 +43,7 @@ def current_user(exchange: Exchange) -> Answer:
     names = {item.id: item.name for item in store.organizations()}
     own = {item.organization: item.id for item in store.memberships(user.id)}
     row = {
-        "url": _url(exchange, USERS, user.id),
+        "url": _url(exchange, _USERS, user.id),
         "id": user.id,
         "type": "service",
         "name": user.name,
@@ -61,9 +61,9 @@ def retrieve_membership(exchange: Exchange, id: str) -> Answer:
     for item in exchange.store.memberships(exchange.caller.id):
         if item.id == id:
             row = {
-                "url": _url(exchange, MEMBERSHIPS, id),
+                "url": _url(exchange, _MEMBERSHIPS, id),
                 "id": id,
-                "user": _url(exchange, USERS, item.user),
+                "user": _url(exchange, _USERS, item.user),
                 "organization": _url(exchange, ORGANIZATIONS, item.organization),
                 "role": exchange.behaviour.role(item.role),
             }

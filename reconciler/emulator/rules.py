@@ -3,7 +3,7 @@
 For: turning the JSON of a POST, PUT or PATCH into the fields to store.
 Promises: pure; reports every wrong field at once, in the framework's words, as a mapping of field
 to errors; drops fields that are the server's own.
-Refuses: by raising `InvalidError`. Whether a name is taken is not known here.
+Refuses: by raising `RefusedError`. Whether a name is taken is not known here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.messages import RefusedError, json_value
 
 _REQUIRED = "This field is required."
 _NULL = "This field may not be null."
@@ -21,16 +22,7 @@ _NO_TEXT = "Not a valid string."
 _URL = re.compile(r"https?://[^\s/?#]+([/?#]\S*)?", re.IGNORECASE)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
-Errors = dict[str, Any]
-
-
-class InvalidError(Exception):
-    """Input that is not accepted; `errors` is what to show for it."""
-
-    def __init__(self, errors: Any) -> None:
-        """Carry the errors."""
-        super().__init__("invalid input")
-        self.errors = errors
+_Errors = dict[str, Any]
 
 
 def validate(
@@ -48,8 +40,8 @@ def validate(
     """
     if not isinstance(data, dict):
         text = f"Invalid data. Expected a dictionary, but got {type(data).__name__}."
-        raise InvalidError({"non_field_errors": [text]})
-    errors: Errors = {}
+        raise _invalid({"non_field_errors": [text]}, behaviour)
+    errors: _Errors = {}
     out: dict[str, Any] = {}
     for field, read in _FIELDS.items():
         if field in data:
@@ -74,8 +66,12 @@ def validate(
             out["configuration"] = value
     errors |= behaviour.errors(out, stored)
     if errors:
-        raise InvalidError(errors)
+        raise _invalid(errors, behaviour)
     return out
+
+
+def _invalid(errors: _Errors, behaviour: Behaviour) -> RefusedError:
+    return RefusedError(json_value(behaviour.error_body(errors), status=400))
 
 
 def _name(value: Any, behaviour: Behaviour) -> tuple[Any, Any]:
@@ -117,9 +113,9 @@ _FIELDS: Mapping[str, Callable[[Any, Behaviour], tuple[Any, Any]]] = {
 }
 
 
-def _configuration_errors(kind: str, value: Mapping[str, Any]) -> Errors:
+def _configuration_errors(kind: str, value: Mapping[str, Any]) -> _Errors:
     """Return what is wrong with a configuration of that type, by key."""
-    errors: Errors = {}
+    errors: _Errors = {}
     for key in {"slack": ("token", "channel", "username"), "generic": ("url",)}.get(kind, ()):
         problem = _text_error(value[key]) if key in value else _REQUIRED
         if problem:

@@ -26,26 +26,11 @@ from reconciler.emulator.messages import Answer, Request
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::[0-9]*)?")
 
 
-def serve(
-    emulator: Emulator,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    ready: Callable[[str], None] | None = None,
-) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` gets the base URL. Port 0 takes a free one.
-
-    Raises OSError if the port cannot be bound, and passes the signal on when all is closed, so
-    that SIGINT ends in KeyboardInterrupt.
-    """
-    Server(emulator, host=host, port=port).run(ready)
-
-
 class Server:
     """An HTTP server for one emulator."""
 
     def __init__(self, emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Bind the port; OSError if that fails."""
+        """Bind the port, 0 for a free one. Raises OSError if that fails."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
         # asyncio does this only for sockets that name TCP. Without it a body waits 40 ms behind its
@@ -70,7 +55,11 @@ class Server:
         """The server that does the work."""
 
     def run(self, ready: Callable[[str], None] | None = None) -> None:
-        """Serve until `stop` is called, or in the main thread until a signal."""
+        """Serve until `stop` is called, or in the main thread until SIGINT or SIGTERM.
+
+        `ready` gets the base URL. The signal is passed on when all is closed, so that SIGINT ends
+        in KeyboardInterrupt.
+        """
         try:
             if ready is not None:
                 ready(self.url)

@@ -14,14 +14,12 @@ from typing import Any, NoReturn
 from reconciler.emulator.messages import (
     Answer,
     Exchange,
-    RefusedError,
     json_text,
-    json_value,
     page,
     refuse,
     sized,
 )
-from reconciler.emulator.rules import InvalidError, validate
+from reconciler.emulator.rules import validate
 from reconciler.emulator.store import Row
 
 PATH = "/api/v1/webhooks/"
@@ -102,10 +100,6 @@ def _validated(
     exchange: Exchange, *, stored: Mapping[str, Any] | None, partial: bool
 ) -> dict[str, Any]:
     seen = {item.organization for item in exchange.store.memberships(exchange.caller.id)}
-    try:
-        return validate(
-            _body(exchange), exchange.behaviour, stored=stored, partial=partial, organizations=seen
-        )
-    except InvalidError as error:
-        body = exchange.behaviour.error_body(error.errors)
-        raise RefusedError(json_value(body, status=400)) from None
+    return validate(
+        _body(exchange), exchange.behaviour, stored=stored, partial=partial, organizations=seen
+    )

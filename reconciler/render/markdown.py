@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
 
 from reconciler.errors import ConfigurationError, ReconcilerError
@@ -109,22 +108,14 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     return _fit(view, head=head, table=[""], rows=_findings(findings))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """One text of several that show a plan; `places` are the changes that it shows in full."""
-
-    text: str
-    places: tuple[int, ...]
-
-
 def paged_plan(
     plan: Plan, *, limit: int, most: int, extra: Callable[[int], int], foot: str
-) -> tuple[Page, ...]:
-    """Show a plan on at most `most` pages, each within `limit` characters.
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Show a plan on at most `most` pages, each with the places of the changes that it shows.
 
-    A change is on one page with all its details, or on none; `extra` are the characters that the
-    change at a place needs beside the text. The first page has `foot`, what is kept and the
-    notes, and says which changes no page shows.
+    A page has at most `limit` characters. A change is on one page with all its details, or on
+    none; `extra` are the characters that the change at a place needs beside the text. The first
+    page has `foot`, what is kept and the notes, and says which changes no page shows.
     """
     rows = _deletes_first(plan, PLAIN)
     blocks = {index: (_plan_row(row), list(_details(row))) for index, row in rows}
@@ -142,7 +133,7 @@ def paged_plan(
         for index, (line, details) in blocks.items()
     }
     pages, unshown = _distributed(sizes, rooms)
-    texts: list[Page] = []
+    texts = []
     for number, places in enumerate(pages, start=1):
         head = [f"{_heading(plan, counts(plan))}, part {number} of {len(pages)}"]
         if number == 1:
@@ -155,8 +146,8 @@ def paged_plan(
             details=[line for index in places for line in blocks[index][1]],
             foot=[ending.rstrip("\n")] if number == 1 else (),
         )
-        texts.append(Page(text=text, places=tuple(places)))
-    return tuple(texts)
+        texts.append((text, tuple(places)))
+    return texts
 
 
 def _distributed(

@@ -34,7 +34,6 @@ from reconciler.render.rows import (
     unmanaged_row,
 )
 from reconciler.render.words import (
-    UNWRITTEN,
     age,
     ending,
     finding_counts,
@@ -229,8 +228,7 @@ def _result(report: Report, view: View) -> Iterable[str]:
         numbers = f"{len(report.applied)} of {plural(len(report.plan.operations), 'change')}"
         said = f"Applied {numbers}: {outcome_counts(report)}."
         yield from paragraph(said, width=view.width)
-        if report.exit_code not in UNWRITTEN:
-            yield from paragraph(verification(report), width=view.width)
+        yield from paragraph(verification(report), width=view.width)
     else:
         yield from paragraph(summary(report.plan), width=view.width)
     if report.problem:

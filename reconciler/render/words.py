@@ -51,20 +51,15 @@ REASONS: Final = {
 _STOPPED: Final = "stopped by a signal: run the same command again to finish"
 _PARTIAL: Final = "incomplete: run the same command again to finish"
 _NEEDS_REVIEW: Final = "what was skipped needs a review: plan again and have the new plan reviewed"
-_OVERTAKEN: Final = (
-    "nothing was written: live has changed since the plan; run the same command again"
-)
+_OVERTAKEN: Final = "live has changed since the plan: run the same command again"
 
 _EXIT_MEANINGS: Final = {
-    ExitCode.FAILED: "failed; nothing was written",
-    ExitCode.DENIED: "the API key may not do this; nothing was written",
+    ExitCode.FAILED: "failed, see above",
+    ExitCode.DENIED: "the API key may not do this",
     ExitCode.SIGHUP: _STOPPED,
     ExitCode.SIGINT: _STOPPED,
     ExitCode.SIGTERM: _STOPPED,
 }
-
-UNWRITTEN: Final = (ExitCode.FAILED, ExitCode.DENIED)
-"""The exit codes whose meaning says that nothing was written."""
 
 
 def plural(number: int, noun: str) -> str:

@@ -12,7 +12,6 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from reconciler.emulator.server import serve
 from tests.emulated import faults
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, Script
@@ -133,7 +132,7 @@ def test_serving_tells_where_and_prints_nothing(capfd: pytest.CaptureFixture[str
 def test_a_taken_port_is_an_error_at_once() -> None:
     """Before anything is served."""
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
-        serve(Emulator(), port=taken.getsockname()[1])
+        Server(Emulator(), port=taken.getsockname()[1])
 
 
 def test_ipv6_addresses_are_bracketed_in_the_url() -> None:

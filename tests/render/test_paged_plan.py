@@ -25,11 +25,11 @@ def test_each_change_is_on_one_page_in_full_or_on_none(
     """No page is longer than its limit, and the first one says what is missing."""
     pages = paged_plan(plan, limit=limit, most=most, extra=lambda place: extra, foot=FOOT)
     assert 1 <= len(pages) <= most
-    shown = [place for page in pages for place in page.places]
+    shown = [place for _, places in pages for place in places]
     assert len(shown) == len(set(shown))
-    for page in pages:
-        assert len(page.text) + extra * len(page.places) <= limit
-        for place in page.places:
-            assert quote(plan.operations[place].name).replace("|", "\\|") in page.text
-    assert ("**Not approved**" in pages[0].text) is (len(shown) < len(plan.operations))
-    assert FOOT in pages[0].text
+    for text, places in pages:
+        assert len(text) + extra * len(places) <= limit
+        for place in places:
+            assert quote(plan.operations[place].name).replace("|", "\\|") in text
+    assert ("**Not approved**" in pages[0][0]) is (len(shown) < len(plan.operations))
+    assert FOOT in pages[0][0]

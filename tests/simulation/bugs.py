@@ -30,8 +30,8 @@ BUGS = (
     Bug(
         name="blind POST retry",
         file="api/attempt.py",
-        old="    Failure.AMBIGUOUS: (Action.REPEAT, Action.RESOLVE),\n",
-        new="    Failure.AMBIGUOUS: (Action.REPEAT, Action.REPEAT),\n",
+        old="    AMBIGUOUS = (Action.REPEAT, Action.RESOLVE)\n",
+        new="    AMBIGUOUS = (Action.REPEAT, Action.REPEAT)\n",
     ),
     Bug(
         name="no read-back",

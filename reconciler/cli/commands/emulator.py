@@ -41,7 +41,7 @@ from reconciler.errors import ExitCode, ReconcilerError
 def run(context: Context, port: int, host: str, key: str | None, **own: Any) -> int:
     """It behaves as CloudTruth's API is documented. It needs no account. Stop it with Ctrl-C."""
     try:
-        from reconciler.emulator.server import serve
+        from reconciler.emulator.server import Server
     except ImportError:
         raise ReconcilerError(
             "the emulator over HTTP needs packages that are not installed",
@@ -52,14 +52,11 @@ def run(context: Context, port: int, host: str, key: str | None, **own: Any) -> 
     gc.enable()  # this one may run for days
     emulator = build(context, key=key, **own)
     try:
-        serve(
-            emulator,
-            host=host,
-            port=port,
-            ready=lambda url: context.console.note(
+        Server(emulator, host=host, port=port).run(
+            lambda url: context.console.note(
                 f"An emulated CloudTruth is at {url}\n"
                 f"  export CLOUDTRUTH_SERVER_URL={url} CLOUDTRUTH_API_KEY={key or 'any'}"
-            ),
+            )
         )
     except OSError:
         raise ReconcilerError(
