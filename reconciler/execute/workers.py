@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class ThreadWorkers:
             raise ValueError(f"parallelism is {LEAST} to {MOST}")
         self._parallelism = parallelism
         self._halted = halted
-        self._tickets: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._tickets: SimpleQueue[_Work[Any] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._inside = threading.local()
         self._lock = threading.Lock()
@@ -85,14 +85,7 @@ class ThreadWorkers:
             batch.work()
 
 
-class _Batch:
-    """What a thread needs to know of some calls: that it can work on them."""
-
-    def work(self) -> None:
-        raise NotImplementedError
-
-
-class _Work(_Batch, Generic[T]):
+class _Work(Generic[T]):
     """Some calls, taken one by one by whoever has time, and what came of them."""
 
     def __init__(self, calls: Sequence[Callable[[], T]]) -> None:

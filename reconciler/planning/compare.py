@@ -106,9 +106,22 @@ def compare(
             if reading is Reading.DIFFERENT:
                 configured[name] = plain_value(field, found)
     fields: list[FieldChange] = []
-    before, after = _plain(live, configured), _plain(webhook, wanted)
+    before = {"name": live.name, "type": live.type, "configuration": configured}
+    after = {"name": webhook.name, "type": webhook.type, "configuration": wanted}
+    added = webhook.event_types - live.event_types
+    removed = live.event_types - webhook.event_types
     if before != after:
         fields.extend(_plain_changes(before, after))
+    if added | removed:
+        fields.append(
+            SetChange(
+                path=("event_types",),
+                added=tuple(sorted(added)),
+                removed=tuple(sorted(removed)),
+                unchanged=len(webhook.event_types) - len(added),
+            )
+        )
+    fields.sort(key=_rank)
     fields.extend(secret_changes)
     fields.extend(hidden)
     if isinstance(shown, Unknown):
@@ -119,15 +132,6 @@ def compare(
     return Comparison(
         fields=tuple(fields), unreadable=tuple(unreadable), undecided=tuple(undecided)
     )
-
-
-def _plain(webhook: Webhook | LiveWebhook, configuration: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {
-        "name": webhook.name,
-        "type": webhook.type,
-        "event_types": webhook.event_types,
-        "configuration": configuration,
-    }
 
 
 def _field(webhook: Webhook, name: str) -> Field:
@@ -214,48 +218,30 @@ def with_lost(
 _FIRST: Final = ("name", "type", "event_types")
 
 
-def _plain_changes(
-    before: Mapping[str, Any], after: Mapping[str, Any]
-) -> tuple[ValueChange | SetChange, ...]:
-    """Return what turns one plain tree into another, in the order of the paths.
+def _plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
+    """Return what turns one tree of text and flags into another.
 
-    The trees hold text, flags and sets of event names; secrets are taken out before, since DeepDiff
-    looks into any object it meets. Every key of `before` is one of `after` too. Only what is known
-    to differ comes here: comparing with `==` first is a hundred times cheaper.
+    Secrets are taken out before, since DeepDiff looks into any object it meets. Every key of
+    `before` is one of `after` too. Only what is known to differ comes here: comparing with `==`
+    first is a hundred times cheaper.
     """
     from deepdiff import DeepDiff  # costs many times the start of the program
 
     # A threshold would report trees with few keys in common as one change of the whole.
     found = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
-    values: dict[Path, ValueChange] = {}
-    sets: dict[Path, tuple[list[str], list[str]]] = {}
-    for category, entries in found.items():
-        for entry in entries:
-            path: Path = tuple(entry.path(output_format="list"))
-            if category in ("values_changed", "type_changes"):
-                values[path] = ValueChange(path=path, before=entry.t1, after=entry.t2)
-            elif category == "dictionary_item_added":
-                values[path] = ValueChange(path=path, before=None, after=entry.t2)
-            elif category == "set_item_added":
-                sets.setdefault(path[:1], ([], []))[0].append(entry.t2)
-            elif category == "set_item_removed":
-                sets.setdefault(path[:1], ([], []))[1].append(entry.t1)
-            else:
-                raise AssertionError(f"no field change for {category}")
-    changes: list[ValueChange | SetChange] = list(values.values())
-    for path, (added, removed) in sets.items():
-        changes.append(
-            SetChange(
-                path=path,
-                added=tuple(sorted(added)),
-                removed=tuple(sorted(removed)),
-                unchanged=len(after[str(path[0])]) - len(added),
-            )
+    return [
+        ValueChange(
+            path=tuple(entry.path(output_format="list")),
+            before=None if category == "dictionary_item_added" else entry.t1,
+            after=entry.t2,
         )
-    return tuple(sorted(changes, key=lambda change: _rank(change.path)))
+        for category, entries in found.items()
+        for entry in entries
+    ]
 
 
-def _rank(path: Path) -> tuple[int, Path]:
+def _rank(change: FieldChange) -> tuple[int, Path]:
+    path = change.path
     first = path[0]
     return (_FIRST.index(first) if first in _FIRST else len(_FIRST), path)
 

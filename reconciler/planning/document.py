@@ -18,7 +18,6 @@ from reconciler.findings import Finding, Related
 from reconciler.model import Scheme, SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
-    Delete,
     Kept,
     KeyLost,
     Operation,
@@ -27,7 +26,6 @@ from reconciler.planning.plan import (
     SecretCause,
     SecretChange,
     SetChange,
-    Update,
     ValueChange,
 )
 from reconciler.planning.resend import Resend, resends
@@ -65,7 +63,11 @@ def plan_tree(plan: Plan, version: str) -> Tree:
         },
         "blocked": plain(plan.blocked),
         "operations": [
-            {**_operation(operation), "digests": [each.digest for each in found]}
+            {
+                **operation_summary(operation),
+                **plain(operation),
+                "digests": [each.digest for each in found],
+            }
             for operation, found in zip(plan.operations, digests, strict=True)
         ],
         "resends": plain(resends(plan.operations)),
@@ -185,29 +187,12 @@ def _read_reference(tree: Mapping[str, Any]) -> SecretRef:
 
 def operation_summary(operation: Operation) -> Tree:
     """Return what identifies an operation: what is done to which webhook, and why."""
-    action, _ = _ACTIONS[type(operation)]
     return {
-        "action": action,
+        "action": type(operation).__name__.lower(),
         "name": operation.name,
         "id": None if isinstance(operation, Create) else operation.before.id,
         "reason": str(operation.reason),
         "attribution": None if operation.attribution is None else str(operation.attribution),
-    }
-
-
-_ACTIONS: Final[Mapping[type[Operation], tuple[str, tuple[str, ...]]]] = {
-    Create: ("create", ("after",)),
-    Update: ("update", ("before", "after", "fields")),
-    Delete: ("delete", ("before", "position", "keeps", "hidden")),
-}
-"""What an operation is called, and which of its fields the document of a plan has."""
-
-
-def _operation(operation: Operation) -> Tree:
-    _, shown = _ACTIONS[type(operation)]
-    return {
-        **operation_summary(operation),
-        **{name: plain(getattr(operation, name)) for name in shown},
     }
 
 
