@@ -19,7 +19,7 @@ from reconciler.ci.marker import Kind, Marker, Post, State, find
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.model import Desired, Value
-from reconciler.planning.plan import Create, OperationDigest, Plan, Reason, Update
+from reconciler.planning.plan import Create, OperationDigest, Plan, Reason
 from reconciler.planning.resend import Resend
 from reconciler.planning.review import Mentioned, Review
 from reconciler.render.words import plural
@@ -193,9 +193,7 @@ def settle(
             touched.append(
                 (None if isinstance(operation, Create) else operation.before.id, operation.name)
             )
-        elif isinstance(operation, Create) or (
-            isinstance(operation, Update) and "configuration" in operation.sends
-        ):
+        elif not isinstance(operation, Delete) and "configuration" in operation.sends:
             fields = operation.after.configuration.items()
             sent |= {(operation.name, name): value for name, value in fields}
     touched += [

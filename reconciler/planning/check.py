@@ -102,7 +102,7 @@ def _answered_for(
     A plan that was made without their values knows nothing of them. What else differs counts, sent
     or not: it was reviewed as what is there afterwards.
     """
-    if isinstance(operation, Create) or "configuration" in operation.sends:
+    if "configuration" in operation.sends:
         return compared
     return tuple(each for each in compared if not isinstance(each, SecretChange))
 

@@ -33,6 +33,7 @@ from reconciler.planning.readback import (
     Evidence,
     Reading,
     declared_secret,
+    is_mistaken,
     secret_reading,
     secrets_alike,
 )
@@ -44,12 +45,14 @@ _NONE: Final[Mapping[str, SecretCause]] = {}
 class Comparison:
     """How live differs from declared; no `fields`: it does not.
 
-    `unreadable` names declared fields that the server does not show, `undecided` those of them
-    plus the secret fields that are shown while the declared value is not available.
+    `unreadable` names declared fields that the server does not show, `mistaken` secret fields that
+    hold other text and are not sent. `undecided` has both, and the secret fields that are shown
+    while the declared value is not available.
     """
 
     fields: tuple[FieldChange, ...] = ()
     unreadable: tuple[str, ...] = ()
+    mistaken: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
 
 
@@ -71,6 +74,7 @@ def compare(
     """
     retyped = live.type != webhook.type
     unreadable: list[str] = []
+    mistaken: list[str] = []
     undecided: list[str] = []
     secret_changes: list[SecretChange] = []
     hidden: list[FieldChange] = []
@@ -86,12 +90,13 @@ def compare(
             reading = secret_reading(webhook.type, field, value, found, secrets, evidence)
         else:
             reading = _plain_reading(field, value, found)
+        cause = resent.get(name)
         unknown = reading in (Reading.UNKNOWN, Reading.UNAVAILABLE)
         if unknown:
             undecided.append(name)
             if reading is Reading.UNKNOWN:
-                unreadable.append(name)
-        cause = resent.get(name)
+                wrong = cause is None and is_mistaken(field, found)
+                (mistaken if wrong else unreadable).append(name)
         if isinstance(value, SecretRef) and cause is not None:
             secret_changes.append(_secret_change(webhook, name, cause, found, secrets))
         elif unknown:
@@ -130,7 +135,10 @@ def compare(
     if not retyped:
         fields.extend(KeyLost(path=("configuration", name)) for name in _undeclared(webhook, live))
     return Comparison(
-        fields=tuple(fields), unreadable=tuple(unreadable), undecided=tuple(undecided)
+        fields=tuple(fields),
+        unreadable=tuple(unreadable),
+        mistaken=tuple(mistaken),
+        undecided=tuple(undecided),
     )
 
 

@@ -178,6 +178,11 @@ class Create:
         """Return the name the webhook will have."""
         return self.after.name
 
+    @property
+    def sends(self) -> frozenset[str]:
+        """Return the top-level fields that are sent: all."""
+        return frozenset(("name", "type", "event_types", "configuration"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:

@@ -9,8 +9,7 @@ from itertools import chain
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, sort_key
-from reconciler.kinds import KINDS
-from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Unknown, Webhook
+from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.compare import compare, with_lost
 from reconciler.planning.guards import guard, mistaken, relaxed, rename_hints
 from reconciler.planning.match import Match, match
@@ -33,7 +32,7 @@ from reconciler.planning.plan import (
     is_resend,
     snapshot,
 )
-from reconciler.planning.readback import gather, is_mistaken
+from reconciler.planning.readback import gather
 from reconciler.planning.resend import Resend, Resends
 from reconciler.planning.review import Shown, digests, plan_digest
 
@@ -175,26 +174,11 @@ def _compare(
             )
         else:
             out.matched.append((webhook, found))
-        sent = {each.path[-1] for each in fields}
-        wrong = _mistaken(found, comparison.unreadable, sent)
-        out.notes.extend(mistaken(webhook, name, options.again) for name in wrong)
-        out.unreadable.extend(
-            (webhook.name, name) for name in comparison.unreadable if name not in wrong
-        )
+        out.notes.extend(mistaken(webhook, name, options.again) for name in comparison.mistaken)
+        out.unreadable.extend((webhook.name, name) for name in comparison.unreadable)
         if not any(each.path[0] == "configuration" for each in fields):
             out.notes.extend(resends.unseen(webhook, found, evidence))
     return out
-
-
-def _mistaken(found: LiveWebhook, unreadable: tuple[str, ...], sent: Set[object]) -> list[str]:
-    """Return the secret fields of a live webhook that hold other text and are not sent anyway."""
-    kind, shown = KINDS[found.type], found.configuration
-    if isinstance(shown, Unknown):
-        return []
-    fields = [kind.field(name) for name in unreadable if name not in sent]
-    return [
-        each.name for each in fields if each is not None and is_mistaken(each, shown.get(each.name))
-    ]
 
 
 def _with_shown_host(change: FieldChange, shown: Shown) -> FieldChange:
@@ -279,9 +263,7 @@ def _uses(operations: tuple[Operation, ...]) -> tuple[SecretUse, ...]:
     """
     uses: list[SecretUse] = []
     for operation in operations:
-        if isinstance(operation, Delete) or (
-            isinstance(operation, Update) and "configuration" not in operation.sends
-        ):
+        if isinstance(operation, Delete) or "configuration" not in operation.sends:
             continue
         where = destination(operation.after)
         uses.extend(
