@@ -19,7 +19,7 @@ from reconciler.ci.marker import Kind, Marker, Post, State, find
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.model import Desired, Value
-from reconciler.planning.plan import Create, OperationDigest, Plan, Reason
+from reconciler.planning.plan import Create, Delete, OperationDigest, Plan, Reason
 from reconciler.planning.resend import Resend
 from reconciler.planning.review import Mentioned, Review
 from reconciler.render.words import plural
