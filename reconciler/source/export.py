@@ -90,13 +90,12 @@ def export(live: Live, *, only: Sequence[str] = ()) -> Export:
     lines += ["ignore:"] if globs else []
     lines += [f"  - {scalar(each)}  # {_comment(globs[each])}" for each in reversed(globs)]
     if defaults:
-        lines += ["", "defaults:", *_block(defaults, "  ")]
+        lines += ["", "defaults:", *(f"  {line}" for line in block(defaults))]
     lines += ["", "webhooks:"] if entries else ["", "webhooks: []"]
     for number, (found, entry) in enumerate(zip(written, entries, strict=True)):
         lines += [""] if number else []
         lines += [f"  # {_comment(each)}" for each in _notes(found)]
-        first, *others = _block(_without(entry, defaults), "    ")
-        lines += [f"  - {first.strip()}", *others]
+        lines += _list_item(_without(entry, defaults))
     if uses:
         lines += ["", "# Set these before `webhooks apply`:"]
         lines += [f"#   {variable}  {_uses(uses[variable])}" for variable in sorted(uses)]
@@ -260,20 +259,32 @@ def as_glob(name: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in written)
 
 
-def _block(data: Mapping[str, Any], indent: str) -> Iterator[str]:
-    """Yield a mapping in lines: its configuration below it, all else after its key."""
+def block(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a mapping as lines of YAML: what it holds is below its key if that is usual."""
     for key, value in data.items():
-        if key == "configuration":
-            yield f"{indent}{key}:"
-            yield from _block(value, f"{indent}  ")
-        else:
-            yield f"{indent}{key}: {_inline(value)}"
+        match value:
+            case [dict(), *_]:
+                yield f"{key}:"
+                for number, item in enumerate(value):
+                    yield from [""] if number else []
+                    yield from _list_item(item)
+            case dict() if key in ("configuration", "limits"):
+                yield f"{key}:"
+                yield from (f"  {line}" for line in block(value))
+            case _:
+                yield f"{key}: {_inline(value)}"
+
+
+def _list_item(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield an item of a list."""
+    for number, line in enumerate(block(data)):
+        yield f"    {line}" if number else f"  - {line}"
 
 
 def _inline(value: Any) -> str:
     """Write a value on one line."""
     match value:
-        case bool():
+        case bool() | int():
             return str(value).lower()
         case list():
             return f"[{', '.join(map(_inline, value))}]"

@@ -7,12 +7,11 @@ secrets: these appear as `{literal: WEBHOOK/FIELD}`, which no file may hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from reconciler.model import EVENT_TYPES, Absent, Desired, FileScope, SecretRef, Webhook
 from reconciler.planning.document import reference_tree
-from reconciler.source.export import scalar
+from reconciler.source.export import block
 
 
 def configurations(desired: Desired) -> dict[str, dict[str, Any]]:
@@ -60,34 +59,4 @@ def _entry(entry: Webhook | Absent) -> dict[str, Any]:
 
 def yaml_text(data: dict[str, Any]) -> str:
     """Return the data of a file as YAML."""
-    return "\n".join(_block(data)) + "\n"
-
-
-def _block(data: dict[str, Any]) -> Iterator[str]:
-    for key, value in data.items():
-        match value:
-            case [dict(), *_]:
-                yield f"{key}:"
-                for number, item in enumerate(value):
-                    if number:
-                        yield ""
-                    first, *rest = _block(item)
-                    yield f"  - {first}"
-                    yield from (f"    {line}" for line in rest)
-            case dict() if key in ("configuration", "limits"):
-                yield f"{key}:"
-                yield from (f"  {line}" for line in _block(value))
-            case _:
-                yield f"{key}: {_flow(value)}"
-
-
-def _flow(value: Any) -> str:
-    match value:
-        case bool() | int():
-            return str(value).lower()
-        case str():
-            return scalar(value)
-        case dict():
-            return "{" + ", ".join(f"{key}: {_flow(each)}" for key, each in value.items()) + "}"
-        case _:
-            return "[" + ", ".join(map(_flow, value)) + "]"
+    return "\n".join(block(data)) + "\n"
