@@ -36,7 +36,7 @@ from reconciler.source.yaml import Document
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
 
 
-class Rejection(NamedTuple):
+class _Rejection(NamedTuple):
     """A keyword that a value breaks: its value in the schema, and the schema it belongs to."""
 
     keyword: str
@@ -44,7 +44,7 @@ class Rejection(NamedTuple):
     value: Any
     limit: Any
     schema: Mapping[str, Any]
-    branches: Sequence[Sequence[Rejection]] = ()
+    branches: Sequence[Sequence[_Rejection]] = ()
 
 
 def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
@@ -75,13 +75,13 @@ _BARE: Final = error(
 
 def _explained(part: Part) -> Iterator[Finding]:
     errors = validator(part.definition).iter_errors(part.data)
-    yield from words(_rejection(each, part.data) for each in errors)
+    yield from _words(_rejection(each, part.data) for each in errors)
     if part.definition == UNTYPED and isinstance(part.data, dict) and "type" not in part.data:
         known = schema()["$defs"][f"{next(iter(KINDS))}Webhook"]["properties"]
-        yield from _missing(Rejection("required", (), part.data, ["type"], {"properties": known}))
+        yield from _missing(_Rejection("required", (), part.data, ["type"], {"properties": known}))
 
 
-def _rejection(rejected: ValidationError, data: Any) -> Rejection:
+def _rejection(rejected: ValidationError, data: Any) -> _Rejection:
     path, value = tuple(rejected.instance_path), data
     for step in path:
         value = value[step]
@@ -91,10 +91,10 @@ def _rejection(rejected: ValidationError, data: Any) -> Rejection:
     keyword = str(rejected.schema_path[-1])
     context: list[list[ValidationError]] = getattr(rejected.kind, "context", [])
     branches = [[_rejection(each, data) for each in branch] for branch in context]
-    return Rejection(keyword, path, value, holder[keyword], holder, branches)
+    return _Rejection(keyword, path, value, holder[keyword], holder, branches)
 
 
-def words(rejected: Iterable[Rejection]) -> Iterator[Finding]:
+def _words(rejected: Iterable[_Rejection]) -> Iterator[Finding]:
     """Yield what rejections mean, the most important first; places are paths without a file."""
     # If the type of a value is wrong, what else is wrong with it follows from that.
     for each in sorted(rejected, key=lambda each: each.keyword != "type"):
@@ -143,7 +143,7 @@ def _at(path: Path, *, key: bool = False) -> Place:
 # Keys
 
 
-def _unknown_keys(rejected: Rejection) -> Iterator[Finding]:
+def _unknown_keys(rejected: _Rejection) -> Iterator[Finding]:
     path, known = rejected.path, list(rejected.schema["properties"])
     for key in _unknown(rejected):
         meant = INHERITED if path == ("defaults",) else known
@@ -155,7 +155,7 @@ def _unknown_keys(rejected: Rejection) -> Iterator[Finding]:
         )
 
 
-def _unknown(rejected: Rejection) -> list[str]:
+def _unknown(rejected: _Rejection) -> list[str]:
     """Return the keys of a mapping that its schema does not know."""
     known = rejected.schema.get("properties", {})
     return [
@@ -178,7 +178,7 @@ def _better_key(key: str, known: Sequence[str], path: Path) -> str:
     return f"known here: {ticked(known)}"
 
 
-def _missing(rejected: Rejection) -> Iterator[Finding]:
+def _missing(rejected: _Rejection) -> Iterator[Finding]:
     path, properties = rejected.path, rejected.schema["properties"]
     meant = {_near(key, properties) for key in _unknown(rejected)}
     for name in rejected.limit:
@@ -205,7 +205,7 @@ def _pair(name: str) -> str:
 # Values
 
 
-def _wrong_type(rejected: Rejection) -> Iterator[Finding]:
+def _wrong_type(rejected: _Rejection) -> Iterator[Finding]:
     yield _not(rejected.limit, rejected.value, rejected.path)
 
 
@@ -251,7 +251,7 @@ _FORMS: Final[Mapping[type, str]] = {
 }
 
 
-def _not_the_one(rejected: Rejection) -> Iterator[Finding]:
+def _not_the_one(rejected: _Rejection) -> Iterator[Finding]:
     """Object to a type, state or version that is none."""
     at, value = _at(rejected.path), rejected.value
     match rejected.path[-1:]:
@@ -267,7 +267,7 @@ def _not_the_one(rejected: Rejection) -> Iterator[Finding]:
             yield error("unsupported-version", message, hint, at)
 
 
-def _duplicates(rejected: Rejection) -> Iterator[Finding]:
+def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, item in enumerate(rejected.value):
         written = json.dumps(item, sort_keys=True)
@@ -277,7 +277,7 @@ def _duplicates(rejected: Rejection) -> Iterator[Finding]:
         seen.add(written)
 
 
-def _limited(rejected: Rejection) -> Iterator[Finding]:
+def _limited(rejected: _Rejection) -> Iterator[Finding]:
     """Object to what is too long, too short or too small."""
     found, limit = _LIMITS[rejected.keyword], rejected.limit
     message = found.message.format(name=_called(rejected.path), limit=limit)
@@ -300,7 +300,7 @@ _LIMITS: Final = {
 """What is wrong with a value that breaks a limit, by keyword."""
 
 
-def _bad_pattern(rejected: Rejection) -> Iterator[Finding]:
+def _bad_pattern(rejected: _Rejection) -> Iterator[Finding]:
     at = _at(rejected.path)
     if rejected.path[-1:] == ("env",):
         message = "this cannot be the name of a variable"
@@ -315,7 +315,7 @@ def _bad_pattern(rejected: Rejection) -> Iterator[Finding]:
 # Unions
 
 
-def _union(rejected: Rejection) -> Iterator[Finding]:
+def _union(rejected: _Rejection) -> Iterator[Finding]:
     """Explain the branch that the author of a value had in mind."""
     names = [str(each.get("$ref", "")).rpartition("/")[2] for each in rejected.limit]
     if not names[0]:
@@ -323,12 +323,12 @@ def _union(rejected: Rejection) -> Iterator[Finding]:
     elif "envSecret" in names:
         yield from _bad_secret(rejected, names)
     elif isinstance(rejected.value, dict):
-        yield from words(rejected.branches[_branch(rejected, names)])
+        yield from _words(rejected.branches[_branch(rejected, names)])
     else:
         yield _not("object", rejected.value, rejected.path)
 
 
-def _bad_event(rejected: Rejection) -> Iterator[Finding]:
+def _bad_event(rejected: _Rejection) -> Iterator[Finding]:
     value, at = rejected.value, _at(rejected.path)
     long = [each for branch in rejected.branches for each in branch if each.keyword == "maxLength"]
     if not isinstance(value, str):
@@ -336,13 +336,13 @@ def _bad_event(rejected: Rejection) -> Iterator[Finding]:
     elif not value:
         yield error("empty-text", "an event is empty", EVENTS, at)
     elif long:
-        yield from words(long)
+        yield from _words(long)
     else:
         hint = _meant(value, EVENT_TYPES) or EVENTS
         yield error("unknown-event", quoted("unknown event", value), hint, at)
 
 
-def _bad_secret(rejected: Rejection, names: list[str]) -> Iterator[Finding]:
+def _bad_secret(rejected: _Rejection, names: list[str]) -> Iterator[Finding]:
     value, path = rejected.value, rejected.path
     if not isinstance(value, dict):
         found = _not("string", value, path)
@@ -350,7 +350,7 @@ def _bad_secret(rejected: Rejection, names: list[str]) -> Iterator[Finding]:
         return
     schemes = [scheme for key in value if (scheme := _near(key, ("env", "file")))]
     if len(set(schemes)) == 1:
-        branch = words(rejected.branches[names.index(f"{schemes[0]}Secret")])
+        branch = _words(rejected.branches[names.index(f"{schemes[0]}Secret")])
         # Where `env` is missing, a key much like it was just called unknown.
         yield from (each for each in branch if each.rule != "missing-field")
     else:
@@ -359,7 +359,7 @@ def _bad_secret(rejected: Rejection, names: list[str]) -> Iterator[Finding]:
         yield error("bad-reference", message, f"write {REFERENCE}", _at(path))
 
 
-def _branch(rejected: Rejection, names: list[str]) -> int:
+def _branch(rejected: _Rejection, names: list[str]) -> int:
     value = rejected.value
     types = [_constant(name, "type") for name in names]
     states = [_constant(name, "state") for name in names]
@@ -373,7 +373,7 @@ def _branch(rejected: Rejection, names: list[str]) -> int:
     likely = [index for index, state in enumerate(states) if state != "absent"]
     if "type" in value:
         likely = [index for index in likely if types[index] is not None]
-    return min(likely, key=lambda index: sum(1 for _ in words(rejected.branches[index])))
+    return min(likely, key=lambda index: sum(1 for _ in _words(rejected.branches[index])))
 
 
 def _constant(definition: str, key: str) -> str | None:
@@ -384,7 +384,7 @@ def _constant(definition: str, key: str) -> str | None:
     return constant if isinstance(constant, str) else None
 
 
-WORDS: Final[Mapping[str, Callable[[Rejection], Iterator[Finding]]]] = {
+WORDS: Final[Mapping[str, Callable[[_Rejection], Iterator[Finding]]]] = {
     "additionalProperties": _unknown_keys,
     "anyOf": _union,
     "const": _not_the_one,

@@ -78,14 +78,14 @@ def parts(data: dict[str, Any]) -> Iterator[Part]:
         yield Part(ROOT, data)
         return
     yield Part(ROOT, {**data, "webhooks": []})
-    defaults = usable_defaults(data)
+    defaults = _usable_defaults(data)
     for index, webhook in enumerate(webhooks):
         if not isinstance(webhook, dict):
             yield Part(UNTYPED, webhook, index)
         elif webhook.get("state") == "absent":
             yield Part("absent", webhook, index)
         else:
-            whole = effective(webhook, defaults) if defaults else webhook
+            whole = _effective(webhook, defaults) if defaults else webhook
             name = whole.get("type")
             definition = _COMPLETE.get(name, UNTYPED) if isinstance(name, str) else UNTYPED
             yield Part(definition, whole, index)
@@ -108,7 +108,7 @@ def written_webhooks(data: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
     return [(index, each) for index, each in items if isinstance(each, dict)]
 
 
-def usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
+def _usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """Return what a file's `defaults` can give to a webhook; {} if they are no mapping."""
     defaults = data.get("defaults")
     if not isinstance(defaults, dict):
@@ -116,7 +116,7 @@ def usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
     return {key: defaults[key] for key in INHERITED if key in defaults}
 
 
-def effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+def _effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """Return a declared webhook completed by the usable `defaults`."""
     merged = {**defaults, **webhook}
     inherited = _inherited_configuration(webhook, defaults)
@@ -147,7 +147,7 @@ def origin(data: dict[str, Any], index: int, path: DataPath) -> DataPath:
     """
     webhooks = data.get("webhooks")
     webhook = webhooks[index] if isinstance(webhooks, list) and 0 <= index < len(webhooks) else None
-    defaults = usable_defaults(data)
+    defaults = _usable_defaults(data)
     if isinstance(webhook, dict) and defaults and not _holds(webhook, path):
         if path[:1] == ("configuration",):
             defaults = {"configuration": _inherited_configuration(webhook, defaults)}

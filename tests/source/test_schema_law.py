@@ -14,7 +14,7 @@ from jsonschema import Draft7Validator
 from reconciler.findings import Position, Severity
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.load import build, load_files
-from reconciler.source.schema import accepts, effective, parts, schema_text, usable_defaults
+from reconciler.source.schema import accepts, parts, schema_text
 from reconciler.source.yaml import Document
 
 # To Python, `$` also matches before a line break at the end of a text.
@@ -30,13 +30,11 @@ def schema_accepts(data: Any) -> bool:
     """The reference: the file is valid, and each webhook is complete with its defaults."""
     if not WHOLE.is_valid(data):
         return False
-    for webhook in data["webhooks"]:
-        if webhook.get("state") == "absent":
-            continue
-        whole = effective(webhook, usable_defaults(data))
-        judge = COMPLETE.get(whole.get("type", ""))
-        if judge is None or not judge.is_valid(whole):
-            return False
+    for part in parts(data):
+        if part.item is not None and part.data.get("state") != "absent":
+            judge = COMPLETE.get(part.data.get("type", ""))
+            if judge is None or not judge.is_valid(part.data):
+                return False
     return True
 
 
