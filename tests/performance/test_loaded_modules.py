@@ -2,110 +2,122 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.cli.test_imports import loaded, surroundings
+from tests.cli.conftest import File
 from tests.emulated.emulator import LOCAL_KEY, Emulator
-from tests.emulated.variant import Variant
+from tests.folders import python
 from tests.performance.counting import counting
 from tests.performance.sample import TOKEN, declaration, row
 
-EXPLAINERS = {"deepdiff", "reconciler.source.explain"}
+HEAVY = {"yaml", "jsonschema_rs", "httpx", "deepdiff", "asyncio", "starlette", "sqlite3"}
+EXPLAINERS = {"deepdiff", "difflib", "reconciler.source.explain", "reconciler.source.position"}
+_LOADED = """
+import atexit, json, sys
+from reconciler.__main__ import main
+atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))
+main()
+"""
+_COLLECTIONS = """
+import atexit, gc, sys
+from reconciler.__main__ import main
+def show(): print(sum(each['collections'] for each in gc.get_stats()), file=sys.stderr)
+gc.collect()
+show()
+atexit.register(show)
+main()
+"""
+
+
+def loaded(directory: Path, line: str, **environ: str) -> tuple[int, set[str]]:
+    """Run a command line in a process of its own; return its exit code and all it loaded."""
+    done = python(directory, "-c", _LOADED, *line.split(), HOME=str(directory), **environ)
+    return done.returncode, set(json.loads(done.stderr.splitlines()[-1]))
 
 
 def ours(*names: str) -> set[str]:
     """Return names of modules, which must exist: one that has moved is never loaded."""
     for name in names:
-        assert find_spec(name) is not None, name
-    return set(names)
-
-
-def test_no_search_for_cycles(tmp_path: Path) -> None:
-    """From its first line on, a run never stops to look for cyclic garbage."""
-    count = "print(sum(each['collections'] for each in gc.get_stats()), file=sys.stderr)"
-    program = "import atexit, gc, sys\nfrom reconciler.__main__ import main\n"
-    program += f"gc.collect()\n{count}\natexit.register(lambda: {count})\nmain()"
-    (tmp_path / "webhooks.yaml").write_text(declaration(range(200)))
-    done = subprocess.run(
-        [sys.executable, "-c", program, "validate"],
-        cwd=tmp_path,
-        env=surroundings(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    before, after = done.stderr.split()
-    assert before == after
-
-
-def test_validate_loads_its_own_stage_only(tmp_path: Path) -> None:
-    """Checking a good file loads no plans, engine, client, renderer or words about mistakes."""
-    (tmp_path / "webhooks.yaml").write_text(declaration(range(10)))
-    code, modules = loaded(tmp_path, "validate")
-    assert code == 0
-    assert not modules & EXPLAINERS
-    assert "difflib" not in modules
-    assert not modules & ours(
-        "reconciler.source.position",
-        "reconciler.source.position",
-        "reconciler.source.syntax",
-        "reconciler.planning.plan",
-        "reconciler.report",
-        "reconciler.render.text",
-        "reconciler.execute",
-        "reconciler.api",
-        "reconciler.emulator",
-        "reconciler.settings",
-    )
+        assert find_spec(f"reconciler.{name}") is not None, name
+    return {f"reconciler.{name}" for name in names}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "renderer"),
-    [(("plan",), "text"), (("plan", "--format", "json"), "json"), (("status",), None)],
+    "line",
+    ["--version", "--help", "help options", "completion bash", "plan --help", "apply -h",
+     "validate -h", "emulator -h"],
+)  # fmt: skip
+def test_help_and_version_load_nothing_heavy(tmp_path: Path, line: str) -> None:
+    code, modules = loaded(tmp_path, line)
+    assert (code, modules & HEAVY) == (0, set())
+
+
+def test_completing_a_command_loads_none(tmp_path: Path) -> None:
+    words = {"COMP_WORDS": "webhooks va", "COMP_CWORD": "1"}
+    code, modules = loaded(tmp_path, "", _WEBHOOKS_COMPLETE="bash_complete", **words)
+    assert (code, modules & HEAVY) == (0, set())
+    assert not [name for name in modules if name.startswith("reconciler.cli.commands.")]
+
+
+@pytest.mark.parametrize("line", ["plan", "apply --yes", "status", "export"])
+def test_without_a_key_no_http(file: File, tmp_path: Path, line: str) -> None:
+    """Who has no key yet is told so before the HTTP library is loaded."""
+    file(declaration(range(1)))
+    code, modules = loaded(tmp_path, line)
+    assert (code, modules & {"httpx", "deepdiff"}) == (4, set())
+
+
+def test_refusal_before_a_request_needs_no_http(file: File, tmp_path: Path) -> None:
+    file("webhooks: [{}]\n")
+    code, modules = loaded(tmp_path, "plan")
+    assert (code, "httpx" in modules) == (3, False)
+
+
+def test_validate_loads_its_own_stage_only(file: File, tmp_path: Path) -> None:
+    """Checking a good file loads no plans, engine, client, renderer or words about mistakes."""
+    file(declaration(range(10)))
+    code, modules = loaded(tmp_path, "validate")
+    others = ours("source.syntax", "planning.plan", "report", "render.text", "execute", "api",
+                  "emulator", "settings")  # fmt: skip
+    assert (code, modules & (EXPLAINERS | others)) == (0, set())
+
+
+@pytest.mark.parametrize(
+    ("line", "renderers"), [("plan", {"text"}), ("plan --format json", {"json"}), ("status", set())]
 )
-def test_plan_over_http_without_differences(
-    tmp_path: Path, arguments: tuple[str, ...], renderer: str | None
+def test_a_run_over_http_without_differences(
+    file: File, tmp_path: Path, line: str, renderers: set[str]
 ) -> None:
     """A run over HTTP that finds nothing to do explains nothing, and loads no engine."""
-    (tmp_path / "webhooks.yaml").write_text(declaration(range(10)))
-    emulator = Emulator(behaviour=Variant(), seed=1)
+    file(declaration(range(10)))
+    emulator = Emulator(seed=1)
     for number in range(10):
         emulator.store.insert(row(number, emulator.organization))
     with counting(emulator) as server:
-        code, modules = loaded(
-            tmp_path,
-            *arguments,
-            TOKEN=TOKEN,
-            CLOUDTRUTH_API_KEY=LOCAL_KEY,
-            CLOUDTRUTH_SERVER_URL=server.url,
-        )
-    assert code == 0
-    assert "httpx" in modules
-    assert not modules & EXPLAINERS
-    assert "sqlite3" not in modules
-    assert not modules & ours(
-        "reconciler.emulator",
-        "reconciler.execute.execute",
-        "reconciler.source.position",
-        "reconciler.source.saved_plan",
-    )
-    others = {"json", "markdown", "github"} - {renderer}
-    assert not modules & ours(*(f"reconciler.render.{name}" for name in others))
+        site = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "CLOUDTRUTH_SERVER_URL": server.url}
+        code, modules = loaded(tmp_path, line, TOKEN=TOKEN, **site)
+    assert (code, "httpx" in modules) == (0, True)
+    others = ours("emulator", "execute.execute", "source.saved_plan")
+    others |= ours(*(f"render.{name}" for name in {"json", "markdown", "github"} - renderers))
+    assert not modules & (EXPLAINERS | others | {"sqlite3"})
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("plan",), ("apply", "--yes"), ("status",), ("export",)],
-)
-def test_without_a_key_no_http(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """Who has no key yet is told so before the HTTP library is loaded."""
-    (tmp_path / "webhooks.yaml").write_text(declaration(range(1)))
-    environ = {"HOME": str(tmp_path), "CLOUDTRUTH_API_KEY": "", "XDG_CONFIG_HOME": str(tmp_path)}
-    code, modules = loaded(tmp_path, *arguments, **environ)
-    assert code == 4
-    assert not modules & {"httpx", "deepdiff"}
+def test_a_small_plan_enters_few_modules(file: File, tmp_path: Path) -> None:
+    """At most 60 modules of the program, packages and the emulator not counted."""
+    file()
+    code, modules = loaded(tmp_path, "plan --local")
+    packages = {name.rpartition(".")[0] for name in modules}
+    packages.add("reconciler.__main__")  # the start
+    own = {name for name in modules - packages if name.startswith("reconciler.")}
+    assert (code, len([name for name in own if ".emulator." not in name]) <= 60) == (0, True)
+
+
+def test_no_search_for_cycles(file: File, tmp_path: Path) -> None:
+    """From its first line on, a run never stops to look for cyclic garbage."""
+    file(declaration(range(200)))
+    before, after = python(tmp_path, "-c", _COLLECTIONS, "validate").stderr.split()
+    assert before == after
