@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 TOKEN = "xoxb-" + "0123456789-abcdef"
-_EVENTS = ("value_created", "value_updated", "project_deleted")
+EVENTS = ("value_created", "value_updated", "project_deleted")
 
 
 def declaration(numbers: range, *, channel: str = "#channel-{}") -> str:
@@ -13,7 +13,7 @@ def declaration(numbers: range, *, channel: str = "#channel-{}") -> str:
     return "webhooks:\n" + "".join(
         f"  - name: webhook-{number:05}\n"
         "    type: slack\n"
-        f"    event_types: [{', '.join(_EVENTS)}]\n"
+        f"    event_types: [{', '.join(EVENTS)}]\n"
         "    configuration: {token: {env: TOKEN}, username: CT, "
         f"channel: '{channel.format(number % 50)}'}}\n"
         for number in numbers
@@ -27,7 +27,7 @@ def row(number: int, organization: str = "org-1") -> dict[str, Any]:
         "organization": organization,
         "name": f"webhook-{number:05}",
         "type": "slack",
-        "event_types": list(_EVENTS),
+        "event_types": list(EVENTS),
         "configuration": {
             "token": TOKEN,
             "channel": f"#channel-{number % 50}",

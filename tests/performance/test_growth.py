@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model import Desired, Live, LiveWebhook, Organization, Scheme, Secret, SecretRef
+from reconciler.model import Desired, Live, Scheme, Secret, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import digests, plan_digest
@@ -26,7 +26,9 @@ from reconciler.source.load import Loaded
 from reconciler.source.saved_plan import load, save_plan
 from tests.execute.world import memory, run
 from tests.loading import load_text
-from tests.performance.sample import TOKEN, declaration, row
+from tests.performance.sample import EVENTS, TOKEN, declaration
+from tests.planning.builders import live as live_webhooks
+from tests.planning.builders import live_slack
 
 FEW, MANY = 100, 400
 MOST = 4.2
@@ -86,23 +88,23 @@ def desired(count: int) -> Desired:
 @cache
 def live(count: int, *, change: str = "") -> Live:
     """What is live: as declared; with `change`, every one with another channel or another name."""
-    rows = []
-    for number in range(count):
-        shown = row(number)
-        configuration = {**shown["configuration"], "token": Secret(TOKEN)}
-        if change == "channel":
-            configuration["channel"] += "-before"
-        rows.append(
-            LiveWebhook(
-                id=shown["id"],
-                name=shown["name"] + ("-before" if change == "name" else ""),
-                type=shown["type"],
-                event_types=frozenset(shown["event_types"]),
-                configuration=configuration,
+
+    def differing(field: str) -> str:
+        return "-before" if change == field else ""
+
+    return live_webhooks(
+        *(
+            live_slack(
+                f"webhook-{number:05}{differing('name')}",
+                f"id-{number:05}",
+                channel=f"#channel-{number % 50}{differing('channel')}",
+                events=EVENTS,
+                token=TOKEN,
+                username="CT",
             )
+            for number in range(count)
         )
-    organization = Organization(id="org-1", name="Acme", role="ADMIN")
-    return Live(origin="https://api.example.com", organization=organization, webhooks=tuple(rows))
+    )
 
 
 @cache
