@@ -14,7 +14,7 @@ from reconciler.errors import (
     InvalidRequestError,
     StalePlanError,
 )
-from reconciler.findings import EXCERPT_BEFORE, Finding, Position, Related, Severity
+from reconciler.findings import EXCERPT_BEFORE, Position, Related, error, note, warning
 from reconciler.model import (
     EVENT_TYPES,
     UNKNOWN,
@@ -283,21 +283,15 @@ BASED = plan(
     replace(CREATE, attribution=Attribution.THIS_CHANGE),
     replace(ABSENT, reason=Reason.NOT_DECLARED, position=None, attribution=Attribution.THIS_CHANGE),
     relaxed=(
-        Finding(
-            rule="relaxed-protect",
-            severity=Severity.WARNING,
-            message="protect no longer lists prod-*",
-            position=at(7),
-        ),
-        Finding(rule="relaxed-prune", severity=Severity.WARNING, message="prune is now true"),
+        warning("relaxed-protect", "protect no longer lists prod-*", at=at(7)),
+        warning("relaxed-prune", "prune is now true"),
     ),
     notes=(
-        Finding(
-            rule="looks-like-rename",
-            severity=Severity.NOTE,
-            message="deleting 'tmp-test' and creating 'Deploys' looks like a rename",
-            position=at(13, 5, 4),
-            hint="to rename in place, add to 'Deploys': previously: [\"tmp-test\"]",
+        note(
+            "looks-like-rename",
+            "deleting 'tmp-test' and creating 'Deploys' looks like a rename",
+            "to rename in place, add to 'Deploys': previously: [\"tmp-test\"]",
+            at(13, 5, 4),
         ),
     ),
 )
@@ -394,48 +388,24 @@ REPORTS = {
     ),
 }  # fmt: skip
 
+CHANNEL = error("unknown-key", "unknown key `chanel`", "did you mean `channel`?", at(12, 22, 6))
+TWICE = error(
+    "duplicate-key",
+    "the name Deploys is declared twice",
+    at=at(3, 11, 7),
+    related=(Related(message="first declared here", position=at(1)),),
+)
+LONG = f"...{'a' * EXCERPT_BEFORE}bad{'c' * 397}..."
 FINDINGS = {
     "several": (
-        Finding(
-            rule="unknown-key",
-            severity=Severity.ERROR,
-            message="unknown key `chanel`",
-            position=at(12, 22, 6),
-            excerpt='    configuration: {chanel: "#deploys"}',
-            hint="did you mean `channel`?",
-        ),
-        Finding(
-            rule="duplicate-key",
-            severity=Severity.ERROR,
-            message="the name Deploys is declared twice",
-            position=at(3, 11, 7),
-            excerpt="\t- name: Deploys\u202e",
-            related=(Related(message="first declared here", position=at(1)),),
-        ),
-        Finding(rule="no-place", severity=Severity.WARNING, message="two\nlines"),
-        Finding(
-            rule="at-the-end",
-            severity=Severity.NOTE,
-            message="something is missing",
-            position=at(120, 99, 9),
-            excerpt="short",
-        ),
+        replace(CHANNEL, excerpt='    configuration: {chanel: "#deploys"}'),
+        replace(TWICE, excerpt="\t- name: Deploys\u202e"),
+        warning("no-place", "two\nlines"),
+        replace(note("at-the-end", "something is missing", at=at(120, 99, 9)), excerpt="short"),
     ),
     "wide": (
-        Finding(
-            rule="wide",
-            severity=Severity.ERROR,
-            message="a wide word",
-            position=at(1, 7, 2),
-            excerpt="名前名前: 漢字",
-        ),
-        Finding(
-            rule="long",
-            severity=Severity.ERROR,
-            message="in a long line",
-            position=at(2, 5001, 3),
-            excerpt=f"...{'a' * EXCERPT_BEFORE}bad{'c' * 397}...",
-        ),
+        replace(error("wide", "a wide word", at=at(1, 7, 2)), excerpt="名前名前: 漢字"),
+        replace(error("long", "in a long line", at=at(2, 5001, 3)), excerpt=LONG),
     ),
     "none": (),
 }

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reconciler.errors import ExitCode
-from reconciler.findings import Finding, Position, Severity
+from reconciler.findings import Position, error, warning
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import RENDERERS, View
 from reconciler.render.layout import columns
@@ -49,7 +49,7 @@ def test_the_digest_comes_with_the_command_that_applies_exactly_it() -> None:
 @pytest.mark.parametrize("format", ["text", "markdown"])
 def test_an_apply_without_changes_says_what_the_plan_would_have_said(format: str) -> None:
     """Remarks, and secrets that cannot be compared: "no changes" alone would hide them."""
-    remark = Finding(rule="only-matches-nothing", severity=Severity.WARNING, message="no such name")
+    remark = warning("only-matches-nothing", "no such name")
     made = replace(PLANS["one"], notes=(remark,), unreadable=(("Ops", "token"),))
     text = RENDERERS[format]().render_report(Report(plan=made, verified=True))
     assert "no such name" in text
@@ -80,7 +80,7 @@ def test_an_address_is_told_by_what_the_plan_has_found_out() -> None:
 def test_words_that_begin_a_line_are_no_command() -> None:
     """However narrow the terminal, no wrapped word begins a line as a workflow command."""
     message = " ".join(["::error::x"] * 30)
-    failing = Finding(rule="x", severity=Severity.ERROR, message=message, hint=message)
+    failing = error("x", message, message)
     held = plan(*MIXED.operations, blocked=(failing,), relaxed=(failing,), notes=(failing,))
     report = Report(
         plan=held,
@@ -135,8 +135,7 @@ def test_a_report_says_what_its_exit_code_means(name: str) -> None:
 def test_carets_stand_below_something(line: str, column: int) -> None:
     """A caret is drawn for any column, in the line or behind it."""
     place = Position(file="a.yaml", line=3, column=column, width=5)
-    finding = Finding(rule="x", severity=Severity.ERROR, message="m", position=place, excerpt=line)
-    shown = render_findings((finding,)).splitlines()
+    shown = render_findings((replace(error("x", "m", at=place), excerpt=line),)).splitlines()
     assert shown[4].strip(" |")[:1] == "^"
     assert max(map(len, shown)) <= 110
 
