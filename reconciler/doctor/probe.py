@@ -26,7 +26,7 @@ NAME: Final = "doctor probe (safe to delete)"
 RENAMED: Final = f"{NAME} renamed"
 URL: Final = "https://webhooks-probe.example/"
 """`.example` is reserved (RFC 2606): no name in it resolves."""
-EVENT: Final = "template_deleted"
+_EVENT: Final = "template_deleted"
 _SETTLED: Final = 2.0
 """Seconds after which a create whose answer was lost shows in a listing."""
 _MANUALLY: Final = f"delete the webhook {NAME!r}, or run the probe again"
@@ -71,7 +71,7 @@ def _trial(api: WebhookAPI, organization: Organization) -> Iterator[Check]:
     draft = Draft(
         name=NAME,
         type=generic.KIND.type,
-        event_types=(EVENT,),
+        event_types=(_EVENT,),
         configuration={"url": Secret(URL), "username": "probe", "password": password},
     )
     created = api.create(draft, organization.id)

@@ -40,7 +40,7 @@ _CHECK_URL: Final = "check the server URL, and that a firewall lets requests out
 _OTHER_SERVER: Final = "check the server URL; a proxy may also forbid methods"
 _RUN_AGAIN: Final = "run again; if it persists, ask CloudTruth's support"
 
-FIELDS: Final = frozenset(
+_FIELDS: Final = frozenset(
     ["id", "name", "organization", "event_types", "type", "configuration", "last_run", "last_error"]
 )
 """The fields of a webhook that this version knows."""
@@ -293,7 +293,7 @@ def compare_schema(description: Any) -> list[Check]:
     return [
         _known("event types", events, EVENT_TYPES),
         _known("webhook types", types, KINDS),
-        _known("fields", (each for each in fields if isinstance(each, str)), FIELDS),
+        _known("fields", (each for each in fields if isinstance(each, str)), _FIELDS),
     ]
 
 

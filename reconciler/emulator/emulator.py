@@ -15,17 +15,19 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
-from reconciler.emulator import accounts, webhooks
+from reconciler.emulator import webhooks
 from reconciler.emulator.behaviour import Behaviour
 from reconciler.emulator.messages import (
     Answer,
     Exchange,
     RefusedError,
     Request,
+    dump,
     html,
     json_value,
+    page,
     refuse,
     sized,
 )
@@ -153,11 +155,11 @@ def _dispatch(exchange: Exchange, route: dict[str, str | None], allowed: tuple[s
             {"name": "", "description": "", "renders": ["application/json"], "parses": []}
         )
     if route["organizations"]:
-        return accounts.list_organizations(exchange)
+        return _list_organizations(exchange)
     if route["current"]:
-        return accounts.current_user(exchange)
+        return _current_user(exchange)
     if membership := route["membership"]:
-        return accounts.retrieve_membership(exchange, unquote(membership))
+        return _retrieve_membership(exchange, unquote(membership))
     if method not in _SAFE and behaviour.maintenance:
         raise refuse(403, "Changes are disabled during maintenance.")
     if not (webhook := route["webhook"]):
@@ -188,6 +190,65 @@ def _user(exchange: Exchange) -> User:
     if user is None:
         raise refuse(behaviour.bad_key_status, "Incorrect authentication credentials.")
     return user
+
+
+def _list_organizations(exchange: Exchange) -> Answer:
+    """Answer with one page of the caller's organizations."""
+    store, behaviour, caller = exchange.store, exchange.behaviour, exchange.caller
+    roles = {item.organization: item.role for item in store.memberships(caller.id)}
+    rows = [
+        {
+            "url": _url(exchange, "/api/v1/organizations/", item.id),
+            "id": item.id,
+            "name": item.name,
+            "current": item.id == caller.organization,
+            "maintenance": behaviour.maintenance,
+            "role": behaviour.role(roles[item.id]),
+            "version": 1,
+            "subscription_features": [],
+        }
+        for item in store.organizations()
+        if item.id in roles and exchange.asked.get("name") in (None, item.name)
+    ]
+    return page(exchange, "/api/v1/organizations/", [dump(behaviour.account(row)) for row in rows])
+
+
+def _current_user(exchange: Exchange) -> Answer:
+    """Answer with the caller."""
+    user, store = exchange.caller, exchange.store
+    names = {item.id: item.name for item in store.organizations()}
+    own = {item.organization: item.id for item in store.memberships(user.id)}
+    row = {
+        "url": _url(exchange, "/api/v1/users/", user.id),
+        "id": user.id,
+        "type": "service",
+        "name": user.name,
+        "organization_name": names.get(user.organization),
+        "membership_id": own.get(user.organization),
+        "role": exchange.role,
+        "email": None,
+        "picture_url": None,
+    }
+    return json_value(exchange.behaviour.account(row))
+
+
+def _retrieve_membership(exchange: Exchange, id: str) -> Answer:
+    """Answer with one of the caller's memberships."""
+    for item in exchange.store.memberships(exchange.caller.id):
+        if item.id == id:
+            row = {
+                "url": _url(exchange, "/api/v1/memberships/", id),
+                "id": id,
+                "user": _url(exchange, "/api/v1/users/", item.user),
+                "organization": _url(exchange, "/api/v1/organizations/", item.organization),
+                "role": exchange.behaviour.role(item.role),
+            }
+            return json_value(row)
+    raise refuse(404, "Not found.")
+
+
+def _url(exchange: Exchange, path: str, id: str) -> str:
+    return exchange.url(f"{path}{quote(id, safe='')}/")
 
 
 def schema(behaviour: Behaviour) -> Answer:

@@ -60,7 +60,7 @@ class Organization:
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class _Membership:
     """A user's role in an organization."""
 
     id: str
@@ -200,11 +200,11 @@ class Store:
             self.add_membership(own_id, organization, role=role)
             return user
 
-    def add_membership(self, user: str, organization: str, *, role: str) -> Membership:
+    def add_membership(self, user: str, organization: str, *, role: str) -> _Membership:
         """Add a user to another organization; their key still targets the first one."""
         values = {"id": self.new_id(), "user": user, "organization": organization, "role": role}
         self._insert("memberships", values)
-        return Membership(**values)
+        return _Membership(**values)
 
     def user_of_key(self, key: str | None) -> User | None:
         """Return whose key it is; without a key, the first user."""
@@ -220,10 +220,10 @@ class Store:
         """Revoke a key."""
         self._execute("DELETE FROM users WHERE key = ?", (_digest(key),))
 
-    def memberships(self, user: str) -> list[Membership]:
+    def memberships(self, user: str) -> list[_Membership]:
         """Return a user's memberships, oldest first."""
         query = "SELECT id, user, organization, role FROM memberships WHERE user = ? ORDER BY seq"
-        return [Membership(*row) for row in self._rows(query, (user,))]
+        return [_Membership(*row) for row in self._rows(query, (user,))]
 
     # Webhooks
 

@@ -66,7 +66,7 @@ class Atom:
 
 
 @dataclass(frozen=True, slots=True)
-class FieldLine:
+class _FieldLine:
     """One field that changes, or that the server refused."""
 
     label: str
@@ -88,7 +88,7 @@ class Row:
     why: str = ""
     attribution: str = ""
     place: str = ""
-    fields: tuple[FieldLine, ...] = ()
+    fields: tuple[_FieldLine, ...] = ()
 
 
 def sentence(text: str) -> list[Atom]:
@@ -130,7 +130,7 @@ def operation_row(
     whose = "" if operation.attribution is None else str(operation.attribution).replace("-", " ")
     labels = (f"({whose})",) if whose else ()
     why = REASONS[operation.reason]
-    fields: tuple[FieldLine, ...] = ()
+    fields: tuple[_FieldLine, ...] = ()
     match operation:
         case Create(after=after):
             what, where = _destination(after, known or {}), after.position
@@ -172,14 +172,14 @@ def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
     _, sign, what = OUTCOMES[type(outcome)]
     why = prose(outcome.note or "" if isinstance(outcome, Applied) else outcome.message)
     shown = why
-    fields: tuple[FieldLine, ...] = ()
+    fields: tuple[_FieldLine, ...] = ()
     match outcome:
         case Applied() if not why:  # repeat where it delivers, or its names
             shown = " ".join(planned.details) if planned.what == "rename" else planned.what
         case Failed():
             fields = tuple(map(_refused, outcome.fields))
             if outcome.hint:
-                fields += (FieldLine("help", sentence(prose(outcome.hint))),)
+                fields += (_FieldLine("help", sentence(prose(outcome.hint))),)
         case Unconfirmed():
             shown = f"{why} (the next run checks it)"
     return replace(
@@ -265,12 +265,12 @@ def _with_last_run(
     return (*details[:-1], f"{details[-1]},", f"last run {age(found.last_run, now)}")
 
 
-def _refused(message: FieldMessage) -> FieldLine:
+def _refused(message: FieldMessage) -> _FieldLine:
     where = [Atom(place(message.position), gap="   ")] if message.position else []
-    return FieldLine(label(message.path), sentence(prose(message.message)) + where)
+    return _FieldLine(label(message.path), sentence(prose(message.message)) + where)
 
 
-def _field(change: FieldChange) -> FieldLine:
+def _field(change: FieldChange) -> _FieldLine:
     name = label(change.path)
     match change:
         case ValueChange(before=before, after=after):
@@ -282,7 +282,7 @@ def _field(change: FieldChange) -> FieldLine:
         case KeyLost():
             name = f"- {name}"
             atoms = sentence("live, not declared: removed")
-    return FieldLine(name, atoms)
+    return _FieldLine(name, atoms)
 
 
 def _value(of: str | bool | Unknown | None) -> str:

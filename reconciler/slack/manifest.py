@@ -21,7 +21,7 @@ POST_AS: Final = "chat:write.customize"
 SEE_CHANNELS: Final = "channels:read"
 SEE_PRIVATE: Final = "groups:read"
 
-SCOPES: Final[Mapping[str, str]] = {
+_SCOPES: Final[Mapping[str, str]] = {
     POST: "post messages",
     POST_ANYWHERE: "post in public channels without an invitation",
     POST_AS: "without it Slack silently ignores a webhook's username",
@@ -46,7 +46,7 @@ STEPS: Final = (
 def scopes(*, see_channels: bool = False) -> dict[str, str]:
     """Return the scopes to request; `see_channels` adds the one that shows channels."""
     extra = {SEE_CHANNELS: "lets webhooks slack check see public channels"} if see_channels else {}
-    return {**SCOPES, **extra}
+    return {**_SCOPES, **extra}
 
 
 def manifest(name: str = APP_NAME, *, see_channels: bool = False) -> dict[str, Any]:
