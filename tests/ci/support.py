@@ -167,12 +167,25 @@ class World:
 
     # What GitHub does.
 
+    def settle(self) -> None:
+        """Bring live to what main declares."""
+        done = self.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore")
+        assert done.code == 0, done.stderr + done.stdout
+
     def pull(
-        self, number: int = 1, *, branch: str = "main", newest: str = "", **changes: Any
+        self,
+        number: int = 1,
+        *,
+        branch: str = "main",
+        base: str = "",
+        newest: str = "",
+        home: str = "",
+        **environ: str,
     ) -> Done:
         """Run the plan workflow for a pull request of the checked-out branch.
 
-        `newest` is its newest commit, where that is not the checked-out one.
+        `base` is the commit of `branch` that the event names, `newest` the pull request's newest
+        commit, where that is not the checked-out one, and `home` the repository it comes from.
         """
         head = self.git("rev-parse", "HEAD")
         known = self.github.pulls.get(number)
@@ -181,23 +194,27 @@ class World:
         event = {
             "pull_request": {
                 "number": number,
-                "head": {"sha": head, "repo": {"full_name": self.github.repository}},
-                "base": {"ref": branch, "sha": self.git("rev-parse", branch)},
+                "head": {"sha": head, "repo": {"full_name": home or self.github.repository}},
+                "base": {"ref": branch, "sha": base or self.git("rev-parse", branch)},
                 "user": {"login": "ann"},
             },
             "repository": {"default_branch": "main"},
             "sender": {"login": "ann"},
         }
-        event["pull_request"].update(changes)  # type: ignore[attr-defined]
-        return self.step("plan", "pull_request", event)
+        return self.step("plan", "pull_request", event, **environ)
 
-    def squash(self, number: int, branch: str = "", *, into: str = "main") -> str:
-        """Merge a pull request of `branch` into one new commit; return the commit."""
+    def squash(self, number: int, *, into: str = "main") -> str:
+        """Merge a pull request into one new commit; return the commit."""
         self.git("checkout", "-q", into)
-        self.git("merge", "-q", "--squash", branch or f"topic-{number}")
+        self.git("merge", "-q", "--squash", f"topic-{number}")
         commit = self.commit(f"squashed {number}")
         self.github.merge(number, commit, base=into)
         return commit
+
+    def merged(self, number: int, *names: str, **changes: Any) -> None:
+        """Open a pull request as `propose` does, and squash it."""
+        self.propose(number, *names, **changes)
+        self.squash(number)
 
     def merge(self, number: int) -> str:
         """Merge a pull request with a merge commit; return that."""
@@ -226,11 +243,6 @@ class World:
         if at:
             self.git("checkout", "-q", "main")
         return done
-
-    def dispatch(self, digest: str, **environ: str) -> Done:
-        """Start the apply workflow by hand."""
-        self.git("checkout", "-q", "main")
-        return self.step("apply", "workflow_dispatch", {}, inputs={"digest": digest}, **environ)
 
     def follow(self, text: str) -> Done:
         """Carry out the `gh workflow run` command that a comment or an issue names."""

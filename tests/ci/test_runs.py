@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 
@@ -19,29 +19,6 @@ from tests.emulated.faults import Rule, Script, status
 def here(tmp_path: Path) -> Iterator[World]:
     with world(tmp_path) as made:
         yield made
-
-
-def settle(here: World) -> None:
-    assert here.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
-
-
-def propose(here: World, *names: str) -> None:
-    here.git("checkout", "-q", "-b", "topic", "main")
-    here.declare(*names)
-    here.commit()
-
-
-def pull(here: World, *, base: str = "", **environ: str) -> Any:
-    """Run the plan step for a pull request, with further variables."""
-    here.github.open(1, "a" * 40)
-    event = {
-        "pull_request": {
-            "number": 1,
-            "head": {"sha": "a" * 40, "repo": {"full_name": here.github.repository}},
-            "base": {"ref": "main", "sha": base or here.git("rev-parse", "main")},
-        }
-    }
-    return here.step("plan", "pull_request", event, **environ)
 
 
 def test_validate_needs_nothing_but_the_files(here: World) -> None:
@@ -106,39 +83,38 @@ def test_what_was_applied_is_told_though_a_file_cannot_be_written(here: World, n
 @pytest.mark.parametrize(("mode", "comments"), [("true", 1), ("changes-only", 0), ("false", 0)])
 def test_when_a_plan_without_changes_is_a_comment(here: World, mode: str, comments: int) -> None:
     """Always, only with changes, or never."""
-    settle(here)
-    done = pull(here, WEBHOOKS_COMMENT=mode)
+    here.settle()
+    done = here.pull(WEBHOOKS_COMMENT=mode)
     assert done.outputs["result"] == "no-changes"
     assert len(here.github.comments) == comments
 
 
 def test_a_comment_is_brought_up_to_date_when_its_changes_go(here: World) -> None:
     """With changes-only an old comment does not go on promising what is no more."""
-    settle(here)
-    propose(here, "Audit", "Deploys")
-    pull(here)
+    here.settle()
+    here.propose(1, "Audit", "Deploys")
     here.declare("Audit")
     here.commit()
-    pull(here)
+    here.pull()
     (comment,) = here.github.bodies(1)
     assert "no changes" in comment
 
 
 def test_labels_have_comments_of_their_own(here: World) -> None:
     """Two uses on one pull request do not overwrite each other, and each finds its own."""
-    propose(here, "Audit", "Deploys")
+    here.propose(1, "Audit", "Deploys", plan=False)
     for label in ("eu", "us", "eu"):
-        pull(here, WEBHOOKS_LABEL=label)
+        here.pull(WEBHOOKS_LABEL=label)
     assert [decode(each).label for each in here.github.bodies(1)] == ["eu", "us"]  # type: ignore[union-attr]
-    here.squash(1, "topic")
+    here.squash(1)
     assert here.push(WEBHOOKS_LABEL="ap").code == 6
     assert here.push(WEBHOOKS_LABEL="us").code == 0
 
 
 def test_a_shallow_clone_is_told_how_to_know_more(here: World) -> None:
     """Without the base commit the plan stands, and a warning says what is missing."""
-    propose(here, "Audit", "Deploys")
-    done = pull(here, base="b" * 40)
+    here.propose(1, "Audit", "Deploys", plan=False)
+    done = here.pull(base="b" * 40)
     assert done.code == 0
     assert "::warning title=no-base::" in done.stdout
     assert "fetch-depth: 0" in done.summary
@@ -148,10 +124,26 @@ def test_a_base_that_was_invalid_is_told(here: World) -> None:
     """A pull request that repairs the files is planned without attribution."""
     (here.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
     here.commit()
-    propose(here, "Audit", "Deploys")
-    done = pull(here)
+    done = here.propose(1, "Audit", "Deploys")
     assert done.code == 0
     assert "not valid" in done.stdout
+
+
+def test_a_fork_is_checked_and_told_so(here: World) -> None:
+    """No secret, no comment, no request to CloudTruth: valid files pass, invalid ones fail."""
+    here.secrets.clear()
+    here.github.read_only = True
+    here.propose(1, "Audit", "Deploys", plan=False)
+    done = here.pull(home="eve/hooks")
+    assert (done.code, done.outputs["result"]) == (0, "validated")
+    assert "comes from a fork" in done.stdout
+    assert "comes from a fork" in done.summary
+    (here.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
+    bad = here.pull(home="eve/hooks")
+    assert (bad.code, bad.outputs["result"]) == (3, "failed")
+    assert "::error file=webhooks.yaml,line=2," in bad.stdout
+    assert here.github.log == []
+    assert here.emulator.store.log() == []
 
 
 def test_apply_is_refused_on_pull_requests(here: World) -> None:
@@ -181,10 +173,9 @@ def test_apply_needs_a_token_to_find_reviews_with(here: World) -> None:
 
 def test_an_outage_of_cloudtruth_fails_with_its_reason(here: World) -> None:
     """The comment does not go on promising what could not be planned."""
-    propose(here, "Audit", "Deploys")
-    pull(here)
+    here.propose(1, "Audit", "Deploys")
     here.emulator.faults = Script([Rule(fault=status(403), times=None)])
-    done = pull(here)
+    done = here.pull()
     assert (done.code, done.outputs["result"]) == (4, "failed")
     marker = decode(here.github.bodies(1)[0])
     assert marker is not None
@@ -230,7 +221,7 @@ def test_a_report_that_cannot_be_shown_changes_nothing(
 
 def test_a_declaration_that_cannot_be_applied_fails_the_run(here: World) -> None:
     """Nothing is left to change, and still not all is as declared."""
-    settle(here)
+    here.settle()
     here.declare("Audit", "Deploys")
     here.commit()
     row = {"type": "slack", "event_types": ["role_created"], "configuration": {"channel": "#x"}}

@@ -20,8 +20,7 @@ from tests.fakes import Answer
 def here(tmp_path: Path) -> Iterator[World]:
     """Main declares Audit, and Audit is live."""
     with world(tmp_path) as made:
-        done = made.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore")
-        assert done.code == 0, done.stderr + done.stdout
+        made.settle()
         yield made
 
 
@@ -30,11 +29,9 @@ def here(tmp_path: Path) -> Iterator[World]:
 
 def test_a_rerun_of_an_old_merge_does_not_bring_back_what_a_newer_one_removed(here: World) -> None:
     """Every run applies the tip: 1 adds Deploys, 2 removes it, the run of 1 comes last."""
-    here.propose(1, "Audit", "Deploys")
-    here.squash(1)
+    here.merged(1, "Audit", "Deploys")
     assert here.push().code == 0
-    here.propose(2, "Audit", head="prune: true\nscope: ['*']")
-    here.squash(2)
+    here.merged(2, "Audit", head="prune: true\nscope: ['*']")
     assert here.push().code == 0
     assert set(here.live()) == {"Audit"}
     rerun = here.push()
@@ -46,10 +43,8 @@ def test_the_run_of_a_second_merge_applies_both_and_the_late_run_of_the_first_no
     here: World,
 ) -> None:
     """Whichever run is first does all of it."""
-    here.propose(1, "Audit", "Deploys")
-    here.squash(1)
-    here.propose(2, "Audit", "Deploys", "Pager")
-    here.squash(2)
+    here.merged(1, "Audit", "Deploys")
+    here.merged(2, "Audit", "Deploys", "Pager")
     assert here.push().code == 0
     assert set(here.live()) == {"Audit", "Deploys", "Pager"}
     assert here.push().outputs["result"] == "converged"
@@ -60,8 +55,7 @@ def test_an_old_checkout_with_other_files_writes_nothing(here: World) -> None:
     """A workflow that checks out the event's commit would apply files that are no longer true."""
     here.propose(1, "Audit", "Deploys")
     old = here.squash(1)
-    here.propose(2, "Audit")
-    here.squash(2)
+    here.merged(2, "Audit")
     late = here.push(at=old)
     assert (late.code, late.outputs["failure-reason"]) == (6, "not-the-tip")
     assert set(here.live()) == {"Audit"}
@@ -104,10 +98,8 @@ def test_each_way_to_merge_counts(here: World, how: str) -> None:
 
 def test_merges_whose_runs_never_came_are_applied_by_the_next_one(here: World) -> None:
     """Two pull requests wait, one of them overtaken: each is told what became of it."""
-    here.propose(1, "Audit", Audit="one")
-    here.squash(1)
-    here.propose(2, "Audit", Audit="two")
-    here.squash(2)
+    here.merged(1, "Audit", Audit="one")
+    here.merged(2, "Audit", Audit="two")
     assert here.push().code == 0
     assert here.live() == {"Audit": "two"}
     assert "replaced by #2" in here.github.bodies(1)[1]
@@ -122,8 +114,7 @@ def test_a_usual_run_asks_github_at_most_ten_times(here: World) -> None:
         here.github.merge(number, start)
         here.github.comment(number, "nice", login="ann")
         here.github.comment(number, "thanks", login="ben")
-    here.propose(1, "Audit", "Deploys")
-    here.squash(1)
+    here.merged(1, "Audit", "Deploys")
     here.github.log.clear()
     assert here.push().code == 0
     assert len(here.github.log) <= 10
@@ -171,8 +162,7 @@ def test_a_webhook_changed_by_hand_stops_its_review_and_leads_on_by_digest(here:
 
 def test_drift_that_nobody_reviewed_stays_and_what_was_reviewed_is_applied(here: World) -> None:
     """Exit code 7: something was written, and the comment names what needs a review."""
-    here.propose(1, "Audit", "Deploys")
-    here.squash(1)
+    here.merged(1, "Audit", "Deploys")
     here.edit_live("Audit", channel="by-hand")
     done = here.push()
     assert (done.code, done.outputs["failure-reason"]) == (7, "not-reviewed")
@@ -298,8 +288,7 @@ def test_a_review_that_somebody_changed_approves_nothing(here: World, edit: str)
 
 def test_a_direct_push_is_told_on_the_newest_pull_request(here: World) -> None:
     """A revert that nobody reviewed: refused, told, and applied by the digest that is named."""
-    here.propose(1, "Audit", "Deploys", head="prune: true\nscope: ['*']")
-    here.squash(1)
+    here.merged(1, "Audit", "Deploys", head="prune: true\nscope: ['*']")
     assert here.push().code == 0
     here.declare("Audit", head="prune: true\nscope: ['*']")
     here.commit("revert")
@@ -311,11 +300,9 @@ def test_a_direct_push_is_told_on_the_newest_pull_request(here: World) -> None:
 
 def test_a_revert_by_pull_request_is_a_review_like_any_other(here: World) -> None:
     """The newest review decides."""
-    here.propose(1, "Audit", Audit="one")
-    here.squash(1)
+    here.merged(1, "Audit", Audit="one")
     assert here.push().code == 0
-    here.propose(2, "Audit", Audit="general")
-    here.squash(2)
+    here.merged(2, "Audit", Audit="general")
     assert here.push().code == 0
     assert here.live() == {"Audit": "general"}
 
@@ -348,8 +335,7 @@ def test_a_job_that_fails_before_its_command_has_one_issue_until_it_works(
 
 def test_a_run_that_is_stopped_before_its_first_write_is_told(here: World) -> None:
     """Someone cancels it while it plans: the comment names the command that goes on."""
-    here.propose(1, "Audit", "Deploys")
-    here.squash(1)
+    here.merged(1, "Audit", "Deploys")
     stopped = here.interrupted("apply", early=True)
     assert (stopped.code, stopped.outputs["failure-reason"]) == (130, "interrupted")
     assert failures(here) == ["interrupted"]
@@ -360,7 +346,7 @@ def test_a_run_that_is_stopped_before_its_first_write_is_told(here: World) -> No
 def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
     """Its pull request says so, and its merge is refused until somebody decides by digest."""
     here.propose(1, "Audit", "Deploys", plan=False)
-    forked = here.pull(1, head={"sha": "a" * 40, "repo": {"full_name": "eve/hooks"}})
+    forked = here.pull(1, home="eve/hooks")
     assert "comes from a fork" in forked.stdout
     here.squash(1)
     refused = here.push()
@@ -518,8 +504,7 @@ def test_a_blocked_plan_is_commented_and_its_merge_leads_on(here: World) -> None
     """The check fails; a merge all the same is told the digest and the number of deletes."""
     names = [f"hook-{number}" for number in range(8)]
     head = "prune: true\nscope: ['*']"
-    here.propose(1, "Audit", *names, head=head)
-    here.squash(1)
+    here.merged(1, "Audit", *names, head=head)
     assert here.push().code == 0
     assert here.propose(2, "Audit", head=head).code == 5
     assert "**BLOCKED**" in here.github.bodies(2)[0]
@@ -544,7 +529,7 @@ def test_a_rotation_is_reviewed_and_sent(tmp_path: Path, form: str) -> None:
     with world(tmp_path, read_back=form) as here:
         here.declare("Audit", version=1)
         here.commit("versions")
-        assert here.push(WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
+        here.settle()
         here.propose(1, "Audit", version=2)
         assert "1 to update" in here.github.bodies(1)[0]
         here.squash(1)
@@ -564,9 +549,8 @@ def test_a_rotation_whose_write_is_refused_is_not_called_applied(tmp_path: Path,
     with world(tmp_path, read_back=form) as here:
         here.declare("Audit", version=1)
         here.commit("versions")
-        assert here.push(WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
-        here.propose(1, "Audit", version=2)
-        here.squash(1)
+        here.settle()
+        here.merged(1, "Audit", version=2)
         here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
         here.emulator.faults = Script([Rule(fault=status(400), method="PATCH")])
         assert here.push().code == 1
@@ -579,8 +563,7 @@ def test_a_rotation_whose_write_is_refused_is_not_called_applied(tmp_path: Path,
 
 def test_a_rotation_is_void_when_the_files_have_moved_on(here: World) -> None:
     """Version 2 was reviewed and never sent; the tip declares version 3 without a review."""
-    here.propose(1, "Audit", version=2)
-    here.squash(1)
+    here.merged(1, "Audit", version=2)
     here.declare("Audit", version=3)
     here.commit("past review")
     done = here.push()
@@ -595,12 +578,10 @@ def test_a_newer_change_of_the_webhook_does_not_lose_a_rotation(tmp_path: Path) 
     One command does both, and neither is left over.
     """
     with world(tmp_path, read_back="mask") as here:
-        assert here.push(WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
-        here.propose(1, "Audit", version=2)
-        here.squash(1)
+        here.settle()
+        here.merged(1, "Audit", version=2)
         here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
-        here.propose(2, "Audit", version=2, Audit="elsewhere")
-        here.squash(2)
+        here.merged(2, "Audit", version=2, Audit="elsewhere")
         assert (here.push().code, here.token("Audit")) == (6, SLACK)
         assert here.follow(here.github.bodies(2)[-1]).code == 0
         assert here.live() == {"Audit": "elsewhere"}
@@ -611,7 +592,7 @@ def test_a_newer_change_of_the_webhook_does_not_lose_a_rotation(tmp_path: Path) 
 def test_the_command_that_leads_on_has_the_resends_of_the_review(tmp_path: Path) -> None:
     """A stale review with a rotation in it: the digest covers both, and one command does both."""
     with world(tmp_path, read_back="mask") as here:
-        assert here.push(WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
+        here.settle()
         here.propose(1, "Audit", version=2, Audit="mine")
         here.edit_live("Audit", channel="by-hand")
         here.squash(1)
@@ -677,8 +658,7 @@ FAILURES = {
 def test_a_merge_that_is_not_applied_is_told_once(here: World, code: str) -> None:
     """A new comment on the pull request, as edits notify nobody; a second run adds none."""
     secrets, rule, exit_code = FAILURES[code]
-    here.propose(1, "Audit", "Deploys")
-    here.squash(1)
+    here.merged(1, "Audit", "Deploys")
     good = dict(here.secrets)
     here.secrets |= secrets
     here.emulator.faults = Script([rule] if rule is not None else [])
@@ -694,33 +674,29 @@ def test_a_merge_that_is_not_applied_is_told_once(here: World, code: str) -> Non
     assert set(here.live()) == {"Audit", "Deploys"}
 
 
-def test_a_key_of_another_organization_is_told(here: World) -> None:
-    """The guard in the file stops it before anything is listed."""
-    here.propose(1, "Audit", "Deploys", head="organization: Acme")
-    here.squash(1)
-    here.git("checkout", "-q", "main")
-    here.declare("Audit", "Deploys", head="organization: Other")
-    here.commit("other")
-    done = here.push()
-    assert (done.code, failures(here)) == (4, ["wrong-organization"])
-
-
-def test_files_that_are_no_longer_valid_are_told(here: World) -> None:
-    """A direct push breaks them; the command shows where."""
-    here.propose(1, "Audit", "Deploys")
-    here.squash(1)
-    (here.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
-    here.commit("broken")
-    assert here.push().code == 3
-    assert failures(here) == ["invalid-configuration"]
-    assert "webhooks.yaml:2" in here.github.bodies(1)[-1]
-    assert "webhooks validate --strict -f webhooks.yaml" in here.github.bodies(1)[-1]
+@pytest.mark.parametrize(
+    ("text", "exit_code", "code", "said"),
+    [
+        ("organization: Other\nwebhooks: []\n", 4, "wrong-organization", "gh run rerun"),
+        ("webhooks: []\nwebhooks: []\n", 3, "invalid-configuration", "webhooks.yaml:2"),
+        ("webhooks: []\nwebhooks: []\n", 3, "invalid-configuration", "webhooks validate --strict"),
+    ],
+)
+def test_files_that_cannot_be_applied_are_told(
+    here: World, text: str, exit_code: int, code: str, said: str
+) -> None:
+    """A direct push names another organization or breaks them; the comment shows where."""
+    here.merged(1, "Audit", "Deploys")
+    (here.work / "webhooks.yaml").write_text(text)
+    here.commit("past review")
+    assert here.push().code == exit_code
+    assert failures(here) == [code]
+    assert said in here.github.bodies(1)[-1]
 
 
 def test_an_apply_that_fails_in_part_says_what_was_applied(here: World) -> None:
     """Each is told apart: what was applied, what was not, and how to finish."""
-    here.propose(1, "Audit", "Deploys", "Pager")
-    here.squash(1)
+    here.merged(1, "Audit", "Deploys", "Pager")
     here.emulator.faults = Script([Rule(fault=status(400), method="POST")])
     assert here.push().code == 7
     review, outcome, failure = here.github.bodies(1)
@@ -734,8 +710,7 @@ def test_an_apply_that_fails_in_part_says_what_was_applied(here: World) -> None:
 
 def test_a_shallow_checkout_is_told_how_to_see_the_history(here: World) -> None:
     """Without it nothing tells which pull requests were merged."""
-    here.propose(1, "Audit", "Deploys")
-    here.squash(1)
+    here.merged(1, "Audit", "Deploys")
     (here.work / ".git" / "shallow").write_text(here.git("rev-parse", "HEAD") + "\n")
     done = here.push()
     assert done.code == 64
@@ -765,8 +740,7 @@ FAULTS = {
 )
 def test_what_github_does_not_answer_is_not_guessed(here: World, fault: str, path: str) -> None:
     """Reviews that cannot be read approve nothing; the next run, with GitHub back, applies them."""
-    here.propose(1, "Audit", "Deploys")
-    here.squash(1)
+    here.merged(1, "Audit", "Deploys")
     before = here.writes()
     here.github.fault = lambda method, asked: (
         FAULTS[fault] if method == "GET" and asked.endswith(path) else None
@@ -785,8 +759,7 @@ def test_what_github_does_not_answer_is_not_guessed(here: World, fault: str, pat
 @pytest.mark.parametrize("fault", ["403", "422", "500", "dropped"])
 def test_an_outcome_that_cannot_be_commented_undoes_nothing(here: World, fault: str) -> None:
     """What is applied is applied, the log says what GitHub refused, and nothing is sent twice."""
-    here.propose(1, "Audit", "Deploys")
-    here.squash(1)
+    here.merged(1, "Audit", "Deploys")
     here.github.fault = lambda method, path: (
         FAULTS[fault] if method == "POST" and "/issues/" in path else None
     )
@@ -862,13 +835,11 @@ def test_a_merge_group_with_a_stale_review_fails_before_the_merge(here: World) -
     here.edit_live("Audit", channel="by-hand")
     done = queue(here, 1)
     assert (done.code, done.outputs["failure-reason"]) == (6, "stale-plan")
-    assert here.writes() == here.writes()
 
 
 def test_a_merge_group_counts_what_is_merged_and_not_applied_yet(here: World) -> None:
     """Pull request 1 is merged and its run still waits; 2 is in the queue."""
-    here.propose(1, "Audit", Audit="one")
-    here.squash(1)
+    here.merged(1, "Audit", Audit="one")
     here.propose(2, "Audit", Audit="two")
     assert queue(here, 2).code == 0
 

@@ -17,41 +17,25 @@ from reconciler.ci.marker import decode
 from tests.ci.support import KEY, SLACK, World, world
 from tests.emulated.faults import Rule, Script, delay
 
-BRANCH = "topic"
-
 
 @pytest.fixture
 def quick(tmp_path: Path) -> Iterator[World]:
+    """Main declares Audit, and Audit is live."""
     with world(tmp_path) as made:
+        made.settle()
         yield made
 
 
 @pytest.fixture
 def here(quick: World) -> World:
+    """The same, where each step runs in a shell."""
     quick.shell = True
     return quick
 
 
-def settle(here: World) -> None:
-    """Bring live to what main declares."""
-    shell, here.shell = here.shell, False
-    done = here.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore")
-    assert done.code == 0, done.stderr + done.stdout
-    here.shell = shell
-
-
-def propose(here: World, *names: str, branch: str = BRANCH, **channels: str) -> None:
-    """Make a pull request's branch that declares `names`."""
-    here.git("checkout", "-q", "-b", branch, "main")
-    here.declare(*names, **channels)
-    here.commit()
-
-
 def test_a_pull_request_is_planned_changed_merged_and_applied(here: World) -> None:
     """One comment follows the pull request; exactly its plan is applied on the merge."""
-    settle(here)
-    propose(here, "Audit", "Deploys")
-    first = here.pull()
+    first = here.propose(1, "Audit", "Deploys")
     assert (first.code, first.outputs["result"], first.outputs["creates"]) == (0, "planned", "1")
     assert json.loads(Path(first.outputs["plan-json"]).read_text())["digest"]
     here.declare("Audit", "Deploys", "Pager")
@@ -62,7 +46,7 @@ def test_a_pull_request_is_planned_changed_merged_and_applied(here: World) -> No
     assert second.outputs["digest"] in comment
     assert "2 to create" in second.summary
     before = len(here.writes())
-    here.squash(1, BRANCH)
+    here.squash(1)
     applied = here.push()
     assert (applied.code, applied.outputs["result"]) == (0, "applied"), applied.stdout
     assert applied.outputs["digest"] == second.outputs["digest"]
@@ -78,11 +62,9 @@ def test_a_pull_request_is_planned_changed_merged_and_applied(here: World) -> No
 
 def test_a_cancelled_apply_ends_in_order_and_is_finished_later(here: World) -> None:
     """The signal reaches the program: what is in flight ends, nothing starts, and it reports."""
-    settle(here)
     names = [f"hook-{number}" for number in range(150)]
-    propose(here, "Audit", *names)
-    assert here.pull().code == 0
-    here.squash(1, BRANCH)
+    assert here.propose(1, "Audit", *names).code == 0
+    here.squash(1)
     # All answers together take far longer than it takes the program to hear the signal.
     here.emulator.faults = Script([Rule(fault=delay(0.4), method="POST", times=None)])
     stopped = here.interrupted("apply")
@@ -93,24 +75,6 @@ def test_a_cancelled_apply_ends_in_order_and_is_finished_later(here: World) -> N
     here.emulator.faults = Script()
     assert here.push().code == 0
     assert set(here.live()) == {"Audit", *names}
-
-
-def test_a_fork_is_checked_and_told_so(quick: World) -> None:
-    """No secret, no comment, no request to CloudTruth: valid files pass, invalid ones fail."""
-    quick.secrets.clear()
-    quick.github.read_only = True
-    propose(quick, "Audit", "Deploys")
-    head = {"sha": "a" * 40, "repo": {"full_name": "eve/hooks"}}
-    done = quick.pull(head=head)
-    assert (done.code, done.outputs["result"]) == (0, "validated")
-    assert "comes from a fork" in done.stdout
-    assert "comes from a fork" in done.summary
-    (quick.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
-    bad = quick.pull(head=head)
-    assert (bad.code, bad.outputs["result"]) == (3, "failed")
-    assert "::error file=webhooks.yaml,line=2," in bad.stdout
-    assert quick.github.log == []
-    assert quick.emulator.store.log() == []
 
 
 @pytest.mark.parametrize("workflow", ["plan", "apply", "drift"])
@@ -127,9 +91,8 @@ def test_without_a_key_every_workflow_passes_and_says_so(quick: World, workflow:
 
 def test_a_pull_request_that_leaves_the_files_alone_gets_no_comment(quick: World) -> None:
     """With changes-only drift alone is no reason to speak."""
-    settle(quick)
     quick.edit_live("Audit", channel="by-hand")
-    quick.git("checkout", "-q", "-b", BRANCH)
+    quick.git("checkout", "-q", "-b", "topic-1")
     (quick.work / "readme.md").write_text("x")
     quick.commit()
     done = quick.pull()
@@ -139,9 +102,7 @@ def test_a_pull_request_that_leaves_the_files_alone_gets_no_comment(quick: World
 
 def test_a_commit_that_breaks_the_files_takes_the_approval_back(quick: World) -> None:
     """The comment of the commit before is no review of this one."""
-    settle(quick)
-    propose(quick, "Audit", "Deploys")
-    quick.pull()
+    quick.propose(1, "Audit", "Deploys")
     (quick.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
     quick.commit()
     assert quick.pull().code == 3
@@ -154,9 +115,7 @@ def test_a_commit_that_breaks_the_files_takes_the_approval_back(quick: World) ->
 
 def test_a_comment_that_cannot_be_written_hides_no_mistake_in_the_files(quick: World) -> None:
     """What is wrong with the files is said, and that GitHub refused the comment as well."""
-    settle(quick)
-    propose(quick, "Audit", "Deploys")
-    quick.pull()
+    quick.propose(1, "Audit", "Deploys")
     (quick.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
     quick.commit()
     quick.github.read_only = True
@@ -168,8 +127,7 @@ def test_a_comment_that_cannot_be_written_hides_no_mistake_in_the_files(quick: W
 
 def test_a_comment_that_cannot_be_written_hides_no_plan(quick: World) -> None:
     """The job fails, and its log has the plan all the same."""
-    settle(quick)
-    propose(quick, "Audit", "Deploys")
+    quick.propose(1, "Audit", "Deploys", plan=False)
     quick.github.read_only = True
     done = quick.pull()
     assert (done.code, done.outputs["failure-reason"], done.outputs["creates"]) == (
@@ -194,12 +152,10 @@ HOSTILE = (
 
 def test_names_that_attack_are_only_names(quick: World) -> None:
     """No name runs a command, mentions a team, ends a comment or forges an output."""
-    settle(quick)
-    propose(quick, "Audit", *HOSTILE)
-    planned = quick.pull()
+    planned = quick.propose(1, "Audit", *HOSTILE)
     assert planned.code == 0, planned.stdout
     assert planned.outputs["result"] == "planned"
-    quick.squash(1, BRANCH)
+    quick.squash(1)
     applied = quick.push()
     assert applied.code == 0
     drifted = quick.drift()
@@ -217,10 +173,8 @@ def test_names_that_attack_are_only_names(quick: World) -> None:
 
 def test_no_secret_leaves(quick: World) -> None:
     """Neither key nor tokens appear in logs, summaries, outputs, comments or plans."""
-    settle(quick)
-    propose(quick, "Audit", "Deploys")
-    runs = [quick.pull()]
-    quick.squash(1, BRANCH)
+    runs = [quick.propose(1, "Audit", "Deploys")]
+    quick.squash(1)
     runs += [quick.push(), quick.drift()]
     seen = "".join(f"{done.stdout}{done.stderr}{done.summary}{done.outputs}" for done in runs)
     seen += str(quick.github.comments) + str(quick.github.issues)
