@@ -7,7 +7,7 @@ list of outcomes: what was started and not finished is unconfirmed, what was not
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 
 from reconciler.errors import ApiError, RateLimitedError
@@ -154,18 +154,6 @@ def failed(operation: Operation, error: ApiError) -> Failed:
             FieldMessage(path=path, message=text) for path, text in (*told, *error.fields)
         ),
     )
-
-
-def in_doubt(operation: Operation, answers: Sequence[ApiError], now: str) -> Unconfirmed:
-    """Return an operation that may be live: what the attempts returned, and what is known now."""
-    return Unconfirmed(operation=operation, message=f"{returned(answers)}; {now}")
-
-
-def returned(answers: Sequence[ApiError]) -> str:
-    """Return what the attempts of one write returned, as in `HTTP 500 (3 attempts)`."""
-    said = ["no answer" if each.status is None else f"HTTP {each.status}" for each in answers]
-    attempts = f"{len(said)} attempt{'' if len(said) == 1 else 's'}"
-    return f"{', '.join(dict.fromkeys(said))} ({attempts})"
 
 
 def is_done(outcome: Outcome | None) -> bool:

@@ -27,7 +27,7 @@ from reconciler.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from reconciler.execute.ledger import Ledger, in_doubt, interrupted, returned
+from reconciler.execute.ledger import Ledger, interrupted
 from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.check import Listing, State, check
 from reconciler.planning.plan import (
@@ -102,7 +102,7 @@ def perform(operation: Operation, run: Run) -> Outcome:
         except ApiError as error:
             if conflict or not _is_conflict(operation, error):
                 if lost:
-                    return in_doubt(operation, answers, f"then: {error.message}")
+                    return _in_doubt(operation, answers, f"then: {error.message}")
                 raise
             answers.append(error)
             conflict = True
@@ -110,7 +110,7 @@ def perform(operation: Operation, run: Run) -> Outcome:
             outcome = _confirm(operation, run, answers)
         except ApiError as error:
             if lost:
-                return in_doubt(operation, answers, f"then: {error.message}")
+                return _in_doubt(operation, answers, f"then: {error.message}")
             raise answers[-1] from error
         if outcome is not None:
             return outcome
@@ -119,9 +119,9 @@ def perform(operation: Operation, run: Run) -> Outcome:
         if run.ledger.stopping:
             if lost:
                 why = f"{_UNSEEN[type(operation)]}; a signal ended the run"
-                return in_doubt(operation, answers, why)
+                return _in_doubt(operation, answers, why)
             return interrupted(operation)
-    return in_doubt(operation, answers, _UNSEEN[type(operation)])
+    return _in_doubt(operation, answers, _UNSEEN[type(operation)])
 
 
 def _is_conflict(operation: Operation, error: ApiError) -> bool:
@@ -130,6 +130,18 @@ def _is_conflict(operation: Operation, error: ApiError) -> bool:
         texts = (error.detail, *(text for _, text in error.fields))
         return any(text and _TAKEN.search(text) for text in texts)
     return isinstance(error, ConflictError)
+
+
+def _in_doubt(operation: Operation, answers: Sequence[ApiError], now: str) -> Unconfirmed:
+    """Return an operation that may be live: what the attempts returned, and what is known now."""
+    return Unconfirmed(operation=operation, message=f"{_returned(answers)}; {now}")
+
+
+def _returned(answers: Sequence[ApiError]) -> str:
+    """Return what the attempts of one write returned, as in `HTTP 500 (3 attempts)`."""
+    said = ["no answer" if each.status is None else f"HTTP {each.status}" for each in answers]
+    attempts = f"{len(said)} attempt{'' if len(said) == 1 else 's'}"
+    return f"{', '.join(dict.fromkeys(said))} ({attempts})"
 
 
 # Write
@@ -277,7 +289,7 @@ def _confirm(operation: Operation, run: Run, answers: Sequence[ApiError]) -> Out
     match now.state:
         case State.DONE:
             end = "gone" if isinstance(operation, Delete) else "live"
-            note = f"{returned(answers)}; it is {end}"
+            note = f"{_returned(answers)}; it is {end}"
             return Applied(operation=operation, id=operation.before.id, note=note)
         case State.PENDING:
             return None
@@ -303,7 +315,7 @@ def _find_created(
             failure = error
         else:
             if found := equal(operation, listing, run):
-                note = f"{returned(answers)}; it is live"
+                note = f"{_returned(answers)}; it is live"
                 return Applied(operation=operation, id=found[0].id, note=note)
             if others := _new(operation, listing, run):
                 return overtaken(operation, others[0].id)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
-LEAST: Final = 1
-MOST: Final = 16
+_LEAST: Final = 1
+_MOST: Final = 16
 _GLANCE: Final = 0.1  # seconds between two looks at `halted`
 
 
@@ -35,8 +35,8 @@ class ThreadWorkers:
     """
 
     def __init__(self, parallelism: int, *, halted: Callable[[], bool] | None = None) -> None:
-        if not LEAST <= parallelism <= MOST:
-            raise ValueError(f"parallelism is {LEAST} to {MOST}")
+        if not _LEAST <= parallelism <= _MOST:
+            raise ValueError(f"parallelism is {_LEAST} to {_MOST}")
         self._parallelism = parallelism
         self._halted = halted
         self._tickets: SimpleQueue[_Work[Any] | None] = SimpleQueue()
@@ -44,14 +44,14 @@ class ThreadWorkers:
         self._inside = threading.local()
         self._lock = threading.Lock()
 
-    def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+    def run(self, calls: Sequence[Callable[[], _T]]) -> list[_T]:
         """Run every call; return the results in the order of the calls.
 
         If calls raise, the exception of the first such call is raised after all have ended.
         """
         if not calls:
             return []
-        batch: _Work[T] = _Work(calls)
+        batch: _Work[_T] = _Work(calls)
         nested = getattr(self._inside, "yes", False)
         helpers = min(len(calls), self._parallelism)
         self._grow(helpers)
@@ -85,14 +85,14 @@ class ThreadWorkers:
             batch.work()
 
 
-class _Work(Generic[T]):
+class _Work(Generic[_T]):
     """Some calls, taken one by one by whoever has time, and what came of them."""
 
-    def __init__(self, calls: Sequence[Callable[[], T]]) -> None:
+    def __init__(self, calls: Sequence[Callable[[], _T]]) -> None:
         self.ended = threading.Event()
         self._waiting = deque(enumerate(calls))
         self._left = len(calls)
-        self._results: dict[int, T] = {}
+        self._results: dict[int, _T] = {}
         self._raised: dict[int, BaseException] = {}
         self._lock = threading.Lock()
 
@@ -115,7 +115,7 @@ class _Work(Generic[T]):
         """Start nothing more."""
         self._waiting.clear()
 
-    def results(self) -> list[T]:
+    def results(self) -> list[_T]:
         if self._raised:
             raise self._raised[min(self._raised)]
         return [self._results[index] for index in sorted(self._results)]

@@ -15,7 +15,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import UNKNOWN, Desired, Pattern, Webhook
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Snapshot
 
-DEFAULT_MAX_DELETES: Final = 5
+_MAX_DELETES: Final = 5
 """How many webhooks one run deletes where no file says otherwise, if they are at most half."""
 
 
@@ -42,8 +42,8 @@ def guard(plan: Plan, allow_deletes: int | None = None) -> tuple[Finding, ...]:
     if max_deletes is not None:
         if deletes > max_deletes:
             limit = f"; limits.max_deletes is {max_deletes}"
-    elif deletes > DEFAULT_MAX_DELETES:
-        limit = f", more than {DEFAULT_MAX_DELETES}"
+    elif deletes > _MAX_DELETES:
+        limit = f", more than {_MAX_DELETES}"
     elif deletes * 2 > in_scope:
         limit = f", more than half of the {in_scope} in scope"
     if limit is not None:

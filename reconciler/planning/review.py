@@ -179,9 +179,6 @@ class Review:
         return plan_digest(self.origin, self.organization, self.operations)
 
 
-Stale: TypeAlias = Operation | Kept
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """What a review says of a plan; numbers are places in `plan.operations`.
@@ -192,7 +189,7 @@ class Judgement:
 
     reviewed: frozenset[int]
     unreviewed: dict[int, str]
-    stale: tuple[Stale, ...]
+    stale: tuple[Operation | Kept, ...]
 
 
 def review_of(plan: Plan) -> Review:
@@ -214,7 +211,7 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgement:
     mentioned = Mentioned(review.operations)
     agreed: set[int] = set()
     unreviewed: dict[int, str] = {}
-    stale: list[Stale] = []
+    stale: list[Operation | Kept] = []
     for index, (operation, found) in enumerate(zip(plan.operations, plan.digests, strict=True)):
         id_ = None if isinstance(operation, Create) else operation.before.id
         if _moves(operation):

@@ -1,4 +1,4 @@
-"""Rows of the table, closely: who is a copy of whom, and what stands beside what."""
+"""Rows of the table, closely: duplicates, names that `--only` selects, hints of a rename."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.model import UNKNOWN, Absent, LiveWebhook
-from reconciler.planning.plan import Reason
+from reconciler.errors import ConfigurationError
+from reconciler.model import UNKNOWN, Absent, LiveWebhook, Webhook
+from reconciler.planning.plan import Create, Reason
 from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import (
     OTHER_TOKEN,
@@ -192,3 +193,82 @@ def test_a_webhook_that_is_selected_by_its_new_name_is_in_scope():
     result = plan(declared, found, SECRETS, PlanOptions(only=("new*",)))
 
     assert (len(result.operations), result.in_scope) == (2, 2)
+
+
+OLD_HOOK = live_generic("old")
+
+
+def hinted(declared: tuple[Webhook, ...], *found: LiveWebhook) -> bool:
+    notes = plan(desired(*declared), live(*found), SECRETS).notes
+    return "looks-like-rename" in {each.rule for each in notes}
+
+
+@pytest.mark.parametrize(
+    ("declared", "found"),
+    [
+        (slack("new"), live_slack("old")),
+        (slack("new"), live_slack("old", token=OTHER_TOKEN)),
+        (slack("new"), live_slack("old", channel="deploys")),
+        (slack("new"), live_slack("old", extra="x")),
+        (generic("new"), live_generic("old", verify=True)),
+        (generic("new", verify=True), OLD_HOOK),
+        (generic("new", url="https://elsewhere.example.com/"), OLD_HOOK),
+    ],
+)
+def test_what_can_be_seen_is_alike(declared: Webhook, found: LiveWebhook):
+    """Secrets, defaults, and fields that nobody knows make no difference."""
+    assert hinted((declared,), found)
+
+
+@pytest.mark.parametrize(
+    ("declared", "found"),
+    [
+        (slack("new"), live_slack("old", channel="#x")),
+        (slack("new"), live_slack("old", events=("value_created",))),
+        (generic("new"), live_generic("old", verify=False)),
+        (generic("new", verify=False), OLD_HOOK),
+        (generic("new"), live_slack("old")),
+    ],
+)
+def test_what_can_be_seen_differs(declared: Webhook, found: LiveWebhook):
+    """Then it is another webhook."""
+    assert not hinted((declared,), found)
+
+
+def test_of_several_that_are_alike_none_is_meant():
+    """Two to be created, or two to be deleted: which would be which?"""
+    assert not hinted((slack("new"), slack("newer")), live_slack("old"))
+    assert not hinted((slack("new"),), live_slack("old", "1"), live_slack("older", "2"))
+
+
+@pytest.mark.parametrize("glob", ["new", "old", "live-*", "*"])
+def test_a_glob_that_selects_something_is_not(glob: str) -> None:
+    """A declared name, an earlier one and a live one are each enough."""
+    declared = desired(slack("new", previously=("old",)))
+    made = plan(declared, live(live_slack("live-1")), {}, PlanOptions(only=(glob,)))
+    assert "only-matches-nothing" not in {each.rule for each in made.notes}
+
+
+@pytest.mark.parametrize("glob", ["gone", "live"])
+def test_an_absent_webhook_is_selected_by_either_of_its_names(glob: str) -> None:
+    """The declared one, and the one that the webhook of its id bears."""
+    declared = desired(slack(), absent=(Absent(name="gone", id="id-1"),))
+    made = plan(declared, live(live_slack("live")), {}, PlanOptions(only=(glob,)))
+    assert [each.before.id for each in made.operations] == ["id-1"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("glob", ["new", "old", "older"])
+def test_an_unclear_rename_is_refused_under_each_of_its_names(glob: str) -> None:
+    """Whichever of them is looked at, which webhook is meant cannot be told."""
+    declared = desired(slack("new", previously=("old", "older")))
+    found = live(live_slack("old", "id-1"), live_slack("older", "id-2"))
+    with pytest.raises(ConfigurationError):
+        plan(declared, found, {}, PlanOptions(only=(glob,)))
+
+
+def test_further_bearers_of_a_pinned_name_lead_nowhere() -> None:
+    """They are twins of an entry that is not looked at, not webhooks to rename."""
+    declared = desired(slack("A", id="id-1"), slack("B", previously=("A",)))
+    found = live(*(live_slack("A", f"id-{number}") for number in (1, 2, 3)))
+    made = plan(declared, found, {}, PlanOptions(only=("B",)))
+    assert [(type(each), each.name) for each in made.operations] == [(Create, "B")]
