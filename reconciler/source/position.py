@@ -29,8 +29,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES, Path
 from reconciler.source.schema import schema
 from reconciler.source.secrets import LOOKS_SECRET, MASK, is_word
-from reconciler.source.text import check
-from reconciler.source.yaml import PARSER, Document
+from reconciler.source.yaml import PARSER, Document, check
 
 _COMMENT: Final = re.compile(r"(?:\s*+:)?+\s++(?=#)")
 _NEXT_COMMENT: Final = re.compile(r"\s#")

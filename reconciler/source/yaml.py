@@ -10,6 +10,10 @@ as in docker compose: the first of several merged mappings wins, explicit keys w
 
 No node tree is made (that costs eight times as much) and few positions are kept: `position.py`
 walks the text again to point at a mistake.
+
+Of the text, that is refused which two readers of the same file would see differently: an editor
+and a parser, a reviewer and a parser, or libyaml and the pure parser. What passes is UTF-8, has
+`\\n` as its only line break, and holds no control character.
 """
 
 from __future__ import annotations
@@ -22,13 +26,77 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from reconciler.findings import Finding, Position, Related, error
-from reconciler.source.text import MAX_DEPTH, TOO_DEEP, decode
+from reconciler.source.files import MAX_FILE_BYTES
 
 Parser: TypeAlias = Any
 """A class that is called with text and then asked `get_event()` until the stream ends."""
 
 PARSER: Final[Parser] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser where PyYAML has it, else the pure one, which is some 20 times slower."""
+
+_MAX_DEPTH: Final = 32
+_TOO_DEEP: Final = error(
+    "too-deep",
+    f"nested more than {_MAX_DEPTH} levels deep",
+    "flatten it; what an alias stands for counts too",
+)
+
+_BOM: Final = b"\xef\xbb\xbf"
+_PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
+
+_Check: TypeAlias = tuple[str, str, Finding]
+"""What a text that breaks a rule holds, a pattern, and the finding."""
+
+
+def _check(rule: str, holds: str, pattern: str, message: str, hint: str) -> _Check:
+    return holds, pattern, error(rule, message, hint)
+
+
+_ODD: Final[tuple[_Check, ...]] = (
+    _check(
+        "line-break",
+        "",
+        "[\r\x85\u2028\u2029]",
+        "{character} breaks a line where no editor shows one",
+        "end lines with LF or CR LF",
+    ),
+    _check(
+        "control-character",
+        "",
+        "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
+        "the character {character} cannot stand in the file",
+        "delete it",
+    ),
+)
+"""What only a text outside of plain ASCII can break: most files are plain."""
+
+_CHECKS: Final[tuple[_Check, ...]] = (
+    _check(
+        "control-character",
+        "\\",
+        r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}|\\U(?!0010|000[0-9a-fA-F])[0-9a-fA-F]{8}",
+        "this escape is no character of its own",
+        "write the character itself instead of a pair of \\u escapes",
+    ),
+    _check(
+        "tab",
+        "\t",
+        # A tab is in a comment for sure only where nothing before the `#` can be a quotation.
+        r"""(?m)^(?![^"'\t#\n]*+(?<!\S)#)[^\t\n]*+(\t)""",
+        "a tab stands where YAML readers disagree about it",
+        'indent with spaces; in double quotes write "\\t"',
+    ),
+    _check(
+        "directive",
+        "%",
+        r"(?m)^%(?!YAML 1\.2 *(?: #.*)?$)",
+        "a line that starts with % is a YAML directive, and none is needed here",
+        "delete the line; quote the text if it belongs to a value",
+    ),
+    # libyaml looks far ahead and gives up before the first of these brackets can be counted.
+    ("[" * 100, r"\[(?=\[{99})", _TOO_DEEP),
+    ("{" * 100, r"\{(?=\{{99})", _TOO_DEEP),
+)
 
 _MAX_INTEGER: Final = 2**53 - 1
 """The largest whole number that every JSON reader keeps exact."""
@@ -52,7 +120,7 @@ FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
         "a tag (`!`) stands here, and files have none",
         "put the text in quotes if the `!` belongs to it; a secret is written `{env: NAME}`",
     ),
-    TOO_DEEP.rule: (TOO_DEEP.message, TOO_DEEP.hint),
+    _TOO_DEEP.rule: (_TOO_DEEP.message, _TOO_DEEP.hint),
     "unknown-alias": (
         "undefined YAML alias",
         'put the text in quotes if it is no alias, as in `"*_deleted"`',
@@ -123,7 +191,7 @@ class Document:
 
 def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
     """Read one file. Never raises."""
-    text, odd = decode(raw, file)
+    text, odd = _decode(raw, file)
     if odd is not None:
         return Document(file=file, text=text, data={}, usable=False, findings=(odd,))
     reader = _Reader(text, file, parser)
@@ -213,7 +281,7 @@ class _Reader:
     def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
         data: dict[str, Any] = {}
         merged: list[dict[str, Any]] | None = None
-        if start.tag is not None or start.anchor is not None or depth > MAX_DEPTH:
+        if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
             self._open(start, depth)
         following, keys = self._next, self._keys
         while (event := following()).__class__ is not yaml.MappingEndEvent:
@@ -248,7 +316,7 @@ class _Reader:
 
     def _sequence(self, start: Any, depth: int, places: list[Position] | None = None) -> list[Any]:
         data: list[Any] = []
-        if start.tag is not None or start.anchor is not None or depth > MAX_DEPTH:
+        if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
             self._open(start, depth)
         following, strings = self._next, self._strings
         while (event := following()).__class__ is not yaml.SequenceEndEvent:
@@ -308,7 +376,7 @@ class _Reader:
 
     def _open(self, start: Any, depth: int) -> None:
         """Check what few collections have: too many parents, a tag, an anchor."""
-        if depth > MAX_DEPTH:
+        if depth > _MAX_DEPTH:
             raise self._stop("too-deep", self._position(start))
         if start.tag is not None:
             self._tag(start)
@@ -325,7 +393,7 @@ class _Reader:
         self._room -= size
         if self._room < 0:
             raise self._stop("alias-expansion", self._position(event))
-        if depth - 1 + height > MAX_DEPTH:
+        if depth - 1 + height > _MAX_DEPTH:
             raise self._stop("too-deep", self._position(event))
         return value
 
@@ -388,3 +456,50 @@ def _number(text: str) -> Any:
     if abs(value) > _MAX_INTEGER:
         return _TOO_LARGE
     return int(value) if value == int(value) else value
+
+
+def _decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
+    """Return the text of a file, ending in a line break, and the first thing wrong with it.
+
+    The text is empty if it is not UTF-8 or too large.
+    """
+    start = Position(file=file, line=1)
+    if len(raw) > MAX_FILE_BYTES:
+        message = f"the file is larger than {MAX_FILE_BYTES // (1024 * 1024)} MiB"
+        return "", error("file-too-large", message, "split it and give each part with -f", start)
+    # Without a mark too: the first character of a file of ours is ASCII, the other half a NUL.
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or raw[:2].count(0) == 1:
+        message = "the file is UTF-16, not UTF-8"
+        return "", error("encoding", message, "save it as UTF-8", start)
+    body = raw.removeprefix(_BOM)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as cause:
+        before = body[: cause.start].decode("utf-8")
+        where = _place(before, file, len(before))
+        return "", error("encoding", "the file is not UTF-8", "save it as UTF-8", where)
+    text = text.replace("\r\n", "\n")
+    if not text.endswith("\n"):
+        text += "\n"
+    return text, check(text, file)
+
+
+def check(text: str, file: str) -> Finding | None:
+    """Return the first thing in `text` that readers may take differently."""
+    is_plain = text.isascii() and not text.encode().translate(None, _PLAIN)
+    for holds, pattern, found in _CHECKS if is_plain else _ODD + _CHECKS:
+        match = re.search(pattern, text) if holds in text else None
+        if match is not None:
+            first, last = match.span(match.lastindex or 0)
+            where = _place(text, file, first, last - first)
+            message = found.message.format(character=f"U+{ord(text[first]):04X}")
+            return replace(found, message=message, position=where)
+    return None
+
+
+def _place(text: str, file: str, index: int, width: int = 1) -> Position:
+    """Return the position of the character at `index` of `text`."""
+    start = text.rfind("\n", 0, index) + 1
+    return Position(
+        file=file, line=text.count("\n", 0, index) + 1, column=index - start + 1, width=width
+    )
