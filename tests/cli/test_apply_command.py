@@ -153,51 +153,17 @@ def test_report_that_cannot_be_written(
     assert "report.json: no such file or directory\n  = help:" in done.err
 
 
-def test_doubtful_tokens(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A token of the wrong kind is warned of, and an error where warnings are."""
-    file()
-    environ = {**cloud().environ, "TOKEN": "xoxp-" + "0123456789-abcdef"}
-    done = shell("apply", "--yes", **environ)
-    assert (done.code, "is a user token" in done.err) == (0, True)
-    assert shell("apply", "--yes", "--strict", **environ).code == 3
-
-
-def test_resends(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A secret that the server hides is sent again where that is asked for."""
-    file()
-    there = cloud(read_back="mask")
-    assert shell("apply", "--yes", **there.environ).code == 0
-    for arguments, code, writes in (
-        ((), 0, 0),
-        (("--resend-secret", "env:TOKEN"), 0, 1),
-        (("--resend-secrets",), 0, 2),
-        (("--resend-secret", "env:NOTHING"), 3, 0),
-    ):
-        before = len(there.writes())
-        assert shell("apply", "--yes", *arguments, **there.environ).code == code
-        assert there.writes()[before:] == ["PATCH"] * writes
-
-
 def test_a_live_webhook_of_an_unknown_type(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """It stays as it is. Only if it is declared that is a failure: exit 7 after a write, else 1."""
     file()
     there = cloud(types=["slack", "generic", "teams"])
-    row = {
-        "organization": there.emulator.organization,
-        "name": "Deploys",
-        "type": "teams",
-        "event_types": ["value_updated"],
-        "configuration": {"card": "x"},
-    }
-    there.emulator.store.insert(row)
-    why = "declaration not applied: of a type this version does not know: teams"
-    for code, counted in ((7, "1 created"), (1, "No changes. 1 webhook matches. 1 kept.")):
+    row = {"name": "Deploys", "type": "teams", "event_types": ["value_updated"]}
+    organization = there.emulator.organization
+    there.emulator.store.insert({**row, "organization": organization, "configuration": {}})
+    for code in (7, 1):
         done = shell("apply", "--yes", **there.environ)
         assert done.code == code
-        shown = " ".join(done.out.split())
-        assert counted in shown
-        assert why in shown
-        assert f"Exit {code}: 1 declaration is not applied, see above." in shown
+        assert f"Exit {code}: 1 declaration is not applied, see above." in done.out
     file(Deploys="Releases")
     done = shell("apply", "--yes", **there.environ)
     assert (done.code, "! Deploys" in done.out) == (0, True)

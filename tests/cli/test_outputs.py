@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.main import TABLE
-from reconciler.cli.main import program as make_program
+from reconciler.cli.main import TABLE, program
 from reconciler.cli.options import COMMON
 from tests.cli.conftest import GOOD, SECRETS, File, Shell
 
@@ -36,17 +35,18 @@ def inputs(file: File, tmp_path: Path, shell: Shell) -> dict[str, Path]:
     assert shell("apply", "--local", "--yes", "--report", "report.json", **ENVIRON).code == 0
     (tmp_path / "link").symlink_to("webhooks.yaml")
     (tmp_path / "hard").hardlink_to(tmp_path / "webhooks.yaml")
-    names = ("plan.json", "report.json", "link", "hard", "local.db")
+    (tmp_path / "empty").touch()  # as mktemp makes them
+    names = ("plan.json", "report.json", "link", "hard", "local.db", "empty")
     return {**found, **{name: tmp_path / name for name in names}}
 
 
 @pytest.mark.parametrize(
     ("kind", "own"),
     [
-        ("plan", ("plan.json",)),
-        ("report", ("report.json",)),
-        ("export", ("webhooks.yaml", "teams.yaml", "link", "hard")),
-        ("log", ()),
+        ("plan", ("plan.json", "empty")),
+        ("report", ("report.json", "empty")),
+        ("export", ("webhooks.yaml", "teams.yaml", "link", "hard", "empty")),
+        ("log", ("empty",)),
     ],
 )
 def test_only_a_file_of_the_same_kind_is_replaced(
@@ -61,7 +61,7 @@ def test_only_a_file_of_the_same_kind_is_replaced(
         assert (done.code, done.out) == (64, ""), (name, done.err)
         assert "is not replaced\n  = help: name a file that does not exist" in done.err
         assert path.read_bytes() == before
-    for name in own:
+    for name in own if kind != "log" else ():  # with a log it would serve
         assert shell(*WRITERS[kind], name, **ENVIRON).code == 0, name
 
 
@@ -84,13 +84,6 @@ def test_a_result_is_not_written_over_what_is_read(
         assert shell("plan", "--local", "-f", "dir", "--out", name).code == 0
 
 
-def test_an_empty_file_is_written(shell: Shell, inputs: dict[str, Path], tmp_path: Path) -> None:
-    """As `mktemp` makes them."""
-    (tmp_path / "empty").touch()
-    assert shell(*WRITERS["plan"], "empty").code == 0
-    assert (tmp_path / "empty").read_text().startswith("{")
-
-
 @pytest.mark.parametrize(
     "command", [("plan", "--out"), ("apply", "--yes", "--report"), ("export", "--out")]
 )
@@ -107,7 +100,7 @@ def test_a_result_is_not_written_over_the_emulator_s_database(
 
 def test_every_option_that_names_a_file_is_known_here() -> None:
     """A new one must be an input, or be refused like the others."""
-    group = make_program()
+    group = program()
     found = {
         (name, parameter.opts[-1])
         for name in TABLE
@@ -115,10 +108,7 @@ def test_every_option_that_names_a_file_is_known_here() -> None:
         if getattr(parameter, "metavar", None) == "FILE" and parameter not in COMMON
     }
     written = {
-        ("plan", "--out"),
-        ("apply", "--report"),
-        ("export", "--out"),
-        ("emulator", "--log"),
+        (words[0], "--out" if words[-1] == "-o" else words[-1]) for words in WRITERS.values()
     }
     new = {("init", "--file")}  # never replaced
     read = {("emulator", "--seed"), ("emulator", "--db")}

@@ -116,22 +116,6 @@ def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
     assert there.names() == []
 
 
-def test_base(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """With the files before it, each change is this change's or drift, wherever they lie."""
-    there = cloud()
-    base = file(name="elsewhere/webhooks.yaml")
-    file()
-    assert shell("apply", "--yes", **there.environ).code == 0
-    file(**{"#deploys": "#releases", "me,": "you,"})
-    base.write_text(base.read_text().replace("me,", "you,"))
-    done = shell("plan", "--base", "elsewhere/webhooks.yaml", **there.environ)
-    rows = [line for line in done.out.splitlines() if line.startswith("  ~ ")]
-    assert [("Deploys" in row, "(this change)" in row, "(drift)" in row) for row in rows] == [
-        (True, True, False),
-        (False, False, True),
-    ]
-
-
 def test_debug_and_verbose(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """The curious see requests and settings, never the key."""
     file()
