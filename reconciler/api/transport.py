@@ -166,8 +166,7 @@ class Transport:
         started = self._clock.monotonic()
         status: int | None = None
         headers: dict[str, str] = {}
-        body = b""
-        failure: FailedAttempt | None = None
+        body: bytes | FailedAttempt = b""
 
         def end() -> float:
             return min(started + self._timeout, self.pace.end)
@@ -197,7 +196,7 @@ class Transport:
         except ReconcilerError:
             raise
         except Exception as error:
-            failure = failed_attempt(
+            body = failed_attempt(
                 error,
                 server=self.origin.address,
                 proxy=self._connections.proxy(),
@@ -210,18 +209,18 @@ class Transport:
             path=call.path,
             status=status,
             seconds=self._clock.monotonic() - started,
-            size=len(body),
+            size=len(body) if isinstance(body, bytes) else 0,
             attempt=attempt,
         )
         self._observe(exchange)
         if status is None:
-            assert failure is not None
-            return failure
+            assert isinstance(body, FailedAttempt)
+            return body
         return judge(
             call,
             status,
             headers,
-            failure or body,
+            body,
             origin=self.origin,
             label=self._credential.label if self._credential else _NO_CREDENTIAL,
             now=self._clock.now(),

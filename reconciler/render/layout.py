@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from reconciler.render.rows import Atom, Row, sentence
 
@@ -32,15 +32,6 @@ _CODES: Final = {
     "faint": "2",
 }
 _SGR: Final = re.compile(r"\x1b\[[0-9;]*m")
-
-
-class _Stops(NamedTuple):
-    """Where columns begin: what happens, the details, the place, and values of fields."""
-
-    what: int
-    details: int
-    place: int
-    values: int
 
 
 def paint(text: str, style: str, color: bool) -> str:
@@ -90,57 +81,45 @@ def paragraph(
 
 
 def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
-    """Return the lines of `rows`, their fields below them."""
-    stops = _measure(rows, width)
+    """Return the lines of `rows`, their fields below them.
+
+    Columns (what happens, details, place) begin where it suits all rows, none of them wider than
+    its share of `width`.
+    """
+    name = _widest((columns(row.name) for row in rows), max(12, width // 3))
+    label = _widest((columns(line.label) for row in rows for line in row.fields), 20)
+    values = _FIELDS + label + 2 if any(row.fields for row in rows) else 0
+    what = max(_INDENT + 2 + name + 2, values)
+    details = what + _widest((columns(row.what) for row in rows), max(12, width // 4)) + 2
+    room = width - max((columns(row.place) for row in rows), default=0) - 2 - details
+    fitting = (size for row in rows if (size := columns(" ".join(row.details))) <= room)
+    place = details + max(fitting, default=0) + 2
+    left, deep = (what, what) if what <= width // 2 else (_FIELDS, _FIELDS + 2)
     lines: list[str] = []
     for row in rows:
-        lines += _row_lines(row, stops, width, color)
+        head = at(" " * _INDENT + paint(f"{row.sign} {row.name}", row.sign, color), what)
+        where = paint(row.place, "faint", color)
+        line = head + row.what
+        line = at(line, details) + " ".join(row.details) if row.details else line
+        line = at(line, place) + where if where else line
+        if columns(line) <= width:
+            lines.append(line.rstrip(" "))
+        else:
+            atoms = [Atom(row.what, gap="")] if row.what else []
+            atoms += [
+                Atom(each, gap=" " if index else "   ") for index, each in enumerate(row.details)
+            ]
+            atoms += [Atom(where, gap="   ")] if where else []
+            lines += flow(atoms, start=head, indent=left, width=width)
         for each in row.fields:
-            label = paint(each.label, each.label[:1], color)
+            start = at(" " * _FIELDS + paint(each.label, each.label[:1], color), what)
             atoms = [
                 Atom(paint(f"{atom.lead}{atom.text}", atom.sign, color), gap=atom.gap)
                 for atom in each.atoms
             ]
-            start = at(" " * _FIELDS + label, stops.values)
-            indent = stops.values if stops.values <= width // 2 else _FIELDS + 2
-            atoms[:1] = [Atom(atoms[0].text, gap="")] if atoms else []
-            lines += flow(atoms, start=start, indent=indent, width=width)
+            atoms[:1] = [Atom(first.text, gap="") for first in atoms[:1]]
+            lines += flow(atoms, start=start, indent=deep, width=width)
     return lines
-
-
-def _row_lines(row: Row, stops: _Stops, width: int, color: bool) -> list[str]:
-    head = " " * _INDENT + paint(f"{row.sign} {row.name}", row.sign, color)
-    line = at(head, stops.what) + row.what
-    if row.details:
-        line = at(line, stops.details) + " ".join(row.details)
-    if row.place:
-        line = at(line, stops.place) + paint(row.place, "faint", color)
-    if columns(line) <= width:
-        return [line.rstrip(" ")]
-    atoms = [Atom(row.what, gap="")] if row.what else []
-    atoms += [Atom(each, gap=" " if index else "   ") for index, each in enumerate(row.details)]
-    atoms += [Atom(paint(row.place, "faint", color), gap="   ")] if row.place else []
-    indent = stops.what if stops.what <= width // 2 else _FIELDS
-    return flow(atoms, start=at(head, stops.what), indent=indent, width=width)
-
-
-def _measure(rows: Sequence[Row], width: int) -> _Stops:
-    """Return the columns that suit `rows`, none of them wider than its share of `width`."""
-    name = _widest((columns(row.name) for row in rows), max(12, width // 3))
-    what = _widest((columns(row.what) for row in rows), max(12, width // 4))
-    label = _widest((columns(line.label) for row in rows for line in row.fields), 20)
-    values = _FIELDS + label + 2 if any(row.fields for row in rows) else 0
-    at_what = max(_INDENT + 2 + name + 2, values)
-    at_details = at_what + what + 2
-    place = max((columns(row.place) for row in rows), default=0)
-    room = width - place - 2 - at_details
-    fitting = [size for row in rows if (size := columns(" ".join(row.details))) <= room]
-    return _Stops(
-        what=at_what,
-        details=at_details,
-        place=at_details + max(fitting, default=0) + 2,
-        values=at_what if values else 0,
-    )
 
 
 def _widest(sizes: Iterable[int], most: int) -> int:

@@ -166,3 +166,18 @@ def test_certificates_of_the_server(certificate: Path, tls_port: int) -> None:
     assert detail("localhost", str(certificate)).startswith("ok TLSv1")
     assert "self-signed" in detail("localhost", certifi.where())
     assert "for another address" in detail("127.0.0.1", str(certificate))
+
+
+def test_a_server_without_tls() -> None:
+    """Plain text on the port is told from an untrusted certificate."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        found = said(f"https://127.0.0.1:{listener.getsockname()[1]}")
+    assert found["tls"] == "fail the server cannot be reached: it does not use TLS on this port"
