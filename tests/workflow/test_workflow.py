@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from reconciler.errors import (
     ConfigurationError,
     MaintenanceError,
     OrganizationError,
+    ReconcilerError,
     UnresolvedSecretsError,
 )
 from reconciler.execute.workers import ThreadWorkers
@@ -34,6 +33,7 @@ from reconciler.workflow import (
     plan,
     previous,
 )
+from tests.ports import VirtualClock
 
 SLACK = """
 webhooks:
@@ -43,15 +43,14 @@ webhooks:
     configuration: {{token: {{{token}}}, channel: "#a", username: u}}
 """
 TOKEN = "xoxb-" + "0123456789-abcdef"
+ACME = Organization(id="o-1", name="Acme", role="ADMIN")
 
 
 @dataclass(slots=True)
 class Server:
     """A server that remembers what it was asked, and may be told to fail."""
 
-    organization_: Organization = field(
-        default_factory=lambda: Organization(id="o-1", name="Acme", role="ADMIN")
-    )
+    organization_: Organization = ACME
     rows: tuple[LiveWebhook, ...] = ()
     asked: list[str] = field(default_factory=list)
 
@@ -79,25 +78,20 @@ class Server:
         raise AssertionError("nothing may be deleted here")
 
 
-class Still:
-    """A clock on which no time passes."""
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-    def sleep(self, seconds: float) -> None:
-        return
-
-    def uniform(self, low: float, high: float) -> float:
-        return low
-
-
 def connection(server: Server) -> Connection:
     """What apply needs to write to a server."""
-    return Connection(api=server, clock=Still(), workers=ThreadWorkers(1))
+    return Connection(api=server, clock=VirtualClock(), workers=ThreadWorkers(1))
+
+
+def live(name: str) -> LiveWebhook:
+    return LiveWebhook(
+        id="id-1", name=name, type="slack", event_types=frozenset(EVENT_TYPES),
+        configuration={"token": Secret(TOKEN), "channel": "#a", "username": "u"},
+    )  # fmt: skip
+
+
+def slack(name: str = "A", token: str = "env: TOKEN") -> str:
+    return SLACK.format(name=name, token=token)
 
 
 @pytest.fixture
@@ -120,69 +114,46 @@ def check(tmp_path: Path) -> Callable[..., Checked]:
     return check
 
 
-def slack(name: str = "A", token: str = "env: TOKEN") -> str:
-    return SLACK.format(name=name, token=token)
+@pytest.mark.parametrize(
+    ("text", "organization", "rows", "error", "asked"),
+    [
+        (f"organization: Other\n{slack()}", ACME, (), OrganizationError, ["organization"]),
+        (slack(), replace(ACME, maintenance=True), (), MaintenanceError, ["organization"]),
+        (slack(), ACME, (), UnresolvedSecretsError, ["organization", "list"]),
+        ("webhooks: []", ACME, (live("x"),), BlockedError, ["organization", "list"]),
+    ],
+)
+def test_secrets_come_before_guards_and_consent(
+    check: Callable[..., Checked],
+    text: str,
+    organization: Organization,
+    rows: tuple[LiveWebhook, ...],
+    error: type[ReconcilerError],
+    asked: list[str],
+) -> None:
+    """Organization, maintenance, listing, secrets, guards, in this order; then a user is asked."""
+    server = Server(organization, rows)
 
+    def confirm(made: Any) -> bool:
+        raise AssertionError("nobody is to be asked")
 
-def test_files_come_first(check: Callable[..., Checked]) -> None:
-    """Files with a mistake end the run before anything else, with all findings."""
-    with pytest.raises(ConfigurationError) as caught:
-        check(a="webhooks: [{nam: x}]")
-    assert caught.value.findings
-
-
-def test_organization_comes_before_the_listing(check: Callable[..., Checked]) -> None:
-    """A key of another organization reads nothing further."""
-    server = Server()
-    with pytest.raises(OrganizationError):
-        plan(gather(check(a=f"organization: Other\n{slack()}")), server, options=PlanOptions())
-    assert server.asked == ["organization"]
+    with pytest.raises(error) as caught:
+        apply(check(a=text), connection(server), options=PlanOptions(), confirm=confirm)
+    assert server.asked == asked
+    found = getattr(caught.value, "findings", ())
+    assert [each.rule for each in found] == ["unresolved-secret"] * (
+        error is UnresolvedSecretsError
+    )
 
 
 @pytest.mark.parametrize("name", ["Acme", "o-1"])
-def test_organization_by_name_or_id(check: Callable[..., Checked], name: str) -> None:
-    """The guard takes either."""
-    checked = check(a=f"organization: {name}\n{slack()}")
-    assert plan(gather(checked), Server(), options=PlanOptions()).creates
-
-
-def test_maintenance_comes_before_the_listing(check: Callable[..., Checked]) -> None:
+def test_a_plan_takes_the_organization_by_name_or_id_also_in_maintenance(
+    check: Callable[..., Checked], name: str
+) -> None:
     """Maintenance stops who wants to write, and nobody else."""
-    server = Server(Organization(id="o-1", name="Acme", maintenance=True))
-    checked = check({"TOKEN": TOKEN}, a=slack())
+    checked = check(a=f"organization: {name}\n{slack()}")
+    server = Server(replace(ACME, maintenance=True))
     assert plan(gather(checked), server, options=PlanOptions()).creates
-    server.asked.clear()
-    with pytest.raises(MaintenanceError):
-        apply(checked, connection(server), options=PlanOptions(), confirm=lambda made: True)
-    assert server.asked == ["organization"]
-
-
-def test_secrets_come_before_guards_and_consent(check: Callable[..., Checked]) -> None:
-    """Missing secrets are told before anybody is asked, and nothing is written."""
-    server = Server()
-
-    def confirm(made: Any) -> bool:
-        raise AssertionError("nobody is to be asked")
-
-    with pytest.raises(UnresolvedSecretsError) as caught:
-        apply(check(a=slack()), connection(server), options=PlanOptions(), confirm=confirm)
-    assert [each.rule for each in caught.value.findings] == ["unresolved-secret"]
-    assert server.asked == ["organization", "list"]
-
-
-def test_guards_come_before_consent(check: Callable[..., Checked]) -> None:
-    """A plan that is held back is nobody's to agree to."""
-    server = Server(
-        rows=(
-            LiveWebhook(id="1", name="x", type="slack", event_types=frozenset(), configuration={}),
-        )
-    )
-
-    def confirm(made: Any) -> bool:
-        raise AssertionError("nobody is to be asked")
-
-    with pytest.raises(BlockedError, match="nothing was written"):
-        apply(check(a="webhooks: []"), connection(server), options=PlanOptions(), confirm=confirm)
 
 
 def test_failed_writes_are_reported(check: Callable[..., Checked]) -> None:
@@ -210,57 +181,44 @@ def test_inputs_show_no_variable(tmp_path: Path) -> None:
     assert TOKEN not in repr(inputs)
 
 
-def test_base_files_match_by_name(check: Callable[..., Checked], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("now", "before", "named", "references"),
+    [
+        (["a", "b"], ["0", "a", "b"], "before", ["before/secrets/0", "secrets/a", "secrets/b"]),
+        # A file that is gone does not take the place of one of the same name elsewhere.
+        (
+            ["t/b/w"],
+            ["t/a/w", "t/b/w"],
+            "before",
+            ["before/t/a/secrets/t/a/w", "t/b/secrets/t/b/w"],
+        ),
+        # One file before and one now are two versions of the same.
+        (["a"], ["old"], "before/old.yaml", ["secrets/old"]),
+    ],
+)
+def test_base_files_match_by_name(
+    check: Callable[..., Checked],
+    tmp_path: Path,
+    now: list[str],
+    before: list[str],
+    named: str,
+    references: list[str],
+) -> None:
     """Files of the base compare as earlier versions of this run's, references as written."""
-    checked = check(a=slack("A", "file: secrets/a"), b=slack("B", "file: secrets/b"))
-    for name in ("0", "a", "b"):
-        before = tmp_path / "before" / f"{name}.yaml"
-        before.parent.mkdir(exist_ok=True)
-        before.write_text(slack(f"W{name}", f"file: secrets/{name}"))
-    found = previous(("before",), checked)
-    references = [
-        value.name
-        for webhook in found.webhooks
-        for value in webhook.configuration.values()
-        if isinstance(value, SecretRef)
-    ]
-    assert references == ["before/secrets/0", "secrets/a", "secrets/b"]
-
-
-def test_base_files_of_one_name_match_by_their_directories(
-    check: Callable[..., Checked], tmp_path: Path
-) -> None:
-    """A file that is gone does not take the place of one of the same name elsewhere."""
-    checked = check(**{"teams/b/webhooks": slack("B", "file: secrets/b")})
-    for team in ("a", "b"):
-        before = tmp_path / "before" / "teams" / team / "webhooks.yaml"
-        before.parent.mkdir(parents=True)
-        before.write_text(slack(team.upper(), f"file: secrets/{team}"))
-    found = previous(("before",), checked)
-    files = [each.position and each.position.file for each in found.webhooks]
-    assert files == ["before/teams/a/webhooks.yaml", "teams/b/webhooks.yaml"]
-
-
-def test_single_base_file_matches_whatever_its_name(
-    check: Callable[..., Checked], tmp_path: Path
-) -> None:
-    """One file before and one now are two versions of the same."""
-    checked = check(a=slack("A", "file: secrets/a"))
-    other = tmp_path / "elsewhere"
-    other.mkdir()
-    (other / "old.txt").write_text(slack("A", "file: secrets/a"))
-    found = previous((os.fspath(other / "old.txt"),), checked)
-    assert found.webhooks[0].configuration == checked.desired.webhooks[0].configuration
+    checked = check(**{name: slack(name, f"file: secrets/{name}") for name in now})
+    for name in before:
+        path = tmp_path / "before" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(slack(f"W{name}", f"file: secrets/{name}"))
+    found = previous((named,), checked).webhooks
+    tokens = [each.configuration["token"] for each in found]
+    assert [each.name for each in tokens if isinstance(each, SecretRef)] == references
 
 
 def test_strict_notes(check: Callable[..., Checked], tmp_path: Path) -> None:
     """Where warnings are errors, those of a plan are too."""
     checked = check(a=f'ignore: ["A"]\n{slack()}')
-    server = Server(
-        rows=(
-            LiveWebhook(id="1", name="A", type="slack", event_types=frozenset(), configuration={}),
-        )
-    )
+    server = Server(rows=(live("A"),))
     made = plan(gather(checked), server, options=PlanOptions())
     assert [each.severity for each in made.notes] == [Severity.WARNING]
     inputs = Inputs(directory=tmp_path, environ={}, stdin=bytes, paths=("a.yaml",), strict=True)
@@ -283,11 +241,7 @@ def test_a_pinned_webhook_that_the_list_does_not_show_is_asked_for(
 ) -> None:
     """It may have slipped between two pages: it is renamed, not created again."""
     pinned = slack("New").replace("type: slack", "id: id-1\n    type: slack")
-    row = LiveWebhook(
-        id="id-1", name="Old", type="slack", event_types=frozenset(EVENT_TYPES),
-        configuration={"token": Secret(TOKEN), "channel": "#a", "username": "u"},
-    )  # fmt: skip
-    for rows, created in (((row,), []), ((), ["New"])):
+    for rows, created in (((live("Old"),), []), ((), ["New"])):
         made = plan(gather(check(a=pinned)), Slipping(rows=rows), options=PlanOptions())
         assert [each.name for each in made.creates] == created
         assert [each.before.id for each in made.updates] == [each.id for each in rows]
