@@ -172,7 +172,7 @@ def read_run(
         inputs=inputs,
         connect=connect,
         github=github,
-        event=read_event(environ.get("GITHUB_EVENT_NAME", ""), payload, repository=repository),
+        event=_read_event(environ.get("GITHUB_EVENT_NAME", ""), payload, repository=repository),
         label=label,
         commenting=_choice(Commenting, "comment", values.get("comment") or "true"),
         reviewing=_choice(Reviewing, "reviewed-plan", values.get("reviewed-plan") or "require"),
@@ -188,7 +188,7 @@ def read_run(
     )
 
 
-def read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Event:
+def _read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Event:
     """Reduce the payload of the event called `name` in `repository` (owner/name)."""
     if name == "merge_group":
         group = _object(payload, "merge_group")

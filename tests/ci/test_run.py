@@ -13,7 +13,6 @@ from reconciler.ci.run import (
     PullRequest,
     Reviewing,
     Run,
-    read_event,
     read_run,
 )
 from reconciler.errors import UsageError
@@ -102,12 +101,41 @@ def pull(*, home: str | None = REPOSITORY, author: str = "ann", sender: str = "a
     }
 
 
-def test_a_pull_request_of_the_same_repository_is_trusted() -> None:
-    """Number, branch and commits are read."""
-    event = read_event("pull_request", pull(home="Acme/Hooks"), repository=REPOSITORY)
-    assert event == PullRequest(
-        number=7, head="a" * 40, branch="main", base="b" * 40, distrust=None
-    )
+def event(name: str, payload: Any, repository: str = REPOSITORY) -> Any:
+    environ = {"GITHUB_EVENT_NAME": name, "GITHUB_REPOSITORY": repository}
+    return read_run({}, environ, payload, **REACH).event
+
+
+QUEUE = "refs/heads/gh-readonly-queue/team/main/pr-7-abc"
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "found"),
+    [
+        (
+            "pull_request",
+            pull(home="Acme/Hooks"),
+            PullRequest(number=7, head="a" * 40, branch="main", base="b" * 40, distrust=None),
+        ),
+        (
+            "merge_group",
+            {"merge_group": {"base_ref": "refs/heads/team/main", "head_ref": QUEUE}},
+            MergeGroup(branch="team/main", reference=QUEUE),
+        ),
+        ("merge_group", {}, MergeGroup(branch="", reference="")),
+        ("push", {"after": "c"}, None),
+        ("schedule", {}, None),
+        ("push", pull(), None),
+        ("pull_request", {}, None),
+        ("pull_request", {"pull_request": 3}, None),
+        ("pull_request", {"pull_request": {"number": True}}, None),
+    ],
+)
+def test_an_event_allows_no_more_than_its_payload_shows(
+    name: str, payload: Any, found: object
+) -> None:
+    """A push is like a start by hand: every run applies the tip."""
+    assert event(name, payload) == found
 
 
 @pytest.mark.parametrize(
@@ -122,31 +150,4 @@ def test_a_pull_request_of_the_same_repository_is_trusted() -> None:
 )
 def test_a_run_without_secrets_says_why(payload: Any, repository: str, word: str) -> None:
     """Forks, deleted forks and Dependabot are distrusted; where nothing is known, everyone is."""
-    event = read_event("pull_request", payload, repository=repository)
-    assert isinstance(event, PullRequest)
-    assert word in (event.distrust or "")
-
-
-def test_a_merge_group_names_its_branch() -> None:
-    """With and without a payload."""
-    name = "refs/heads/gh-readonly-queue/team/main/pr-7-abc"
-    payload = {"merge_group": {"base_ref": "refs/heads/team/main", "head_ref": name}}
-    event = read_event("merge_group", payload, repository=REPOSITORY)
-    assert event == MergeGroup(branch="team/main", reference=name)
-    assert read_event("merge_group", {}, repository="") == MergeGroup(branch="", reference="")
-
-
-@pytest.mark.parametrize(
-    ("name", "payload"),
-    [
-        ("push", {"after": "c"}),
-        ("schedule", {}),
-        ("push", pull()),
-        ("pull_request", {}),
-        ("pull_request", {"pull_request": 3}),
-        ("pull_request", {"pull_request": {"number": True}}),
-    ],
-)
-def test_every_other_event_allows_nothing_more(name: str, payload: Any) -> None:
-    """A push is no different: every run applies the tip. A payload may lack what counts."""
-    assert read_event(name, payload, repository=REPOSITORY) is None
+    assert word in event("pull_request", payload, repository).distrust
