@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,8 +24,8 @@ from reconciler.model import (
     Webhook,
 )
 from reconciler.planning.guards import guard
-from reconciler.planning.plan import GuardInput
-from reconciler.planning.planner import plan
+from reconciler.planning.plan import GuardInput, Plan
+from reconciler.planning.planner import PlanOptions, plan
 
 ACME = Organization(id="org-1", name="Acme", role="ADMIN")
 TOKEN_REF = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
@@ -149,10 +149,21 @@ def live(*webhooks: LiveWebhook) -> Live:
     return Live(origin="https://api.cloudtruth.io", organization=ACME, webhooks=webhooks)
 
 
+def made(
+    declaration: Desired,
+    *found: LiveWebhook | Live,
+    secrets: Mapping[SecretRef, Secret] = SECRETS,
+    **options: Any,
+) -> Plan:
+    """Plan a declaration against webhooks or a listing; `options` are those of PlanOptions."""
+    listing = next((each for each in found if isinstance(each, Live)), None)
+    listing = listing or live(*(each for each in found if isinstance(each, LiveWebhook)))
+    return plan(declaration, listing, secrets, PlanOptions(**options))
+
+
 def guarded(
     *, deletes: int = 0, in_scope: int = 20, allow_deletes: int | None = None, **more: Any
 ) -> tuple[Finding, ...]:
     """Return what guards find in a plan of so many deletes; `more` is of GuardInput."""
-    made = plan(desired(), live(*(live_slack(f"w{n}", f"id-{n}") for n in range(deletes))), SECRETS)
-    made = replace(made, in_scope=in_scope, guard=GuardInput(**more))
-    return guard(made, allow_deletes)
+    found = made(desired(), *(live_slack(f"w{n}", f"id-{n}") for n in range(deletes)))
+    return guard(replace(found, in_scope=in_scope, guard=GuardInput(**more)), allow_deletes)

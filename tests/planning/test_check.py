@@ -18,30 +18,31 @@ from tests.planning.builders import (
     live,
     live_generic,
     live_slack,
+    made,
     slack,
     unshown,
 )
 
 EDITED = live_slack(channel="#edited")
-CREATE = plan(desired(slack()), live(), SECRETS)
-UPDATE = plan(desired(slack()), live(EDITED), SECRETS)
-DELETE = plan(desired(absent=(Absent(name="Deploys"),)), live(live_slack()), SECRETS)
+CREATE = made(desired(slack()))
+UPDATE = made(desired(slack()), EDITED)
+DELETE = made(desired(absent=(Absent(name="Deploys"),)), live_slack())
 TWIN = live_slack(id="id-2")
-RENAME = plan(desired(slack(previously=("Old",))), live(live_slack("Old")), SECRETS)
-PINNED = plan(desired(slack(id="id-1")), live(EDITED), SECRETS)
-DUPLICATE = plan(desired(slack()), live(live_slack(), TWIN), SECRETS)
+RENAME = made(desired(slack(previously=("Old",))), live_slack("Old"))
+PINNED = made(desired(slack(id="id-1")), EDITED)
+DUPLICATE = made(desired(slack()), live_slack(), TWIN)
 
 
 Answer = tuple[State, str, str | None]
 
 
-def checks(made: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[Answer]:
-    listing = Listing(made, found, secrets)
-    return [(each.state, each.why, each.id) for each in map(listing.check, made.operations)]
+def checks(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[Answer]:
+    listing = Listing(result, found, secrets)
+    return [(each.state, each.why, each.id) for each in map(listing.check, result.operations)]
 
 
-def states(made: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[State]:
-    return [state for state, _, _ in checks(made, found, secrets)]
+def states(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[State]:
+    return [state for state, _, _ in checks(result, found, secrets)]
 
 
 def done(why: str = "it is live already", id: str | None = "id-1") -> Answer:
@@ -63,7 +64,7 @@ KEEPER = "the webhook that was to stay is gone"
 
 
 @pytest.mark.parametrize(
-    ("made", "found", "answer"),
+    ("result", "found", "answer"),
     [
         (CREATE, (), pending()),
         (CREATE, (live_slack(),), done()),
@@ -100,16 +101,16 @@ KEEPER = "the webhook that was to stay is gone"
     ],
 )
 def test_a_change_fits_what_it_was_made_for(
-    made: Plan, found: tuple[LiveWebhook, ...], answer: Answer
+    result: Plan, found: tuple[LiveWebhook, ...], answer: Answer
 ):
     """Before, after, and anything else; why, and which live webhook it is about."""
-    assert checks(made, found) == [answer]
+    assert checks(result, found) == [answer]
 
 
 def test_a_rotation_holds_until_the_new_value_is_live():
     """The rest of the webhook looks the same before and after."""
     found = live_slack(token=OTHER_TOKEN)
-    rotation = plan(desired(slack()), live(found), SECRETS)
+    rotation = made(desired(slack()), found)
 
     assert states(rotation, (found,)) == [State.PENDING]
     assert states(rotation, (live_slack(),)) == [State.DONE]
@@ -118,7 +119,7 @@ def test_a_rotation_holds_until_the_new_value_is_live():
 def test_a_resend_of_what_cannot_be_read_always_holds():
     """Whether it happened cannot be told, so it is sent again."""
     masked = live_slack(token="*****")
-    resend = plan(desired(slack()), live(masked), SECRETS, PlanOptions(resend_all=True))
+    resend = made(desired(slack()), masked, resend_all=True)
 
     assert states(resend, (masked,)) == [State.PENDING]
 
@@ -126,7 +127,7 @@ def test_a_resend_of_what_cannot_be_read_always_holds():
 def test_a_resend_that_came_with_a_visible_change_is_done_with_it():
     """Both went in one request."""
     before = live_slack(token="*****", channel="#x")
-    resend = plan(desired(slack()), live(before), SECRETS, PlanOptions(resend_all=True))
+    resend = made(desired(slack()), before, resend_all=True)
 
     assert checks(resend, (live_slack(token="*****"),)) == [done()]
 
@@ -153,7 +154,7 @@ def test_a_field_that_is_to_go_is_done_when_it_is_gone():
 def test_a_flag_that_is_to_go_is_done_when_the_default_is_back():
     """The server shows what it fills in itself."""
     before = live_generic(verify=False)
-    drop = plan(desired(generic()), live(before), {})
+    drop = made(desired(generic()), before, secrets={})
 
     assert states(drop, (before,), {}) == [State.PENDING]
     assert checks(drop, (live_generic(verify=True),), {}) == [done(id="id-9")]
@@ -167,16 +168,16 @@ def test_a_rotation_of_which_the_rest_is_live_is_not_done():
     same = live_generic("A", "id-1", username="u", password="the new password")
     before = live_generic("B", "id-2", username="before", password="the old password")
     half = live_generic("B", "id-2", username="u", password="the old password")
-    made = plan(desired(*declared), live(same, before), secrets)
+    result = made(desired(*declared), same, before, secrets=secrets)
 
-    assert states(made, (same, before), secrets) == [State.PENDING]
-    assert checks(made, (same, half), secrets) == [stale(EDITED_SINCE, "id-2")]
+    assert states(result, (same, before), secrets) == [State.PENDING]
+    assert checks(result, (same, half), secrets) == [stale(EDITED_SINCE, "id-2")]
 
 
 def test_a_change_answers_for_no_secret_that_it_does_not_send():
     """A plan that was made without secrets is done although an older token is live."""
     before = live_slack("Old", token=OTHER_TOKEN)
-    rename = plan(desired(slack(previously=("Old",))), live(before), {})
+    rename = made(desired(slack(previously=("Old",))), before, secrets={})
 
     assert states(rename, (before,)) == [State.PENDING]
     after = live_slack(token=OTHER_TOKEN)
@@ -187,7 +188,7 @@ def test_operations_fit_beside_the_webhooks_of_their_plan():
     """Those that have the names already, or leave them, are no strangers."""
     declared = desired(slack("b", previously=("a",)), slack("d", previously=("c",)))
     found = (live_slack("a", "id-1"), live_slack("c", "id-2"))
-    renames = plan(declared, live(*found), SECRETS)
+    renames = made(declared, *found)
 
     assert states(renames, found) == [State.PENDING, State.PENDING]
     later = (live_slack("b", "id-1"), live_slack("c", "id-2"), live_slack("d", "id-9"))
@@ -196,18 +197,18 @@ def test_operations_fit_beside_the_webhooks_of_their_plan():
 
 def test_what_a_rename_would_do_is_not_created():
     """The next plan renames the webhook that has appeared under the earlier name."""
-    made = plan(desired(slack("a"), slack("b", previously=("was",))), live(), SECRETS)
+    result = made(desired(slack("a"), slack("b", previously=("was",))))
     why = "a webhook that is to be renamed to it has appeared since the plan was made"
 
-    assert checks(made, (live_slack("was", "id-9"),)) == [pending(), stale(why, None)]
+    assert checks(result, (live_slack("was", "id-9"),)) == [pending(), stale(why, None)]
 
 
 def test_an_operation_that_no_review_has_is_known():
     """The webhook that it would change is not a second one that has appeared."""
     declared = desired(slack(id="id-1"), slack(id="id-2", channel="#b"))
-    made = plan(declared, live(EDITED, live_slack(id="id-2")), SECRETS)
-    assert len(made.operations) == 2
+    result = made(declared, EDITED, live_slack(id="id-2"))
+    assert len(result.operations) == 2
 
-    listing = Listing(made.only({0}), (live_slack(), live_slack(id="id-2")), SECRETS)
+    listing = Listing(result.only({0}), (live_slack(), live_slack(id="id-2")), SECRETS)
 
     assert listing.strangers("Deploys") == []

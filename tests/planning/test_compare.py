@@ -30,6 +30,7 @@ from tests.planning.builders import (
     live,
     live_generic,
     live_slack,
+    made,
     slack,
     unshown,
 )
@@ -101,7 +102,7 @@ def test_another_password_that_compares_equal_is_the_evidence():
         live_generic("Two", "id-2", username="ct", password="rotated!"),
     )
 
-    result = plan(desired(one, two), found, {PASSWORD: Secret("hunter22")})
+    result = made(desired(one, two), found, secrets={PASSWORD: Secret("hunter22")})
 
     assert [(each.name, each.fields[0].path[-1]) for each in result.updates] == [
         ("Two", "password")
@@ -117,7 +118,7 @@ def test_a_missing_secret_is_added_where_others_are_shown():
         live_generic("Two", "id-2", username=None),
     )
 
-    (update,) = plan(desired(one, two), found, {PASSWORD: Secret("hunter22")}).updates
+    (update,) = made(desired(one, two), found, secrets={PASSWORD: Secret("hunter22")}).updates
 
     assert {getattr(each, "cause", None) for each in update.fields} == {None, SecretCause.ADDED}
 
@@ -196,7 +197,7 @@ def test_unknown_keys_are_named_when_they_are_lost():
     """Configuration is sent whole: what no file declares goes with it; defaults do not count."""
     found = live_generic(url="https://old.example.com/", verify=True, extra="y", more=None)
 
-    (update,) = plan(desired(generic()), live(found), {}).updates
+    (update,) = made(desired(generic()), found, secrets={}).updates
 
     assert update.fields[1:] == (KeyLost(path=("configuration", "extra")),)
 
@@ -208,7 +209,7 @@ def test_numbers_where_text_is_due_are_read_as_text():
 
 def test_a_number_that_differs_is_shown_as_text():
     """What was there before is told."""
-    result = plan(desired(slack(username="8")), live(live_slack(username=7)), SECRETS)
+    result = made(desired(slack(username="8")), live_slack(username=7))
     [change] = result.updates
     assert change.fields == (
         ValueChange(path=("configuration", "username"), before="7", after="8"),
@@ -257,7 +258,7 @@ def test_another_type_is_told_field_by_field():
     """Nothing of the old configuration carries over, so everything declared is new."""
     retyped = replace(slack("Pager", events=("value_created",)), id="id-9")
 
-    (update,) = plan(desired(retyped), live(live_generic("Old")), {}).updates
+    (update,) = made(desired(retyped), live_generic("Old"), secrets={}).updates
 
     assert update.fields == (
         ValueChange(path=("name",), before="Old", after="Pager"),
@@ -279,7 +280,7 @@ def test_an_address_behind_a_reference_is_told_by_its_origin():
     reference = SecretRef(scheme=Scheme.ENV, name="HOOK")
     secrets = {reference: Secret("https://new.example.com/secret")}
 
-    (update,) = plan(desired(generic(url=reference)), live(live_generic()), secrets).updates
+    (update,) = made(desired(generic(url=reference)), live_generic(), secrets=secrets).updates
 
     assert update.fields == (
         SecretChange(
@@ -294,26 +295,18 @@ def test_an_address_behind_a_reference_is_told_by_its_origin():
 
 
 @pytest.mark.parametrize(
-    ("shown", "lost"),
-    [(None, False), ("", False), ("***", True), ("a real one", True)],
+    ("field", "shown", "lost"),
+    [
+        *(("token", shown, bool(shown)) for shown in (None, "", "***", "a real one")),
+        *(("username", shown, bool(shown)) for shown in (None, "", "someone")),
+    ],
 )
-def test_a_token_is_lost_only_if_one_may_be_there(shown: str | None, lost: bool):
-    """What the server shows of none is no loss to tell of."""
-    (update,) = plan(
-        desired(generic(verify=False)), live(live_generic(verify=True, token=shown)), {}
-    ).updates
-
-    assert (KeyLost(path=("configuration", "token")) in update.fields) is lost
-
-
-@pytest.mark.parametrize(("shown", "lost"), [(None, False), ("", False), ("someone", True)])
-def test_a_plain_field_is_lost_only_if_it_is_there(shown: str | None, lost: bool):
+def test_a_field_is_lost_only_if_one_may_be_there(field: str, shown: str | None, lost: bool):
     """Null and empty text are what a server shows of a field that is not set."""
-    (update,) = plan(
-        desired(generic(verify=False)), live(live_generic(verify=True, username=shown)), {}
-    ).updates
+    found = live_generic(verify=True, **{field: shown})
+    (update,) = made(desired(generic(verify=False)), found, secrets={}).updates
 
-    assert (KeyLost(path=("configuration", "username")) in update.fields) is lost
+    assert (KeyLost(path=("configuration", field)) in update.fields) is lost
 
 
 MISTAKEN = [
@@ -332,13 +325,13 @@ MISTAKEN = [
 @pytest.mark.parametrize("shown", MISTAKEN)
 def test_text_in_place_of_a_live_token_is_warned_of(shown: str) -> None:
     """A live token that is shown and is none is no match without a word: the plan has the fix."""
-    made = plan(desired(slack("My ops")), live(live_slack("My ops", token=shown)), SECRETS)
+    result = made(desired(slack("My ops")), live_slack("My ops", token=shown))
 
-    (note,) = made.notes
-    assert (note.rule, made.operations) == ("live-secret-mistaken", ())
-    assert made.uncertain == ()  # whether it differs is known
+    (note,) = result.notes
+    assert (note.rule, result.operations) == ("live-secret-mistaken", ())
+    assert result.uncertain == ()  # whether it differs is known
     assert "`webhooks apply --resend-secret 'My ops'`" in (note.hint or "")
-    assert shown not in repr(made).replace("name='SLACK_BOT_TOKEN'", "")
+    assert shown not in repr(result).replace("name='SLACK_BOT_TOKEN'", "")
     asked = PlanOptions(resend=("My ops",))
     again = plan(desired(slack("My ops")), live(live_slack("My ops", token=shown)), SECRETS, asked)
     assert (len(again.operations), again.notes) == (1, ())
@@ -347,6 +340,6 @@ def test_text_in_place_of_a_live_token_is_warned_of(shown: str) -> None:
 @pytest.mark.parametrize("shown", [*HIDDEN.values(), TOKEN, OTHER_TOKEN, "a1b2c3d4", "hidden"])
 def test_a_hidden_or_real_token_is_no_mistake(shown: object) -> None:
     """What may be masked, encrypted or the value itself is not warned of."""
-    made = plan(desired(slack()), live(live_slack(token=shown)), SECRETS)
+    result = made(desired(slack()), live_slack(token=shown))
 
-    assert made.notes == ()
+    assert result.notes == ()

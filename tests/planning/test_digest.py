@@ -8,7 +8,6 @@ import pytest
 
 from reconciler.findings import Position
 from reconciler.model import Absent, Desired, Live, Scheme, SecretRef
-from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,
@@ -17,12 +16,13 @@ from tests.planning.builders import (
     live,
     live_generic,
     live_slack,
+    made,
     slack,
 )
 
 
 def digest(declaration: object, found: Live, secrets: object = SECRETS) -> str:
-    return plan(declaration, found, secrets).digest  # type: ignore[arg-type]
+    return made(declaration, found, secrets=secrets).digest  # type: ignore[arg-type]
 
 
 def test_secrets_at_hand_make_no_difference():
@@ -30,7 +30,7 @@ def test_secrets_at_hand_make_no_difference():
     declaration = desired(slack(), slack("B", channel="#b"), slack("New"))
     found = live(live_slack(token=OTHER_TOKEN), live_slack("B", "id-2", token=OTHER_TOKEN))
 
-    with_all, with_none = plan(declaration, found, SECRETS), plan(declaration, found, {})
+    with_all, with_none = made(declaration, found), made(declaration, found, secrets={})
 
     assert with_all.digest == with_none.digest
     assert len(with_all.operations) == len(with_none.operations) + 1
@@ -103,7 +103,7 @@ def test_a_field_that_is_dropped_is_part_of_it_with_and_without_secrets():
     base, now = desired(generic(token=reference)), desired(generic())
     found = live(live_generic(token="abcdef"))
 
-    result = plan(now, found, {}, PlanOptions(previous=base))
+    result = made(now, found, secrets={}, previous=base)
 
     assert len(result.updates) == 1
     assert () not in result.digests
@@ -145,6 +145,6 @@ def test_a_digest_is_the_same_everywhere_and_for_ever(
     declaration: Desired, found: Live, digest: str
 ):
     """What one version of this program has shown for review, the next one applies."""
-    ((operation,),) = plan(declaration, found, {}).digests
+    ((operation,),) = made(declaration, found, secrets={}).digests
 
     assert operation.digest == digest

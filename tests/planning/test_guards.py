@@ -6,8 +6,7 @@ import pytest
 
 from reconciler.model import Webhook
 from reconciler.planning.match import match
-from reconciler.planning.planner import PlanOptions, plan
-from tests.planning.builders import SECRETS, desired, guarded, live, live_slack, slack
+from tests.planning.builders import desired, guarded, live, live_slack, made, slack
 
 
 @pytest.mark.parametrize(
@@ -40,7 +39,7 @@ def test_a_blocked_plan_is_still_a_whole_plan():
     """Blocking is for apply; a plan shows what it would do."""
     found = live(*(live_slack(f"w{number}", f"id-{number}") for number in range(9)))
 
-    result = plan(desired(slack(), max_deletes=None), found, SECRETS)
+    result = made(desired(slack(), max_deletes=None), found)
 
     assert len(result.deletes) == 9
     assert {each.rule for each in result.blocked} == {"too-many-deletes", "nothing-recognised"}
@@ -50,12 +49,7 @@ def test_only_narrows_what_the_guards_see():
     """Guards look at the plan after the filter."""
     found = live(*(live_slack(f"w{number}", f"id-{number}") for number in range(9)))
 
-    result = plan(
-        desired(slack("w1"), slack("w2"), max_deletes=None),
-        found,
-        SECRETS,
-        PlanOptions(only=("w1", "w3")),
-    )
+    result = made(desired(slack("w1"), slack("w2"), max_deletes=None), found, only=("w1", "w3"))
 
     assert ([each.name for each in result.deletes], result.blocked) == (["w3"], ())
 

@@ -19,7 +19,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.status import ManagementStatus, statuses
-from tests.planning.builders import SECRETS, desired, live, live_slack, slack
+from tests.planning.builders import SECRETS, desired, live, live_slack, made, slack
 
 STRANGE = LiveWebhook(
     id="id-7", name="Deploys", type="teams", event_types=frozenset(), configuration={"card": "x"}
@@ -30,10 +30,10 @@ def rules(error: pytest.ExceptionInfo[ConfigurationError]) -> list[str]:
     return [finding.rule for finding in error.value.findings]
 
 
-def told(made: Plan) -> list[str]:
+def told(result: Plan) -> list[str]:
     """Return what becomes of each webhook, in one line each."""
     lines: list[str] = []
-    for each in made.operations:
+    for each in result.operations:
         match each:
             case Create():
                 lines.append(f"create {each.name}")
@@ -42,13 +42,13 @@ def told(made: Plan) -> list[str]:
             case Delete():
                 keeps = f", {each.keeps} stays" if each.keeps else ""
                 lines.append(f"delete {each.before.id} ({each.reason}{keeps})")
-    lines += [f"match {each.id}" for each in made.matched]
-    for kept in made.kept:
+    lines += [f"match {each.id}" for each in result.matched]
+    for kept in result.kept:
         why = f"{kept.reason} {kept.detail}".strip()
         lines.append(f"keep {' '.join(each.id for each in kept.webhooks)} ({why})")
-    lines += [f"unmanaged {each.webhook.id} ({each.reason})" for each in made.unmanaged]
-    lines += [f"ignored {made.ignored}"] * bool(made.ignored)
-    return lines + [each.rule for each in made.notes]
+    lines += [f"unmanaged {each.webhook.id} ({each.reason})" for each in result.unmanaged]
+    lines += [f"ignored {result.ignored}"] * bool(result.ignored)
+    return lines + [each.rule for each in result.notes]
 
 
 def one(name: str = "Deploys", id: str = "1", **more: Any) -> LiveWebhook:
@@ -193,7 +193,7 @@ TWO_SCOPES = Policy(
 )
 def test_the_table(declared: Desired, found: list[LiveWebhook], lines: list[str]):
     """Row by row: what becomes of each webhook, and what is noted."""
-    assert told(plan(declared, live(*found), SECRETS)) == lines
+    assert told(made(declared, *found)) == lines
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_a_webhook_held_by_ignore_is_not_counted_in_scope():
     """Row 1: what is left alone does not loosen the guard on half of those in scope."""
     found = live(live_slack("manual-1", "id-1"), live_slack("Other", "id-2"))
 
-    result = plan(desired(slack(id="id-1"), ignore=("manual-*",)), found, SECRETS)
+    result = made(desired(slack(id="id-1"), ignore=("manual-*",)), found)
 
     assert (result.ignored, result.in_scope) == (1, 1)
 
@@ -254,10 +254,8 @@ def test_deleting_one_of_two_pinned_webhooks_plans_to_create_it():
     """An export pins webhooks that share a name; the other one is not touched, nor is it later."""
     declared = desired(slack(id="id-1"), slack(id="id-2", channel="#x"))
 
-    drifted = plan(declared, live(live_slack(id="id-1")), SECRETS)
-    again = plan(
-        declared, live(live_slack(id="id-1"), live_slack(id="id-9", channel="#x")), SECRETS
-    )
+    drifted = made(declared, live_slack(id="id-1"))
+    again = made(declared, live_slack(id="id-1"), live_slack(id="id-9", channel="#x"))
 
     assert [(each.name, each.after.configuration["channel"]) for each in drifted.creates] == [
         ("Deploys", "#x")
@@ -274,18 +272,20 @@ def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
     declared = desired(*PINNED)
     found = [live_slack(id="id-1")]
     for nth, left in (("id-4", ["id-3"]), ("id-5", [])):
-        made = plan(declared, live(*found), SECRETS)
-        (create,) = made.operations
+        result = made(declared, *found)
+        (create,) = result.operations
         assert isinstance(create, Create)
-        later = [(each.webhooks[0].id, each.reason) for each in made.unapplied]
+        later = [(each.webhooks[0].id, each.reason) for each in result.unapplied]
         assert later == [(id_, Reason.LATER) for id_ in left]
         missing = [
-            each for each in statuses(live(*found), made) if each.state is ManagementStatus.MISSING
+            each
+            for each in statuses(live(*found), result)
+            if each.state is ManagementStatus.MISSING
         ]
         assert len(missing) == len(left) + 1
         found.append(live_slack(id=nth, channel=str(create.after.configuration["channel"])))
 
-    end = plan(declared, live(*found), SECRETS)
+    end = made(declared, *found)
 
     assert (end.operations, end.kept, len(end.matched)) == ((), (), 3)
 
@@ -294,7 +294,7 @@ def test_what_may_be_a_webhook_whose_id_is_gone_is_kept():
     """Of a shared name only one that is as declared is recognized; others stop the create."""
     found = live(live_slack(id="id-1"), live_slack(id="id-9", channel="#somebody"))
 
-    result = plan(desired(*PINNED), found, SECRETS)
+    result = made(desired(*PINNED), found)
 
     assert result.operations == ()
     assert [(each.reason, each.webhooks[0].id) for each in result.kept] == [
@@ -312,7 +312,7 @@ def test_each_file_has_a_scope_of_its_own():
     declared = Desired(webhooks=(slack("b-x", id="id-1"),), policy=Policy(scopes=scopes))
 
     with pytest.raises(ConfigurationError) as error:
-        plan(declared, live(live_slack("a-x")), SECRETS)
+        made(declared, live_slack("a-x"))
 
     assert rules(error) == ["live-out-of-scope"]
 
@@ -322,15 +322,15 @@ def test_an_entry_reaches_outside_its_scope_only_by_adopt():
     outside = live(live_slack("a-x", "id-1"))
     for way in ({"id": "id-1"}, {"previously": ("a-x",)}):
         with pytest.raises(ConfigurationError) as error:
-            plan(desired(slack("b-x", **way), scope=("b-*",)), outside, SECRETS)
+            made(desired(slack("b-x", **way), scope=("b-*",)), outside)
         assert rules(error) == ["live-out-of-scope"]
 
-        adopted = plan(desired(slack("b-x", adopt=True, **way), scope=("b-*",)), outside, SECRETS)
+        adopted = made(desired(slack("b-x", adopt=True, **way), scope=("b-*",)), outside)
         assert [(each.name, each.reason) for each in adopted.updates] == [("b-x", Reason.ADOPTED)]
 
     gone = Absent(name="b-zz", id="id-1", position=Position(file="webhooks.yaml", line=4))
     with pytest.raises(ConfigurationError) as error:
-        plan(desired(absent=(gone,), scope=("b-*",)), outside, SECRETS)
+        made(desired(absent=(gone,), scope=("b-*",)), outside)
     assert rules(error) == ["live-out-of-scope"]
 
 
@@ -339,9 +339,9 @@ def test_a_name_that_a_rename_gives_up_is_created_in_the_next_apply():
     declared = desired(slack("b", id="id-1"), slack("a"))
 
     with pytest.raises(ConfigurationError) as error:
-        plan(declared, live(live_slack("a", "id-1")), SECRETS)
-    first = plan(declared, live(live_slack("a", "id-1")), SECRETS, PlanOptions(only=("b",)))
-    then = plan(declared, live(live_slack("b", "id-1")), SECRETS)
+        made(declared, live_slack("a", "id-1"))
+    first = made(declared, live_slack("a", "id-1"), only=("b",))
+    then = made(declared, live_slack("b", "id-1"))
 
     assert rules(error) == ["name-held"]
     assert [(type(each), each.name) for each in first.operations] == [(Update, "b")]
@@ -352,17 +352,17 @@ def test_a_name_that_a_rename_gives_up_is_created_in_the_next_apply():
 def test_only_deletes_nothing_that_may_be_what_it_leaves_out(name: str):
     """A server may keep a declared webhook under another spelling of its name."""
     declaration, found = desired(slack("Hook")), live(live_slack(name, "id-1"))
-    whole = plan(declaration, found, SECRETS)
+    whole = made(declaration, found)
     assert [(type(each), each.name) for each in whole.operations] == [
         (Create, "Hook"),
         (Delete, name),
     ]
-    assert plan(declaration, found, SECRETS, PlanOptions(only=(name,))).operations == ()
+    assert made(declaration, found, only=(name,)).operations == ()
     both = live(live_slack("Hook", "id-2"), live_slack(name, "id-1"))
-    [delete] = plan(declaration, both, SECRETS, PlanOptions(only=(name,))).operations
+    [delete] = made(declaration, both, only=(name,)).operations
     assert isinstance(delete, Delete)
     other = live(live_slack("other", "id-3"))
-    [delete] = plan(declaration, other, SECRETS, PlanOptions(only=("other",))).operations
+    [delete] = made(declaration, other, only=("other",)).operations
     assert isinstance(delete, Delete)
 
 
@@ -370,10 +370,10 @@ def test_only_is_silent_about_the_other_entries():
     """What is wrong with an entry that is not selected stops nobody."""
     found = live(live_slack("was", "id-1"), live_slack("was", "id-2"), live_slack("x", "id-3"))
     declaration = desired(slack("now", previously=("was",)), slack("x"), slack("pin", id="id-9"))
-    part = plan(declaration, found, SECRETS, PlanOptions(only=("x",)))
+    part = made(declaration, found, only=("x",))
     assert (part.operations, part.kept, part.in_scope) == ((), (), 1)
     with pytest.raises(ConfigurationError):
-        plan(declaration, found, SECRETS, PlanOptions(only=("was",)))
+        made(declaration, found, only=("was",))
 
 
 @pytest.mark.parametrize(
@@ -393,7 +393,7 @@ def test_what_keeps_a_declaration_from_being_applied(
     declared: Desired, found: tuple[LiveWebhook, ...], unapplied: int
 ):
     """What is kept counts only where a declaration is not carried out because of it."""
-    made = plan(declared, live(*found), SECRETS, PlanOptions(prune=True))
+    result = made(declared, *found, prune=True)
 
-    assert made.kept
-    assert len(made.unapplied) == unapplied
+    assert result.kept
+    assert len(result.unapplied) == unapplied

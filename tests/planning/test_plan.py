@@ -19,6 +19,7 @@ from tests.planning.builders import (
     live,
     live_generic,
     live_slack,
+    made,
     slack,
     unshown,
 )
@@ -57,7 +58,7 @@ def test_everything_stands_by_name_and_then_by_id():
         live_slack("twin-1", "51"),
     )
 
-    result = plan(declared, found, SECRETS)
+    result = made(declared, found)
 
     assert [(type(each).__name__, each.name) for each in result.operations] == [
         ("Delete", "copy"),
@@ -96,7 +97,7 @@ def test_the_secrets_that_are_sent_are_listed_with_where_they_go():
         live_slack("z", "6"),
     )
 
-    assert plan(declared, found, SECRETS).secrets == (
+    assert made(declared, found).secrets == (
         SecretUse(reference=TOKEN_REF, webhook="c", field="token", destination="slack #c"),
         SecretUse(reference=TOKEN_REF, webhook="a", field="token", destination="slack #deploys"),
         SecretUse(reference=BEARER, webhook="b", field="token", destination="generic env HOOK"),
@@ -108,7 +109,7 @@ def test_what_cannot_be_read_is_listed_by_webhook_and_field():
     """Also of webhooks that need no change."""
     found = live(unshown(live_slack("a", "1"), UNKNOWN), live_slack("b", "2", token="*****"))
 
-    result = plan(desired(slack("b"), slack("a")), found, SECRETS)
+    result = made(desired(slack("b"), slack("a")), found)
 
     assert set(result.unreadable) == {
         ("a", "token"),
@@ -123,7 +124,7 @@ def test_a_change_sends_again_what_was_asked_for_besides():
     found = live(live_generic("Pager", token="***", verify=True, extra="x"))
     declared = desired(generic("Pager", token=BEARER, verify=False))
 
-    (update,) = plan(declared, found, {}, PlanOptions(resend_all=True)).updates
+    (update,) = made(declared, found, secrets={}, resend_all=True).updates
 
     assert update.reason is Reason.DIFFERS
     assert [each.path[-1] for each in update.fields] == ["verify", "token", "extra"]
@@ -133,9 +134,9 @@ def test_every_field_that_goes_is_named():
     """Also one that this version does not know."""
     found = live(live_generic(token="a real one", verify=False, extra="x"))
 
-    made = plan(desired(generic(verify=True)), found, {})
+    result = made(desired(generic(verify=True)), found, secrets={})
 
-    (change,) = plan_tree(made, "1.2.3")["operations"]
+    (change,) = plan_tree(result, "1.2.3")["operations"]
     assert change["fields"][1:] == [
         {"change": "lost", "path": ["configuration", "token"]},
         {"change": "lost", "path": ["configuration", "extra"]},
@@ -154,7 +155,7 @@ def test_drift_is_told_from_this_change():
     now = desired(slack("A"), slack("B", channel="#b"), slack("C"))
     found = live(live_slack("A", "id-1", channel="#by-hand"), live_slack("B", "id-2"))
 
-    result = plan(now, found, SECRETS, PlanOptions(previous=base))
+    result = made(now, found, previous=base)
 
     assert [(each.name, each.attribution) for each in result.operations] == [
         ("A", Attribution.DRIFT),
@@ -167,7 +168,7 @@ def test_a_rotated_secret_is_drift_when_the_reference_is_the_same():
     """The file did not change; the value behind it did."""
     found = live(live_slack(token="xoxb-9999999999-CCCCCCCC"))
 
-    result = plan(desired(slack()), found, SECRETS, PlanOptions(previous=desired(slack())))
+    result = made(desired(slack()), found, previous=desired(slack()))
 
     assert [each.attribution for each in result.operations] == [Attribution.DRIFT]
 
@@ -178,7 +179,7 @@ def test_of_creates_and_of_updates_each_is_told_by_itself():
     now = desired(slack("A"), slack("B"), slack("C", channel="#now"))
     found = live(live_slack("C", "id-1", channel="#by-hand"))
 
-    result = plan(now, found, SECRETS, PlanOptions(previous=base))
+    result = made(now, found, previous=base)
 
     assert [(each.name, each.attribution) for each in result.operations] == [
         ("C", Attribution.THIS_CHANGE),
@@ -192,7 +193,7 @@ def test_a_base_is_looked_at_as_far_as_only_goes():
     base = desired(slack("A"), slack("X", id="not-live"))
     found = live(live_slack("A", channel="#by-hand"))
 
-    result = plan(desired(slack("A")), found, SECRETS, PlanOptions(previous=base, only=("A",)))
+    result = made(desired(slack("A")), found, previous=base, only=("A",))
 
     assert [each.attribution for each in result.operations] == [Attribution.DRIFT]
 
@@ -212,7 +213,7 @@ def test_a_base_that_does_not_fit_explains_nothing():
     base = desired(slack(previously=("a", "b")))
     found = live(live_slack("a", "1"), live_slack("b", "2"))
 
-    result = plan(desired(slack(), prune=False), found, SECRETS, PlanOptions(previous=base))
+    result = made(desired(slack(), prune=False), found, previous=base)
 
     assert [each.attribution for each in result.operations] == [Attribution.THIS_CHANGE]
 
@@ -221,9 +222,9 @@ def test_the_base_makes_no_difference_to_the_digest():
     """Labels are for reading."""
     declaration, found = desired(slack()), live()
 
-    with_base = plan(declaration, found, SECRETS, PlanOptions(previous=desired()))
+    with_base = made(declaration, found, previous=desired())
 
-    assert with_base.digest == plan(declaration, found, SECRETS).digest
+    assert with_base.digest == made(declaration, found).digest
 
 
 def policy(**more: object) -> Desired:

@@ -27,6 +27,7 @@ from tests.planning.builders import (
     live,
     live_generic,
     live_slack,
+    made,
     slack,
     unshown,
 )
@@ -54,7 +55,7 @@ def test_a_requested_secret_is_sent_and_is_an_operation(options: PlanOptions):
     assert update.reason is Reason.RESEND
     assert [getattr(each, "cause", None) for each in update.fields] == [SecretCause.REQUESTED]
     assert [len(each) for each in result.digests] == [1]
-    assert plan(desired(slack()), MASKED, SECRETS).digest == ""
+    assert made(desired(slack()), MASKED).digest == ""
 
 
 def test_a_request_plans_the_same_whatever_live_shows():
@@ -89,7 +90,7 @@ def test_other_requests_have_other_digests():
     assert len(set(digests)) == 4
 
 
-def test_a_reviewed_resend_is_planned_while_the_files_still_say_so():
+def test_a_reviewed_resend_is_resultwhile_the_files_still_say_so():
     """It is sent without base and request; a reference that was changed since makes it void."""
     base = PlanOptions(previous=desired(slack()))
     planned = plan(desired(slack(token=BUMPED)), MASKED, {}, base)
@@ -106,8 +107,8 @@ def test_a_reviewed_field_that_is_no_longer_declared_goes():
     """Without the base it was planned against, and only where live shows no configuration."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     found = live(HIDDEN)
-    planned = plan(
-        desired(generic()), found, {}, PlanOptions(previous=desired(generic(token=reference)))
+    planned = made(
+        desired(generic()), found, secrets={}, previous=desired(generic(token=reference))
     )
     options = PlanOptions(reviewed=resends(planned.operations))
 
@@ -155,8 +156,8 @@ def test_a_changed_literal_is_sent_though_its_reference_is_the_same():
     now = replace(desired(slack(token=reference)), literals={reference: Secret("new")})
     before = replace(now, literals={reference: Secret("old")})
 
-    assert len(plan(now, MASKED, {}, PlanOptions(previous=before)).operations) == 1
-    assert len(plan(now, MASKED, {}, PlanOptions(previous=now)).operations) == 0
+    assert len(made(now, MASKED, secrets={}, previous=before).operations) == 1
+    assert len(made(now, MASKED, secrets={}, previous=now).operations) == 0
 
 
 def test_a_plain_field_that_cannot_be_read_is_sent_when_the_file_changed_it():
@@ -202,9 +203,7 @@ def test_a_resend_names_what_the_whole_configuration_drops():
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     found = live(live_generic(token="***", extra="x"))
 
-    (update,) = plan(
-        desired(generic(token=reference)), found, {}, PlanOptions(resend_all=True)
-    ).updates
+    (update,) = made(desired(generic(token=reference)), found, secrets={}, resend_all=True).updates
 
     assert KeyLost(path=("configuration", "extra")) in update.fields
 
@@ -216,7 +215,7 @@ def test_only_the_secret_that_changed_is_sent_again():
     now = generic(username="u", password=password, token=after)
     found = live(live_generic(username="u", password="***", token="***"))
 
-    (update,) = plan(desired(now), found, {}, PlanOptions(previous=desired(before))).updates
+    (update,) = made(desired(now), found, secrets={}, previous=desired(before)).updates
 
     assert [each.path for each in update.fields] == [("configuration", "token")]
 
@@ -226,7 +225,7 @@ def test_a_resent_address_shows_where_deliveries_went():
     hook = generic(url=SecretRef(scheme=Scheme.ENV, name="HOOK"))
     found = live(live_generic(url="https://hooks.example.com/***"))
 
-    (update,) = plan(desired(hook), found, {}, PlanOptions(resend_all=True)).updates
+    (update,) = made(desired(hook), found, secrets={}, resend_all=True).updates
 
     (change,) = update.fields
     assert isinstance(change, SecretChange)
@@ -250,7 +249,7 @@ def rules(of: Plan) -> list[str]:
     return [each.rule for each in of.notes]
 
 
-def test_what_shows_is_planned_instead() -> None:
+def test_what_shows_is_plannedinstead() -> None:
     """A token that is seen to be there goes, and there is nothing left to remark on."""
     result = plan(desired(generic()), live(live_generic(token="***")), {}, BASE)
     assert [each.fields for each in result.updates] == [(KeyLost(path=("configuration", "token")),)]

@@ -12,12 +12,12 @@ from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import Judgement, Review, judge, review_of
 from tests.planning.builders import (
     OTHER_TOKEN,
-    SECRETS,
     desired,
     generic,
     live,
     live_generic,
     live_slack,
+    made,
     slack,
 )
 
@@ -26,12 +26,12 @@ OLD, NEW = "https://hooks.example.com", "https://new.example.com"
 MOVED = {HOOK: Secret(f"{NEW}/secret")}
 
 
-def judged(made: Plan, review: Review, *, values: bool = False) -> tuple[list[str], ...]:
+def judged(result: Plan, review: Review, *, values: bool = False) -> tuple[list[str], ...]:
     """Return the names of what is reviewed, not reviewed, and stale."""
-    found: Judgement = judge(made, review, values=values)
+    found: Judgement = judge(result, review, values=values)
     return (
-        [made.operations[index].name for index in sorted(found.reviewed)],
-        [made.operations[index].name for index in sorted(found.unreviewed)],
+        [result.operations[index].name for index in sorted(found.reviewed)],
+        [result.operations[index].name for index in sorted(found.unreviewed)],
         [each.name for each in found.stale],
     )
 
@@ -41,17 +41,17 @@ TWO = desired(slack("A", channel="#a"), slack("B", channel="#b"))
 
 def test_what_is_done_is_no_longer_planned() -> None:
     """After half of it the other half is still reviewed."""
-    review = review_of(plan(TWO, live(), SECRETS))
-    made = plan(TWO, live(live_slack("A", channel="#a")), SECRETS)
-    assert judged(made, review) == (["B"], [], [])
+    review = review_of(made(TWO))
+    result = made(TWO, live_slack("A", channel="#a"))
+    assert judged(result, review) == (["B"], [], [])
     done = live(live_slack("A", channel="#a"), live_slack("B", "id-2", channel="#b"))
-    assert judged(plan(TWO, done, SECRETS), review) == ([], [], [])
+    assert judged(made(TWO, done), review) == ([], [], [])
 
 
 def test_another_webhook_is_not_reviewed() -> None:
     """A review of one webhook agrees to nothing of another."""
-    review = review_of(plan(desired(slack("A", channel="#a")), live(), SECRETS))
-    assert judged(plan(TWO, live(), SECRETS), review) == (["A"], ["B"], [])
+    review = review_of(made(desired(slack("A", channel="#a"))))
+    assert judged(made(TWO), review) == (["A"], ["B"], [])
 
 
 @pytest.mark.parametrize(
@@ -67,38 +67,38 @@ def test_another_webhook_is_not_reviewed() -> None:
 def test_something_else_of_a_reviewed_webhook_is_stale(reviewed: Live, found: Live) -> None:
     """By id, and by name where there is no id yet or no longer."""
     declared = desired(slack("A", channel="#a", previously=("old",)), slack("B", channel="#b"))
-    review = review_of(plan(declared, reviewed, SECRETS))
-    assert judged(plan(declared, found, SECRETS), review)[2] == ["A"]
+    review = review_of(made(declared, reviewed))
+    assert judged(made(declared, found), review)[2] == ["A"]
 
 
 def test_a_reviewed_webhook_that_is_kept_now_is_stale() -> None:
     """Two of the name, which differ: none of them is written, and it is said."""
-    review = review_of(plan(TWO, live(), SECRETS))
+    review = review_of(made(TWO))
     twins = live(live_slack("A", "1", channel="#x"), live_slack("A", "2", channel="#y"))
-    assert judged(plan(TWO, twins, SECRETS), review)[2] == ["A"]
+    assert judged(made(TWO, twins), review)[2] == ["A"]
 
 
 def test_a_value_alone_needs_no_review_only_if_that_is_said() -> None:
     """No review can have it; it goes along with an update of the same webhook."""
     rotated = live(live_slack("A", channel="#a", token=OTHER_TOKEN))
-    review = review_of(plan(TWO, rotated, {}))
-    made = plan(TWO, rotated, SECRETS)
-    assert judged(made, review) == (["B"], ["A"], [])
-    assert judged(made, review, values=True) == (["A", "B"], [], [])
+    review = review_of(made(TWO, rotated, secrets={}))
+    result = made(TWO, rotated)
+    assert judged(result, review) == (["B"], ["A"], [])
+    assert judged(result, review, values=True) == (["A", "B"], [], [])
     other = live(live_slack("A", channel="#x", token=OTHER_TOKEN))
-    assert judged(plan(TWO, other, SECRETS), review_of(plan(TWO, other, {})))[0] == ["A", "B"]
+    assert judged(made(TWO, other), review_of(made(TWO, other, secrets={})))[0] == ["A", "B"]
 
 
 def test_another_host_behind_a_reference_is_not_reviewed() -> None:
     """Nobody who reads the commit can see it, whatever else was reviewed of the webhook."""
     declared = desired(generic(url=HOOK, verify=False))
     found = live(live_generic(verify=True))
-    review = review_of(plan(declared, found, {}))
-    judgement = judge(plan(declared, found, MOVED), review, values=True)
+    review = review_of(made(declared, found, secrets={}))
+    judgement = judge(made(declared, found, secrets=MOVED), review, values=True)
     (why,) = judgement.unreviewed.values()
     assert why.startswith("the secret leads to another host than live has: bump its `version`")
     same = {HOOK: Secret(f"{OLD}/another")}
-    assert judged(plan(declared, found, same), review)[0] == ["Pager"]
+    assert judged(made(declared, found, secrets=same), review)[0] == ["Pager"]
 
 
 def test_a_bump_is_the_review_of_another_host() -> None:
@@ -109,40 +109,39 @@ def test_a_bump_is_the_review_of_another_host() -> None:
     planned = plan(declared, live(live_generic()), {}, options)
     review = review_of(planned)
     again = PlanOptions(reviewed=review.resends)
-    made = plan(declared, live(live_generic()), {bumped: MOVED[HOOK]}, again)
-    assert judged(made, review) == (["Pager"], [], [])
+    result = plan(declared, live(live_generic()), {bumped: MOVED[HOOK]}, again)
+    assert judged(result, review) == (["Pager"], [], [])
 
 
 def test_a_request_alone_is_no_review_of_another_host() -> None:
     """To send a secret again is not to send it elsewhere."""
     declared, found = desired(generic(url=HOOK)), live(live_generic())
-    review = review_of(plan(declared, found, {}, PlanOptions(resend_all=True)))
-    made = plan(declared, found, MOVED, PlanOptions(reviewed=review.resends))
-    assert judged(made, review, values=True) == ([], ["Pager"], [])
+    review = review_of(made(declared, found, secrets={}, resend_all=True))
+    result = made(declared, found, secrets=MOVED, reviewed=review.resends)
+    assert judged(result, review, values=True) == ([], ["Pager"], [])
 
 
 def test_a_host_that_the_commit_shows_is_reviewed() -> None:
     """The content of a file that git tracks is part of the digest, as far as its host goes."""
     declared, found = desired(generic(url=HOOK)), live(live_generic())
     shown = PlanOptions(shown={HOOK: NEW})
-    made = plan(declared, found, MOVED, shown)
-    ((operation,),) = made.digests
-    (change,) = made.updates[0].fields
+    result = plan(declared, found, MOVED, shown)
+    ((operation,),) = result.digests
+    (change,) = result.updates[0].fields
     assert isinstance(change, SecretChange)
     assert change.cause is SecretCause.DESTINATION
-    assert judged(made, review_of(made)) == (["Pager"], [], [])
+    assert judged(result, review_of(result)) == (["Pager"], [], [])
     elsewhere = live(live_generic(url="https://third.example.com/x"))
     assert plan(declared, elsewhere, MOVED, shown).digests != ((operation,),)
-    nothing = Review(origin=made.origin, organization=made.organization.id)
-    assert judged(made, nothing, values=True) == ([], ["Pager"], [])
+    nothing = Review(origin=result.origin, organization=result.organization.id)
+    assert judged(result, nothing, values=True) == ([], ["Pager"], [])
 
 
 def test_a_create_has_another_digest_where_the_commit_shows_another_host() -> None:
     """So a push that only changes the file is not what was reviewed."""
     declared = desired(generic(url=HOOK))
     digests = {
-        plan(declared, live(), {}, PlanOptions(shown=shown)).digest
-        for shown in ({}, {HOOK: OLD}, {HOOK: NEW})
+        made(declared, secrets={}, shown=shown).digest for shown in ({}, {HOOK: OLD}, {HOOK: NEW})
     }
     assert len(digests) == 3
 
@@ -154,21 +153,16 @@ def test_a_half_done_resend_is_still_reviewed() -> None:
     review = review_of(
         plan(declared, live(live_slack("A", channel="#x", token="***")), {}, options)
     )
-    made = plan(
-        declared,
-        live(live_slack("A", channel="#a", token="***")),
-        SECRETS,
-        PlanOptions(reviewed=review.resends),
-    )
+    result = made(declared, live_slack("A", channel="#a", token="***"), reviewed=review.resends)
     assert len(review.operations) == 2
-    assert judged(made, review) == (["A"], [], [])
+    assert judged(result, review) == (["A"], [], [])
 
 
 def test_the_rest_of_a_plan_can_be_taken_alone() -> None:
     """Changes, digests and secrets of what was reviewed, and nothing of the rest."""
-    made = plan(TWO, live(), SECRETS)
-    half = made.only({1})
+    result = made(TWO)
+    half = result.only({1})
     assert [each.name for each in half.operations] == ["B"]
-    assert half.digests == made.digests[1:]
+    assert half.digests == result.digests[1:]
     assert {each.webhook for each in half.secrets} == {"B"}
     assert not {type(each) for each in half.operations} - {Create, Update}

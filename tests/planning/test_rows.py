@@ -10,16 +10,15 @@ import pytest
 from reconciler.errors import ConfigurationError
 from reconciler.model import UNKNOWN, Absent, LiveWebhook, Webhook
 from reconciler.planning.plan import Create, Reason
-from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import (
     OTHER_TOKEN,
-    SECRETS,
     TOKEN,
     desired,
     generic,
     live,
     live_generic,
     live_slack,
+    made,
     slack,
     unshown,
 )
@@ -58,7 +57,7 @@ def test_a_single_duplicate_that_is_shown_whole_is_deleted_without_a_guard(
     one: LiveWebhook, other: LiveWebhook
 ):
     """Nothing is lost with it."""
-    result = plan(NO_DELETES, live(one, other), SECRETS)
+    result = made(NO_DELETES, one, other)
 
     assert [(each.before.id, each.reason, each.hidden) for each in result.deletes] == [
         ("id-2", Reason.DUPLICATE, False)
@@ -95,7 +94,7 @@ def test_a_single_duplicate_that_is_shown_whole_is_deleted_without_a_guard(
 )
 def test_a_duplicate_of_which_something_is_hidden_counts_as_a_delete(shown: LiveWebhook):
     """It may differ from the webhook that stays, so a limit blocks the plan."""
-    result = plan(NO_DELETES, live(replace(shown, id="id-1"), second(shown)), SECRETS)
+    result = made(NO_DELETES, replace(shown, id="id-1"), second(shown))
 
     assert [(each.reason, each.hidden) for each in result.deletes] == [(Reason.DUPLICATE, True)]
     assert [each.rule for each in result.blocked] == ["too-many-deletes"]
@@ -106,7 +105,7 @@ def test_encrypted_secrets_that_differ_are_hidden(letter: str):
     """Some servers encrypt one secret to another text at each read."""
     one, other = (live_slack(token=f"gAAAAA{each * 60}") for each in ("a", letter))
 
-    result = plan(NO_DELETES, live(one, second(other)), SECRETS)
+    result = made(NO_DELETES, one, second(other))
 
     assert [each.hidden for each in result.deletes] == [True]
 
@@ -132,8 +131,8 @@ def test_twelve_webhooks_of_one_name_are_never_deleted_without_a_guard(
         found = [unshown(each, UNKNOWN) for each in found]
     declared = desired(slack(), max_deletes=None)
 
-    result = plan(declared, live(*found), SECRETS)
-    allowed = plan(declared, live(*found), SECRETS, PlanOptions(allow_deletes=deletes))
+    result = made(declared, *found)
+    allowed = made(declared, *found, allow_deletes=deletes)
 
     assert (len(result.deletes), allowed.blocked) == (deletes, ())
     assert [each.rule for each in result.blocked] == ["too-many-deletes"] * bool(deletes)
@@ -179,7 +178,7 @@ def test_what_differs_is_no_copy(one: LiveWebhook, other: LiveWebhook):
     """Nobody can tell which is meant, so both stay."""
     declared = desired(slack("Deploys"), generic("Pager"))
 
-    result = plan(declared, live(one, other), SECRETS)
+    result = made(declared, one, other)
 
     assert result.deletes == ()
     assert [(each.reason, len(each.webhooks)) for each in result.kept] == [(Reason.AMBIGUOUS, 2)]
@@ -190,7 +189,7 @@ def test_a_webhook_that_is_selected_by_its_new_name_is_in_scope():
     declared = desired(slack("new", id="id-1"), absent=(Absent(name="new-2", id="id-2"),))
     found = live(live_slack("old", "id-1"), live_slack("old-2", "id-2"), live_slack("z", "id-3"))
 
-    result = plan(declared, found, SECRETS, PlanOptions(only=("new*",)))
+    result = made(declared, found, only=("new*",))
 
     assert (len(result.operations), result.in_scope) == (2, 2)
 
@@ -199,7 +198,7 @@ OLD_HOOK = live_generic("old")
 
 
 def hinted(declared: tuple[Webhook, ...], *found: LiveWebhook) -> bool:
-    notes = plan(desired(*declared), live(*found), SECRETS).notes
+    notes = made(desired(*declared), *found).notes
     return "looks-like-rename" in {each.rule for each in notes}
 
 
@@ -245,16 +244,16 @@ def test_of_several_that_are_alike_none_is_meant():
 def test_a_glob_that_selects_something_is_not(glob: str) -> None:
     """A declared name, an earlier one and a live one are each enough."""
     declared = desired(slack("new", previously=("old",)))
-    made = plan(declared, live(live_slack("live-1")), {}, PlanOptions(only=(glob,)))
-    assert "only-matches-nothing" not in {each.rule for each in made.notes}
+    result = made(declared, live_slack("live-1"), secrets={}, only=(glob,))
+    assert "only-matches-nothing" not in {each.rule for each in result.notes}
 
 
 @pytest.mark.parametrize("glob", ["gone", "live"])
 def test_an_absent_webhook_is_selected_by_either_of_its_names(glob: str) -> None:
     """The declared one, and the one that the webhook of its id bears."""
     declared = desired(slack(), absent=(Absent(name="gone", id="id-1"),))
-    made = plan(declared, live(live_slack("live")), {}, PlanOptions(only=(glob,)))
-    assert [each.before.id for each in made.operations] == ["id-1"]  # type: ignore[union-attr]
+    result = made(declared, live_slack("live"), secrets={}, only=(glob,))
+    assert [each.before.id for each in result.operations] == ["id-1"]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("glob", ["new", "old", "older"])
@@ -263,12 +262,12 @@ def test_an_unclear_rename_is_refused_under_each_of_its_names(glob: str) -> None
     declared = desired(slack("new", previously=("old", "older")))
     found = live(live_slack("old", "id-1"), live_slack("older", "id-2"))
     with pytest.raises(ConfigurationError):
-        plan(declared, found, {}, PlanOptions(only=(glob,)))
+        made(declared, found, secrets={}, only=(glob,))
 
 
 def test_further_bearers_of_a_pinned_name_lead_nowhere() -> None:
     """They are twins of an entry that is not looked at, not webhooks to rename."""
     declared = desired(slack("A", id="id-1"), slack("B", previously=("A",)))
     found = live(*(live_slack("A", f"id-{number}") for number in (1, 2, 3)))
-    made = plan(declared, found, {}, PlanOptions(only=("B",)))
-    assert [(type(each), each.name) for each in made.operations] == [(Create, "B")]
+    result = made(declared, found, secrets={}, only=("B",))
+    assert [(type(each), each.name) for each in result.operations] == [(Create, "B")]

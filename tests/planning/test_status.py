@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from reconciler.findings import Position
 from reconciler.model import Absent, DeliveryError, LiveWebhook
-from reconciler.planning.planner import plan
 from reconciler.planning.status import ManagementStatus, drift, statuses
-from tests.planning.builders import SECRETS, desired, live, live_slack, slack
+from tests.planning.builders import desired, live, live_slack, made, slack
 
 FOUND = live(
     live_slack("z-unmanaged", "1"),
@@ -40,7 +39,7 @@ DECLARED = desired(
 
 def test_every_webhook_has_its_status_and_its_line():
     """By name, then id; one that is not live, too; duplicates by the declaration they are of."""
-    shown = statuses(FOUND, plan(DECLARED, FOUND, SECRETS))
+    shown = statuses(FOUND, made(DECLARED, FOUND))
 
     assert [(each.id, each.state, each.position and each.position.line) for each in shown] == [
         ("12", ManagementStatus.UNKNOWN, None),
@@ -62,7 +61,7 @@ def test_every_webhook_has_its_status_and_its_line():
 
 def test_what_is_not_as_declared_is_counted():
     """By its state; what nobody declared to be otherwise is no drift."""
-    assert drift(statuses(FOUND, plan(DECLARED, FOUND, SECRETS))) == {
+    assert drift(statuses(FOUND, made(DECLARED, FOUND))) == {
         ManagementStatus.MISSING: 1,
         ManagementStatus.DIFFERS: 1,
         ManagementStatus.ABSENT: 1,
@@ -93,5 +92,5 @@ def test_the_last_delivery_error_is_told():
 def test_a_declaration_that_is_not_applied_is_drift():
     """It is of a webhook with an event that this version does not know."""
     found = live(live_slack("b", "13", events=("value_created", "unheard_of")))
-    shown = statuses(found, plan(desired(slack("b")), found, SECRETS))
+    shown = statuses(found, made(desired(slack("b")), found))
     assert drift(shown) == {ManagementStatus.UNAPPLIED: 1}

@@ -19,16 +19,13 @@ from reconciler.model import (
     SecretRef,
 )
 from reconciler.planning.guards import relaxed
-from reconciler.planning.plan import Plan
-from reconciler.planning.planner import PlanOptions, plan
 from tests.planning.builders import (
-    SECRETS,
     desired,
     generic,
     guarded,
-    live,
     live_generic,
     live_slack,
+    made,
     slack,
 )
 
@@ -45,10 +42,6 @@ def strange(name: str, id: str) -> LiveWebhook:
 
 def absent(name: str, line: int, id: str | None = None) -> Absent:
     return Absent(name=name, id=id, position=at(line))
-
-
-def made(declaration: Desired, *found: LiveWebhook, **options: object) -> Plan:
-    return plan(declaration, live(*found), SECRETS, PlanOptions(**options))  # type: ignore[arg-type]
 
 
 def refused(declaration: Desired, *found: LiveWebhook) -> list[Finding]:
