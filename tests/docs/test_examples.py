@@ -1,12 +1,13 @@
-"""The examples: the program that uses the library and its page, and many organizations."""
+"""The examples: files, the program that uses the library and its page, many organizations."""
 
 from __future__ import annotations
 
 import re
-import shutil
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import yaml
@@ -14,13 +15,24 @@ import yaml
 import reconciler.workflow
 from reconciler.workflow import ReconcilerError, Secret, connect
 from tests.cli.conftest import Cloud, Shell
-from tests.folders import ROOT, python
+from tests.folders import ROOT, python, write
 
 PAGE = (ROOT / "docs" / "library.md").read_text("utf-8")
 TOKEN = "xoxb-" + "0123456789-abcdef"
 SLACK = {"ACME_SLACK_TOKEN": TOKEN, "GLOBEX_SLACK_TOKEN": TOKEN}
-EXAMPLE = ROOT / "examples" / "organizations"
-WORKFLOW = yaml.safe_load((EXAMPLE / "workflow.yml").read_text("utf-8"))
+SECRETS = {
+    **SLACK,
+    "SLACK_BOT_TOKEN": TOKEN,
+    "PAYMENTS_SLACK_TOKEN": TOKEN,
+    "PLATFORM_SLACK_TOKEN": TOKEN,
+    "PAGER_PASSWORD": "example password",
+    "TICKETS_PASSWORD": "example password",
+    "BUILDS_TOKEN": "example token",
+    "CHAT_BRIDGE_URL": "https://bridge.example.com/hooks/123",
+}
+EXAMPLES = ROOT / "examples"
+ORGANIZED = EXAMPLES / "organizations"
+WORKFLOW = yaml.safe_load((ORGANIZED / "workflow.yml").read_text("utf-8"))
 JOB = WORKFLOW["jobs"]["webhooks"]
 ORGANIZATIONS = JOB["strategy"]["matrix"]["organization"]
 
@@ -82,7 +94,7 @@ def test_a_server_that_must_not_be_used() -> None:
 @pytest.mark.parametrize("name", ORGANIZATIONS)
 def test_each_organization(both: Cloud, shell: Shell, tmp_path: Path, name: str) -> None:
     """Each job's file is valid, is applied with its own key, and refuses the other's."""
-    shutil.copytree(EXAMPLE, tmp_path / "organizations")
+    copytree(ORGANIZED, tmp_path / "organizations")
     step = JOB["steps"][-1]["env"]
     file = step["WEBHOOKS_FILE"].replace("${{ matrix.organization }}", name)
     environ = {**both.environ, **SLACK, "CLOUDTRUTH_API_KEY": f"{name}-example-key"}
@@ -98,17 +110,43 @@ def test_each_organization(both: Cloud, shell: Shell, tmp_path: Path, name: str)
 def test_every_file_has_a_job() -> None:
     """No organization is forgotten, and the secrets of each reach its job."""
     assert {f"{name}.yaml" for name in ORGANIZATIONS} == {
-        each.name for each in EXAMPLE.glob("*.yaml")
+        each.name for each in ORGANIZED.glob("*.yaml")
     }
     passed = JOB["steps"][-1]["env"]
     for name in ORGANIZATIONS:
         assert f"{name.upper()}_SLACK_TOKEN" in passed
-        assert f"{name.upper()}_SLACK_TOKEN" in (EXAMPLE / f"{name}.yaml").read_text("utf-8")
+        assert f"{name.upper()}_SLACK_TOKEN" in (ORGANIZED / f"{name}.yaml").read_text("utf-8")
 
 
 def test_the_index_names_every_example() -> None:
     """Nobody has to look into the folder to know what is there."""
-    index = (ROOT / "examples" / "README.md").read_text("utf-8")
-    for each in (ROOT / "examples").iterdir():
+    index = (EXAMPLES / "README.md").read_text("utf-8")
+    for each in EXAMPLES.iterdir():
         if each.name not in ("README.md", "__pycache__"):
             assert f"({each.name}" in index, each.name
+
+
+@pytest.mark.parametrize(
+    "name", [*sorted(each.name for each in EXAMPLES.glob("*.yaml")), "team", "team/payments.yaml"]
+)
+def test_example(shell: Shell, tmp_path: Path, name: str) -> None:
+    """The example does what it says, without a warning."""
+    copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)
+    write(tmp_path, {"secrets/slack-token": TOKEN})
+    plan = ("plan", "-f", name, "--local", "--detailed-exitcode")
+    assert shell("validate", "-f", name, "--strict", **SECRETS).code == 0
+    assert shell(*plan, **SECRETS).code == 2
+    assert shell("apply", "-f", name, "--local", "--yes", **SECRETS).code == 0
+    assert shell(*plan, **SECRETS).code == 0
+
+
+def test_the_first_example_says_how_it_is_tried(shell: Shell, tmp_path: Path) -> None:
+    """What its head tells people to type works as it stands there."""
+    text = (EXAMPLES / "webhooks.yaml").read_text()
+    write(tmp_path, {"examples/webhooks.yaml": text})
+    lines = re.findall(r"^#   +(.*?) ?\\?$", text, re.MULTILINE)
+    typed = shlex.split(" ".join(lines))
+    start = typed.index("webhooks")
+    environ = dict(word.split("=", 1) for word in typed[:start])
+    done = shell(*typed[start + 1 :], terminal=True, keys="yes\n", **environ)
+    assert (done.code, "Applied 3 of 3 changes" in done.out) == (0, True)
