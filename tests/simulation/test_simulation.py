@@ -9,7 +9,6 @@ import pytest
 
 from tests.simulation.bugs import BUGS, SEEDS, Bug, hunt
 from tests.simulation.case import case
-from tests.simulation.scheduler import Crash, Life, Scheduler, SeededWorkers
 from tests.simulation.trial import live_through, trial
 
 _BLOCK = 50
@@ -56,40 +55,3 @@ def test_a_mistake_is_found(bug: Bug, tmp_path: Path) -> None:
     found = hunt(bug, tmp_path)
     assert found.returncode == 1, found.stdout + found.stderr
     assert "again: python -m tests.simulation --seed " in found.stdout
-
-
-def test_tasks_take_turns_by_time() -> None:
-    """Whoever is due first runs first, and nobody else meanwhile."""
-    scheduler = Scheduler()
-    seen: list[tuple[str, float]] = []
-
-    def task(name: str, pause: float) -> None:
-        for _ in range(3):
-            scheduler.sleep(pause)
-            seen.append((name, scheduler.now))
-
-    life = Life()
-    tasks = [
-        scheduler.spawn(life, lambda: task("a", 2)),
-        scheduler.spawn(life, lambda: task("b", 3)),
-    ]
-    scheduler.join(tasks)
-    assert seen == [("a", 2), ("b", 3), ("a", 4), ("b", 6), ("a", 6), ("b", 9)]
-
-
-def test_a_killed_process_does_nothing_more() -> None:
-    """All of its tasks end where they wait."""
-    scheduler, life = Scheduler(), Life()
-    workers = SeededWorkers(scheduler, life, 2)
-    after: list[int] = []
-
-    def work() -> None:
-        scheduler.sleep(1)
-        after.append(1)
-
-    def kill() -> None:
-        life.dead = True
-        raise Crash
-
-    scheduler.as_life(life, lambda: workers.run([work, kill]))
-    assert after == []
