@@ -52,11 +52,9 @@ class Local:
 
 def check_settings(local: Local) -> Section:
     """Check the settings, each with its source."""
-    text = (
-        f"webhooks {__version__}, Python {platform.python_version()}, {sys.platform}, "
-        f"{ssl.OPENSSL_VERSION.split('  ')[0]}"
-    )
-    return Section(name="Settings", checks=(ok("version", text), *_settings(local.settings)))
+    python, tls = platform.python_version(), ssl.OPENSSL_VERSION.split("  ")[0]
+    version = f"webhooks {__version__}, Python {python}, {sys.platform}, {tls}"
+    return Section(name="Settings", checks=(ok("version", version), *_settings(local.settings)))
 
 
 def check_files(local: Local) -> Section:
@@ -86,10 +84,9 @@ def _settings(found: Settings | ReconcilerError) -> tuple[Check, ...]:
     if found.local:
         return (ok("server", "the emulator in this process (--local), no key"),)
     server, profile = found.server_url, found.profile
-    usual = server.value == DEFAULT_SERVER
-    checks = [
+    return (
         ok("server", f"{DEFAULT_SERVER}, {_source(server.source)}")
-        if usual
+        if server.value == DEFAULT_SERVER
         else ok("server", f"not the default, {_source(server.source)}", aside=server.value),
         ok("profile", "default")
         if profile.source == "default"
@@ -103,8 +100,7 @@ def _settings(found: Settings | ReconcilerError) -> tuple[Check, ...]:
         ),
         ok("timeout", f"{found.timeout.value:g} s per request, {_source(found.timeout.source)}"),
         ok("deadline", f"{found.deadline.value:g} s per run, {_source(found.deadline.source)}"),
-    ]
-    return tuple(checks)
+    )
 
 
 def failed_settings(problem: ReconcilerError) -> Check:

@@ -47,9 +47,8 @@ def _proxy(host: str, environ: Mapping[str, str]) -> Check:
             fix=f"set {found.variable} as in http://proxy.example.com:3128, or unset it",
         )
     if found is not None:
-        return ok(
-            "proxy", f"requests go through the proxy of {found.variable}", aside=found.address
-        )
+        said = f"requests go through the proxy of {found.variable}"
+        return ok("proxy", said, aside=found.address)
     if any(environ.get(name) for name in PROXY_VARIABLES) and bypassed(host, environ):
         return ok("proxy", "NO_PROXY excludes this server: direct connection")
     return ok("proxy", "none: direct connection")
@@ -58,12 +57,13 @@ def _proxy(host: str, environ: Mapping[str, str]) -> Check:
 def _certificates(environ: Mapping[str, str]) -> list[Check]:
     named = next((name for name in CA_VARIABLES if environ.get(name)), None)
     if named is None:
-        checks = [ok("ca", "the system's certificates are trusted")]
-        ignored = [name for name in _NOT_READ if environ.get(name)]
-        if ignored:
-            text = f"{' and '.join(ignored)} is set, but webhooks does not read it"
-            checks.append(warn("ca", text, fix=f"set {CA_VARIABLES[0]} to the same file"))
-        return checks
+        text = "is set, but webhooks does not read it"
+        ignored = [
+            warn("ca", f"{name} {text}", fix=f"set {CA_VARIABLES[0]} to the same file")
+            for name in _NOT_READ
+            if environ.get(name)
+        ]
+        return [ok("ca", "the system's certificates are trusted"), *ignored]
     path = quote(Path(environ[named]).as_posix())
     try:
         tls_context(environ)

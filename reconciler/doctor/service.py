@@ -59,11 +59,7 @@ class Server:
 
 @contextmanager
 def connected(
-    origin: Origin,
-    key: Secret | None,
-    *,
-    guards: tuple[str, ...],
-    **settings: Any,
+    origin: Origin, key: Secret | None, *, guards: tuple[str, ...], **settings: Any
 ) -> Iterator[Server]:
     """Connect until the end of the block, one request at a time; `settings` are of `Transport`."""
     with ExitStack() as stack:
@@ -89,9 +85,8 @@ def check_server(server: Server) -> tuple[Check, ...]:
     started = server.clock.monotonic()
     date, description = None, None
     try:
-        reply = server.anonymous.request(
-            "GET", SCHEMA, params={"format": "json"}, expect=200, cap=LARGE
-        )
+        asked = {"format": "json"}
+        reply = server.anonymous.request("GET", SCHEMA, params=asked, expect=200, cap=LARGE)
     except ReconcilerError as problem:
         if not isinstance(problem, ApiError) or problem.status is None:
             return (failure(server, "http", problem),)
@@ -125,37 +120,32 @@ def _organization(server: Server, keyed: Transport, rows: tuple[LiveWebhook, ...
     except ReconcilerError as problem:
         return [failure(server, "organization", problem)]
     aside = f"{quote(found.name)}, id {quote(found.id)}"
-    others = [each for each in server.guards if each not in (found.id, found.name)]
-    if others:
-        guarded = fail(
+    belongs = ok("organization", "found, as expected" if server.guards else "found", aside=aside)
+    if others := [each for each in server.guards if each not in (found.id, found.name)]:
+        belongs = fail(
             "organization",
             "the key belongs to another organization",
             aside=f"{aside}; expected: {', '.join(quote(each) for each in others)}",
             fix="use a key of that organization, or correct `organization`",
         )
-    else:
-        guarded = ok(
-            "organization", "found, as expected" if server.guards else "found", aside=aside
-        )
     role = (found.role or "").upper()
+    allowed = ok("role", role)
     if not role:
         allowed = unknown("role", "the server does not report the key's role")
-    elif role in ("OWNER", "ADMIN"):
-        allowed = ok("role", role)
-    else:
+    elif role not in ("OWNER", "ADMIN"):
         allowed = warn(
             "role",
             f"{quote(role)} may read webhooks at most: apply is likely to be refused",
             fix="apply with the key of a service account with role ADMIN; plan works with this one",
         )
-    if not found.maintenance:
-        return [guarded, allowed, ok("maintenance", "none")]
-    closed = fail(
-        "maintenance",
-        "the organization is in maintenance: nothing can be changed",
-        fix="wait until CloudTruth has finished; plan still works",
-    )
-    return [guarded, allowed, closed]
+    open_ = ok("maintenance", "none")
+    if found.maintenance:
+        open_ = fail(
+            "maintenance",
+            "the organization is in maintenance: nothing can be changed",
+            fix="wait until CloudTruth has finished; plan still works",
+        )
+    return [belongs, allowed, open_]
 
 
 def _listing(server: Server, keyed: Transport) -> tuple[list[Check], tuple[LiveWebhook, ...]]:
@@ -243,13 +233,10 @@ def read_back(webhooks: Iterable[LiveWebhook]) -> tuple[Check, ...]:
     for (kind_name, name), forms in sorted(seen.items()):
         ranked = sorted(forms.items(), key=lambda each: (-each[1], each[0]))
         counted = ", ".join(f"{form} ({plural(count, 'webhook')})" for form, count in ranked)
-        hidden = "" if forms.keys() <= _WHOLE else "; a change made elsewhere cannot be detected"
+        whole = forms.keys() <= {"whole", "possibly whole"}
+        hidden = "" if whole else "; a change made elsewhere cannot be detected"
         checks.append(ok("read-back", f"{kind_name} {name}: {counted}{hidden}"))
     return tuple(checks)
-
-
-_WHOLE: Final = frozenset(("whole", "possibly whole"))
-_EMPTY: Final = re.compile(r"\s*")
 
 
 def _form(webhook: LiveWebhook, field: Field) -> str | None:
@@ -264,7 +251,7 @@ def _form(webhook: LiveWebhook, field: Field) -> str | None:
     if not isinstance(value, Secret):
         return "null" if value is None else "not text"
     if not plausible(value):
-        return "empty" if value.matches(_EMPTY) else "masked or encrypted"
+        return "empty" if value.matches(re.compile(r"\s*")) else "masked or encrypted"
     shaped = field.shape is not None and value.matches(field.shape)
     return "whole" if shaped else "possibly whole"
 
