@@ -14,19 +14,10 @@ from reconciler.emulator.store import Store
 from tests.emulated.emulator import LOCAL_KEY, Answer, Emulator, Request
 from tests.emulated.faults import FaultSource
 from tests.emulated.variant import Variant
+from tests.ports import VirtualClock
 from tests.served import served
 
 HOOKS = "/api/v1/webhooks/"
-
-
-@dataclass(slots=True)
-class Time:
-    """A clock that stands still until it is told."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass(slots=True)
@@ -35,7 +26,7 @@ class Api:
 
     emulator: Emulator
     key: str = LOCAL_KEY
-    time: Time = field(default_factory=Time)
+    time: VirtualClock = field(default_factory=VirtualClock)
 
     def __call__(
         self,
@@ -106,9 +97,9 @@ def start() -> Callable[..., Api]:
         store: Store | None = None,
         **choices: Any,
     ) -> Api:
-        time = Time()
+        time = VirtualClock()
         emulator = Emulator(
-            store, behaviour=Variant(**choices), faults=faults, seed=seed, clock=time
+            store, behaviour=Variant(**choices), faults=faults, seed=seed, clock=time.monotonic
         )
         return Api(emulator, time=time)
 

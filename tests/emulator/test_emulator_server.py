@@ -1,4 +1,4 @@
-"""The emulator over real HTTP: the same answers, and faults that happen on the wire."""
+"""The emulator over real HTTP: the same answers, on its own address only."""
 
 from __future__ import annotations
 
@@ -12,47 +12,12 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from tests.emulated import faults
 from tests.emulated.emulator import LOCAL_KEY, Emulator
-from tests.emulated.faults import Fault, Script
 from tests.emulated.server import Server
 from tests.waiting import PATIENCE
 
 HOOKS = "/api/v1/webhooks/"
 OverHttp = Callable[[Emulator], str]
-MakeCall = Callable[..., "Call"]
-
-
-class Call:
-    """Sends requests to an emulator whose next POST fails."""
-
-    def __init__(self, over_http: OverHttp, fault: Fault | None) -> None:
-        script = Script()
-        if fault is not None:
-            script.add(fault, method="POST")
-        self.handled = threading.Semaphore(0)
-        self.emulator = Emulator(faults=script, listener=lambda entry: self.handled.release())
-        self._url = over_http(self.emulator)
-
-    def send(self, *, patience: float = PATIENCE) -> httpx.Response:
-        """Send a POST; wait `patience` seconds for each part of the answer."""
-        body = {
-            "name": "a",
-            "organization": self.emulator.organization,
-            "event_types": [],
-            "type": "slack",
-            "configuration": {"token": "t", "channel": "#a", "username": "u"},
-        }
-        headers = {"authorization": f"Api-Key {LOCAL_KEY}"}
-        timeout = httpx.Timeout(PATIENCE, read=patience)
-        with httpx.Client(base_url=self._url, headers=headers, timeout=timeout) as client:
-            return client.post(HOOKS, json=body)
-
-
-@pytest.fixture
-def call(over_http: OverHttp) -> Callable[..., Call]:
-    """Start an emulator whose next POST fails."""
-    return lambda fault=None: Call(over_http, fault)
 
 
 def test_paths_reach_the_handler_as_they_were_sent(over_http: OverHttp) -> None:
@@ -85,31 +50,6 @@ def test_other_hosts_are_misdirected(over_http: OverHttp, host: str) -> None:
     answer = httpx.get(f"{url}{HOOKS}", headers=headers, timeout=PATIENCE)
     assert (answer.status_code, url in answer.text) == (421, True)
     assert emulator.store.log() == []
-
-
-@pytest.mark.parametrize(
-    ("fault", "error", "committed"),
-    [
-        (faults.drop(), httpx.RemoteProtocolError, False),
-        (faults.drop(commit=True), httpx.RemoteProtocolError, True),
-        (faults.hang(0.01), httpx.RemoteProtocolError, False),
-        (faults.hang(commit=True), httpx.ReadTimeout, True),
-        (faults.truncate(10), httpx.RemoteProtocolError, True),
-        (faults.reset(0), httpx.ReadError, True),
-        (faults.refuse(), httpx.ReadError, False),
-    ],
-    ids=lambda value: getattr(value, "label", None),
-)
-def test_broken_connections_are_broken_for_real(
-    call: MakeCall, fault: Fault, error: type[Exception], committed: bool
-) -> None:
-    """The client's own library says what happened; the next request is fine."""
-    made = call(fault)
-    with pytest.raises(error):
-        made.send(patience=0.3 if error is httpx.ReadTimeout else PATIENCE)
-    assert made.handled.acquire(timeout=PATIENCE)
-    assert len(made.emulator.store.webhooks()) == committed
-    assert made.send().status_code == 201
 
 
 def test_serving_tells_where_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
