@@ -113,15 +113,15 @@ class GitHub:
     def login(self) -> str:
         """Who writes with this token; one that may not ask is a workflow's own."""
         try:
-            answer = self._request("POST", self._graphql, body={"query": _QUERY})
-        except ApiError:
+            answer = self._ask("POST", body={"query": _QUERY}, need="", at=self._graphql)
+        except GitHubError:
             return _ACTIONS_LOGIN
-        return _text(answer, "data", "viewer", "login") or _ACTIONS_LOGIN
+        return text(answer, "data", "viewer", "login") or _ACTIONS_LOGIN
 
     def tip(self, branch: str) -> str:
         """Return the newest commit of a branch."""
         found = self._ask("GET", f"/git/ref/heads/{quote(branch)}", need=_CONTENTS)
-        return _text(found, "object", "sha")
+        return text(found, "object", "sha")
 
     def changed(self, old: str, new: str) -> tuple[str, ...] | None:
         """Return the files that differ between two commits.
@@ -130,9 +130,9 @@ class GitHub:
         """
         found = self._ask("GET", f"/compare/{quote(old)}...{quote(new)}", need=_CONTENTS)
         rows = found.get("files") if isinstance(found, Mapping) else None
-        if _text(found, "status") not in ("ahead", "identical") or not isinstance(rows, list):
+        if text(found, "status") not in ("ahead", "identical") or not isinstance(rows, list):
             return None
-        names = (_text(row, key) for row in rows for key in ("filename", "previous_filename"))
+        names = (text(row, key) for row in rows for key in ("filename", "previous_filename"))
         return tuple(filter(None, names)) if len(rows) < _MOST_FILES else None
 
     def merged_pulls(self, branch: str) -> tuple[Pull, ...]:
@@ -159,7 +159,7 @@ class GitHub:
         path = f"/git/matching-refs/heads/gh-readonly-queue/{quote(branch)}/"
         rows = self._ask("GET", path, need=_CONTENTS)
         found = {
-            _text(row, "object", "sha"): queued(_text(row, "ref"))
+            text(row, "object", "sha"): queued(text(row, "ref"))
             for row in (rows if isinstance(rows, list) else ())
         }
         return {commit: number for commit, number in found.items() if number is not None}
@@ -221,13 +221,13 @@ class GitHub:
         """Return this workflow's comments, or issues, in a list."""
         found: list[Post] = []
         for row in self._pages(path, query, need=need):
-            body = _text(row, "body")
-            if "pull_request" in row or _text(row, "user", "login") != self.login:
+            body = text(row, "body")
+            if "pull_request" in row or text(row, "user", "login") != self.login:
                 continue
-            about = _text(row, "issue_url")  # a comment has it, an issue has not
+            about = text(row, "issue_url")  # a comment has it, an issue has not
             number = _last_number(about) if about else row.get("number")
             id_ = row.get("id") if about else 0
-            marker, updated = decode(body), _text(row, "updated_at")
+            marker, updated = decode(body), text(row, "updated_at")
             if marker is not None and isinstance(number, int) and isinstance(id_, int):
                 found.append(Post(number=number, id=id_, body=body, marker=marker, updated=updated))
         return tuple(found)
@@ -248,30 +248,28 @@ class GitHub:
     def _ask(
         self,
         method: str,
-        path: str,
+        path: str = "",
         *,
         need: str,
+        at: str | None = None,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Any:
+        """Return the answer to a request below the repository, or `at` another path of the host.
+
+        `need` is the permission that it takes. Raises GitHubError.
+        """
+        path = self._repository + path if at is None else at
         try:
-            return self._request(method, self._repository + path, query=query, body=body)
+            return self._transport.request(
+                method, path, params=query, json=body, cap=self._cap
+            ).data
         except (AuthenticationError, PermissionDeniedError) as refused:
             raise GitHubError(
                 refused.message, hint=f"give the job `permissions: {need}` and its own token"
             ) from refused
         except ApiError as failed:
             raise GitHubError(failed.message, hint=failed.hint) from failed
-
-    def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-    ) -> Any:
-        return self._transport.request(method, path, params=query, json=body, cap=self._cap).data
 
 
 def queued(reference: str) -> int | None:
@@ -289,12 +287,12 @@ def _pull(row: Any) -> Pull:
         raise GitHubError("GitHub answered with something else than a pull request")
     return Pull(
         number=number,
-        is_open=_text(row, "state") == "open",
-        head=_text(row, "head", "sha"),
-        branch=_text(row, "base", "ref"),
-        created=_text(row, "created_at"),
-        merged=_text(row, "merged_at"),
-        commit=_text(row, "merge_commit_sha"),
+        is_open=text(row, "state") == "open",
+        head=text(row, "head", "sha"),
+        branch=text(row, "base", "ref"),
+        created=text(row, "created_at"),
+        merged=text(row, "merged_at"),
+        commit=text(row, "merge_commit_sha"),
     )
 
 
@@ -303,7 +301,8 @@ def _last_number(url: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _text(value: Any, *keys: str) -> str:
+def text(value: Any, *keys: str) -> str:
+    """Return what is at `keys` of a JSON value, empty where there is no text."""
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value if isinstance(value, str) else ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeAlias, TypeVar
 
-from reconciler.ci.github import GitHub
+from reconciler.ci.github import GitHub, text
 from reconciler.ci.marker import Kind, Marker
 from reconciler.errors import UsageError
 from reconciler.planning.review import check_digest
@@ -181,7 +181,7 @@ def read_run(
         resend=tuple(filter(None, resend)),
         repository=repository,
         branch=environ.get("GITHUB_REF_NAME", ""),
-        applies=_text(_object(payload, "repository"), "default_branch"),
+        applies=text(payload, "repository", "default_branch"),
         id=number,
         url=url,
         workflow=workflow[1] if workflow else "",
@@ -191,38 +191,25 @@ def read_run(
 def _read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Event:
     """Reduce the payload of the event called `name` in `repository` (owner/name)."""
     if name == "merge_group":
-        group = _object(payload, "merge_group")
-        branch = _text(group, "base_ref").removeprefix("refs/heads/")
-        return MergeGroup(branch=branch, reference=_text(group, "head_ref"))
-    pull = _object(payload, "pull_request")
-    number = pull.get("number")
+        branch = text(payload, name, "base_ref").removeprefix("refs/heads/")
+        return MergeGroup(branch=branch, reference=text(payload, name, "head_ref"))
+    pull = payload.get("pull_request")
+    number = pull.get("number") if isinstance(pull, Mapping) else None
     if name not in ("pull_request", "pull_request_target") or type(number) is not int or number < 1:
         return None
-    head, base = _object(pull, "head"), _object(pull, "base")
-    home = _text(_object(head, "repo"), "full_name")
-    people = (_object(payload, "sender"), _object(pull, "user"))
+    home = text(pull, "head", "repo", "full_name")
     distrust = None
     if not repository or home.lower() != repository.lower():
         distrust = "this pull request comes from a fork"
-    elif any(_text(person, "login") == _DEPENDABOT for person in people):
+    elif _DEPENDABOT in (text(payload, "sender", "login"), text(pull, "user", "login")):
         distrust = "this pull request is Dependabot's"
     return PullRequest(
         number=number,
-        head=_text(head, "sha"),
-        branch=_text(base, "ref"),
-        base=_text(base, "sha"),
+        head=text(pull, "head", "sha"),
+        branch=text(pull, "base", "ref"),
+        base=text(pull, "base", "sha"),
         distrust=distrust,
     )
-
-
-def _object(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _text(value: Mapping[str, Any], key: str) -> str:
-    found = value.get(key)
-    return found if isinstance(found, str) else ""
 
 
 def _choice(kind: type[_Choice], name: str, value: str) -> _Choice:
@@ -234,9 +221,6 @@ def _choice(kind: type[_Choice], name: str, value: str) -> _Choice:
 
 
 def _number(name: str, value: str) -> int | None:
-    text = value.strip()
-    if not text:
-        return None
-    if not re.fullmatch(r"[0-9]{1,6}", text):
+    if not re.fullmatch(r"\s*[0-9]{0,6}\s*", value):
         raise UsageError(f"{name} must be a whole number, 0 or more")
-    return int(text)
+    return int(value) if value.strip() else None
