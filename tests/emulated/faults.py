@@ -49,7 +49,6 @@ class Fault:
     `status`, `headers` and `body` replace those of the real answer where they are set.
     """
 
-    label: str
     wire: Wire = Wire.SEND
     commit: bool = False
     commit_after: float | None = None
@@ -58,6 +57,17 @@ class Fault:
     body: bytes | None = None
     keep: int | None = None
     seconds: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """Return what goes wrong, in a few words."""
+        what = f"status {self.status}" if self.status else str(self.wire)
+        if what == Wire.SEND:
+            return "content type"
+        if self.commit_after is not None:
+            return f"{what} and commit after {self.commit_after:g} s"
+        either = self.status or self.wire in (Wire.DROP, Wire.HANG)
+        return f"{what} after commit" if self.commit and either else what
 
     @property
     def answers(self) -> bool:
@@ -69,114 +79,77 @@ class Fault:
         return body[: len(body) // 2 if self.keep is None else self.keep]
 
 
+# `when` is `commit` or `commit_after` of `Fault`.
+
+
 def status(
-    code: int,
-    *,
-    commit: bool = False,
-    commit_after: float | None = None,
-    retry_after: str | int | None = None,
-    detail: str | None = None,
-    headers: tuple[tuple[str, str], ...] = (),
+    code: int, *, retry_after: str | int | None = None, detail: str | None = None, **when: Any
 ) -> Fault:
     """Answer with this status and a JSON `detail`; `retry_after` becomes that header as it is."""
-    if retry_after is not None:
-        headers = (*headers, ("retry-after", str(retry_after)))
+    pause = () if retry_after is None else (("retry-after", str(retry_after)),)
     text = detail if detail is not None else _DETAILS.get(code, "A server error occurred.")
-    return Fault(
-        label=f"status {code}{_commit_label(commit, commit_after)}",
-        commit=commit,
-        commit_after=commit_after,
-        status=code,
-        headers=(("content-type", "application/json"), *headers),
-        body=json.dumps({"detail": text}, separators=(",", ":")).encode(),
-    )
+    body = json.dumps({"detail": text}, separators=(",", ":")).encode()
+    headers = (("content-type", "application/json"), *pause)
+    return Fault(status=code, headers=headers, body=body, **when)
 
 
 def refuse() -> Fault:
     """Fail as if nobody listened: the request surely did not arrive."""
-    return Fault(label="refuse", wire=Wire.REFUSE)
+    return Fault(wire=Wire.REFUSE)
 
 
-def drop(*, commit: bool = False, commit_after: float | None = None) -> Fault:
+def drop(**when: Any) -> Fault:
     """Close the connection without an answer, before or after the request was carried out."""
-    return Fault(
-        label=f"drop{_commit_label(commit, commit_after)}",
-        wire=Wire.DROP,
-        commit=commit,
-        commit_after=commit_after,
-    )
+    return Fault(wire=Wire.DROP, **when)
 
 
-def hang(
-    seconds: float = math.inf, *, commit: bool = False, commit_after: float | None = None
-) -> Fault:
+def hang(seconds: float = math.inf, **when: Any) -> Fault:
     """Keep the client waiting for `seconds`, then close the connection without an answer."""
-    return Fault(
-        label=f"hang{_commit_label(commit, commit_after)}",
-        wire=Wire.HANG,
-        commit=commit,
-        commit_after=commit_after,
-        seconds=seconds,
-    )
+    return Fault(wire=Wire.HANG, seconds=seconds, **when)
 
 
 def delay(seconds: float) -> Fault:
     """Carry the request out, and answer properly after `seconds`."""
-    return Fault(label="delay", wire=Wire.DELAY, commit=True, seconds=seconds)
+    return Fault(wire=Wire.DELAY, commit=True, seconds=seconds)
 
 
 def drip(seconds: float) -> Fault:
     """Carry the request out, and send the answer one byte every `seconds`."""
-    return Fault(label="drip", wire=Wire.DRIP, commit=True, seconds=seconds)
+    return Fault(wire=Wire.DRIP, commit=True, seconds=seconds)
 
 
 def truncate(keep: int | None = None) -> Fault:
     """Carry the request out, then end the body early; `keep` bytes arrive, or half."""
-    return Fault(label="truncate", wire=Wire.TRUNCATE, commit=True, keep=keep)
+    return Fault(wire=Wire.TRUNCATE, commit=True, keep=keep)
 
 
 def reset(keep: int | None = None) -> Fault:
     """Carry the request out, then reset the connection in mid-body."""
-    return Fault(label="reset", wire=Wire.RESET, commit=True, keep=keep)
+    return Fault(wire=Wire.RESET, commit=True, keep=keep)
 
 
-def html(code: int = 200, *, commit: bool = False) -> Fault:
+def html(code: int = 200, **when: Any) -> Fault:
     """Answer with a page of HTML, as proxies and load balancers do."""
     page = b"<html><head><title>Please wait</title></head><body>Please wait.</body></html>"
-    return raw(page, code=code, content_type="text/html; charset=utf-8", commit=commit)
+    return raw(page, code=code, content_type="text/html; charset=utf-8", **when)
 
 
-def redirect(location: str, code: int = 302, *, commit: bool = False) -> Fault:
+def redirect(location: str, code: int = 302, **when: Any) -> Fault:
     """Send the client elsewhere."""
-    return Fault(
-        label=f"redirect {code}{_commit_label(commit, None)}",
-        commit=commit,
-        status=code,
-        headers=(("location", location), ("content-type", "text/html; charset=utf-8")),
-        body=b"",
-    )
+    headers = (("location", location), ("content-type", "text/html; charset=utf-8"))
+    return Fault(status=code, headers=headers, body=b"", **when)
 
 
 def content_type(value: str) -> Fault:
     """Give the true answer under a wrong content type."""
-    return Fault(label="content type", commit=True, headers=(("content-type", value),))
+    return Fault(commit=True, headers=(("content-type", value),))
 
 
 def raw(
-    body: bytes,
-    *,
-    code: int = 200,
-    content_type: str = "application/json",
-    commit: bool = False,
+    body: bytes, *, code: int = 200, content_type: str = "application/json", **when: Any
 ) -> Fault:
     """Answer with exactly these bytes."""
-    return Fault(
-        label=f"raw {code}{_commit_label(commit, None)}",
-        commit=commit,
-        status=code,
-        headers=(("content-type", content_type),),
-        body=body,
-    )
+    return Fault(status=code, headers=(("content-type", content_type),), body=body, **when)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,12 +221,6 @@ _DETAILS = {
     409: "The object was changed by another request.",
     429: "Request was throttled.",
 }
-
-
-def _commit_label(commit: bool, commit_after: float | None) -> str:
-    if commit_after is not None:
-        return f" and commit after {commit_after:g} s"
-    return " after commit" if commit else ""
 
 
 def _body_name(body: bytes) -> object:
