@@ -8,7 +8,6 @@ webhooks that the run does not write is for the next plan.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from reconciler.errors import ApiError, IncompleteListingError
@@ -38,7 +37,9 @@ class Verification:
 
 def verify(run: Run) -> Verification:
     """Read the listing, remove duplicates, and correct the ledger's outcomes by what is live."""
-    tried: list[Duplicate] = []
+    tried: dict[str, Duplicate] = {}
+    left: set[str] = set()
+    verified, problem = True, None
     try:
         for last in (*[False] * run.policy.confirmations, True):
             try:
@@ -54,29 +55,23 @@ def verify(run: Run) -> Verification:
                 break
             for each in extra:
                 if remove(each, run):
-                    tried.append(each)
+                    tried[each.live.id] = each
                     _hand_on(each, listing, run)
             if not extra:
                 run.clock.sleep(run.policy.spacing)
         for index, outcome in waiting:
             run.ledger.correct(index, _by_id(outcome, listing, run))
         left = {each.live.id for each in extra if run.api.get(each.live.id) is not None}
+        if left:
+            problem = f"duplicates are left: {', '.join(sorted(left))}"
     except ApiError as error:
-        problem = f"final verification failed: {error}"
-        return Verification(verified=False, healed=_healed(tried, frozenset()), problem=problem)
-    return Verification(
-        verified=True,
-        healed=_healed(tried, left),
-        problem=f"duplicates are left: {', '.join(sorted(left))}" if left else None,
-    )
-
-
-def _healed(tried: Sequence[Duplicate], left: Set[str]) -> tuple[Healed, ...]:
-    gone = {each.live.id: each for each in tried if each.live.id not in left}
-    return tuple(
+        verified, problem = False, f"final verification failed: {error}"
+    healed = tuple(
         Healed(name=each.live.name, removed=each.live.id, kept=each.keeper.id)
-        for each in gone.values()
+        for each in tried.values()
+        if each.live.id not in left
     )
+    return Verification(verified=verified, healed=healed, problem=problem)
 
 
 def _hand_on(gone: Duplicate, listing: Listing, run: Run) -> None:

@@ -226,11 +226,7 @@ class _Table:
             return
         self.webhooks = [each for each in self.webhooks if not self.is_ignored(each)]
         self.absent = [each for each in self.absent if not self.is_ignored(each)]
-        self.ignored.update(
-            each.id
-            for each in self.live
-            if self.ignore.match(each.name) and each.id not in self.taken
-        )
+        self.ignored.update(each.id for each in self.live if self.ignore.match(each.name))
 
     def is_ignored(self, entry: Webhook | Absent) -> bool:
         found = None if entry.id is None else self.by_id.get(entry.id)
