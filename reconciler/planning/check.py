@@ -83,7 +83,8 @@ def check(
     return _changed(live, differing) if differing else done
 
 
-_APPEARED = "another webhook of this name has appeared since the plan was made"
+_SINCE = " has appeared since the plan was made"
+_APPEARED = f"another webhook of this name{_SINCE}"
 
 
 def _changed(
@@ -151,45 +152,42 @@ class Listing:
 
     def check(self, operation: Operation) -> Check:
         """Return how an operation fits. A name that leads to two webhooks must be planned again."""
+        others: list[LiveWebhook] = []
         match operation:
             case Create():
                 found = self.strangers(operation.name)
-                if len(found) > 1:
-                    return _changed(found[0], why=_APPEARED)
-                answer = check(operation, found[0] if found else None, self._secrets, self.evidence)
+                live = found[0] if found else None
+                others = found[:1] if len(found) > 1 else []
             case Update(before=before):
+                live = self.by_id.get(before.id)
                 names = {operation.name} if operation.name != before.name else set()
                 if operation.after.id is None:
                     names |= {operation.name, before.name}
-                if others := self.strangers(*sorted(names)):
-                    return _changed(others[0], why=_APPEARED)
-                live = self.by_id.get(before.id)
-                answer = check(operation, live, self._secrets, self.evidence)
+                others = self.strangers(*sorted(names))
             case Delete(before=before):
                 live = self.by_id.get(before.id)
-                answer = check(operation, live, self._secrets, self.evidence)
-                if live is None or answer.state is not State.PENDING:
-                    return answer
-                if operation.reason is Reason.ABSENT and (others := self.strangers(live.name)):
-                    return _changed(others[0], why=_APPEARED)
-                if operation.keeps is None:
-                    return answer
-                return self._duplicate(operation, live) or answer
-        if answer.state is State.PENDING and operation.name in self._renamed_instead:
-            why = "a webhook that is to be renamed to it has appeared since the plan was made"
-            return Check(state=State.STALE, why=why)
-        return answer
-
-    def _duplicate(self, operation: Delete, live: LiveWebhook) -> Check | None:
-        """Return why a duplicate may not go any more."""
-        if others := self.strangers(operation.name):
+                if live is not None and operation.reason in (Reason.ABSENT, Reason.DUPLICATE):
+                    others = self.strangers(before.name)
+        answer = check(operation, live, self._secrets, self.evidence)
+        if others and (answer.state is State.PENDING or not isinstance(operation, Delete)):
             return _changed(others[0], why=_APPEARED)
-        keeper = self.by_id.get(operation.keeps or "")
+        why = self._obsolete(operation, live) if answer.state is State.PENDING else ""
+        if not why:
+            return answer
+        return Check(state=State.STALE, why=why, id=None if live is None else live.id)
+
+    def _obsolete(self, operation: Operation, live: LiveWebhook | None) -> str:
+        """Return why an operation that fits its own webhook does not fit another one any more."""
+        if not isinstance(operation, Delete):
+            renamed = operation.name in self._renamed_instead
+            return "a webhook that is to be renamed to it" + _SINCE if renamed else ""
+        if operation.keeps is None or live is None:
+            return ""
+        keeper = self.by_id.get(operation.keeps)
         if keeper is None or keeper.name != live.name:
-            return _changed(live, why="the webhook that was to stay is gone")
-        if likeness(keeper, live) is Reading.DIFFERENT:
-            return _changed(live, why="it differs from the webhook that was to stay")
-        return None
+            return "the webhook that was to stay is gone"
+        differs = likeness(keeper, live) is Reading.DIFFERENT
+        return "it differs from the webhook that was to stay" if differs else ""
 
     def _evidence(self, plan: Plan) -> Evidence:
         declared = [(each.before.id, each.after) for each in plan.updates]

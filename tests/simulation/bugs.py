@@ -169,8 +169,8 @@ BUGS = (
     Bug(
         name="another webhook of the name passed over before the first write",
         file="planning/check.py",
-        old="                if others := self.strangers(*sorted(names)):\n",
-        new="                if others := []:\n",
+        old="                others = self.strangers(*sorted(names))\n",
+        new="                others = []\n",
         start=1450,
     ),
     Bug(
