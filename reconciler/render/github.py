@@ -42,19 +42,16 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
 
 def _annotation(finding: Finding) -> str:
     where = finding.position
-    properties: list[tuple[str, str]] = []
+    properties = {"title": finding.rule}
     if where is not None:
-        properties += [
-            ("file", where.file),
-            ("line", str(where.line)),
-            ("col", str(where.column)),
-            ("endColumn", str(where.column + where.width)),
-        ]
-    properties.append(("title", finding.rule))
+        end = where.column + where.width
+        line, column = str(where.line), str(where.column)
+        at = {"file": where.file, "line": line, "col": column, "endColumn": str(end)}
+        properties = {**at, **properties}
     said = prose(finding.message)
     if finding.hint:
         said = f"{said} (help: {prose(finding.hint)})"
-    written = ",".join(f"{name}={_property(value)}" for name, value in properties)
+    written = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
     return f"::{_COMMANDS[finding.severity]} {written}::{_data(said)}"
 
 

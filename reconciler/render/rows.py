@@ -219,13 +219,11 @@ def kept_row(kept: Kept) -> Row:
 
 def unmanaged_row(found: Unmanaged, now: datetime | None) -> Row:
     """Describe a live webhook that no file declares and nothing prunes."""
-    why = REASONS[found.reason]
     return Row(
         sign=".",
         name=quote(found.name),
         what=_live(found.webhook),
-        details=_with_last_run(_pieces(why), found.webhook, now),
-        why=why,
+        details=_with_last_run(_pieces(REASONS[found.reason]), found.webhook, now),
     )
 
 
@@ -236,7 +234,6 @@ def matched_row(found: Matched) -> Row:
         name=quote(found.webhook.name),
         what=_destination(found.webhook, {}),
         details=events(found.webhook.event_types),
-        why="as declared",
         place=place(found.webhook.position),
     )
 

@@ -143,7 +143,7 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     shown, left = leading(plan.notes)
     for note in sorted(shown, key=sort_key):
         yield list(_block(note, view))
-    yield list(more_findings(left))
+    yield more_findings(left)
     yield [line for each in plan.relaxed for line in _labelled("POLICY RELAXED:", "!", each, view)]
     for held in plan.blocked:
         yield _labelled("BLOCKED:", "error", held, view)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -108,13 +107,9 @@ def tally(report: Report) -> dict[str, int]:
 
 def outcome_counts(report: Report) -> str:
     """Return the tally in words, outcomes without any left out."""
-    done, left = [], []
-    for word, number in tally(report).items():
-        if word in ("created", "updated", "deleted"):
-            done.append(f"{number} {word}")
-        elif number:
-            left.append(f"{number} {word}")
-    return "; ".join(", ".join(part) for part in (done, left) if part)
+    counted = [(number, f"{number} {word}") for word, number in tally(report).items()]
+    done, left = counted[:3], [each for each in counted[3:] if each[0]]
+    return "; ".join(", ".join(text for _, text in part) for part in (done, left) if part)
 
 
 def unshown(report: Report, problem: Exception | None = None) -> str:
@@ -181,24 +176,19 @@ def age(moment: str, now: datetime | None) -> str:
         when = when.replace(tzinfo=UTC)
     if now is None or when > now:
         return when.date().isoformat()
-    passed = now - when
-    if passed < timedelta(hours=1):
-        return f"{plural(passed // timedelta(minutes=1), 'minute')} ago"
-    if passed < timedelta(days=1):
-        return f"{plural(passed // timedelta(hours=1), 'hour')} ago"
-    return f"{plural(passed.days, 'day')} ago"
+    minutes = (now - when) // timedelta(minutes=1)
+    units = ((minutes // 1440, "day"), (minutes // 60, "hour"), (minutes, "minute"))
+    number, noun = next((each for each in units if each[0]), units[-1])
+    return f"{plural(number, noun)} ago"
 
 
-def more_findings(left: int) -> Iterator[str]:
-    """Yield the line that counts the findings that are not shown, if there are any."""
-    if left:
-        yield f"and {plural(left, 'more finding')}"
+def more_findings(left: int) -> list[str]:
+    """Return the line that counts the findings that are not shown, if there are any."""
+    return [f"and {plural(left, 'more finding')}"] if left else []
 
 
 def finding_counts(findings: tuple[Finding, ...]) -> str:
     """Return how many findings of each severity there are."""
-    numbers = [
-        (sum(each.severity is severity for each in findings), str(severity))
-        for severity in Severity
-    ]
-    return ", ".join(plural(number, noun) for number, noun in numbers if number)
+    severities = [each.severity for each in findings]
+    counted = ((severities.count(each), str(each)) for each in Severity)
+    return ", ".join(plural(number, noun) for number, noun in counted if number)
