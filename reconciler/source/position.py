@@ -15,7 +15,6 @@ a secret anywhere. Comments, and what looks like a Slack token or a link, are hi
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -308,6 +307,9 @@ _LETTERS: Final = re.compile(r"[a-z_]{1,20}")
 _EDGES: Final = " \t-{}[],?"
 _AFTER: Final = 400
 
+_VEIL: Final = "\0"
+_VEILED: Final = re.compile(f"{_VEIL}+")
+
 _Span: TypeAlias = tuple[int, int]
 
 
@@ -360,56 +362,36 @@ def excerpt(text: str, position: Position) -> str:
     Of a long line only the part around the position is shown: at most `EXCERPT_BEFORE` characters
     before it and 400 from there on, with `...` where something is left out.
     """
-    number = position.line - 1
-    return _starred(lines(text)[number], _spans(text, number), position.column - 1)
+    line, column = _veiled(text, position.line - 1), position.column - 1
+    start, stop = max(0, column - EXCERPT_BEFORE), column + _AFTER
+    # What is hidden around the position keeps its length, so that the mark below it stands right.
+    around = _VEILED.match(line, column, stop) if line[column - 1 : column] == _VEIL else None
+    split = column if around is None else around.end()
+    before = line[start:split].replace(_VEIL, "*")
+    after = _VEILED.sub(MASK, line[split:stop])
+    return f"{'...' if start else ''}{before}{after}{'...' if stop < len(line) else ''}"
 
 
 def narrow(text: str, position: Position) -> Position:
     """Return `position` with the width of the stars, if that is all that is shown there."""
-    spans, column = _spans(text, position.line - 1), position.column - 1
-    index = bisect_right(spans, column, key=lambda span: span[0]) - 1
-    is_hidden = index >= 0 and column < spans[index][1]
+    column = position.column - 1
+    is_hidden = _veiled(text, position.line - 1)[column : column + 1] == _VEIL
     return replace(position, width=min(position.width, len(MASK))) if is_hidden else position
 
 
 @lru_cache(maxsize=256)  # many findings may be on one long line
-def _spans(text: str, number: int) -> list[_Span]:
-    """Return what to hide of a line, counted from 0: sorted, without overlaps."""
+def _veiled(text: str, number: int) -> str:
+    """Return a line, counted from 0, with a veil in place of each character that is not shown."""
     line = lines(text)[number]
     known = _hidden(text).get(number, ()) if tree(text).complete else _guessed(line)
-    suspicious = (match.span() for match in LOOKS_SECRET.finditer(line))
-    return _united([*known, *suspicious], len(line.rstrip()))
-
-
-def _starred(line: str, spans: list[_Span], column: int) -> str:
-    """Return the part of `line` around `column`, with stars for `spans`."""
-    start, stop = max(0, column - EXCERPT_BEFORE), min(len(line), column + _AFTER)
-    shown = ["..."] if start else []
-    at = start
-    for index in range(bisect_left(spans, start, key=lambda span: span[1]), len(spans)):
-        first, last = spans[index]
-        if stop <= first < len(line):
-            break
-        shown.append(line[at : max(at, first)])
-        at, first = last, max(first, start)
-        shown.append("*" * (min(last, stop) - first) if first < column else MASK)
-    shown.append(line[at:stop])
-    if stop < len(line):
-        shown.append("...")
+    shown = list(line)
+    for first, last in (*known, *(match.span() for match in LOOKS_SECRET.finditer(line))):
+        end = len(line.rstrip()) if last < 0 else min(last, len(line))
+        if first < end:
+            shown[first:end] = _VEIL * (end - first)
+        elif last < 0:  # that a line of a secret is empty is hidden, too
+            shown.append(_VEIL)
     return "".join(shown)
-
-
-def _united(spans: Iterable[_Span], end: int) -> list[_Span]:
-    """Return the spans sorted, those that overlap made one; a last column of -1 means `end`."""
-    found: list[_Span] = []
-    for first, last in sorted(
-        (first, max(first, end) if last < 0 else last) for first, last in spans
-    ):
-        if found and first <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], last))
-        else:
-            found.append((first, last))
-    return found
 
 
 @lru_cache(maxsize=2)

@@ -85,8 +85,8 @@ APPLY: Final = "apply --yes --report report.json --format {format}"
         (answers, "_target", lambda headers: headers["location"], {"fault": "redirect"},
          "redirect, raw, in output"),
         # an excerpt with the literal in it
-        (position, "_starred", lambda line, spans, column: line, {"input": "misspelt field"},
-         "literal in YAML, raw, in output"),
+        (position, "_veiled", lambda text, number: text.split("\n")[number],
+         {"input": "misspelt field"}, "literal in YAML, raw, in output"),
     ],
 )  # fmt: skip
 def test_a_leak_is_found(
