@@ -109,11 +109,11 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
             for found in _expand(path, directory):
                 name = display_name(found, directory=directory)
                 shown = path if found == directory / path else name
-                identity = os.path.realpath(found)
-                if identity in seen:
-                    continue
-                seen.add(identity)
                 try:
+                    identity = os.path.realpath(found)  # fails in a deleted directory
+                    if identity in seen:
+                        continue
+                    seen.add(identity)
                     files.append(SourceFile(file=name, raw=read_regular(found)))
                 except FileNotFoundError:
                     refuse(*_missing(path, found, directory, named=bool(paths)))
