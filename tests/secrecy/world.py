@@ -38,7 +38,7 @@ from tests.fakes import serve
 from tests.folders import write
 from tests.ports import SkippingClock
 from tests.secrecy import canaries as c
-from tests.secrecy.canaries import Hit, find
+from tests.secrecy.canaries import find
 from tests.served import served
 from tests.slack.fake_slack import SCOPES, FakeSlack
 
@@ -215,7 +215,7 @@ class Result:
     """A run, the canaries that it let be seen, and what it sent that was only read, or a mask."""
 
     done: Done
-    hits: tuple[Hit, ...]
+    hits: tuple[str, ...]
     sent: tuple[str, ...]
 
 
@@ -439,14 +439,14 @@ def perform(
     return Done(code=int(code or 0), printed=printed, caught=caught, problem=problem)
 
 
-def _in_files(home: Path, planted: Mapping[Path, bytes]) -> Iterator[Hit]:
+def _in_files(home: Path, planted: Mapping[Path, bytes]) -> Iterator[str]:
     for path in sorted(home.rglob("*")):
         yield from find(str(path.relative_to(home)).encode(), "the name of a file")
         if path.is_file() and (data := path.read_bytes()) != planted.get(path):
             yield from find(data, f"file {path.name}")
 
 
-def _in_chain(problem: BaseException | None) -> Iterator[Hit]:
+def _in_chain(problem: BaseException | None) -> Iterator[str]:
     """Search every exception of the chain, and what a debugger shows of our frames.
 
     The frames of `reconciler.api` are left out: there values are revealed to be sent, and below
@@ -467,7 +467,7 @@ def _in_chain(problem: BaseException | None) -> Iterator[Hit]:
         yield from _in_frames(error.__traceback__)
 
 
-def _in_frames(trace: TracebackType | None) -> Iterator[Hit]:
+def _in_frames(trace: TracebackType | None) -> Iterator[str]:
     while trace is not None:
         frame = trace.tb_frame
         path = Path(frame.f_code.co_filename).resolve()
