@@ -192,7 +192,7 @@ def run(
     if file is not None:
         files["webhooks.yaml"] = _declared(file)
     write(home, files)
-    servers.switch.emulator = emulator = _populated()
+    servers.emulator = emulator = _populated()
     here = {
         **servers.environ(home, "pipe", " ".join(arguments)),
         "CLOUDTRUTH_API_KEY": LOCAL_KEY,

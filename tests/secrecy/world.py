@@ -220,28 +220,20 @@ class Result:
 
 
 @dataclass
-class _Switch:
-    """Lets one running server stand for another one in each case."""
-
-    emulator: Emulator
-
-    def handle(self, request: Request) -> Answer:
-        return self.emulator.handle(request)
-
-
-@dataclass
 class World:
     """CloudTruth, GitHub and Slack on this machine, and a folder for each run."""
 
     folder: Path
-    switch: _Switch
-    cloudtruth: str
     github: FakeGitHub
-    github_url: str
     slack: FakeSlack
-    slack_url: str
+    emulator: Emulator = field(default_factory=Emulator)
+    urls: dict[str, str] = field(default_factory=dict)
     runs: int = 0
     codes: dict[int, int] = field(default_factory=dict)
+
+    def handle(self, request: Request) -> Answer:
+        """Let one running server stand for another one in each case."""
+        return self.emulator.handle(request)
 
     def run(
         self,
@@ -268,7 +260,7 @@ class World:
             seed=1,
         )
         _populate(emulator, shown=read_back == "plain")
-        self.switch.emulator = emulator
+        self.emulator = emulator
         self.github.comments.clear()
         self.github.issues.clear()
         self.slack.posted.clear()
@@ -293,7 +285,7 @@ class World:
 
     def _plant(self, home: Path, input: str, *, declared: bool) -> dict[Path, bytes]:
         profiles = {
-            "default": {"server_url": self.cloudtruth},
+            "default": {"server_url": self.urls["CLOUDTRUTH_SERVER_URL"]},
             "other": {"api_key": c.OTHER_KEY.value},
         }
         files = {
@@ -310,7 +302,7 @@ class World:
         """Return the environment of a command line; one of `ci` runs in a job of GitHub."""
         environ = {
             "HOME": str(home),
-            "CLOUDTRUTH_SERVER_URL": self.cloudtruth,
+            **self.urls,
             "CLOUDTRUTH_API_KEY": c.KEY.value,
             "SLACK_BOT_TOKEN": c.ENV_TOKEN.value,
             "PAGER_PASSWORD": c.ENV_PASSWORD.value,
@@ -318,7 +310,6 @@ class World:
             "COPY_OF_KEY": c.KEY.value,
             "HTTPS_PROXY": f"http://user:{c.PROXY.value}@proxy.example.com:3128",
             "NO_PROXY": "127.0.0.1",
-            "WEBHOOKS_SLACK_URL": self.slack_url,
             "RUNNER_TEMP": str(home),
             "WEBHOOKS_ALLOW_SECRETS": "env:* file:*",
         }
@@ -329,7 +320,6 @@ class World:
             environ |= {
                 "GITHUB_ACTIONS": "true",
                 "CI": "true",
-                "GITHUB_API_URL": self.github_url,
                 "GITHUB_EVENT_NAME": name,
                 "GITHUB_EVENT_PATH": str(home / "event.json"),
                 "GITHUB_OUTPUT": str(home / "output"),
@@ -357,20 +347,14 @@ def event(text: str = "ann", title: str = "A change") -> str:
 def world(folder: Path) -> Iterator[World]:
     """Start the servers."""
     with ExitStack() as stack:
-        switch = _Switch(emulator=Emulator())
-        cloudtruth = stack.enter_context(served(switch))  # type: ignore[arg-type]
-        github = FakeGitHub(token=c.GITHUB.value)
-        tokens = {c.ENV_TOKEN.value: SCOPES}
-        slack = FakeSlack(tokens=dict(tokens))
-        yield World(
-            folder=folder,
-            switch=switch,
-            cloudtruth=cloudtruth,
-            github=github,
-            github_url=stack.enter_context(serve(github)),
-            slack=slack,
-            slack_url=stack.enter_context(serve(slack)),
-        )
+        slack = FakeSlack(tokens={c.ENV_TOKEN.value: SCOPES})
+        made = World(folder=folder, github=FakeGitHub(token=c.GITHUB.value), slack=slack)
+        made.urls = {
+            "CLOUDTRUTH_SERVER_URL": stack.enter_context(served(made)),  # type: ignore[arg-type]
+            "GITHUB_API_URL": stack.enter_context(serve(made.github)),
+            "WEBHOOKS_SLACK_URL": stack.enter_context(serve(slack)),
+        }
+        yield made
 
 
 def _populate(emulator: Emulator, *, shown: bool) -> None:
