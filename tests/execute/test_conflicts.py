@@ -7,11 +7,8 @@ from dataclasses import replace
 import pytest
 
 from reconciler.errors import ExitCode, StalePlanError
-from reconciler.model import Desired, FileScope, Live, LiveWebhook, Pattern, Policy, Secret, Webhook
-from reconciler.planning.planner import plan as make_plan
+from reconciler.model import LiveWebhook, Secret, Webhook
 from tests.execute.world import (
-    ACME,
-    SECRETS,
     Fault,
     Memory,
     memory,
@@ -21,6 +18,7 @@ from tests.execute.world import (
     run,
     slack,
 )
+from tests.planning.builders import desired, made
 
 ROTATED = {"token": Secret("xoxb-9876543210-old"), "channel": "#ops", "username": "CT"}
 
@@ -77,7 +75,7 @@ def test_a_name_that_is_renamed_into_leads_to_one(channel: str) -> None:
 def test_a_secret_that_differed_before_an_update_is_nobodys_doing() -> None:
     """A plan that was made without secrets does not send it."""
     events = frozenset({"project_created"})
-    api = memory(replace(row("a", "id-1", event_types=events), configuration=ROTATED))
+    api = memory(replace(row("a", "id-1", events=events), configuration=ROTATED))
     plan = planned(api, slack("a"), secrets={})
     report = run(api, plan, reviewed=True)
     assert (outcomes(report), report.exit_code) == ({"a": "applied"}, ExitCode.OK)
@@ -169,12 +167,8 @@ def test_what_is_gone_for_good_is_done() -> None:
 def test_an_earlier_name_that_was_seen_to_lead_nowhere_stops_nothing() -> None:
     """An ignored webhook keeps its name; that it bears an earlier one of another is no news."""
     api = memory(row("old", "1"))
-    desired = Desired(
-        webhooks=RENAME,
-        policy=Policy(scopes=(FileScope(file="f"),), ignore=(Pattern(glob="old"),), max_deletes=9),
-    )
-    live = Live(origin=api.origin, organization=ACME, webhooks=tuple(api.rows.values()))
-    assert run(api, make_plan(desired, live, SECRETS)).exit_code is ExitCode.OK
+    plan = made(desired(*RENAME, ignore=("old",)), *api.rows.values())
+    assert run(api, plan).exit_code is ExitCode.OK
     assert names_by_id(api) == {"1": "old", "id-101": "new"}
 
 

@@ -137,7 +137,7 @@ def test_the_first_listing_that_fails_ends_the_run_before_any_write() -> None:
 def test_an_update_without_configuration_needs_no_secret() -> None:
     """Only what is sent must be at hand."""
     api = memory(row("a", "1"))
-    plan = planned(api, slack("a", event_types=frozenset({"value_created"})))
+    plan = planned(api, slack("a", events=frozenset({"value_created"})))
     assert run(api, plan, secrets={}).exit_code is ExitCode.OK
 
 

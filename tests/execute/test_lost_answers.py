@@ -19,7 +19,6 @@ from reconciler.errors import (
 )
 from reconciler.model import LiveWebhook, Secret
 from tests.execute.world import (
-    EVENTS,
     Fault,
     Memory,
     StopAfter,
@@ -308,13 +307,13 @@ def test_a_conflict_that_cannot_be_read_is_a_change_that_failed() -> None:
 def test_an_answer_that_says_less_than_is_stored_is_read_again() -> None:
     """A write is judged by what is live when its answer differs."""
     api = memory(row("a", "1"))
-    plan = planned(api, slack("a", event_types=frozenset({"value_created"})))
+    plan = planned(api, slack("a", events=frozenset({"value_created"})))
     honest = api.update
 
     class Terse(Memory):
         def update(self, id, draft, sends):  # type: ignore[no-untyped-def]
             honest(id, draft, sends)
-            return row("a", "1", event_types=EVENTS)
+            return row("a", "1")
 
     terse = Terse(rows=api.rows)
     assert run(terse, plan).exit_code is ExitCode.OK

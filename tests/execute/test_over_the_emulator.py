@@ -14,7 +14,7 @@ from reconciler.errors import ExitCode, IncompleteListingError, ReconcilerError
 from reconciler.execute.execute import execute
 from reconciler.execute.stop import SystemClock
 from reconciler.execute.workers import ThreadWorkers
-from reconciler.model import Desired, FileScope, Live, Policy, Secret, SecretRef, Webhook
+from reconciler.model import Live, Secret, SecretRef, Webhook
 from reconciler.planning.planner import plan
 from reconciler.report import Failed, Report
 from tests.emulated import faults
@@ -31,10 +31,11 @@ from tests.execute.world import (
     VirtualClock,
     slack,
 )
+from tests.planning.builders import desired
 from tests.served import served
 from tests.waiting import PATIENCE
 
-_CONFIGURATION = {"token": "xoxb-0123456789-abc", "channel": "#ops", "username": "CT"}
+_CONFIGURATION = {"token": "xoxb-0000000000-AAAAAAAA", "channel": "#ops", "username": "CT"}
 
 
 class Local:
@@ -99,11 +100,6 @@ class Local:
         return sum(
             entry.method == method and self.emulator.labels.get(entry.seq) != LATE for entry in log
         )
-
-
-def desired(*webhooks: Webhook) -> Desired:
-    policy = Policy(scopes=(FileScope(file="webhooks.yaml"),), max_deletes=99)
-    return Desired(webhooks=webhooks, policy=policy)
 
 
 LOST = {

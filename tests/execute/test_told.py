@@ -123,7 +123,7 @@ def test_a_token_that_stays_when_the_type_changes_is_told(
     """It would be sent to the new address; only a new webhook is surely without it."""
 
     def stored(each: LiveWebhook) -> LiveWebhook:
-        kept = {"url": Secret(url), "token": Secret("xoxb-0123456789-abc")}
+        kept = {"url": Secret(url), "token": Secret("xoxb-0000000000-AAAAAAAA")}
         return replace(each, configuration=kept)
 
     hook = replace(slack("a"), type="generic", configuration={"url": URL})
@@ -275,7 +275,7 @@ def test_secrets_that_are_not_at_hand_are_all_told_before_anything_is_sent() -> 
     """Of creates, and of updates that send configuration."""
     other = SecretRef(scheme=Scheme.ENV, name="OTHER")
     events = frozenset({"value_created"})
-    api = memory(row("a", "1"), row("b", "2", event_types=events))
+    api = memory(row("a", "1"), row("b", "2", events=events))
     update = replace(slack("a", "#new"), configuration={"token": other, "channel": "#new"})
     plan = planned(api, update, slack("b"), slack("c"), secrets={})
     with pytest.raises(UnresolvedSecretsError) as caught:

@@ -15,7 +15,6 @@ from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef, Webhook
 from reconciler.report import Applied
 from tests.execute.test_lost_answers import appear
 from tests.execute.world import (
-    EVENTS,
     Fault,
     Memory,
     StopAfter,
@@ -27,31 +26,18 @@ from tests.execute.world import (
     run,
     slack,
 )
+from tests.planning import builders
+from tests.planning.builders import live_generic
 
 PASSWORD = SecretRef(scheme=Scheme.ENV, name="PASSWORD")
 
 
 def generic(name: str) -> Webhook:
-    return Webhook(
-        name=name,
-        type="generic",
-        event_types=EVENTS,
-        configuration={"url": "https://h.example.com/x", "username": "u", "password": PASSWORD},
-    )
+    return builders.generic(name, username="u", password=PASSWORD)
 
 
 def generic_row(name: str, id: str, password: str) -> LiveWebhook:
-    return LiveWebhook(
-        id=id,
-        name=name,
-        type="generic",
-        event_types=EVENTS,
-        configuration={
-            "url": Secret("https://h.example.com/x"),
-            "username": "u",
-            "password": Secret(password),
-        },
-    )
+    return live_generic(name, id, username="u", password=password)
 
 
 def applied(api: Memory, *webhooks: Webhook):

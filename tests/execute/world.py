@@ -11,30 +11,15 @@ from typing import Any, TypeVar
 
 from reconciler.errors import ApiError, ExitCode, NotFoundError
 from reconciler.execute.execute import execute
-from reconciler.model import (
-    Desired,
-    FileScope,
-    Live,
-    LiveWebhook,
-    Organization,
-    Policy,
-    Scheme,
-    Secret,
-    SecretRef,
-    Webhook,
-)
+from reconciler.model import LiveWebhook, Organization, Webhook
 from reconciler.planning.plan import Plan
-from reconciler.planning.planner import plan as make_plan
 from reconciler.ports import Draft
 from reconciler.report import Report
+from tests.planning import builders
+from tests.planning.builders import ACME, SECRETS, desired, live_slack, made
 from tests.ports import InlineWorkers, VirtualClock
 
 T = TypeVar("T")
-
-ACME = Organization(id="org-1", name="Acme", role="ADMIN")
-TOKEN = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
-SECRETS = {TOKEN: Secret("xoxb-0123456789-abc")}
-EVENTS = frozenset({"value_created", "value_updated"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,13 +133,7 @@ class Heard:
 
 
 def slack(name: str, channel: str = "#ops", **more: Any) -> Webhook:
-    return Webhook(
-        name=name,
-        type="slack",
-        event_types=more.pop("event_types", EVENTS),
-        configuration={"token": TOKEN, "channel": channel, "username": "CT"},
-        **more,
-    )
+    return builders.slack(name, channel=channel, username="CT", **more)
 
 
 def live(draft: Draft, id: str) -> LiveWebhook:
@@ -168,14 +147,7 @@ def live(draft: Draft, id: str) -> LiveWebhook:
 
 
 def row(name: str, id: str, channel: str = "#ops", **more: Any) -> LiveWebhook:
-    return LiveWebhook(
-        id=id,
-        name=name,
-        type="slack",
-        event_types=more.pop("event_types", EVENTS),
-        configuration={"token": SECRETS[TOKEN], "channel": channel, "username": "CT"},
-        **more,
-    )
+    return live_slack(name, id, channel=channel, username="CT", **more)
 
 
 def memory(*rows: LiveWebhook, **more: Any) -> Memory:
@@ -184,11 +156,7 @@ def memory(*rows: LiveWebhook, **more: Any) -> Memory:
 
 def planned(api: Memory, *webhooks: Webhook, secrets: Any = SECRETS) -> Plan:
     """Plan without a request: what is in memory against what is declared."""
-    desired = Desired(
-        webhooks=webhooks, policy=Policy(scopes=(FileScope(file="webhooks.yaml"),), max_deletes=99)
-    )
-    now = Live(origin=api.origin, organization=ACME, webhooks=tuple(api.rows.values()))
-    return make_plan(desired, now, secrets)
+    return made(desired(*webhooks), *api.rows.values(), secrets=secrets)
 
 
 def run(api: Memory, plan: Plan, **more: Any) -> Report:
