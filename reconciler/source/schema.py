@@ -157,12 +157,9 @@ def origin(data: dict[str, Any], index: int, path: DataPath) -> DataPath:
 
 
 def _holds(data: Any, path: DataPath) -> bool:
-    for step in path:
-        match data:
-            case dict() if step in data:
-                data = data[step]
-            case list() if isinstance(step, int) and 0 <= step < len(data):
-                data = data[step]
-            case _:
-                return False
+    try:
+        for step in path:
+            data = data[step]
+    except (LookupError, TypeError):
+        return False
     return True

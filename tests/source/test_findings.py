@@ -1,7 +1,8 @@
-"""Mistakes in files, and what is found: findings.txt and unreadable.txt, as agreed.
+"""Files and what is made of them, as agreed: declared.txt, findings.txt and unreadable.txt.
 
-A case is a title, a file or several, `=>` and the findings. `--update-golden` writes them. A file
-that begins with `escaped:` has its bytes as Python writes them.
+A case is a title, a file or several, `=>` and what they declare, or what is found.
+`--update-golden` writes that. A file that begins with `escaped:` has its bytes as Python writes
+them.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import yaml
 
 from reconciler.findings import Finding, sort_key
 from reconciler.source.files import SourceFile, Sources
-from reconciler.source.load import load_files
+from reconciler.source.load import Loaded, load_files
 from reconciler.source.position import placed
+from reconciler.source.rendered import configurations, yaml_text
 from reconciler.source.yaml import PARSER, parse
 
 HERE = Path(__file__).parent
@@ -62,13 +64,26 @@ def check(name: str, title: str, found: str, request: pytest.FixtureRequest) -> 
     assert found == agreed[title][1]
 
 
+def load(text: str) -> Loaded:
+    named = zip(("a.yaml", "b.yaml", "c.yaml"), text.split(NEXT), strict=False)
+    return load_files(Sources(files=tuple(SourceFile(file=name, raw=raw(t)) for name, t in named)))
+
+
+@pytest.mark.parametrize("title", cases("declared.txt"))
+def test_what_files_declare(title: str, request: pytest.FixtureRequest) -> None:
+    """Defaults are merged, globs of events expanded, and settings hold where they should."""
+    loaded = load(cases("declared.txt")[title][0])
+    assert loaded.findings == ()
+    assert loaded.desired is not None
+    found = NEXT.join(map(yaml_text, configurations(loaded.desired).values()))
+    check("declared.txt", title, found, request)
+
+
 @pytest.mark.parametrize("title", cases("findings.txt"))
 def test_what_is_wrong_with_files(title: str, request: pytest.FixtureRequest) -> None:
     """Each mistake yields the findings that help, at their places."""
-    texts = cases("findings.txt")[title][0].split(NEXT)
-    named = zip(("a.yaml", "b.yaml", "c.yaml"), texts, strict=False)
-    files = tuple(SourceFile(file=name, raw=raw(text)) for name, text in named)
-    check("findings.txt", title, shown(load_files(Sources(files=files)).findings), request)
+    loaded = load(cases("findings.txt")[title][0])
+    check("findings.txt", title, shown(loaded.findings), request)
 
 
 @pytest.mark.parametrize("parser", {yaml.SafeLoader, PARSER}, ids=lambda each: each.__name__)

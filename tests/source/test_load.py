@@ -6,10 +6,6 @@ import pytest
 
 from reconciler.findings import Finding, Position, Severity, strict
 from reconciler.model import (
-    EVENT_TYPES,
-    Absent,
-    FileScope,
-    Pattern,
     Scheme,
     Secret,
     SecretRef,
@@ -78,37 +74,6 @@ def env(name: str, version: int | None = None) -> SecretRef:
     return SecretRef(scheme=Scheme.ENV, name=name, version=version)
 
 
-def test_the_whole_example() -> None:
-    """A file with everything in it becomes the values it speaks of."""
-    outcome = declared(EXAMPLE)
-    assert outcome.findings == ()
-    desired = outcome.desired
-    assert desired is not None
-    token = env("SLACK_BOT_TOKEN")
-    deploys, audit, pager = desired.webhooks
-    deleted = {event for event in EVENT_TYPES if event.endswith("_deleted")}
-    assert deploys == Webhook(
-        name="Deploys",
-        type="slack",
-        event_types=frozenset({"value_created", "value_updated"} | deleted),
-        configuration={"token": token, "username": "CloudTruth", "channel": "#deploys"},
-    )
-    assert audit.previously == ("audit-old",)
-    assert audit.event_types == frozenset(EVENT_TYPES)
-    assert pager.configuration == {
-        "url": "https://hooks.example.com/ct",
-        "username": "ct",
-        "password": env("PAGER_PASSWORD"),
-    }
-    assert desired.absent == (Absent(name="tmp-test"),)
-    assert desired.organization == "Acme"
-    assert desired.policy.scopes == (FileScope(file="a.yaml", globs=("*",), prune=True),)
-    assert desired.policy.ignore == (Pattern(glob="manual-*"),)
-    assert desired.policy.protect == (Pattern(glob="prod-*"),)
-    assert desired.policy.max_deletes == 5
-    assert desired.literals == {}
-
-
 def test_values_know_their_lines() -> None:
     """Webhooks, absent entries and globs remember where they are written."""
     desired = declared(EXAMPLE).desired
@@ -159,14 +124,6 @@ def test_findings_of_the_files_come_along() -> None:
     assert outcome.desired is None
 
 
-def test_no_webhooks_can_be_declared() -> None:
-    """An empty list is a declaration."""
-    outcome = declared("webhooks: []")
-    assert outcome.findings == ()
-    assert outcome.desired is not None
-    assert outcome.desired.webhooks == ()
-
-
 def test_warnings_do_not_stop_unless_strict() -> None:
     """A warning leaves the declaration usable; strict makes it an error and notes stay notes."""
     outcome = declared(entry(f"name: 'A ', {SLACK}"))
@@ -180,54 +137,6 @@ def test_warnings_do_not_stop_unless_strict() -> None:
 
 
 # Defaults
-
-
-def test_reference_is_inherited_or_replaced_as_a_whole() -> None:
-    """A webhook's own {file} replaces the {env} of defaults; the two never mix."""
-    outcome = declared(
-        entry(
-            "name: A, event_types: ['*'], configuration: {channel: a, token: {file: t}}",
-            root="defaults: {type: slack, configuration: "
-            "{token: {env: T, version: 2}, username: u}}\n",
-        )
-    )
-    assert outcome.findings == ()
-    assert outcome.desired is not None
-    assert outcome.desired.webhooks[0].configuration == {
-        "token": SecretRef(scheme=Scheme.FILE, name="t"),
-        "username": "u",
-        "channel": "a",
-    }
-
-
-def test_lists_are_replaced() -> None:
-    """Events of a webhook replace those of defaults."""
-    text = (
-        "defaults: {event_types: [value_created, value_updated]}\nwebhooks:\n"
-        "  - {name: A, type: generic, configuration: {url: 'https://a.example'}}\n"
-        "  - {name: B, type: generic, event_types: [value_deleted],"
-        " configuration: {url: 'https://a.example'}}\n"
-    )
-    outcome = declared(text)
-    assert outcome.desired is not None
-    assert [sorted(each.event_types) for each in outcome.desired.webhooks] == [
-        ["value_created", "value_updated"],
-        ["value_deleted"],
-    ]
-
-
-def test_configuration_of_another_type_is_not_inherited() -> None:
-    """A generic webhook beside Slack defaults gets neither the Slack token nor the username."""
-    outcome = declared(
-        entry(
-            "name: P, type: generic, configuration: {url: 'https://a.example'}",
-            root="defaults: {type: slack, event_types: ['*'], "
-            "configuration: {token: {env: T}, username: u}}\n",
-        )
-    )
-    assert outcome.findings == ()
-    assert outcome.desired is not None
-    assert outcome.desired.webhooks[0].configuration == {"url": "https://a.example"}
 
 
 # Literals
@@ -300,20 +209,6 @@ def test_files_of_secrets_are_named_from_the_working_directory() -> None:
 # Several files
 
 
-def test_settings_hold_for_their_own_file() -> None:
-    """Defaults, scope and prune do not reach into other files."""
-    outcome = declared(
-        entry(f"name: a-1, {SLACK}", root="scope: ['a-*']\nprune: false\n"),
-        entry(f"name: b-1, {SLACK}", root="scope: ['b-*']\n"),
-    )
-    assert outcome.findings == ()
-    assert outcome.desired is not None
-    assert outcome.desired.policy.scopes == (
-        FileScope(file="a.yaml", globs=("a-*",), prune=False),
-        FileScope(file="b.yaml", globs=("b-*",), prune=True),
-    )
-
-
 def test_ignore_and_protect_are_united() -> None:
     """Globs of all files hold for the run, each once, at its first place."""
     outcome = declared(
@@ -325,20 +220,6 @@ def test_ignore_and_protect_are_united() -> None:
     assert [each.glob for each in policy.ignore] == ["a", "b"]
     assert [str(each.position) for each in policy.ignore] == ["a.yaml:1", "b.yaml:1"]
     assert [str(each.position) for each in policy.protect] == ["a.yaml:2"]
-
-
-def test_one_organization_is_enough() -> None:
-    """The guard may stand in any file, or at a webhook; all of them must agree."""
-    outcome = declared("webhooks: []\n", entry(f"name: A, organization: Acme, {SLACK}"))
-    assert outcome.desired is not None
-    assert outcome.desired.organization == "Acme"
-
-
-def test_two_files_may_share_a_reference_and_a_literal_name_apart() -> None:
-    """Values of several files come together in the order of the files."""
-    outcome = declared(entry(f"name: B, {SLACK}"), entry(f"name: A, {SLACK}"))
-    assert outcome.desired is not None
-    assert [each.name for each in outcome.desired.webhooks] == ["B", "A"]
 
 
 @pytest.mark.parametrize(
