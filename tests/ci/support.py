@@ -292,20 +292,11 @@ class World:
             self.github.fault = lambda method, path: None
             self.hold.release()
             stdout, stderr = process.communicate(timeout=PATIENCE)
-        return Done(
-            code=process.returncode,
-            stdout=stdout,
-            stderr=stderr,
-            outputs=_outputs(temp / "output"),
-            summary=_text(temp / "summary"),
-        )
+        return _done(process.returncode, stdout, stderr, temp)
 
     def not_run(self, workflow: str, run: str) -> Done:
         """Run the step that reports a job which failed before its command."""
-        (job,) = yaml.safe_load(workflows(SETUP)[f".github/workflows/{workflow}-webhooks.yml"])[
-            "jobs"
-        ].values()
-        step = job["steps"][-1]
+        step = _job(workflow)["steps"][-1]
         assert step["if"] == "failure() && steps.run.outputs.result == ''"
         self.shell = True
         done = self._done(
@@ -331,9 +322,8 @@ class World:
     ) -> tuple[str, dict[str, str], Path]:
         temp = self._temp()
         (temp / "event.json").write_text(json.dumps(event))
-        text = workflows(SETUP)[f".github/workflows/{workflow}-webhooks.yml"]
-        (job,) = yaml.safe_load(text)["jobs"].values()
-        (step,) = (each for each in job["steps"] if each.get("run", "").startswith("exec "))
+        steps = _job(workflow)["steps"]
+        (step,) = (each for each in steps if each.get("run", "").startswith("exec "))
         surroundings = {
             "GITHUB_ACTIONS": "true",
             "GITHUB_API_URL": self.github_url,
@@ -357,17 +347,7 @@ class World:
 
     def call(self, what: str, **environ: str) -> Done:
         """Run `webhooks ci` in a way that no workflow has it, without an event."""
-        temp = self._temp()
-        surroundings = {
-            "CLOUDTRUTH_API_KEY": self.secrets.get("CLOUDTRUTH_API_KEY", ""),
-            "CLOUDTRUTH_SERVER_URL": self.cloudtruth_url,
-            "GITHUB_API_URL": self.github_url,
-            "GITHUB_OUTPUT": str(temp / "output"),
-            "GITHUB_REPOSITORY": self.github.repository,
-            "GITHUB_STEP_SUMMARY": str(temp / "summary"),
-            "GITHUB_TOKEN": self.github.token,
-            "SLACK_BOT_TOKEN": self.secrets.get("SLACK_BOT_TOKEN", ""),
-        }
+        _, surroundings, temp = self._prepared("apply", "", {}, {})
         return self._done(f"exec webhooks ci {what}", surroundings | environ, temp)
 
     def bare(self, what: str, **environ: str) -> Done:
@@ -381,14 +361,7 @@ class World:
         return temp
 
     def _done(self, script: str, environ: dict[str, str], temp: Path) -> Done:
-        code, stdout, stderr = self._run(script, environ)
-        return Done(
-            code=code,
-            stdout=stdout,
-            stderr=stderr,
-            outputs=_outputs(temp / "output"),
-            summary=_text(temp / "summary"),
-        )
+        return _done(*self._run(script, environ), temp)
 
     def _filled(self, value: str, inputs: Mapping[str, str]) -> str:
         """Evaluate an expression as GitHub does: what is not there is empty."""
@@ -450,6 +423,17 @@ def world(folder: Path, **choices: Any) -> Iterator[World]:
             hold.release()
     finally:
         emulator.store.close()
+
+
+def _job(workflow: str) -> Any:
+    text = workflows(SETUP)[f".github/workflows/{workflow}-webhooks.yml"]
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    return job
+
+
+def _done(code: int, stdout: str, stderr: str, temp: Path) -> Done:
+    """Read what a step left in its folder."""
+    return Done(code, stdout, stderr, _outputs(temp / "output"), _text(temp / "summary"))
 
 
 def _text(path: Path) -> str:
