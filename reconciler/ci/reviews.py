@@ -8,10 +8,9 @@ a separate comment, so that the review itself stays as it was merged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import islice
 from typing import Final, TypeAlias
 
 from reconciler.ci.github import GitHub, Pull
@@ -44,7 +43,6 @@ class Merged:
     `comments` are all of this workflow's, `outcome` the one that records what is settled.
     `resends` are the operations that send a secret again, by digest; `replaced` has the number of
     the newer pull request that decides instead, by digest. `problem` is why it approves nothing.
-    `is_over` means that all of it is settled.
     """
 
     number: int
@@ -55,13 +53,10 @@ class Merged:
     replaced: Mapping[str, int] = field(default_factory=dict)
     problem: NoReview | None = None
     settled: Mapping[str, State] = field(default_factory=dict)
-    is_over: bool = False
 
     @property
     def left(self) -> tuple[OperationDigest, ...]:
         """Return the operations that are not settled."""
-        if self.is_over:
-            return ()
         return tuple(each for each in self.operations if each.digest not in self.settled)
 
 
@@ -106,25 +101,22 @@ def read_reviews(merges: Merges, subject: Marker) -> tuple[Merged, ...]:
     """
     found: list[Merged] = []
     newer: list[tuple[int, Mentioned, set[tuple[str, str]]]] = []
-
-    def replacing(operation: OperationDigest, resend: Resend | None) -> Iterator[int]:
-        for number, mentioned, resent in newer:
-            if resend is not None and (resend.webhook, resend.field) in resent:
-                yield number
-            if resend is None and mentioned(operation.id, operation.name):
-                yield number
-
     for pull, comments in merges:
         review = _read(pull, comments, subject)
-        replaced = {
-            each.digest: number
-            for each in review.operations
-            for number in islice(replacing(each, review.resends.get(each.digest)), 1)
-        }
+        replaced: dict[str, int] = {}
+        for each in review.operations:
+            resend = review.resends.get(each.digest)
+            for number, mentioned, resent in newer:
+                if (
+                    mentioned(each.id, each.name)
+                    if resend is None
+                    else (resend.webhook, resend.field) in resent
+                ):
+                    replaced.setdefault(each.digest, number)
         found.append(replace(review, replaced=replaced))
         plain = [each for each in review.operations if each.digest not in review.resends]
-        resent = {(each.webhook, each.field) for each in review.resends.values()}
-        newer.append((pull.number, Mentioned(plain), resent))
+        fields = {(each.webhook, each.field) for each in review.resends.values()}
+        newer.append((pull.number, Mentioned(plain), fields))
     return tuple(found)
 
 
@@ -150,12 +142,15 @@ def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
         subject.origin or first.origin,
     ):
         return replace(found, problem=NoReview.OTHER_ORGANIZATION)
+    operations = tuple(each for marker in shown for each in marker.operations)
+    settled = dict(outcome.marker.settled) if outcome is not None else {}
+    if outcome is not None and outcome.marker.complete:
+        settled = dict.fromkeys((each.digest for each in operations), State.DONE)
     return replace(
         found,
-        operations=tuple(each for marker in shown for each in marker.operations),
+        operations=operations,
         resends={digest: each for marker in shown for digest, each in marker.resends},
-        settled=dict(outcome.marker.settled) if outcome is not None else {},
-        is_over=outcome is not None and outcome.marker.complete,
+        settled=settled,
     )
 
 
@@ -221,13 +216,9 @@ def settle(
         return None if any(mentioned(*each) for each in touched) else State.DONE
 
     def settled(review: Merged) -> Merged:
-        found = dict(review.settled)
-        for operation in review.left:
-            now = state(review, operation)
-            if now is not None:
-                found[operation.digest] = now
-        over = all(each.digest in found for each in review.operations)
-        return replace(review, settled=found, is_over=review.is_over or over)
+        now = {each.digest: state(review, each) for each in review.left}
+        new = {digest: found for digest, found in now.items() if found is not None}
+        return replace(review, settled={**review.settled, **new})
 
     return tuple(map(settled, reviews))
 
@@ -244,14 +235,14 @@ def record(
     `link` is the run, as Markdown.
     """
     for old, new in zip(before, after, strict=True):
-        if not new.operations or (old.is_over, old.settled) == (new.is_over, new.settled):
+        if old.settled == new.settled:
             continue
         resends = sorted(new.settled.items(), key=lambda each: each[0] not in new.resends)
         marker = replace(
             subject,
             kind=Kind.OUTCOME,
-            settled=() if new.is_over else tuple(resends[:_MOST_RECORDED]),
-            complete=new.is_over,
+            settled=tuple(resends[:_MOST_RECORDED]) if new.left else (),
+            complete=not new.left,
         )
         github.comment(new.number, marker, f"{_told(new, link)}\n", new.outcome)
 
@@ -269,8 +260,8 @@ def _told(review: Merged, link: str) -> str:
         f"{states[State.DONE]} no longer pending": states[State.DONE],
         f"{len(review.left)} not done": len(review.left),
     }
-    heading = f"**Applied{'' if review.is_over else ' in part'}** by {link}"
+    heading = f"**Applied{' in part' if review.left else ''}** by {link}"
     if not applied:
-        what = "Nothing left to apply" if review.is_over else "Not applied"
+        what = "Not applied" if review.left else "Nothing left to apply"
         heading = f"**{what}**, as {link} found"
     return f"{heading}: {'; '.join(words for words, number in became.items() if number)}."
