@@ -24,6 +24,7 @@ from reconciler.planning.plan import (
     SecretCause,
     SecretChange,
     SetChange,
+    Snapshot,
     ValueChange,
     address,
     destination,
@@ -262,11 +263,11 @@ def likeness(one: LiveWebhook, other: LiveWebhook) -> Reading:
     """
     if one.type != other.type or one.event_types != other.event_types:
         return Reading.DIFFERENT
-    if _visible(one) != _visible(other):
-        return Reading.DIFFERENT
     a, b = one.configuration, other.configuration
     if isinstance(a, Unknown) or isinstance(b, Unknown):
-        return Reading.UNKNOWN
+        return Reading.UNKNOWN if a is b else Reading.DIFFERENT
+    if visible(one) != visible(other):
+        return Reading.DIFFERENT
     readings = [_secrets(field, a, b) for field in KINDS[one.type].fields if field.secret]
     for worst in (Reading.DIFFERENT, Reading.UNKNOWN):
         if worst in readings:
@@ -283,13 +284,13 @@ def _secrets(field: Field, a: Mapping[str, LiveValue], b: Mapping[str, LiveValue
     return Reading.UNKNOWN if expected else Reading.SAME
 
 
-def _visible(found: LiveWebhook) -> dict[str, object] | Unknown:
-    if isinstance(found.configuration, Unknown):
-        return found.configuration
-    secret = KINDS[found.type].secret_fields
+def visible(webhook: Webhook | LiveWebhook | Snapshot) -> dict[str, object]:
+    """Return the plain fields that are set and shown and have not their default value."""
     shown: dict[str, object] = {}
-    for each in KINDS[found.type].fields:
-        value = found.configuration.get(each.name)
-        if each.name not in secret and value not in (None, "", each.default):
-            shown[each.name] = each.normal(value) if isinstance(value, str) else value
+    if isinstance(webhook.configuration, Unknown):
+        return shown
+    for field in KINDS[webhook.type].fields:
+        value = webhook.configuration.get(field.name)
+        if not field.secret and value not in (None, "", UNKNOWN, field.default):
+            shown[field.name] = field.normal(value) if isinstance(value, str) else value
     return shown

@@ -12,14 +12,15 @@ from typing import Final
 
 from reconciler.findings import Finding, error, note, warning
 from reconciler.kinds import KINDS
-from reconciler.model import UNKNOWN, Desired, Pattern, Webhook
+from reconciler.model import Desired, Pattern, Webhook
+from reconciler.planning.compare import visible
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Snapshot
 
 _MAX_DELETES: Final = 5
 """How many webhooks one run deletes where no file says otherwise, if they are at most half."""
 
 
-def guard(plan: Plan, allow_deletes: int | None = None) -> tuple[Finding, ...]:
+def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:
     """Return what blocks a plan.
 
     `allow_deletes` is the number of deletes that a user has allowed. It lifts every guard; any
@@ -27,16 +28,13 @@ def guard(plan: Plan, allow_deletes: int | None = None) -> tuple[Finding, ...]:
     """
     deletes, in_scope, max_deletes = plan.counted_deletes, plan.in_scope, plan.guard.max_deletes
     if allow_deletes is not None:
-        if not deletes or allow_deletes == deletes:
-            return ()
-        return (
-            error(
+        if deletes and allow_deletes != deletes:
+            yield error(
                 "allow-deletes-differs",
                 f"--allow-deletes says {allow_deletes}, the plan deletes {deletes}",
                 "look at them, then allow exactly as many as the plan deletes",
-            ),
-        )
-    found: list[Finding] = []
+            )
+        return
     way_on = f"if this is meant: --allow-deletes {deletes}"
     limit: str | None = None
     if max_deletes is not None:
@@ -48,67 +46,53 @@ def guard(plan: Plan, allow_deletes: int | None = None) -> tuple[Finding, ...]:
         limit = f", more than half of the {in_scope} in scope"
     if limit is not None:
         or_set = "" if max_deletes is not None else ", or set limits.max_deletes in the file"
-        found.append(
-            error(
-                "too-many-deletes",
-                f"{_webhooks(deletes)} would be deleted{limit}",
-                f"{way_on}{or_set}",
-            )
-        )
+        message = f"{_webhooks(deletes)} would be deleted{limit}"
+        yield error("too-many-deletes", message, f"{way_on}{or_set}")
     if not plan.guard.declared and in_scope:
-        found.append(
-            error(
-                "nothing-declared",
-                f"nothing is declared, with {_webhooks(in_scope)} live in scope",
-                f"check that the right file was read; {way_on}",
-            )
+        yield error(
+            "nothing-declared",
+            f"nothing is declared, with {_webhooks(in_scope)} live in scope",
+            f"check that the right file was read; {way_on}",
         )
     elif not plan.guard.found and deletes:
-        found.append(
-            error(
-                "nothing-recognised",
-                f"no declared webhook is live, yet {_webhooks(deletes)} would be deleted",
-                f"check that the key belongs to the right organization; {way_on}",
-            )
+        yield error(
+            "nothing-recognised",
+            f"no declared webhook is live, yet {_webhooks(deletes)} would be deleted",
+            f"check that the key belongs to the right organization; {way_on}",
         )
-    return tuple(found)
 
 
 def _webhooks(number: int) -> str:
     return "1 webhook" if number == 1 else f"{number} webhooks"
 
 
-def relaxed(previous: Desired, now: Desired) -> tuple[Finding, ...]:
+def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
     """Name the policy lines that permit more than before."""
-    found: list[Finding] = []
-
-    def add(rule: str, message: str) -> None:
-        found.append(warning(rule, message))
-
     old, new = previous.policy, now.policy
     for name in sorted(_globs(old.protect) - _globs(new.protect)):
-        add("relaxed-protect", f"protect no longer covers {name!r}")
+        yield warning("relaxed-protect", f"protect no longer covers {name!r}")
     for name in sorted(_globs(old.ignore) - _globs(new.ignore)):
-        add("relaxed-ignore", f"ignore no longer covers {name!r}")
+        yield warning("relaxed-ignore", f"ignore no longer covers {name!r}")
     old_scopes = {scope.file: scope for scope in old.scopes}
     for scope in new.scopes:
         was = old_scopes.get(scope.file)
         if was is None:
             continue
         if scope.prune and not was.prune:
-            add("relaxed-prune", f"{scope.file} now deletes what it does not declare")
+            yield warning("relaxed-prune", f"{scope.file} now deletes what it does not declare")
         for glob in sorted(set(scope.globs) - set(was.globs)):
-            add("relaxed-scope", f"{scope.file} is now responsible for {glob!r} too")
+            yield warning("relaxed-scope", f"{scope.file} is now responsible for {glob!r} too")
     if old.max_deletes is not None and (
         new.max_deletes is None or new.max_deletes > old.max_deletes
     ):
         limit = "no limit of its own" if new.max_deletes is None else str(new.max_deletes)
-        add("relaxed-limits", f"limits.max_deletes goes from {old.max_deletes} to {limit}")
+        yield warning(
+            "relaxed-limits", f"limits.max_deletes goes from {old.max_deletes} to {limit}"
+        )
     elif old.max_deletes is None and new.max_deletes is not None:
-        add("relaxed-limits", f"limits.max_deletes is now {new.max_deletes}")
+        yield warning("relaxed-limits", f"limits.max_deletes is now {new.max_deletes}")
     if previous.organization is not None and now.organization is None:
-        add("relaxed-organization", "the guard on the organization is gone")
-    return tuple(found)
+        yield warning("relaxed-organization", "the guard on the organization is gone")
 
 
 def _globs(patterns: Iterable[Pattern]) -> set[str]:
@@ -157,12 +141,8 @@ def mistaken(webhook: Webhook, name: str, again: Sequence[str] = ()) -> Finding:
 
 
 def _likeness(webhook: Webhook | Snapshot) -> Hashable:
-    plain: list[tuple[str, object]] = []
-    for field in KINDS[webhook.type].fields:
-        value = webhook.configuration.get(field.name)
-        if not field.secret and value not in (None, UNKNOWN, field.default):
-            plain.append((field.name, field.normal(value) if isinstance(value, str) else value))
-    return (webhook.type, webhook.event_types, tuple(plain))
+    shown = visible(webhook)
+    return (webhook.type, webhook.event_types, tuple(sorted(shown.items())) if shown else ())
 
 
 def _yaml(name: str) -> str:

@@ -96,7 +96,7 @@ def plan(
     notes = sorted((*findings, *comparing.notes, *rename_hints(operations)), key=sort_key)
     loosened: tuple[Finding, ...] = ()
     if options.previous is not None:
-        loosened = relaxed(options.previous, desired)
+        loosened = tuple(relaxed(options.previous, desired))
         operations = _attributed(operations, options.previous, options, live, secrets)
     reviewable = tuple(digests(operation, options.shown) for operation in operations)
     made = Plan(
@@ -123,7 +123,7 @@ def plan(
         digests=reviewable,
         digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(reviewable)),
     )
-    return replace(made, blocked=guard(made, options.allow_deletes))
+    return replace(made, blocked=tuple(guard(made, options.allow_deletes)))
 
 
 def _selecting_nothing(options: PlanOptions, desired: Desired, live: Live) -> Iterator[Finding]:

@@ -70,7 +70,7 @@ def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") 
     _refuse_literals(loaded.desired)
     # What was allowed for one run is not saved: the plan is blocked until it is allowed again.
     tree = {
-        **plan_tree(replace(plan, blocked=guard(plan)), __version__),
+        **plan_tree(replace(plan, blocked=tuple(guard(plan))), __version__),
         "options": {"only": list(options.only), "prune": options.prune},
         "configuration": list(_configuration(loaded)),
         "text": text,

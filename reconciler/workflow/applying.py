@@ -55,7 +55,7 @@ def apply(
     if review is not None:
         known = _expected(whole, review) if isinstance(review, str) else review
         made, skipped = _reviewed(whole, known, values=values)
-        made = replace(made, blocked=guard(made, options.allow_deletes))
+        made = replace(made, blocked=tuple(guard(made, options.allow_deletes)))
     _require_secrets(made, gathered)
     _refuse_blocked(made)
     if made.operations and not confirm(made):

@@ -166,4 +166,5 @@ def guarded(
 ) -> tuple[Finding, ...]:
     """Return what guards find in a plan of so many deletes; `more` is of GuardInput."""
     found = made(desired(), *(live_slack(f"w{n}", f"id-{n}") for n in range(deletes)))
-    return guard(replace(found, in_scope=in_scope, guard=GuardInput(**more)), allow_deletes)
+    found = replace(found, in_scope=in_scope, guard=GuardInput(**more))
+    return tuple(guard(found, allow_deletes))

@@ -140,7 +140,7 @@ def plan(
         live=12,
     )  # fmt: skip
     made = replace(base, **more)  # type: ignore[arg-type]
-    return replace(made, blocked=guard(made))
+    return replace(made, blocked=tuple(guard(made)))
 
 
 RENAME = Update(
