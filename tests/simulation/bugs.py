@@ -64,7 +64,7 @@ BUGS = (
     Bug(
         name="success without a look",
         file="execute/verify.py",
-        old="    tried: list[Duplicate] = []\n",
+        old="    tried: dict[str, Duplicate] = {}\n",
         new="    return Verification(verified=True)\n",
     ),
     Bug(
