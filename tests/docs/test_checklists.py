@@ -1,22 +1,25 @@
 """The checklists of docs/architecture.md, followed to the letter in a copy of the program.
 
 Each addition below is a toy that a user can make with the list alone: it touches
-the places that the list names, all of them and no other, and then it works. The new webhook type
-is tried in tests/contract/test_third_type.py.
+the places that the list names, all of them and no other, and then it works. The webhook type goes
+through the schema, validation, planning, applying and exporting.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft7Validator
 
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS
-from tests.contract.test_third_type import WEBHOOK_TYPE
-from tests.folders import ROOT, Copy, Edit, after, by_script, instead, new_file
+from reconciler.source.yaml import parse
+from tests.folders import ROOT, Copy, Edit, after, by_script, instead, new_file, write
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 TOYS = Path(__file__).parent / "additions"
@@ -32,12 +35,24 @@ def checklist(title: str, name: str) -> set[str]:
     return {place.replace("NAME", name) for place in places}
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Copy:
-    """A copy of the program as it is."""
-    return Copy(tmp_path, "scripts", "docs", "examples")
-
-
+EXAMPLE = (TOYS / "pager.yaml").read_text("utf-8")
+SECRET = {"PAGER_ROUTING_KEY": "a-routing-key-of-the-example"}
+WEBHOOK_TYPE: Mapping[str, Edit] = {
+    "reconciler/kinds/pager.py": new_file(TOYS / "pager.py"),
+    "reconciler/kinds/__init__.py": lambda text: instead(
+        "from reconciler.kinds import generic, slack",
+        "from reconciler.kinds import generic, pager, slack",
+    )(after('"generic": generic.KIND', '    "pager": pager.KIND,\n')(text)),
+    "schemas/webhooks.schema.json": by_script,
+    "examples/pager.yaml": new_file(TOYS / "pager.yaml"),
+}
+MISTAKES = {
+    ("routing_key:", "routing_kye:"): "did you mean `routing_key`?",
+    ("type: pager", "type: pagr"): "did you mean `pager`?",
+    ("    service: night-shift\n", "    {}\n"): "`service` is missing",
+    ("{env: PAGER_ROUTING_KEY}", "in-the-file"): "`routing_key` is a secret",
+    ("service: night-shift", "channel: a"): "`channel` belongs to webhooks of type `slack`",
+}
 COMMAND: Mapping[str, Edit] = {
     "reconciler/cli/commands/count.py": new_file(TOYS / "count.py"),
     "reconciler/cli/main.py": after(
@@ -56,6 +71,19 @@ OUTPUT: Mapping[str, Edit] = {
 }
 
 
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """A copy of the program with all additions, and what its scripts write."""
+    made = Copy(tmp_path_factory.mktemp("copy"), "scripts", "docs", "examples")
+    for edits in (WEBHOOK_TYPE, COMMAND, OUTPUT):
+        made.add(edits)
+    assert made.python("scripts/schema.py", "--check").returncode == 1
+    for script in ("scripts/schema.py", "scripts/commands.py"):
+        assert made.python(script).returncode == 0
+    assert made.python("scripts/schema.py", "--check").returncode == 0
+    return made
+
+
 @pytest.mark.parametrize(
     ("title", "name", "edits"),
     [
@@ -72,26 +100,74 @@ def test_a_list_is_complete(title: str, name: str, edits: Mapping[str, Edit]) ->
 @pytest.mark.slow
 def test_a_new_command_works(copy: Copy) -> None:
     """A new command runs, is in the help, and the page of commands is written by its script."""
-    copy.add(COMMAND)
     done = copy.webhooks("count", "-f", "examples/webhooks.yaml")
     assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
     assert "count " in copy.webhooks("--help").stdout
-    assert copy.python("scripts/commands.py").returncode == 0
     assert "## `webhooks count`" in (copy.folder / "docs" / "commands.md").read_text("utf-8")
 
 
 @pytest.mark.slow
 def test_a_new_output_works(copy: Copy) -> None:
     """A new format is offered and shows plans, reports and failures."""
-    copy.add(OUTPUT)
     secrets = {"SLACK_BOT_TOKEN": "xoxb-" + "0123456789-abcdef", "PAGER_PASSWORD": "example"}
     file = ("-f", "examples/webhooks.yaml", "--local", "--format", "brief")
     planned = copy.webhooks("plan", *file, **secrets)
     assert (planned.returncode, planned.stdout) == (0, "3 planned\n"), planned.stderr
     applied = copy.webhooks("apply", *file, "--yes", **secrets)
     assert (applied.returncode, applied.stdout) == (0, "3 carried out\n"), applied.stderr
-    assert copy.python("scripts/commands.py").returncode == 0
     assert "|markdown|brief]" in (copy.folder / "docs" / "commands.md").read_text("utf-8")
+
+
+def test_the_third_type_works(copy: Copy) -> None:
+    """It is validated, planned, applied and then in sync, and its secret is one."""
+    file = ("-f", "examples/pager.yaml")
+    local = ("--local-db", "pager.db")
+    assert copy.webhooks("validate", *file, "--strict").returncode == 0
+    planned = copy.webhooks("plan", *file, *local, "--detailed-exitcode", **SECRET)
+    assert planned.returncode == 2, planned.stderr
+    assert "pager night-shift" in planned.stdout
+    assert "env PAGER_ROUTING_KEY" in planned.stdout
+    applied = copy.webhooks("apply", *file, *local, "--yes", **SECRET)
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    again = copy.webhooks("plan", *file, *local, "--detailed-exitcode", **SECRET)
+    assert (again.returncode, "No changes." in again.stdout) == (0, True)
+    exported = copy.webhooks("export", *local)
+    assert "type: pager" in exported.stdout
+    for done in (planned, applied, again, exported):
+        assert SECRET["PAGER_ROUTING_KEY"] not in done.stdout + done.stderr
+
+
+def test_mistakes_in_the_third_type_are_explained(copy: Copy) -> None:
+    """Its mistakes have the same messages as those in other types."""
+    assert all(old in EXAMPLE for old, _ in MISTAKES)
+    files = {f"bad/{n}.yaml": EXAMPLE.replace(*each) for n, each in enumerate(MISTAKES)}
+    write(copy.folder, files)
+    done = copy.webhooks("validate", "-f", "bad", "--strict")
+    assert done.returncode == 3
+    assert [each for each in MISTAKES.values() if each not in done.stdout] == []
+    assert "in-the-file" not in done.stdout
+
+
+def test_editors_know_the_third_type(copy: Copy) -> None:
+    """The schema that an editor reads accepts it, refuses its mistakes and offers a skeleton."""
+    schema: dict[str, Any] = json.loads((copy.folder / "schemas/webhooks.schema.json").read_text())
+    Draft7Validator.check_schema(schema)
+    judge = Draft7Validator(schema)
+    assert judge.is_valid(_data(EXAMPLE))
+    assert not judge.is_valid(_data(EXAMPLE.replace("routing_key", "routing_kye")))
+    untyped = EXAMPLE.replace("type: pager", "event_types: [value_created]")
+    assert judge.is_valid(_data(untyped))  # `defaults` without a type take the fields of any
+    snippets = schema["$defs"]["webhook"]["defaultSnippets"]
+    assert snippets[-1]["body"]["configuration"] == {
+        "routing_key": {"env": "${3:PAGER_ROUTING_KEY}"},
+        "service": "${4:night-shift}",
+    }
+
+
+def _data(text: str) -> object:
+    document = parse(text.encode(), "pager.yaml")
+    assert document.usable
+    return document.data
 
 
 def test_every_format_is_in_the_contract() -> None:
