@@ -6,9 +6,9 @@ import pytest
 
 from reconciler.planning.plan import Create, Delete, Reason
 from reconciler.render import View
-from reconciler.render.markdown import render_findings, render_plan, render_report
+from reconciler.render.markdown import render_plan, render_report
 from reconciler.report import Applied, Failed, Report
-from tests.render.cases import FINDINGS, MIXED, live, plan, slack
+from tests.render.cases import MIXED, live, plan, slack
 from tests.render.oracle import read_markdown
 
 MANY = plan(
@@ -62,11 +62,3 @@ def test_what_is_not_done_comes_first() -> None:
     assert len(text) <= 5_000
     assert read_markdown(text).cells[0][0] == ["x"]
     assert "299 created, 0 updated, 0 deleted; 1 failed" in text.splitlines()[0]
-
-
-def test_findings_fit_too() -> None:
-    """Many findings are cut at a line as well, their number whole."""
-    many = FINDINGS["several"] * 100
-    text = render_findings(many, View(limit=4_000))
-    assert len(text) <= 4_000
-    assert text.startswith("### 200 errors, 100 warnings, 100 notes")

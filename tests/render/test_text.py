@@ -28,7 +28,6 @@ from tests.render.cases import (
     plan,
     slack,
 )
-from tests.render.oracle import runner_commands
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -75,22 +74,6 @@ def test_an_address_is_told_by_what_the_plan_has_found_out() -> None:
     )
     assert "+ Pager  generic https://x.test/***" in render_plan(plan(create, secrets=(use,)))
     assert "+ Pager  generic env HOOK_URL" in render_plan(plan(create, secrets=()))
-
-
-def test_words_that_begin_a_line_are_no_command() -> None:
-    """However narrow the terminal, no wrapped word begins a line as a workflow command."""
-    message = " ".join(["::error::x"] * 30)
-    failing = error("x", message, message)
-    held = plan(*MIXED.operations, blocked=(failing,), relaxed=(failing,), notes=(failing,))
-    report = Report(
-        plan=held,
-        outcomes=(Skipped(operation=held.operations[0], code="x", message=message),),
-        problem=message,
-        writes=1,
-    )
-    for width in range(20, 90):
-        view = View(width=width)
-        assert runner_commands(render_plan(held, view) + render_report(report, view)) == []
 
 
 def test_a_name_is_never_broken() -> None:

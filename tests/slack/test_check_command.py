@@ -72,14 +72,6 @@ def test_sending(shell: Shell, file: File) -> None:
     assert len(slack.posted) == 1
 
 
-def test_a_secret_that_is_not_at_hand(shell: Shell, file: File) -> None:
-    """It is a check that failed, not a file that is wrong."""
-    file()
-    done = shell("slack", "check")
-    assert done.code == 1
-    assert "set TOKEN in this command's environment" in done.out
-
-
 def test_the_api_key_is_no_slack_token(shell: Shell, file: File) -> None:
     """A reference that yields CloudTruth's own key is refused before anything is sent."""
     file()
