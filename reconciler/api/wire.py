@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -57,21 +57,29 @@ def live_webhook(row: Any) -> LiveWebhook:
         raise ProtocolError(
             f"the server lists webhook {own} with `event_types` that are not a list of strings"
         )
-    return _live(row, own, name, kind, events)
+    configuration = _configuration(row.get("configuration"), kind, own)
+    last_run = row.get("last_run")
+    return LiveWebhook(
+        id=own,
+        name=name,
+        type=sys.intern(kind),
+        event_types=_events(tuple(events)),
+        configuration=configuration,
+        organization=bare_id(row.get("organization")),
+        last_run=last_run if isinstance(last_run, str) else None,
+        last_error=_delivery_error(row.get("last_error"), configuration),
+    )
 
 
 def written_webhook(row: Any, draft: Draft) -> LiveWebhook:
     """Read the response to a write, of which only the id is required; `draft` fills the rest."""
-    own = usable_id(row)
-    assert own is not None
     name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
-    return _live(
-        row,
-        own,
-        name if isinstance(name, str) else draft.name,
-        kind if isinstance(kind, str) else draft.type,
-        events if _is_texts(events) else draft.event_types,
-    )
+    filled = {
+        "name": name if isinstance(name, str) else draft.name,
+        "type": kind if isinstance(kind, str) else draft.type,
+        "event_types": events if _is_texts(events) else list(draft.event_types),
+    }
+    return live_webhook({**row, **filled})
 
 
 def organization(row: Any) -> Organization:
@@ -123,21 +131,6 @@ def secret_values(draft: Draft) -> tuple[str, ...]:
     """Return the secret values that a body of `draft` holds, for taking them out of errors."""
     values = (draft.configuration or {}).values()
     return tuple(value.reveal() for value in values if isinstance(value, Secret))
-
-
-def _live(row: dict[str, Any], id: str, name: str, type: str, events: Iterable[str]) -> LiveWebhook:
-    configuration = _configuration(row.get("configuration"), type, id)
-    last_run = row.get("last_run")
-    return LiveWebhook(
-        id=id,
-        name=name,
-        type=sys.intern(type),
-        event_types=_events(tuple(events)),
-        configuration=configuration,
-        organization=bare_id(row.get("organization")),
-        last_run=last_run if isinstance(last_run, str) else None,
-        last_error=_delivery_error(row.get("last_error"), configuration),
-    )
 
 
 def _configuration(value: Any, type: str, id: str) -> Mapping[str, LiveValue] | Unknown:

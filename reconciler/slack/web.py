@@ -19,8 +19,7 @@ from reconciler.model import Secret
 DEFAULT_URL: Final = "https://slack.com/api"
 
 _PAGE: Final = 900  # channels; Slack advises fewer than 1000
-_WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,79}")
-_SCOPE: Final = re.compile(r"[a-z][a-z0-9_.:-]{0,79}")
+_WORD: Final = re.compile(r"[a-z][a-z0-9_.:-]{0,79}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +90,9 @@ class Slack:
         data: dict[str, Any] = reply.data
         listed = reply.headers.get("x-oauth-scopes")
         return SlackReply(
-            error=None if data["ok"] else _word(data.get("error")) or "unknown_error",
-            scopes=None if listed is None else _scopes(listed),
-            needed=_first_scope(data.get("needed")),
+            error=None if data["ok"] else next(iter(_words(data.get("error"))), "unknown_error"),
+            scopes=None if listed is None else frozenset(_words(listed)),
+            needed=next(iter(_words(data.get("needed"))), None),
             data=data,
         )
 
@@ -117,15 +116,7 @@ def _is_reply(document: Any) -> bool:
     return isinstance(document, dict) and isinstance(document.get("ok"), bool)
 
 
-def _word(value: Any) -> str | None:
-    return value if isinstance(value, str) and _WORD.fullmatch(value) else None
-
-
-def _scopes(listed: str) -> frozenset[str]:
-    parts = (part.strip() for part in listed.split(","))
-    return frozenset(part for part in parts if _SCOPE.fullmatch(part))
-
-
-def _first_scope(value: Any) -> str | None:
-    first = value.split(",")[0].strip() if isinstance(value, str) else ""
-    return first if _SCOPE.fullmatch(first) else None
+def _words(listed: Any) -> list[str]:
+    """Return the parts of a text that are plain words, as codes and scopes are."""
+    parts = listed.split(",") if isinstance(listed, str) else []
+    return [word for part in parts if _WORD.fullmatch(word := part.strip())]
