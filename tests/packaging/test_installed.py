@@ -81,19 +81,6 @@ def test_without_installing(release: Release, tmp_path: Path, command: tuple[str
     assert done.stdout == VERSION, done.stderr
 
 
-def test_pipx_installs_the_wheel(release: Release, tmp_path: Path) -> None:
-    """Both scripts are on the path and run, and nothing is left after `pipx uninstall`."""
-    pipx, environ = tool("pipx"), pipx_home(tmp_path)
-    done = run(pipx, "install", release.wheel, cwd=tmp_path, **environ)
-    assert done.returncode == 0, done.stderr
-    scripts = Path(environ["PIPX_BIN_DIR"])
-    assert {each.name for each in scripts.iterdir()} == {"webhooks", "cloudtruth-webhooks"}
-    for each in scripts.iterdir():
-        assert run(each, "--version", cwd=tmp_path).stdout == VERSION
-    assert run(pipx, "uninstall", "cloudtruth-webhooks", cwd=tmp_path, **environ).returncode == 0
-    assert list(scripts.iterdir()) == []
-
-
 SENTENCE = re.search(
     r"Other ways to run it: (.*?`)\. ", (ROOT / "README.md").read_text("utf-8"), re.S
 )
@@ -113,11 +100,6 @@ def test_the_other_ways_of_the_readme(checkout: Path, tmp_path: Path, command: s
     else:
         done = run(tool(name), *words, "--version", cwd=checkout)
     assert done.stdout == VERSION, done.stderr
-
-
-def test_the_readme_names_other_ways() -> None:
-    """The list is not empty because a sentence was reworded."""
-    assert {command.split()[0] for command in OTHER_WAYS} == {"pipx", "uvx", "python"}
 
 
 def test_the_first_command_of_the_readme(checkout: Path) -> None:

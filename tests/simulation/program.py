@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from reconciler.errors import NotReviewedError, ReconcilerError
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, review_of
-from reconciler.ports import Stop, WebhookAPI
 from reconciler.report import Report
 from reconciler.source.load import Loaded
 from reconciler.source.saved_plan import load, save_plan
@@ -81,12 +78,14 @@ class Program:
         options: PlanOptions,
         review: Review | str | None,
     ) -> None:
-
         def body() -> None:
             with self._world.connected(process) as (api, clock, workers):
+                connection = Connection(
+                    api=api, key=KEY, clock=clock, workers=workers, stop=process
+                )
                 report = applying.apply(
                     checked,
-                    self._connection(process, api, clock, workers),
+                    connection,
                     options=options,
                     confirm=self._confirm(process, review),
                     review=review,
@@ -94,18 +93,10 @@ class Program:
                 )
             self._ended(process, report)
 
-        self._run(process, body)
-
-    def _connection(
-        self, process: Process, api: object, clock: object, workers: object
-    ) -> Connection:
-        return Connection(
-            api=cast(WebhookAPI, api),
-            key=KEY,
-            clock=clock,  # type: ignore[arg-type]
-            workers=workers,  # type: ignore[arg-type]
-            stop=cast(AbstractContextManager[Stop], process),
-        )
+        began = self._world.scheduler.now
+        self._alive(process, body)
+        if process.steps > _MOST_REQUESTS or self._world.scheduler.now - began > _LONGEST_RUN:
+            raise Violation(f"{process.name} does not know when to stop")
 
     def _confirm(self, process: Process, review: Review | str | None) -> Callable[[Plan], bool]:
         def agree(made: Plan) -> bool:
@@ -132,12 +123,6 @@ class Program:
         if process.halted():  # the program is about to end, and its threads with it
             self._world.scheduler.sleep(_PARTING)
             process.life.dead = True
-
-    def _run(self, process: Process, body: Callable[[], None]) -> None:
-        began = self._world.scheduler.now
-        self._alive(process, body)
-        if process.steps > _MOST_REQUESTS or self._world.scheduler.now - began > _LONGEST_RUN:
-            raise Violation(f"{process.name} does not know when to stop")
 
     def _alive(self, process: Process, body: Callable[[], None]) -> None:
         """Run, and judge how it fails."""
