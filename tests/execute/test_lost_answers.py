@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -243,65 +244,72 @@ def test_healing_happens_after_other_failures_too() -> None:
     assert (api.names(), len(report.healed)) == (["a"], 1)
 
 
-# Updates
+# Updates and deletes
 
 
-def update_lost(nth: int = 1, **more: object) -> Fault:
-    return Fault(call="update", nth=nth, error=AmbiguousWriteError, **more)  # type: ignore[arg-type]
+def write(nth: int = 1, error: type[ApiError] = AmbiguousWriteError, **more: Any) -> Fault:
+    return Fault(call="write", nth=nth, error=error, **more)
+
+
+def gone(api: Memory) -> None:
+    api.rows.clear()
+
+
+CONFLICT = write(error=ConflictError)
+UNREAD = Fault(call="get", error=ServerError)
+FATES = {
+    "done, and only the last listing shows it": ([write(happens=True), UNREAD], None, "applied", 1),
+    "never shown": ([write(), UNREAD], None, "unconfirmed", 1),
+    "always lost": ([write(nth) for nth in range(1, 9)], None, "unconfirmed", 3),
+    "stopped": ([write()], 1, "unconfirmed", 1),
+    "somebody else's change": (
+        [write(meanwhile=appear(row("a", "1", "#somebody")))],
+        None,
+        "failed conflict",
+        1,
+    ),
+    "refused once": ([CONFLICT], None, "applied", 2),
+    "refused twice": ([CONFLICT, write(2, ConflictError)], None, "failed conflict", 2),
+    "refused and stopped": ([CONFLICT], 1, "skipped interrupted", 1),
+    "refused and not shown": ([CONFLICT, UNREAD], None, "failed conflict", 1),
+    "lost, then refused twice": (
+        [write(), write(2, ConflictError), write(3, ConflictError)],
+        None,
+        "unconfirmed",
+        3,
+    ),
+}
+
+
+@pytest.mark.parametrize("call", ["update", "delete"])
+@pytest.mark.parametrize(("faults", "stop", "outcome", "sent"), FATES.values(), ids=FATES)
+def test_a_write_is_read_back_before_it_is_sent_again(
+    call: str, faults: list[Fault], stop: int | None, outcome: str, sent: int
+) -> None:
+    """Found done or gone: done. As before: sent again, but not after a signal. Else a conflict.
+
+    A 409 says that nothing happened, so nothing is in doubt; the second one is the last word.
+    """
+    hooks = (slack("a", "#new"),) if call == "update" else ()
+    scripted = [replace(each, call=call) if each.call == "write" else each for each in faults]
+    api = memory(row("a", "1"), faults=scripted)
+    report = run(api, planned(api, *hooks), stop=StopAfter(api, stop))
+    assert (outcomes(report), api.count(call)) == ({"a": outcome}, sent)
 
 
 def test_an_update_among_others_is_judged_by_itself() -> None:
     """The one that was lost is the one that is read back."""
-    api = memory(row("a", "1"), row("b", "2"), faults=[update_lost(2)])
+    api = memory(row("a", "1"), row("b", "2"), faults=[replace(write(2), call="update")])
     report = run(api, planned(api, slack("a", "#new"), slack("b", "#new")))
     assert api.writes() == ["update 1", "update 2", "update 2"]
     assert report.exit_code is ExitCode.OK
 
 
-def test_an_update_that_cannot_be_read_back_is_unconfirmed_until_the_end() -> None:
-    """The last listing may still confirm it."""
-    unread = Fault(call="get", error=ServerError)
-    api = memory(row("a", "1"), faults=[update_lost(happens=True), unread])
-    assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "applied"}
-    api = memory(row("a", "1"), faults=[update_lost(), unread])
-    assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "unconfirmed"}
-
-
 def test_an_update_lost_with_its_webhook_is_skipped() -> None:
     """Read back, found gone."""
-    api = memory(row("a", "1"), faults=[update_lost(meanwhile=lambda api: api.rows.clear())])
+    lost = Fault(call="update", error=AmbiguousWriteError, meanwhile=gone)
+    api = memory(row("a", "1"), faults=[lost])
     assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "skipped vanished"}
-
-
-def test_a_conflict_is_read_once_and_tried_once_more() -> None:
-    """A 409 with nothing changed is repeated; the second one is the server's last word."""
-    conflict = Fault(call="update", error=ConflictError)
-    api = memory(row("a", "1"), faults=[conflict])
-    assert run(api, planned(api, slack("a", "#new"))).exit_code is ExitCode.OK
-    api = memory(row("a", "1"), faults=[conflict, Fault(call="update", nth=2, error=ConflictError)])
-    assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "failed conflict"}
-
-
-def test_an_update_is_not_repeated_after_a_signal() -> None:
-    """Found as before, and left so."""
-    api = memory(row("a", "1"), faults=[update_lost()])
-    report = run(api, planned(api, slack("a", "#new")), stop=StopAfter(api, 1))
-    assert (outcomes(report), api.count("update")) == ({"a": "unconfirmed"}, 1)
-
-
-def test_a_conflict_before_a_signal_is_a_change_that_was_not_made() -> None:
-    """A 409 tells that nothing happened, and nothing of it is in doubt."""
-    api = memory(row("a", "1"), faults=[Fault(call="update", error=ConflictError)])
-    report = run(api, planned(api, slack("a", "#new")), stop=StopAfter(api, 1))
-    assert (outcomes(report), api.count("update")) == ({"a": "skipped interrupted"}, 1)
-
-
-def test_a_conflict_that_cannot_be_read_is_a_change_that_failed() -> None:
-    """Nothing was written, so nothing is in doubt and nobody is told that an answer was lost."""
-    faults = [Fault(call="update", error=ConflictError), Fault(call="get", error=UnreachableError)]
-    api = memory(row("a", "1"), faults=faults)
-    report = run(api, planned(api, slack("a", "#new")))
-    assert (outcomes(report), report.writes) == ({"a": "failed conflict"}, 0)
 
 
 def test_an_answer_that_says_less_than_is_stored_is_read_again() -> None:
@@ -337,48 +345,6 @@ def test_an_answer_that_differs_and_cannot_be_read_again_is_no_success() -> None
     assert report.outcomes[0].message == "the answer is not what was sent, and then: it failed"
 
 
-# Deletes
-
-
-def delete_lost(nth: int = 1, **more: object) -> Fault:
-    return Fault(call="delete", nth=nth, error=AmbiguousWriteError, **more)  # type: ignore[arg-type]
-
-
-def test_a_delete_leaves_what_somebody_has_changed_meanwhile() -> None:
-    """Read back, found different: it stays."""
-    changed = appear(row("old", "1", "#somebody"))
-    api = memory(row("old", "1"), faults=[delete_lost(meanwhile=changed)])
-    assert outcomes(run(api, planned(api))) == {"old": "failed conflict"}
-
-
-def test_a_delete_that_stays_in_doubt_is_unconfirmed() -> None:
-    """Always lost, or never readable, or stopped."""
-    api = memory(row("old", "1"), faults=[delete_lost(n) for n in range(1, 9)])
-    assert outcomes(run(api, planned(api))) == {"old": "unconfirmed"}
-    api = memory(row("old", "1"), faults=[delete_lost(), Fault(call="get", error=ServerError)])
-    assert outcomes(run(api, planned(api))) == {"old": "unconfirmed"}
-    api = memory(row("old", "1"), faults=[delete_lost()])
-    report = run(api, planned(api), stop=StopAfter(api, 1))
-    assert (outcomes(report), api.count("delete")) == ({"old": "unconfirmed"}, 1)
-
-
-def test_an_unconfirmed_delete_is_confirmed_by_the_last_listing() -> None:
-    """It is not there any more: done."""
-    unread = Fault(call="get", error=ServerError)
-    api = memory(row("old", "1"), faults=[delete_lost(happens=True), unread])
-    assert outcomes(run(api, planned(api))) == {"old": "applied"}
-
-
-def test_a_conflict_on_delete_is_tried_once_more() -> None:
-    """A 409 is re-read; the second one stands."""
-    conflict = Fault(call="delete", error=ConflictError)
-    api = memory(row("old", "1"), faults=[conflict])
-    assert outcomes(run(api, planned(api))) == {"old": "applied"}
-    again = Fault(call="delete", nth=2, error=ConflictError)
-    api = memory(row("old", "1"), faults=[conflict, again])
-    assert outcomes(run(api, planned(api))) == {"old": "failed conflict"}
-
-
 @pytest.mark.parametrize("error", [ServerError, UnreachableError, PermissionDeniedError])
 @pytest.mark.parametrize("call", ["create", "update", "delete"])
 def test_a_write_that_is_lost_and_then_refused_stays_in_doubt(
@@ -392,20 +358,6 @@ def test_a_write_that_is_lost_and_then_refused_stays_in_doubt(
     assert outcomes(run(api, planned(api, *hooks))) == {"a": "unconfirmed"}
     api = memory(*rows, faults=[Fault(call=call, error=error)])
     assert outcomes(run(api, planned(api, *hooks))) == {"a": f"failed {error.code}"}
-
-
-@pytest.mark.parametrize("call", ["update", "delete"])
-def test_a_lost_write_stays_in_doubt_through_conflicts(call: str) -> None:
-    """The first conflict is read and tried once more; the second says nothing of the lost one."""
-    hooks = (slack("a", "#new"),) if call == "update" else ()
-    faults = [
-        Fault(call=call, error=AmbiguousWriteError),
-        Fault(call=call, nth=2, error=ConflictError),
-        Fault(call=call, nth=3, error=ConflictError),
-    ]
-    api = memory(row("a", "1"), faults=faults)
-    assert outcomes(run(api, planned(api, *hooks))) == {"a": "unconfirmed"}
-    assert api.count(call) == 3
 
 
 def test_a_copy_whose_keeper_cannot_be_read_after_a_lost_delete_is_in_doubt() -> None:
