@@ -100,17 +100,6 @@ def test_organizations_of_one_file_have_comments_of_their_own(fake: FakeGitHub) 
     assert texts(fake, 7) == ["failed", "two"]
 
 
-def test_a_missing_permission_is_named(fake: FakeGitHub) -> None:
-    """Whoever set the workflow up reads which line it lacks."""
-    fake.read_only = True
-    with client(fake) as github, pytest.raises(GitHubError) as caught:
-        write(github, 7, "one")
-    assert "pull-requests: write" in (caught.value.hint or "")
-    with client(fake) as github, pytest.raises(GitHubError) as caught:
-        github.issue("t", MARKER, "b")
-    assert "issues: write" in (caught.value.hint or "")
-
-
 class LostAnswer(FakeGitHub):
     """Writes the comment and answers with an error of a gateway."""
 

@@ -60,22 +60,22 @@ def test_outside_github_it_is_a_plan(here: World) -> None:
     assert "Plan: 1 to create" in done.stdout
 
 
-def test_outputs_that_cannot_be_written_are_an_error(here: World) -> None:
-    """A step whose outputs are lost must not look well, and leaves all else that it can."""
-    missing = str(here.folder / "no" / "folder")
-    done = here.call("validate", GITHUB_OUTPUT=missing)
-    assert done.code == 1
-    assert "error[output]: cannot write the file that GITHUB_OUTPUT names" in done.stderr
-    assert done.summary
-
-
-@pytest.mark.parametrize("name", ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "RUNNER_TEMP"])
-def test_what_was_applied_is_told_though_a_file_cannot_be_written(here: World, name: str) -> None:
-    """The log says what was done, and the exit code that something was."""
-    missing = str(here.folder / "no" / "folder")
-    done = here.call("apply --reviewed-plan ignore", **{name: missing})
-    assert done.code == 7
-    assert "1 created" in done.stdout
+@pytest.mark.parametrize(
+    ("what", "name", "code"),
+    [
+        ("validate", "GITHUB_OUTPUT", 1),
+        ("apply --reviewed-plan ignore", "GITHUB_OUTPUT", 7),
+        ("apply --reviewed-plan ignore", "GITHUB_STEP_SUMMARY", 7),
+        ("apply --reviewed-plan ignore", "RUNNER_TEMP", 7),
+    ],
+)
+def test_files_of_github_that_cannot_be_written_are_an_error(
+    here: World, what: str, name: str, code: int
+) -> None:
+    """What is lost must not look well; the log has what was done, and the code that it was."""
+    done = here.call(what, **{name: str(here.folder / "no" / "folder")})
+    assert done.code == code
+    assert ("1 created" in done.stdout) is (code == 7)
     assert "error[output]: cannot write " in done.stderr
     assert name in done.stderr
 

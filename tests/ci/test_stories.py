@@ -520,45 +520,46 @@ def test_a_blocked_plan_is_commented_and_its_merge_leads_on(here: World) -> None
 # Secrets.
 
 
-READ_BACKS = ("plain", "mask", "null", "omitted", "configuration-missing")
+def rotated(here: World, **channels: str) -> None:
+    """Merge a pull request that bumps the token's version, and set the new token."""
+    here.merged(1, "Audit", version=2, **channels)
+    here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
 
 
-@pytest.mark.parametrize("form", READ_BACKS)
-def test_a_rotation_is_reviewed_and_sent(tmp_path: Path, form: str) -> None:
+@pytest.fixture(params=["plain", "mask", "null", "omitted", "configuration-missing"])
+def there(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Like `here`, with each form in which a secret may read back."""
+    with world(tmp_path, read_back=request.param) as made:
+        made.declare("Audit", version=1)
+        made.commit("versions")
+        made.settle()
+        yield made
+
+
+def test_a_rotation_is_reviewed_and_sent(there: World) -> None:
     """Bump `version`, merge: the secret is sent once, in whatever form it reads back."""
-    with world(tmp_path, read_back=form) as here:
-        here.declare("Audit", version=1)
-        here.commit("versions")
-        here.settle()
-        here.propose(1, "Audit", version=2)
-        assert "1 to update" in here.github.bodies(1)[0]
-        here.squash(1)
-        here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
-        before = len(here.writes())
-        assert here.push().code == 0
-        assert len(here.writes()) == before + 1
-        assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
-        assert "**Applied** by" in here.github.bodies(1)[1]
-        assert here.push().outputs["result"] == "converged"
-        assert len(here.writes()) == before + 1
+    rotated(there)
+    assert "1 to update" in there.github.bodies(1)[0]
+    before = len(there.writes())
+    assert there.push().code == 0
+    assert len(there.writes()) == before + 1
+    assert there.token("Audit") == there.secrets["SLACK_BOT_TOKEN"]
+    assert "**Applied** by" in there.github.bodies(1)[1]
+    assert there.push().outputs["result"] == "converged"
+    assert len(there.writes()) == before + 1
 
 
-@pytest.mark.parametrize("form", ["plain", "mask"])
-def test_a_rotation_whose_write_is_refused_is_not_called_applied(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("there", ["plain", "mask"], indirect=True)
+def test_a_rotation_whose_write_is_refused_is_not_called_applied(there: World) -> None:
     """The comment names the way on, and running it again sends the secret."""
-    with world(tmp_path, read_back=form) as here:
-        here.declare("Audit", version=1)
-        here.commit("versions")
-        here.settle()
-        here.merged(1, "Audit", version=2)
-        here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
-        here.emulator.faults = Script([Rule(fault=status(400), method="PATCH")])
-        assert here.push().code == 1
-        assert not any("**Applied" in each for each in here.github.bodies(1))
-        assert "gh run rerun" in here.github.bodies(1)[-1]
-        assert here.push().code == 0
-        assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
-        assert any("**Applied** by" in each for each in here.github.bodies(1))
+    rotated(there)
+    there.emulator.faults = Script([Rule(fault=status(400), method="PATCH")])
+    assert there.push().code == 1
+    assert not any("**Applied" in each for each in there.github.bodies(1))
+    assert "gh run rerun" in there.github.bodies(1)[-1]
+    assert there.push().code == 0
+    assert there.token("Audit") == there.secrets["SLACK_BOT_TOKEN"]
+    assert any("**Applied** by" in each for each in there.github.bodies(1))
 
 
 def test_a_rotation_is_void_when_the_files_have_moved_on(here: World) -> None:
@@ -572,37 +573,32 @@ def test_a_rotation_is_void_when_the_files_have_moved_on(here: World) -> None:
     assert "**Applied**" not in here.github.bodies(1)[1]
 
 
-def test_a_newer_change_of_the_webhook_does_not_lose_a_rotation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", ["mask"], indirect=True)
+def test_a_newer_change_of_the_webhook_does_not_lose_a_rotation(there: World) -> None:
     """1 rotates and 2 moves the webhook to another channel, where nobody reviewed the token.
 
     One command does both, and neither is left over.
     """
-    with world(tmp_path, read_back="mask") as here:
-        here.settle()
-        here.merged(1, "Audit", version=2)
-        here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
-        here.merged(2, "Audit", version=2, Audit="elsewhere")
-        assert (here.push().code, here.token("Audit")) == (6, SLACK)
-        assert here.follow(here.github.bodies(2)[-1]).code == 0
-        assert here.live() == {"Audit": "elsewhere"}
-        assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
-        assert here.push().outputs["result"] == "converged"
+    rotated(there)
+    there.merged(2, "Audit", version=2, Audit="elsewhere")
+    assert (there.push().code, there.token("Audit")) == (6, SLACK)
+    assert there.follow(there.github.bodies(2)[-1]).code == 0
+    assert there.live() == {"Audit": "elsewhere"}
+    assert there.token("Audit") == there.secrets["SLACK_BOT_TOKEN"]
+    assert there.push().outputs["result"] == "converged"
 
 
-def test_the_command_that_leads_on_has_the_resends_of_the_review(tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", ["mask"], indirect=True)
+def test_the_command_that_leads_on_has_the_resends_of_the_review(there: World) -> None:
     """A stale review with a rotation in it: the digest covers both, and one command does both."""
-    with world(tmp_path, read_back="mask") as here:
-        here.settle()
-        here.propose(1, "Audit", version=2, Audit="mine")
-        here.edit_live("Audit", channel="by-hand")
-        here.squash(1)
-        here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
-        assert here.push().code == 6
-        failure = here.github.bodies(1)[-1]
-        assert "resend-secret=env:SLACK_BOT_TOKEN" in failure
-        assert here.follow(failure).code == 0
-        assert here.live() == {"Audit": "mine"}
-        assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
+    rotated(there, Audit="mine")
+    there.edit_live("Audit", channel="by-hand")
+    assert there.push().code == 6
+    failure = there.github.bodies(1)[-1]
+    assert "resend-secret=env:SLACK_BOT_TOKEN" in failure
+    assert there.follow(failure).code == 0
+    assert there.live() == {"Audit": "mine"}
+    assert there.token("Audit") == there.secrets["SLACK_BOT_TOKEN"]
 
 
 def test_a_secret_that_changed_without_a_version_is_not_sent_by_itself(here: World) -> None:
