@@ -134,9 +134,8 @@ def encode(marker: Marker) -> str:
         value = getattr(marker, each.name)
         if value != each.default:
             content[each.name] = value
-    text = json.dumps(content, default=_tree, ensure_ascii=False, separators=(",", ":"))
-    text = "".join(each if _is_plain(each) else json.dumps(each)[1:-1] for each in text)
-    for character in "<>&@#":
+    text = json.dumps(content, default=_tree, separators=(",", ":"))
+    for character in "<>&@#\x7f":
         text = text.replace(character, f"\\u{ord(character):04x}")
     while "--" in text:
         text = text.replace("--", "-\\u002d")
@@ -157,11 +156,6 @@ def decode(body: str) -> Marker | None:
         return found if encode(found) == line else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-
-
-def _is_plain(character: str) -> bool:
-    # Quotes and backslashes are JSON's own by now.
-    return character in '"\\' or character.isprintable()
 
 
 def _tree(value: OperationDigest | Resend) -> Any:

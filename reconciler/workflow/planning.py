@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -33,8 +34,8 @@ from reconciler.planning.status import WebhookStatus, statuses
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.settings.resolve import LOCAL_SERVER
-from reconciler.source.history import Base, read_revision, tracked
-from reconciler.workflow.inputs import Checked, Gathered, gather, load_earlier
+from reconciler.source.history import tracked
+from reconciler.workflow.inputs import Checked, Gathered, gather, previous
 
 if TYPE_CHECKING:  # planning needs no report
     from reconciler.report import Report
@@ -170,25 +171,23 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
     if inputs.again is None or not doubtful:
         return []
     for revision, who in _REVISIONS:
-        found = read_revision(revision, inputs.paths, directory=inputs.directory, git=inputs.git)
-        if not isinstance(found, Base):
-            continue
-        before = load_earlier(found.files).desired
-        if before is None:
-            continue
-        resends = Resends(desired, before, {})
-        bumped = {
-            (webhook.name, field, webhook.configuration[field])
-            for webhook in desired.webhooks
-            for field in resends.bumped(webhook)
-            if (webhook.name, field) in doubtful
-        }
-        if bumped:
-            references = ", ".join(sorted({str(value) for _, _, value in bumped}))
-            names = ", ".join(sorted({repr(name) for name, _, _ in bumped}))
-            command = shlex.join(["webhooks", "apply", *inputs.again, "--base", revision])
-            message = f"{who} `version`, and this plan does not send it: {references} of {names}"
-            return [note("version-not-sent", message, f"if it was not sent yet: {command}")]
+        with suppress(ConfigurationError):  # git does not know it, or it was not valid
+            before = previous((revision,), gathered.checked)
+            resends = Resends(desired, before, {})
+            bumped = {
+                (webhook.name, field, webhook.configuration[field])
+                for webhook in desired.webhooks
+                for field in resends.bumped(webhook)
+                if (webhook.name, field) in doubtful
+            }
+            if bumped:
+                references = ", ".join(sorted({str(value) for _, _, value in bumped}))
+                names = ", ".join(sorted({repr(name) for name, _, _ in bumped}))
+                command = shlex.join(["webhooks", "apply", *inputs.again, "--base", revision])
+                message = (
+                    f"{who} `version`, and this plan does not send it: {references} of {names}"
+                )
+                return [note("version-not-sent", message, f"if it was not sent yet: {command}")]
     return []
 
 
