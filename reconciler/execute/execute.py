@@ -28,7 +28,7 @@ from reconciler.errors import (
     UnresolvedSecretsError,
 )
 from reconciler.execute.ledger import Ledger, failed, is_done
-from reconciler.execute.operation import ConfirmPolicy, Run, perform
+from reconciler.execute.operation import Run, perform
 from reconciler.execute.verify import Verification, verify
 from reconciler.execute.workers import Halted
 from reconciler.model import LiveWebhook, Secret, SecretRef
@@ -36,8 +36,6 @@ from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Applied, Report, Skipped
-
-_DEFAULT = ConfirmPolicy()
 
 # What the next operation would meet as well: a refused key, a pause that is too long, a retry
 # budget that is empty.
@@ -54,7 +52,6 @@ def execute(
     stop: Stop,
     watcher: Watcher,
     reviewed: bool,
-    policy: ConfirmPolicy = _DEFAULT,
 ) -> Report:
     """Make live what `plan` says, and report what became of each operation.
 
@@ -73,7 +70,6 @@ def execute(
             secrets=secrets,
             api=api,
             clock=clock,
-            policy=policy,
             ledger=ledger,
             reviewed=reviewed,
             before=Listing(plan, _list(plan, api, workers), secrets),

@@ -44,26 +44,16 @@ from reconciler.ports import Clock, Draft, WebhookAPI
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, Unconfirmed
 
 _SENDS: Final = {Create: 2, Update: 3, Delete: 3}
+SPACING: Final = 1.0
+"""Seconds before a write is read back, and between listings of the final verification."""
+
+_WAITS: Final = (2.0, SPACING, SPACING)  # before each listing that looks for a lost create
 _UNSEEN: Final = {
     Create: "no listing shows it so far",
     Update: "it is unchanged so far",
     Delete: "the webhook still exists",
 }
 _TAKEN: Final = re.compile(r"exist|unique|already|taken|duplicate", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfirmPolicy:
-    """How long a write may take to show.
-
-    After a create whose answer was lost: `wait` seconds of patience, then up to `confirmations`
-    listings, `spacing` seconds apart, before it is sent a second time. `spacing` is also the pause
-    before any other write is read back, and between listings of the final verification.
-    """
-
-    wait: float = 2.0
-    confirmations: int = 3
-    spacing: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +67,6 @@ class Run:
     secrets: Mapping[SecretRef, Secret]
     api: WebhookAPI
     clock: Clock
-    policy: ConfirmPolicy
     ledger: Ledger
     reviewed: bool
     before: Listing
@@ -281,7 +270,7 @@ def _confirm(operation: Operation, run: Run, answers: Sequence[ApiError]) -> Out
     """Read what became of an operation; None if it did not happen. Raises ApiError."""
     if isinstance(operation, Create):
         return _find_created(operation, run, answers)
-    run.clock.sleep(run.policy.spacing)
+    run.clock.sleep(SPACING)
     found = run.api.get(operation.before.id)
     if found is None and isinstance(operation, Update):
         return _vanished(operation, run)
@@ -306,7 +295,7 @@ def _find_created(
     """
     lost = isinstance(answers[-1], AmbiguousWriteError)
     failure: ApiError | None = None
-    for pause in (run.policy.wait, *[run.policy.spacing] * (run.policy.confirmations - 1)):
+    for pause in _WAITS:
         if lost:
             run.clock.sleep(pause)
         try:

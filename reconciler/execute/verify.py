@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.errors import ApiError, IncompleteListingError
 from reconciler.execute.operation import (
+    SPACING,
     Duplicate,
     Run,
     duplicates,
@@ -41,13 +42,13 @@ def verify(run: Run) -> Verification:
     left: set[str] = set()
     verified, problem = True, None
     try:
-        for last in (*[False] * run.policy.confirmations, True):
+        for last in (False, False, False, True):
             try:
                 listing = Listing(run.plan, run.api.list(), run.secrets)
             except IncompleteListingError:
                 if last or run.ledger.stopping:
                     raise
-                run.clock.sleep(run.policy.spacing)
+                run.clock.sleep(SPACING)
                 continue
             extra = duplicates(listing, run)
             waiting = _open(listing, run)
@@ -58,7 +59,7 @@ def verify(run: Run) -> Verification:
                     tried[each.live.id] = each
                     _hand_on(each, listing, run)
             if not extra:
-                run.clock.sleep(run.policy.spacing)
+                run.clock.sleep(SPACING)
         for index, outcome in waiting:
             run.ledger.correct(index, _by_id(outcome, listing, run))
         left = {each.live.id for each in extra if run.api.get(each.live.id) is not None}
