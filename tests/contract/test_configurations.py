@@ -8,7 +8,6 @@ declared one, and `--resend-secrets` sends it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 from reconciler.errors import ExitCode
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.render import RENDERERS
-from tests.cli.conftest import Cloud, Shell
+from tests.cli.conftest import Cloud, MakeCloud, Shell
 from tests.emulated.variant import ReadBack
 from tests.execute.test_over_the_emulator import Local
 
@@ -129,7 +128,7 @@ def may_be_missed(name: str, form: ReadBack) -> bool:
 @pytest.mark.parametrize("form", list(ReadBack))
 @pytest.mark.parametrize("saved", [False, True])
 def test_all_pairs_at_once(
-    shell: Shell, tmp_path: Path, cloud: Callable[..., Cloud], form: ReadBack, saved: bool
+    shell: Shell, tmp_path: Path, cloud: MakeCloud, form: ReadBack, saved: bool
 ) -> None:
     """Each shows what the server shows of the others; a saved plan and a direct apply alike."""
     stage = Stage(shell, cloud(read_back=str(form), default_keys=saved))

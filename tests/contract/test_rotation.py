@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Cloud, Done, Shell
+from tests.cli.conftest import Cloud, Done, File, MakeCloud, Shell
 from tests.emulated.variant import MASK, ReadBack
 
 FILE = """\
@@ -54,7 +53,7 @@ class Stage:
     """One organization, one file, and secrets that are rotated between commands."""
 
     shell: Shell
-    file: Callable[..., Path]
+    file: File
     cloud: Cloud
     turn: int = 0
 
@@ -102,8 +101,8 @@ def changed(document: dict[str, Any]) -> list[str]:
 def staged(
     request: pytest.FixtureRequest,
     shell: Shell,
-    file: Callable[..., Path],
-    cloud: Callable[..., Cloud],
+    file: File,
+    cloud: MakeCloud,
 ) -> tuple[Stage, ReadBack, tuple[str, ...]]:
     form, hidden = request.param
     there = cloud(read_back=str(form), secret_fields=list(hidden))
@@ -199,7 +198,7 @@ def test_rotation(staged: tuple[Stage, ReadBack, tuple[str, ...]]) -> None:
 
 
 def test_masked_value_is_not_sent_with_another_field(
-    shell: Shell, file: Callable[..., Path], cloud: Callable[..., Cloud]
+    shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
     """A live key that nobody declared is shown as lost, and goes: it is not sent back masked."""
     there = cloud(read_back="partial", secret_fields=["token", "password", "extra"])
@@ -216,9 +215,7 @@ def test_masked_value_is_not_sent_with_another_field(
     assert all("extra" not in configuration for _, configuration in stage.sent())
 
 
-def test_a_single_password_cannot_be_seen(
-    shell: Shell, file: Callable[..., Path], cloud: Callable[..., Cloud]
-) -> None:
+def test_a_single_password_cannot_be_seen(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """A value without a shape counts as readable only where another one is known to be shown."""
     there = cloud()
     stage = Stage(shell=shell, file=file, cloud=there)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cli.conftest import Cloud, Shell
+from tests.cli.conftest import MakeCloud, Shell
 from tests.docs.blocks import Block, blocks
 from tests.docs.worlds import README, SECRETS
 from tests.fakes import serve
@@ -65,7 +65,7 @@ def test_every_block_says_what_it_is() -> None:
 
 
 @pytest.mark.parametrize("block", of("python"))
-def test_python(block: Block, tmp_path: Path, cloud: Callable[..., Cloud]) -> None:
+def test_python(block: Block, tmp_path: Path, cloud: MakeCloud) -> None:
     """It runs: a whole program as it is, a part of one after what the page says before it."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     before, expected = PARTS.get(block.name, ("", ""))

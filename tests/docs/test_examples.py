@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
 
@@ -14,7 +13,7 @@ import yaml
 
 import reconciler.workflow
 from reconciler.workflow import ReconcilerError, Secret, connect
-from tests.cli.conftest import Cloud, Shell
+from tests.cli.conftest import Cloud, MakeCloud, Shell
 from tests.folders import ROOT, python, write
 
 PAGE = (ROOT / "docs" / "library.md").read_text("utf-8")
@@ -38,7 +37,7 @@ ORGANIZATIONS = JOB["strategy"]["matrix"]["organization"]
 
 
 @pytest.fixture
-def both(cloud: Callable[..., Cloud]) -> Cloud:
+def both(cloud: MakeCloud) -> Cloud:
     """One CloudTruth with two organizations, and a key for each."""
     made = cloud()
     store = made.emulator.store

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from select import select
 from shlex import quote
@@ -16,7 +16,7 @@ from shlex import quote
 import pytest
 import yaml
 
-from tests.cli.conftest import Cloud, Shell
+from tests.cli.conftest import MakeCloud, Shell
 from tests.docs.test_code_blocks import BLOCKS
 from tests.docs.worlds import ELSEWHERE, SECRETS, STAND_INS, WORLDS, World
 from tests.fakes import serve
@@ -68,7 +68,7 @@ def slack() -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WORLDS)
 def test_a_block_runs(
-    name: str, tmp_path: Path, cloud: Callable[..., Cloud], shell: Shell, slack: str
+    name: str, tmp_path: Path, cloud: MakeCloud, shell: Shell, slack: str
 ) -> None:
     """Every line of it succeeds, and what the page lets one expect is seen."""
     world, block = WORLDS[name], SHELL[name]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cloud, Shell
+from tests.cli.conftest import MakeCloud, Shell
 from tests.docs.blocks import Block, blocks
 from tests.docs.test_shell_blocks import commit, run, surroundings
 from tests.docs.worlds import SECRETS
@@ -28,9 +27,7 @@ MERGED = {"Undo a merge": ("#audit", "#security")}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("title", TASKS)
-def test_a_task_works(
-    title: str, tmp_path: Path, cloud: Callable[..., Cloud], shell: Shell
-) -> None:
+def test_a_task_works(title: str, tmp_path: Path, cloud: MakeCloud, shell: Shell) -> None:
     """Every command succeeds and prints what the page shows."""
     environ = {**cloud(any_key=True, read_back="mask").environ, **SECRETS}
     folder = tmp_path / "work"

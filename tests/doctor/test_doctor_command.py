@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,10 @@ import pytest
 from jsonschema import Draft7Validator
 
 from reconciler.source.schema import schema_text
-from tests.cli.conftest import SECRETS, Cloud, Shell
+from tests.cli.conftest import SECRETS, File, MakeCloud, Shell
 from tests.nowhere import nowhere
 
-File = Callable[..., Path]
-Clouds = Callable[..., Cloud]
+Clouds = MakeCloud
 
 
 def document(text: str) -> Any:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SECRETS, Cloud, Shell
-
-File = Callable[..., Path]
-MakeCloud = Callable[..., Cloud]
+from tests.cli.conftest import SECRETS, Cloud, File, MakeCloud, Shell
 
 PAGER = """\
 prune: false

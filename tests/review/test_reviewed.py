@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cloud, Done, Shell
-
-File = Callable[..., Path]
-MakeCloud = Callable[..., Cloud]
+from tests.cli.conftest import Cloud, Done, File, MakeCloud, Shell
 
 TEAM = """\
 webhooks:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cloud, Shell
+from tests.cli.conftest import Cloud, File, MakeCloud, Shell
 from tests.folders import git
-
-File = Callable[..., Path]
-MakeCloud = Callable[..., Cloud]
 
 OLD = """\
 webhooks:

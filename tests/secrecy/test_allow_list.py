@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SECRETS, Cloud, File, Shell
+from tests.cli.conftest import SECRETS, File, MakeCloud, Shell
 
 LIST = "WEBHOOKS_ALLOW_SECRETS='env:PASSWORD env:TOKEN'"
 
 
 @pytest.mark.parametrize("ci", ["true", "True", "1", "yes"])
-def test_apply_in_ci_needs_the_list(
-    shell: Shell, file: File, cloud: Callable[..., Cloud], ci: str
-) -> None:
+def test_apply_in_ci_needs_the_list(shell: Shell, file: File, cloud: MakeCloud, ci: str) -> None:
     """Without a list nothing is sent, and the message holds the setting that permits it."""
     there = cloud()
     file()
@@ -38,7 +35,7 @@ def test_apply_in_ci_needs_the_list(
     assert done.code == 0, done.err
 
 
-def test_a_list_that_lacks_some(shell: Shell, file: File, cloud: Callable[..., Cloud]) -> None:
+def test_a_list_that_lacks_some(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """The message has the setting that permits all: the list as it is, and what it lacks."""
     there = cloud()
     file()
@@ -57,15 +54,13 @@ def test_a_list_that_lacks_some(shell: Shell, file: File, cloud: Callable[..., C
 
 
 @pytest.mark.parametrize("ci", ["", "0", "false", "False"])
-def test_apply_elsewhere_needs_none(
-    shell: Shell, file: File, cloud: Callable[..., Cloud], ci: str
-) -> None:
+def test_apply_elsewhere_needs_none(shell: Shell, file: File, cloud: MakeCloud, ci: str) -> None:
     """On a workstation everything that is not forbidden may be sent."""
     file()
     assert shell("apply", "--yes", CI=ci, **cloud().environ).code == 0
 
 
-def test_reading_in_ci_warns(shell: Shell, file: File, cloud: Callable[..., Cloud]) -> None:
+def test_reading_in_ci_warns(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """`validate` and `plan` succeed without a list and say what apply will need."""
     there = cloud()
     file()
@@ -90,7 +85,7 @@ def test_the_emulator_in_the_process_needs_no_list(shell: Shell, file: File) -> 
     [("a b", "file:a?b"), ("a,b", "file:a?b"), ("[x]*", "'file:?x]?'")],
 )
 def test_the_printed_list_works_for_any_path(
-    shell: Shell, file: File, cloud: Callable[..., Cloud], tmp_path: Path, name: str, listed: str
+    shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path, name: str, listed: str
 ) -> None:
     """Characters that the list gives a meaning are replaced by a wildcard."""
     (tmp_path / name).write_text(SECRETS["TOKEN"])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 
-from tests.cli.conftest import SECRETS, Cloud, Shell
+from tests.cli.conftest import SECRETS, File, MakeCloud, Shell
 from tests.emulated.faults import Script, status
 
 LINE = re.compile(
@@ -15,9 +13,7 @@ LINE = re.compile(
 )
 
 
-def test_debug_shows_the_outside_of_requests(
-    shell: Shell, file: Callable[..., Path], cloud: Callable[..., Cloud]
-) -> None:
+def test_debug_shows_the_outside_of_requests(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """Method, path, status, milliseconds, bytes, attempt; no header, body or query."""
     faults = Script()
     faults.add(status(503), method="GET", path="/api/v1/webhooks/")

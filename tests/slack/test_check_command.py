@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from jsonschema import Draft7Validator
 
 from reconciler.source.schema import schema_text
-from tests.cli.conftest import SECRETS, Shell
+from tests.cli.conftest import SECRETS, File, Shell
 from tests.fakes import serve
 from tests.slack.fake_slack import GOOD, SEEING, FakeSlack
-
-File = Callable[..., Path]
 
 
 def test_the_whole_table(shell: Shell, file: File) -> None:
