@@ -360,28 +360,24 @@ def _bad_secret(rejected: _Rejection, names: list[str]) -> Iterator[Finding]:
 
 
 def _branch(rejected: _Rejection, names: list[str]) -> int:
-    value = rejected.value
-    types = [_constant(name, "type") for name in names]
-    states = [_constant(name, "state") for name in names]
-    if value.get("state") == "absent" and "absent" in states:
-        return states.index("absent")
-    written = value.get("type")
+    types, written = [_type(name) for name in names], rejected.value.get("type")
     meant = _near(written, filter(None, types)) if isinstance(written, str) else None
     if meant is not None:
         return types.index(meant)
     # The type says nothing: what fits best, but nothing is deleted that does not say so.
-    likely = [index for index, state in enumerate(states) if state != "absent"]
-    if "type" in value:
+    likely = [index for index, name in enumerate(names) if name != "absent"]
+    if "type" in rejected.value:
         likely = [index for index in likely if types[index] is not None]
     return min(likely, key=lambda index: sum(1 for _ in _words(rejected.branches[index])))
 
 
-def _constant(definition: str, key: str) -> str | None:
-    """Return the one text that a property of a definition may be."""
+def _type(definition: str) -> str | None:
+    """Return the type of the webhooks that a definition is for."""
     definitions = schema()["$defs"]
-    part = definitions[definition]["properties"].get(key, {})
-    constant = definitions.get(str(part.get("$ref", "")).rpartition("/")[2], part).get("const")
-    return constant if isinstance(constant, str) else None
+    part = definitions[definition]["properties"].get("type", {})
+    reference = str(part.get("$ref", "")).rpartition("/")[2]
+    only: str | None = definitions.get(reference, part).get("const")
+    return only
 
 
 WORDS: Final[Mapping[str, Callable[[_Rejection], Iterator[Finding]]]] = {
