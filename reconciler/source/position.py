@@ -78,7 +78,7 @@ class _Tree(NamedTuple):
 
 
 @lru_cache(maxsize=2)  # many findings of one file are placed one after the other
-def tree(text: str) -> _Tree:
+def _tree(text: str) -> _Tree:
     """Compose `text`, ending in a line break, as far as it can be read."""
     if check(text, "") is not None:
         return _Tree(None, complete=False)
@@ -160,7 +160,7 @@ def item_places(text: str, file: str, path: Path) -> list[Position]:
 
 def duplicate_keys(text: str, file: str) -> Iterator[tuple[Position, Position]]:
     """Yield, for each key that is written again in its mapping, the first place and this one."""
-    root = tree(text).root
+    root = _tree(text).root
     stack = [root] if root is not None else []
     while stack:
         node = stack.pop()
@@ -193,7 +193,7 @@ def _comment(text: str, key: _Node | None, value: _Node) -> tuple[int, int, str]
 
 def _follow(text: str, path: Path) -> list[tuple[_Node | None, _Node]]:
     """Return (key, value) of the root and of each step of `path`, as far as there are any."""
-    root = tree(text).root
+    root = _tree(text).root
     assert root is not None, "only files that hold something have findings with paths"
     steps: list[tuple[_Node | None, _Node]] = [(None, root)]
     for part in path:
@@ -383,7 +383,7 @@ def narrow(text: str, position: Position) -> Position:
 def _veiled(text: str, number: int) -> str:
     """Return a line, counted from 0, with a veil in place of each character that is not shown."""
     line = lines(text)[number]
-    known = _hidden(text).get(number, ()) if tree(text).complete else _guessed(line)
+    known = _hidden(text).get(number, ()) if _tree(text).complete else _guessed(line)
     shown = list(line)
     for first, last in (*known, *(match.span() for match in LOOKS_SECRET.finditer(line))):
         end = len(line.rstrip()) if last < 0 else min(last, len(line))
@@ -398,7 +398,7 @@ def _veiled(text: str, number: int) -> str:
 def _hidden(text: str) -> dict[int, list[_Span]]:
     """Return, by line from 0, the columns that must not be shown; an end of -1 is the line's."""
     found: dict[int, list[_Span]] = {}
-    root = tree(text).root
+    root = _tree(text).root
     ends: dict[int, int] = {}
     stack: list[tuple[_Node, str | None, bool]] = [(root, None, False)] if root is not None else []
     while stack:
