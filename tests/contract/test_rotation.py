@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,6 @@ WHOLE = (
     ReadBack.CONFIGURATION_EMPTY,
 )
 SECOND_TOKEN = "xoxb-" + "9123456789-abcdef"
-HIDDEN = (("token", "password"), ("token", "password", "url"))
 
 
 def values(turn: int) -> dict[str, str]:
@@ -83,12 +82,12 @@ class Stage:
             "OTHER": rows["Second"]["password"],
         }
 
-    def sent(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def sent(self) -> Iterator[dict[str, Any]]:
         """Yield each configuration in a request."""
         for entry in self.cloud.emulator.store.log():
             body = json.loads(entry.body or "{}")
             if "configuration" in body:
-                yield entry.method, body["configuration"]
+                yield body["configuration"]
 
 
 def changed(document: dict[str, Any]) -> list[str]:
@@ -96,23 +95,25 @@ def changed(document: dict[str, Any]) -> list[str]:
     return [each["name"] for each in document["operations"]]
 
 
-@pytest.fixture(params=[(form, hidden) for form in ReadBack for hidden in HIDDEN],
-                ids=lambda each: f"{each[0]}-{len(each[1])}")  # fmt: skip
-def staged(
-    request: pytest.FixtureRequest,
-    shell: Shell,
-    file: File,
-    cloud: MakeCloud,
-) -> tuple[Stage, ReadBack, tuple[str, ...]]:
-    form, hidden = request.param
-    there = cloud(read_back=str(form), secret_fields=list(hidden))
-    file(FILE)
-    return Stage(shell=shell, file=file, cloud=there), form, hidden
+Begin = Callable[..., Stage]
 
 
-def test_rotation(staged: tuple[Stage, ReadBack, tuple[str, ...]]) -> None:
+@pytest.fixture
+def begin(shell: Shell, file: File, cloud: MakeCloud) -> Begin:
+    """Write the file and start a server that makes the choices given by name."""
+
+    def begin(text: str = FILE, **choices: Any) -> Stage:
+        file(text)
+        return Stage(shell=shell, file=file, cloud=cloud(**choices))
+
+    return begin
+
+
+@pytest.mark.parametrize("hidden", [("token", "password"), ("token", "password", "url")], ids=len)
+@pytest.mark.parametrize("form", list(ReadBack))
+def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None:
     """Apply, nothing to do; rotate: seen where that can be, said where not, sent when asked."""
-    stage, form, hidden = staged
+    stage = begin(read_back=str(form), secret_fields=hidden)
     seen = form in SHOWN
     address_seen = seen or (form not in WHOLE and "url" not in hidden)
     stage.apply()
@@ -190,36 +191,30 @@ def test_rotation(staged: tuple[Stage, ReadBack, tuple[str, ...]]) -> None:
     # Nothing that was only read was ever sent back.
     declared = {value for turn in range(6) for value in values(turn).values()}
     declared |= {"CloudTruth", "me", "#deploys", "https://second.example.com/x"}
-    for _, configuration in stage.sent():
+    for configuration in stage.sent():
         assert set(configuration.values()) <= declared
     for entry in stage.cloud.emulator.store.log():
         assert MASK not in entry.body
         assert "gAAAA" not in entry.body
 
 
-def test_masked_value_is_not_sent_with_another_field(
-    shell: Shell, file: File, cloud: MakeCloud
-) -> None:
+def test_masked_value_is_not_sent_with_another_field(begin: Begin) -> None:
     """A live key that nobody declared is shown as lost, and goes: it is not sent back masked."""
-    there = cloud(read_back="partial", secret_fields=["token", "password", "extra"])
-    stage = Stage(shell=shell, file=file, cloud=there)
-    file(FILE)
+    stage = begin(read_back="partial", secret_fields=["token", "password", "extra"])
     stage.apply()
-    store = there.emulator.store
+    store = stage.cloud.emulator.store
     row = next(each for each in store.webhooks() if each["name"] == "Deploys")
     more = {**row["configuration"], "extra": "something long and hidden"}
     store.update(row["id"], {**row, "configuration": more})
-    file(FILE.replace("username: CloudTruth", "username: Bot"))
+    stage.file(FILE.replace("username: CloudTruth", "username: Bot"))
     assert "- extra" in stage.run("plan").out
     stage.apply()
-    assert all("extra" not in configuration for _, configuration in stage.sent())
+    assert all("extra" not in configuration for configuration in stage.sent())
 
 
-def test_a_single_password_cannot_be_seen(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_a_single_password_cannot_be_seen(begin: Begin) -> None:
     """A value without a shape counts as readable only where another one is known to be shown."""
-    there = cloud()
-    stage = Stage(shell=shell, file=file, cloud=there)
-    file(FILE.replace("{env: OTHER}", "{env: PASSWORD}"))
+    stage = begin(FILE.replace("{env: OTHER}", "{env: PASSWORD}"))
     stage.apply()
     assert stage.plan()["unreadable"] == []
     stage.turn = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.cli.conftest import SECRETS, File, MakeCloud, Shell
+from tests.cli.conftest import File, MakeCloud, Shell
 from tests.emulated.faults import Script, status
 
 LINE = re.compile(
@@ -31,10 +31,4 @@ def test_debug_shows_the_outside_of_requests(shell: Shell, file: File, cloud: Ma
     assert [each[5] for each in told if each[2] == "503"] == [None]
     assert "2" in {each[5] for each in told}
     assert all(int(each[4]) > 0 for each in told)
-    for hidden in (
-        *SECRETS.values(), *there.environ.values(), "page_size", "Authorization", "Api-Key",
-        "hunter2", "Deploys" + '"',
-    ):  # fmt: skip
-        if hidden != there.environ["CLOUDTRUTH_SERVER_URL"]:
-            assert not any(hidden in each for each in lines)
     assert "/api/" not in quiet.err
