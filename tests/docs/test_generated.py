@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import sys
-from importlib import util
 from pathlib import Path
-from types import ModuleType
+from runpy import run_path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -16,15 +15,9 @@ from tests.folders import ROOT
 PICTURES = ("plan.svg", "comment.svg")
 
 
-def script(name: str) -> ModuleType:
+def script(name: str) -> SimpleNamespace:
     """Load a script of the repository."""
-    spec = util.spec_from_file_location(f"scripts_{name}", ROOT / "scripts" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return SimpleNamespace(**run_path(str(ROOT / "scripts" / f"{name}.py")))
 
 
 def compare(path: Path, text: str, request: pytest.FixtureRequest) -> None:
