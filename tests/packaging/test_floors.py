@@ -37,6 +37,7 @@ COMMANDS = (
     ("slack", "check", "-f", "none.yaml"),
     ("slack", "manifest"),
     ("schema",),
+    ("render",),
     ("help", "options"),
     ("completion", "bash"),
     ("completion", "zsh"),
