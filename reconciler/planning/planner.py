@@ -78,7 +78,6 @@ def plan(
     resends = Resends(
         desired,
         options.previous,
-        secrets,
         everything=options.resend_all,
         named=options.resend,
         reviewed=options.reviewed,
@@ -238,15 +237,14 @@ def _attributed(
     with suppress(ConfigurationError):
         made = plan(previous, live, {**secrets, **previous.literals}, before)
         drifting = {_identity(each, options.shown) for each in made.operations}
-    return tuple(
-        replace(
-            each,
-            attribution=Attribution.DRIFT
-            if _identity(each, options.shown) in drifting
-            else Attribution.THIS_CHANGE,
+
+    def labelled(operation: Operation) -> Operation:
+        drifts = _identity(operation, options.shown) in drifting
+        return replace(
+            operation, attribution=Attribution.DRIFT if drifts else Attribution.THIS_CHANGE
         )
-        for each in operations
-    )
+
+    return tuple(map(labelled, operations))
 
 
 def _identity(operation: Operation, shown: Shown) -> object:

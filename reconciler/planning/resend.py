@@ -16,7 +16,6 @@ from reconciler.kinds import KINDS
 from reconciler.model import (
     Desired,
     LiveWebhook,
-    Secret,
     SecretRef,
     Value,
     Webhook,
@@ -68,7 +67,6 @@ class Resends:
         self,
         desired: Desired,
         previous: Desired | None,
-        secrets: Mapping[SecretRef, Secret],
         *,
         everything: bool = False,
         named: Iterable[str] = (),
@@ -79,7 +77,6 @@ class Resends:
         self._named = frozenset(named)
         self._reviewed = {(each.webhook, each.field): each for each in reviewed}
         self._asked = bool(self._reviewed or everything or self._named)
-        self._secrets = secrets
         self._old_literals = previous.literals if previous is not None else {}
         self._literals = desired.literals
         self._previous: dict[str, Webhook] = {}
@@ -98,7 +95,7 @@ class Resends:
 
     def causes(self, webhook: Webhook) -> Mapping[str, SecretCause]:
         """Return why fields are sent, or dropped, although live cannot show that they differ."""
-        before = self._before(webhook) if self._previous else None
+        before = self._before(webhook)
         if before is None and not self._asked:
             return {}
         found: dict[str, SecretCause] = {}
@@ -119,9 +116,9 @@ class Resends:
         return found
 
     def unseen(self, webhook: Webhook, live: LiveWebhook, evidence: Evidence) -> Iterable[Finding]:
-        """Remark on secrets that are declared no longer and, for all that shows, still live.
+        """Return a note on each secret that is no longer declared and may still be set.
 
-        Planning them away would be no end: whether they are gone shows as little.
+        A plan that drops it would be planned again each time: that it is gone does not show either.
         """
         before = self._before(webhook)
         if before is None or live.type != webhook.type:
@@ -134,7 +131,7 @@ class Resends:
                     f"{field.name} of {webhook.name!r} is declared no longer; "
                     "whether it is still set does not show",
                     "it goes with any other change of the configuration, which is sent whole; "
-                    "or delete the webhook with `state: absent` and declare it anew",
+                    "or delete the webhook with `state: absent` and declare it again",
                     webhook.position,
                 )
 
@@ -147,15 +144,6 @@ class Resends:
                 "and no declared webhook that has one",
                 "write a reference as in env:SLACK_BOT_TOKEN, or the name of a webhook",
             )
-
-    def bumped(self, webhook: Webhook) -> tuple[str, ...]:
-        """Return the fields whose reference has a new version since the previous declaration."""
-        before = self._before(webhook)
-        return tuple(
-            name
-            for name in sorted(webhook.configuration)
-            if self._cause(before, webhook, name) is SecretCause.VERSION_CHANGED
-        )
 
     def _requested(self, webhook: Webhook, reference: SecretRef) -> bool:
         return self._everything or not self._named.isdisjoint(_names(webhook, reference))

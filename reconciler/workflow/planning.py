@@ -26,7 +26,7 @@ from reconciler.model import (
     SecretRef,
 )
 from reconciler.planning import planner
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Plan, SecretCause
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resends
 from reconciler.planning.review import Review
@@ -173,12 +173,12 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
     for revision, who in _REVISIONS:
         with suppress(ConfigurationError):  # git does not know it, or it was not valid
             before = previous((revision,), gathered.checked)
-            resends = Resends(desired, before, {})
+            resends = Resends(desired, before)
             bumped = {
                 (webhook.name, field, webhook.configuration[field])
                 for webhook in desired.webhooks
-                for field in resends.bumped(webhook)
-                if (webhook.name, field) in doubtful
+                for field, cause in resends.causes(webhook).items()
+                if cause is SecretCause.VERSION_CHANGED and (webhook.name, field) in doubtful
             }
             if bumped:
                 references = ", ".join(sorted({str(value) for _, _, value in bumped}))

@@ -330,7 +330,7 @@ def test_a_secret_that_was_dropped_and_does_not_show_is_told():
             message="token of 'Pager' is declared no longer; whether it is still set does not show",
             position=at(1),
             hint="it goes with any other change of the configuration, which is sent whole; "
-            "or delete the webhook with `state: absent` and declare it anew",
+            "or delete the webhook with `state: absent` and declare it again",
         ),
     )
 
