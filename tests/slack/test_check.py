@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reconciler.checks import Check, Checklist, Status
@@ -72,120 +74,81 @@ def test_a_good_token() -> None:
     assert slack.posted == []
 
 
+FILE = SecretRef(scheme=Scheme.FILE, name="secrets/slack")
+CHECKS: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("secret", "fail", "env SLACK_BOT_TOKEN: not set, or empty", {"value": None}),
+    ("secret", "fail", "file secrets/slack: no usable value", {"value": None, "token": FILE}),
+    ("token", "warn", "user token", {"value": "xoxp-" + "canary-12345"}),
+    ("token", "warn", "app-level", {"value": "xapp-" + "canary-12345"}),
+    ("token", "warn", "refresh", {"value": "xoxe-" + "canary-12345"}),
+    ("token", "warn", "12 hours", {"value": "xoxe.xoxb-" + "canary-12345"}),
+    ("token", "warn", "unusual", {"value": "xoxs-" + "canary-12345"}),
+    ("token", "fail", "not sent to Slack", {"value": "hunter2-hunter2"}),
+    ("token", "fail", "not sent to Slack", {"value": "xoxb-"}),
+    ("token", "fail", "not sent to Slack", {"value": "https://hooks.example.com/x"}),
+    ("token", "fail", "not sent to Slack", {"value": " "}),
+    ("slack", "fail", "does not know the token", {"auth": "invalid_auth"}),
+    ("slack", "fail", "was revoked", {"auth": "token_revoked"}),
+    ("slack", "fail", "deactivated", {"auth": "account_inactive"}),
+    ("slack", "fail", "rotation", {"auth": "token_expired"}),
+    ("slack", "fail", "Slack returns the error odd_one", {"auth": "odd_one"}),
+    ("slack", "fail", "Slack returns the error unknown_error", {"auth": "\x1b[31m::error::"}),
+    ("scopes", "warn", "not as CloudTruth", {"scopes": SCOPES[:2]}),
+    ("scopes", "fail", "chat:write is missing", {"scopes": ("channels:read",)}),
+    ("scopes", "unknown", "does not report", {"scopes": None}),
+    ("channel", "ok", "", {"scopes": SEEING, "channel": "#deploys"}),
+    ("channel", "ok", "", {"scopes": SEEING, "channel": "audit"}),
+    ("channel", "fail", "archived", {"scopes": SEEING, "channel": "#old"}),
+    ("channel", "fail", "private", {"scopes": SEEING, "channel": "secret"}),
+    ("channel", "fail", "no such channel", {"scopes": SEEING, "channel": "#not-there"}),
+    ("channel", "ok", "", {"scopes": SEEING, "channel": "C00000001"}),
+    ("channel", "fail", "archived", {"scopes": SEEING, "channel": "C00000003"}),
+    ("channel", "fail", "private", {"scopes": SEEING, "channel": "G00000004"}),
+    ("channel", "fail", "no such channel", {"scopes": SEEING, "channel": "C99999999"}),
+    ("channel", "unknown", "a user", {"scopes": SEEING, "channel": "D00000001"}),
+    ("channel", "unknown", "a user", {"scopes": SEEING, "channel": "@someone"}),
+    # It may be a private one, which this token cannot see.
+    ("channel", "warn", "not among", {"scopes": PUBLIC_ONLY, "channel": "#not-there"}),
+    ("channel", "warn", "not among", {"scopes": PUBLIC_ONLY, "channel": "C99999999"}),
+    ("channel", "unknown", "not checked", {"scopes": PUBLIC_ONLY, "channel": "G00000004"}),
+    ("channel", "fail", "is missing", {"scopes": (*NO_PUBLIC, "channels:read")}),
+    ("channel", "unknown", "must be invited", {"scopes": NO_PUBLIC}),
+    ("channel", "unknown", "not checked", {"scopes": None}),
+    ("send", "fail", "no such channel", {"channel": "#not-there"}),
+    ("send", "fail", "archived", {"channel": "#old"}),
+    ("send", "fail", "not in the channel", {"scopes": ("chat:write",)}),
+    ("send", "fail", "chat:write is missing", {"scopes": ("channels:read",)}),
+    ("send", "fail", "does not let", {"post": "restricted_action_read_only_channel"}),
+]
+
+
+@pytest.mark.parametrize(("name", "status", "detail", "given"), CHECKS)
+def test_each_check(name: str, status: str, detail: str, given: dict[str, Any]) -> None:
+    """What was seen decides, and a failure has a fix; what is no token never goes to Slack."""
+    value = given.get("value", GOOD)
+    errors = {"auth.test": given.get("auth"), "chat.postMessage": given.get("post")}
+    slack = FakeSlack(
+        tokens={value: given.get("scopes", SCOPES)},
+        errors={method: code for method, code in errors.items() if code},
+    )
+    declared = hook(channel=given.get("channel", "#deploys"), token=given.get("token", REF))
+    result = look(slack, declared, value=value, send=name == "send")
+    found = row(result, name)
+    assert (str(found.status), detail in found.detail) == (status, True)
+    assert found.fix or status in ("ok", "unknown")
+    assert result.exit_code == ("fail" in statuses(result).values())
+    if name in ("secret", "token") and status == "fail":
+        assert slack.log == []
+    if name == "slack":
+        assert slack.methods() == ["auth.test"]
+
+
 def test_each_distinct_token_is_looked_up_once() -> None:
     """Webhooks that share a token share what Slack says of it, whatever the reference is called."""
     slack = FakeSlack()
     result = look(slack, hook("a"), hook("b"), hook("c", token=OTHER))
     assert slack.methods() == ["auth.test"]
     assert [statuses(result, at)["slack"] for at in range(3)] == ["ok", "ok", "ok"]
-
-
-@pytest.mark.parametrize(
-    ("reference", "fix"),
-    [
-        (REF, "set SLACK_BOT_TOKEN"),
-        (SecretRef(scheme=Scheme.FILE, name="secrets/slack"), "create the file"),
-    ],
-)
-def test_a_missing_secret_says_what_to_set(reference: SecretRef, fix: str) -> None:
-    """Slack is not contacted without a value."""
-    slack = FakeSlack()
-    result = look(slack, hook(token=reference), value=None)
-    assert statuses(result) == {"secret": "fail"}
-    assert reference.name in row(result, "secret").detail
-    assert str(row(result, "secret").fix).startswith(fix)
-    assert (slack.log, result.exit_code) == ([], 1)
-
-
-@pytest.mark.parametrize(
-    ("token", "word"),
-    [
-        ("xoxp-" + "canary-12345", "user token"),
-        ("xapp-" + "canary-12345", "app-level"),
-        ("xoxe-" + "canary-12345", "refresh"),
-        ("xoxe.xoxb-" + "canary-12345", "12 hours"),
-        ("xoxs-" + "canary-12345", "unusual"),
-    ],
-)
-def test_other_kinds_of_tokens_are_warnings(token: str, word: str) -> None:
-    """Anything but a bot token is a warning that says what it is."""
-    result = look(FakeSlack(tokens={token: SCOPES}), value=token)
-    assert row(result, "token").status is Status.WARN
-    assert word in row(result, "token").detail
-    assert result.exit_code == 0
-
-
-@pytest.mark.parametrize("value", ["hunter2-hunter2", "xoxb-", "https://hooks.example.com/x", " "])
-def test_other_values_never_go_to_slack(value: str) -> None:
-    """A value that does not look like a token is a failure."""
-    slack = FakeSlack()
-    result = look(slack, value=value)
-    assert statuses(result) == {"secret": "ok", "token": "fail"}
-    assert slack.log == []
-
-
-@pytest.mark.parametrize(
-    ("error", "detail"),
-    [
-        ("invalid_auth", "does not know the token"),
-        ("token_revoked", "was revoked"),
-        ("account_inactive", "deactivated"),
-        ("token_expired", "rotation"),
-        ("odd_one", "Slack returns the error odd_one"),
-        ("\x1b[31m::error::", "Slack returns the error unknown_error"),
-    ],
-)
-def test_a_token_that_slack_refuses(error: str, detail: str) -> None:
-    """Each refusal has a fix, an unknown one too, and ends the calls with this token."""
-    slack = FakeSlack(errors={"auth.test": error})
-    result = look(slack, send=True)
-    assert row(result, "slack").status is Status.FAIL
-    assert detail in row(result, "slack").detail
-    assert row(result, "slack").fix
-    assert (slack.methods(), result.exit_code) == (["auth.test"], 1)
-
-
-@pytest.mark.parametrize(
-    ("scopes", "status", "detail"),
-    [
-        (("chat:write", "chat:write.public"), "warn", "not as CloudTruth"),
-        (("channels:read",), "fail", "chat:write is missing"),
-        (None, "unknown", "does not report"),
-    ],
-)
-def test_missing_scopes(scopes: tuple[str, ...] | None, status: str, detail: str) -> None:
-    """Without the right to post it fails, without that to a name it is a warning."""
-    found = row(look(FakeSlack(tokens={GOOD: scopes})), "scopes")
-    assert (str(found.status), detail in found.detail) == (status, True)
-
-
-@pytest.mark.parametrize(
-    ("scopes", "channel", "status"),
-    [
-        (SEEING, "#deploys", "ok"),
-        (SEEING, "audit", "ok"),
-        (SEEING, "#old", "fail"),
-        (SEEING, "secret", "fail"),
-        (SEEING, "#not-there", "fail"),
-        (SEEING, "C00000001", "ok"),
-        (SEEING, "C00000003", "fail"),
-        (SEEING, "G00000004", "fail"),
-        (SEEING, "C99999999", "fail"),
-        (SEEING, "D00000001", "unknown"),
-        (SEEING, "@someone", "unknown"),
-        # It may be a private one, which this token cannot see.
-        (PUBLIC_ONLY, "#not-there", "warn"),
-        (PUBLIC_ONLY, "C99999999", "warn"),
-        (PUBLIC_ONLY, "G00000004", "unknown"),
-        ((*NO_PUBLIC, "channels:read"), "#deploys", "fail"),
-        (NO_PUBLIC, "#deploys", "unknown"),
-        (None, "#deploys", "unknown"),
-    ],
-)
-def test_channels(scopes: tuple[str, ...] | None, channel: str, status: str) -> None:
-    """With the scopes to see it, a channel is found by name or id, or it is missing."""
-    result = look(FakeSlack(tokens={GOOD: scopes}), hook(channel=channel))
-    assert statuses(result)["channel"] == status
 
 
 def test_channels_are_listed_once_to_the_last_page() -> None:
@@ -224,28 +187,6 @@ def test_sending_posts_one_message_for_each_webhook() -> None:
     ]
     assert "&lt;b&gt; &amp; c" in slack.posted[1]["text"]
     assert statuses(result)["send"] == "ok"
-
-
-@pytest.mark.parametrize(
-    ("channel", "scopes", "error", "detail"),
-    [
-        ("#not-there", SCOPES, "", "no such channel"),
-        ("#old", SCOPES, "", "archived"),
-        ("#deploys", ("chat:write",), "", "not in the channel"),
-        ("#deploys", ("channels:read",), "", "chat:write is missing"),
-        ("#deploys", SCOPES, "restricted_action_read_only_channel", "does not let"),
-    ],
-)
-def test_a_message_that_slack_refuses(
-    channel: str, scopes: tuple[str, ...], error: str, detail: str
-) -> None:
-    """Each reason of Slack's is a failure in plain words, with a fix."""
-    errors = {"chat.postMessage": error} if error else {}
-    slack = FakeSlack(tokens={GOOD: scopes}, errors=errors)
-    found = row(look(slack, hook(channel=channel), send=True), "send")
-    assert found.status is Status.FAIL
-    assert detail in found.detail
-    assert found.fix
 
 
 def test_a_rate_limit_is_waited_for() -> None:
