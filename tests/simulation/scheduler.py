@@ -12,7 +12,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from reconciler.execute.workers import Halted
@@ -59,7 +58,7 @@ class Scheduler:
         """Begin a task; it first runs when the present one waits."""
         task = Task(life)
         self._put(task, self.now)
-        _THREADS.run(lambda: self._live(task, body))
+        threading.Thread(target=self._live, args=(task, body), daemon=True).start()
         return task
 
     def sleep(self, seconds: float) -> None:
@@ -118,29 +117,6 @@ class Scheduler:
         if task.waiting is not None:
             self._put(task.waiting, self.now)
         self._pass_on(None)
-
-
-class _Threads:
-    """Threads that are used again and again: starting one costs more than a whole request."""
-
-    def __init__(self) -> None:
-        self._idle: deque[SimpleQueue[Callable[[], None]]] = deque()
-
-    def run(self, body: Callable[[], None]) -> None:
-        if self._idle:
-            queue = self._idle.pop()
-        else:
-            queue = SimpleQueue()
-            threading.Thread(target=self._serve, args=(queue,), daemon=True).start()
-        queue.put(body)
-
-    def _serve(self, queue: SimpleQueue[Callable[[], None]]) -> None:
-        while True:
-            queue.get()()
-            self._idle.append(queue)
-
-
-_THREADS = _Threads()
 
 
 class SeededClock:
