@@ -154,10 +154,11 @@ Path: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
-    """A case-sensitive glob over names, and where it was written."""
+    """A case-sensitive glob over names, where it was written, and the file that it holds for."""
 
     glob: str
     position: Position | None = field(default=None, compare=False)
+    file: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +166,8 @@ class Webhook:
     """A webhook as a file declares it, defaults merged and event globs expanded.
 
     `configuration` holds declared fields only. `position` is its first line; `index` its place in
-    the file's `webhooks` list, with which the file's reader finds the place of any field again.
+    the `webhooks` list of `file`, with which the file's reader finds the place of any field again.
+    `file` declares it, whose scope holds; `position` may be in a file that this one extends.
     `adopt` allows `id` and `previously` to lead to a webhook outside the scope of the file.
     """
 
@@ -178,6 +180,7 @@ class Webhook:
     adopt: bool = False
     position: Position | None = field(default=None, compare=False)
     index: int = field(default=-1, compare=False)
+    file: str = field(default="", compare=False)
 
     @property
     def key(self) -> str:
@@ -193,6 +196,7 @@ class Absent:
     id: str | None = None
     position: Position | None = field(default=None, compare=False)
     index: int = field(default=-1, compare=False)
+    file: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

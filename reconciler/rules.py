@@ -31,6 +31,11 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "alias-cycle": ("a value that contains itself", "source.yaml._Reader._alias"),
     "alias-expansion": ("aliases that multiply the file", "source.yaml._Reader._alias"),
     "merge": ("a `<<` that merges no mapping", "source.yaml._Reader._merge"),
+    # Files that extend others
+    "bad-parent": ("a parent file that cannot be used", "source.extend._Reader._parent"),
+    "guard-removed": ("an overlay that removes a guard", "source.extend._Merge._is_removed"),
+    "exclude-unknown": ("an excluded webhook that no parent has", "source.extend._Merge._changes"),
+    "extends-twice": ("a webhook in two parents", "source.extend._Merge._changes"),
     # The form of the file
     "unknown-key": ("a key that the schema does not know", "source.explain._unknown_keys"),
     "missing-field": ("a required key is missing", "source.explain._missing"),

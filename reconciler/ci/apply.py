@@ -152,7 +152,7 @@ class _Attempt:
             return
         refs = references(checked.desired.webhooks)
         named = {each.name for each in refs if each.scheme is Scheme.FILE}
-        named.update(checked.declared.documents)
+        named.update(checked.declared.documents, checked.declared.parents)
         reads = [named.__contains__, *(covered(each, run.inputs.directory) for each in run.paths)]
         prefix = (git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
         if changed is not None:

@@ -169,11 +169,18 @@ def _before(run: Run) -> tuple[tuple[Finding, ...], Desired | None, bool]:
     found = read_base(run.event.base, inputs.paths, directory=inputs.directory, git=inputs.git)
     if isinstance(found, NoBase):
         return (_no_base(found.reason),), None, True
-    desired = load_earlier(found.files).desired
-    now = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin).files
-    touched = {each.file: each.raw for each in found.files} != {each.file: each.raw for each in now}
+    now = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
+    desired, before = _content(found)
+    touched = found.renamed or before != _content(now)[1]
     unknown = () if desired else (_no_base("the files of the base commit are not valid"),)
-    return unknown, desired, touched or found.renamed
+    return unknown, desired, touched
+
+
+def _content(sources: files.Sources) -> tuple[Desired | None, dict[str, bytes | str]]:
+    """Return what files declare, and the content of each file and of those that it extends."""
+    loaded = load_earlier(sources)
+    content: dict[str, bytes | str] = {each.file: each.text for each in loaded.parents.values()}
+    return loaded.desired, content | {each.file: each.raw for each in sources.files}
 
 
 def _no_base(reason: str) -> Finding:

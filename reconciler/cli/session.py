@@ -49,7 +49,7 @@ def load(context: Context, again: tuple[str, ...] | None = None) -> workflow.Che
     """Read and check the files, and show warnings. Raises ConfigurationError."""
     checked = workflow.load(inputs(context, again))
     warn(context, checked.declared.findings)
-    for file in checked.declared.documents:
+    for file in (*checked.declared.documents, *checked.declared.parents):
         context.console.detail(f"read {quote(file)}")
     return checked
 

@@ -104,7 +104,7 @@ def write_json(tree: Mapping[str, Any]) -> str:
 _OMITTED: Final[Mapping[type, tuple[str, ...]]] = {
     Finding: ("place",),
     Related: ("place",),
-    Webhook: ("index", "adopt"),
+    Webhook: ("index", "file", "adopt"),
     ValueChange: ("hidden",),
     SecretChange: ("moved",),
     KeyLost: ("hidden",),

@@ -153,8 +153,7 @@ class _Table:
         """Return whether the name of a live webhook is not in the scope of the entry's file."""
         if found.name == entry.name:
             return False
-        file = None if entry.position is None else entry.position.file
-        scopes = [globs for scope, globs in self.scopes if scope.file == file]
+        scopes = [globs for scope, globs in self.scopes if scope.file == entry.file]
         scopes = scopes or [globs for _, globs in self.scopes]
         return bool(scopes) and not any(globs.match(found.name) for globs in scopes)
 

@@ -76,9 +76,19 @@ _BARE: Final = error(
 def _explained(part: Part) -> Iterator[Finding]:
     errors = validator(part.definition).iter_errors(part.data)
     yield from _words(_rejection(each, part.data) for each in errors)
-    if part.definition == UNTYPED and isinstance(part.data, dict) and "type" not in part.data:
+    if part.definition == UNTYPED and isinstance(part.data, dict) and "exclude" in part.data:
+        yield _EXCLUDED
+    elif part.definition == UNTYPED and isinstance(part.data, dict) and "type" not in part.data:
         known = schema()["$defs"][f"{next(iter(KINDS))}Webhook"]["properties"]
         yield from _missing(_Rejection("required", (), part.data, ["type"], {"properties": known}))
+
+
+_EXCLUDED: Final = error(
+    "exclude-unknown",
+    "`exclude` leaves out a webhook of a parent file, and this file extends none",
+    "delete the entry, or name the parent in `extends`",
+    Place("", ("exclude",), key=True),
+)
 
 
 def _rejection(rejected: ValidationError, data: Any) -> _Rejection:

@@ -14,10 +14,11 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import Final
@@ -56,12 +57,20 @@ class SourceFile:
     raw: bytes
 
 
+ReadParent = Callable[[str, str], SourceFile]
+"""Reads the file that another one extends, given that one's name and the path written in it.
+
+Raises NotReadableError.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """The files that could be read, and what stood in the way of the others."""
 
     files: tuple[SourceFile, ...] = ()
     findings: tuple[Finding, ...] = ()
+    read_parent: ReadParent = field(default=lambda file, path: _no_parents(path), compare=False)
 
 
 _NAME_HINT: Final = "name a readable YAML file, or a directory that holds `*.yaml` or `*.yml` files"
@@ -123,7 +132,43 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
             refuse(f"cannot read {path or '``'}: it {refusal}", refusal.hint)
         except ValueError:  # a NUL in a path: no file system knows it
             refuse("a path holds a character that no path can hold", "check what follows -f")
-    return Sources(files=tuple(files), findings=tuple(findings))
+    return Sources(files=tuple(files), findings=tuple(findings), read_parent=parents_in(directory))
+
+
+def parent_name(file: str, path: str) -> str:
+    """Return the name of the file that `file` extends as `path`. Raises NotReadableError."""
+    if "://" in path:
+        raise NotReadableError("is a URL", "extend a file of this repository")
+    folder = "" if file == STDIN_NAME else posixpath.dirname(file)
+    return posixpath.normpath(posixpath.join(folder, path))
+
+
+def parents_in(directory: Path) -> ReadParent:
+    """Return what reads parents from disk, in the repository of the working directory only."""
+
+    def read_parent(file: str, path: str) -> SourceFile:
+        found = directory / parent_name(file, path)
+        homes = (each for each in (directory, *directory.parents) if (each / ".git").exists())
+        home = next(homes, None)
+        if home is not None and not Path(os.path.realpath(found)).is_relative_to(
+            os.path.realpath(home)
+        ):
+            raise NotReadableError(
+                "is outside of this repository", "extend a file of this repository"
+            )
+        try:
+            raw = read_regular(found)
+        except FileNotFoundError:
+            raise NotReadableError(
+                "does not exist", "check the path; it is relative to the file"
+            ) from None
+        return SourceFile(file=display_name(found, directory=directory), raw=raw)
+
+    return read_parent
+
+
+def _no_parents(path: str) -> SourceFile:
+    raise NotReadableError("is not among the files given", "name files, not their content")
 
 
 def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:

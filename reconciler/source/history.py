@@ -9,11 +9,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
-from reconciler.source.files import DEFAULT_FILE, STDIN, SourceFile, display_name, is_glob, is_read
+from reconciler.source.files import (
+    DEFAULT_FILE,
+    STDIN,
+    NotReadableError,
+    ReadParent,
+    SourceFile,
+    Sources,
+    display_name,
+    is_glob,
+    is_read,
+    parent_name,
+)
 
 Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 """Runs git with the arguments in the working directory; None if it fails."""
@@ -26,14 +37,13 @@ _STAGES: Final = (b"1", b"2", b"3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
+class Base(Sources):
     """What the files said at `commit`; a file that was not there is not in `files`.
 
     A file that was renamed since has its name of now, which `renamed` tells.
     """
 
     commit: str
-    files: tuple[SourceFile, ...]
     renamed: bool = False
 
 
@@ -92,7 +102,7 @@ def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Gi
         if raw is not None:
             files.pop(old, None)
             files[new] = SourceFile(file=new, raw=raw)
-    return Base(commit=commit, files=tuple(files.values()), renamed=bool(renames))
+    return replace(found, files=tuple(files.values()), renamed=bool(renames))
 
 
 def covered(path: str, directory: Path) -> Callable[[str], bool]:
@@ -167,7 +177,25 @@ def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Ba
             if raw is None:
                 return NoBase(reason="git cannot read the files of the base commit")
             files.setdefault(name, SourceFile(file=name, raw=raw))
-    return Base(commit=commit, files=tuple(files.values()))
+    return Base(
+        commit=commit,
+        files=tuple(files.values()),
+        read_parent=_parents_at(commit, directory=directory, git=git),
+    )
+
+
+def _parents_at(commit: str, *, directory: Path, git: Git) -> ReadParent:
+    def read_parent(file: str, path: str) -> SourceFile:
+        name = parent_name(file, path)
+        found = _read(commit, [name], directory=directory, git=git)
+        if isinstance(found, NoBase):
+            raise NotReadableError("cannot be read at the base commit")
+        for each in found.files:
+            if each.file == name:
+                return each
+        raise NotReadableError("does not exist at the base commit")
+
+    return read_parent
 
 
 def _entries(path: PurePosixPath, listing: bytes) -> list[tuple[str, str]]:

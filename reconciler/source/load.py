@@ -41,24 +41,38 @@ _FIELDS = {kind.type: {each.name: each for each in kind.fields} for kind in KIND
 class Loaded:
     """What files declare. `desired` is None exactly when `findings` has an error.
 
-    `documents` holds the files that could be read as YAML, by name.
+    `documents` holds the files that could be read as YAML, by name, `parents` those that they
+    extend.
     """
 
     desired: Desired | None
     findings: tuple[Finding, ...] = ()
     documents: Mapping[str, Document] = field(default_factory=dict, repr=False)
+    parents: Mapping[str, Document] = field(default_factory=dict, repr=False)
 
 
 def load_files(sources: Sources, *, rules: Rules | None = None) -> Loaded:
     """Return what `sources` declare. Findings, those of `sources` among them, are in order."""
     read = [parse(each.raw, each.file) for each in sources.files]
-    return load_documents(read, rules or Rules(), sources.findings)
+    if not any("extends" in each.data for each in read):
+        return load_documents(read, rules or Rules(), sources.findings)
+    from reconciler.source.extend import extend  # most files extend nothing
+
+    extended = extend(read, sources.read_parent)
+    findings = (*sources.findings, *extended.findings)
+    return load_documents(extended.documents, rules or Rules(), findings, extended.parents)
 
 
 def load_documents(
-    read: Sequence[Document], rules: Rules, findings: Iterable[Finding] = ()
+    read: Sequence[Document],
+    rules: Rules,
+    findings: Iterable[Finding] = (),
+    parents: Sequence[Document] = (),
 ) -> Loaded:
-    """Return what documents declare; `findings` are those of files that are not among them."""
+    """Return what documents declare; `findings` are those of files that are not among them.
+
+    `parents` are files that the documents extend.
+    """
     documents = {each.file: each for each in read if each.usable}
     found = [*findings, *(finding for each in read for finding in each.findings)]
     checked = list(identity.check({file: each.data for file, each in documents.items()}))
@@ -73,7 +87,7 @@ def load_documents(
     if found or checked:
         from reconciler.source.position import placed  # a good file needs no places
 
-        whole = placed({each.file: each for each in read}, [*found, *checked])
+        whole = placed({each.file: each for each in (*parents, *read)}, [*found, *checked])
         found, checked = whole[: len(found)], whole[len(found) :]
     # Of one place, a check knows better than the schema.
     better = {each.position for each in checked if each.severity is Severity.ERROR}
@@ -86,7 +100,12 @@ def load_documents(
             ordered = _with_setting(ordered, declared, rules.allow_secrets)
     else:
         desired = build(documents.values(), accepted)
-    return Loaded(desired=desired, findings=tuple(ordered), documents=documents)
+    return Loaded(
+        desired=desired,
+        findings=tuple(ordered),
+        documents=documents,
+        parents={each.file: each for each in parents},
+    )
 
 
 def _with_setting(
@@ -105,13 +124,14 @@ def place(loaded: Loaded, webhook: Webhook, path: Path = ()) -> Position | None:
 
     What is written nowhere is placed where it should be; None if the file is not known.
     """
-    document = loaded.documents.get(webhook.position.file) if webhook.position else None
+    document = loaded.documents.get(webhook.file)
     if document is None:
         return None
     from reconciler.source.position import locate, narrow
 
-    where = locate(document.text, document.file, origin(document.data, webhook.index, path))
-    return narrow(document.text, where)
+    at = document.written_at(origin(document.data, webhook.index, path))
+    document = loaded.parents.get(at.file, document)
+    return narrow(document.text, locate(document.text, at.file, at.path))
 
 
 def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]]) -> Desired:
@@ -123,10 +143,13 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
         for _, data, index in accepted[document.file]:
             if index is None:  # the root
                 continue
-            position = Position(file=document.file, line=document.items["webhooks"][index].line)
+            place = document.items["webhooks"][index]
+            position = Position(file=place.file, line=place.line)
             name, pin = data["name"], data.get("id")
             if data.get("state") == "absent":
-                absent.append(Absent(name=name, id=pin, position=position, index=index))
+                absent.append(
+                    Absent(name=name, id=pin, position=position, index=index, file=document.file)
+                )
                 continue
             fields = _FIELDS[data["type"]]
             key = name if pin is None else pin
@@ -144,6 +167,7 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
                     adopt=data.get("adopt", False),
                     position=position,
                     index=index,
+                    file=document.file,
                 )
             )
     roots = {each.file: each.data for each in documents}
@@ -195,5 +219,5 @@ def _patterns(documents: Iterable[Document], key: str) -> tuple[Pattern, ...]:
     for document in documents:
         globs, positions = document.data.get(key, ()), document.items.get(key, ())
         for glob, position in zip(globs, positions, strict=True):
-            found.setdefault(glob, Pattern(glob=glob, position=position))
+            found.setdefault(glob, Pattern(glob=glob, position=position, file=document.file))
     return tuple(found.values())

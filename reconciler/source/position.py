@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import yaml
 
-from reconciler.findings import EXCERPT_BEFORE, Finding, Place, Position
+from reconciler.findings import EXCERPT_BEFORE, Finding, Place, Position, Related
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES, Path
 from reconciler.source.schema import schema
@@ -149,6 +149,12 @@ def comment_after(text: str, path: Path) -> str | None:
         return None
     instead = _comment(text, *steps[-1])
     return instead[2] if instead is not None else None
+
+
+def is_null(text: str, path: Path) -> bool:
+    """Return whether the value at `path` is written as the literal `null`."""
+    steps = _follow(text, path)
+    return len(steps) == len(path) + 1 and steps[-1][1].plain and steps[-1][1].text == "null"
 
 
 def item_places(text: str, file: str, path: Path) -> list[Position]:
@@ -313,12 +319,32 @@ _VEILED: Final = re.compile(f"{_VEIL}+")
 _Span: TypeAlias = tuple[int, int]
 
 
+def _where_written(documents: Mapping[str, Document], finding: Finding) -> Finding:
+    """Return a finding at the place in the parent that a value of an overlay comes from."""
+
+    def written(at: Place) -> Place:
+        document = documents.get(at.file)
+        if document is None or not document.origins:
+            return at
+        return replace(document.written_at(at.path), key=at.key)
+
+    at = finding.place
+    related = tuple(
+        each if each.place is None else replace(each, place=written(each.place))
+        for each in finding.related
+    )
+    if at is not None and (there := written(at)).file != at.file:
+        through = Related(message="extended here", place=Place(at.file, ("extends",)))
+        return replace(finding, place=there, related=(*related, through))
+    return replace(finding, related=related)
+
+
 def placed(documents: Mapping[str, Document], findings: Iterable[Finding]) -> list[Finding]:
     """Return findings with positions and excerpts, as far as their documents, by name, tell them.
 
     Of a document without text only the lines of its items are known.
     """
-    found = list(findings)
+    found = [_where_written(documents, each) for each in findings]
     places: set[Place | Position | None] = {each.place or each.position for each in found}
     places |= {related.place for each in found for related in each.related}
     known = [each for each in places if each is not None]

@@ -26,12 +26,12 @@ def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
     )
     data |= {"prune": scope.prune, "scope": list(scope.globs)}
     for key, patterns in (("ignore", policy.ignore), ("protect", policy.protect)):
-        own = [each.glob for each in patterns if each.position and each.position.file == scope.file]
+        own = [each.glob for each in patterns if each.file == scope.file]
         data |= {key: own} if own else {}
     if policy.max_deletes is not None:
         data["limits"] = {"max_deletes": policy.max_deletes}
     everything: list[Webhook | Absent] = [*desired.webhooks, *desired.absent]
-    entries = [each for each in everything if each.position and each.position.file == scope.file]
+    entries = [each for each in everything if each.file == scope.file]
     data["webhooks"] = [_entry(each) for each in sorted(entries, key=lambda each: each.index)]
     return data
 

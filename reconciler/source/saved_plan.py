@@ -197,8 +197,18 @@ def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
         yield {
             "file": document.file,
             "content": {**root, "webhooks": webhooks},
-            "lines": [each.line for key in LISTED for each in document.items.get(key, ())],
+            "lines": [
+                each.line if each.file == document.file else [each.file, each.line]
+                for key in LISTED
+                for each in document.items.get(key, ())
+            ],
         }
+
+
+def _position(file: str, saved: Any) -> Position:
+    if isinstance(saved, list):
+        file, saved = saved
+    return Position(file=file, line=max(1, saved))
 
 
 def _read_again(saved: Mapping[str, Any]) -> Document:
@@ -206,7 +216,6 @@ def _read_again(saved: Mapping[str, Any]) -> Document:
     file, data, lines = saved["file"], saved["content"], iter(saved["lines"])
     lists = {key: data[key] for key in LISTED if isinstance(data.get(key), list)}
     items = {
-        key: [Position(file=file, line=max(1, next(lines, 1))) for _ in listed]
-        for key, listed in lists.items()
+        key: [_position(file, next(lines, 1)) for _ in listed] for key, listed in lists.items()
     }
     return Document(file=file, text="", data=data, items=items)

@@ -25,7 +25,8 @@ from typing import Any, Final, TypeAlias
 
 import yaml
 
-from reconciler.findings import Finding, Position, Related, error
+from reconciler.findings import Finding, Place, Position, Related, error
+from reconciler.model import Path
 from reconciler.source.files import MAX_FILE_BYTES
 
 Parser: TypeAlias = Any
@@ -178,7 +179,9 @@ class Document:
     and None; parts that the file shares through aliases are shared here too, so treat it as
     read-only. It is empty if the file is not `usable`. `items` has the place of each item of the
     root's `webhooks`, `ignore` and `protect`. `findings` are all errors, in no order:
-    of a key written twice the first counts, a key that is no text is left out.
+    of a key written twice the first counts, a key that is no text is left out. Of an overlay with
+    its parents, `origins` has the places of those parts that are written elsewhere than their
+    surroundings.
     """
 
     file: str
@@ -187,6 +190,14 @@ class Document:
     usable: bool = True
     items: Mapping[str, list[Position]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    origins: Mapping[Path, Place] = field(default_factory=dict)
+
+    def written_at(self, path: Path) -> Place:
+        """Return where the value at `path` is written, which may be a file that this extends."""
+        for length in range(len(path), -1, -1) if self.origins else ():
+            if (at := self.origins.get(path[:length])) is not None:
+                return Place(at.file, at.path + path[length:])
+        return Place(self.file, path)
 
 
 def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:

@@ -127,20 +127,20 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
                 f"--base {named[0]} is no path, and {found.reason}",
                 hint="name a revision that `git log` shows here, or the files before this change",
             )
-        sources = files.Sources(files=found.files)
+        sources: files.Sources = found
     else:
         sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
-    declared = load_earlier(sources.files)
+    declared = load_earlier(sources)
     if declared.desired is None:
         raise ConfigurationError("the base cannot be used", findings=declared.findings)
     names = _counterparts([each.file for each in sources.files], list(checked.declared.documents))
     renamed = tuple(replace(each, file=names[each.file]) for each in sources.files)
-    return load_earlier(renamed).desired or declared.desired
+    return load_earlier(replace(sources, files=renamed)).desired or declared.desired
 
 
-def load_earlier(found: tuple[files.SourceFile, ...]) -> Loaded:
+def load_earlier(found: files.Sources) -> Loaded:
     """Return what an earlier version of the files declared; this run's options do not count."""
-    return load_files(files.Sources(files=found), rules=Rules(allow_literal_secrets=True))
+    return load_files(replace(found, findings=()), rules=Rules(allow_literal_secrets=True))
 
 
 def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:

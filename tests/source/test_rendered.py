@@ -49,7 +49,7 @@ def test_each_example_renders_to_the_same_configuration(path: Path) -> None:
 @given(desired=strategies.declarations())
 def test_rendering_then_reading_changes_nothing(desired: Desired) -> None:
     """So a plan of the rendered file is the plan of the file."""
-    desired = _in_one_file(desired)
+    desired = in_one_file(desired)
     found = again(desired)
     assert {each.name: each for each in found.absent} == {
         each.name: each for each in desired.absent
@@ -60,22 +60,23 @@ def test_rendering_then_reading_changes_nothing(desired: Desired) -> None:
     assert found.policy == desired.policy
 
 
-def _in_one_file(desired: Desired) -> Desired:
+def in_one_file(desired: Desired) -> Desired:
     """Return a configuration that one file can hold."""
     policy, start = desired.policy, Position(file="f.yaml", line=1)
 
     def written(patterns: tuple[Pattern, ...]) -> tuple[Pattern, ...]:
         return tuple(
-            Pattern(glob=glob, position=start) for glob in {each.glob for each in patterns}
+            Pattern(glob=glob, position=start, file="f.yaml")
+            for glob in {each.glob for each in patterns}
         )
 
     return replace(
         desired,
         webhooks=tuple(
-            replace(each, index=number, position=start)
+            replace(each, index=number, position=start, file="f.yaml")
             for number, each in enumerate(desired.webhooks)
         ),
-        absent=tuple(replace(each, position=start) for each in desired.absent),
+        absent=tuple(replace(each, position=start, file="f.yaml") for each in desired.absent),
         policy=replace(
             policy,
             scopes=(FileScope(file="f.yaml", prune=policy.scopes[0].prune),),

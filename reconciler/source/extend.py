@@ -1,0 +1,333 @@
+"""Overlays: a file that `extends` parents has their content, changed by its own.
+
+Works on the data of documents, before the schema judges it:
+
+- Mappings (`defaults`, `limits`, a webhook, a `configuration`) merge key by key; everything else is
+  replaced. A secret reference is one value. The literal `null` removes a key, but no guard.
+- `webhooks` merge by name. `exclude: true` leaves a webhook out, `state: absent` replaces it.
+- A webhook that gets another type loses the configuration that was written for the old one.
+- `defaults` merge first and apply once, to the merged webhooks.
+
+The result remembers where each value is written, so that findings point there. Paths of
+`{file: ...}` references are made relative to the overlay.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from reconciler.findings import Finding, Place, Position, Related, error, note
+from reconciler.model import Path
+from reconciler.source.files import NotReadableError, ReadParent
+from reconciler.source.yaml import LISTED, Document, parse
+
+MAX_DEPTH: Final = 10
+"""The most files from an overlay to its last parent, itself included."""
+
+_MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
+_GUARDS: Final = frozenset({"protect", "limits", "max_deletes"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extended:
+    """The files of organizations, overlays merged; `parents` are the files that they extend."""
+
+    documents: tuple[Document, ...]
+    parents: tuple[Document, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def extend(read: Iterable[Document], read_parent: ReadParent) -> Extended:
+    """Merge each overlay with its parents. A file that another one extends is a parent only."""
+    reader = _Reader({each.file: each for each in read}, read_parent)
+    merged = [reader.merged(each, (each.file,)) for each in reader.given]
+    if reader.findings:
+        from reconciler.source.position import placed  # good files need no places
+
+        reader.findings = placed(reader.known, reader.findings)
+    return Extended(
+        documents=tuple(each for each in merged if each.file not in reader.parents),
+        parents=tuple(reader.parents.values()),
+        findings=tuple(dict.fromkeys(reader.findings)),
+    )
+
+
+class _Reader:
+    """Reads and merges; a parent is parsed once, however many files extend it."""
+
+    def __init__(self, given: Mapping[str, Document], read_parent: ReadParent) -> None:
+        self.given = tuple(given.values())
+        self.parents: dict[str, Document] = {}
+        self.findings: list[Finding] = []
+        self.known = dict(given)
+        self._read_parent = read_parent
+        self._merged: dict[str, Document] = {}
+
+    def merged(self, document: Document, chain: tuple[str, ...]) -> Document:
+        """Return a document with what it extends; itself if it extends nothing.
+
+        `chain` are the files that lead to it.
+        """
+        if "extends" not in document.data:
+            return document
+        if document.file not in self._merged:
+            own = {key: value for key, value in document.data.items() if key != "extends"}
+            over = replace(document, data=own)
+            parents = [self._parent(document, at, chain) for at in self._paths(document)]
+            usable = [each for each in parents if each is not None and each.usable]
+            if not parents or len(usable) < len(parents):
+                over = replace(over, usable=False)
+            else:
+                below = usable[0]
+                for each in usable[1:]:
+                    below = _Merge(below, each, self.findings, siblings=True).document()
+                over = _Merge(below, over, self.findings).document()
+            self._merged[document.file] = over
+        return self._merged[document.file]
+
+    def _paths(self, document: Document) -> list[Path]:
+        written = document.data["extends"]
+        if isinstance(written, list) and written:
+            return [("extends", index) for index in range(len(written))]
+        return [("extends",)]
+
+    def _parent(self, document: Document, at: Path, chain: tuple[str, ...]) -> Document | None:
+        """Return the parent that a document names at `at`; report why there is none."""
+        path: Any = document.data
+        for step in at:
+            path = path[step]
+        place = Place(document.file, at)
+        try:
+            parent = self._read(document, path, chain, place)
+        except NotReadableError as refusal:
+            what = repr(path) if isinstance(path, str) else "this"
+            message = f"cannot extend {what}: it {refusal}"
+            self.findings.append(error("bad-parent", message, refusal.hint, place))
+            return None
+        self.parents[parent.file] = parent
+        return self.merged(parent, (*chain, parent.file))
+
+    def _read(
+        self, document: Document, path: Any, chain: tuple[str, ...], place: Place
+    ) -> Document:
+        if not isinstance(path, str) or not path:
+            raise NotReadableError("is not the path of a file", "write `extends: base.yaml`")
+        found = self._read_parent(document.file, path)
+        if found.file in chain:
+            circle = " -> ".join((*chain[chain.index(found.file) :], found.file))
+            raise NotReadableError(f"leads back here: {circle}", "remove one `extends`")
+        if len(chain) == MAX_DEPTH:
+            raise NotReadableError(
+                f"is more than {MAX_DEPTH} files away from the first", "extend fewer files"
+            )
+        if found.file not in self.known:
+            parent = self.known[found.file] = parse(found.raw, found.file)
+            through = Related(message="extended here", place=place)
+            self.findings += [replace(each, related=(through,)) for each in parent.findings]
+        return self.known[found.file]
+
+
+class _Layer:
+    """One document of a merge, and where the parts of it are written."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self._deeper: dict[Path, list[Path]] = {}
+        for path in document.origins:
+            for length in range(len(path)):
+                self._deeper.setdefault(path[:length], []).append(path)
+
+    def origins(self, at: Path, to: Path) -> dict[Path, Place]:
+        """Return where the value at `at` and its parts are written, as if it were at `to`."""
+        origins = self.document.origins
+        found = {to: self.document.written_at(at)}
+        found |= {to + path[len(at) :]: origins[path] for path in self._deeper.get(at, ())}
+        return found
+
+
+class _Merge:
+    """One document over another; `siblings` are parents of one file."""
+
+    def __init__(
+        self, below: Document, over: Document, findings: list[Finding], *, siblings: bool = False
+    ) -> None:
+        self._below = _Layer(_moved(below, over.file))
+        self._over = _Layer(over)
+        self._findings = findings
+        self._siblings = siblings
+        self._origins: dict[Path, Place] = {(): over.written_at(())}
+
+    def document(self) -> Document:
+        """Return the merged document, under the name of the upper one."""
+        below, over = self._below.document, self._over.document
+        upper, lower = dict(over.data), dict(below.data)
+        lists = lower.get("webhooks"), upper.get("webhooks")
+        earlier = _mapping(lower.get("defaults"))
+        if _retyped(earlier.get("type"), _mapping(upper.get("defaults")).get("type")):
+            lower["defaults"] = _without_configuration(earlier)
+        data = self._merged(lower, upper, (), (), ())
+        items = {
+            key: (over if key in over.data else below).items.get(key, [])
+            for key in LISTED
+            if isinstance(data.get(key), list)
+        }
+        if isinstance(lists[0], list) and isinstance(lists[1] or [], list):
+            types = earlier.get("type"), _mapping(data.get("defaults")).get("type")
+            data["webhooks"], items["webhooks"] = self._webhooks(lists[0], lists[1] or [], types)
+        return replace(over, data=data, items=items, origins=self._origins)
+
+    def _merged(
+        self, lower: dict[str, Any], upper: dict[str, Any], under: Path, at: Path, to: Path
+    ) -> dict[str, Any]:
+        """Merge two mappings, of which `under` and `at` are the paths; `to` is that of the result.
+
+        Their order is that of the lower one, then of what the upper one adds.
+        """
+        merged: dict[str, Any] = {}
+        for key in dict.fromkeys((*lower, *upper)):
+            old, new, path = lower.get(key), upper.get(key), (*to, key)
+            removed = key in upper and new is None and self._is_removed((*at, key))
+            if removed and key not in _GUARDS:
+                continue
+            if removed or key not in upper:
+                if key in lower:
+                    merged[key] = old
+                    self._origins |= self._below.origins((*under, key), path)
+            elif key in _MAPPINGS and isinstance(old, dict) and isinstance(new, dict):
+                self._origins[path] = self._over.document.written_at((*at, key))
+                merged[key] = self._merged(old, new, (*under, key), (*at, key), path)
+            else:
+                merged[key] = new
+                self._origins |= self._over.origins((*at, key), path)
+        return merged
+
+    def _is_removed(self, at: Path) -> bool:
+        """Return whether a value without content is the literal `null`; report it of a guard."""
+        from reconciler.source.position import is_null  # most overlays remove nothing
+
+        place = self._over.document.written_at(at)
+        if place.file != self._over.document.file or not is_null(
+            self._over.document.text, place.path
+        ):
+            return False
+        if at[-1] in _GUARDS:
+            self._findings.append(
+                error(
+                    "guard-removed",
+                    f"an overlay cannot remove `{at[-1]}`",
+                    "give it another value; reviews show that as a change of a guard",
+                    place,
+                )
+            )
+        return True
+
+    def _webhooks(
+        self, below: list[Any], over: list[Any], types: tuple[object, object]
+    ) -> tuple[list[Any], list[Position]]:
+        """Merge two lists of webhooks; `types` are those of the defaults, before and after."""
+        changes = self._changes(below, over)
+        merged: list[Any] = []
+        positions: list[Position] = []
+
+        def add(layer: _Layer, index: int, entry: Any, origins: dict[Path, Place]) -> None:
+            merged.append(entry)
+            positions.append(layer.document.items["webhooks"][index])
+            self._origins.update(origins)
+
+        for old, lower in enumerate(below):
+            path: Path = ("webhooks", len(merged))
+            new = changes.get(old)
+            upper = {} if new is None else over[new]
+            if isinstance(lower, dict) and _retyped(
+                lower.get("type", types[0]), upper.get("type", lower.get("type", types[1]))
+            ):
+                lower = _without_configuration(lower)
+            if new is None:
+                add(self._below, old, lower, self._below.origins(("webhooks", old), path))
+            elif _is_absent(lower) or _is_absent(upper):
+                add(self._over, new, upper, self._over.origins(("webhooks", new), path))
+            elif not _is_excluded(upper):
+                at: Path = ("webhooks", new)
+                entry = self._merged(lower, upper, ("webhooks", old), at, path)
+                add(self._over, new, entry, {path: self._over.document.written_at(at)})
+        for new, upper in enumerate(over):
+            if new not in changes.values() and not _is_excluded(upper):
+                path = ("webhooks", len(merged))
+                add(self._over, new, upper, self._over.origins(("webhooks", new), path))
+        return merged, positions
+
+    def _changes(self, below: list[Any], over: list[Any]) -> dict[int, int]:
+        """Return which upper entry changes which lower one, as indexes."""
+        by_name: dict[str, list[int]] = {}
+        for index, entry in enumerate(below):
+            if isinstance(name := _mapping(entry).get("name"), str):
+                by_name.setdefault(name, []).append(index)
+        found: dict[int, int] = {}
+        for index, entry in enumerate(over):
+            name = _mapping(entry).get("name")
+            same = by_name.get(name, []) if isinstance(name, str) else []
+            if len(same) > 1:  # pinned ones
+                same = [each for each in same if below[each].get("id") == entry.get("id")]
+            place = self._over.document.written_at(("webhooks", index, "name"))
+            if same and same[0] not in found:
+                found[same[0]] = index
+                if self._siblings:
+                    message = f"two parents declare {name!r}: the later one changes the earlier"
+                    at = self._below.document.written_at(("webhooks", same[0], "name"))
+                    other = Related(message="the earlier one", place=at)
+                    self._findings.append(
+                        note("extends-twice", message, at=place, related=(other,))
+                    )
+            elif not same and _is_excluded(entry):
+                hint = "remove the entry, or correct its name"
+                message = f"no parent declares {name!r}, which is excluded here"
+                self._findings.append(error("exclude-unknown", message, hint, place))
+        return found
+
+
+def _moved(document: Document, file: str) -> Document:
+    """Return a document with its `{file: ...}` references relative to another file."""
+    here, there = posixpath.dirname(document.file), posixpath.dirname(file)
+    if here == there:
+        return document
+
+    def moved(entry: Any) -> Any:
+        settings = _mapping(_mapping(entry).get("configuration"))
+        paths = {
+            key: {**value, "file": posixpath.relpath(posixpath.join(here, value["file"]), there)}
+            for key, value in settings.items()
+            if isinstance(value, dict)
+            and isinstance(value.get("file"), str)
+            and not posixpath.isabs(value["file"])
+        }
+        return {**entry, "configuration": {**settings, **paths}} if paths else entry
+
+    data = dict(document.data)
+    if "defaults" in data:
+        data["defaults"] = moved(data["defaults"])
+    if isinstance(data.get("webhooks"), list):
+        data["webhooks"] = [moved(each) for each in data["webhooks"]]
+    return replace(document, data=data)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _retyped(old: object, new: object) -> bool:
+    return None not in (old, new) and old != new
+
+
+def _without_configuration(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "configuration"}
+
+
+def _is_excluded(entry: Any) -> bool:
+    return _mapping(entry).get("exclude") is True
+
+
+def _is_absent(entry: Any) -> bool:
+    return _mapping(entry).get("state") == "absent"
