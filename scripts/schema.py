@@ -37,6 +37,7 @@ def text() -> str:
     definitions["webhook"]["anyOf"] = [
         *(_ref(f"authored{_camel(kind)}") for kind in KINDS.values()),
         _ref("absent"),
+        _ref("excluded"),
     ]
     definitions["webhook"]["defaultSnippets"] = [_webhook_snippet(each) for each in KINDS.values()]
     definitions["defaults"]["anyOf"] = [
