@@ -1,6 +1,6 @@
 """Plans two organizations side by side with the package's public functions; writes nothing.
 
-    ACME_API_KEY=... GLOBEX_API_KEY=... python examples/library.py
+    PRODUCTION_API_KEY=... STAGING_API_KEY=... python examples/library.py
 
 CLOUDTRUTH_SERVER_URL may name another server, such as that of `webhooks emulator`.
 """
@@ -26,7 +26,7 @@ from reconciler.workflow import (
 )
 
 FILES = Path(__file__).parent / "organizations"
-ORGANIZATIONS = {"acme.yaml": "ACME_API_KEY", "globex.yaml": "GLOBEX_API_KEY"}
+ORGANIZATIONS = {"production.yaml": "PRODUCTION_API_KEY", "staging.yaml": "STAGING_API_KEY"}
 
 
 def plan_one(name: str, variable: str) -> Plan:

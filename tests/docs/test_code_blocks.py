@@ -88,6 +88,7 @@ def test_yaml(block: Block, shell: Shell, tmp_path: Path) -> None:
     if file is not None:
         text = block.text if file is data else yaml.safe_dump(file)
         (tmp_path / "webhooks.yaml").write_text(text, "utf-8")
+        shutil.copy(ROOT / "examples/organizations/base.yaml", tmp_path)
         done = shell("validate", "--strict")
         assert done.code == 0, done.out
         return

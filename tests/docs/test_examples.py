@@ -18,7 +18,11 @@ from tests.folders import ROOT, python, write
 
 PAGE = (ROOT / "docs" / "library.md").read_text("utf-8")
 TOKEN = "xoxb-" + "0123456789-abcdef"
-SLACK = {"ACME_SLACK_TOKEN": TOKEN, "GLOBEX_SLACK_TOKEN": TOKEN}
+SLACK = {
+    "SLACK_BOT_TOKEN": TOKEN,
+    "STAGING_SLACK_BOT_TOKEN": TOKEN,
+    "PAGER_TOKEN": "an example token",
+}
 SECRETS = {
     **SLACK,
     "SLACK_BOT_TOKEN": TOKEN,
@@ -42,15 +46,18 @@ def both(cloud: MakeCloud) -> Cloud:
     made = cloud()
     store = made.emulator.store
     acme = next(each for each in store.organizations() if each.name == "Acme")
-    for organization in (acme, store.add_organization("Globex")):
-        key = f"{organization.name.lower()}-example-key"
-        store.add_user(organization.id, key=key, role="ADMIN")
+    both = {"production": acme, "staging": store.add_organization("Acme Staging")}
+    for name, organization in both.items():
+        store.add_user(organization.id, key=f"{name}-example-key", role="ADMIN")
     return made
 
 
-def run_example(cloud: Cloud, acme: str, globex: str) -> subprocess.CompletedProcess[str]:
+def run_example(cloud: Cloud, production: str, staging: str) -> subprocess.CompletedProcess[str]:
     """Run examples/library.py with these keys."""
-    keys = {"ACME_API_KEY": f"{acme}-example-key", "GLOBEX_API_KEY": f"{globex}-example-key"}
+    keys = {
+        "PRODUCTION_API_KEY": f"{production}-example-key",
+        "STAGING_API_KEY": f"{staging}-example-key",
+    }
     return python(ROOT, "examples/library.py", **{**cloud.environ, **SLACK, **keys})
 
 
@@ -65,19 +72,19 @@ def test_the_page_names_all_that_is_public() -> None:
 
 def test_two_organizations_side_by_side(both: Cloud) -> None:
     """The example shows the plan of each organization and writes nothing."""
-    done = run_example(both, "acme", "globex")
+    done = run_example(both, "production", "staging")
     assert done.returncode == 2, done.stderr
-    acme, globex = done.stdout.index("of Acme"), done.stdout.index("of Globex")
-    assert acme < done.stdout.index("Plan: 2 to create") < globex
-    assert "Plan: 1 to create" in done.stdout[globex:]
+    staging = done.stdout.index("of Acme Staging")
+    assert done.stdout.index("of Acme (") < done.stdout.index("Plan: 3 to create") < staging
+    assert "Plan: 1 to create" in done.stdout[staging:]
     assert both.writes() == []
 
 
 def test_keys_that_are_mixed_up(both: Cloud) -> None:
     """A key of the other organization ends the example with a sentence."""
-    done = run_example(both, "globex", "acme")
+    done = run_example(both, "staging", "production")
     assert done.returncode == 1
-    assert "belongs to organization 'Globex', not to 'Acme'" in done.stderr
+    assert "belongs to organization 'Acme Staging', not to 'Acme'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -108,13 +115,13 @@ def test_each_organization(both: Cloud, shell: Shell, tmp_path: Path, name: str)
 
 def test_every_file_has_a_job() -> None:
     """No organization is forgotten, and the secrets of each reach its job."""
-    assert {f"{name}.yaml" for name in ORGANIZATIONS} == {
-        each.name for each in ORGANIZED.glob("*.yaml")
-    }
+    texts = {each.stem: each.read_text("utf-8") for each in ORGANIZED.glob("*.yaml")}
+    assert set(ORGANIZATIONS) == {name for name, text in texts.items() if "\norganization:" in text}
     passed = JOB["steps"][-1]["env"]
-    for name in ORGANIZATIONS:
-        assert f"{name.upper()}_SLACK_TOKEN" in passed
-        assert f"{name.upper()}_SLACK_TOKEN" in (ORGANIZED / f"{name}.yaml").read_text("utf-8")
+    allowed = passed["WEBHOOKS_ALLOW_SECRETS"].split()
+    for name in re.findall(r"env: (\w+)", "".join(texts.values())):
+        assert name in passed
+        assert f"env:{name}" in allowed
 
 
 def test_the_index_names_every_example() -> None:

@@ -174,6 +174,9 @@ WORLDS: Final[Mapping[str, World]] = {
         says=("Type `yes` to confirm", "3 created"),
         calls=("cloudtruth --env production --project notifications run -- webhooks apply",),
     ),
+    "docs/organizations.md: Several organizations from one base": World(
+        clone=True, says=("organization: Acme Staging", "Plan: 1 to create")
+    ),
     "docs/slack.md: Make the app": World(
         says=("chat:write.customize", "https://api.slack.com/apps?new_app=1&manifest_json="),
     ),
