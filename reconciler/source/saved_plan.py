@@ -43,6 +43,7 @@ _NO_RULES: Final = Rules()
 _OTHERS: Final = ("checks", "error", "findings", "report", "status")
 """The kinds of the other documents that this program writes."""
 
+_MAX_DEPTH: Final = 64
 _NOT_SAVED: Final = ("$schema", "defaults", "webhooks")
 
 
@@ -128,6 +129,11 @@ def _document(raw: bytes, file: str) -> dict[str, Any]:
     try:
         tree = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
         json.dumps(tree, ensure_ascii=False).encode()  # refuses halves of surrogate pairs
+        level = [tree]
+        for _ in range(_MAX_DEPTH):
+            level = [part for each in level for part in _parts(each)]
+        if level:
+            _refuse("too deep")
     except (ValueError, RecursionError):
         if not raw.strip():
             why = ": it is empty"
@@ -142,6 +148,10 @@ def _document(raw: bytes, file: str) -> dict[str, Any]:
         elif tree.get("kind") in _OTHERS:
             why = f": its kind is {tree['kind']}"
     raise ConfigurationError(f"{file} is not a saved plan{why}", hint=_HINT)
+
+
+def _parts(tree: Any) -> Iterable[Any]:
+    return tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -220,6 +220,7 @@ def test_another_format_is_refused(version: object) -> None:
         b'{"kind": "plan", "x": NaN}',
         b"\xff\xfe",
         b"[" * 100_000,
+        b'{"kind": "plan", "configuration": ' + b"[" * 100 + b"]" * 100 + b"}",
     ],
 )
 def test_what_is_no_plan_is_an_invalid_file(raw: bytes) -> None:
