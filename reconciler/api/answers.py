@@ -132,13 +132,9 @@ def judge(
     )
 
 
-_REJECTED: Final = frozenset(
-    # refusals of what was sent
-    (400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422)
-) | frozenset(
-    # statuses that by their definition precede any work
-    (402, 412, 416, 417, 421, 424, 425, 426, 428, 431, 451)
-)
+# Refusals of what was sent, and statuses that by their definition precede any work.
+_REFUSALS: Final = frozenset((400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422))
+_BEFORE_WORK: Final = frozenset((402, 412, 416, 417, 421, 424, 425, 426, 428, 431, 451))
 
 
 def _failure_of(status: int) -> Failure:
@@ -148,7 +144,7 @@ def _failure_of(status: int) -> Failure:
     """
     if status == 429:
         return Failure.THROTTLED
-    if status in _REJECTED:
+    if status in _REFUSALS | _BEFORE_WORK:
         return Failure.REJECTED
     return Failure.MOVED if 300 <= status < 400 else Failure.AMBIGUOUS
 

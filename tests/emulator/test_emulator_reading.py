@@ -1,4 +1,4 @@
-"""How stored webhooks are shown: secrets, pages, order, and late visibility."""
+"""How stored webhooks are shown: secrets, pages, order."""
 
 from __future__ import annotations
 
