@@ -94,7 +94,7 @@ def connect(
 
         stop = SignalStop(clock.monotonic, hurry=hurry)
     workers = ThreadWorkers(parallelism, halted=None if stop is None else stop.halted)
-    try:
+    with closing(workers):
         client = open_client(
             server_url=server_url,
             key=key,
@@ -116,5 +116,3 @@ def connect(
                 watcher=watcher or _NoWatcher(),
                 restart=lambda: api.deadline_in(deadline),
             )
-    finally:
-        workers.close()

@@ -12,7 +12,6 @@ from reconciler.ci.marker import decode
 from reconciler.render import json as json_renderer
 from reconciler.render import markdown, text
 from tests.ci.support import World, world
-from tests.emulated.faults import Rule, Script, status
 
 
 @pytest.fixture
@@ -169,17 +168,6 @@ def test_apply_needs_a_token_to_find_reviews_with(here: World) -> None:
     done = here.push(GITHUB_TOKEN="")
     assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
     assert here.push(GITHUB_TOKEN="", WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
-
-
-def test_an_outage_of_cloudtruth_fails_with_its_reason(here: World) -> None:
-    """The comment does not go on promising what could not be planned."""
-    here.propose(1, "Audit", "Deploys")
-    here.emulator.faults = Script([Rule(fault=status(403), times=None)])
-    done = here.pull()
-    assert (done.code, done.outputs["result"]) == (4, "failed")
-    marker = decode(here.github.bodies(1)[0])
-    assert marker is not None
-    assert marker.digest is None
 
 
 def test_drift_without_a_token_is_still_seen(here: World) -> None:

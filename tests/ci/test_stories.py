@@ -298,15 +298,6 @@ def test_a_direct_push_is_told_on_the_newest_pull_request(here: World) -> None:
     assert set(here.live()) == {"Audit"}
 
 
-def test_a_revert_by_pull_request_is_a_review_like_any_other(here: World) -> None:
-    """The newest review decides."""
-    here.merged(1, "Audit", Audit="one")
-    assert here.push().code == 0
-    here.merged(2, "Audit", Audit="general")
-    assert here.push().code == 0
-    assert here.live() == {"Audit": "general"}
-
-
 def test_where_there_is_no_pull_request_an_issue_is_opened(here: World) -> None:
     """Once for each reason, and brought up to date by the next run."""
     here.declare("Audit", "Deploys")
