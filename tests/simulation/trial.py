@@ -49,8 +49,7 @@ class Trial:
             self._succeeded(first, whole=case.way is not Way.BLIND)
         if case.way in (Way.SAVED, Way.BLIND):
             self.world.misfortune.active = True
-            again = Process("again", team=case.teams[0])
-            self._alone(again, start)
+            again = self._alone(Process("again", team=case.teams[0]), start)
             if done and again.deeds.committed and not _resends(again):
                 raise Violation("a plan that was carried out is carried out again")
         self.world.rest()
@@ -87,8 +86,9 @@ class Trial:
         self.world.scheduler.as_life(process.life, lambda: found.append(body()))
         return found[0] if found else None
 
-    def _alone(self, process: Process, start: Callable[[Process], None]) -> None:
+    def _alone(self, process: Process, start: Callable[[Process], None]) -> Process:
         self.world.scheduler.as_life(process.life, lambda: start(process))
+        return process
 
     def _side_by_side(self, pairs: Sequence[tuple[Process, Callable[[Process], None]]]) -> None:
         scheduler = self.world.scheduler
@@ -125,8 +125,7 @@ class Trial:
         """Without misfortune the same saved plan is carried out to its end, and then no more."""
         team = self.case.teams[0]
         for name in ("finish", "finished"):
-            process = Process(name, team=team)
-            self._alone(process, start)
+            process = self._alone(Process(name, team=team), start)
             if process.code in (ExitCode.BLOCKED, ExitCode.INVALID) or team.stubborn:
                 return
             if process.code is ExitCode.STALE and self.world.judge.copies(team):
@@ -140,8 +139,7 @@ class Trial:
         """Without misfortune one apply makes everything as declared, or says why it cannot."""
         if not retypes(self.case.variant):  # who is moved may have to become of another type
             team = replace(team, stubborn=team.stubborn | self._entangled(team))
-        last = Process("last", team=team)
-        self._alone(last, self.program.apply)
+        last = self._alone(Process("last", team=team), self.program.apply)
         if team.refused and last.code is not ExitCode.INVALID:
             raise Violation(f"what does not fit ends with {last.code!r}")
         if last.code is ExitCode.INVALID and self._refused(team):
@@ -149,16 +147,14 @@ class Trial:
         if last.code is ExitCode.BLOCKED:
             counted = self._look(team).counted_deletes
             allowed = replace(team, options=replace(team.options, allow_deletes=counted))
-            last = Process("allowed", team=allowed)
-            self._alone(last, self.program.apply)
+            last = self._alone(Process("allowed", team=allowed), self.program.apply)
         if _complete(last) and last.report is not None:
             again, plan = self._look(team), last.report.plan
             later = any(each.reason is Reason.LATER for each in plan.kept)
             if again.operations and (
                 later or all(revealed(plan, each) for each in again.operations)
             ):
-                last = Process("again", team=last.team)
-                self._alone(last, self.program.apply)
+                last = self._alone(Process("again", team=last.team), self.program.apply)
                 again = self._look(team)
             assert last.report is not None
             self.ending.as_declared(last.team, last.report.plan, again)
