@@ -23,7 +23,7 @@ from reconciler.errors import OutputError, UsageError
 from reconciler.source.files import NotReadableError, read_regular
 
 
-class Kind(NamedTuple):
+class FileKind(NamedTuple):
     """What a file is, in words, and a pattern that finds it in the content."""
 
     noun: str
@@ -31,18 +31,18 @@ class Kind(NamedTuple):
 
 
 _JSON: Final = rb'\A\{\s*"format_version": "\w+",\s*"kind": '
-PLAN: Final = Kind("a saved plan", re.compile(_JSON + rb'"plan"'))
-REPORT: Final = Kind("a report", re.compile(_JSON + rb'"(report|error)"'))
-WEBHOOKS: Final = Kind(
+PLAN: Final = FileKind("a saved plan", re.compile(_JSON + rb'"plan"'))
+REPORT: Final = FileKind("a report", re.compile(_JSON + rb'"(report|error)"'))
+WEBHOOKS: Final = FileKind(
     "a file of webhooks", re.compile(rb"""^["']?webhooks["']? *:""", re.MULTILINE)
 )
-WORKFLOW: Final = Kind(
+WORKFLOW: Final = FileKind(
     "a workflow of webhooks", re.compile(rb"^ *WEBHOOKS_ALLOW_SECRETS: ", re.MULTILINE)
 )
-REQUESTS: Final = Kind("a log of requests", re.compile(rb'\A\{"seq": '))
+REQUESTS: Final = FileKind("a log of requests", re.compile(rb'\A\{"seq": '))
 
 
-def write_atomically(path: Path, data: bytes, *, over: Kind | None = None) -> None:
+def write_atomically(path: Path, data: bytes, *, over: FileKind | None = None) -> None:
     """Make `data` the content of `path`.
 
     An existing file is replaced if it is of the kind `over` or empty; without `over` none is. A
@@ -70,7 +70,7 @@ def make_folder(path: Path) -> None:
         ) from None
 
 
-def check_kind(path: Path, over: Kind | None) -> None:
+def check_kind(path: Path, over: FileKind | None) -> None:
     """Raise UsageError if `path` is a file that is neither of the kind `over` nor empty."""
     if not os.path.isfile(path):
         return
@@ -87,7 +87,7 @@ def check_kind(path: Path, over: Kind | None) -> None:
     raise UsageError(f"{path} {why}: it is not replaced", hint="name a file that does not exist")
 
 
-def check_writable(path: Path, *, over: Kind | None = None) -> None:
+def check_writable(path: Path, *, over: FileKind | None = None) -> None:
     """Raise what `write_atomically` would raise, as far as that shows beforehand."""
     check_kind(path, over)
     try:

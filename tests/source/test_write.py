@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import OutputError, UsageError
-from reconciler.source.write import Kind, write_atomically
+from reconciler.source.write import FileKind, write_atomically
 from tests.waiting import PATIENCE
 
-OLD = Kind("old", re.compile(rb"\Aold"))
+OLD = FileKind("old", re.compile(rb"\Aold"))
 
 
 def test_writes_a_private_file(tmp_path: Path) -> None:
