@@ -107,28 +107,8 @@ webhooks = st.one_of(
     ),
 )
 sound_events = st.sampled_from([["*"], ["value_created", "[pv]*"]])
-sound_webhooks = st.one_of(
-    st.fixed_dictionaries(
-        {
-            "name": st.sampled_from("ABC"),
-            "type": st.just("slack"),
-            "event_types": sound_events,
-            "configuration": st.just({"token": {"env": "T"}, "channel": "#a", "username": "b"}),
-        },
-    ),
-    st.fixed_dictionaries(
-        {"name": st.sampled_from("ABC"), "event_types": sound_events},
-        optional={
-            "type": st.just("generic"),
-            "configuration": st.fixed_dictionaries(
-                {},
-                optional={"url": st.just("https://a.example"), "username": st.just("u")},
-            ),
-        },
-    ),
-)
 files = st.fixed_dictionaries(
-    {"webhooks": st.lists(st.one_of(sound_webhooks, webhooks), max_size=3)},
+    {"webhooks": st.lists(webhooks, max_size=3)},
     optional={
         "$schema": texts,
         "version": numbers,

@@ -67,7 +67,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("over", "why"), [(None, "exists: "), (OLD, "exists and is not old: ")], ids=["any", "another"]
 )
-def test_another_file_stays(tmp_path: Path, over: Kind | None, why: str) -> None:
+def test_another_file_stays(tmp_path: Path, over: FileKind | None, why: str) -> None:
     """A file that is not of the kind to be written is not replaced."""
     path = tmp_path / "token"
     path.write_bytes(b"secret")
