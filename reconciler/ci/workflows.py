@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
@@ -61,6 +61,16 @@ class Setup:
         return " ".join(sorted({re.sub(r"[\s,\[]", "?", name) for name in names}))
 
     @property
+    def commands(self) -> tuple[str, ...]:
+        """Return the commands that set up GitHub for the workflows."""
+        values = (f"gh secret set {each} --env cloudtruth-production" for each in self.variables)
+        return (
+            "gh secret set CLOUDTRUTH_API_KEY --env cloudtruth-plan        # a key that may read",
+            "gh secret set CLOUDTRUTH_API_KEY --env cloudtruth-production  # a key that may write",
+            *values,
+        )
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """Return what the apply workflow watches: the configuration and secret files."""
         # GitHub matches whole paths from the root of the repository: `./a` and `a//b` never match.
@@ -91,25 +101,24 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     values["failure"] = encode(Marker(kind=Kind.FAILURE, file=setup.file, code="not-run"))
     values["drift"] = encode(Marker(kind=Kind.DRIFT, file=setup.file))
     source = files("reconciler.ci") / "templates"
-    return {
-        f"{_FOLDER}/{name}": updated(
-            re.sub(
-                r"@([a-z]+)@",
-                lambda found: values[found[1]],
-                (source / name).read_text(encoding="utf-8"),
-            ),
-            setup,
-        )
-        for name in _NAMES
-    }
+    found: dict[str, str] = {}
+    for name in _NAMES:
+        template = (source / name).read_text(encoding="utf-8")
+        text = updated(re.sub(r"@([a-z]+)@", lambda each: values[each[1]], template), setup)
+        assert text is not None  # each template has the list
+        found[f"{_FOLDER}/{name}"] = text
+    return found
 
 
-def updated(text: str, setup: Setup) -> str:
+def updated(text: str, setup: Setup) -> str | None:
     """Return an existing workflow with the lists of secrets as the configuration needs them.
 
-    Lines of secrets that are still referred to stay as they are; everything else stays, too.
+    Lines of secrets that are still referred to stay as they are; everything else stays, too. None
+    for a workflow without the list of allowed secrets.
     """
-    text = _ALLOW.sub(lambda found: f'{found[1]}"{setup.allowed}"', text)
+    text, count = _ALLOW.subn(lambda found: f'{found[1]}"{setup.allowed}"', text)
+    if not count:
+        return None
 
     def lines(found: re.Match[str]) -> str:
         kept = {
@@ -123,11 +132,6 @@ def updated(text: str, setup: Setup) -> str:
         return "".join(f"{line}\n" for line in (f"{indent}# Secrets of the configuration:", *new))
 
     return _SECRETS.sub(lines, text)
-
-
-def lists(text: str) -> bool:
-    """Return whether `updated` finds the list of allowed secrets in a workflow."""
-    return _ALLOW.search(text) is not None
 
 
 def package(commit: str | None) -> str:
@@ -170,14 +174,6 @@ def default_branch(git: Git) -> str:
     current = _line(git, "symbolic-ref", "--short", "HEAD")
     usual = [each for each in (configured, "main", "master", "trunk") if each in local]
     return (usual or [current or "main"])[0]
-
-
-def to_do(setup: Setup) -> Iterable[str]:
-    """Yield the commands that set up GitHub for the workflows."""
-    yield "gh secret set CLOUDTRUTH_API_KEY --env cloudtruth-plan        # a key that may read"
-    yield "gh secret set CLOUDTRUTH_API_KEY --env cloudtruth-production  # a key that may write"
-    for name in setup.variables:
-        yield f"gh secret set {name} --env cloudtruth-production"
 
 
 def _line(git: Git, *arguments: str) -> str | None:

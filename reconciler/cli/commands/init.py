@@ -13,9 +13,7 @@ from reconciler.ci.workflows import (
     Setup,
     default_branch,
     installed_commit,
-    lists,
     package,
-    to_do,
     updated,
     workflows,
 )
@@ -82,7 +80,7 @@ def run(
         _write_workflows(context, setup, yes=yes)
         console.result("In GitHub, create the environments cloudtruth-plan and")
         console.result("cloudtruth-production (docs/github.md), then set:")
-        for line in to_do(setup):
+        for line in setup.commands:
             console.result(f"  {line}")
         steps.append("after editing secrets of the file, run `webhooks init --github` again")
     else:
@@ -144,7 +142,7 @@ def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
             continue
         old = (directory / name).read_text(encoding="utf-8")
         new = updated(old, setup)
-        if not lists(old):
+        if new is None:
             console.note(
                 f"{name} has no line WEBHOOKS_ALLOW_SECRETS to update; add\n"
                 f'  WEBHOOKS_ALLOW_SECRETS: "{setup.allowed}"'
