@@ -63,6 +63,7 @@ def _send(transport: Transport, call: Call, attempt: int) -> Any:
 
 
 SEND: Final = Transport._send
+PROFILES: Final = ".config/cloudtruth/cli.yml"
 PLAN: Final = "plan --format {format}"
 APPLY: Final = "apply --yes --report report.json --format {format}"
 
@@ -134,43 +135,35 @@ def test_a_bug_does_not_tell_what_it_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "profiles", "key_file"),
+    ("environ", "files"),
     [
-        ({"CLOUDTRUTH_API_KEY": f"{c.KEY.value}\nX-More: 1"}, None, None),
-        ({"CLOUDTRUTH_API_KEY": f"{c.KEY.value} and more"}, None, None),
-        ({"CLOUDTRUTH_API_KEY": f"{c.KEY.value}\u00fc"}, None, None),
-        ({"CLOUDTRUTH_SERVER_URL": f"https://ann:{c.KEY.value}@127.0.0.1:9"}, None, None),
-        ({"CLOUDTRUTH_SERVER_URL": f"https://127.0.0.1:9/?key={c.KEY.value}"}, None, None),
-        ({"CLOUDTRUTH_SERVER_URL": f"http://other.example.com/{c.KEY.value}"}, None, None),
-        ({"CLOUDTRUTH_REQUEST_TIMEOUT": "soon"}, None, None),
-        ({}, f"profiles: {{default: {{api_key: {c.KEY.value}", None),
-        ({}, f"profiles: {{default: {{api_key: [{c.KEY.value}]}}}}", None),
-        ({}, f"profiles: {{default: {c.KEY.value}}}", None),
-        ({}, f"{c.KEY.value}: {c.KEY.value}", None),
-        ({}, f"profiles: {{default: {{server_url: 'ftp://{c.KEY.value}'}}}}", None),
-        ({}, None, f"{c.KEY.value}\n{c.KEY.value}\n"),
-        ({}, None, f"\ufeff{c.KEY.value}"),
+        ({"CLOUDTRUTH_API_KEY": f"{c.KEY.value}\nX-More: 1"}, {}),
+        ({"CLOUDTRUTH_API_KEY": f"{c.KEY.value} and more"}, {}),
+        ({"CLOUDTRUTH_API_KEY": f"{c.KEY.value}\u00fc"}, {}),
+        ({"CLOUDTRUTH_SERVER_URL": f"https://ann:{c.KEY.value}@127.0.0.1:9"}, {}),
+        ({"CLOUDTRUTH_SERVER_URL": f"https://127.0.0.1:9/?key={c.KEY.value}"}, {}),
+        ({"CLOUDTRUTH_SERVER_URL": f"http://other.example.com/{c.KEY.value}"}, {}),
+        ({"CLOUDTRUTH_REQUEST_TIMEOUT": "soon"}, {}),
+        ({}, {PROFILES: f"profiles: {{default: {{api_key: {c.KEY.value}"}),
+        ({}, {PROFILES: f"profiles: {{default: {{api_key: [{c.KEY.value}]}}}}"}),
+        ({}, {PROFILES: f"profiles: {{default: {c.KEY.value}}}"}),
+        ({}, {PROFILES: f"{c.KEY.value}: {c.KEY.value}"}),
+        ({}, {PROFILES: f"profiles: {{default: {{server_url: 'ftp://{c.KEY.value}'}}}}"}),
+        ({}, {"key": f"{c.KEY.value}\n{c.KEY.value}\n"}),
+        ({}, {"key": f"\ufeff{c.KEY.value}"}),
     ],
 )
 def test_settings_do_not_tell_the_key(
-    shell: Shell,
-    tmp_path: Path,
-    environ: dict[str, str],
-    profiles: str | None,
-    key_file: str | None,
+    shell: Shell, tmp_path: Path, environ: dict[str, str], files: dict[str, str]
 ) -> None:
     """However wrong key, profile or address are, the message does not repeat them."""
-    write(tmp_path, {"webhooks.yaml": "webhooks: []\n"})
-    arguments = ["plan", "-vv", "--debug"]
-    if profiles is not None:
-        write(tmp_path, {".config/cloudtruth/cli.yml": profiles})
-    elif key_file is not None:
-        write(tmp_path, {"key": key_file})
-        arguments += ["--api-key-file", "key"]
-    else:
-        environ = {"CLOUDTRUTH_API_KEY": c.KEY.value, **environ}
+    write(tmp_path, {"webhooks.yaml": "webhooks: []\n", **files})
+    given = ["--api-key-file", "key"] if "key" in files else []
     with nowhere() as url:
-        done = shell(*arguments, **{"CLOUDTRUTH_SERVER_URL": url, **environ})
+        site = {"CLOUDTRUTH_SERVER_URL": url}
+        if not files:
+            site["CLOUDTRUTH_API_KEY"] = c.KEY.value
+        done = shell("plan", "-vv", "--debug", *given, **{**site, **environ})
     assert done.code in (1, 3, 4, 64)
     shown = done.out + done.err
     assert not list(c.find(shown.encode(), "output")), shown
