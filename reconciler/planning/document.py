@@ -18,7 +18,6 @@ from reconciler.findings import Finding, Related
 from reconciler.model import Scheme, SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
-    Kept,
     KeyLost,
     Operation,
     OperationDigest,
@@ -71,10 +70,8 @@ def plan_tree(plan: Plan, version: str) -> Tree:
             for operation, found in zip(plan.operations, digests, strict=True)
         ],
         "resends": plain(resends(plan.operations)),
-        "kept": [{**kept_summary(each), "webhooks": plain(each.webhooks)} for each in plan.kept],
-        "unmanaged": [
-            {"reason": str(each.reason), "webhook": plain(each.webhook)} for each in plan.unmanaged
-        ],
+        "kept": [{"name": each.name, **plain(each)} for each in plan.kept],
+        "unmanaged": plain(plan.unmanaged),
         "matched": plain(plan.matched),
         "unreadable": [{"webhook": name, "field": field} for name, field in plan.uncertain],
         "secrets": plain(plan.secrets),
@@ -193,15 +190,4 @@ def operation_summary(operation: Operation) -> Tree:
         "id": None if isinstance(operation, Create) else operation.before.id,
         "reason": str(operation.reason),
         "attribution": None if operation.attribution is None else str(operation.attribution),
-    }
-
-
-def kept_summary(kept: Kept) -> Tree:
-    """Return which webhooks are kept and why, without what is live."""
-    return {
-        "name": kept.name,
-        "reason": str(kept.reason),
-        "detail": kept.detail,
-        "position": plain(kept.position),
-        "unapplied": kept.unapplied,
     }

@@ -17,13 +17,12 @@ from reconciler.model import Organization
 from reconciler.planning.document import (
     FORMAT_VERSION,
     Tree,
-    kept_summary,
     operation_summary,
     plain,
     plan_tree,
     write_json,
 )
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Kept, Plan
 from reconciler.planning.status import ManagementStatus, WebhookStatus
 from reconciler.render import PLAIN, View
 from reconciler.render.words import OUTCOMES, tally
@@ -52,16 +51,19 @@ def render_report(report: Report, view: View = PLAIN) -> str:
             },
             "outcomes": [_outcome(each) for each in report.outcomes],
             "healed": plain(report.healed),
-            "kept": [
-                {**kept_summary(each), "ids": [found.id for found in each.webhooks]}
-                for each in plan.kept
-            ],
+            "kept": [_kept(each) for each in plan.kept],
             "writes": report.writes,
             "verified": report.verified,
             "stopped": None if report.stopped is None else int(report.stopped),
             "problem": report.problem,
         },
     )
+
+
+def _kept(kept: Kept) -> Tree:
+    shown: Tree = {"name": kept.name, **plain(kept)}
+    webhooks = shown.pop("webhooks")
+    return {**shown, "ids": [each["id"] for each in webhooks]}
 
 
 def _outcome(outcome: Outcome) -> Tree:
