@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import click
 import pytest
 
 from reconciler.cli.main import program
-from reconciler.cli.options import Group
 from tests.cli.conftest import Shell
+from tests.cli.test_help import COMMANDS
 from tests.docs.worlds import EXAMPLE, SECRETS
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
@@ -58,23 +57,18 @@ EXPECTED: Final[Mapping[str, Expected]] = {
 """Examples of which more is known than that they succeed."""
 
 ELSEWHERE: Final[Mapping[str, str]] = {
-    "webhooks ci": "tests/ci/test_workflow_steps.py",  # what a runner of GitHub has around it
-    "webhooks completion": "tests/cli/test_completion.py",  # as a shell asks
-    "webhooks emulator": "tests/cli/test_emulator_command.py",  # serves until it is stopped
+    "ci": "tests/ci/test_workflow_steps.py",  # what a runner of GitHub has around it
+    "completion": "tests/cli/test_completion.py",  # as a shell asks
+    "emulator": "tests/cli/test_emulator_command.py",  # serves until it is stopped
 }
 """Commands whose examples are run in another place."""
 
 
-def examples(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the path of each command with each of its examples."""
-    for _, line in command.examples:  # type: ignore[attr-defined]
-        yield path, line
-    if isinstance(command, Group):
-        for name in command.commands:
-            yield from examples(command.load(name), f"{path} {name}")
-
-
-EXAMPLES = list(examples(program(), "webhooks"))
+EXAMPLES = [
+    (path, line)
+    for path, command in {"": program(), **COMMANDS}.items()
+    for _, line in command.examples
+]
 RUN = sorted({line for path, line in EXAMPLES if path not in ELSEWHERE})
 
 
