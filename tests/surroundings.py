@@ -30,7 +30,7 @@ PROXIES: Final[Mapping[str, str]] = {
 
 
 def foreign(name: str) -> bool:
-    """Say whether a variable is none of a test's business."""
+    """Return whether a variable must not reach a test."""
     return name.startswith(_PREFIXES) or name in _NAMES or name.lower().endswith("_proxy")
 
 

@@ -116,7 +116,7 @@ def without_token(configuration: dict[str, Any]) -> dict[str, Any]:
 
 
 def may_be_missed(name: str, form: ReadBack) -> bool:
-    """Say whether no reading can tell what is live from what is declared."""
+    """Return whether no reading can tell what is live from what is declared."""
     live, declared = PAIRS[name]
     if kind(live) != kind(declared):
         return False

@@ -119,7 +119,7 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
     stage.apply()
     assert stage.stored() == values(0)
 
-    # Nothing is left to do, with or without the secrets at hand, and it is said what is not known.
+    # Nothing is left to do, with or without the secrets, and it is said what is not known.
     for without in (False, True):
         plan = stage.plan(without=without)
         assert changed(plan) == []

@@ -84,7 +84,7 @@ def user(program: Path, tmp_path: Path) -> User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A server in a process of its own, and the log that it writes."""
+    """A server in a new process, and the log that it writes."""
 
     url: str
     log: Path

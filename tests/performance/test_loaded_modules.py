@@ -34,7 +34,7 @@ main()
 
 
 def loaded(directory: Path, line: str, **environ: str) -> tuple[int, set[str]]:
-    """Run a command line in a process of its own; return its exit code and all it loaded."""
+    """Run a command line in a new process; return its exit code and all it loaded."""
     done = python(directory, "-c", _LOADED, *line.split(), HOME=str(directory), **environ)
     return done.returncode, set(json.loads(done.stderr.splitlines()[-1]))
 

@@ -63,7 +63,7 @@ class Case:
 
     @property
     def calm(self) -> bool:
-        """Whether nothing but failing requests happens, within what `Settle` waits for.
+        """Whether only failing requests happen, within what `Settle` waits for.
 
         Then success has to mean that all is as declared.
         """
@@ -95,7 +95,7 @@ def case(seed: int) -> Case:
     first = scene(draw, odd_names=odd_names, fenced=apart, plain=plain, unique=unique)
     teams = [team(draw, first, variant, globs=_SCOPE if apart else ("*",))]
     live, left = list(first.live), set(first.left)
-    if apart:  # side by side, each with names of its own
+    if apart:  # side by side, each with other names
         second = scene(draw, prefix="two-", fenced=True, plain=plain, unique=unique)
         teams.append(team(draw, second, variant, globs=("two-*",)))
         live += second.live

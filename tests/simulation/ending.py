@@ -227,7 +227,7 @@ class Ending:
                 raise Violation(f"{webhook.name} has a {field.name}, which is not declared")
 
     def _shows(self, row: Mapping[str, Any]) -> bool:
-        """Say whether the server shows anything of the configuration of a webhook."""
+        """Return whether the server shows anything of the configuration of a webhook."""
         variant = self._case.variant
         if variant.read_back is ReadBack.OMITTED and not variant.default_keys:
             return not row["configuration"].keys() <= set(variant.secret_fields)
@@ -265,7 +265,7 @@ def revealed(plan: Plan, change: Operation) -> bool:
 
 
 def _unsent(outcome: Failed) -> bool:
-    """Say whether nothing but secrets differs, of a change that sends none."""
+    """Return whether only secrets differ, of a change that sends none."""
     change = outcome.operation
     if outcome.code != "does-not-converge" or not isinstance(change, Update):
         return False
@@ -276,7 +276,7 @@ def _unsent(outcome: Failed) -> bool:
 
 
 def _only_secrets(change: Operation) -> bool:
-    """Say whether secrets are all that is to be changed."""
+    """Return whether secrets are all that is to be changed."""
     return isinstance(change, Update) and all(
         isinstance(each, SecretChange) for each in change.fields
     )

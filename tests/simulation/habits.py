@@ -79,17 +79,17 @@ def kept_as(name: str, variant: Variant) -> str | None:
 
 
 def merges(variant: Variant) -> bool:
-    """Say whether keys of a configuration that are not sent stay."""
+    """Return whether keys of a configuration that are not sent stay."""
     return variant.patches and variant.configuration_patch is ConfigurationPatch.MERGE
 
 
 def holds(webhook: Webhook, variant: Variant) -> bool:
-    """Say whether the server can hold a webhook just as it is declared."""
+    """Return whether the server can hold a webhook just as it is declared."""
     channel = webhook.configuration.get("channel", "")
     lowered = variant.lower_channels and isinstance(channel, str) and channel != channel.lower()
     return kept_as(webhook.name, variant) == webhook.name and not lowered
 
 
 def retypes(variant: Variant) -> bool:
-    """Say whether the server can turn a webhook into one of the other type, and wholly so."""
+    """Return whether the server can turn a webhook into one of the other type, and wholly so."""
     return variant.type_change and not merges(variant)

@@ -19,7 +19,7 @@ from tests.simulation.team import Team
 
 
 class Violation(BaseException):
-    """A promise was broken. Not an Exception: the client turns those into errors of its own."""
+    """A promise was broken. Not an Exception: the client turns those into its errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Judge:
         return {row.id: row.name for row in self._store.rows(self._organization)}
 
     def copies(self, team: Team) -> bool:
-        """Say whether a declared webhook is there more than once."""
+        """Return whether a declared webhook is there more than once."""
         names = [*self.names().values()]
         return any(names.count(each.name) > 1 for each in team.desired.webhooks)
 
@@ -149,7 +149,7 @@ class Judge:
             raise Violation(f"{len(plan.deletes)} deletes are planned, {limit} are allowed")
 
     def _misfiled(self, id: str, deeds: Deeds, plan: Plan) -> bool:
-        """Say whether a webhook bears a name that the server made of the one that was sent.
+        """Return whether a webhook bears a name that the server made of the one that was sent.
 
         Or did when the apply last looked: a person may have renamed or deleted it since.
         """

@@ -50,7 +50,7 @@ class Deeds:
     compared: dict[str, LiveWebhook] | None = None
 
     def fits(self, change: Update | Delete) -> bool:
-        """Say whether a change fitted what was live just before the first write."""
+        """Return whether a change fitted what was live just before the first write."""
         found = (self.compared or {}).get(change.before.id)
         if found is None:
             return False
@@ -70,14 +70,14 @@ class Deeds:
         return there <= known
 
     def removes_copy(self, method: str, path: str) -> bool:
-        """Say whether a request deletes a copy of a webhook that is to stay."""
+        """Return whether a request deletes a copy of a webhook that is to stay."""
         if method != "DELETE" or self.plan is None:
             return False
         planned = {each.before.id: each.reason for each in self.plan.deletes}
         return planned.get(path.split("/")[-2], Reason.DUPLICATE) is Reason.DUPLICATE
 
     def began(self, change: Operation) -> bool:
-        """Say whether a write of a change was sent."""
+        """Return whether a write of a change was sent."""
         if isinstance(change, Create):
             return ("POST", change.name) in self.begun
         return any(
@@ -162,7 +162,7 @@ class Process:
         return None if self._since is None else ExitCode.SIGTERM
 
     def halted(self) -> bool:
-        """Say whether a second signal has come, or the grace is over."""
+        """Return whether a second signal has come, or the grace is over."""
         if self._since is None or self.stop is None:
             return False
         again = self.halt is not None and self.writing > self.stop + self.halt

@@ -41,12 +41,12 @@ class Team:
         return replace(self, options=PLAIN)
 
     def selects(self, name: str) -> bool:
-        """Say whether `--only` lets a declaration, or a name, take part."""
+        """Return whether `--only` lets a declaration, or a name, take part."""
         only = self.options.only
         return not only or any(fnmatchcase(name, glob) for glob in only)
 
     def may_touch(self, name: str) -> bool:
-        """Say whether a live webhook of this name is this team's to write."""
+        """Return whether a live webhook of this name is this team's to write."""
         policy = self.desired.policy
         if any(fnmatchcase(name, each.glob) for each in policy.ignore):
             return False

@@ -175,7 +175,7 @@ class Trial:
             raise Violation("an apply that cannot succeed goes on changing things")
 
     def _refused(self, team: Team) -> bool:
-        """Say whether the declarations may not fit what is live."""
+        """Return whether the declarations may not fit what is live."""
         if team.refused or team.options.only or self._entangled(team):
             return True
         # A person may have renamed it out of the scope.
@@ -193,12 +193,12 @@ class Trial:
 
 
 def _complete(process: Process) -> bool:
-    """Say whether all changes are done; a declaration may still be one that cannot be applied."""
+    """Return whether all changes are done; a declaration may still be one that cannot be applied."""
     return process.report is not None and process.report.complete
 
 
 def _resends(process: Process) -> bool:
-    """Say whether all that a process wrote are secrets that nobody can see."""
+    """Return whether all that a process wrote are secrets that nobody can see."""
     plan = process.deeds.plan
     return plan is not None and all(method in ("PATCH", "PUT") for method, _ in process.deeds.begun)
 

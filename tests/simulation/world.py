@@ -55,7 +55,7 @@ class World:
 
     @contextmanager
     def connected(self, process: Process) -> Iterator[tuple[Client, SeededClock, SeededWorkers]]:
-        """Let a process have a client, a clock and threads of its own."""
+        """Let a process have a client, a clock and threads."""
         self._clocks += 1
         clock = SeededClock(self.scheduler, f"clock {self.case.seed} {self._clocks}")
         workers = SeededWorkers(
