@@ -193,7 +193,7 @@ class Trial:
 
 
 def _complete(process: Process) -> bool:
-    """Return whether all changes are done; a declaration may still be one that cannot be applied."""
+    """Return whether all changes are done; a declaration may still be inapplicable."""
     return process.report is not None and process.report.complete
 
 
