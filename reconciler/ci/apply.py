@@ -64,14 +64,14 @@ def apply(run: Run) -> Outcome:
             "apply does not run on pull requests or in merge queues: nothing is merged yet",
             hint="run it on pushes to the branch that is applied; on these events run plan",
         )
-    this = _Attempt(run)
+    attempted = _Attempt(run)
     try:
-        return this.carry_out()
+        return attempted.carry_out()
     except ReconcilerError as problem:
-        return this.failed(problem)
+        return attempted.failed(problem)
     except KeyboardInterrupt:
         stopped = "stopped by a signal: nothing was written"
-        return this.failed(Interrupted(stopped, signal_exit=ExitCode.SIGINT))
+        return attempted.failed(Interrupted(stopped, signal_exit=ExitCode.SIGINT))
 
 
 class _Attempt:
