@@ -67,10 +67,9 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
     mine = find(github.open_issues(), marker)
     known = dict(mine[0].marker.failing) if mine else {}
     since = {
-        each.id or "": known.get(each.id or "")
-        or (each.last_error and each.last_error.timestamp)
-        or ""
+        each.id: known.get(each.id) or each.last_error.timestamp or ""
         for each in failing
+        if each.id is not None and each.last_error is not None
     }
     marker = replace(marker, failing=tuple(sorted(since.items())))
     drifted = bool(made.operations or made.unapplied)
