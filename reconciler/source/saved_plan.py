@@ -208,7 +208,7 @@ def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
             "file": document.file,
             "content": {**root, "webhooks": webhooks},
             "lines": [
-                each.line if each.file == document.file else [each.file, each.line]
+                each.line if each.file == document.file else {"file": each.file, "line": each.line}
                 for key in LISTED
                 for each in document.items.get(key, ())
             ],
@@ -216,8 +216,8 @@ def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
 
 
 def _position(file: str, saved: Any) -> Position:
-    if isinstance(saved, list):
-        file, saved = saved
+    if isinstance(saved, dict):
+        file, saved = saved["file"], saved["line"]
     return Position(file=file, line=max(1, saved))
 
 
