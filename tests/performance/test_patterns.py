@@ -52,6 +52,8 @@ def _patterns() -> Iterator[tuple[str, re.Pattern[str], str]]:
             for each, pattern in _within(value, name):
                 uses = re.findall(rf"\b{name}\.(search|finditer|sub|match)\b", source)
                 use = "fullmatch" if not uses else "match" if set(uses) == {"match"} else "search"
+                if isinstance(pattern.pattern, bytes):  # of what a file begins with
+                    pattern, use = re.compile(pattern.pattern.decode(), pattern.flags), "search"
                 yield f"{found.name}.{each}", pattern, use
     for pattern in sorted(
         set(re.findall(r'"pattern": (".*")', schema_text("webhooks.schema.json")))
