@@ -57,6 +57,7 @@ def webhooks(draw: st.DrawFn, name: str) -> Webhook:
         configuration=configuration,
         previously=tuple(old for old in previously if old != name),
         position=Position(file="f.yaml", line=draw(st.integers(1, 99))),
+        file="f.yaml",
     )
 
 
@@ -135,6 +136,7 @@ def _with_previously(webhook: Webhook, previously: tuple[str, ...]) -> Webhook:
         configuration=webhook.configuration,
         previously=previously,
         position=webhook.position,
+        file=webhook.file,
     )
 
 

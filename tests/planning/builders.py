@@ -56,6 +56,7 @@ def slack(
         id=id,
         previously=previously,
         position=Position(file="webhooks.yaml", line=line),
+        file="webhooks.yaml",
     )
 
 
@@ -67,6 +68,7 @@ def generic(name: str = "Pager", *, id: str | None = None, **configuration: Valu
         configuration={"url": "https://hooks.example.com/ct", **configuration},
         id=id,
         position=Position(file="webhooks.yaml", line=1),
+        file="webhooks.yaml",
     )
 
 
