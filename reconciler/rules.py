@@ -54,6 +54,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "unknown-event": ("an unknown event", "source.explain._bad_event"),
     "bad-reference": ("a malformed secret reference", "source.explain._bad_secret"),
     "bad-variable-name": ("no name of a variable", "source.explain._bad_pattern"),
+    "bad-channel": ("no name or id of a Slack channel", "source.explain._bad_pattern"),
     "bad-url": ("no absolute http or https URL", "source.explain._bad_pattern"),
     # Names and files together
     "empty-name": ("an empty name", "source.lint.name_findings"),

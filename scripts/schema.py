@@ -145,7 +145,8 @@ def _judged(field: Field) -> Schema:
     if field.flag:
         return {"type": "boolean"}
     if not field.secret:
-        return {"type": "string", "minLength": 1}
+        pattern = {"pattern": field.pattern} if field.pattern else {}
+        return {"type": "string", "minLength": 1, **pattern}
     return {
         "if": {"type": "string"},
         "then": _ref("literalUrl" if field.address else "literalSecret"),

@@ -47,6 +47,11 @@ HOST: Final = re.compile(
 )
 """An address of Slack itself: the only place besides CloudTruth where a Slack token belongs."""
 
+CHANNEL: Final = (
+    r"^(#?[^\x00-,./:-@\[-^`A-Z{-\xa0\u1680\u2000-\u206f\u3000\ufeff]{1,80}|[CG][A-Z0-9]{2,30})$"
+)
+"""A channel by Slack's rules: lower case, no spaces, at most 80 characters; or its id."""
+
 KIND: Final = Kind(
     type="slack",
     title="Slack",
@@ -65,10 +70,13 @@ KIND: Final = Kind(
         ),
         Field(
             name="channel",
-            description="The channel's name or id. In YAML a leading `#` starts a comment, so it "
-            'needs quotes: `"#deploys"`. Without the `#` is fine too.',
+            description="The channel's name (lower case, no spaces, at most 80 characters) or id. "
+            'In YAML a leading `#` starts a comment, so it needs quotes: `"#deploys"`. Without the '
+            "`#` is fine too.",
             example="#deploys",
             required=True,
+            pattern=CHANNEL,
+            noun="a Slack channel",
             normal=channel,
             written=channel_text,
         ),

@@ -316,6 +316,13 @@ def _bad_pattern(rejected: _Rejection) -> Iterator[Finding]:
         message = "this cannot be the name of a variable"
         hint = "write the name of the variable that holds the secret, not the secret"
         yield error("bad-variable-name", message, hint, at)
+    elif rejected.path[-1:] == ("channel",):
+        message = f"{_called(rejected.path)} is not the name or id of a Slack channel"
+        hint = (
+            "names have lower-case letters, digits, `-` and `_`, at most 80, such as "
+            '`"#deploys"`; ids look like C0123456789'
+        )
+        yield error("bad-channel", message, hint, at)
     else:
         message = f"{_called(rejected.path)} is no absolute http or https URL"
         hint = "start it with `https://` or `http://`, and leave spaces out"

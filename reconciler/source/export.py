@@ -165,8 +165,11 @@ def _inexpressible(found: LiveWebhook) -> str | None:
     if isinstance(found.configuration, Unknown) or not found.configuration:
         return "the server hides its configuration"
     for each in KINDS[found.type].fields:
-        if each.required and not each.secret and _plain(each, found) is None:
+        value = _plain(each, found)
+        if each.required and not each.secret and value is None:
             return f"the server hides its {each.name}"
+        if each.pattern and isinstance(value, str) and not re.search(each.pattern, value):
+            return f"its {each.name} is not {each.noun}"
     return None
 
 
