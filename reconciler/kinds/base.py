@@ -19,10 +19,11 @@ class Field:
 
     `flag` fields hold true or false, all others text. `shape` is what a complete secret looks
     like: nothing else is sent, and a value that is read back counts as readable if it has this
-    shape. `pattern` is what the schema asks of text that is no secret, in a form that Python and
-    ECMAScript read alike. `noun` names such a value in messages. `normal` maps text to the form in which two
-    values are compared, `written` to the form in which people write it. `default` is what the
-    server fills in. A field with a `partner` requires it, and the other way round. `address` marks
+    shape. `pattern` is what the schema requires of text that is no secret, in a form that Python
+    and ECMAScript read alike. `noun` names such a value in messages. `normal` maps text to the form
+    in which two values are compared, `written` to the form in which people write it. `default` is
+    what the server fills in. A field with a `partner` requires it, and the other way round.
+    `address` marks
     a secret that is a URL: one without a credential may be written into a file, and is then shown
     like any other value.
 

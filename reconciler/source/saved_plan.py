@@ -32,7 +32,7 @@ from reconciler.planning.review import Review
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_documents
-from reconciler.source.schema import PLAN, ROOT, parts, validator
+from reconciler.source.schema import PLAN, ROOT, parts, schema, validator
 from reconciler.source.yaml import LISTED, Document
 
 _HINT: Final = "save a plan with `webhooks plan --out FILE`; configuration files go with -f"
@@ -165,11 +165,14 @@ def _refuse(why: str) -> NoReturn:
 
 def _odd(tree: dict[str, Any]) -> str | None:
     """Return which part of a document its schema does not allow, None if it allows all."""
-    paths = [list(map(str, each.instance_path)) for each in validator(ROOT, PLAN).iter_errors(tree)]
-    if not paths:
+    if validator(ROOT, PLAN).is_valid(tree):
         return None
-    shortest = min(paths, key=len)
-    where = ".".join(shortest)
+    # Only for a plan that is refused: it takes long to import.
+    from jsonschema import Draft7Validator
+    from jsonschema.exceptions import best_match
+
+    odd = best_match(Draft7Validator(schema(PLAN)).iter_errors(tree))
+    where = ".".join(map(str, odd.absolute_path)) if odd is not None else ""
     return f"{where} is not what plans have there" if where else "it has other keys than plans"
 
 

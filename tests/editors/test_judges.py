@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from reconciler.findings import has_errors
+from reconciler.source.files import SourceFile, Sources
+from reconciler.source.load import load_files
 from reconciler.source.yaml import parse
 from tests.editors.conftest import SCHEMA
 from tests.editors.language_server import LanguageServer
 from tests.editors.samples import BEYOND, INVALID, VALID
-from tests.loading import load_text
 
 _EXAMPLES = SCHEMA.parents[1] / "examples"
 _PATHS = {
@@ -31,7 +32,11 @@ EXPECTED = [name not in INVALID for name in ALL]
 
 def ours(text: str) -> bool:
     """Return whether `validate` finds no error."""
-    return not has_errors(load_text(text).findings)
+    base = SourceFile(file="base.yaml", raw=(_EXAMPLES / "organizations/base.yaml").read_bytes())
+    file = SourceFile(file="a.yaml", raw=text.encode())
+    return not has_errors(
+        load_files(Sources(files=(file,), read_parent=lambda file, path: base)).findings
+    )
 
 
 @pytest.mark.parametrize("name", sorted(ALL.keys() - EXAMPLES.keys()))
