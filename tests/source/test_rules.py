@@ -77,5 +77,5 @@ def test_every_rule_has_a_section_that_helps() -> None:
     assert parts[1::2] == list(RULES)
     for rule, section in zip(parts[1::2], parts[2::2], strict=True):
         assert "\nExample: " in section, rule
-        assert "**Cure:**" in section, rule
-        assert len(section.split("**Cure:**")[0].strip()) > 20, rule
+        assert "**Fix:**" in section, rule
+        assert len(section.split("**Fix:**")[0].strip()) > 20, rule
