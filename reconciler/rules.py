@@ -113,6 +113,8 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "relaxed-protect": ("`protect` covers less than before", "planning.guards.relaxed"),
     "relaxed-ignore": ("`ignore` covers less than before", "planning.guards.relaxed"),
     "relaxed-limits": ("more deletes than before", "planning.guards.relaxed"),
+    "policy": ("a policy of the team is not met", "source.policy.judge"),
+    "policy-changed": ("a pull request changes a policy", "ci.plan.plan"),
     "relaxed-organization": ("the organization is not checked", "planning.guards.relaxed"),
     # On GitHub
     "only-validated": ("a run that may not see secrets", "ci.plan.only_checked"),

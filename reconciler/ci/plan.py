@@ -6,7 +6,7 @@ and completed last. The oldest comment of a subject is part 1, the next one part
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -15,7 +15,13 @@ from reconciler.ci.marker import COMMENT_CHARACTERS, Kind, Marker, Post, encode,
 from reconciler.ci.outcome import Outcome, ended, failed, planned
 from reconciler.ci.reviews import combined, history, look, read_reviews
 from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
-from reconciler.errors import Interrupted, ReconcilerError, StalePlanError, UsageError
+from reconciler.errors import (
+    ConfigurationError,
+    Interrupted,
+    ReconcilerError,
+    StalePlanError,
+    UsageError,
+)
 from reconciler.findings import Finding, note, warning
 from reconciler.model import Desired
 from reconciler.planning.plan import Plan
@@ -50,9 +56,33 @@ def check(run: Run, *, writing: bool = False) -> Checked:
     `writing` also refuses secrets that no list allows. Later warnings depend on the live webhooks,
     not on the change under review, and stop nothing.
     """
-    checked = replace(load(replace(run.inputs, strict=True)), inputs=run.inputs)
+    inputs = replace(run.inputs, strict=True)
+    if isinstance(run.event, PullRequest) and inputs.policies:
+        kept = tuple(each for each, before, _ in _policies(run, run.event) if before is not None)
+        inputs = replace(inputs, policies=kept, policy_base=run.event.base)
+    checked = replace(load(inputs), inputs=run.inputs)
     gather(checked, writing=writing)
     return checked
+
+
+def _policies(run: Run, pull: PullRequest) -> Iterator[tuple[str, bytes | None, bytes | None]]:
+    """Yield each policy with its content on the branch and in the pull request.
+
+    The branch's judges the pull request, so that this cannot relax what judges it.
+    """
+    if run.inputs.policies and run.inputs.git(["cat-file", "-e", pull.base]) is None:
+        raise ConfigurationError(
+            "policies cannot be read: git does not know the base commit",
+            hint="check out with fetch-depth: 0",
+        )
+    for path in run.inputs.policies:
+        found: list[bytes | None] = []
+        for commit in (pull.base, None):
+            try:
+                found.append(replace(run.inputs, policy_base=commit).read_policy(path))
+            except FileNotFoundError:
+                found.append(None)
+        yield path, found[0], found[1]
 
 
 def only_checked(run: Run, *, instead: str) -> Finding | None:
@@ -98,6 +128,13 @@ def plan(run: Run) -> Outcome:
     except ReconcilerError as problem:
         return failed(problem, _take_back(run, problem))
     if isinstance(run.event, PullRequest):
+        changed = tuple(
+            warning("policy-changed", f"the policy {name} changes; it holds after the merge")
+            for name, before, now in _policies(run, run.event)
+            if before != now
+        )
+        touched = touched or bool(changed)
+        made = replace(made, relaxed=(*made.relaxed, *changed))
         worth = bool(made.blocked) or (touched and bool(made.operations or made.relaxed))
         try:
             findings += _comment(run, run.event, _parts(made, run, run.event), create=worth)

@@ -274,6 +274,8 @@ FILE_OPTIONS: Final = (
             help="Read a file, a directory, a glob or standard input (-)."),
     _shared("--strict", group="Files", is_flag=True, env="WEBHOOKS_STRICT",
             help="Treat warnings as errors."),
+    _shared("--policy", group="Files", multiple=True, metavar="FILE", env="WEBHOOKS_POLICY",
+            help="Require that the files meet this JSON Schema."),
     _shared("--allow-secret", group="Files", multiple=True, metavar="PATTERN",
             env="WEBHOOKS_ALLOW_SECRETS", separator=r"[\s,]+",
             help="Allow only secrets like 'env:SLACK_*'."),

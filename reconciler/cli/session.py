@@ -39,6 +39,7 @@ def inputs(context: Context, again: tuple[str, ...] | None = None) -> workflow.I
         listed_only=in_ci and not context.local,
         allow_literals=bool(options.get("allow_literal_secrets")),
         strict=bool(options.get("strict")),
+        policies=tuple(options.get("policy", ())),
         hide=context.console.hide,
         git=git_in(process.directory),
         again=again,

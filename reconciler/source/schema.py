@@ -16,9 +16,9 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
-from jsonschema_rs import Draft7Validator, RegexOptions
+from jsonschema_rs import Draft7Validator, RegexOptions, validator_for
 from jsonschema_rs import ValidationError as ValidationError
 
 from reconciler.kinds import KINDS
@@ -69,6 +69,18 @@ def validator(definition: str, name: str = _WEBHOOKS) -> Draft7Validator:
     if definition != ROOT:
         content = {"$ref": f"#/$defs/{definition}", "$defs": content["$defs"]}
     return Draft7Validator(content, pattern_options=RegexOptions())
+
+
+def own_validator(schema: Any) -> Any:
+    """Return what judges by a schema of the user's own, which refers to no other document.
+
+    Raises ValidationError if it is no JSON Schema.
+    """
+    return validator_for(schema, pattern_options=RegexOptions(), retriever=_refuse)
+
+
+def _refuse(uri: str) -> NoReturn:
+    raise ValueError(uri)
 
 
 def parts(data: dict[str, Any]) -> Iterator[Part]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import ConfigurationError
-from reconciler.findings import Finding, has_errors, strict
+from reconciler.findings import Finding, has_errors, sort_key, strict
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.history import Git, NoBase, no_git, read_revision
@@ -29,7 +29,9 @@ class Inputs:
     `organization` is a guard in addition to that of the files. `allow_secrets` are patterns that
     every reference must match, () for all; with `listed_only` and no list, `apply` sends no secret.
     `hide` is called with every secret as it is fetched, before anything is made with it, so that
-    output can be searched for it. `git` runs git in `directory`. `again` are the options with which
+    output can be searched for it. `git` runs git in `directory`. `policies` are JSON
+    Schemas that the configuration must meet, read at the commit `policy_base` if there is one, so
+    that a pull request cannot relax what judges it. `again` are the options with which
     `webhooks apply` plans the same, for advice; None gives none.
     """
 
@@ -44,7 +46,19 @@ class Inputs:
     strict: bool = False
     hide: Callable[[Iterable[Secret]], None] = lambda secrets: None
     git: Git = no_git
+    policies: tuple[str, ...] = ()
+    policy_base: str | None = None
     again: tuple[str, ...] | None = None
+
+    def read_policy(self, path: str) -> bytes:
+        """Return a policy. Raises FileNotFoundError, NotReadableError."""
+        if self.policy_base is None:
+            return files.read_regular(self.directory / path)
+        name = files.display_name(self.directory / path, directory=self.directory)
+        found = self.git(["cat-file", "blob", f"{self.policy_base}:./{name}"])
+        if found is None:
+            raise FileNotFoundError
+        return found
 
     @property
     def rules(self) -> Rules:
@@ -92,6 +106,14 @@ def validate(inputs: Inputs) -> Loaded:
     """Check the files alone. `desired` is None exactly when a finding is an error."""
     sources = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
     declared = load_files(sources, rules=inputs.rules)
+    if inputs.policies and declared.desired is not None:
+        from reconciler.source.policy import judge  # only for those who have policies
+
+        broken = judge(declared, inputs.policies, inputs.read_policy)
+        findings = tuple(sorted((*declared.findings, *broken), key=sort_key))
+        declared = replace(
+            declared, findings=findings, desired=None if broken else declared.desired
+        )
     if not inputs.strict:
         return declared
     findings = strict(declared.findings)

@@ -292,7 +292,7 @@ def some(draw: random.Random, name: str, **more: Any) -> Webhook:
 def content(draw: random.Random, kind: str) -> tuple[str, dict[str, str | bool | SecretRef]]:
     """Return a type and a configuration for it."""
     if kind == "slack":
-        channel = draw.choice(("#ops", "deploys", "#a", "#Upper"))
+        channel = draw.choice(("#ops", "deploys", "#a", "C0123456UP"))
         return kind, {"token": TOKEN, "channel": channel, "username": "CT"}
     configuration: dict[str, str | bool | SecretRef] = {
         "url": draw.choice((URL, "https://plain.example.com/ct"))

@@ -1,0 +1,87 @@
+"""A team's own rules: JSON Schemas over the rendered configuration.
+
+A policy is judged after the product's own schema, by jsonschema-rs with regular expressions that
+take linear time. The message is the `title` or `description` next to the keyword that is broken.
+Policies read nothing else: a `$ref` to another document is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from reconciler.errors import ConfigurationError
+from reconciler.findings import Finding, Place, error
+from reconciler.model import Absent, Path, Webhook
+from reconciler.source.files import NotReadableError
+from reconciler.source.load import Loaded
+from reconciler.source.position import placed
+from reconciler.source.rendered import configurations
+from reconciler.source.schema import ValidationError, origin, own_validator
+
+_HINT: Final = "write a JSON Schema, as docs/organizations.md shows"
+
+
+def judge(loaded: Loaded, policies: Iterable[str], read: Callable[[str], bytes]) -> list[Finding]:
+    """Return what files without an error break of policies, which `read` reads by their paths.
+
+    Raises ConfigurationError for a policy that cannot be used.
+    """
+    desired = loaded.desired
+    assert desired is not None
+    found: list[Finding] = []
+    for name in policies:
+        schema = _schema(name, read)
+        for file, data in configurations(desired).items():
+            declared: list[Webhook | Absent] = [*desired.webhooks, *desired.absent]
+            entries = sorted(
+                (each for each in declared if each.file == file), key=lambda each: each.index
+            )
+            for rejected in _rejections(name, schema, data):
+                path = _source_path(loaded, file, tuple(rejected.instance_path), entries)
+                message = _message(schema, list(rejected.schema_path))
+                hint = f"the policy {name} asks for it"
+                found.append(error("policy", message, hint, Place(file, path)))
+    return placed({**loaded.parents, **loaded.documents}, found)
+
+
+def _schema(name: str, read: Callable[[str], bytes]) -> Any:
+    try:
+        return json.loads(read(name))
+    except FileNotFoundError:
+        raise ConfigurationError(f"there is no policy {name}", hint="check the path") from None
+    except NotReadableError as refusal:
+        message = f"cannot read the policy {name}: it {refusal}"
+        raise ConfigurationError(message, hint=refusal.hint) from None
+    except (ValueError, RecursionError):
+        raise ConfigurationError(f"the policy {name} is not JSON", hint=_HINT) from None
+
+
+def _rejections(name: str, schema: Any, data: Any) -> Iterator[ValidationError]:
+    try:
+        yield from own_validator(schema).iter_errors(data)
+    except ValidationError as cause:
+        where = ".".join(map(str, cause.instance_path))
+        at = f" at {where}" if where else ": a `$ref` to another document, or no JSON Schema"
+        raise ConfigurationError(f"the policy {name} cannot be used{at}", hint=_HINT) from None
+
+
+def _message(schema: Any, path: list[str | int]) -> str:
+    """Return the words next to a keyword, or the nearest ones around it."""
+    found, holder = "", schema
+    for step in path:
+        if isinstance(holder, dict):
+            found = holder.get("title") or holder.get("description") or found
+        holder = holder[step]
+    return found or f"the policy's `{path[-1]}` is not met"
+
+
+def _source_path(loaded: Loaded, file: str, path: Path, entries: list[Webhook | Absent]) -> Path:
+    """Return where a value of the rendered configuration is written, as near as it can be."""
+    match path:
+        case ("webhooks", int(index), *rest):
+            if rest[:1] == ["event_types"]:  # globs are expanded
+                rest = rest[:1]
+            return origin(loaded.documents[file].data, entries[index].index, tuple(rest))
+    return path[:1]

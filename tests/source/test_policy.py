@@ -1,0 +1,112 @@
+"""A team's own rules over the rendered configuration."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.errors import ConfigurationError
+from reconciler.source.policy import judge
+from tests.cli.conftest import Shell
+from tests.folders import ROOT, write
+from tests.source.test_extend import BASE, load
+
+FILES = {"over.yaml": "extends: base.yaml\nlimits: {max_deletes: 9}\n", "base.yaml": BASE}
+
+
+def webhooks(**properties: Any) -> dict[str, Any]:
+    return {"properties": {"webhooks": {"items": {"properties": properties}}}}
+
+
+def configuration(**properties: Any) -> dict[str, Any]:
+    return webhooks(configuration={"properties": properties})
+
+
+def judged(policy: Any) -> list[str]:
+    """Return what `FILES` break, with its place."""
+    found = judge(load(FILES), ["p.json"], lambda path: json.dumps(policy).encode())
+    return [f"{each.position} {each.message}" for each in found]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ({}, []),
+        (configuration(channel={"pattern": "^#[a-z]+$"}), []),
+        (
+            configuration(channel={"pattern": "^#[a-z]+-prod$", "title": "Channels end in -prod"}),
+            ["base.yaml:9 Channels end in -prod"],
+        ),
+        (
+            configuration(token={"description": "No secret files", "not": {"required": ["file"]}}),
+            ["base.yaml:12 No secret files"],
+        ),
+        (
+            {"properties": {"limits": {"properties": {"max_deletes": {"maximum": 5}}}}},
+            ["over.yaml:2 the policy's `maximum` is not met"],
+        ),
+        (
+            {"title": "Name the organization", "required": ["organization"]},
+            ["over.yaml:1 Name the organization"],
+        ),
+        (
+            webhooks(event_types={"minItems": 2, "title": "Two events at least"}),
+            ["base.yaml:5 Two events at least", "base.yaml:5 Two events at least"],
+        ),
+    ],
+)
+def test_what_a_policy_rejects_is_shown_where_it_is_written(
+    policy: dict[str, Any], expected: list[str]
+) -> None:
+    """The place is in the file that holds the value, the message is the policy's own."""
+    assert judged(policy) == expected
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"$ref": "https://example.com/policy.json"},
+        {"$ref": "other.json"},
+        {"type": "nothing"},
+        {"pattern": "(?=a)"},
+        [],
+        3,
+    ],
+    ids=json.dumps,
+)
+def test_a_policy_that_cannot_be_used(policy: Any) -> None:
+    """It is an error, and nothing is fetched."""
+    with pytest.raises(ConfigurationError, match=r"the policy p\.json cannot be used"):
+        judged(policy)
+
+
+def test_a_policy_takes_linear_time() -> None:
+    """A pattern that makes other engines take minutes does not."""
+    files = {"a.yaml": BASE.replace("Deploys", "a" * 200 + "!")}
+    policy = json.dumps(webhooks(name={"pattern": "^([a-z]+)+$"})).encode()
+    started = time.process_time()
+    assert len(judge(load(files), ["p.json"], lambda path: policy)) == 2
+    assert time.process_time() - started < 5
+
+
+def test_a_command_with_a_policy(shell: Shell, tmp_path: Path) -> None:
+    """A policy that is not met is exit 3; one that is missing or no JSON, too."""
+    write(tmp_path, FILES)
+    write(tmp_path, {"p.json": '{"required": ["organization"], "title": "Name it"}', "q.json": "{"})
+    done = shell("validate", "over.yaml", "--policy", "p.json")
+    assert (done.code, "error[policy]: Name it" in done.out) == (3, True)
+    for path, message in (("none.json", "there is no policy"), ("q.json", "is not JSON")):
+        done = shell("plan", "over.yaml", "--local", "--policy", path)
+        assert (done.code, message in done.err) == (3, True)
+
+
+def test_the_example(shell: Shell, tmp_path: Path) -> None:
+    """The example's organizations meet its policy."""
+    policy = str(ROOT / "examples/organizations/policy.schema.json")
+    for name in ("staging", "production"):
+        file = str(ROOT / f"examples/organizations/{name}.yaml")
+        assert shell("validate", file, "--policy", policy).code == 0
