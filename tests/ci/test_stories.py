@@ -5,6 +5,7 @@ GitHub is a fake behind HTTP, CloudTruth the emulator, the repository is git's o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -460,6 +461,43 @@ def test_a_change_that_only_relaxes_a_guard_is_commented(
     assert (planned.code, planned.outputs["result"]) == (0, "no-changes"), planned.stdout
     (comment,) = here.github.bodies(1)
     assert "**policy relaxed**" in comment
+
+
+def test_a_pull_request_cannot_relax_the_policy_that_judges_it(here: World) -> None:
+    """The base branch's policy judges; the change is shown like one of a guard."""
+    names = {"properties": {"name": {"pattern": "^[AP]", "title": "Names begin with A or P"}}}
+    policy = {"properties": {"webhooks": {"items": names}}}
+    (here.work / "policy.json").write_text(json.dumps(policy))
+    here.commit("policy")
+    here.propose(1, "Audit", "Deploys", plan=False)
+    (here.work / "policy.json").write_text("{}")
+    here.commit("relaxed")
+    done = here.pull(1, WEBHOOKS_POLICY="policy.json")
+    assert done.code == 3
+    assert "Names begin with A or P" in done.stdout
+    here.declare("Audit")
+    here.commit("only the policy")
+    done = here.pull(1, WEBHOOKS_POLICY="policy.json")
+    assert (done.code, done.outputs["result"]) == (0, "no-changes"), done.stdout
+    assert "the policy policy.json changes" in here.github.bodies(1)[-1]
+
+
+def test_a_changed_parent_is_planned_and_applied(here: World) -> None:
+    """A pull request that changes only the base changes the overlay's plan."""
+    (here.work / "base.yaml").write_text((here.work / "webhooks.yaml").read_text())
+    (here.work / "webhooks.yaml").write_text("extends: base.yaml\n")
+    here.commit("overlay")
+    here.git("checkout", "-q", "-b", "topic-1")
+    text = (here.work / "base.yaml").read_text()
+    (here.work / "base.yaml").write_text(text.replace("channel: general", "channel: other"))
+    here.git("commit", "-qam", "another channel")
+    text = (here.work / "base.yaml").read_text()
+    (here.work / "base.yaml").write_text(text.replace('"general"', '"other"'))
+    here.commit("another channel")
+    assert here.pull(1).outputs["updates"] == "1"
+    here.squash(1)
+    assert here.push().outputs["result"] == "applied"
+    assert here.live() == {"Audit": "other"}
 
 
 def test_a_guard_that_goes_in_a_renamed_file_is_commented(here: World) -> None:
