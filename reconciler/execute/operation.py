@@ -104,6 +104,8 @@ def perform(operation: Operation, run: Run) -> Outcome:
         if outcome is not None:
             return outcome
         if conflict and isinstance(operation, Create):
+            if lost:
+                return _in_doubt(operation, answers, f"then: {answers[-1].message}")
             raise answers[-1]
         if run.ledger.stopping:
             if lost:

@@ -70,6 +70,14 @@ def test_a_create_without_any_listing_to_tell_is_unconfirmed() -> None:
     assert api.count("create") == 1
 
 
+def test_a_create_that_is_lost_and_then_refused_as_taken_stays_in_doubt() -> None:
+    """The name may be taken by what the lost create made, which no listing shows yet."""
+    taken = Fault(call="create", nth=2, error=ConflictError)
+    api = memory(faults=[LOST, taken])
+    assert outcomes(run(api, planned(api, slack("a")))) == {"a": "unconfirmed"}
+    assert api.count("create") == 2
+
+
 def test_another_webhook_that_appears_meanwhile_is_no_conflict() -> None:
     """Only the name that was sent is looked for."""
     other = appear(row("other", "9"))
