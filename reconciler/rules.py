@@ -36,6 +36,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "guard-removed": ("an overlay that removes a guard", "source.extend._Merge._is_removed"),
     "exclude-unknown": ("an excluded webhook that no parent has", "source.extend._Merge._changes"),
     "extends-twice": ("a webhook in two parents", "source.extend._Merge._changes"),
+    "keys-differ": ("two keys for one organization", "workflow.organizations._contradicting"),
     # The form of the file
     "unknown-key": ("a key that the schema does not know", "source.explain._unknown_keys"),
     "missing-field": ("a required key is missing", "source.explain._missing"),

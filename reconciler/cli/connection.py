@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, Self
 
@@ -16,7 +17,7 @@ from reconciler.execute.stop import GRACE
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.ports import Clock
 from reconciler.render.quote import quote
-from reconciler.settings.resolve import Settings, resolve
+from reconciler.settings.resolve import Setting, Settings, resolve
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import Exchange, Observer
@@ -32,13 +33,17 @@ _SHOWN: Final = 3  # names of webhooks in one line
 def settings_of(context: Context) -> Settings:
     """Find where to connect and as whom. Raises UsageError, CredentialError."""
     process = context.process
-    return resolve(
+    found = resolve(
         context.command_line,
         process.environ,
         platform=process.platform,
         directory=process.directory,
         local=context.local,
     )
+    if context.key is None or context.local:
+        return found
+    key, source = context.key
+    return replace(found, key=Setting(value=key, source=source))
 
 
 @contextmanager

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from copy import copy
 from importlib import import_module
 from inspect import getdoc
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
 
 from reconciler.cli.console import Console
 from reconciler.cli.process import Process
+
+if TYPE_CHECKING:
+    from reconciler.model import Secret
 
 _LINES: Final = r"[\r\n]+"
 _PATH: Final = click.Path(readable=False)  # which shells complete; what is there is for others
@@ -35,14 +39,27 @@ _PRECEDENCE: Final = {ParameterSource.COMMANDLINE: 0, ParameterSource.ENVIRONMEN
 class Context:
     """What every command is given: the process, its output, and the options.
 
-    `options` has each option that the command line or its variable gives, by its name.
+    `options` has each option that the command line or its variable gives, by its name. `key` is an
+    API key that the files name, and in words where.
     """
 
     def __init__(self, process: Process) -> None:
         self.process = process
         self.console = Console(process)
         self.options: ChainMap[str, Any] = ChainMap({}, {})
-        self.command_line = self.options.maps[0]
+        self.key: tuple[Secret, str] | None = None
+
+    @property
+    def command_line(self) -> MutableMapping[str, Any]:
+        """The options that the command line gives."""
+        return self.options.maps[0]
+
+    def narrowed(self, key: tuple[Secret, str] | None, **options: Any) -> Context:
+        """Return this context with other options, and with a key that files name, and where."""
+        made = copy(self)
+        made.options = ChainMap({**self.command_line, **options}, self.options.maps[1])
+        made.key = key
+        return made
 
     def give(self, name: str, value: Any, source: ParameterSource | None) -> None:
         """Record an option. Before and after the command's name the later wins, and lists add."""
@@ -204,19 +221,25 @@ def command(
     options: Sequence[click.Parameter] = (),
     reads: bool = False,
     connects: bool = False,
+    organizations: bool = False,
 ) -> Callable[[Callable[..., int]], _Command]:
     """Make a function that returns an exit code a command; its docstring is the help.
 
     It is given the context, and its own options by name. The options that `reads` files and
-    `connects` are added, those of output always. The first example is the plainest. A command of
-    the program has its `summary` there.
+    `connects` are added, those of output always. With `organizations` it runs for each organization
+    that the files declare. The first example is the plainest. A command of the program has its
+    `summary` there.
     """
 
     def wrap(body: Callable[..., int]) -> _Command:
         @click.pass_context
         def callback(ctx: click.Context, /, **own: Any) -> int:
             _refuse_foreign(ctx)
-            return body(ctx.obj, **own)
+            if not organizations or own.get("planfile") is not None:
+                return body(ctx.obj, **own)
+            from reconciler.cli.session import for_each_organization  # help runs nothing
+
+            return for_each_organization(ctx.obj, body, own, keyed=connects)
 
         shared = (*(CONNECTION_OPTIONS if connects else ()), *_OUTPUT_OPTIONS)
         params = [*(FILE_OPTIONS if reads else ()), *options, *shared]

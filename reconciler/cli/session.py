@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,6 +44,19 @@ def inputs(context: Context, again: tuple[str, ...] | None = None) -> workflow.I
         git=git_in(process.directory),
         again=again,
     )
+
+
+def for_each_organization(
+    context: Context, body: Callable[..., int], own: Mapping[str, Any], *, keyed: bool
+) -> int:
+    """Run a command once, or for each organization that the files declare; `keyed` needs keys."""
+    from reconciler.workflow.inputs import may_be_several
+
+    if not may_be_several(inputs(context)):
+        return body(context, **own)
+    from reconciler.cli.organizations import run_each  # most runs have one
+
+    return run_each(context, body, own, keyed=keyed)
 
 
 def load(context: Context, again: tuple[str, ...] | None = None) -> workflow.Checked:

@@ -44,7 +44,7 @@ _OTHERS: Final = ("checks", "error", "findings", "report", "status")
 """The kinds of the other documents that this program writes."""
 
 _MAX_DEPTH: Final = 64
-_NOT_SAVED: Final = ("$schema", "defaults", "webhooks")
+_NOT_SAVED: Final = ("$schema", "api_key", "defaults", "profile", "webhooks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

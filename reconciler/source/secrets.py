@@ -356,6 +356,26 @@ def resolve(
     )
 
 
+def fetch_key(
+    ref: SecretRef,
+    *,
+    environ: Mapping[str, str],
+    directory: Path,
+    allow: Sequence[str],
+    listed_only: bool,
+) -> Secret | Finding:
+    """Return the API key that a file refers to. In CI a list has to name it, as for any secret."""
+    pattern = f"{ref.scheme}:{ref.name}"
+    if (allow or listed_only) and not any(fnmatchcase(pattern, each) for each in allow):
+        return _not_allowed(ref)
+    found = _fetch(ref, environ, directory, {}, allow)
+    if isinstance(found, Finding):
+        return found
+    if (reason := flaw(found[0])) is not None:
+        return _unusable(f"the API key in {_shown(ref)} {reason}", "put the key itself there")
+    return found[0]
+
+
 def wrap(value: str) -> Secret:
     """Return `value` as a secret, without what pasting adds around it."""
     return Secret(bare(value))

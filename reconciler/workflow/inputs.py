@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -100,6 +101,22 @@ class Gathered:
     def missing_references(self) -> frozenset[SecretRef]:
         """Return the references that yield no value here."""
         return self.references - frozenset(self.secrets)
+
+
+def may_be_several(inputs: Inputs) -> bool:
+    """Return whether files may declare several organizations, or the key of theirs.
+
+    A look at the text: most runs have one organization, and need no second parser.
+    """
+    if files.STDIN in inputs.paths:
+        return False
+    sources = files.read(inputs.paths, directory=inputs.directory, stdin=bytes)
+    names = {name.strip() for each in sources.files for name in _NAMED.findall(each.raw)}
+    return len(names) > 1 or any(_KEYED.search(each.raw) for each in sources.files)
+
+
+_NAMED: Final = re.compile(rb"^organization[ \t]*:(.*)$", re.MULTILINE)
+_KEYED: Final = re.compile(rb"^(?:api_key|profile|extends)[ \t]*:", re.MULTILINE)
 
 
 def validate(inputs: Inputs) -> Loaded:

@@ -61,7 +61,7 @@ def plan(
     inputs, desired = gathered.checked.inputs, gathered.checked.desired
     organization = reader.organization()
     if reader.origin != LOCAL_SERVER:  # it accepts any organization
-        _guard(organization, declared=desired.organization, asked=inputs.organization)
+        check_organization(organization, declared=desired.organization, asked=inputs.organization)
     if review is not None:
         _refuse_elsewhere(review, reader.origin, organization)
         options = replace(options, reviewed=review.resends)
@@ -86,7 +86,7 @@ def plan(
 def read_live(reader: WebhookReader, organization: str | None = None) -> Live:
     """Return the live webhooks. Raises OrganizationError, ApiError."""
     found = reader.organization()
-    _guard(found, asked=organization)
+    check_organization(found, asked=organization)
     return Live(origin=reader.origin, organization=found, webhooks=reader.list())
 
 
@@ -119,7 +119,7 @@ def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, 
     return (*listing, *(each for each in found if each is not None))
 
 
-def _guard(
+def check_organization(
     organization: Organization, *, declared: str | None = None, asked: str | None = None
 ) -> None:
     """Refuse a key of another organization than is declared or asked for, by name or id."""

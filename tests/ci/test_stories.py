@@ -482,6 +482,24 @@ def test_a_pull_request_cannot_relax_the_policy_that_judges_it(here: World) -> N
     assert "the policy policy.json changes" in here.github.bodies(1)[-1]
 
 
+def test_a_file_names_the_key_of_its_organization(here: World) -> None:
+    """The reference has to be in the list of allowed secrets; a job is for one organization."""
+    text = (here.work / "webhooks.yaml").read_text()
+    (here.work / "webhooks.yaml").write_text(f"api_key: {{env: OTHER_KEY}}\n{text}")
+    here.commit("key")
+    key, allowed = here.secrets["CLOUDTRUTH_API_KEY"], "env:SLACK_BOT_TOKEN env:OTHER_KEY"
+    own = {"CLOUDTRUTH_API_KEY": "", "OTHER_KEY": key}
+    refused = here.push(WEBHOOKS_ALLOW_SECRETS="env:SLACK_BOT_TOKEN", **own)
+    assert refused.code == 3
+    done = here.push(WEBHOOKS_ALLOW_SECRETS=allowed, **own)
+    assert (done.code, done.outputs["result"]) == (0, "converged"), done.stdout
+    (here.work / "other.yaml").write_text("organization: Other\nwebhooks: []\n")
+    (here.work / "webhooks.yaml").write_text(f"organization: Acme\n{text}")
+    here.commit("two")
+    done = here.push(WEBHOOKS_FILE="webhooks.yaml\nother.yaml")
+    assert (done.code, "a job is for one organization" in done.stdout) == (64, True)
+
+
 def test_a_changed_parent_is_planned_and_applied(here: World) -> None:
     """A pull request that changes only the base changes the overlay's plan."""
     (here.work / "base.yaml").write_text((here.work / "webhooks.yaml").read_text())

@@ -48,6 +48,7 @@ from reconciler.source.write import REPORT, check_writable, write_atomically
         ("try a file without an account", "webhooks apply -f examples/webhooks.yaml --local"),
     ),
     reads=True,
+    organizations=True,
     connects=True,
     options=(
         click.Argument(["planfile"], required=False),
@@ -55,6 +56,8 @@ from reconciler.source.write import REPORT, check_writable, write_atomically
         Option("--expect-digest", group="Plan", metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
                help="Apply only the plan with this digest, or an empty one."),
         Option("-y", "--yes", group="Plan", is_flag=True, help="Do not ask for confirmation."),
+        Option("--keep-going", group="Plan", is_flag=True, expose_value=False,
+               help="Of several organizations, go on after one that fails."),
         format_option(*RENDERERS),
         Option("--report", group="Output", metavar="FILE", env="WEBHOOKS_REPORT",
                help="Write the report as JSON, too; - is standard output."),

@@ -32,6 +32,7 @@ from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerErro
 from reconciler.model import Secret
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.write import write_atomically
+from reconciler.workflow.inputs import may_be_several
 
 _EVENT_BYTES: Final = 64 * 1024 * 1024
 _COMMANDS: Final = {"validate": validate, "plan": plan, "apply": apply, "drift": drift}
@@ -90,6 +91,10 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
     name = (what or environ.get("WEBHOOKS_COMMAND", "")).strip().lower()
     if name not in _COMMANDS:
         raise UsageError(f"command must be one of: {', '.join(_COMMANDS)}")
+    if may_be_several(inputs(context)):
+        from reconciler.cli.organizations import with_own_key  # most files name no key
+
+        context = with_own_key(context)
     settings = settings_of(context)
     with ExitStack() as stack:
         github, repository = None, environ.get("GITHUB_REPOSITORY", "")

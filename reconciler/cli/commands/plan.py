@@ -114,6 +114,7 @@ def again(context: Context, *, saved: bool) -> tuple[str, ...]:
         ("limit the plan to some webhooks", "webhooks plan --only 'team-a-*'"),
     ),
     reads=True,
+    organizations=True,
     connects=True,
     options=(
         paths(),

@@ -17,6 +17,7 @@ from reconciler.source.rendered import configurations, yaml_text
         ("show which events a webhook gets", "webhooks render --format json"),
     ),
     reads=True,
+    organizations=True,
     options=(paths(), format_option("yaml", "json")),
 )
 def run(context: Context, format: str) -> int:

@@ -19,6 +19,7 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
         ("get mail from cron when a webhook fails to deliver", "webhooks status --failing"),
     ),
     reads=True,
+    organizations=True,
     connects=True,
     options=(
         paths(),

@@ -17,6 +17,7 @@ from reconciler.render.quote import quote
         ("annotate a pull request on GitHub", "webhooks validate --format github"),
     ),
     reads=True,
+    organizations=True,
     options=(paths(), format_option(*FINDINGS_RENDERERS)),
 )
 def run(context: Context, format: str) -> int:

@@ -1,0 +1,125 @@
+"""One command over the files of several organizations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cloud, MakeCloud, Shell
+from tests.folders import write
+
+FILE = """\
+organization: {name}
+{head}
+webhooks:
+  - {{name: A, type: generic, event_types: ["*"], configuration: {{url: "https://a.example.com"}}}}
+"""
+KEYS = {"ACME_KEY": "acme-example-key", "GLOBEX_KEY": "globex-example-key"}
+
+
+def files(folder: Path, **heads: str) -> None:
+    """Write a file for each organization."""
+    write(folder, {f"orgs/{n}.yaml": FILE.format(name=n, head=head) for n, head in heads.items()})
+
+
+@pytest.fixture
+def both(cloud: MakeCloud, tmp_path: Path) -> Cloud:
+    """Two organizations of one server, a key for each, and a file for each."""
+    made = cloud()
+    store = made.emulator.store
+    acme = next(each for each in store.organizations() if each.name == "Acme")
+    store.add_user(acme.id, key=KEYS["ACME_KEY"], role="ADMIN")
+    store.add_user(store.add_organization("Globex").id, key=KEYS["GLOBEX_KEY"], role="ADMIN")
+    files(tmp_path, Acme="api_key: {env: ACME_KEY}", Globex="api_key: {env: GLOBEX_KEY}")
+    return made
+
+
+def environ(both: Cloud, **more: str) -> dict[str, str]:
+    return {"CLOUDTRUTH_SERVER_URL": both.environ["CLOUDTRUTH_SERVER_URL"], **KEYS, **more}
+
+
+def test_each_organization_is_a_section_and_the_worst_exit_code_counts(
+    both: Cloud, shell: Shell
+) -> None:
+    """Every command that takes files runs for each of them, with the key of each."""
+    assert shell("validate", "orgs/*.yaml").code == 0
+    done = shell("plan", "orgs", "--detailed-exitcode", **environ(both))
+    assert done.code == 2
+    assert done.out.index("webhooks of Acme") < done.out.index("webhooks of Globex")
+    assert shell("apply", "-f", "orgs", "--yes", **environ(both)).code == 0
+    done = shell("plan", "orgs", "--detailed-exitcode", **environ(both))
+    assert (done.code, done.out.count("No changes.")) == (0, 2)
+    done = shell("plan", "orgs", **environ(both, GLOBEX_KEY="wrong"))
+    assert (done.code, "webhooks of Acme" in done.out) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("heads", "more", "expected"),
+    [
+        ({"Globex": "api_key: {env: NONE}"}, {}, "the variable NONE is not set"),
+        ({"Globex": "api_key: {env: ACME_KEY}"}, {}, "'Acme', not to 'Globex'"),
+        ({"Globex": ""}, {}, "there is no CloudTruth API key"),
+        ({}, {"CI": "true"}, "is not among the secrets that this run allows"),
+    ],
+)
+def test_an_apply_checks_every_key_before_its_first_write(
+    both: Cloud,
+    shell: Shell,
+    tmp_path: Path,
+    heads: dict[str, str],
+    more: dict[str, str],
+    expected: str,
+) -> None:
+    """A key that is missing, not allowed or of another organization leaves all as they are."""
+    files(tmp_path, **heads)
+    done = shell("apply", "-f", "orgs", "--yes", **environ(both, **more))
+    assert done.code in (3, 4)
+    assert expected in done.err
+    assert both.writes() == []
+
+
+def test_an_apply_ends_at_the_first_that_fails_unless_it_keeps_going(
+    both: Cloud, shell: Shell, tmp_path: Path
+) -> None:
+    """Organizations are applied one after another, in the order of their files."""
+    broken = "limits: {max_deletes: 0}\napi_key: {env: ACME_KEY}"
+    assert shell("apply", "-f", "orgs/Acme.yaml", "--yes", **environ(both)).code == 0
+    text = FILE.format(name="Acme", head=broken).replace("name: A,", "name: B,")
+    write(tmp_path, {"orgs/Acme.yaml": text})
+    done = shell("apply", "-f", "orgs", "--yes", **environ(both))
+    assert (done.code, "1 more not started" in done.err) == (5, True)
+    done = shell("apply", "-f", "orgs", "--yes", "--keep-going", **environ(both))
+    assert (done.code, "1 created" in done.out) == (5, True)
+
+
+def test_what_is_about_one_plan_is_refused(both: Cloud, shell: Shell) -> None:
+    """A saved plan, a report and a digest have one organization."""
+    for arguments in (("plan", "orgs", "-o", "p.json"), ("apply", "-f", "orgs", "--report", "r")):
+        done = shell(*arguments, **environ(both))
+        assert (done.code, "the files declare several: Acme, Globex" in done.err) == (64, True)
+
+
+def test_two_names_of_one_organization_are_refused(
+    both: Cloud, shell: Shell, tmp_path: Path
+) -> None:
+    """Applied one after another, each would delete what the other declares."""
+    acme = next(each for each in both.emulator.store.organizations() if each.name == "Acme")
+    write(
+        tmp_path, {"orgs/Globex.yaml": FILE.format(name=acme.id, head="api_key: {env: ACME_KEY}")}
+    )
+    done = shell("apply", "-f", "orgs", "--yes", **environ(both))
+    assert (done.code, "lead to one organization" in done.err) == (4, True)
+    assert both.writes() == []
+
+
+def test_the_key_is_no_secret_of_a_webhook_and_is_never_shown(
+    both: Cloud, shell: Shell, tmp_path: Path
+) -> None:
+    """A field that equals the key is refused, as for the key of the run."""
+    text = FILE.format(name="Acme", head="api_key: {env: ACME_KEY}")
+    text = text.replace('"https://a.example.com"', '"https://a.example.com", token: {env: COPY}')
+    write(tmp_path, {"orgs/Acme.yaml": text})
+    done = shell("apply", "-f", "orgs/Acme.yaml", "--yes", **environ(both, COPY=KEYS["ACME_KEY"]))
+    assert done.code == 3
+    assert KEYS["ACME_KEY"] not in done.out + done.err
