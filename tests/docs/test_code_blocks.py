@@ -110,7 +110,7 @@ def whole(data: Any) -> dict[str, Any] | None:
     """Return the file of webhooks that `data` is, or a file around the part that it is."""
     if not isinstance(data, dict):
         return None
-    if "webhooks" in data:
+    if "webhooks" in data or "extends" in data:
         return data
     if "defaults" in data:
         return {**data, "webhooks": []}
