@@ -136,7 +136,7 @@ def checked_slack(shell: Shell, folder: Path) -> str:
 
 TEXTS: dict[str, Callable[[Shell, Path], str]] = {
     "README.md: The file": misspelt,
-    "docs/slack.md: Why is Slack silent?": checked_slack,
+    "docs/slack.md: No messages in Slack": checked_slack,
 }
 """What a page shows of the program's output, and how to get it."""
 DRAWINGS = {"docs/architecture.md: Architecture"}

@@ -125,11 +125,11 @@ WORLDS: Final[Mapping[str, World]] = {
         calls=("python -m pytest tests/api/test_cassettes.py",),
         unchanged=("tests/cassettes",),
     ),
-    "docs/doctor.md: When something does not work": World(
+    "docs/doctor.md: Troubleshooting": World(
         files={"webhooks.yaml": EXAMPLE},
         says=("Settings", "Network", "CloudTruth", "Files"),
     ),
-    "docs/doctor.md: Try one webhook on your server": World(
+    "docs/doctor.md: Test with one webhook": World(
         files={"webhooks.yaml": EXAMPLE},
         smaller={"--probe": "--probe --yes"},
         says=("Probe", "create", "the webhook is gone"),
@@ -140,7 +140,7 @@ WORLDS: Final[Mapping[str, World]] = {
     "docs/file.md: The configuration file": World(
         files={"webhooks.yaml": EXAMPLE}, says=("Valid: 4 webhooks",)
     ),
-    "docs/github.md: Set-up in five minutes": World(
+    "docs/github.md: Set up in five minutes": World(
         environ={"CLOUDTRUTH_API_KEY": ""},
         says=("webhooks.yaml", "plan-webhooks.yml"),
         calls=(f"pip install {SOURCE}",),
@@ -178,7 +178,7 @@ WORLDS: Final[Mapping[str, World]] = {
         clone=True, says=("organization: Acme Staging", "Plan: 1 to create")
     ),
     "docs/organizations.md: Rules of your own": World(clone=True, says=("Valid: 1 webhook",)),
-    "docs/slack.md: Make the app": World(
+    "docs/slack.md: Create the app": World(
         says=("chat:write.customize", "https://api.slack.com/apps?new_app=1&manifest_json="),
     ),
     "docs/slack.md: In a pipeline": World(
