@@ -177,7 +177,7 @@ WORLDS: Final[Mapping[str, World]] = {
     "docs/organizations.md: Several organizations from one base": World(
         clone=True, says=("organization: Acme Staging", "Plan: 1 to create")
     ),
-    "docs/organizations.md: Rules of your own": World(clone=True, says=("Valid: 1 webhook",)),
+    "docs/organizations.md: Policies": World(clone=True, says=("Valid: 1 webhook",)),
     "docs/slack.md: Create the app": World(
         says=("chat:write.customize", "https://api.slack.com/apps?new_app=1&manifest_json="),
     ),
