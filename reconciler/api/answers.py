@@ -96,7 +96,7 @@ def read_body(
     return b"".join(parts)
 
 
-def judge(
+def classify(
     call: Call,
     status: int,
     headers: Mapping[str, str],

@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from typing import Any, Final
 
 from reconciler import __version__
-from reconciler.api.answers import encode, judge, read_body
+from reconciler.api.answers import classify, encode, read_body
 from reconciler.api.attempt import (
     LONGER,
     Action,
@@ -216,7 +216,7 @@ class Transport:
         if status is None:
             assert isinstance(body, FailedAttempt)
             return body
-        return judge(
+        return classify(
             call,
             status,
             headers,

@@ -13,7 +13,7 @@ from typing import Final
 
 from reconciler.ci import reviews
 from reconciler.ci.github import GitHub, GitHubError
-from reconciler.ci.marker import COMMENT_CHARACTERS, Kind, Marker, find
+from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, find
 from reconciler.ci.outcome import Outcome, attempt, failed, planned, reported
 from reconciler.ci.plan import check, files_only, only_checked
 from reconciler.ci.run import MergeGroup, PullRequest, Reviewing, Run
@@ -41,7 +41,7 @@ from reconciler.report import NOT_REVIEWED, Applied, Report
 from reconciler.source.history import covered
 from reconciler.source.secrets import references
 from reconciler.workflow import Checked, Connection, gather
-from reconciler.workflow import apply as carry_out
+from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan
 
 _MOST_DIFFERENCES: Final = 20
@@ -68,10 +68,10 @@ def apply(run: Run) -> Outcome:
     try:
         return attempted.carry_out()
     except ReconcilerError as problem:
-        return attempted.failed(problem)
+        return attempted.give_up(problem)
     except KeyboardInterrupt:
         stopped = "stopped by a signal: nothing was written"
-        return attempted.failed(Interrupted(stopped, signal_exit=ExitCode.SIGINT))
+        return attempted.give_up(Interrupted(stopped, signal_exit=ExitCode.SIGINT))
 
 
 class _Attempt:
@@ -79,7 +79,7 @@ class _Attempt:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._subject = run.marker(Kind.PLAN)
+        self._subject = run.marker(MarkerKind.PLAN)
         self._merges: reviews.Merges | None = None
         self._reviews: tuple[reviews.Merged, ...] = ()
         self._plan: Plan | None = None
@@ -101,7 +101,7 @@ class _Attempt:
         with run.connected() as connection:
             return self._apply(checked, connection)
 
-    def failed(self, problem: ReconcilerError, by_digest: str | None = None) -> Outcome:
+    def give_up(self, problem: ReconcilerError, by_digest: str | None = None) -> Outcome:
         """Tell of an error before the first write and of the way on, and return its outcome.
 
         `by_digest` is the command that applies the plan as it is now.
@@ -179,7 +179,7 @@ class _Attempt:
             options = replace(options, reviewed=merged.resends)
         problem, report, applied = None, None, frozenset[str]()
         try:
-            report = carry_out(
+            report = apply_plan(
                 checked, connection, options=options, confirm=lambda plan: True, review=review
             )
             made, applied = report.plan, _applied(report)
@@ -196,7 +196,7 @@ class _Attempt:
         if isinstance(problem, StalePlanError | BlockedError):
             command = self._by_digest(checked, connection, options, unsent=resends(made.operations))
         if problem is not None:
-            return self.failed(problem, command)
+            return self.give_up(problem, command)
         assert report is not None
         if report.exit_code is ExitCode.OK:
             self._close_issues()
@@ -244,7 +244,9 @@ class _Attempt:
             return
         with attempt(self._findings, "issue-not-closed", "an issue could not be closed"):
             for issue in github.open_issues():
-                if issue.marker.kind is Kind.FAILURE and issue.marker.same_subject(self._subject):
+                if issue.marker.kind is MarkerKind.FAILURE and issue.marker.same_subject(
+                    self._subject
+                ):
                     text = f"Over, as {link} found: nothing is left to apply."
                     github.close_issue(issue.number, text)
 
@@ -259,7 +261,7 @@ class _Attempt:
         text = f"{text}\nNothing more happens by itself. See {self._run.link}."
         if command is not None:
             text += f" To go on:\n\n{code_block(command)}\n"
-        marker = replace(self._subject, kind=Kind.FAILURE, code=code)
+        marker = replace(self._subject, kind=MarkerKind.FAILURE, code=code)
         what = "this could be told neither on a pull request nor in an issue"
         with attempt(self._findings, "not-told", what):
             problem = None

@@ -11,7 +11,7 @@ from typing import Final
 
 from reconciler.ci.apply import by_digest
 from reconciler.ci.github import GitHub
-from reconciler.ci.marker import COMMENT_CHARACTERS, Kind, encode, find
+from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, encode, find
 from reconciler.ci.outcome import Outcome, attempt, failed, planned
 from reconciler.ci.plan import check, files_only, only_checked
 from reconciler.ci.run import Run
@@ -63,7 +63,7 @@ def drift(run: Run) -> Outcome:
 
 
 def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookStatus]) -> None:
-    marker = run.marker(Kind.DRIFT).of_plan(made)
+    marker = run.marker(MarkerKind.DRIFT).of_plan(made)
     mine = find(github.open_issues(), marker)
     known = dict(mine[0].marker.failing) if mine else {}
     since = {
@@ -106,7 +106,7 @@ def _cannot_run(run: Run, problem: ReconcilerError) -> list[Finding]:
     if run.again is not None:
         text += f" To try again:\n\n{code_block(run.again)}\n"
     with attempt(findings, "issue-not-written", "the issue could not be written"):
-        marker = replace(run.marker(Kind.DRIFT), code=problem.code)
+        marker = replace(run.marker(MarkerKind.DRIFT), code=problem.code)
         mine = find(github.open_issues(), marker)
         # What was failing is still known when the check runs again.
         marker = replace(marker, failing=mine[0].marker.failing if mine else ())

@@ -26,7 +26,7 @@ _FORMAT: Final = 3
 _LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) -->")
 
 
-class Kind(StrEnum):
+class MarkerKind(StrEnum):
     """What a comment or issue is."""
 
     PLAN = "plan"  # the plan of a pull request, one part of it
@@ -58,7 +58,7 @@ class Marker:
     deliveries fail, by id, with the time since when.
     """
 
-    kind: Kind
+    kind: MarkerKind
     label: str = ""
     file: str = ""
     organization: str = ""
@@ -117,7 +117,7 @@ def find(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:
         each
         for each in posts
         if each.marker.kind is marker.kind and each.marker.same_subject(marker)
-        if marker.kind is not Kind.FAILURE or each.marker.code == marker.code
+        if marker.kind is not MarkerKind.FAILURE or each.marker.code == marker.code
     ]
     known = [each.marker.organization for each in same]
     mine = marker.organization if marker.organization in known else next(iter(known), "")
@@ -195,7 +195,7 @@ def _resend(tree: Any) -> Resend:
 
 
 _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "kind": Kind,
+    "kind": MarkerKind,
     "label": _text,
     "file": _text,
     "organization": _text,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from reconciler.ci.github import GitHub, queued
-from reconciler.ci.marker import COMMENT_CHARACTERS, Kind, Marker, Post, encode, find
+from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, encode, find
 from reconciler.ci.outcome import Outcome, ended, failed, planned
 from reconciler.ci.reviews import combined, history, look, read_reviews
 from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
@@ -164,7 +164,7 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
     with run.connected() as connection:
         api = connection.api
         subject = replace(
-            run.marker(Kind.PLAN), organization=api.organization().id, origin=api.origin
+            run.marker(MarkerKind.PLAN), organization=api.organization().id, origin=api.origin
         )
         reviews = read_reviews([*queue, *merges], subject)
         review = combined(reviews, subject)
@@ -227,7 +227,7 @@ def _no_base(reason: str) -> Finding:
 
 def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
     """Return the comments that show a plan, each with the operations that it shows."""
-    marker = run.marker(Kind.PLAN).of_plan(made)
+    marker = run.marker(MarkerKind.PLAN).of_plan(made)
     foot = _foot(run, pull)
     if run.applies and pull.branch and pull.branch != run.applies:
         here, there = code(quote(pull.branch)), code(quote(run.applies))
@@ -291,7 +291,7 @@ def _take_back(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
     view = View(limit=COMMENT_CHARACTERS // 2)
     text = f"{RENDERERS['markdown']().render_error(problem, view)}\n{foot}\n"
     try:
-        return _comment(run, pull, [(run.marker(Kind.PLAN), text)], create=False)
+        return _comment(run, pull, [(run.marker(MarkerKind.PLAN), text)], create=False)
     except ReconcilerError as second:
         why = f"the comment could not be edited: {second.message}"
         return (warning("comment-not-edited", why, second.hint),)

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from reconciler.ci.github import GitHub, Pull
-from reconciler.ci.marker import Kind, Marker, Post, State, find
+from reconciler.ci.marker import Marker, MarkerKind, Post, State, find
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.model import Desired, Value
@@ -125,8 +125,8 @@ def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
 
     It is frozen at the merge: a comment that was edited later does not count.
     """
-    parts = find(comments, replace(subject, kind=Kind.PLAN))
-    outcome = next(iter(find(comments, replace(subject, kind=Kind.OUTCOME))), None)
+    parts = find(comments, replace(subject, kind=MarkerKind.PLAN))
+    outcome = next(iter(find(comments, replace(subject, kind=MarkerKind.OUTCOME))), None)
     found = Merged(number=pull.number, comments=comments, outcome=outcome)
     if not parts:
         return replace(found, problem=NoReview.NO_COMMENT)
@@ -240,7 +240,7 @@ def record(
         resends = sorted(new.settled.items(), key=lambda each: each[0] not in new.resends)
         marker = replace(
             subject,
-            kind=Kind.OUTCOME,
+            kind=MarkerKind.OUTCOME,
             settled=tuple(resends[:_MOST_RECORDED]) if new.left else (),
             complete=not new.left,
         )

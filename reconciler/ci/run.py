@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias, TypeVar
 
 from reconciler.ci.github import GitHub, text
-from reconciler.ci.marker import Kind, Marker
+from reconciler.ci.marker import Marker, MarkerKind
 from reconciler.errors import UsageError
 from reconciler.planning.review import check_digest
 from reconciler.source.files import DEFAULT_FILE
@@ -124,7 +124,7 @@ class Run:
         """Return the paths of the configuration."""
         return self.inputs.paths or (DEFAULT_FILE,)
 
-    def marker(self, kind: Kind) -> Marker:
+    def marker(self, kind: MarkerKind) -> Marker:
         """Return the marker of what the run is about; it approves nothing."""
         return Marker(kind=kind, label=self.label, file=", ".join(self.paths))
 

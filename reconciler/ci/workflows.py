@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from reconciler import __version__
-from reconciler.ci.marker import Kind, Marker, encode
+from reconciler.ci.marker import Marker, MarkerKind, encode
 from reconciler.errors import UsageError
 from reconciler.model import Scheme, SecretRef
 from reconciler.source.history import Git
@@ -98,8 +98,8 @@ def workflows(setup: Setup) -> Mapping[str, str]:
         if value and not _PLAIN.fullmatch(value):
             raise UsageError(f"a workflow cannot hold the {name} {value!r}")
     # The issues of a job that failed before its command: the command's next success closes them.
-    values["failure"] = encode(Marker(kind=Kind.FAILURE, file=setup.file, code="not-run"))
-    values["drift"] = encode(Marker(kind=Kind.DRIFT, file=setup.file))
+    values["failure"] = encode(Marker(kind=MarkerKind.FAILURE, file=setup.file, code="not-run"))
+    values["drift"] = encode(Marker(kind=MarkerKind.DRIFT, file=setup.file))
     source = files("reconciler.ci") / "templates"
     found: dict[str, str] = {}
     for name in _NAMES:

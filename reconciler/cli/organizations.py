@@ -13,7 +13,7 @@ from reconciler.cli.options import Context
 from reconciler.cli.session import inputs
 from reconciler.errors import ExitCode, OrganizationError, UsageError
 from reconciler.render.quote import quote
-from reconciler.workflow.organizations import Group, key_of, organizations
+from reconciler.workflow.organizations import OrganizationFiles, key_of, organizations
 from reconciler.workflow.planning import check_organization
 
 _SINGLE: Final = ("out", "report", "expect_digest")
@@ -90,7 +90,7 @@ def with_own_key(context: Context) -> Context:
 
 
 def _narrowed(
-    context: Context, group: Group, found: workflow.Inputs, *, keyed: bool = True
+    context: Context, group: OrganizationFiles, found: workflow.Inputs, *, keyed: bool = True
 ) -> Context:
     key = None
     if keyed and not context.local and (secret := key_of(group, found)) is not None:
@@ -101,9 +101,9 @@ def _narrowed(
     return context.narrowed(key, **options)
 
 
-def _check_keys(contexts: list[Context], groups: tuple[Group, ...]) -> None:
+def _check_keys(contexts: list[Context], groups: tuple[OrganizationFiles, ...]) -> None:
     """Raise OrganizationError before anything is written if a key leads elsewhere."""
-    seen: dict[str, Group] = {}
+    seen: dict[str, OrganizationFiles] = {}
     for context, group in zip(contexts, groups, strict=True):
         with ExitStack() as stack:
             connection = stack.enter_context(connected(context, settings_of(context)))

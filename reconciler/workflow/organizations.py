@@ -22,7 +22,7 @@ from reconciler.workflow.inputs import Inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class OrganizationFiles:
     """The files of one organization, and the reference or profile that yields its key."""
 
     organization: str | None
@@ -31,7 +31,7 @@ class Group:
     profile: str | None = None
 
 
-def organizations(inputs: Inputs) -> tuple[Group, ...]:
+def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     """Return the organizations of a run in the order of their files; () where files are unusable.
 
     Loading explains what is wrong with files. Raises ConfigurationError for contradicting keys of
@@ -57,7 +57,7 @@ def organizations(inputs: Inputs) -> tuple[Group, ...]:
             "the files cannot be used", findings=tuple(placed(known, contradicting))
         )
     return tuple(
-        Group(
+        OrganizationFiles(
             organization=name,
             paths=tuple(each.file for each in members),
             api_key=next(filter(None, map(_api_key, members)), None),
@@ -67,7 +67,7 @@ def organizations(inputs: Inputs) -> tuple[Group, ...]:
     )
 
 
-def key_of(group: Group, inputs: Inputs) -> Secret | None:
+def key_of(group: OrganizationFiles, inputs: Inputs) -> Secret | None:
     """Return the API key that the files of a group refer to, None if they name none.
 
     Raises ConfigurationError if there is no such key, or no list allows it.

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.api.answers import NotJsonError, decode, encode, judge, redacted
+from reconciler.api.answers import NotJsonError, classify, decode, encode, redacted
 from reconciler.api.attempt import Call, FailedAttempt
 from reconciler.api.origin import Origin
 from reconciler.errors import (
@@ -41,7 +41,7 @@ CALL = Call(
 
 def refused(status: int, document: Any = None, *hidden: str, kind: str = "") -> ApiError:
     """Return the error of a response with this status and JSON; no JSON at all without one."""
-    found = judge(
+    found = classify(
         replace(CALL, hidden=hidden),
         status,
         {"content-type": kind or ("application/json" if document is not None else "text/html")},

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.ci.github import GitHub, GitHubError
-from reconciler.ci.marker import Kind, Marker, find
+from reconciler.ci.marker import Marker, MarkerKind, find
 from reconciler.ci.plan import put
 from reconciler.errors import AmbiguousWriteError, CredentialError, UsageError
 from reconciler.model import Secret
@@ -17,7 +17,7 @@ from tests.ci.fake_github import FakeGitHub
 from tests.ci.support import VirtualClock, client
 from tests.fakes import Answer
 
-MARKER = Marker(kind=Kind.PLAN, file="w.yaml", organization="o", digest="sha256:" + "1" * 64)
+MARKER = Marker(kind=MarkerKind.PLAN, file="w.yaml", organization="o", digest="sha256:" + "1" * 64)
 
 
 def write(github: GitHub, number: int, *texts: str, marker: Marker = MARKER) -> None:

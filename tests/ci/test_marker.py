@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.ci.marker import Kind, Marker, State, decode, encode
+from reconciler.ci.marker import Marker, MarkerKind, State, decode, encode
 from reconciler.model import Scheme, SecretRef
 from reconciler.planning.plan import OperationDigest, SecretCause
 from reconciler.planning.resend import Resend
@@ -17,7 +17,7 @@ from reconciler.planning.resend import Resend
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 OPERATION = "fedcba9876543210" * 2
 MARKER = Marker(
-    kind=Kind.PLAN,
+    kind=MarkerKind.PLAN,
     file="webhooks.yaml",
     organization="org-1",
     origin="https://api.cloudtruth.io",
@@ -42,7 +42,7 @@ resends = st.builds(
 )
 markers = st.builds(
     Marker,
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(MarkerKind),
     label=names,
     file=names,
     organization=names,
@@ -114,7 +114,7 @@ LABELLED = replace(MARKER, label="eu")
     ("marker", "change", "same"),
     [
         (MARKER, {}, True),
-        (MARKER, {"kind": Kind.DRIFT, "digest": None, "operations": ()}, True),
+        (MARKER, {"kind": MarkerKind.DRIFT, "digest": None, "operations": ()}, True),
         (MARKER, {"organization": ""}, True),
         (MARKER, {"organization": "org-2"}, False),
         (MARKER, {"file": "other.yaml"}, False),

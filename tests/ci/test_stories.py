@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.ci.marker import Kind, decode
+from reconciler.ci.marker import MarkerKind, decode
 from tests.ci.support import SLACK, Done, World, world
 from tests.emulated.faults import Rule, Script, status
 from tests.fakes import Answer
@@ -686,7 +686,7 @@ def test_another_host_behind_a_file_needs_a_review(here: World) -> None:
 def failures(here: World, number: int = 1) -> list[str]:
     """Return the codes of the failures that were commented on a pull request."""
     found = [decode(each) for each in here.github.bodies(number)]
-    return [each.code for each in found if each is not None and each.kind is Kind.FAILURE]
+    return [each.code for each in found if each is not None and each.kind is MarkerKind.FAILURE]
 
 
 FAILURES = {
