@@ -1,8 +1,8 @@
-"""Plans two organizations side by side with the package's public functions; writes nothing.
+"""Plan two organizations side by side with the public library; write nothing.
 
     PRODUCTION_API_KEY=... STAGING_API_KEY=... python examples/library.py
 
-CLOUDTRUTH_SERVER_URL may name another server, such as that of `webhooks emulator`.
+To use another server, such as `webhooks emulator`, set CLOUDTRUTH_SERVER_URL.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ORGANIZATIONS = {"production.yaml": "PRODUCTION_API_KEY", "staging.yaml": "STAGI
 
 
 def plan_one(name: str, variable: str) -> Plan:
-    """Return what `apply` would do in the organization whose key the variable holds."""
+    """Return the plan for the file `name`, with the API key in the environment variable."""
     inputs = Inputs(directory=FILES, environ=os.environ, stdin=bytes, paths=(name,))
     checked = load(inputs)
     key = Secret(os.environ[variable])
@@ -40,7 +40,7 @@ def plan_one(name: str, variable: str) -> Plan:
 
 
 def main() -> int:
-    """Show both plans; 2 if there is anything to do, 1 if one could not be made."""
+    """Print both plans. Return 2 if there are changes, 1 if planning fails, else 0."""
     with ThreadPoolExecutor() as pool:
         running = [pool.submit(plan_one, *each) for each in ORGANIZATIONS.items()]
     try:
