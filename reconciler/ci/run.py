@@ -79,7 +79,8 @@ class Run:
     nobody chose one; `expect_digest` is a plan that was reviewed elsewhere.
 
     `repository` is owner/name. `branch` is the branch of the run, `applies` the one whose files
-    are applied, `workflow` the name of the workflow's file; what GitHub does not say is empty.
+    are applied, `workflow` the name of the workflow's file, `since` the commit before the change;
+    what GitHub does not say is empty.
     `given` has the options of the command line that say which files and which server.
     """
 
@@ -99,6 +100,7 @@ class Run:
     id: str = ""
     url: str = ""
     workflow: str = ""
+    since: str = ""
     given: tuple[str, ...] = ()
 
     def options(
@@ -185,6 +187,9 @@ def read_run(
         id=number,
         url=url,
         workflow=workflow[1] if workflow else "",
+        since=text(payload, "pull_request", "base", "sha")
+        or text(payload, "merge_group", "base_sha")
+        or text(payload, "before"),
     )
 
 

@@ -15,6 +15,7 @@ import click
 from reconciler.ci.apply import apply
 from reconciler.ci.drift import drift
 from reconciler.ci.github import GitHub
+from reconciler.ci.matrix import matrix
 from reconciler.ci.outcome import Outcome, failed
 from reconciler.ci.plan import plan, validate
 from reconciler.ci.run import read_run
@@ -35,7 +36,9 @@ from reconciler.source.write import write_atomically
 from reconciler.workflow.inputs import may_be_several
 
 _EVENT_BYTES: Final = 64 * 1024 * 1024
-_COMMANDS: Final = {"validate": validate, "plan": plan, "apply": apply, "drift": drift}
+_COMMANDS: Final = {
+    "validate": validate, "plan": plan, "apply": apply, "drift": drift, "matrix": matrix,
+}  # fmt: skip
 
 
 @command(
@@ -43,6 +46,7 @@ _COMMANDS: Final = {"validate": validate, "plan": plan, "apply": apply, "drift":
         ("on a pull request", "webhooks ci plan"),
         ("after a merge: what was reviewed, nothing else", "webhooks ci apply"),
         ("on a schedule", "webhooks ci drift"),
+        ("a job for each organization that changed", "webhooks ci matrix -f organizations"),
     ),
     reads=True,
     connects=True,
@@ -91,7 +95,7 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
     name = (what or environ.get("WEBHOOKS_COMMAND", "")).strip().lower()
     if name not in _COMMANDS:
         raise UsageError(f"command must be one of: {', '.join(_COMMANDS)}")
-    if may_be_several(inputs(context)):
+    if name != "matrix" and may_be_several(inputs(context)):
         from reconciler.cli.organizations import with_own_key  # most files name no key
 
         context = with_own_key(context)

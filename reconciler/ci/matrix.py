@@ -1,0 +1,76 @@
+"""`webhooks ci matrix`: a job for each organization whose files a change touches."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Final
+
+from reconciler.ci.outcome import Outcome, ended
+from reconciler.ci.run import Run
+from reconciler.errors import UsageError
+from reconciler.model import Scheme
+from reconciler.source.secrets import references
+from reconciler.workflow.inputs import validate
+from reconciler.workflow.organizations import OrganizationFiles, organizations
+
+MOST: Final = 256
+"""The most jobs that GitHub makes of a matrix."""
+
+
+def matrix(run: Run) -> Outcome:
+    """Return the organizations to run jobs for, as the output `matrix`.
+
+    Without a change to look at (a schedule, a manual start, a commit that git does not know) these
+    are all of them. Raises UsageError for more than GitHub can run.
+    """
+    groups = organizations(run.inputs) or (OrganizationFiles(organization=None, paths=run.paths),)
+    changed = _changed(run)
+    chosen = [
+        each for each in groups if changed is None or not changed.isdisjoint(_read_by(each, run))
+    ]
+    if len(chosen) > MOST:
+        raise UsageError(
+            f"{len(chosen)} organizations are more than the {MOST} jobs of a matrix",
+            hint="split the files over several workflows",
+        )
+    include = [
+        {
+            "organization": each.organization or "",
+            "file": "\n".join(each.paths),
+            "label": PurePosixPath(each.paths[0]).stem,
+        }
+        for each in chosen
+    ]
+    names = ", ".join(each["label"] for each in include) or "none"
+    done = ended("validated", (), heading=f"{len(include)} of {len(groups)} organizations: {names}")
+    text = json.dumps({"include": include}, separators=(",", ":"))
+    return replace(
+        done, outputs={**done.outputs, "matrix": text, "organizations": str(len(include))}
+    )
+
+
+def _changed(run: Run) -> frozenset[str] | None:
+    """Return the files that differ from before the change, relative to the repository's root.
+
+    None where that is not known, so that no organization is missed.
+    """
+    git = run.inputs.git
+    if not run.since or git(["cat-file", "-e", run.since]) is None:
+        return None
+    found = git(["diff", "--name-only", "-z", f"{run.since}...HEAD"])
+    return None if found is None else frozenset(filter(None, found.decode().split("\0")))
+
+
+def _read_by(group: OrganizationFiles, run: Run) -> Iterator[str]:
+    """Yield the files that decide about an organization, relative to the repository's root."""
+    prefix = (run.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
+    loaded = validate(replace(run.inputs, paths=group.paths))
+    names = [*group.paths, *loaded.parents, *run.inputs.policies]
+    if loaded.desired is not None:
+        refs = references(loaded.desired.webhooks)
+        names += [each.name for each in refs if each.scheme is Scheme.FILE]
+    yield from (posixpath.normpath(posixpath.join(prefix, name)) for name in names)

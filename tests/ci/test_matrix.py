@@ -1,0 +1,106 @@
+"""Which organizations a change is planned for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Shell
+from tests.folders import git, write
+
+FILE = (
+    "extends: ../base.yaml\norganization: {}\n"
+    "webhooks: [{{name: A, configuration: {{channel: general}}}}]\n"
+)
+BASE = (
+    "defaults: {type: slack, event_types: ['*'], configuration: "
+    "{token: {file: secrets/token}, username: b}}\nwebhooks: []\n"
+)
+OTHER = "organization: Other\nwebhooks: []\n"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    write(
+        tmp_path,
+        {
+            "base.yaml": BASE,
+            "orgs/one.yaml": FILE.format("One"),
+            "orgs/two.yaml": FILE.format("Two"),
+            "orgs/other.yaml": OTHER,
+            "secrets/token": "x",
+            "policy.json": "{}",
+        },
+    )
+    git(tmp_path, "init", "-q")
+    commit(tmp_path)
+    return tmp_path
+
+
+def commit(folder: Path) -> str:
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "change")
+    return git(folder, "rev-parse", "HEAD")
+
+
+def labels(shell: Shell, folder: Path, event: object, *more: str) -> list[str]:
+    write(folder, {".git/event.json": json.dumps(event), ".git/output": ""})
+    done = shell(
+        "ci", "matrix", "-f", "orgs", *more,
+        GITHUB_EVENT_PATH=str(folder / ".git/event.json"),
+        GITHUB_OUTPUT=str(folder / ".git/output"),
+    )  # fmt: skip
+    assert done.code == 0, done.out + done.err
+    written = (folder / ".git/output").read_text()
+    (line,) = (each for each in written.splitlines() if each.startswith('{"include"'))
+    return [each["label"] for each in json.loads(line)["include"]]
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ("orgs/one.yaml", ["one"]),
+        ("base.yaml", ["one", "two"]),
+        ("secrets/token", ["one", "two"]),
+        ("orgs/other.yaml", ["other"]),
+        ("readme.md", []),
+        ("policy.json", ["one", "other", "two"]),
+    ],
+)
+@pytest.mark.parametrize(
+    "event",
+    [
+        lambda sha: {"before": sha},
+        lambda sha: {"pull_request": {"number": 1, "base": {"sha": sha}}},
+        lambda sha: {"merge_group": {"base_sha": sha}},
+    ],
+    ids=["push", "pull_request", "merge_group"],
+)
+def test_a_change_is_planned_for_the_organizations_that_read_it(
+    shell: Shell, repository: Path, changed: str, expected: list[str], event: object
+) -> None:
+    """A parent, a secret's file and a policy count for each organization that has them."""
+    before = git(repository, "rev-parse", "HEAD")
+    path = repository / changed
+    path.write_text(f"{path.read_text() if path.exists() else ''}\n")
+    commit(repository)
+    assert callable(event)
+    assert labels(shell, repository, event(before), "--policy", "policy.json") == expected
+
+
+@pytest.mark.parametrize("event", [{}, {"before": "0" * 40}, {"before": "1" * 40}])
+def test_without_a_known_change_all_are_planned(
+    shell: Shell, repository: Path, event: object
+) -> None:
+    """A schedule, a manual start, a first push and a shallow clone miss none."""
+    assert labels(shell, repository, event) == ["one", "other", "two"]
+
+
+def test_more_organizations_than_jobs(shell: Shell, tmp_path: Path) -> None:
+    """257 are refused; one workflow cannot run them."""
+    texts = {f"orgs/{n}.yaml": f"organization: o{n}\nwebhooks: []\n" for n in range(257)}
+    write(tmp_path, texts)
+    done = shell("ci", "matrix", "-f", "orgs")
+    assert (done.code, "257 organizations are more than the 256 jobs" in done.out) == (64, True)
