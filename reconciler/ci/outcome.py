@@ -150,6 +150,8 @@ def _outputs(result: str, plan: Plan | None = None, reason: str = "") -> Mapping
         **dict(zip(("creates", "updates", "deletes"), map(str, numbers), strict=True)),
         "digest": plan.digest if plan is not None else "",
         "plan-json": "",
+        "matrix": "",
+        "organizations": "",
         "failure-reason": reason,
     }
 
