@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any, Final
@@ -22,7 +22,7 @@ from typing import Any, Final
 from reconciler.findings import Severity
 from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import compress
-from reconciler.model import Live, LiveValue, LiveWebhook, Secret, Unknown
+from reconciler.model import Live, LiveValue, LiveWebhook, Path, Secret, Unknown
 from reconciler.planning.match import not_understood
 from reconciler.planning.names import Globs
 from reconciler.planning.readback import plausible
@@ -262,25 +262,33 @@ def as_glob(name: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in written)
 
 
-def block(data: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a mapping as lines of YAML: what it holds is below its key if that is usual."""
+def block(
+    data: Mapping[str, Any], comment: Callable[[Path], str] = lambda path: "", at: Path = ()
+) -> Iterator[str]:
+    """Yield a mapping as lines of YAML: what it holds is below its key if that is usual.
+
+    `comment` is what follows the value at a path below `at`, such as `  # a comment`.
+    """
     for key, value in data.items():
+        path = (*at, key)
         match value:
             case [dict(), *_]:
                 yield f"{key}:"
                 for number, item in enumerate(value):
                     yield from [""] if number else []
-                    yield from _list_item(item)
+                    yield from _list_item(item, comment, (*path, number))
             case dict() if key in ("configuration", "limits"):
                 yield f"{key}:"
-                yield from (f"  {line}" for line in block(value))
+                yield from (f"  {line}" for line in block(value, comment, path))
             case _:
-                yield f"{key}: {_inline(value)}"
+                yield f"{key}: {_inline(value)}{comment(path)}"
 
 
-def _list_item(data: Mapping[str, Any]) -> Iterator[str]:
+def _list_item(
+    data: Mapping[str, Any], comment: Callable[[Path], str] = lambda path: "", at: Path = ()
+) -> Iterator[str]:
     """Yield an item of a list."""
-    for number, line in enumerate(block(data)):
+    for number, line in enumerate(block(data, comment, at)):
         yield f"    {line}" if number else f"  - {line}"
 
 

@@ -13,12 +13,11 @@ from typing import Any, Final
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, Place, error
-from reconciler.model import Absent, Path, Webhook
 from reconciler.source.files import NotReadableError
 from reconciler.source.load import Loaded
 from reconciler.source.position import placed
-from reconciler.source.rendered import configurations
-from reconciler.source.schema import ValidationError, origin, own_validator
+from reconciler.source.rendered import configurations, source_path
+from reconciler.source.schema import ValidationError, own_validator
 
 _HINT: Final = "write a JSON Schema, as docs/organizations.md shows"
 
@@ -34,12 +33,8 @@ def judge(loaded: Loaded, policies: Iterable[str], read: Callable[[str], bytes])
     for name in policies:
         schema = _schema(name, read)
         for file, data in configurations(desired).items():
-            declared: list[Webhook | Absent] = [*desired.webhooks, *desired.absent]
-            entries = sorted(
-                (each for each in declared if each.file == file), key=lambda each: each.index
-            )
             for rejected in _rejections(name, schema, data):
-                path = _source_path(loaded, file, tuple(rejected.instance_path), entries)
+                path = source_path(loaded, file, tuple(rejected.instance_path))
                 message = _message(schema, list(rejected.schema_path))
                 hint = f"the policy {name} asks for it"
                 found.append(error("policy", message, hint, Place(file, path)))
@@ -75,13 +70,3 @@ def _message(schema: Any, path: list[str | int]) -> str:
             found = holder.get("title") or holder.get("description") or found
         holder = holder[step]
     return found or f"the policy's `{path[-1]}` is not met"
-
-
-def _source_path(loaded: Loaded, file: str, path: Path, entries: list[Webhook | Absent]) -> Path:
-    """Return where a value of the rendered configuration is written, as near as it can be."""
-    match path:
-        case ("webhooks", int(index), *rest):
-            if rest[:1] == ["event_types"]:  # globs are expanded
-                rest = rest[:1]
-            return origin(loaded.documents[file].data, entries[index].index, tuple(rest))
-    return path[:1]

@@ -7,11 +7,15 @@ secrets: these appear as `{literal: WEBHOOK/FIELD}`, which no file may hold.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from reconciler.model import EVENT_TYPES, Absent, Desired, FileScope, SecretRef, Webhook
+from reconciler.model import EVENT_TYPES, Absent, Desired, FileScope, Path, SecretRef, Webhook
 from reconciler.planning.document import reference_tree
-from reconciler.source.export import block
+from reconciler.source.export import block, scalar
+from reconciler.source.load import Loaded
+from reconciler.source.position import locate
+from reconciler.source.schema import origin
 
 
 def configurations(desired: Desired) -> dict[str, dict[str, Any]]:
@@ -30,10 +34,14 @@ def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
         data |= {key: own} if own else {}
     if policy.max_deletes is not None:
         data["limits"] = {"max_deletes": policy.max_deletes}
-    everything: list[Webhook | Absent] = [*desired.webhooks, *desired.absent]
-    entries = [each for each in everything if each.file == scope.file]
-    data["webhooks"] = [_entry(each) for each in sorted(entries, key=lambda each: each.index)]
+    data["webhooks"] = list(map(_entry, _entries(desired, scope.file)))
     return data
+
+
+def _entries(desired: Desired, file: str) -> list[Webhook | Absent]:
+    """Return what a file declares, in its order."""
+    everything: list[Webhook | Absent] = [*desired.webhooks, *desired.absent]
+    return sorted((each for each in everything if each.file == file), key=lambda each: each.index)
 
 
 def _entry(entry: Webhook | Absent) -> dict[str, Any]:
@@ -57,6 +65,34 @@ def _entry(entry: Webhook | Absent) -> dict[str, Any]:
     }
 
 
-def yaml_text(data: dict[str, Any]) -> str:
-    """Return the data of a file as YAML."""
-    return "\n".join(block(data)) + "\n"
+def yaml_text(data: dict[str, Any], comment: Callable[[Path], str] = lambda path: "") -> str:
+    """Return the data of a file as YAML; `comment` follows the value at a path."""
+    return "\n".join(block(data, comment)) + "\n"
+
+
+def source_path(loaded: Loaded, file: str, path: Path) -> Path:
+    """Return where in its file's data a value of the rendered configuration comes from.
+
+    As near as it can be: of an event, whose glob is expanded, the list of globs.
+    """
+    assert loaded.desired is not None
+    match path:
+        case ("webhooks", int(index), *rest):
+            rest = rest[:1] if rest[:1] == ["event_types"] else rest
+            entry = _entries(loaded.desired, file)[index]
+            return origin(loaded.documents[file].data, entry.index, tuple(rest))
+    return path
+
+
+def origins(loaded: Loaded, file: str) -> Callable[[Path], str]:
+    """Return what gives the comment behind a rendered value: file and line, or `default`."""
+    document = loaded.documents[file]
+
+    def comment(path: Path) -> str:
+        at = document.written_at(source_path(loaded, file, path))
+        if path[0] != "webhooks" and path[0] not in document.data:
+            return "  # default"
+        text = loaded.parents.get(at.file, document).text
+        return f"  # {scalar(at.file)}:{locate(text, at.file, at.path).line}"
+
+    return comment

@@ -47,6 +47,24 @@ def test_an_overlay_is_applied_like_the_file_it_renders_to(shell: Shell, reposit
         assert "No changes. 2 webhooks match." in shell("plan", file, "--local", **SECRETS).out
 
 
+def test_the_origin_of_each_value(shell: Shell, repository: Path) -> None:
+    """Each line names the file and line that its value comes from; the text reads the same."""
+    done = shell("render", "orgs/staging.yaml", "--origin")
+    for line in (
+        "organization: Acme Staging  # orgs/staging.yaml:2",
+        "prune: true  # default",
+        "  max_deletes: 3  # base/webhooks.yaml:1",
+        "  - name: Deploys  # orgs/staging.yaml:4",
+        "    event_types: [value_updated]  # base/webhooks.yaml:4",
+        "      token: {env: TOKEN}  # base/webhooks.yaml:5",
+        '      channel: "#deploys-staging"  # orgs/staging.yaml:4',
+        '      channel: "#audit"  # base/webhooks.yaml:10',
+    ):
+        assert line in done.out.splitlines()
+    plain = [line.partition("  # ")[0] for line in done.out.splitlines()]
+    assert plain == shell("render", "orgs/staging.yaml").out.splitlines()
+
+
 def test_a_saved_plan_holds_the_overlay_and_its_parent(shell: Shell, repository: Path) -> None:
     """Applying it needs no file, and its positions name the file that holds the entry."""
     file = ("-f", "orgs/staging.yaml", "--local")

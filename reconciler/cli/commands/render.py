@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 from reconciler import workflow
-from reconciler.cli.options import Context, command, format_option, paths
+from reconciler.cli.options import Context, Option, command, format_option, paths
 from reconciler.cli.session import inputs
 from reconciler.errors import ExitCode
 from reconciler.planning.document import write_json
 from reconciler.source.export import scalar
-from reconciler.source.rendered import configurations, yaml_text
+from reconciler.source.rendered import configurations, origins, yaml_text
 
 
 @command(
     examples=(
         ("show what webhooks.yaml means", "webhooks render"),
+        ("show where each value of an overlay comes from",
+         "webhooks render examples/organizations/staging.yaml --origin"),
         ("show which events a webhook gets", "webhooks render --format json"),
     ),
     reads=True,
     organizations=True,
-    options=(paths(), format_option("yaml", "json")),
-)
-def run(context: Context, format: str) -> int:
+    options=(
+        paths(),
+        Option("--origin", group="Output", is_flag=True,
+               help="Show the file and line of each value."),
+        format_option("yaml", "json"),
+    ),
+)  # fmt: skip
+def run(context: Context, format: str, origin: bool) -> int:
     """Event globs are expanded and defaults are merged. Secrets are shown as references. Makes no
     request.
     """
-    desired = workflow.load(inputs(context)).desired
-    files = configurations(desired)
+    checked = workflow.load(inputs(context))
+    files = configurations(checked.desired)
     if format == "json":
         document = {"format_version": "1", "kind": "configuration", "files": files}
         context.console.result(write_json(document), essential=True)
         return ExitCode.OK
-    texts = [
-        yaml_text(data) if len(files) == 1 else f"# {scalar(file)}\n{yaml_text(data)}"
-        for file, data in files.items()
-    ]
+    texts = []
+    for file, data in files.items():
+        text = yaml_text(data, *([origins(checked.declared, file)] if origin else []))
+        texts.append(text if len(files) == 1 else f"# {scalar(file)}\n{text}")
     context.console.result("---\n".join(texts), essential=True)
     return ExitCode.OK
