@@ -332,7 +332,8 @@ CONNECTION_OPTIONS: Final = (
 
 _OUTPUT_OPTIONS: Final = (
     _shared("-q", "--quiet", group="Output", is_flag=True, help="Print only errors."),
-    _shared("-v", "--verbose", group="Output", count=True, help="Print more details."),
+    _shared("-v", "--verbose", group="Output", count=True,
+            help="List what is kept, unmanaged and unchanged, and the sources of settings."),
     _shared("--debug", group="Output", is_flag=True,
             help="Print method, path, status and time of each request."),
     _shared("--no-color", group="Output", is_flag=True, env="NO_COLOR",

@@ -101,7 +101,8 @@ def result_view(context: Context, **more: Any) -> View:
     process, width = context.process, _WIDTH
     if context.console.color_results or process.stdout.isatty():
         width = max(_NARROWEST, process.columns(_WIDTH))
-    return View(width=width, now=process.now(), **view)
+    verbosity = context.console.verbosity
+    return View(width=width, now=process.now(), verbosity=verbosity, **view)
 
 
 def message_view(context: Context, **more: Any) -> View:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:  # checking files needs neither plans nor reports
 class View:
     """How a result is shown; each renderer takes from it what it can use.
 
-    `width` is in columns of a terminal. `key_source` is where the API key came from, as in
+    `width` is in columns of a terminal. `verbosity` is 0 for what changes and counts of the rest, 1
+    for all of it, -1 for errors only. `key_source` is where the API key came from, as in
     `CLOUDTRUTH_API_KEY`. `missing` are references that yield no value here. `now` turns times
     into ages; without it dates are shown. `plan_file` is the saved plan that is shown or was just
     written. `again` are the options with which `apply` carries out exactly this plan; None while
@@ -38,7 +39,7 @@ class View:
 
     color: bool = False
     width: int = 100
-    show_unchanged: bool = False
+    verbosity: int = 0
     key_source: str | None = None
     missing: frozenset[SecretRef] = frozenset()
     now: datetime | None = None

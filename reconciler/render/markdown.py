@@ -19,7 +19,7 @@ from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Row,
-    kept_row,
+    other_rows,
     outcome_row,
     outside_digest,
     place,
@@ -34,6 +34,8 @@ from reconciler.render.words import (
     outcome_counts,
     plural,
     reference,
+    rest,
+    scope,
     summary,
     verification,
 )
@@ -42,7 +44,6 @@ from reconciler.report import Applied, Failed, Outcome, Report
 _OUR_WORDS = frozenset(REASONS.values())
 _VERBS = {"+": "create", "-": "**delete**", "~": "update"}
 _MOST_FIELDS = 8
-_MOST_UNREADABLE = 50  # in one line
 _BACKTICKS = re.compile(r"`+")
 _TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
 _OUTCOMES = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
@@ -55,7 +56,7 @@ _PAGE_SPACE = 3_000
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
     """Show what would be done, within the limit of the view if it has one."""
-    rows = [row for _, row in _deletes_first(plan, view)] + [kept_row(each) for each in plan.kept]
+    rows = [row for _, row in _deletes_first(plan, view)] + other_rows(plan, view)
     return _fit(
         view,
         head=_head(plan),
@@ -87,7 +88,7 @@ def render_report(report: Report, view: View = PLAIN) -> str:
         view,
         head=head,
         table=_OUTCOMES,
-        rows=rows + [_plan_row(kept_row(each)) for each in report.plan.kept],
+        rows=rows + list(map(_plan_row, other_rows(report.plan, PLAIN if planned else view))),
         after=after,
         foot=[*foot, *filter(None, [ending(report)])],
     )
@@ -123,7 +124,7 @@ def paged_plan(
     ending = _fit(
         View(limit=limit // 3),
         table=_TABLE,
-        rows=[_plan_row(kept_row(each)) for each in plan.kept],
+        rows=list(map(_plan_row, other_rows(plan, PLAIN))),
         after=list(_notes(plan, PLAIN)),
         foot=[*_foot(plan), "", foot],
     )
@@ -190,6 +191,7 @@ def _deletes_first(plan: Plan, view: View) -> list[tuple[int, Row]]:
 
 def _head(plan: Plan) -> list[str]:
     head = [_heading(plan, counts(plan) if plan.operations else "no changes")]
+    head += ["", scope(plan)] if plan.live else []
     for held in plan.blocked:
         head += ["", f"**BLOCKED**: {code(prose(held.message))}"]
         if held.hint:
@@ -212,6 +214,8 @@ def _plan_row(row: Row) -> str:
     what = row.what
     if row.sign in _VERBS and what != "rename":
         what = f"{_VERBS[row.sign]} {_cell(what)}"
+    elif row.sign in ".=":
+        what = _cell(what)
     if row.fields:
         what += f": {_some([_cell(each.label) for each in row.fields], _MOST_FIELDS)}"
     why = row.why if row.why in _OUR_WORDS else _cell(row.why)
@@ -236,11 +240,8 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
     for each in plan.relaxed:
         yield _finding("policy relaxed", each)
     yield from _findings(plan.notes)
-    if plan.unmanaged:
-        yield f"- Unmanaged: {_some([code(quote(each.name)) for each in plan.unmanaged], 5)}"
-    if plan.uncertain:
-        fields = [f"{code(quote(each))} of {code(quote(name))}" for name, each in plan.uncertain]
-        yield f"- Cannot be read back: {_some(fields, _MOST_UNREADABLE)}"
+    lines = rest(plan, names=view.verbosity > 0, shown=lambda name: code(quote(name)))
+    yield from (f"- {each}" for each in lines)
     for ref in dict.fromkeys(use.reference for use in plan.secrets):
         missing = " (missing here)" if ref in view.missing else ""
         yield f"- Apply needs {code(reference(ref))}{missing}"

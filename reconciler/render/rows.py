@@ -36,6 +36,7 @@ from reconciler.planning.plan import (
     address,
     destination,
 )
+from reconciler.render import View
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import (
     ACTIONS,
@@ -198,6 +199,17 @@ def outside_digest(plan: Plan) -> list[str]:
     return [quote(operation.name) for operation, digests in found if not digests]
 
 
+def other_rows(plan: Plan, view: View) -> list[Row]:
+    """Describe what is declared and not applied; with `verbosity` all that is not changed."""
+    if view.verbosity <= 0:
+        return list(map(kept_row, plan.unapplied))
+    return [
+        *map(kept_row, plan.kept),
+        *(_unmanaged_row(each, view.now) for each in plan.unmanaged),
+        *map(_matched_row, plan.matched),
+    ]
+
+
 def kept_row(kept: Kept) -> Row:
     """Describe live webhooks that a declaration matches and that are not changed."""
     why, where = REASONS[kept.reason], place(kept.position)
@@ -217,17 +229,18 @@ def kept_row(kept: Kept) -> Row:
     return Row(sign="!", name=name, what="kept", details=_pieces(why), why=why, place=where)
 
 
-def unmanaged_row(found: Unmanaged, now: datetime | None) -> Row:
+def _unmanaged_row(found: Unmanaged, now: datetime | None) -> Row:
     """Describe a live webhook that no file declares and nothing prunes."""
     return Row(
         sign=".",
         name=quote(found.name),
         what=_live(found.webhook),
+        why=REASONS[found.reason],
         details=_with_last_run(_pieces(REASONS[found.reason]), found.webhook, now),
     )
 
 
-def matched_row(found: Matched) -> Row:
+def _matched_row(found: Matched) -> Row:
     """Describe a webhook that is live as declared."""
     return Row(
         sign="=",

@@ -24,14 +24,12 @@ from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Atom,
     events,
-    kept_row,
     label,
-    matched_row,
+    other_rows,
     outcome_row,
     outside_digest,
     place,
     plan_rows,
-    unmanaged_row,
 )
 from reconciler.render.words import (
     age,
@@ -41,6 +39,8 @@ from reconciler.render.words import (
     outcome_counts,
     plural,
     reference,
+    rest,
+    scope,
     summary,
     verification,
 )
@@ -63,20 +63,17 @@ _WIDEST_CHECK: Final = 16
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
     """Show what would be done, what is kept, and how to apply exactly this."""
-    rows = [
-        *plan_rows(plan, view.now),
-        *map(kept_row, plan.kept),
-        *(unmanaged_row(each, view.now) for each in plan.unmanaged),
-        *(map(matched_row, plan.matched) if view.show_unchanged else ()),
-    ]
+    rows = [*plan_rows(plan, view.now), *other_rows(plan, view)]
     table = lay_out(rows, width=view.width, color=view.color)
-    return _joined(_header(plan, view), table, *_notes(plan, view), _end(plan, view))
+    header = _header(plan, view) + (paragraph(scope(plan), width=view.width) if plan.live else [])
+    return _joined(header, table, *_notes(plan, view), _end(plan, view))
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
     """Show the outcome of each operation and of the run."""
     rows = [outcome_row(each, view.now) for each in report.outcomes]
-    rows += map(kept_row, report.plan.kept)
+    # Where there was something to do, the plan was shown before it was done.
+    rows += other_rows(report.plan, PLAIN if rows else view)
     healed = [
         f"an unanswered create left duplicate {quote(each.removed)} of {quote(each.name)}: "
         f"deleted, {quote(each.kept)} is kept"
@@ -86,7 +83,6 @@ def render_report(report: Report, view: View = PLAIN) -> str:
         _header(report.plan, view),
         lay_out(rows, width=view.width, color=view.color),
         [line for each in healed for line in paragraph(each, start="Healed:", width=view.width)],
-        # Where there was something to do, the plan was shown before it was done.
         *(_notes(report.plan, view) if not report.plan.operations else ()),
         list(_result(report, view)),
     )
@@ -138,7 +134,12 @@ def _header(plan: Plan, view: View) -> list[str]:
 
 def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     """Yield what else there is to know of a plan, in sections, of which some may be empty."""
-    yield _unreadable(plan, view)
+    is_listed = view.verbosity > 0
+    lines = [
+        f"{each}{'.' if is_listed else '; listed with -v.'}" for each in rest(plan, names=is_listed)
+    ]
+    lines += [_RESEND] if is_listed and lines else []
+    yield [line for each in lines for line in paragraph(each, width=view.width)]
     yield _secrets(plan, view)
     shown, left = leading(plan.notes)
     for note in sorted(shown, key=sort_key):
@@ -147,19 +148,6 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     yield [line for each in plan.relaxed for line in _labelled("POLICY RELAXED:", "!", each, view)]
     for held in plan.blocked:
         yield _labelled("BLOCKED:", "error", held, view)
-
-
-def _unreadable(plan: Plan, view: View) -> list[str]:
-    """Name, once for each field, every webhook of which it cannot be compared."""
-    by_field: dict[str, list[str]] = {}
-    for name, field in plan.uncertain:
-        by_field.setdefault(field, []).append(quote(name))
-    lines = []
-    for field, names in by_field.items():
-        listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
-        said = f"{quote(field)} of {listed} cannot be read back: unknown whether it differs."
-        lines += paragraph(said, width=view.width)
-    return lines + paragraph(_RESEND, start=" ", width=view.width) if lines else []
 
 
 def _secrets(plan: Plan, view: View) -> list[str]:

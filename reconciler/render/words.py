@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -76,18 +78,52 @@ def counts(plan: Plan) -> str:
 
 def summary(plan: Plan) -> str:
     """Return in one sentence what a plan comes to."""
-    numbers = (
-        (len(plan.matched) if plan.operations else 0, "unchanged"),
-        (len(plan.kept), "kept"),
-        (plan.ignored, "ignored"),
-        (len(plan.unmanaged), "unmanaged"),
-    )
-    rest = ", ".join(f"{number} {what}" for number, what in numbers if number)
+    number = len(plan.matched)
     if plan.operations:
-        return f"Plan: {counts(plan)} of {plan.in_scope} in scope{rest and f'; {rest}'}."
-    match = "matches" if len(plan.matched) == 1 else "match"
-    said = f"No changes. {plural(len(plan.matched), 'webhook')} {match}."
-    return f"{said} {rest}." if rest else said
+        rest = f"; {number} unchanged" if number else ""
+        return f"Plan: {counts(plan)} of {plan.in_scope} in scope{rest}."
+    return f"No changes. {plural(number, 'webhook')} {'matches' if number == 1 else 'match'}."
+
+
+def scope(plan: Plan) -> str:
+    """Return in one line what scope, ignore and prune come to."""
+    share = f"{plan.in_scope} of {plural(plan.live, 'live webhook')} in scope"
+    ignored = f", {plan.ignored} ignored" if plan.ignored else ""
+    deleted = sum(each.reason is Reason.NOT_DECLARED for each in plan.deletes)
+    kept = sum(each.reason is Reason.PRUNE_OFF for each in plan.unmanaged)
+    kept += sum(each.reason is Reason.PROTECTED for each in plan.kept)
+    prune = "no undeclared webhooks in scope"
+    if deleted:
+        also = f", keeps {kept}" if kept else ""
+        prune = f"deletes undeclared webhooks in scope: {deleted}{also}"
+    elif kept:
+        prune = f"keeps undeclared webhooks in scope: {kept}"
+    return f"{share}{ignored}; {prune}"
+
+
+def rest(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
+    """Return what is kept, unmanaged, and cannot be compared: a line each that counts it.
+
+    Declarations that are not applied are left out, as each has a row. With `names` the others have
+    rows, too; then the lines name what cannot be compared. `shown` quotes names.
+    """
+    unreadable: dict[str, list[str]] = {}
+    for name, field in plan.uncertain:
+        unreadable.setdefault(field, []).append(name)
+    if names:
+        return [
+            f"Cannot be read back: {shown(field)} of {', '.join(map(shown, found))}"
+            for field, found in unreadable.items()
+        ]
+    kept = Counter(REASONS[each.reason] for each in plan.kept if not each.unapplied)
+    unmanaged = Counter(REASONS[each.reason] for each in plan.unmanaged)
+    fields = (f"{shown(each)} of {plural(len(of), 'webhook')}" for each, of in unreadable.items())
+    counted = (
+        ("Kept", (f"{number} ({why})" for why, number in kept.items())),
+        ("Unmanaged", (f"{number} ({why})" for why, number in unmanaged.items())),
+        ("Cannot be read back", fields),
+    )
+    return [f"{title}: {said}" for title, parts in counted if (said := ", ".join(parts))]
 
 
 def tally(report: Report) -> dict[str, int]:

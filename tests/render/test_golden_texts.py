@@ -17,7 +17,7 @@ VIEW = View(
     key_source="CLOUDTRUTH_API_KEY",
     now=datetime(2026, 11, 25, tzinfo=UTC),
     missing=frozenset({TOKEN}),
-    show_unchanged=True,
+    verbosity=1,
 )
 
 
@@ -37,7 +37,7 @@ def appearances() -> dict[str, str]:
     for name, report in REPORTS.items():
         found[f"report-{name}.md"] = markdown.render_report(report, VIEW)
     found["plan-mixed.color.txt"] = RENDERERS["text"]().render_plan(
-        PLANS["mixed"], View(color=True, show_unchanged=True, plan_file="my plan.json")
+        PLANS["mixed"], View(color=True, verbosity=1, plan_file="my plan.json")
     )
     found["plan-fields.json"] = json.render_plan(PLANS["fields"])
     found["report-partial.json"] = json.render_report(REPORTS["partial"])

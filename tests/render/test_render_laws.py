@@ -46,7 +46,7 @@ NOW = datetime(2026, 11, 25, tzinfo=UTC)
 views = st.builds(
     View,
     width=st.integers(20, 140),
-    show_unchanged=st.booleans(),
+    verbosity=st.integers(-1, 1),
     key_source=st.none() | texts,
     missing=st.frozensets(references, max_size=2),
     now=st.none() | st.just(NOW),
@@ -159,9 +159,11 @@ def test_markdown_holds_data_in_code_only(plan: Plan, view: View) -> None:
     """A reader of Markdown sees our words, the names as quoted, and no other structure."""
     read = read_markdown(RENDERERS["markdown"]().render_plan(plan, view))
     assert read.titles == 1
-    assert len(read.cells) == len(plan.operations) + len(plan.kept)
-    shown = sorted(row[1][0] for row in read.cells)
-    assert shown == sorted(quote(each.name) for each in (*plan.operations, *plan.kept))
+    named = [each.name for each in (*plan.operations, *plan.unapplied)]
+    if view.verbosity > 0:
+        named = [each.name for each in (*plan.operations, *plan.kept, *plan.unmanaged)]
+        named += [each.webhook.name for each in plan.matched]
+    assert sorted(row[1][0] for row in read.cells) == sorted(map(quote, named))
     assert all(len(row) == 5 for row in read.cells)
     assert len(read.fences) <= 1
 
@@ -176,7 +178,7 @@ def test_other_markdown_holds_data_in_code_only(
     read = read_markdown(markdown.render_report(report))
     shown = sorted(row[1][0] for row in read.cells)
     names = [each.operation.name for each in report.outcomes]
-    names += [each.name for each in report.plan.kept]
+    names += [each.name for each in report.plan.unapplied]
     assert shown == sorted(map(quote, names))
     assert read_markdown(markdown.render_findings(findings)).titles == 1
     assert read_markdown(markdown.render_error(error)).titles == 1

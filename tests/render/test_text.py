@@ -32,10 +32,21 @@ from tests.render.cases import (
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
-def test_matched_webhooks_are_listed_on_request_only() -> None:
-    """Webhooks that are as declared take no line unless somebody asks."""
-    assert "= Ops" not in render_plan(MIXED)
-    assert render_plan(MIXED, View(show_unchanged=True)).count("= Ops") == 6
+def test_what_does_not_change_is_counted_and_listed_on_request() -> None:
+    """Kept, unmanaged and unreadable take one line each; what is not applied is always named."""
+    made = replace(MIXED, kept=(*MIXED.kept, replace(KEPT.kept[0], unapplied=False)))
+    plain, listed = render_plan(made), render_plan(made, View(verbosity=1))
+    counts = [line for line in plain.splitlines() if line.endswith("listed with -v.")]
+    assert [line.partition(":")[0] for line in counts] == [
+        "Kept", "Unmanaged", "Cannot be read back",
+    ]  # fmt: skip
+    assert "listed with -v" not in listed
+    names = [each.name for each in (*made.kept, *made.unmanaged)]
+    assert all(f" {name} " in listed for name in names)
+    assert "= Ops" not in plain
+    assert listed.count("= Ops") == 6
+    unapplied = replace(made, kept=(replace(KEPT.kept[0], unapplied=True),))
+    assert "declaration not applied" in render_plan(unapplied)
 
 
 def test_the_digest_comes_with_the_command_that_applies_exactly_it() -> None:

@@ -122,8 +122,6 @@ def again(context: Context, *, saved: bool) -> tuple[str, ...]:
         Option("-o", "--out", group="Output", metavar="FILE",
                help="Save the plan for apply FILE; - is standard output."),
         format_option(*RENDERERS),
-        Option("--show-unchanged", group="Output", is_flag=True,
-               help="Show webhooks without changes, too."),
         Option("--detailed-exitcode", group="Output", is_flag=True,
                help="Exit with 2 if there are changes."),
     ),
@@ -133,7 +131,6 @@ def run(
     out: str | None,
     format: str,
     detailed_exitcode: bool,
-    show_unchanged: bool,
     **own: Any,
 ) -> int:
     """Secrets may be missing: those that apply needs are listed. The digest at the end names
@@ -151,7 +148,6 @@ def run(
         made = workflow.plan(gathered, connection.api, options=options)
     view = result_view(
         context,
-        show_unchanged=show_unchanged,
         key_source=settings.key_source,
         missing=gathered.missing_references,
         plan_file=out,
