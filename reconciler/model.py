@@ -1,8 +1,8 @@
 """The values of all stages: what files declare and what CloudTruth reports.
 
-All values are frozen. Two kinds of thing never mix: a *desired* webhook holds references to
-secrets (`SecretRef`), a *live* one holds secrets that were read (`Secret`). Only the API client
-turns a reference's value into bytes on the wire.
+All values are frozen. Desired and live webhooks are distinct types: a *desired* webhook holds
+references to secrets (`SecretRef`), a *live* one holds secrets that were read (`Secret`). Only the
+API client sends the value of a reference.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ UNKNOWN: Final = Unknown.UNKNOWN
 
 
 class Secret:
-    """A value that must not be seen.
+    """A value that must not be shown.
 
-    It is a plain slotted class on purpose: `dataclasses.asdict`, `vars`, JSON and pickle cannot
-    walk into it, and every textual form is the same three stars. `reveal` is for the API client
-    alone, which puts the value into a request and nowhere else.
+    It is deliberately a plain slotted class: `dataclasses.asdict`, `vars`, JSON and pickle cannot
+    access the value, and every textual form is `***`. Only the API client calls `reveal`, to put
+    the value into a request.
     """
 
     __slots__ = ("__value",)
@@ -62,10 +62,10 @@ class Secret:
         return shape.fullmatch(self.__value) is not None
 
     def origin(self) -> str | None:
-        """Return scheme and host of a URL, without user, port, path or query; None if it is none.
+        """Return scheme and host of a URL, without user, port, path or query; None for other text.
 
-        The host is what a reviewer must see to know where deliveries go; the rest may itself be
-        the credential.
+        A reviewer needs the host to know the destination of deliveries. The rest may itself be the
+        credential.
         """
         try:
             parts = urlsplit(self.__value)
@@ -77,7 +77,7 @@ class Secret:
         return f"{parts.scheme}://[{host}]" if ":" in host else f"{parts.scheme}://{host}"
 
     def holds(self, other: Secret) -> bool:
-        """Return whether `other` is this value or, if 8 characters or longer, a part of it."""
+        """Return whether `other` equals this value or, with 8 or more characters, is part of it."""
         if len(other.__value) < 8:
             return self.same_as(other)
         return other.__value in self.__value
@@ -89,7 +89,7 @@ class Secret:
         return tuple(numbers.setdefault(each.__value, len(numbers)) for each in secrets)
 
     def redact(self, text: str) -> str:
-        """Return `text` without this value in it."""
+        """Return `text` with `***` in place of this value."""
         return text.replace(self.__value, "***") if self.__value else text
 
     def __eq__(self, other: object) -> bool:
@@ -129,8 +129,8 @@ class SecretRef:
     """A reference to a secret: data that may be shown, planned, saved and compared.
 
     `name` is the variable's name, the file's path relative to the working directory (with forward
-    slashes), or for a literal the webhook and field that hold it (`Deploys/token`). `version` is
-    bumped by hand to say "the value has changed, send it again".
+    slashes), or for a literal the webhook and field that contain it (`Deploys/token`). Users raise
+    `version` to have a changed value sent again.
     """
 
     scheme: Scheme
@@ -143,18 +143,18 @@ class SecretRef:
 
 
 Value: TypeAlias = str | bool | SecretRef
-"""What a declared configuration field may hold."""
+"""The type of a declared configuration field."""
 
 LiveValue: TypeAlias = "str | bool | int | float | Secret | list[Any] | dict[str, Any] | None"
-"""What a live configuration field may hold: JSON, with every string that may be secret wrapped."""
+"""The type of a live configuration field: JSON, with every string that may be secret wrapped."""
 
 Path: TypeAlias = tuple[str | int, ...]
-"""The way to a field inside a webhook, as in `("configuration", "channel")`."""
+"""The path of a field inside a webhook, as in `("configuration", "channel")`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
-    """A case-sensitive glob over names, where it was written, and the file that it holds for."""
+    """A case-sensitive glob over names, its position, and the file that it applies to."""
 
     glob: str
     position: Position | None = field(default=None, compare=False)
@@ -165,10 +165,10 @@ class Pattern:
 class Webhook:
     """A webhook as a file declares it, defaults merged and event globs expanded.
 
-    `configuration` holds declared fields only. `position` is its first line; `index` its place in
-    the `webhooks` list of `file`, with which the file's reader finds the place of any field again.
-    `file` declares it, whose scope holds; `position` may be in a file that this one extends.
-    `adopt` allows `id` and `previously` to lead to a webhook outside the scope of the file.
+    `configuration` has only declared fields. `file` is the file that declares the webhook and whose
+    scope applies. `index` is its index in the `webhooks` list of that file, used to look up the
+    positions of its fields. `position` is its first line, possibly in a parent file. `adopt` allows
+    `id` and `previously` to match a webhook outside the scope of the file.
     """
 
     name: str
@@ -184,7 +184,7 @@ class Webhook:
 
     @property
     def key(self) -> str:
-        """Return what identifies the entry: its id if it has one, else its name."""
+        """Return the id of the entry if it has one, else its name."""
         return self.id if self.id is not None else self.name
 
 
@@ -201,7 +201,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileScope:
-    """What one file is responsible for: names that match a glob of `globs`."""
+    """The scope of one file: the names that match a glob of `globs`."""
 
     file: str
     globs: tuple[str, ...] = ("*",)
@@ -210,9 +210,9 @@ class FileScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Who may be touched, over all files.
+    """Which webhooks may be changed and deleted, over all files.
 
-    `max_deletes` of None means that no file sets a limit and the built-in one holds.
+    `max_deletes` is None if no file sets a limit; the built-in limit then applies.
     """
 
     scopes: tuple[FileScope, ...] = ()
@@ -223,11 +223,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """All that the files declare.
+    """The configuration that the files declare.
 
-    `organization` is a guard: the name or id that the API key must belong to. `literals` holds
-    the values written into the files themselves, found under their references; it is no part of
-    equality or of any output.
+    `organization` is a guard: the name or id of the organization that the API key must belong to.
+    `literals` has the secrets written into the files, by reference; it is excluded from equality
+    and from all output.
     """
 
     webhooks: tuple[Webhook, ...] = ()
@@ -254,7 +254,7 @@ class Organization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryError:
-    """What went wrong at the last delivery, in the server's words (untrusted text)."""
+    """The error of the last delivery, as the server reports it (untrusted text)."""
 
     timestamp: str | None = None
     code: str | None = None
@@ -265,8 +265,8 @@ class DeliveryError:
 class LiveWebhook:
     """A webhook as CloudTruth reports it.
 
-    `configuration` is UNKNOWN when the server shows none. `last_run` (RFC 3339) and `last_error`
-    are the server's own: shown, never compared and never sent.
+    `configuration` is UNKNOWN if the server does not show it. `last_run` (RFC 3339) and
+    `last_error` are display only: never compared and never sent.
     """
 
     id: str

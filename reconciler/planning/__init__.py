@@ -1,1 +1,1 @@
-"""From what is desired and what is live to what would be done. Pure: values in, values out."""
+"""Compute the plan from the desired and the live webhooks, with pure functions."""

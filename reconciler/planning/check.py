@@ -1,9 +1,9 @@
-"""Whether an operation of a plan still fits what is live, some time after the plan was made.
+"""Check whether an operation of a plan still applies to the live webhooks.
 
-It is *pending* while live is what the plan was made from, *done* when live is as wanted, and
-*stale* when live is neither. Only what is pending is applied: that keeps a reviewed plan exact and
-a slow confirmation harmless. The same question is asked before the first write, after an answer
-that was lost, and of the listing after the last write.
+An operation is *pending* while the live webhook is as it was for the plan, *done* when it is as
+desired, and *stale* otherwise. Only pending operations are applied, so a reviewed plan is applied
+exactly, however late it is confirmed. The check runs before the first write, after a lost response,
+and on the listing after the last write.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from reconciler.planning.readback import Evidence, Reading, gather
 
 
 class State(Enum):
-    """How an operation fits what is live."""
+    """Whether an operation applies to the live webhooks."""
 
     PENDING = "pending"
     DONE = "done"
@@ -40,9 +40,9 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """The state of one operation, a sentence why, and the id of the live webhook if there is one.
+    """The state of one operation, the reason, and the id of the live webhook if there is one.
 
-    `differing` is how that webhook differs from what a create or an update wants.
+    `differing` is the difference between that webhook and the result of a create or an update.
     """
 
     state: State
@@ -60,7 +60,7 @@ def check(
     secrets: Mapping[SecretRef, Secret],
     evidence: Evidence,
 ) -> Check:
-    """Hold an operation against its webhook: the one of its id or, for a create, of its name."""
+    """Check an operation against its webhook: by id or, for a create, by name."""
     if live is None:
         match operation:
             case Create():
@@ -100,8 +100,8 @@ def _answered_for(
 ) -> tuple[FieldChange, ...]:
     """Leave out secrets that an operation does not send.
 
-    A plan that was made without their values knows nothing of them. What else differs counts, sent
-    or not: it was reviewed as what is there afterwards.
+    A plan that was made without their values does not contain them. Every other difference counts,
+    sent or not, because the reviewed result includes it.
     """
     if "configuration" in operation.sends:
         return compared
@@ -109,7 +109,7 @@ def _answered_for(
 
 
 def _undecided(operation: Update, live: LiveWebhook, compared: Comparison) -> bool:
-    """Return whether a value is to be sent, or to go, of which live does not show if it has."""
+    """Return whether an operation sends or removes a value that the live webhook does not show."""
     hidden = isinstance(live.configuration, Unknown)
     return any(
         hidden
@@ -120,9 +120,9 @@ def _undecided(operation: Update, live: LiveWebhook, compared: Comparison) -> bo
 
 
 class Listing:
-    """The live webhooks at one moment, held against the operations of a plan.
+    """The live webhooks at one time, for checking the operations of a plan.
 
-    `evidence` is what they prove about secrets, by way of what the plan declares.
+    `evidence` is what they prove about secrets, compared with the values that the plan declares.
     """
 
     def __init__(
@@ -138,20 +138,20 @@ class Listing:
         self._renamed_instead = self._find_renamed_instead(plan)
 
     def named(self, name: str) -> Sequence[LiveWebhook]:
-        """Return the webhooks of a name."""
+        """Return the live webhooks with a name."""
         return self._by_name.get(name, ())
 
     def strangers(self, *names: str) -> list[LiveWebhook]:
-        """Return the webhooks of these names that the plan does not know by them."""
+        """Return the live webhooks with these names that are not in the plan under that name."""
         found = [each for name in names for each in self.named(name)]
         return [each for each in found if (each.id, each.name) not in self._known]
 
     def differences(self, operation: Create | Update, live: LiveWebhook) -> tuple[FieldChange, ...]:
-        """Return how a webhook differs from what an operation wants, as far as can be told."""
+        """Return the known differences between a webhook and the result of an operation."""
         return check(operation, live, self._secrets, self.evidence).differing
 
     def check(self, operation: Operation) -> Check:
-        """Return how an operation fits. A name that leads to two webhooks must be planned again."""
+        """Return the state of an operation. If two webhooks have its name, it is stale."""
         others: list[LiveWebhook] = []
         match operation:
             case Create():
@@ -177,7 +177,7 @@ class Listing:
         return Check(state=State.STALE, why=why, id=None if live is None else live.id)
 
     def _obsolete(self, operation: Operation, live: LiveWebhook | None) -> str:
-        """Return why an operation that fits its own webhook does not fit another one any more."""
+        """Return why a pending operation is stale because of another webhook, else None."""
         if not isinstance(operation, Delete):
             renamed = operation.name in self._renamed_instead
             return "a webhook that is to be renamed to it" + _SINCE if renamed else ""
@@ -197,10 +197,10 @@ class Listing:
         return gather(pairs, self.by_id.values(), self._secrets)
 
     def _find_renamed_instead(self, plan: Plan) -> set[str]:
-        """Return the declared names to which webhooks are to be renamed that the plan has not seen.
+        """Return the declared names that a webhook unknown to the plan should be renamed to.
 
-        Such a webhook was created since, or slipped between two pages of the listing that the plan
-        was made from.
+        Such a webhook was created after the plan, or was missing from the paged listing of the
+        plan.
         """
         planned = {each.before.id for each in plan.updates} | {each.id for each in plan.matched}
         unseen = {each.name for each in self.by_id.values() if each.id not in planned}
@@ -210,9 +210,9 @@ class Listing:
 
 
 def _known(plan: Plan) -> set[tuple[str, str]]:
-    """Return id and name of each webhook that the plan speaks of, before and after it.
+    """Return id and name of each webhook in the plan, before and after it.
 
-    Under another name than these a webhook was renamed since the plan was made.
+    A webhook with a different name was renamed after the plan was made.
     """
     known = {(each.before.id, each.before.name) for each in plan.updates}
     known |= {

@@ -1,4 +1,4 @@
-"""How a live webhook differs from a declared one, or from another live one."""
+"""Compare a live webhook with a declared one, or with another live one."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ _NONE: Final[Mapping[str, SecretCause]] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How live differs from declared; no `fields`: it does not.
+    """The differences between a live and a declared webhook; without `fields` they are equal.
 
-    `unreadable` names declared fields that the server does not show, `mistaken` secret fields that
-    hold other text and are not sent. `undecided` has both, and the secret fields that are shown
-    while the declared value is not available.
+    `unreadable` has the declared fields that the server does not show, `mistaken` the secret fields
+    that contain other text and are not sent. `undecided` has both, and the secret fields that are
+    shown but whose declared value is not available.
     """
 
     fields: tuple[FieldChange, ...] = ()
@@ -64,14 +64,14 @@ def compare(
     evidence: Evidence,
     resent: Mapping[str, SecretCause] = _NONE,
 ) -> Comparison:
-    """Return what must change for `live` to be as `webhook` says.
+    """Return the changes that make `live` equal to `webhook`.
 
-    `resent` has the fields that are to be sent, or to go, although live cannot show that they
-    differ. Of these a secret is sent whatever live shows, a plain field only if live hides it.
+    `resent` has the fields to send or remove although `live` does not show a difference. A secret
+    in it is sent in any case, a plain field only if the server hides it.
 
-    Event types are sets; a channel is the same with and without its `#`. A field that is live, is
-    not declared and has not its default value must go. Nothing of another type's configuration
-    carries over: all declared fields are new.
+    Event types are sets; a channel is the same with and without `#`. A live field that is not
+    declared and does not have its default value is removed. If the type changes, all declared
+    fields are new.
     """
     retyped = live.type != webhook.type
     unreadable: list[str] = []
@@ -151,7 +151,7 @@ def _field(webhook: Webhook, name: str) -> Field:
 
 
 def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> Reading:
-    """Compare one field that is no secret; `live` is as in `secret_reading`."""
+    """Compare one field that is not secret; `live` is as in `secret_reading`."""
     if isinstance(live, Unknown):
         return Reading.UNKNOWN
     if _missing(live):
@@ -165,13 +165,13 @@ def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> 
 
 
 def _undeclared(webhook: Webhook, live: LiveWebhook) -> tuple[str, ...]:
-    """Return the fields that live sets, none of them a default, and no file declares."""
+    """Return the live fields that are not declared and do not have their default value."""
     names = sorted(field.name for field in KINDS[webhook.type].fields)
     return tuple(name for name in names if name not in webhook.configuration and shows(live, name))
 
 
 def shows(live: LiveWebhook, name: str) -> bool:
-    """Say whether `live` shows a value of a field, beyond what the server fills in itself."""
+    """Return whether `live` shows a value of a field other than the server's default."""
     if isinstance(live.configuration, Unknown):
         return False
     value = live.configuration.get(name)
@@ -193,7 +193,7 @@ def _secret_change(
     found: LiveValue | Unknown,
     secrets: Mapping[SecretRef, Secret],
 ) -> SecretChange:
-    """Return the sending of a secret field; `found` is what is live."""
+    """Return the change that sends a secret field; `found` is the live value."""
     value = webhook.configuration[name]
     is_address = name == KINDS[webhook.type].destination
     wanted = declared_secret(value, secrets)
@@ -211,9 +211,9 @@ def _secret_change(
 def with_lost(
     webhook: Webhook, live: LiveWebhook, fields: tuple[FieldChange, ...]
 ) -> tuple[FieldChange, ...]:
-    """Add the fields that this version does not know and a new configuration loses.
+    """Add the fields unknown to this version that a new configuration removes.
 
-    Such a field alone is no difference: the server may set it by itself.
+    Such a field alone is not a difference, because the server may set it itself.
     """
     sent = any(each.path[0] == "configuration" for each in fields)
     if not sent or isinstance(live.configuration, Unknown) or live.type != webhook.type:
@@ -228,11 +228,11 @@ _FIRST: Final = ("name", "type", "event_types")
 
 
 def _plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
-    """Return what turns one tree of text and flags into another.
+    """Return the changes between two trees of text and flags.
 
-    Secrets are taken out before, since DeepDiff looks into any object it meets. Every key of
-    `before` is one of `after` too. Only what is known to differ comes here: comparing with `==`
-    first is a hundred times cheaper.
+    The caller removes secrets first, because DeepDiff inspects every object. `after` has every key
+    of `before`. Call it only if the trees differ: comparing with `==` first is a hundred times
+    cheaper.
     """
     from deepdiff import DeepDiff  # costs many times the start of the program
 
@@ -258,8 +258,8 @@ def _rank(change: FieldChange) -> tuple[int, Path]:
 def likeness(one: LiveWebhook, other: LiveWebhook) -> Reading:
     """Compare two live webhooks of one name.
 
-    SAME if they are duplicates and everything is shown, UNKNOWN if nothing that is shown differs
-    and something is hidden, else DIFFERENT.
+    SAME if they are equal and completely visible, UNKNOWN if all visible fields are equal and
+    something is hidden, else DIFFERENT.
     """
     if one.type != other.type or one.event_types != other.event_types:
         return Reading.DIFFERENT
@@ -276,7 +276,7 @@ def likeness(one: LiveWebhook, other: LiveWebhook) -> Reading:
 
 
 def _secrets(field: Field, a: Mapping[str, LiveValue], b: Mapping[str, LiveValue]) -> Reading:
-    """Compare a secret field; one that neither shows is hidden if there must be one."""
+    """Compare a secret field; a required field that neither webhook shows is hidden."""
     reading = secrets_alike(field, a.get(field.name), b.get(field.name))
     if reading is not Reading.ABSENT:
         return reading
@@ -285,7 +285,7 @@ def _secrets(field: Field, a: Mapping[str, LiveValue], b: Mapping[str, LiveValue
 
 
 def visible(webhook: Webhook | LiveWebhook | Snapshot) -> dict[str, object]:
-    """Return the plain fields that are set and shown and have not their default value."""
+    """Return the visible plain fields that do not have their default value."""
     shown: dict[str, object] = {}
     if isinstance(webhook.configuration, Unknown):
         return shown

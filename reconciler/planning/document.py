@@ -1,8 +1,7 @@
-"""A plan as a plain tree: what JSON output shows and what a saved plan holds.
+"""A plan as plain data, for JSON output and saved plans.
 
-It holds no secret: references appear as the objects that files use for them. Published as
-schemas/plan.schema.json. What is read back is the review that it stands for. A checksum over all
-the rest detects damage.
+It contains no secret; references have the form that files use. The format is published as
+schemas/plan.schema.json. Only the review is read back. A checksum over the rest detects damage.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _COMMAND: Final = re.compile(r"(##\w*)\[")
 
 
 def plan_tree(plan: Plan, version: str) -> Tree:
-    """Return the document of `plan`; `version` is that of the program that makes it."""
+    """Return the document of `plan`; `version` is the version of this program."""
     digests = plan.digests or ((),) * len(plan.operations)
     document: Tree = {
         "format_version": FORMAT_VERSION,
@@ -85,7 +84,7 @@ def plan_tree(plan: Plan, version: str) -> Tree:
 def checksum(tree: Mapping[str, Any]) -> str:
     """Return the checksum of a document, over everything but its `checksum`.
 
-    It finds damage and careless edits. It is no signature: who edits on purpose can compute it.
+    It detects damage and accidental edits. It is not a signature: anyone can compute it.
     """
     content = {key: value for key, value in tree.items() if key != "checksum"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
@@ -119,7 +118,7 @@ _TAGS: Final[Mapping[type, str]] = {
 def plain(value: Any) -> Any:
     """Return a value as plain data: its fields in their order, sets sorted, references as in files.
 
-    Raises TypeError for what no document may hold, a secret above all.
+    Raises TypeError for values that a document must not contain, especially secrets.
     """
     match value:
         case None | bool() | int():
@@ -153,7 +152,7 @@ def reference_tree(reference: SecretRef) -> Tree:
 
 
 def read_resend(tree: Mapping[str, Any]) -> Resend:
-    """Return the resend that `plain` has made plain data."""
+    """Return the resend from its plain data; the inverse of `plain`."""
     value = tree["value"]
     return Resend(
         webhook=tree["webhook"],
@@ -164,7 +163,7 @@ def read_resend(tree: Mapping[str, Any]) -> Resend:
 
 
 def read_review(tree: Mapping[str, Any]) -> Review:
-    """Return the review that a plan document stands for; it has passed its schema."""
+    """Return the review of a plan document that conforms to its schema."""
     return Review(
         origin=tree["origin"],
         organization=tree["organization"]["id"],
@@ -183,7 +182,7 @@ def _read_reference(tree: Mapping[str, Any]) -> SecretRef:
 
 
 def operation_summary(operation: Operation) -> Tree:
-    """Return what identifies an operation: what is done to which webhook, and why."""
+    """Return what identifies an operation: the action, the webhook and the reason."""
     return {
         "action": type(operation).__name__.lower(),
         "name": operation.name,

@@ -1,6 +1,6 @@
-"""What a user should look at before a plan is applied: what blocks it, and hints.
+"""Guards that block a plan, and warnings and hints about it.
 
-A guard looks at the plan as computed, and judges by `Plan.counted_deletes`.
+Guards apply to the computed plan and use `Plan.counted_deletes`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _MAX_DELETES: Final = 5
 def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:
     """Return what blocks a plan.
 
-    `allow_deletes` is the number of deletes that a user has allowed. It lifts every guard; any
-    other number than the planned one blocks the plan, unless there is nothing to delete.
+    `allow_deletes` is the number of deletes that a user has allowed. It overrides every guard. A
+    number other than the planned one blocks the plan, unless the plan has no deletes.
     """
     deletes, in_scope, max_deletes = plan.counted_deletes, plan.in_scope, plan.guard.max_deletes
     if allow_deletes is not None:
@@ -67,7 +67,7 @@ def _webhooks(number: int) -> str:
 
 
 def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
-    """Name the policy lines that permit more than before."""
+    """Return a finding for each policy line that permits more than before."""
     old, new = previous.policy, now.policy
     for name in sorted(_globs(old.protect) - _globs(new.protect)):
         yield warning("relaxed-protect", f"protect no longer covers {name!r}")
@@ -100,9 +100,9 @@ def _globs(patterns: Iterable[Pattern]) -> set[str]:
 
 
 def rename_hints(operations: tuple[Operation, ...]) -> Iterator[Finding]:
-    """Point out a delete and a create that look like one rename.
+    """Return a hint for each delete and create that look like one rename.
 
-    Only where exactly one of each have type, events and visible configuration in common.
+    Only if exactly one delete and one create have the same type, events and visible configuration.
     """
     going: dict[Hashable, list[Delete]] = {}
     coming: dict[Hashable, list[Create]] = {}
@@ -125,9 +125,9 @@ def rename_hints(operations: tuple[Operation, ...]) -> Iterator[Finding]:
 
 
 def mistaken(webhook: Webhook, name: str, again: Sequence[str] = ()) -> Finding:
-    """Return a warning that a live secret is shown and cannot be what is declared.
+    """Return a warning that a visible live secret cannot be a valid value.
 
-    `again` are the options with which `apply` plans the same.
+    `again` has the options with which `apply` computes the same plan.
     """
     command = shlex.join(["webhooks", "apply", *again, "--resend-secret", webhook.name])
     field = KINDS[webhook.type].field(name)
@@ -146,5 +146,5 @@ def _likeness(webhook: Webhook | Snapshot) -> Hashable:
 
 
 def _yaml(name: str) -> str:
-    """Write a name so that YAML reads it back as text, whatever it is."""
+    """Return a name as YAML that is read back as the same text."""
     return json.dumps(name, ensure_ascii=False)

@@ -1,19 +1,19 @@
-"""Which declaration speaks of which live webhook: the table of the documentation, row by row.
+"""Match declarations with live webhooks.
 
-For each live webhook the first row that fits decides:
+For each live webhook the first matching row applies:
 
     matches `ignore`                          not changed, and counted, declared or not
     unknown type or event                     kept
     keyed by an entry (id, else name)         paired; `state: absent`: deleted
-    in `previously` of an entry not yet live  paired: a rename in place
-                                              (either one outside the scope of the entry's file:
-                                              an error, unless the entry has `adopt: true`)
-    has a declared name, is not the keyed     equal ones are duplicates and go but the smallest
-                                              id, different ones are all kept
+    in `previously` of an entry not yet live  paired: a rename
+                                              (for both rows, a name outside the scope of the
+                                              entry's file is an error without `adopt: true`)
+    has a declared name, is not the keyed     equal ones are duplicates and are deleted except the
+                                              smallest id, different ones are all kept
     in scope of a file that prunes            deleted, unless protected
     otherwise                                 unmanaged
 
-The answer holds no comparison of fields: that is compare.py's.
+Fields are compared in compare.py.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 
 @dataclass(slots=True, kw_only=True)
 class Match:
-    """What the table says. Findings of severity error forbid any plan.
+    """The result of matching. With a finding of severity error there is no plan.
 
-    `pairs` are declared webhooks with their live ones, of which `adopted` holds the ids of those
-    from outside the scope; `new` is not live. `declared`: anything is declared; `found`: any
-    declaration leads to a live webhook.
+    `pairs` are declared webhooks with their live ones; `adopted` has the ids of those outside the
+    scope. `new` are declared webhooks that are not live. `declared` is true if anything is
+    declared, `found` if any declaration matches a live webhook.
     """
 
     pairs: list[tuple[Webhook, LiveWebhook]] = field(default_factory=list)
@@ -66,12 +66,12 @@ class Match:
 def match(
     desired: Desired, live: Sequence[LiveWebhook], *, only: tuple[str, ...], prune: bool
 ) -> Match:
-    """Go through the table."""
+    """Return how the declarations match the live webhooks, by the table above."""
     return _Table(desired, live, only, prune).fill()
 
 
 def not_understood(found: LiveWebhook) -> tuple[Reason, str] | None:
-    """Return what of a live webhook this version does not know: the type, or which events."""
+    """Return what this version does not know about a live webhook: the type, or the events."""
     if found.type not in KINDS:
         return Reason.UNKNOWN_TYPE, found.type
     if found.event_types <= _KNOWN_EVENTS:
@@ -80,10 +80,10 @@ def not_understood(found: LiveWebhook) -> tuple[Reason, str] | None:
 
 
 class _Table:
-    """One walk through the table; lives for one call of `match`.
+    """The state of one call of `match`.
 
-    `taken` are the ids of live webhooks that are settled: no other name may lead to them. `ignored`
-    match the policy's `ignore`.
+    `taken` has the ids of live webhooks that are already matched, which no other entry may match.
+    `ignored` are those that match the policy's `ignore`.
     """
 
     def __init__(
@@ -127,21 +127,21 @@ class _Table:
     # What is asked of names
 
     def selects(self, *names: str) -> bool:
-        """`--only` goes by the declared name and by that of the live webhook it speaks of.
+        """Return whether `--only` selects a webhook by its declared or its live name.
 
-        It leaves rows of the answer out and changes none: entries that it does not select claim
-        their live webhooks all the same, so that no other name and no pruning leads to those.
+        It only filters the result. Entries that it does not select are still matched with their
+        live webhooks, so that these are neither matched by other entries nor pruned.
         """
         return self.only is None or any(map(self.only.match, names))
 
     def spoken_of(self, entry: Webhook | Absent) -> bool:
-        """Return whether an entry is selected as far as its names tell."""
+        """Return whether an entry is selected by one of its names."""
         if entry.id is not None and entry.id in self.by_id:
             return self.selects(entry.name, self.by_id[entry.id].name)
         return self.selects(entry.name, *(entry.previously if isinstance(entry, Webhook) else ()))
 
     def free(self, *names: str) -> list[LiveWebhook]:
-        """Return the live webhooks that names may lead to, by name, then id."""
+        """Return the live webhooks that are not matched yet, by name, then id."""
         return [
             each
             for name in names
@@ -158,7 +158,7 @@ class _Table:
         return bool(scopes) and not any(globs.match(found.name) for globs in scopes)
 
     def protecting(self, found: LiveWebhook) -> Pattern | None:
-        """Return the pattern that protects a webhook; most are protected by none."""
+        """Return the pattern that protects a webhook, or None."""
         if not self.protect.match(found.name):
             return None
         return first_match(self.policy.protect, found.name)
@@ -174,7 +174,7 @@ class _Table:
         hint: str,
         pattern: Pattern | None = None,
     ) -> None:
-        """Add an `error`, `warning` or `note` at an entry; `pattern` is the glob behind it."""
+        """Add an `error`, `warning` or `note` at an entry; `pattern` is the glob that causes it."""
         related: tuple[Related, ...] = ()
         if pattern is not None and pattern.position is not None:
             related = (Related(message=f"matched by {pattern.glob!r}", position=pattern.position),)
@@ -187,7 +187,7 @@ class _Table:
         position: Position | None = None,
         keeper: LiveWebhook | None = None,
     ) -> None:
-        """Have a live webhook deleted, as a duplicate if there is a `keeper`."""
+        """Add the delete of a live webhook, as a duplicate if there is a `keeper`."""
         self.out.deletes.append(
             Delete(
                 before=snapshot(live),
@@ -201,7 +201,7 @@ class _Table:
     def keep(
         self, live: Iterable[LiveWebhook], reason: Reason, position: Position | None, **more: Any
     ) -> None:
-        """Leave live webhooks as they are; `more` are fields of `Kept`."""
+        """Keep live webhooks; `more` has fields of `Kept`."""
         found = tuple(live)
         self.taken.update(each.id for each in found)
         shots = tuple(map(snapshot, found))
@@ -210,7 +210,7 @@ class _Table:
     def keep_unknown(
         self, found: LiveWebhook, position: Position | None, *, unapplied: bool = False
     ) -> bool:
-        """Row 2: what is not understood is never changed."""
+        """Keep webhooks with an unknown type or event (row 2)."""
         unknown = not_understood(found)
         if unknown is not None:
             reason, detail = unknown
@@ -220,7 +220,7 @@ class _Table:
     # The rows
 
     def drop_ignored(self) -> None:
-        """Row 1. An entry whose declared or live name is ignored does nothing at all."""
+        """Drop entries whose declared or live name is ignored (row 1)."""
         if not self.policy.ignore:
             return
         self.webhooks = [each for each in self.webhooks if not self.is_ignored(each)]
@@ -246,7 +246,7 @@ class _Table:
         return True
 
     def drop_gone_ids(self) -> None:
-        """Match entries whose id is not live by their names. An absent one is done.
+        """Match entries whose id is not live by name. Such an absent entry is done.
 
         A webhook that was pinned was deleted in the web interface, or its id is mistyped.
         """
@@ -276,10 +276,10 @@ class _Table:
     def match_by_content(self, name: str, entries: Sequence[Webhook]) -> None:
         """Match entries of one name whose ids are gone.
 
-        They cannot be told apart by name: each matches only a webhook that is as declared. If
-        others are left, they may be what was pinned, and are kept; if none is, one entry is matched
-        by name, hence created. Webhooks of one name are created in one apply each, so that each
-        apply knows its own.
+        The name does not distinguish them, so each only matches a webhook that equals it. If other
+        webhooks of the name remain, they may be the pinned ones and are kept. If none remains, one
+        entry is matched by name and therefore created. Each apply creates only one webhook of a
+        name, so that it can identify its own.
         """
         left: list[Webhook] = []
         rest = self.free(name)
@@ -310,9 +310,9 @@ class _Table:
             ]
 
     def settle(self, entry: Webhook | Absent) -> None:
-        """Rows 2 to 5: find the webhooks that an entry leads to, and decide what becomes of them.
+        """Find the webhooks that match an entry and decide what to do with them (rows 2 to 5).
 
-        Without any, the declared webhook is new.
+        If none matches, the declared webhook is new.
         """
         earlier: list[LiveWebhook] = []
         if entry.id is not None:
@@ -351,9 +351,10 @@ class _Table:
                 self.pair(entry, known)
 
     def pair(self, webhook: Webhook, known: list[LiveWebhook]) -> None:
-        """Rows 3 to 5. If several have the name and are equal, the one with the smallest id stays.
+        """Pair an entry with its webhook (rows 3 to 5).
 
-        If they differ, all of them do.
+        If several webhooks of the name are equal, the one with the smallest id stays. If they
+        differ, all of them stay.
         """
         found, *others = sorted(known, key=lambda each: each.id)
         if any(likeness(found, each) is Reading.DIFFERENT for each in others):
@@ -382,7 +383,7 @@ class _Table:
         self.finding(error, "live-out-of-scope", message, entry, hint)
 
     def several_previous(self, webhook: Webhook, old: list[str], found: list[LiveWebhook]) -> None:
-        """Whichever is meant: none of them goes as one that no file declares."""
+        """Report several former names that are live, and prune none of these webhooks."""
         message = f"{webhook.name!r} would be renamed from more than one live webhook: "
         message += ", ".join(map(repr, old))
         hint = "leave only one of them in `previously`"
@@ -392,7 +393,7 @@ class _Table:
         self.finding(error, "several-previous", message, webhook, hint)
 
     def delete_absent(self, entry: Absent, found: LiveWebhook) -> None:
-        """`state: absent`: every webhook of that name goes, or the one of that id."""
+        """Delete every webhook with the name, or the one with the id, for `state: absent`."""
         if self.is_outside(entry, found):
             hint = "delete it from the file that is responsible for it, or widen `scope`"
             self.outside(entry, "delete", found, hint)
@@ -409,7 +410,7 @@ class _Table:
             self.delete(found, Reason.ABSENT, entry.position)
 
     def settle_others(self, webhook: Webhook) -> None:
-        """Others of the name of entries pinned by id: duplicates go, different ones stay."""
+        """Delete duplicates and keep different webhooks under the names of entries with an id."""
         others = self.free(webhook.name)
         if not others:
             return
@@ -426,11 +427,11 @@ class _Table:
                 self.keep([each], Reason.AMBIGUOUS, webhook.position)
 
     def held_names(self) -> Iterator[Finding]:
-        """Return an error for each name that is wanted while another live webhook has it.
+        """Return an error for each name that an operation needs and another live webhook has.
 
-        Nothing in a plan frees a name for another operation: deletes come last, and renames wait
-        for nothing. A create may take the name of a webhook that is deleted afterwards, but not of
-        one that is renamed: were the rename to fail, two webhooks would have the name.
+        No operation of a plan frees a name for another one: deletes come last, and renames are not
+        ordered. A create may use the name of a webhook that is deleted afterwards, but not of one
+        that is renamed: if the rename failed, two webhooks would have the name.
         """
         pairs = [pair for pair in self.out.pairs if pair[0].name != pair[1].name]
         renamed = {found.id: webhook.name for webhook, found in pairs}
@@ -454,7 +455,7 @@ class _Table:
                 yield error("name-held", message, hint, webhook.position)
 
     def rest(self) -> None:
-        """Rows 1, 2, 6 and 7 for live webhooks that no entry speaks of."""
+        """Handle live webhooks that match no entry (rows 1, 2, 6 and 7)."""
         shown = {found.id for _, found in self.out.pairs}
         shown |= {each.before.id for each in self.out.deletes}
         left_out = self.left_out()
@@ -477,11 +478,11 @@ class _Table:
                 self.delete(each, Reason.NOT_DECLARED)
 
     def left_out(self) -> Callable[[str], bool]:
-        """Return whether a live name may stand for a declared one that `--only` leaves out.
+        """Return whether a live name may be a declared one that `--only` leaves out.
 
-        A server that changes names may keep a declared webhook under another spelling. A whole plan
-        creates it again before that one is deleted; a plan that leaves the create out leaves the
-        delete out too.
+        A server that changes names may store a declared webhook under another spelling. A complete
+        plan creates it again before that one is deleted; a plan without the create also leaves out
+        the delete.
         """
         declared = (each.name for each in self.webhooks)
         keys = {

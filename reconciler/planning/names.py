@@ -1,4 +1,4 @@
-"""Names of webhooks: globs over them, and names that a reader may take for one another."""
+"""Names of webhooks: globs over them, and names that look alike."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SPECIAL: Final = compile_pattern(r"[*?\[]")
 
 
 class Globs:
-    """Several case-sensitive globs as one question."""
+    """Several case-sensitive globs that are matched together."""
 
     __slots__ = ("_everything", "_match", "_names")
 
@@ -30,7 +30,7 @@ class Globs:
         self._match = compile_pattern("|".join(others)).match if others else None
 
     def match(self, name: str) -> bool:
-        """Return whether any of the globs matches the whole of `name`."""
+        """Return whether any of the globs matches all of `name`."""
         return (
             self._everything
             or name in self._names
@@ -47,9 +47,9 @@ def first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
 
 
 def unmatched(only: Iterable[str], names: Collection[str], nothing: str) -> Iterator[Finding]:
-    """Warn of each glob of `--only` that matches no name: misspelt, it looks like "nothing to do".
+    """Warn of each glob of `--only` that matches no name, so that a typo does not go unnoticed.
 
-    `nothing` says what was looked for, as in `no live webhook`.
+    `nothing` describes what was searched, as in `no live webhook`.
     """
     for glob in dict.fromkeys(only):
         if not any(map(Globs((glob,)).match, names)):

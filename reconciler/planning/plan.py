@@ -1,8 +1,8 @@
-"""A plan: the operations that make live as declared, what is kept, and why.
+"""A plan: the operations, the webhooks that are kept, and the reasons.
 
-Each decision is a closed union. A variant has exactly the fields that exist for it, so nothing
-needs a check for None: a create has no `before`, a delete no `after`. Nothing here holds a
-secret: live webhooks appear as `Snapshot`s, desired ones with references.
+Each decision is a closed union. A variant has only the fields that apply to it, so no field has to
+be checked for None: a create has no `before`, a delete no `after`. A plan contains no secret: live
+webhooks appear as `Snapshot`s, desired ones with references.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from reconciler.model import (
 
 
 class Reason(StrEnum):
-    """Why a webhook is changed or left alone."""
+    """Why a webhook is changed or kept."""
 
     MISSING = "missing"  # declared, not live: create
     DIFFERS = "differs"  # live, in another form than declared: update
@@ -51,7 +51,7 @@ class Reason(StrEnum):
 
 
 class Attribution(StrEnum):
-    """Where an operation comes from, when the declaration before this one is known."""
+    """Whether an operation is drift or a change, if the previous configuration is known."""
 
     THIS_CHANGE = "this-change"
     DRIFT = "drift"
@@ -74,11 +74,11 @@ class SecretCause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What a plan remembers of a live webhook, nothing of it secret.
+    """The fields of a live webhook that are not secret.
 
-    `configuration` holds the fields of a known type that are no secret, as read; UNKNOWN stands
-    for one the server does not show. A plain URL that equals the declared one is kept too.
-    `destination` is for display: a channel, or scheme and host of a URL.
+    `configuration` has the plain fields of a known type, as read; it is UNKNOWN if the server does
+    not show it. It includes a plain URL that equals the declared one. `destination` is for display:
+    a channel, or scheme and host of a URL.
     """
 
     id: str
@@ -92,10 +92,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueChange:
-    """A field that is no secret gets another value; None is a field that is not there.
+    """A change of a plain field; None means that the field is missing.
 
-    Of a name or type the path is `("name",)`, `("type",)`; else `("configuration", field)`.
-    `hidden`: live shows no configuration; the declaration before had another value.
+    The path is `("name",)`, `("type",)` or `("configuration", field)`. `hidden` means that the
+    server shows no configuration, and the previous configuration had another value.
     """
 
     path: Path
@@ -106,7 +106,7 @@ class ValueChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetChange:
-    """Members join or leave a set; `unchanged` is the number of those that stay."""
+    """Members added to and removed from a set; `unchanged` is the number of the others."""
 
     path: Path
     added: tuple[str, ...]
@@ -116,11 +116,11 @@ class SetChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretChange:
-    """A secret field gets the value of `after`: a reference, or a plain URL.
+    """A secret field is set to the value of `after`: a reference, or a plain URL.
 
-    `before` and `destination` are for display: scheme and host of a live URL (None for all else),
-    and where deliveries with this secret go. `moved` says that the two hosts differ and that no
-    commit shows it.
+    `before` and `destination` are for display: scheme and host of a live URL (None for other
+    fields), and the destination of deliveries with this secret. `moved` means that the two hosts
+    differ and that no commit shows this.
     """
 
     path: Path
@@ -133,9 +133,10 @@ class SecretChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyLost:
-    """A live configuration field that no file declares goes, as configuration is sent whole.
+    """An undeclared configuration field is removed, because the complete configuration is sent.
 
-    `hidden`: live shows no configuration; the declaration before had the field.
+    `hidden` means that the server shows no configuration, and the previous configuration had the
+    field.
     """
 
     path: Path
@@ -147,11 +148,11 @@ FieldChange: TypeAlias = ValueChange | SetChange | SecretChange | KeyLost
 _RESENT: Final = frozenset(
     (SecretCause.REFERENCE_CHANGED, SecretCause.VERSION_CHANGED, SecretCause.REQUESTED)
 )
-"""The causes that send a secret although live cannot show that it differs."""
+"""The causes that send a secret although no difference is visible."""
 
 
 def is_resend(field: FieldChange) -> bool:
-    """Return whether a field is sent, or goes, although live does not show that it differs."""
+    """Return whether a field is sent or removed although no difference is visible."""
     match field:
         case SecretChange(cause=cause):
             return cause in _RESENT
@@ -165,8 +166,9 @@ def is_resend(field: FieldChange) -> bool:
 class Create:
     """A declared webhook that is not live.
 
-    `after.previously` holds names that tell of a webhook to be renamed instead, should one turn
-    up under them until the plan is carried out. The same holds for updates and what matches.
+    `after.previously` has the former names that were not live for the plan. If a webhook with such
+    a name appears before the plan is applied, it must be renamed instead. The same applies to
+    updates and matching webhooks.
     """
 
     after: Webhook
@@ -180,13 +182,13 @@ class Create:
 
     @property
     def sends(self) -> frozenset[str]:
-        """Return the top-level fields that are sent: all."""
+        """Return the top-level fields that are sent."""
         return frozenset(("name", "type", "event_types", "configuration"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """A live webhook that gets declared values; a rename is one too."""
+    """A live webhook that is set to declared values; includes renames."""
 
     before: Snapshot
     after: Webhook
@@ -201,17 +203,17 @@ class Update:
 
     @property
     def sends(self) -> frozenset[str]:
-        """Return the top-level fields that are sent. A type never goes without configuration."""
+        """Return the top-level fields that are sent. A type is never sent without configuration."""
         fields = frozenset(str(each.path[0]) for each in self.fields)
         return fields | {"configuration"} if "type" in fields else fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
-    """A live webhook that goes. `position` is the line that asks for it, if one does.
+    """A live webhook that is deleted. `position` is the line that requests it, if there is one.
 
-    Of a duplicate `keeps` is the id of the webhook that stays; `hidden` says that the server does
-    not show all of both, so that they may differ.
+    For a duplicate, `keeps` is the id of the webhook that stays. `hidden` means that the server
+    does not show both completely, so they may differ.
     """
 
     before: Snapshot
@@ -232,12 +234,12 @@ Operation: TypeAlias = Create | Update | Delete
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """Live webhooks that a declaration matches and that are not changed; several if ambiguous.
+    """Live webhooks that are not changed; several if the declaration is ambiguous.
 
-    With `Reason.LATER` it is the webhook that was pinned and is gone, as it is declared.
-    `position` is the line that explains it: the `protect` glob, or the declaration of that name.
-    `detail` names what is not known: the type, or the events. `unapplied`: a declaration is not
-    applied because of this.
+    With `Reason.LATER` it is the declared webhook whose `id` is no longer live. `position` is the
+    line that explains the reason: the `protect` glob, or the declaration of that name. `detail`
+    has the unknown type or events. `unapplied` means that a declaration is not applied because of
+    this.
     """
 
     webhooks: tuple[Snapshot, ...]
@@ -254,7 +256,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmanaged:
-    """A live webhook that no declaration speaks of and nothing prunes."""
+    """A live webhook that is neither declared nor pruned."""
 
     webhook: Snapshot
     reason: Reason
@@ -266,7 +268,7 @@ class Unmanaged:
 
 
 def destination(webhook: Webhook, secrets: Mapping[SecretRef, Secret] | None = None) -> str:
-    """Return where a declared webhook delivers: `slack #channel`, or scheme and host."""
+    """Return the destination of a declared webhook: `slack #channel`, or scheme and host."""
     kind = KINDS[webhook.type]
     value = webhook.configuration.get(kind.destination)
     field = kind.field(kind.destination)
@@ -281,15 +283,15 @@ def destination(webhook: Webhook, secrets: Mapping[SecretRef, Secret] | None = N
 
 
 def address(url: Secret) -> str:
-    """Return what may be shown of a URL: its scheme and host."""
+    """Return the part of a URL that may be shown: its scheme and host."""
     origin = url.origin()
     return "***" if origin is None else f"{origin}/***"
 
 
 def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
-    """Return what may be remembered of a live webhook.
+    """Return the snapshot of a live webhook.
 
-    A URL is remembered only where it is the plain one that `declared` holds.
+    It contains a URL only if `declared` has the same plain URL.
     """
     kind = KINDS.get(live.type)
     shown: dict[str, str | bool | Unknown] = {}
@@ -321,7 +323,7 @@ def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
 
 
 def declared_snapshot(webhook: Webhook) -> Snapshot:
-    """Return the snapshot of a declared webhook that is not live, with the id it is pinned to."""
+    """Return the snapshot of a declared webhook whose `id` is not live."""
     return Snapshot(
         id=webhook.id or "",
         name=webhook.name,
@@ -333,9 +335,9 @@ def declared_snapshot(webhook: Webhook) -> Snapshot:
 
 
 def plain_value(field: Field, value: LiveValue | Unknown) -> str | bool | Unknown:
-    """Return a plain field's value as compared and shown: text as text, flags as flags.
+    """Return the value of a plain field for comparison and display: a text or a flag.
 
-    A value of another kind is UNKNOWN: it differs from all that can be declared.
+    A value of another type is UNKNOWN, which differs from every declared value.
     """
     if isinstance(value, bool if field.flag else str):
         return value
@@ -346,10 +348,10 @@ def plain_value(field: Field, value: LiveValue | Unknown) -> str | bool | Unknow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardInput:
-    """What guards judge a plan by, beside its own numbers.
+    """Input of the guards besides the numbers of the plan.
 
-    `declared`: anything is declared; `found`: a declaration leads to a live webhook. `max_deletes`
-    is the limit that the files set.
+    `declared` is true if anything is declared, `found` if a declaration matches a live webhook.
+    `max_deletes` is the limit in the files.
     """
 
     declared: bool = True
@@ -359,7 +361,7 @@ class GuardInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationDigest:
-    """What a reviewer agrees to: a digest, and the webhook by id (None for a create) and name."""
+    """The digest of a reviewed operation, with the webhook's id (None for a create) and name."""
 
     digest: str
     name: str
@@ -368,10 +370,10 @@ class OperationDigest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretUse:
-    """A secret that the plan's operations send: where it comes from and where it goes.
+    """A secret that the plan's operations send, with its destination.
 
-    `webhook` is the name of the webhook, `field` the configuration field, `destination` where
-    its deliveries go (a channel, or scheme and host).
+    `webhook` is the name of the webhook, `field` the configuration field, `destination` a channel,
+    or scheme and host.
     """
 
     reference: SecretRef
@@ -382,7 +384,7 @@ class SecretUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
-    """A declared webhook that is live as declared. `id` is that of the live one."""
+    """A declared webhook that equals the live one. `id` is the id of the live webhook."""
 
     id: str
     webhook: Webhook
@@ -390,19 +392,19 @@ class Matched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What would make live equal to desired.
+    """The changes that make the live webhooks equal to the configuration.
 
-    `operations` stand in the order in which they are carried out: deletes of duplicates (an update
-    of the one that stays, with the others still there, would leave webhooks that differ), updates
-    and renames, creates, all other deletes; within these by name, then id. `digests` holds those
-    of each of them, none for one that only a secret's value makes; `digest` is of what a
-    reviewer sees (planning/review.py).
+    `operations` are in the order in which they are carried out: deletes of duplicates (updating the
+    webhook that stays first could leave webhooks that differ), updates and renames, creates, all
+    other deletes; each group by name, then id. `digests` has the digests of each operation, none if
+    only the value of a secret differs. `digest` covers what a reviewer sees (planning/review.py).
 
-    `blocked` says which guards block it, by its numbers and `guard`; `notes` are warnings and
-    hints; `relaxed` names policy lines that were loosened since the declaration before.
-    `unreadable` names declared fields that cannot be read back, as (webhook, field). `files` counts
-    the files that were read, `in_scope` live webhooks that a file is responsible for, `live` all of
-    them. `left_out` are the updates and deletes that `only` took out.
+    `blocked` has the findings of the guards, based on the plan's numbers and `guard`. `notes` are
+    warnings and hints. `relaxed` has policy lines that were relaxed since the previous
+    configuration. `unreadable` has the declared fields that cannot be read back, as (webhook,
+    field). `files` is the number of files read, `in_scope` the number of live webhooks in scope,
+    `live` the number of all live webhooks. `left_out` are the updates and deletes that `only`
+    excludes.
     """
 
     origin: str
@@ -433,11 +435,11 @@ class Plan:
 
     @property
     def unapplied(self) -> tuple[Kept, ...]:
-        """Return what is kept so that a declaration is not carried out."""
+        """Return the kept webhooks because of which a declaration is not applied."""
         return tuple(each for each in self.kept if each.unapplied)
 
     def only(self, kept: Collection[int]) -> Plan:
-        """Return the plan of some of the operations, named by their places."""
+        """Return the plan with only the operations at the given indexes."""
         operations = tuple(each for index, each in enumerate(self.operations) if index in kept)
         names = {each.name for each in operations if not isinstance(each, Delete)}
         return replace(
@@ -459,20 +461,20 @@ class Plan:
 
     @property
     def updates(self) -> tuple[Update, ...]:
-        """Return the updates, renames among them."""
+        """Return the updates, including renames."""
         return tuple(each for each in self.operations if isinstance(each, Update))
 
     @property
     def deletes(self) -> tuple[Delete, ...]:
-        """Return the deletes, those of duplicates among them."""
+        """Return the deletes, including duplicates."""
         return tuple(each for each in self.operations if isinstance(each, Delete))
 
     @property
     def counted_deletes(self) -> int:
-        """Return how many deletes the guards count.
+        """Return the number of deletes that the guards count.
 
-        That is all of them, except the single duplicate of a name that is shown whole and equals
-        the webhook that stays: nothing is lost with it.
+        These are all deletes, except a single duplicate of a name that is completely visible and
+        equals the webhook that stays: deleting it loses nothing.
         """
         duplicates = [each for each in self.deletes if each.reason is Reason.DUPLICATE]
         of_name = Counter(each.name for each in duplicates)

@@ -1,4 +1,4 @@
-"""The planner: `plan(desired, live, secrets)`, a pure function and the heart of the program."""
+"""The planner: the pure function `plan(desired, live, secrets)`."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from reconciler.planning.review import Shown, digests, plan_digest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """What the command line says beside the files.
+    """Options of planning besides the files.
 
-    `only` are globs over live or declared names. `prune` of False plans no delete of what is
-    merely not declared. `allow_deletes` is a counted permission. `resend` names references or
-    webhooks whose secrets are sent again; `reviewed` is what a review sends again. `previous` is
-    the declaration before this one. `shown` holds scheme and host of the references that a reviewer
-    can look up in the commit. `again` are the options with which `apply` plans the same.
+    `only` are globs over live or declared names. With `prune` false, undeclared webhooks are not
+    deleted. `allow_deletes` is the number of deletes to allow. `resend` has references or webhooks
+    whose secrets are sent again, `reviewed` the resends of a review. `previous` is the previous
+    configuration. `shown` has scheme and host of the references that a reviewer can look up in the
+    commit. `again` has the options with which `apply` computes the same plan.
     """
 
     only: tuple[str, ...] = ()
@@ -68,11 +68,11 @@ def plan(
     secrets: Mapping[SecretRef, Secret],
     options: PlanOptions = _PLAIN,
 ) -> Plan:
-    """Return what makes `live` as `desired`.
+    """Return the plan that makes `live` equal to `desired`.
 
-    `secrets` holds the values that are available; with fewer of them fewer secret changes are seen,
-    and nothing else differs. Raises ConfigurationError, with a finding for each place, where
-    declarations cannot be carried out against what is live.
+    `secrets` has the available values. Without a value, changes of that secret are not detected;
+    everything else in the plan is the same. Raises ConfigurationError, with a finding for each
+    position, if declarations conflict with the live webhooks.
     """
     table = match(desired, live.webhooks, only=options.only, prune=options.prune)
     resends = Resends(
@@ -126,7 +126,7 @@ def plan(
 
 
 def _selecting_nothing(options: PlanOptions, desired: Desired, live: Live) -> Iterator[Finding]:
-    """Warn of each glob of `--only` that matches no name, live, declared or earlier."""
+    """Warn of each glob of `--only` that matches no live, declared or former name."""
     if options.only:
         names = {each.name for each in live.webhooks}
         names.update(each.name for each in desired.webhooks)
@@ -137,7 +137,7 @@ def _selecting_nothing(options: PlanOptions, desired: Desired, live: Live) -> It
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Comparing:
-    """What comes of comparing each pair, gathered over all of them."""
+    """The results of comparing all pairs."""
 
     updates: list[Update]
     matched: list[tuple[Webhook, LiveWebhook]]
@@ -181,7 +181,7 @@ def _compare(
 
 
 def _with_shown_host(change: FieldChange, shown: Shown) -> FieldChange:
-    """Mark a secret whose destination changes as shown by the commit, where it is."""
+    """Mark a secret with a changed destination as shown, if the commit shows the new one."""
     if not isinstance(change, SecretChange) or not change.moved or change.after not in shown:
         return change
     cause = change.cause if is_resend(change) else SecretCause.DESTINATION
@@ -210,9 +210,9 @@ def _operations(table: Match, updates: list[Update], unpaired: Set[str]) -> tupl
 
 
 def _awaiting(webhook: Webhook, unpaired: Set[str]) -> Webhook:
-    """Leave of `previously` the names that tell of a webhook to be renamed if one turns up.
+    """Keep the names in `previously` that require a rename if a webhook with them appears.
 
-    `unpaired` are the names of live webhooks that the plan has seen and renames to nothing.
+    `unpaired` are the names of live webhooks that the plan does not rename.
     """
     if unpaired.isdisjoint(webhook.previously):
         return webhook
@@ -228,9 +228,9 @@ def _attributed(
     live: Live,
     secrets: Mapping[SecretRef, Secret],
 ) -> tuple[Operation, ...]:
-    """Label each operation: drift if the previous declaration plans it too.
+    """Label each operation: it is drift if the previous configuration also plans it.
 
-    One that does not fit what is live explains nothing.
+    A previous configuration that conflicts with the live webhooks is ignored.
     """
     before = replace(options, previous=None, resend=(), resend_all=False, reviewed=())
     drifting: set[object] = set()
@@ -255,9 +255,9 @@ def _identity(operation: Operation, shown: Shown) -> object:
 
 
 def _uses(operations: tuple[Operation, ...]) -> tuple[SecretUse, ...]:
-    """List the secrets that the operations send, each with where it goes.
+    """List the secrets that the operations send, each with its destination.
 
-    No value counts, so that a plan lists the same with and without the secrets available.
+    Values are not used, so a plan lists the same with and without available secrets.
     """
     uses: list[SecretUse] = []
     for operation in operations:

@@ -1,10 +1,9 @@
-"""What a value that was read back can tell.
+"""Decide what a value that was read back proves.
 
-Only secrets can be hidden: a webhook that shows a configuration shows all plain fields of it.
-CloudTruth does not say how it shows secrets: plainly, masked, encrypted, or not at all. A secret
+Only secrets can be hidden: a webhook that shows a configuration shows all its plain fields.
+CloudTruth does not publish how it shows secrets: plain, masked, encrypted, or not at all. A secret
 counts as *readable* only on evidence; everything else is unknown, which is neither equal nor
-different. So a masked token never looks like a change, and a change that can be seen is never
-missed.
+different. So a masked token never looks like a change, and a visible change is never missed.
 """
 
 from __future__ import annotations
@@ -44,11 +43,11 @@ _MASKED: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What one listing proves about secrets.
+    """The evidence about secrets in one listing.
 
-    `readable` holds the fields, as (type, field), of which a declared value compares equal.
-    `shown` holds the names of secret fields that any live webhook shows a value of, in whatever
-    form: a webhook that shows none has none.
+    `readable` has the fields, as (type, field), for which a declared value compares equal. `shown`
+    has the secret fields for which any live webhook shows a value, in any form. If a webhook does
+    not show such a field, the field is not set.
     """
 
     readable: frozenset[tuple[str, str]] = frozenset()
@@ -56,7 +55,7 @@ class Evidence:
 
 
 class Reading(Enum):
-    """What a live field reads as, held against what is declared of it."""
+    """The result of comparing a live field with its declared value."""
 
     SAME = "same"
     DIFFERENT = "different"
@@ -66,7 +65,7 @@ class Reading(Enum):
 
 
 def plausible(value: LiveValue | Unknown) -> bool:
-    """Say whether a value may be the real one: there, not empty, not starred out, not encrypted."""
+    """Return whether a value may be real: not missing, empty, masked or encrypted."""
     if isinstance(value, Secret):
         return not value.matches(_EMPTY) and not value.matches(_MASKED)
     if isinstance(value, str):
@@ -78,9 +77,9 @@ _EMPTY: Final = re.compile(r"\s*")
 
 
 def is_mistaken(field: Field, live: LiveValue | Unknown) -> bool:
-    """Return whether `live` is shown and is text that somebody stored in place of the value.
+    """Return whether `live` is visible text that a user stored by mistake in place of the secret.
 
-    Masks and ciphertexts never look like this, so that they are not mistaken for a mistake.
+    Masked and encrypted values never match.
     """
     return (
         field.shape is not None
@@ -101,8 +100,8 @@ _WRITTEN: Final = re.compile(
 def secrets_alike(field: Field, one: LiveValue | Unknown, other: LiveValue | Unknown) -> Reading:
     """Compare the same secret field of two live webhooks.
 
-    DIFFERENT if both show something and it differs, be it only the visible part of a mask; UNKNOWN
-    if what is shown does not tell, as masks that are equal and encrypted values do not.
+    DIFFERENT if both are visible and differ, even if only in the visible part of a mask; UNKNOWN if
+    the visible parts do not decide, as for equal masks and encrypted values.
     """
     a, b = (
         each if isinstance(each, Secret) and not each.matches(_EMPTY) else None
@@ -120,7 +119,7 @@ def secrets_alike(field: Field, one: LiveValue | Unknown, other: LiveValue | Unk
 
 
 def declared_secret(value: Value, secrets: Mapping[SecretRef, Secret]) -> Secret | None:
-    """Return the value a declaration means, None while it is not available."""
+    """Return the declared value, or None if it is not available."""
     if isinstance(value, SecretRef):
         return secrets.get(value)
     return Secret(value) if isinstance(value, str) else None
@@ -160,7 +159,7 @@ def gather(
     live: Iterable[LiveWebhook],
     secrets: Mapping[SecretRef, Secret],
 ) -> Evidence:
-    """Gather the evidence of a whole listing; `pairs` are declared webhooks and their live ones."""
+    """Return the evidence of a listing; `pairs` are declared webhooks with their live ones."""
     # Fields without evidence so far; mostly the first webhook has it for all of them.
     unread = {kind.type: set(kind.secret_fields) for kind in KINDS.values()}
     unseen = set().union(*unread.values())

@@ -1,9 +1,9 @@
-"""Values that are sent although nothing visible differs.
+"""Resends: values that are sent although no difference is visible.
 
-Where the server hides a secret, a new value shows nowhere. Four things ask for it to be sent: a
-reference or its version that differs from the previous declaration, an explicit request,
-and a review that has one of these. A secret is then planned whatever live shows, so that the plan
-is the same with and without its value. A plain field is sent only where it cannot be read back.
+If the server hides a secret, a new value cannot be detected. A secret is sent again if its
+reference or version differs from the previous configuration, on request, or if a review contains
+such a resend. It is planned whatever the server shows, so the plan is the same with and without the
+value. A plain field is sent only if it cannot be read back.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from reconciler.planning.readback import Evidence
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resend:
-    """One field that a review sends again: of the webhook of that name, if the files still say so.
+    """A field that a review sends again, if the files still declare it.
 
-    `value` is what the reviewed files declared: a reference with its version, or plain text; None
-    for a field that was to go.
+    `value` is the declared value at the review: a reference with its version, or plain text; None
+    for a field that is removed.
     """
 
     webhook: str
@@ -45,7 +45,7 @@ class Resend:
 
 
 def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
-    """Return what operations resend."""
+    """Return the resends in operations."""
     return tuple(
         Resend(
             webhook=operation.name,
@@ -61,7 +61,7 @@ def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
 
 
 class Resends:
-    """Answers, for one plan, what must be sent of a webhook that cannot be compared."""
+    """Decides for one plan which fields are sent again."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Resends:
         named: Iterable[str] = (),
         reviewed: Iterable[Resend] = (),
     ) -> None:
-        """Take what is requested: `everything`, or references and webhooks that are `named`."""
+        """Take the request: `everything`, or the references and webhooks in `named`."""
         self._everything = everything
         self._named = frozenset(named)
         self._reviewed = {(each.webhook, each.field): each for each in reviewed}
@@ -94,7 +94,7 @@ class Resends:
         }
 
     def causes(self, webhook: Webhook) -> Mapping[str, SecretCause]:
-        """Return why fields are sent, or dropped, although live cannot show that they differ."""
+        """Return the cause for each field that is sent or removed without a visible difference."""
         before = self._before(webhook)
         if before is None and not self._asked:
             return {}
@@ -116,9 +116,9 @@ class Resends:
         return found
 
     def unseen(self, webhook: Webhook, live: LiveWebhook, evidence: Evidence) -> Iterable[Finding]:
-        """Return a note on each secret that is no longer declared and may still be set.
+        """Return a note for each secret that is no longer declared and may still be set.
 
-        A plan that drops it would be planned again each time: that it is gone does not show either.
+        It is not removed, because every plan would remove it again: its removal is not visible.
         """
         before = self._before(webhook)
         if before is None or live.type != webhook.type:
@@ -136,7 +136,7 @@ class Resends:
                 )
 
     def unmatched(self) -> Iterable[Finding]:
-        """Return an error for each request that speaks of nothing declared."""
+        """Return an error for each request that matches nothing declared."""
         for name in sorted(self._named - self._known):
             yield error(
                 "unknown-resend",
@@ -156,7 +156,7 @@ class Resends:
         return None
 
     def _cause(self, before: Webhook | None, webhook: Webhook, name: str) -> SecretCause | None:
-        """Return why the previous declaration, or else a review, has a field sent."""
+        """Return the cause to send a field, from the previous configuration or else a review."""
         new = webhook.configuration[name]
         old = before.configuration.get(name) if before is not None else new
         if isinstance(old, SecretRef) and isinstance(new, SecretRef):
@@ -174,7 +174,7 @@ class Resends:
 
 
 def _names(webhook: Webhook, reference: SecretRef) -> frozenset[str]:
-    """Return what a secret of a webhook may be called on the command line."""
+    """Return the names for a secret of a webhook that the command line accepts."""
     return frozenset(
         (
             webhook.name,

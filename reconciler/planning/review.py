@@ -1,14 +1,14 @@
-"""Exactly what was reviewed: what a reviewer sees of a plan, and what a review lets through.
+"""Reviews: the digests of a plan, and which operations a review approves.
 
-An operation's digest is over what a reviewer can see and what decides the result: kind, live id or
-its absence, and name, type, events, plain configuration and secret references before and after,
-with the destination of deliveries where the commit shows it. Positions, guards, reasons and values
-of secrets are not part of it, so a plan has the same digest with and without the values, in any
+The digest of an operation covers what a reviewer can see and what determines the result: kind, live
+id or its absence, and name, type, events, plain configuration and secret references before and
+after, with the destination of deliveries if the commit shows it. It excludes positions, guards,
+reasons and values of secrets, so a plan has the same digest with and without the values, in any
 order of files.
 
-A review is a set of such digests, whether it comes from a saved plan, from comments on a pull
-request or as the digest of a whole plan. The plan is always made again; `judge` says of each of
-its operations whether it was reviewed. What was reviewed and is no longer planned is done.
+A review is a set of such digests, from a saved plan, from comments on a pull request, or as the
+digest of a complete plan. `apply` always plans again; `judge` decides for each operation whether it
+was reviewed. A reviewed operation that is no longer planned is done.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ from reconciler.planning.plan import (
 from reconciler.planning.resend import Resend, resends
 
 DIGITS: Final = 32
-"""Length of an operation's digest in hexadecimal digits: 128 bits."""
+"""The length of an operation's digest in hexadecimal digits: 128 bits."""
 
 Shown: TypeAlias = Mapping[SecretRef, str]
-"""Scheme and host of each reference whose file git tracks: a reviewer can read where it leads."""
+"""Scheme and host by reference, for files that git tracks: a reviewer can look them up."""
 
 
 def digests(operation: Operation, shown: Shown) -> tuple[OperationDigest, ...]:
-    """Return what a reviewer sees in one operation: itself, and each secret that is resent with it.
+    """Return the digests of one operation and of each secret that it resends.
 
-    Nothing, if only the value behind an unchanged reference makes the operation: no review can see
-    that, as it shows only where both values are available.
+    Empty if only the value of a secret differs: a reviewer cannot see that, because it only shows
+    where both values are available.
     """
     id_ = None if isinstance(operation, Create) else operation.before.id
     match operation:
@@ -90,9 +90,9 @@ def _update(operation: Update, shown: Shown) -> Iterable[Any]:
 
 
 def _visible(field: FieldChange, kind: Kind) -> bool:
-    """Return whether a reviewer sees that live differs.
+    """Return whether a reviewer can see a difference.
 
-    What this version does not know goes with whatever is sent, so it is no difference by itself.
+    A field unknown to this version is removed by any update, so it is not a difference by itself.
     """
     if is_resend(field):
         return False
@@ -106,7 +106,7 @@ def _visible(field: FieldChange, kind: Kind) -> bool:
 
 
 def check_digest(text: str) -> None:
-    """Refuse what cannot be a plan's digest. Raises UsageError."""
+    """Raise UsageError if the text cannot be the digest of a plan."""
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
         raise UsageError(
             "the expected digest is empty or malformed",
@@ -115,9 +115,9 @@ def check_digest(text: str) -> None:
 
 
 def plan_digest(origin: str, organization: str, found: Iterable[OperationDigest]) -> str:
-    """Return the digest of a whole plan, over the organization and its operations.
+    """Return the digest of a complete plan, over the organization and its operations.
 
-    Empty for a plan without operations: there is nothing to review.
+    Empty for a plan without operations, which needs no review.
     """
     digests = sorted({each.digest for each in found})
     return f"sha256:{_digest([origin, organization, digests])}" if digests else ""
@@ -162,10 +162,10 @@ def _digest(content: Any) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What was agreed to, for one organization (its id) on one server (scheme and host).
+    """The reviewed operations of one organization (its id) on one server (scheme and host).
 
-    `resends` are the secrets that the reviewed plan sends again. They are planned again, too, as
-    no listing shows whether that is done.
+    `resends` are the secrets that the reviewed plan sends again. They are always planned again,
+    because no listing shows whether they were sent.
     """
 
     origin: str
@@ -181,10 +181,10 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What a review says of a plan; numbers are places in `plan.operations`.
+    """The comparison of a plan with a review; numbers are indexes of `plan.operations`.
 
-    `unreviewed` has why each operation needs a review; `stale` are operations, or webhooks that the
-    plan keeps, of which the review has something else.
+    `unreviewed` has the reason for each operation that still needs a review. `stale` are
+    operations, or webhooks that the plan keeps, for which the review has a different operation.
     """
 
     reviewed: frozenset[int]
@@ -193,7 +193,7 @@ class Judgement:
 
 
 def review_of(plan: Plan) -> Review:
-    """Return the review that agrees to all of a plan."""
+    """Return the review that approves all operations of a plan."""
     return Review(
         origin=plan.origin,
         organization=plan.organization.id,
@@ -203,9 +203,9 @@ def review_of(plan: Plan) -> Review:
 
 
 def judge(plan: Plan, review: Review, *, values: bool) -> Judgement:
-    """Hold a plan against a review.
+    """Compare a plan with a review.
 
-    With `values` operations that only the value of a secret makes need no review.
+    With `values`, operations in which only the value of a secret differs need no review.
     """
     digests = {each.digest for each in review.operations}
     mentioned = Mentioned(review.operations)
@@ -238,7 +238,7 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgement:
 
 
 def _moves(operation: Operation) -> bool:
-    """Say whether a secret leads to another host than live has, and nothing shows that."""
+    """Return whether a secret changes the host without a visible change in the commit."""
     return isinstance(operation, Update) and any(
         isinstance(each, SecretChange)
         and isinstance(each.after, SecretRef)
@@ -249,7 +249,7 @@ def _moves(operation: Operation) -> bool:
 
 
 def _bump(operation: Operation) -> str:
-    """Return the edit of the file that brings secrets into a review."""
+    """Return the edit of the file that makes secrets reviewable."""
     if not isinstance(operation, Update):
         return "bump its `version`"
     edits = [
@@ -265,7 +265,7 @@ def _bump(operation: Operation) -> str:
 
 
 class Mentioned:
-    """The webhooks that a review mentions: by id, else by name."""
+    """The webhooks in a review: by id, else by name."""
 
     def __init__(self, operations: Iterable[OperationDigest]) -> None:
         found = tuple(operations)
@@ -274,7 +274,7 @@ class Mentioned:
         self._created = {each.name for each in found if each.id is None}
 
     def __call__(self, id: str | None, name: str) -> bool:
-        """Return whether the webhook of that id (None if it is not live) and name is one."""
+        """Return whether the webhook of that id (None if not live) and name is mentioned."""
         if id is None:
             return name in self._names
         return id in self._ids or name in self._created

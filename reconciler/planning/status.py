@@ -1,4 +1,4 @@
-"""How the live webhooks and the configuration compare, webhook by webhook."""
+"""The management status of each webhook, live or missing."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ DRIFTED = (
     ManagementStatus.UNDECLARED,
     ManagementStatus.UNAPPLIED,
 )
-"""The states of webhooks that are not as the configuration wants them."""
+"""The states that count as drift."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookStatus:
-    """One webhook. `id` is None if it is not live.
+    """The status of one webhook. `id` is None if it is not live.
 
-    `position` is where it is declared, protected or declared absent. `last_run` is the server's
-    time of the last delivery; `last_error` says why that failed, if it did.
+    `position` is the line that declares it, protects it or declares it absent. `last_run` is the
+    server's time of the last delivery, `last_error` its error, if it failed.
     """
 
     id: str | None
@@ -124,7 +124,7 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
 
 
 def drift(statuses: Iterable[WebhookStatus]) -> dict[ManagementStatus, int]:
-    """Return how many webhooks are in each of the `DRIFTED` states, those of none left out."""
+    """Return the number of webhooks in each of the `DRIFTED` states, without zeros."""
     states = [each.state for each in statuses]
     return {each: states.count(each) for each in DRIFTED if each in states}
 
