@@ -97,12 +97,12 @@ def show_checks(context: Context, checklist: Checklist, format: str) -> ExitCode
 
 def result_view(context: Context, **more: Any) -> View:
     """Return how results are shown."""
-    view = {"color": context.console.color_results, **more}
+    console = context.console
+    view = {"color": console.color_results, "verbosity": console.verbosity, **more}
     process, width = context.process, _WIDTH
-    if context.console.color_results or process.stdout.isatty():
+    if console.color_results or process.stdout.isatty():
         width = max(_NARROWEST, process.columns(_WIDTH))
-    verbosity = context.console.verbosity
-    return View(width=width, now=process.now(), verbosity=verbosity, **view)
+    return View(width=width, now=process.now(), **view)
 
 
 def message_view(context: Context, **more: Any) -> View:

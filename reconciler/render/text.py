@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from reconciler.checks import Check, Checklist, Status
 from reconciler.errors import ApiError, ConfigurationError, ReconcilerError, StalePlanError
-from reconciler.findings import EXCERPT_BEFORE, Finding, Position, leading, sort_key
+from reconciler.findings import EXCERPT_BEFORE, Finding, Position, Severity, leading, sort_key
 from reconciler.model import Organization, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
@@ -44,7 +45,7 @@ from reconciler.render.words import (
     summary,
     verification,
 )
-from reconciler.report import Report
+from reconciler.report import Applied, Report
 
 _LEAST_EXCERPT = 60
 _RESEND = (
@@ -62,7 +63,12 @@ _WIDEST_CHECK: Final = 16
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
-    """Show what would be done, what is kept, and how to apply exactly this."""
+    """Show what would be done, what is kept, and how to apply exactly this.
+
+    Where only errors are shown, that is what blocks it.
+    """
+    if view.verbosity < 0:
+        return _joined(*_blocked(plan, view))
     rows = [*plan_rows(plan, view.now), *other_rows(plan, view)]
     table = lay_out(rows, width=view.width, color=view.color)
     header = _header(plan, view) + (paragraph(scope(plan), width=view.width) if plan.live else [])
@@ -70,17 +76,22 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
-    """Show the outcome of each operation and of the run."""
-    rows = [outcome_row(each, view.now) for each in report.outcomes]
+    """Show the outcome of each operation and of the run.
+
+    Where only errors are shown, what was applied is counted.
+    """
+    is_quiet = view.verbosity < 0
+    outcomes = [each for each in report.outcomes if not (is_quiet and isinstance(each, Applied))]
+    rows = [outcome_row(each, view.now) for each in outcomes]
     # Where there was something to do, the plan was shown before it was done.
-    rows += other_rows(report.plan, PLAIN if rows else view)
+    rows += other_rows(report.plan, PLAIN if report.outcomes else view)
     healed = [
         f"an unanswered create left duplicate {quote(each.removed)} of {quote(each.name)}: "
         f"deleted, {quote(each.kept)} is kept"
         for each in report.healed
     ]
     return _joined(
-        _header(report.plan, view),
+        [] if is_quiet else _header(report.plan, view),
         lay_out(rows, width=view.width, color=view.color),
         [line for each in healed for line in paragraph(each, start="Healed:", width=view.width)],
         *(_notes(report.plan, view) if not report.plan.operations else ()),
@@ -90,6 +101,8 @@ def render_report(report: Report, view: View = PLAIN) -> str:
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Show findings, sorted by place, and how many there are; nothing if there are none."""
+    if view.verbosity < 0:
+        findings = tuple(each for each in findings if each.severity is Severity.ERROR)
     return f"{_blocks(findings, view)}\n\n{finding_counts(findings)}\n" if findings else ""
 
 
@@ -146,6 +159,11 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
         yield list(_block(note, view))
     yield more_findings(left)
     yield [line for each in plan.relaxed for line in _labelled("POLICY RELAXED:", "!", each, view)]
+    yield from _blocked(plan, view)
+
+
+def _blocked(plan: Plan, view: View) -> Iterable[Sequence[str]]:
+    """Yield what blocks a plan."""
     for held in plan.blocked:
         yield _labelled("BLOCKED:", "error", held, view)
 
@@ -327,7 +345,12 @@ def _drift(drift: Mapping[ManagementStatus, int] | None) -> str:
 
 
 def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
-    """Show every check with its sign, and below a failed one how to fix it."""
+    """Show every check with its sign, and below a failed one how to fix it.
+
+    Where only errors are shown, these are the failed ones.
+    """
+    if view.verbosity < 0:
+        checklist = _failed(checklist)
     names = [columns(check.name) for each in checklist.sections for check in each.checks]
     column = 4 + min(_WIDEST_CHECK, max(names, default=0)) + 2
     if column > view.width // 2:
@@ -348,6 +371,17 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
         if (count := checklist.count(status))
     ]
     return "\n".join([*lines, f"{', '.join(counts) or 'nothing to check'}."]) + "\n"
+
+
+def _failed(checklist: Checklist) -> Checklist:
+    """Return the checks that failed."""
+    failed = [
+        replace(
+            section, checks=tuple(each for each in section.checks if each.status is Status.FAIL)
+        )
+        for section in checklist.sections
+    ]
+    return replace(checklist, sections=tuple(each for each in failed if each.checks), notes=())
 
 
 def _check(check: Check, column: int, view: View) -> list[str]:

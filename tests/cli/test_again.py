@@ -24,7 +24,7 @@ def advised(text: str) -> list[str]:
         (),
         ("--only", "Dep*", "--only", "x y"),
         ("--local-db", "other db.sqlite", "--timeout", "7", "--organization", "Acme"),
-        ("--no-prune", "--resend-secrets", "--base", "base.yaml"),
+        ("--no-prune", "--resend-secret", "*", "--base", "base.yaml"),
         ("--resend-secret", "env:TOKEN", "--allow-secret", "env:*", "--no-color", "-v"),
         ("--out", "my plan.json"),
     ],

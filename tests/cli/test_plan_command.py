@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from pathlib import Path
 
@@ -66,6 +67,17 @@ def test_quiet(shell: Shell, file: File) -> None:
     file(value_updated="value_updatd")
     done = shell("plan", "--local", "-q")
     assert (done.code, done.out, "error[" in done.err) == (3, "", True)
+    checked = shell("doctor", "--local", "-q")
+    assert (checked.code, re.findall(r"[✓!?✗]", checked.out)) == (1, ["✗"])
+    file(Pager="'Pager '", value_updated="value_updatd")
+    assert "warning" not in shell("validate", "-q").out
+    file("webhooks: []")
+    blocked = shell("plan", "--local", "-q", "-o", "plan.json")
+    assert (blocked.code, blocked.out.splitlines()[0][:8]) == (5, "BLOCKED:")
+    assert "CloudTruth webhooks of" in shell("show", "plan.json").out
+    file(Deploys="Others")
+    unasked = shell("apply", "--local", "-q", **SECRETS)
+    assert (unasked.code, unasked.out, unasked.err[:6]) == (8, "", "error[")
 
 
 def test_standard_output(shell: Shell, file: File) -> None:

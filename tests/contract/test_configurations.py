@@ -2,7 +2,7 @@
 
 A key can be missed only where nothing shows whether it is set: the whole configuration is hidden,
 or the token of a generic webhook is all that differs and the server shows none. The plan names a
-declared one, and `--resend-secrets` sends it.
+declared one, and `--resend-secret '*'` sends it.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def test_all_pairs_at_once(
         live, declared = PAIRS[name]
         assert {(name, key) for key in settled(declared).keys() - live.keys()} <= named
     assert json.loads(stage.run("plan", "--format", "json"))["operations"] == []
-    stage.run("apply", "--yes", "--resend-secrets")
+    stage.run("apply", "--yes", "--resend-secret", "*")
     lost = {name for name in stage.missing() if form in WHOLE or "token" in PAIRS[name][1]}
     assert lost == set()
 

@@ -176,7 +176,7 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
         (3, ["--resend-secret", "env:TOKEN"], ["Deploys"]),
         (4, ["--resend-secret", "Deploys", "--resend-secret", "env:PASSWORD"],
          ["Deploys", "Pager"]),
-        (5, ["--resend-secrets"], ["Deploys", "Pager", "Second"]),
+        (5, ["--resend-secret", "*"], ["Deploys", "Pager", "Second"]),
     ):  # fmt: skip
         stage.turn = turn
         # What is seen to be equal need not be sent.

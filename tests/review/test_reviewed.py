@@ -156,7 +156,7 @@ def test_a_digest_covers_what_is_resent(shell: Shell, file: File, cloud: MakeClo
     assert shell("apply", "--yes", **there.environ).code == 0
     one = shell("plan", "--resend-secret", "Deploys", **there.environ)
     other = shell("plan", "--resend-secret", "Audit", **there.environ)
-    both = shell("plan", "--resend-secrets", **there.environ)
+    both = shell("plan", "--resend-secret", "*", **there.environ)
     none = shell("plan", **there.environ)
     assert len({digest(each) for each in (one, other, both)}) == 3
     assert digest(none) == ""

@@ -173,7 +173,7 @@ COMMANDS: Final = {
         Command(line="init", connects=False, first="-"),
         Command(line="ci validate", connects=False),
         Command(line="plan --format {format}", formats=_PRINTED),
-        Command(line="plan --out plan.json -v --resend-secrets --format {format}",
+        Command(line="plan --out plan.json -v --resend-secret * --format {format}",
                 formats=_PRINTED),
         Command(line="plan --base old.yaml --format {format}", formats=_PRINTED),
         Command(line="apply --yes --report report.json --format {format}", formats=_PRINTED),

@@ -127,11 +127,17 @@ def _apply(
         options = replace(saved.options, allow_deletes=own["allow_deletes"])
         review = saved.review
     refuse_input(target, checked)
-    progress = Progress(context.console)
+    console = context.console
+    progress = Progress(console)
     with connected(context, settings, progress=progress) as connection:
 
         def agree(plan: workflow.Plan) -> bool:
-            view = message_view(context, key_source=settings.key_source, again=None)
+            view = message_view(
+                context,
+                key_source=settings.key_source,
+                again=None,
+                verbosity=max(0, console.verbosity),  # consent to what was seen
+            )
             try:
                 shown = RENDERERS["text"]().render_plan(plan, view)
             except Exception as problem:
@@ -140,10 +146,11 @@ def _apply(
                 # Consent does not depend on what is shown.
                 shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
             progress.phase("")
-            if yes:
-                context.console.note(shown)
+            if yes or not console.interactive:
+                console.note(shown)
             else:
-                context.console.block(f"{shown}\n")
+                console.block(f"{shown}\n")
+            if not yes:
                 confirm(context, _question(plan), otherwise="nothing was written")
                 connection.restart()  # waiting for an answer is no part of the run's time
             progress.phase("checking that the plan still fits", total=len(plan.operations))

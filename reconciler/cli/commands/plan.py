@@ -33,6 +33,7 @@ from reconciler.source.secrets import references
 
 _PLAIN: Final = re.compile(r"[\w.@:/+-]+")
 """Names that a shell takes as they are. Others are not completed: they would be read as code."""
+_ALL: Final = "*"
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -54,8 +55,8 @@ PLAN_OPTIONS: Final = (
     Option("--base", group="Plan", multiple=True, metavar="REV|PATH", env="WEBHOOKS_BASE",
            help="Compare with a git revision or earlier files: changes, drift, versions."),
     Option("--resend-secret", group="Plan", multiple=True, metavar="REF|NAME",
-           env="WEBHOOKS_RESEND_SECRET", help="Send a secret, or those of a webhook, again."),
-    Option("--resend-secrets", group="Plan", is_flag=True, help="Send all secrets again."),
+           env="WEBHOOKS_RESEND_SECRET",
+           help="Send a secret, or those of a webhook, again; * for all."),
     Option("--allow-deletes", group="Plan", type=click.IntRange(0), metavar="N",
            env="WEBHOOKS_ALLOW_DELETES",
            help="Lift the guards, if the plan deletes exactly N webhooks."),
@@ -69,8 +70,8 @@ def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.Pla
         only=own["only"],
         prune=not own["no_prune"],
         allow_deletes=own["allow_deletes"],
-        resend_all=own["resend_secrets"],
-        resend=own["resend_secret"],
+        resend_all=_ALL in own["resend_secret"],
+        resend=tuple(each for each in own["resend_secret"] if each != _ALL),
         previous=workflow.previous(own["base"], checked) if own["base"] else None,
     )
 
@@ -154,7 +155,7 @@ def run(
         again=again(context, saved=out is not None),
     )
     if out is not None:
-        text = RENDERERS["text"]().render_plan(made, replace(view, color=False))
+        text = RENDERERS["text"]().render_plan(made, replace(view, color=False, verbosity=0))
         saved = workflow.save_plan(made, checked.declared, options, text)
         if target is not None:
             write.write_atomically(target, saved, over=write.PLAN)
