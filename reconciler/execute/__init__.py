@@ -1,1 +1,1 @@
-"""Carrying a plan out: in the right order, each write exactly once, with an honest report."""
+"""Apply a plan: in order, each write exactly once, with an accurate report."""

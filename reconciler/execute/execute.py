@@ -1,14 +1,13 @@
-"""Applying a plan.
+"""Apply a plan.
 
-Promises: nothing is written before the listing has been read again and every operation checked
-against it; duplicates of a webhook that stays go first, then come updates and renames, then
-creates, then deletes, and these only if nothing before them failed, was skipped or is in doubt;
-independent operations do not wait for each other and do not stop each other; after the last write
-the listing is read and compared again. Each operation ends as exactly one outcome, whatever happens
-on the way. Nothing here loops.
+Nothing is written before the listing is read again and every operation is checked against it.
+Duplicates of a webhook that stays are deleted first, then come updates and renames, then creates,
+then deletes, and these only if no operation before them failed, was skipped or is unconfirmed.
+Independent operations neither wait for each other nor stop each other. After the last write the
+listing is read and compared again. Each operation has exactly one outcome.
 
-Refuses: to decide anything that a plan decides. Files, organization, secrets, guards and consent
-are settled before this is called.
+The plan makes all decisions. Files, organization, secrets, guards and confirmation are checked
+before `execute` is called.
 """
 
 from __future__ import annotations
@@ -53,11 +52,11 @@ def execute(
     watcher: Watcher,
     reviewed: bool,
 ) -> Report:
-    """Make live what `plan` says, and report what became of each operation.
+    """Apply `plan` and return the outcome of each operation.
 
-    `reviewed`: exactly this plan was agreed to, so an operation that is stale refuses all of them.
-    An empty plan makes no request. Raises StalePlanError, UnresolvedSecretsError and what the
-    first listing raises; in each of these cases nothing was written.
+    With `reviewed`, one stale operation stops all of them. An empty plan makes no request. Raises
+    StalePlanError, UnresolvedSecretsError and the errors of the first listing; in each of these
+    cases nothing was written.
     """
     if not plan.operations:
         return Report(plan=plan, verified=True)
@@ -95,9 +94,9 @@ def _require(plan: Plan, secrets: Mapping[SecretRef, Secret]) -> None:
 
 
 def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, ...]:
-    """List what is live, and ask by id for what the plan needs and the list does not show.
+    """Return the live webhooks; read by id those that the plan needs and the list does not show.
 
-    That is gone, or has slipped between two pages: only asking by id can tell.
+    Such a webhook was deleted, or is missing from a paged listing. Only reading it by id decides.
     """
     listing = workers.run([api.list])[0]
     needed = {each.before.id for each in plan.updates} | {each.before.id for each in plan.deletes}
@@ -108,7 +107,7 @@ def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, .
 
 
 def _check(run: Run) -> None:
-    """Note which operations are done already and which are stale."""
+    """Record which operations are already done and which are stale."""
     stale: list[tuple[int, Skipped]] = []
     for index, operation in enumerate(run.plan.operations):
         now = run.before.check(operation)
@@ -144,7 +143,7 @@ _LAST = 3
 
 
 def _write(run: Run, workers: Workers) -> None:
-    """Send what is pending, stage by stage; deletes only if all before them is done."""
+    """Send pending operations, stage by stage; deletes only if everything before them is done."""
     stages: list[list[int]] = [[], [], [], []]
     for index, operation in enumerate(run.plan.operations):
         stages[_stage(operation)].append(index)
@@ -172,9 +171,9 @@ def _skip(run: Run, index: int, why: str) -> None:
 
 
 def _attempt(run: Run, index: int, held: Set[str | None]) -> None:
-    """Perform one operation, if it may be begun, and note what came of it.
+    """Perform one operation, if it may be started, and record its outcome.
 
-    `held` are the ids of webhooks of which duplicates are left.
+    `held` are the ids of webhooks whose duplicates could not be deleted.
     """
     ledger, operation = run.ledger, run.plan.operations[index]
     if ledger.outcome(index) is not None:

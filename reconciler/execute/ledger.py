@@ -1,7 +1,8 @@
-"""What has become of each operation so far, and whether another may start.
+"""The outcomes of operations so far, and whether another one may start.
 
-The one place where worker threads meet. It can be closed at any moment and still gives a complete
-list of outcomes: what was started and not finished is unconfirmed, what was not started skipped.
+This is the only state that worker threads share. Closing it returns a complete list of outcomes at
+any time: an operation that was started but not finished is unconfirmed, one that was not started is
+skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, U
 
 
 class Ledger:
-    """Outcomes by the place of their operation in the plan. All methods are thread-safe."""
+    """Outcomes by the index of their operation in the plan. All methods are thread-safe."""
 
     def __init__(self, plan: Plan, stop: Stop, watcher: Watcher) -> None:
         self._operations = plan.operations
@@ -33,39 +34,39 @@ class Ledger:
 
     @property
     def writes(self) -> int:
-        """How many requests may have changed something."""
+        """Return the number of requests that may have changed something."""
         return self._writes
 
     @property
     def sent(self) -> tuple[Create, ...]:
-        """The creates of which a request was sent, whatever came of it."""
+        """Return the creates for which a request was sent, with any result."""
         return tuple(self._sent.values())
 
     @property
     def answered(self) -> bool:
-        """Whether an answer of the server said that something is done: also that it is gone."""
+        """Return whether a response of the server confirmed an operation, including a deletion."""
         return any(is_done(self._outcomes.get(index)) for index in self._started)
 
     @property
     def closed(self) -> bool:
-        """Whether the report is made already and nobody will hear of what happens now."""
+        """Return whether the report is complete, so that later outcomes are not reported."""
         return self._closed
 
     @property
     def stopping(self) -> bool:
-        """Whether nothing more may be sent, not even to finish what was begun."""
+        """Return whether nothing more may be sent, not even for started operations."""
         return self._closed or self._stop.requested() is not None
 
     def outcome(self, index: int) -> Outcome | None:
-        """Return what became of an operation, None if that is open."""
+        """Return the outcome of an operation, None if there is none yet."""
         return self._outcomes.get(index)
 
     def settled(self) -> Iterator[tuple[int, Outcome]]:
-        """Go through all outcomes there are, in the plan's order."""
+        """Yield all outcomes so far, in the plan's order."""
         yield from sorted(self._outcomes.items())
 
     def start(self, index: int) -> bool:
-        """Begin an operation, or note that it is skipped because the run is ending."""
+        """Start an operation, or record that it is skipped because the run is ending."""
         operation = self._operations[index]
         with self._lock:
             if self._closed or index in self._outcomes:
@@ -86,7 +87,7 @@ class Ledger:
         return not self._closed  # nobody would hear of what is sent from now on
 
     def finish(self, index: int, outcome: Outcome) -> None:
-        """Note what became of an operation; after `close` it is too late."""
+        """Record the outcome of an operation; no effect after `close`."""
         with self._lock:
             if self._closed:
                 return
@@ -95,27 +96,27 @@ class Ledger:
             self._watcher.finished(outcome)
 
     def correct(self, index: int, outcome: Outcome) -> None:
-        """Replace an outcome by what the last listing shows."""
+        """Replace an outcome with the result of the final verification."""
         with self._lock:
             self._outcomes[index] = outcome
 
     def wrote(self) -> None:
-        """Count a request that changed something, or may have."""
+        """Count a request that changed or may have changed something."""
         with self._lock:
             self._writes += 1
 
     def sends(self, create: Create) -> None:
-        """Remember that a copy of this webhook may come into being from now on."""
+        """Record that a duplicate of this webhook may exist from now on."""
         with self._lock:
             self._sent[create.name] = create
 
     def end(self, why: str) -> None:
-        """Let nothing more start."""
+        """Start no more operations."""
         with self._lock:
             self._ended = self._ended or why
 
     def close(self) -> tuple[Outcome, ...]:
-        """Accept nothing more and return one outcome for each operation, in the plan's order."""
+        """Accept no more outcomes, and return one for each operation, in the plan's order."""
         with self._lock:
             self._closed = True
             # What was started and left may have been sent.
@@ -135,14 +136,14 @@ class Ledger:
 
 
 def interrupted(operation: Operation) -> Skipped:
-    """Return that an operation is skipped: a signal came before it could be made."""
+    """Return the outcome of an operation that a signal prevented: skipped."""
     return Skipped(
         operation=operation, code="interrupted", message="a signal ended the run before it"
     )
 
 
 def failed(operation: Operation, error: ApiError) -> Failed:
-    """Return the failure of an operation, the server's own words too."""
+    """Return the outcome of a failed operation, with the server's message."""
     told = (((), error.detail),) if error.detail else ()
     unchanged = "; nothing was changed" if isinstance(error, RateLimitedError) else ""
     return Failed(
@@ -157,5 +158,5 @@ def failed(operation: Operation, error: ApiError) -> Failed:
 
 
 def is_done(outcome: Outcome | None) -> bool:
-    """Say whether a change is live."""
+    """Return whether a change is live."""
     return isinstance(outcome, Applied)

@@ -1,16 +1,17 @@
-"""The life of one operation that is to be sent: write it, confirm it, remove duplicates of it.
+"""Carry out one operation: send it, confirm it, remove its duplicates.
 
-An answer says what has happened. If it is lost, nothing is repeated blindly: live is read first.
+If a response is lost, nothing is repeated blindly: the live webhooks are read first.
 
-- A create has no id, and the API no idempotency keys. A create whose answer was lost may have
+- A create has no id, and the API has no idempotency keys. A create whose response was lost may have
   happened, happen a little later, or never happen. After a pause the listing is read, up to three
-  times. A webhook of the name that was not there before and is as it was sent is the one; one that
-  differs is somebody else's. Only if no listing shows it is it sent a second and last time.
-- An update or a delete says what is to be, of one id. That webhook is read: it is as wanted, done;
-  as before, sent again, three times in all; neither, changed by somebody else, and left so.
+  times. A new webhook of the name that equals what was sent is the result; a new one that differs
+  belongs to another user. If no listing shows it, the create is sent a second and last time.
+- An update or a delete applies to one id. That webhook is read: if it is as desired, the operation
+  is done; if it is unchanged, the request is sent again, up to three times in total; otherwise
+  another user changed it, and it is not changed again.
 
-What remains in doubt is reported as unconfirmed, and looked for in the final verification. There,
-too, duplicates are found that a lost answer or an apply at the same time has left, and removed.
+An operation whose result stays unknown is reported as unconfirmed, and the final verification looks
+for it. The final verification also removes duplicates from a lost response or a concurrent apply.
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ _TAKEN: Final = re.compile(r"exist|unique|already|taken|duplicate", re.IGNORECAS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What every operation of one run needs.
+    """The context of all operations of one run.
 
-    `before` is the listing from before the first write: other ids are of webhooks created since.
+    `before` is the listing before the first write: webhooks with other ids were created later.
     """
 
     plan: Plan
@@ -73,11 +74,11 @@ class Run:
 
 
 def perform(operation: Operation, run: Run) -> Outcome:
-    """Send an operation until it is known what became of it. Raises ApiError if nothing did.
+    """Send an operation until its outcome is known. Raises ApiError if it was not carried out.
 
-    A conflict may speak of what this run has just done, so live is read after the first; the second
-    is what the server means. An error after a lost answer says nothing of the write whose answer
-    was lost: that may still be carried out.
+    A conflict may be caused by an earlier request of this run, so the live webhooks are read after
+    the first one; a second conflict is final. An error after a lost response does not decide the
+    lost write, which may still be carried out.
     """
     answers: list[ApiError] = []
     lost = conflict = False
@@ -116,7 +117,7 @@ def perform(operation: Operation, run: Run) -> Outcome:
 
 
 def _is_conflict(operation: Operation, error: ApiError) -> bool:
-    """Return whether a refusal may come from what is live: of a create, that its name is taken."""
+    """Return whether a refusal may be a conflict: for a create, that its name is taken."""
     if isinstance(operation, Create) and isinstance(error, InvalidRequestError):
         texts = (error.detail, *(text for _, text in error.fields))
         return any(text and _TAKEN.search(text) for text in texts)
@@ -124,12 +125,12 @@ def _is_conflict(operation: Operation, error: ApiError) -> bool:
 
 
 def _in_doubt(operation: Operation, answers: Sequence[ApiError], now: str) -> Unconfirmed:
-    """Return an operation that may be live: what the attempts returned, and what is known now."""
+    """Return the outcome of an operation that may be live: results of attempts, current state."""
     return Unconfirmed(operation=operation, message=f"{_returned(answers)}; {now}")
 
 
 def _returned(answers: Sequence[ApiError]) -> str:
-    """Return what the attempts of one write returned, as in `HTTP 500 (3 attempts)`."""
+    """Return the results of the attempts of one write, as in `HTTP 500 (3 attempts)`."""
     said = ["no answer" if each.status is None else f"HTTP {each.status}" for each in answers]
     attempts = f"{len(said)} attempt{'' if len(said) == 1 else 's'}"
     return f"{', '.join(dict.fromkeys(said))} ({attempts})"
@@ -172,7 +173,7 @@ def _send(operation: Operation, run: Run) -> Outcome:
 
 
 def draft(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Draft:
-    """Put the values of secrets in; without all of them there is no configuration to send."""
+    """Return a webhook with the values of its secrets; no configuration if one is missing."""
     configuration: dict[str, str | bool | Secret] = {}
     complete = True
     for name, value in sorted(webhook.configuration.items()):
@@ -193,10 +194,10 @@ def draft(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Draft:
 def _answered(
     operation: Create | Update, live: LiveWebhook, run: Run
 ) -> Applied | Failed | Unconfirmed:
-    """Judge a write by its answer.
+    """Return the outcome of a write from its response.
 
-    An answer that differs is not believed at once, as some servers answer less than they store:
-    the webhook is then read. What that cannot tell is left to the final verification.
+    If the response differs from what was sent, the webhook is read, because some servers return
+    less than they store. The final verification decides what remains unknown.
     """
     if not run.before.differences(operation, live):
         return Applied(operation=operation, id=live.id)
@@ -211,7 +212,7 @@ def _answered(
 
 
 def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Failed:
-    """Return that the server stores something else than was sent, and in which fields."""
+    """Return the outcome for a server that stores other values than were sent, with the fields."""
     paths = [tuple(str(part) for part in each.path) for each in differing]
     named = ", ".join(".".join(path) for path in paths)
     hint = "declare it the way CloudTruth stores it, or the next apply will try again"
@@ -234,10 +235,10 @@ def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Fail
 def _take_back(
     outcome: Applied | Failed | Unconfirmed, made: LiveWebhook, run: Run
 ) -> Applied | Failed | Unconfirmed:
-    """Remove what CloudTruth has filed under another name, by its own answer to the create.
+    """Delete a webhook that CloudTruth created under another name, according to its response.
 
-    Nothing declares that name, so each further run would create one more. A name that only shows
-    when the webhook is read afterwards may be somebody's, who has renamed it: that one stays.
+    No file declares that name, so each further run would create one more. If the other name only
+    shows when the webhook is read later, another user may have renamed it, and it stays.
     """
     if not isinstance(outcome, Failed) or made.name == outcome.operation.name:
         return outcome
@@ -269,7 +270,7 @@ def _vanished(operation: Update, run: Run) -> Skipped:
 
 
 def _confirm(operation: Operation, run: Run, answers: Sequence[ApiError]) -> Outcome | None:
-    """Read what became of an operation; None if it did not happen. Raises ApiError."""
+    """Read the outcome of an operation; None if it did not happen. Raises ApiError."""
     if isinstance(operation, Create):
         return _find_created(operation, run, answers)
     run.clock.sleep(SPACING)
@@ -291,9 +292,9 @@ def _confirm(operation: Operation, run: Run, answers: Sequence[ApiError]) -> Out
 def _find_created(
     operation: Create, run: Run, answers: Sequence[ApiError]
 ) -> Applied | Failed | None:
-    """Look for a create in listings: in several if its answer was lost, in one if it was refused.
+    """Find a created webhook in several listings after a lost response, in one after a refusal.
 
-    Raises ApiError if one of them failed and no other shows it.
+    Raises ApiError if a listing failed and no other listing shows it.
     """
     lost = isinstance(answers[-1], AmbiguousWriteError)
     failure: ApiError | None = None
@@ -318,22 +319,22 @@ def _find_created(
 
 
 def _new(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
-    """Return the webhooks of the create's name that were not there before, smallest id first.
+    """Return the new webhooks with the create's name, smallest id first.
 
-    As the name was free when the run began, one of them may be what was sent.
+    The name was free when the run started, so one of them may be the created one.
     """
     found = [each for each in listing.named(operation.name) if each.id not in run.before.by_id]
     return sorted(found, key=lambda each: each.id)
 
 
 def equal(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
-    """Return those of the new ones that are as they were sent, as far as the server shows."""
+    """Return those of the new webhooks that equal what was sent, as far as the server shows."""
     new = _new(operation, listing, run)
     return [each for each in new if not listing.differences(operation, each)]
 
 
 def overtaken(operation: Create, id: str) -> Failed:
-    """Return that somebody else's webhook of this name is there instead."""
+    """Return the failure of a create whose name another user's webhook has."""
     return Failed(
         operation=operation,
         code="conflict",
@@ -352,14 +353,14 @@ def overtaken(operation: Create, id: str) -> Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duplicate:
-    """A webhook that is to go, and the one of the same name that stays."""
+    """A webhook to delete, and the one of the same name that stays."""
 
     live: LiveWebhook
     keeper: LiveWebhook
 
 
 def duplicates(listing: Listing, run: Run) -> list[Duplicate]:
-    """Find what to remove: at most all but one of each name that was sent."""
+    """Return the duplicates to remove: at most all but one of each name that was sent."""
     pinned = {each.before.id for each in run.plan.updates} | {each.id for each in run.plan.matched}
     found: list[Duplicate] = []
     for operation in sorted(run.ledger.sent, key=lambda each: each.name):
@@ -372,10 +373,10 @@ def duplicates(listing: Listing, run: Run) -> list[Duplicate]:
 
 
 def remove(duplicate: Duplicate, run: Run) -> bool:
-    """Delete a duplicate; return whether this run has removed it, or may have.
+    """Delete a duplicate; return whether this run has or may have removed it.
 
-    Both are read just before: one that has changed since the listing is no duplicate any more.
-    Raises ApiError if it surely stays.
+    Both webhooks are read first: one that has changed since the listing is not a duplicate any
+    more. Raises ApiError if it was not removed.
     """
     if run.ledger.closed:
         return False

@@ -1,14 +1,14 @@
-"""Signals: the first asks the run to end soon, the second ends it now.
+"""Signals: the first ends the run within seconds, the second ends it immediately.
 
-After the first SIGINT, SIGTERM or SIGHUP nothing more is started, and what is in flight has six
-seconds to be finished or resolved. A second signal, or the end of those seconds, leaves it: the
-report then names what is unknown. A handler here only takes notes, so that no signal can tear a
-write from its resolution.
+After the first SIGINT, SIGTERM or SIGHUP no operation is started, and those in flight have six
+seconds to finish. After a second signal, or these six seconds, the run ends and the report names
+what is unknown. Signal handlers only set values, so that a signal never interrupts the handling of
+a write.
 
-A terminal that closes sends SIGHUP, often twice, so a repeated one does not count; where SIGHUP is
+A terminal that closes often sends SIGHUP twice, so a repeated SIGHUP does not count. If SIGHUP is
 ignored, as under `nohup`, it stays ignored. Windows has no SIGHUP.
 
-The system's clock is here, too.
+This module also contains the system clock.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from typing import Any, Final
 from reconciler.errors import ExitCode
 
 GRACE: Final = 6.0
-"""Seconds that work in flight is given after the first signal."""
+"""Seconds that operations in flight have after the first signal."""
 
 _HURRY: Final = GRACE - 1.0  # seconds for requests, so that what is unknown can still be said
 _HANGUP: Final = getattr(signal, "SIGHUP", None)
 
 
 class SignalStop:
-    """The Stop port over SIGINT, SIGTERM and SIGHUP, from `with` to the end of its block.
+    """The Stop port for SIGINT, SIGTERM and SIGHUP, as a context manager.
 
-    Enter it in the main thread, around `execute` alone: before and after, signals mean what they
-    meant before. Give `halted` to the workers. `hurry` is called at the first signal with the
-    seconds that requests have left, a little less than the grace; it must only take a note too.
+    Enter it in the main thread, around `execute` only; on exit the previous handlers are restored.
+    Pass `halted` to the workers. `hurry` is called at the first signal with the seconds left for
+    requests, a little less than the grace; it must only set values, too.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class SignalStop:
         self._before: dict[int, Any] = {}
 
     def requested(self) -> ExitCode | None:
-        """Return the exit code of the first signal, None if none came."""
+        """Return the exit code for the first signal, None without a signal."""
         return self._code
 
     def halted(self) -> bool:
-        """Say whether waiting is over: a second signal came, or the grace has passed."""
+        """Return whether to stop waiting: after a second signal, or when the grace has passed."""
         if self._code is None:
             return False
         return self._again or self._monotonic() - self._since >= GRACE
@@ -91,7 +91,7 @@ class SignalStop:
 
 
 class SystemClock:
-    """Time as the operating system tells it."""
+    """The clock of the operating system."""
 
     __slots__ = ()
 
@@ -100,11 +100,11 @@ class SystemClock:
         return time.monotonic()
 
     def now(self) -> datetime:
-        """Return the wall clock's time, in UTC. For display and `Retry-After` dates only."""
+        """Return the current time in UTC. For display and `Retry-After` dates only."""
         return datetime.now(UTC)
 
     def sleep(self, seconds: float) -> None:
-        """Wait; not at all for what is not positive."""
+        """Wait for a number of seconds; return immediately if it is not positive."""
         if seconds > 0:
             time.sleep(seconds)
 

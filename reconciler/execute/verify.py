@@ -1,9 +1,9 @@
-"""The final verification, after the last write: is live what it was to become?
+"""The final verification: compare the live webhooks with the plan after the last write.
 
-A write's own answer is trusted first. A listing that does not show it yet is read again, a few
-times; what it still does not show is asked for by id. Only then is the operation reported as
-failed. A second webhook under the name of one that was written is a conflict. What others did to
-webhooks that the run does not write is for the next plan.
+If the listing does not yet show a write that the server confirmed, it is read again a few times,
+and then the webhook is read by id. Only then is the operation reported as failed. A second webhook
+under the name of a written one is a conflict. Changes by others to webhooks that the run does not
+write show in the next plan.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from reconciler.report import Applied, Failed, Healed, Outcome, Unconfirmed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What the listing after the last write showed; `problem` says why there is none."""
+    """The result of the final verification; `problem` is the reason if it failed."""
 
     verified: bool
     healed: tuple[Healed, ...] = ()
@@ -37,7 +37,7 @@ class Verification:
 
 
 def verify(run: Run) -> Verification:
-    """Read the listing, remove duplicates, and correct the ledger's outcomes by what is live."""
+    """Read the listing, remove duplicates, and correct the outcomes in the ledger."""
     tried: dict[str, Duplicate] = {}
     left: set[str] = set()
     verified, problem = True, None
@@ -76,7 +76,7 @@ def verify(run: Run) -> Verification:
 
 
 def _hand_on(gone: Duplicate, listing: Listing, run: Run) -> None:
-    """Let the create whose webhook was removed be judged by the one that stays."""
+    """Assign the webhook that stays to the create whose webhook was removed as a duplicate."""
     for index, outcome in run.ledger.settled():
         operation = outcome.operation
         if not isinstance(outcome, Applied) or not isinstance(operation, Create):
@@ -89,7 +89,7 @@ def _hand_on(gone: Duplicate, listing: Listing, run: Run) -> None:
 
 
 def _open(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconfirmed]]:
-    """Return what this listing does not show to be done, after noting what it does show."""
+    """Record the operations that the listing shows as done, and return the others."""
     left: list[tuple[int, Applied | Unconfirmed]] = []
     for index, outcome in run.ledger.settled():
         if not isinstance(outcome, Applied | Unconfirmed):
@@ -121,9 +121,9 @@ def _open(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconfirmed]]
 def _shown(
     outcome: Applied | Unconfirmed, found: LiveWebhook | None, listing: Listing, run: Run
 ) -> bool:
-    """Return whether an operation is done by the look of a listing.
+    """Return whether a listing shows that an operation is done.
 
-    For a value that cannot be read, only the answer to the write shows that it arrived.
+    For a value that cannot be read, only the response to the write confirms it.
     """
     operation = outcome.operation
     now = check(operation, found, run.secrets, listing.evidence)
@@ -133,7 +133,7 @@ def _shown(
 
 
 def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
-    """Return further webhooks under the name of one that was created or updated."""
+    """Return other webhooks under the name of a created or updated one."""
     if isinstance(outcome.operation, Delete):
         return []
     found = [each for each in listing.strangers(outcome.operation.name) if each.id != outcome.id]
@@ -148,7 +148,7 @@ def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
 
 
 def _by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcome:
-    """Ask for one webhook that no listing shows as it was to become."""
+    """Read a webhook by id if no listing shows it as desired."""
     operation = outcome.operation
     if isinstance(outcome, Unconfirmed) or outcome.id is None:
         return outcome

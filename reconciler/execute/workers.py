@@ -1,7 +1,7 @@
-"""Threads that run calls side by side, a bounded number at a time.
+"""A pool of threads that runs a limited number of calls concurrently.
 
-The threads live as long as the pool, so that each can keep its own connection. They are daemons:
-a run that is told to stop at once does not wait for an answer that may never come.
+Threads live as long as the pool, so that each can keep its own connection. They are daemon threads,
+so that a run that must stop immediately does not wait for a response.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _GLANCE: Final = 0.1  # seconds between two looks at `halted`
 
 
 class Halted(BaseException):
-    """Somebody wants the program to end now: calls are left in flight, their results unknown.
+    """The program must end immediately: calls stay in flight, with unknown results.
 
-    A BaseException, so that nobody takes it for the failure of a single call.
+    A BaseException, so that no handler treats it as the failure of a single call.
     """
 
 
 class ThreadWorkers:
-    """The Workers port over `parallelism` threads, 1 to 16.
+    """The Workers port with `parallelism` threads, 1 to 16.
 
-    `halted` is looked at while waiting for calls; once it says yes, `run` raises Halted and leaves
-    them. A call may itself call `run`: its thread then takes part, so that a full pool cannot
-    wait for itself.
+    While `run` waits for calls, it checks `halted`; if that returns true, it raises Halted and
+    leaves them. A call may itself call `run`: its thread then runs calls, too, so a full pool does
+    not deadlock.
     """
 
     def __init__(self, parallelism: int, *, halted: Callable[[], bool] | None = None) -> None:
@@ -45,9 +45,9 @@ class ThreadWorkers:
         self._lock = threading.Lock()
 
     def run(self, calls: Sequence[Callable[[], _T]]) -> list[_T]:
-        """Run every call; return the results in the order of the calls.
+        """Run every call and return the results in the order of the calls.
 
-        If calls raise, the exception of the first such call is raised after all have ended.
+        If calls raise exceptions, raises that of the first such call after all have ended.
         """
         if not calls:
             return []
@@ -66,7 +66,7 @@ class ThreadWorkers:
         return batch.results()
 
     def close(self) -> None:
-        """Let idle threads end; those in the middle of a call end after it."""
+        """End idle threads now, and busy ones after their call."""
         with self._lock:
             for _ in self._threads:
                 self._tickets.put(None)
@@ -86,7 +86,7 @@ class ThreadWorkers:
 
 
 class _Work(Generic[_T]):
-    """Some calls, taken one by one by whoever has time, and what came of them."""
+    """Calls, taken one by one by idle threads, and their results."""
 
     def __init__(self, calls: Sequence[Callable[[], _T]]) -> None:
         self.ended = threading.Event()
