@@ -1,1 +1,1 @@
-"""From files to what they declare: reading, judging and explaining what people wrote."""
+"""Read, validate and explain configuration files, and build the desired configuration."""

@@ -1,9 +1,9 @@
-"""What the schema's engine rejects, in our words.
+"""Turn errors of the schema engine into findings with our messages.
 
-The engine's own messages quote values, secrets included, and of a union they explain the wrong
-branch as often as not. So only keyword, path and branches of an error are taken from it: limits
-come from the schema, values from the file. `WORDS` has the words for each keyword; the branch of
-a union is the one that its author had in mind: by `type`, by `state`, by `env` or `file`.
+The engine's messages quote values, including secrets, and often explain the wrong branch of a
+union. So only keyword, path and branches of an error are used: limits come from the schema, values
+from the file. `WORDS` has the messages for each keyword. The branch of a union is selected by
+`type`, `state`, `env` or `file`.
 
 Values are quoted only if they are words of the schema.
 """
@@ -37,7 +37,7 @@ _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: [
 
 
 class _Rejection(NamedTuple):
-    """A keyword that a value breaks: its value in the schema, and the schema it belongs to."""
+    """A violated keyword: its value in the schema, and the schema it belongs to."""
 
     keyword: str
     path: Path
@@ -48,7 +48,7 @@ class _Rejection(NamedTuple):
 
 
 def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
-    """Return what is wrong with the rejected parts of a file: one finding for each place."""
+    """Return the errors in the rejected parts of a file: one finding for each position."""
     data = document.data
     if "webhooks" not in data and {"name", "type", "event_types"} <= data.keys():
         return [replace(_BARE, place=Place(document.file, ("name",), key=True))]
@@ -105,14 +105,14 @@ def _rejection(rejected: ValidationError, data: Any) -> _Rejection:
 
 
 def _words(rejected: Iterable[_Rejection]) -> Iterator[Finding]:
-    """Yield what rejections mean, the most important first; places are paths without a file."""
+    """Yield findings for rejections, the most important first, with paths but without a file."""
     # If the type of a value is wrong, what else is wrong with it follows from that.
     for each in sorted(rejected, key=lambda each: each.keyword != "type"):
         yield from WORDS[each.keyword](each)
 
 
 def _commented(finding: Finding, text: str, path: Path) -> Finding:
-    """Return a finding about a missing value, with the reason if it became a comment."""
+    """Return a finding about a missing value, with the reason if a `#` made it a comment."""
     comment = comment_after(text, path)
     if comment is None or not comment[1:2].strip():
         return finding
@@ -125,18 +125,18 @@ def _commented(finding: Finding, text: str, path: Path) -> Finding:
 
 
 def _near(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of `known` that was probably meant."""
+    """Return the word of `known` that was probably meant."""
     return next(iter(get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)), None)
 
 
 def _meant(word: object, known: Iterable[str]) -> str | None:
-    """Return the hint that names the one of `known` that was probably meant."""
+    """Return a hint with the word of `known` that was probably meant."""
     meant = _near(word, known) if isinstance(word, str) else None
     return f"did you mean `{meant}`?" if meant else None
 
 
 def _called(path: Path) -> str:
-    """Return what to call the value at `path`."""
+    """Return the name of the value at `path` for messages."""
     match path:
         case (*_, str(key)):
             return f"`{key}`"
@@ -166,7 +166,7 @@ def _unknown_keys(rejected: _Rejection) -> Iterator[Finding]:
 
 
 def _unknown(rejected: _Rejection) -> list[str]:
-    """Return the keys of a mapping that its schema does not know."""
+    """Return the keys of a mapping that its schema does not define."""
     known = rejected.schema.get("properties", {})
     return [
         key
@@ -207,7 +207,7 @@ def _missing(rejected: _Rejection) -> Iterator[Finding]:
 
 
 def _pair(name: str) -> str:
-    """Return the fields that come together with `name`, in the order of their webhook type."""
+    """Return the fields that `name` requires or that require it, in the order of the type."""
     paired = (each for kind in KINDS.values() for each in kind.fields if each.partner)
     return ticked(each.name for each in paired if name in (each.name, each.partner))
 
@@ -220,7 +220,7 @@ def _wrong_type(rejected: _Rejection) -> Iterator[Finding]:
 
 
 def _not(expected: str, value: object, path: Path) -> Finding:
-    """Object to a value that is not of a JSON Schema type."""
+    """Yield the finding for a value of the wrong JSON Schema type."""
     name, at = _called(path), _at(path)
     if value is None:
         hint = "give it one, or delete the key"
@@ -262,7 +262,7 @@ _FORMS: Final[Mapping[type, str]] = {
 
 
 def _not_the_one(rejected: _Rejection) -> Iterator[Finding]:
-    """Object to a type, state or version that is none."""
+    """Yield the finding for an unknown type, state or version."""
     at, value = _at(rejected.path), rejected.value
     match rejected.path[-1:]:
         case ("type",):
@@ -288,7 +288,7 @@ def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
 
 
 def _limited(rejected: _Rejection) -> Iterator[Finding]:
-    """Object to what is too long, too short or too small."""
+    """Yield the finding for a value that is too long, too short or too small."""
     found, limit = _LIMITS[rejected.keyword], rejected.limit
     message = found.message.format(name=_called(rejected.path), limit=limit)
     hint = (found.hint or "").format(limit=limit)
@@ -307,7 +307,7 @@ _LIMITS: Final = {
         "write a whole number, {limit} or more",
     ),
 }
-"""What is wrong with a value that breaks a limit, by keyword."""
+"""The error for a value that violates a limit, by keyword."""
 
 
 def _bad_pattern(rejected: _Rejection) -> Iterator[Finding]:
@@ -333,7 +333,7 @@ def _bad_pattern(rejected: _Rejection) -> Iterator[Finding]:
 
 
 def _union(rejected: _Rejection) -> Iterator[Finding]:
-    """Explain the branch that the author of a value had in mind."""
+    """Yield the findings for the branch of a union that was probably meant."""
     names = [str(each.get("$ref", "")).rpartition("/")[2] for each in rejected.limit]
     if not names[0]:
         yield from _bad_event(rejected)
@@ -410,4 +410,4 @@ WORDS: Final[Mapping[str, Callable[[_Rejection], Iterator[Finding]]]] = {
     "type": _wrong_type,
     "uniqueItems": _duplicates,
 }
-"""The words for each keyword of the schema."""
+"""The messages for each keyword of the schema."""

@@ -1,12 +1,11 @@
-"""Live webhooks as a file that a person would have written.
+"""Write the live webhooks as a readable configuration file.
 
-Promises: planning the file against the webhooks it was made from shows no change. What a file
-cannot say is left out with the reason in a comment, and put under `ignore`, so that nothing which
-was not understood is ever deleted. Secrets become references to variables, one variable for one
-value where values can be told apart; none of them is written, an address neither, as it may be
-one itself.
+A plan of the file with the same live webhooks has no changes. A webhook that a file cannot express
+is left out, with the reason in a comment, and added to `ignore`, so that it is never deleted.
+Secrets become references to variables, one variable for each distinguishable value. Secrets are
+never written, and neither are URLs that may be secret.
 
-Refuses: to guess. A configuration that the server hides is not filled in.
+A configuration that the server hides is not guessed.
 """
 
 from __future__ import annotations
@@ -44,9 +43,9 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """The file's text, the variables to set before `apply`, and what it could not express.
+    """The file's text, the variables to set before `apply`, and what the file cannot express.
 
-    `left_out` holds (name, reason) of live webhooks that the file ignores.
+    `left_out` has (name, reason) for the live webhooks that the file ignores.
     """
 
     text: str
@@ -56,7 +55,7 @@ class Export:
 
 
 def export(live: Live, *, only: Sequence[str] = ()) -> Export:
-    """Write `live` as YAML; `only` are globs over names: what they leave out is out of scope."""
+    """Return `live` as YAML; `only` are globs over names, which become the scope of the file."""
     chosen = Globs(only) if only else None
     webhooks = sorted(
         (each for each in live.webhooks if chosen is None or chosen.match(each.name)),
@@ -112,10 +111,10 @@ def _shown(found: LiveWebhook) -> Mapping[str, LiveValue]:
 
 
 def _variable_names(webhooks: Sequence[LiveWebhook]) -> dict[tuple[str, str], str]:
-    """Return a variable for each secret field, by the id of its webhook and its name.
+    """Return a variable for each secret field, by webhook id and field name.
 
-    There is one for one value, where values are shown and equal. A value that all webhooks of a
-    type share is named after the type, else after the first webhook that has it.
+    Fields with equal visible values share a variable. If all webhooks of a type share a value, the
+    variable is named after the type, else after the first webhook that has the value.
     """
     names: dict[tuple[str, str], str] = {}
     taken: set[str] = set()
@@ -142,9 +141,9 @@ def _variable_names(webhooks: Sequence[LiveWebhook]) -> dict[tuple[str, str], st
 
 
 def _variable(owner: str, field: str) -> str:
-    """Return a variable's name for a field of a webhook (or of a type) called `owner`.
+    """Return a variable's name for a field of the webhook or type `owner`.
 
-    It begins with WEBHOOK however long `owner` is, of which the end is kept.
+    It begins with WEBHOOK; if `owner` is too long, its end is kept.
     """
     end = owner[-10 * _LONGEST_VARIABLE :]
     plain = unicodedata.normalize("NFKD", end).encode("ascii", "ignore").decode()
@@ -153,7 +152,7 @@ def _variable(owner: str, field: str) -> str:
 
 
 def _inexpressible(found: LiveWebhook) -> str | None:
-    """Return why no file can declare a live webhook as it is."""
+    """Return the reason if no file can declare a live webhook, else None."""
     if (unknown := not_understood(found)) is not None:
         _, what = unknown
         subject = "type" if found.type not in KINDS else "event"
@@ -174,7 +173,7 @@ def _inexpressible(found: LiveWebhook) -> str | None:
 
 
 def _plain(known: Field, found: LiveWebhook) -> str | bool | None:
-    """Return the value of a field that is no secret, None if it is not there or not shown."""
+    """Return the value of a plain field, None if it is missing or not shown."""
     match _shown(found).get(known.name):
         case bool(flag):
             return flag if known.flag and flag != known.default else None
@@ -211,13 +210,13 @@ def _entry(
 
 
 def _has_partner(known: Field, found: LiveWebhook) -> bool:
-    """A password that is not shown is there all the same when its user name is."""
+    """Return whether a hidden password exists because its user name is shown."""
     partner = KINDS[found.type].field(known.partner or "")
     return partner is not None and not partner.secret and _plain(partner, found) is not None
 
 
 def _notes(found: LiveWebhook) -> Iterator[str]:
-    """Yield the origins of secret addresses, and what a file cannot express."""
+    """Yield notes on the hosts of secret URLs, and on what the file cannot express."""
     kind, shown = KINDS[found.type], _shown(found)
     for name in (each.name for each in kind.fields if each.secret):
         value = shown.get(name)
@@ -229,7 +228,7 @@ def _notes(found: LiveWebhook) -> Iterator[str]:
 
 
 def _defaults(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the most common type, and what all webhooks of it have in common."""
+    """Return the most common type, and the fields that all its webhooks share."""
     types = Counter(sorted(each["type"] for each in entries)).most_common(1)
     if not types or types[0][1] < 2:
         return {}
@@ -244,7 +243,7 @@ def _defaults(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _without(entry: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """Return what an entry says beyond the defaults."""
+    """Return an entry without the values of the defaults."""
     rest, shared = dict(entry), {}
     if entry["type"] == defaults.get("type"):
         del rest["type"]
@@ -255,7 +254,7 @@ def _without(entry: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_glob(name: str) -> str:
-    """Write a name as the glob that matches it and nothing else, as far as a file can hold it."""
+    """Return a glob that matches only this name, as far as a file can express it."""
     written = "".join(f"[{char}]" if char in "*?[" else char for char in name)
     if not any(each.severity is Severity.ERROR for each in name_findings(name)):
         return written
@@ -265,9 +264,9 @@ def as_glob(name: str) -> str:
 def block(
     data: Mapping[str, Any], comment: Callable[[Path], str] = lambda path: "", at: Path = ()
 ) -> Iterator[str]:
-    """Yield a mapping as lines of YAML: what it holds is below its key if that is usual.
+    """Yield a mapping as lines of YAML, in the usual style.
 
-    `comment` is what follows the value at a path below `at`, such as `  # a comment`.
+    `comment` returns the text after the value at a path below `at`, such as `  # a comment`.
     """
     for key, value in data.items():
         path = (*at, key)
@@ -293,7 +292,7 @@ def _list_item(
 
 
 def _inline(value: Any) -> str:
-    """Write a value on one line."""
+    """Return a value as YAML on one line."""
     match value:
         case bool() | int():
             return str(value).lower()
@@ -314,7 +313,7 @@ def _uses(uses: Sequence[tuple[str, str]]) -> str:
 
 
 def scalar(text: str) -> str:
-    """Write `text` so that it is read back as exactly this text, in block and flow style."""
+    """Return `text` as a YAML scalar that is read back unchanged, in block and flow style."""
     if _BARE.fullmatch(text) and text.casefold() not in _SPECIAL and text.isprintable():
         return text
     escaped = "".join(_escaped(char) for char in text)
@@ -322,7 +321,7 @@ def scalar(text: str) -> str:
 
 
 def _comment(text: str) -> str:
-    """Return `text` as it can stand in a comment."""
+    """Return `text` in a form that is safe in a comment."""
     escaped = "".join(_escaped(char) if char not in '"\\' else char for char in text)
     return _RUNNER_COMMAND.sub(_HARMLESS, escaped)
 

@@ -1,15 +1,15 @@
-"""Overlays: a file that `extends` parents has their content, changed by its own.
+"""Overlays: merge a file that `extends` parents with their content.
 
-Works on the data of documents, before the schema judges it:
+Merges the data of documents, before the schema validates it:
 
 - Mappings (`defaults`, `limits`, a webhook, a `configuration`) merge key by key; everything else is
   replaced. A secret reference is one value. The literal `null` removes a key, but no guard.
 - `webhooks` merge by name. `exclude: true` leaves a webhook out, `state: absent` replaces it.
-- A webhook that gets another type loses the configuration that was written for the old one.
+- If an overlay changes the type of a webhook, the configuration of the old type is dropped.
 - `defaults` merge first and apply once, to the merged webhooks.
 
-The result remembers where each value is written, so that findings point there. Paths of
-`{file: ...}` references are made relative to the overlay.
+The result records the position of each value, for findings. Paths of `{file: ...}` references are
+made relative to the overlay.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from reconciler.source.files import NotReadableError, ReadParent
 from reconciler.source.yaml import LISTED, Document, parse
 
 MAX_DEPTH: Final = 10
-"""The most files from an overlay to its last parent, itself included."""
+"""The maximum number of files from an overlay to its last parent, including the overlay."""
 
 _MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
 _GUARDS: Final = frozenset({"protect", "limits", "max_deletes"})
@@ -33,7 +33,7 @@ _GUARDS: Final = frozenset({"protect", "limits", "max_deletes"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extended:
-    """The files of organizations, overlays merged; `parents` are the files that they extend."""
+    """The merged files of organizations; `parents` are the files that they extend."""
 
     documents: tuple[Document, ...]
     parents: tuple[Document, ...] = ()
@@ -41,7 +41,7 @@ class Extended:
 
 
 def extend(read: Iterable[Document], read_parent: ReadParent) -> Extended:
-    """Merge each overlay with its parents. A file that another one extends is a parent only."""
+    """Merge each overlay with its parents. A file that another one extends is only a parent."""
     reader = _Reader({each.file: each for each in read}, read_parent)
     merged = [reader.merged(each, (each.file,)) for each in reader.given]
     if reader.findings:
@@ -56,7 +56,7 @@ def extend(read: Iterable[Document], read_parent: ReadParent) -> Extended:
 
 
 class _Reader:
-    """Reads and merges; a parent is parsed once, however many files extend it."""
+    """Reads and merges files; a parent is parsed once, even if several files extend it."""
 
     def __init__(self, given: Mapping[str, Document], read_parent: ReadParent) -> None:
         self.given = tuple(given.values())
@@ -67,9 +67,9 @@ class _Reader:
         self._merged: dict[str, Document] = {}
 
     def merged(self, document: Document, chain: tuple[str, ...]) -> Document:
-        """Return a document with what it extends; itself if it extends nothing.
+        """Return a document merged with its parents, unchanged if it has none.
 
-        `chain` are the files that lead to it.
+        `chain` has the files that extend it.
         """
         if "extends" not in document.data:
             return document
@@ -95,7 +95,7 @@ class _Reader:
         return [("extends",)]
 
     def _parent(self, document: Document, at: Path, chain: tuple[str, ...]) -> Document | None:
-        """Return the parent that a document names at `at`; report why there is none."""
+        """Return the parent that a document names at `at`, or report why it cannot be used."""
         path: Any = document.data
         for step in at:
             path = path[step]
@@ -131,7 +131,7 @@ class _Reader:
 
 
 class _Layer:
-    """One document of a merge, and where the parts of it are written."""
+    """One document of a merge, and the positions of its parts."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -141,7 +141,7 @@ class _Layer:
                 self._deeper.setdefault(path[:length], []).append(path)
 
     def origins(self, at: Path, to: Path) -> dict[Path, Place]:
-        """Return where the value at `at` and its parts are written, as if it were at `to`."""
+        """Return the positions of the value at `at` and of its parts, for the path `to`."""
         origins = self.document.origins
         found = {to: self.document.written_at(at)}
         found |= {to + path[len(at) :]: origins[path] for path in self._deeper.get(at, ())}
@@ -149,7 +149,7 @@ class _Layer:
 
 
 class _Merge:
-    """One document over another; `siblings` are parents of one file."""
+    """The merge of one document over another; `siblings` are parents of the same file."""
 
     def __init__(
         self, below: Document, over: Document, findings: list[Finding], *, siblings: bool = False
@@ -182,9 +182,9 @@ class _Merge:
     def _merged(
         self, lower: dict[str, Any], upper: dict[str, Any], under: Path, at: Path, to: Path
     ) -> dict[str, Any]:
-        """Merge two mappings, of which `under` and `at` are the paths; `to` is that of the result.
+        """Merge the mappings at `under` and `at`; `to` is the path of the result.
 
-        Their order is that of the lower one, then of what the upper one adds.
+        Keys keep the order of the lower mapping, followed by the keys that the upper one adds.
         """
         merged: dict[str, Any] = {}
         for key in dict.fromkeys((*lower, *upper)):
@@ -205,7 +205,7 @@ class _Merge:
         return merged
 
     def _is_removed(self, at: Path) -> bool:
-        """Return whether a value without content is the literal `null`; report it of a guard."""
+        """Return whether an empty value is the literal `null`; for a guard, report an error."""
         from reconciler.source.position import is_null  # most overlays remove nothing
 
         place = self._over.document.written_at(at)
@@ -227,7 +227,7 @@ class _Merge:
     def _webhooks(
         self, below: list[Any], over: list[Any], types: tuple[object, object]
     ) -> tuple[list[Any], list[Position]]:
-        """Merge two lists of webhooks; `types` are those of the defaults, before and after."""
+        """Merge two lists of webhooks; `types` are the default types before and after."""
         changes = self._changes(below, over)
         merged: list[Any] = []
         positions: list[Position] = []
@@ -260,7 +260,7 @@ class _Merge:
         return merged, positions
 
     def _changes(self, below: list[Any], over: list[Any]) -> dict[int, int]:
-        """Return which upper entry changes which lower one, as indexes."""
+        """Return the index of the upper entry for each lower entry that it changes."""
         by_name: dict[str, list[int]] = {}
         for index, entry in enumerate(below):
             if isinstance(name := _mapping(entry).get("name"), str):

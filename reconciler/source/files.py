@@ -1,12 +1,11 @@
-"""Which files declare the webhooks, and their bytes.
+"""Find and read the configuration files.
 
 A path may be a file, `-` for standard input, a directory, or a glob such as `teams/**/*.yaml`. A
-directory stands for every `*.yaml` and `*.yml` (in any case) in it and in its subdirectories,
-sorted by path. Hidden files and directories are left out, and links to directories are not
-followed, except where a path or the beginning of a glob names one without a wildcard. Only regular
-files of bounded size are read, and reading never waits: a pipe with nobody at the other end is
-refused, not waited for. Every path that cannot be read is reported, and the readable ones are still
-returned, so that all mistakes show at once.
+directory means every `*.yaml` and `*.yml` (in any case) in it and in its subdirectories, sorted by
+path. Hidden files and directories are skipped. Links to directories are not followed, unless a path
+or the beginning of a glob names one without a wildcard. Only regular files of limited size are
+read, and reading never blocks: a pipe is refused. Every path that cannot be read is reported, and
+the other files are still returned, so that one run reports all errors.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ DEFAULT_FILE: Final = "webhooks.yaml"
 STDIN: Final = "-"
 STDIN_NAME: Final = "<stdin>"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
-"""The largest file that is read: far above 100,000 webhooks."""
+"""The maximum size of a file in bytes: far above 100,000 webhooks."""
 
 _SUFFIXES: Final = (".yaml", ".yml")
 _GLOB: Final = re.compile(r"[*?\[]")
 
 
 def is_read(path: PurePath) -> bool:
-    """Return whether a file is read whose path relative to the named directory is `path`."""
+    """Return whether the file at `path`, relative to a named directory, is read."""
     return path.suffix.lower() in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
@@ -49,8 +48,8 @@ def is_glob(named: str, directory: Path) -> bool:
 class SourceFile:
     """One file as it was read.
 
-    `file` is its name for people and for positions: relative to the working directory where it
-    lies inside, with forward slashes.
+    `file` is its name for display and positions: relative to the working directory if the file is
+    inside, with forward slashes.
     """
 
     file: str
@@ -58,7 +57,7 @@ class SourceFile:
 
 
 ReadParent = Callable[[str, str], SourceFile]
-"""Reads the file that another one extends, given that one's name and the path written in it.
+"""Reads a parent file, given the name of the file that extends it and the path in that file.
 
 Raises NotReadableError.
 """
@@ -66,7 +65,7 @@ Raises NotReadableError.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """The files that could be read, and what stood in the way of the others."""
+    """The files that could be read, and the errors for the others."""
 
     files: tuple[SourceFile, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -81,7 +80,7 @@ _LINK_HINT: Final = "restore what the link points to, or remove the link"
 
 
 class NotReadableError(Exception):
-    """A file that is not read. The message completes "it ..." and holds none of the content."""
+    """A file cannot be read. The message completes "it ..." and contains none of the content."""
 
     def __init__(self, reason: str, hint: str = _NAME_HINT) -> None:
         super().__init__(reason)
@@ -89,10 +88,10 @@ class NotReadableError(Exception):
 
 
 def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -> Sources:
-    """Read what `paths` name, `webhooks.yaml` of `directory` if they name nothing.
+    """Read the files that `paths` name, or `webhooks.yaml` of `directory` without paths.
 
     Relative paths start at `directory`, the working directory. A file that is named twice, also
-    through a directory or a link, is read once, at its first place. `stdin` is called at most
+    through a directory or a link, is read once, at its first position. `stdin` is called at most
     once, and only if a path is `-`.
     """
     files: list[SourceFile] = []
@@ -136,7 +135,7 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
 
 
 def parent_name(file: str, path: str) -> str:
-    """Return the name of the file that `file` extends as `path`. Raises NotReadableError."""
+    """Return the name of the parent at `path` in `file`. Raises NotReadableError."""
     if "://" in path:
         raise NotReadableError("is a URL", "extend a file of this repository")
     folder = "" if file == STDIN_NAME else posixpath.dirname(file)
@@ -144,7 +143,7 @@ def parent_name(file: str, path: str) -> str:
 
 
 def parents_in(directory: Path) -> ReadParent:
-    """Return what reads parents from disk, in the repository of the working directory only."""
+    """Return a reader of parents on disk, limited to the repository of the working directory."""
 
     def read_parent(file: str, path: str) -> SourceFile:
         found = directory / parent_name(file, path)
@@ -174,7 +173,7 @@ def _no_parents(path: str) -> SourceFile:
 def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
     """Return the content of a regular file, at most `limit` bytes.
 
-    Raises FileNotFoundError when there is none, NotReadableError with the reason for all else.
+    Raises FileNotFoundError if it does not exist, NotReadableError with the reason otherwise.
     """
     flags = ("O_NONBLOCK", "O_NOCTTY", "O_BINARY")
     try:
@@ -199,9 +198,9 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
 
 
 def display_name(path: Path, *, directory: Path) -> str:
-    """Return `path` relative to `directory` where it lies inside, with forward slashes.
+    """Return `path` relative to `directory` if it is inside, with forward slashes.
 
-    In a working directory that was deleted nothing is relative: `path` stays what it is.
+    If the working directory was deleted, `path` is returned unchanged.
     """
     try:
         whole = Path(os.path.abspath(path))
@@ -271,9 +270,9 @@ def _missing(path: str, found: Path, directory: Path, *, named: bool) -> tuple[s
 
 
 def suggestion(found: Path, directory: Path, *, named: bool = False) -> str | None:
-    """Ask whether a file beside `found` is meant, which does not exist; None if none is similar.
+    """Return a hint with a similar file name beside the missing `found`, None without one.
 
-    If it was not `named`, only configuration files count.
+    If the file was not `named` by the user, only configuration files count.
     """
     from difflib import get_close_matches  # only for a mistake
 

@@ -1,7 +1,7 @@
-"""What git knows of configuration files: what they said before, and what it tracks.
+"""Read previous revisions of configuration files from git, and which files it tracks.
 
-The work tree is not touched: no hook, filter or link of the repository is followed. Where git
-cannot tell (a shallow clone, no repository, no git at all) there is no answer, and a reason.
+The work tree is not changed, and no hook, filter or link of the repository is followed. If git
+cannot answer (a shallow clone, no repository, no git), the result is a reason.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _NULL: Final = re.compile(r"0{40}(?:0{24})?")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SECONDS: Final = 60.0
 _STAGES: Final = (b"1", b"2", b"3")
-"""Of a file in conflict; without one it is 0."""
+"""The stages of a file with a merge conflict; without a conflict the stage is 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base(Sources):
-    """What the files said at `commit`; a file that was not there is not in `files`.
+    """The files at `commit`; a file that did not exist then is not in `files`.
 
-    A file that was renamed since has its name of now, which `renamed` tells.
+    A file that was renamed later has its current name, which is in `renamed`.
     """
 
     commit: str
@@ -49,13 +49,13 @@ class Base(Sources):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoBase:
-    """Why there is none, as a sentence."""
+    """The reason why there is no base, as a sentence."""
 
     reason: str
 
 
 def git_in(directory: Path) -> Git:
-    """Return how to run git in `directory`."""
+    """Return a function that runs git in `directory`."""
 
     def run(arguments: Sequence[str]) -> bytes | None:
         import subprocess  # most runs need no git
@@ -77,15 +77,15 @@ def git_in(directory: Path) -> Git:
 
 
 def no_git(arguments: Sequence[str]) -> bytes | None:
-    """Return None: there is no git here."""
+    """Return None, as if git were not available."""
     return None
 
 
 def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> Base | NoBase:
-    """Return what `paths` declared where this work tree and the branch at `branch_tip` part.
+    """Return the files of `paths` at the merge base of this work tree and `branch_tip`.
 
-    So what others changed on the branch since is not taken for a change of this work tree. A file
-    that was renamed since is read under its old name.
+    So later changes on the branch do not count as changes of this work tree. A file that was
+    renamed later is read under its old name.
     """
     if not _COMMIT.fullmatch(branch_tip):
         return NoBase(reason="the event names no base commit")
@@ -106,7 +106,7 @@ def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Gi
 
 
 def covered(path: str, directory: Path) -> Callable[[str], bool]:
-    """Return a predicate: is a file, named with slashes, read because of `path`?"""
+    """Return a predicate for the files, named with slashes, that `path` includes."""
     there = PurePosixPath(display_name(directory / path, directory=directory))
 
     def inside(name: str) -> bool:
@@ -117,7 +117,7 @@ def covered(path: str, directory: Path) -> Callable[[str], bool]:
 
 
 def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Mapping[str, str]:
-    """Return the names of now of files that are read and were renamed since, by the old names."""
+    """Return the current names of included files that were renamed, by their old names."""
     options = ["--name-status", "-z", "--find-renames", "--diff-filter=R", "--relative"]
     listing = git(["diff", *options, commit, "HEAD"]) or b""
     names = [os.fsdecode(each) for each in listing.split(b"\0")]
@@ -132,9 +132,9 @@ def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) ->
 def read_revision(
     revision: str, paths: Sequence[str], *, directory: Path, git: Git
 ) -> Base | NoBase:
-    """Return what `paths` declared at a revision, in any form that git understands.
+    """Return the files of `paths` at a revision, in any form that git understands.
 
-    The null commit, which CI systems name before a branch's first push, declared nothing.
+    The null commit, which CI systems pass before a branch's first push, has no files.
     """
     if _NULL.fullmatch(revision):
         return Base(commit=revision, files=())
@@ -146,7 +146,7 @@ def read_revision(
 
 
 def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:
-    """Return those of `names`, paths of files, whose content git tracks; none without git."""
+    """Return the paths of `names` whose content git tracks; none without git."""
     wanted = {name: display_name(directory / name, directory=directory) for name in names}
     command = ["--literal-pathspecs", "ls-files", "--stage", "-z", "--"]
     listing = git([*command, *wanted.values()]) if wanted else b""
@@ -199,7 +199,7 @@ def _parents_at(commit: str, *, directory: Path, git: Git) -> ReadParent:
 
 
 def _entries(path: PurePosixPath, listing: bytes) -> list[tuple[str, str]]:
-    """Return name and blob of the file at `path`, or of those that are read in a directory."""
+    """Return name and blob of the file at `path`, or of the included files of a directory."""
     return sorted(
         (name, blob)
         for name, blob in _blobs(listing)

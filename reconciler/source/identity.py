@@ -1,7 +1,7 @@
-"""Checks over all files together: who is declared, where, and under which earlier names.
+"""Check names and ids over all files: declarations, duplicates and former names.
 
-What can be seen without a listing is refused here, with both places shown; what depends on the
-live webhooks is the planner's to judge. Like `lint`, this takes data of any shape.
+These checks need no listing; findings show both positions. Checks that depend on the live webhooks
+are in the planner. Like `lint`, this module accepts data of any shape.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reconciler.source.secrets import masked
 
 
 class _Entry(NamedTuple):
-    """One item of a file's `webhooks` that has a name, as far as it can be read."""
+    """One item of a file's `webhooks` with a name, as far as it can be read."""
 
     file: str
     item: int
@@ -29,15 +29,15 @@ class _Entry(NamedTuple):
     organization: str | None
 
     def at(self, *path: str | int, key: bool = False) -> Place:
-        """Return the place of a field of this entry."""
+        """Return the position of a field of this entry."""
         return Place(self.file, ("webhooks", self.item, *path), key)
 
 
 def check(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
-    """Yield what is wrong between the entries of all files, which are data by name.
+    """Yield the conflicts between the entries of all files, given as data by file name.
 
-    Where several organizations are named, names and ids are compared within each. An entry that
-    names none is taken to be of the first.
+    If the files name several organizations, names and ids are compared within each. An entry
+    without an organization belongs to the first one.
     """
     organizations = list(named_organizations(files))
     yield from _organizations_differ(organizations)
@@ -60,7 +60,7 @@ def check(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
 
 
 def named_organizations(files: Mapping[str, dict[str, Any]]) -> Iterator[tuple[Place, str]]:
-    """Yield what names the organization: the root keys first, then single webhooks."""
+    """Yield the places that name an organization: the root keys first, then webhooks."""
     for file, data in files.items():
         if isinstance(name := data.get("organization"), str):
             yield Place(file, ("organization",)), name
@@ -233,5 +233,5 @@ def _renames(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterato
 
 
 def _quoted(name: str) -> str:
-    """Return a name for a message; somebody may have put a token there."""
+    """Return a name for a message, hidden if it may be a token."""
     return repr(masked(name))

@@ -1,8 +1,8 @@
-"""Checks of one file that go beyond its structure: names, events, secrets.
+"""Check one file beyond its structure: names, events, secrets.
 
-They look at what was written, not at what was understood, and take any plain data: a file with
-structural errors gets these findings too, in the same run. What `defaults` say is looked at once,
-in `defaults`, however many webhooks inherit it.
+These checks use the data as written and accept data of any shape, so that a file with structural
+errors gets these findings in the same run. Values in `defaults` are checked once, not for each
+webhook that inherits them.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ from reconciler.source.secrets import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the command line says about secrets.
+    """The rules for secrets from the command line.
 
-    `allow_secrets` are the patterns of `--allow-secret`; () allows all that is not forbidden.
+    `allow_secrets` has the patterns of `--allow-secret`; () allows everything that is not
+    forbidden.
     """
 
     allow_secrets: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ EVENTS: Final = (
     f"the events are {', '.join(_SUBJECTS[:-1])} or {_SUBJECTS[-1]}, with "
     f"_{', _'.join(_VERBS[:-1])} or _{_VERBS[-1]}, as in `value_created`"
 )
-"""What can be said of all events in one line."""
+"""A list of all events in one line, for hints."""
 
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 # Embeddings, overrides and isolates: they make the shown order differ from the stored one.
@@ -71,7 +72,7 @@ _ANY_FIELD: Final = {
 
 
 def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Finding]:
-    """Yield what is wrong with each webhook of a file, and with its `defaults`."""
+    """Yield the findings for each webhook of a file, and for its `defaults`."""
     defaults = data.get("defaults")
     default_type: object = None
     if isinstance(defaults, dict):
@@ -88,10 +89,10 @@ def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Finding]:
 
 
 def name_findings(name: str) -> Iterator[Finding]:
-    """Yield everything that is wrong with the name of a webhook, taken alone.
+    """Yield the findings for the name of one webhook.
 
-    A name is shown to reviewers, matched by globs and compared with what the server stores. One
-    that can deceive a reader is an error; one that a server may store differently is a warning.
+    A name is shown to reviewers, matched by globs and compared with the stored name. A name that
+    can deceive a reader is an error; one that a server may store differently is a warning.
     """
     if name.isascii() and name.isprintable() and name != "" and name == name.strip():
         return  # most names, quickly
@@ -144,7 +145,7 @@ def _literal_in_name(name: str) -> Iterator[Finding]:
 def _settings(
     file: str, path: Path, data: dict[str, Any], type: object, rules: Rules
 ) -> Iterator[Finding]:
-    """Judge the events and the configuration of a webhook or of defaults."""
+    """Yield findings for the events and the configuration of a webhook or of defaults."""
     events, configuration = data.get("event_types"), data.get("configuration")
     for index, event in enumerate(events if isinstance(events, list) else ()):
         if isinstance(event, str) and event not in _KNOWN_EVENTS and (found := _event(event)):
@@ -159,7 +160,7 @@ def _settings(
 def _value(
     name: str, value: object, fields: Mapping[str, Field], file: str, rules: Rules
 ) -> Finding | None:
-    """Judge the value of a field of a configuration."""
+    """Yield findings for the value of a configuration field."""
     field = fields.get(name)
     is_secret = field is not None and field.secret
     if isinstance(value, dict) and name in _ANY_FIELD:
@@ -192,7 +193,7 @@ def _refusal(scheme: Scheme, name: str, file: str, allow: tuple[str, ...]) -> Fi
 
 
 def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
-    """Judge text in the place of a secret."""
+    """Yield findings for text in place of a secret reference."""
     secret, name = wrap(value), field.name
     problem = flaw(secret)
     if problem is not None:
@@ -249,7 +250,7 @@ def _slack_token(holder: str) -> Finding:
 
 
 def _event(event: str) -> Finding | None:
-    """Judge a glob: what is none must be one of the schema's names."""
+    """Yield findings for a glob over events; the schema checks entries that are not globs."""
     if len(event) > MAX_EVENT_GLOB:
         return None  # the schema objects
     if not any(char in event for char in "*?[") or expand(event):
@@ -265,6 +266,6 @@ def _event(event: str) -> Finding | None:
 
 
 def ticked(listed: Iterable[str]) -> str:
-    """Return words of the file's format as a list for a message."""
+    """Return words of the file format as a list for a message."""
     *most, last = [f"`{word}`" for word in listed]
     return f"{', '.join(most)} and {last}" if most else last

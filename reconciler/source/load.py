@@ -1,7 +1,7 @@
-"""From files to what they declare: all mistakes of all files at once, or one `Desired`.
+"""Load files: return one `Desired`, or the errors of all files.
 
-Each file is read, judged by the schema and linted; then all files are checked together. Every
-finding points at the place to fix: for a value that a webhook got from `defaults`, that is there.
+Each file is parsed, validated against the schema and linted; then all files are checked together.
+Every finding points at the position to fix, which is in `defaults` for an inherited value.
 """
 
 from __future__ import annotations
@@ -39,10 +39,9 @@ _FIELDS = {kind.type: {each.name: each for each in kind.fields} for kind in KIND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """What files declare. `desired` is None exactly when `findings` has an error.
+    """The result of loading. `desired` is None exactly if `findings` has an error.
 
-    `documents` holds the files that could be read as YAML, by name, `parents` those that they
-    extend.
+    `documents` has the files that are valid YAML, by name, `parents` the files that they extend.
     """
 
     desired: Desired | None
@@ -52,7 +51,7 @@ class Loaded:
 
 
 def load_files(sources: Sources, *, rules: Rules | None = None) -> Loaded:
-    """Return what `sources` declare. Findings, those of `sources` among them, are in order."""
+    """Load `sources`. Findings, including those of `sources`, are in order."""
     read = [parse(each.raw, each.file) for each in sources.files]
     if not any("extends" in each.data for each in read):
         return load_documents(read, rules or Rules(), sources.findings)
@@ -69,7 +68,7 @@ def load_documents(
     findings: Iterable[Finding] = (),
     parents: Sequence[Document] = (),
 ) -> Loaded:
-    """Return what documents declare; `findings` are those of files that are not among them.
+    """Load parsed documents; `findings` are those of files that are not among them.
 
     `parents` are files that the documents extend.
     """
@@ -111,7 +110,7 @@ def load_documents(
 def _with_setting(
     findings: list[Finding], webhooks: Iterable[Webhook], allow: Sequence[str]
 ) -> list[Finding]:
-    """Add the setting that allows all references of the files."""
+    """Add the setting that allows all references of the files to the findings."""
     refused = [ref for ref in references(webhooks) if refusal(ref, allow)]
     hint = f"if it may be sent, set {setting(refused, allow)}, without --allow-secret"
     return [
@@ -120,9 +119,9 @@ def _with_setting(
 
 
 def place(loaded: Loaded, webhook: Webhook, path: Path = ()) -> Position | None:
-    """Return where a field of `webhook` is written, in `defaults` if it came from there.
+    """Return the position of a field of `webhook`, in `defaults` if it is inherited.
 
-    What is written nowhere is placed where it should be; None if the file is not known.
+    A missing field has the position where it belongs; None if the file is not known.
     """
     document = loaded.documents.get(webhook.file)
     if document is None:
@@ -135,7 +134,7 @@ def place(loaded: Loaded, webhook: Webhook, path: Path = ()) -> Position | None:
 
 
 def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]]) -> Desired:
-    """Return what files declare; the schema accepts all their parts, given by file."""
+    """Return the desired configuration of files whose parts, by file, are all valid."""
     webhooks: list[Webhook] = []
     absent: list[Absent] = []
     literals: dict[SecretRef, Secret] = {}
@@ -214,7 +213,7 @@ def _value(
 
 
 def _patterns(documents: Iterable[Document], key: str) -> tuple[Pattern, ...]:
-    """Return each glob once, at its first place."""
+    """Return each glob once, with its first position."""
     found: dict[str, Pattern] = {}
     for document in documents:
         globs, positions = document.data.get(key, ()), document.items.get(key, ())

@@ -1,8 +1,8 @@
-"""A team's own rules: JSON Schemas over the rendered configuration.
+"""Check policies: JSON Schemas that users write for the rendered configuration.
 
-A policy is judged after the product's own schema, by jsonschema-rs with regular expressions that
-take linear time. The message is the `title` or `description` next to the keyword that is broken.
-Policies read nothing else: a `$ref` to another document is refused.
+Policies are checked after the built-in schema, by jsonschema-rs with regular expressions that take
+linear time. The message is the `title` or `description` next to the violated keyword. A `$ref` to
+another document is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HINT: Final = "write a JSON Schema, as docs/organizations.md shows"
 
 
 def judge(loaded: Loaded, policies: Iterable[str], read: Callable[[str], bytes]) -> list[Finding]:
-    """Return what files without an error break of policies, which `read` reads by their paths.
+    """Return the policy violations of valid files; `read` returns a policy by its path.
 
     Raises ConfigurationError for a policy that cannot be used.
     """
@@ -63,7 +63,7 @@ def _rejections(name: str, schema: Any, data: Any) -> Iterator[ValidationError]:
 
 
 def _message(schema: Any, path: list[str | int]) -> str:
-    """Return the words next to a keyword, or the nearest ones around it."""
+    """Return the title or description next to a keyword, or the nearest one around it."""
     found, holder = "", schema
     for step in path:
         if isinstance(holder, dict):

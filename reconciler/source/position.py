@@ -1,15 +1,14 @@
-"""Where findings are in a file, and the source lines that may be shown of them.
+"""Find the positions of findings in a file, and the source lines to show for them.
 
-Reading keeps few positions, because good files need none. To point at something, the text is
-walked again and a tree made of it: slow, and tolerant of what reading refuses. An alias stays an
-alias, duplicate keys stay both, and a syntax error ends the tree early. Paths are those of the
-data: aliases and merges are followed to the place where the value itself stands, which is the
-place to fix.
+The parser keeps few positions, because valid files need none. To locate a finding, the text is
+parsed again into a tree: slowly, and tolerant of errors. An alias stays an alias, both duplicate
+keys are kept, and a syntax error ends the tree early. Paths are paths of the data: aliases and
+merges are followed to the value itself, which is the position to fix.
 
-What could be secret is starred out of a line. It shows the keys of the schema, and near
-misspellings of them. It shows a value only outside of `configuration`, under a key of the schema,
-on one line, and only if the whole file can be read: where the parser fails, a typo may have moved
-a secret anywhere. Comments, and what looks like a Slack token or a link, are hidden everywhere.
+Anything that may be secret is masked in a line. Keys of the schema and near misspellings of them
+are shown. A value is shown only outside of `configuration`, under a key of the schema, on one line,
+and only if the complete file can be parsed: after a syntax error, a typo may have moved a secret
+anywhere. Comments, and text that looks like a Slack token or a URL, are always hidden.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ _NEXT_COMMENT: Final = re.compile(r"\s#")
 class _Node:
     """One node. Lines and columns count from 0; the end is exclusive.
 
-    `form` is the class of its first event. `text` is a scalar's text, and `plain` whether it has
-    no quotes. `items` are a sequence's items, or a mapping's keys and values in turn. `target` is
-    the node an alias means, None if there is none. `entries` are a mapping's keys and values by
-    name, made when they are needed.
+    `form` is the class of its first event. `text` is a scalar's text, `plain` is true if it is not
+    quoted. `items` has a sequence's items, or a mapping's alternating keys and values. `target` is
+    the node that an alias refers to, or None. `entries` has a mapping's keys and values by name,
+    and is computed on first use.
     """
 
     form: type
@@ -61,17 +60,17 @@ class _Node:
 
     @property
     def is_merge(self) -> bool:
-        """Return whether this, as a key, is the merge key."""
+        """Return whether this key is the merge key `<<`."""
         return self.plain and self.text == "<<"
 
     @property
     def is_empty(self) -> bool:
-        """Return whether nothing at all is written here."""
+        """Return whether this node is empty."""
         return self.plain and not self.text
 
 
 class _Tree(NamedTuple):
-    """All that could be read: `root` (None of an empty text), and whether that is everything."""
+    """The parsed part of a text: `root` (None for an empty text), and whether it is complete."""
 
     root: _Node | None
     complete: bool
@@ -79,7 +78,7 @@ class _Tree(NamedTuple):
 
 @lru_cache(maxsize=2)  # many findings of one file are placed one after the other
 def _tree(text: str) -> _Tree:
-    """Compose `text`, ending in a line break, as far as it can be read."""
+    """Parse `text`, which ends in a line break, into a tree as far as possible."""
     if check(text, "") is not None:
         return _Tree(None, complete=False)
     root: _Node | None = None
@@ -119,16 +118,15 @@ def _tree(text: str) -> _Tree:
 
 @lru_cache(maxsize=2)
 def lines(text: str) -> list[str]:
-    """Return the lines of `text` without their ends."""
+    """Return the lines of `text` without line breaks."""
     return text.split("\n")
 
 
 def locate(text: str, file: str, path: Path, *, key: bool = False) -> Position:
-    """Return where the value at `path` is written, or with `key` the key that introduces it.
+    """Return the position of the value at `path`, or with `key` that of its key.
 
-    What does not exist is anchored at the nearest ancestor that does: its key, or for a list item
-    its `name`. A value of which nothing is written is anchored at the comment that stands in its
-    place, else at its key.
+    A missing value has the position of its nearest existing ancestor: the key, or for a list item
+    the `name`. An empty value has the position of a comment in its place, else of its key.
     """
     steps = _follow(text, path)
     name, node = steps[-1]
@@ -143,7 +141,7 @@ def locate(text: str, file: str, path: Path, *, key: bool = False) -> Position:
 
 
 def comment_after(text: str, path: Path) -> str | None:
-    """Return the comment that stands where the (empty) value at `path` should be, if one does."""
+    """Return the comment in place of the empty value at `path`, or None."""
     steps = _follow(text, path)
     if len(steps) != len(path) + 1 or not steps[-1][1].is_empty:
         return None
@@ -158,14 +156,14 @@ def is_null(text: str, path: Path) -> bool:
 
 
 def item_places(text: str, file: str, path: Path) -> list[Position]:
-    """Return the place of each item of the list at `path`; [] if there is none."""
+    """Return the position of each item of the list at `path`; [] if it does not exist."""
     steps = _follow(text, path)
     items = _real(steps[-1][1]).items if len(steps) == len(path) + 1 else []
     return [_position(text, file, item) for item in items]
 
 
 def duplicate_keys(text: str, file: str) -> Iterator[tuple[Position, Position]]:
-    """Yield, for each key that is written again in its mapping, the first place and this one."""
+    """Yield the first and the repeated position of each duplicate key."""
     root = _tree(text).root
     stack = [root] if root is not None else []
     while stack:
@@ -182,9 +180,9 @@ def duplicate_keys(text: str, file: str) -> Iterator[tuple[Position, Position]]:
 
 
 def _comment(text: str, key: _Node | None, value: _Node) -> tuple[int, int, str] | None:
-    """Return line, column (from 0) and text of the comment that stands where `value` should.
+    """Return line, column (from 0) and text of the comment in place of an empty `value`.
 
-    `value` is an empty node and `key` what introduces it; None for an item of a list.
+    `key` is its key, None for an item of a list.
     """
     # In flow style nothing marks an empty value but the next bracket, lines further down.
     line, column = (key.end_line, key.end_column) if key is not None else (value.line, value.column)
@@ -198,7 +196,7 @@ def _comment(text: str, key: _Node | None, value: _Node) -> tuple[int, int, str]
 
 
 def _follow(text: str, path: Path) -> list[tuple[_Node | None, _Node]]:
-    """Return (key, value) of the root and of each step of `path`, as far as there are any."""
+    """Return (key, value) of the root and of each step of `path`, as far as they exist."""
     root = _tree(text).root
     assert root is not None, "only files that hold something have findings with paths"
     steps: list[tuple[_Node | None, _Node]] = [(None, root)]
@@ -211,7 +209,7 @@ def _follow(text: str, path: Path) -> list[tuple[_Node | None, _Node]]:
 
 
 def _step(node: _Node, part: str | int) -> tuple[_Node | None, _Node] | None:
-    """Return (key, value) of one step."""
+    """Return (key, value) of one step of a path."""
     if isinstance(part, int):
         if node.form is yaml.SequenceStartEvent and part < len(node.items):
             return None, node.items[part]
@@ -220,7 +218,7 @@ def _step(node: _Node, part: str | int) -> tuple[_Node | None, _Node] | None:
 
 
 def _entries(node: _Node) -> dict[str, tuple[_Node, _Node]]:
-    """Return the keys of a mapping with their values, those that it merges included."""
+    """Return the keys of a mapping with their values, including merged ones."""
     if node.entries is None:
         reached = {id(node): node}
         waiting = [node]
@@ -242,7 +240,7 @@ def _entries(node: _Node) -> dict[str, tuple[_Node, _Node]]:
 
 
 def _merged(node: _Node) -> Iterator[_Node]:
-    """Yield what a mapping merges, the strongest first."""
+    """Yield the mappings that a mapping merges, the one with the highest priority first."""
     if node.form is yaml.MappingStartEvent:
         for key, value in node.pairs():
             if key.is_merge:
@@ -253,12 +251,12 @@ def _merged(node: _Node) -> Iterator[_Node]:
 
 
 def _real(node: _Node) -> _Node:
-    """Return what an alias means."""
+    """Return the node that an alias refers to, or the node itself."""
     return node.target if node.form is yaml.AliasEvent and node.target is not None else node
 
 
 def _face(node: _Node) -> _Node:
-    """Return the part of a list item, or of the file, by which people know it."""
+    """Return the part that identifies a list item or the file for users."""
     if node.form is not yaml.MappingStartEvent or not node.items:
         return node
     named = _step(node, "name")
@@ -290,7 +288,7 @@ _KNOWN_KEYS: Final = _SHOWN_KEYS.union(
     key for part in (schema(), *schema()["$defs"].values()) for key in part.get("properties", ())
 )
 _OPEN_KEYS: Final = _SHOWN_KEYS | {"limits", "defaults", "webhooks"}
-"""Keys below which not everything may be secret."""
+"""Keys whose content is not secret as a whole."""
 
 _HOLDERS: Final = frozenset(("configuration", "defaults", "webhooks", "<<"))
 _WORD_KEYS: Final = frozenset(("type", "event_types", "state"))
@@ -302,7 +300,7 @@ _REFERENCE: Final = {
     "file": re.compile(r".*"),
     "version": re.compile(r"-?[0-9]*"),
 }
-"""Keys of a reference to a secret, and what may be shown of their values."""
+"""Keys of a secret reference, and the values that may be shown."""
 
 _KEY: Final = re.compile(
     r"""(?:^[\s\-?{\[]*+|[,{]\s*+)(["']?+)([\w$.-]++)["']?+\s*+:(?=\s|$|["'\[{])"""
@@ -320,7 +318,7 @@ _Span: TypeAlias = tuple[int, int]
 
 
 def _where_written(documents: Mapping[str, Document], finding: Finding) -> Finding:
-    """Return a finding at the place in the parent that a value of an overlay comes from."""
+    """Return a finding with the position in the parent from which a value of an overlay comes."""
 
     def written(at: Place) -> Place:
         document = documents.get(at.file)
@@ -340,9 +338,9 @@ def _where_written(documents: Mapping[str, Document], finding: Finding) -> Findi
 
 
 def placed(documents: Mapping[str, Document], findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings with positions and excerpts, as far as their documents, by name, tell them.
+    """Return findings with positions and excerpts, as far as the documents, by name, have them.
 
-    Of a document without text only the lines of its items are known.
+    For a document without text only the lines of its items are known.
     """
     found = [_where_written(documents, each) for each in findings]
     places: set[Place | Position | None] = {each.place or each.position for each in found}
@@ -382,11 +380,11 @@ def placed(documents: Mapping[str, Document], findings: Iterable[Finding]) -> li
 
 
 def excerpt(text: str, position: Position) -> str:
-    """Return the source line of `position` with everything that may be secret starred out.
+    """Return the source line of `position` with everything masked that may be secret.
 
-    Columns up to the position stay what they are; further on, three stars stand for anything.
-    Of a long line only the part around the position is shown: at most `EXCERPT_BEFORE` characters
-    before it and 400 from there on, with `...` where something is left out.
+    Columns up to the position do not change; after it, `***` replaces text of any length. For a
+    long line, only the part around the position is shown: at most `EXCERPT_BEFORE` characters
+    before it and 400 from it on, with `...` for omitted text.
     """
     line, column = _veiled(text, position.line - 1), position.column - 1
     start, stop = max(0, column - EXCERPT_BEFORE), column + _AFTER
@@ -399,7 +397,7 @@ def excerpt(text: str, position: Position) -> str:
 
 
 def narrow(text: str, position: Position) -> Position:
-    """Return `position` with the width of the stars, if that is all that is shown there."""
+    """Return `position` with the width of the mask, if only a mask is shown there."""
     column = position.column - 1
     is_hidden = _veiled(text, position.line - 1)[column : column + 1] == _VEIL
     return replace(position, width=min(position.width, len(MASK))) if is_hidden else position
@@ -407,7 +405,7 @@ def narrow(text: str, position: Position) -> Position:
 
 @lru_cache(maxsize=256)  # many findings may be on one long line
 def _veiled(text: str, number: int) -> str:
-    """Return a line, counted from 0, with a veil in place of each character that is not shown."""
+    """Return a line, counted from 0, with a placeholder for each hidden character."""
     line = lines(text)[number]
     known = _hidden(text).get(number, ()) if _tree(text).complete else _guessed(line)
     shown = list(line)
@@ -422,7 +420,7 @@ def _veiled(text: str, number: int) -> str:
 
 @lru_cache(maxsize=2)
 def _hidden(text: str) -> dict[int, list[_Span]]:
-    """Return, by line from 0, the columns that must not be shown; an end of -1 is the line's."""
+    """Return the columns to hide by line, counted from 0; an end of -1 is the end of the line."""
     found: dict[int, list[_Span]] = {}
     root = _tree(text).root
     ends: dict[int, int] = {}
@@ -486,20 +484,20 @@ def _may_show(node: _Node, key: str | None, secret: bool) -> bool:
 
 
 def is_known(key: str) -> bool:
-    """Return whether a key is a word of the schema, or may be meant for one of its keys."""
+    """Return whether a key is a word of the schema, or a likely misspelling of one."""
     return key in _KNOWN_WORDS or _is_near(key, _KNOWN_KEYS) or _is_meant(key)
 
 
 @lru_cache(maxsize=4096)
 def _is_meant(key: str) -> bool:
-    """Return whether `key` is one word much like a known key, with less than 6 other letters."""
+    """Return whether `key` is one word similar to a known key, with less than 6 other letters."""
     longer = [each for each in _KNOWN_KEYS if len(key) <= len(each) + 2]
     return _LETTERS.fullmatch(key) is not None and bool(get_close_matches(key, longer, 1, 0.6))
 
 
 @lru_cache(maxsize=4096)
 def _is_near(key: str, known: frozenset[str]) -> bool:
-    """Return whether `key` is one of `known`, or so near to one that it holds nothing else."""
+    """Return whether `key` is one of `known`, or so similar that it contains nothing else."""
     if key in known:
         return True
     lower = key.lower()
@@ -516,9 +514,9 @@ def _cover(node: _Node, found: dict[int, list[_Span]]) -> None:
 
 
 def _guessed(line: str) -> Iterator[_Span]:
-    """Yield what to hide of a line of a file that is no YAML: all but keys and words of the schema.
+    """Yield what to hide in a line of invalid YAML: everything but keys and words of the schema.
 
-    Other keys are hidden too: they may be parts of a secret with a colon in it.
+    Other keys are hidden, too: they may be part of a secret that contains a colon.
     """
     start = 0
     for match in _KEY.finditer(line):

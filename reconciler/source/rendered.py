@@ -1,8 +1,8 @@
-"""A configuration as the reconciler understands it: globs expanded, defaults merged.
+"""Render the effective configuration: globs expanded, defaults merged.
 
-The plan is made from the same `Desired`, so this is its input made visible. Secrets appear as
-their references. Reading the text again gives the same `Desired`, unless a file holds literal
-secrets: these appear as `{literal: WEBHOOK/FIELD}`, which no file may hold.
+The planner uses the same `Desired`, so this shows its input. Secrets appear as references. Parsing
+the text again gives the same `Desired`, unless a file contains literal secrets: these appear as
+`{literal: WEBHOOK/FIELD}`, which is not allowed in a file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.source.schema import origin
 
 
 def configurations(desired: Desired) -> dict[str, dict[str, Any]]:
-    """Return what each file declares as plain data that a file could hold, by file."""
+    """Return the configuration of each file as plain data in the file format, by file."""
     return {each.file: _configuration(desired, each) for each in desired.policy.scopes}
 
 

@@ -1,9 +1,9 @@
 """Saved plans: a reviewed plan as a file that a later `apply` carries out.
 
-The file is the plan document of schemas/plan.schema.json with the configuration that was planned,
-file by file, defaults and overlays merged. It holds references to secrets and never a value, so it
-may be public. Loading reads that configuration as files are read: nothing in it is trusted more
-than a file. The checksum is no signature, so a plan is as trustworthy as the place it comes from.
+The file is the plan document of schemas/plan.schema.json with the planned configuration, file by
+file, defaults and overlays merged. It contains references to secrets, never a value, so it can be
+public. The configuration in it is loaded and checked like files. The checksum is not a signature: a
+plan is as trustworthy as its source.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from reconciler.source.schema import PLAN, ROOT, parts, schema, validator
 from reconciler.source.yaml import LISTED, Document
 
 _HINT: Final = "save a plan with `webhooks plan --out FILE`; configuration files go with -f"
-"""What to do when something else is where a saved plan belongs."""
+"""The hint for a file that is not a saved plan."""
 
 _AGAIN: Final = "make a new one with `webhooks plan --out FILE` and have it reviewed"
 _NO_RULES: Final = Rules()
@@ -49,10 +49,10 @@ _NOT_SAVED: Final = ("$schema", "api_key", "defaults", "profile", "webhooks")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedPlan:
-    """A plan file: what it declares, how it was planned, and what was reviewed.
+    """A plan file: its configuration, the options of planning, and the review.
 
-    `options` has what the command line said of planning. `text` is the plan as it was shown,
-    `document` all of it as JSON.
+    `options` has the command line options of planning. `text` is the plan as it was shown,
+    `document` the complete plan as JSON.
     """
 
     declared: Loaded
@@ -63,10 +63,10 @@ class SavedPlan:
 
 
 def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") -> bytes:
-    """Return the content of a plan file; `text` is how the plan is shown to people.
+    """Return the content of a plan file; `text` is the plan as shown to users.
 
-    Raises ConfigurationError if a webhook has a secret that is written into its file: the value
-    may not be stored.
+    Raises ConfigurationError if a file contains a secret as text, because the value must not be
+    saved.
     """
     _refuse_literals(loaded.desired)
     # What was allowed for one run is not saved: the plan is blocked until it is allowed again.
@@ -94,11 +94,11 @@ def load_plan(name: str, directory: Path, *, rules: Rules = _NO_RULES) -> SavedP
 
 
 def load(raw: bytes, file: str, *, rules: Rules = _NO_RULES) -> SavedPlan:
-    """Return the plan that `raw` holds; `file` is its name in messages.
+    """Return the plan in `raw`; `file` is its name in messages.
 
-    Raises StalePlanError for a plan that was changed after it was saved or that another format
-    version holds, ConfigurationError for what is no saved plan. What its configuration may
-    declare is for `declared` to say; `rules` are those of the command line.
+    Raises StalePlanError if the plan was changed after it was saved or has another format version,
+    ConfigurationError if it is not a saved plan. Its configuration is checked when it is loaded;
+    `rules` are those of the command line.
     """
     tree = _document(raw, file)
     if tree.get("format_version") != FORMAT_VERSION:
@@ -164,7 +164,7 @@ def _refuse(why: str) -> NoReturn:
 
 
 def _odd(tree: dict[str, Any]) -> str | None:
-    """Return which part of a document its schema does not allow, None if it allows all."""
+    """Return the part of a document that violates its schema, or None."""
     if validator(ROOT, PLAN).is_valid(tree):
         return None
     # Only for a plan that is refused: it takes long to import.
@@ -199,7 +199,7 @@ def _refuse_literals(desired: Desired | None) -> None:
 
 
 def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
-    """Yield what each file declares, with the line of each webhook and each glob of a policy."""
+    """Yield the configuration of each file, with the line of each webhook and each policy glob."""
     for document in loaded.documents.values():
         root = {
             key: value
@@ -225,7 +225,7 @@ def _position(file: str, saved: Any) -> Position:
 
 
 def _read_again(saved: Mapping[str, Any]) -> Document:
-    """Return a file of the configuration as it was read, with the lines of its lists' items."""
+    """Return a file of the configuration as a document, with the lines of its list items."""
     file, data, lines = saved["file"], saved["content"], iter(saved["lines"])
     lists = {key: data[key] for key in LISTED if isinstance(data.get(key), list)}
     items = {

@@ -1,13 +1,14 @@
-"""The JSON Schema of the files, and the engine that judges by it.
+"""Validate files against the JSON Schema, with `defaults` applied.
 
-The root of a file is judged as its author wrote it, each webhook completed by the file's
-`defaults`. These work on data of any shape: what is no mapping gives and takes nothing.
+The root of a file is validated as written, each webhook with the file's `defaults`. Defaults accept
+data of any shape; a value that is not a mapping is ignored.
 
-- `type` and `event_types` are taken where the webhook has none of its own.
-- `configuration` is merged field by field, the webhook's own winning. A field's value is taken
-  whole: a reference `{env: ...}` and a reference `{file: ...}` never mix into one with both.
-- Where `defaults` name a type, their configuration is meant for webhooks of that type and no
-  other gets it (docs/adr/0003-defaults-configuration-follows-its-type.md).
+- `type` and `event_types` are inherited if the webhook does not set them.
+- `configuration` is merged field by field; the webhook's values override those of the defaults. A
+  field's value is replaced completely: `{env: ...}` and `{file: ...}` never merge into one
+  reference with both.
+- If `defaults` set a type, only webhooks of that type inherit their configuration
+  (docs/adr/0003-defaults-configuration-follows-its-type.md).
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _WEBHOOKS: Final = "webhooks.schema.json"
 PLAN: Final = "plan.schema.json"
 
 ROOT: Final = ""
-"""The definition of a whole document."""
+"""The definition of a complete document."""
 
 UNTYPED: Final = "webhook"
-"""The definition of a webhook that names no type of this version."""
+"""The definition of a webhook without a type that this version knows."""
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _FOLDERS = (_PACKAGE / "_schemas", _PACKAGE.parent / "schemas")  # in a wheel, in a checkout
@@ -39,7 +40,7 @@ _COMPLETE: Final = {name: f"{name}Webhook" for name in KINDS}
 
 
 class Part(NamedTuple):
-    """What is judged by one definition: the file without its webhooks, or one of them."""
+    """The data for one definition: the file without its webhooks, or one webhook."""
 
     definition: str
     data: Any
@@ -64,7 +65,7 @@ def schema(name: str = _WEBHOOKS) -> dict[str, Any]:
 
 @cache
 def validator(definition: str, name: str = _WEBHOOKS) -> Draft7Validator:
-    """Return what judges data by a definition, in time linear in the length of a text."""
+    """Return the validator for a definition, which takes time linear in the length of a text."""
     content = schema(name)
     if definition != ROOT:
         content = {"$ref": f"#/$defs/{definition}", "$defs": content["$defs"]}
@@ -72,9 +73,9 @@ def validator(definition: str, name: str = _WEBHOOKS) -> Draft7Validator:
 
 
 def own_validator(schema: Any) -> Any:
-    """Return what judges by a schema of the user's own, which refers to no other document.
+    """Return the validator for a user's schema, which must not refer to other documents.
 
-    Raises ValidationError if it is no JSON Schema.
+    Raises ValidationError if it is not a valid JSON Schema.
     """
     return validator_for(schema, pattern_options=RegexOptions(), retriever=_refuse)
 
@@ -84,7 +85,7 @@ def _refuse(uri: str) -> NoReturn:
 
 
 def parts(data: dict[str, Any]) -> Iterator[Part]:
-    """Yield the parts of a file: the root first, then each webhook with what it inherits."""
+    """Yield the parts of a file: the root first, then each webhook with its defaults."""
     webhooks = data.get("webhooks")
     if not isinstance(webhooks, list):
         yield Part(ROOT, data)
@@ -121,7 +122,7 @@ def written_webhooks(data: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
-    """Return what a file's `defaults` can give to a webhook; {} if they are no mapping."""
+    """Return the `defaults` that webhooks of a file can inherit; {} if they are not a mapping."""
     defaults = data.get("defaults")
     if not isinstance(defaults, dict):
         return {}
@@ -129,7 +130,7 @@ def _usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """Return a declared webhook completed by the usable `defaults`."""
+    """Return a declared webhook merged with the usable `defaults`."""
     merged = {**defaults, **webhook}
     inherited = _inherited_configuration(webhook, defaults)
     own = webhook.get("configuration", {})
@@ -142,7 +143,7 @@ def _effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, A
 
 
 def _inherited_configuration(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration that `defaults` give to this webhook, before its own is added."""
+    """Return the configuration that this webhook inherits, without its own fields."""
     configuration = defaults.get("configuration")
     if not isinstance(configuration, dict):
         return {}
@@ -153,9 +154,9 @@ def _inherited_configuration(webhook: dict[str, Any], defaults: dict[str, Any]) 
 
 
 def origin(data: dict[str, Any], index: int, path: DataPath) -> DataPath:
-    """Return where, from the root of a file, the value at `path` of a webhook comes from.
+    """Return the path, from the root of a file, of the value at `path` of a webhook.
 
-    What is written nowhere belongs to the webhook itself.
+    A missing value belongs to the webhook itself, not to the defaults.
     """
     webhooks = data.get("webhooks")
     webhook = webhooks[index] if isinstance(webhooks, list) and 0 <= index < len(webhooks) else None

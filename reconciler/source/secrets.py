@@ -1,12 +1,12 @@
-"""Which secrets may be used, and what references to them yield.
+"""Decide which secrets may be used, and fetch their values.
 
-Whoever can change a declaration can name any variable and any file of the machine that applies
-it, and have it sent anywhere. So what belongs to the machine or to the run itself is never sent,
-and a run may allow only a list.
+Anyone who can edit a file can refer to any variable and any file of the machine that applies it,
+and have it sent anywhere. So credentials of the machine or of the run are never sent, and a run can
+limit secrets to a list.
 
-A reference is data until somebody resolves it, which `apply` does before its first write. What
-may be referred to is asked again then, because a saved plan brings references that no file of
-this run declares. No message here ever holds a value or a part of one.
+`apply` resolves references before its first write, and checks again which ones are allowed, because
+a saved plan can contain references that no file of this run declares. Messages never contain a
+value or part of one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FORBIDDEN_VARIABLES: Final = (
     "NPM_", "NODE_AUTH_", "YARN_", "PYPI_", "TWINE_", "UV_PUBLISH_", "POETRY_", "PIP_", "CARGO_",
     "GEM_HOST_", "MAVEN_", "NUGET_", "DOCKER_", "COSIGN_", "GPG_", "SSH_", "GIT_",
 )  # fmt: skip
-"""Beginnings of the names of variables that belong to the machine or to the run."""
+"""Prefixes of variables that belong to the machine or to the run."""
 
 FORBIDDEN_FOLDERS: Final = (
     "/proc", "/sys", "/dev",
@@ -51,7 +51,7 @@ FORBIDDEN_FOLDERS: Final = (
     "/etc/kubernetes", "/etc/rancher", "/etc/shadow", "/etc/ssh", "/var/lib/kubelet",
 )  # fmt: skip
 _CONFIGURED: Final = frozenset({"cloudtruth", "gcloud", "gh", "glab-cli"})
-"""Programs whose folder under `.config` holds their credentials."""
+"""Programs whose folder under `.config` contains credentials."""
 
 _FORBIDDEN_PARTS: Final = frozenset(
     {
@@ -60,13 +60,13 @@ _FORBIDDEN_PARTS: Final = frozenset(
         ".yarnrc.yml", "com.cloudtruth.cloudtruth-cli",
     }
 )  # fmt: skip
-"""Names of folders and files that hold the credentials of other programs, wherever they are."""
+"""Names of folders and files with credentials of other programs, in any directory."""
 
 MASK: Final = "***"
 LOOKS_SECRET: Final = re.compile(
     slack.TOKEN_PART.pattern + r"|https?://[^\s\"']*[@/?#][^\s\"']*"  # a link with more than a host
 )
-"""What is hidden wherever text of a file is shown."""
+"""Text that is always hidden when part of a file is shown."""
 
 _WORD: Final = re.compile(r"[a-z0-9_*-]{1,40}")
 PLACEHOLDER: Final = re.compile(
@@ -75,7 +75,7 @@ PLACEHOLDER: Final = re.compile(
     r"|.*(?:\$\{[^{}]*\}|\{\{[^{}]*\}\}).*",
     re.DOTALL,
 )
-"""Text that another program would replace by a value: `$NAME`, `${NAME}`, `<token>`, `env:NAME`."""
+"""Placeholders that other programs replace: `$NAME`, `${NAME}`, `<token>`, `env:NAME`."""
 
 _VARIABLE: Final = re.compile(r"\$[A-Z][A-Z0-9_]+\b")
 
@@ -83,7 +83,7 @@ _AROUND: Final = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u200b\u200c\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
 )
-"""What copying and pasting adds around a value: blanks, line ends, a byte order mark."""
+"""Characters that pasting adds around a value: spaces, line breaks, a byte order mark."""
 
 # Hosts whose addresses are the permission to post there: whoever knows one can use it.
 _CAPABILITY_HOSTS: Final = (
@@ -99,7 +99,7 @@ _CAPABILITY_HOSTS: Final = (
 
 
 def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
-    """Return why `ref` may not be used, None if it may. Looks at names only."""
+    """Return why `ref` may not be used, None if it may. Checks names only."""
     if ref.scheme is Scheme.LITERAL:
         return None
     if ref.scheme is Scheme.FILE and _is_forbidden(ref.name):
@@ -118,13 +118,13 @@ def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
 
 
 def forbidden_prefix(name: str) -> str | None:
-    """Return the beginning of a variable's name for which it is never sent, None if it may be."""
+    """Return the prefix because of which a variable is never sent, None if it may be sent."""
     upper = name.upper()
     return next((each for each in FORBIDDEN_VARIABLES if upper.startswith(each)), None)
 
 
 def allow_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
-    """Return `patterns` of `--allow-secret`. Raises UsageError for one that can match nothing."""
+    """Return the `patterns` of `--allow-secret`. Raises UsageError if one cannot match anything."""
     found = tuple(patterns)
     for pattern in found:
         scheme, separator, name = pattern.partition(":")
@@ -137,19 +137,19 @@ def allow_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
 
 
 def file_name(path: str, declaring: str) -> str:
-    """Return the name of a referenced file, relative to the working directory if it can be.
+    """Return the name of a referenced file, relative to the working directory if possible.
 
-    `path` is relative to the file that says it, whose own name is `declaring`.
+    `path` is relative to the file `declaring`, which contains it.
     """
     folder = "" if declaring == STDIN_NAME else posixpath.dirname(declaring)
     return posixpath.normpath(posixpath.join(folder, path.replace(os.sep, "/")))
 
 
 def _leads_to(path: Path, pattern: str, directory: Path) -> bool:
-    """Say whether `pattern` allows `path`, in which no links are left.
+    """Return whether `pattern` allows `path`, whose links are resolved.
 
-    The folders of `pattern` before its first glob may be links themselves: they were chosen by
-    whoever runs the command.
+    Folders of `pattern` before its first glob may be links, because the user of the command chose
+    them.
     """
     scheme, _, name = pattern.partition(":")
     if scheme != Scheme.FILE:
@@ -167,7 +167,7 @@ def _leads_to(path: Path, pattern: str, directory: Path) -> bool:
 
 
 def _is_forbidden(name: str) -> bool:
-    """Return whether a path is in a folder that holds credentials of the machine or the run."""
+    """Return whether a path is in a folder with credentials of the machine or the run."""
     # Two slashes at the start are kept by normpath, and mean the same as one.
     path = posixpath.normpath(name)
     path = f"/{path.lstrip('/')}" if path.startswith("/") else path
@@ -191,7 +191,7 @@ def _forbidden_file(ref: SecretRef) -> Finding:
 
 
 def _not_allowed(ref: SecretRef) -> Finding:
-    """Say that no pattern allows `ref`."""
+    """Return the error for a reference that no pattern allows."""
     return error(
         "secret-not-allowed",
         f"{ref.scheme} {_shown(ref)} is not among the secrets that this run allows",
@@ -217,38 +217,38 @@ def setting(refs: Iterable[SecretRef], allow: Sequence[str] = ()) -> str:
 
 
 def _shown(ref: SecretRef) -> str:
-    """Return the name of a reference for a message; somebody may have put a token there."""
+    """Return the name of a reference for a message, hidden if it may be a token."""
     return masked(ref.name)
 
 
 def bare(text: str) -> str:
-    """Return a pasted value without the blanks, line ends and byte order marks around it."""
+    """Return a pasted value without surrounding spaces, line breaks and byte order marks."""
     return text.strip(_AROUND)
 
 
 def is_padded(text: str) -> bool:
-    """Return whether `bare` removes more than one line end, which editors and `echo` add."""
+    """Return whether `bare` removes more than the one line break that editors and `echo` add."""
     return bare(text) != text.removesuffix("\n").removesuffix("\r")
 
 
 def holds_token(text: str) -> bool:
-    """Return whether there is a Slack token in a text."""
+    """Return whether a text contains a Slack token."""
     return ("xox" in text or "xapp" in text) and slack.TOKEN.search(text) is not None
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether visible text is, or holds, what another program would replace."""
+    """Return whether visible text is or contains a placeholder of another program."""
     return PLACEHOLDER.fullmatch(text) is not None or _VARIABLE.search(text) is not None
 
 
 def masked(text: str) -> str:
-    """Return text of a user for a message: what looks like a secret hidden, and not too long."""
+    """Return user text for a message: likely secrets hidden, long text truncated."""
     safe = LOOKS_SECRET.sub(MASK, text)
     return safe if len(safe) <= 120 else f"{safe[:117]}..."
 
 
 def quoted(noun: str, word: object) -> str:
-    """Return `noun` with the word of a user behind it, unless that may be a secret."""
+    """Return `noun` followed by the user's word, unless that may be a secret."""
     text = str(word)
     return f"{noun} `{text}`" if is_word(text) else noun
 
@@ -259,7 +259,7 @@ def is_word(text: str) -> bool:
 
 
 def url_credential(url: str) -> str | None:
-    """Return what makes a URL a secret, in words that follow "the URL"; None if nothing does."""
+    """Return why a URL is a secret, in words that follow "the URL"; None if it is not."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -287,7 +287,7 @@ _HOLDS_TOKEN: Final = re.compile(f".*(?:{slack.TOKEN.pattern}).*", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """What references yield: values, and for each reference what is wrong with its value.
+    """The values of references, and the problem of each reference without a valid value.
 
     A reference without a usable value has an error in `problems` and no entry in `secrets`.
     """
@@ -302,7 +302,7 @@ class Resolution:
 
 
 def references(webhooks: Iterable[Webhook]) -> dict[SecretRef, Position | None]:
-    """Return every reference of `webhooks`, with the place of the first webhook that has it."""
+    """Return every reference of `webhooks`, with the position of the first webhook that has it."""
     found: dict[SecretRef, Position | None] = {}
     for webhook in webhooks:
         for value in webhook.configuration.values():
@@ -382,7 +382,7 @@ def wrap(value: str) -> Secret:
 
 
 def flaw(secret: Secret) -> str | None:
-    """Return what makes a value unfit to be sent, in words that may follow its name."""
+    """Return why a value cannot be sent, in words that can follow its name; None if it can."""
     if secret.matches(_BLANK):
         return "is empty"
     if secret.matches(_CONTROL):
@@ -401,7 +401,7 @@ def _fetch(
     literals: Mapping[SecretRef, Secret],
     allow: Sequence[str],
 ) -> tuple[Secret, bool] | Finding:
-    """Return a value, and whether more than a line end was removed around it."""
+    """Return a value, and whether more than one line break was removed around it."""
     match ref.scheme:
         case Scheme.LITERAL:
             return literals[ref], False
@@ -445,7 +445,7 @@ def _unsuitable(
     api_key: Secret | None,
     forbidden: Mapping[str, Secret],
 ) -> Finding | None:
-    """Return what is wrong with a value, wherever it is sent."""
+    """Return the problem of a value that does not depend on its field, or None."""
     problem = flaw(secret)
     if problem is not None:
         return _unusable(f"{subject} {problem}", "store the bare value, without line breaks")
@@ -477,7 +477,7 @@ def _unsuitable(
 def _misused(
     webhook: Webhook, fetched: Mapping[SecretRef, Secret]
 ) -> Iterator[tuple[SecretRef, Finding]]:
-    """Yield the references of `webhook` whose values do not belong into their fields."""
+    """Yield the references of `webhook` whose values do not fit their fields."""
     kind = KINDS[webhook.type]
     for name, ref in webhook.configuration.items():
         known = kind.field(name)

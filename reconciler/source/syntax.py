@@ -1,7 +1,7 @@
-"""Syntax errors in our own words.
+"""Explain YAML syntax errors with our messages.
 
-The parsers' messages quote the file, secrets included, and differ between libyaml and the pure
-one. Their wording only selects one of the explanations here; what is said is always ours.
+The parsers' messages quote the file, including secrets, and differ between libyaml and the pure
+Python parser. They only select one of the messages here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Place: TypeAlias = tuple[int, int]
 """Line and column, from 0."""
 
 _Cause: TypeAlias = tuple[_Place, str, str | None]
-"""Where a mistake is, the message and the hint."""
+"""The position of an error, the message and the hint."""
 
 _QUOTE_IT: Final = "put the text in quotes"
 _AT_THE_MARK: Final[Mapping[str, tuple[str, str | None]]] = {
@@ -54,7 +54,7 @@ _AT_THE_MARK: Final[Mapping[str, tuple[str, str | None]]] = {
         "look at quotes, brackets, colons and indentation here and just above",
     ),
 }
-"""What the parser says where it stops, and our message and advice."""
+"""Messages and hints by the parser's message, for errors where the parser stops."""
 
 _AT_THE_CONTEXT: Final = {
     r"unexpected end of stream|document (indicator|separator)": (
@@ -70,7 +70,7 @@ _AT_THE_CONTEXT: Final = {
         'put event globs in quotes: `"*"`',
     ),
 }
-"""The same for mistakes that began where the parser's context is."""
+"""The same for errors at the start of the parser's context."""
 
 _TAG: Final = re.compile(r"\btag\b")
 _UNCLOSED: Final = re.compile(r"expected ',' or '([\]}])'|unexpected ':'")
@@ -78,7 +78,7 @@ _MISFIT: Final = re.compile(r"expected key|expected '-'|expected <block end>")
 
 
 def explain(cause: yaml.YAMLError, text: str, file: str) -> Finding:
-    """Turn a parser's error into a finding, without a word of the parser or of the file."""
+    """Return the finding for a parser error, without text of the parser or of the file."""
     problem = str(getattr(cause, "problem", None) or "")
     context = str(getattr(cause, "context", None) or "")
     at = _mark(getattr(cause, "problem_mark", None), text) or (0, 0)
@@ -101,7 +101,7 @@ def explain(cause: yaml.YAMLError, text: str, file: str) -> Finding:
 
 
 def _known(problem: str, at: _Place, before: _Place, text: str) -> _Cause:
-    """Return what the tables have for a problem."""
+    """Return the table entry for a problem."""
     for pattern, found in _AT_THE_CONTEXT.items():
         if re.search(pattern, problem):
             return before, *found
@@ -117,7 +117,7 @@ def _known(problem: str, at: _Place, before: _Place, text: str) -> _Cause:
 
 
 def _mark(mark: yaml.Mark | None, text: str) -> _Place | None:
-    """Return line and column, from 0; a place after the last line is the last character's."""
+    """Return line and column, from 0; a position after the last line is the last character."""
     if mark is None:
         return None
     last = text.count("\n") - 1
@@ -132,9 +132,9 @@ def _line(text: str, number: int) -> str:
 
 
 def _runaway(at: _Place, text: str) -> _Cause | None:
-    """Return where a quotation begins that went on until the line of the mistake.
+    """Return the start of a quoted text that continues to the line of the error.
 
-    Its closing quote was forgotten, so that it ends at the next one, which was to open another.
+    Its closing quote is missing, so it ends at the opening quote of the next text.
     """
     found: _Place | None = None
     with suppress(yaml.YAMLError, ValueError):
@@ -184,7 +184,7 @@ def _misfit(problem: str, at: _Place, text: str) -> _Cause | None:
 
 
 def _no_key(problem: str, at: _Place, text: str) -> _Cause | None:
-    """Return what is wrong where a colon makes no key, None if it is nothing well known."""
+    """Return a known cause for a colon that does not form a key, or None."""
     if re.search("mapping values|could not find", problem) is None:
         return None
     for number in (at[0], max(0, at[0] - 1)):
@@ -197,7 +197,7 @@ def _no_key(problem: str, at: _Place, text: str) -> _Cause | None:
 
 
 def _indented(number: int, text: str) -> str | None:
-    """Compare the indentation of a line with the nearest one of the levels that are open there."""
+    """Compare the indentation of a line with the nearest level that is open there."""
     line = _line(text, number)
     mine, columns, limit = len(line) - len(line.lstrip()), set[int](), len(text)
     for above in reversed(text.split("\n", number)[:number]):

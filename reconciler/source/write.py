@@ -1,11 +1,11 @@
-"""Files are written whole or not at all.
+"""Write files atomically.
 
-The content goes to a temporary file beside the old one, is synced and then renamed over it, so
-that neither a full disk nor a crash leaves half a file or loses the old one. Only the owner may
-read what is written. What is no regular file, such as a pipe or /dev/stdout, is written into.
+The content is written to a temporary file beside the old one, synced and renamed, so that neither a
+full disk nor a crash leaves a partial file or loses the old one. Only the owner can read the file.
+Targets that are not regular files, such as a pipe or /dev/stdout, are written to directly.
 
-A file is only replaced by one of its kind, so that no option that names an output can destroy the
-declarations, a secret or anything else, whatever links lead there.
+A file is only replaced by a file of the same kind, so that an output option cannot overwrite the
+configuration, a secret or another file, also through links.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from reconciler.source.files import NotReadableError, read_regular
 
 
 class FileKind(NamedTuple):
-    """What a file is, in words, and a pattern that finds it in the content."""
+    """A kind of file: its name, and a pattern that recognizes its content."""
 
     noun: str
     pattern: re.Pattern[bytes]
@@ -43,11 +43,11 @@ REQUESTS: Final = FileKind("a log of requests", re.compile(rb'\A\{"seq": '))
 
 
 def write_atomically(path: Path, data: bytes, *, over: FileKind | None = None) -> None:
-    """Make `data` the content of `path`.
+    """Write `data` to the file `path`.
 
-    An existing file is replaced if it is of the kind `over` or empty; without `over` none is. A
-    link is followed: the file it leads to is replaced, not the link. Raises UsageError for another
-    file, OutputError if it cannot be written; what was there is then still there.
+    An existing file is replaced only if it is of the kind `over` or empty; without `over` it is
+    never replaced. Links are followed: the target is replaced, not the link. Raises UsageError for
+    another kind of file, OutputError if it cannot be written; the old file is then unchanged.
     """
     check_kind(path, over)
     try:
@@ -60,7 +60,7 @@ def write_atomically(path: Path, data: bytes, *, over: FileKind | None = None) -
 
 
 def make_folder(path: Path) -> None:
-    """Make a directory, and those above it, if it is not there. Raises OutputError."""
+    """Create a directory and its parents, if it does not exist. Raises OutputError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
@@ -88,7 +88,7 @@ def check_kind(path: Path, over: FileKind | None) -> None:
 
 
 def check_writable(path: Path, *, over: FileKind | None = None) -> None:
-    """Raise what `write_atomically` would raise, as far as that shows beforehand."""
+    """Raise the errors of `write_atomically` that can be detected before writing."""
     check_kind(path, over)
     try:
         if not _is_special(path):

@@ -1,19 +1,19 @@
-"""Strict YAML: bytes in, plain data and findings out, in one pass over the parser's events.
+"""Parse strict YAML into plain data and findings, in one pass over the parser's events.
 
-`yaml.safe_load` is not enough for a file whose mistakes delete webhooks: it keeps the last of two
-equal keys, reads `on` as true and 0777 as 511, and lets 300 bytes of aliases grow without end.
-`parse` refuses whatever two readers could take differently, and never raises, whatever the bytes.
+`yaml.safe_load` is not strict enough for a file whose errors delete webhooks: it keeps the last of
+two equal keys, reads `on` as true and 0777 as 511, and expands 300 bytes of aliases without limit.
+`parse` refuses everything that two readers could interpret differently, and never raises.
 
-Scalars mean what YAML 1.2's words and JSON's numbers say; everything else is text. So `on`, `yes`,
-`0777`, `12:30` and dates are text, as people expect of names and channels. Aliases and `<<` work
-as in docker compose: the first of several merged mappings wins, explicit keys win over all.
+Scalars follow the words of YAML 1.2 and the numbers of JSON; everything else is text. So `on`,
+`yes`, `0777`, `12:30` and dates are text, as users expect for names and channels. Aliases and `<<`
+work as in docker compose: the first of several merged mappings wins, explicit keys override all.
 
-No node tree is made (that costs eight times as much) and few positions are kept: `position.py`
-walks the text again to point at a mistake.
+No node tree is built (that costs eight times as much) and few positions are kept: `position.py`
+parses the text again to locate an error.
 
-Of the text, that is refused which two readers of the same file would see differently: an editor
-and a parser, a reviewer and a parser, or libyaml and the pure parser. What passes is UTF-8, has
-`\\n` as its only line break, and holds no control character.
+Text that two readers of the same file would see differently is refused: an editor and a parser, a
+reviewer and a parser, or libyaml and the pure parser. Accepted text is UTF-8, has `\\n` as its only
+line break, and contains no control character.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from reconciler.model import Path
 from reconciler.source.files import MAX_FILE_BYTES
 
 Parser: TypeAlias = Any
-"""A class that is called with text and then asked `get_event()` until the stream ends."""
+"""A class that takes text and returns events from `get_event()` until the stream ends."""
 
 PARSER: Final[Parser] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's parser where PyYAML has it, else the pure one, which is some 20 times slower."""
+"""libyaml's parser if PyYAML includes it, else the pure one, which is about 20 times slower."""
 
 _MAX_DEPTH: Final = 32
 _TOO_DEEP: Final = error(
@@ -46,7 +46,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
 
 _Check: TypeAlias = tuple[str, str, Finding]
-"""What a text that breaks a rule holds, a pattern, and the finding."""
+"""A substring of texts that violate a rule, a pattern, and the finding."""
 
 
 def _check(rule: str, holds: str, pattern: str, message: str, hint: str) -> _Check:
@@ -69,7 +69,7 @@ _ODD: Final[tuple[_Check, ...]] = (
         "delete it",
     ),
 )
-"""What only a text outside of plain ASCII can break: most files are plain."""
+"""Rules that only text outside of ASCII can violate; most files are ASCII."""
 
 _CHECKS: Final[tuple[_Check, ...]] = (
     _check(
@@ -100,7 +100,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
 )
 
 _MAX_INTEGER: Final = 2**53 - 1
-"""The largest whole number that every JSON reader keeps exact."""
+"""The largest integer that every JSON reader keeps exact."""
 
 FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
     "empty-document": (
@@ -143,7 +143,7 @@ FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
         "start the text on the next line",
     ),
 }
-"""Message and advice for each rule of the reader."""
+"""The message and hint for each rule of the parser."""
 
 _WORDS: Final[Mapping[str, Any]] = {
     "": None,
@@ -152,7 +152,7 @@ _WORDS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-"""The words that are no text; the empty one is a value of which nothing is written."""
+"""The words that are not text; the empty word is an empty value."""
 
 _NUMERIC: Final = frozenset("-0123456789")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
@@ -172,16 +172,15 @@ _EXPANSION_PER_CHARACTER: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One file, read.
+    """One parsed file.
 
-    `text` is the file without byte order mark, with `\\n` as line ends, the last one included;
-    empty if it is not text. `data` holds only dict (with text keys), list, str, bool, int, float
-    and None; parts that the file shares through aliases are shared here too, so treat it as
-    read-only. It is empty if the file is not `usable`. `items` has the place of each item of the
-    root's `webhooks`, `ignore` and `protect`. `findings` are all errors, in no order:
-    of a key written twice the first counts, a key that is no text is left out. Of an overlay with
-    its parents, `origins` has the places of those parts that are written elsewhere than their
-    surroundings.
+    `text` is the file without byte order mark, with `\\n` as line breaks, including the last line;
+    empty if it is not text. `data` contains only dict (with text keys), list, str, bool, int, float
+    and None. Aliases share objects, so treat it as read-only. It is empty if the file is not
+    `usable`. `items` has the position of each item of the root's `webhooks`, `ignore` and
+    `protect`. `findings` has all errors, unordered. The first of two equal keys counts; keys that
+    are not text are left out. For an overlay merged with its parents, `origins` has the positions
+    of parts that come from another file than the value that contains them.
     """
 
     file: str
@@ -193,7 +192,7 @@ class Document:
     origins: Mapping[Path, Place] = field(default_factory=dict)
 
     def written_at(self, path: Path) -> Place:
-        """Return where the value at `path` is written, which may be a file that this extends."""
+        """Return the position of the value at `path`, which may be in a parent file."""
         for length in range(len(path), -1, -1) if self.origins else ():
             if (at := self.origins.get(path[:length])) is not None:
                 return Place(at.file, at.path + path[length:])
@@ -201,7 +200,7 @@ class Document:
 
 
 def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
-    """Read one file. Never raises."""
+    """Parse one file. Never raises."""
     text, odd = _decode(raw, file)
     if odd is not None:
         return Document(file=file, text=text, data={}, usable=False, findings=(odd,))
@@ -241,15 +240,15 @@ def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
 
 
 class _Stopped(Exception):  # noqa: N818 - the error is the finding
-    """Nothing further can be read sensibly; the finding that says why is noted."""
+    """Parsing cannot continue; the finding with the reason is recorded."""
 
 
 class _Reader:
-    """Reads one text, which `text.check` has passed, once.
+    """Reads one text that `check` accepts; use it once.
 
-    `document` may raise `_Stopped`, or the parser's `yaml.YAMLError`. Afterwards `findings` has
-    what is wrong, `usable` whether the data is worth looking at all the same, `items` the places
-    in lists of the root, and `duplicates` whether some key is written twice.
+    `document` may raise `_Stopped`, or the parser's `yaml.YAMLError`. Afterwards `findings` has the
+    errors, `usable` is true if the data can be used despite them, `items` has the positions in
+    lists of the root, and `duplicates` is true if a key is written twice.
     """
 
     def __init__(self, text: str, file: str, parser: Parser) -> None:
@@ -269,7 +268,7 @@ class _Reader:
         self._sizes: dict[int, tuple[int, int, Any]] = {}
 
     def document(self) -> dict[str, Any]:
-        """Return the data of the one document that the text must be."""
+        """Return the data of the text, which must be a single document."""
         self._next()  # the stream's start
         start = self._next()
         root = start if isinstance(start, yaml.StreamEndEvent) else self._next()
@@ -369,7 +368,7 @@ class _Reader:
         return value
 
     def _check_header(self, event: Any) -> None:
-        """Refuse a comment glued to the | or >: libyaml takes it, the pure parser does not."""
+        """Refuse a comment directly after | or >: libyaml accepts it, the pure parser does not."""
         match = _HEADER_COMMENT.match(self._text, event.start_mark.index)
         if match is not None:
             start = event.start_mark
@@ -377,7 +376,7 @@ class _Reader:
             self._note("yaml-syntax", Position(file=self._file, line=start.line + 1, column=column))
 
     def _key(self, event: Any, depth: int) -> str | None:
-        """Read a key that is not yet known; None if it is no text."""
+        """Read a key that was not seen before; None if it is not text."""
         key = self._value(event, depth + 1)
         if key.__class__ is str and event.__class__ is yaml.ScalarEvent:
             known = self._strings if event.style else self._keys
@@ -386,7 +385,7 @@ class _Reader:
         return None
 
     def _open(self, start: Any, depth: int) -> None:
-        """Check what few collections have: too many parents, a tag, an anchor."""
+        """Check the rare properties of a collection: excessive depth, a tag, an anchor."""
         if depth > _MAX_DEPTH:
             raise self._stop("too-deep", self._position(start))
         if start.tag is not None:
@@ -411,7 +410,7 @@ class _Reader:
     def _merge(
         self, key: Any, depth: int, before: list[dict[str, Any]] | None
     ) -> list[dict[str, Any]]:
-        """Read the value of a `<<` and return the mappings to merge, the strongest first."""
+        """Read the value of a `<<` and return the mappings to merge, highest priority first."""
         if key.tag is not None:
             self._tag(key)
         event = self._next()
@@ -440,7 +439,7 @@ class _Reader:
         return Position(file=self._file, line=start.line + 1, column=column + 1, width=width)
 
     def _note(self, rule: str, position: Position) -> None:
-        """Note an error that leaves the data unusable."""
+        """Record an error that makes the data unusable."""
         self.usable = False
         self.findings.append(error(rule, *FAULTS[rule], position))
 
@@ -449,7 +448,7 @@ class _Reader:
         return _Stopped()
 
     def _measure(self, value: Any) -> tuple[int, int]:
-        """Return how many nodes `value` is, written out, and how many levels it has."""
+        """Return the number of nodes of `value` with aliases expanded, and its depth."""
         if not isinstance(value, (dict, list)):
             return 1, 0
         if id(value) not in self._sizes:
@@ -460,7 +459,7 @@ class _Reader:
 
 
 def _number(text: str) -> Any:
-    """Return the number that `text`, starting with a numeric character, means, else `text`."""
+    """Return the number for a `text` that starts with a numeric character, else `text`."""
     if _NUMBER.fullmatch(text) is None:
         return text
     value = float(text)
@@ -470,7 +469,7 @@ def _number(text: str) -> Any:
 
 
 def _decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
-    """Return the text of a file, ending in a line break, and the first thing wrong with it.
+    """Return the text of a file, ending in a line break, and its first error.
 
     The text is empty if it is not UTF-8 or too large.
     """
@@ -496,7 +495,7 @@ def _decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
 
 
 def check(text: str, file: str) -> Finding | None:
-    """Return the first thing in `text` that readers may take differently."""
+    """Return the error for the first part of `text` that readers may interpret differently."""
     is_plain = text.isascii() and not text.encode().translate(None, _PLAIN)
     for holds, pattern, found in _CHECKS if is_plain else _ODD + _CHECKS:
         match = re.search(pattern, text) if holds in text else None
