@@ -1,5 +1,5 @@
-"""What `webhooks ci` does on GitHub: the event, the comment, the review, the drift issue.
+"""`webhooks ci` on GitHub: the event, the comment, the review, the drift issue.
 
-Each command is a function from a `Run` (what to do, what can be reached) to an `Outcome` (what is
-to be printed and written). Nothing here prints, exits or reads the process environment.
+Each command is a function from a `Run` (the task and its connections) to an `Outcome` (the output
+to print and write). Nothing here prints, exits or reads the process environment.
 """

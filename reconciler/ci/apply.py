@@ -1,7 +1,7 @@
-"""Applying what was reviewed on merged pull requests, always from the tip of the branch.
+"""Apply the reviewed operations of merged pull requests, always from the tip of the branch.
 
-Every run that ends without applying what was merged leaves a comment on the newest pull request
-concerned, or an issue, with the command that leads on.
+A run that does not apply what was merged comments on the newest affected pull request, or opens an
+issue, with the command to run next.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _MOST_DIFFERENCES: Final = 20
 _MOST_NOTES: Final = 10
 _HALF: Final = View(limit=COMMENT_CHARACTERS // 2)
 _TELLING: Final = 60.0
-"""Seconds for telling of a failure, after the time of the run is used up."""
+"""Seconds to report a failure after the run's deadline."""
 
 
 class _NotTheTipError(StalePlanError):
@@ -58,7 +58,7 @@ class _NotTheTipError(StalePlanError):
 
 
 def apply(run: Run) -> Outcome:
-    """Apply what was reviewed, and record on each pull request what became of its plan."""
+    """Apply the reviewed operations, and record the outcome on each pull request."""
     if isinstance(run.event, PullRequest | MergeGroup):
         raise UsageError(
             "apply does not run on pull requests or in merge queues: nothing is merged yet",
@@ -75,7 +75,7 @@ def apply(run: Run) -> Outcome:
 
 
 class _Attempt:
-    """One run, with what it found out so far."""
+    """One run and its state."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -102,7 +102,7 @@ class _Attempt:
             return self._apply(checked, connection)
 
     def give_up(self, problem: ReconcilerError, by_digest: str | None = None) -> Outcome:
-        """Tell of an error before the first write and of the way on, and return its outcome.
+        """Report an error before the first write and the next command, and return the outcome.
 
         `by_digest` is the command that applies the plan as it is now.
         """
@@ -118,7 +118,7 @@ class _Attempt:
         return failed(problem, self._findings, plan=self._plan)
 
     def _again(self, problem: ReconcilerError) -> str | None:
-        """Return the command that leads on from an error, None where its hint is all there is."""
+        """Return the command to run after an error, None if there is only a hint."""
         if isinstance(problem, ConfigurationError) and not isinstance(
             problem, UnresolvedSecretsError
         ):
@@ -138,7 +138,7 @@ class _Attempt:
         self._reviews = reviews.read_reviews(self._merges, self._subject)
 
     def _require_tip(self, checked: Checked) -> None:
-        """Refuse to apply files that are not those of the branch's newest commit."""
+        """Raise an error if the files are not those of the branch's newest commit."""
         run, git = self._run, self._run.inputs.git
         head = (git(["rev-parse", "HEAD"]) or b"").decode("ascii").strip()
         if run.github is None or not head:
@@ -209,7 +209,7 @@ class _Attempt:
         return reported(report, self._findings, reason=code)
 
     def _notes(self, made: Plan, review: Review) -> list[Finding]:
-        """Return which pull requests approve nothing, and what is applied without a review."""
+        """Return findings for pull requests that approve nothing and for unreviewed operations."""
         if not self._by_review or not made.operations:
             return []
         found = [
@@ -228,7 +228,7 @@ class _Attempt:
         return found
 
     def _record(self, made: Plan, applied: frozenset[str], checked: Checked) -> None:
-        """Record what became of the reviews."""
+        """Record the outcome of the reviews."""
         before = self._reviews
         self._reviews = reviews.settle(before, made, applied, checked.desired)
         github, link = self._run.github, self._run.link
@@ -238,7 +238,7 @@ class _Attempt:
                 reviews.record(github, link, self._subject, before, self._reviews)
 
     def _close_issues(self) -> None:
-        """Close the issues of failures that are over."""
+        """Close the issues of resolved failures."""
         github, link = self._run.github, self._run.link
         if github is None:
             return
@@ -251,9 +251,9 @@ class _Attempt:
                     github.close_issue(issue.number, text)
 
     def _tell(self, code: str, text: str, command: str | None) -> None:
-        """Comment on the newest pull request concerned, or open an issue: once for each code.
+        """Comment on the newest affected pull request, or open an issue: once for each code.
 
-        What is there already is brought up to date, which notifies nobody.
+        An existing comment or issue is updated, which sends no notification.
         """
         github = self._run.github
         if github is None:
@@ -279,7 +279,7 @@ class _Attempt:
                 raise problem or second from None
 
     def _commented(self, github: GitHub, marker: Marker, text: str) -> bool:
-        """Comment on the newest pull request that is not over, if there is one."""
+        """Comment on the newest pull request that is not settled, if there is one."""
         found = self._reviews
         if self._merges is None:  # the newest one that was merged, whatever git knows
             pulls = github.merged_pulls(self._run.branch)[:1]
@@ -299,10 +299,10 @@ class _Attempt:
         *,
         unsent: Sequence[Resend] = (),
     ) -> str | None:
-        """Return the command that applies what is pending now; None if no digest covers it.
+        """Return the command that applies the pending operations; None if no digest covers them.
 
-        Resends are named in it, and planned so: those that the run has, and those of reviews that
-        it did not send.
+        It names the resends, so that they are planned: those of the run, and those of reviews that
+        the run did not send.
         """
         again = sorted({*self._run.resend, *map(_name, unsent)})
         options = replace(options, reviewed=(), resend=tuple(again))
@@ -322,9 +322,9 @@ def _applied(report: Report) -> frozenset[str]:
 
 
 def by_digest(run: Run, made: Plan, *, workflow: str = "", resend: Sequence[str] = ()) -> str:
-    """Return the command that applies exactly this plan: the apply workflow, started by hand.
+    """Return the command that starts the apply workflow by hand for exactly this plan.
 
-    It lifts the guards that block the plan, by the number of deletes.
+    It includes the number of deletes, if a guard blocks the plan.
     """
     workflow = workflow or run.workflow
     allowed = made.counted_deletes if made.blocked else run.allow_deletes
@@ -339,7 +339,7 @@ def by_digest(run: Run, made: Plan, *, workflow: str = "", resend: Sequence[str]
 
 
 def _name(resend: Resend) -> str:
-    """Return what --resend-secret calls a resend."""
+    """Return the value of --resend-secret for a resend."""
     value = resend.value
     if isinstance(value, SecretRef) and value.scheme is not Scheme.LITERAL:
         return f"{value.scheme}:{value.name}"

@@ -1,6 +1,6 @@
-"""Whether the live webhooks are as declared, as one issue that is open while they are not.
+"""The drift check: one issue that is open while live webhooks differ from the configuration.
 
-The same issue reports webhooks whose deliveries fail, and that the check itself cannot run.
+The same issue reports failing deliveries, and a check that cannot run.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from reconciler.workflow import gather, read_live
 from reconciler.workflow import plan as make_plan
 
 _APPLY: Final = {"drift-webhooks.yml": "apply-webhooks.yml"}
-"""Which workflow applies, by the workflow that looks for drift."""
+"""The apply workflow for each drift workflow."""
 
 _MOST_FAILING: Final = 50
 
 
 def drift(run: Run) -> Outcome:
-    """Plan, and open, edit or close the issue. Drift is news, not a failure."""
+    """Plan, and open, edit or close the issue. Drift is not a failure of the run."""
     try:
         checked = check(run)
         why = only_checked(run, instead="nothing was compared")
@@ -97,7 +97,7 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
 
 
 def _cannot_run(run: Run, problem: ReconcilerError) -> list[Finding]:
-    """Open or update the issue for a check that failed. A failure of that hides nothing."""
+    """Open or update the issue for a failed check. If that fails, add a warning."""
     github, findings = run.github, list[Finding]()
     if github is None:
         return findings

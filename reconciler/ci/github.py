@@ -1,8 +1,8 @@
-"""The requests to GitHub: who am I, what was merged, which comments are mine, write this one.
+"""Requests to GitHub: the login, merged pull requests, this workflow's comments and issues.
 
-Every failure is a `GitHubError` that names the permission to give. Lists are read to their last
-page by page number; an address in an answer is never followed. Author and marker must both be
-right before a comment counts as this workflow's.
+Every failure is a `GitHubError` that names the missing permission. Lists are read by page number up
+to the last page; URLs in responses are never followed. A comment belongs to this workflow only if
+both its author and its marker match.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _API: Final = "https://api.github.com"
 _PAGE: Final = 100
 _MOST_PAGES: Final = 300
 _MOST_FILES: Final = 300
-"""So many changed files GitHub lists between two commits; of more, some are not listed."""
+"""The maximum number of changed files that GitHub lists between two commits."""
 
 _VERSION: Final = "2022-11-28"
 _CONTENTS: Final = "contents: read"
@@ -43,14 +43,14 @@ _QUEUE: Final = re.compile(r"/pr-([1-9][0-9]{0,9})-[0-9a-f]{40,64}\Z")
 
 
 class GitHubError(ReconcilerError):
-    """A request to GitHub failed; `__cause__` is how."""
+    """A request to GitHub failed; `__cause__` is the original error."""
 
     code = "github"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pull:
-    """A pull request. `merged` is when it was merged, as `commit`; both empty if it was not."""
+    """A pull request. `merged` is the time and `commit` the commit of its merge, else empty."""
 
     number: int
     is_open: bool
@@ -62,7 +62,7 @@ class Pull:
 
 
 class GitHub:
-    """One repository on GitHub, as one token sees it."""
+    """One repository on GitHub, accessed with one token."""
 
     def __init__(
         self,
@@ -74,9 +74,9 @@ class GitHub:
         clean: Callable[[str], str],
         adapter: Any = None,
     ) -> None:
-        """Take the addresses from `environ`; with an `adapter` (see `api`) no network is used.
+        """Take the URLs from `environ`; with an `adapter` (see `api`) no network is used.
 
-        `clean` removes secrets from each text that leaves for GitHub. Raises UsageError,
+        `clean` removes secrets from each text that is sent to GitHub. Raises UsageError,
         CredentialError.
         """
         from reconciler.api.origin import Credential, Origin
@@ -102,7 +102,7 @@ class GitHub:
         )
 
     def extend(self, seconds: float) -> None:
-        """Allow requests for `seconds` from now, however long the run has waited for GitHub."""
+        """Allow requests for `seconds` from now, even if the time for GitHub is used up."""
         self._transport.deadline_in(seconds)
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ class GitHub:
 
     @cached_property
     def login(self) -> str:
-        """Who writes with this token; one that may not ask is a workflow's own."""
+        """The login of this token; a token that cannot read it is the workflow's token."""
         try:
             answer = self._ask("POST", body={"query": _QUERY}, need="", at=self._graphql)
         except GitHubError:
@@ -126,7 +126,7 @@ class GitHub:
     def changed(self, old: str, new: str) -> tuple[str, ...] | None:
         """Return the files that differ between two commits.
 
-        None if `new` does not follow `old`, or if there are too many to know all of them.
+        None if `new` does not follow `old`, or if there are too many files to list.
         """
         found = self._ask("GET", f"/compare/{quote(old)}...{quote(new)}", need=_CONTENTS)
         rows = found.get("files") if isinstance(found, Mapping) else None
@@ -138,8 +138,8 @@ class GitHub:
     def merged_pulls(self, branch: str) -> tuple[Pull, ...]:
         """Return the pull requests merged into a branch, newest first.
 
-        They are among the 100 closed ones that changed last, so none is missing that was merged
-        later than one of those.
+        Only the 100 most recently updated closed pull requests are read, so none is missing that
+        was merged later than one of those.
         """
         query = {"state": "closed", "base": branch, "sort": "updated", "direction": "desc"}
         query |= {"per_page": str(_PAGE)}
@@ -177,14 +177,14 @@ class GitHub:
         return self._mine("/issues/comments", query, need=_COMMENTS)
 
     def open_issues(self) -> tuple[Post, ...]:
-        """Return this workflow's open issues, oldest first; pull requests are none."""
+        """Return this workflow's open issues without pull requests, oldest first."""
         query = {"state": "open", "sort": "created", "direction": "asc"}
         return self._mine("/issues", query, need=_ISSUES)
 
     def comment(self, number: int, marker: Marker, text: str, old: Post | None = None) -> None:
-        """Comment on an issue or pull request, or turn an `old` comment into this one.
+        """Comment on an issue or pull request, or replace the text of an `old` comment.
 
-        What is the same already is not edited: a review that is edited later does not count.
+        An unchanged comment is not edited, because a review that is edited later does not count.
         """
         body = self.body(marker, text)
         if old is None:
@@ -194,7 +194,7 @@ class GitHub:
             self._ask("PATCH", path, body={"body": body}, need=_COMMENTS)
 
     def issue(self, title: str, marker: Marker, text: str, mine: Sequence[Post] = ()) -> None:
-        """Open an issue, or turn the first of `mine` into this one."""
+        """Open an issue, or replace the text of the first of `mine`."""
         method, path = ("PATCH", f"/issues/{mine[0].number}") if mine else ("POST", "/issues")
         body = {"title": title, "body": self.body(marker, text)}
         self._ask(method, path, body=body, need=_ISSUES)
@@ -209,7 +209,7 @@ class GitHub:
         return self._clean(f"{encode(marker)}\n{text}")
 
     def _post(self, number: int, body: str) -> None:
-        """Comment. One whose answer is lost is looked for before it counts as failed."""
+        """Post a comment. After a lost response, look for it before it counts as failed."""
         try:
             self._ask("POST", f"/issues/{number}/comments", body={"body": body}, need=_COMMENTS)
         except GitHubError as problem:
@@ -255,9 +255,9 @@ class GitHub:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Return the answer to a request below the repository, or `at` another path of the host.
+        """Return the response to a request below the repository, or `at` another path of the host.
 
-        `need` is the permission that it takes. Raises GitHubError.
+        `need` is the permission that the request requires. Raises GitHubError.
         """
         path = self._repository + path if at is None else at
         try:
@@ -273,9 +273,9 @@ class GitHub:
 
 
 def queued(reference: str) -> int | None:
-    """Return the pull request that a merge queue's branch is about, None if it is no such branch.
+    """Return the pull request of a merge queue's branch, None for other branches.
 
-    It is called `refs/heads/gh-readonly-queue/main/pr-12-COMMIT`.
+    The branch is called `refs/heads/gh-readonly-queue/main/pr-12-COMMIT`.
     """
     found = _QUEUE.search(reference)
     return int(found[1]) if found else None
@@ -302,14 +302,14 @@ def _last_number(url: str) -> int | None:
 
 
 def text(value: Any, *keys: str) -> str:
-    """Return what is at `keys` of a JSON value, empty where there is no text."""
+    """Return the text at `keys` of a JSON value, empty if there is none."""
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value if isinstance(value, str) else ""
 
 
 def _graphql(named: str, api_url: str) -> str:
-    """Return the path of GraphQL on the API's host; an address elsewhere is not used."""
+    """Return the path of GraphQL on the API's host; a URL on another host is not used."""
     there, api = urlsplit(named), urlsplit(api_url)
     if (there.scheme, there.netloc) == (api.scheme, api.netloc):
         return there.path

@@ -1,8 +1,8 @@
-"""The first line of a comment or issue: hidden, and all that a later run knows of it.
+"""The marker: a hidden first line of a comment or issue, the only part that later runs read.
 
-It names what the text belongs to and which operations it shows. A line that is not exactly what
-`encode` writes is no marker, and a comment without one is no review. The marker keeps plan and
-apply consistent; it is not a security border: who may edit comments may edit it.
+It identifies the subject of the text and the operations in it. A line that is not exactly what
+`encode` writes is not a marker, and a comment without a marker is not a review. The marker keeps
+plan and apply consistent; it is not a security boundary: anyone who can edit comments can edit it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from reconciler.planning.resend import Resend
 from reconciler.planning.review import DIGITS
 
 COMMENT_CHARACTERS: Final = 60_000
-"""A comment or issue may have 65,536 characters; the rest is room for what GitHub adds."""
+"""The maximum length of a comment or issue. GitHub allows 65,536 characters."""
 
 _FORMAT: Final = 3
 _LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) -->")
 
 
 class MarkerKind(StrEnum):
-    """What a comment or issue is."""
+    """The kind of a comment or issue."""
 
     PLAN = "plan"  # the plan of a pull request, one part of it
     OUTCOME = "outcome"  # what became of a pull request's plan
@@ -36,7 +36,7 @@ class MarkerKind(StrEnum):
 
 
 class State(StrEnum):
-    """What became of a reviewed operation that needs nothing more."""
+    """The final state of a reviewed operation."""
 
     APPLIED = "applied"
     OVERTAKEN = "overtaken"  # a newer pull request has another operation for the webhook
@@ -46,16 +46,16 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:
-    """What a comment or issue records about itself.
+    """The metadata of a comment or issue.
 
-    `label` is empty where nobody chose one: then `organization` (an id) and `file` tell whose it
-    is; each is empty as long as it is not known.
+    If `label` is empty, `organization` (an id) and `file` identify the subject; each is empty while
+    it is not known.
 
-    Of a plan: `digest` is None where no plan was made and empty where it has no operations;
-    `part` of `total` comments shows `operations`, and `resends` are those that send a secret
-    again, by digest. Of an outcome: `settled` has the state of operations by digest; `complete`
-    means that all of them are settled. `code` is the failure's. `failing` are webhooks whose
-    deliveries fail, by id, with the time since when.
+    For a plan: `digest` is None if no plan was made and empty if it has no operations; comment
+    `part` of `total` shows `operations`, and `resends` are those that send a secret again, by
+    digest. For an outcome: `settled` has the state of operations by digest; `complete` means that
+    all of them are settled. `code` is the code of a failure. `failing` has the webhooks whose
+    deliveries fail, by id, with the time of the first failure.
     """
 
     kind: MarkerKind
@@ -76,8 +76,8 @@ class Marker:
     def same_subject(self, other: Marker) -> bool:
         """Return whether both are about the same webhooks.
 
-        Without a label, an organization that one of them does not know is no difference: a plan
-        that failed before it was known belongs to the comment that an earlier one left.
+        Without a label, an organization that one of them does not know is not a difference: a plan
+        that failed before the organization was known belongs to the comment of an earlier plan.
         """
         if self.label or other.label:
             return self.label == other.label
@@ -97,7 +97,7 @@ class Marker:
 class Post:
     """A comment of this workflow on issue or pull request `number`, or an open issue itself.
 
-    `id` is the comment's, 0 for an issue. `updated` is when it was last edited.
+    `id` is the id of the comment, 0 for an issue. `updated` is the time of the last edit.
     """
 
     number: int
@@ -110,8 +110,8 @@ class Post:
 def find(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:
     """Return the comments or issues of a marker's kind about its subject.
 
-    Of failures only those with the same code. Without a label only those of one organization: the
-    marker's, or of the oldest where either side does not know it.
+    For failures, only those with the same code. Without a label, only those of one organization:
+    the marker's or, if one side does not know it, that of the oldest.
     """
     same = [
         each
@@ -125,9 +125,9 @@ def find(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:
 
 
 def encode(marker: Marker) -> str:
-    """Return the marker's line, without a line end; what has its default is left out.
+    """Return the marker's line, without a line break and without default values.
 
-    It cannot end its HTML comment early, and mentions nobody.
+    It cannot end its HTML comment early, and cannot mention a user.
     """
     content: dict[str, Any] = {"v": _FORMAT}
     for each in fields(Marker):
@@ -143,7 +143,7 @@ def encode(marker: Marker) -> str:
 
 
 def decode(body: str) -> Marker | None:
-    """Return the marker in the first line of `body`; None if there is none that can be read."""
+    """Return the marker in the first line of `body`; None if there is no valid one."""
     line = body.split("\n", 1)[0].rstrip("\r")
     match = _LINE.fullmatch(line)
     if match is None:

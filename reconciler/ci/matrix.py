@@ -1,4 +1,4 @@
-"""`webhooks ci matrix`: a job for each organization whose files a change touches."""
+"""`webhooks ci matrix`: a job for each organization whose files changed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from reconciler.workflow.inputs import validate
 from reconciler.workflow.organizations import OrganizationFiles, organizations
 
 MOST: Final = 256
-"""The most jobs that GitHub makes of a matrix."""
+"""The maximum number of jobs in a matrix on GitHub."""
 
 
 def matrix(run: Run) -> Outcome:
     """Return the organizations to run jobs for, as the output `matrix`.
 
-    Without a change to look at (a schedule, a manual start, a commit that git does not know) these
-    are all of them. Raises UsageError for more than GitHub can run.
+    Without a known change (a schedule, a manual start, a commit that git does not know) these are
+    all organizations. Raises UsageError if there are more than GitHub can run.
     """
     groups = organizations(run.inputs) or (OrganizationFiles(organization=None, paths=run.paths),)
     changed = _changed(run)
@@ -54,9 +54,9 @@ def matrix(run: Run) -> Outcome:
 
 
 def _changed(run: Run) -> frozenset[str] | None:
-    """Return the files that differ from before the change, relative to the repository's root.
+    """Return the changed files, relative to the repository's root.
 
-    None where that is not known, so that no organization is missed.
+    None if they are not known, so that no organization is missed.
     """
     git = run.inputs.git
     if not run.since or git(["cat-file", "-e", run.since]) is None:
@@ -66,7 +66,7 @@ def _changed(run: Run) -> frozenset[str] | None:
 
 
 def _read_by(group: OrganizationFiles, run: Run) -> Iterator[str]:
-    """Yield the files that decide about an organization, relative to the repository's root."""
+    """Yield the files that affect an organization, relative to the repository's root."""
     prefix = (run.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
     loaded = validate(replace(run.inputs, paths=group.paths))
     names = [*group.paths, *loaded.parents, *run.inputs.policies]

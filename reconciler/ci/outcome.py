@@ -1,4 +1,4 @@
-"""What a run leaves behind: its exit code, and texts for log, annotations, summary and outputs."""
+"""The result of a run: exit code, and texts for log, annotations, summary and outputs."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ _BESIDE: Final = View(limit=90_000, measure=_bytes)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """All of it, as text that is safe where it goes.
+    """The result of a run, with each text escaped for its destination.
 
-    `outputs` are what later steps of a workflow may read, under the names of action.yml.
-    `document` is the plan as JSON, None where there is no plan. `wrote` means that something may
-    have been changed at CloudTruth.
+    `outputs` are the outputs of the step, under the names of action.yml. `document` is the plan as
+    JSON, None without a plan. `wrote` means that webhooks may have been changed.
     """
 
     exit_code: ExitCode
@@ -44,7 +43,7 @@ class Outcome:
 
 @contextmanager
 def attempt(findings: list[Finding], rule: str, what: str) -> Iterator[None]:
-    """Do what is for people only: a failure of it becomes a warning, as it undoes nothing."""
+    """Run a reporting step; turn its failure into a warning, because writes are not affected."""
     try:
         yield
     except ReconcilerError as problem:
@@ -54,7 +53,7 @@ def attempt(findings: list[Finding], rule: str, what: str) -> Iterator[None]:
 
 
 def ended(result: str, findings: Sequence[Finding], *, heading: str) -> Outcome:
-    """Return the outcome of a run without a plan that went well."""
+    """Return the outcome of a successful run without a plan."""
     return Outcome(
         exit_code=ExitCode.OK,
         outputs=_outputs(result),
@@ -69,7 +68,7 @@ def planned(
 ) -> Outcome:
     """Return the outcome of a run that ends with a plan; `blocked` is a failure.
 
-    `again` are the options with which `webhooks apply` plans the same.
+    `again` has the options with which `webhooks apply` computes the same plan.
     """
     view = View(again=again)
     blocked = result == "blocked"
@@ -84,9 +83,9 @@ def planned(
 
 
 def reported(report: Report, findings: Sequence[Finding], *, reason: str) -> Outcome:
-    """Return the outcome of a run that applied a plan; one that cannot be shown is one line.
+    """Return the outcome of a run that applied a plan; one line if the report cannot be shown.
 
-    `reason` is why not all was applied, empty if it was.
+    `reason` is why some operations were not applied, empty if all were.
     """
     plan, text, markdown = report.plan, RENDERERS["text"](), RENDERERS["markdown"]()
     document = None
@@ -116,7 +115,7 @@ def failed(
     plan: Plan | None = None,
     began: bool = True,
 ) -> Outcome:
-    """Return the outcome of a run that could not go on; nothing was written to CloudTruth.
+    """Return the outcome of a run that failed before anything was written to CloudTruth.
 
     Without `began` there is no result: the workflow's last step then reports that it did not run.
     """

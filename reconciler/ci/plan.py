@@ -1,7 +1,7 @@
-"""The plan of a pull request: what merging it would do, in comments that are kept up to date.
+"""Plan a pull request, and post and update the plan in comments.
 
-A plan in several comments approves nothing while it is incomplete: the first is invalidated first
-and completed last. The oldest comment of a subject is part 1, the next one part 2, and so on.
+A plan in several comments approves nothing while it is incomplete: the first comment is invalidated
+first and completed last. The oldest comment of a subject is part 1, the next one part 2, and so on.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ from reconciler.workflow import plan as make_plan
 from reconciler.workflow.inputs import load_earlier
 
 _MOST_PARTS: Final = 10
-"""A plan is shown in at most so many comments."""
+"""The maximum number of comments for a plan."""
 
 _UPDATING: Final = "_This plan is being updated. It approves nothing until that is done._\n"
 _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
 
 
 def validate(run: Run) -> Outcome:
-    """Judge the files."""
+    """Validate the files and return the outcome."""
     return files_only(check(run))
 
 
 def check(run: Run, *, writing: bool = False) -> Checked:
-    """Judge the files, each warning an error. Raises ConfigurationError with all findings.
+    """Validate the files with warnings as errors. Raises ConfigurationError with all findings.
 
-    `writing` also refuses secrets that no list allows. Later warnings depend on the live webhooks,
-    not on the change under review, and stop nothing.
+    With `writing`, secrets that no list allows are errors, too. Later warnings depend on the live
+    webhooks, not on the reviewed change, and do not fail the run.
     """
     inputs = replace(run.inputs, strict=True)
     if isinstance(run.event, PullRequest) and inputs.policies:
@@ -68,7 +68,7 @@ def check(run: Run, *, writing: bool = False) -> Checked:
 def _policies(run: Run, pull: PullRequest) -> Iterator[tuple[str, bytes | None, bytes | None]]:
     """Yield each policy with its content on the branch and in the pull request.
 
-    The branch's judges the pull request, so that this cannot relax what judges it.
+    The policy of the branch applies to the pull request, so a pull request cannot relax it.
     """
     if run.inputs.policies and run.inputs.git(["cat-file", "-e", pull.base]) is None:
         raise ConfigurationError(
@@ -86,7 +86,7 @@ def _policies(run: Run, pull: PullRequest) -> Iterator[tuple[str, bytes | None, 
 
 
 def only_checked(run: Run, *, instead: str) -> Finding | None:
-    """Return why only the files can be checked, None if more can be done."""
+    """Return why only the files can be checked, None if a plan can be made."""
     if isinstance(run.event, PullRequest) and run.event.distrust is not None:
         return note(
             "only-validated",
@@ -104,7 +104,7 @@ def only_checked(run: Run, *, instead: str) -> Finding | None:
 
 
 def files_only(checked: Checked, *why: Finding, result: str = "validated") -> Outcome:
-    """Return the outcome of a run that only checked the files, and why."""
+    """Return the outcome of a run that only checked the files, with the reason."""
     entries = plural(len(checked.desired.webhooks) + len(checked.desired.absent), "webhook")
     heading = f"The files are valid: {entries} declared"
     return ended(result, (*checked.declared.findings, *why), heading=heading)
@@ -149,9 +149,9 @@ def _planned(run: Run, made: Plan, findings: tuple[Finding, ...]) -> Outcome:
 
 
 def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
-    """Hold the plan of a merge queue's commit against the reviews of its pull requests.
+    """Check the plan of a merge queue's commit against the reviews of its pull requests.
 
-    Whatever else was merged and is not applied yet counts, too, as it does after the merge.
+    Other merged reviews that are not applied yet count, too, as they do after the merge.
     """
     if not group.branch:
         raise UsageError("the event of this merge queue names no branch")
@@ -191,7 +191,7 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
 
 
 def _queued(github: GitHub, group: MergeGroup, contained: Mapping[str, int]) -> list[int]:
-    """Return the group's pull requests, the newest first."""
+    """Return the pull requests of the group, newest first."""
     commits = github.queue(group.branch)
     inside = sorted((contained[each], commits[each]) for each in commits if each in contained)
     own = queued(group.reference)
@@ -199,7 +199,7 @@ def _queued(github: GitHub, group: MergeGroup, contained: Mapping[str, int]) -> 
 
 
 def _before(run: Run) -> tuple[tuple[Finding, ...], Desired | None, bool]:
-    """Return what was declared before, and whether the pull request changes the files."""
+    """Return the previous configuration, and whether the pull request changes the files."""
     if not isinstance(run.event, PullRequest):
         return (), None, True
     inputs = run.inputs
@@ -214,7 +214,7 @@ def _before(run: Run) -> tuple[tuple[Finding, ...], Desired | None, bool]:
 
 
 def _content(sources: files.Sources) -> tuple[Desired | None, dict[str, bytes | str]]:
-    """Return what files declare, and the content of each file and of those that it extends."""
+    """Return the configuration, and the content of each file and of its parents."""
     loaded = load_earlier(sources)
     content: dict[str, bytes | str] = {each.file: each.text for each in loaded.parents.values()}
     return loaded.desired, content | {each.file: each.raw for each in sources.files}
@@ -226,7 +226,7 @@ def _no_base(reason: str) -> Finding:
 
 
 def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
-    """Return the comments that show a plan, each with the operations that it shows."""
+    """Return the comments for a plan, each with its operations."""
     marker = run.marker(MarkerKind.PLAN).of_plan(made)
     foot = _foot(run, pull)
     if run.applies and pull.branch and pull.branch != run.applies:
@@ -265,7 +265,7 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
 
 
 def _resends(made: Plan, place: int) -> Sequence[tuple[str, Resend]]:
-    """Return the resends of the operation at `place`, each with its digest."""
+    """Return the resends of the operation at index `place`, each with its digest."""
     sent = resends((made.operations[place],))
     # They are the last digests of an operation, in this order.
     digests = [each.digest for each in made.digests[place]]
@@ -280,9 +280,9 @@ def _foot(run: Run, pull: PullRequest) -> str:
 
 
 def _take_back(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
-    """Take back what an earlier commit's plan approved: this commit has no plan.
+    """Invalidate the plan of an earlier commit, because this commit has no plan.
 
-    A failure of that does not hide the problem itself.
+    If that fails, return a warning, so that the original problem is still reported.
     """
     pull = run.event
     if not isinstance(pull, PullRequest) or pull.distrust is not None or run.connect is None:
@@ -300,7 +300,7 @@ def _take_back(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
 def _comment(
     run: Run, pull: PullRequest, parts: list[tuple[Marker, str]], *, create: bool
 ) -> tuple[Finding, ...]:
-    """Write the comments, or return why they stay as they are."""
+    """Write the comments, or return the reason for not changing them."""
     if run.commenting is Commenting.NEVER:
         return ()
     github = run.github
@@ -326,7 +326,7 @@ def _comment(
 def put(
     github: GitHub, number: int, found: Sequence[Post], parts: Sequence[tuple[Marker, str]]
 ) -> None:
-    """Turn `found`, the existing comments, into `parts`; create those that are missing."""
+    """Replace the text of the comments in `found` with `parts`; create missing comments."""
     empty = replace(parts[0][0], digest=None, part=1, total=1, operations=(), resends=())
     first, *others = (*parts, *[(empty, _UNNEEDED)] * (len(found) - len(parts)))
     if others and [each.body for each in found[1:]] != [github.body(*each) for each in others]:

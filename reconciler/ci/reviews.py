@@ -1,8 +1,8 @@
-"""Which reviews of merged pull requests count, and what became of each reviewed operation.
+"""Find the reviews of merged pull requests, and record the state of each reviewed operation.
 
-For each webhook the newest merged review decides. A review is over when each of its operations was
-applied, is no longer pending, or was overtaken by a newer review; what is settled is recorded in
-a separate comment, so that the review itself stays as it was merged.
+For each webhook the newest merged review applies. A review is settled when each of its operations
+was applied, is no longer pending, or was replaced by a newer review. Settled operations are
+recorded in a separate comment, so that the review itself is not edited after the merge.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from reconciler.planning.review import Mentioned, Review
 from reconciler.render.words import plural
 
 _MOST_RECORDED: Final = 800
-"""So many settled operations fit into the comment of a review that is not over yet."""
+"""The number of settled operations that fit into the comment of a review in progress."""
 
 
 class NoReview(StrEnum):
@@ -38,11 +38,12 @@ class NoReview(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """A merged pull request, its review and what is settled of it.
+    """A merged pull request, its review and its settled operations.
 
-    `comments` are all of this workflow's, `outcome` the one that records what is settled.
-    `resends` are the operations that send a secret again, by digest; `replaced` has the number of
-    the newer pull request that decides instead, by digest. `problem` is why it approves nothing.
+    `comments` has all comments of this workflow, `outcome` is the one that records settled
+    operations. `resends` are the operations that send a secret again, by digest; `replaced` has the
+    number of the newer pull request that applies instead, by digest. `problem` is why the pull
+    request approves nothing.
     """
 
     number: int
@@ -65,9 +66,9 @@ Merges: TypeAlias = Sequence[tuple[Pull, Sequence[Post]]]
 
 
 def look(run: Run, branch: str) -> Merges:
-    """Find the pull requests merged into `branch` that the checked-out commit contains.
+    """Return the pull requests merged into `branch` that the checked-out commit contains.
 
-    Raises UsageError where git does not know the history, GitHubError.
+    Raises UsageError if git does not have the history, GitHubError.
     """
     if run.github is None:
         raise UsageError(
@@ -95,9 +96,10 @@ def history(run: Run) -> Mapping[str, int]:
 
 
 def read_reviews(merges: Merges, subject: Marker) -> tuple[Merged, ...]:
-    """Return what each pull request says about a subject, newest first.
+    """Return the review of each pull request about a subject, newest first.
 
-    A newer one replaces what an older one has of the same webhook, a resend that of the same field.
+    The operations of a newer review replace those of older ones for the same webhook; a resend
+    replaces only resends of the same field.
     """
     found: list[Merged] = []
     newer: list[tuple[int, Mentioned, set[tuple[str, str]]]] = []
@@ -121,9 +123,9 @@ def read_reviews(merges: Merges, subject: Marker) -> tuple[Merged, ...]:
 
 
 def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
-    """Read the review of a pull request from its comments.
+    """Return the review of a pull request from its comments.
 
-    It is frozen at the merge: a comment that was edited later does not count.
+    A comment that was edited after the merge does not count.
     """
     parts = find(comments, replace(subject, kind=MarkerKind.PLAN))
     outcome = next(iter(find(comments, replace(subject, kind=MarkerKind.OUTCOME))), None)
@@ -155,7 +157,7 @@ def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
 
 
 def combined(reviews: Sequence[Merged], subject: Marker) -> Review:
-    """Return the one review of all that is merged and not settled, for a subject's organization."""
+    """Return one review of all merged, unsettled operations for a subject's organization."""
     left = [
         (each, review.resends.get(each.digest))
         for review in reviews
@@ -173,9 +175,9 @@ def combined(reviews: Sequence[Merged], subject: Marker) -> Review:
 def settle(
     reviews: Sequence[Merged], plan: Plan, applied: frozenset[str], desired: Desired
 ) -> tuple[Merged, ...]:
-    """Return the reviews with what a run settled.
+    """Return the reviews, updated with the operations that a run settled.
 
-    `plan` is what was pending before it, `applied` the digests of what it applied.
+    `plan` has the operations pending before the run, `applied` the digests of applied ones.
     """
     pending = {each.digest for found in plan.digests for each in found}
     declared = {each.name: each.configuration for each in desired.webhooks}
@@ -230,9 +232,9 @@ def record(
     before: Sequence[Merged],
     after: Sequence[Merged],
 ) -> None:
-    """Write what became of each review that changed, in a comment beside it.
+    """Post the outcome of each review that changed, in a separate comment.
 
-    `link` is the run, as Markdown.
+    `link` is the link to the run, as Markdown.
     """
     for old, new in zip(before, after, strict=True):
         if old.settled == new.settled:
@@ -248,7 +250,7 @@ def record(
 
 
 def _told(review: Merged, link: str) -> str:
-    """Return in words what became of a review."""
+    """Return the outcome of a review as text."""
     states = Counter(review.settled.values())
     applied, void = states[State.APPLIED], plural(states[State.VOID], "resend")
     by = sorted({number for digest, number in review.replaced.items() if digest in review.settled})

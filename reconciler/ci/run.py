@@ -1,7 +1,7 @@
-"""What a run of `webhooks ci` is to do, why it runs, and what it can reach.
+"""The inputs of a run of `webhooks ci`: its task, its event and its connections.
 
-The event's payload is written by GitHub, with names in it that anybody can choose. It is read
-tolerantly: a missing field makes the event one that allows less, never more.
+GitHub writes the event's payload, which contains names that any user can choose. A missing field in
+it results in fewer permissions, never in more.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _DEPENDABOT: Final = "dependabot[bot]"
 
 
 class Commenting(StrEnum):
-    """When a plan is written as a comment on its pull request.
+    """When a plan is posted as a comment on its pull request.
 
-    With `changes-only` also a plan that a guard blocks, and a change that only relaxes guards.
+    `changes-only` includes plans that a guard blocks, and changes that only relax guards.
     """
 
     ALWAYS = "true"
@@ -37,7 +37,7 @@ class Commenting(StrEnum):
 
 
 class Reviewing(StrEnum):
-    """What apply does with an operation that no merged pull request showed."""
+    """How apply handles an operation that no merged pull request shows."""
 
     REQUIRE = "require"
     WARN = "warn"
@@ -48,8 +48,8 @@ class Reviewing(StrEnum):
 class PullRequest:
     """A pull request was opened or changed.
 
-    `branch` is the branch that it goes to, `base` the commit of that branch. `distrust` is why
-    GitHub gives this run no secrets and a read-only token, None where it does give them.
+    `branch` is the target branch, `base` the commit of that branch. `distrust` is the reason if
+    GitHub gives this run no secrets and a read-only token, else None.
     """
 
     number: int
@@ -61,7 +61,7 @@ class PullRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeGroup:
-    """A merge queue tests a group of pull requests. `reference` is the queue's own branch."""
+    """A merge queue tests a group of pull requests. `reference` is the branch of the queue."""
 
     branch: str
     reference: str
@@ -73,15 +73,15 @@ Event: TypeAlias = PullRequest | MergeGroup | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What to do, where, and what can be reached.
+    """The task of a run, its inputs and its connections.
 
-    `connect` is None without an API key, `github` None without a token. `label` is empty where
-    nobody chose one; `expect_digest` is a plan that was reviewed elsewhere.
+    `connect` is None without an API key, `github` None without a token. `label` is empty by
+    default; `expect_digest` is the digest of a plan that was reviewed elsewhere.
 
-    `repository` is owner/name. `branch` is the branch of the run, `applies` the one whose files
-    are applied, `workflow` the name of the workflow's file, `since` the commit before the change;
-    what GitHub does not say is empty.
-    `given` has the options of the command line that say which files and which server.
+    `repository` is owner/name. `branch` is the branch of the run, `applies` the branch whose files
+    are applied, `workflow` the name of the workflow file, `since` the commit before the change;
+    each is empty if GitHub does not provide it. `given` has the command line options that select
+    files and server.
     """
 
     inputs: Inputs
@@ -106,19 +106,19 @@ class Run:
     def options(
         self, resend: Iterable[str] = (), allow_deletes: int | None = None
     ) -> tuple[str, ...]:
-        """Return the options with which `webhooks apply` plans the same."""
+        """Return the options with which `webhooks apply` computes the same plan."""
         words = [word for each in resend for word in ("--resend-secret", each)]
         words += ["--allow-deletes", str(allow_deletes)] if allow_deletes is not None else []
         return (*self.given, *words)
 
     @property
     def link(self) -> str:
-        """Return the run as Markdown."""
+        """Return a link to the run as Markdown."""
         return f"[this run]({self.url})" if self.url else "a run"
 
     @property
     def again(self) -> str | None:
-        """Return the command that runs it again."""
+        """Return the command that re-runs it."""
         return f"gh run rerun {self.id} --repo {self.repository}" if self.id else None
 
     @property
@@ -127,11 +127,11 @@ class Run:
         return self.inputs.paths or (DEFAULT_FILE,)
 
     def marker(self, kind: MarkerKind) -> Marker:
-        """Return the marker of what the run is about; it approves nothing."""
+        """Return the marker for the run's subject; it approves nothing."""
         return Marker(kind=kind, label=self.label, file=", ".join(self.paths))
 
     def connected(self) -> AbstractContextManager[Connection]:
-        """Connect to CloudTruth, with a key that was found."""
+        """Connect to CloudTruth with the run's API key."""
         assert self.connect is not None
         return self.connect()
 
@@ -194,7 +194,7 @@ def read_run(
 
 
 def _read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Event:
-    """Reduce the payload of the event called `name` in `repository` (owner/name)."""
+    """Return the event `name` in `repository` (owner/name) from its payload."""
     if name == "merge_group":
         branch = text(payload, name, "base_ref").removeprefix("refs/heads/")
         return MergeGroup(branch=branch, reference=text(payload, name, "head_ref"))

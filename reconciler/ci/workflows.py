@@ -1,4 +1,4 @@
-"""The GitHub workflows that `init --github` writes, filled in for a configuration."""
+"""The GitHub workflows that `init --github` writes for a configuration."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _SECRETS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What the workflows are filled in with.
+    """The values to fill into the workflows.
 
-    `package` is what pip installs; `file` the configuration file or directory, relative to the
-    repository's root, with forward slashes; `branch` the one whose tip is applied; `references`
-    are the secrets that the configuration refers to.
+    `package` is the requirement for pip, `file` the configuration file or directory, relative to
+    the repository's root, with forward slashes. `branch` is the branch whose tip is applied,
+    `references` are the secrets that the configuration refers to.
     """
 
     package: str
@@ -56,7 +56,7 @@ class Setup:
 
     @property
     def allowed(self) -> str:
-        """Return the value of WEBHOOKS_ALLOW_SECRETS: these references and no others."""
+        """Return the value of WEBHOOKS_ALLOW_SECRETS for these references."""
         names = (f"{each.scheme}:{each.name}" for each in self.references)
         return " ".join(sorted({re.sub(r"[\s,\[]", "?", name) for name in names}))
 
@@ -72,7 +72,7 @@ class Setup:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Return what the apply workflow watches: the configuration and secret files."""
+        """Return the paths that trigger the apply workflow: the configuration and secret files."""
         # GitHub matches whole paths from the root of the repository: `./a` and `a//b` never match.
         file = normpath(self.file)
         if not file.lower().endswith((".yaml", ".yml")):
@@ -111,10 +111,10 @@ def workflows(setup: Setup) -> Mapping[str, str]:
 
 
 def updated(text: str, setup: Setup) -> str | None:
-    """Return an existing workflow with the lists of secrets as the configuration needs them.
+    """Return an existing workflow with updated lists of secrets.
 
-    Lines of secrets that are still referred to stay as they are; everything else stays, too. None
-    for a workflow without the list of allowed secrets.
+    Only lines of secrets that the configuration no longer refers to, or newly refers to, change.
+    None for a workflow without the list of allowed secrets.
     """
     text, count = _ALLOW.subn(lambda found: f'{found[1]}"{setup.allowed}"', text)
     if not count:
@@ -135,7 +135,7 @@ def updated(text: str, setup: Setup) -> str | None:
 
 
 def package(commit: str | None) -> str:
-    """Return what pip installs in a workflow: this version, or the repository at a commit.
+    """Return the requirement for pip in a workflow: this version, or the repository at a commit.
 
     Raises UsageError if no commit is known.
     """
@@ -164,7 +164,7 @@ def installed_commit(git_in: Callable[[Path], Git]) -> str | None:
 
 
 def default_branch(git: Git) -> str:
-    """Return the branch of the repository that is applied; `main` if git does not know it."""
+    """Return the branch that is applied; `main` if git does not know the default branch."""
     remote = _line(git, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
     if remote is not None:
         return remote.removeprefix("origin/")
