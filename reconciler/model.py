@@ -47,7 +47,7 @@ class Secret:
         self.__value = value
 
     def reveal(self) -> str:
-        """Return the value itself. Only `reconciler.api` may call this."""
+        """Return the value. Only `reconciler.api` and `source.secrets.public_url` may call this."""
         return self.__value
 
     def same_as(self, other: Secret) -> bool:

@@ -1,21 +1,37 @@
-"""Render the effective configuration: globs expanded, defaults merged.
+"""Render the effective configuration, globs expanded and defaults merged; write YAML.
 
 The planner uses the same `Desired`, so this shows its input. Secrets appear as references. Parsing
 the text again gives the same `Desired`, unless a file contains literal secrets: these appear as
-`{literal: WEBHOOK/FIELD}`, which is not allowed in a file.
+`{literal: WEBHOOK/FIELD}`, which is not allowed in a file. Exports use the same writer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Final, TypeAlias
 
 from reconciler.model import EVENT_TYPES, Absent, Desired, FileScope, Path, SecretRef, Webhook
 from reconciler.planning.document import reference_tree
-from reconciler.source.export import block, scalar
 from reconciler.source.load import Loaded
 from reconciler.source.position import locate
 from reconciler.source.schema import origin
+
+Comment: TypeAlias = Callable[[Path], str]
+"""Returns the comment on the value at a path, empty for none."""
+
+_WIDTH: Final = 80
+"""The longest line that holds a list or a mapping, as far as it can be broken."""
+
+_SECTIONS: Final = ("defaults", "webhooks")
+_BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*|https?://[\w.-]+(?:/[\w./-]*)?")
+# Words that some reader of YAML takes for a flag or for nothing.
+_SPECIAL: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+_RUNNER_COMMAND: Final = re.compile(r"(##\w*)\[")  # the log of a CI runner executes it
+_HARMLESS: Final = r"\1\\u005B"
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def configurations(desired: Desired) -> dict[str, dict[str, Any]]:
@@ -65,11 +81,6 @@ def _entry(entry: Webhook | Absent) -> dict[str, Any]:
     }
 
 
-def yaml_text(data: dict[str, Any], comment: Callable[[Path], str] = lambda path: "") -> str:
-    """Return the data of a file as YAML; `comment` follows the value at a path."""
-    return "\n".join(block(data, comment)) + "\n"
-
-
 def source_path(loaded: Loaded, file: str, path: Path) -> Path:
     """Return where in its file's data a value of the rendered configuration comes from.
 
@@ -84,15 +95,112 @@ def source_path(loaded: Loaded, file: str, path: Path) -> Path:
     return path
 
 
-def origins(loaded: Loaded, file: str) -> Callable[[Path], str]:
-    """Return what gives the comment behind a rendered value: file and line, or `default`."""
+def origins(loaded: Loaded, file: str) -> Comment:
+    """Return what gives the comment on a rendered value: file and line, or `default`."""
     document = loaded.documents[file]
 
+    @cache
     def comment(path: Path) -> str:
+        match path:
+            case (*_, int()) | ("webhooks", _, "configuration", _, _):
+                return ""  # a webhook, a part of a list or of a reference
         at = document.written_at(source_path(loaded, file, path))
         if path[0] != "webhooks" and path[0] not in document.data:
-            return "  # default"
+            return "default"
         text = loaded.parents.get(at.file, document).text
-        return f"  # {scalar(at.file)}:{locate(text, at.file, at.path).line}"
+        return f"{at.file}:{locate(text, at.file, at.path).line}"
 
     return comment
+
+
+def yaml_text(data: Mapping[str, Any], comment: Comment = lambda path: "") -> str:
+    """Return the data of a file as YAML.
+
+    The comment on a webhook is above it, any other behind the value. What has comments in it is
+    not written on one line.
+    """
+    return "".join(f"{line}\n" for line in _mapping(data, comment, ()))
+
+
+def _mapping(data: Mapping[str, Any], comment: Comment, path: Path) -> Iterator[str]:
+    """Yield the lines of a mapping: what fits stays on the line of its key."""
+    for key, value in data.items():
+        at = (*path, key)
+        section = not path and key in _SECTIONS
+        yield from [""] if section else []
+        if (section and value) or not _fits(key, value, comment, at):
+            yield f"{key}:"
+            lines = (
+                _list(value, comment, at)
+                if isinstance(value, list)
+                else _mapping(value, comment, at)
+            )
+            yield from (f"  {each}".rstrip() for each in lines)
+        else:
+            yield f"{key}: {_inline(value)}{_behind(comment(at))}"
+
+
+def _fits(key: str, value: Any, comment: Comment, path: Path) -> bool:
+    """Return whether a value stays on the line of its key: a part with a comment does not."""
+    match value:
+        case dict() if value:
+            parts: Iterable[str | int] = value
+        case list() if value:
+            parts = range(len(value))
+        case _:
+            return True
+    width = len(key) + len(_inline(value)) + 2 * len(path)
+    return width <= _WIDTH and not any(comment((*path, each)) for each in parts)
+
+
+def _list(data: Sequence[Any], comment: Comment, path: Path) -> Iterator[str]:
+    """Yield the lines of a list; mappings in it are apart from each other."""
+    for number, item in enumerate(data):
+        note = comment((*path, number))
+        if not isinstance(item, dict):
+            yield f"- {_inline(item)}{_behind(note)}"
+            continue
+        yield from [""] if number else []
+        yield from [f"# {_comment(note)}"] if note else []
+        for place, line in enumerate(_mapping(item, comment, (*path, number))):
+            yield f"  {line}" if place else f"- {line}"
+
+
+def _behind(comment: str) -> str:
+    return f"  # {_comment(comment)}" if comment else ""
+
+
+def _inline(value: Any) -> str:
+    """Return a value as YAML on one line."""
+    match value:
+        case bool() | int():
+            return str(value).lower()
+        case list():
+            return f"[{', '.join(map(_inline, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{key}: {_inline(each)}' for key, each in value.items())}}}"
+        case _:
+            return scalar(value)
+
+
+def scalar(text: str) -> str:
+    """Return `text` as a YAML scalar that is read back unchanged, in block and flow style."""
+    if _BARE.fullmatch(text) and text.casefold() not in _SPECIAL and text.isprintable():
+        return text
+    escaped = "".join(_escaped(char) for char in text)
+    return f'"{_RUNNER_COMMAND.sub(_HARMLESS, escaped)}"'
+
+
+def _comment(text: str) -> str:
+    """Return `text` in a form that is safe in a comment."""
+    escaped = "".join(_escaped(char) if char not in '"\\' else char for char in text)
+    return _RUNNER_COMMAND.sub(_HARMLESS, escaped)
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return "\\" + char
+    if unicodedata.category(char) in _UNSEEN or (char.isspace() and char != " "):
+        code = ord(char)
+        return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"
+    return char

@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, assert_never
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Position, error, has_errors, note, warning
@@ -274,7 +274,46 @@ def url_credential(url: str) -> str | None:
         return f"of {host} is itself the permission to post there"
     if holds_token(url):
         return "holds a Slack token"
+    words = re.findall(r"[^\W_]+", unquote(f"{parts.path} {parts.fragment}"))
+    if sum(len(each) for each in words if _PLAIN_WORD.fullmatch(each) is None) >= _RANDOM:
+        return "has a long random part, which is often a key"
     return None
+
+
+_RANDOM: Final = 10  # characters
+_PLAIN_WORD: Final = re.compile(
+    r"(?=.{1,28}$)(?:(?:[A-Z]?[a-z]+){1,4}|[A-Z]+)[0-9]{0,4}|[0-9]{1,12}"
+)
+"""A word of a path, be it in camel case or numbered, or a number."""
+
+
+def public_url(secret: Secret) -> str | None:
+    """Return a live URL that a file may hold as text; None if it may be a credential."""
+    url = secret.reveal()
+    ordinary = _URL.fullmatch(url) and url.isprintable() and not is_placeholder(url)
+    return url if ordinary and url_credential(url) is None else None
+
+
+def reference(text: str) -> SecretRef:
+    """Return the reference that `env:NAME` or `file:PATH` means.
+
+    Raises UsageError, which does not repeat the text: it may be the secret itself.
+    """
+    scheme, _, name = text.partition(":")
+    if scheme not in (Scheme.ENV, Scheme.FILE) or not _REFERABLE[Scheme(scheme)].fullmatch(name):
+        raise UsageError(
+            "a secret is named by env:NAME or file:PATH", hint="for example env:SLACK_BOT_TOKEN"
+        )
+    found = SecretRef(scheme=Scheme(scheme), name=name)
+    if (problem := refusal(found)) is not None:
+        raise UsageError(problem.message, hint=problem.hint)
+    return found
+
+
+_REFERABLE: Final = {
+    Scheme.ENV: re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
+    Scheme.FILE: re.compile(r".+"),
+}
 
 
 # Values

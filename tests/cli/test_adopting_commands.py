@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from reconciler.emulator.store import Store
-from tests.cli.conftest import SECRETS, File, Shell
+from tests.cli.conftest import SECRETS, File, MakeCloud, Shell
 
 LOCAL = "--local"
 
@@ -34,8 +34,8 @@ def test_an_export_is_written_and_plans_to_no_change(shell: Shell, applied: None
     """The file goes where it is wanted, --check proves it, and it is replaced only with --force."""
     done = shell("export", LOCAL, "--check", "-o", "out.yaml")
     assert (done.code, "A plan of the export has no changes" in done.out) == (0, True)
-    assert "WEBHOOK_DEPLOYS_TOKEN" in (tmp_path / "out.yaml").read_text()
-    assert "WEBHOOK_DEPLOYS_TOKEN" in done.err
+    assert "token: {env: SLACK_BOT_TOKEN}" in (tmp_path / "out.yaml").read_text()
+    assert "Before `webhooks apply`, set SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD.\n" in done.err
     assert shell("plan", LOCAL, "-f", "out.yaml", "--detailed-exitcode").code == 0
 
     (tmp_path / "out.yaml").write_text("webhooks: []  # mine")
@@ -113,17 +113,76 @@ def test_status_follows_its_schema(shell: Shell, applied: None, file: File, tmp_
             assert [each["name"] for each in document["webhooks"] if not each["id"]] == ["Renamed"]
 
 
-@pytest.mark.parametrize("live", [True, False])
-def test_init_with_a_key(shell: Shell, live: bool, request: pytest.FixtureRequest, tmp_path: Path):
-    """The first file is an export, or a starter for the organization that has no webhooks."""
-    if live:
-        request.getfixturevalue("applied")
-        (tmp_path / "webhooks.yaml").unlink()
+def test_the_slack_token_is_named(shell: Shell, applied: None):
+    """By a variable or a file; a token in place of its name is refused, and not repeated."""
+    assert (
+        "token: {file: secrets/slack}"
+        in shell("export", LOCAL, "--token", "file:secrets/slack").out
+    )
+    for command in ("export", "init"):
+        for wrong in ("xoxb-123456-canary", "env:9x", "env:", "file:", "literal:x", "env:CI_TOKEN"):
+            done = shell(command, LOCAL, "--token", wrong)
+            assert (done.code, done.out, "canary" in done.err) == (64, "", False)
+
+
+@pytest.mark.parametrize("target", ["webhooks.yaml", "new/other.yaml"])
+def test_init_adopts_an_organization(shell: Shell, applied: None, tmp_path: Path, target: str):
+    """The live webhooks are written and planned; without a terminal nothing is asked."""
+    (tmp_path / "webhooks.yaml").unlink()
+    edit(tmp_path, last_run=None)
+    given = [] if target == "webhooks.yaml" else ["-f", target]
+    done = shell("init", LOCAL, *given)
+    assert (done.code, "?" in done.err) == (0, False)
+    assert done.out.startswith(f"wrote {target}\n")
+    assert done.out.endswith("\nNo changes. 2 webhooks match.\n")
+    assert "token: {env: SLACK_BOT_TOKEN}" in (tmp_path / target).read_text()
+    more = "".join(f" {each}" for each in given)
+    assert done.err.endswith(f"""Next:
+  1. review {target}, and commit it
+  2. before you change a webhook, set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD
+  3. run `webhooks apply{more}`; `webhooks init{more} --github` adds workflows
+""")
+    again = shell("init", LOCAL, *given)
+    assert (again.code, again.out) == (64, "")
+    assert f"{target} exists\n  = help: compare it with `webhooks plan{more}`" in again.err
+
+
+def test_init_asks_on_a_terminal(shell: Shell, applied: None, tmp_path: Path):
+    """First whether, then for the token until it is a reference; --yes asks nothing."""
+    path = tmp_path / "webhooks.yaml"
+    path.unlink()
+    done = shell("init", LOCAL, terminal=True, keys="n\n")
+    assert (done.code, path.exists()) == (8, False)
+    done = shell("init", LOCAL, terminal=True, keys="\nxoxb-canary\nenv:TOKEN\n", **SECRETS)
+    assert (done.code, "No changes." in done.out) == (0, True)
+    assert "Acme has 2 webhooks. Write them to webhooks.yaml? [Y/n] " in done.err
+    assert done.err.count("[env:SLACK_BOT_TOKEN] ") == 2
+    assert "token: {env: TOKEN}" in path.read_text()
+    path.unlink()
+    done = shell("init", LOCAL, "--yes", terminal=True)
+    assert (done.code, "[Y/n]" in done.err) == (0, False)
+
+
+def test_init_shows_what_differs(shell: Shell, cloud: MakeCloud, tmp_path: Path, file: File):
+    """Here the variable holds another token than the live webhook; one webhook is ignored."""
+    made = cloud()
+    file()
+    assert shell("apply", "--yes", **made.environ).code == 0
+    (pager,) = (each for each in made.emulator.store.webhooks() if each["name"] == "Pager")
+    made.emulator.store.update(pager["id"], {**pager, "type": "teams"})
+    done = shell("init", "-f", "a.yaml", SLACK_BOT_TOKEN="xoxb-9876543210-other", **made.environ)
+    assert (done.code, "1 to update" in done.out) == (0, True)
+    assert "Pager is ignored in the file: this version does not know the type teams" in done.err
+    assert (
+        "edit a.yaml until `webhooks plan -f a.yaml` shows only changes that you want" in done.err
+    )
+
+
+def test_init_with_a_key_and_no_webhooks(shell: Shell, tmp_path: Path):
+    """The first file is a starter for the organization."""
     done = shell("init", LOCAL)
-    text = (tmp_path / "webhooks.yaml").read_text()
-    assert "\norganization: Acme\n" in f"\n{text}"
-    assert ("WEBHOOK_DEPLOYS_TOKEN" in text, "No live webhooks" in done.err) == (live, not live)
-    assert "set `organization`" not in done.err
+    assert "\norganization: Acme\n" in (tmp_path / "webhooks.yaml").read_text()
+    assert ("No live webhooks" in done.err, "set `organization`" in done.err) == (True, False)
     assert shell("plan", LOCAL).code == 0
 
 

@@ -49,6 +49,9 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "webhooks export --check": Expected(says="no changes", live=("a",)),
     "webhooks export --only 'team-a-*' -o team-a.yaml": Expected(live=("team-a-b", "c")),
     "webhooks init": Expected(without="webhooks.yaml"),
+    "webhooks init --yes --token env:SLACK_BOT_TOKEN": Expected(
+        says="No changes", live=("a",), without="webhooks.yaml"
+    ),
     "webhooks init --github": Expected(without="webhooks.yaml"),
     "webhooks plan": Expected(says="3 to create"),
     "webhooks plan --detailed-exitcode": Expected(code=2, says="3 to create"),

@@ -92,7 +92,7 @@ SOURCE = (
 WORLDS: Final[Mapping[str, World]] = {
     "README.md: Adopt an organization": World(
         live=EXAMPLE,
-        says=("webhooks.yaml", "No changes. 3 webhooks match.", "No changes. 3 webhooks match."),
+        says=("wrote webhooks.yaml", *["No changes. 3 webhooks match."] * 3),
     ),
     "README.md: On GitHub": World(
         smaller={"${{ github.event.before }}": "0" * 40},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from reconciler import workflow
 from reconciler.cli.connection import connected, settings_of
@@ -10,26 +11,34 @@ from reconciler.cli.options import Context, Option, command
 from reconciler.cli.session import STDOUT, named, show, warn
 from reconciler.errors import ConfigurationError, ExitCode, SelectionError, UsageError
 from reconciler.findings import Finding
-from reconciler.model import Live
+from reconciler.model import Live, Scheme
 from reconciler.planning.names import unmatched
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural
-from reconciler.source.export import export
+from reconciler.source.export import SLACK_TOKEN, Export, export
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.load import load_files
+from reconciler.source.secrets import reference
 from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
+
+TOKEN: Final = Option(
+    "--token", group="Files", metavar="REF",
+    help=f"Refer to the Slack token by env:NAME or file:PATH. [default: env:{SLACK_TOKEN.name}]",
+)  # fmt: skip
 
 
 @command(
     examples=(
         ("adopt an organization", "webhooks export -o webhooks.yaml"),
         ("check that applying the export would change nothing", "webhooks export --check"),
+        ("name the variable of the Slack token", "webhooks export --token env:SLACK_TOKEN"),
         ("adopt a part", "webhooks export --only 'team-a-*' -o team-a.yaml"),
     ),
     connects=True,
     options=(
+        TOKEN,
         Option("--only", group="Plan", multiple=True, metavar="GLOB",
                help="Limit to webhooks whose name matches."),
         Option("--check", group="Plan", is_flag=True,
@@ -40,10 +49,18 @@ from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
                help="Replace the file, if it is a configuration file."),
     ),
 )  # fmt: skip
-def run(context: Context, out: str | None, force: bool, only: tuple[str, ...], check: bool) -> int:
-    """Secrets become references to variables; the file ends with the list of those to set. What a
-    file cannot express is ignored in it, with the reason.
+def run(
+    context: Context,
+    out: str | None,
+    force: bool,
+    only: tuple[str, ...],
+    check: bool,
+    token: str | None,
+) -> int:
+    """Secrets become references: one for each value that the server shows, one for all Slack tokens
+    that it hides. What a file cannot express is ignored in it, with the reason.
     """
+    slack_token = SLACK_TOKEN if token is None else reference(token)
     console, path = context.console, named(context, out)
     over = WEBHOOKS if force else None
     if path is not None:
@@ -53,7 +70,7 @@ def run(context: Context, out: str | None, force: bool, only: tuple[str, ...], c
     with connected(context, settings_of(context)) as connection:
         live = workflow.read_live(connection.api, context.organization)
     notes = _idle(only, live)
-    made = export(live, only=only)
+    made = export(live, only=only, token=slack_token)
     if check:
         file = SourceFile(file="export", raw=made.text.encode())
         declared = load_files(Sources(files=(file,)))
@@ -72,13 +89,24 @@ def run(context: Context, out: str | None, force: bool, only: tuple[str, ...], c
     if check:
         can = f"{plural(made.declared, 'webhook')} can be declared."
         show(context, f"A plan of the export has no changes. {can}", beside=out == STDOUT)
-    for name, reason in made.left_out:
-        console.message("note", f"{quote(name)} is ignored in the file: {prose(reason)}")
-    if path is not None and made.variables:
-        console.note("Set before `webhooks apply`:")
-        for each in made.variables:
-            console.note(f"  {each}")
+    explain(context, made)
+    if path is not None and made.references:
+        console.note(f"Before `webhooks apply`, set {listed(made)}.")
     return ExitCode.OK
+
+
+def explain(context: Context, made: Export) -> None:
+    """Show what an export leaves out, and why."""
+    for name, reason in made.left_out:
+        text = f"{quote(name)} is ignored in the file: {prose(reason)}"
+        context.console.message("note", text)
+
+
+def listed(made: Export) -> str:
+    """Return the references of an export, as a list of at most five."""
+    shown = [each.name if each.scheme is Scheme.ENV else str(each) for each in made.references[:5]]
+    more = len(made.references) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _idle(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from dataclasses import replace
 from difflib import unified_diff
 from importlib.resources import files
 from typing import Final
+
+from click.core import ParameterSource
 
 from reconciler import workflow
 from reconciler.ci.workflows import (
@@ -17,15 +20,20 @@ from reconciler.ci.workflows import (
     updated,
     workflows,
 )
+from reconciler.cli.commands.export import TOKEN, explain, listed
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.options import Context, Option, command
-from reconciler.cli.session import confirm, inputs
-from reconciler.errors import CredentialError, ExitCode, UsageError
-from reconciler.model import SecretRef
-from reconciler.source.export import export, scalar
+from reconciler.cli.session import confirm, inputs, load, result_view, show
+from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
+from reconciler.model import Live, SecretRef
+from reconciler.render import RENDERERS
+from reconciler.render.quote import quote
+from reconciler.render.words import plural
+from reconciler.source.export import SLACK_TOKEN, export
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import git_in
-from reconciler.source.secrets import references
+from reconciler.source.rendered import scalar
+from reconciler.source.secrets import reference, references
 from reconciler.source.write import WORKFLOW, make_folder, write_atomically
 
 _UNSET: Final = "# organization: Acme"
@@ -35,6 +43,7 @@ _UNSET: Final = "# organization: Acme"
 @command(
     examples=(
         ("begin", "webhooks init"),
+        ("begin without questions", "webhooks init --yes --token env:SLACK_BOT_TOKEN"),
         ("begin with workflows that plan, apply and check for drift", "webhooks init --github"),
         ("update their lists of secrets after an edit", "webhooks init --github --yes"),
     ),
@@ -42,22 +51,31 @@ _UNSET: Final = "# organization: Acme"
     options=(
         Option("-f", "--file", "target", group="Files", metavar="FILE", default=DEFAULT_FILE,
                show_default=True, help="Write this file."),
+        TOKEN,
         Option("--github", group="Files", is_flag=True,
                help="Write the GitHub workflows, or update their lists of secrets."),
         Option("--branch", group="Files", metavar="NAME",
                help="Apply this branch. [default: the repository's default branch]"),
         Option("--commit", group="Files", metavar="SHA",
                help="Install webhooks from this commit in workflows. [default: the installed one]"),
-        Option("-y", "--yes", group="Files", is_flag=True, help="Update workflows without asking."),
+        Option("-y", "--yes", group="Files", is_flag=True, help="Ask nothing."),
     ),
 )  # fmt: skip
 def run(
-    context: Context, target: str, github: bool, branch: str | None, commit: str | None, yes: bool
+    context: Context,
+    target: str,
+    token: str | None,
+    github: bool,
+    branch: str | None,
+    commit: str | None,
+    yes: bool,
 ) -> int:
-    """With an API key the file is an export of the live webhooks, otherwise a commented starter.
-    Existing files are kept.
+    """With an API key the live webhooks are written to the file, which is then planned: nothing
+    should differ. Otherwise it is a commented starter. Existing files are kept.
     """
+    slack_token = None if token is None else reference(token)
     directory, console = context.process.directory, context.console
+    file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
     is_new = not (directory / target).exists()
     other = DEFAULT_FILE.replace(".yaml", ".yml")
     if is_new and target == DEFAULT_FILE and (directory / other).exists():
@@ -68,11 +86,12 @@ def run(
     if not is_new and not github:
         raise UsageError(
             f"{target} exists",
-            hint="rename or delete it first, or write an export with `webhooks export -o FILE`",
+            hint=f"compare it with `webhooks plan{file}`, or name another file with -f",
         )
     installed = package(commit or installed_commit(git_in)) if github else ""
-    file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
-    steps = _write_configuration(context, target, file) if is_new else []
+    steps = []
+    if is_new:
+        steps = _write_configuration(context, target, file, slack_token, yes=yes)
     if github:
         branch = branch or default_branch(git_in(directory))
         found = _references(context, target)
@@ -84,49 +103,86 @@ def run(
             console.result(f"  {line}")
         steps.append("after editing secrets of the file, run `webhooks init --github` again")
     else:
-        steps.append(
-            f"make it happen: `webhooks apply{file}`; `webhooks init{file} --github` adds workflows"
-        )
+        steps.append(f"run `webhooks apply{file}`; `webhooks init{file} --github` adds workflows")
     console.note("Next:")
     for number, step in enumerate(steps, 1):
         console.note(f"  {number}. {step}")
     return ExitCode.OK
 
 
-def _write_configuration(context: Context, target: str, file: str) -> list[str]:
+def _write_configuration(
+    context: Context, target: str, file: str, token: SecretRef | None, *, yes: bool
+) -> list[str]:
     """Write an export, or the starter where there is nothing to export; return the next steps.
 
     `file` is how the configuration is named in commands.
     """
-    live, needed = None, []
-    try:
-        with connected(context, settings_of(context)) as connection:
-            live = workflow.read_live(connection.api, context.organization)
-    except CredentialError:
-        needed = ["CLOUDTRUTH_API_KEY"]
+    live = None
+    with suppress(CredentialError), connected(context, settings_of(context)) as connection:
+        live = workflow.read_live(connection.api, context.organization)
     if live is not None and live.webhooks:
-        exported = export(live)
-        text = exported.text
-        needed += exported.variables
-    else:
-        lacking = "API key" if live is None else "live webhooks"
-        context.console.note(f"No {lacking}: this is a starter, not an export.")
-        text = (files("reconciler.cli") / "starter.yaml").read_text(encoding="utf-8")
-        needed.append("SLACK_BOT_TOKEN")
-        if live is not None:
-            name = scalar(live.organization.name or live.organization.id)
-            text = text.replace(_UNSET, f"organization: {name}")
-    _write(context, target, text)
-    if len(needed) > 3:
-        needed[3:] = ["the others that it names"]
-    step = f"set {' and '.join(needed)}, then run" if needed else "see what would happen:"
-    step += f" `webhooks plan{file}`"
+        return _adopt(context, live, target, file, token, yes=yes)
+    context.console.note(
+        f"No {'API key' if live is None else 'live webhooks'}: this is a starter, not an export."
+    )
+    text = (files("reconciler.cli") / "starter.yaml").read_text(encoding="utf-8")
     if live is not None:
-        return [f"review {target}", step]
+        name = scalar(live.organization.name or live.organization.id)
+        _write(context, target, text.replace(_UNSET, f"organization: {name}"))
+        return [f"review {target}", f"set SLACK_BOT_TOKEN, then run `webhooks plan{file}`"]
+    _write(context, target, text)
     return [
         f"review {target}, and set `organization`",
-        f"{step}; without an account: `webhooks plan{file} --local`",
+        f"set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan{file}`; "
+        f"without an account: `webhooks plan{file} --local`",
     ]
+
+
+def _adopt(
+    context: Context, live: Live, target: str, file: str, token: SecretRef | None, *, yes: bool
+) -> list[str]:
+    """Write the live webhooks to a file, and show its plan; return the next steps.
+
+    Raises NotConfirmedError.
+    """
+    console = context.console
+    if console.interactive and not yes:
+        question = f"{quote(live.organization.name)} has {plural(len(live.webhooks), 'webhook')}. "
+        if console.ask(f"{question}Write them to {target}? [Y/n] ").lower() not in ("", "y", "yes"):
+            hint = "`webhooks export` prints what the file would hold"
+            raise NotConfirmedError("not confirmed: nothing was written", hint=hint)
+        if token is None and any(each.type == "slack" for each in live.webhooks):
+            token = _ask_token(context)
+    made = export(live, token=token or SLACK_TOKEN)
+    _write(context, target, made.text)
+    explain(context, made)
+    if file:
+        context.give("file", (target,), ParameterSource.COMMANDLINE)
+    checked = load(context)
+    with connected(context, settings_of(context)) as connection:
+        gathered = workflow.gather(checked, connection.key)
+        plan = workflow.plan(gathered, connection.api, options=workflow.PlanOptions())
+    view = result_view(context, missing=gathered.missing_references)
+    show(context, RENDERERS["text"]().render_plan(plan, view))
+    steps = [f"review {target}, and commit it"]
+    if plan.operations:
+        steps.append(f"edit {target} until `webhooks plan{file}` shows only changes that you want")
+    elif made.references:
+        steps.append(f"before you change a webhook, set its secrets: {listed(made)}")
+    if made.left_out:
+        steps.append("webhooks that the file ignores are never changed: to declare one, correct it")
+    return steps
+
+
+def _ask_token(context: Context) -> SecretRef:
+    """Ask which reference stands for the Slack token."""
+    default = f"{SLACK_TOKEN.scheme}:{SLACK_TOKEN.name}"
+    question = f"Which reference holds the Slack token, env:NAME or file:PATH? [{default}] "
+    while True:
+        try:
+            return reference(context.console.ask(question) or default)
+        except UsageError as problem:
+            context.console.message("error", f"{problem.message}; {problem.hint}")
 
 
 def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:

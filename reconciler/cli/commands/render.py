@@ -7,8 +7,7 @@ from reconciler.cli.options import Context, Option, command, format_option, path
 from reconciler.cli.session import inputs
 from reconciler.errors import ExitCode
 from reconciler.planning.document import write_json
-from reconciler.source.export import scalar
-from reconciler.source.rendered import configurations, origins, yaml_text
+from reconciler.source.rendered import configurations, origins, scalar, yaml_text
 
 
 @command(
