@@ -1,4 +1,4 @@
-"""The page of results: docs/performance.md, in the shape it always has."""
+"""Write the page of results, docs/performance.md."""
 
 from __future__ import annotations
 
@@ -15,32 +15,31 @@ from benchmarks.profile import WHY
 _INTRODUCTION = """\
 # Performance
 
-This page is written by `python -m benchmarks`; correct the script, not the page.
+`python -m benchmarks` writes this page. Edit the script, not the page.
 
-Times differ from machine to machine, and on one machine from hour to hour. So everything here is a
-ratio to a floor that was measured in the same minutes, the two alternating, and each budget is
-one for the ratio. Times are of whole processes, from the shell and back.
+Times differ between machines, and on one machine from hour to hour. So every result is a ratio to
+a baseline (the floor) that is measured in alternation, and each budget is a limit for that ratio.
+Times are of complete processes, as seen from the shell.
 
-What does not depend on a clock is tested instead (`tests/performance`): which modules a command
-loads, how many requests it makes, how many of them at a time, and that no step grows with the
-square of the number of webhooks.
+`tests/performance` tests what does not depend on a clock: which modules a command loads, how many
+requests it makes, how many of them run concurrently, and that no step takes quadratic time.
 """
 
 _METHOD = """\
 ## Measure it yourself
 
 ```sh
-python -m benchmarks            # everything; about ten minutes, on a machine that is quiet
-python -m benchmarks --quick    # smaller and fewer, to see whether something broke
+python -m benchmarks            # everything; about ten minutes, on an idle machine
+python -m benchmarks --quick    # smaller and fewer, as a smoke test
 python -m benchmarks --row plan-10000 --out results
 ```
 
-The product is installed into an environment of its own, as a user would; octoDNS and
-check-jsonschema come from PyPI into theirs. The API is `benchmarks/server.py`: prepared answers
-after a fixed latency. The peers are in `benchmarks/peers`. octoDNS reads two sides of small
-records from YAML, this program one side of larger objects from YAML and the other from an API:
-not the same work, but the same question. In the rows of creates, peers create a tenth, and their
-time is multiplied. Results are in `results.json` beside the table.
+The program is installed into a separate environment, as a user would do; octoDNS and
+check-jsonschema are installed from PyPI into others. The API is `benchmarks/server.py`, which
+returns prepared responses after a fixed latency. The peers are in `benchmarks/peers`. octoDNS
+compares two sets of small records in YAML; `webhooks` compares larger objects in YAML with an API.
+In the rows with creates, the peers create a tenth, and their time is multiplied by ten. Results are
+in `results.json` beside the table.
 """
 
 
@@ -66,7 +65,7 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def machine() -> str:
-    """Say on what this was measured, and when."""
+    """Return the date and the machine of the measurement."""
     cores = os.cpu_count() or 0
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.python_implementation()} "
@@ -109,10 +108,10 @@ def page(
         "![Time and memory of plan, from 10 to 100,000 webhooks](images/growth.svg)\n\n"
         + "\n".join(growth)
         + "\n",
-        f"## Where the time of `plan` goes\n\n{profiled:,} webhooks in sync, by samples of the "
-        "processor's time, start included:\n\n"
+        f"## Where the time of `plan` goes\n\n{profiled:,} webhooks in sync, sampled by "
+        "processor time, including startup:\n\n"
         + "\n".join(profile)
-        + "\n\nThe three largest, and why they stay:\n\n"
+        + "\n\nThe three largest, and why they are not smaller:\n\n"
         + "\n".join(why)
         + "\n",
         _METHOD,

@@ -17,10 +17,10 @@ PROGRAM: Final = "webhooks"
 TABLE: Final = {
     "init": "Write a first configuration file, and the workflows for GitHub.",
     "validate": "Check files, without connecting.",
-    "render": "Show what files mean: defaults merged, event globs expanded.",
+    "render": "Show the effective configuration: defaults merged, event globs expanded.",
     "plan": "Show what apply would do; change nothing.",
     "apply": "Make CloudTruth match the files.",
-    "status": "Show each webhook: in sync or not, declared where, delivering or not.",
+    "status": "Show each webhook: its drift, its declaration and its last delivery error.",
     "export": "Write the live webhooks as YAML.",
     "slack": "Create and check the Slack app behind the webhooks.",
     "doctor": "Find out why something does not work.",
@@ -45,11 +45,11 @@ Exit codes:
  64 usage                   70 internal error            129, 130, 143 a signal
 """
 _COMMON: Final = """\
-These options are shared by commands, and may be given before or after the command's name. A \
-command has those of what it does: `validate` does not connect, `export` reads no files.
+Several commands share these options. Pass them before or after the command's name. A command only \
+has the options that it uses: `validate` does not connect, `export` reads no files.
 
-An option wins over its environment variable, and an empty variable counts as not set. In a \
-variable, options that may be repeated have one value a line."""
+An option overrides its environment variable. An empty variable counts as not set. In a variable, \
+write the values of a repeatable option on separate lines."""
 
 
 def program() -> Group:

@@ -326,7 +326,7 @@ CONNECTION_OPTIONS: Final = (
             env="WEBHOOKS_DEADLINE", help="Limit the whole run. [default: 600]"),
     _shared("--parallelism", group="Connection", type=click.IntRange(1, 16), metavar="N",
             env="WEBHOOKS_PARALLELISM",
-            help="Limit requests at a time. [default: 10]"),
+            help="Limit concurrent requests. [default: 10]"),
 )  # fmt: skip
 """The options of a command that connects."""
 

@@ -57,7 +57,7 @@ from reconciler.source.write import REPORT, check_writable, write_atomically
                help="Apply only the plan with this digest, or an empty one."),
         Option("-y", "--yes", group="Plan", is_flag=True, help="Do not ask for confirmation."),
         Option("--keep-going", group="Plan", is_flag=True, expose_value=False,
-               help="Of several organizations, go on after one that fails."),
+               help="Continue with the next organization if one fails."),
         format_option(*RENDERERS),
         Option("--report", group="Output", metavar="FILE", env="WEBHOOKS_REPORT",
                help="Write the report as JSON, too; - is standard output."),

@@ -60,11 +60,11 @@ _COMMANDS: Final = {
         Option("--allow-deletes", group="Plan", metavar="N", env="WEBHOOKS_ALLOW_DELETES",
                help="Lift the guards, if the plan deletes exactly N webhooks."),
         Option("--resend-secret", group="Plan", metavar="REF|NAME", env="WEBHOOKS_RESEND_SECRET",
-               help="Send these secrets again, one a line."),
+               help="Send these secrets again, one per line."),
         Option("--comment", group="Output", metavar="WHEN", env="WEBHOOKS_COMMENT",
                help="Comment on the pull request: true, changes-only or false. [default: true]"),
         Option("--label", group="Output", metavar="TEXT", env="WEBHOOKS_LABEL",
-               help="Tell apart comments and issues of several uses in one repository."),
+               help="Distinguish comments and issues of several uses in one repository."),
     ),
 )  # fmt: skip
 def run(context: Context, what: str | None, **own: str | None) -> int:

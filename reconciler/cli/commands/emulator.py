@@ -33,13 +33,13 @@ from reconciler.errors import ExitCode, ReconcilerError
                type=click.Choice(["plain", "mask", "null", "omitted"]),
                help="Return secrets in this form."),
         Option("--page-size", group="Server", type=click.IntRange(1, 1000), default=1000,
-               metavar="ROWS", show_default=True, help="Return at most so many webhooks a page."),
+               metavar="ROWS", show_default=True, help="Return at most this many per page."),
         Option("--log", group="Output", metavar="FILE",
                help="Append each request as JSON, secrets included; - is standard output."),
     ),
 )  # fmt: skip
 def run(context: Context, port: int, host: str, key: str | None, **own: Any) -> int:
-    """It behaves as CloudTruth's API is documented. It needs no account. Stop it with Ctrl-C."""
+    """Implements CloudTruth's published API. Needs no account. Stop it with Ctrl-C."""
     try:
         from reconciler.emulator.server import Server
     except ImportError:

@@ -1,4 +1,4 @@
-"""`webhooks render`: the files as the reconciler understands them."""
+"""`webhooks render`: the effective configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.source.rendered import configurations, origins, scalar, yaml_tex
 
 @command(
     examples=(
-        ("show what webhooks.yaml means", "webhooks render"),
+        ("show the effective configuration of webhooks.yaml", "webhooks render"),
         ("show where each value of an overlay comes from",
          "webhooks render examples/organizations/staging.yaml --origin"),
         ("show which events a webhook gets", "webhooks render --format json"),

@@ -16,7 +16,7 @@ _NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "
 @command(
     examples=(
         ("let an editor complete and check your file", "webhooks schema > webhooks.schema.json"),
-        ("see what a plan's JSON has", "webhooks schema plan"),
+        ("show the format of a plan's JSON", "webhooks schema plan"),
     ),
     options=(
         click.Argument(["name"], metavar=f"[{'|'.join(_NAMES)}]", type=click.Choice(_NAMES),

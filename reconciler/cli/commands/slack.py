@@ -73,7 +73,7 @@ def _manifest(context: Context, format: str, url: bool, name: str, see_channels:
         Option("--only", group="Check", multiple=True, metavar="GLOB",
                help="Limit to webhooks whose name matches."),
         Option("--send", group="Check", is_flag=True,
-               help="Post a message for each webhook; everybody in the channel sees it."),
+               help="Post a message for each webhook, visible to everyone in the channel."),
         Option("--slack-url", group="Check", metavar="URL", env="WEBHOOKS_SLACK_URL",
                default="https://slack.com/api", show_default=True,
                help="Send the tokens to this Web API."),
@@ -81,9 +81,9 @@ def _manifest(context: Context, format: str, url: bool, name: str, see_channels:
     ),
 )  # fmt: skip
 def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, format: str) -> int:
-    """For each declared Slack webhook: is its token set, of the right kind and known to Slack, does
-    it have the scopes, can the bot post in the channel. What the token may not read is unknown,
-    which is no failure. Makes no request to CloudTruth. Exits with 1 if a check failed.
+    """Checks for each declared Slack webhook that its token is set, has the right kind and scopes
+    and is known to Slack, and that the bot can post in the channel. A check that needs a missing
+    scope is unknown, not failed. Makes no request to CloudTruth. Exits with 1 if a check failed.
     """
     checked = load(context)
     settings = settings_of(context)

@@ -29,9 +29,9 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
     ),
 )  # fmt: skip
 def run(context: Context, failing: bool, format: str) -> int:
-    """Files are read if they are named or webhooks.yaml exists: then declared webhooks that are not
-    live are listed, too, and the last line counts the drift. The last delivery error is shown as
-    the server reports it, which does not say whether a later delivery succeeded.
+    """Reads files if they are named or webhooks.yaml exists. It then also lists declared webhooks
+    that are not live, and counts the drift in the last line. The last delivery error is shown as
+    the server reports it; a later delivery may have succeeded.
     """
     default = context.process.directory / DEFAULT_FILE
     checked = (

@@ -21,7 +21,7 @@ from reconciler.render.quote import quote
     options=(paths(), format_option(*FINDINGS_RENDERERS)),
 )
 def run(context: Context, format: str) -> int:
-    """Shows all mistakes of all files at once, each with its place and what to do. Secrets may be
+    """Reports the errors of all files, each with its position and a fix. Secrets may be
     missing; those that apply needs are listed.
     """
     found = inputs(context)
