@@ -117,7 +117,7 @@ def failed(
 ) -> Outcome:
     """Return the outcome of a run that failed before anything was written to CloudTruth.
 
-    Without `began` there is no result: the workflow's last step then reports that it did not run.
+    Without `began` the result is empty, and the workflow's last step reports that it did not run.
     """
     results = {ExitCode.BLOCKED: "blocked", ExitCode.STALE: "refused"}
     result = results.get(problem.exit_code, "failed") if began else ""

@@ -105,7 +105,7 @@ _OMITTED: Final[Mapping[type, tuple[str, ...]]] = {
     SecretChange: ("moved",),
     KeyLost: ("hidden",),
 }
-"""Fields of which a document holds nothing."""
+"""Fields that a document omits, by class."""
 
 _TAGS: Final[Mapping[type, str]] = {
     ValueChange: "value",

@@ -17,7 +17,7 @@ from reconciler.planning.compare import visible
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Snapshot
 
 _MAX_DELETES: Final = 5
-"""How many webhooks one run deletes where no file says otherwise, if they are at most half."""
+"""The maximum number of deletes if no file sets a limit; at most half of those in scope."""
 
 
 def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:

@@ -435,7 +435,7 @@ class Plan:
 
     @property
     def unapplied(self) -> tuple[Kept, ...]:
-        """Return the kept webhooks because of which a declaration is not applied."""
+        """Return the kept webhooks whose declaration is not applied."""
         return tuple(each for each in self.kept if each.unapplied)
 
     def only(self, kept: Collection[int]) -> Plan:

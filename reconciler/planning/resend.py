@@ -2,8 +2,8 @@
 
 If the server hides a secret, a new value cannot be detected. A secret is sent again if its
 reference or version differs from the previous configuration, on request, or if a review contains
-such a resend. It is planned whatever the server shows, so the plan is the same with and without the
-value. A plain field is sent only if it cannot be read back.
+such a resend. It is planned regardless of the live value, so the plan is the same with and without
+the value. A plain field is sent only if it cannot be read back.
 """
 
 from __future__ import annotations

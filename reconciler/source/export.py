@@ -1,8 +1,8 @@
-"""Write the live webhooks as a file, in the form in which a person would write it.
+"""Write the live webhooks as a readable configuration file.
 
 A plan of the file with the same live webhooks has no changes. A webhook that a file cannot express
 is left out and added to `ignore`, with the reason in a comment, so that it is never deleted. A
-secret is never written: it becomes a reference. A URL that holds no credential is written as text.
+secret is never written: it becomes a reference. A URL without a credential is written as text.
 
 Fields with equal visible values share a reference, and each hidden value has one. Hidden Slack
 tokens share one, unless the visible parts of their masks differ.
@@ -159,7 +159,7 @@ def _references(
 
 
 def _groups(field: Field, webhooks: Sequence[LiveWebhook]) -> list[list[LiveWebhook]]:
-    """Return the webhooks by the value of a secret field: those that may share a reference."""
+    """Return groups of webhooks that may share a reference for a secret field."""
     shown = {
         each.id: value for each in webhooks if (value := _secret(each, field.name)) is not None
     }
@@ -302,7 +302,7 @@ def _defaults(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _usual(values: Sequence[Any]) -> Any:
-    """Return the value that at least two, and more than half, are equal to; None without one."""
+    """Return the value that at least two, and more than half, share; None without one."""
     for text, number in Counter(map(repr, values)).most_common(1):
         if number > 1 and 2 * number > len(values):
             return next(each for each in values if repr(each) == text)

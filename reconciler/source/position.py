@@ -288,7 +288,7 @@ _KNOWN_KEYS: Final = _SHOWN_KEYS.union(
     key for part in (schema(), *schema()["$defs"].values()) for key in part.get("properties", ())
 )
 _OPEN_KEYS: Final = _SHOWN_KEYS | {"limits", "defaults", "webhooks"}
-"""Keys whose content is not secret as a whole."""
+"""Keys whose content is not secret as a unit; its parts are checked."""
 
 _HOLDERS: Final = frozenset(("configuration", "defaults", "webhooks", "<<"))
 _WORD_KEYS: Final = frozenset(("type", "event_types", "state"))

@@ -20,10 +20,10 @@ from reconciler.source.position import locate
 from reconciler.source.schema import origin
 
 Comment: TypeAlias = Callable[[Path], str]
-"""Returns the comment on the value at a path, empty for none."""
+"""Returns the comment for the value at a path, or an empty text."""
 
 _WIDTH: Final = 80
-"""The longest line that holds a list or a mapping, as far as it can be broken."""
+"""The maximum width of a line with a list or a mapping, if it can be broken."""
 
 _SECTIONS: Final = ("defaults", "webhooks")
 _BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*|https?://[\w.-]+(?:/[\w./-]*)?")
@@ -55,7 +55,7 @@ def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
 
 
 def _entries(desired: Desired, file: str) -> list[Webhook | Absent]:
-    """Return what a file declares, in its order."""
+    """Return the entries of a file, in its order."""
     everything: list[Webhook | Absent] = [*desired.webhooks, *desired.absent]
     return sorted((each for each in everything if each.file == file), key=lambda each: each.index)
 
@@ -82,9 +82,10 @@ def _entry(entry: Webhook | Absent) -> dict[str, Any]:
 
 
 def source_path(loaded: Loaded, file: str, path: Path) -> Path:
-    """Return where in its file's data a value of the rendered configuration comes from.
+    """Return the path in the file's data of a value in the rendered configuration.
 
-    As near as it can be: of an event, whose glob is expanded, the list of globs.
+    For a value without an exact path, such as an event from a glob, it is the nearest one: the list
+    of globs.
     """
     assert loaded.desired is not None
     match path:
@@ -96,7 +97,7 @@ def source_path(loaded: Loaded, file: str, path: Path) -> Path:
 
 
 def origins(loaded: Loaded, file: str) -> Comment:
-    """Return what gives the comment on a rendered value: file and line, or `default`."""
+    """Return the source of comments for rendered values: file and line, or `default`."""
     document = loaded.documents[file]
 
     @cache
@@ -116,14 +117,14 @@ def origins(loaded: Loaded, file: str) -> Comment:
 def yaml_text(data: Mapping[str, Any], comment: Comment = lambda path: "") -> str:
     """Return the data of a file as YAML.
 
-    The comment on a webhook is above it, any other behind the value. What has comments in it is
-    not written on one line.
+    The comment for a webhook is above it, other comments are after the value. A value that contains
+    comments is not written on one line.
     """
     return "".join(f"{line}\n" for line in _mapping(data, comment, ()))
 
 
 def _mapping(data: Mapping[str, Any], comment: Comment, path: Path) -> Iterator[str]:
-    """Yield the lines of a mapping: what fits stays on the line of its key."""
+    """Yield the lines of a mapping; a value that fits is on the line of its key."""
     for key, value in data.items():
         at = (*path, key)
         section = not path and key in _SECTIONS
@@ -141,7 +142,7 @@ def _mapping(data: Mapping[str, Any], comment: Comment, path: Path) -> Iterator[
 
 
 def _fits(key: str, value: Any, comment: Comment, path: Path) -> bool:
-    """Return whether a value stays on the line of its key: a part with a comment does not."""
+    """Return whether a value fits on the line of its key; values with comments do not."""
     match value:
         case dict() if value:
             parts: Iterable[str | int] = value
@@ -154,7 +155,7 @@ def _fits(key: str, value: Any, comment: Comment, path: Path) -> bool:
 
 
 def _list(data: Sequence[Any], comment: Comment, path: Path) -> Iterator[str]:
-    """Yield the lines of a list; mappings in it are apart from each other."""
+    """Yield the lines of a list, with blank lines between mappings."""
     for number, item in enumerate(data):
         note = comment((*path, number))
         if not isinstance(item, dict):

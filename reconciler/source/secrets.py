@@ -284,20 +284,20 @@ _RANDOM: Final = 10  # characters
 _PLAIN_WORD: Final = re.compile(
     r"(?=.{1,28}$)(?:(?:[A-Z]?[a-z]+){1,4}|[A-Z]+)[0-9]{0,4}|[0-9]{1,12}"
 )
-"""A word of a path, be it in camel case or numbered, or a number."""
+"""A word of a path, in any case and with or without a number, or a number."""
 
 
 def public_url(secret: Secret) -> str | None:
-    """Return a live URL that a file may hold as text; None if it may be a credential."""
+    """Return a live URL that a file may contain as text; None if it may be a credential."""
     url = secret.reveal()
     ordinary = _URL.fullmatch(url) and url.isprintable() and not is_placeholder(url)
     return url if ordinary and url_credential(url) is None else None
 
 
 def reference(text: str) -> SecretRef:
-    """Return the reference that `env:NAME` or `file:PATH` means.
+    """Return the reference for `env:NAME` or `file:PATH`.
 
-    Raises UsageError, which does not repeat the text: it may be the secret itself.
+    Raises UsageError, without the text in the message, because it may be the secret itself.
     """
     scheme, _, name = text.partition(":")
     if scheme not in (Scheme.ENV, Scheme.FILE) or not _REFERABLE[Scheme(scheme)].fullmatch(name):
@@ -361,9 +361,9 @@ def resolve(
 ) -> Resolution:
     """Fetch the value of each reference of `webhooks`. Return all problems; raise nothing.
 
-    Relative files start at `directory`, the working directory. A value that holds `api_key`, or
-    equals the value of a forbidden variable, is refused, and so is one that does not fit a field
-    that refers to it. `allow` is the list of `--allow-secret`, () for none.
+    Relative paths start at `directory`, the working directory. A value that contains `api_key`, or
+    equals the value of a forbidden variable, is refused, and so is one that does not fit its field.
+    `allow` is the list of `--allow-secret`, () for none.
     """
     places = references(webhooks)
     forbidden = {
@@ -403,7 +403,7 @@ def fetch_key(
     allow: Sequence[str],
     listed_only: bool,
 ) -> Secret | Finding:
-    """Return the API key that a file refers to. In CI a list has to name it, as for any secret."""
+    """Return the API key that a file refers to. In CI it must be allowed, like any secret."""
     pattern = f"{ref.scheme}:{ref.name}"
     if (allow or listed_only) and not any(fnmatchcase(pattern, each) for each in allow):
         return _not_allowed(ref)
@@ -416,7 +416,7 @@ def fetch_key(
 
 
 def wrap(value: str) -> Secret:
-    """Return `value` as a secret, without what pasting adds around it."""
+    """Return `value` as a secret, without surrounding spaces, line breaks and byte order marks."""
     return Secret(bare(value))
 
 
