@@ -281,7 +281,7 @@ class _Attempt:
     def _commented(self, github: GitHub, marker: Marker, text: str) -> bool:
         """Comment on the newest pull request that is not settled, if there is one."""
         found = self._reviews
-        if self._merges is None:  # the newest one that was merged, whatever git knows
+        if self._merges is None:  # the newest merged one, without git's history
             pulls = github.merged_pulls(self._run.branch)[:1]
             merges = [(pull, github.comments(pull.number)) for pull in pulls]
             found = reviews.read_reviews(merges, self._subject)
@@ -308,7 +308,7 @@ class _Attempt:
         options = replace(options, reviewed=(), resend=tuple(again))
         try:
             made = make_plan(gather(checked), connection.api, options=options)
-        except (ReconcilerError, KeyboardInterrupt):  # what was written must still be told
+        except (ReconcilerError, KeyboardInterrupt):  # the writes must still be reported
             return self._run.again
         return by_digest(self._run, made, resend=again) if made.digest else None
 

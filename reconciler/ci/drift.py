@@ -108,7 +108,7 @@ def _cannot_run(run: Run, problem: ReconcilerError) -> list[Finding]:
     with attempt(findings, "issue-not-written", "the issue could not be written"):
         marker = replace(run.marker(MarkerKind.DRIFT), code=problem.code)
         mine = find(github.open_issues(), marker)
-        # What was failing is still known when the check runs again.
+        # Keep the failing deliveries for the next check.
         marker = replace(marker, failing=mine[0].marker.failing if mine else ())
         title = _title(run, f"the drift check cannot run ({problem.code})")
         github.issue(title, marker, text, mine)

@@ -26,7 +26,7 @@ from reconciler.errors import (
 from reconciler.model import Secret
 from reconciler.ports import Clock
 
-_ACTIONS_LOGIN: Final = "github-actions[bot]"  # who writes with a workflow's own token
+_ACTIONS_LOGIN: Final = "github-actions[bot]"  # the author of comments with a workflow's token
 
 _API: Final = "https://api.github.com"
 _PAGE: Final = 100
@@ -224,7 +224,7 @@ class GitHub:
             body = text(row, "body")
             if "pull_request" in row or text(row, "user", "login") != self.login:
                 continue
-            about = text(row, "issue_url")  # a comment has it, an issue has not
+            about = text(row, "issue_url")  # only comments have it
             number = _last_number(about) if about else row.get("number")
             id_ = row.get("id") if about else 0
             marker, updated = decode(body), text(row, "updated_at")

@@ -30,7 +30,7 @@ class MarkerKind(StrEnum):
     """The kind of a comment or issue."""
 
     PLAN = "plan"  # the plan of a pull request, one part of it
-    OUTCOME = "outcome"  # what became of a pull request's plan
+    OUTCOME = "outcome"  # the outcome of a pull request's plan
     FAILURE = "failure"  # why a run did not apply what was merged
     DRIFT = "drift"  # the drift issue
 
@@ -40,7 +40,7 @@ class State(StrEnum):
 
     APPLIED = "applied"
     OVERTAKEN = "overtaken"  # a newer pull request has another operation for the webhook
-    VOID = "void"  # a resend whose reference and version no file declares any more
+    VOID = "void"  # a resend whose reference and version are no longer declared
     DONE = "done"  # no longer pending, and not applied by a run that could record it
 
 
@@ -164,8 +164,8 @@ def _tree(value: OperationDigest | Resend) -> Any:
     return value.digest, value.id, value.name
 
 
-# Each reads one value of a marker. They raise ValueError, KeyError or TypeError for what is none;
-# what they let through is compared with what `encode` makes of it.
+# Each function reads one value of a marker and raises ValueError, KeyError or TypeError if it is
+# invalid. Accepted values are compared with the result of `encode`.
 
 
 def _matching(pattern: str) -> Callable[[Any], str]:

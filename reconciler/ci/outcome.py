@@ -19,7 +19,7 @@ def _bytes(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
 
 
-# A step summary over 1 MiB is dropped as a whole, so it must never come near.
+# GitHub drops a step summary over 1 MiB completely, so stay well below.
 _MAIN: Final = View(limit=800_000, measure=_bytes)
 _BESIDE: Final = View(limit=90_000, measure=_bytes)
 
@@ -94,7 +94,7 @@ def reported(report: Report, findings: Sequence[Finding], *, reason: str) -> Out
         annotations = _annotated((*plan.notes, *findings))
         summary = markdown.render_report(report, _MAIN) + _listed("markdown", findings)
         document = RENDERERS["json"]().render_plan(plan)
-    except Exception as problem:  # what is done is done
+    except Exception as problem:  # the writes are not affected
         log, annotations = f"{unshown(report, problem)}\n", ""
         summary = log
     return Outcome(

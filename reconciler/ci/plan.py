@@ -330,7 +330,7 @@ def put(
     empty = replace(parts[0][0], digest=None, part=1, total=1, operations=(), resends=())
     first, *others = (*parts, *[(empty, _UNNEEDED)] * (len(found) - len(parts)))
     if others and [each.body for each in found[1:]] != [github.body(*each) for each in others]:
-        # While the others change, the first one must not vouch for them.
+        # While the other comments change, the first one must not approve them.
         github.comment(number, empty, _UPDATING, found[0] if found else None)
         found = find(github.comments(number), empty)
         for index, (marker, text) in enumerate(others, start=1):

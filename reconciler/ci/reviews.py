@@ -182,7 +182,7 @@ def settle(
     pending = {each.digest for found in plan.digests for each in found}
     declared = {each.name: each.configuration for each in desired.webhooks}
     # Webhooks that still differ, by id and name, and fields that were sent with their webhook: the
-    # configuration is sent whole, with the secret of a resend that was reviewed for itself.
+    # configuration is sent completely, with the secret of a separately reviewed resend.
     touched: list[tuple[str | None, str]] = []
     sent: dict[tuple[str, str], Value] = {}
     for operation, found in zip(plan.operations, plan.digests, strict=True):
@@ -214,7 +214,7 @@ def settle(
         if operation.digest in pending:
             return None
         mentioned = Mentioned((operation,))
-        # Another operation on the webhook is pending: the reviewed one did not take place.
+        # Another operation of the webhook is pending: the reviewed one was not carried out.
         return None if any(mentioned(*each) for each in touched) else State.DONE
 
     def settled(review: Merged) -> Merged:

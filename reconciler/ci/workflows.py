@@ -97,7 +97,7 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     for name, value in {**values, "paths": " ".join(setup.paths)}.items():
         if value and not _PLAIN.fullmatch(value):
             raise UsageError(f"a workflow cannot hold the {name} {value!r}")
-    # The issues of a job that failed before its command: the command's next success closes them.
+    # Issues of a job that failed before its command; the next successful command closes them.
     values["failure"] = encode(Marker(kind=MarkerKind.FAILURE, file=setup.file, code="not-run"))
     values["drift"] = encode(Marker(kind=MarkerKind.DRIFT, file=setup.file))
     source = files("reconciler.ci") / "templates"

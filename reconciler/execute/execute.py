@@ -36,8 +36,8 @@ from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Applied, Report, Skipped
 
-# What the next operation would meet as well: a refused key, a pause that is too long, a retry
-# budget that is empty.
+# Errors that every further operation would get, too: a refused key, a wait that is too long, an
+# empty retry budget.
 _FINAL = (AuthenticationError, PermissionDeniedError, RateLimitedError, ServerError)
 
 
@@ -178,7 +178,7 @@ def _attempt(run: Run, index: int, held: Set[str | None]) -> None:
     ledger, operation = run.ledger, run.plan.operations[index]
     if ledger.outcome(index) is not None:
         return
-    # Interrupted in between, the duplicates would differ, and no run could tell which one counts.
+    # After an interruption in between, duplicates would differ, and no run could choose one.
     if isinstance(operation, Update) and operation.before.id in held:
         _skip(run, index, "duplicates of it are still live")
         return
@@ -189,7 +189,7 @@ def _attempt(run: Run, index: int, held: Set[str | None]) -> None:
     except ApiError as error:
         outcome = failed(operation, error)
         if isinstance(error, ProtocolError) and not 400 <= (error.status or 0) < 500:
-            ledger.wrote()  # an answer that cannot be read may come from a write that happened
+            ledger.wrote()  # an unreadable response may belong to a write that happened
         if isinstance(error, _FINAL):
             ledger.end(f"the run ended with the failure of {operation.name!r}")
     ledger.finish(index, outcome)

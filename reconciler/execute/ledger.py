@@ -81,10 +81,10 @@ class Ledger:
         if refusal is not None:
             self.finish(index, refusal)
             return False
-        # Not under the lock: showing may take long, and must not keep anyone from closing.
-        with suppress(Exception):  # what is shown never decides what is written
+        # Not under the lock: output may take long, and must not delay `close`.
+        with suppress(Exception):  # output never affects writes
             self._watcher.starting(operation)
-        return not self._closed  # nobody would hear of what is sent from now on
+        return not self._closed  # later writes would not be reported
 
     def finish(self, index: int, outcome: Outcome) -> None:
         """Record the outcome of an operation; no effect after `close`."""
@@ -119,7 +119,7 @@ class Ledger:
         """Accept no more outcomes, and return one for each operation, in the plan's order."""
         with self._lock:
             self._closed = True
-            # What was started and left may have been sent.
+            # An operation that was started but not finished may have been sent.
             self._writes += len(self._started - self._outcomes.keys())
             return tuple(
                 self._outcomes.get(index) or self._open(index, operation)

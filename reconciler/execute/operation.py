@@ -48,7 +48,7 @@ _SENDS: Final = {Create: 2, Update: 3, Delete: 3}
 SPACING: Final = 1.0
 """Seconds before a write is read back, and between listings of the final verification."""
 
-_WAITS: Final = (2.0, SPACING, SPACING)  # before each listing that looks for a lost create
+_WAITS: Final = (2.0, SPACING, SPACING)  # seconds before each listing after a lost create
 _UNSEEN: Final = {
     Create: "no listing shows it so far",
     Update: "it is unchanged so far",
@@ -156,7 +156,7 @@ def _send(operation: Operation, run: Run) -> Outcome:
             return _answered(operation, live, run)
         case Delete(before=before):
             if operation.keeps is not None:
-                # A duplicate goes only while the one that stays is there: never are both gone.
+                # Delete a duplicate only while the webhook that stays exists.
                 keeper = run.api.get(operation.keeps)
                 if keeper is None or keeper.name != before.name:
                     why = "the webhook that was to stay is gone"
@@ -165,7 +165,7 @@ def _send(operation: Operation, run: Run) -> Outcome:
                 run.ledger.wrote()
                 return Applied(operation=operation, id=before.id)
             if operation.keeps is not None and run.api.get(before.id) is not None:
-                # The one that stays is updated next: were this one still there, they would differ.
+                # The webhook that stays is updated next and would then differ from this one.
                 raise ConflictError(
                     "CloudTruth says that the duplicate is gone, and still shows it"
                 )
@@ -345,10 +345,9 @@ def overtaken(operation: Create, id: str) -> Failed:
 
 # Remove duplicates
 #
-# Only webhooks of a name that this run has sent, that were not there before it, and that are as
-# they were sent may go; the one with the smallest id of all stays. Every run follows the same rule,
-# so however many run at once, none removes the one that all of them keep, and there always is one.
-# No plan names these deletes.
+# Only webhooks with a name that this run sent, that did not exist before the run and that equal
+# what was sent are deleted; the webhook with the smallest id stays. Every run follows this rule, so
+# concurrent runs all keep the same webhook. These deletes are not in the plan.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,7 +387,7 @@ def remove(duplicate: Duplicate, run: Run) -> bool:
     try:
         removed = run.api.delete(live.id)
     except AmbiguousWriteError:
-        removed = True  # or may have: the next listing tells
+        removed = True  # or may be removed: the next listing shows it
     if removed:
         run.ledger.wrote()
     return removed

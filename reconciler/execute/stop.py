@@ -26,7 +26,7 @@ from reconciler.errors import ExitCode
 GRACE: Final = 6.0
 """Seconds that operations in flight have after the first signal."""
 
-_HURRY: Final = GRACE - 1.0  # seconds for requests, so that what is unknown can still be said
+_HURRY: Final = GRACE - 1.0  # seconds for requests, so that unknown outcomes can still be reported
 _HANGUP: Final = getattr(signal, "SIGHUP", None)
 
 
@@ -81,7 +81,7 @@ class SignalStop:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._code is None:
-            # The time first: threads that see the code measure the grace from it.
+            # Set the time first: threads that see the code measure the grace from it.
             self._since = self._monotonic()
             self._code = ExitCode(128 + number)
             if self._hurry is not None:

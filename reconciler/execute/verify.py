@@ -164,7 +164,7 @@ def _by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcom
     if differing := listing.differences(operation, found):
         return unlike(operation, differing)
     for other in _others(outcome, listing, run):
-        again = run.api.get(other.id)  # a list may be behind
+        again = run.api.get(other.id)  # a listing may be stale
         if again is not None and again.name == operation.name:
             return Failed(
                 operation=operation,

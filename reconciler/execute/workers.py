@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 
 _LEAST: Final = 1
 _MOST: Final = 16
-_GLANCE: Final = 0.1  # seconds between two looks at `halted`
+_GLANCE: Final = 0.1  # seconds between two checks of `halted`
 
 
 class Halted(BaseException):

@@ -234,9 +234,9 @@ def _plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
     of `before`. Call it only if the trees differ: comparing with `==` first is a hundred times
     cheaper.
     """
-    from deepdiff import DeepDiff  # costs many times the start of the program
+    from deepdiff import DeepDiff  # importing it takes many times the startup of the program
 
-    # A threshold would report trees with few keys in common as one change of the whole.
+    # With a threshold, trees with few common keys would be reported as one change.
     found = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
     return [
         ValueChange(

@@ -33,7 +33,7 @@ FORMAT_VERSION: Final = "2"
 
 Tree = dict[str, Any]
 
-# The logs of CI runners execute it wherever it stands; in JSON it stands inside text only.
+# CI runners execute it anywhere in a log; in JSON it only occurs inside texts.
 _COMMAND: Final = re.compile(r"(##\w*)\[")
 
 
@@ -124,7 +124,7 @@ def plain(value: Any) -> Any:
         case None | bool() | int():
             return value
         case str():
-            return str(value)  # not its enumeration
+            return str(value)  # the text, not the enumeration
         case Unknown():
             return {"unknown": True}
         case SecretRef():

@@ -102,7 +102,7 @@ class _Table:
             self.by_name.setdefault(each.name, []).append(each)
         self.webhooks = list(desired.webhooks)
         self.absent = list(desired.absent)
-        # An id speaks of one webhook only, so no name may lead to it.
+        # An id identifies one webhook, so no name may match that webhook.
         self.taken = {each.id for each in self.entries() if each.id in self.by_id}
         self.ignored: set[str] = set()
         self.out = Match()
@@ -124,7 +124,7 @@ class _Table:
     def entries(self) -> list[Webhook | Absent]:
         return [*self.webhooks, *self.absent]
 
-    # What is asked of names
+    # Questions about names
 
     def selects(self, *names: str) -> bool:
         """Return whether `--only` selects a webhook by its declared or its live name.
@@ -163,7 +163,7 @@ class _Table:
             return None
         return first_match(self.policy.protect, found.name)
 
-    # What is answered
+    # Results
 
     def finding(
         self,
@@ -217,7 +217,7 @@ class _Table:
             self.keep([found], reason, position, detail=detail, unapplied=unapplied)
         return unknown is not None
 
-    # The rows
+    # The rows of the table
 
     def drop_ignored(self) -> None:
         """Drop entries whose declared or live name is ignored (row 1)."""

@@ -62,7 +62,7 @@ def unmatched(only: Iterable[str], names: Collection[str], nothing: str) -> Iter
 
 
 _LATIN: Final = str.maketrans(
-    # Small letters of which this or the capital looks like a Latin one, and dashes and quotes.
+    # Lower-case letters that (or whose capitals) look like Latin ones, and dashes and quotes.
     "авеікмнорстухјѕһԁԛԝѵӏαβεζηικμνορτυχıɑɡ‐‒–—―−‘’‛ʼ′“”‟\u2800",
     "abeikmhopctyxjshdqwvlabezhikmnoptyxiag------'''''\"\"\" ",
 )

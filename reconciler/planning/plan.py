@@ -32,21 +32,21 @@ class Reason(StrEnum):
     """Why a webhook is changed or kept."""
 
     MISSING = "missing"  # declared, not live: create
-    DIFFERS = "differs"  # live, in another form than declared: update
+    DIFFERS = "differs"  # live, but different from the declaration: update
     RENAMED = "renamed"  # live under a name of `previously`, or pinned by id under another name
-    ADOPTED = "adopted"  # the same, and that name is not in the scope of the file: `adopt: true`
-    RESEND = "resend"  # nothing visible differs; a secret is to be sent again
+    ADOPTED = "adopted"  # the same, with a name outside the scope of the file: `adopt: true`
+    RESEND = "resend"  # no visible difference; a secret is sent again
     ABSENT = "absent"  # declared with `state: absent`: delete
-    NOT_DECLARED = "not-declared"  # in scope of a file that prunes, declared by none: delete
-    DUPLICATE = "duplicate"  # a further copy of a declared webhook, equal to the one that stays
+    NOT_DECLARED = "not-declared"  # not declared, in scope of a file that prunes: delete
+    DUPLICATE = "duplicate"  # another webhook of a declared name, equal to the one that stays
 
-    PROTECTED = "protected"  # would be deleted, were it not protected
-    UNKNOWN_TYPE = "unknown-type"  # of a type this version does not know
-    UNKNOWN_EVENT = "unknown-event"  # with an event this version does not know
-    AMBIGUOUS = "ambiguous"  # several live webhooks have a declared name and differ from each other
-    LATER = "later"  # declared and not live, under a name that this plan creates already
+    PROTECTED = "protected"  # would be deleted if it were not protected
+    UNKNOWN_TYPE = "unknown-type"  # a type that this version does not know
+    UNKNOWN_EVENT = "unknown-event"  # an event that this version does not know
+    AMBIGUOUS = "ambiguous"  # several live webhooks of a declared name, which differ
+    LATER = "later"  # declared and not live, with a name that this plan already creates
 
-    PRUNE_OFF = "prune-off"  # in scope, not declared, and nothing prunes it
+    PRUNE_OFF = "prune-off"  # in scope, not declared, not pruned
     OUT_OF_SCOPE = "out-of-scope"  # in no file's scope
 
 
@@ -60,8 +60,8 @@ class Attribution(StrEnum):
 class SecretCause(StrEnum):
     """Why a secret is sent."""
 
-    DIFFERS = "differs"  # readable, and another value than the reference yields
-    ADDED = "added"  # live has none
+    DIFFERS = "differs"  # readable, and different from the value of the reference
+    ADDED = "added"  # not set in the live webhook
     DESTINATION = "destination-changed"  # another host, in a file that git tracks
     REFERENCE_CHANGED = (
         "reference-changed"  # against the previous declaration; what is live cannot be read

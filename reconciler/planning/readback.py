@@ -59,9 +59,9 @@ class Reading(Enum):
 
     SAME = "same"
     DIFFERENT = "different"
-    ABSENT = "absent"  # it is not set
+    ABSENT = "absent"  # not set
     UNKNOWN = "unknown"  # the server does not show it
-    UNAVAILABLE = "unavailable"  # it is shown, and the declared value is not here to compare
+    UNAVAILABLE = "unavailable"  # shown, but the declared value is not available
 
 
 def plausible(value: LiveValue | Unknown) -> bool:
@@ -160,7 +160,7 @@ def gather(
     secrets: Mapping[SecretRef, Secret],
 ) -> Evidence:
     """Return the evidence of a listing; `pairs` are declared webhooks with their live ones."""
-    # Fields without evidence so far; mostly the first webhook has it for all of them.
+    # Fields without evidence so far; usually the first webhook has evidence for all of them.
     unread = {kind.type: set(kind.secret_fields) for kind in KINDS.values()}
     unseen = set().union(*unread.values())
     readable: set[tuple[str, str]] = set()

@@ -84,7 +84,7 @@ class Resends:
             self._previous[webhook.name] = webhook
             if webhook.id is not None:
                 self._previous[webhook.id] = webhook
-        # What is declared may be asked for, be it live already, or selected, or not.
+        # Any declared webhook may be requested, live or not, selected or not.
         self._known = {
             name
             for webhook in (desired.webhooks if self._named else ())
@@ -162,13 +162,13 @@ class Resends:
         if isinstance(old, SecretRef) and isinstance(new, SecretRef):
             if old != new and (old.scheme, old.name) == (new.scheme, new.name):
                 return SecretCause.VERSION_CHANGED
-            # A literal is referred to by where it stands, so its value may be another one.
+            # A literal is identified by its position, so its value may have changed.
             known = before is not None and old == new
             if known and self._old_literals.get(new) != self._literals.get(new):
                 return SecretCause.REFERENCE_CHANGED
         if old != new:
             return SecretCause.REFERENCE_CHANGED
-        # A review holds as long as the files still say the same.
+        # A resend in a review applies while the files still declare the same.
         resend = self._reviewed.get((webhook.name, name))
         return resend.cause if resend is not None and resend.value == new else None
 

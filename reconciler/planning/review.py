@@ -74,7 +74,7 @@ def _update(operation: Update, shown: Shown) -> Iterable[Any]:
     kind = KINDS[operation.after.type]
     seen = [each for each in operation.fields if _visible(each, kind)]
     if seen:
-        # Of secret fields nothing is in the rest: where a URL led, and which are there and go.
+        # The rest excludes secret fields: add the previous host of a URL, and which fields change.
         secret = [
             [str(each.path[-1]), each.before if isinstance(each, SecretChange) else None]
             for each in seen

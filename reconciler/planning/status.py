@@ -26,14 +26,14 @@ class ManagementStatus(StrEnum):
     MISSING = "missing"  # declared, not live
     DIFFERS = "differs"  # declared, to be updated
     ABSENT = "declared absent"  # to be deleted
-    DUPLICATE = "duplicate"  # one of several of a declared name
+    DUPLICATE = "duplicate"  # a duplicate of a declared webhook
     UNDECLARED = "not declared"  # in scope, to be deleted
     PROTECTED = "protected"  # not declared, never deleted
-    UNAPPLIED = "not applied"  # declared, of a type or with an event this version does not know
-    UNKNOWN = "not supported"  # not declared, of such a type or with such an event
+    UNAPPLIED = "not applied"  # declared, with a type or event that this version does not know
+    UNKNOWN = "not supported"  # not declared, with such a type or event
     UNMANAGED = "unmanaged"  # in no file's scope
     IGNORED = "ignored"
-    UNCHECKED = "no file"  # there is no configuration to compare it with
+    UNCHECKED = "no file"  # no configuration to compare with
 
 
 DRIFTED = (

@@ -106,7 +106,7 @@ def _rejection(rejected: ValidationError, data: Any) -> _Rejection:
 
 def _words(rejected: Iterable[_Rejection]) -> Iterator[Finding]:
     """Yield findings for rejections, the most important first, with paths but without a file."""
-    # If the type of a value is wrong, what else is wrong with it follows from that.
+    # If the type of a value is wrong, its other errors follow from that.
     for each in sorted(rejected, key=lambda each: each.keyword != "type"):
         yield from WORDS[each.keyword](each)
 
@@ -193,9 +193,9 @@ def _missing(rejected: _Rejection) -> Iterator[Finding]:
     meant = {_near(key, properties) for key in _unknown(rejected)}
     for name in rejected.limit:
         if name in rejected.value or name in meant:
-            continue  # a misspelt key is called unknown, which is enough
+            continue  # a misspelled key is reported as unknown, which is enough
         message, hint = f"`{name}` is missing", None
-        if properties[name] is True:  # required as its partner is there
+        if properties[name] is True:  # required because its partner is set
             message = f"{_pair(name)} come together: {message}"
         if path == () and name == "webhooks":
             hint = f"{_NO_WEBHOOKS}; move a file of another kind out of this directory"
@@ -368,7 +368,7 @@ def _bad_secret(rejected: _Rejection, names: list[str]) -> Iterator[Finding]:
     schemes = [scheme for key in value if (scheme := _near(key, ("env", "file")))]
     if len(set(schemes)) == 1:
         branch = _words(rejected.branches[names.index(f"{schemes[0]}Secret")])
-        # Where `env` is missing, a key much like it was just called unknown.
+        # If `env` is missing, a similar key has just been reported as unknown.
         yield from (each for each in branch if each.rule != "missing-field")
     else:
         takes = "`env` or `file`, not both" if schemes else "text or a reference to a secret"
@@ -381,7 +381,7 @@ def _branch(rejected: _Rejection, names: list[str]) -> int:
     meant = _near(written, filter(None, types)) if isinstance(written, str) else None
     if meant is not None:
         return types.index(meant)
-    # The type says nothing: what fits best, but nothing is deleted that does not say so.
+    # Without a known type, choose the best match, but never `absent` unless the file sets it.
     likely = [index for index, name in enumerate(names) if name != "absent"]
     if "type" in rejected.value:
         likely = [index for index in likely if types[index] is not None]

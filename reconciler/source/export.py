@@ -93,7 +93,7 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
         ("prune",): "deletes live webhooks in scope that this file does not declare"
     }
     if only:
-        # Only stars match the name that no file can declare.
+        # Only wildcards match a name that no file can declare.
         scope = ["?*" if "" in ignored and not each.strip("*") else each for each in only]
         data["scope"] = list(dict.fromkeys(scope))
     elif "" in ignored:

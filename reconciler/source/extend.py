@@ -45,7 +45,7 @@ def extend(read: Iterable[Document], read_parent: ReadParent) -> Extended:
     reader = _Reader({each.file: each for each in read}, read_parent)
     merged = [reader.merged(each, (each.file,)) for each in reader.given]
     if reader.findings:
-        from reconciler.source.position import placed  # good files need no places
+        from reconciler.source.position import placed  # valid files need no positions
 
         reader.findings = placed(reader.known, reader.findings)
     return Extended(
@@ -269,7 +269,7 @@ class _Merge:
         for index, entry in enumerate(over):
             name = _mapping(entry).get("name")
             same = by_name.get(name, []) if isinstance(name, str) else []
-            if len(same) > 1:  # pinned ones
+            if len(same) > 1:  # entries with an id
                 same = [each for each in same if below[each].get("id") == entry.get("id")]
             place = self._over.document.written_at(("webhooks", index, "name"))
             if same and same[0] not in found:

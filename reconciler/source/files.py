@@ -216,7 +216,7 @@ def display_name(path: Path, *, directory: Path) -> str:
 
 
 def _expand(named: str, directory: Path) -> Iterator[Path]:
-    if not named:  # as a path it would be the working directory, which nobody means by it
+    if not named:  # as a path it would be the working directory, which is never intended
         raise NotReadableError("is empty", _EMPTY_HINT)
     path = directory / named
     if is_glob(named, directory):
@@ -274,7 +274,7 @@ def suggestion(found: Path, directory: Path, *, named: bool = False) -> str | No
 
     If the file was not `named` by the user, only configuration files count.
     """
-    from difflib import get_close_matches  # only for a mistake
+    from difflib import get_close_matches  # only for an error
 
     try:
         others = os.listdir(found.parent)

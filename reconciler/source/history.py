@@ -150,7 +150,7 @@ def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str
     wanted = {name: display_name(directory / name, directory=directory) for name in names}
     command = ["--literal-pathspecs", "ls-files", "--stage", "-z", "--"]
     listing = git([*command, *wanted.values()]) if wanted else b""
-    if listing is None:  # one that lies outside of the repository spoils the answer for all
+    if listing is None:  # one path outside of the repository makes the command fail for all
         listing = b"".join(git([*command, each]) or b"" for each in wanted.values())
     found = {name for name, _ in _blobs(listing)}
     return frozenset(name for name, shown in wanted.items() if shown in found)
@@ -212,7 +212,7 @@ def _blobs(listing: bytes) -> Iterable[tuple[str, str]]:
     for line in listing.split(b"\0"):
         about, _, name = line.partition(b"\t")
         words = about.split()
-        # Neither links nor submodules; and of what is in conflict nobody knows which it is.
+        # Skip links and submodules, and files with a conflict, whose content is undecided.
         if len(words) == 3 and words[0] in (b"100644", b"100755") and words[2] not in _STAGES:
             blob = words[2] if words[1] == b"blob" else words[1]
             yield str(PurePosixPath(os.fsdecode(name))), blob.decode("ascii")

@@ -150,7 +150,7 @@ def _ids_twice(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Itera
                 _related("first declared here", first.at("id")),
             )
         elif entry.id in by_name:
-            # Both are keys; a reader could not tell which of the two a key means.
+            # Both are keys, so a key would be ambiguous.
             yield error(
                 "declared-twice",
                 f"the id {masked(entry.id)} is also declared as a name",
@@ -173,7 +173,7 @@ def _names_twice(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
             )
         pinned = next((entry for entry in same if entry.id is not None), None)
         if nameless and pinned is not None:
-            # By its name, the entry without an id could mean the very webhook that the id pins.
+            # The name of the entry without an id may match the webhook with the id.
             yield error(
                 "declared-twice",
                 f"{_quoted(name)} is declared with an id and without one",

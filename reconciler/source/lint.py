@@ -64,7 +64,7 @@ _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2
 _REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _FIELDS: Final = {kind.type: {each.name: each for each in kind.fields} for kind in KINDS.values()}
 _ANY_FIELD: Final = {
-    # A field that several types have is judged with the webhooks that inherit it.
+    # A field of several types is checked in the webhooks that inherit it.
     name: replace(field, shape=None, example="NAME")
     for fields in _FIELDS.values()
     for name, field in fields.items()
@@ -80,7 +80,7 @@ def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Finding]:
         yield from _settings(file, ("defaults",), defaults, default_type, rules)
     for index, webhook in written_webhooks(data):
         path: Path = ("webhooks", index)
-        # An absent entry names what is live, whatever it is called.
+        # An absent entry must be able to name any live webhook.
         name = webhook.get("name")
         if isinstance(name, str) and webhook.get("state") != "absent":
             for found in (*name_findings(name), *_literal_in_name(name)):
@@ -209,7 +209,7 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
         return error(
             "unfit-secret", f"`{name}` is not {field.noun}", f"write {_example(field, value)}"
         )
-    if is_padded(value) and not field.address:  # the schema refuses an address with blanks
+    if is_padded(value) and not field.address:  # the schema rejects a URL with spaces
         return note(
             "trimmed-secret",
             f"`{name}` has blanks, line ends or a byte order mark around it: they are not sent",
@@ -252,10 +252,10 @@ def _slack_token(holder: str) -> Finding:
 def _event(event: str) -> Finding | None:
     """Yield findings for a glob over events; the schema checks entries that are not globs."""
     if len(event) > MAX_EVENT_GLOB:
-        return None  # the schema objects
+        return None  # the schema reports it
     if not any(char in event for char in "*?[") or expand(event):
         return None
-    from difflib import get_close_matches  # only for a mistake
+    from difflib import get_close_matches  # only for an error
 
     near = get_close_matches(event[:80].lower(), (*GLOBS, *EVENT_TYPES), n=1)
     return error(

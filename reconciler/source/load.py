@@ -79,16 +79,16 @@ def load_documents(
     for file, document in documents.items():
         accepted[file] = list(parts(document.data))
         if rejected := [part for part in accepted[file] if not accepts(part)]:
-            from reconciler.source.explain import explain  # a good file needs no words
+            from reconciler.source.explain import explain  # valid files need no messages
 
             found.extend(explain(document, rejected))
         checked.extend(lint(file, document.data, rules))
     if found or checked:
-        from reconciler.source.position import placed  # a good file needs no places
+        from reconciler.source.position import placed  # valid files need no positions
 
         whole = placed({each.file: each for each in (*parents, *read)}, [*found, *checked])
         found, checked = whole[: len(found)], whole[len(found) :]
-    # Of one place, a check knows better than the schema.
+    # At the same position, a check is more precise than the schema.
     better = {each.position for each in checked if each.severity is Severity.ERROR}
     found = [each for each in found if each.position is None or each.position not in better]
     ordered = sorted(dict.fromkeys((*found, *checked)), key=sort_key)
@@ -190,7 +190,7 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
     )
 
 
-@lru_cache(maxsize=256)  # most webhooks share theirs
+@lru_cache(maxsize=256)  # most webhooks share their event types
 def _events(globs: tuple[str, ...]) -> frozenset[str]:
     return frozenset().union(*map(expand, globs))
 

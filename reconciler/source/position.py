@@ -76,7 +76,7 @@ class _Tree(NamedTuple):
     complete: bool
 
 
-@lru_cache(maxsize=2)  # many findings of one file are placed one after the other
+@lru_cache(maxsize=2)  # findings of one file are located one after the other
 def _tree(text: str) -> _Tree:
     """Parse `text`, which ends in a line break, into a tree as far as possible."""
     if check(text, "") is not None:
@@ -109,7 +109,7 @@ def _tree(text: str) -> _Tree:
                 return _Tree(root, complete=False)
             if isinstance(event, yaml.CollectionStartEvent):
                 stack.append(node)
-    except (yaml.YAMLError, ValueError):  # the pure parser meets some escapes with a ValueError
+    except (yaml.YAMLError, ValueError):  # the pure parser raises ValueError for some escapes
         return _Tree(root, complete=False)
     finally:
         parser.dispose()
@@ -184,7 +184,7 @@ def _comment(text: str, key: _Node | None, value: _Node) -> tuple[int, int, str]
 
     `key` is its key, None for an item of a list.
     """
-    # In flow style nothing marks an empty value but the next bracket, lines further down.
+    # In flow style, only the next bracket, possibly lines below, marks an empty value.
     line, column = (key.end_line, key.end_column) if key is not None else (value.line, value.column)
     written = lines(text)[line]
     before = _COMMENT.match(written, column)
@@ -227,7 +227,7 @@ def _entries(node: _Node) -> dict[str, tuple[_Node, _Node]]:
                 if other.entries is None and id(other) not in reached:
                     reached[id(other)] = other
                     waiting.append(other)
-        # What a mapping merges ends before it; only in a broken file may merges go in a circle.
+        # Merged mappings end before this one; only invalid files have merge cycles.
         for each in sorted(reached.values(), key=lambda each: (each.end_line, each.end_column)):
             each.entries = {}
             for key, value in each.pairs() if each.form is yaml.MappingStartEvent else ():
@@ -272,7 +272,7 @@ def _face(node: _Node) -> _Node:
 def _position(text: str, file: str, node: _Node) -> Position:
     column, line = node.column, lines(text)[node.line]
     end = node.end_column if node.end_line == node.line else len(line.rstrip())
-    if end <= column:  # nothing is written: the character before is a colon or a dash
+    if end <= column:  # an empty value: the character before is a colon or a dash
         column, end = max(0, min(column, len(line)) - 1), 0
     return Position(file=file, line=node.line + 1, column=column + 1, width=max(1, end - column))
 
@@ -348,7 +348,7 @@ def placed(documents: Mapping[str, Document], findings: Iterable[Finding]) -> li
     known = [each for each in places if each is not None]
     positions: dict[Place | Position | None, Position] = {}
     excerpts: dict[Place | Position | None, str] = {}
-    for at in sorted(known, key=lambda each: each.file):  # a tree at a time
+    for at in sorted(known, key=lambda each: each.file):  # one tree at a time
         document = documents.get(at.file)
         if document is None:
             continue
@@ -388,7 +388,7 @@ def excerpt(text: str, position: Position) -> str:
     """
     line, column = _veiled(text, position.line - 1), position.column - 1
     start, stop = max(0, column - EXCERPT_BEFORE), column + _AFTER
-    # What is hidden around the position keeps its length, so that the mark below it stands right.
+    # Hidden text before the position keeps its length, so that the mark below it is aligned.
     around = _VEILED.match(line, column, stop) if line[column - 1 : column] == _VEIL else None
     split = column if around is None else around.end()
     before = line[start:split].replace(_VEIL, "*")
@@ -413,7 +413,7 @@ def _veiled(text: str, number: int) -> str:
         end = len(line.rstrip()) if last < 0 else min(last, len(line))
         if first < end:
             shown[first:end] = _VEIL * (end - first)
-        elif last < 0:  # that a line of a secret is empty is hidden, too
+        elif last < 0:  # also hide that a line of a secret is empty
             shown.append(_VEIL)
     return "".join(shown)
 
@@ -471,7 +471,7 @@ def _parts(node: _Node, secret: bool) -> Iterator[tuple[_Node, str | None, bool]
 
 def _may_show(node: _Node, key: str | None, secret: bool) -> bool:
     if node.form is yaml.AliasEvent:
-        # What looks like an alias may be a secret that starts with a star.
+        # Text that looks like an alias may be a secret that starts with `*`.
         may_have = key in _HOLDERS or (key is not None and _is_near(key, _SHOWN_KEYS))
         return node.target is not None or (not secret and may_have)
     if node.text in _KNOWN_WORDS:

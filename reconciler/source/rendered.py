@@ -27,7 +27,7 @@ _WIDTH: Final = 80
 
 _SECTIONS: Final = ("defaults", "webhooks")
 _BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*|https?://[\w.-]+(?:/[\w./-]*)?")
-# Words that some reader of YAML takes for a flag or for nothing.
+# Words that some YAML readers read as a boolean or null.
 _SPECIAL: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _RUNNER_COMMAND: Final = re.compile(r"(##\w*)\[")  # the log of a CI runner executes it
 _HARMLESS: Final = r"\1\\u005B"

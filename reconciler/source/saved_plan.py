@@ -69,7 +69,7 @@ def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") 
     saved.
     """
     _refuse_literals(loaded.desired)
-    # What was allowed for one run is not saved: the plan is blocked until it is allowed again.
+    # Allowed deletes are not saved: the plan is blocked until they are allowed again.
     tree = {
         **plan_tree(replace(plan, blocked=tuple(guard(plan))), __version__),
         "options": {"only": list(options.only), "prune": options.prune},
@@ -128,7 +128,7 @@ def _document(raw: bytes, file: str) -> dict[str, Any]:
     why, tree = "", None
     try:
         tree = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
-        json.dumps(tree, ensure_ascii=False).encode()  # refuses halves of surrogate pairs
+        json.dumps(tree, ensure_ascii=False).encode()  # fails for unpaired surrogates
         level = [tree]
         for _ in range(_MAX_DEPTH):
             level = [part for each in level for part in _parts(each)]
@@ -167,7 +167,7 @@ def _odd(tree: dict[str, Any]) -> str | None:
     """Return the part of a document that violates its schema, or None."""
     if validator(ROOT, PLAN).is_valid(tree):
         return None
-    # Only for a plan that is refused: it takes long to import.
+    # Only for a refused plan, because the import is slow.
     from jsonschema import Draft7Validator
     from jsonschema.exceptions import best_match
 

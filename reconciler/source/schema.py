@@ -137,7 +137,7 @@ def _effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, A
     if inherited and isinstance(own, dict):
         merged["configuration"] = {**inherited, **own}
     elif "configuration" not in webhook:
-        # An empty one, or one of another type: as if the defaults said nothing about it.
+        # Ignore an empty value or one of another type.
         merged.pop("configuration", None)
     return merged
 

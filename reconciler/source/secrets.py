@@ -64,7 +64,7 @@ _FORBIDDEN_PARTS: Final = frozenset(
 
 MASK: Final = "***"
 LOOKS_SECRET: Final = re.compile(
-    slack.TOKEN_PART.pattern + r"|https?://[^\s\"']*[@/?#][^\s\"']*"  # a link with more than a host
+    slack.TOKEN_PART.pattern + r"|https?://[^\s\"']*[@/?#][^\s\"']*"  # a URL with more than a host
 )
 """Text that is always hidden when part of a file is shown."""
 
@@ -85,7 +85,7 @@ _AROUND: Final = (
 )
 """Characters that pasting adds around a value: spaces, line breaks, a byte order mark."""
 
-# Hosts whose addresses are the permission to post there: whoever knows one can use it.
+# Hosts whose URLs are credentials: anyone who knows one can post there.
 _CAPABILITY_HOSTS: Final = (
     ".hooks.slack.com", ".hooks.slack-gov.com",
     ".discord.com", ".discordapp.com",
@@ -161,14 +161,14 @@ def _leads_to(path: Path, pattern: str, directory: Path) -> bool:
         cut = fixed.rfind("/", 0, glob.start()) + 1
         fixed, rest = fixed[:cut], fixed[cut:]
     home = Path(os.path.realpath(directory / fixed)).as_posix()
-    # Where the folder itself lies is no glob, whatever characters are in its name.
+    # The path of the working directory is not a glob, even if it contains wildcards.
     home = re.sub(r"[*?\[]", r"[\g<0>]", home.rstrip("/"))
     return fnmatchcase(path.as_posix(), f"{home}/{rest}{last}")
 
 
 def _is_forbidden(name: str) -> bool:
     """Return whether a path is in a folder with credentials of the machine or the run."""
-    # Two slashes at the start are kept by normpath, and mean the same as one.
+    # normpath keeps two leading slashes, which mean the same as one.
     path = posixpath.normpath(name)
     path = f"/{path.lstrip('/')}" if path.startswith("/") else path
     path = path.removeprefix("/private").casefold()  # /private/var is /var on a Mac
@@ -211,7 +211,7 @@ def no_list(refs: Iterable[SecretRef]) -> Finding:
 def setting(refs: Iterable[SecretRef], allow: Sequence[str] = ()) -> str:
     """Return WEBHOOKS_ALLOW_SECRETS with the patterns `allow` and those of `refs`, for a shell."""
     names = {f"{each.scheme}:{_shown(each)}" for each in refs}
-    # Blanks and commas separate patterns, and a glob in a name would not match itself.
+    # Spaces and commas separate patterns, and a glob in a name would not match itself.
     patterns = [*allow, *(re.sub(r"[\s,*?\[]", "?", each) for each in sorted(names))]
     return f"WEBHOOKS_ALLOW_SECRETS={shlex.quote(' '.join(patterns))}"
 
@@ -462,7 +462,7 @@ def _fetch(
 
 def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Finding:
     try:
-        # What a link leads to counts, not what it is called.
+        # Check the target of a link, not its name.
         path = Path(os.path.realpath(directory / ref.name))
         if _is_forbidden(path.as_posix()):
             return _forbidden_file(ref)
@@ -473,7 +473,7 @@ def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Findin
         return _unusable(f"there is no file {_shown(ref)}", "create it, or correct the reference")
     except NotReadableError as cause:
         return _unusable(f"cannot read {_shown(ref)}: it {cause}", _READABLE)
-    except (ValueError, OSError):  # a decoding error's text would hold the value
+    except (ValueError, OSError):  # the text of a decoding error would contain the value
         return _unusable(f"{_shown(ref)} is not a UTF-8 text file", _READABLE)
 
 

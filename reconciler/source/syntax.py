@@ -108,11 +108,11 @@ def _known(problem: str, at: _Place, before: _Place, text: str) -> _Cause:
     line, column = at
     if "node content" in problem:
         for number in (line, max(0, line - 1)):
-            if " #" in _line(text, number):  # it swallowed the end of a flow mapping
+            if " #" in _line(text, number):  # the comment hides the end of a flow mapping
                 place = number, _line(text, number).index(" #") + 1
                 return place, "`#` starts a comment here", 'quote it: `"#..."`'
     if "unknown escape" in problem and column and _line(text, line)[column : column + 1] != "\\":
-        at = line, column - 1  # one parser points at the backslash, the other behind it
+        at = line, column - 1  # one parser points at the backslash, the other after it
     return at, *next(ours for each, ours in _AT_THE_MARK.items() if re.search(each, problem))
 
 

@@ -123,7 +123,7 @@ def _replace(path: Path, data: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
-    with suppress(OSError):  # the new name survives a crash too, where the system can
+    with suppress(OSError):  # so that the new name survives a crash, too, if the system supports it
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

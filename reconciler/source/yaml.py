@@ -82,7 +82,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _check(
         "tab",
         "\t",
-        # A tab is in a comment for sure only where nothing before the `#` can be a quotation.
+        # A tab is certainly in a comment only if no quoted text can start before the `#`.
         r"""(?m)^(?![^"'\t#\n]*+(?<!\S)#)[^\t\n]*+(\t)""",
         "a tab stands where YAML readers disagree about it",
         'indent with spaces; in double quotes write "\\t"',
@@ -94,7 +94,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
         "a line that starts with % is a YAML directive, and none is needed here",
         "delete the line; quote the text if it belongs to a value",
     ),
-    # libyaml looks far ahead and gives up before the first of these brackets can be counted.
+    # libyaml looks far ahead and fails before the first of these brackets can be counted.
     ("[" * 100, r"\[(?=\[{99})", _TOO_DEEP),
     ("{" * 100, r"\{(?=\{{99})", _TOO_DEEP),
 )
@@ -164,8 +164,8 @@ _HEADER_COMMENT: Final = re.compile(r"[|>][-+0-9]*#")
 LISTED: Final = ("webhooks", "ignore", "protect")
 """Lists of the root whose items get positions."""
 
-# How much aliases may make of a file: enough for any honest one, and no bomb. 300 bytes of nested
-# aliases stand for a billion nodes; whoever walks them (JSON, the schema's judge) never comes back.
+# The limit for the expansion of aliases: enough for any real file. 300 bytes of nested aliases can
+# expand to a billion nodes, and traversing them (JSON, the schema validator) would never end.
 _EXPANSION: Final = 100_000
 _EXPANSION_PER_CHARACTER: Final = 4
 
@@ -211,14 +211,14 @@ def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
     except _Stopped:
         pass
     except yaml.YAMLError as cause:
-        from reconciler.source import syntax  # only for a mistake
+        from reconciler.source import syntax  # only for an error
 
         reader.usable = False
         reader.findings.append(syntax.explain(cause, text, file))
     finally:
         reader.parser.dispose()
     data = data if reader.usable else {}
-    # A list that an alias or a merge brings has no places yet.
+    # A list from an alias or a merge has no positions yet.
     lists = [key for key in LISTED if isinstance(data.get(key), list) and key not in reader.items]
     if lists or reader.duplicates:
         from reconciler.source import position  # few files need it
@@ -260,11 +260,11 @@ class _Reader:
         self._file = file
         self.parser = parser(text)
         self._next: Callable[[], Any] = self.parser.get_event
-        self._keys: dict[str, str] = {}  # plain keys known to be text; equal ones become one
+        self._keys: dict[str, str] = {}  # plain keys known to be text; equal ones share one object
         self._strings: dict[str, str] = {}
         self._anchors: dict[str, Any] = {}
         self._room = _EXPANSION + _EXPANSION_PER_CHARACTER * len(text)
-        # By id; the value itself is kept with its measures, so that no other can take its id.
+        # By id; the value is stored with its measures, so that its id is not reused.
         self._sizes: dict[int, tuple[int, int, Any]] = {}
 
     def document(self) -> dict[str, Any]:
@@ -434,7 +434,7 @@ class _Reader:
         column, width = start.column, 1
         if end.line == start.line:
             width = max(1, end.column - column)
-            if end.column == column:  # nothing is written: what stands before it
+            if end.column == column:  # an empty value: the text before it
                 column = max(0, column - 1)
         return Position(file=self._file, line=start.line + 1, column=column + 1, width=width)
 
@@ -477,7 +477,7 @@ def _decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
     if len(raw) > MAX_FILE_BYTES:
         message = f"the file is larger than {MAX_FILE_BYTES // (1024 * 1024)} MiB"
         return "", error("file-too-large", message, "split it and give each part with -f", start)
-    # Without a mark too: the first character of a file of ours is ASCII, the other half a NUL.
+    # Also without a byte order mark: the first character is ASCII, so one of two bytes is NUL.
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or raw[:2].count(0) == 1:
         message = "the file is UTF-16, not UTF-8"
         return "", error("encoding", message, "save it as UTF-8", start)
