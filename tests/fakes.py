@@ -1,4 +1,4 @@
-"""What fakes of other services share: answers, and the ways to them."""
+"""What fakes of other services share: answers, and transports to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 
 @dataclass(frozen=True)
 class Answer:
-    """A status (0 for none), a JSON value (or bytes as they are) and further headers."""
+    """A status (0 breaks the connection), a JSON value or raw bytes, and further headers."""
 
     status: int
     value: Any = None
@@ -28,7 +28,7 @@ class Answer:
 
 
 class Fake(Protocol):
-    """A service in memory, which is at `base` on its host."""
+    """A service in memory, served under `base` on its host."""
 
     base: str
 
@@ -37,7 +37,7 @@ class Fake(Protocol):
 
 
 def in_process(fake: Fake) -> httpx.MockTransport:
-    """Return the way into a fake without a network."""
+    """Return a transport to a fake without a network."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -45,7 +45,7 @@ def in_process(fake: Fake) -> httpx.MockTransport:
         return httpx.Response(
             answer.status,
             headers={"content-type": "application/json", **answer.headers},
-            # Streamed, as from a network: the client reads it in its own time.
+            # Streamed, as from a network: the client reads it at its own pace.
             stream=httpx.ByteStream(answer.body()),
         )
 
@@ -54,16 +54,16 @@ def in_process(fake: Fake) -> httpx.MockTransport:
 
 @contextmanager
 def serve(fake: Fake) -> Iterator[str]:
-    """Serve a fake on this machine and yield its address."""
+    """Serve a fake on this machine and yield its URL."""
 
     class Handler(BaseHTTPRequestHandler):
-        wbufsize = -1  # one packet for an answer: a second one would wait for the first's receipt
+        wbufsize = -1  # one packet per answer: a second one would wait for the receipt of the first
 
         def _answer(self) -> None:
             length = int(self.headers.get("content-length") or 0)
             headers = {name.lower(): value for name, value in self.headers.items()}
             answer = fake.handle(self.command, self.path, headers, self.rfile.read(length))
-            if not answer.status:  # the connection breaks
+            if not answer.status:  # break the connection
                 self.close_connection = True
                 return
             body = answer.body()

@@ -1,4 +1,4 @@
-"""Folders that tests make: files, git repositories, and copies of the program with edits."""
+"""Folders for tests: files, git repositories, and edited copies of the program."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -35,7 +35,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def tracked() -> list[str]:
-    """Return the files of this repository that git knows; skip the test where there is no git."""
+    """Return the files that git tracks; skip the test outside a git checkout."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("only a checkout has a list of its files")
     names = git(ROOT, "ls-files", "-z").split("\0")
@@ -54,7 +54,7 @@ def copy_parts(folder: Path, *names: str) -> None:
 
 
 def python(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in a folder, whose packages go before those that are installed."""
+    """Run Python in a folder whose packages come before installed ones."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     return subprocess.run(
         [sys.executable, *arguments],
@@ -62,7 +62,7 @@ def python(folder: Path, *arguments: str, **environ: str) -> subprocess.Complete
         env={**kept, **environ, "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
 
@@ -70,8 +70,8 @@ def python(folder: Path, *arguments: str, **environ: str) -> subprocess.Complete
 Edit = Callable[[str], str]
 
 
-def after(anchor: str, line: str) -> Edit:
-    """Return how to put a line below the line that holds `anchor`."""
+def line_after(anchor: str, line: str) -> Edit:
+    """Return an edit that inserts a line below the line with `anchor`."""
 
     def edit(text: str) -> str:
         assert text.count(anchor) == 1, anchor
@@ -81,8 +81,8 @@ def after(anchor: str, line: str) -> Edit:
     return edit
 
 
-def instead(old: str, new: str) -> Edit:
-    """Return how to replace the one `old`."""
+def replacing(old: str, new: str) -> Edit:
+    """Return an edit that replaces the only occurrence of `old`."""
 
     def edit(text: str) -> str:
         assert text.count(old) == 1, old
@@ -92,7 +92,7 @@ def instead(old: str, new: str) -> Edit:
 
 
 def new_file(path: Path) -> Edit:
-    """Return how to make a file that was not there, with the content of another."""
+    """Return an edit that creates a file with the content of another."""
 
     def edit(text: str) -> str:
         assert not text
@@ -106,7 +106,7 @@ def by_script(text: str) -> str:
     return text
 
 
-class Copy:
+class ProgramCopy:
     """A copy of the program in a folder."""
 
     def __init__(self, folder: Path, *names: str) -> None:
@@ -114,7 +114,7 @@ class Copy:
         copy_parts(folder, "reconciler", "schemas", *names)
 
     def add(self, edits: Mapping[str, Edit]) -> None:
-        """Make the edits, each of a file."""
+        """Apply the edits, by file name."""
         for name, edit in edits.items():
             path = self.folder / name
             text = edit(path.read_text("utf-8") if path.exists() else "")

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.environment import download_environment
 from tests.folders import ROOT, tracked
-from tests.surroundings import fetching
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """Both archives."""
+    """The archives of a release."""
 
     sdist: Path
     wheel: Path
@@ -26,7 +26,7 @@ class Release:
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tracked files, in which nothing left over can help."""
+    """Copy the tracked files to a folder without untracked files."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in tracked():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def release(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """What the release workflow builds, by the same command: the sdist, and the wheel from it."""
+    """Build the sdist and the wheel from it, with the command of the release workflow."""
     out = tmp_path_factory.mktemp("dist")
     done = run(
         sys.executable, "-m", "build", "--no-isolation", "--outdir", out, checkout, cwd=out
@@ -48,7 +48,7 @@ def release(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Release
 
 @pytest.fixture(scope="session")
 def package_index(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Leave out what installs packages where there is no index to take them from."""
+    """Skip tests that install packages where no package index can be reached."""
     command = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "click")
     if run(*command, cwd=tmp_path_factory.mktemp("index")).returncode:
         pytest.skip("pip reaches no package index from here")
@@ -56,12 +56,12 @@ def package_index(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def run(*command: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run a program that may fetch packages."""
-    # What runs here is a copy: it is not what coverage measures.
+    # The program that runs here is a copy, so coverage does not measure it.
     left = ("PYTHON", "COVERAGE")
-    kept = {key: value for key, value in fetching().items() if not key.startswith(left)}
+    kept = {key: value for key, value in download_environment().items() if not key.startswith(left)}
     return subprocess.run(
         command, cwd=cwd, env={**kept, **environ}, capture_output=True, text=True,
-        timeout=PATIENCE, check=False,
+        timeout=TIMEOUT, check=False,
     )  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def tool(name: str) -> str:
 
 
 def environment(home: Path, *packages: str | Path, python: str = sys.executable) -> Path:
-    """Make an environment with these packages, and return its folder of programs."""
+    """Create a virtual environment with these packages; return its folder of programs."""
     for words in (
         ("venv", "--python", python, home),
         ("pip", "install", "--python", home, *packages),

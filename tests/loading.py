@@ -1,4 +1,4 @@
-"""Files of webhooks: a text as it is loaded, and declarations as files would declare them."""
+"""Loaded configuration files, from a text or from declarations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def load_text(text: str, *, rules: Rules | None = None) -> Loaded:
 
 
 def loaded(desired: Desired) -> Loaded:
-    """What files were loaded to declare `desired`; what holds for all is in the first one."""
+    """Return what loading files with these declarations gives; the first holds the policy."""
     policy = desired.policy
     root: dict[str, Any] = {
         "organization": desired.organization,

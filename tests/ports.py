@@ -1,4 +1,4 @@
-"""Clocks and workers for tests: no wait takes time, and calls run one after the other."""
+"""Clocks and workers for tests: waits take no time, and calls run one after the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 class VirtualClock:
-    """Time that moves only when somebody sleeps; chance picks the upper end."""
+    """Time that moves only in `sleep`; random choices give the upper end."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -38,9 +38,9 @@ class VirtualClock:
 
 
 class SkippingClock:
-    """For whole commands over real connections: real time, and what was slept on top of it.
+    """Real time plus what was slept, for whole commands over real connections.
 
-    Each thread skips for itself: what one waits through ends no request of another's.
+    Each thread has its own offset: a wait in one thread does not time out a request of another.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""An emulated CloudTruth behind real HTTP, for the length of a block."""
+"""Serve an emulated CloudTruth over HTTP."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from contextlib import contextmanager
 
 from tests.emulated.emulator import Emulator
 from tests.emulated.server import Server
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 
 @contextmanager
 def served(emulator: Emulator) -> Iterator[str]:
-    """Serve `emulator` on a free port and yield its address."""
+    """Serve `emulator` on a free port and yield its URL."""
     server = Server(emulator)
-    # A daemon, so that a test that fails in between does not keep the whole suite from ending.
+    # A daemon thread, so that a failing test does not keep the test run from ending.
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         yield server.url
     finally:
         server.stop()
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
         assert not thread.is_alive(), "the server does not end"

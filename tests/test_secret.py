@@ -1,4 +1,4 @@
-"""What may be learned of a secret, and by what ways nothing is."""
+"""What a secret reveals, and what it never does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CANARY = "hunter2-hunter2"
     ],
 )
 def test_no_textual_form_shows_it(show: Callable[[Secret], str]) -> None:
-    """Alone, in a list or in a value, copied or not, there are three stars."""
+    """A secret alone, in a list or in a value, copied or not, shows as three stars."""
     shown = show(Secret(CANARY))
     assert "***" in shown
     assert "hunter2" not in shown
@@ -45,15 +45,15 @@ class Holder:
 
 
 @pytest.mark.parametrize("write", [json.dumps, pickle.dumps, vars, hash])
-def test_it_cannot_be_written_taken_apart_or_fingerprinted(write: Callable[[Any], Any]) -> None:
-    """What would have to look inside fails, and says nothing of the value."""
+def test_a_secret_cannot_be_serialized_inspected_or_hashed(write: Callable[[Any], Any]) -> None:
+    """Each attempt raises a TypeError without the value."""
     with pytest.raises(TypeError) as caught:
         write(Secret(CANARY))
     assert "hunter2" not in str(caught.value)
 
 
-def test_equality_is_that_of_the_values() -> None:
-    """Of any text, halves of surrogate pairs too; a text is equal to no secret."""
+def test_secrets_are_equal_if_their_values_are() -> None:
+    """Any text compares, with lone surrogates too; a secret never equals a text."""
     assert Secret("a\udcff") == Secret("a\udcff") != Secret("a")
     assert Secret(CANARY) != CANARY
     assert copy.copy(Secret(CANARY)) == Secret(CANARY)
@@ -72,18 +72,18 @@ def test_equality_is_that_of_the_values() -> None:
     ],
 )
 def test_the_origin_of_an_address(url: str, origin: str | None) -> None:
-    """Scheme and host as an address has them, and nothing else of it."""
+    """Only the scheme and the host are returned."""
     assert Secret(url).origin() == origin
 
 
-def test_a_shape_is_that_of_the_whole() -> None:
-    """A part that fits is not enough."""
+def test_a_pattern_must_match_the_complete_value() -> None:
+    """A partial match is not enough."""
     assert Secret("abc").matches(re.compile("[a-c]+"))
     assert not Secret("abcd").matches(re.compile("[a-c]+"))
 
 
-def test_what_one_secret_holds() -> None:
-    """A part counts unless it is so short that it would be met by chance."""
+def test_a_secret_contains_another() -> None:
+    """Only a part of 8 or more characters counts: shorter ones match by chance."""
     assert Secret(f"Bearer {CANARY}").holds(Secret(CANARY))
     assert not Secret(CANARY).holds(Secret(f"Bearer {CANARY}"))
     assert Secret("12345678").holds(Secret("12345678"))
@@ -91,12 +91,12 @@ def test_what_one_secret_holds() -> None:
     assert Secret("1234567").holds(Secret("1234567"))
 
 
-def test_groups_number_equal_values_alike() -> None:
-    """In the order in which they are first met."""
+def test_groups_give_equal_values_equal_numbers() -> None:
+    """Groups are numbered in order of first appearance."""
     assert Secret.groups(map(Secret, "abacb")) == (0, 1, 0, 2, 1)
 
 
-def test_redacting_takes_every_occurrence() -> None:
-    """An empty value is in every text and takes nothing."""
+def test_redacting_replaces_every_occurrence() -> None:
+    """An empty value is in every text and replaces nothing."""
     assert Secret(CANARY).redact(f"{CANARY} and {CANARY}") == "*** and ***"
     assert Secret("").redact("abc") == "abc"

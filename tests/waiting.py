@@ -1,7 +1,7 @@
-"""How long tests wait: for an event, not for a time.
+"""Waiting for events instead of sleeping.
 
-The one number here ends a test that hangs. It is far beyond what anything takes, however busy the
-machine is, so that no result depends on it.
+The timeout here ends a test that hangs. It is far longer than any test takes on a busy machine, so
+no result depends on it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-PATIENCE: Final = 600.0
+TIMEOUT: Final = 600.0
 """Seconds."""
 
 
-def until(fact: Callable[[], object], what: str) -> None:
-    """Wait until `fact` holds, where nothing tells when; `what` names it if it never does."""
-    end = time.monotonic() + PATIENCE
+def wait_until(fact: Callable[[], object], what: str) -> None:
+    """Wait until `fact` holds by polling; `what` names it if it never does."""
+    end = time.monotonic() + TIMEOUT
     while not fact():
         assert time.monotonic() < end, f"{what} did not happen"
         time.sleep(0.005)

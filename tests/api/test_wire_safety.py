@@ -45,8 +45,8 @@ from tests.api.wire_server import (
     sends,
     serving,
 )
-from tests.nowhere import nowhere
-from tests.waiting import PATIENCE, until
+from tests.closed_port import closed_port
+from tests.waiting import TIMEOUT, wait_until
 
 DRIP = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 4000
 """Minutes of it, byte by byte: nothing that ends earlier was ended by it."""
@@ -80,7 +80,7 @@ class HandClock(QuickClock):
 
 @contextmanager
 def transport_to(url: str, **settings: Any) -> Iterator[Transport]:
-    settings = {"clock": QuickClock(), "timeout": PATIENCE, **settings}
+    settings = {"clock": QuickClock(), "timeout": TIMEOUT, **settings}
     made = Transport(
         origin=Origin.parse(url), credential=Credential.api_key(Secret(KEY)), **settings
     )
@@ -88,7 +88,7 @@ def transport_to(url: str, **settings: Any) -> Iterator[Transport]:
         yield made
 
 
-def ask(server: WireServer, method: str = "GET", *, timeout: float = PATIENCE) -> object:
+def ask(server: WireServer, method: str = "GET", *, timeout: float = TIMEOUT) -> object:
     """Send one request and return the document."""
     with transport_to(server.url, timeout=timeout) as transport:
         body = {"name": "x"} if method in ("POST", "PATCH") else None
@@ -281,7 +281,7 @@ def test_refused_connections_are_surely_not_sent() -> None:
     """Nobody listens: four attempts, also of a create, and a plain error."""
     events: list[Exchange | Pause] = []
     with (
-        nowhere() as url,
+        closed_port() as url,
         transport_to(url, observer=events.append) as transport,
         pytest.raises(
             UnreachableError, match=r"^127\.0\.0\.1:\d+ cannot be reached: connection refused"
@@ -365,7 +365,9 @@ def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
 
     with serving(once) as server, transport_to(server.url) as transport:
         for number in range(30):
-            until(lambda number=number: server.closed == number, "the server closing a connection")
+            wait_until(
+                lambda number=number: server.closed == number, "the server closing a connection"
+            )
             transport.request("POST", "/", json={})
         assert len(server.requests) == 30
 

@@ -27,10 +27,10 @@ from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
 from tests.fakes import in_process, serve
 from tests.folders import git
-from tests.holding import Hold
+from tests.pausing import PauseAtWrite
 from tests.ports import VirtualClock
 from tests.served import served
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 KEY = "ct-canary-key-0123456789"
 SLACK = "xoxb-canary-0123456789"
@@ -77,7 +77,7 @@ class World:
     github: FakeGitHub
     github_url: str
     emulator: Emulator
-    hold: Hold
+    hold: PauseAtWrite
     cloudtruth_url: str
     secrets: dict[str, str] = field(default_factory=dict)
     file: str = "webhooks.yaml"
@@ -268,12 +268,12 @@ class World:
         **environ: str,
     ) -> Done:
         """Run the last step of a workflow as it is written, or its command in this process."""
-        script, surroundings, temp = self._prepared(workflow, name, event, inputs or {})
-        return self._done(script, surroundings | environ, temp)
+        script, environment, temp = self._prepared(workflow, name, event, inputs or {})
+        return self._done(script, environment | environ, temp)
 
     def interrupted(self, workflow: str, *, early: bool = False) -> Done:
         """Run a step in a shell and interrupt it at its first write, or `early`: while it plans."""
-        script, surroundings, temp = self._prepared(workflow, "push", {}, {})
+        script, environment, temp = self._prepared(workflow, "push", {}, {})
         if early:
             self.github.fault = self._held
             self.hold.clear()
@@ -282,7 +282,7 @@ class World:
         with subprocess.Popen(
             [*_BASH, script],
             cwd=self.work,
-            env=self._shell_environ(surroundings),
+            env=self._shell_environ(environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -291,7 +291,7 @@ class World:
             process.send_signal(signal.SIGINT)
             self.github.fault = lambda method, path: None
             self.hold.release()
-            stdout, stderr = process.communicate(timeout=PATIENCE)
+            stdout, stderr = process.communicate(timeout=TIMEOUT)
         return _done(process.returncode, stdout, stderr, temp)
 
     def not_run(self, workflow: str, run: str) -> Done:
@@ -324,7 +324,7 @@ class World:
         (temp / "event.json").write_text(json.dumps(event))
         steps = _job(workflow)["steps"]
         (step,) = (each for each in steps if each.get("run", "").startswith("exec "))
-        surroundings = {
+        environment = {
             "GITHUB_ACTIONS": "true",
             "GITHUB_API_URL": self.github_url,
             "GITHUB_EVENT_NAME": name,
@@ -341,14 +341,14 @@ class World:
             "CLOUDTRUTH_SERVER_URL": self.cloudtruth_url,
         }
         for key, value in step["env"].items():
-            surroundings[key] = self._filled(str(value), inputs)
-        surroundings["WEBHOOKS_FILE"] = self.file
-        return step["run"], surroundings, temp
+            environment[key] = self._filled(str(value), inputs)
+        environment["WEBHOOKS_FILE"] = self.file
+        return step["run"], environment, temp
 
     def call(self, what: str, **environ: str) -> Done:
         """Run `webhooks ci` in a way that no workflow has it, without an event."""
-        _, surroundings, temp = self._prepared("apply", "", {}, {})
-        return self._done(f"exec webhooks ci {what}", surroundings | environ, temp)
+        _, environment, temp = self._prepared("apply", "", {}, {})
+        return self._done(f"exec webhooks ci {what}", environment | environ, temp)
 
     def bare(self, what: str, **environ: str) -> Done:
         """Run `webhooks ci` with nothing around it but `environ`."""
@@ -387,7 +387,7 @@ class World:
                 env=self._shell_environ(environ),
                 capture_output=True,
                 text=True,
-                timeout=PATIENCE,
+                timeout=TIMEOUT,
                 check=False,
             )
             return done.returncode, done.stdout, done.stderr
@@ -400,7 +400,7 @@ class World:
 @contextmanager
 def world(folder: Path, **choices: Any) -> Iterator[World]:
     """Start CloudTruth and GitHub on this machine and make a repository with one commit."""
-    hold = Hold()
+    hold = PauseAtWrite()
     emulator = Emulator(behaviour=Variant(**{"any_key": True, **choices}), seed=1, listener=hold)
     github = FakeGitHub()
     try:

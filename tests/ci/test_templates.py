@@ -26,7 +26,7 @@ from reconciler.errors import UsageError
 from reconciler.model import Scheme, SecretRef
 from tests.ci.support import SETUP
 from tests.cli.conftest import perform
-from tests.surroundings import PROXIES
+from tests.environment import PROXIES
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTION = ROOT / "action.yml"

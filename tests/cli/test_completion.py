@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import File, Shell
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 
 def complete(directory: Path, words: str, stdin: int = subprocess.DEVNULL) -> list[str]:
@@ -23,7 +23,7 @@ def complete(directory: Path, words: str, stdin: int = subprocess.DEVNULL) -> li
     }
     done = subprocess.run(
         [sys.executable, "-m", "reconciler"], cwd=directory, env=environ, stdin=stdin,
-        capture_output=True, encoding="utf-8", check=True, timeout=PATIENCE,
+        capture_output=True, encoding="utf-8", check=True, timeout=TIMEOUT,
     )  # fmt: skip
     assert done.stderr == ""
     return [line.partition(",")[2] for line in done.stdout.splitlines() if line]

@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.cli.conftest import Shell
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 
 class Running:
@@ -42,7 +42,7 @@ class Running:
 
     def stop(self, number: int) -> int:
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
 
 @pytest.fixture

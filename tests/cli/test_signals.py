@@ -16,14 +16,14 @@ import pytest
 from tests.cli.conftest import Cloud, Shell
 from tests.emulated.faults import Fault, hang
 from tests.execute.world import VirtualClock
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 NAMES = [f"hook-{number}" for number in range(8)]
 FILE = "defaults: {type: generic, event_types: [value_created]}\nwebhooks:\n" + "".join(
     f"  - {{name: {name}, configuration: {{url: 'https://h.example.com/{name}'}}}}\n"
     for name in NAMES
 )
-ASKED = ("apply", "--yes", "--parallelism", "1", "--timeout", str(PATIENCE), "--format", "json")
+ASKED = ("apply", "--yes", "--parallelism", "1", "--timeout", str(TIMEOUT), "--format", "json")
 
 
 class Interrupting:
@@ -44,7 +44,7 @@ class Interrupting:
             os.kill(os.getpid(), number)
             # Handlers run in the order of their numbers: once this one has, so has the other.
             os.kill(os.getpid(), signal.SIGWINCH)
-            assert self._heard.wait(PATIENCE)
+            assert self._heard.wait(TIMEOUT)
         return self._fault
 
 

@@ -19,7 +19,7 @@ from jsonschema import Draft7Validator
 
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS
 from reconciler.source.yaml import parse
-from tests.folders import ROOT, Copy, Edit, after, by_script, instead, new_file, write
+from tests.folders import ROOT, Edit, ProgramCopy, by_script, line_after, new_file, replacing, write
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 TOYS = Path(__file__).parent / "additions"
@@ -39,10 +39,10 @@ EXAMPLE = (TOYS / "pager.yaml").read_text("utf-8")
 SECRET = {"PAGER_ROUTING_KEY": "a-routing-key-of-the-example"}
 WEBHOOK_TYPE: Mapping[str, Edit] = {
     "reconciler/kinds/pager.py": new_file(TOYS / "pager.py"),
-    "reconciler/kinds/__init__.py": lambda text: instead(
+    "reconciler/kinds/__init__.py": lambda text: replacing(
         "from reconciler.kinds import generic, slack",
         "from reconciler.kinds import generic, pager, slack",
-    )(after('"generic": generic.KIND', '    "pager": pager.KIND,\n')(text)),
+    )(line_after('"generic": generic.KIND', '    "pager": pager.KIND,\n')(text)),
     "schemas/webhooks.schema.json": by_script,
     "examples/pager.yaml": new_file(TOYS / "pager.yaml"),
 }
@@ -55,7 +55,7 @@ MISTAKES = {
 }
 COMMAND: Mapping[str, Edit] = {
     "reconciler/cli/commands/count.py": new_file(TOYS / "count.py"),
-    "reconciler/cli/main.py": after(
+    "reconciler/cli/main.py": line_after(
         '"plan": "Show',
         '    "count": "Count declared webhooks.",\n',
     ),
@@ -63,18 +63,18 @@ COMMAND: Mapping[str, Edit] = {
 }
 OUTPUT: Mapping[str, Edit] = {
     "reconciler/render/brief.py": new_file(TOYS / "brief.py"),
-    "reconciler/render/__init__.py": instead(
+    "reconciler/render/__init__.py": replacing(
         '("text", "json", "markdown")', '("text", "json", "markdown", "brief")'
     ),
-    "pyproject.toml": after('  "reconciler.render.github",', '  "reconciler.render.brief",\n'),
+    "pyproject.toml": line_after('  "reconciler.render.github",', '  "reconciler.render.brief",\n'),
     "docs/commands.md": by_script,
 }
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+def copy(tmp_path_factory: pytest.TempPathFactory) -> ProgramCopy:
     """A copy of the program with all additions, and what its scripts write."""
-    made = Copy(tmp_path_factory.mktemp("copy"), "scripts", "docs", "examples")
+    made = ProgramCopy(tmp_path_factory.mktemp("copy"), "scripts", "docs", "examples")
     for edits in (WEBHOOK_TYPE, COMMAND, OUTPUT):
         made.add(edits)
     assert made.python("scripts/schema.py", "--check").returncode == 1
@@ -98,7 +98,7 @@ def test_a_list_is_complete(title: str, name: str, edits: Mapping[str, Edit]) ->
 
 
 @pytest.mark.slow
-def test_a_new_command_works(copy: Copy) -> None:
+def test_a_new_command_works(copy: ProgramCopy) -> None:
     """A new command runs, is in the help, and the page of commands is written by its script."""
     done = copy.webhooks("count", "-f", "examples/webhooks.yaml")
     assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
@@ -107,7 +107,7 @@ def test_a_new_command_works(copy: Copy) -> None:
 
 
 @pytest.mark.slow
-def test_a_new_output_works(copy: Copy) -> None:
+def test_a_new_output_works(copy: ProgramCopy) -> None:
     """A new format is offered and shows plans, reports and failures."""
     secrets = {"SLACK_BOT_TOKEN": "xoxb-" + "0123456789-abcdef", "PAGER_PASSWORD": "example"}
     file = ("-f", "examples/webhooks.yaml", "--local", "--format", "brief")
@@ -118,7 +118,7 @@ def test_a_new_output_works(copy: Copy) -> None:
     assert "|markdown|brief]" in (copy.folder / "docs" / "commands.md").read_text("utf-8")
 
 
-def test_the_third_type_works(copy: Copy) -> None:
+def test_the_third_type_works(copy: ProgramCopy) -> None:
     """It is validated, planned, applied and then in sync, and its secret is one."""
     file = ("-f", "examples/pager.yaml")
     local = ("--local-db", "pager.db")
@@ -137,7 +137,7 @@ def test_the_third_type_works(copy: Copy) -> None:
         assert SECRET["PAGER_ROUTING_KEY"] not in done.stdout + done.stderr
 
 
-def test_mistakes_in_the_third_type_are_explained(copy: Copy) -> None:
+def test_mistakes_in_the_third_type_are_explained(copy: ProgramCopy) -> None:
     """Its mistakes have the same messages as those in other types."""
     assert all(old in EXAMPLE for old, _ in MISTAKES)
     files = {f"bad/{n}.yaml": EXAMPLE.replace(*each) for n, each in enumerate(MISTAKES)}
@@ -148,7 +148,7 @@ def test_mistakes_in_the_third_type_are_explained(copy: Copy) -> None:
     assert "in-the-file" not in done.stdout
 
 
-def test_editors_know_the_third_type(copy: Copy) -> None:
+def test_editors_know_the_third_type(copy: ProgramCopy) -> None:
     """The schema that an editor reads accepts it, refuses its mistakes and offers a skeleton."""
     schema: dict[str, Any] = json.loads((copy.folder / "schemas/webhooks.schema.json").read_text())
     Draft7Validator.check_schema(schema)

@@ -22,7 +22,7 @@ from tests.docs.worlds import ELSEWHERE, SECRETS, STAND_INS, WORLDS, World
 from tests.fakes import serve
 from tests.folders import ROOT, copy_parts, git, write
 from tests.slack.fake_slack import FakeSlack
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 COPIED = ("reconciler", "tests", "schemas", "docs", "examples", "scripts", "benchmarks", ".ci")
 
@@ -141,7 +141,7 @@ def run(block: str, folder: Path, environ: Mapping[str, str]) -> tuple[int, str]
         stdin=child, stdout=child, stderr=child, start_new_session=True,
     ) as process:  # fmt: skip
         os.close(child)
-        while select([parent], [], [], PATIENCE)[0]:
+        while select([parent], [], [], TIMEOUT)[0]:
             try:
                 seen += os.read(parent, 65536)
             except OSError:  # how Linux says that nobody is left at the other side

@@ -11,7 +11,7 @@ from jsonschema import Draft7Validator
 
 from reconciler.source.schema import schema_text
 from tests.cli.conftest import SECRETS, File, MakeCloud, Shell
-from tests.nowhere import nowhere
+from tests.closed_port import closed_port
 
 Clouds = MakeCloud
 
@@ -147,7 +147,7 @@ def test_settings_and_their_sources(shell: Shell, cloud: Clouds) -> None:
 
 def test_a_server_that_is_not_there(shell: Shell) -> None:
     """One failure says what is wrong, and with what to begin."""
-    with nowhere() as url:
+    with closed_port() as url:
         done = shell("doctor", "--server-url", url, CLOUDTRUTH_API_KEY="k" * 9)
     assert done.code == 1
     assert "connection refused" in done.out

@@ -18,7 +18,7 @@ from reconciler.api.connections import bypassed, proxy_for
 from reconciler.api.origin import Origin
 from reconciler.checks import Check
 from reconciler.doctor.network import check_network
-from tests.nowhere import nowhere
+from tests.closed_port import closed_port
 
 NAMELESS = "https://no-such-host.invalid"
 
@@ -112,7 +112,7 @@ def test_a_name_that_does_not_exist() -> None:
 
 def test_a_port_that_refuses() -> None:
     """The fix is about the URL and firewalls."""
-    with nowhere() as url:
+    with closed_port() as url:
         found = checks(url.replace("http://", "https://"))["tls"]
     assert found.detail == "the connection was refused or closed"
     assert found.fix

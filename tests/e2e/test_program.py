@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
+from tests.closed_port import closed_port
 from tests.folders import ROOT
 from tests.installing import Release, environment
-from tests.nowhere import nowhere
 from tests.performance.sample import TOKEN, declaration
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ class User:
     directory: Path
     environ: dict[str, str] = field(default_factory=dict)
 
-    def surroundings(self, **environ: str) -> dict[str, str]:
+    def environment(self, **environ: str) -> dict[str, str]:
         """What a command of theirs finds in its environment."""
         return {
             "PATH": f"{self.program.parent}{os.pathsep}{os.environ['PATH']}",
@@ -61,11 +61,11 @@ class User:
         return subprocess.run(
             [self.program, *arguments],
             cwd=self.directory,
-            env=self.surroundings(**environ),
+            env=self.environment(**environ),
             input=typed or "",
             capture_output=True,
             encoding="utf-8",
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
 
@@ -131,7 +131,7 @@ def serve(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     yield serve
     for process in running:
         process.terminate()
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=TIMEOUT)
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_output_that_goes_nowhere(newcomer: User, redirected: str) -> None:
     target = f"> {redirected}" if redirected.startswith("/") else "| true"
     line = f"set -o pipefail; webhooks apply {' '.join(LOCAL)} --yes {target}"
     done = subprocess.run(
-        ["bash", "-c", line], cwd=newcomer.directory, env=newcomer.surroundings(),
+        ["bash", "-c", line], cwd=newcomer.directory, env=newcomer.environment(),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0
@@ -218,7 +218,7 @@ def test_exit_codes(user: User, serve: Serve) -> None:
         return user.webhooks(*arguments, **site.environ(**environ)).returncode
 
     assert code("plan") == 0
-    with nowhere() as url:
+    with closed_port() as url:
         assert code("plan", "--deadline", "1", CLOUDTRUTH_SERVER_URL=url) == 1
     assert code("plan", "--detailed-exitcode") == 2
     assert code("plan", "-f", "missing.yaml") == 3
@@ -254,7 +254,7 @@ def test_profiles(user: User, serve: Serve) -> None:
     given = user.webhooks("plan", "--api-key-file", "key", CLOUDTRUTH_API_KEY="from-environment")
     assert "key from --api-key-file" in given.stdout
     assert user.webhooks("plan", "--profile", "broken").returncode == 64
-    with nowhere() as url:
+    with closed_port() as url:
         assert user.webhooks("plan", "--server-url", url, "--deadline", "1").returncode == 1
 
 
@@ -269,18 +269,18 @@ def test_stopped_before_anything(user: User, number: int, code: int) -> None:
         process = subprocess.Popen(
             [user.program, "apply", "--yes"],
             cwd=user.directory,
-            env=user.surroundings(
+            env=user.environment(
                 CLOUDTRUTH_SERVER_URL=url, CLOUDTRUTH_API_KEY="an-example-key", **SECRETS
             ),
             stderr=subprocess.PIPE,
             text=True,
         )
-        server.settimeout(PATIENCE)
+        server.settimeout(TIMEOUT)
         connection, _ = server.accept()
         with connection:
             assert connection.recv(1000)
             process.send_signal(number)
-            _, said = process.communicate(timeout=PATIENCE)
+            _, said = process.communicate(timeout=TIMEOUT)
     assert process.returncode == code
     assert "stopped by a signal" in said
 

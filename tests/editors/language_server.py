@@ -14,8 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from tests.surroundings import fetching
-from tests.waiting import PATIENCE
+from tests.environment import download_environment
+from tests.waiting import TIMEOUT
 
 _HERE: Final = Path(__file__).parent
 _FILES: Final = ("package.json", "package-lock.json", "ajv.mjs")
@@ -42,10 +42,10 @@ def node_tools() -> Path:
     done = subprocess.run(
         ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
         cwd=fresh,
-        env=fetching(),
+        env=download_environment(),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     if "related to network connectivity" in done.stderr:
         raise ConnectionError("npm reaches no registry from here")
@@ -113,7 +113,7 @@ class LanguageServer:
         addresses = [self._open(text, folder) for text, folder in documents]
         found: dict[str, list[dict[str, Any]]] = {}
         while not found.keys() >= set(addresses):
-            published = self._diagnostics.get(timeout=PATIENCE)
+            published = self._diagnostics.get(timeout=TIMEOUT)
             found[published["uri"]] = published["diagnostics"]
         return [found[each] for each in addresses]
 
@@ -132,7 +132,7 @@ class LanguageServer:
         box: queue.Queue[Any] = queue.Queue()
         self._answers[self._last] = box
         self._send({"id": self._last, "method": method, "params": params})
-        return box.get(timeout=PATIENCE)
+        return box.get(timeout=TIMEOUT)
 
     def close(self) -> None:
         """End the server."""
@@ -140,8 +140,8 @@ class LanguageServer:
         self._notify("exit", None)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.wait(timeout=PATIENCE)
-        self._thread.join(timeout=PATIENCE)
+        self._process.wait(timeout=TIMEOUT)
+        self._thread.join(timeout=TIMEOUT)
         self._process.stdin.close()
         self._process.stdout.close()
 

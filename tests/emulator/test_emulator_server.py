@@ -14,7 +14,7 @@ import pytest
 
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.server import Server
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 HOOKS = "/api/v1/webhooks/"
 OverHttp = Callable[[Emulator], str]
@@ -24,7 +24,7 @@ def test_paths_reach_the_handler_as_they_were_sent(over_http: OverHttp) -> None:
     """Percent-encoded, with the query apart."""
     emulator = Emulator()
     url = over_http(emulator)
-    httpx.get(f"{url}/api/v1/memberships/a%2Fb%7C/?x=%20", timeout=PATIENCE)
+    httpx.get(f"{url}/api/v1/memberships/a%2Fb%7C/?x=%20", timeout=TIMEOUT)
     (entry,) = emulator.store.log()
     assert (entry.path, entry.query) == ("/api/v1/memberships/a%2Fb%7C/", "x=%20")
 
@@ -33,7 +33,7 @@ def test_paths_reach_the_handler_as_they_were_sent(over_http: OverHttp) -> None:
 def test_its_own_address_and_localhost_are_served(over_http: OverHttp, host: str) -> None:
     """With any port, as a container's may be published under another."""
     url = over_http(Emulator())
-    answer = httpx.get(f"{url}/api/schema/", headers={"host": host}, timeout=PATIENCE)
+    answer = httpx.get(f"{url}/api/schema/", headers={"host": host}, timeout=TIMEOUT)
     assert answer.status_code == 200
 
 
@@ -47,7 +47,7 @@ def test_other_hosts_are_misdirected(over_http: OverHttp, host: str) -> None:
     emulator = Emulator()
     url = over_http(emulator)
     headers = {"host": host, "authorization": f"Api-Key {LOCAL_KEY}"}
-    answer = httpx.get(f"{url}{HOOKS}", headers=headers, timeout=PATIENCE)
+    answer = httpx.get(f"{url}{HOOKS}", headers=headers, timeout=TIMEOUT)
     assert (answer.status_code, url in answer.text) == (421, True)
     assert emulator.store.log() == []
 
@@ -59,13 +59,13 @@ def test_serving_tells_where_and_prints_nothing(capfd: pytest.CaptureFixture[str
     urls: list[str] = []
     thread = threading.Thread(target=server.run, args=(urls.append,), daemon=True)
     thread.start()
-    assert httpx.get(f"{server.url}/api/schema/", timeout=PATIENCE).status_code == 200
+    assert httpx.get(f"{server.url}/api/schema/", timeout=TIMEOUT).status_code == 200
     server.stop()
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT)
     assert urls == [server.url]
     assert capfd.readouterr() == ("", "")
     with suppress(httpx.HTTPError):  # nobody is there, or somebody else by now
-        httpx.get(f"{server.url}/api/schema/", timeout=PATIENCE)
+        httpx.get(f"{server.url}/api/schema/", timeout=TIMEOUT)
     assert len(emulator.store.log()) == 1
 
 

@@ -16,9 +16,9 @@ import pytest
 from tests.emulated import faults
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Script
-from tests.holding import Hold
+from tests.pausing import PauseAtWrite
 from tests.served import served
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ class Site:
         self.folder = folder
         self.url = ""
         self.script = Script()
-        self.hold = Hold()
+        self.hold = PauseAtWrite()
         self.emulator = Emulator(faults=self.script, listener=self.hold)
         webhooks = [{"name": f"hook-{n:03}"} for n in range(_COUNT)]
         defaults = {
@@ -64,7 +64,7 @@ class Site:
 
     def run(self, *arguments: str) -> tuple[int, str]:
         with self.start(*arguments) as process:
-            out, errors = process.communicate(timeout=PATIENCE)
+            out, errors = process.communicate(timeout=TIMEOUT)
         return process.returncode, out + errors
 
     def start_and_hold(self, writes: int, *arguments: str) -> subprocess.Popen[str]:
@@ -127,7 +127,7 @@ def test_a_signal_ends_the_run_with_a_whole_report(
         site.script.add(faults.delay(0.2), method="POST", times=None)
         process.send_signal(number)
         site.hold.release()
-        out, errors = process.communicate(timeout=PATIENCE)
+        out, errors = process.communicate(timeout=TIMEOUT)
     assert process.returncode == code, out + errors
     outcomes = {each["name"]: each["outcome"] for each in json.loads(out)["outcomes"]}
     assert len(outcomes) == _COUNT

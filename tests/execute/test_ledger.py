@@ -10,7 +10,7 @@ from reconciler.execute.ledger import Ledger
 from reconciler.planning.plan import Operation
 from reconciler.report import Applied, Skipped, Unconfirmed
 from tests.execute.world import Heard, StopAfter, memory, planned, slack
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 PLAN = planned(memory(), slack("a"), slack("b"), slack("c"))
 CHANGES = PLAN.operations
@@ -83,7 +83,7 @@ def test_a_listener_that_is_stuck_keeps_nobody_from_the_report() -> None:
     told.wait()
     closing = threading.Thread(target=ledger.close, daemon=True)
     closing.start()
-    closing.join(PATIENCE)
+    closing.join(TIMEOUT)
     stuck = closing.is_alive()
     go_on.set()
     worker.join()

@@ -33,7 +33,7 @@ from tests.execute.world import (
 )
 from tests.planning.builders import desired
 from tests.served import served
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 _CONFIGURATION = {"token": "xoxb-0000000000-AAAAAAAA", "channel": "#ops", "username": "CT"}
 
@@ -269,7 +269,7 @@ def test_two_applies_at_the_same_time_leave_one_copy_and_never_none() -> None:
 
     emulator = Emulator(listener=watch)
     webhooks = tuple(slack(f"hook-{n}") for n in range(15))
-    together = threading.Barrier(2, timeout=PATIENCE)
+    together = threading.Barrier(2, timeout=TIMEOUT)
     codes: list[ExitCode] = []
 
     def apply(url: str) -> None:
@@ -301,7 +301,7 @@ def test_two_applies_at_the_same_time_leave_one_copy_and_never_none() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
     names = sorted(row["name"] for row in emulator.store.webhooks())
     assert names == sorted(webhook.name for webhook in webhooks)
     assert (gone, len(codes)) == ([], 2)

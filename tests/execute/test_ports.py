@@ -13,7 +13,7 @@ import pytest
 from reconciler.errors import ExitCode
 from reconciler.execute.stop import SignalStop, SystemClock
 from reconciler.execute.workers import Halted, ThreadWorkers
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ class Backwards:
         """Return the calls; `end` is what each ends with."""
 
         def call(n: int) -> int:
-            assert self._may_end[n].wait(PATIENCE)
+            assert self._may_end[n].wait(TIMEOUT)
             self.ended.append(n)
             self._may_end[n - 1].set()
             return end(n)
@@ -53,7 +53,7 @@ def test_results_come_in_the_order_of_the_calls(workers: ThreadWorkers) -> None:
 
 def test_calls_run_side_by_side_and_no_more_than_allowed(workers: ThreadWorkers) -> None:
     """Three threads meet at a barrier of three; never is a fourth at work."""
-    barrier = threading.Barrier(3, timeout=PATIENCE)
+    barrier = threading.Barrier(3, timeout=TIMEOUT)
     busy, peak, lock = 0, 0, threading.Lock()
 
     def call() -> None:
@@ -94,7 +94,7 @@ def test_a_call_may_run_calls(workers: ThreadWorkers) -> None:
 
 def test_calls_of_a_call_use_all_threads_and_no_more(workers: ThreadWorkers) -> None:
     """A first call alone, as a listing is, whose own calls are the pages."""
-    barrier = threading.Barrier(3, timeout=PATIENCE)
+    barrier = threading.Barrier(3, timeout=TIMEOUT)
     idents: set[int] = set()
 
     def page() -> None:
@@ -107,7 +107,7 @@ def test_calls_of_a_call_use_all_threads_and_no_more(workers: ThreadWorkers) -> 
 
 def test_threads_are_kept(workers: ThreadWorkers) -> None:
     """Connections live in threads, so threads live on."""
-    together = threading.Barrier(3, timeout=PATIENCE)
+    together = threading.Barrier(3, timeout=TIMEOUT)
 
     def who() -> int:
         together.wait()
@@ -133,14 +133,14 @@ def test_a_halted_run_does_not_wait() -> None:
     def stuck() -> None:
         threads.append(threading.current_thread())
         began.set()
-        assert release.wait(PATIENCE)
+        assert release.wait(TIMEOUT)
 
     with pytest.raises(Halted):
         workers.run([stuck, lambda: later.append(1)])
     release.set()
     workers.close()
     (thread,) = threads
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT)
     assert (later, thread.is_alive(), thread.daemon) == ([], False, True)
 
 

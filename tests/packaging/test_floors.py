@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.main import TABLE
+from tests.environment import download_environment
 from tests.folders import ROOT
 from tests.installing import Release, environment, run
 from tests.packaging.test_installed import SECRETS
-from tests.surroundings import fetching
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("package_index")]
 
@@ -65,7 +65,7 @@ def program(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def emulator(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an emulated CloudTruth, served by `webhooks emulator`."""
     process = subprocess.Popen(
-        [program, "emulator"], cwd=tmp_path_factory.mktemp("emulator"), env=fetching(),
+        [program, "emulator"], cwd=tmp_path_factory.mktemp("emulator"), env=download_environment(),
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None

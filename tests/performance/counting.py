@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from reconciler.api.connections import KEEP_ALIVE
 from tests.api.wire_server import WireServer
 from tests.emulated.emulator import Emulator, Request
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 _TAKES = 0.004  # seconds for an answer, so that one request too many would be met
 Of = Callable[[str], bool]
@@ -43,7 +43,7 @@ class CountingServer(WireServer):
     def close(self) -> None:
         super().close()
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
 
     def ended(self, idle: float) -> None:
         self.idle += idle >= KEEP_ALIVE
@@ -70,7 +70,7 @@ class CountingServer(WireServer):
             self._in_flight += 1
             self.most = max(self.most, self._in_flight)
             self._changed.notify_all()
-            if self._of(asked) and not self._changed.wait_for(self._met, PATIENCE):
+            if self._of(asked) and not self._changed.wait_for(self._met, TIMEOUT):
                 self._meeting = 0
         time.sleep(_TAKES)
         try:

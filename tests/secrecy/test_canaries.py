@@ -20,8 +20,8 @@ from reconciler.cli.process import Process
 from reconciler.model import Secret
 from reconciler.source import position
 from tests.cli.conftest import Shell
+from tests.closed_port import closed_port
 from tests.folders import write
-from tests.nowhere import nowhere
 from tests.secrecy import canaries as c
 from tests.secrecy.cases import Case, cases, leaks, some
 from tests.secrecy.world import COMMANDS, FAULTS, INPUTS, World, world
@@ -159,7 +159,7 @@ def test_settings_do_not_tell_the_key(
     """However wrong key, profile or address are, the message does not repeat them."""
     write(tmp_path, {"webhooks.yaml": "webhooks: []\n", **files})
     given = ["--api-key-file", "key"] if "key" in files else []
-    with nowhere() as url:
+    with closed_port() as url:
         site = {"CLOUDTRUTH_SERVER_URL": url}
         if not files:
             site["CLOUDTRUTH_API_KEY"] = c.KEY.value

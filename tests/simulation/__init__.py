@@ -1,9 +1,9 @@
-"""The whole engine against the emulated CloudTruth, in virtual time, under seeded misfortune.
+"""Test the engine against the emulated CloudTruth in virtual time, with seeded faults.
 
-One seed is one history, the same at any time. `case.py` draws it: a server (`habits.py`),
-declarations and live webhooks (`declarations.py`), whose they are and with which options
-(`team.py`), and the dangers. `trial.py` lives through it: `program.py` does what the commands do,
-in a `world.py` of one server, a network, failing requests and a person (`misfortune.py`), under a
-`scheduler.py`. `judge.py` looks at every request, `ending.py` at every end. `bugs.py` holds
-mistakes that must be found. `python -m tests.simulation --help` runs as many as you like.
+One seed is one history and always gives the same result. `case.py` draws it: the server's behavior
+(`variants.py`), declarations and live webhooks (`declarations.py`), teams and their options
+(`team.py`), and the faults. `history.py` runs it: `program.py` does what the commands do, in a
+`world.py` with a server, a network, failing requests and a user of the web console (`faults.py`),
+under a `scheduler.py`. `invariants.py` checks every request, `report_checks.py` every report.
+`bugs.py` lists mistakes that the simulation must find. See `python -m tests.simulation --help`.
 """

@@ -1,4 +1,4 @@
-"""Mistakes that the simulation must find, as changes to the text of a copy of the package."""
+"""Mistakes that the simulation must find, as edits to a copy of the package."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.folders import Copy, instead
+from tests.folders import ProgramCopy, replacing
 
 SEEDS = 600
-"""How many histories run on each change, and from a mistake's `start` on to find it."""
+"""The number of histories per change; also the most that may run to find a mistake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bug:
     """One mistake: in `file` of the package, `old` becomes `new`.
 
-    The first history to show it comes soon after `start`.
+    The first history to reveal it comes soon after the seed `start`.
     """
 
     name: str
@@ -62,20 +62,20 @@ BUGS = (
         start=70,
     ),
     Bug(
-        name="success without a look",
+        name="success without verification",
         file="execute/verify.py",
         old="    tried: dict[str, Duplicate] = {}\n",
         new="    return Verification(verified=True)\n",
     ),
     Bug(
-        name="a delete whose keeper is not asked for",
+        name="a delete that does not read the webhook to keep",
         file="execute/operation.py",
         old="                keeper = run.api.get(operation.keeps)\n"
         "                if keeper is None or keeper.name != before.name:\n",
         new="                if False:\n",
     ),
     Bug(
-        name="a saved plan that is applied to whatever is there",
+        name="a saved plan that is applied to changed webhooks",
         file="planning/check.py",
         old="    if snapshot(live, operation.after) == operation.before:\n",
         new="    if True:\n",
@@ -93,14 +93,14 @@ BUGS = (
 """,
     ),
     Bug(
-        name="a rename that takes the first of several copies",
+        name="a rename that takes the first of several duplicates",
         file="planning/match.py",
         old="        found = found or earlier\n",
         new="        found = found or earlier[:1]\n",
         start=50,
     ),
     Bug(
-        name="--only that looks at a part of the declarations",
+        name="--only that reads part of the declarations",
         file="planning/match.py",
         old="        self.webhooks = list(desired.webhooks)\n",
         new="        self.webhooks = [w for w in desired.webhooks if self.selects(w.name)]\n",
@@ -114,67 +114,67 @@ BUGS = (
         start=185,
     ),
     Bug(
-        name="a resend that nobody sends",
+        name="a resend that is not sent",
         file="planning/resend.py",
         old="self._everything or not self._named.isdisjoint(",
         new="False and self._named.isdisjoint(",
         start=85,
     ),
     Bug(
-        name="another's copy that differs passed over",
+        name="a differing duplicate of another user ignored",
         file="execute/verify.py",
         old="if each.id != outcome.id]",
         new="if False]",
         start=1100,
     ),
     Bug(
-        name="a write left in flight that counts as none",
+        name="an unfinished write that is not counted",
         file="execute/ledger.py",
         old="            self._writes += len(self._started - self._outcomes.keys())\n",
         new="",
         start=275,
     ),
     Bug(
-        name="what was created under another name stays",
+        name="a create stored under another name is kept",
         file="execute/operation.py",
         old="            run.api.delete(made.id)\n",
         new="",
         start=85,
     ),
     Bug(
-        name="a review that lets all of a mentioned webhook through",
+        name="a review that approves every change of a reviewed webhook",
         file="planning/review.py",
         old="            stale.append(operation)\n",
         new="            agreed.add(index)\n",
     ),
     Bug(
-        name="a guard that does not hold a plan back",
+        name="a guard that does not block",
         file="workflow/applying.py",
         old="    _refuse_blocked(made)\n",
         new="",
     ),
     Bug(
-        name="a lost write that counts as none",
+        name="a lost write that is not counted",
         file="execute/ledger.py",
         old="            self._writes += 1\n",
         new="            self._writes += 0\n",
     ),
     Bug(
-        name="secrets that differ do not count",
+        name="secrets that differ are not compared",
         file="planning/readback.py",
         old="        return Reading.UNKNOWN if encrypted else Reading.DIFFERENT\n",
         new="        return Reading.UNKNOWN\n",
         start=95,
     ),
     Bug(
-        name="another webhook of the name passed over before the first write",
+        name="another webhook of the name ignored before the first write",
         file="planning/check.py",
         old="                others = self.strangers(*sorted(names))\n",
         new="                others = []\n",
         start=1450,
     ),
     Bug(
-        name="a scope that is no fence",
+        name="a scope that is not enforced",
         file="planning/match.py",
         old="        if self.is_outside(webhook, found):\n",
         new="        if False:\n",
@@ -196,9 +196,9 @@ BUGS = (
 )
 
 
-def hunt(bug: Bug, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the simulation on a copy with the mistake until it is found."""
+def run_with_bug(bug: Bug, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the simulation on a copy of the package that contains the mistake."""
     parts = ("tests/simulation", "tests/emulated", "tests/__init__.py", "tests/loading.py")
-    copy = Copy(folder, *parts)
-    copy.add({f"reconciler/{bug.file}": instead(bug.old, bug.new)})
+    copy = ProgramCopy(folder, *parts)
+    copy.add({f"reconciler/{bug.file}": replacing(bug.old, bug.new)})
     return copy.python("-m", "tests.simulation", "--start", str(bug.start), "--seeds", str(SEEDS))

@@ -1,4 +1,4 @@
-"""What a seed stands for: server, teams, live webhooks, and what will go wrong."""
+"""What a seed determines: server, teams, live webhooks and faults."""
 
 from __future__ import annotations
 
@@ -7,45 +7,46 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tests.emulated.variant import ReadBack, Uniqueness, Variant
-from tests.simulation.declarations import Row, scene
-from tests.simulation.habits import habits
-from tests.simulation.team import Team, rival, team
+from tests.simulation.declarations import Row, draw_initial_state
+from tests.simulation.team import Team, conflicting_team, team
+from tests.simulation.variants import draw_variant
 
 
-class Way(StrEnum):
-    """How a plan comes to be applied."""
+class ApplyMode(StrEnum):
+    """How a plan is applied."""
 
-    DIRECT = "direct"  # made and carried out in one go
-    DIGEST = "digest"  # made twice, and carried out if it has the digest that was reviewed
-    SAVED = "saved"  # written to a file, read back, and carried out as it is
-    BLIND = "blind"  # the same, made by somebody who has no secrets
+    DIRECT = "direct"  # planned and applied in one run
+    DIGEST = "digest"  # planned twice; applied if the digest matches the reviewed one
+    SAVED = "saved"  # saved to a file, loaded and applied
+    BLIND = "blind"  # the same, planned by a user without secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One history's beginning and its dangers.
+    """The initial state of one history, and its faults.
 
-    `left` holds ids that nobody may touch. `applies`: one at a time or two, by the first and the
-    last of `teams`. `late` is the longest time, in seconds, after which a write without an answer
-    still happens; `crash` the step of the first apply at which it is killed, and whether after the
-    commit; `stop` how many steps from its first write on a signal asks it to end, and `halt` how
-    many later another one insists. `maintenance` is the span of requests in which the server
-    refuses to write. `odds` is how often a request fails; `most` how many do at most.
+    `untouchable` holds ids that no apply may write. `applies` is 1 or 2 concurrent applies, by the
+    first and the last of `teams`. `late` is the longest time, in seconds, after which a write
+    without an answer is still committed. `crash` is the step of the first apply at which it is
+    killed, and whether that is after the commit. `stop` is the number of steps from the first write
+    to a signal, `halt` from that to a second signal. `maintenance` is the range of requests in
+    which the server refuses writes. `odds` is the probability that a request fails, `most` the
+    highest number of failures.
     """
 
     seed: int
     variant: Variant
     teams: tuple[Team, ...]
     live: tuple[Row, ...]
-    left: frozenset[str]
+    untouchable: frozenset[str]
     applies: int
-    way: Way
+    mode: ApplyMode
     parallelism: int
     latency: float
     odds: float
     most: int
     late: float
-    meddling: float
+    manual_edit_odds: float
     crash: tuple[int, bool] | None
     stop: int | None
     halt: int | None
@@ -53,24 +54,24 @@ class Case:
 
     @property
     def stale(self) -> bool:
-        """Whether lists are behind."""
+        """Return whether lists are stale."""
         return self.variant.stale
 
     @property
-    def rivals(self) -> bool:
-        """Whether two teams declare the same names, some of them otherwise."""
+    def conflicting(self) -> bool:
+        """Return whether two teams declare the same names, some of them differently."""
         return len(self.teams) > 1 and len({each.desired.policy.scopes for each in self.teams}) == 1
 
     @property
     def calm(self) -> bool:
-        """Whether only failing requests happen, within what `Settle` waits for.
+        """Return whether the only faults are failing requests, within what `Settle` waits for.
 
-        Then success has to mean that all is as declared.
+        Success then means that everything is as declared.
         """
-        return self.applies == 1 and not self.meddling and self.late <= _SHORT
+        return self.applies == 1 and not self.manual_edit_odds and self.late <= _SHORT
 
 
-_SHORT = 1.9  # with as much again for a list that is behind: the third look of Settle sees it
+_SHORT = 1.9  # plus the same again for a stale list: the third read of `Settle` sees it
 _SCOPE = tuple(
     f"{start}*"
     for start in (
@@ -79,29 +80,29 @@ _SCOPE = tuple(
         *("Hook-", "cafe", "caf\u00e9", " spaced-", "spaced-", "much-", "plain-", "person-"),
     )
 )
-"""Where two teams share nothing, this is the first one's."""
+"""The scope of the first team where two teams share no names."""
 
 
 def case(seed: int) -> Case:
-    """Draw everything that a seed decides before the first request."""
+    """Draw everything that a seed determines before the first request."""
     draw = random.Random(f"case {seed}")
     odd_names = draw.random() < 0.08
-    variant = habits(draw, odd_names=odd_names)
+    variant = draw_variant(draw, odd_names=odd_names)
     applies = 2 if draw.random() < 0.45 else 1
     company = draw.random() if applies == 2 else 1.0
     apart = company < 0.35
     plain = variant.read_back is ReadBack.PLAIN
     unique = variant.unique_names is not Uniqueness.NONE
-    first = scene(draw, odd_names=odd_names, fenced=apart, plain=plain, unique=unique)
+    first = draw_initial_state(draw, odd_names=odd_names, scoped=apart, plain=plain, unique=unique)
     teams = [team(draw, first, variant, globs=_SCOPE if apart else ("*",))]
-    live, left = list(first.live), set(first.left)
-    if apart:  # side by side, each with other names
-        second = scene(draw, prefix="two-", fenced=True, plain=plain, unique=unique)
+    live, left = list(first.live), set(first.untouchable)
+    if apart:  # two teams with different names
+        second = draw_initial_state(draw, prefix="two-", scoped=True, plain=plain, unique=unique)
         teams.append(team(draw, second, variant, globs=("two-*",)))
         live += second.live
-        left |= second.left
-    elif company < 0.7 and not teams[0].refused:
-        teams.append(rival(draw, teams[0], variant))
+        left |= second.untouchable
+    elif company < 0.7 and not teams[0].invalid:
+        teams.append(conflicting_team(draw, teams[0], variant))
     peril = draw.random()
     stop = draw.choice((0, 0, 0, 1, 2, 3, 5, 8)) if draw.random() < 0.2 else None
     began = draw.randrange(60) if draw.random() < 0.04 else 0
@@ -110,15 +111,24 @@ def case(seed: int) -> Case:
         variant=variant,
         teams=tuple(teams),
         live=tuple(live),
-        left=frozenset(left),
+        untouchable=frozenset(left),
         applies=applies,
-        way=draw.choice((*[Way.DIRECT] * 4, Way.DIGEST, *[Way.SAVED] * 2, *[Way.BLIND] * 2)),
+        mode=draw.choice(
+            (
+                *[ApplyMode.DIRECT] * 4,
+                ApplyMode.DIGEST,
+                *[ApplyMode.SAVED] * 2,
+                *[ApplyMode.BLIND] * 2,
+            )
+        ),
         parallelism=draw.choice((1, 1, 2, 3)),
         latency=draw.choice((0.02, 0.2, 1.0)),
         odds=0.0 if peril < 0.15 else draw.choice((0.05, 0.15, 0.4)),
         most=draw.choice((1, 2, 4, 8, 1000)),
         late=draw.choice((0.0, 0.0, _SHORT, 60.0)),
-        meddling=0.1 if draw.random() < 0.25 and not any(each.refused for each in teams) else 0.0,
+        manual_edit_odds=0.1
+        if draw.random() < 0.25 and not any(each.invalid for each in teams)
+        else 0.0,
         crash=(draw.randrange(25), draw.random() < 0.5) if draw.random() < 0.3 else None,
         stop=stop,
         halt=None if stop is None or draw.random() < 0.3 else draw.choice((0, 0, 1, 3)),

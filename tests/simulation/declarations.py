@@ -1,4 +1,4 @@
-"""What is declared and what is live when a history begins, and what must become of each."""
+"""The declarations and the live webhooks of a history, and the expected result for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reconciler.model import (
 )
 
 CANARY = "canary"
-"""Part of every secret there is, declared or live: where it shows, a secret shows."""
+"""Part of every secret, declared or live: output that contains it leaks a secret."""
 
 TOKEN = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
 URL = SecretRef(scheme=Scheme.ENV, name="PAGER_URL")
@@ -41,27 +41,27 @@ Row = Mapping[str, Any]
 """A webhook as the server stores it."""
 
 ODD = ("Hook-{}", "cafe\u0301-{}", " spaced-{}", "much-too-long-{}", "plain-{}")
-"""Names that some server keeps in another form, and one that all keep as it is."""
+"""Names that some servers store in another form, and one that every server keeps."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Scene:
-    """Declarations and live webhooks in the making.
+class InitialState:
+    """Declarations and live webhooks under construction.
 
-    `same` maps a declared name to the id of the live webhook that it must keep, `was` to the name
-    of that. `left` holds ids that nobody may touch; `held` names declarations that are not carried
-    out: ignored, not understood, or live in copies that differ. `retyped` names what is live as
-    another type. `shared` names declarations of which several have the name, each pinned by id.
-    `refused`: it does not fit what is live, whatever is done.
+    `same` maps a declared name to the id of the live webhook that it must keep, `was` to that
+    webhook's name. `untouchable` holds ids that no apply may write. `held` names declarations that
+    are not applied: ignored, of an unknown event, or live as duplicates that differ. `retyped`
+    names webhooks that are live with another type. `shared` names declarations that share a name,
+    each pinned by id. `invalid`: the declarations contradict the live webhooks.
 
-    `fenced`: the scope does not cover every name. `plain`: the server shows secrets. `unique`: no
-    two webhooks can be created with one name.
+    `scoped`: the scope does not cover every name. `plain`: the server shows secrets. `unique`: the
+    server rejects a second webhook of a name.
     """
 
     draw: random.Random
     prefix: str = ""
     odd_names: bool = False
-    fenced: bool = False
+    scoped: bool = False
     plain: bool = False
     unique: bool = False
     declared: list[Webhook] = field(default_factory=list)
@@ -69,14 +69,14 @@ class Scene:
     live: list[dict[str, Any]] = field(default_factory=list)
     same: dict[str, str] = field(default_factory=dict)
     was: dict[str, str] = field(default_factory=dict)
-    left: set[str] = field(default_factory=set)
+    untouchable: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
     retyped: set[str] = field(default_factory=set)
     shared: set[str] = field(default_factory=set)
-    refused: bool = False
+    invalid: bool = False
 
     def desired(self, *, globs: tuple[str, ...], max_deletes: int | None) -> Desired:
-        """Return all that was declared."""
+        """Return everything declared so far."""
         scope = FileScope(file="webhooks.yaml", globs=globs, prune=self.draw.random() < 0.7)
         policy = Policy(
             scopes=(scope,),
@@ -90,13 +90,13 @@ class Scene:
         return self.draw.random() < odds
 
     def declare(self, name: str, **more: Any) -> Webhook:
-        """Declare a webhook of some type, with some content."""
+        """Declare a webhook of a random type and content."""
         webhook = some(self.draw, self.prefix + name, **more)
         self.declared.append(webhook)
         return webhook
 
     def add(self, webhook: Webhook, *, name: str | None = None, other: bool = False) -> str:
-        """Let it be live, as declared or `other` in some field; return its id."""
+        """Make a webhook live, as declared or `other` in some field; return its id."""
         row = stored(self.draw, webhook, other=other)
         if row["type"] != webhook.type:
             self.retyped.add(webhook.name)
@@ -106,10 +106,12 @@ class Scene:
         self.was[webhook.name] = row["name"]
         return str(row["id"])
 
-    # What a history may hold
+    # What a history may contain
 
     def hooks(self) -> None:
-        """Some webhooks that are live so, otherwise, under an older name, doubled, or not."""
+        """Add webhooks that are live as declared, different, under an older name, duplicated, or
+        not.
+        """
         for n in range(self.draw.randrange(1, 6)):
             name = self.draw.choice((f"hook-{n}", f"{PROTECTED}{n}"))
             if self.odd_names and self.chance(0.6):
@@ -129,37 +131,37 @@ class Scene:
                 self.same[webhook.name] = min(first, *more)
 
     def pinned(self) -> None:
-        """Two renames by id."""
+        """Add two renames by id."""
         for old, name in (("pin-a", "pin-b"), ("pin-c", "pin-d")):
             webhook = self.declare(name, id=new_id(self.draw))
             self.same[webhook.name] = self.add(webhook, name=old)
 
     def strays(self) -> None:
-        """Two webhooks that nobody declares."""
+        """Add two undeclared webhooks."""
         for n in range(2):
             self.add(some(self.draw, f"{self.prefix}{STRAY}{n}"))
 
     def ignored(self) -> None:
-        """A webhook that is not to be looked at, declared or not."""
+        """Add an ignored webhook, declared or not."""
         webhook = some(self.draw, f"{self.prefix}{IGNORED}1")
-        self.left.add(self.add(webhook, other=True))
+        self.untouchable.add(self.add(webhook, other=True))
         if self.chance(0.3):
             self.declared.append(webhook)
             self.held.add(webhook.name)
 
     def protected(self) -> None:
-        """A webhook that nobody declares, and that may not go."""
-        self.left.add(self.add(some(self.draw, f"{self.prefix}{PROTECTED}stray")))
+        """Add a webhook that is undeclared and protected from deletion."""
+        self.untouchable.add(self.add(some(self.draw, f"{self.prefix}{PROTECTED}stray")))
 
     def gone(self) -> None:
-        """Webhooks that are declared absent: one, several of a name, none, or by id."""
+        """Add webhooks that are declared absent: one, several of a name, none, or by id."""
         webhook = some(self.draw, f"{self.prefix}gone")
         ids = [self.add(webhook, other=True) for _ in range(self.draw.choice((0, 1, 1, 2)))]
         pinned = ids[0] if len(ids) == 1 and self.chance(0.3) else None
         self.absent.append(Absent(name=webhook.name, id=pinned))
 
-    def differing(self) -> None:
-        """Copies of a declared webhook that differ: only a person knows which one counts."""
+    def differing_duplicates(self) -> None:
+        """Add duplicates of a declared webhook that differ: a user must choose one."""
         webhook = self.declare("twin")
         one = {**stored(self.draw, webhook, other=False), "event_types": ["project_created"]}
         other = {**one, "event_types": ["project_deleted"]}
@@ -167,20 +169,20 @@ class Scene:
             other = {**one, "configuration": {**one["configuration"], "token": OLD_TOKEN}}
         for row in (one, other):
             self.live.append({**row, "id": new_id(self.draw)})
-            self.left.add(self.live[-1]["id"])
+            self.untouchable.add(self.live[-1]["id"])
         self.held.add(webhook.name)
 
-    def not_understood(self) -> None:
-        """A webhook with an event that only a later version knows."""
+    def unknown_event(self) -> None:
+        """Add a webhook with an event that only a later version knows."""
         webhook = some(self.draw, f"{self.prefix}later")
-        self.left.add(self.add(webhook))
+        self.untouchable.add(self.add(webhook))
         self.live[-1]["event_types"] = ["moon_landed"]
         if self.chance(0.5):
             self.declared.append(webhook)
             self.held.add(webhook.name)
 
-    def lost(self) -> None:
-        """A webhook whose id is gone: it is live under its name, under an older one, or not."""
+    def missing_id(self) -> None:
+        """Add a webhook whose id is gone: live under its name, an older name, or not at all."""
         webhook = self.declare("lost", id=new_id(self.draw), previously=(f"{self.prefix}old-lost",))
         if self.chance(0.6):
             again = replace(webhook, id=None)
@@ -188,7 +190,7 @@ class Scene:
             self.same[webhook.name] = self.add(again, name=name, other=self.chance(0.5))
 
     def sharing(self) -> None:
-        """Webhooks that share a name, each pinned by id; one of them may have been deleted."""
+        """Add webhooks that share a name, each pinned by id; one of them may have been deleted."""
         if self.unique:
             return
         name = f"{self.prefix}shared"
@@ -202,37 +204,37 @@ class Scene:
                 self.add(webhook)
 
     def adopted(self) -> None:
-        """A webhook outside the scope that is taken over, if the declaration allows that."""
-        if not self.fenced:
+        """Add a webhook outside the scope that is adopted if its declaration allows that."""
+        if not self.scoped:
             return
         old, pin = f"else-{self.prefix}1", new_id(self.draw)
         more = {"id": pin} if self.chance(0.5) else {"previously": (old,)}
         webhook = self.declare("taken", adopt=self.chance(0.7), **more)
-        self.refused |= not webhook.adopt
+        self.invalid |= not webhook.adopt
         self.same[webhook.name] = self.add(replace(webhook, id=pin), other=self.chance(0.5))
         self.live[-1]["name"] = self.was[webhook.name] = old
         if not webhook.adopt:
-            self.left.add(pin)
+            self.untouchable.add(pin)
 
     def outside(self) -> None:
-        """A webhook outside the scope that is declared absent by its id, which is refused."""
-        if not self.fenced:
+        """Add a webhook outside the scope that is declared absent by id, which is refused."""
+        if not self.scoped:
             return
-        self.refused = True
+        self.invalid = True
         webhook = some(self.draw, f"else-{self.prefix}2")
         pin = self.add(webhook)
-        self.left.add(pin)
+        self.untouchable.add(pin)
         self.absent.append(Absent(name=f"{self.prefix}gone-2", id=pin))
 
-    def impossible(self) -> None:
-        """Declarations that do not fit what is live, until a person changes one or the other."""
-        self.refused = True
+    def contradictory(self) -> None:
+        """Add declarations that contradict the live webhooks until a user edits one of them."""
+        self.invalid = True
         match self.draw.randrange(5):
-            case 0:  # which of the two is meant?
+            case 0:  # two live webhooks of the previous name
                 webhook = self.declare("named", previously=(f"{self.prefix}was",))
                 self.add(webhook, name="was")
                 self.live.append({**self.live[-1], "id": new_id(self.draw)})
-            case 1:  # the same of two names
+            case 1:  # two previous names, both live
                 olds = (f"{self.prefix}was", f"{self.prefix}were")
                 webhook = self.declare("named", previously=olds)
                 self.add(webhook, name="was")
@@ -240,34 +242,34 @@ class Scene:
             case 2:  # a name that another webhook gives up in the same apply
                 for old, name in (("pin-x", "pin-y"), ("pin-y", "pin-z")):
                     self.add(self.declare(name, id=new_id(self.draw)), name=old)
-            case 3:  # a name that another webhook still bears
+            case 3:  # a name that another webhook still has
                 self.add(self.declare("held", id=new_id(self.draw)), name="was")
                 self.add(some(self.draw, f"{self.prefix}held"))
-            case _:  # absent, and not to be deleted
+            case _:  # absent and protected
                 webhook = some(self.draw, f"{self.prefix}{PROTECTED}gone")
                 self.add(webhook)
                 self.absent.append(Absent(name=webhook.name))
 
 
 _PARTS = (
-    (0.08, Scene.pinned),
-    (0.5, Scene.strays),
-    (0.3, Scene.ignored),
-    (0.3, Scene.protected),
-    (0.2, Scene.gone),
-    (0.08, Scene.differing),
-    (0.12, Scene.lost),
-    (0.12, Scene.sharing),
-    (0.3, Scene.adopted),
-    (0.05, Scene.outside),
-    (0.05, Scene.not_understood),
-    (0.05, Scene.impossible),
+    (0.08, InitialState.pinned),
+    (0.5, InitialState.strays),
+    (0.3, InitialState.ignored),
+    (0.3, InitialState.protected),
+    (0.2, InitialState.gone),
+    (0.08, InitialState.differing_duplicates),
+    (0.12, InitialState.missing_id),
+    (0.12, InitialState.sharing),
+    (0.3, InitialState.adopted),
+    (0.05, InitialState.outside),
+    (0.05, InitialState.unknown_event),
+    (0.05, InitialState.contradictory),
 )
 
 
-def scene(draw: random.Random, **choices: Any) -> Scene:
-    """Draw a beginning."""
-    made = Scene(draw=draw, **choices)
+def draw_initial_state(draw: random.Random, **choices: Any) -> InitialState:
+    """Draw declarations and live webhooks."""
+    made = InitialState(draw=draw, **choices)
     made.hooks()
     for odds, part in _PARTS:
         if made.chance(odds):
@@ -277,20 +279,20 @@ def scene(draw: random.Random, **choices: Any) -> Scene:
 
 
 def new_id(draw: random.Random) -> str:
-    """Return an id as servers give them."""
+    """Return an id in the server's format."""
     digits = f"{draw.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 
 def some(draw: random.Random, name: str, **more: Any) -> Webhook:
-    """Return a webhook of some type, with some content."""
+    """Return a webhook of a random type and content."""
     events = frozenset(draw.sample(EVENT_TYPES, draw.randrange(1, 4)))
     kind, configuration = content(draw, "slack" if draw.random() < 0.7 else "generic")
     return Webhook(name=name, type=kind, event_types=events, configuration=configuration, **more)
 
 
 def content(draw: random.Random, kind: str) -> tuple[str, dict[str, str | bool | SecretRef]]:
-    """Return a type and a configuration for it."""
+    """Return a type and a configuration of that type."""
     if kind == "slack":
         channel = draw.choice(("#ops", "deploys", "#a", "C0123456UP"))
         return kind, {"token": TOKEN, "channel": channel, "username": "CT"}
@@ -332,12 +334,12 @@ def stored(draw: random.Random, webhook: Webhook, *, other: bool) -> dict[str, A
 
 
 def value_of(declared: object) -> object:
-    """Return what is sent for a declared value."""
+    """Return the value that is sent for a declared value."""
     return VALUES[replace(declared, version=None)] if isinstance(declared, SecretRef) else declared
 
 
 def secrets() -> Mapping[SecretRef, Secret]:
-    """Return the secrets as the program holds them, for every version that may be asked for."""
+    """Return the resolved secrets, for every version that may be declared."""
     return {
         replace(reference, version=version): Secret(value)
         for reference, value in VALUES.items()

@@ -1,4 +1,4 @@
-"""One run of the program inside a history, and what is said of the whole."""
+"""One run of the program inside a history, and the result of a history."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from reconciler.execute.stop import GRACE
 from reconciler.model import LiveWebhook
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Update
 from reconciler.report import Report
-from tests.simulation.scheduler import Life
+from tests.simulation.scheduler import ProcessState
 from tests.simulation.team import Team
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What came of a seed: `broken` is the promise that was broken, None if none was."""
+class Result:
+    """The result of a seed: `violation` is the guarantee that was broken, None if none was."""
 
     seed: int
-    broken: str | None
+    violation: str | None
     trace: tuple[str, ...]
     requests: int
     crashed: bool
 
 
 @dataclass(slots=True)
-class Deeds:
-    """The writes and looks of one run, and the plan that allows them.
+class Activity:
+    """The writes and reads of one run, and its plan.
 
-    `begun` holds every write that was sent and may have been carried out, as method and name (of
-    a POST) or id; `looks` how often all webhooks were listed since a create of that name was left
-    in doubt; `asked` the ids that were read one by one; `looked` when something was last read;
-    `compared` is what was read, by id, between consent and the first write: the listing, and what
-    that did not show.
+    `sent` holds every write that was sent and may have been committed, as method and name (for a
+    POST) or id. `listings` counts the listings since a create of that name was in doubt. `read_ids`
+    holds the ids that were read one by one. `last_read` is the time of the last read. `compared`
+    maps ids to what was read between confirmation and the first write: the listing, and webhooks
+    that it did not show.
     """
 
     plan: Plan | None = None
     committed: int = 0
     ids_before: frozenset[str] = frozenset()
     deleting: bool = False
-    begun: set[tuple[str, str]] = field(default_factory=set)
-    looks: dict[str, int] = field(default_factory=dict)
-    looked: float = 0.0
-    asked: set[str] = field(default_factory=set)
+    sent: set[tuple[str, str]] = field(default_factory=set)
+    listings: dict[str, int] = field(default_factory=dict)
+    last_read: float = 0.0
+    read_ids: set[str] = field(default_factory=set)
     compared: dict[str, LiveWebhook] | None = None
 
     def fits(self, change: Update | Delete) -> bool:
-        """Return whether a change fitted what was live just before the first write."""
+        """Return whether an operation matched the live webhook just before the first write."""
         found = (self.compared or {}).get(change.before.id)
         if found is None:
             return False
@@ -58,7 +58,7 @@ class Deeds:
         was = (before.name, before.type, before.event_types)
         return (found.name, found.type, found.event_types) == was
 
-    def is_clear(self, change: Update) -> bool:
+    def knows_every_namesake(self, change: Update) -> bool:
         """Return whether the plan knew every webhook of the name just before the first write."""
         plan = self.plan
         if plan is None or change.after.id is not None:
@@ -69,24 +69,22 @@ class Deeds:
         there = {k for k, each in (self.compared or {}).items() if each.name == change.before.name}
         return there <= known
 
-    def removes_copy(self, method: str, path: str) -> bool:
-        """Return whether a request deletes a copy of a webhook that is to stay."""
+    def deletes_duplicate(self, method: str, path: str) -> bool:
+        """Return whether a request deletes a duplicate of a webhook that is kept."""
         if method != "DELETE" or self.plan is None:
             return False
         planned = {each.before.id: each.reason for each in self.plan.deletes}
         return planned.get(path.split("/")[-2], Reason.DUPLICATE) is Reason.DUPLICATE
 
     def began(self, change: Operation) -> bool:
-        """Return whether a write of a change was sent."""
+        """Return whether a write of an operation was sent."""
         if isinstance(change, Create):
-            return ("POST", change.name) in self.begun
-        return any(
-            (method, change.before.id) in self.begun for method in ("PATCH", "PUT", "DELETE")
-        )
+            return ("POST", change.name) in self.sent
+        return any((method, change.before.id) in self.sent for method in ("PATCH", "PUT", "DELETE"))
 
 
-class Watched:
-    """A client, with a note of what it has shown last."""
+class WatchedClient:
+    """A client that records what it read last."""
 
     def __init__(self, api: Client, process: Process) -> None:
         self._api = api
@@ -98,33 +96,33 @@ class Watched:
     def list(self) -> tuple[LiveWebhook, ...]:
         process = self._process
         process.seen = self._api.list()
-        if process.deeds.plan is not None and process.deeds.compared is None:
-            process.deeds.compared = {each.id: each for each in process.seen}
+        if process.activity.plan is not None and process.activity.compared is None:
+            process.activity.compared = {each.id: each for each in process.seen}
         return process.seen
 
     def get(self, id: str) -> LiveWebhook | None:
         found = self._api.get(id)
-        deeds = self._process.deeds
-        if found is not None and deeds.compared is not None and not deeds.begun:
-            deeds.compared.setdefault(id, found)
+        activity = self._process.activity
+        if found is not None and activity.compared is not None and not activity.sent:
+            activity.compared.setdefault(id, found)
         return found
 
 
 @dataclass(slots=True)
 class Process:
-    """One run of the program for a team: what it has done so far, and what came of it.
+    """One run of the program for a team, and its result.
 
-    `needs_review` says that it left undone only what no review has. It is its own Stop port, from
-    entering it on: a signal comes `stop` steps after the first write was sent, a second one `halt`
-    steps later. `seen` is the last listing that it read whole.
+    `needs_review` means that only unreviewed operations were not applied. The process is its own
+    Stop port once it is entered: a signal comes `stop` steps after the first write was sent, a
+    second one `halt` steps later. `seen` is the last complete listing.
     """
 
     name: str
     team: Team
     stop: int | None = None
     halt: int | None = None
-    life: Life = field(default_factory=Life)
-    deeds: Deeds = field(default_factory=Deeds)
+    state: ProcessState = field(default_factory=ProcessState)
+    activity: Activity = field(default_factory=Activity)
     steps: int = 0
     needs_review: bool = False
     writing: int = 0
@@ -149,9 +147,9 @@ class Process:
         self._armed = False
 
     def step(self) -> None:
-        """One more request; a signal may come with it."""
+        """Count one more request; a signal may come with it."""
         self.steps += 1
-        self.writing += bool(self.writing or self.deeds.begun)
+        self.writing += bool(self.writing or self.activity.sent)
         due = self.stop is not None and self.writing > self.stop
         if due and self._armed and self._since is None:
             self._since = self.now()
@@ -162,7 +160,7 @@ class Process:
         return None if self._since is None else ExitCode.SIGTERM
 
     def halted(self) -> bool:
-        """Return whether a second signal has come, or the grace is over."""
+        """Return whether a second signal has come or the grace period is over."""
         if self._since is None or self.stop is None:
             return False
         again = self.halt is not None and self.writing > self.stop + self.halt

@@ -1,4 +1,4 @@
-"""What a process does: make a plan, save it, apply it, as the commands do."""
+"""What a process does: plan, save the plan and apply it, as the commands do."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from reconciler.source.saved_plan import load, save_plan
 from reconciler.workflow import Checked, Connection, Inputs, applying, gather, plan
 from tests.loading import loaded
 from tests.simulation.declarations import CANARY, ENVIRONMENT
-from tests.simulation.ending import Ending
-from tests.simulation.judge import Violation
+from tests.simulation.invariants import Violation
 from tests.simulation.process import Process
+from tests.simulation.report_checks import ReportChecks
 from tests.simulation.world import KEY, World
 
 _MOST_REQUESTS = 500
-_LONGEST_RUN = 650.0  # seconds: the deadline, and the last request that was under way
-_PARTING = 1.0  # seconds for which threads that are left behind may go on
+_LONGEST_RUN = 650.0  # seconds: the deadline plus the last request in flight
+_THREAD_GRACE = 1.0  # seconds for which abandoned threads may continue
 
 
 class Program:
-    """The program, started again and again in one world."""
+    """Runs the program repeatedly in one world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._ending = Ending(world.case, world.judge, world.person.touched.keys())
+        self._checks = ReportChecks(world.case, world.invariants, world.console_user.touched.keys())
 
     def plan(self, process: Process, *, blind: bool = False) -> Plan | None:
-        """Make a plan and nothing else, `blind` without secrets; None if that failed."""
+        """Make a plan, `blind` without secrets; return None on failure."""
         made: list[Plan] = []
 
         def read() -> None:
@@ -43,11 +43,11 @@ class Program:
                 options = process.team.options
                 made.append(plan(gather(checked, KEY), api, options=options))
 
-        self._alive(process, read)
+        self._run_process(process, read)
         return made[0] if made else None
 
     def saved(self, process: Process, *, blind: bool) -> bytes | None:
-        """Make a plan and write it down; None if that failed."""
+        """Make a plan and save it; return None on failure."""
         made = self.plan(process, blind=blind)
         if made is None:
             return None
@@ -59,11 +59,11 @@ class Program:
         return document
 
     def apply(self, process: Process, *, digest: str | None = None) -> None:
-        """Plan, and apply that."""
+        """Plan and apply."""
         self._apply(process, _checked(process), process.team.options, digest or None)
 
     def apply_saved(self, process: Process, document: bytes) -> None:
-        """Apply what was written down."""
+        """Apply a saved plan."""
         saved = load(document, "plan.json")
         if saved.declared.desired is None:
             raise Violation(f"what was planned cannot be read: {saved.declared.findings}")
@@ -91,10 +91,10 @@ class Program:
                     review=review,
                     values=True,
                 )
-            self._ended(process, report)
+            self._record_report(process, report)
 
         began = self._world.scheduler.now
-        self._alive(process, body)
+        self._run_process(process, body)
         if process.steps > _MOST_REQUESTS or self._world.scheduler.now - began > _LONGEST_RUN:
             raise Violation(f"{process.name} does not know when to stop")
 
@@ -104,13 +104,13 @@ class Program:
                 planned = {each.digest for found in made.digests for each in found}
                 if planned - {each.digest for each in review.operations}:
                     raise Violation("what was not reviewed is about to be applied")
-            process.deeds.plan = made
-            process.deeds.ids_before = frozenset(self._world.judge.names())
+            process.activity.plan = made
+            process.activity.ids_before = frozenset(self._world.invariants.names())
             return True
 
         return agree
 
-    def _ended(self, process: Process, report: Report) -> None:
+    def _record_report(self, process: Process, report: Report) -> None:
         process.report, process.code = report, report.exit_code
         process.needs_review = report.needs_review
         self._world.note(f"{process.name} ends: exit {int(report.exit_code)}")
@@ -119,13 +119,13 @@ class Program:
             kind = type(outcome.operation).__name__.lower()
             became = type(outcome).__name__.lower()
             self._world.note(f"    {kind} {outcome.operation.name}: {became} {more}")
-        self._ending.reported(process, report)
-        if process.halted():  # the program is about to end, and its threads with it
-            self._world.scheduler.sleep(_PARTING)
-            process.life.dead = True
+        self._checks.check_report(process, report)
+        if process.halted():  # the program is about to exit, and its threads with it
+            self._world.scheduler.sleep(_THREAD_GRACE)
+            process.state.killed = True
 
-    def _alive(self, process: Process, body: Callable[[], None]) -> None:
-        """Run, and judge how it fails."""
+    def _run_process(self, process: Process, body: Callable[[], None]) -> None:
+        """Run `body` and check how it fails."""
         try:
             body()
         except ReconcilerError as error:
@@ -135,7 +135,7 @@ class Program:
             said = f"{error!r} {error} {error.__cause__!r} {error.__context__!r}"
             if CANARY in said or CANARY in str(getattr(error, "findings", "")):
                 raise Violation("a secret is in an error") from None
-            self._ending.ended(process, error.exit_code)
+            self._checks.check_exit_code(process, error.exit_code)
         except Exception as error:
             raise Violation(f"{process.name} fell over: {error!r}") from error
 

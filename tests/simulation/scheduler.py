@@ -1,7 +1,7 @@
-"""Threads in virtual time, of which exactly one runs.
+"""Threads in virtual time, one of which runs at a time.
 
-Every wait (and every request waits, for the network) hands the baton to whoever is due next, so
-the order of all that happens follows from the seed alone, and an hour takes no time.
+Every wait (and every request waits, for the network) gives the turn to the thread that is due next,
+so the order of events depends only on the seed, and an hour takes no time.
 """
 
 from __future__ import annotations
@@ -18,105 +18,105 @@ from reconciler.execute.workers import Halted
 
 T = TypeVar("T")
 
-_GLANCE = 0.1  # seconds between two looks at `halted`
+_POLL_SECONDS = 0.1  # seconds between two checks of `halted`
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 class Crash(BaseException):
-    """The process is killed at this point: nothing of it runs any more."""
+    """The process is killed at this point: none of its threads run any more."""
 
 
-class Life:
-    """What dies together: the threads of one process."""
+class ProcessState:
+    """The state that the threads of one process share."""
 
     def __init__(self) -> None:
-        self.dead = False
+        self.killed = False
 
 
 class Task:
     """One thread of a process, running or waiting."""
 
-    def __init__(self, life: Life) -> None:
-        self.life = life
-        self.baton = threading.Lock()
-        self.baton.acquire()
+    def __init__(self, state: ProcessState) -> None:
+        self.state = state
+        self.turn = threading.Lock()
+        self.turn.acquire()
         self.done = False
         self.error: BaseException | None = None
         self.waiting: Task | None = None
 
 
 class Scheduler:
-    """Virtual time. Whoever makes it is its first task."""
+    """Virtual time. The thread that creates it is its first task."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.current = Task(Life())
+        self.current = Task(ProcessState())
         self._due: list[tuple[float, int, Task]] = []
         self._order = 0
 
-    def spawn(self, life: Life, body: Callable[[], None]) -> Task:
-        """Begin a task; it first runs when the present one waits."""
-        task = Task(life)
+    def spawn(self, state: ProcessState, body: Callable[[], None]) -> Task:
+        """Start a task; it first runs when the current one waits."""
+        task = Task(state)
         self._put(task, self.now)
-        threading.Thread(target=self._live, args=(task, body), daemon=True).start()
+        threading.Thread(target=self._run_task, args=(task, body), daemon=True).start()
         return task
 
     def sleep(self, seconds: float) -> None:
-        """Wait. Raises Crash if the process was killed meanwhile."""
+        """Wait. Raises Crash if the process was killed during the wait."""
         me, until = self.current, self.now + max(0.0, seconds)
         if self._due and self._due[0][0] <= until:
             self._put(me, until)
-            self._pass_on(me)
+            self._switch(me)
         else:
             self.now = until
-        if me.life.dead:
+        if me.state.killed:
             raise Crash
 
     def join(self, tasks: Sequence[Task]) -> None:
-        """Wait until all of `tasks` have ended."""
+        """Wait until all `tasks` have ended."""
         me = self.current
         for task in tasks:
             if not task.done:
                 task.waiting = me
-                self._pass_on(me)
-        if me.life.dead:
+                self._switch(me)
+        if me.state.killed:
             raise Crash
 
-    def as_life(self, life: Life, body: Callable[[], None]) -> None:
-        """Let the present task be of that process while `body` runs."""
-        mine, self.current.life = self.current.life, life
+    def run_as(self, state: ProcessState, body: Callable[[], None]) -> None:
+        """Run `body` in the current task on behalf of that process."""
+        mine, self.current.state = self.current.state, state
         try:
             body()
         except Crash:
             pass
         finally:
-            self.current.life = mine
+            self.current.state = mine
 
     def _put(self, task: Task, when: float) -> None:
         self._order += 1
         heapq.heappush(self._due, (when, self._order, task))
 
-    def _pass_on(self, me: Task | None) -> None:
+    def _switch(self, me: Task | None) -> None:
         when, _, task = heapq.heappop(self._due)
         self.now = max(self.now, when)
         if task is me:
             return
         self.current = task
-        task.baton.release()
+        task.turn.release()
         if me is not None:
-            me.baton.acquire()
+            me.turn.acquire()
 
-    def _live(self, task: Task, body: Callable[[], None]) -> None:
-        task.baton.acquire()
+    def _run_task(self, task: Task, body: Callable[[], None]) -> None:
+        task.turn.acquire()
         try:
-            if not task.life.dead:
+            if not task.state.killed:
                 body()
         except BaseException as error:
             task.error = error
         task.done = True
         if task.waiting is not None:
             self._put(task.waiting, self.now)
-        self._pass_on(None)
+        self._switch(None)
 
 
 class SeededClock:
@@ -142,20 +142,21 @@ class SeededClock:
 class SeededWorkers:
     """The Workers port over a scheduler, for one process.
 
-    With `halted` whoever calls `run` first only waits and looks, as the program's main thread
-    does: once `halted` says yes, it leaves what is under way. Without, it works too.
+    With `halted`, the first caller of `run` only waits and polls, as the program's main thread
+    does: once `halted` returns True, it abandons the calls in flight. Without it, the caller works
+    too.
     """
 
     def __init__(
         self,
         scheduler: Scheduler,
-        life: Life,
+        state: ProcessState,
         parallelism: int,
         *,
         halted: Callable[[], bool] | None = None,
     ) -> None:
         self._scheduler = scheduler
-        self._life = life
+        self._life = state
         self._parallelism = parallelism
         self._halted = halted
         self._mine: set[Task] = set()
@@ -196,7 +197,7 @@ class SeededWorkers:
 
     def _watch(self, tasks: Sequence[Task], waiting: deque[Any]) -> None:
         while not all(task.done for task in tasks):
-            self._scheduler.sleep(_GLANCE)
+            self._scheduler.sleep(_POLL_SECONDS)
             if self._halted is not None and self._halted():
                 waiting.clear()
                 raise Halted

@@ -1,4 +1,4 @@
-"""Who applies: what a team declares, and what it says on the command line."""
+"""Teams: what each declares, and its command-line options."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from fnmatch import fnmatchcase
 from reconciler.model import EVENT_TYPES, Desired, SecretRef, Webhook
 from reconciler.planning.planner import PlanOptions
 from tests.emulated.variant import Variant
-from tests.simulation.declarations import IGNORED, PASSWORD, PROTECTED, STRAY, Scene, content
-from tests.simulation.habits import holds, merges, retypes
+from tests.simulation.declarations import IGNORED, PASSWORD, PROTECTED, STRAY, InitialState, content
+from tests.simulation.variants import can_change_type, can_store, merges_configuration
 
 PLAIN = PlanOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Team:
-    """One declaration, and how it is applied.
+    """One configuration and the options it is applied with.
 
     `same` maps a declared name to the id that its webhook must keep, `was` to the name that it had
-    at first; `held` names declarations that are not carried out, `stubborn` those that this server
-    may be unable to hold as declared, `shared` those of which several have the name. `refused`: the
-    declaration does not fit what is live.
+    at first. `held` names declarations that are not applied, `inapplicable` those that this server
+    may be unable to store as declared, `shared` those that share a name. `invalid`: the
+    declarations contradict the live webhooks.
     """
 
     desired: Desired
@@ -31,22 +31,22 @@ class Team:
     same: Mapping[str, str] = field(default_factory=dict)
     was: Mapping[str, str] = field(default_factory=dict)
     held: frozenset[str] = frozenset()
-    stubborn: frozenset[str] = frozenset()
+    inapplicable: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
-    refused: bool = False
+    invalid: bool = False
 
     @property
     def plain(self) -> Team:
-        """The team without anything on its command line."""
+        """Return the team without command-line options."""
         return replace(self, options=PLAIN)
 
     def selects(self, name: str) -> bool:
-        """Return whether `--only` lets a declaration, or a name, take part."""
+        """Return whether `--only` selects a name."""
         only = self.options.only
         return not only or any(fnmatchcase(name, glob) for glob in only)
 
     def may_touch(self, name: str) -> bool:
-        """Return whether a live webhook of this name is this team's to write."""
+        """Return whether this team may write a live webhook of this name."""
         policy = self.desired.policy
         if any(fnmatchcase(name, each.glob) for each in policy.ignore):
             return False
@@ -62,7 +62,7 @@ class Team:
         safe = any(fnmatchcase(name, each.glob) for each in policy.protect)
         return within and scope.prune and self.options.prune and not safe and self.selects(name)
 
-    def kin(self, webhook: Webhook) -> frozenset[str]:
+    def related_names(self, webhook: Webhook) -> frozenset[str]:
         """Return the names of a declaration, and of those that share a name with it."""
         names = self._own(webhook)
         return frozenset(
@@ -74,45 +74,47 @@ class Team:
         return {name, *webhook.previously, self.was.get(name, name)}
 
     def _names(self, name: str) -> set[str]:
-        """Return all names of the declarations that speak of a webhook of this name."""
+        """Return all names of the declarations that mention a webhook of this name."""
         found = {each.name for each in self.desired.absent if each.name == name}
         return found.union(*(own for own in map(self._own, self.desired.webhooks) if name in own))
 
 
-def team(draw: random.Random, scene: Scene, variant: Variant, *, globs: tuple[str, ...]) -> Team:
-    """Make a team of what was drawn."""
+def team(
+    draw: random.Random, initial: InitialState, variant: Variant, *, globs: tuple[str, ...]
+) -> Team:
+    """Make a team from an initial state."""
     limit = draw.choice((0, 1, None)) if draw.random() < 0.15 else 99
-    desired = scene.desired(globs=globs, max_deletes=limit)
-    options = PLAIN if scene.refused else wishes(draw, desired)
+    desired = initial.desired(globs=globs, max_deletes=limit)
+    options = PLAIN if initial.invalid else draw_options(draw, desired)
     return Team(
         desired=desired,
         options=options,
-        same=scene.same,
-        was=scene.was,
-        held=frozenset(scene.held),
-        shared=frozenset(scene.shared),
-        stubborn=_stubborn(desired, options, variant, scene.retyped, scene.was),
-        refused=scene.refused,
+        same=initial.same,
+        was=initial.was,
+        held=frozenset(initial.held),
+        shared=frozenset(initial.shared),
+        inapplicable=_inapplicable(desired, options, variant, initial.retyped, initial.was),
+        invalid=initial.invalid,
     )
 
 
-def _stubborn(
+def _inapplicable(
     desired: Desired,
     options: PlanOptions,
     variant: Variant,
     retyped: Set[str],
     was: Mapping[str, str],
 ) -> frozenset[str]:
-    found = {each.name for each in desired.webhooks if not holds(each, variant)}
-    if not retypes(variant):
+    found = {each.name for each in desired.webhooks if not can_store(each, variant)}
+    if not can_change_type(variant):
         found |= retyped
-    if merges(variant):
+    if merges_configuration(variant):
         found |= {each.name for each in desired.webhooks if each.type == "generic"}
     return frozenset(found)
 
 
-def wishes(draw: random.Random, desired: Desired) -> PlanOptions:
-    """Draw what is said on the command line: mostly nothing."""
+def draw_options(draw: random.Random, desired: Desired) -> PlanOptions:
+    """Draw command-line options: mostly none."""
     if draw.random() < 0.6:
         return PLAIN
     declared = [each.name for each in desired.webhooks]
@@ -137,18 +139,18 @@ def wishes(draw: random.Random, desired: Desired) -> PlanOptions:
 
 
 def before(draw: random.Random, desired: Desired) -> Desired:
-    """Return what may have been declared before: older secrets, other content, less or more."""
+    """Draw a previous revision: older secrets, other content, fewer or more webhooks."""
 
     def older(webhook: Webhook) -> Webhook:
         configuration = dict(webhook.configuration)
         match draw.randrange(4):
             case 0:
                 return webhook
-            case 1:  # every secret was another version of itself
+            case 1:  # every secret had another version
                 for name, value in configuration.items():
                     if isinstance(value, SecretRef):
                         configuration[name] = replace(value, version=2)
-            case 2:  # a field was there that is no longer declared
+            case 2:  # a field was declared that no longer is
                 if webhook.type == "generic":
                     configuration = {"username": "ct", "password": PASSWORD, **configuration}
             case _:
@@ -159,12 +161,14 @@ def before(draw: random.Random, desired: Desired) -> Desired:
     return replace(desired, webhooks=webhooks)
 
 
-def rival(draw: random.Random, team: Team, variant: Variant) -> Team:
-    """Return a second team that declares much of the same, and some of it otherwise."""
+def conflicting_team(draw: random.Random, team: Team, variant: Variant) -> Team:
+    """Draw a second team that declares most of the same webhooks, some of them differently."""
 
     def otherwise(webhook: Webhook) -> list[Webhook]:
         match draw.randrange(5):
-            case _ if webhook.name in team.held or len(team.kin(webhook)) > 2 or webhook.id:
+            case _ if (
+                webhook.name in team.held or len(team.related_names(webhook)) > 2 or webhook.id
+            ):
                 return [webhook]
             case 0 if webhook.name in team.was:
                 return []
@@ -183,6 +187,6 @@ def rival(draw: random.Random, team: Team, variant: Variant) -> Team:
         team,
         desired=desired,
         options=PLAIN,
-        stubborn=_stubborn(desired, PLAIN, variant, team.stubborn, team.was),
+        inapplicable=_inapplicable(desired, PLAIN, variant, team.inapplicable, team.was),
         same={name: team.same[name] for name in names & team.same.keys()},
     )

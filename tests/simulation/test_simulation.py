@@ -1,4 +1,4 @@
-"""A fixed number of histories on each change, and proof that they would find mistakes."""
+"""A fixed number of histories per change, and proof that they find mistakes."""
 
 from __future__ import annotations
 
@@ -7,43 +7,49 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.bugs import BUGS, SEEDS, Bug, hunt
+from tests.simulation.bugs import BUGS, SEEDS, Bug, run_with_bug
 from tests.simulation.case import case
-from tests.simulation.trial import live_through, trial
+from tests.simulation.history import run_case, run_seed
 
 _BLOCK = 50
 
 
 @pytest.mark.parametrize("start", range(0, SEEDS, _BLOCK))
-def test_every_promise_is_kept(start: int) -> None:
-    """No history breaks a promise."""
+def test_no_history_breaks_a_guarantee(start: int) -> None:
+    """No history breaks a guarantee."""
     for seed in range(start, start + _BLOCK):
-        verdict = trial(seed)
-        if verdict.broken is not None:
+        result = run_seed(seed)
+        if result.violation is not None:
             again = f"python -m tests.simulation --seed {seed} --trace"
-            trace = "\n".join(verdict.trace)
-            pytest.fail(f"{verdict.broken}\nagain: {again}\n{trace}", pytrace=False)
+            trace = "\n".join(result.trace)
+            pytest.fail(f"{result.violation}\nagain: {again}\n{trace}", pytrace=False)
 
 
-def test_the_same_seed_is_the_same_history() -> None:
-    """A failing seed can be looked at again."""
+def test_a_seed_always_gives_the_same_history() -> None:
+    """A failing seed can be run again."""
     for seed in range(40):
-        assert trial(seed) == trial(seed)
+        assert run_seed(seed) == run_seed(seed)
 
 
 @pytest.mark.parametrize("seed", [34, 37, 58, 72, 84, 94])  # saved plans, a base, ...
-def test_a_crash_at_any_step_is_mended_by_the_next_apply(seed: int) -> None:
-    """Killed before each request arrives, and after each one is carried out."""
+def test_the_next_apply_recovers_from_a_crash_at_any_step(seed: int) -> None:
+    """An apply can be killed before each request arrives and after each one is committed."""
     drawn = case(seed)
     whole = replace(
-        drawn, teams=drawn.teams[:1], applies=1, crash=None, stop=None, meddling=0.0, parallelism=1
+        drawn,
+        teams=drawn.teams[:1],
+        applies=1,
+        crash=None,
+        stop=None,
+        manual_edit_odds=0.0,
+        parallelism=1,
     )
-    steps = sum(" first " in line for line in live_through(whole).trace)
+    steps = sum(" first " in line for line in run_case(whole).trace)
     assert steps > 10
     for step in range(steps):
         for after in (False, True):
-            verdict = live_through(replace(whole, crash=(step, after)))
-            assert verdict.broken is None, "\n".join(verdict.trace)
+            result = run_case(replace(whole, crash=(step, after)))
+            assert result.violation is None, "\n".join(result.trace)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +57,7 @@ def test_a_crash_at_any_step_is_mended_by_the_next_apply(seed: int) -> None:
     [pytest.param(bug, id=bug.name) for bug in BUGS],
 )
 def test_a_mistake_is_found(bug: Bug, tmp_path: Path) -> None:
-    """The simulation, run on a copy of the package with a mistake in it, breaks a promise."""
-    found = hunt(bug, tmp_path)
+    """The simulation, run on a copy of the package with a mistake in it, finds a violation."""
+    found = run_with_bug(bug, tmp_path)
     assert found.returncode == 1, found.stdout + found.stderr
     assert "again: python -m tests.simulation --seed " in found.stdout

@@ -1,4 +1,4 @@
-"""The server, time and the network, and whoever uses them."""
+"""The server, time, the network and its users."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from reconciler.model import Secret
 from tests.emulated.emulator import LOCAL_KEY, Answer, Emulator, Request
 from tests.emulated.in_process import InProcess
 from tests.simulation.case import Case
-from tests.simulation.judge import Judge
-from tests.simulation.misfortune import Misfortune, Person
-from tests.simulation.process import Process, Watched
+from tests.simulation.faults import ConsoleUser, SeededFaults
+from tests.simulation.invariants import Invariants
+from tests.simulation.process import Process, WatchedClient
 from tests.simulation.scheduler import Crash, Scheduler, SeededClock, SeededWorkers
 
 KEY = Secret(LOCAL_KEY)
 
 
 class World:
-    """One server for all processes; everything can happen on the way to it and back."""
+    """One server for all processes, with a network on which any fault can happen."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self.scheduler = Scheduler()
-        self.misfortune = Misfortune(case)
-        self.person = Person(case)
+        self.faults = SeededFaults(case)
+        self.console_user = ConsoleUser(case)
         self.emulator = Emulator(
             behaviour=case.variant,
-            faults=self.misfortune,
+            faults=self.faults,
             seed=case.seed,
             clock=lambda: self.scheduler.now,
             listener=lambda entry: self.log.append(entry),
@@ -41,7 +41,7 @@ class World:
         store, organization = self.emulator.store, self.emulator.organization
         for row in case.live:
             store.insert({"organization": organization, **row})
-        self.judge = Judge(case, store, organization, self.person)
+        self.invariants = Invariants(case, store, organization, self.console_user)
         self.trace: list[str] = []
         self.log: list[LogEntry] = []
         self.requests = 0
@@ -55,12 +55,12 @@ class World:
 
     @contextmanager
     def connected(self, process: Process) -> Iterator[tuple[Client, SeededClock, SeededWorkers]]:
-        """Let a process have a client, a clock and threads."""
+        """Yield a client, a clock and workers for a process."""
         self._clocks += 1
         clock = SeededClock(self.scheduler, f"clock {self.case.seed} {self._clocks}")
         workers = SeededWorkers(
             self.scheduler,
-            process.life,
+            process.state,
             self.case.parallelism,
             halted=None if process.stop is None else process.halted,
         )
@@ -74,57 +74,57 @@ class World:
         )
         with closing(client) as api:
             process.now, process.hurry = clock.monotonic, api.deadline_in
-            yield cast(Client, Watched(api, process)), clock, workers
+            yield cast(Client, WatchedClient(api, process)), clock, workers
 
-    def rest(self) -> None:
-        """End misfortune; let everything late happen and every list catch up."""
-        self.misfortune.active = False
+    def quiesce(self) -> None:
+        """End all faults; commit every late write and let every list catch up."""
+        self.faults.active = False
         self.emulator.behaviour = self.case.variant
         self.scheduler.sleep(120.0)
-        self.late()
+        self.commit_late_writes()
         for _ in range(4):
             self.scheduler.sleep(5.0)
             self.emulator.handle(_LIST)
 
-    def late(self) -> None:
-        """Let writes happen whose time has come; these may not take a last copy either."""
+    def commit_late_writes(self) -> None:
+        """Commit writes whose time has come; these must not lose a declared webhook either."""
         if not self.case.late:
             return
-        if self.case.rivals:
+        if self.case.conflicting:
             self.emulator.settle()
             return
-        before = [self.judge.scenery(team) for team in self.case.teams]
+        before = [self.invariants.snapshot(team) for team in self.case.teams]
         seen = len(self.log)
         self.emulator.settle()
         for entry in self.log[seen:]:
             self.note(f"late {entry.method} {entry.path} wrote {entry.changed}")
-        for team, scenery in zip(self.case.teams, before, strict=True):
-            self.judge.lost(team, scenery, self.person.touched.keys())
+        for team, snapshot in zip(self.case.teams, before, strict=True):
+            self.invariants.check_present(team, snapshot, self.console_user.touched.keys())
 
-    def meddle(self) -> None:
-        """Give the person a chance."""
-        if self.misfortune.active:
-            done = self.person.maybe(
+    def edit_by_hand(self) -> None:
+        """Give the console user a chance to change a webhook."""
+        if self.faults.active:
+            done = self.console_user.maybe(
                 self.emulator.store, self.emulator.organization, self.scheduler.now
             )
             if done is not None:
                 self.note(done)
 
     def _serve(self, process: Process, clock: SeededClock, request: Request) -> Answer:
-        """Carry one request there and back."""
+        """Carry one request to the server and its answer back."""
         if request.method != "GET":
-            process.deeds.begun.add(_key(request))
+            process.activity.sent.add(_key(request))
         try:
             self.scheduler.sleep(clock.uniform(0, self.case.latency))
         except Crash:
-            # Whoever sent it is gone; on the wire it may be still.
+            # The sender is killed; its request may still arrive.
             if request.method != "GET" and self._wire.random() < 0.5:
                 self._arrive(process, request)
             raise
         process.step()
-        self._maintain()
+        self._update_maintenance()
         self._maybe_crash(process, after=False)
-        self.meddle()
+        self.edit_by_hand()
         answer = self._arrive(process, request)
         self._maybe_crash(process, after=True)
         self.scheduler.sleep(clock.uniform(0, self.case.latency))
@@ -132,47 +132,54 @@ class World:
 
     def _arrive(self, process: Process, request: Request) -> Answer:
         self.requests += 1
-        self.late()
-        self.judge.sent(process, request.method, request.path, request.body)
+        self.commit_late_writes()
+        self.invariants.check_request(process, request.method, request.path, request.body)
         read = request.method == "GET"
         answer = self.emulator.handle(request) if read else self._write(process, request)
-        if read and (self.misfortune.last is None or self.misfortune.last.label == "delay"):
-            process.deeds.looked = self.scheduler.now
-            if process.deeds.plan is not None and request.path != _LIST.path:
-                process.deeds.asked.add(_id(request))
-        self._tell(process.name, request, answer)
+        if read and (self.faults.last is None or self.faults.last.label == "delay"):
+            process.activity.last_read = self.scheduler.now
+            if process.activity.plan is not None and request.path != _LIST.path:
+                process.activity.read_ids.add(_id(request))
+        self._trace_request(process.name, request, answer)
         return answer
 
     def _write(self, process: Process, request: Request) -> Answer:
-        teams = (process.team,) if self.case.rivals else self.case.teams
-        before, seen = [self.judge.scenery(team) for team in teams], len(self.log)
+        teams = (process.team,) if self.case.conflicting else self.case.teams
+        before, seen = [self.invariants.snapshot(team) for team in teams], len(self.log)
         answer = self.emulator.handle(request)
-        fault, deeds = self.misfortune.last, process.deeds
-        self.judge.answered(deeds, request.method, request.body, fault)
-        deeds.committed += fault is not None and fault.commit_after is not None
+        fault, activity = self.faults.last, process.activity
+        self.invariants.note_answer(activity, request.method, request.body, fault)
+        activity.committed += fault is not None and fault.commit_after is not None
         changed = [entry.changed for entry in self.log[seen:]]
         if not any(changed) and (fault is None or fault.commit_after is None):
-            deeds.begun.discard(_key(request))
+            activity.sent.discard(_key(request))
         for entry in self.log[seen:]:
             if entry.changed is not None:
-                deeds.committed += 1
-                self.judge.wrote(process, entry.changed, before[0].names.get(entry.changed))
-                spared = self._spared(process, request)
-                for team, scenery in zip(teams, before, strict=True):
-                    self.judge.lost(team, scenery, spared)
+                activity.committed += 1
+                self.invariants.check_write(
+                    process, entry.changed, before[0].names.get(entry.changed)
+                )
+                exempt = self._touched_since_read(process, request)
+                for team, snapshot in zip(teams, before, strict=True):
+                    self.invariants.check_present(team, snapshot, exempt)
         return answer
 
-    def _spared(self, process: Process, request: Request) -> Set[str]:
-        """Of what may be lost because a person took the other copy: unless that could be seen."""
-        touched = self.person.touched
-        if process.deeds.removes_copy(request.method, request.path) and self.case.parallelism == 1:
-            return {name for name, when in touched.items() if when >= process.deeds.looked}
+    def _touched_since_read(self, process: Process, request: Request) -> Set[str]:
+        """Return the names that may be missing because the console user deleted the other
+        duplicate.
+        """
+        touched = self.console_user.touched
+        if (
+            process.activity.deletes_duplicate(request.method, request.path)
+            and self.case.parallelism == 1
+        ):
+            return {name for name, when in touched.items() if when >= process.activity.last_read}
         return touched.keys()
 
-    def _maintain(self) -> None:
-        """Let CloudTruth itself work on the organization for a while."""
+    def _update_maintenance(self) -> None:
+        """Put CloudTruth into maintenance for a while."""
         began, ended = self.case.maintenance
-        on = self.misfortune.active and began <= self.requests < ended
+        on = self.faults.active and began <= self.requests < ended
         if on is not self.emulator.behaviour.maintenance:
             self.emulator.behaviour = replace(self.case.variant, maintenance=on)
             self.note(f"maintenance {'begins' if on else 'ends'}")
@@ -180,12 +187,12 @@ class World:
     def _maybe_crash(self, process: Process, *, after: bool) -> None:
         if process.name == "first" and self.case.crash == (process.steps - 1, after):
             self.note(f"{process.name} is killed")
-            self.crashed = process.life.dead = True
-        if process.life.dead:
+            self.crashed = process.state.killed = True
+        if process.state.killed:
             raise Crash
 
-    def _tell(self, name: str, request: Request, answer: Answer) -> None:
-        fault = self.misfortune.last
+    def _trace_request(self, name: str, request: Request, answer: Answer) -> None:
+        fault = self.faults.last
         path = request.path.removeprefix("/api/v1/")
         query = f"?{request.query}" if request.query else ""
         what = " " + json.loads(request.body)["name"] if request.method == "POST" else ""
@@ -194,7 +201,7 @@ class World:
 
 
 def _key(request: Request) -> tuple[str, str]:
-    """Return what a write is about: its method, and the name it creates or the id it is for."""
+    """Return the method of a write, and the name it creates or the id it writes to."""
     name = json.loads(request.body)["name"] if request.method == "POST" else _id(request)
     return request.method, name
 

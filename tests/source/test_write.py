@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.errors import OutputError, UsageError
 from reconciler.source.write import FileKind, write_atomically
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 OLD = FileKind("old", re.compile(rb"\Aold"))
 
@@ -105,6 +105,6 @@ def test_writes_into_a_pipe(tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: seen.append(path.read_bytes()))
     reader.start()
     write_atomically(path, b"new")
-    reader.join(PATIENCE)
+    reader.join(TIMEOUT)
     assert seen == [b"new"]
     assert stat.S_ISFIFO(path.stat().st_mode)

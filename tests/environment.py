@@ -1,8 +1,8 @@
-"""What the machine around the tests says, and to whom it is passed on.
+"""Variables of the machine that would influence tests.
 
-A test must end alike on a laptop, in a job of continuous integration, behind a proxy, in a git hook
-and in a narrow terminal. So what such places put into the environment is taken out before the
-first test; programs that fetch packages are given back the way to them.
+A test must behave the same on a laptop, in continuous integration, behind a proxy, in a git hook
+and in a narrow terminal. So such variables are removed before the first test; programs that fetch
+packages get the proxies back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PREFIXES: Final = (
 _NAMES: Final = (
     "CI", "COLUMNS", "FORCE_COLOR", "FORCE_HYPERLINK", "LINES", "NO_COLOR", "PAGER_PASSWORD",
     "PYTHONDEVMODE", "PYTHONWARNINGS", "SLACK_BOT_TOKEN", "XDG_CONFIG_HOME",
-    # What git tells its hooks: it would lead every git that a test starts into our own repository.
+    # What git passes to its hooks: it would direct git commands of a test to this repository.
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE",
     "GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_WORK_TREE",
 )  # fmt: skip
@@ -26,14 +26,14 @@ _NAMES: Final = (
 PROXIES: Final[Mapping[str, str]] = {
     name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")
 }
-"""The way to the network from here, as it was when the tests were collected."""
+"""The proxies of this machine when the tests were collected."""
 
 
-def foreign(name: str) -> bool:
+def is_removed(name: str) -> bool:
     """Return whether a variable must not reach a test."""
     return name.startswith(_PREFIXES) or name in _NAMES or name.lower().endswith("_proxy")
 
 
-def fetching(**environ: str) -> dict[str, str]:
-    """Return the environment of a program that fetches packages, with `environ` in it."""
+def download_environment(**environ: str) -> dict[str, str]:
+    """Return the environment of a program that fetches packages, with `environ` added."""
     return {**os.environ, **PROXIES, **environ}

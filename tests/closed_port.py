@@ -1,4 +1,4 @@
-"""Addresses at which nobody is."""
+"""An address that refuses connections."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def nowhere() -> Iterator[str]:
-    """Yield the address of a port that refuses connections.
+def closed_port() -> Iterator[str]:
+    """Yield the URL of a port that refuses connections.
 
-    The port is taken and not listened on, so that nobody else can begin to serve there meanwhile.
+    The port is bound and does not listen, so that no other process can serve there.
     """
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

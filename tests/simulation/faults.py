@@ -1,4 +1,4 @@
-"""What goes wrong: single requests, and a person who edits webhooks by hand."""
+"""Faults of single requests, and a user who edits webhooks in the web console."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.emulated.faults import Fault
 from tests.emulated.variant import Uniqueness
 from tests.simulation.case import Case
 from tests.simulation.declarations import CANARY, IGNORED, content, value_of
-from tests.simulation.habits import retypes
+from tests.simulation.variants import can_change_type
 
 
-class Misfortune:
-    """Decides for each request whether and how it fails; the emulator asks it (a FaultSource)."""
+class SeededFaults:
+    """Decides for each request whether and how it fails; the emulator's FaultSource."""
 
     def __init__(self, case: Case) -> None:
         self._case = case
@@ -33,7 +33,7 @@ class Misfortune:
             self._hollow -= 1
             self.last = _hollow()
             return self.last
-        # There are more reads than writes, and less to be learnt from them.
+        # There are more reads than writes, and they reveal less.
         odds = self._case.odds if method == "GET" else self._case.odds * 2
         if not self.active or not self._left or self._draw.random() >= odds:
             return None
@@ -93,36 +93,36 @@ class Misfortune:
 
 
 def _hollow() -> Fault:
-    """A first page that counts rows and shows none."""
+    """Return a first page with a count but without rows."""
     page = {"count": 7, "next": None, "previous": None, "results": []}
     return faults.raw(json.dumps(page).encode())
 
 
-class Person:
-    """Edits, retypes, deletes, renames and creates webhooks, now and then.
+class ConsoleUser:
+    """Edits, retypes, deletes, renames and creates webhooks now and then.
 
-    `touched` holds every name that passed through these hands, and when it last did: of those
-    little is promised.
+    `touched` maps every name that this user has changed to the time of the last change: few
+    guarantees hold for those.
     """
 
     def __init__(self, case: Case) -> None:
         self._draw = random.Random(f"person {case.seed}")
-        self._odds = case.meddling
-        self._retypes = retypes(case.variant)
+        self._odds = case.manual_edit_odds
+        self._changes_type = can_change_type(case.variant)
         self._unique = case.variant.unique_names is not Uniqueness.NONE
-        # A server that merges configurations may refuse to turn one type into another.
+        # A server that merges configurations may refuse to change a type.
         self._names = [
             each.name
             for team in case.teams
             for each in team.desired.webhooks
-            if each.type == "slack" or self._retypes
+            if each.type == "slack" or self._changes_type
         ]
         self.touched: dict[str, float] = {}
         self.made = 0
         self._now = 0.0
 
     def maybe(self, store: Store, organization: str, now: float) -> str | None:
-        """Do something, or nothing; return what was done."""
+        """Maybe change a webhook; return a description of the change."""
         draw = self._draw
         if not self._odds or draw.random() >= self._odds:
             return None
@@ -146,7 +146,7 @@ class Person:
             self.touched[row["name"]] = self._now
             self.made += 1
             return self._do(store, "renames", {**row, "name": f"person-{self.made}"})
-        if what == "retype" and self._retypes:
+        if what == "retype" and self._changes_type:
             kind, configuration = content(draw, "generic" if row["type"] == "slack" else "slack")
             values = {name: value_of(value) for name, value in configuration.items()}
             return self._do(store, "retypes", {**row, "type": kind, "configuration": values})

@@ -1,4 +1,4 @@
-"""What kind of server a history meets, and under which name it keeps what it is sent."""
+"""The server variants that histories meet, and the names under which they store webhooks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.emulated.variant import (
     Variant,
 )
 
-LONGEST = 12  # characters, where names are bounded
+NAME_MAX = 12  # characters, where names are limited
 
 
-def habits(draw: random.Random, *, odd_names: bool) -> Variant:
-    """Draw a server; with `odd_names` one that may not keep names as they are sent."""
+def draw_variant(draw: random.Random, *, odd_names: bool) -> Variant:
+    """Draw a server variant; with `odd_names` one that may store names in another form."""
 
     def seldom(value: Any, otherwise: Any) -> Any:
         return value if draw.random() < 0.15 else otherwise
@@ -61,14 +61,14 @@ def habits(draw: random.Random, *, odd_names: bool) -> Variant:
         lower_names=odd_names and draw.random() < 0.4,
         trim_names=not odd_names or draw.random() < 0.7,
         composed_names=odd_names and draw.random() < 0.4,
-        name_max=LONGEST if odd_names and draw.random() < 0.3 else None,
+        name_max=NAME_MAX if odd_names and draw.random() < 0.3 else None,
         stale_list_reads=draw.choice((0, 0, 0, 0, 0, 1, 2)),
         stale_list_seconds=draw.choice((0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 1.9)),
     )
 
 
-def kept_as(name: str, variant: Variant) -> str | None:
-    """Return the name under which a server keeps what it is sent; None: it refuses the name."""
+def stored_name(name: str, variant: Variant) -> str | None:
+    """Return the name under which a server stores a webhook, None if it rejects the name."""
     if variant.trim_names:
         name = name.strip()
     if variant.lower_names:
@@ -78,18 +78,18 @@ def kept_as(name: str, variant: Variant) -> str | None:
     return None if variant.name_max is not None and len(name) > variant.name_max else name
 
 
-def merges(variant: Variant) -> bool:
-    """Return whether keys of a configuration that are not sent stay."""
+def merges_configuration(variant: Variant) -> bool:
+    """Return whether keys of a configuration that are not sent are kept."""
     return variant.patches and variant.configuration_patch is ConfigurationPatch.MERGE
 
 
-def holds(webhook: Webhook, variant: Variant) -> bool:
-    """Return whether the server can hold a webhook just as it is declared."""
+def can_store(webhook: Webhook, variant: Variant) -> bool:
+    """Return whether the server can store a webhook exactly as declared."""
     channel = webhook.configuration.get("channel", "")
     lowered = variant.lower_channels and isinstance(channel, str) and channel != channel.lower()
-    return kept_as(webhook.name, variant) == webhook.name and not lowered
+    return stored_name(webhook.name, variant) == webhook.name and not lowered
 
 
-def retypes(variant: Variant) -> bool:
-    """Return whether the server can turn a webhook into one of the other type, and wholly so."""
-    return variant.type_change and not merges(variant)
+def can_change_type(variant: Variant) -> bool:
+    """Return whether the server can change the type of a webhook completely."""
+    return variant.type_change and not merges_configuration(variant)

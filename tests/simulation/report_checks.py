@@ -1,4 +1,4 @@
-"""What must hold when an apply has ended, and when everything is calm."""
+"""Checks of the report of an apply, and of the state after a history."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from reconciler.planning.planner import plan as make_plan
 from reconciler.render import PLAIN, RENDERERS
 from reconciler.report import NOT_REVIEWED, Applied, Failed, Outcome, Report, Skipped
 from tests.emulated.variant import ReadBack
-from tests.simulation.case import Case, Way
+from tests.simulation.case import ApplyMode, Case
 from tests.simulation.declarations import CANARY, Row, secrets, value_of
-from tests.simulation.judge import Judge, Violation
+from tests.simulation.invariants import Invariants, Violation
 from tests.simulation.process import Process
 from tests.simulation.team import Team
 
@@ -28,84 +28,87 @@ def _unreviewed(outcome: Outcome) -> bool:
     return isinstance(outcome, Skipped) and outcome.code == NOT_REVIEWED
 
 
-class Ending:
-    """Judges reports against what is stored. `touched` holds what a person had in hand."""
+class ReportChecks:
+    """Compares reports with what is stored. `touched` holds names the console user has changed."""
 
-    def __init__(self, case: Case, judge: Judge, touched: Set[str]) -> None:
+    def __init__(self, case: Case, invariants: Invariants, touched: Set[str]) -> None:
         self._case = case
-        self._judge = judge
+        self._invariants = invariants
         self._touched = touched
 
-    def ended(self, process: Process, code: ExitCode) -> None:
+    def check_exit_code(self, process: Process, code: ExitCode) -> None:
         """Compare an exit code with what the server knows."""
-        if process.deeds.committed and code in _CLEAN:
+        if process.activity.committed and code in _CLEAN:
             raise Violation(f"exit {int(code)} says that nothing was written, and something was")
 
-    def reported(self, process: Process, report: Report) -> None:
-        """An apply has ended: is its report honest and complete?"""
+    def check_report(self, process: Process, report: Report) -> None:
+        """Check that the report of an apply is correct and complete."""
         if CANARY in repr(report) or (self._case.seed % 8 == 0 and CANARY in _shown(report)):
             raise Violation("a secret is in the report")
         if [each.operation for each in report.outcomes] != list(report.plan.operations):
             raise Violation("the report does not tell of every change")
-        if process.deeds.committed and not report.writes:
+        if process.activity.committed and not report.writes:
             raise Violation("the report says that nothing was written")
-        self.ended(process, report.exit_code)
+        self.check_exit_code(process, report.exit_code)
         if report.exit_code is ExitCode.OK and report.plan.unapplied:
             raise Violation("success, and a declaration is not applied")
         for each in report.outcomes:
-            if _unreviewed(each) and process.deeds.began(each.operation):
+            if _unreviewed(each) and process.activity.began(each.operation):
                 raise Violation(f"{each.operation.name} was not reviewed, and was sent")
             unsent = isinstance(each, Skipped) and each.code in ("interrupted", "run-ended")
-            if unsent and process.deeds.began(each.operation):
+            if unsent and process.activity.began(each.operation):
                 raise Violation(f"{each.operation.name} was sent, and is reported as not begun")
-            if isinstance(each, Failed) and _unsent(each):
+            if isinstance(each, Failed) and _differs_only_in_unsent_secrets(each):
                 raise Violation(
                     f"{each.operation.name} has failed for a secret that it did not send"
                 )
-            # That something is gone may be hearsay, until the last look.
+            # A delete may be reported on a stale list until the final verification.
             sure = report.verified or not isinstance(each.operation, Delete)
             if isinstance(each, Applied) and sure and self._case.calm:
-                self._true(process.team, each)
+                self._check_applied(process.team, each)
         if report.complete and report.writes and not self._case.stale:
-            self._seen(process, report.plan)
+            self._check_last_listing(process, report.plan)
         firm = [each for each in report.outcomes if not isinstance(each.operation, Delete)]
         undone = [each for each in firm if not isinstance(each, Applied) and not _unreviewed(each)]
-        # What the last look alone found to be undone was done when deletes began.
+        # What only the final verification found to be undone was done when deletes began.
         early = [each for each in undone if not (isinstance(each, Failed) and each.code in _LATE)]
-        if early and process.deeds.deleting:
+        if early and process.activity.deleting:
             raise Violation(f"deletes were sent although {early[0].operation.name} is not done")
 
-    def _seen(self, process: Process, plan: Plan) -> None:
-        """Success means that the last listing showed it, whoever else is at work."""
-        now = self._judge.names()
-        shown = self._to_do(process, plan, process.seen)
-        # What has gone or was renamed since the listing may have been asked for in between.
+    def _check_last_listing(self, process: Process, plan: Plan) -> None:
+        """Check that the last listing shows the success, whatever others do."""
+        now = self._invariants.names()
+        shown = self._remaining(process, plan, process.seen)
+        # A webhook that is gone or renamed since the listing may have been read in between.
         still = [each for each in process.seen if now.get(each.id) == each.name]
-        there = self._to_do(process, plan, still)
+        there = self._remaining(process, plan, still)
         if left := sorted(shown & there):
             raise Violation(f"success, and the last listing shows {', '.join(left)} to be done")
 
-    def _to_do(self, process: Process, plan: Plan, seen: Sequence[LiveWebhook]) -> set[str]:
-        """Return what a plan made of such a listing would have left to do by names of the plan."""
+    def _remaining(self, process: Process, plan: Plan, seen: Sequence[LiveWebhook]) -> set[str]:
+        """Return the operations of the plan that are left to do in view of a listing."""
         team = process.team
         live = Live(origin=plan.origin, organization=plan.organization, webhooks=tuple(seen))
         options = replace(team.options, previous=None, resend=(), resend_all=False)
         try:
-            again = make_plan(team.desired, live, self._at_hand(plan), options)
+            again = make_plan(team.desired, live, self._available_secrets(plan), options)
         except ConfigurationError:
-            # A webhook that a person has renamed to an earlier name is for the next plan.
+            # A webhook that a user has renamed to a previous name is for the next plan.
             return set() if self._touched else {"what does not fit"}
         deleted = {each.before.id for each in plan.deletes}
         written = {each.before.id for each in plan.updates}
         matched = {each.id for each in plan.matched}
         made = {each.name for each in plan.creates}
         sent = made | {each.name for each in plan.updates if each.after.id is None}
-        unvouched = {each.name for each in plan.updates if "configuration" not in each.sends}
+        without_configuration = {
+            each.name for each in plan.updates if "configuration" not in each.sends
+        }
 
-        def answered_for(change: Operation) -> bool:
-            """What others did to a webhook that was not written is for the next plan.
+        def in_scope(change: Operation) -> bool:
+            """Return whether this plan is responsible for an operation.
 
-            So are declarations of one name, of which each apply creates one.
+            Changes by others to a webhook that was not written are for the next plan, and so are
+            declarations of one name, of which each apply creates one.
             """
             if change.name in {each.name for each in plan.unapplied}:
                 return False
@@ -119,24 +122,26 @@ class Ending:
         left = [
             each
             for each in again.operations
-            if answered_for(each) and not (each.name in unvouched and _only_secrets(each))
+            if in_scope(each) and not (each.name in without_configuration and _only_secrets(each))
         ]
-        doing = set[str]() if self._case.way is Way.BLIND else {_names([each]) for each in left}
+        doing = (
+            set[str]() if self._case.mode is ApplyMode.BLIND else {_names([each]) for each in left}
+        )
         # What was kept from the start still is.
         kept = sent - team.shared - {each.name for each in plan.kept}
         return doing | {f"copies of {each.name}" for each in again.kept if each.name in kept}
 
-    def _at_hand(self, plan: Plan) -> Mapping[SecretRef, Secret]:
-        """Return the secrets that an apply has: of a saved plan no others than it sends."""
-        if self._case.way in (Way.DIRECT, Way.DIGEST):
+    def _available_secrets(self, plan: Plan) -> Mapping[SecretRef, Secret]:
+        """Return the secrets that an apply has: for a saved plan only those it sends."""
+        if self._case.mode in (ApplyMode.DIRECT, ApplyMode.DIGEST):
             return secrets()
         sent = {each.reference for each in plan.secrets}
         return {ref: secret for ref, secret in secrets().items() if ref in sent}
 
-    def _true(self, team: Team, outcome: Applied) -> None:
-        """What is reported as done is stored so, secrets included."""
+    def _check_applied(self, team: Team, outcome: Applied) -> None:
+        """Check that what is reported as applied is stored, secrets included."""
         change = outcome.operation
-        rows = {row["id"]: row for row in self._judge.rows()}
+        rows = {row["id"]: row for row in self._invariants.rows()}
         if isinstance(change, Delete):
             if change.before.id in rows:
                 raise Violation(f"{change.name} is reported as deleted, and is there")
@@ -145,41 +150,41 @@ class Ending:
         if row is None or row["name"] != change.name:
             raise Violation(f"{change.name} is reported as done, and is not there")
         sent = isinstance(change, Create) or "configuration" in change.sends
-        self._same(team, change.after, row, sent=sent)
+        self._check_row(team, change.after, row, sent=sent)
 
-    def as_declared(self, team: Team, plan: Plan, again: Plan) -> None:
-        """After a success: the next plan is empty, and the store agrees."""
+    def check_converged(self, team: Team, plan: Plan, again: Plan) -> None:
+        """Check after a success that the next plan is empty and the store agrees."""
         left = [each for each in again.operations if not revealed(plan, each)]
         if left:
             raise Violation(f"success, and the next plan has {_names(left)}")
-        self._stored(team, plan)
+        self._check_store(team, plan)
 
-    def as_near_as_can_be(self, team: Team, again: Plan) -> None:
-        """After a failure that nothing can help: all else is as declared."""
+    def check_nearly_converged(self, team: Team, again: Plan) -> None:
+        """Check after an unavoidable failure that everything else is as declared."""
         left = [
             each
             for each in again.operations
-            if not isinstance(each, Delete) and each.name not in team.stubborn
+            if not isinstance(each, Delete) and each.name not in team.inapplicable
         ]
         if left:
             raise Violation(f"an undisturbed apply leaves {_names(left)}")
 
-    def _stored(self, team: Team, plan: Plan) -> None:
-        """Look into the store itself: one of each, and what was sent is whole."""
+    def _check_store(self, team: Team, plan: Plan) -> None:
+        """Check the store: one webhook per declaration, with the values that were sent."""
         created = {each.name for each in plan.creates}
-        # Where rivals meet, copies differ. Several of one name that may each be what a gone id
+        # Duplicates differ where teams conflict. Webhooks that may each be what a missing id
         # meant are kept and reported.
         differing = {
             each.name
             for each in plan.kept
-            if self._case.rivals or (each.unapplied and each.name in team.shared)
+            if self._case.conflicting or (each.unapplied and each.name in team.shared)
         }
-        rows = self._judge.rows()
+        rows = self._invariants.rows()
         for webhook in team.desired.webhooks:
             name = webhook.name
             if name in team.held or name in differing or not team.selects(name):
                 continue
-            if self._touched and self._touched & team.kin(webhook):
+            if self._touched and self._touched & team.related_names(webhook):
                 continue
             found = [row for row in rows if row["name"] == name]
             if name in team.shared:
@@ -190,19 +195,22 @@ class Ending:
             if len(found) != 1:
                 raise Violation(f"{name}: {len(found)} copies")
             for row in found:
-                self._same(team, webhook, row, sent=name in created)
-                if not self._case.rivals and row["id"] != team.same.get(name, row["id"]):
+                self._check_row(team, webhook, row, sent=name in created)
+                if not self._case.conflicting and row["id"] != team.same.get(name, row["id"]):
                     raise Violation(f"{name} is another webhook than it was")
         for entry in team.desired.absent:
             there = any(row["name"] == entry.name for row in rows)
             if there and team.selects(entry.name) and entry.name not in self._touched:
                 raise Violation(f"{entry.name} is declared absent, and is there")
 
-    def _same(self, team: Team, webhook: Webhook, row: Mapping[str, Any], *, sent: bool) -> None:
-        """Compare what is stored: secrets if they were `sent`, or are asked to be.
+    def _check_row(
+        self, team: Team, webhook: Webhook, row: Mapping[str, Any], *, sent: bool
+    ) -> None:
+        """Compare a stored webhook with its declaration, and secrets if they were `sent` or
+        requested.
 
-        Plain fields are compared, too, where the server shows a configuration, and no other field
-        may be set.
+        Plain fields are compared where the server shows the configuration, and no other field may
+        be set.
         """
         if set(row["event_types"]) != webhook.event_types or row["type"] != webhook.type:
             raise Violation(f"{webhook.name} is not as declared")
@@ -213,11 +221,13 @@ class Ending:
                 other = (sent or _asked(team, value)) and found != wanted
             else:
                 shown = kind is not None and not kind.secret and self._shows(row)
-                other = (sent or shown) and webhook.name not in team.stubborn and kind is not None
+                other = (
+                    (sent or shown) and webhook.name not in team.inapplicable and kind is not None
+                )
                 other = other and kind.normal(str(found)) != kind.normal(str(wanted))
             if other:
                 raise Violation(f"{webhook.name} has another {name} than was sent")
-        if webhook.name in team.stubborn:
+        if webhook.name in team.inapplicable:
             return
         for field in KINDS[webhook.type].fields:
             shown = not field.secret and self._shows(row)
@@ -227,15 +237,15 @@ class Ending:
                 raise Violation(f"{webhook.name} has a {field.name}, which is not declared")
 
     def _shows(self, row: Mapping[str, Any]) -> bool:
-        """Return whether the server shows anything of the configuration of a webhook."""
+        """Return whether the server shows any of a webhook's configuration."""
         variant = self._case.variant
         if variant.read_back is ReadBack.OMITTED and not variant.default_keys:
             return not row["configuration"].keys() <= set(variant.secret_fields)
         return not variant.read_back.startswith("configuration")
 
-    def side_by_side(self, processes: Sequence[Process], team: Team) -> None:
-        """Two have run at once: if copies that differ are left, not both say that all is done."""
-        names = [row["name"] for row in self._judge.rows()]
+    def check_concurrent(self, processes: Sequence[Process], team: Team) -> None:
+        """Check that two concurrent applies do not both succeed and leave duplicates."""
+        names = [row["name"] for row in self._invariants.rows()]
         doubled = (
             {each for each in names if names.count(each) > 1}
             - team.held
@@ -247,25 +257,25 @@ class Ending:
         if done and not self._case.stale and not self._case.late and doubled & declared:
             raise Violation(f"both say that all is done, and there are copies of {doubled}")
 
-    def left_alone(self, began: Sequence[Row]) -> None:
-        """At the very end: what nobody may touch is what it was."""
-        now = {row["id"]: row for row in self._judge.rows()}
+    def check_untouched(self, began: Sequence[Row]) -> None:
+        """Check at the end that untouchable webhooks have not changed."""
+        now = {row["id"]: row for row in self._invariants.rows()}
         for row in began:
-            if row["id"] in self._case.left and row["name"] not in self._touched:
+            if row["id"] in self._case.untouchable and row["name"] not in self._touched:
                 there = now.get(row["id"])
                 if there is None or any(there[key] != value for key, value in row.items()):
                     raise Violation(f"{row['name']} ({row['id']}) is not what it was")
 
 
 def revealed(plan: Plan, change: Operation) -> bool:
-    """Return whether a change is only of secrets that could not be read before the plan."""
+    """Return whether an operation changes only secrets that were unreadable before the plan."""
     return _only_secrets(change) and all(
         (change.name, each.path[-1]) in plan.unreadable for each in change.fields
     )
 
 
-def _unsent(outcome: Failed) -> bool:
-    """Return whether only secrets differ, of a change that sends none."""
+def _differs_only_in_unsent_secrets(outcome: Failed) -> bool:
+    """Return whether only secrets differ, of an operation that sends none."""
     change = outcome.operation
     if outcome.code != "does-not-converge" or not isinstance(change, Update):
         return False
@@ -276,7 +286,7 @@ def _unsent(outcome: Failed) -> bool:
 
 
 def _only_secrets(change: Operation) -> bool:
-    """Return whether secrets are all that is to be changed."""
+    """Return whether an operation changes only secrets."""
     return isinstance(change, Update) and all(
         isinstance(each, SecretChange) for each in change.fields
     )
@@ -288,7 +298,7 @@ def _asked(team: Team, value: SecretRef) -> bool:
 
 
 def _shown(report: Report) -> str:
-    """Show a report in every form there is."""
+    """Render a report in every format."""
     return "".join(make().render_report(report, PLAIN) for make in RENDERERS.values())
 
 

@@ -1,4 +1,4 @@
-"""A server that stops at a certain write, so that what a test then does is never too late."""
+"""A server that pauses at a chosen write, so that tests do not depend on timing."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import subprocess
 import threading
 
 from reconciler.emulator.store import LogEntry
-from tests.waiting import PATIENCE
+from tests.waiting import TIMEOUT
 
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
-class Hold:
-    """The listener of an emulator. It hears of a write when that is done and not yet answered.
+class PauseAtWrite:
+    """An emulator's listener, called after a write is committed and before it is answered.
 
-    `after` names a write to come; `reached` is set when it is there, and from then on the server
-    does nothing at all until `release`.
+    `after` selects a later write; `reached` is set when it comes, and from then on the server does
+    nothing until `release`.
     """
 
     def __init__(self) -> None:
@@ -31,26 +31,26 @@ class Hold:
             self.stop()
 
     def after(self, writes: int) -> None:
-        """Hold on at the write that is so many after the last one."""
+        """Pause at the write that is this many after the last one."""
         self.clear()
         self._at = self.writes + writes
 
     def clear(self) -> None:
-        """Make ready to hold on."""
+        """Prepare for the next pause."""
         self.reached.clear()
         self._released.clear()
 
     def stop(self) -> None:
-        """Hold on until `release`."""
+        """Pause until `release`."""
         self.reached.set()
-        assert self._released.wait(PATIENCE)
+        assert self._released.wait(TIMEOUT)
 
     def wait(self, process: subprocess.Popen[str]) -> None:
-        """Wait until the server holds on, or until the process that was to make it so has ended."""
+        """Wait until the server pauses, or until the process that writes to it has ended."""
         while not self.reached.wait(0.05) and process.poll() is None:
             pass
 
     def release(self) -> None:
-        """Go on, and hold on no more."""
+        """Continue, and do not pause again."""
         self._at = 0
         self._released.set()

@@ -1,4 +1,4 @@
-"""No test of ours bets on the speed of the machine: waits end with an event, or with PATIENCE."""
+"""Tests do not depend on the speed of the machine: waits end with an event, or with TIMEOUT."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 
 HERE = Path(__file__).parent
 _WAITS = {"acquire", "Barrier", "communicate", "get", "join", "run", "select", "wait", "wait_for"}
-_POLLS = {"holding.py", "waiting.py"}
-"""Where a short wait is one of many, in a loop that ends with an event."""
+_POLLS = {"pausing.py", "waiting.py"}
+"""Modules where a short wait is one of many, in a loop that ends with an event."""
 
 
-def bets(source: str) -> Iterator[int]:
-    """Yield the lines that sleep, wait or allow for a number of seconds that is written there."""
+def timing_assumptions(source: str) -> Iterator[int]:
+    """Yield the lines that sleep, wait or assert with a literal number of seconds."""
     for node in ast.walk(ast.parse(source)):
         if _waits(node) or _measures(node):
             yield node.lineno  # type: ignore[attr-defined]
@@ -42,19 +42,19 @@ def _measures(node: ast.AST) -> bool:
     return early and any(clock in read for clock in ("time.monotonic()", "time.perf_counter()"))
 
 
-def test_no_test_bets_on_speed() -> None:
-    """See tests/waiting.py, tests/holding.py and tests/ports.py for what to do instead."""
+def test_no_test_depends_on_speed() -> None:
+    """See tests/waiting.py, tests/pausing.py and tests/ports.py for alternatives."""
     found = [
         f"{path.relative_to(HERE)}:{line}"
         for path in sorted(HERE.rglob("*.py"))
         if path.name not in _POLLS
-        for line in bets(path.read_text("utf-8"))
+        for line in timing_assumptions(path.read_text("utf-8"))
     ]
     assert found == []
 
 
 @pytest.mark.parametrize(
-    ("source", "bet"),
+    ("source", "found"),
     [
         ("process.communicate(timeout=10)", True),
         ("thread.join(5)", True),
@@ -70,6 +70,6 @@ def test_no_test_bets_on_speed() -> None:
         ("transport(answer, timeout=30.0)", False),
     ],
 )
-def test_a_bet_is_seen(source: str, bet: bool) -> None:
-    """Virtual time, the product's own settings and a least time are no bets."""
-    assert bool(list(bets(source))) is bet
+def test_timing_assumptions_are_found(source: str, found: bool) -> None:
+    """Virtual time, the product's own settings and a minimum time are allowed."""
+    assert bool(list(timing_assumptions(source))) is found
