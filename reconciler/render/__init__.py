@@ -34,7 +34,8 @@ class View:
     `CLOUDTRUTH_API_KEY`. `missing` are references that yield no value here. `now` turns times
     into ages; without it dates are shown. `plan_file` is the saved plan that is shown or was just
     written. `again` are the options with which `apply` carries out exactly this plan; None while
-    that happens. `limit` bounds Markdown, as `measure` counts: in characters by default.
+    that happens. `connection` are those of any command that reaches the same server. `limit` bounds
+    Markdown, as `measure` counts: in characters by default.
     """
 
     color: bool = False
@@ -45,6 +46,7 @@ class View:
     now: datetime | None = None
     plan_file: str | None = None
     again: tuple[str, ...] | None = ()
+    connection: tuple[str, ...] = ()
     limit: int | None = None
     measure: Callable[[str], int] = len
 

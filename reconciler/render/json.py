@@ -17,6 +17,7 @@ from reconciler.model import Organization
 from reconciler.planning.document import (
     FORMAT_VERSION,
     Tree,
+    checksum,
     operation_summary,
     plain,
     plan_tree,
@@ -25,13 +26,18 @@ from reconciler.planning.document import (
 from reconciler.planning.plan import Kept, Plan
 from reconciler.planning.status import ManagementStatus, WebhookStatus
 from reconciler.render import PLAIN, View
+from reconciler.render.unblock import unblocking
 from reconciler.render.words import OUTCOMES, tally
 from reconciler.report import Outcome, Report
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
     """Return the document of a plan, complete enough to apply it (schemas/plan.schema.json)."""
-    return write_json(plan_tree(plan, __version__))
+    tree = plan_tree(plan, __version__)
+    if edits := unblocking(plan, view):
+        tree["unblock"] = [{"purpose": each.purpose, "text": each.text} for each in edits]
+        tree["checksum"] = checksum(tree)
+    return write_json(tree)
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:

@@ -25,6 +25,7 @@ from reconciler.render.rows import (
     place,
     plan_rows,
 )
+from reconciler.render.unblock import unblocking
 from reconciler.render.words import (
     REASONS,
     counts,
@@ -248,6 +249,8 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
     if names := outside_digest(plan):
         listed = ", ".join(map(code, names))
         yield f"- Not in the digest, as only the value of a secret differs: {listed}"
+    for edit in unblocking(plan, view):
+        yield f"- To unblock it, {edit.purpose}: {code(edit.text)}"
 
 
 def _details(row: Row) -> Iterable[str]:

@@ -32,6 +32,7 @@ from reconciler.render.rows import (
     place,
     plan_rows,
 )
+from reconciler.render.unblock import unblocking
 from reconciler.render.words import (
     age,
     ending,
@@ -68,11 +69,12 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
     Where only errors are shown, that is what blocks it.
     """
     if view.verbosity < 0:
-        return _joined(*_blocked(plan, view))
+        return _joined(*_blocked(plan, view), _unblocking(plan, view))
     rows = [*plan_rows(plan, view.now), *other_rows(plan, view)]
     table = lay_out(rows, width=view.width, color=view.color)
     header = _header(plan, view) + (paragraph(scope(plan), width=view.width) if plan.live else [])
-    return _joined(header, table, *_notes(plan, view), _end(plan, view))
+    end = (_end(plan, view), _unblocking(plan, view))
+    return _joined(header, table, *_notes(plan, view), *end)
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
@@ -166,6 +168,15 @@ def _blocked(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     """Yield what blocks a plan."""
     for held in plan.blocked:
         yield _labelled("BLOCKED:", "error", held, view)
+
+
+def _unblocking(plan: Plan, view: View) -> list[str]:
+    """List the edits that unblock a plan; each is whole on its line, to be copied."""
+    lines = []
+    for each in unblocking(plan, view):
+        lines += paragraph(f"{each.purpose}:", start=" ", width=view.width)
+        lines.append(f"    {each.text}")
+    return ["To unblock it, choose one:", *lines] if lines else []
 
 
 def _secrets(plan: Plan, view: View) -> list[str]:

@@ -153,6 +153,7 @@ def run(
         missing=gathered.missing_references,
         plan_file=out,
         again=again(context, saved=out is not None),
+        connection=context.words(CONNECTION_OPTIONS),
     )
     if out is not None:
         text = RENDERERS["text"]().render_plan(made, replace(view, color=False, verbosity=0))

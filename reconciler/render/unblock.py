@@ -1,0 +1,83 @@
+"""The ways on from a blocked plan: edits of the file and commands, each ready to paste.
+
+Guards judge the plan that each edit leads to, so that what would not unblock is not shown.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from glob import escape
+from typing import Final
+
+from reconciler.planning.guards import guard
+from reconciler.planning.names import MAX_GLOB
+from reconciler.planning.plan import Plan, Reason
+from reconciler.render import View
+from reconciler.render.quote import prose
+
+_MOST_NAMES: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """One way to unblock a plan: `purpose` says what it does and where, `text` is one line."""
+
+    purpose: str
+    text: str
+
+
+def unblocking(plan: Plan, view: View) -> list[Edit]:
+    """Return the edits that unblock a plan, each of them alone; none if it is not blocked."""
+    return [Edit(purpose=purpose, text=text) for purpose, text in _ways(plan, view)]
+
+
+def _ways(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
+    if not plan.blocked:
+        return
+    number = plan.counted_deletes
+    if all(each.rule != "allow-deletes-differs" for each in plan.blocked):
+        for purpose, text, changed in _edits(plan, view):
+            if prose(text) == text and not any(guard(changed)):
+                yield purpose, text
+    words = list(view.again or ())
+    if "--allow-deletes" in words:  # with another number
+        del words[(place := words.index("--allow-deletes")) : place + 2]
+    saved = [] if view.plan_file is None else [view.plan_file]
+    command = ["webhooks", "apply", *saved, *words, "--allow-deletes", str(number)]
+    purpose = f"run, to allow {number} deletes once"
+    yield purpose, prose(shlex.join(command))
+
+
+def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
+    """Yield edits with what they do and the plan that they lead to, as far as guards see it."""
+    undeclared = [each for each in plan.deletes if each.reason is Reason.NOT_DECLARED]
+    others = tuple(each for each in plan.operations if each not in undeclared)
+    without = replace(plan, operations=others)
+    where = "in the file" if plan.files == 1 else "in each file that prunes"
+    yield f"set {where}, to keep undeclared webhooks", "prune: false", without
+    globs = list(dict.fromkeys(escape(each.name) for each in undeclared))
+    if 0 < len(globs) <= _MOST_NAMES and all(0 < len(each) <= MAX_GLOB for each in globs):
+        names = {each.name for each in undeclared}
+        ignored = len(undeclared) + sum(each.name in names for each in plan.kept)
+        listed = ", ".join(json.dumps(each, ensure_ascii=False) for each in globs)
+        yield (
+            "add to the file, or to the `ignore` that it has, to ignore undeclared webhooks",
+            f"ignore: [{listed}]",
+            replace(without, in_scope=plan.in_scope - ignored),
+        )
+        command = ["webhooks", "export", *view.connection]
+        command += [word for each in globs for word in ("--only", each)]
+        yield (
+            "run, and read the new file with the others, to declare undeclared ones",
+            shlex.join([*command, "-o", "undeclared.yaml"]),
+            replace(without, guard=replace(plan.guard, declared=True, found=True)),
+        )
+    number = plan.counted_deletes
+    yield (
+        "set in the file, to raise the limit",
+        f"limits: {{max_deletes: {number}}}",
+        replace(plan, guard=replace(plan.guard, max_deletes=number)),
+    )

@@ -1,0 +1,105 @@
+"""A blocked plan ends with the edits that unblock it: each one, followed as printed, does."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cli.conftest import SECRETS, File, Shell
+
+NAMES = ["old", "b*[?]", "c c", "-d", "#e", "f: 'g\"", "::h", "ï"]
+BASE: dict[str, Any] = {"defaults": {
+    "type": "slack", "event_types": ["*"],
+    "configuration": {"token": {"env": "TOKEN"}, "channel": "#x", "username": "CT"},
+}}  # fmt: skip
+
+
+def declaring(*names: str, **more: Any) -> dict[str, Any]:
+    return {**BASE, **more, "webhooks": [{"name": each} for each in names]}
+
+
+def absent(*names: str, **more: Any) -> dict[str, Any]:
+    made = declaring("kept", **more)
+    return {
+        **made,
+        "webhooks": [*made["webhooks"], *({"name": n, "state": "absent"} for n in names)],
+    }
+
+
+EASY = [each for each in NAMES if each != "::h"]
+ALL = ["prune", "ignore", "export", "limits", "apply"]
+UNDECLARED = ["prune", "ignore", "export", "apply"]
+SITUATIONS = {
+    "too many": (EASY, declaring("kept"), ALL),
+    "more than half": (EASY[:2], declaring("kept", ignore=["kept"]), UNDECLARED),
+    "over the limit": (EASY[:2], declaring("kept", limits={"max_deletes": 1}), ALL),
+    "a name that a runner's log obeys": (
+        NAMES, declaring("kept"), ["prune", "ignore", "limits", "apply"],
+    ),
+    "of one scope": (EASY, declaring("other", scope=["[!k]*"]), UNDECLARED),
+    "nothing declared": (EASY, declaring(), ["ignore", "export", "apply"]),
+    "nothing declared, nothing deleted": ([], declaring(prune=False), ["apply"]),
+    "nothing recognised": (EASY, declaring("new"), UNDECLARED),
+    "declared absent": (EASY, absent(*EASY), ["limits", "apply"]),
+    "both": (EASY, absent(*EASY[:2]), ["prune", "export", "limits", "apply"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("situation", sorted(SITUATIONS))
+def test_each_edit_unblocks(shell: Shell, file: File, tmp_path: Path, situation: str) -> None:
+    """Text, Markdown and JSON have the same edits, and no others unblock the plan."""
+    names, declared, expected = SITUATIONS[situation]
+    path = write(file, declaring("kept", *names))
+    assert shell("apply", "--local", "--yes", **SECRETS).code == 0
+    write(file, declared)
+    plan = ("plan", "--local", "--timeout", "7")
+    blocked = shell(*plan, "--format", "json", **SECRETS)
+    assert blocked.code == 5
+    edits = [each["text"] for each in json.loads(blocked.out)["unblock"]]
+    assert [kind(each) for each in edits] == expected
+    text, markdown = (
+        shell(*plan, "--format", form, **SECRETS).out for form in ("text", "markdown")
+    )
+    assert [
+        line.strip()
+        for line in text.splitlines()
+        if line.startswith("    ") and line.strip() in edits
+    ] == edits
+    assert [each for each in edits if each not in markdown.replace("\\|", "|")] == []
+    for edit in edits:
+        if kind(edit) == "apply":
+            continue
+        given: tuple[str, ...] = ()
+        if kind(edit) == "export":
+            assert shell(*shlex.split(edit)[1:], **SECRETS).code == 0, edit
+            given = ("-f", "webhooks.yaml", "-f", "undeclared.yaml")
+        else:
+            write(file, pasted(declared, yaml.safe_load(edit)))
+        done = shell(*plan, *given, **SECRETS)
+        assert done.code == 0, (edit, done.out, done.err)
+        write(file, declared)
+    done = shell(*shlex.split(edits[-1])[1:], "--yes", **SECRETS)
+    assert done.code == 0, (edits[-1], done.err)
+    assert path.exists()
+
+
+def kind(edit: str) -> str:
+    found = re.match(r"(?:webhooks )?(\w+)", edit)
+    assert found is not None
+    return found[1]
+
+
+def write(file: File, declared: dict[str, Any]) -> Path:
+    return file(yaml.safe_dump(declared, allow_unicode=True))
+
+
+def pasted(declared: dict[str, Any], edit: dict[str, Any]) -> dict[str, Any]:
+    """Return the declarations with an edit; lists get longer."""
+    ((key, value),) = edit.items()
+    return {**declared, key: [*declared.get(key, ()), *value] if key == "ignore" else value}
