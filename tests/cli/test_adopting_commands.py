@@ -156,7 +156,7 @@ def test_init_asks_on_a_terminal(shell: Shell, applied: None, tmp_path: Path):
     done = shell("init", LOCAL, terminal=True, keys="\nxoxb-canary\nenv:TOKEN\n", **SECRETS)
     assert (done.code, "No changes." in done.out) == (0, True)
     assert "Acme has 2 webhooks. Write them to webhooks.yaml? [Y/n] " in done.err
-    assert done.err.count("[env:SLACK_BOT_TOKEN] ") == 2
+    assert done.err.count("Refer to the Slack token as env:SLACK_BOT_TOKEN? [Y, env:NAME") == 2
     assert "token: {env: TOKEN}" in path.read_text()
     path.unlink()
     done = shell("init", LOCAL, "--yes", terminal=True)

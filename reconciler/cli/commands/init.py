@@ -39,6 +39,8 @@ from reconciler.source.write import WORKFLOW, make_folder, write_atomically
 _UNSET: Final = "# organization: Acme"
 """The line of the starter that a key replaces."""
 
+_AGREED: Final = ("", "y", "yes")
+
 
 @command(
     examples=(
@@ -148,7 +150,7 @@ def _adopt(
     console = context.console
     if console.interactive and not yes:
         question = f"{quote(live.organization.name)} has {plural(len(live.webhooks), 'webhook')}. "
-        if console.ask(f"{question}Write them to {target}? [Y/n] ").lower() not in ("", "y", "yes"):
+        if console.ask(f"{question}Write them to {target}? [Y/n] ").lower() not in _AGREED:
             hint = "`webhooks export` prints what the file would hold"
             raise NotConfirmedError("not confirmed: nothing was written", hint=hint)
         if token is None and any(each.type == "slack" for each in live.webhooks):
@@ -176,11 +178,12 @@ def _adopt(
 
 def _ask_token(context: Context) -> SecretRef:
     """Ask which reference stands for the Slack token."""
-    default = f"{SLACK_TOKEN.scheme}:{SLACK_TOKEN.name}"
-    question = f"Which reference holds the Slack token, env:NAME or file:PATH? [{default}] "
+    usual = f"{SLACK_TOKEN.scheme}:{SLACK_TOKEN.name}"
     while True:
+        question = f"Refer to the Slack token as {usual}? [Y, env:NAME or file:PATH] "
+        answer = context.console.ask(question)
         try:
-            return reference(context.console.ask(question) or default)
+            return SLACK_TOKEN if answer.lower() in _AGREED else reference(answer)
         except UsageError as problem:
             context.console.message("error", f"{problem.message}; {problem.hint}")
 
