@@ -1,4 +1,4 @@
-"""A clock that moves when somebody sleeps, workers without threads, a server in process."""
+"""A clock that moves only when a caller sleeps, workers without threads, a server in process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ KEY = "key-canary-4711"
 
 
 class Scripted(httpx.BaseTransport):
-    """Gives prepared answers: a response, an exception, or a function of the request."""
+    """A handler that returns prepared answers: a response, an exception, or a function of the
+    request.
+    """
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
@@ -38,7 +40,7 @@ class Scripted(httpx.BaseTransport):
             answer = answer(request)
         if isinstance(answer, Exception):
             raise answer
-        # A fresh one each time: a response can be read only once.
+        # A new one each time: a response can be read only once.
         content = answer.content
         return httpx.Response(answer.status_code, headers=answer.headers, content=iter((content,)))
 

@@ -1,4 +1,4 @@
-"""What a server sends: refusals, quoted secrets, JSON."""
+"""Answers of a server: errors, quoted secrets, JSON."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CALL = Call(
 
 
 def refused(status: int, document: Any = None, *hidden: str, kind: str = "") -> ApiError:
-    """Return the error of a response with this status and JSON; no JSON at all without one."""
+    """Return the error for a response with this status and JSON; with None the body is not JSON."""
     found = classify(
         replace(CALL, hidden=hidden),
         status,
@@ -84,7 +84,7 @@ def refused(status: int, document: Any = None, *hidden: str, kind: str = "") -> 
 def test_every_shape_of_an_error_is_understood(
     document: Any, detail: str | None, fields: tuple[Any, ...]
 ) -> None:
-    """The server's sentence and its words on each field come out, whatever the nesting."""
+    """The message and the errors of each field are read, whatever the nesting."""
     found = refused(400, document)
     assert (found.detail, found.fields) == (detail, fields)
 
@@ -118,14 +118,14 @@ def test_every_shape_of_an_error_is_understood(
     ],
 )
 def test_the_error_of_a_refusal(status: int, document: Any, error: type[ApiError]) -> None:
-    """Status and words decide: a bad key may come as 401 or 403. Each says what to do next."""
+    """Status and text decide: a bad key may give 401 or 403. Each error has a next step."""
     found = refused(status, document)
     assert type(found) is error
     assert found.hint
 
 
-def test_what_is_kept_is_bounded() -> None:
-    """Neither long texts, nor many, nor deep ones come through."""
+def test_error_texts_are_bounded() -> None:
+    """Long texts, many texts and deeply nested ones are cut."""
     found = refused(400, {"detail": "x" * 5000, **{f"{n}" * 500: ["y" * 5000] for n in range(200)}})
     assert len(found.detail or "") == 500
     assert len(found.fields) <= 50
@@ -137,8 +137,8 @@ def test_what_is_kept_is_bounded() -> None:
     assert refused(400, deep).fields == ()
 
 
-def test_what_was_sent_is_taken_out_of_texts_and_paths() -> None:
-    """An echo of a secret, whole or cut short, is not repeated."""
+def test_sent_secrets_are_removed_from_texts_and_paths() -> None:
+    """An echo of a secret, complete or truncated, is not repeated."""
     secret = "xoxb-canary-1234567890"
     echo = {"detail": f"bad {secret}!", secret: [f"'{secret[:15]}...' is wrong"]}
     found = refused(400, echo, secret)
@@ -146,17 +146,17 @@ def test_what_was_sent_is_taken_out_of_texts_and_paths() -> None:
     assert found.fields == ((("***",), "'***...' is wrong"),)
 
 
-def test_a_cut_text_is_cut_after_the_secret_is_out() -> None:
-    """The limit does not leave the beginning of a secret behind."""
+def test_secrets_are_removed_before_a_text_is_truncated() -> None:
+    """Truncation does not leave the beginning of a secret."""
     text = "x" * (500 - 5) + "s-canary-9876"
     assert "s-ca" not in (refused(400, {"detail": text}, "s-canary-9876").detail or "")
 
 
 @given(st.text(max_size=30), st.text(min_size=8, max_size=30), st.text(max_size=30), st.data())
-def test_no_longer_part_of_a_secret_remains(
+def test_no_long_part_of_a_secret_remains(
     before: str, secret: str, after: str, data: st.DataObject
 ) -> None:
-    """No run of eight characters of a secret is left, wherever it stood."""
+    """No 8 consecutive characters of a secret remain, at any position."""
     start = data.draw(st.integers(0, len(secret) - 8))
     end = data.draw(st.integers(start + 8, len(secret)))
     left = redacted(before + secret[start:end] + after, [secret])
@@ -164,12 +164,12 @@ def test_no_longer_part_of_a_secret_remains(
     assert not any(secret[at : at + 8] in shown for at in range(len(secret) - 7)) or "*" in secret
 
 
-def test_short_secrets_are_taken_out_whole_and_empty_ones_are_none() -> None:
-    """Even a short value does not show."""
+def test_short_secrets_are_removed_and_empty_ones_ignored() -> None:
+    """Even a short secret is removed."""
     assert redacted("a pin 1234 here", ["1234", ""]) == "a pin *** here"
 
 
-# --- secrets in what a server says ---
+# --- secrets in texts of a server ---
 
 SECRET = 'canary "7" + ünï/<x>'
 TOKEN = "xoxb-" + "0123456789-abcdef"
@@ -188,16 +188,16 @@ TOKEN = "xoxb-" + "0123456789-abcdef"
         SECRET[4:],
     ],
 )
-def test_a_secret_goes_in_whatever_form_it_is_quoted(form: str) -> None:
-    """Nothing recognisable is left of what was sent, and the words around it are."""
+def test_a_secret_is_removed_in_every_quoted_form(form: str) -> None:
+    """Nothing recognizable of a sent secret remains; the text around it does."""
     shown = redacted(f"bad value {form}!", [SECRET])
     assert shown.startswith("bad value ")
     assert "***" in shown
     assert "canary" not in shown
 
 
-def test_an_address_keeps_its_host() -> None:
-    """Where something went is told, the way in is not."""
+def test_a_url_keeps_its_host() -> None:
+    """The host is shown, the rest of the URL is not."""
     said = "403 from https://ann:pw@hooks.example.com:8443/way/in?k=1 twice"
     assert redacted(said) == "403 from https://hooks.example.com/*** twice"
     other = "see https://docs.example.com/errors"
@@ -212,8 +212,8 @@ def test_an_address_keeps_its_host() -> None:
 @given(
     st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace"))
 )
-def test_any_bytes_are_a_value_or_one_error(data: bytes) -> None:
-    """The only error is NotJsonError, and no more is accepted than by the standard reader."""
+def test_any_bytes_give_a_value_or_not_json_error(data: bytes) -> None:
+    """The only error is NotJsonError; what is accepted, the standard reader accepts too."""
     try:
         value = decode(data)
     except NotJsonError:
@@ -239,8 +239,8 @@ def test_any_bytes_are_a_value_or_one_error(data: bytes) -> None:
         b"{} canary",
     ],
 )
-def test_what_is_no_strict_json_is_refused_without_its_text(text: bytes) -> None:
-    """The complaint quotes nothing, and drags nothing along that does."""
+def test_invalid_json_is_refused_without_quoting_it(text: bytes) -> None:
+    """Neither the error nor its cause quotes the text."""
     with pytest.raises(NotJsonError) as caught:
         decode(text)
     assert "canary" not in str(caught.value)
@@ -258,6 +258,6 @@ def test_what_is_no_strict_json_is_refused_without_its_text(text: bytes) -> None
         ("text/json", False),
     ],
 )
-def test_types_that_announce_json(kind: str, json: bool) -> None:
-    """JSON and its relatives; everything else is not JSON, whatever it holds."""
+def test_content_types_of_json(kind: str, json: bool) -> None:
+    """JSON types are accepted; other types are not, whatever the body."""
     assert (refused(400, {"detail": "said"}, kind=kind).detail == "said") is json

@@ -1,8 +1,8 @@
 """The requests to CloudTruth, byte for byte, as cassettes recorded from the emulator.
 
-They prove that the wire is exactly this, and that client and emulator agree; not that CloudTruth
-answers so. After a wanted change record them again with
-`RECORD_CASSETTES=1 pytest tests/api/test_cassettes.py`.
+They prove the exact requests and that client and emulator agree, not that CloudTruth answers this
+way. After an intended change record them again with `RECORD_CASSETTES=1 pytest
+tests/api/test_cassettes.py`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TOKEN = "xoxb-" + "canary-of-the-cassettes"
 
 
 def scrub_request(request: Any) -> Any:
-    """Keep the headers that mean something, and no token."""
+    """Keep the relevant headers of a request, without the token."""
     request.headers = {
         name: request.headers[name] for name in request.headers if name.lower() in SENT
     }
@@ -44,7 +44,7 @@ def scrub_request(request: Any) -> Any:
 
 
 def scrub_response(response: dict[str, Any]) -> dict[str, Any]:
-    """The same for what comes back."""
+    """Keep the relevant headers of a response."""
     headers = response["headers"]
     response["headers"] = {name: headers[name] for name in headers if name.lower() in RECEIVED}
     response["body"]["string"] = response["body"]["string"].replace(TOKEN.encode(), b"REDACTED")
@@ -57,7 +57,7 @@ def refuse(request: httpx.Request) -> httpx.Response:
 
 @contextmanager
 def tape(name: str, **choices: Any) -> Iterator[Client]:
-    """Yield a client whose requests are on the cassette `name`, all of them and in order."""
+    """Yield a client whose requests match the cassette `name`, in order and without exception."""
     path = FOLDER / f"{name}.yaml"
     if RECORDING:
         path.unlink(missing_ok=True)
@@ -99,7 +99,7 @@ def draft(name: str, channel: str = "#deploys") -> Draft:
 
 
 def test_a_webhook_from_create_to_delete() -> None:
-    """Organization, list, POST, PATCH of what changes, GET, DELETE, a DELETE of what is gone."""
+    """Organization, list, POST, PATCH of a change, GET, DELETE, DELETE of a missing one."""
     with tape("life") as client:
         organization = client.organization()
         assert client.list() == ()
@@ -111,8 +111,8 @@ def test_a_webhook_from_create_to_delete() -> None:
         assert client.delete(made.id) is False
 
 
-def test_pages_are_asked_for_by_number() -> None:
-    """The largest page first; further ones by the size that came back."""
+def test_pages_are_requested_by_number() -> None:
+    """The largest page size first, then the page size that the server used."""
     with tape("pages", max_page_size=2, page_size=2) as client:
         organization = client.organization()
         for number in range(5):
@@ -121,8 +121,8 @@ def test_pages_are_asked_for_by_number() -> None:
         assert len(client.list()) == 5
 
 
-def test_a_refused_patch_becomes_a_put() -> None:
-    """405 to PATCH: the whole webhook goes, and PUT is remembered."""
+def test_put_is_used_after_patch_is_refused() -> None:
+    """After a 405 to PATCH the complete webhook is sent, and PUT is remembered."""
     with tape("put", methods=("PUT", "DELETE")) as client:
         organization = client.organization()
         made = client.create(draft("Deploys"), organization.id)
@@ -132,7 +132,7 @@ def test_a_refused_patch_becomes_a_put() -> None:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_no_cassette_holds_a_credential(path: Path) -> None:
-    """Neither key nor token, in any form they were sent in."""
+    """Neither the key nor a token is recorded, in any encoding."""
     text = path.read_text(encoding="utf-8")
 
     assert "Api-Key" not in text

@@ -1,4 +1,4 @@
-"""The client against the emulator, over its variants."""
+"""The client against variants of the emulator."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ORGANIZATIONS = "/api/v1/organizations/"
 
 
 def bodies(world: World, method: str) -> list[Any]:
-    """Return the bodies of all requests with a method."""
+    """Return the bodies of all requests with this method."""
     return [
         json.loads(entry.body) for entry in world.emulator.store.log() if entry.method == method
     ]
@@ -37,7 +37,7 @@ def bodies(world: World, method: str) -> list[Any]:
 @pytest.mark.parametrize("flag", list(CurrentFlag))
 @pytest.mark.parametrize("others", [0, 2])
 def test_the_key_s_organization_is_found(flag: CurrentFlag, others: int) -> None:
-    """By the current flag, by being the only one, or by the user's membership."""
+    """It is found by the current flag, as the only one, or by the user's membership."""
     world = World(Variant(current_flag=flag))
     user = world.emulator.store.user_of_key(LOCAL_KEY)
     assert user is not None
@@ -49,7 +49,7 @@ def test_the_key_s_organization_is_found(flag: CurrentFlag, others: int) -> None
 
 
 def _ambiguous_world(**choices: Any) -> World:
-    """Make a world whose organizations do not tell which is the key's."""
+    """Make a world whose organizations do not identify the one of the key."""
     world = World(Variant(current_flag=CurrentFlag.MISSING, **choices))
     user = world.emulator.store.user_of_key(LOCAL_KEY)
     assert user is not None
@@ -58,8 +58,8 @@ def _ambiguous_world(**choices: Any) -> World:
     return world
 
 
-def test_live_webhooks_tell_the_organization_as_a_last_resort() -> None:
-    """All live webhooks are of one organization: that is it."""
+def test_live_webhooks_identify_the_organization_as_a_last_resort() -> None:
+    """If all live webhooks belong to one organization, that is it."""
     world = _ambiguous_world(membership_shown=False)
     world.create("A", "B")
     assert world.client.organization().name == "Acme"
@@ -75,32 +75,32 @@ def test_live_webhooks_tell_the_organization_as_a_last_resort() -> None:
         faults.raw(b'{"membership_id": "a b"}'),
     ],
 )
-def test_a_user_that_cannot_be_read_is_no_way(fault: faults.Fault) -> None:
-    """The next way is tried instead."""
+def test_an_unreadable_user_is_skipped(fault: faults.Fault) -> None:
+    """The next way to find the organization is tried."""
     world = _ambiguous_world()
     world.create("A")
     world.faults.add(fault, path="/api/v1/users/current/")
     assert world.client.organization().name == "Acme"
 
 
-def test_an_organization_that_nothing_tells_is_not_guessed() -> None:
-    """The run stops with advice."""
+def test_an_unknown_organization_is_not_guessed() -> None:
+    """The run stops with a next step."""
     world = _ambiguous_world(membership_shown=False)
     with pytest.raises(OrganizationError) as caught:
         world.client.organization()
     assert caught.value.hint
 
 
-def test_organizations_that_may_not_be_listed_are_found_another_way() -> None:
-    """A 403 of the organizations leaves the membership; the name is unknown then."""
+def test_unlisted_organizations_are_found_by_membership() -> None:
+    """After a 403 for the organizations the membership is used; the name is unknown."""
     world = World()
     world.faults.add(faults.status(403), path=ORGANIZATIONS)
     found = world.client.organization()
     assert (found.id, found.name, found.role) == (world.organization, world.organization, None)
 
 
-def test_a_webhook_of_another_organization_is_not_ours() -> None:
-    """A listing or an answer that shows one is an error that names it."""
+def test_a_webhook_of_another_organization_is_an_error() -> None:
+    """A listing or an answer that contains one raises an error that names it."""
     world = World()
     world.client.organization()
     row = {
@@ -128,8 +128,8 @@ def test_a_webhook_of_another_organization_is_not_ours() -> None:
 @pytest.mark.parametrize(
     ("type", "fields"), [("slack", "token"), ("generic", "password, token, url"), ("new", "all")]
 )
-def test_put_without_secrets_says_which_it_needs(type: str, fields: str) -> None:
-    """Nothing is sent that would erase a token."""
+def test_put_without_secrets_names_the_missing_ones(type: str, fields: str) -> None:
+    """No request is sent that would erase a token."""
     world = World(Variant(methods=("PUT", "DELETE")))
     own = world.create("A")[0]
     draft = replace(slack("B"), configuration=None, type=type)
@@ -139,8 +139,8 @@ def test_put_without_secrets_says_which_it_needs(type: str, fields: str) -> None
     assert not any(line.startswith("PUT") for line in world.requests())
 
 
-def test_a_server_that_takes_neither_says_so() -> None:
-    """Both refused: an error, no delete and create."""
+def test_a_server_without_patch_and_put_is_an_error() -> None:
+    """If both are refused, the client does not delete and create instead."""
     world = World(Variant(methods=("DELETE",)))
     own = world.create("A")[0]
     with pytest.raises(InvalidRequestError) as caught:
@@ -148,11 +148,11 @@ def test_a_server_that_takes_neither_says_so() -> None:
     assert caught.value.status == 405
 
 
-# --- what answers must be ---
+# --- checks of answers ---
 
 
-def test_an_update_of_what_is_gone_is_not_found() -> None:
-    """The engine decides what follows."""
+def test_an_update_of_a_missing_webhook_is_not_found() -> None:
+    """The engine decides how to continue."""
     with pytest.raises(NotFoundError):
         World().client.update("gone", slack(), frozenset({"name"}))
 
@@ -169,8 +169,8 @@ def test_an_update_of_what_is_gone_is_not_found() -> None:
     ],
     ids=lambda fault: fault.label,
 )
-def test_a_create_that_is_not_confirmed_is_in_doubt(fault: faults.Fault) -> None:
-    """Only 201 with a usable id confirms a create; nothing is sent twice."""
+def test_an_unconfirmed_create_is_in_doubt(fault: faults.Fault) -> None:
+    """Only 201 with a usable id confirms a create; it is never sent twice."""
     world = World()
     world.faults.add(fault, method="POST")
     with pytest.raises(AmbiguousWriteError):
@@ -180,7 +180,7 @@ def test_a_create_that_is_not_confirmed_is_in_doubt(fault: faults.Fault) -> None
 
 
 def test_an_answer_about_another_webhook_confirms_nothing() -> None:
-    """The id has to be the one that was asked for."""
+    """The id must be the requested one."""
     world = World()
     own = world.create("A")[0]
     world.faults.add(faults.raw(b'{"id": "other"}'), method="PATCH")
@@ -192,8 +192,8 @@ def test_an_answer_about_another_webhook_confirms_nothing() -> None:
 
 
 @pytest.mark.parametrize("code", [200, 202])
-def test_a_deletion_is_confirmed_by_204_alone(code: int) -> None:
-    """Anything else may have deleted it or not."""
+def test_only_204_confirms_a_deletion(code: int) -> None:
+    """After any other answer the deletion is in doubt."""
     world = World()
     own = world.create("A")[0]
     world.faults.add(faults.raw(b"{}", code=code, commit=True), method="DELETE")
@@ -201,8 +201,8 @@ def test_a_deletion_is_confirmed_by_204_alone(code: int) -> None:
         world.client.delete(own)
 
 
-def test_a_page_of_html_deletes_nothing() -> None:
-    """A 404 that is not the API's says nothing about the webhook."""
+def test_an_html_404_is_not_a_missing_webhook() -> None:
+    """A 404 that does not come from the API does not prove that the webhook is gone."""
     world = World()
     own = world.create("A")[0]
     world.faults.add(faults.html(404), method="DELETE")
@@ -211,8 +211,8 @@ def test_a_page_of_html_deletes_nothing() -> None:
     assert world.client.get(own) is not None
 
 
-def test_an_id_is_one_part_of_a_path() -> None:
-    """Whatever an id holds, it addresses one webhook and nothing else."""
+def test_an_id_is_one_path_segment() -> None:
+    """Whatever characters an id has, its URL addresses one webhook."""
     world = World()
     assert world.client.get("a/b?c#d%2F") is None
     assert world.requests()[-1] == f"GET {HOOKS}a%2Fb%3Fc%23d%252F/"

@@ -1,4 +1,4 @@
-"""Which certificates are trusted."""
+"""Trusted certificates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.errors import UsageError
 
 
 def test_the_system_s_certificates_are_trusted_and_verification_is_on() -> None:
-    """Without variables there are authorities, and host names count."""
+    """Without variables the system's authorities are trusted and host names are checked."""
     found = tls_context({"SSL_CERT_FILE": ""})
     assert found.cert_store_stats()["x509_ca"] > 0
     assert found.verify_mode is ssl.CERT_REQUIRED
@@ -21,7 +21,7 @@ def test_the_system_s_certificates_are_trusted_and_verification_is_on() -> None:
 
 
 def test_a_system_without_certificates_gets_a_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bare containers can connect too."""
+    """A minimal container can connect too."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/file")
     monkeypatch.setenv("SSL_CERT_DIR", "/nowhere/directory")
     assert tls_context({}).cert_store_stats()["x509_ca"] > 0
@@ -29,7 +29,7 @@ def test_a_system_without_certificates_gets_a_bundle(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("name", CA_VARIABLES)
 def test_each_variable_replaces_the_system_s_certificates(name: str, tmp_path: Path) -> None:
-    """A file or a directory can be named."""
+    """The value is a file or a directory."""
     bundle = tmp_path / "one.pem"
     text = Path(certifi.where()).read_text("utf-8")
     end = "-----END CERTIFICATE-----"
@@ -38,17 +38,15 @@ def test_each_variable_replaces_the_system_s_certificates(name: str, tmp_path: P
     assert tls_context({name: str(tmp_path)}).cert_store_stats()["x509"] == 0
 
 
-def test_the_first_variable_counts(tmp_path: Path) -> None:
-    """SSL_CERT_FILE wins over the others."""
+def test_the_first_variable_wins(tmp_path: Path) -> None:
+    """SSL_CERT_FILE takes precedence over the others."""
     with pytest.raises(UsageError, match="SSL_CERT_FILE"):
         tls_context({"REQUESTS_CA_BUNDLE": certifi.where(), "SSL_CERT_FILE": "/nowhere"})
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_a_variable_that_names_nothing_usable_is_a_clear_error(
-    content: str | None, tmp_path: Path
-) -> None:
-    """The variable and the path are named."""
+def test_an_unusable_certificate_variable_is_an_error(content: str | None, tmp_path: Path) -> None:
+    """The error names the variable and the path."""
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)

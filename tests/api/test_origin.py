@@ -1,4 +1,4 @@
-"""Where a credential may go, and what one may look like."""
+"""The origins that may receive a credential, and valid credentials."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from reconciler.model import Secret
     ],
 )
 def test_an_origin_has_one_form(url: str, shown: str, base: str) -> None:
-    """Case, default ports and final slashes make no difference."""
+    """Case, default ports and trailing slashes make no difference."""
     origin = Origin.parse(url)
     assert (str(origin), origin.base) == (shown, base)
     assert origin.holds(httpx.URL(f"{url.rstrip('/')}/anything?x=1"))
@@ -56,24 +56,24 @@ def test_an_origin_has_one_form(url: str, shown: str, base: str) -> None:
         "http://localhost.example.com",
     ],
 )
-def test_a_url_that_must_not_be_used_is_refused_without_its_text(url: str) -> None:
-    """Only https, or http to this machine, with a host and maybe a port and a path."""
+def test_an_invalid_url_is_refused_without_quoting_it(url: str) -> None:
+    """Allowed are https, and http to this machine, with a host and optionally a port and a path."""
     with pytest.raises(UsageError) as caught:
         Origin.parse(url)
     assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["key", "key\n", "key\r\n"])
-def test_one_line_end_is_no_part_of_a_key(text: str) -> None:
-    """A key read from a file keeps its line end out of the header."""
+def test_one_line_end_is_stripped_from_a_key(text: str) -> None:
+    """A key read from a file does not put its line end into the header."""
     assert Credential.api_key(Secret(text)).secret.same_as(Secret("key"))
 
 
 @pytest.mark.parametrize(
     "text", ["", "\n", "key canary", " canary", "canary\n\n", "canary\r\nX: 1", "canäry", "c\x00"]
 )
-def test_an_impossible_key_is_refused_without_an_echo(text: str) -> None:
-    """What no header may hold never reaches the HTTP library, which would quote it."""
+def test_an_invalid_key_is_refused_without_quoting_it(text: str) -> None:
+    """A value that no header may hold never reaches the HTTP library, which would quote it."""
     with pytest.raises(CredentialError) as caught:
         Credential.api_key(Secret(text))
     assert "can" not in str(caught.value).replace("can be", "")
@@ -86,8 +86,8 @@ def _headers(url: str) -> httpx.Headers:
     return add(httpx.Request("GET", url)).headers
 
 
-def test_a_credential_is_put_into_requests_to_its_origin() -> None:
-    """The header carries scheme and value."""
+def test_requests_to_the_origin_carry_the_credential() -> None:
+    """The header has scheme and value."""
     assert _headers("https://api.cloudtruth.io/x")["Authorization"] == "Bearer t-canary"
 
 
@@ -100,8 +100,8 @@ def test_a_credential_is_put_into_requests_to_its_origin() -> None:
         "https://api.cloudtruth.io.evil.example/x",
     ],
 )
-def test_a_credential_goes_nowhere_else(url: str) -> None:
-    """Another host, scheme or port gets no request at all."""
+def test_other_origins_never_receive_the_credential(url: str) -> None:
+    """Another host, scheme or port gets no request."""
     with pytest.raises(CredentialError, match="Slack token") as caught:
         _headers(url)
     assert "canary" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Back-off, pauses, budget and the run's end, in virtual time."""
+"""Backoff, pauses, retry budget and deadline, in virtual time."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def pace(deadline: float = 600.0) -> tuple[Pace, VirtualClock]:
     return Pace(clock, deadline=deadline), clock
 
 
-def test_a_wait_that_outlasts_the_run_is_not_begun() -> None:
-    """There is no point in sleeping into the deadline."""
+def test_a_wait_beyond_the_deadline_is_not_started() -> None:
+    """The client does not sleep into the deadline."""
     one, clock = pace(deadline=10.0)
     assert one.sleep(9.0)
     assert not one.sleep(1.0)
     assert sum(clock.slept) == 9.0
 
 
-def test_a_wait_notices_a_new_end() -> None:
-    """A long wait is cut into pieces, so that a signal shortens it."""
+def test_a_wait_notices_a_new_deadline() -> None:
+    """A long wait is split, so that a signal shortens it."""
 
     class Hurried(VirtualClock):
         def sleep(self, seconds: float) -> None:
@@ -48,7 +48,7 @@ def test_a_wait_notices_a_new_end() -> None:
         ("7", None, 7.0),
         ("999999999999999", None, 999999999999999.0),
         ("Thu, 01 Jan 2026 00:00:30 GMT", None, 30.0),
-        # The local clock is a day ahead or behind: only the answer's own date counts.
+        # The local clock is a day ahead or behind: only the answer's own date is used.
         ("Fri, 02 Jan 2026 00:00:07 GMT", "Fri, 02 Jan 2026 00:00:00 GMT", 7.0),
         ("Wed, 31 Dec 2025 00:00:07 GMT", "Wed, 31 Dec 2025 00:00:00 GMT", 7.0),
         ("Thu, 01 Jan 2026 02:00:09 +0200", DATE, 9.0),
@@ -64,5 +64,5 @@ def test_a_wait_notices_a_new_end() -> None:
     ],
 )
 def test_retry_after(value: str | None, date: str | None, seconds: float | None) -> None:
-    """Seconds and dates are understood, nonsense is ignored."""
+    """Seconds and dates are parsed, invalid values are ignored."""
     assert retry_after(value, date, NOW) == seconds

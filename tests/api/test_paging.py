@@ -1,4 +1,4 @@
-"""A listing is complete or an error."""
+"""A listing is complete, or an error."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GONE = answer(404, {"detail": "Invalid page."})
 
 
 def listing(*answers: Any) -> tuple[list[str], Scripted]:
-    """List everything; return the ids and the server."""
+    """List all webhooks; return the ids and the server."""
     one, server, _ = transport(*answers)
     found = complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     return list(found), server
@@ -43,7 +43,7 @@ def asked(server: Scripted) -> list[str]:
 
 
 def test_one_page_is_one_request() -> None:
-    """The largest page is asked for first, in a stable order."""
+    """The largest page size is requested, in a stable order."""
     found, server = listing(page(3, 1, 2, 3))
     assert found == ["1", "2", "3"]
     assert dict(server.requests[0].url.params) == {
@@ -53,15 +53,15 @@ def test_one_page_is_one_request() -> None:
     }
 
 
-def test_the_size_that_came_back_counts() -> None:
-    """A server that grants two rows a page is asked for as many pages as it takes."""
+def test_the_page_size_of_the_server_is_used() -> None:
+    """A server that returns two rows a page gets as many requests as needed."""
     found, server = listing(page(5, 1, 2), page(5, 3, 4), page(5, 5))
     assert found == ["1", "2", "3", "4", "5"]
     assert asked(server) == ["1", "2", "3"]
 
 
-def test_a_server_that_does_not_count_is_followed_page_by_page() -> None:
-    """Without a count the claim that more follows decides."""
+def test_without_a_count_the_next_link_decides() -> None:
+    """A server without a count is read page by page."""
     found, server = listing(page(None, 1, 2, more="x"), page(None, 3, more=None))
     assert found == ["1", "2", "3"]
     assert asked(server) == ["1", "2"]
@@ -95,8 +95,8 @@ INCONSISTENT = {
 
 
 @pytest.mark.parametrize("answers", INCONSISTENT.values(), ids=INCONSISTENT)
-def test_what_does_not_add_up_twice_is_an_error(answers: list[Any]) -> None:
-    """The same inconsistent listing twice is an error; a good second one is the answer."""
+def test_an_inconsistent_listing_is_read_twice(answers: list[Any]) -> None:
+    """The same inconsistency twice is an error; a consistent second listing is the answer."""
     with pytest.raises(IncompleteListingError, match="returns an incomplete listing") as caught:
         listing(*answers, *answers)
     assert caught.value.path == "/x/"
@@ -110,8 +110,8 @@ def test_what_does_not_add_up_twice_is_an_error(answers: list[Any]) -> None:
     [[page(200_001, *range(1000))], [page(2001, 1)]],
     ids=["rows", "pages"],
 )
-def test_more_than_any_organization_has_is_not_read(answers: list[Any]) -> None:
-    """A count beyond all bounds costs one request."""
+def test_an_excessive_count_is_not_read(answers: list[Any]) -> None:
+    """A count beyond the limit costs one request."""
     one, server, _ = transport(*answers)
     with pytest.raises(IncompleteListingError, match="more than 2000 pages or 200000 rows"):
         complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
@@ -119,7 +119,7 @@ def test_more_than_any_organization_has_is_not_read(answers: list[Any]) -> None:
 
 
 def test_an_endless_list_ends() -> None:
-    """A server that always has one more page is given up after a bounded number of them."""
+    """A server that always has another page gets a limited number of requests."""
     numbers = iter(range(10**9))
 
     def endless(request: httpx.Request) -> httpx.Response:
@@ -144,8 +144,8 @@ def growing(writes: int) -> Callable[[httpx.Request], httpx.Response]:
     return serve
 
 
-def test_a_listing_that_changes_is_read_again_with_growing_pauses() -> None:
-    """An apply with another scope that writes 60 webhooks meanwhile is waited for."""
+def test_a_changing_listing_is_read_again_with_growing_pauses() -> None:
+    """An apply with another scope that writes 60 webhooks at the same time is waited for."""
     one, server, clock = transport(growing(60))
     found = complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     assert found == tuple(str(number) for number in range(80))
@@ -154,7 +154,7 @@ def test_a_listing_that_changes_is_read_again_with_growing_pauses() -> None:
 
 
 def test_a_listing_that_never_stops_changing_is_an_error_at_half_the_deadline() -> None:
-    """The time that is left goes to what the caller still has to do."""
+    """The other half is left for what the caller still has to do."""
     one, _, clock = transport(growing(10**6), deadline=100.0)
     began = clock.time
     with pytest.raises(IncompleteListingError, match="changed each time it was read") as caught:
@@ -164,8 +164,8 @@ def test_a_listing_that_never_stops_changing_is_an_error_at_half_the_deadline() 
     assert 20.0 < clock.time - began <= 50.0
 
 
-def test_a_missing_list_is_never_an_empty_one() -> None:
-    """A 404 on the first page is an error about the server."""
+def test_a_missing_list_is_not_an_empty_list() -> None:
+    """A 404 on the first page is a server error."""
     with pytest.raises(ProtocolError, match="has no list at /x/"):
         listing(GONE)
 
@@ -175,10 +175,10 @@ def test_a_missing_list_is_never_an_empty_one() -> None:
     size=st.integers(1, 15),
     edits=st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 50)), max_size=4),
 )
-def test_a_listing_under_edits_never_counts_wrong(
+def test_a_listing_during_edits_is_consistent(
     total: int, size: int, edits: list[tuple[int, bool, int]]
 ) -> None:
-    """Whatever moves between pages, an accepted listing has the rows it counts, each once."""
+    """Whatever moves between pages, an accepted listing has every row it counts once."""
     live = list(range(total))
     fresh = iter(range(1000, 2000))
     served = 0

@@ -62,16 +62,16 @@ def name(case: Any) -> str:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
 @pytest.mark.parametrize("fault", NEVER_SENT, ids=name)
-def test_what_was_never_sent_is_sent_again(method: str, fault: Exception) -> None:
-    """Every method is repeated when nothing can have happened."""
+def test_an_unsent_request_is_retried(method: str, fault: Exception) -> None:
+    """Every method is retried if the request cannot have arrived."""
     one, server, _ = transport(fault, OK)
     assert one.request(method, "/").data == {"id": "a"}
     assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("fault", IN_DOUBT, ids=name)
-def test_a_read_is_repeated_whatever_happened(fault: Any) -> None:
-    """A read changes nothing, so it is simply made again."""
+def test_a_read_is_always_retried(fault: Any) -> None:
+    """A read changes nothing, so it is safe to repeat."""
     one, _, _ = transport(fault, OK)
     assert one.request("GET", "/").data == {"id": "a"}
 
@@ -79,7 +79,7 @@ def test_a_read_is_repeated_whatever_happened(fault: Any) -> None:
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
 @pytest.mark.parametrize("fault", IN_DOUBT, ids=name)
 def test_a_write_in_doubt_is_never_repeated(method: str, fault: Any) -> None:
-    """One request, and an error that says that it may have happened."""
+    """One request, then an error that the write may have happened."""
     one, server, _ = transport(fault, OK)
     with pytest.raises(AmbiguousWriteError, match="may have been made") as caught:
         one.request(method, "/x/", json={"a": 1})
@@ -92,7 +92,7 @@ def test_a_write_in_doubt_is_never_repeated(method: str, fault: Any) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("status", REJECTED)
 def test_a_refusal_is_final(method: str, status: int) -> None:
-    """What the server refused it would refuse again."""
+    """The client does not retry what the server refuses."""
     one, server, clock = transport(answer(status, {"detail": "said"}), OK)
     with pytest.raises(ApiError) as caught:
         one.request(method, "/")
@@ -113,8 +113,8 @@ def test_a_refusal_is_final(method: str, status: int) -> None:
     ],
     ids=["not sent", "broken", "500", "502", "unreadable"],
 )
-def test_a_read_is_given_up_after_four_attempts(fault: Any, error: type[ApiError]) -> None:
-    """The waits between them double; the error says what the last attempt met."""
+def test_a_read_fails_after_four_attempts(fault: Any, error: type[ApiError]) -> None:
+    """The waits double; the error describes the last attempt."""
     one, server, clock = transport(fault)
     with pytest.raises(error):
         one.request("GET", "/")
@@ -123,8 +123,8 @@ def test_a_read_is_given_up_after_four_attempts(fault: Any, error: type[ApiError
     assert sum(clock.slept) == 3.5
 
 
-def test_an_untrusted_certificate_is_final_and_names_the_cure() -> None:
-    """TLS that fails verification is not tried again."""
+def test_an_untrusted_certificate_is_final_and_has_a_next_step() -> None:
+    """A TLS verification error is not retried."""
     error = httpx.ConnectError("canary")
     error.__cause__ = ssl.SSLCertVerificationError("canary")
     one, server, _ = transport(error)
@@ -139,7 +139,7 @@ def test_an_untrusted_certificate_is_final_and_names_the_cure() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
-def test_a_429_waits_as_long_as_asked(method: str) -> None:
+def test_a_429_waits_for_retry_after(method: str) -> None:
     """`Retry-After: 7` is seven seconds, for every method."""
     one, server, clock = transport(answer(429, {"detail": "x"}, retry_after="7"), OK)
     assert one.request(method, "/").data == {"id": "a"}
@@ -148,54 +148,54 @@ def test_a_429_waits_as_long_as_asked(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_pause_beyond_the_run_stops_at_once(method: str) -> None:
-    """Nobody sleeps for a day; the error has the number."""
+def test_a_pause_beyond_the_deadline_is_an_error(method: str) -> None:
+    """The client does not sleep for a day; the error has the number of seconds."""
     one, server, clock = transport(answer(429, None, retry_after="86400"))
     with pytest.raises(RateLimitedError, match="86400 s"):
         one.request(method, "/")
     assert clock.slept == []
-    # The others learn it without asking.
+    # The others do not need a request to learn it.
     with pytest.raises(RateLimitedError):
         one.request("GET", "/other")
     assert len(server.requests) == 1
 
 
 def test_throttling_costs_no_attempt_and_no_budget() -> None:
-    """Any number of 429s ends well if the last answer is good."""
+    """Any number of 429s succeeds if the last answer is good."""
     many = [answer(429, None, retry_after="1")] * 30
     one, server, _ = transport(*many, httpx.ReadError("x"), OK)
     assert one.request("GET", "/").data == {"id": "a"}
     assert len(server.requests) == 32
 
 
-def test_throttling_for_ever_ends_with_the_run() -> None:
-    """A server that never stops saying 429 is given up within the run's time."""
+def test_endless_throttling_ends_at_the_deadline() -> None:
+    """A server that always returns 429 is given up within the run's time."""
     one, server, clock = transport(answer(429), deadline=100.0)
     with pytest.raises(RateLimitedError) as caught:
         one.request("POST", "/")
     assert sum(clock.slept) < 100.0
     sends = len(server.requests)
     assert sends < 15
-    # The server has asked for no pause, and the message has what it answered, and how often.
+    # The server requested no pause; the message has its answer and the number of attempts.
     assert caught.value.message.startswith(
         f"HTTP 429 ({sends} attempts): the next request to api.cloudtruth.io is due in "
     )
 
 
 def test_a_429_pauses_every_worker() -> None:
-    """A request that begins during the pause is held back until its end."""
+    """A request that starts during the pause waits for its end."""
     clock = VirtualClock()
     times: list[tuple[str, float]] = []
 
     def serve(request: httpx.Request) -> httpx.Response:
         times.append((request.url.path, clock.time))
         if len(times) == 1:
-            # While this one is being refused, another worker wants to send.
+            # While this request is refused, another worker wants to send.
             return answer(429, None, retry_after="5")
         return OK
 
     one, _, _ = transport(serve, clock=clock)
-    # The first worker gives up, because the run ends too early for it...
+    # The first worker fails, because its deadline is too early...
     one.deadline_in(3.0)
     with pytest.raises(RateLimitedError):
         one.request("GET", "/first")
@@ -203,12 +203,12 @@ def test_a_429_pauses_every_worker() -> None:
     thread = threading.Thread(target=one.request, args=("GET", "/second"))
     thread.start()
     thread.join()
-    # ... and the pause holds for the other one.
+    # ... and the pause holds for the other worker.
     assert times == [("/first", 0.0), ("/second", 5.0)]
 
 
-def test_a_busy_server_s_pause_is_a_floor_for_reads() -> None:
-    """A 503 may name its pause, too; one beyond the run ends it with the number."""
+def test_retry_after_of_a_busy_server_is_a_minimum() -> None:
+    """A 503 may request a pause, too; a pause beyond the deadline is an error with the number."""
     one, _, clock = transport(answer(503, None, retry_after="9"), OK)
     one.request("GET", "/")
     assert sum(clock.slept) == 9.0
@@ -223,7 +223,7 @@ def test_a_busy_server_s_pause_is_a_floor_for_reads() -> None:
 
 
 def test_an_empty_budget_ends_all_retries_and_all_writes() -> None:
-    """A server that is down gets few requests, and then no write at all."""
+    """A server that is down gets few requests, then no more writes."""
     one, server, _ = transport(answer(503))
     for _ in range(20):
         with pytest.raises(ServerError):
@@ -235,10 +235,10 @@ def test_an_empty_budget_ends_all_retries_and_all_writes() -> None:
     assert len(server.requests) == 26
 
 
-def test_the_same_doubtful_write_again_is_a_retry() -> None:
-    """Whoever repeats a write after reading back pays for it like any retry."""
+def test_a_repeated_doubtful_write_is_a_retry() -> None:
+    """A write that is repeated after reading back uses the retry budget."""
     one, server, _ = transport(answer(500))
-    # The first is free, six retries are paid for, the next cannot be.
+    # The first is free, the budget pays for six retries, the next is refused.
     for _ in range(7):
         with pytest.raises(AmbiguousWriteError):
             one.request("POST", "/", json={"name": "a"})
@@ -247,7 +247,7 @@ def test_the_same_doubtful_write_again_is_a_retry() -> None:
     assert len(server.requests) == 7
 
 
-def test_different_doubtful_writes_are_no_retries() -> None:
+def test_different_doubtful_writes_are_not_retries() -> None:
     """Ten workers whose connections break at once do not empty the budget."""
     one, _, _ = transport(*[httpx.ReadError("x")] * 10, OK)
     for number in range(10):
@@ -257,14 +257,14 @@ def test_different_doubtful_writes_are_no_retries() -> None:
 
 
 def test_successes_refill_the_budget() -> None:
-    """A long run with rare failures never runs out."""
+    """A long run with rare failures never runs out of retries."""
     one, _, _ = transport(*([httpx.ReadError("x"), *[OK] * 6] * 40))
     for _ in range(240):
         one.request("GET", "/")
 
 
-def test_nothing_starts_after_the_run() -> None:
-    """When the time is up, a request is not sent, and says so."""
+def test_no_request_starts_after_the_deadline() -> None:
+    """The request is not sent, and the error says so."""
     one, server, clock = transport(OK, deadline=10.0)
     clock.time += 10.0
     with pytest.raises(UnreachableError, match=r"to api\.cloudtruth\.io was not sent"):
@@ -274,8 +274,8 @@ def test_nothing_starts_after_the_run() -> None:
     one.request("GET", "/")
 
 
-def test_a_run_that_ends_between_two_tries_tells_what_went_wrong() -> None:
-    """A busy machine may oversleep: the failure is named all the same."""
+def test_a_deadline_between_two_attempts_reports_the_failure() -> None:
+    """The last failure is named even if a busy machine oversleeps."""
 
     class Drowsy(VirtualClock):
         def sleep(self, seconds: float) -> None:
@@ -288,8 +288,8 @@ def test_a_run_that_ends_between_two_tries_tells_what_went_wrong() -> None:
     assert len(server.requests) == 1
 
 
-def test_a_request_that_the_run_s_end_cuts_off_says_so_once() -> None:
-    """The limit that was reached is named, never a negative number of seconds."""
+def test_a_request_cut_off_at_the_deadline_reports_it_once() -> None:
+    """The limit is named, never a negative number of seconds."""
     clock = VirtualClock()
 
     def late(request: httpx.Request) -> httpx.Response:
@@ -305,8 +305,8 @@ def test_a_request_that_the_run_s_end_cuts_off_says_so_once() -> None:
     assert caught.value.hint == "allow more time with --deadline"
 
 
-def test_a_body_that_outlasts_its_time_is_cut_off_between_chunks() -> None:
-    """A drip in the body ends with the request's time, in virtual time too."""
+def test_a_slow_body_is_cut_off_between_chunks() -> None:
+    """A trickling body ends with the request's timeout, in virtual time too."""
     clock = VirtualClock()
 
     class Drip(httpx.BaseTransport):
@@ -326,10 +326,10 @@ def test_a_body_that_outlasts_its_time_is_cut_off_between_chunks() -> None:
     assert clock.time == 30.0
 
 
-# --- what is told ---
+# --- observers ---
 
 
-def test_an_observer_hears_of_every_attempt_without_secrets() -> None:
+def test_an_observer_receives_every_attempt_without_secrets() -> None:
     """Method, path without query, status, size and attempt; each wait with its reason."""
     events: list[Exchange | Pause] = []
     throttled = answer(429, retry_after="6")
@@ -347,8 +347,8 @@ def test_an_observer_hears_of_every_attempt_without_secrets() -> None:
     assert "HTTP 429" in pauses[1].error.message
 
 
-def test_an_observer_that_fails_changes_no_answer() -> None:
-    """What is shown never decides what is sent."""
+def test_a_failing_observer_changes_no_answer() -> None:
+    """What is displayed never changes what is sent."""
 
     def fail(_: Exchange) -> None:
         raise AttributeError("a bug")
@@ -357,24 +357,24 @@ def test_an_observer_that_fails_changes_no_answer() -> None:
     assert one.request("PATCH", "/x/", json={}).status == 200
 
 
-def test_an_echo_of_the_credential_does_not_get_into_the_error() -> None:
-    """A server that quotes the key is not quoted."""
+def test_an_echoed_credential_is_not_in_the_error() -> None:
+    """The error does not quote a server that quotes the key."""
     one, _, _ = transport(answer(409, {"detail": f"key {KEY} is busy"}))
     with pytest.raises(ConflictError) as caught:
         one.request("GET", "/")
     assert KEY not in (caught.value.detail or "")
 
 
-def test_a_path_cannot_lead_the_credential_away() -> None:
-    """What would make the origin a user name is caught before anything is sent."""
+def test_a_path_cannot_redirect_the_credential() -> None:
+    """A path that would turn the origin into a user name is refused before sending."""
     one, server, _ = transport(OK)
     with pytest.raises(CredentialError, match="not sent elsewhere"):
         one.request("GET", "@evil.example/x")
     assert server.requests == []
 
 
-def test_an_error_without_a_readable_body_is_judged_by_its_status() -> None:
-    """Broken JSON in a refusal makes it no less of a refusal."""
+def test_an_error_with_an_unreadable_body_is_classified_by_status() -> None:
+    """Broken JSON in a refusal is still a refusal."""
     broken = httpx.Response(400, headers={"content-type": "application/json"}, content=b"{")
     one, server, _ = transport(broken)
     with pytest.raises(InvalidRequestError) as caught:
@@ -384,7 +384,7 @@ def test_an_error_without_a_readable_body_is_judged_by_its_status() -> None:
 
 
 def test_no_credential_no_header() -> None:
-    """Public addresses can be asked without one."""
+    """Public URLs can be read without one."""
     server = Scripted(OK)
     one = Transport(
         origin=Origin.parse(f"{URL}/base"), credential=None, clock=VirtualClock(), adapter=server
@@ -394,7 +394,7 @@ def test_no_credential_no_header() -> None:
     assert server.requests[0].url.raw_path == b"/base/x?q=%C3%BC"
 
 
-def test_a_reply_does_not_show_its_document() -> None:
+def test_a_repr_of_a_reply_hides_its_document() -> None:
     """What a server sent is never part of a repr."""
     one, _, _ = transport(answer(200, {"token": "canary"}, x_other="canary"))
     reply = one.request("GET", "/")

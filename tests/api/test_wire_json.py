@@ -55,14 +55,14 @@ def test_a_row_becomes_a_live_webhook() -> None:
 
 
 @pytest.mark.parametrize("value", [None, {}, "gAAAA", [], 5])
-def test_a_configuration_that_is_not_shown_is_unknown(value: Any) -> None:
-    """Null, empty or no object at all: the server does not tell."""
+def test_a_hidden_configuration_is_unknown(value: Any) -> None:
+    """Null, an empty object or another type means that the server hides it."""
     assert configuration(value) is UNKNOWN
 
 
 @pytest.mark.parametrize("type", ["slack", "generic", "teams"])
-def test_every_text_that_may_be_secret_is_wrapped(type: str) -> None:
-    """Secret fields, fields we do not know, and all of a type we do not know."""
+def test_every_possible_secret_is_wrapped(type: str) -> None:
+    """Secret fields, unknown fields, and all fields of an unknown type."""
     found = configuration(
         {
             "token": ["canary", {"in": "canary"}],
@@ -77,7 +77,7 @@ def test_every_text_that_may_be_secret_is_wrapped(type: str) -> None:
     assert found["new"]["none"] is None
 
 
-def test_fields_that_are_no_secret_are_plain() -> None:
+def test_other_fields_are_plain_text() -> None:
     """They are compared and shown."""
     assert configuration({"username": "u", "verify": True}, "generic") == {
         "username": "u",
@@ -87,8 +87,8 @@ def test_fields_that_are_no_secret_are_plain() -> None:
     assert "canary" not in repr(found)
 
 
-def test_a_bottomless_configuration_is_refused() -> None:
-    """Nesting is bounded, and the webhook is named."""
+def test_a_deeply_nested_configuration_is_refused() -> None:
+    """Nesting is limited, and the webhook is named."""
     deep: LiveValue = "x"
     for _ in range(50):
         deep = [deep]
@@ -108,15 +108,15 @@ def test_a_bottomless_configuration_is_refused() -> None:
         ("event_types", {}),
     ],
 )
-def test_an_essential_field_of_a_wrong_type_names_the_webhook(field: str, value: Any) -> None:
-    """A row that cannot be understood is never skipped in silence."""
+def test_an_essential_field_of_a_wrong_type_is_an_error(field: str, value: Any) -> None:
+    """An invalid row is never skipped silently."""
     with pytest.raises(ProtocolError, match=f"4f6c.*{field}"):
         wire.live_webhook(ROW | {field: value})
 
 
 @pytest.mark.parametrize("value", [None, 5, "", ".", "..", "a b", "\n", "é", "x" * 300, ["a"]])
-def test_an_id_that_cannot_be_used_is_none(value: Any) -> None:
-    """Ids go into paths: what could change a path is no id."""
+def test_an_unusable_id_is_an_error(value: Any) -> None:
+    """Ids are part of paths: an id that could change a path is refused."""
     assert wire.usable_id({"id": value}) is None
     with pytest.raises(ProtocolError, match="usable id"):
         wire.live_webhook(ROW | {"id": value})
@@ -124,7 +124,7 @@ def test_an_id_that_cannot_be_used_is_none(value: Any) -> None:
 
 @given(_JSON)
 def test_any_json_is_a_webhook_or_a_protocol_error(value: Any) -> None:
-    """No document of a server makes the reader crash."""
+    """No document makes the reader raise another error."""
     for read in (wire.live_webhook, wire.organization):
         with contextlib.suppress(ProtocolError):
             read(value)
@@ -148,7 +148,7 @@ def test_any_json_is_a_webhook_or_a_protocol_error(value: Any) -> None:
     ],
 )
 def test_the_last_delivery_error(value: Any, expected: DeliveryError | None) -> None:
-    """It is read in whatever form it comes, without tokens, addresses and parts of secrets."""
+    """It is read in any form, without tokens, URLs and parts of secrets."""
     configured = {"token": "xoxb-canary", "new": [{"key": "canary-deep"}]}
     row = ROW | {"last_error": value, "configuration": configured}
     assert wire.live_webhook(row).last_error == expected
@@ -166,7 +166,7 @@ def test_the_last_delivery_error(value: Any, expected: DeliveryError | None) -> 
     ],
 )
 def test_an_organization_may_be_written_as_a_url(value: Any, expected: str | None) -> None:
-    """Its id is the last part of the path."""
+    """Its id is the last segment of the path."""
     assert wire.bare_id(value) == expected
 
 
@@ -181,7 +181,7 @@ def test_an_organization_s_row() -> None:
 
 
 def test_a_create_has_every_field_and_its_secrets() -> None:
-    """The body of a POST is whole, its events sorted."""
+    """A POST has every field, with its events sorted."""
     draft = Draft(
         name="N",
         type="slack",
@@ -209,13 +209,13 @@ def test_a_create_has_every_field_and_its_secrets() -> None:
         ({"type"}, {"type", "configuration"}),
     ],
 )
-def test_a_change_has_only_what_changes(sends: set[str], keys: set[str]) -> None:
-    """A type takes its configuration along; an organization is never sent."""
+def test_a_patch_has_only_the_changes(sends: set[str], keys: set[str]) -> None:
+    """A type comes with its configuration; an organization is never sent."""
     assert set(wire.changed_body(slack(), frozenset(sends))) == keys
 
 
 def test_the_answer_to_a_write_needs_only_an_id() -> None:
-    """What is missing in it, or is nonsense, is taken to be what was sent."""
+    """Missing or invalid fields in it are assumed to be what was sent."""
     live = wire.written_webhook({"id": "x", "name": 5, "event_types": "no"}, slack("N"))
     assert (live.name, live.type) == ("N", "slack")
     assert live.event_types == {"value_created", "value_updated"}

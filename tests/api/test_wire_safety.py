@@ -1,4 +1,4 @@
-"""The client against a raw socket: nothing a server does makes it hang, leak, swell or crash."""
+"""The client against a raw socket: no server makes it hang, leak, crash or exhaust memory."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ from tests.api.wire_server import (
     CLOSE,
     Behaviour,
     WireServer,
-    drips,
     head,
+    replies,
     resets,
-    says,
     sends,
     serving,
+    trickles,
 )
 from tests.closed_port import closed_port
 from tests.waiting import TIMEOUT, wait_until
 
 DRIP = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 4000
-"""Minutes of it, byte by byte: nothing that ends earlier was ended by it."""
+"""Enough for minutes, byte by byte: a test that ends earlier was not ended by it."""
 
 
 class QuickClock:
-    """Real time, and back-offs of no length."""
+    """Real time, with backoffs of no length."""
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -69,7 +69,7 @@ class QuickClock:
 
 
 class HandClock(QuickClock):
-    """Time that a test moves."""
+    """Time that a test sets."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -105,19 +105,19 @@ BROKEN: dict[str, Behaviour] = {
     "endless head": sends(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n"),
 }
 UNREADABLE: dict[str, Behaviour] = {
-    "cut JSON": says(b'{"results": ['),
-    "HTML": says(b"<p>x", 200, "Content-Type: text/html"),
-    "no content type": says(b"{}", 200, "Content-Type:"),
-    "bad gzip": says(b"not gzip", 200, "Content-Encoding: gzip"),
-    "cut gzip": says(gzip.compress(b"{}" * 99)[:-20], 200, "Content-Encoding: gzip"),
-    "brotli": says(b"{}", 200, "Content-Encoding: br"),
+    "cut JSON": replies(b'{"results": ['),
+    "HTML": replies(b"<p>x", 200, "Content-Type: text/html"),
+    "no content type": replies(b"{}", 200, "Content-Type:"),
+    "bad gzip": replies(b"not gzip", 200, "Content-Encoding: gzip"),
+    "cut gzip": replies(gzip.compress(b"{}" * 99)[:-20], 200, "Content-Encoding: gzip"),
+    "brotli": replies(b"{}", 200, "Content-Encoding: br"),
 }
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_answer_to_a_read_is_asked_for_again(fault: str) -> None:
+def test_a_read_is_retried_after_a_broken_answer(fault: str) -> None:
     """A read survives a broken connection."""
-    with serving(BROKEN[fault], says({"ok": True})) as server:
+    with serving(BROKEN[fault], replies({"ok": True})) as server:
         assert ask(server) == {"ok": True}
         assert len(server.requests) == 2
 
@@ -125,7 +125,7 @@ def test_a_broken_answer_to_a_read_is_asked_for_again(fault: str) -> None:
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
 @pytest.mark.parametrize("fault", [*BROKEN, *UNREADABLE])
 def test_a_broken_answer_leaves_a_write_in_doubt(method: str, fault: str) -> None:
-    """A write whose answer is broken is neither repeated nor called failed."""
+    """It is neither repeated nor reported as failed."""
     with serving((BROKEN | UNREADABLE)[fault]) as server:
         with pytest.raises(AmbiguousWriteError) as caught:
             ask(server, method)
@@ -135,7 +135,7 @@ def test_a_broken_answer_leaves_a_write_in_doubt(method: str, fault: str) -> Non
 
 @pytest.mark.parametrize("fault", UNREADABLE)
 def test_an_unreadable_document_ends_as_a_protocol_error(fault: str) -> None:
-    """What is no strict JSON is given up after four attempts, whatever the libraries raise."""
+    """Invalid JSON fails after four attempts, whatever the libraries raise."""
     with serving(UNREADABLE[fault]) as server:
         with pytest.raises(ProtocolError) as caught:
             ask(server)
@@ -145,11 +145,11 @@ def test_an_unreadable_document_ends_as_a_protocol_error(fault: str) -> None:
 
 @pytest.mark.parametrize(
     "slow",
-    [drips(DRIP), drips(head(200, 4000) + b" " * 4000)],
+    [trickles(DRIP), trickles(head(200, 4000) + b" " * 4000)],
     ids=["in the head", "in the body"],
 )
-def test_a_drip_ends_with_the_time_of_the_request(slow: Behaviour) -> None:
-    """A server that sends a byte now and then is cut off when the request's time is up."""
+def test_a_trickling_answer_ends_with_the_request_timeout(slow: Behaviour) -> None:
+    """A server that sends a byte now and then is cut off at the timeout."""
     with (
         serving(slow) as server,
         pytest.raises(AmbiguousWriteError, match=r"did not respond completely within 0\.3 s"),
@@ -157,12 +157,12 @@ def test_a_drip_ends_with_the_time_of_the_request(slow: Behaviour) -> None:
         ask(server, "POST", timeout=0.3)
 
 
-def test_the_end_of_the_run_ends_a_request_under_way() -> None:
-    """Moving the run's end forward reaches a request that is already waiting."""
+def test_the_deadline_ends_a_request_in_flight() -> None:
+    """Moving the deadline forward reaches a request that is already waiting."""
 
     def hurry(connection: socket.socket) -> object:
         transport.deadline_in(0.1)
-        return drips(DRIP)(connection)
+        return trickles(DRIP)(connection)
 
     with (
         serving(hurry) as server,
@@ -176,16 +176,16 @@ def test_the_end_of_the_run_ends_a_request_under_way() -> None:
 
 
 def test_the_watchdog_serves_one_request_after_another() -> None:
-    """After it has cut one request off, the watchdog still guards the next."""
+    """After it has cut off one request, the watchdog still guards the next."""
     clock = HandClock()
 
     def outlast(connection: socket.socket) -> object:
         clock.time += 31.0
-        one.deadline_in(600.0)  # has the watchdog look at the clock
-        return drips(DRIP)(connection)
+        one.deadline_in(600.0)  # makes the watchdog check the clock
+        return trickles(DRIP)(connection)
 
     with (
-        serving(outlast, says({}), outlast) as server,
+        serving(outlast, replies({}), outlast) as server,
         transport_to(server.url, timeout=30.0, clock=clock) as one,
     ):
         with pytest.raises(AmbiguousWriteError, match="within 30 s"):
@@ -195,8 +195,8 @@ def test_the_watchdog_serves_one_request_after_another() -> None:
             one.request("POST", "/", json={})
 
 
-def test_a_connection_that_is_made_too_late_is_shut_at_once() -> None:
-    """A request whose time is up before it is connected does not go on unwatched."""
+def test_a_connection_made_after_the_timeout_is_closed() -> None:
+    """A request that connects after its timeout does not continue without a watchdog."""
     ours, theirs = socket.socketpair()
 
     class Stream:
@@ -212,10 +212,10 @@ def test_a_connection_that_is_made_too_late_is_shut_at_once() -> None:
 
 
 @pytest.mark.parametrize("form", ["gzip", "plain", "announced"])
-def test_a_bomb_is_refused_at_the_cap(form: str) -> None:
-    """An answer far beyond the cap is never held in memory, packed or not."""
+def test_an_oversized_answer_is_refused(form: str) -> None:
+    """An answer beyond the limit is never held in memory, compressed or not."""
     bombs = {
-        "gzip": says(gzip.compress(b" " * 64 * 1024 * 1024, 6), 200, "Content-Encoding: gzip"),
+        "gzip": replies(gzip.compress(b" " * 64 * 1024 * 1024, 6), 200, "Content-Encoding: gzip"),
         "plain": sends(head(200, None) + b" " * (8 * 1024 * 1024)),
         "announced": sends(head(200, 10**10)),
     }
@@ -231,10 +231,10 @@ def test_a_bomb_is_refused_at_the_cap(form: str) -> None:
 @pytest.mark.parametrize("status", [301, 303, 307])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_a_redirect_is_reported_and_never_followed(status: int, method: str) -> None:
-    """The other host sees no connection; the error names both origins and nothing more."""
-    with serving(says({})) as other:
+    """The other host gets no connection; the error names only the two origins."""
+    with serving(replies({})) as other:
         away = f"Location: {other.url}/secret-path?token=secret-query"
-        with serving(says({}, status, away)) as server:
+        with serving(replies({}, status, away)) as server:
             with pytest.raises(ApiError) as caught:
                 ask(server, method)
             assert isinstance(
@@ -248,25 +248,25 @@ def test_a_redirect_is_reported_and_never_followed(status: int, method: str) -> 
 
 
 @pytest.mark.parametrize("location", ["/api/v1/webhooks/", "http://[bad", "ftp://x", "", "\x01"])
-def test_a_redirect_to_anywhere_is_understood(location: str) -> None:
-    """A relative, malformed or empty address in a redirect is a redirect all the same."""
+def test_a_redirect_to_any_location_is_a_redirect(location: str) -> None:
+    """Its location may be relative, malformed or empty."""
     with (
-        serving(says({}, 301, f"Location: {location}")) as server,
+        serving(replies({}, 301, f"Location: {location}")) as server,
         pytest.raises((ProtocolError, ServerError)),
     ):
         ask(server)
 
 
-def test_next_is_never_requested() -> None:
-    """Pages are asked for by number, whatever the links say."""
-    with serving(says({})) as evil:
+def test_next_links_are_never_requested() -> None:
+    """Pages are requested by number, whatever the links are."""
+    with serving(replies({})) as evil:
         row = {"id": "a"}
         pages = [
             {"count": 2, "next": f"{evil.url}/?page=2", "results": [row]},
             {"count": 2, "next": None, "results": [{"id": "b"}]},
         ]
         with (
-            serving(*(says(page) for page in pages)) as server,
+            serving(*(replies(page) for page in pages)) as server,
             transport_to(server.url) as transport,
         ):
             rows = complete(
@@ -277,8 +277,8 @@ def test_next_is_never_requested() -> None:
         assert evil.connections == 0
 
 
-def test_refused_connections_are_surely_not_sent() -> None:
-    """Nobody listens: four attempts, also of a create, and a plain error."""
+def test_refused_connections_count_as_not_sent() -> None:
+    """A closed port gives four attempts, also of a create, and a plain error."""
     events: list[Exchange | Pause] = []
     with (
         closed_port() as url,
@@ -293,8 +293,8 @@ def test_refused_connections_are_surely_not_sent() -> None:
     assert {exchange.status for exchange in seen} == {None}
 
 
-def test_a_server_without_tls_is_not_spoken_to() -> None:
-    """The key is not sent where TLS fails."""
+def test_the_key_is_not_sent_to_a_server_without_tls() -> None:
+    """A failed TLS handshake ends the request."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def refuse() -> None:
@@ -330,7 +330,7 @@ def test_a_server_without_tls_is_not_spoken_to() -> None:
         (20, "this machine does not trust its issuer", "if a proxy on your network re-signs TLS"),
     ],
 )
-def test_each_flaw_of_a_certificate_has_its_own_advice(code: int, flaw: str, fix: str) -> None:
+def test_each_certificate_error_has_its_own_next_step(code: int, flaw: str, fix: str) -> None:
     """Only an unknown issuer suggests a proxy that re-signs TLS."""
     cause = ssl.SSLCertVerificationError("canary")
     cause.verify_code = code
@@ -347,9 +347,9 @@ def failed(error: Exception, proxy: Proxy | None = None) -> ApiError:
     ).error
 
 
-def test_one_connection_is_kept_while_it_is_fresh() -> None:
-    """Requests in a row share a connection."""
-    with serving(says({})) as server, transport_to(server.url) as transport:
+def test_consecutive_requests_share_a_connection() -> None:
+    """A connection is kept while it is fresh."""
+    with serving(replies({})) as server, transport_to(server.url) as transport:
         for _ in range(5):
             transport.request("GET", "/")
         stale = sum(after - before >= KEEP_ALIVE for before, after in pairwise(server.times))
@@ -360,7 +360,7 @@ def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
     """A server that closes idle connections leaves no write in doubt."""
 
     def once(connection: object) -> object:
-        says({"id": "a"})(connection)  # type: ignore[arg-type]
+        replies({"id": "a"})(connection)  # type: ignore[arg-type]
         return CLOSE
 
     with serving(once) as server, transport_to(server.url) as transport:
@@ -374,7 +374,7 @@ def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
 
 def test_each_thread_has_its_own_connection() -> None:
     """Threads do not share a connection, and closing the transport closes all of them."""
-    with serving(says({})) as server, transport_to(server.url) as transport:
+    with serving(replies({})) as server, transport_to(server.url) as transport:
         threads = [threading.Thread(target=transport.request, args=("GET", "/")) for _ in range(3)]
         for thread in threads:
             thread.start()
@@ -386,9 +386,9 @@ def test_each_thread_has_its_own_connection() -> None:
             transport.request("GET", "/")
 
 
-def test_cookies_come_back_and_stay_with_their_client() -> None:
-    """A cookie is returned to its server and to no other client."""
-    cookie = says({}, 200, "Set-Cookie: session=cookie-canary; Path=/")
+def test_cookies_are_returned_by_the_same_client() -> None:
+    """A cookie goes to its server, and no other client sends it."""
+    cookie = replies({}, 200, "Set-Cookie: session=cookie-canary; Path=/")
     with serving(cookie) as server:
         for _ in range(2):
             with transport_to(server.url) as transport:
@@ -399,8 +399,8 @@ def test_cookies_come_back_and_stay_with_their_client() -> None:
         assert carried == [False, True, False, True]
 
 
-def test_a_proxy_that_cannot_be_used_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy variable with nonsense in it is named, and its password is not."""
+def test_an_invalid_proxy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is named, and the proxy's password is not."""
     monkeypatch.setenv("HTTPS_PROXY", "gopher://user:proxy-canary@proxy")
     with transport_to("https://example.com") as transport, pytest.raises(UsageError) as caught:
         transport.request("GET", "/")
@@ -409,8 +409,8 @@ def test_a_proxy_that_cannot_be_used_is_a_clear_error(monkeypatch: pytest.Monkey
     assert "HTTPS_PROXY" in (caught.value.hint or "")
 
 
-def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not the server that cannot be reached, and the proxy's password stays unsaid."""
+def test_an_unreachable_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error blames the proxy instead of the server, without the proxy's password."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         there = f"127.0.0.1:{listening.getsockname()[1]}"
     for variable in ("https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
@@ -428,8 +428,8 @@ def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     ("address", "first"),
     [("http://proxy.corp:3128", "the proxy http://proxy.corp:3128"), (None, "the proxy")],
 )
-def test_a_proxy_that_has_no_such_name_is_named(address: str | None, first: str) -> None:
-    """The name service knows nothing of it; of an odd address only the variable is said."""
+def test_an_unknown_proxy_host_is_named(address: str | None, first: str) -> None:
+    """If its URL is unusual, only the variable is named."""
     error = httpx.ConnectError("canary")
     error.__cause__ = socket.gaierror("canary")
     proxy = Proxy(variable="ALL_PROXY", address=address)
@@ -438,9 +438,9 @@ def test_a_proxy_that_has_no_such_name_is_named(address: str | None, first: str)
     assert failed(error).message == "h:8443 cannot be reached: its host name was not found"
 
 
-def test_plain_http_to_this_machine_takes_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key in plain text goes to this machine directly, whatever HTTP_PROXY says."""
-    with serving(says({})) as proxy, serving(says({"ok": 1})) as server:
+def test_http_to_this_machine_bypasses_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key goes to this machine directly, whatever HTTP_PROXY is."""
+    with serving(replies({})) as proxy, serving(replies({"ok": 1})) as server:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)

@@ -1,4 +1,4 @@
-"""A server on a raw socket, which can misbehave in every way that a wire allows."""
+"""A server on a raw socket that can misbehave in any way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Behaviour = Callable[[socket.socket], object]
 
 
 class WireServer:
-    """Accepts connections; gives the n-th request the n-th behaviour, later ones the last."""
+    """Accepts connections; gives the n-th request the n-th behavior, later ones the last."""
 
     def __init__(self, *behaviours: Behaviour) -> None:
         self._behaviours = list(behaviours)
@@ -24,10 +24,10 @@ class WireServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self.connections = 0
         self.closed = 0
-        """How many connections have ended on this side."""
+        """The number of connections that have ended on this side."""
         self.requests: list[bytes] = []
         self.times: list[float] = []
-        """The monotonic moment at which each request was whole."""
+        """The monotonic time at which each request was complete."""
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -66,7 +66,7 @@ class WireServer:
         return self._behaviours[at](connection)
 
     def ended(self, idle: float) -> None:
-        """Note that a connection ended, `idle` seconds after its last response."""
+        """Record that a connection ended, `idle` seconds after its last response."""
 
     def _read(self, connection: socket.socket) -> bytes:
         data = b""
@@ -83,7 +83,7 @@ class WireServer:
         return head + b"\r\n\r\n" + body
 
     def close(self) -> None:
-        # Closing alone would leave `accept` waiting, and the port taken.
+        # Closing alone would leave `accept` waiting and the port in use.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -95,7 +95,7 @@ class WireServer:
 
 @contextlib.contextmanager
 def serving(*behaviours: Behaviour) -> Iterator[WireServer]:
-    """Run a server for the length of a block."""
+    """Run a server during a block."""
     server = WireServer(*behaviours)
     try:
         yield server
@@ -104,11 +104,11 @@ def serving(*behaviours: Behaviour) -> Iterator[WireServer]:
 
 
 CLOSE = object()
-"""What a behaviour returns to have the connection closed."""
+"""The result of a behavior that closes the connection."""
 
 
 def head(status: int = 200, length: int | None = None, *more: str) -> bytes:
-    """Make the head of an answer; of JSON unless it says something else."""
+    """Make the head of an answer, of JSON by default."""
     lines = [f"HTTP/1.1 {status} Some", *more]
     if not any(line.startswith("Content-Type") for line in more):
         lines.append("Content-Type: application/json")
@@ -117,8 +117,8 @@ def head(status: int = 200, length: int | None = None, *more: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def says(body: object, status: int = 200, *more: str) -> Behaviour:
-    """Answer properly; bytes go out as they are, everything else as JSON."""
+def replies(body: object, status: int = 200, *more: str) -> Behaviour:
+    """Answer normally; bytes are sent unchanged, everything else as JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return lambda connection: connection.sendall(head(status, len(data), *more) + data)
 
@@ -139,7 +139,7 @@ def resets(connection: socket.socket) -> object:
     return CLOSE
 
 
-def drips(data: bytes, gap: float = 0.05) -> Behaviour:
+def trickles(data: bytes, gap: float = 0.05) -> Behaviour:
     """Send byte by byte."""
 
     def behave(connection: socket.socket) -> object:

@@ -1,8 +1,7 @@
-"""A small GitHub in memory: what `webhooks ci` asks of it, with GitHub's own limits and refusals.
+"""A small GitHub in memory with the endpoints that `webhooks ci` uses, and GitHub's limits.
 
-`FakeGitHub.handle` is a pure request and answer.
-Comments and issues remember their author, pages are pages, a body over 65,536 characters is
-refused, and a token that only reads cannot write.
+`FakeGitHub.handle` answers one request. Comments and issues remember their author, lists have
+pages, a body over 65,536 characters is refused, and a read-only token cannot write.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ BOT = "github-actions[bot]"
 
 
 Faulty = Callable[[str, str], "Answer | None"]
-"""Answers a request, by method and path, in GitHub's place; None lets GitHub answer."""
+"""Answers a request, by method and path, before GitHub does; None passes it on."""
 
 
 class FakeGitHub:
     """One repository on GitHub.
 
     `git` runs git where the repository's branches are. Time is a counter: each event takes a
-    second. `fault` may answer in GitHub's place.
+    second. `fault` may answer first.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class FakeGitHub:
         self._seconds = 0
         self._lock = threading.Lock()
 
-    # What a test does by hand.
+    # Actions of a test.
 
     def open(self, number: int, head: str, *, base: str = "main") -> None:
         """Open a pull request, or push another head to it."""
@@ -92,7 +91,7 @@ class FakeGitHub:
         return comment
 
     def edit(self, comment: dict[str, Any], body: str) -> None:
-        """Edit a comment, as whoever it is: that does not show."""
+        """Edit a comment without a trace of the editor."""
         comment.update(body=body, updated_at=self._now())
 
     def on(self, number: int) -> list[dict[str, Any]]:
@@ -100,7 +99,7 @@ class FakeGitHub:
         return [each for each in self.comments if each["issue_url"].endswith(f"/{number}")]
 
     def bodies(self, number: int, *, login: str | None = None) -> list[str]:
-        """Return the texts of comments on a pull request or issue, by default our own."""
+        """Return the texts of comments on a pull request or issue by `login`."""
         author = login or self.login
         return [each["body"] for each in self.on(number) if each["user"]["login"] == author]
 
@@ -113,7 +112,7 @@ class FakeGitHub:
             if method != "GET" and not path.endswith("graphql")
         ]
 
-    # What GitHub does.
+    # GitHub's answers.
 
     def handle(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
         """Answer one request; `headers` have lower-case names."""
@@ -174,7 +173,7 @@ class FakeGitHub:
         return Answer(404, {"message": "Not Found"})
 
     def _history(self, rest: str, path: str, query: dict[str, str]) -> Answer:
-        """Answer about commits and pull requests."""
+        """Answer requests for commits and pull requests."""
         if rest == "/pulls":
             rows = [
                 each

@@ -1,4 +1,4 @@
-"""What tests of `webhooks ci` share: a client of the fake GitHub, and a whole world to run in."""
+"""Shared by tests of `webhooks ci`: a client of the fake GitHub, and a world to run in."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _BASH = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c")
 def client(
     fake: FakeGitHub, transport: httpx.BaseTransport | None = None, **environ: str
 ) -> Iterator[GitHub]:
-    """Yield a client of `fake`, as `environ` says where it is."""
+    """Yield a client of `fake` for the job described by `environ`."""
     github = GitHub(
         repository=fake.repository,
         token=Secret(fake.token),
@@ -60,7 +60,7 @@ def client(
 
 @dataclass
 class Done:
-    """What a step left behind."""
+    """The result of a step."""
 
     code: int
     stdout: str
@@ -71,7 +71,7 @@ class Done:
 
 @dataclass
 class World:
-    """A repository in git and on GitHub, and an organization of CloudTruth."""
+    """A repository in git and on GitHub, and a CloudTruth organization."""
 
     folder: Path
     github: FakeGitHub
@@ -89,7 +89,7 @@ class World:
         """The checkout."""
         return self.folder / "work"
 
-    # What people do.
+    # Actions of users.
 
     def git(self, *arguments: str) -> str:
         return git(self.work, *arguments)
@@ -97,7 +97,7 @@ class World:
     def declare(
         self, *names: str, head: str = "", version: int | None = None, **channels: str
     ) -> None:
-        """Write the file: a Slack webhook for each name. `version` is that of their token."""
+        """Write a file with a Slack webhook for each name. `version` is that of their token."""
         token = "env: SLACK_BOT_TOKEN" + (f", version: {version}" if version is not None else "")
         lines = [head] if head else []
         lines += [f"defaults: {{type: slack, configuration: {{token: {{{token}}},"]
@@ -122,7 +122,7 @@ class World:
         plan: bool = True,
         **channels: str,
     ) -> Done:
-        """Open a pull request that declares `names`, or push to it, and plan it."""
+        """Open or update a pull request that declares `names`, and plan it."""
         branch = f"topic-{number}"
         if branch not in self.git("branch", "--format=%(refname:short)").split():
             self.git("branch", branch, base)
@@ -148,7 +148,7 @@ class World:
         return found
 
     def edit_live(self, name: str, **configuration: str) -> None:
-        """Change a webhook in CloudTruth by hand."""
+        """Change a live webhook directly."""
         for row in self.emulator.store.webhooks(self.emulator.organization):
             if row["name"] == name:
                 changed = {**row, "configuration": {**row["configuration"], **configuration}}
@@ -168,7 +168,7 @@ class World:
     # What GitHub does.
 
     def settle(self) -> None:
-        """Bring live to what main declares."""
+        """Apply what main declares."""
         done = self.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore")
         assert done.code == 0, done.stderr + done.stdout
 
@@ -185,7 +185,7 @@ class World:
         """Run the plan workflow for a pull request of the checked-out branch.
 
         `base` is the commit of `branch` that the event names, `newest` the pull request's newest
-        commit, where that is not the checked-out one, and `home` the repository it comes from.
+        commit if that is not the checked-out one, and `home` the repository it comes from.
         """
         head = self.git("rev-parse", "HEAD")
         known = self.github.pulls.get(number)
@@ -204,7 +204,7 @@ class World:
         return self.step("plan", "pull_request", event, **environ)
 
     def squash(self, number: int, *, into: str = "main") -> str:
-        """Merge a pull request into one new commit; return the commit."""
+        """Squash a pull request; return the new commit."""
         self.git("checkout", "-q", into)
         self.git("merge", "-q", "--squash", f"topic-{number}")
         commit = self.commit(f"squashed {number}")
@@ -217,7 +217,7 @@ class World:
         self.squash(number)
 
     def merge(self, number: int) -> str:
-        """Merge a pull request with a merge commit; return that."""
+        """Merge a pull request with a merge commit; return the commit."""
         self.git("checkout", "-q", "main")
         self.git("merge", "-q", "--no-ff", "-m", f"merged {number}", f"topic-{number}")
         commit = self.git("rev-parse", "HEAD")
@@ -233,10 +233,7 @@ class World:
         return commit
 
     def push(self, *, at: str = "", **environ: str) -> Done:
-        """Run the apply workflow after a push: it checks out the tip of main.
-
-        With `at` the checkout is that commit.
-        """
+        """Run the apply workflow after a push to main, on the tip of main or on the commit `at`."""
         self.git("checkout", "-q", at or "main")
         event = {"ref": "refs/heads/main", "repository": {"default_branch": "main"}}
         done = self.step("apply", "push", event, **environ)
@@ -245,7 +242,7 @@ class World:
         return done
 
     def follow(self, text: str) -> Done:
-        """Carry out the `gh workflow run` command that a comment or an issue names."""
+        """Run the `gh workflow run` command of a comment or an issue."""
         (block,) = re.findall(r"```sh\n(gh workflow run .*?)\n```", text, re.DOTALL)
         words = shlex.split(block)
         assert words[:4] == ["gh", "workflow", "run", "apply-webhooks.yml"]
@@ -267,12 +264,12 @@ class World:
         inputs: Mapping[str, str] | None = None,
         **environ: str,
     ) -> Done:
-        """Run the last step of a workflow as it is written, or its command in this process."""
+        """Run the last step of a workflow in a shell, or its command in this process."""
         script, environment, temp = self._prepared(workflow, name, event, inputs or {})
         return self._done(script, environment | environ, temp)
 
     def interrupted(self, workflow: str, *, early: bool = False) -> Done:
-        """Run a step in a shell and interrupt it at its first write, or `early`: while it plans."""
+        """Run a step in a shell and interrupt it at its first write, or `early`, while it plans."""
         script, environment, temp = self._prepared(workflow, "push", {}, {})
         if early:
             self.github.fault = self._held
@@ -295,7 +292,7 @@ class World:
         return _done(process.returncode, stdout, stderr, temp)
 
     def not_run(self, workflow: str, run: str) -> Done:
-        """Run the step that reports a job which failed before its command."""
+        """Run the step that reports a job that failed before its command."""
         step = _job(workflow)["steps"][-1]
         assert step["if"] == "failure() && steps.run.outputs.result == ''"
         self.shell = True
@@ -314,7 +311,7 @@ class World:
         return done
 
     def _held(self, method: str, path: str) -> None:
-        if "/git/ref/" in path:  # asked last before the plan
+        if "/git/ref/" in path:  # the last request before the plan
             self.hold.stop()
 
     def _prepared(
@@ -346,12 +343,12 @@ class World:
         return step["run"], environment, temp
 
     def call(self, what: str, **environ: str) -> Done:
-        """Run `webhooks ci` in a way that no workflow has it, without an event."""
+        """Run `webhooks ci` without an event, with options that no workflow uses."""
         _, environment, temp = self._prepared("apply", "", {}, {})
         return self._done(f"exec webhooks ci {what}", environment | environ, temp)
 
     def bare(self, what: str, **environ: str) -> Done:
-        """Run `webhooks ci` with nothing around it but `environ`."""
+        """Run `webhooks ci` with only `environ` in its environment."""
         return self._done(f"exec webhooks ci {what}", environ, self._temp())
 
     def _temp(self) -> Path:
@@ -364,7 +361,7 @@ class World:
         return _done(*self._run(script, environ), temp)
 
     def _filled(self, value: str, inputs: Mapping[str, str]) -> str:
-        """Evaluate an expression as GitHub does: what is not there is empty."""
+        """Evaluate an expression as GitHub does: a missing value is empty."""
 
         def found(match: re.Match[str]) -> str:
             where, _, what = match[1].partition(".")
@@ -399,7 +396,7 @@ class World:
 
 @contextmanager
 def world(folder: Path, **choices: Any) -> Iterator[World]:
-    """Start CloudTruth and GitHub on this machine and make a repository with one commit."""
+    """Start CloudTruth and GitHub on this machine and create a repository with one commit."""
     hold = PauseAtWrite()
     emulator = Emulator(behaviour=Variant(**{"any_key": True, **choices}), seed=1, listener=hold)
     github = FakeGitHub()
@@ -432,7 +429,7 @@ def _job(workflow: str) -> Any:
 
 
 def _done(code: int, stdout: str, stderr: str, temp: Path) -> Done:
-    """Read what a step left in its folder."""
+    """Read the files that a step wrote."""
     return Done(code, stdout, stderr, _outputs(temp / "output"), _text(temp / "summary"))
 
 
@@ -441,7 +438,7 @@ def _text(path: Path) -> str:
 
 
 def _outputs(path: Path) -> dict[str, str]:
-    """Read a file of outputs as the runner does."""
+    """Parse a file of outputs as the runner does."""
     found: dict[str, str] = {}
     lines = iter(_text(path).split("\n"))
     for line in lines:

@@ -1,4 +1,4 @@
-"""The client of GitHub, against the fake."""
+"""The GitHub client against the fake."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARKER = Marker(kind=MarkerKind.PLAN, file="w.yaml", organization="o", digest="s
 
 
 def write(github: GitHub, number: int, *texts: str, marker: Marker = MARKER) -> None:
-    """Write a plan of one part or several."""
+    """Write a plan of one or more parts."""
     found = find(github.comments(number), marker)
     parts = [
         (replace(marker, part=part, total=len(texts)), text)
@@ -41,7 +41,7 @@ def fake() -> FakeGitHub:
 
 
 def test_an_unchanged_comment_is_not_edited(fake: FakeGitHub) -> None:
-    """Nobody is notified of nothing."""
+    """An edit without a change would notify no user."""
     with client(fake) as github:
         write(github, 7, "one", "two")
         before = list(fake.writes)
@@ -50,8 +50,8 @@ def test_an_unchanged_comment_is_not_edited(fake: FakeGitHub) -> None:
 
 
 @given(st.lists(st.lists(st.sampled_from("ab"), min_size=1, max_size=4), min_size=1, max_size=4))
-def test_any_plan_follows_any_other(plans: list[list[str]]) -> None:
-    """The comments hold the parts of the last plan, in order; more than it needs are emptied."""
+def test_any_plan_can_replace_any_other(plans: list[list[str]]) -> None:
+    """The comments hold the parts of the last plan, in order; extra comments are emptied."""
     fake = FakeGitHub()
     with client(fake) as github:
         for plan in plans:
@@ -62,8 +62,8 @@ def test_any_plan_follows_any_other(plans: list[list[str]]) -> None:
     assert all("no longer needed" in each for each in found[len(plans[-1]) :])
 
 
-def test_a_comment_is_found_over_all_pages(fake: FakeGitHub) -> None:
-    """Ours may be the 250th of a long discussion."""
+def test_a_comment_is_found_on_any_page(fake: FakeGitHub) -> None:
+    """The tool's comment may be the 250th of a long discussion."""
     for number in range(250):
         fake.comment(7, f"remark {number}", login="ann")
     with client(fake) as github:
@@ -74,10 +74,10 @@ def test_a_comment_is_found_over_all_pages(fake: FakeGitHub) -> None:
 
 
 @pytest.mark.parametrize("graphql", [True, False])
-def test_the_author_is_whom_the_token_is_or_the_workflow_bot(
+def test_the_author_is_the_token_s_user_or_the_workflow_bot(
     fake: FakeGitHub, graphql: bool
 ) -> None:
-    """A token of an app is asked who it is; one that may not ask is the workflow's own."""
+    """The token's user is requested; if that is forbidden, it is the workflow's bot."""
     fake.graphql = graphql
     if graphql:
         fake.login = "our-app[bot]"
@@ -87,8 +87,8 @@ def test_the_author_is_whom_the_token_is_or_the_workflow_bot(
     assert len([path for _, path in fake.log if path == "/graphql"]) <= 2
 
 
-def test_organizations_of_one_file_have_comments_of_their_own(fake: FakeGitHub) -> None:
-    """Neither a plan nor a failure of one of them touches more than one comment."""
+def test_organizations_of_one_file_have_separate_comments(fake: FakeGitHub) -> None:
+    """A plan or failure of one organization changes only its own comment."""
     other = replace(MARKER, organization="p")
     failure = replace(MARKER, organization="", digest=None)
     with client(fake) as github:
@@ -101,7 +101,7 @@ def test_organizations_of_one_file_have_comments_of_their_own(fake: FakeGitHub) 
 
 
 class LostAnswer(FakeGitHub):
-    """Writes the comment and answers with an error of a gateway."""
+    """Writes the comment and answers with a gateway error."""
 
     keep = True
 
@@ -113,7 +113,7 @@ class LostAnswer(FakeGitHub):
 
 
 def test_a_comment_whose_answer_is_lost_is_not_written_twice() -> None:
-    """What may have been written is looked for before anything else."""
+    """After a lost answer the comment is searched for before it is written again."""
     fake = LostAnswer()
     with client(fake) as github:
         write(github, 7, "one")
@@ -125,7 +125,7 @@ def test_a_comment_whose_answer_is_lost_is_not_written_twice() -> None:
 
 
 class Nonsense(FakeGitHub):
-    """Answers lists with an object, or for ever."""
+    """Answers lists with an object, or with endless pages."""
 
     endless = False
 
@@ -134,8 +134,8 @@ class Nonsense(FakeGitHub):
 
 
 @pytest.mark.parametrize(("endless", "word"), [(False, "list"), (True, "pages")])
-def test_a_list_that_is_none_is_an_error(endless: bool, word: str) -> None:
-    """An answer that cannot be counted on never reads as "no comment yet"."""
+def test_an_invalid_list_is_an_error(endless: bool, word: str) -> None:
+    """It is never read as "no comment yet"."""
     fake = Nonsense()
     fake.endless = endless
     with client(fake) as github, pytest.raises(GitHubError, match=word):
@@ -143,8 +143,8 @@ def test_a_list_that_is_none_is_an_error(endless: bool, word: str) -> None:
     assert fake.writes == []
 
 
-def test_an_enterprise_server_is_asked_where_it_is(fake: FakeGitHub) -> None:
-    """REST lies under its own path there, GraphQL beside it."""
+def test_an_enterprise_server_has_its_own_urls(fake: FakeGitHub) -> None:
+    """REST has its own path there, with GraphQL beside it."""
     seen: list[str] = []
     handle = fake.handle
 
@@ -166,8 +166,8 @@ def test_an_enterprise_server_is_asked_where_it_is(fake: FakeGitHub) -> None:
         assert f"https://git.example/api/v3/repos/{fake.repository}/issues/7/comments" in seen
 
 
-def test_a_token_goes_to_no_careless_address(fake: FakeGitHub) -> None:
-    """Plain http to another machine is refused, and GraphQL elsewhere is not asked."""
+def test_a_token_is_not_sent_to_an_unsafe_url(fake: FakeGitHub) -> None:
+    """Plain http to another machine is refused, and so is GraphQL on another host."""
     token = Secret(fake.token)
 
     def connect(token: Secret, **environ: str) -> GitHub:

@@ -59,11 +59,11 @@ markers = st.builds(
 
 
 @given(markers)
-def test_what_is_encoded_decodes_to_the_same(marker: Marker) -> None:
-    """A marker survives its line, whatever names it holds, and stays inside its HTML comment."""
+def test_an_encoded_marker_decodes_to_the_same(marker: Marker) -> None:
+    """A marker is one line inside an HTML comment, whatever names it contains."""
     line = encode(marker)
     assert decode(f"{line}\nrest") == marker
-    assert decode(f"{line}\r\nrest") == marker  # as an editor of the web page ends lines
+    assert decode(f"{line}\r\nrest") == marker  # the line ends of the web editor
     assert line.isprintable()
     inner = line.removeprefix("<!--").removesuffix("-->")
     assert "--" not in inner
@@ -72,8 +72,8 @@ def test_what_is_encoded_decodes_to_the_same(marker: Marker) -> None:
 
 @given(st.text())
 @example('{"v":' + "[" * 100_000 + "}")  # overflows the parser's stack
-def test_any_other_text_is_no_marker_and_no_crash(text: str) -> None:
-    """What nobody encoded decodes to nothing."""
+def test_other_text_is_not_a_marker(text: str) -> None:
+    """Text that was not encoded decodes to None."""
     assert decode(text) is None
     assert decode(f"<!-- cloudtruth-webhooks {text} -->") is None
 
@@ -99,8 +99,8 @@ def test_any_other_text_is_no_marker_and_no_crash(text: str) -> None:
         ("<!-- cloudtruth", " <!-- cloudtruth"),
     ],
 )
-def test_a_line_that_somebody_edited_is_no_marker(old: str, new: str) -> None:
-    """Whatever is not exactly of the form counts as no review."""
+def test_an_edited_marker_is_not_a_marker(old: str, new: str) -> None:
+    """A line that is not exactly in the format is no review."""
     line = encode(MARKER)
     assert old in line
     assert decode(line.replace(old, new)) is None
@@ -123,8 +123,8 @@ LABELLED = replace(MARKER, label="eu")
         (LABELLED, {"label": "us"}, False),
     ],
 )
-def test_a_label_or_else_file_and_organization_tell_whose_it_is(
+def test_a_label_or_file_and_organization_identify_a_comment(
     marker: Marker, change: dict[str, Any], same: bool
 ) -> None:
-    """An organization that is not known yet is no difference."""
+    """An organization that is not known yet still matches."""
     assert marker.same_subject(replace(marker, **change)) is same

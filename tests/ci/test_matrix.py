@@ -1,4 +1,4 @@
-"""Which organizations a change is planned for."""
+"""The organizations that a change is planned for."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def labels(shell: Shell, folder: Path, event: object, *more: str) -> list[str]:
 def test_a_change_is_planned_for_the_organizations_that_read_it(
     shell: Shell, repository: Path, changed: str, expected: list[str], event: object
 ) -> None:
-    """A parent, a secret's file and a policy count for each organization that has them."""
+    """Every organization that reads a parent, a secret's file or a policy is planned."""
     before = git(repository, "rev-parse", "HEAD")
     path = repository / changed
     path.write_text(f"{path.read_text() if path.exists() else ''}\n")
@@ -94,12 +94,12 @@ def test_a_change_is_planned_for_the_organizations_that_read_it(
 def test_without_a_known_change_all_are_planned(
     shell: Shell, repository: Path, event: object
 ) -> None:
-    """A schedule, a manual start, a first push and a shallow clone miss none."""
+    """A schedule, a manual start, a first push and a shallow clone plan every organization."""
     assert labels(shell, repository, event) == ["one", "other", "two"]
 
 
-def test_more_organizations_than_jobs(shell: Shell, tmp_path: Path) -> None:
-    """257 are refused; one workflow cannot run them."""
+def test_more_organizations_than_jobs_are_refused(shell: Shell, tmp_path: Path) -> None:
+    """257 organizations exceed the jobs of one workflow."""
     texts = {f"orgs/{n}.yaml": f"organization: o{n}\nwebhooks: []\n" for n in range(257)}
     write(tmp_path, texts)
     done = shell("ci", "matrix", "-f", "orgs")

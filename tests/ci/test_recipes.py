@@ -1,4 +1,4 @@
-"""What docs say of GitLab and pre-commit, run as it is written."""
+"""Recipes of the docs for GitLab and pre-commit, run as written."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def jobs_of_gitlab() -> dict[str, Any]:
 
 
 def checked_out(here: World, commit: str, folder: Path) -> World:
-    """Clone the repository as a runner does: whole history, a detached head."""
+    """Clone the repository as a runner does: full history, detached head."""
     runner = replace(here, folder=folder)
     folder.mkdir()
     here.git("clone", "-q", f"file://{here.work}", str(runner.work))
@@ -65,7 +65,7 @@ def checked_out(here: World, commit: str, folder: Path) -> World:
 def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
     here: World, tmp_path: Path
 ) -> None:
-    """Each job does what its name says; a raised version is planned, applied once, and done."""
+    """Each job does what its name says; a new version is planned and applied once."""
     jobs = jobs_of_gitlab()
     first = here.git("rev-parse", "HEAD")
     here.declare("Audit", "Deploys")
@@ -113,7 +113,7 @@ def test_the_gitlab_recipe_fails_a_blocked_plan_and_never_applies_on_a_schedule(
 
 
 def test_the_smallest_workflow_applies_and_rotates(here: World, tmp_path: Path) -> None:
-    """README's apply step, in a clone as actions/checkout makes it with fetch-depth 0."""
+    """README's apply step, in a clone with the fetch-depth 0 of actions/checkout."""
     (text,) = re.findall(
         r"```yaml\n(on: .*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
     )
@@ -136,8 +136,8 @@ def test_the_smallest_workflow_applies_and_rotates(here: World, tmp_path: Path) 
     assert "1 updated" in done.stdout
 
 
-def test_the_pre_commit_hook_judges_the_declared_files(here: World) -> None:
-    """Its entry is a command that exists, and it fails on a broken file."""
+def test_the_pre_commit_hook_checks_the_files(here: World) -> None:
+    """Its entry is an existing command, and it fails on a broken file."""
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     assert hook["pass_filenames"] is False
     job = {"script": [hook["entry"]]}
@@ -146,8 +146,8 @@ def test_the_pre_commit_hook_judges_the_declared_files(here: World) -> None:
     assert script(here, job).returncode == 3
 
 
-def test_every_reason_that_docs_name_exists() -> None:
-    """The table of refusals speaks of words that the program says."""
+def test_every_documented_reason_exists() -> None:
+    """The table of refusals uses the program's own words."""
     text = (ROOT / "docs/github.md").read_text("utf-8")
     table = text.split("## Every refusal")[1].split("\n## ")[0]
     source = "".join(
@@ -161,8 +161,8 @@ def test_every_reason_that_docs_name_exists() -> None:
         assert f'"{word}"' in source
 
 
-def test_every_message_that_docs_cure_exists() -> None:
-    """A reader who searches the page for a message finds it, and the other way round."""
+def test_every_documented_message_exists() -> None:
+    """The page has the exact messages of the program, and every one of them."""
     text = (ROOT / "docs/github.md").read_text("utf-8").split("## Troubleshooting by message")[1]
     source = " ".join(
         path.read_text("utf-8").replace('"\n', "").replace('f"', '"')

@@ -1,4 +1,4 @@
-"""Reading the inputs of the action, GitHub's variables and its event."""
+"""The inputs of the action, GitHub's variables and its event."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ REACH: dict[str, Any] = {
 }
 
 
-def test_outside_github_and_without_inputs_nothing_is_known() -> None:
-    """An action passes every input, most of them empty: those are not given."""
+def test_without_github_and_inputs_all_is_unset() -> None:
+    """An action passes every input; an empty one counts as unset."""
     names = ("label", "comment", "reviewed-plan", "expect-digest", "allow-deletes", "resend-secret")
     assert read_run(dict.fromkeys(names, ""), {}, {}, **REACH) == Run(**REACH)
 
 
 def test_every_input_and_variable_is_read() -> None:
-    """Spaces around values and the case of words do not matter; a second attempt has an address."""
+    """Spaces and case do not matter; a second attempt has its own URL."""
     values = {
         "label": "eu",
         "comment": " Changes-only",
@@ -83,7 +83,7 @@ def test_every_input_and_variable_is_read() -> None:
     ],
 )
 def test_a_malformed_input_is_named(name: str, value: str, word: str) -> None:
-    """The error names the input and what it may be."""
+    """The error names the input and its valid values."""
     with pytest.raises(UsageError, match=word):
         read_run({name: value}, {}, {}, **REACH)
 
@@ -131,10 +131,10 @@ QUEUE = "refs/heads/gh-readonly-queue/team/main/pr-7-abc"
         ("pull_request", {"pull_request": {"number": True}}, None),
     ],
 )
-def test_an_event_allows_no_more_than_its_payload_shows(
+def test_an_event_without_a_pull_request_applies_the_tip(
     name: str, payload: Any, found: object
 ) -> None:
-    """A push is like a start by hand: every run applies the tip."""
+    """A push is treated like a manual start."""
     assert event(name, payload) == found
 
 
@@ -148,6 +148,6 @@ def test_an_event_allows_no_more_than_its_payload_shows(
         (pull(sender="dependabot[bot]"), REPOSITORY, "Dependabot"),
     ],
 )
-def test_a_run_without_secrets_says_why(payload: Any, repository: str, word: str) -> None:
-    """Forks, deleted forks and Dependabot are distrusted; where nothing is known, everyone is."""
+def test_a_run_without_secrets_has_a_reason(payload: Any, repository: str, word: str) -> None:
+    """Forks, deleted forks, Dependabot and unknown authors get no secrets."""
     assert word in event("pull_request", payload, repository).distrust

@@ -1,4 +1,4 @@
-"""`webhooks ci` in this process: inputs, refusals and the ways on that no workflow shows daily."""
+"""`webhooks ci` in this process: inputs, refusals and situations that no workflow test covers."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ def here(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def test_validate_needs_nothing_but_the_files(here: World) -> None:
-    """The command may come from a variable, as the action gives it; no server is asked."""
+def test_validate_needs_only_the_files(here: World) -> None:
+    """The command may come from a variable, as in the action; no server is contacted."""
     done = here.call("", WEBHOOKS_COMMAND="validate")
     assert here.emulator.store.log() == []
     assert (done.code, done.outputs["result"]) == (0, "validated")
     assert "The files are valid: 1 webhook declared" in done.summary
 
 
-def test_a_warning_about_a_file_is_an_error_here(here: World) -> None:
-    """What a person may overlook in a terminal stops a pull request."""
+def test_a_warning_about_a_file_fails_the_step(here: World) -> None:
+    """A warning in a terminal is an error on a pull request."""
     here.declare("Audit", "audit ")
     done = here.call("validate")
     assert done.code == 3
     assert "::error file=webhooks.yaml" in done.stdout
 
 
-def test_a_malformed_input_leaves_outputs_too(here: World) -> None:
-    """Later steps can tell why, and a person reads what would be right."""
+def test_a_malformed_input_still_writes_outputs(here: World) -> None:
+    """Later steps and the user learn the reason and the valid values."""
     done = here.call("plan --comment sometimes")
     assert (done.code, done.outputs["failure-reason"], done.outputs["result"]) == (64, "usage", "")
     assert "changes-only" in done.stderr + done.stdout + done.summary
 
 
-def test_an_event_that_is_no_json_is_refused(here: World) -> None:
-    """A broken event never reads as "no pull request"."""
+def test_an_event_of_invalid_json_is_refused(here: World) -> None:
+    """A broken event is never read as "no pull request"."""
     for content in (b"[]", b"{", b"\xff"):
         (here.folder / "event").write_bytes(content)
         done = here.call("plan", GITHUB_EVENT_PATH=str(here.folder / "event"))
@@ -52,8 +52,8 @@ def test_an_event_that_is_no_json_is_refused(here: World) -> None:
     assert here.call("plan", GITHUB_EVENT_PATH=str(here.folder / "missing")).code == 64
 
 
-def test_outside_github_it_is_a_plan(here: World) -> None:
-    """With nothing of GitHub in the environment there is still a log and an exit code."""
+def test_without_github_it_prints_a_plan(here: World) -> None:
+    """Without GitHub's variables the run still has a log and an exit code."""
     done = here.bare("plan", CLOUDTRUTH_API_KEY="k", CLOUDTRUTH_SERVER_URL=here.cloudtruth_url)
     assert done.code == 0
     assert "Plan: 1 to create" in done.stdout
@@ -68,10 +68,8 @@ def test_outside_github_it_is_a_plan(here: World) -> None:
         ("apply --reviewed-plan ignore", "RUNNER_TEMP", 7),
     ],
 )
-def test_files_of_github_that_cannot_be_written_are_an_error(
-    here: World, what: str, name: str, code: int
-) -> None:
-    """What is lost must not look well; the log has what was done, and the code that it was."""
+def test_unwritable_github_files_are_an_error(here: World, what: str, name: str, code: int) -> None:
+    """The log has what was applied and the exit code."""
     done = here.call(what, **{name: str(here.folder / "no" / "folder")})
     assert done.code == code
     assert ("1 created" in done.stdout) is (code == 7)
@@ -81,15 +79,15 @@ def test_files_of_github_that_cannot_be_written_are_an_error(
 
 @pytest.mark.parametrize(("mode", "comments"), [("true", 1), ("changes-only", 0), ("false", 0)])
 def test_when_a_plan_without_changes_is_a_comment(here: World, mode: str, comments: int) -> None:
-    """Always, only with changes, or never."""
+    """The comment is written always, only with changes, or never."""
     here.settle()
     done = here.pull(WEBHOOKS_COMMENT=mode)
     assert done.outputs["result"] == "no-changes"
     assert len(here.github.comments) == comments
 
 
-def test_a_comment_is_brought_up_to_date_when_its_changes_go(here: World) -> None:
-    """With changes-only an old comment does not go on promising what is no more."""
+def test_a_comment_is_updated_when_its_changes_are_gone(here: World) -> None:
+    """With changes-only an old comment does not keep outdated operations."""
     here.settle()
     here.propose(1, "Audit", "Deploys")
     here.declare("Audit")
@@ -99,8 +97,8 @@ def test_a_comment_is_brought_up_to_date_when_its_changes_go(here: World) -> Non
     assert "no changes" in comment
 
 
-def test_labels_have_comments_of_their_own(here: World) -> None:
-    """Two uses on one pull request do not overwrite each other, and each finds its own."""
+def test_labels_have_separate_comments(here: World) -> None:
+    """Two runs on one pull request keep their own comments."""
     here.propose(1, "Audit", "Deploys", plan=False)
     for label in ("eu", "us", "eu"):
         here.pull(WEBHOOKS_LABEL=label)
@@ -110,8 +108,8 @@ def test_labels_have_comments_of_their_own(here: World) -> None:
     assert here.push(WEBHOOKS_LABEL="us").code == 0
 
 
-def test_a_shallow_clone_is_told_how_to_know_more(here: World) -> None:
-    """Without the base commit the plan stands, and a warning says what is missing."""
+def test_a_shallow_clone_is_a_warning(here: World) -> None:
+    """Without the base commit the plan is still made, and the warning names the fix."""
     here.propose(1, "Audit", "Deploys", plan=False)
     done = here.pull(base="b" * 40)
     assert done.code == 0
@@ -119,8 +117,8 @@ def test_a_shallow_clone_is_told_how_to_know_more(here: World) -> None:
     assert "fetch-depth: 0" in done.summary
 
 
-def test_a_base_that_was_invalid_is_told(here: World) -> None:
-    """A pull request that repairs the files is planned without attribution."""
+def test_an_invalid_base_is_reported(here: World) -> None:
+    """A pull request that fixes the files is planned without attribution."""
     (here.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
     here.commit()
     done = here.propose(1, "Audit", "Deploys")
@@ -128,7 +126,7 @@ def test_a_base_that_was_invalid_is_told(here: World) -> None:
     assert "not valid" in done.stdout
 
 
-def test_a_fork_is_checked_and_told_so(here: World) -> None:
+def test_a_fork_is_only_validated(here: World) -> None:
     """No secret, no comment, no request to CloudTruth: valid files pass, invalid ones fail."""
     here.secrets.clear()
     here.github.read_only = True
@@ -146,7 +144,7 @@ def test_a_fork_is_checked_and_told_so(here: World) -> None:
 
 
 def test_apply_is_refused_on_pull_requests(here: World) -> None:
-    """Nobody has merged it yet."""
+    """A pull request is not merged yet."""
     event = {"pull_request": {"number": 1, "head": {}, "base": {}}}
     done = here.step("apply", "pull_request", event)
     assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
@@ -154,8 +152,8 @@ def test_apply_is_refused_on_pull_requests(here: World) -> None:
 
 
 @pytest.mark.parametrize(("mode", "code"), [("require", 6), ("warn", 0), ("ignore", 0)])
-def test_what_happens_to_operations_nobody_reviewed(here: World, mode: str, code: int) -> None:
-    """Refused, applied with a warning, or applied silently."""
+def test_unreviewed_operations_follow_the_setting(here: World, mode: str, code: int) -> None:
+    """They are refused, applied with a warning, or applied silently."""
     done = here.push(WEBHOOKS_REVIEWED_PLAN=mode)
     assert done.code == code
     assert bool(here.live()) is (code == 0)
@@ -163,22 +161,22 @@ def test_what_happens_to_operations_nobody_reviewed(here: World, mode: str, code
     assert ("error[not-reviewed]" in done.stdout) is (mode == "require")
 
 
-def test_apply_needs_a_token_to_find_reviews_with(here: World) -> None:
-    """Without one only a digest or an explicit choice leads on."""
+def test_apply_needs_a_token_to_read_reviews(here: World) -> None:
+    """Without one, apply needs a digest or an explicit setting."""
     done = here.push(GITHUB_TOKEN="")
     assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
     assert here.push(GITHUB_TOKEN="", WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
 
 
-def test_drift_without_a_token_is_still_seen(here: World) -> None:
-    """Log and outputs tell, and a warning says that no issue was looked at."""
+def test_drift_without_a_token_is_reported(here: World) -> None:
+    """Log and outputs have the drift, and a warning that no issue was checked."""
     done = here.step("drift", "schedule", {}, GITHUB_TOKEN="")
     assert (done.code, done.outputs["result"]) == (0, "drift")
     assert "no-token" in done.stdout
 
 
-def test_more_than_ten_findings_are_counted(here: World) -> None:
-    """GitHub would hide the rest without a word."""
+def test_findings_beyond_ten_are_counted(here: World) -> None:
+    """GitHub hides further annotations without notice."""
     lines = ["webhooks:"] + ["  - {name: w, state: absent}"] * 15
     (here.work / "webhooks.yaml").write_text("\n".join(lines) + "\n")
     done = here.call("validate")
@@ -194,10 +192,10 @@ def broken(*_: object, **__: object) -> NoReturn:
     "renderer",
     [(text, "render_report"), (markdown, "render_report"), (json_renderer, "render_plan")],
 )
-def test_a_report_that_cannot_be_shown_changes_nothing(
+def test_a_broken_report_does_not_change_the_result(
     here: World, monkeypatch: pytest.MonkeyPatch, renderer: tuple[object, str]
 ) -> None:
-    """Exit code and outputs are those of the apply; log or summary say it in one line."""
+    """Exit code and outputs are those of the apply; log or summary has the error in one line."""
     monkeypatch.setattr(*renderer, broken)
     done = here.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore")
     assert (done.code, done.outputs["result"]) == (0, "applied")
@@ -207,8 +205,8 @@ def test_a_report_that_cannot_be_shown_changes_nothing(
         assert line in done.stdout + done.summary
 
 
-def test_a_declaration_that_cannot_be_applied_fails_the_run(here: World) -> None:
-    """Nothing is left to change, and still not all is as declared."""
+def test_an_inapplicable_declaration_fails_the_run(here: World) -> None:
+    """No operation is left, and yet not everything is as declared."""
     here.settle()
     here.declare("Audit", "Deploys")
     here.commit()

@@ -1,6 +1,6 @@
-"""Stories of teams that review on GitHub: what is applied, what is not, and who is told.
+"""Scenarios of teams that review on GitHub: what is applied, what is not, what is reported.
 
-GitHub is a fake behind HTTP, CloudTruth the emulator, the repository is git's own.
+GitHub is a fake behind HTTP, CloudTruth is the emulator, the repository is a real one.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from tests.fakes import Answer
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[World]:
-    """Main declares Audit, and Audit is live."""
+    """Audit is declared on main and live."""
     with world(tmp_path) as made:
         made.settle()
         yield made
 
 
-# Which files and which reviews.
+# Which files and which reviews count.
 
 
-def test_a_rerun_of_an_old_merge_does_not_bring_back_what_a_newer_one_removed(here: World) -> None:
-    """Every run applies the tip: 1 adds Deploys, 2 removes it, the run of 1 comes last."""
+def test_a_rerun_of_an_old_merge_applies_the_tip(here: World) -> None:
+    """1 adds Deploys, 2 removes it, and the run of 1 comes last: Deploys stays deleted."""
     here.merged(1, "Audit", "Deploys")
     assert here.push().code == 0
     here.merged(2, "Audit", head="prune: true\nscope: ['*']")
@@ -40,10 +40,10 @@ def test_a_rerun_of_an_old_merge_does_not_bring_back_what_a_newer_one_removed(he
     assert set(here.live()) == {"Audit"}
 
 
-def test_the_run_of_a_second_merge_applies_both_and_the_late_run_of_the_first_nothing(
+def test_the_first_run_after_two_merges_applies_both(
     here: World,
 ) -> None:
-    """Whichever run is first does all of it."""
+    """The second run finds no changes."""
     here.merged(1, "Audit", "Deploys")
     here.merged(2, "Audit", "Deploys", "Pager")
     assert here.push().code == 0
@@ -53,7 +53,7 @@ def test_the_run_of_a_second_merge_applies_both_and_the_late_run_of_the_first_no
 
 
 def test_an_old_checkout_with_other_files_writes_nothing(here: World) -> None:
-    """A workflow that checks out the event's commit would apply files that are no longer true."""
+    """A workflow that checks out the event's commit would apply outdated files."""
     here.propose(1, "Audit", "Deploys")
     old = here.squash(1)
     here.merged(2, "Audit")
@@ -64,8 +64,8 @@ def test_an_old_checkout_with_other_files_writes_nothing(here: World) -> None:
     assert "gh run rerun" in here.github.bodies(1)[1]
 
 
-def test_an_old_checkout_with_the_same_files_goes_on(here: World) -> None:
-    """A merge that leaves the files alone starts no run, and must not strand the one before."""
+def test_an_old_checkout_with_the_same_files_is_applied(here: World) -> None:
+    """A later merge that does not change the files starts no run, so this run must continue."""
     here.propose(1, "Audit", "Deploys")
     old = here.squash(1)
     (here.work / "readme.md").write_text("x")
@@ -75,7 +75,7 @@ def test_an_old_checkout_with_the_same_files_goes_on(here: World) -> None:
 
 
 def test_after_a_force_push_the_old_checkout_is_refused(here: World) -> None:
-    """What was merged is no longer part of the branch."""
+    """The merged commit is no longer part of the branch."""
     start = here.git("rev-parse", "main")
     here.propose(1, "Audit", "Deploys")
     gone = here.squash(1)
@@ -89,7 +89,7 @@ def test_after_a_force_push_the_old_checkout_is_refused(here: World) -> None:
 
 
 @pytest.mark.parametrize("how", ["squash", "merge", "rebase"])
-def test_each_way_to_merge_counts(here: World, how: str) -> None:
+def test_every_merge_method_counts(here: World, how: str) -> None:
     """The merge commit that GitHub names is part of the branch in all three."""
     here.propose(1, "Audit", "Deploys")
     getattr(here, how)(1)
@@ -97,8 +97,8 @@ def test_each_way_to_merge_counts(here: World, how: str) -> None:
     assert set(here.live()) == {"Audit", "Deploys"}
 
 
-def test_merges_whose_runs_never_came_are_applied_by_the_next_one(here: World) -> None:
-    """Two pull requests wait, one of them overtaken: each is told what became of it."""
+def test_merges_without_a_run_are_applied_by_the_next_run(here: World) -> None:
+    """Two pull requests wait, one of them outdated: each gets a comment with its outcome."""
     here.merged(1, "Audit", Audit="one")
     here.merged(2, "Audit", Audit="two")
     assert here.push().code == 0
@@ -108,8 +108,8 @@ def test_merges_whose_runs_never_came_are_applied_by_the_next_one(here: World) -
     assert "**Applied** by" in here.github.bodies(2)[1]
 
 
-def test_a_usual_run_asks_github_at_most_ten_times(here: World) -> None:
-    """A hundred merged pull requests, and more comments than a page has."""
+def test_a_usual_run_makes_at_most_ten_requests_to_github(here: World) -> None:
+    """There are 100 merged pull requests, and more comments than fit on a page."""
     start = here.git("rev-parse", "main")
     for number in range(10, 110):
         here.github.merge(number, start)
@@ -121,11 +121,11 @@ def test_a_usual_run_asks_github_at_most_ten_times(here: World) -> None:
     assert len(here.github.log) <= 10
 
 
-# Two pull requests, and what happens in between.
+# Two pull requests, and changes between them.
 
 
-def test_two_pull_requests_for_one_webhook_do_not_both_go_through(here: World) -> None:
-    """The second one was reviewed against a channel that is no longer live: it is stale."""
+def test_the_second_pull_request_for_one_webhook_is_stale(here: World) -> None:
+    """It was reviewed against a channel that is no longer live."""
     here.propose(1, "Audit", Audit="one")
     here.propose(2, "Audit", Audit="two")
     here.squash(1)
@@ -144,8 +144,8 @@ def test_two_pull_requests_for_one_webhook_do_not_both_go_through(here: World) -
     assert not any("**Applied**" in each for each in here.github.bodies(2))
 
 
-def test_a_webhook_changed_by_hand_stops_its_review_and_leads_on_by_digest(here: World) -> None:
-    """Nothing at all is written; the comment's command applies exactly what it names."""
+def test_a_manual_change_makes_a_review_stale(here: World) -> None:
+    """Nothing is written; the comment has a command that applies exactly what it lists."""
     here.propose(1, "Audit", "Deploys", Audit="mine")
     here.edit_live("Audit", channel="by-hand")
     here.squash(1)
@@ -161,8 +161,8 @@ def test_a_webhook_changed_by_hand_stops_its_review_and_leads_on_by_digest(here:
     assert here.push().outputs["result"] == "converged"
 
 
-def test_drift_that_nobody_reviewed_stays_and_what_was_reviewed_is_applied(here: World) -> None:
-    """Exit code 7: something was written, and the comment names what needs a review."""
+def test_unreviewed_drift_is_kept_and_reviewed_changes_are_applied(here: World) -> None:
+    """Exit code 7: something was written, and the comment lists what needs a review."""
     here.merged(1, "Audit", "Deploys")
     here.edit_live("Audit", channel="by-hand")
     done = here.push()
@@ -175,8 +175,8 @@ def test_drift_that_nobody_reviewed_stays_and_what_was_reviewed_is_applied(here:
     assert here.live() == {"Audit": "general", "Deploys": "general"}
 
 
-def test_an_edit_live_during_the_review_is_seen_by_the_next_plan(here: World) -> None:
-    """Its comment tells the change apart from the drift, and merging applies both."""
+def test_the_next_plan_shows_an_edit_made_during_the_review(here: World) -> None:
+    """Its comment lists the change apart from the drift, and merging applies both."""
     here.propose(1, "Audit", "Deploys")
     here.edit_live("Audit", channel="by-hand")
     assert here.pull(1).code == 0
@@ -189,8 +189,8 @@ def test_an_edit_live_during_the_review_is_seen_by_the_next_plan(here: World) ->
     assert here.live() == {"Audit": "general", "Deploys": "general"}
 
 
-def test_a_plan_job_that_is_rerun_after_the_merge_edits_nothing(here: World) -> None:
-    """What was approved stays what was approved."""
+def test_a_plan_job_rerun_after_the_merge_edits_nothing(here: World) -> None:
+    """The approved comment does not change."""
     here.propose(1, "Audit", "Deploys")
     (review,) = here.github.bodies(1)
     here.git("checkout", "-q", "topic-1")
@@ -204,8 +204,8 @@ def test_a_plan_job_that_is_rerun_after_the_merge_edits_nothing(here: World) -> 
     assert here.github.bodies(1) == [review]
 
 
-def test_the_plan_of_an_older_commit_does_not_replace_that_of_a_newer_one(here: World) -> None:
-    """Two plan jobs of one pull request end in the wrong order."""
+def test_an_older_commit_s_plan_does_not_replace_a_newer_one(here: World) -> None:
+    """Two plan jobs of one pull request finish in the wrong order."""
     here.propose(1, "Audit", "Deploys")
     old = here.git("rev-parse", "HEAD")
     here.propose(1, "Audit", "Deploys", "Pager")
@@ -216,8 +216,8 @@ def test_the_plan_of_an_older_commit_does_not_replace_that_of_a_newer_one(here: 
     assert here.github.bodies(1) == [review]
 
 
-def test_a_merge_while_the_plan_job_runs_approves_nothing(here: World) -> None:
-    """The comment is written a moment after the merge: it was not reviewed."""
+def test_a_comment_written_after_the_merge_approves_nothing(here: World) -> None:
+    """The merge happened while the plan job ran, so the comment was not reviewed."""
     planned = here.propose(1, "Audit", "Deploys", plan=False)
 
     def merge_first(method: str, path: str) -> None:
@@ -239,7 +239,7 @@ def test_a_merge_while_the_plan_job_runs_approves_nothing(here: World) -> None:
 def test_a_push_during_an_apply_is_applied_by_its_own_run(
     here: World, moment: str, code: int
 ) -> None:
-    """Before the check of the tip nothing is written, after it what was merged until then."""
+    """A push before the check of the tip stops the run; a later one waits for its own run."""
     here.propose(1, "Audit", "Deploys")
     first = here.squash(1)
     here.propose(2, "Audit", "Deploys", "Pager")
@@ -262,12 +262,12 @@ def test_a_push_during_an_apply_is_applied_by_its_own_run(
     assert set(here.live()) == {"Audit", "Deploys", "Pager"}
 
 
-# What a review may not be.
+# Reviews that do not count.
 
 
 @pytest.mark.parametrize("edit", ["later", "digest", "deleted", "forged"])
-def test_a_review_that_somebody_changed_approves_nothing(here: World, edit: str) -> None:
-    """Edited after the merge, its marker damaged, deleted, or written by somebody else."""
+def test_a_changed_review_approves_nothing(here: World, edit: str) -> None:
+    """It was edited after the merge, damaged, deleted, or written by another user."""
     here.propose(1, "Audit", "Deploys")
     comment = here.github.comments[0]
     if edit == "digest":
@@ -287,8 +287,8 @@ def test_a_review_that_somebody_changed_approves_nothing(here: World, edit: str)
     assert set(here.live()) == {"Audit", "Deploys"}
 
 
-def test_a_direct_push_is_told_on_the_newest_pull_request(here: World) -> None:
-    """A revert that nobody reviewed: refused, told, and applied by the digest that is named."""
+def test_a_direct_push_is_reported_on_the_newest_pull_request(here: World) -> None:
+    """An unreviewed revert is refused, reported, and applied by the digest in the comment."""
     here.merged(1, "Audit", "Deploys", head="prune: true\nscope: ['*']")
     assert here.push().code == 0
     here.declare("Audit", head="prune: true\nscope: ['*']")
@@ -299,8 +299,8 @@ def test_a_direct_push_is_told_on_the_newest_pull_request(here: World) -> None:
     assert set(here.live()) == {"Audit"}
 
 
-def test_where_there_is_no_pull_request_an_issue_is_opened(here: World) -> None:
-    """Once for each reason, and brought up to date by the next run."""
+def test_without_a_pull_request_an_issue_is_opened(here: World) -> None:
+    """One issue for each reason; the next run updates it."""
     here.declare("Audit", "Deploys")
     here.commit("past review")
     for _ in range(2):
@@ -312,9 +312,7 @@ def test_where_there_is_no_pull_request_an_issue_is_opened(here: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["apply", "drift"])
-def test_a_job_that_fails_before_its_command_has_one_issue_until_it_works(
-    here: World, name: str
-) -> None:
+def test_a_job_that_fails_before_its_command_has_one_issue(here: World, name: str) -> None:
     """The installation fails twice: the issue names the later run; the next success closes it."""
     for run in ("7", "8"):
         assert here.not_run(name, run).code == 0
@@ -325,8 +323,8 @@ def test_a_job_that_fails_before_its_command_has_one_issue_until_it_works(
     assert issue["state"] == "closed"
 
 
-def test_a_run_that_is_stopped_before_its_first_write_is_told(here: World) -> None:
-    """Someone cancels it while it plans: the comment names the command that goes on."""
+def test_a_run_cancelled_before_its_first_write_is_reported(here: World) -> None:
+    """It is cancelled while it plans: the comment has the command that continues."""
     here.merged(1, "Audit", "Deploys")
     stopped = here.interrupted("apply", early=True)
     assert (stopped.code, stopped.outputs["failure-reason"]) == (130, "interrupted")
@@ -336,7 +334,7 @@ def test_a_run_that_is_stopped_before_its_first_write_is_told(here: World) -> No
 
 
 def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
-    """Its pull request says so, and its merge is refused until somebody decides by digest."""
+    """The comment says so, and its merge is refused until a user applies a digest."""
     here.propose(1, "Audit", "Deploys", plan=False)
     forked = here.pull(1, home="eve/hooks")
     assert "comes from a fork" in forked.stdout
@@ -347,8 +345,8 @@ def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
     assert here.follow(here.github.bodies(1)[-1]).code == 0
 
 
-def test_a_pull_request_to_another_branch_promises_nothing(here: World) -> None:
-    """Only main is applied; what was merged into a release branch is no review of main."""
+def test_a_pull_request_to_another_branch_is_not_a_review(here: World) -> None:
+    """Only main is applied; a merge into a release branch is no review of main."""
     here.git("branch", "release")
     planned = here.propose(1, "Audit", "Deploys", base="release")
     assert planned.code == 0
@@ -362,8 +360,8 @@ def test_a_pull_request_to_another_branch_promises_nothing(here: World) -> None:
     assert (refused.code, set(here.live())) == (6, {"Audit"})
 
 
-def test_a_pull_request_that_gets_another_base_promises_nothing_any_more(here: World) -> None:
-    """The plan workflow also runs when a pull request is edited, and its comment follows."""
+def test_a_pull_request_with_another_base_updates_its_comment(here: World) -> None:
+    """The plan workflow also runs when a pull request is edited."""
     here.propose(1, "Audit", "Deploys")
     here.git("branch", "release", "main")
     assert here.pull(1, branch="release").code == 0
@@ -372,11 +370,11 @@ def test_a_pull_request_that_gets_another_base_promises_nothing_any_more(here: W
     assert "Merging applies" not in comment
 
 
-# What a plan comment shows.
+# The contents of plan comments.
 
 
 def test_four_hundred_creates_with_long_names_are_reviewed_in_full(here: World) -> None:
-    """Up to ten comments show every one of them, and all are applied."""
+    """Up to ten comments show every operation, and all are applied."""
     names = [f"hook-{number:03} " + "x" * 240 for number in range(400)]
     assert here.propose(1, "Audit", *names).code == 0
     parts = here.github.bodies(1)
@@ -390,8 +388,8 @@ def test_four_hundred_creates_with_long_names_are_reviewed_in_full(here: World) 
     assert len(here.live()) == 401
 
 
-def test_what_no_comment_shows_is_not_approved(here: World) -> None:
-    """The first comment says how much is missing; what is shown is applied, the rest is not."""
+def test_operations_in_no_comment_are_not_approved(here: World) -> None:
+    """The first comment has the number of missing operations; only those shown are applied."""
     names = [f"hook-{number:04} " + "x" * 240 for number in range(1000)]
     assert here.propose(1, "Audit", *names).code == 0
     parts = here.github.bodies(1)
@@ -403,8 +401,8 @@ def test_what_no_comment_shows_is_not_approved(here: World) -> None:
     assert 100 < len(here.live()) < 1000
 
 
-def test_parts_that_are_no_longer_needed_are_emptied(here: World) -> None:
-    """A long plan becomes short, and short ones become long again."""
+def test_unneeded_parts_are_emptied(here: World) -> None:
+    """A long plan becomes short, and a short one becomes long again."""
     names = [f"hook-{number:03} " + "x" * 240 for number in range(200)]
     here.propose(1, "Audit", *names)
     many = len(here.github.bodies(1))
@@ -418,7 +416,7 @@ def test_parts_that_are_no_longer_needed_are_emptied(here: World) -> None:
 
 
 @pytest.mark.parametrize("written", [1, 2])
-def test_a_plan_job_that_is_cancelled_between_two_comments_approves_nothing(
+def test_a_plan_job_cancelled_between_two_comments_approves_nothing(
     here: World, written: int
 ) -> None:
     """The first comment is invalidated first and completed last."""
@@ -454,7 +452,7 @@ def test_a_plan_job_that_is_cancelled_between_two_comments_approves_nothing(
 def test_a_change_that_only_relaxes_a_guard_is_commented(
     here: World, before: str, after: str
 ) -> None:
-    """Nothing is to be applied, and a reviewer must see it all the same."""
+    """Nothing will be applied, and a reviewer must still see the change."""
     here.declare("Audit", head=before)
     here.commit("guards")
     planned = here.propose(1, "Audit", head=after)
@@ -463,8 +461,8 @@ def test_a_change_that_only_relaxes_a_guard_is_commented(
     assert "**policy relaxed**" in comment
 
 
-def test_a_pull_request_cannot_relax_the_policy_that_judges_it(here: World) -> None:
-    """The base branch's policy judges; the change is shown like one of a guard."""
+def test_a_pull_request_cannot_relax_its_own_policy(here: World) -> None:
+    """The base branch's policy applies; the change is shown like a change of a guard."""
     names = {"properties": {"name": {"pattern": "^[AP]", "title": "Names begin with A or P"}}}
     policy = {"properties": {"webhooks": {"items": names}}}
     (here.work / "policy.json").write_text(json.dumps(policy))
@@ -483,7 +481,7 @@ def test_a_pull_request_cannot_relax_the_policy_that_judges_it(here: World) -> N
 
 
 def test_a_file_names_the_key_of_its_organization(here: World) -> None:
-    """The reference has to be in the list of allowed secrets; a job is for one organization."""
+    """The reference must be in the list of allowed secrets; a job has one organization."""
     text = (here.work / "webhooks.yaml").read_text()
     (here.work / "webhooks.yaml").write_text(f"api_key: {{env: OTHER_KEY}}\n{text}")
     here.commit("key")
@@ -501,7 +499,7 @@ def test_a_file_names_the_key_of_its_organization(here: World) -> None:
 
 
 def test_a_changed_parent_is_planned_and_applied(here: World) -> None:
-    """A pull request that changes only the base changes the overlay's plan."""
+    """A change of only the parent file changes the overlay's plan."""
     (here.work / "base.yaml").write_text((here.work / "webhooks.yaml").read_text())
     (here.work / "webhooks.yaml").write_text("extends: base.yaml\n")
     here.commit("overlay")
@@ -518,8 +516,8 @@ def test_a_changed_parent_is_planned_and_applied(here: World) -> None:
     assert here.live() == {"Audit": "other"}
 
 
-def test_a_guard_that_goes_in_a_renamed_file_is_commented(here: World) -> None:
-    """The file is known by its content, not by its name alone."""
+def test_a_guard_removed_in_a_renamed_file_is_commented(here: World) -> None:
+    """The file is recognized by its content, not only by its name."""
     here.declare("Audit", head="protect: [Audit]")
     here.commit("guards")
     here.git("checkout", "-q", "-b", "topic-1")
@@ -536,7 +534,9 @@ def test_a_guard_that_goes_in_a_renamed_file_is_commented(here: World) -> None:
 
 
 def test_a_removed_file_fails_the_plan_and_the_apply(here: World) -> None:
-    """Nothing is deleted because a file is gone, and the merge is told what is missing."""
+    """Nothing is deleted because a file is missing, and the merge is reported with the missing
+    file.
+    """
     here.git("checkout", "-q", "-b", "topic-1")
     here.git("rm", "-q", "webhooks.yaml")
     here.commit("removed")
@@ -547,8 +547,8 @@ def test_a_removed_file_fails_the_plan_and_the_apply(here: World) -> None:
     assert "webhooks validate --strict -f webhooks.yaml" in here.github.bodies(1)[-1]
 
 
-def test_a_blocked_plan_is_commented_and_its_merge_leads_on(here: World) -> None:
-    """The check fails; a merge all the same is told the digest and the number of deletes."""
+def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
+    """The comment on a merge anyway has the digest and the number of deletes."""
     names = [f"hook-{number}" for number in range(8)]
     head = "prune: true\nscope: ['*']"
     here.merged(1, "Audit", *names, head=head)
@@ -568,14 +568,14 @@ def test_a_blocked_plan_is_commented_and_its_merge_leads_on(here: World) -> None
 
 
 def rotated(here: World, **channels: str) -> None:
-    """Merge a pull request that bumps the token's version, and set the new token."""
+    """Merge a pull request that raises the token's version, and set the new token."""
     here.merged(1, "Audit", version=2, **channels)
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
 
 
 @pytest.fixture(params=["plain", "mask", "null", "omitted", "configuration-missing"])
 def there(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
-    """Like `here`, with each form in which a secret may read back."""
+    """Like `here`, for each form in which a secret may read back."""
     with world(tmp_path, read_back=request.param) as made:
         made.declare("Audit", version=1)
         made.commit("versions")
@@ -584,7 +584,7 @@ def there(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 def test_a_rotation_is_reviewed_and_sent(there: World) -> None:
-    """Bump `version`, merge: the secret is sent once, in whatever form it reads back."""
+    """Raise `version`, merge: the secret is sent once, in whatever form it reads back."""
     rotated(there)
     assert "1 to update" in there.github.bodies(1)[0]
     before = len(there.writes())
@@ -597,8 +597,8 @@ def test_a_rotation_is_reviewed_and_sent(there: World) -> None:
 
 
 @pytest.mark.parametrize("there", ["plain", "mask"], indirect=True)
-def test_a_rotation_whose_write_is_refused_is_not_called_applied(there: World) -> None:
-    """The comment names the way on, and running it again sends the secret."""
+def test_a_rotation_whose_write_is_refused_is_not_reported_as_applied(there: World) -> None:
+    """The comment has the next step, and running it again sends the secret."""
     rotated(there)
     there.emulator.faults = Script([Rule(fault=status(400), method="PATCH")])
     assert there.push().code == 1
@@ -609,7 +609,7 @@ def test_a_rotation_whose_write_is_refused_is_not_called_applied(there: World) -
     assert any("**Applied** by" in each for each in there.github.bodies(1))
 
 
-def test_a_rotation_is_void_when_the_files_have_moved_on(here: World) -> None:
+def test_a_rotation_is_not_sent_after_the_files_changed(here: World) -> None:
     """Version 2 was reviewed and never sent; the tip declares version 3 without a review."""
     here.merged(1, "Audit", version=2)
     here.declare("Audit", version=3)
@@ -621,10 +621,11 @@ def test_a_rotation_is_void_when_the_files_have_moved_on(here: World) -> None:
 
 
 @pytest.mark.parametrize("there", ["mask"], indirect=True)
-def test_a_newer_change_of_the_webhook_does_not_lose_a_rotation(there: World) -> None:
-    """1 rotates and 2 moves the webhook to another channel, where nobody reviewed the token.
+def test_a_newer_change_of_the_webhook_keeps_a_rotation(there: World) -> None:
+    """1 rotates the token, 2 moves the webhook to another channel, where no review covers the
+    token.
 
-    One command does both, and neither is left over.
+    One command applies both.
     """
     rotated(there)
     there.merged(2, "Audit", version=2, Audit="elsewhere")
@@ -636,8 +637,8 @@ def test_a_newer_change_of_the_webhook_does_not_lose_a_rotation(there: World) ->
 
 
 @pytest.mark.parametrize("there", ["mask"], indirect=True)
-def test_the_command_that_leads_on_has_the_resends_of_the_review(there: World) -> None:
-    """A stale review with a rotation in it: the digest covers both, and one command does both."""
+def test_the_suggested_command_includes_reviewed_resends(there: World) -> None:
+    """A stale review contains a rotation: the digest covers both, and one command applies both."""
     rotated(there, Audit="mine")
     there.edit_live("Audit", channel="by-hand")
     assert there.push().code == 6
@@ -648,8 +649,8 @@ def test_the_command_that_leads_on_has_the_resends_of_the_review(there: World) -
     assert there.token("Audit") == there.secrets["SLACK_BOT_TOKEN"]
 
 
-def test_a_secret_that_changed_without_a_version_is_not_sent_by_itself(here: World) -> None:
-    """No review can show it: the run says which reference to bump."""
+def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
+    """No review can show it: the run names the reference whose version to raise."""
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
     refused = here.push()
     assert (refused.code, here.token("Audit")) == (6, SLACK)
@@ -661,7 +662,7 @@ def test_a_secret_that_changed_without_a_version_is_not_sent_by_itself(here: Wor
 
 
 def test_another_host_behind_a_file_needs_a_review(here: World) -> None:
-    """The URL comes from a file in git; its host changes in a push that nobody reviewed."""
+    """The URL comes from a file in git; its host changes in an unreviewed push."""
     (here.work / "pager-url").write_text("https://pager.example/hook")
     (here.work / "webhooks.yaml").write_text(
         "prune: false\nwebhooks:\n"
@@ -680,7 +681,7 @@ def test_another_host_behind_a_file_needs_a_review(here: World) -> None:
     assert "evil.example" in refused.stdout
 
 
-# Nothing ends in silence.
+# Every failure is reported.
 
 
 def failures(here: World, number: int = 1) -> list[str]:
@@ -698,8 +699,8 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("code", FAILURES)
-def test_a_merge_that_is_not_applied_is_told_once(here: World, code: str) -> None:
-    """A new comment on the pull request, as edits notify nobody; a second run adds none."""
+def test_an_unapplied_merge_is_reported_once(here: World, code: str) -> None:
+    """A new comment on the pull request, because edits notify no user; a second run adds none."""
     secrets, rule, exit_code = FAILURES[code]
     here.merged(1, "Audit", "Deploys")
     good = dict(here.secrets)
@@ -725,10 +726,10 @@ def test_a_merge_that_is_not_applied_is_told_once(here: World, code: str) -> Non
         ("webhooks: []\nwebhooks: []\n", 3, "invalid-configuration", "webhooks validate --strict"),
     ],
 )
-def test_files_that_cannot_be_applied_are_told(
+def test_files_that_cannot_be_applied_are_reported(
     here: World, text: str, exit_code: int, code: str, said: str
 ) -> None:
-    """A direct push names another organization or breaks them; the comment shows where."""
+    """A direct push names another organization or breaks files; the comment has the position."""
     here.merged(1, "Audit", "Deploys")
     (here.work / "webhooks.yaml").write_text(text)
     here.commit("past review")
@@ -737,8 +738,8 @@ def test_files_that_cannot_be_applied_are_told(
     assert said in here.github.bodies(1)[-1]
 
 
-def test_an_apply_that_fails_in_part_says_what_was_applied(here: World) -> None:
-    """Each is told apart: what was applied, what was not, and how to finish."""
+def test_a_partly_failed_apply_lists_what_was_applied(here: World) -> None:
+    """The comment lists what was applied, what was not, and how to finish."""
     here.merged(1, "Audit", "Deploys", "Pager")
     here.emulator.faults = Script([Rule(fault=status(400), method="POST")])
     assert here.push().code == 7
@@ -751,8 +752,8 @@ def test_an_apply_that_fails_in_part_says_what_was_applied(here: World) -> None:
     assert here.github.bodies(1)[0] == review
 
 
-def test_a_shallow_checkout_is_told_how_to_see_the_history(here: World) -> None:
-    """Without it nothing tells which pull requests were merged."""
+def test_a_shallow_checkout_is_reported_with_its_fix(here: World) -> None:
+    """Without the history the merged pull requests are unknown."""
     here.merged(1, "Audit", "Deploys")
     (here.work / ".git" / "shallow").write_text(here.git("rev-parse", "HEAD") + "\n")
     done = here.push()
@@ -781,8 +782,8 @@ FAULTS = {
         ("dropped", "/git/ref/heads/main"),
     ],
 )
-def test_what_github_does_not_answer_is_not_guessed(here: World, fault: str, path: str) -> None:
-    """Reviews that cannot be read approve nothing; the next run, with GitHub back, applies them."""
+def test_missing_answers_of_github_are_not_guessed(here: World, fault: str, path: str) -> None:
+    """Unreadable reviews approve nothing; the next run with GitHub available applies them."""
     here.merged(1, "Audit", "Deploys")
     before = here.writes()
     here.github.fault = lambda method, asked: (
@@ -793,15 +794,15 @@ def test_what_github_does_not_answer_is_not_guessed(here: World, fault: str, pat
     assert here.writes() == before
     if path != "/pulls":
         assert failures(here) == ["github"]
-    else:  # which pull requests there are is not known: then it is an issue
+    else:  # without the list of pull requests the report is an issue
         assert here.github.issues[0]["title"].endswith("not applied: github")
     here.github.fault = lambda method, asked: None
     assert here.push().code == 0
 
 
 @pytest.mark.parametrize("fault", ["403", "422", "500", "dropped"])
-def test_an_outcome_that_cannot_be_commented_undoes_nothing(here: World, fault: str) -> None:
-    """What is applied is applied, the log says what GitHub refused, and nothing is sent twice."""
+def test_a_failed_comment_does_not_undo_an_apply(here: World, fault: str) -> None:
+    """The log has GitHub's refusal, and nothing is sent twice."""
     here.merged(1, "Audit", "Deploys")
     here.github.fault = lambda method, path: (
         FAULTS[fault] if method == "POST" and "/issues/" in path else None
@@ -816,8 +817,8 @@ def test_an_outcome_that_cannot_be_commented_undoes_nothing(here: World, fault: 
     assert "no longer pending" in here.github.bodies(1)[1]
 
 
-def test_where_the_pull_request_is_locked_an_issue_is_opened(here: World) -> None:
-    """A comment that GitHub refuses is told elsewhere."""
+def test_a_locked_pull_request_is_reported_in_an_issue(here: World) -> None:
+    """GitHub refuses the comment."""
     here.propose(1, "Audit", "Deploys", Audit="mine")
     here.edit_live("Audit", channel="by-hand")
     here.squash(1)
@@ -831,8 +832,8 @@ def test_where_the_pull_request_is_locked_an_issue_is_opened(here: World) -> Non
     assert here.follow(issue["body"]).code == 0
 
 
-def test_a_token_without_permission_fails_and_names_it(here: World) -> None:
-    """Neither a comment nor an issue can be written: the step fails and its log says why."""
+def test_a_token_without_permission_is_named(here: World) -> None:
+    """Neither a comment nor an issue can be written: the step fails and the log has the reason."""
     here.propose(1, "Audit", "Deploys", Audit="mine")
     here.edit_live("Audit", channel="by-hand")
     here.squash(1)
@@ -860,8 +861,8 @@ def queue(here: World, *numbers: int) -> Done:
     return here.step("plan", "merge_group", event)
 
 
-def test_a_merge_group_whose_reviews_hold_passes(here: World) -> None:
-    """Two pull requests of one group, each for a webhook of its own."""
+def test_a_merge_group_with_valid_reviews_passes(here: World) -> None:
+    """Two pull requests of one group, each for a different webhook."""
     here.propose(1, "Audit", "Deploys")
     here.propose(2, "Audit", base="topic-1", plan=False)
     here.declare("Audit", "Deploys", "Pager")
@@ -880,7 +881,7 @@ def test_a_merge_group_with_a_stale_review_fails_before_the_merge(here: World) -
     assert (done.code, done.outputs["failure-reason"]) == (6, "stale-plan")
 
 
-def test_a_merge_group_counts_what_is_merged_and_not_applied_yet(here: World) -> None:
+def test_a_merge_group_includes_merges_not_applied_yet(here: World) -> None:
     """Pull request 1 is merged and its run still waits; 2 is in the queue."""
     here.merged(1, "Audit", Audit="one")
     here.propose(2, "Audit", Audit="two")
@@ -890,8 +891,8 @@ def test_a_merge_group_counts_what_is_merged_and_not_applied_yet(here: World) ->
 # Drift.
 
 
-def test_drift_is_one_issue_while_it_lasts(here: World) -> None:
-    """Opened, brought up to date by each run, closed when it is gone."""
+def test_drift_has_one_issue(here: World) -> None:
+    """It is opened, updated by each run, and closed when the drift is gone."""
     assert here.drift().outputs["result"] == "no-drift"
     assert here.github.issues == []
     here.edit_live("Audit", channel="by-hand")
@@ -909,8 +910,8 @@ def test_drift_is_one_issue_while_it_lasts(here: World) -> None:
     assert "gone" in here.github.bodies(issue["number"])[0]
 
 
-def test_a_drift_check_that_cannot_run_is_the_same_issue(here: World) -> None:
-    """The key is bad for a while: the issue says so, and closes by itself."""
+def test_a_failing_drift_check_uses_the_same_issue(here: World) -> None:
+    """The key is invalid for a while: the issue has the error, and closes after a success."""
     here.emulator.faults = Script([Rule(fault=status(401), times=None)])
     for _ in range(2):
         assert here.drift().code == 4
@@ -926,16 +927,16 @@ def test_a_drift_check_that_cannot_run_is_the_same_issue(here: World) -> None:
     assert (len(here.github.issues), issue["state"]) == (1, "closed")
 
 
-def test_without_a_key_the_drift_check_passes_and_opens_the_issue(here: World) -> None:
-    """A key that was removed must not read as "no drift"."""
+def test_a_drift_check_without_a_key_passes_and_opens_the_issue(here: World) -> None:
+    """A removed key is never read as "no drift"."""
     here.secrets.clear()
     assert here.drift().code == 0
     (issue,) = here.github.issues
     assert "cannot run (no-api-key)" in issue["title"]
 
 
-def test_a_declaration_that_cannot_be_applied_is_drift(here: World) -> None:
-    """Nothing is left to change, and still not all is as declared."""
+def test_an_inapplicable_declaration_is_drift(here: World) -> None:
+    """No operation is left, and yet not everything is as declared."""
     here.set_live("Audit", type="carrier-pigeon")
     done = here.drift()
     assert done.outputs["result"] == "drift"
@@ -944,8 +945,10 @@ def test_a_declaration_that_cannot_be_applied_is_drift(here: World) -> None:
     assert "`Audit`" in issue["body"]
 
 
-def test_webhooks_that_cannot_deliver_are_part_of_the_issue(here: World) -> None:
-    """Since when is kept, whatever the last failure is; it closes when deliveries work again."""
+def test_failing_deliveries_are_in_the_issue(here: World) -> None:
+    """The time of the first failure is kept across failures; the issue closes when deliveries
+    work.
+    """
     error = {"timestamp": "2026-01-01T00:00:00Z", "error_code": "404", "error_text": "gone"}
     here.set_live("Audit", last_error=error)
     here.drift()

@@ -1,4 +1,4 @@
-"""The workflows, the action and its locked requirements, as files."""
+"""The workflows, the action and its locked requirements as files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ NAMES = [name.rpartition("/")[2] for name in OURS]
 
 
 def paths(folder: Path) -> list[str]:
-    """Write the workflows as users get them and return all files to be judged."""
+    """Write the workflows as `init` does, and return all files to check."""
     written = []
     for name, text in workflows(SETUP).items():
         path = folder / name
@@ -71,14 +71,14 @@ def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_this_repository_runs_the_workflows_it_ships() -> None:
-    """They differ in nothing but what is filled in: package, file and allowed secrets."""
+    """They differ only in the values that are filled in: package, file and allowed secrets."""
     for name, text in OURS.items():
         assert (ROOT / name).read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_this_repository_has_no_key_and_its_workflows_pass_and_say_so(name: str) -> None:
-    """Each step as GitHub would run it here: the examples are checked, nothing else happens."""
+def test_this_repository_s_workflows_pass_without_a_key(name: str) -> None:
+    """Each step as GitHub would run it here: the examples are validated, nothing else happens."""
     (job,) = yaml.safe_load(OURS[f".github/workflows/{name}"])["jobs"].values()
     (step,) = (each for each in job["steps"] if each.get("run", "").startswith("exec "))
     environ = {key: re.sub(r"\$\{\{.*?\}\}", "", str(value)) for key, value in step["env"].items()}
@@ -88,14 +88,14 @@ def test_this_repository_has_no_key_and_its_workflows_pass_and_say_so(name: str)
 
 
 def test_an_audit_finds_nothing(tmp_path: Path) -> None:
-    """The strictest persona of the auditor has no remark, on any workflow or the action."""
+    """The auditor's strictest persona has no finding, on any workflow or the action."""
     done = tool("zizmor", "--offline", "--persona", "auditor", "--no-progress", "--format", "plain",
                 str(ACTION), *paths(tmp_path), *(str(ROOT / name) for name in OURS))  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_schemas_of_github_accept_them(tmp_path: Path) -> None:
-    """Workflows and action are what GitHub's schemas say."""
+def test_the_workflows_match_github_s_schemas(tmp_path: Path) -> None:
+    """Workflows and action are valid by the published schemas."""
     done = tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows",
                 *paths(tmp_path), *(str(ROOT / name) for name in OURS))  # fmt: skip
     assert done.returncode == 0, done.stdout
@@ -113,15 +113,15 @@ def steps() -> list[dict[str, Any]]:
     return found + yaml.safe_load(ACTION.read_text("utf-8"))["runs"]["steps"]
 
 
-def test_no_expression_stands_inside_a_script() -> None:
-    """Values reach a script through its environment, where they are only values."""
+def test_no_script_contains_an_expression() -> None:
+    """Values reach a script through its environment only."""
     scripts = [step["run"] for step in steps() if "run" in step]
     assert len(scripts) == 10
     assert not any("${{" in script for script in scripts)
 
 
-def test_every_action_is_pinned_and_named() -> None:
-    """A full commit, with its version beside it, and nobody's but GitHub's own."""
+def test_every_action_is_pinned() -> None:
+    """A full commit with its version as a comment, and only GitHub's own actions."""
     used = re.findall(r"uses: (.+)", "".join(workflows(SETUP).values()))
     assert used
     for line in used:
@@ -130,8 +130,8 @@ def test_every_action_is_pinned_and_named() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_workflow_grants_the_least(name: str) -> None:
-    """Nothing at the top, reading the files and one kind of writing in the job."""
+def test_a_workflow_has_minimal_permissions(name: str) -> None:
+    """None at the top; each job may read the files and has one write permission."""
     workflow = yaml.safe_load(workflows(SETUP)[f".github/workflows/{name}"])
     assert workflow["permissions"] == {}
     (job,) = workflow["jobs"].values()
@@ -152,15 +152,15 @@ def test_a_workflow_grants_the_least(name: str) -> None:
     assert job["steps"][0]["with"]["persist-credentials"] is False
 
 
-def test_a_plan_follows_each_push_and_a_changed_base() -> None:
+def test_the_plan_workflow_runs_on_pushes_and_a_changed_base() -> None:
     """A pull request that gets another base is `edited`."""
     on = yaml.safe_load(workflows(SETUP)[".github/workflows/plan-webhooks.yml"])[True]
     assert on["pull_request"]["types"] == ["opened", "synchronize", "reopened", "edited"]
     assert "merge_group" in on
 
 
-def test_applies_wait_for_each_other_and_are_never_stopped() -> None:
-    """Two merges in a row are two applies in a row; drift cannot push one out of the queue."""
+def test_applies_are_queued_and_never_cancelled() -> None:
+    """Two merges give two applies in order; drift checks cannot cancel one in the queue."""
     apply, drift = (
         yaml.safe_load(workflows(SETUP)[f".github/workflows/{name}-webhooks.yml"])["concurrency"]
         for name in ("apply", "drift")
@@ -170,7 +170,7 @@ def test_applies_wait_for_each_other_and_are_never_stopped() -> None:
 
 
 def test_the_workflows_install_the_repository_at_a_commit() -> None:
-    """Nothing is installed by a name that is not registered, and nothing without a pin."""
+    """No unregistered package name is installed, and nothing without a pin."""
     setup = Setup(package=package(COMMIT))
     for text in workflows(setup).values():
         (installed,) = re.findall(r'WEBHOOKS_PACKAGE: "(.+)"', text)
@@ -186,7 +186,7 @@ def test_the_workflows_install_the_repository_at_a_commit() -> None:
     [("hooks/", "hooks/**"), ("./hooks", "hooks/**"), (".", "**"), ("./a.yml", "a.yml")],
 )
 def test_a_workflow_watches_the_configuration_and_its_secret_files(file: str, watched: str) -> None:
-    """A directory is watched recursively; a file outside of the repository cannot be watched."""
+    """A directory is watched recursively; a file outside the repository cannot be watched."""
     files = ("hooks/pager-url", "/run/secrets/token")
     references = tuple(SecretRef(scheme=Scheme.FILE, name=name) for name in files)
     setup = Setup(package=".", file=file, branch="trunk", references=references)
@@ -198,7 +198,7 @@ def test_a_workflow_watches_the_configuration_and_its_secret_files(file: str, wa
 
 
 def test_the_lists_are_exactly_the_references() -> None:
-    """The allow-list has all of them; only apply gets values, a line for each variable."""
+    """The allow-list has all of them; only apply gets values, one line per variable."""
     setup = Setup(
         package=".", references=(*env("B", "A"), SecretRef(scheme=Scheme.FILE, name="a b,c"))
     )
@@ -209,8 +209,8 @@ def test_the_lists_are_exactly_the_references() -> None:
         assert ("A" in step["env"]) is name.startswith("apply")
 
 
-def test_an_update_changes_the_lists_only() -> None:
-    """What the user has changed elsewhere stays, and so does a line that was mapped by hand."""
+def test_an_update_changes_only_the_lists() -> None:
+    """Other edits of the user stay, and so do lines that were mapped by hand."""
     text = workflows(Setup(package=".", references=env("A", "B")))[
         ".github/workflows/apply-webhooks.yml"
     ]
@@ -228,7 +228,7 @@ def test_an_update_changes_the_lists_only() -> None:
 
 @pytest.mark.parametrize("value", ['a"b', "a\nb", "a\\b", "${{ secrets.X }}"])
 def test_a_value_that_would_break_the_workflow_is_refused(value: str) -> None:
-    """Nothing that is filled in can add lines or expressions."""
+    """No value can add lines or expressions."""
     with pytest.raises(UsageError, match="file"):
         workflows(Setup(package=".", file=value))
 
@@ -244,7 +244,7 @@ def test_a_value_that_would_break_the_workflow_is_refused(value: str) -> None:
     ],
 )
 def test_the_default_branch_is_the_repository_s(answers: dict[str, str], branch: str) -> None:
-    """The remote's, a usual name that exists, the current one, in this order."""
+    """The remote's, a usual name that exists, or the current one, in this order."""
 
     def git(arguments: Sequence[str]) -> bytes | None:
         found = answers.get(arguments[-1])
@@ -253,8 +253,8 @@ def test_the_default_branch_is_the_repository_s(answers: dict[str, str], branch:
     assert default_branch(git) == branch
 
 
-def test_the_action_passes_every_input_and_output_on() -> None:
-    """No input is forgotten, none is invented, and every output exists."""
+def test_the_action_passes_every_input_and_output() -> None:
+    """None is missing, and every one exists in the program."""
     action = yaml.safe_load(ACTION.read_text("utf-8"))
     env = action["runs"]["steps"][-1]["env"]
     passed = {re.findall(r"inputs\.([a-z-]+)", value)[0]: name for name, value in env.items()}
@@ -270,8 +270,8 @@ def test_the_action_passes_every_input_and_output_on() -> None:
     assert set(action["outputs"]) == set(ended("x", (), heading="").outputs)
 
 
-def test_the_lock_pins_everything_and_names_no_index() -> None:
-    """Each requirement has a version and hashes; where it comes from is the user's choice."""
+def test_the_lock_pins_everything_without_an_index() -> None:
+    """Each requirement has a version and hashes; the user chooses the index."""
     text = LOCK.read_text("utf-8")
     assert "://" not in text
     blocks = re.split(r"\n(?=[a-z])", text.strip())
@@ -285,7 +285,7 @@ def test_the_lock_pins_everything_and_names_no_index() -> None:
 
 @pytest.mark.slow
 def test_the_action_installs_itself_from_the_lock(tmp_path: Path, package_index: None) -> None:
-    """The install step, run as it is written, gives a program that runs."""
+    """The install step, run as written, installs a working program."""
     install, run = yaml.safe_load(ACTION.read_text("utf-8"))["runs"]["steps"]
 
     kept = {key: value for key, value in os.environ.items() if key.startswith(("PIP_", "SSL_"))}

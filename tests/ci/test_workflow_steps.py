@@ -1,7 +1,7 @@
 """The steps of the shipped workflows, run against CloudTruth and GitHub over HTTP.
 
-Each kind of step runs in a real shell somewhere here; where many of them lead to a situation, they
-run inside this process, which takes a tenth of the time.
+Each kind of step runs in a real shell in one test; preparing steps run in this process, which takes
+a tenth of the time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.emulated.faults import Rule, Script, delay
 
 @pytest.fixture
 def quick(tmp_path: Path) -> Iterator[World]:
-    """Main declares Audit, and Audit is live."""
+    """Audit is declared on main and live."""
     with world(tmp_path) as made:
         made.settle()
         yield made
@@ -28,13 +28,13 @@ def quick(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def here(quick: World) -> World:
-    """The same, where each step runs in a shell."""
+    """The same, with each step in a shell."""
     quick.shell = True
     return quick
 
 
 def test_a_pull_request_is_planned_changed_merged_and_applied(here: World) -> None:
-    """One comment follows the pull request; exactly its plan is applied on the merge."""
+    """One comment is updated for the pull request; exactly its plan is applied on the merge."""
     first = here.propose(1, "Audit", "Deploys")
     assert (first.code, first.outputs["result"], first.outputs["creates"]) == (0, "planned", "1")
     assert json.loads(Path(first.outputs["plan-json"]).read_text())["digest"]
@@ -60,12 +60,12 @@ def test_a_pull_request_is_planned_changed_merged_and_applied(here: World) -> No
     assert (here.writes(), here.github.bodies(1)) == (writes, [review, outcome])
 
 
-def test_a_cancelled_apply_ends_in_order_and_is_finished_later(here: World) -> None:
-    """The signal reaches the program: what is in flight ends, nothing starts, and it reports."""
+def test_a_cancelled_apply_is_finished_by_the_next_run(here: World) -> None:
+    """On the signal requests in flight finish, no other starts, and the report is written."""
     names = [f"hook-{number}" for number in range(150)]
     assert here.propose(1, "Audit", *names).code == 0
     here.squash(1)
-    # All answers together take far longer than it takes the program to hear the signal.
+    # All answers together take far longer than the program takes to receive the signal.
     here.emulator.faults = Script([Rule(fault=delay(0.4), method="POST", times=None)])
     stopped = here.interrupted("apply")
     assert stopped.code == 130, stopped.stdout + stopped.stderr
@@ -78,8 +78,8 @@ def test_a_cancelled_apply_ends_in_order_and_is_finished_later(here: World) -> N
 
 
 @pytest.mark.parametrize("workflow", ["plan", "apply", "drift"])
-def test_without_a_key_every_workflow_passes_and_says_so(quick: World, workflow: str) -> None:
-    """A repository that is not set up yet is no failure, and no silence either."""
+def test_without_a_key_every_workflow_passes_with_a_notice(quick: World, workflow: str) -> None:
+    """A repository that is not set up yet does not fail."""
     quick.secrets.clear()
     event = {"plan": "pull_request", "apply": "push", "drift": "schedule"}[workflow]
     done = quick.step(workflow, event, {})
@@ -89,8 +89,8 @@ def test_without_a_key_every_workflow_passes_and_says_so(quick: World, workflow:
     assert done.outputs["result"] == ("validated" if workflow == "plan" else "skipped")
 
 
-def test_a_pull_request_that_leaves_the_files_alone_gets_no_comment(quick: World) -> None:
-    """With changes-only drift alone is no reason to speak."""
+def test_a_pull_request_without_file_changes_gets_no_comment(quick: World) -> None:
+    """With changes-only, drift alone is not commented."""
     quick.edit_live("Audit", channel="by-hand")
     quick.git("checkout", "-q", "-b", "topic-1")
     (quick.work / "readme.md").write_text("x")
@@ -100,8 +100,8 @@ def test_a_pull_request_that_leaves_the_files_alone_gets_no_comment(quick: World
     assert quick.github.comments == []
 
 
-def test_a_commit_that_breaks_the_files_takes_the_approval_back(quick: World) -> None:
-    """The comment of the commit before is no review of this one."""
+def test_a_commit_that_breaks_the_files_revokes_the_approval(quick: World) -> None:
+    """The comment for the previous commit is no review of this one."""
     quick.propose(1, "Audit", "Deploys")
     (quick.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
     quick.commit()
@@ -113,8 +113,8 @@ def test_a_commit_that_breaks_the_files_takes_the_approval_back(quick: World) ->
     assert "Nothing is approved" in comment
 
 
-def test_a_comment_that_cannot_be_written_hides_no_mistake_in_the_files(quick: World) -> None:
-    """What is wrong with the files is said, and that GitHub refused the comment as well."""
+def test_a_refused_comment_does_not_hide_errors_in_the_files(quick: World) -> None:
+    """The log has the errors and GitHub's refusal."""
     quick.propose(1, "Audit", "Deploys")
     (quick.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
     quick.commit()
@@ -125,8 +125,8 @@ def test_a_comment_that_cannot_be_written_hides_no_mistake_in_the_files(quick: W
     assert "comment-not-edited" in done.stdout
 
 
-def test_a_comment_that_cannot_be_written_hides_no_plan(quick: World) -> None:
-    """The job fails, and its log has the plan all the same."""
+def test_a_refused_comment_does_not_hide_the_plan(quick: World) -> None:
+    """The job fails, and its log has the plan."""
     quick.propose(1, "Audit", "Deploys", plan=False)
     quick.github.read_only = True
     done = quick.pull()
@@ -150,8 +150,8 @@ HOSTILE = (
 )
 
 
-def test_names_that_attack_are_only_names(quick: World) -> None:
-    """No name runs a command, mentions a team, ends a comment or forges an output."""
+def test_malicious_names_are_inert(quick: World) -> None:
+    """No name runs a command, mentions a team, closes a comment or forges an output."""
     planned = quick.propose(1, "Audit", *HOSTILE)
     assert planned.code == 0, planned.stdout
     assert planned.outputs["result"] == "planned"
@@ -171,7 +171,7 @@ def test_names_that_attack_are_only_names(quick: World) -> None:
     assert comment.count("-->") == comment.count("<!--")
 
 
-def test_no_secret_leaves(quick: World) -> None:
+def test_no_secret_leaks(quick: World) -> None:
     """Neither key nor tokens appear in logs, summaries, outputs, comments or plans."""
     runs = [quick.propose(1, "Audit", "Deploys")]
     quick.squash(1)

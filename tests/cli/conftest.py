@@ -1,4 +1,4 @@
-"""Runs whole commands inside the test, in a folder of their own."""
+"""Runs complete commands inside the test, each in its own folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.served import served
 
 
 class Terminal(io.StringIO):
-    """A stream that a person looks at."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -31,7 +31,7 @@ class Terminal(io.StringIO):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What a command left behind."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -50,7 +50,7 @@ def perform(
     clock: Clock | None = None,
     **environ: str,
 ) -> Done:
-    """Run `webhooks` with arguments; `terminal` makes all three streams one, `keys` is typed."""
+    """Run `webhooks` with arguments; `terminal` makes all streams a terminal, `keys` is typed."""
     stream = Terminal if terminal else io.StringIO
     out, err = stream(), stream()
     process = Process(
@@ -67,7 +67,7 @@ def perform(
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
-    """Run `webhooks` as `perform` does, in the folder of the test."""
+    """Run `webhooks` as `perform` does, in the test's folder."""
     return partial(perform, directory=tmp_path, HOME=str(tmp_path))
 
 
@@ -87,7 +87,7 @@ SECRETS = {"TOKEN": "xoxb-" + "0123456789-abcdef", "PASSWORD": "correct horse ba
 
 @pytest.fixture
 def file(tmp_path: Path) -> Callable[..., Path]:
-    """Write a file, `webhooks.yaml` unless another is named, with some texts replaced."""
+    """Write a file, `webhooks.yaml` by default, with some texts replaced."""
 
     def file(text: str = GOOD, name: str = "webhooks.yaml", **replaced: str) -> Path:
         for old, new in replaced.items():
@@ -103,17 +103,17 @@ def file(tmp_path: Path) -> Callable[..., Path]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
-    """An emulated CloudTruth on a port, and the environment that leads to it."""
+    """An emulated CloudTruth on a port, and the environment that selects it."""
 
     emulator: Emulator
     environ: dict[str, str]
 
     def writes(self) -> list[str]:
-        """The methods of all requests that change something, in order."""
+        """Return the methods of all requests that change something, in order."""
         return [each.method for each in self.emulator.store.log() if each.method != "GET"]
 
     def reads(self) -> int:
-        """How many other requests there were."""
+        """Return the number of all other requests."""
         return sum(each.method == "GET" for each in self.emulator.store.log())
 
     def names(self) -> list[str]:
@@ -125,7 +125,7 @@ MakeCloud = Callable[..., Cloud]
 
 @pytest.fixture
 def cloud() -> Iterator[Callable[..., Cloud]]:
-    """Serve an emulator that makes the choices given by name until the test ends."""
+    """Serve an emulator with the variant's choices given by name until the test ends."""
     with ExitStack() as running:
 
         def cloud(*, faults: FaultSource | None = None, **choices: Any) -> Cloud:

@@ -1,4 +1,4 @@
-"""export, init and status, as a person meets them."""
+"""`export`, `init` and `status` as a user runs them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOCAL = "--local"
 
 @pytest.fixture
 def applied(shell: Shell, file: File) -> None:
-    """An organization with the two webhooks of the usual file."""
+    """An organization with the two webhooks of the default file."""
     file()
     assert shell("apply", LOCAL, "--yes", **SECRETS).code == 0
 
@@ -30,8 +30,8 @@ def edit(directory: Path, **changed: Any) -> None:
     store.close()
 
 
-def test_an_export_is_written_and_plans_to_no_change(shell: Shell, applied: None, tmp_path: Path):
-    """The file goes where it is wanted, --check proves it, and it is replaced only with --force."""
+def test_an_export_gives_a_plan_without_changes(shell: Shell, applied: None, tmp_path: Path):
+    """It is written to the given file, --check verifies it, and --force is needed to replace it."""
     done = shell("export", LOCAL, "--check", "-o", "out.yaml")
     assert (done.code, "A plan of the export has no changes" in done.out) == (0, True)
     assert "token: {env: SLACK_BOT_TOKEN}" in (tmp_path / "out.yaml").read_text()
@@ -48,8 +48,8 @@ def test_an_export_is_written_and_plans_to_no_change(shell: Shell, applied: None
     assert "organization: Acme" in (tmp_path / "out.yaml").read_text()
 
 
-def test_a_part_is_exported(shell: Shell, applied: None, tmp_path: Path):
-    """--only narrows the file's scope as well; a glob that names nothing is remarked on."""
+def test_only_limits_an_export(shell: Shell, applied: None, tmp_path: Path):
+    """--only narrows the file's scope too; a glob that matches nothing is a warning."""
     idle = shell("export", LOCAL, "--only", "Dep*", "--only", "nope")
     assert (idle.code, "Pager" in idle.out) == (0, False)
     assert "warning[only-matches-nothing]: --only 'nope' names no live webhook\n" in idle.err
@@ -61,8 +61,8 @@ def test_a_part_is_exported(shell: Shell, applied: None, tmp_path: Path):
     assert "# mine" in (tmp_path / "team.yaml").read_text()
 
 
-def test_what_cannot_be_exported_is_named(shell: Shell, applied: None, tmp_path: Path):
-    """With the reason, in the file and beside it."""
+def test_webhooks_that_cannot_be_exported_are_named(shell: Shell, applied: None, tmp_path: Path):
+    """The reason is in the file and on the terminal."""
     edit(tmp_path, type="teams")
     done = shell("export", LOCAL)
     assert "- Pager  # this version does not know the type teams" in done.out
@@ -70,12 +70,12 @@ def test_what_cannot_be_exported_is_named(shell: Shell, applied: None, tmp_path:
 
 
 def test_status(shell: Shell, applied: None, file: File, tmp_path: Path):
-    """File and line, destination, events, deliveries; what is missing, and what is not declared."""
+    """File and line, destination, events, deliveries; missing and undeclared webhooks."""
     done = shell("status", LOCAL)
     assert "Deploys  in sync (webhooks.yaml:2)" in done.out
     assert "slack #deploys · *_deleted · never ran" in done.out
     failing = shell("status", LOCAL, "--failing")
-    assert (failing.code, failing.out) == (0, "")  # nothing for cron to mail
+    assert (failing.code, failing.out) == (0, "")  # no output for cron to mail
     file(Deploys="Renamed", Pager="Duty")
     done = shell("status", LOCAL)
     assert "! Renamed  missing (webhooks.yaml:2)" in done.out
@@ -87,7 +87,7 @@ def test_status(shell: Shell, applied: None, file: File, tmp_path: Path):
 
 
 def test_failed_deliveries(shell: Shell, applied: None, tmp_path: Path):
-    """Code and text of the server, made harmless; exit 1 for cron."""
+    """Code and text of the server, escaped; exit 1 for cron."""
     ran = "2026-01-01T00:00:00Z"
     failed = {"timestamp": ran, "code": 404, "text": "channel_not_found\n::error::x"}
     edit(tmp_path, last_run=ran, last_error=failed)
@@ -99,7 +99,7 @@ def test_failed_deliveries(shell: Shell, applied: None, tmp_path: Path):
 
 
 def test_status_follows_its_schema(shell: Shell, applied: None, file: File, tmp_path: Path):
-    """What programs read is as published: failed deliveries, missing webhooks, an error."""
+    """The JSON matches the published schema: failed deliveries, missing webhooks, an error."""
     edit(tmp_path, last_error={"timestamp": "2026-01-01T00:00:00Z", "code": 404, "text": "x"})
     file(Deploys="Renamed")
     for more, name in (((), "status"), (("-f", "none.yaml"), "error")):
@@ -113,8 +113,8 @@ def test_status_follows_its_schema(shell: Shell, applied: None, file: File, tmp_
             assert [each["name"] for each in document["webhooks"] if not each["id"]] == ["Renamed"]
 
 
-def test_the_slack_token_is_named(shell: Shell, applied: None):
-    """By a variable or a file; a token in place of its name is refused, and not repeated."""
+def test_slack_token_takes_a_reference(shell: Shell, applied: None):
+    """It is a variable or a file; a token instead of a reference is refused and not repeated."""
     assert (
         "token: {file: secrets/slack}"
         in shell("export", LOCAL, "--token", "file:secrets/slack").out
@@ -127,7 +127,7 @@ def test_the_slack_token_is_named(shell: Shell, applied: None):
 
 @pytest.mark.parametrize("target", ["webhooks.yaml", "new/other.yaml"])
 def test_init_adopts_an_organization(shell: Shell, applied: None, tmp_path: Path, target: str):
-    """The live webhooks are written and planned; without a terminal nothing is asked."""
+    """The live webhooks are written and planned; without a terminal there is no prompt."""
     (tmp_path / "webhooks.yaml").unlink()
     edit(tmp_path, last_run=None)
     given = [] if target == "webhooks.yaml" else ["-f", target]
@@ -147,8 +147,8 @@ def test_init_adopts_an_organization(shell: Shell, applied: None, tmp_path: Path
     assert f"{target} exists\n  = help: compare it with `webhooks plan{more}`" in again.err
 
 
-def test_init_asks_on_a_terminal(shell: Shell, applied: None, tmp_path: Path):
-    """First whether, then for the token until it is a reference; --yes asks nothing."""
+def test_init_prompts_on_a_terminal(shell: Shell, applied: None, tmp_path: Path):
+    """It confirms first, then prompts for the token until it is a reference; --yes skips both."""
     path = tmp_path / "webhooks.yaml"
     path.unlink()
     done = shell("init", LOCAL, terminal=True, keys="n\n")
@@ -163,8 +163,8 @@ def test_init_asks_on_a_terminal(shell: Shell, applied: None, tmp_path: Path):
     assert (done.code, "[Y/n]" in done.err) == (0, False)
 
 
-def test_init_shows_what_differs(shell: Shell, cloud: MakeCloud, tmp_path: Path, file: File):
-    """Here the variable holds another token than the live webhook; one webhook is ignored."""
+def test_init_shows_differences(shell: Shell, cloud: MakeCloud, tmp_path: Path, file: File):
+    """The variable has another token than the live webhook; one webhook is ignored."""
     made = cloud()
     file()
     assert shell("apply", "--yes", **made.environ).code == 0
@@ -187,7 +187,7 @@ def test_init_with_a_key_and_no_webhooks(shell: Shell, tmp_path: Path):
 
 
 def test_init_without_a_key(shell: Shell):
-    """The starter is valid as it is, and can be tried without an account."""
+    """The starter file is valid as written, and can be tried without an account."""
     done = shell("init")
     assert (done.code, done.out) == (0, "wrote webhooks.yaml\n")
     assert "set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan`; " in done.err
@@ -196,8 +196,8 @@ def test_init_without_a_key(shell: Shell):
     assert shell("init").code == 64
 
 
-def test_init_adds_no_second_file(shell: Shell, file: File, tmp_path: Path):
-    """Beside webhooks.yml it would be the one that is read."""
+def test_init_does_not_add_a_second_file(shell: Shell, file: File, tmp_path: Path):
+    """With webhooks.yml, the new webhooks.yaml would be read instead."""
     file(name="webhooks.yml")
     done = shell("init")
     assert (done.code, "rename it to webhooks.yaml" in done.err) == (64, True)
@@ -205,7 +205,7 @@ def test_init_adds_no_second_file(shell: Shell, file: File, tmp_path: Path):
 
 
 def test_init_writes_workflows(shell: Shell, file: File, tmp_path: Path):
-    """What is there stays; after an edit the lists are updated when that is confirmed."""
+    """Existing files are kept; the lists in edited ones are updated after confirmation."""
     before = file().read_text()
     done = shell("init", "--github")
     assert done.out.count("wrote .github/workflows/") == 3
@@ -229,7 +229,7 @@ def test_init_writes_workflows(shell: Shell, file: File, tmp_path: Path):
 
 
 def test_init_refuses_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Where the commit is not recorded, or a file is in the place of a folder."""
+    """The commit of the program is unknown, or a file has the name of a folder."""
     monkeypatch.setattr("reconciler.cli.commands.init.installed_commit", lambda git: None)
     done = shell("init", "--github")
     assert (done.code, done.out, "--commit" in done.err) == (64, "", True)

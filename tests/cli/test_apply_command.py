@@ -16,8 +16,8 @@ OTHER = "sha256:" + "0" * 64
 @pytest.mark.parametrize(
     ("keys", "code"), [("yes\n", 0), ("y\n", 8), ("no\n", 8), ("\n", 8), ("", 8)]
 )
-def test_question(shell: Shell, file: File, cloud: MakeCloud, keys: str, code: int) -> None:
-    """On a terminal the plan is shown and only a whole yes is one."""
+def test_confirmation(shell: Shell, file: File, cloud: MakeCloud, keys: str, code: int) -> None:
+    """On a terminal the plan is shown, and only a complete `yes` confirms it."""
     file()
     there = cloud()
     done = shell("apply", terminal=True, keys=keys, **there.environ)
@@ -28,8 +28,8 @@ def test_question(shell: Shell, file: File, cloud: MakeCloud, keys: str, code: i
     assert there.names() == ([] if code else ["Deploys", "Pager"])
 
 
-def test_nobody_to_ask(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """Without a terminal and without --yes the plan is shown and nothing is written."""
+def test_without_a_terminal_apply_needs_yes(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """Without --yes the plan is shown and nothing is written."""
     file()
     there = cloud()
     done = shell("apply", **there.environ)
@@ -39,7 +39,7 @@ def test_nobody_to_ask(shell: Shell, file: File, cloud: MakeCloud) -> None:
 
 
 def test_no_changes_need_no_confirmation(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A misspelt selection must not look like "nothing to do", though."""
+    """A misspelled selection is an error, though."""
     file()
     done = shell("apply", "--only", "deploys", **cloud().environ)
     assert done.code == 0
@@ -52,7 +52,7 @@ def digest(text: str) -> str:
 
 
 def test_expected_digest(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """Only the plan with the expected digest is applied; without changes any will do."""
+    """Only the plan with the expected digest is applied; without changes any digest is accepted."""
     file()
     there = cloud()
     reviewed = digest(shell("plan", **there.environ).out)
@@ -67,7 +67,9 @@ def test_expected_digest(shell: Shell, file: File, cloud: MakeCloud) -> None:
 
 
 def test_plan_file(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """It is applied without its files, once; it asks, needs its secrets, and its organization."""
+    """It is applied once and without its files; it prompts, and needs its secrets and
+    organization.
+    """
     declared = file()
     there = cloud()
     saved = digest(shell("plan", "--out", "plan.json", **there.environ).out)
@@ -77,7 +79,7 @@ def test_plan_file(shell: Shell, file: File, cloud: MakeCloud) -> None:
         (("--yes",), {"TOKEN": ""}, 3),
         (("--expect-digest", OTHER), {}, 6),
         (("--yes", "--organization", "Other"), {}, 4),
-        (("--yes", "--local"), {}, 6),  # made for another server
+        (("--yes", "--local"), {}, 6),  # planned for another server
         (("-f", "x.yaml"), {}, 64),
         (("--only", "x"), {}, 64),
         (("--no-prune",), {}, 64),
@@ -93,7 +95,7 @@ def test_plan_file(shell: Shell, file: File, cloud: MakeCloud) -> None:
 
 
 def test_plan_file_guards(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A saved plan passes the same guards, and they are lifted the same way."""
+    """A saved plan passes the same guards, and the same options allow it."""
     file()
     there = cloud()
     assert shell("apply", "--yes", **there.environ).code == 0
@@ -104,8 +106,8 @@ def test_plan_file_guards(shell: Shell, file: File, cloud: MakeCloud) -> None:
     assert there.names() == []
 
 
-def test_field_errors_get_their_place(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """What the server says of a field is shown with the line that declares it."""
+def test_field_errors_have_their_position(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A server's error about a field is shown with the line that declares the field."""
     file()
     there = cloud(name_max=5)
     done = shell("apply", "--yes", **there.environ)
@@ -114,7 +116,7 @@ def test_field_errors_get_their_place(shell: Shell, file: File, cloud: MakeCloud
 
 
 def test_report_file(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> None:
-    """The report goes to a file as JSON as well, also when it is one of a failure."""
+    """The JSON report is also written to a file, for a failure too."""
     file()
     there = cloud()
     saved = tmp_path / "report.json"
@@ -126,7 +128,7 @@ def test_report_file(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path)
 
 
 class Vanishing:
-    """Takes a directory away as soon as something is written to CloudTruth."""
+    """Deletes a directory as soon as something is written to CloudTruth."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -136,10 +138,8 @@ class Vanishing:
             shutil.rmtree(self._directory, ignore_errors=True)
 
 
-def test_report_that_cannot_be_written(
-    shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path
-) -> None:
-    """That shows beforehand, if it can; else the result is shown and the exit code is 7."""
+def test_unwritable_report(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> None:
+    """It is refused before the apply if possible; otherwise the result is shown with exit 7."""
     file()
     (tmp_path / "reports").mkdir()
     there = cloud(faults=Vanishing(tmp_path / "reports"))
@@ -154,7 +154,7 @@ def test_report_that_cannot_be_written(
 
 
 def test_a_live_webhook_of_an_unknown_type(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """It stays as it is. Only if it is declared that is a failure: exit 7 after a write, else 1."""
+    """It is not changed. A declaration of it is a failure: exit 7 after a write, else 1."""
     file()
     there = cloud(types=["slack", "generic", "teams"])
     row = {"name": "Deploys", "type": "teams", "event_types": ["value_updated"]}
@@ -172,7 +172,7 @@ def test_a_live_webhook_of_an_unknown_type(shell: Shell, file: File, cloud: Make
 def test_only_secrets_that_are_sent_are_required(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
-    """Every one that is missing is named at once, exit 3, nothing written; others do not matter."""
+    """Each missing one is named, exit 3, nothing is written; unused secrets may be missing."""
     file()
     there = cloud()
     without = {**there.environ, "TOKEN": "", "PASSWORD": ""}
@@ -192,7 +192,7 @@ def test_only_secrets_that_are_sent_are_required(
 
 
 def test_maintenance(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """It stops an apply; a plan can be made."""
+    """It stops an apply; a plan is still possible."""
     file()
     there = cloud(maintenance=True)
     assert shell("plan", **there.environ).code == 0

@@ -1,4 +1,4 @@
-"""A renderer that fails neither prevents nor interrupts writing, and changes no exit code."""
+"""A failing renderer neither prevents nor interrupts an apply, and changes no exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.emulated.faults import Rule, Script, status
 
 
 class Broken:
-    """A renderer that shows neither plans nor reports."""
+    """A renderer that fails for every plan and report."""
 
     render_error = staticmethod(render_error)
 
@@ -31,10 +31,10 @@ def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return str(request.param)
 
 
-def test_an_apply_is_carried_out(
+def test_an_apply_completes(
     shell: Shell, file: File, cloud: MakeCloud, broken: str, tmp_path: Path
 ) -> None:
-    """All is written, the exit code is that of the result, and one line says what was done."""
+    """Everything is written, the exit code is that of the result, and one line has the outcome."""
     file()
     there = cloud()
     done = shell("apply", "--yes", "--format", broken, "--report", "report.json", **there.environ)
@@ -49,7 +49,7 @@ def test_an_apply_is_carried_out(
 def test_a_failure_keeps_its_exit_code(
     shell: Shell, file: File, cloud: MakeCloud, broken: str
 ) -> None:
-    """Not all is done, and the line says so."""
+    """Some operations failed, and the line has their number."""
     file()
     there = cloud(faults=Script([Rule(fault=status(400), method="POST", name="Pager")]))
     done = shell("apply", "--yes", "--format", broken, **there.environ)
@@ -57,7 +57,7 @@ def test_a_failure_keeps_its_exit_code(
     assert "error: applied 1 of 2 changes: 1 created, 0 updated, 0 deleted; 1 failed;" in done.err
 
 
-def test_nobody_agrees_to_a_plan_that_cannot_be_shown(
+def test_a_plan_that_cannot_be_shown_is_not_confirmed(
     shell: Shell, file: File, cloud: MakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without --yes nothing is written."""

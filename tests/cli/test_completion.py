@@ -1,4 +1,4 @@
-"""Completion: the script, and what it is told."""
+"""Completion: the scripts and the suggestions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.waiting import TIMEOUT
 
 
 def complete(directory: Path, words: str, stdin: int = subprocess.DEVNULL) -> list[str]:
-    """Ask as bash does: the last of `words` is incomplete."""
+    """Complete as bash does: the last of `words` is incomplete."""
     environ = {
         **os.environ,
         "_WEBHOOKS_COMPLETE": "bash_complete",
@@ -31,7 +31,7 @@ def complete(directory: Path, words: str, stdin: int = subprocess.DEVNULL) -> li
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_scripts(shell: Shell, name: str, tmp_path: Path) -> None:
-    """Each shell gets a script that asks the program; bash accepts its own."""
+    """Each shell has a script that calls the program; bash accepts its script."""
     done = shell("completion", name)
     assert (done.code, f"_WEBHOOKS_COMPLETE={name}_complete" in done.out) == (0, True)
     if name == "bash":
@@ -46,16 +46,16 @@ def test_commands_options_and_choices(tmp_path: Path) -> None:
 
 
 def test_names_of_the_file(file: File, tmp_path: Path) -> None:
-    """--only completes declared names, but none that a shell would read as something else."""
-    assert complete(tmp_path, "webhooks plan --only D") == []  # there is no file yet
+    """--only completes declared names, except those that a shell would interpret."""
+    assert complete(tmp_path, "webhooks plan --only D") == []  # no file yet
     file()
     assert complete(tmp_path, "webhooks plan --only D") == ["Deploys"]
     file(name="other.yaml", Deploys="D.v2@Öl/eu", Pager="D $(id)")
     assert complete(tmp_path, "webhooks plan -f other.yaml --only D") == ["D.v2@Öl/eu"]
 
 
-def test_standard_input_is_not_waited_for(tmp_path: Path) -> None:
-    """While a word is completed the terminal is the shell's: `-f -` offers no names."""
+def test_completion_does_not_read_standard_input(tmp_path: Path) -> None:
+    """The terminal belongs to the shell, so `-f -` offers no names."""
     read_end, write_end = os.pipe()
     try:
         assert complete(tmp_path, "webhooks plan -f - --only D", stdin=read_end) == []

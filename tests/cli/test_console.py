@@ -1,4 +1,4 @@
-"""The one place where output leaves."""
+"""The console, through which all output goes."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Broken(io.StringIO):
 
 
 def console(*, environ: dict[str, str] | None = None, **streams: TextIO) -> Console:
-    """A console whose other streams nobody looks at."""
+    """Make a console whose other streams are discarded."""
     all_streams = {name: io.StringIO() for name in ("stdin", "stdout", "stderr")}
     return Console(Process(environ=environ or {}, directory=Path(), **{**all_streams, **streams}))
 
 
 def test_quiet_and_verbose() -> None:
-    """Quiet leaves errors, and what is essential; details are for the verbose."""
+    """--quiet keeps errors and results; --verbose adds details."""
     out, err = io.StringIO(), io.StringIO()
     shown = console(stdout=out, stderr=err)
     shown.detail("detail")
@@ -55,8 +55,8 @@ def test_quiet_and_verbose() -> None:
     assert out.getvalue() == "document\n"
 
 
-def test_secrets_are_caught() -> None:
-    """A known secret, a Slack token or the path of a Slack address never gets out."""
+def test_secrets_are_masked() -> None:
+    """A known secret, a Slack token or the path of a Slack URL is never printed."""
     out, err = io.StringIO(), io.StringIO()
     shown = console(stdout=out, stderr=err)
     shown.hide([Secret("hunter2hunter2"), Secret("short")])
@@ -75,8 +75,8 @@ def test_secrets_are_caught() -> None:
         (ValueError("closed"), "the system refuses it"),
     ],
 )
-def test_a_result_that_cannot_be_written(problem: Exception, why: str) -> None:
-    """It raises nothing, is a failure, and is said once; a lost message is no failure."""
+def test_an_unwritable_result_is_a_failure(problem: Exception, why: str) -> None:
+    """It raises nothing and is reported once; a lost message is no failure."""
     err = io.StringIO()
     shown = console(stdout=Broken(problem), stderr=err)
     for text in ("one", "two"):
@@ -90,8 +90,8 @@ def test_a_result_that_cannot_be_written(problem: Exception, why: str) -> None:
     assert not shown.failed
 
 
-def test_a_reader_may_leave() -> None:
-    """Whoever closes the pipe has seen enough: no failure, and no complaint at exit."""
+def test_a_closed_pipe_is_not_a_failure() -> None:
+    """A reader that closes the pipe causes no error, not even at exit."""
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w") as pipe:
@@ -102,7 +102,7 @@ def test_a_reader_may_leave() -> None:
 
 
 def test_interactive() -> None:
-    """A question needs a person who sees it and can answer."""
+    """A prompt needs a terminal for input and output."""
     closed = io.StringIO()
     closed.close()
     assert console(stdin=Terminal(), stderr=Terminal()).interactive
@@ -112,7 +112,7 @@ def test_interactive() -> None:
 
 
 def test_status_only_on_a_terminal() -> None:
-    """The status line gives way to other output on a terminal that can, and is nowhere else."""
+    """The status line is cleared before other output, and appears only on a capable terminal."""
     terminal, plain, dumb = Terminal(), io.StringIO(), Terminal()
     shown = console(stderr=terminal)
     shown.status("reading")
@@ -125,7 +125,7 @@ def test_status_only_on_a_terminal() -> None:
 
 
 def test_answers() -> None:
-    """An answer loses its line end; no answer is an empty one; Ctrl-C ends the run."""
+    """The line end of an answer is removed; no input is an empty answer; Ctrl-C ends the run."""
     err = Terminal()
     shown = console(stdin=Terminal("yes\n"), stderr=err)
     assert (shown.ask("sure? "), shown.ask("sure? ")) == ("yes", "")
@@ -153,7 +153,7 @@ def test_answers() -> None:
 def test_precedence_of_colors(
     no_color: bool, environ: dict[str, str], terminal: bool, colored: bool
 ) -> None:
-    """--no-color beats NO_COLOR beats FORCE_COLOR beats a dumb terminal."""
+    """In order: --no-color, NO_COLOR, FORCE_COLOR, a dumb terminal."""
     shown = console(stdout=Terminal() if terminal else io.StringIO(), environ=environ)
     shown.no_color = no_color
     assert shown.color_results is colored

@@ -1,4 +1,4 @@
-"""A working directory that was deleted: absolute paths work, relative ones are missing."""
+"""A deleted working directory: absolute paths work, relative ones are missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.cli.conftest import SECRETS, Done, File, Shell
 
 @pytest.fixture
 def gone(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
-    """Run `webhooks` in a working directory that was deleted; `@` stands for one that exists."""
+    """Run `webhooks` in a deleted working directory; `@` stands for an existing one."""
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -25,7 +25,7 @@ def gone(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
 
 
 def test_absolute_paths_work(gone: Callable[..., Done], file: File, tmp_path: Path) -> None:
-    """Declarations, secrets beside them, the base, what is written."""
+    """Configuration files, their secrets, the base and outputs can be absolute paths."""
     file(name="d/teams/a.yaml", **{"{env: TOKEN}": "{file: token}"})
     file(SECRETS["TOKEN"], "d/teams/token")
     common = ("--local-db", "@/local.db", "-f", "@/d")
@@ -60,7 +60,7 @@ def test_absolute_paths_work(gone: Callable[..., Done], file: File, tmp_path: Pa
 def test_relative_paths_are_missing(
     gone: Callable[..., Done], file: File, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    """An error that names them, never a crash."""
+    """The error names them; the command does not crash."""
     file(name="a.yaml")
     done = gone(*arguments)
     assert (done.code, message in done.out + done.err) == (code, True), done

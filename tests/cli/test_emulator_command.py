@@ -1,4 +1,4 @@
-"""`webhooks emulator`: a server in a process of its own, stopped by a signal."""
+"""`webhooks emulator`: a server process, stopped by a signal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.waiting import TIMEOUT
 
 
 class Running:
-    """A server that was started."""
+    """A running server."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -47,7 +47,7 @@ class Running:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    """Start `webhooks emulator` with more arguments."""
+    """Start `webhooks emulator` with more options."""
     running: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str) -> Running:
@@ -74,8 +74,10 @@ def hook(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("number", "codes"), [(signal.SIGINT, {0}), (signal.SIGTERM, {0, 143})])
-def test_serves_until_a_signal(start: Callable[..., Running], number: int, codes: set[int]) -> None:
-    """It says where it is, takes any key, and ends in good order."""
+def test_it_serves_until_a_signal(
+    start: Callable[..., Running], number: int, codes: set[int]
+) -> None:
+    """It prints its URL, accepts any key, and exits cleanly."""
     server = start()
     assert "http://127.0.0.1:" in server.said
     assert server.get("/api/v1/webhooks/", "any")["count"] == 0
@@ -83,7 +85,7 @@ def test_serves_until_a_signal(start: Callable[..., Running], number: int, codes
 
 
 def test_options(start: Callable[..., Running], tmp_path: Path) -> None:
-    """Seed, database, log, key, page size and read-back form can be chosen."""
+    """Seed, database, log, key, page size and read-back form are options."""
     (tmp_path / "seed.json").write_text(json.dumps([hook("a"), hook("b")]))
     kept = ("--db", "ct.db", "--seed", "seed.json", "--key", "only")
     server = start(*kept, "--log", "log.jsonl", "--page-size", "1", "--read-back", "mask")
@@ -101,7 +103,7 @@ def test_options(start: Callable[..., Running], tmp_path: Path) -> None:
 
 
 def test_log_on_standard_output(start: Callable[..., Running]) -> None:
-    """With - the log is the result, and no text in it is a command of a CI runner."""
+    """With `-` the log goes to standard output, without commands for a CI runner."""
     server = start("--log", "-")
     server.get("/api/v1/webhooks/", "any", "##[group]")
     server.stop(signal.SIGINT)
@@ -124,7 +126,7 @@ def test_log_on_standard_output(start: Callable[..., Running]) -> None:
         (("--port", "70000"), None, 64, "--port"),
     ],
 )
-def test_mistakes(
+def test_errors(
     shell: Shell,
     tmp_path: Path,
     arguments: tuple[str, ...],
@@ -132,7 +134,7 @@ def test_mistakes(
     code: int,
     message: str,
 ) -> None:
-    """What cannot be done is said, without serving."""
+    """An invalid start is an error, and nothing is served."""
     if seed is not None:
         (tmp_path / "d.json").write_text(seed)
     done = shell("emulator", *arguments)

@@ -1,4 +1,4 @@
-"""`--local` keeps webhooks between runs, and neither a secret nor a file that git would add."""
+"""`--local` keeps webhooks between runs, without secrets and without files that git would add."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def applied(shell: Shell, file: Callable[..., Path], tmp_path: Path) -> Path:
 
 
 def test_secrets_are_not_stored(applied: Path) -> None:
-    """No file in the folder holds any of the secrets, and only the user can read the webhooks."""
+    """No file contains a secret, and only the user can read the webhooks."""
     assert (applied / "webhooks.db").stat().st_mode & 0o777 == 0o600
     for path in applied.iterdir():
         data = path.read_bytes()
@@ -33,10 +33,10 @@ def test_secrets_are_not_stored(applied: Path) -> None:
             assert secret.encode() not in data, path.name
 
 
-def test_a_url_that_a_reference_yields_is_a_secret(
+def test_a_url_from_a_reference_is_masked(
     shell: Shell, file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """It is stored as a mask, though nothing in it looks secret; one in the file stays readable."""
+    """Only a URL in the file itself stays readable."""
     file(**{"https://pager.example.com/x": "{env: URL}"})
     environ = {"URL": "https://pager.example.com/QQpath", **SECRETS}
     assert shell("apply", "--local-db", "my.db", "--yes", **environ).code == 0
@@ -49,7 +49,7 @@ def test_a_url_that_a_reference_yields_is_a_secret(
 
 
 def test_an_existing_database_becomes_private(shell: Shell, applied: Path) -> None:
-    """A file that others could read is closed to them."""
+    """Other users can no longer read it."""
     database = applied / "webhooks.db"
     database.chmod(0o644)
     assert shell("status", "--local").code == 0
@@ -57,7 +57,7 @@ def test_an_existing_database_becomes_private(shell: Shell, applied: Path) -> No
 
 
 def test_git_does_not_show_it(applied: Path) -> None:
-    """`git status` lists the declarations only; the user's own ignore files are not touched."""
+    """`git status` lists only the configuration; the user's ignore files are not changed."""
     root = applied.parent
     subprocess.run(["git", "init", "-q", str(root)], check=True)
     shown = subprocess.run(
@@ -68,7 +68,7 @@ def test_git_does_not_show_it(applied: Path) -> None:
 
 
 def test_a_second_apply_has_no_changes(shell: Shell, applied: Path) -> None:
-    """Masked secrets are not a difference; a changed field that is no secret is one."""
+    """Masked secrets are no difference; a changed field that is not secret is one."""
     second = shell("apply", "--local", "--yes", URL=URL, **SECRETS)
     assert (second.code, "No changes. 2 webhooks match." in second.out) == (0, True)
     path = applied.parent / "webhooks.yaml"
@@ -77,8 +77,8 @@ def test_a_second_apply_has_no_changes(shell: Shell, applied: Path) -> None:
     assert (third.code, "1 updated" in third.out) == (0, True)
 
 
-def test_a_secret_can_be_sent_again(shell: Shell, applied: Path) -> None:
-    """`--resend-secret` updates the webhook, and stores the new value as little as the old."""
+def test_a_secret_can_be_resent(shell: Shell, applied: Path) -> None:
+    """`--resend-secret` updates the webhook, and stores neither the old nor the new value."""
     new = "xoxb-" + "9876543210-fedcba"
     rotated = shell(
         "apply", "--local", "--yes", "--resend-secret", "env:TOKEN", "--format", "json",
@@ -88,8 +88,8 @@ def test_a_secret_can_be_sent_again(shell: Shell, applied: Path) -> None:
     assert new.encode() not in (applied / "webhooks.db").read_bytes()
 
 
-def test_a_named_database_is_only_that_file(shell: Shell, file: Callable[..., Path]) -> None:
-    """`--local-db FILE` keeps the webhooks in FILE, and makes no folder."""
+def test_local_db_uses_only_that_file(shell: Shell, file: Callable[..., Path]) -> None:
+    """`--local-db FILE` keeps the webhooks in FILE and creates no folder."""
     root = file().parent
     done = shell("apply", "--local-db", "mine.db", "--yes", **SECRETS)
     assert done.code == 0

@@ -1,6 +1,6 @@
-"""The most likely mistakes in a configuration file, and what `webhooks validate` prints for each.
+"""Common mistakes in a configuration file, and what `webhooks validate` prints for each.
 
-mistakes.txt holds the output; `--update-golden` writes it.
+mistakes.txt has the output; `--update-golden` writes it.
 """
 
 from __future__ import annotations
@@ -94,35 +94,37 @@ MISTAKES = (
     ("a name outside of the scope", "prune: true", 'prune: true\nscope: ["team-*"]'),
     ("no list of webhooks", "webhooks:", "hooks:"),
 )
-"""A title, a text of `BASE`, and what a user wrote in its place."""
+"""A title, a text of `BASE`, and its replacement."""
 
 
 @pytest.fixture(scope="module")
-def agreed() -> dict[str, str]:
-    """Return the output for each mistake by its title."""
+def expected_outputs() -> dict[str, str]:
+    """Return the expected output for each mistake by its title."""
     parts = AGREED.read_text("utf-8").split("### ")[1:] if AGREED.exists() else []
     return dict(part.split("\n", 1) for part in parts)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda each: each[0])
-def test_the_message_helps(
+def test_the_output_is_as_expected(
     mistake: tuple[str, str, str],
     shell: Shell,
     file: Callable[[str], Path],
-    agreed: dict[str, str],
+    expected_outputs: dict[str, str],
     request: pytest.FixtureRequest,
 ) -> None:
-    """The output is as agreed."""
+    """The output equals that in mistakes.txt."""
     title, right, wrong = mistake
     assert right in BASE
     file(BASE.replace(right, wrong, 1))
     done = shell("validate")
     found = f"exit {done.code}\n{done.out}{done.err}\n"
     if request.config.getoption("--update-golden"):
-        agreed[title] = found
-        AGREED.write_text("".join(f"### {key}\n{text}" for key, text in agreed.items()), "utf-8")
-    assert found == agreed[title]
+        expected_outputs[title] = found
+        AGREED.write_text(
+            "".join(f"### {key}\n{text}" for key, text in expected_outputs.items()), "utf-8"
+        )
+    assert found == expected_outputs[title]
 
 
-def test_no_output_is_left_of_a_mistake_that_has_gone(agreed: dict[str, str]) -> None:
-    assert list(agreed) == [title for title, _, _ in MISTAKES]
+def test_no_output_is_left_of_a_mistake_that_has_gone(expected_outputs: dict[str, str]) -> None:
+    assert list(expected_outputs) == [title for title, _, _ in MISTAKES]

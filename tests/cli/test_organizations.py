@@ -1,4 +1,4 @@
-"""One command over the files of several organizations."""
+"""One command for the files of several organizations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def files(folder: Path, **heads: str) -> None:
 
 @pytest.fixture
 def both(cloud: MakeCloud, tmp_path: Path) -> Cloud:
-    """Two organizations of one server, a key for each, and a file for each."""
+    """Two organizations of one server, with a key and a file each."""
     made = cloud()
     store = made.emulator.store
     acme = next(each for each in store.organizations() if each.name == "Acme")
@@ -39,10 +39,8 @@ def environ(both: Cloud, **more: str) -> dict[str, str]:
     return {"CLOUDTRUTH_SERVER_URL": both.environ["CLOUDTRUTH_SERVER_URL"], **KEYS, **more}
 
 
-def test_each_organization_is_a_section_and_the_worst_exit_code_counts(
-    both: Cloud, shell: Shell
-) -> None:
-    """Every command that takes files runs for each of them, with the key of each."""
+def test_each_organization_has_a_section(both: Cloud, shell: Shell) -> None:
+    """Every command runs for each, with its key; the worst exit code wins."""
     assert shell("validate", "orgs/*.yaml").code == 0
     done = shell("plan", "orgs", "--detailed-exitcode", **environ(both))
     assert done.code == 2
@@ -71,7 +69,7 @@ def test_an_apply_checks_every_key_before_its_first_write(
     more: dict[str, str],
     expected: str,
 ) -> None:
-    """A key that is missing, not allowed or of another organization leaves all as they are."""
+    """With a missing, forbidden or wrong key nothing is written."""
     files(tmp_path, **heads)
     done = shell("apply", "-f", "orgs", "--yes", **environ(both, **more))
     assert done.code in (3, 4)
@@ -79,7 +77,7 @@ def test_an_apply_checks_every_key_before_its_first_write(
     assert both.writes() == []
 
 
-def test_an_apply_ends_at_the_first_that_fails_unless_it_keeps_going(
+def test_an_apply_stops_at_the_first_failure_without_keep_going(
     both: Cloud, shell: Shell, tmp_path: Path
 ) -> None:
     """Organizations are applied one after another, in the order of their files."""
@@ -93,8 +91,8 @@ def test_an_apply_ends_at_the_first_that_fails_unless_it_keeps_going(
     assert (done.code, "1 created" in done.out) == (5, True)
 
 
-def test_what_is_about_one_plan_is_refused(both: Cloud, shell: Shell) -> None:
-    """A saved plan, a report and a digest have one organization."""
+def test_options_for_one_plan_are_refused(both: Cloud, shell: Shell) -> None:
+    """A saved plan, a report and a digest belong to one organization."""
     for arguments in (("plan", "orgs", "-o", "p.json"), ("apply", "-f", "orgs", "--report", "r")):
         done = shell(*arguments, **environ(both))
         assert (done.code, "the files declare several: Acme, Globex" in done.err) == (64, True)
@@ -103,7 +101,7 @@ def test_what_is_about_one_plan_is_refused(both: Cloud, shell: Shell) -> None:
 def test_two_names_of_one_organization_are_refused(
     both: Cloud, shell: Shell, tmp_path: Path
 ) -> None:
-    """Applied one after another, each would delete what the other declares."""
+    """Each would delete what the other declares."""
     acme = next(each for each in both.emulator.store.organizations() if each.name == "Acme")
     write(
         tmp_path, {"orgs/Globex.yaml": FILE.format(name=acme.id, head="api_key: {env: ACME_KEY}")}
@@ -113,10 +111,8 @@ def test_two_names_of_one_organization_are_refused(
     assert both.writes() == []
 
 
-def test_the_key_is_no_secret_of_a_webhook_and_is_never_shown(
-    both: Cloud, shell: Shell, tmp_path: Path
-) -> None:
-    """A field that equals the key is refused, as for the key of the run."""
+def test_the_key_is_not_a_secret_of_a_webhook(both: Cloud, shell: Shell, tmp_path: Path) -> None:
+    """A field that equals the key is refused, and the key is never shown."""
     text = FILE.format(name="Acme", head="api_key: {env: ACME_KEY}")
     text = text.replace('"https://a.example.com"', '"https://a.example.com", token: {env: COPY}')
     write(tmp_path, {"orgs/Acme.yaml": text})

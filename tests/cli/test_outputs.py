@@ -1,4 +1,4 @@
-"""An option that names an output never destroys what is there."""
+"""Output options never destroy existing files."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ INPUTS = {
 
 @pytest.fixture
 def inputs(file: File, tmp_path: Path, shell: Shell) -> dict[str, Path]:
-    """Everything a run may read, a saved plan, a report and links to the declarations."""
+    """Everything a run may read, a saved plan, a report, and links to configuration files."""
     found = {name: file(text, name) for name, text in INPUTS.items()}
     assert shell("plan", "--local", "--out", "plan.json", **ENVIRON).code == 0
     assert shell("apply", "--local", "--yes", "--report", "report.json", **ENVIRON).code == 0
     (tmp_path / "link").symlink_to("webhooks.yaml")
     (tmp_path / "hard").hardlink_to(tmp_path / "webhooks.yaml")
-    (tmp_path / "empty").touch()  # as mktemp makes them
+    (tmp_path / "empty").touch()  # as mktemp creates them
     names = ("plan.json", "report.json", "link", "hard", "local.db", "empty")
     return {**found, **{name: tmp_path / name for name in names}}
 
@@ -52,7 +52,7 @@ def inputs(file: File, tmp_path: Path, shell: Shell) -> dict[str, Path]:
 def test_only_a_file_of_the_same_kind_is_replaced(
     shell: Shell, inputs: dict[str, Path], kind: str, own: tuple[str, ...]
 ) -> None:
-    """Declarations, keys, tokens, links to them, documents of another kind: all are refused."""
+    """Configuration files, keys, tokens, links and other documents are refused."""
     for name, path in inputs.items():
         if name in own:
             continue
@@ -66,10 +66,10 @@ def test_only_a_file_of_the_same_kind_is_replaced(
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_result_is_not_written_over_what_is_read(
+def test_a_result_does_not_replace_an_input(
     shell: Shell, file: File, tmp_path: Path, exists: bool
 ) -> None:
-    """A secret's file that is missing or empty, and what a directory of -f would read next time."""
+    """A missing or empty secret's file, and new files in a directory of -f, are refused too."""
     file(GOOD.replace("env: TOKEN", "file: ../token"), "dir/a.yaml")
     (tmp_path / "link").symlink_to("token")
     if exists:
@@ -87,10 +87,10 @@ def test_a_result_is_not_written_over_what_is_read(
 @pytest.mark.parametrize(
     "command", [("plan", "--out"), ("apply", "--yes", "--report"), ("export", "--out")]
 )
-def test_a_result_is_not_written_over_the_emulator_s_database(
+def test_a_result_does_not_replace_the_emulator_s_database(
     shell: Shell, file: File, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    """Two options that name one file are refused before anything is in it."""
+    """Two options with one file are refused before anything is written."""
     file()
     done = shell(*command, "./same", "--local-db", "same", **ENVIRON)
     assert done.code == 64
@@ -98,8 +98,8 @@ def test_a_result_is_not_written_over_the_emulator_s_database(
     assert not (tmp_path / "same").exists() or b"SQLite" not in (tmp_path / "same").read_bytes()
 
 
-def test_every_option_that_names_a_file_is_known_here() -> None:
-    """A new one must be an input, or be refused like the others."""
+def test_every_option_with_a_file_is_in_this_test() -> None:
+    """A new option must be an input, or be refused like the others."""
     group = program()
     found = {
         (name, parameter.opts[-1])

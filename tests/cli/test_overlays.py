@@ -1,4 +1,4 @@
-"""Files that extend others, as a user applies them."""
+"""Files that extend others."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_overlay_is_applied_like_the_file_it_renders_to(shell: Shell, repository: Path) -> None:
-    """After the overlay, the rendered file has no changes; neither has the overlay."""
+def test_an_overlay_is_applied_like_its_rendered_file(shell: Shell, repository: Path) -> None:
+    """After the overlay is applied, neither it nor the rendered file has changes."""
     assert shell("apply", "-f", "orgs/staging.yaml", "--local", "--yes", **SECRETS).code == 0
     (repository / "rendered.yaml").write_text(shell("render", "orgs/staging.yaml").out)
     for file in ("rendered.yaml", "orgs/staging.yaml"):
         assert "No changes. 2 webhooks match." in shell("plan", file, "--local", **SECRETS).out
 
 
-def test_the_origin_of_each_value(shell: Shell, repository: Path) -> None:
-    """Each line names the file and line that its value comes from; the text reads the same."""
+def test_rendered_lines_have_their_origin(shell: Shell, repository: Path) -> None:
+    """Each line names the file and line of its value; the text parses the same."""
     done = shell("render", "orgs/staging.yaml", "--origin")
     for line in (
         "organization: Acme Staging  # orgs/staging.yaml:2",
@@ -65,8 +65,8 @@ def test_the_origin_of_each_value(shell: Shell, repository: Path) -> None:
     assert yaml.safe_load(done.out) == yaml.safe_load(shell("render", "orgs/staging.yaml").out)
 
 
-def test_a_saved_plan_holds_the_overlay_and_its_parent(shell: Shell, repository: Path) -> None:
-    """Applying it needs no file, and its positions name the file that holds the entry."""
+def test_a_saved_plan_contains_the_overlay_and_its_parent(shell: Shell, repository: Path) -> None:
+    """Applying it reads no file, and its positions name the declaring file."""
     file = ("-f", "orgs/staging.yaml", "--local")
     assert shell("plan", *file, "-o", "plan.json", **SECRETS).code == 0
     (repository / "base/webhooks.yaml").unlink()
@@ -77,7 +77,7 @@ def test_a_saved_plan_holds_the_overlay_and_its_parent(shell: Shell, repository:
 
 
 def test_a_base_revision_includes_parents(shell: Shell, repository: Path) -> None:
-    """`--base` follows `extends` in git, so a changed parent is a change of this file."""
+    """`--base` follows `extends` in git, so a changed parent changes this file."""
     git(repository, "init", "-q")
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "first")
@@ -89,8 +89,8 @@ def test_a_base_revision_includes_parents(shell: Shell, repository: Path) -> Non
     assert (operation["name"], operation["attribution"]) == ("Audit", "this-change")
 
 
-def test_a_guard_that_an_overlay_relaxes_is_shown(shell: Shell, repository: Path) -> None:
-    """Against the base revision, a larger limit is a change of a guard."""
+def test_a_guard_relaxed_by_an_overlay_is_shown(shell: Shell, repository: Path) -> None:
+    """Compared with the base revision, a larger limit is a change of a guard."""
     git(repository, "init", "-q")
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "first")

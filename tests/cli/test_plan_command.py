@@ -23,8 +23,8 @@ def test_plan_without_secrets(shell: Shell, file: File, cloud: MakeCloud) -> Non
         assert text in done.out
 
 
-def test_a_directory_is_read_with_all_below_it(shell: Shell, file: File) -> None:
-    """What a subdirectory declares is not deleted, and how much was read can be seen."""
+def test_a_directory_is_read_recursively(shell: Shell, file: File) -> None:
+    """Webhooks of a subdirectory are not deleted, and the number of files is printed."""
     hook = (
         'scope: ["t-*"]\nwebhooks:\n  - {{name: {}, type: generic, event_types: ["*"], '
         'configuration: {{url: "https://example.com"}}}}\n'
@@ -39,7 +39,7 @@ def test_a_directory_is_read_with_all_below_it(shell: Shell, file: File) -> None
 
 
 def test_local(shell: Shell, file: File, tmp_path: Path) -> None:
-    """One line announces the emulator, which accepts any organization and needs no key."""
+    """One line names the emulator, which accepts any organization and needs no key."""
     file(**{"webhooks:\n": "organization: Globex\nwebhooks:\n"})
     done = shell("plan", "--local", CLOUDTRUTH_API_KEY="not a key", WEBHOOKS_ORGANIZATION="Initech")
     assert (done.code, "emulator.localhost" in done.out) == (0, True)
@@ -54,7 +54,7 @@ def test_local(shell: Shell, file: File, tmp_path: Path) -> None:
 
 
 def test_quiet(shell: Shell, file: File) -> None:
-    """-q prints errors, and documents that are asked for; nothing else."""
+    """-q prints only errors and requested documents."""
     file(Pager="'Pager '")
     assert "warning[" in shell("plan", "--local").err
     assert shell("plan", "--local", "-q").err == ""
@@ -81,7 +81,7 @@ def test_quiet(shell: Shell, file: File) -> None:
 
 
 def test_standard_output(shell: Shell, file: File) -> None:
-    """`-o -` prints the document alone; what is for people goes to standard error."""
+    """`-o -` prints only the document; messages go to standard error."""
     file()
     planned = shell("plan", "--local", "-o", "-", **SECRETS)
     assert json.loads(planned.out)["kind"] == "plan"
@@ -94,7 +94,7 @@ def test_standard_output(shell: Shell, file: File) -> None:
 
 
 def test_saved_plan(shell: Shell, file: File, tmp_path: Path) -> None:
-    """A plan is saved for its owner alone, without secrets, and can be shown again."""
+    """Only its owner can read it; it has no secrets, and can be shown."""
     file()
     assert shell("plan", "--local", "--out", "plan.json", **SECRETS).code == 0
     saved = tmp_path / "plan.json"
@@ -105,7 +105,7 @@ def test_saved_plan(shell: Shell, file: File, tmp_path: Path) -> None:
 
 
 def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A plan that a guard blocks is shown and saved, and exits with 5, as apply does."""
+    """It is shown and saved, and exits with 5, as apply does."""
     there = cloud()
     file()
     assert shell("apply", "--yes", **there.environ).code == 0
@@ -129,7 +129,7 @@ def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
 
 
 def test_debug_and_verbose(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """The curious see requests and settings, never the key."""
+    """They print requests and settings, never the key."""
     file()
     there = cloud()
     done = shell("plan", "-v", "--debug", "--only", "Pa*", **there.environ)
@@ -156,7 +156,7 @@ def test_debug_and_verbose(shell: Shell, file: File, cloud: MakeCloud) -> None:
 def test_failures(
     shell: Shell, file: File, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    """A failure is a message on standard error, or JSON where the result would have been."""
+    """A failure is a message on standard error, or JSON if the result would be JSON."""
     file()
     file(name="bad.yaml", value_updated="value_updatd")
     done = shell(*arguments)
@@ -176,7 +176,7 @@ def test_failures(
         ({"WEBHOOKS_FILE": "other.yaml"}, 4, 1, "'Acme', not to 'Globex'"),
     ],
 )
-def test_what_ends_a_plan_before_the_listing(
+def test_errors_before_the_listing(
     shell: Shell,
     file: File,
     cloud: MakeCloud,
@@ -185,7 +185,7 @@ def test_what_ends_a_plan_before_the_listing(
     reads: int,
     said: str,
 ) -> None:
-    """A wrong key, the key as a secret, another organization, a server that does not answer."""
+    """A wrong key, the key as a secret, another organization, an unreachable server."""
     file()
     file(name="other.yaml", **{"webhooks:\n": "organization: Globex\nwebhooks:\n"})
     there = cloud()
@@ -196,7 +196,7 @@ def test_what_ends_a_plan_before_the_listing(
 
 
 def test_status_warns_as_plan_does(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A live token that is none is told by both; the command that repairs it names the file."""
+    """Both report an invalid live token, and the suggested command names the file."""
     there = cloud()
     file(name="mine.yaml")
     assert shell("apply", "-f", "mine.yaml", "--yes", **there.environ).code == 0
@@ -212,7 +212,7 @@ def test_status_warns_as_plan_does(shell: Shell, file: File, cloud: MakeCloud) -
 
 @pytest.mark.parametrize("what", ["plan", "drift"])
 def test_ci_prints_a_command_that_works(shell: Shell, file: File, what: str) -> None:
-    """It names the file and the server that the plan was made of."""
+    """It names the file and the server of the plan."""
     file(name="mine.yaml")
     shown = " ".join(shell("ci", what, "--local", "-f", "mine.yaml", **SECRETS).out.split())
     assert "webhooks apply -f mine.yaml --local --expect-digest sha256:" in shown

@@ -1,4 +1,4 @@
-"""What a run shows while it takes long: waits, and what a signal does."""
+"""Output during a long run: waits and signals."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def progress(err: io.StringIO) -> Progress:
     return Progress(Console(Process(environ={}, directory=Path(), **streams)))
 
 
-def test_a_signal_is_answered_with_what_is_in_flight() -> None:
-    """The operation, when the run stops, and what a second signal does."""
+def test_a_signal_prints_the_operation_in_flight() -> None:
+    """It prints the operation, when the run stops, and what a second signal does."""
     err = io.StringIO()
     with progress(err) as shown:
         shown.starting(CREATE)
@@ -33,8 +33,8 @@ def test_a_signal_is_answered_with_what_is_in_flight() -> None:
     )
 
 
-def test_a_signal_between_writes_says_that_there_is_none() -> None:
-    """What is confirmed is no longer in flight."""
+def test_a_signal_between_writes_prints_that_none_is_in_flight() -> None:
+    """Confirmed operations are no longer in flight."""
     err = io.StringIO()
     with progress(err) as shown:
         shown.starting(CREATE)
@@ -43,8 +43,8 @@ def test_a_signal_between_writes_says_that_there_is_none() -> None:
     assert err.getvalue().endswith("\nInterrupted: no write is in flight. The run stops.\n")
 
 
-def test_a_status_line_is_gone_at_the_end() -> None:
-    """On a terminal the line of an operation gives way to the result."""
+def test_the_result_replaces_the_status_line() -> None:
+    """On a terminal an operation's line is cleared before the result."""
     err = Terminal()
     with progress(err) as shown:
         shown.starting(CREATE)
@@ -54,7 +54,7 @@ def test_a_status_line_is_gone_at_the_end() -> None:
 def test_a_long_wait_is_reported_once(
     shell: Shell, file: Callable[..., Path], cloud: Callable[..., Cloud]
 ) -> None:
-    """A wait of 6 s for HTTP 429 is one line on standard error; -q has none."""
+    """A wait of 6 s after HTTP 429 is one line on standard error, and none with -q."""
     file()
     rule = Rule(fault=status(429, retry_after=6), method="GET", times=1)
     done = shell("plan", **cloud(faults=Script([rule])).environ)

@@ -1,4 +1,4 @@
-"""Signals in the middle of `apply`, while time stands still: nothing but they can end the run."""
+"""Signals during `apply` while time stands still: only they can end the run."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ ASKED = ("apply", "--yes", "--parallelism", "1", "--timeout", str(TIMEOUT), "--f
 
 
 class Interrupting:
-    """Signals us while a write arrives, and lets that go on once the signals are heard."""
+    """Sends signals while a write arrives, and continues the write once they are handled."""
 
-    def __init__(self, heard: threading.Event, *numbers: int, fault: Fault | None = None) -> None:
-        self._heard = heard
+    def __init__(self, handled: threading.Event, *numbers: int, fault: Fault | None = None) -> None:
+        self._heard = handled
         self._numbers = numbers
         self._fault = fault
         self.posts = 0
@@ -42,15 +42,15 @@ class Interrupting:
         for number in self._numbers:
             self._heard.clear()
             os.kill(os.getpid(), number)
-            # Handlers run in the order of their numbers: once this one has, so has the other.
+            # Handlers run in the order of signal numbers: after this one, the other has run too.
             os.kill(os.getpid(), signal.SIGWINCH)
             assert self._heard.wait(TIMEOUT)
         return self._fault
 
 
 @pytest.fixture
-def heard() -> Iterator[threading.Event]:
-    """Tells when a signal has been dealt with, by way of one that nobody else uses."""
+def handled() -> Iterator[threading.Event]:
+    """Detect with another, unused signal that a signal was handled."""
     event = threading.Event()
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -70,17 +70,17 @@ def told(out: str) -> list[tuple[str, str]]:
     [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)],
     ids=["HUP", "INT", "TERM"],
 )
-def test_after_a_signal_what_is_in_flight_is_finished_and_nothing_begun(
+def test_after_a_signal_writes_in_flight_finish_and_no_other_starts(
     shell: Shell,
     file: Callable[..., Path],
     cloud: Callable[..., Cloud],
-    heard: threading.Event,
+    handled: threading.Event,
     number: int,
     code: int,
 ) -> None:
-    """The report names what is done and what is not, and is true."""
+    """The report lists correctly what is done and what is not."""
     file(FILE)
-    there = cloud(faults=Interrupting(heard, number))
+    there = cloud(faults=Interrupting(handled, number))
     done = shell(*ASKED, clock=VirtualClock(), **there.environ)
     assert done.code == code, done.err
     ends = ["applied"] * 3 + ["skipped"] * (len(NAMES) - 3)
@@ -94,16 +94,16 @@ def test_after_a_signal_what_is_in_flight_is_finished_and_nothing_begun(
     [(signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)],
     ids=["the same", "another"],
 )
-def test_a_second_signal_leaves_an_answer_that_does_not_come(
+def test_a_second_signal_abandons_a_pending_answer(
     shell: Shell,
     file: Callable[..., Path],
     cloud: Callable[..., Cloud],
-    heard: threading.Event,
+    handled: threading.Event,
     numbers: Sequence[int],
 ) -> None:
-    """The doubt is told, under the code of the first."""
+    """The write is reported as unconfirmed, with the exit code of the first signal."""
     file(FILE)
-    there = cloud(faults=Interrupting(heard, *numbers, fault=hang(commit=True)))
+    there = cloud(faults=Interrupting(handled, *numbers, fault=hang(commit=True)))
     done = shell(*ASKED, clock=VirtualClock(), **there.environ)
     assert done.code == 143, done.err
     assert Counter(outcome for _, outcome in told(done.out)) == {

@@ -1,4 +1,4 @@
-"""Mistakes on the command line."""
+"""Usage errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.cli.conftest import File, Shell
     ],
 )
 def test_usage(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
-    """A usage error exits with 64, names the mistake and the next step, and prints no result."""
+    """It exits with 64, names the error and the next step, and prints no result."""
     done = shell(*arguments)
     assert done.code == 64
     assert message in done.err
@@ -43,7 +43,7 @@ def test_usage(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
 
 @pytest.mark.parametrize("command", ["validate", "plan", "status"])
 def test_paths_need_no_option(shell: Shell, file: File, command: str) -> None:
-    """A path is read with and without -f; both add up, and win over the variable."""
+    """A path is read with and without -f; both add up, and override the variable."""
     file("webhooks: []\n", "a/one.yaml")
     file("webhooks: [{}]\n", "b.yaml")
     local = () if command == "validate" else ("--local",)
@@ -56,8 +56,8 @@ def test_paths_need_no_option(shell: Shell, file: File, command: str) -> None:
         assert shell(command, *arguments, *local, WEBHOOKS_FILE=named).code == code
 
 
-def test_what_other_tools_call_it_is_ours(shell: Shell) -> None:
-    """Each suggestion for a word of another tool is a command line that exists here."""
+def test_suggestions_for_words_of_other_tools_exist(shell: Shell) -> None:
+    """Each suggestion is a valid command line."""
     for meant in _ELSEWHERE.values():
         words = meant.removeprefix("webhooks ").split()
         command = [] if meant.startswith("webhooks ") or words == ["--version"] else ["apply"]
@@ -69,8 +69,8 @@ def test_what_other_tools_call_it_is_ours(shell: Shell) -> None:
     "arguments",
     [("--api-key", "hunter2hunter2", "plan"), ("plan", "--api-key=hunter2hunter2")],
 )
-def test_no_key_on_the_command_line(shell: Shell, arguments: tuple[str, ...]) -> None:
-    """A key on the command line is refused with the ways that are safe, and is not repeated."""
+def test_a_key_on_the_command_line_is_refused(shell: Shell, arguments: tuple[str, ...]) -> None:
+    """The error lists the safe ways, and does not repeat the key."""
     done = shell(*arguments)
     assert (done.code, "CLOUDTRUTH_API_KEY" in done.err) == (64, True)
     assert "hunter2" not in done.err
@@ -82,14 +82,14 @@ def test_no_key_on_the_command_line(shell: Shell, arguments: tuple[str, ...]) ->
      ("--foo", "--format", "json")],
 )  # fmt: skip
 def test_json_on_usage_errors(shell: Shell, file: File, wrong: tuple[str, ...]) -> None:
-    """Where the result would be JSON, a usage error is JSON as well, even one of parsing."""
+    """If the result would be JSON, a usage error is JSON too, even a parsing error."""
     file()
     done = shell("plan", *wrong)
     assert (done.code, json.loads(done.out)["error"]["code"]) == (64, "usage")
     assert shell("plan", "--foo", "--only", "the --format json team").out == ""
 
 
-def test_common_options_stand_anywhere(shell: Shell, file: File) -> None:
+def test_common_options_are_accepted_anywhere(shell: Shell, file: File) -> None:
     """Options before and after the command mean the same; the later one wins."""
     file()
     before = shell("--server-url", "ftp://x", "plan")
@@ -99,18 +99,18 @@ def test_common_options_stand_anywhere(shell: Shell, file: File) -> None:
     assert before.err == after.err == both.err
 
 
-def test_a_switch_that_says_neither_yes_nor_no(shell: Shell, file: File) -> None:
-    """A misspelt WEBHOOKS_STRICT stops the run: warnings would silently pass."""
+def test_an_invalid_boolean_variable_is_an_error(shell: Shell, file: File) -> None:
+    """With a misspelled WEBHOOKS_STRICT warnings would pass silently."""
     file()
     done = shell("validate", WEBHOOKS_STRICT="ture")
     assert (done.code, "WEBHOOKS_STRICT" in done.err) == (64, True)
     assert shell("validate", WEBHOOKS_STRICT="off").code == 0
 
 
-def test_bugs_are_reported_without_values(
+def test_internal_errors_are_reported_without_values(
     shell: Shell, file: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exception that should not happen exits with 70 and shows type and place, not its text."""
+    """Exit 70 with the type and place of the exception, without its text."""
 
     def broken(*_: object, **__: object) -> NoReturn:
         raise ValueError("hunter2")
@@ -123,7 +123,7 @@ def test_bugs_are_reported_without_values(
 
 
 def test_interruption(shell: Shell, file: File, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C is an exit code and a sentence, not a traceback; JSON has the same code."""
+    """Ctrl-C gives an exit code and a sentence, no traceback; JSON has the same code."""
 
     def stopped(*_: object, **__: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -138,7 +138,7 @@ def test_interruption(shell: Shell, file: File, monkeypatch: pytest.MonkeyPatch)
     "name", ["webhooks", "plan", "report", "findings", "status", "checks", "error"]
 )
 def test_schemas(shell: Shell, name: str) -> None:
-    """Each schema is printed as JSON; the files' own unless another is asked for."""
+    """Each schema is printed as JSON, by default that of configuration files."""
     done = shell("schema", name)
     assert (done.code, "$schema" in json.loads(done.out)) == (0, True)
     if name == "webhooks":

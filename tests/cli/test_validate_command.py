@@ -9,8 +9,8 @@ import pytest
 from tests.cli.conftest import SECRETS, File, Shell
 
 
-def test_good_file(shell: Shell, file: File) -> None:
-    """A good file is said to be valid, and the secrets that apply will miss are listed."""
+def test_a_valid_file(shell: Shell, file: File) -> None:
+    """The file is reported as valid, with the secrets that apply will miss."""
     file()
     done = shell("validate", TOKEN=SECRETS["TOKEN"])
     assert (done.code, done.err) == (0, "")
@@ -22,7 +22,7 @@ def test_good_file(shell: Shell, file: File) -> None:
 
 
 def test_no_file(shell: Shell) -> None:
-    """Without a file it says how to begin."""
+    """The error has the first command to run."""
     done = shell("validate")
     assert done.code == 3
     assert "there is no webhooks.yaml" in done.out
@@ -34,14 +34,14 @@ def test_no_file(shell: Shell) -> None:
     [("text", "--> webhooks.yaml:8:19"), ("json", '"errors": 1'), ("github", "::error ")],
 )
 def test_formats(shell: Shell, file: File, format: str, shown: str) -> None:
-    """Mistakes are the result: on standard output, for people, programs and annotations."""
+    """Findings are the result: on standard output, as text, JSON and annotations."""
     file(value_updated="value_updatd")
     done = shell("validate", "--format", format)
     assert (done.code, done.err, shown in done.out) == (3, "", True)
 
 
 def test_strict(shell: Shell, file: File) -> None:
-    """A warning is an error where that is asked for, by option or by variable."""
+    """A warning is an error if an option or a variable requests that."""
     file(Pager="'Pager '")
     assert shell("validate").code == 0
     assert shell("validate", "--strict").code == 3
@@ -49,7 +49,7 @@ def test_strict(shell: Shell, file: File) -> None:
 
 
 def test_standard_input_and_folders(shell: Shell, file: File) -> None:
-    """Files come from standard input and from folders, too."""
+    """Files are also read from standard input and from folders."""
     text = file().read_text()
     file(name="folder/a.yaml")
     assert "<stdin>" in shell("validate", "-f", "-", keys=text).out
@@ -58,7 +58,7 @@ def test_standard_input_and_folders(shell: Shell, file: File) -> None:
 
 
 def test_allowed_secrets(shell: Shell, file: File) -> None:
-    """A reference outside the list that this run allows is refused."""
+    """A reference outside the list of this run is refused."""
     file()
     assert shell("validate", "--allow-secret", "env:*").code == 0
     assert shell("validate", "--allow-secret", "env:TOKEN").code == 3
@@ -67,7 +67,7 @@ def test_allowed_secrets(shell: Shell, file: File) -> None:
 
 
 def test_literal_tokens(shell: Shell, file: File) -> None:
-    """A token written into the file needs to be accepted explicitly, and is never shown."""
+    """A token in the file must be accepted explicitly, and is never shown."""
     token = SECRETS["TOKEN"]
     file(**{"{env: TOKEN}": token})
     done = shell("validate")

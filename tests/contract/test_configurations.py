@@ -1,8 +1,8 @@
-"""From any configuration to any other, however the server shows secrets: exactly what is declared.
+"""Every change of configuration is applied exactly, however the server shows secrets.
 
-A key can be missed only where nothing shows whether it is set: the whole configuration is hidden,
-or the token of a generic webhook is all that differs and the server shows none. The plan names a
-declared one, and `--resend-secret '*'` sends it.
+A key can be missed only where nothing shows whether it is set: the configuration is hidden, or only
+the token of a generic webhook differs and the server shows none. The plan names a declared key, and
+`--resend-secret '*'` sends it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ WHOLE: Final = (
     ReadBack.CONFIGURATION_EMPTY,
 )
 NONE: Final = (ReadBack.OMITTED, ReadBack.NULL, ReadBack.EMPTY)
-"""The forms in which a secret that is set looks like one that is not."""
+"""The forms in which a set secret looks like an unset one."""
 
 
 def kind(configuration: dict[str, Any]) -> str:
@@ -66,7 +66,7 @@ def kind(configuration: dict[str, Any]) -> str:
 
 
 def values(configuration: dict[str, Any]) -> dict[str, Any]:
-    """Return what CloudTruth stores of a configuration."""
+    """Return what CloudTruth stores for a configuration."""
     return {
         key: SECRETS[value["env"]] if isinstance(value, dict) else value
         for key, value in configuration.items()
@@ -74,13 +74,13 @@ def values(configuration: dict[str, Any]) -> dict[str, Any]:
 
 
 def settled(configuration: dict[str, Any]) -> dict[str, Any]:
-    """Return stored values without what the server would fill in itself."""
+    """Return stored values without the server's own defaults."""
     return {key: value for key, value in configuration.items() if (key, value) != ("verify", True)}
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One organization that holds the first of each pair, and a file that declares the second."""
+    """One organization with the first of each pair, and a file that declares the second."""
 
     shell: Shell
     there: Cloud
@@ -116,7 +116,7 @@ def without_token(configuration: dict[str, Any]) -> dict[str, Any]:
 
 
 def may_be_missed(name: str, form: ReadBack) -> bool:
-    """Return whether no reading can tell what is live from what is declared."""
+    """Return whether no form of reading back can show the difference."""
     live, declared = PAIRS[name]
     if kind(live) != kind(declared):
         return False
@@ -130,7 +130,7 @@ def may_be_missed(name: str, form: ReadBack) -> bool:
 def test_all_pairs_at_once(
     shell: Shell, tmp_path: Path, cloud: MakeCloud, form: ReadBack, saved: bool
 ) -> None:
-    """Each shows what the server shows of the others; a saved plan and a direct apply alike."""
+    """Webhooks reveal the server's behavior for each other; a saved plan has the same result."""
     stage = Stage(shell, cloud(read_back=str(form), default_keys=saved))
     stage.begin(tmp_path)
     for shape in ("text", "markdown", "json"):
@@ -151,8 +151,8 @@ def test_all_pairs_at_once(
 
 
 @pytest.mark.parametrize("form", list(ReadBack))
-def test_each_pair_alone(form: ReadBack) -> None:
-    """No other webhook shows anything."""
+def test_each_pair_separately(form: ReadBack) -> None:
+    """No other webhook reveals the server's behavior."""
     for name, (live, declared) in PAIRS.items():
         local = Local(read_back=str(form), default_keys=True)
         local.holds(name, type=kind(live), configuration=values(live))
@@ -175,7 +175,9 @@ def test_each_pair_alone(form: ReadBack) -> None:
         (stored,) = local.emulator.store.webhooks()
         if settled(stored["configuration"]) != settled(values(declared)):
             gains = "token" not in live and without_token(live) == without_token(declared)
-            assert may_be_missed(name, form) or gains  # alone, its lack is no evidence
+            assert (
+                may_be_missed(name, form) or gains
+            )  # without other webhooks its absence is no evidence
             hidden = {(name, key) for key in settled(declared).keys() - live.keys()}
             assert hidden <= set(report.plan.unreadable)
         assert local.apply(webhook, secrets=REFERENCES).writes == 0

@@ -1,4 +1,4 @@
-"""However a server shows secrets, a rotated one reaches it, and nothing that was read goes back."""
+"""A rotated secret is sent however the server shows secrets, and values read are never sent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ webhooks:
     configuration: {url: "https://second.example.com/x", username: me, password: {env: OTHER}}
 """
 SHOWN = (ReadBack.PLAIN, ReadBack.BY_ROLE)
-"""The forms in which a difference can be seen, by a key of this role."""
+"""The forms in which a difference is visible, by the role of the key."""
 WHOLE = (
     ReadBack.CONFIGURATION_MISSING,
     ReadBack.CONFIGURATION_NULL,
@@ -38,7 +38,7 @@ SECOND_TOKEN = "xoxb-" + "9123456789-abcdef"
 
 
 def values(turn: int) -> dict[str, str]:
-    """Return the values of all references after so many rotations."""
+    """Return the values of all references after this many rotations."""
     return {
         "TOKEN": "xoxb-" + f"{turn}123456789-abcdef",
         "PASSWORD": f"correct horse battery {turn}",
@@ -49,7 +49,7 @@ def values(turn: int) -> dict[str, str]:
 
 @dataclass
 class Stage:
-    """One organization, one file, and secrets that are rotated between commands."""
+    """One organization, one file, and secrets that change between commands."""
 
     shell: Shell
     file: File
@@ -83,7 +83,7 @@ class Stage:
         }
 
     def sent(self) -> Iterator[dict[str, Any]]:
-        """Yield each configuration in a request."""
+        """Yield the configuration of each request."""
         for entry in self.cloud.emulator.store.log():
             body = json.loads(entry.body or "{}")
             if "configuration" in body:
@@ -100,7 +100,7 @@ Begin = Callable[..., Stage]
 
 @pytest.fixture
 def begin(shell: Shell, file: File, cloud: MakeCloud) -> Begin:
-    """Write the file and start a server that makes the choices given by name."""
+    """Write the file and start a server with the variant's choices given by name."""
 
     def begin(text: str = FILE, **choices: Any) -> Stage:
         file(text)
@@ -112,14 +112,14 @@ def begin(shell: Shell, file: File, cloud: MakeCloud) -> Begin:
 @pytest.mark.parametrize("hidden", [("token", "password"), ("token", "password", "url")], ids=len)
 @pytest.mark.parametrize("form", list(ReadBack))
 def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None:
-    """Apply, nothing to do; rotate: seen where that can be, said where not, sent when asked."""
+    """A rotation is detected where visible, reported as unknown elsewhere, sent on request."""
     stage = begin(read_back=str(form), secret_fields=hidden)
     seen = form in SHOWN
     address_seen = seen or (form not in WHOLE and "url" not in hidden)
     stage.apply()
     assert stage.stored() == values(0)
 
-    # Nothing is left to do, with or without the secrets, and it is said what is not known.
+    # Nothing is left to do, with or without the secrets, and unknown values are reported.
     for without in (False, True):
         plan = stage.plan(without=without)
         assert changed(plan) == []
@@ -128,7 +128,7 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
     stage.apply()
     assert len(stage.cloud.writes()) == before
 
-    # Rotated: seen by those who can see it, and by nobody is "no change" said of the others.
+    # Rotated: detected where it is visible, and "no change" is never reported elsewhere.
     stage.turn = 1
     plan = stage.plan()
     expected = ["Deploys", "Pager"] if seen else ["Pager"] if address_seen else []
@@ -140,7 +140,7 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
         assert "*** (before) -> *** (after)" in stage.run("plan").out
     stage.apply()
     new, old = values(1), values(0)
-    # A configuration goes whole, so the password goes with the address.
+    # A configuration is sent completely, so the password is sent with the URL.
     assert stage.stored() == {
         "TOKEN": new["TOKEN"] if seen else old["TOKEN"],
         "PASSWORD": new["PASSWORD"] if seen or address_seen else old["PASSWORD"],
@@ -149,7 +149,7 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
     }
     assert changed(stage.plan()) == []
 
-    # A version that was bumped is sent where the server hides it, and once.
+    # A raised version is sent once where the server hides it.
     stage.file(FILE, "old.yaml")
     stage.file(
         FILE.replace("{env: TOKEN}", "{env: TOKEN, version: 2}")
@@ -165,12 +165,12 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
     assert stage.stored() == values(2)
     assert changed(stage.plan()) == []
 
-    # So is one whose reference was changed.
+    # So is a secret with a changed reference.
     stage.file(FILE.replace("{env: TOKEN}", "{env: TOKEN, version: 2}"), "old.yaml")
     stage.file(FILE.replace("{env: TOKEN}", "{env: SECOND_TOKEN}"))
     assert "Deploys" in changed(stage.plan("--base", "old.yaml"))
 
-    # Or what the command line names: a reference, a webhook, all.
+    # Or those given on the command line: a reference, a webhook, all.
     stage.file(FILE)
     for turn, request, names in (
         (3, ["--resend-secret", "env:TOKEN"], ["Deploys"]),
@@ -179,7 +179,7 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
         (5, ["--resend-secret", "*"], ["Deploys", "Pager", "Second"]),
     ):  # fmt: skip
         stage.turn = turn
-        # What is seen to be equal need not be sent.
+        # A value known to be equal need not be sent.
         wanted = {each for each in names if not (seen and each == "Second")}
         assert wanted <= set(changed(stage.plan(*request)))
         stage.apply(*request)
@@ -188,7 +188,7 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
             assert stage.stored() == values(turn)
         assert changed(stage.plan()) == []
 
-    # Nothing that was only read was ever sent back.
+    # Values that were only read are never sent.
     declared = {value for turn in range(6) for value in values(turn).values()}
     declared |= {"CloudTruth", "me", "#deploys", "https://second.example.com/x"}
     for configuration in stage.sent():
@@ -199,7 +199,7 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
 
 
 def test_masked_value_is_not_sent_with_another_field(begin: Begin) -> None:
-    """A live key that nobody declared is shown as lost, and goes: it is not sent back masked."""
+    """An undeclared live key is shown as lost; its masked value is not sent back."""
     stage = begin(read_back="partial", secret_fields=["token", "password", "extra"])
     stage.apply()
     store = stage.cloud.emulator.store
@@ -213,7 +213,7 @@ def test_masked_value_is_not_sent_with_another_field(begin: Begin) -> None:
 
 
 def test_a_single_password_cannot_be_seen(begin: Begin) -> None:
-    """A value without a shape counts as readable only where another one is known to be shown."""
+    """A value without a known shape counts as readable only if another one is known to be shown."""
     stage = begin(FILE.replace("{env: OTHER}", "{env: PASSWORD}"))
     stage.apply()
     assert stage.plan()["unreadable"] == []

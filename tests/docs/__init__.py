@@ -1,1 +1,1 @@
-"""What is written for people, held against what the program does."""
+"""Documents are compared with what the program does."""

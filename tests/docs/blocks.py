@@ -1,4 +1,4 @@
-"""The fenced blocks of Markdown."""
+"""Fenced code blocks of Markdown."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _BLOCK = re.compile(r"^[ ]*```(?P<language>\w*)\n(?P<text>.*?)^[ ]*```$", re.M |
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A block: where it is, and its text.
+    """A block: its position and its text.
 
-    `name` stays when lines move: the page, the heading above it and, where several blocks of one
-    language stand under a heading, which of them it is.
+    `name` does not depend on line numbers: the page, the heading above it and, if several blocks of
+    one language follow a heading, a number.
     """
 
     name: str

@@ -1,8 +1,7 @@
-"""The checklists of docs/architecture.md, followed to the letter in a copy of the program.
+"""The checklists of docs/architecture.md, followed exactly in a copy of the program.
 
-Each addition below is a toy that a user can make with the list alone: it touches
-the places that the list names, all of them and no other, and then it works. The webhook type goes
-through the schema, validation, planning, applying and exporting.
+Each addition below is an example made with its list only: it touches exactly the places of the
+list, and then it works. The webhook type is validated, planned, applied and exported.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ TOYS = Path(__file__).parent / "additions"
 
 
 def checklist(title: str, name: str) -> set[str]:
-    """Return the places that a list names, with the addition's name filled in."""
+    """Return the places of a list, with the addition's name filled in."""
     section = PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
     places = set()
     for item in re.findall(r"^- \[ \] ([^:]+):", section, flags=re.M):
@@ -73,7 +72,7 @@ OUTPUT: Mapping[str, Edit] = {
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> ProgramCopy:
-    """A copy of the program with all additions, and what its scripts write."""
+    """A copy of the program with all additions and the output of its scripts."""
     made = ProgramCopy(tmp_path_factory.mktemp("copy"), "scripts", "docs", "examples")
     for edits in (WEBHOOK_TYPE, COMMAND, OUTPUT):
         made.add(edits)
@@ -93,13 +92,13 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> ProgramCopy:
     ],
 )
 def test_a_list_is_complete(title: str, name: str, edits: Mapping[str, Edit]) -> None:
-    """What an addition touches is what its list names."""
+    """An addition touches exactly the files of its list."""
     assert checklist(title, name) == set(edits)
 
 
 @pytest.mark.slow
 def test_a_new_command_works(copy: ProgramCopy) -> None:
-    """A new command runs, is in the help, and the page of commands is written by its script."""
+    """It runs, is in the help, and the script writes it into the page of commands."""
     done = copy.webhooks("count", "-f", "examples/webhooks.yaml")
     assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
     assert "count " in copy.webhooks("--help").stdout
@@ -108,7 +107,7 @@ def test_a_new_command_works(copy: ProgramCopy) -> None:
 
 @pytest.mark.slow
 def test_a_new_output_works(copy: ProgramCopy) -> None:
-    """A new format is offered and shows plans, reports and failures."""
+    """It is offered, and shows plans, reports and failures."""
     secrets = {"SLACK_BOT_TOKEN": "xoxb-" + "0123456789-abcdef", "PAGER_PASSWORD": "example"}
     file = ("-f", "examples/webhooks.yaml", "--local", "--format", "brief")
     planned = copy.webhooks("plan", *file, **secrets)
@@ -119,7 +118,7 @@ def test_a_new_output_works(copy: ProgramCopy) -> None:
 
 
 def test_the_third_type_works(copy: ProgramCopy) -> None:
-    """It is validated, planned, applied and then in sync, and its secret is one."""
+    """It is validated, planned, applied and then in sync, and its secret is masked."""
     file = ("-f", "examples/pager.yaml")
     local = ("--local-db", "pager.db")
     assert copy.webhooks("validate", *file, "--strict").returncode == 0
@@ -137,8 +136,8 @@ def test_the_third_type_works(copy: ProgramCopy) -> None:
         assert SECRET["PAGER_ROUTING_KEY"] not in done.stdout + done.stderr
 
 
-def test_mistakes_in_the_third_type_are_explained(copy: ProgramCopy) -> None:
-    """Its mistakes have the same messages as those in other types."""
+def test_errors_in_the_third_type_are_explained(copy: ProgramCopy) -> None:
+    """They have the same messages as those of other types."""
     assert all(old in EXAMPLE for old, _ in MISTAKES)
     files = {f"bad/{n}.yaml": EXAMPLE.replace(*each) for n, each in enumerate(MISTAKES)}
     write(copy.folder, files)
@@ -149,14 +148,16 @@ def test_mistakes_in_the_third_type_are_explained(copy: ProgramCopy) -> None:
 
 
 def test_editors_know_the_third_type(copy: ProgramCopy) -> None:
-    """The schema that an editor reads accepts it, refuses its mistakes and offers a skeleton."""
+    """The editors' schema accepts it, refuses its errors and offers a skeleton."""
     schema: dict[str, Any] = json.loads((copy.folder / "schemas/webhooks.schema.json").read_text())
     Draft7Validator.check_schema(schema)
     judge = Draft7Validator(schema)
     assert judge.is_valid(_data(EXAMPLE))
     assert not judge.is_valid(_data(EXAMPLE.replace("routing_key", "routing_kye")))
     untyped = EXAMPLE.replace("type: pager", "event_types: [value_created]")
-    assert judge.is_valid(_data(untyped))  # `defaults` without a type take the fields of any
+    assert judge.is_valid(
+        _data(untyped)
+    )  # `defaults` without a type accept the fields of every type
     snippets = schema["$defs"]["webhook"]["defaultSnippets"]
     assert snippets[-1]["body"]["configuration"] == {
         "routing_key": {"env": "${3:PAGER_ROUTING_KEY}"},
@@ -171,7 +172,7 @@ def _data(text: str) -> object:
 
 
 def test_every_format_is_in_the_contract() -> None:
-    """The line in pyproject.toml, which only `lint-imports` reads, is not forgotten."""
+    """The line in pyproject.toml, which only `lint-imports` reads, includes it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     (contract,) = (
         each
@@ -183,7 +184,7 @@ def test_every_format_is_in_the_contract() -> None:
 
 
 def test_every_folder_is_explained() -> None:
-    """A newcomer finds each folder and module of the package explained."""
+    """Each folder and module of the package is in docs/architecture.md."""
     section = PAGE.partition("## Folders")[2].partition("\n## ")[0]
     for each in sorted((ROOT / "reconciler").iterdir()):
         if each.is_dir() and (each / "__init__.py").exists():

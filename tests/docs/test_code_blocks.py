@@ -1,8 +1,8 @@
-"""Every block of code that people can read is run here, or judged by what would run it.
+"""Every code block in the docs is run here, or checked with what would run it.
 
-`sh`: run, in test_shell_blocks.py. `python`: run here. `yaml`: a file of webhooks, a workflow, a
-part of one, or GitLab's; each goes to its judge. `text`: what the program puts out, compared with
-what it puts out. docs/tasks.md has a test module: test_tasks.py.
+`sh` is run in test_shell_blocks.py, `python` here. `yaml` is a configuration file, a workflow, a
+part of one, or GitLab's; each has its checker. `text` is compared with the program's output.
+docs/tasks.md has its own module, test_tasks.py.
 """
 
 from __future__ import annotations
@@ -51,22 +51,22 @@ PARTS = {
     "docs/library.md: Plan two organizations side by side": (_CHECKED, "Plan: 3 to create"),
     "docs/library.md: Apply": (_CHECKED, "3 created"),
 }
-"""Parts of Python programs: what stands before them in the program, and what they print."""
+"""Parts of Python programs: the lines before them in the program, and what they print."""
 
 
 def of(language: str) -> list[Any]:
     return [pytest.param(each, id=str(each)) for each in BLOCKS if each.language == language]
 
 
-def test_every_block_says_what_it_is() -> None:
-    """No block is without a language, and there is a judge for each language."""
+def test_every_block_has_a_language() -> None:
+    """Each language has a checker."""
     assert [str(each) for each in BLOCKS if each.language not in LANGUAGES] == []
     assert {"sh", "yaml", "python"} <= {each.language for each in BLOCKS}
 
 
 @pytest.mark.parametrize("block", of("python"))
-def test_python(block: Block, tmp_path: Path, cloud: MakeCloud) -> None:
-    """It runs: a whole program as it is, a part of one after what the page says before it."""
+def test_python_blocks_run(block: Block, tmp_path: Path, cloud: MakeCloud) -> None:
+    """A complete program as written, a part after what the page describes before it."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     before, expected = PARTS.get(block.name, ("", ""))
     environ = {**SECRETS, **cloud(any_key=True).environ}
@@ -76,15 +76,15 @@ def test_python(block: Block, tmp_path: Path, cloud: MakeCloud) -> None:
 
 
 def test_every_part_of_a_program_is_on_a_page() -> None:
-    """No entry is left of a block that has gone."""
+    """No entry is left for a removed block."""
     assert set(PARTS) <= {each.name for each in BLOCKS}
 
 
 @pytest.mark.parametrize("block", of("yaml"))
-def test_yaml(block: Block, shell: Shell, tmp_path: Path) -> None:
-    """A file of webhooks, or a part of one, is valid without a warning; so is anything else."""
+def test_yaml_blocks_are_valid(block: Block, shell: Shell, tmp_path: Path) -> None:
+    """A configuration file or a part of one is valid without a warning."""
     data = yaml.safe_load(block.text)
-    file = whole(data)
+    file = complete_file(data)
     if file is not None:
         text = block.text if file is data else yaml.safe_dump(file)
         (tmp_path / "webhooks.yaml").write_text(text, "utf-8")
@@ -106,8 +106,8 @@ def test_yaml(block: Block, shell: Shell, tmp_path: Path) -> None:
     assert judged.returncode == 0, judged.stdout
 
 
-def whole(data: Any) -> dict[str, Any] | None:
-    """Return the file of webhooks that `data` is, or a file around the part that it is."""
+def complete_file(data: Any) -> dict[str, Any] | None:
+    """Return `data` as a configuration file, adding what a part of one lacks."""
     if not isinstance(data, dict):
         return None
     if "webhooks" in data or "extends" in data:
@@ -122,7 +122,7 @@ def whole(data: Any) -> dict[str, Any] | None:
 
 
 def misspelt(shell: Shell, folder: Path) -> str:
-    """Validate a file with a mistake."""
+    """Validate a file with a misspelled key."""
     (folder / "webhooks.yaml").write_bytes((ROOT / "tests/docs/files/misspelt.yaml").read_bytes())
     return shell("validate").out
 
@@ -140,12 +140,12 @@ TEXTS: dict[str, Callable[[Shell, Path], str]] = {
 }
 """What a page shows of the program's output, and how to get it."""
 DRAWINGS = {"docs/architecture.md: Architecture"}
-"""Texts that nothing puts out."""
+"""Texts that no program prints."""
 
 
 @pytest.mark.parametrize("block", of("text"))
-def test_output(block: Block, shell: Shell, tmp_path: Path) -> None:
-    """What a page shows is what the program says, word for word."""
+def test_output_blocks_match_the_program(block: Block, shell: Shell, tmp_path: Path) -> None:
+    """The text on the page is exactly the program's output."""
     if block.page == "docs/commands.md" or block.name in DRAWINGS:
-        return  # the whole page is compared in test_generated.py
+        return  # the page is compared in test_generated.py
     assert block.text in TEXTS[block.name](shell, tmp_path)

@@ -43,7 +43,7 @@ ORGANIZATIONS = sorted(name for name, text in TEXTS.items() if "\norganization:"
 
 @pytest.fixture
 def both(cloud: MakeCloud) -> Cloud:
-    """One CloudTruth with two organizations, and a key for each."""
+    """One CloudTruth with two organizations and a key for each."""
     made = cloud()
     store = made.emulator.store
     acme = next(each for each in store.organizations() if each.name == "Acme")
@@ -62,8 +62,8 @@ def run_example(cloud: Cloud, production: str, staging: str) -> subprocess.Compl
     return python(ROOT, "examples/library.py", **{**cloud.environ, **SLACK, **keys})
 
 
-def test_the_page_names_all_that_is_public() -> None:
-    """The table on the page and `__all__` are the same, and nobody is told of anything else."""
+def test_the_page_lists_the_public_names() -> None:
+    """The table on the page and `__all__` are the same."""
     section = PAGE.partition("## Public names")[2]
     named = re.findall(r"^\| `(\w+)` \|", section, flags=re.M)
     assert sorted(named) == sorted(reconciler.workflow.__all__)
@@ -71,8 +71,8 @@ def test_the_page_names_all_that_is_public() -> None:
     assert set(imported) == {"reconciler.workflow"}
 
 
-def test_two_organizations_side_by_side(both: Cloud) -> None:
-    """The example shows the plan of each organization and writes nothing."""
+def test_the_example_plans_two_organizations(both: Cloud) -> None:
+    """It shows the plan of each organization and writes nothing."""
     done = run_example(both, "production", "staging")
     assert done.returncode == 2, done.stderr
     staging = done.stdout.index("of Acme Staging")
@@ -81,16 +81,16 @@ def test_two_organizations_side_by_side(both: Cloud) -> None:
     assert both.writes() == []
 
 
-def test_keys_that_are_mixed_up(both: Cloud) -> None:
-    """A key of the other organization ends the example with a sentence."""
+def test_the_example_detects_swapped_keys(both: Cloud) -> None:
+    """A key of the other organization ends it with an error."""
     done = run_example(both, "staging", "production")
     assert done.returncode == 1
     assert "belongs to organization 'Acme Staging', not to 'Acme'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_server_that_must_not_be_used() -> None:
-    """An address without TLS is refused before the key goes anywhere."""
+def test_the_example_refuses_an_insecure_server() -> None:
+    """A URL without TLS is refused before the key is sent."""
     with (
         pytest.raises(ReconcilerError, match="plain http"),
         connect(Secret("k" * 20), server_url="http://example.com"),
@@ -100,7 +100,7 @@ def test_a_server_that_must_not_be_used() -> None:
 
 @pytest.mark.parametrize("name", ORGANIZATIONS)
 def test_each_organization(both: Cloud, shell: Shell, tmp_path: Path, name: str) -> None:
-    """Each job's file is valid, is applied with its own key, and refuses the other's."""
+    """Each job's file is valid, is applied with its own key, and refuses the other keys."""
     copytree(ORGANIZED, tmp_path / "organizations")
     step = JOB["steps"][-1]["env"]
     file = f"organizations/{name}.yaml"
@@ -115,7 +115,7 @@ def test_each_organization(both: Cloud, shell: Shell, tmp_path: Path, name: str)
 
 
 def test_every_file_has_a_job() -> None:
-    """No organization is forgotten, and the secrets of each reach its job."""
+    """Every organization has a job with its secrets."""
     passed = JOB["steps"][-1]["env"]
     allowed = passed["WEBHOOKS_ALLOW_SECRETS"].split()
     for name in re.findall(r"env: (\w+)", "".join(TEXTS.values())):
@@ -124,7 +124,7 @@ def test_every_file_has_a_job() -> None:
 
 
 def test_the_index_names_every_example() -> None:
-    """Nobody has to look into the folder to know what is there."""
+    """The index has every file of the folder."""
     index = (EXAMPLES / "README.md").read_text("utf-8")
     for each in EXAMPLES.iterdir():
         if each.name not in ("README.md", "__pycache__"):
@@ -134,8 +134,8 @@ def test_the_index_names_every_example() -> None:
 @pytest.mark.parametrize(
     "name", [*sorted(each.name for each in EXAMPLES.glob("*.yaml")), "team", "team/payments.yaml"]
 )
-def test_example(shell: Shell, tmp_path: Path, name: str) -> None:
-    """The example does what it says, without a warning."""
+def test_an_example_is_valid(shell: Shell, tmp_path: Path, name: str) -> None:
+    """The example passes without a warning."""
     copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)
     write(tmp_path, {"secrets/slack-token": TOKEN})
     plan = ("plan", "-f", name, "--local", "--detailed-exitcode")
@@ -145,8 +145,8 @@ def test_example(shell: Shell, tmp_path: Path, name: str) -> None:
     assert shell(*plan, **SECRETS).code == 0
 
 
-def test_the_first_example_says_how_it_is_tried(shell: Shell, tmp_path: Path) -> None:
-    """What its head tells people to type works as it stands there."""
+def test_the_first_example_s_commands_work(shell: Shell, tmp_path: Path) -> None:
+    """The commands in its first comment work as written."""
     text = (EXAMPLES / "webhooks.yaml").read_text()
     write(tmp_path, {"examples/webhooks.yaml": text})
     lines = re.findall(r"^#   +(.*?) ?\\?$", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Pages, pictures and definitions that scripts write are as the scripts write them now."""
+"""Pages, pictures and definitions are what their scripts write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PICTURES = ("plan.svg", "comment.svg")
 
 
 def script(name: str) -> SimpleNamespace:
-    """Load a script of the repository."""
+    """Import a script of the repository."""
     return SimpleNamespace(**run_path(str(ROOT / "scripts" / f"{name}.py")))
 
 
@@ -32,13 +32,13 @@ def test_the_page_of_commands(request: pytest.FixtureRequest) -> None:
 
 
 def test_the_schema_of_files(request: pytest.FixtureRequest) -> None:
-    """Its definitions of webhook types are those that follow from `reconciler.kinds`."""
+    """Its definitions of webhook types follow from `reconciler.kinds`."""
     schema = script("schema")
     compare(schema.FILE, schema.text(), request)
 
 
 def test_the_pictures(request: pytest.FixtureRequest) -> None:
-    """The README shows what the program puts out today."""
+    """The README shows the program's current output."""
     drawn = script("pictures").pictures()
     assert tuple(drawn) == PICTURES
     for name, svg in drawn.items():
@@ -46,8 +46,8 @@ def test_the_pictures(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_can_be_shown_anywhere(name: str) -> None:
-    """It is well-formed, follows light and dark, and needs nothing from elsewhere."""
+def test_a_picture_is_self_contained(name: str) -> None:
+    """It is well-formed, has a light and a dark theme, and loads nothing."""
     svg = (ROOT / "docs" / "images" / name).read_text("utf-8")
     root = ElementTree.fromstring(svg)
     assert root.find("{http://www.w3.org/2000/svg}title") is not None
@@ -62,8 +62,8 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_every_colour_is_legible(dark: bool) -> None:
-    """Text has the contrast that accessibility asks for (4.5 to 1), in light and in dark."""
+def test_every_color_is_legible(dark: bool) -> None:
+    """The contrast is at least 4.5 to 1 (WCAG AA), light and dark."""
     light_part, _, dark_part = script("pictures")._THEME.partition("@media")
     fills = dict(re.findall(r"\.(\w+) \{ fill: (#\w{6})", dark_part if dark else light_part))
     page = luminance(fills["page"])

@@ -1,4 +1,4 @@
-"""Every example in a command's help runs here as it is written, in a folder with what it names."""
+"""Every example in a command's help runs as written, in a folder with the files it names."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from tests.slack.fake_slack import FakeSlack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What an example presumes beyond the folder that all have, and how it ends.
+    """What an example needs beyond the common folder, and its result.
 
-    `live` webhooks of these names exist, declared nowhere; `without` is not in the folder.
+    Undeclared `live` webhooks of these names exist; `without` is not in the folder.
     """
 
     code: int = 0
@@ -57,14 +57,14 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "webhooks plan --detailed-exitcode": Expected(code=2, says="3 to create"),
     "webhooks status": Expected(says="not declared", live=("a",)),
 }
-"""Examples of which more is known than that they succeed."""
+"""Examples with more to check than their success."""
 
 ELSEWHERE: Final[Mapping[str, str]] = {
-    "ci": "tests/ci/test_workflow_steps.py",  # what a runner of GitHub has around it
-    "completion": "tests/cli/test_completion.py",  # as a shell asks
+    "ci": "tests/ci/test_workflow_steps.py",  # the environment of a GitHub runner
+    "completion": "tests/cli/test_completion.py",  # as a shell completes
     "emulator": "tests/cli/test_emulator_command.py",  # serves until it is stopped
 }
-"""Commands whose examples are run in another place."""
+"""Commands whose examples are run in another test."""
 
 
 EXAMPLES = [
@@ -76,7 +76,7 @@ RUN = sorted({line for path, line in EXAMPLES if path not in ELSEWHERE})
 
 
 def test_no_entry_is_left_over() -> None:
-    """What is said of an example is said of one that exists, and the other places exist."""
+    """Every entry names an existing example or test."""
     assert set(EXPECTED) <= set(RUN)
     assert set(ELSEWHERE) <= {path for path, _ in EXAMPLES}
     assert all((ROOT / file).exists() for file in ELSEWHERE.values())
@@ -84,7 +84,7 @@ def test_no_entry_is_left_over() -> None:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[tuple[Emulator, Mapping[str, str]]]:
-    """One emulated CloudTruth and one fake Slack for all examples, and the way to both."""
+    """One emulated CloudTruth and one fake Slack for all examples, and the environment for both."""
     emulator = Emulator(behaviour=Variant(any_key=True), seed=1)
     with served(emulator) as cloudtruth, serve(FakeSlack()) as slack:
         yield (
@@ -99,10 +99,10 @@ def site() -> Iterator[tuple[Emulator, Mapping[str, str]]]:
 
 
 @pytest.mark.parametrize("line", RUN)
-def test_an_example(
+def test_an_example_works(
     line: str, shell: Shell, tmp_path: Path, site: tuple[Emulator, Mapping[str, str]]
 ) -> None:
-    """It does not fail, and does what it is there to show."""
+    """It succeeds and does what it demonstrates."""
     emulator, environ = site
     expected = EXPECTED.get(line, Expected())
     (tmp_path / "webhooks").mkdir()

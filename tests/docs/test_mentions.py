@@ -1,4 +1,4 @@
-"""What pages mention in passing exists: links, files, and commands with their options."""
+"""Links, files and commands in the text of pages exist."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OURS = {each.name for each in ROOT.iterdir() if each.is_dir() and each.name[0] n
 
 
 def spans() -> Iterator[tuple[str, str]]:
-    """Yield the name of each page with each text that it sets as code in a sentence."""
+    """Yield the name of each page with each code span in its sentences."""
     for page in PAGES:
         text = FENCED.sub("", page.read_text("utf-8"))
         for span in re.findall(r"`([^`]+)`", text):
@@ -35,8 +35,8 @@ COMMANDS = [each for each in SPANS if each[1].startswith(("webhooks ", "exec web
 
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS)
-def test_a_command_is_understood(page: str, line: str) -> None:
-    """The program has the command and every option that a sentence gives it."""
+def test_a_command_exists(page: str, line: str) -> None:
+    """The program has the command and every option in the span."""
     words = shlex.split(line.partition(" > ")[0].removeprefix("exec "))[1:]
     command: click.Command = program()
     context = click.Context(command, info_name=PROGRAM)
@@ -44,25 +44,25 @@ def test_a_command_is_understood(page: str, line: str) -> None:
         name, found, words = command.resolve_command(context, words)
         assert found is not None
         command, context = found, click.Context(found, parent=context, info_name=name)
-    # A sentence may leave out what is plain.
+    # A sentence may omit required options.
     with suppress(click.MissingParameter, click.exceptions.NoArgsIsHelpError):
         command.make_context(command.name, words, parent=context.parent)
 
 
-def test_a_file_is_there() -> None:
-    """A path below a folder of the repository leads to something."""
+def test_a_file_exists() -> None:
+    """A path below a folder of the repository exists."""
     missing = [
         f"{page}: {span}"
         for page, span in SPANS
         if re.fullmatch(r"[\w.-]+(/[\w.-]*)+", span) and span.partition("/")[0] in OURS
         if not (ROOT / span).exists() and "NAME" not in span
     ]
-    # Where a maintainer with a real key puts what is recorded.
+    # Recordings of a maintainer with a real key.
     assert set(missing) <= {"CONTRIBUTING.md: tests/cassettes/recorded/"}
 
 
-def test_links_lead_somewhere() -> None:
-    """Every link inside the repository leads to a file, and to a heading of it if it says one."""
+def test_links_have_targets() -> None:
+    """Every internal link has an existing file, and an existing heading if it has an anchor."""
     broken = []
     for page in PAGES:
         text = page.read_text("utf-8") if page.exists() else ""
@@ -76,8 +76,8 @@ def test_links_lead_somewhere() -> None:
     assert broken == []
 
 
-def test_a_promise_has_its_test() -> None:
-    """Each promise names a test that is in the file it links to."""
+def test_a_guarantee_has_its_test() -> None:
+    """Each guarantee names a test in the linked file."""
     text = (ROOT / "docs" / "guarantees.md").read_text("utf-8")
     section = text.partition("## In short")[2].partition("\n## ")[0]
     promises = re.split(r"^\d+\. ", section, flags=re.M)[1:]
@@ -90,7 +90,7 @@ def test_a_promise_has_its_test() -> None:
 
 
 def test_the_tables_are_complete() -> None:
-    """The README lists every exit code, the page about GitHub every input and output."""
+    """The README lists every exit code, the GitHub page every input and output."""
     codes = cells("README.md", "| code | meaning |")
     assert sorted(int(each) for each in re.findall(r"\d+", codes)) == sorted(ExitCode)
     action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
@@ -100,12 +100,12 @@ def test_the_tables_are_complete() -> None:
 
 
 def cells(page: str, head: str) -> str:
-    """Return the first column of the table that begins with `head`, without the head."""
+    """Return the first column of the table whose header begins with `head`."""
     table = (ROOT / page).read_text("utf-8").partition(head)[2].partition("\n\n")[0]
     return "\n".join(line.split("|")[1] for line in table.splitlines()[2:])
 
 
 def headings(path: Path) -> set[str]:
-    """Return the anchors that GitHub gives the headings of a page."""
+    """Return GitHub's anchors of the headings of a page."""
     titles = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), flags=re.M)
     return {re.sub(r"[^\w\- ]", "", each).strip().lower().replace(" ", "-") for each in titles}

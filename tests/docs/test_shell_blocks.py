@@ -1,4 +1,4 @@
-"""Every block of shell commands on our pages runs here as it is written: see worlds.py."""
+"""Every block of shell commands in the docs runs as written; worlds.py has the preconditions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COPIED = ("reconciler", "tests", "schemas", "docs", "examples", "scripts", "benc
 
 
 def commands(workflow: str) -> str:
-    """Return what the steps of a workflow run, each in a shell with its own variables."""
+    """Return the scripts of a workflow's steps, each for a shell with its own variables."""
     given = {**SECRETS, "CLOUDTRUTH_API_KEY": "an-example-key"}
     filled = re.sub(r"\$\{\{ secrets\.(\w+) \}\}", lambda name: given[name[1]], workflow)
     steps = [step for job in yaml.safe_load(filled)["jobs"].values() for step in job["steps"]]
@@ -46,14 +46,14 @@ SHELL = {each.name: each.text for each in BLOCKS if each.language == "sh"} | {
 }
 
 
-def test_every_block_has_its_world() -> None:
-    """No block is forgotten, and no entry is left of one that has gone or has another name."""
+def test_every_block_has_an_entry() -> None:
+    """No block lacks an entry, and no entry lacks its block."""
     assert sorted(SHELL) == sorted([*WORLDS, *ELSEWHERE])
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
-def test_what_is_run_elsewhere_is(name: str) -> None:
-    """The place that an entry names speaks of the block."""
+def test_blocks_run_elsewhere_are_mentioned_there(name: str) -> None:
+    """The file that an entry names contains the block."""
     file, holds, reason = ELSEWHERE[name]
     assert holds in (ROOT / file).read_text("utf-8")
     assert reason
@@ -70,11 +70,11 @@ def slack() -> Iterator[str]:
 def test_a_block_runs(
     name: str, tmp_path: Path, cloud: MakeCloud, shell: Shell, slack: str
 ) -> None:
-    """Every line of it succeeds, and what the page lets one expect is seen."""
+    """Every line succeeds, with the effects that the page describes."""
     world, block = WORLDS[name], SHELL[name]
     site = {**cloud(any_key=True, **world.choices).environ, "WEBHOOKS_SLACK_URL": slack}
     folder = tmp_path / "work"
-    lay(world, folder, tmp_path / "stand-ins")
+    prepare(world, folder, tmp_path / "stand-ins")
     if world.live:
         write(tmp_path, {**world.files, "webhooks.yaml": world.live})
         assert shell("apply", "--yes", **{**site, **SECRETS}).code == 0
@@ -82,7 +82,7 @@ def test_a_block_runs(
         assert old in block
         block = block.replace(old, new)
     (tmp_path / "calls").touch()
-    code, screen = run(block, folder, {**surroundings(tmp_path), **site, **world.environ})
+    code, screen = run(block, folder, {**stand_in_environment(tmp_path), **site, **world.environ})
     assert code == 0, screen
     rest = screen
     for text in world.says:
@@ -93,8 +93,8 @@ def test_a_block_runs(
         assert files_in(folder / each) == files_in(ROOT / each)
 
 
-def lay(world: World, folder: Path, stand_ins: Path) -> None:
-    """Make the block's folder, and the programs that stand in for others."""
+def prepare(world: World, folder: Path, stand_ins: Path) -> None:
+    """Create the block's folder, and the programs that replace others."""
     folder.mkdir()
     if world.clone:
         copy_parts(folder, *COPIED)
@@ -108,14 +108,14 @@ def lay(world: World, folder: Path, stand_ins: Path) -> None:
 
 
 def commit(folder: Path, files: Mapping[str, str]) -> None:
-    """Write files, and commit all of the folder on the branch `main`."""
+    """Write files, and commit the folder on the branch `main`."""
     write(folder, files)
     for command in ("init -q -b main", "add .", "commit -q -m one"):
         git(folder, *command.split())
 
 
-def surroundings(place: Path) -> dict[str, str]:
-    """Return an environment in which stand-ins and then this program are found first."""
+def stand_in_environment(place: Path) -> dict[str, str]:
+    """Return an environment whose PATH has the stand-ins first, then this program."""
     folders = (str(place / "stand-ins"), str(Path(sys.executable).parent), os.environ["PATH"])
     return {
         "PATH": os.pathsep.join(folders),
@@ -129,7 +129,7 @@ def surroundings(place: Path) -> dict[str, str]:
 
 
 def run(block: str, folder: Path, environ: Mapping[str, str]) -> tuple[int, str]:
-    """Run commands at a terminal where `yes` is typed to every question."""
+    """Run commands on a terminal where `yes` is typed at every prompt."""
     parent, child = pty.openpty()
     quiet = termios.tcgetattr(child)
     quiet[3] &= ~termios.ECHO
@@ -144,7 +144,7 @@ def run(block: str, folder: Path, environ: Mapping[str, str]) -> tuple[int, str]
         while select([parent], [], [], TIMEOUT)[0]:
             try:
                 seen += os.read(parent, 65536)
-            except OSError:  # how Linux says that nobody is left at the other side
+            except OSError:  # Linux's error when the other side is closed
                 break
         else:
             process.kill()

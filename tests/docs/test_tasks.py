@@ -1,4 +1,4 @@
-"""docs/tasks.md is run task by task: the edit is made, the commands run, the output compared."""
+"""Every task of docs/tasks.md: its edit is made, its commands run, its output compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import MakeCloud, Shell
 from tests.docs.blocks import Block, blocks
-from tests.docs.test_shell_blocks import commit, run, surroundings
+from tests.docs.test_shell_blocks import commit, run, stand_in_environment
 from tests.docs.worlds import SECRETS
 from tests.folders import ROOT
 
@@ -22,7 +22,7 @@ TASKS = {
     )
 }
 MERGED = {"Undo a merge": ("#audit", "#security")}
-"""What a commit after the start changed."""
+"""Files changed by a commit after the start."""
 WITHOUT_FILE = {"Adopt an organization"}
 
 
@@ -49,16 +49,18 @@ def test_a_task_works(title: str, tmp_path: Path, cloud: MakeCloud, shell: Shell
             case "sh":
                 user = {f"GIT_{who}_{what}": "t@example.com" for who in ("AUTHOR", "COMMITTER")
                         for what in ("NAME", "EMAIL")}  # fmt: skip
-                code, screen = run(step.text, folder, {**surroundings(tmp_path), **environ, **user})
+                code, screen = run(
+                    step.text, folder, {**stand_in_environment(tmp_path), **environ, **user}
+                )
                 assert code == 0, screen
             case _:
-                rest = flush_left(screen)
+                rest = dedented(screen)
                 for part in step.text.split("...\n"):
-                    assert flush_left(part) in rest, screen
-                    rest = rest.partition(flush_left(part))[2]
+                    assert dedented(part) in rest, screen
+                    rest = rest.partition(dedented(part))[2]
 
 
-def flush_left(text: str) -> str:
+def dedented(text: str) -> str:
     """Return `text` without indentation and blank lines."""
     return "".join(f"{line.strip()}\n" for line in text.splitlines() if line.strip())
 

@@ -1,9 +1,9 @@
-"""What each block of shell commands presumes, and what must be seen when it has run.
+"""The preconditions and the effects of each block of shell commands.
 
-A block runs as it is written, in a new folder, against an emulated CloudTruth and a fake
-Slack. `WORLDS` says the rest, by the block's name: add an entry with every new block. What cannot
-be had in a test stands on the path as a small program that writes down how it was called and does
-as much of its work as it can; `calls` compares. What is run somewhere else is in `ELSEWHERE`.
+A block runs as written, in a new folder, against an emulated CloudTruth and a fake Slack. `WORLDS`
+has an entry for every block, by its name. A program that no test can run is replaced by a small one
+on the PATH that records its calls and does as much of its work as possible; `calls` is compared
+with the record. Blocks run in another test are in `ELSEWHERE`.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ SECRETS: Final = {"SLACK_BOT_TOKEN": GOOD, "PAGER_PASSWORD": "an example passwor
 _RECORD: Final = '#!/bin/sh\necho "${0##*/}${*:+ $*}" >> "$CALLS"\n'
 
 STAND_INS: Final[Mapping[str, str]] = {
-    # From an index: there is none here. `.` is installed in tests/packaging.
+    # From an index, which tests do not have. `.` is installed in tests/packaging.
     "pip": _RECORD,
-    # Its own options, `run --`, then a command that finds the project's parameters as variables.
+    # Its own options, `run --`, then a command that gets the project's parameters as variables.
     "cloudtruth": f"""{_RECORD}
 [ "$1 $3 $5 $6" = "--env --project run --" ] || exit 64
 shift 6
 SLACK_BOT_TOKEN={GOOD} exec "$@"
 """,
-    # An environment is a folder with these stand-ins; measuring takes minutes and other programs.
+    # An environment is a folder with these stand-ins; measuring needs minutes and other programs.
     "python": f"""{_RECORD}
 case "$1 $2" in
   "-m venv") mkdir -p "$3/bin" && cp "$STAND_INS/python" "$STAND_INS/pip" "$3/bin" ;;
@@ -42,19 +42,18 @@ parser().parse_args(sys.argv[1:])" "$@" ;;
 esac
 """,
 }
-"""Programs that are found on the path before any other. `python3` is `python`."""
+"""Programs that come first on the PATH. `python3` is `python`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """The surroundings of a block, and its effect.
+    """The preconditions of a block, and its effects.
 
-    `files` are laid into the folder, which with `clone` is a copy of the repository; `before` is
-    what a commit on the branch `main` holds, made before them. `live` is a file of webhooks that is
-    applied first. `choices` are the emulator's. `smaller` replaces parts of the block that would
-    take too long. Every text of `says` is seen on the screen, in this order; `calls` are the
-    commands that stand-ins got, all of them, and `unchanged` the folders that are as in the
-    repository.
+    `files` are written into the folder, which with `clone` is a copy of the repository; `before` is
+    committed on the branch `main` first. `live` is a file of webhooks that is applied first.
+    `choices` are the emulator's. `smaller` replaces parts of the block that would take too long.
+    Every text of `says` is printed, in this order; `calls` are all calls of the stand-ins, and
+    `unchanged` the folders that stay as in the repository.
     """
 
     says: tuple[str, ...] = ()
@@ -70,7 +69,7 @@ class World:
 
 
 def of_page(page: str) -> str:
-    """Return the first file of webhooks that a page shows."""
+    """Return the first configuration file on a page."""
     found = (each for each in blocks(ROOT / page, ROOT) if each.language == "yaml")
     return next(each.text for each in found if "\nwebhooks:" in f"\n{each.text}")
 
@@ -102,7 +101,7 @@ WORLDS: Final[Mapping[str, World]] = {
     ),
     "CONTRIBUTING.md: Set up, test, check": World(
         clone=True,
-        # Tests in a test, and checks in a check, would have no end: a few are collected.
+        # Tests that run the tests would never end: a few are collected.
         smaller={"--cov ": "--cov -n 0 --no-cov --collect-only -q tests/docs/test_generated.py "},
         files={"scripts/check": _RECORD, ".ci/run": _RECORD},
         says=("test_the_page_of_commands",),
@@ -197,4 +196,4 @@ ELSEWHERE: Final[Mapping[str, tuple[str, str, str]]] = {
         "to the letter, by every run of CI: it runs all the tests, this one too",
     ),
 }  # fmt: skip
-"""A block that is run in another place: the file, what is to be found in it, and how it is run."""
+"""A block that another test runs: the file, a text in it, and how it is run."""

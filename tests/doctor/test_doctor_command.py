@@ -1,4 +1,4 @@
-"""`webhooks doctor`, whole."""
+"""The `webhooks doctor` command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Clouds = MakeCloud
 
 
 def document(text: str) -> Any:
-    """Read the JSON that doctor prints, which must follow its schema."""
+    """Parse doctor's JSON and validate it against its schema."""
     found = json.loads(text)
     Draft7Validator(json.loads(schema_text("checks.schema.json"))).validate(found)
     return found
@@ -31,8 +31,8 @@ def checks(text: str) -> dict[str, list[dict[str, str]]]:
     return found
 
 
-def test_all_is_well(shell: Shell, file: File, cloud: Clouds) -> None:
-    """With everything in order the exit code is 0 and nothing failed."""
+def test_a_working_setup(shell: Shell, file: File, cloud: Clouds) -> None:
+    """The exit code is 0 and no check fails."""
     file()
     server = cloud()
     assert shell("apply", "--yes", **server.environ).code == 0
@@ -45,10 +45,10 @@ def test_all_is_well(shell: Shell, file: File, cloud: Clouds) -> None:
     assert " failed" not in done.out
 
 
-def test_a_report_to_strangers_holds_nothing_private(
+def test_the_json_report_is_anonymous(
     shell: Shell, file: File, cloud: Clouds, tmp_path: Path
 ) -> None:
-    """JSON shows no key, secret, host, path, organization or name of a webhook."""
+    """JSON has no key, secret, host, path, organization or name of a webhook."""
     home = tmp_path / "canary-home"
     (home / ".config/cloudtruth").mkdir(parents=True)
     (home / ".config/cloudtruth/cli.yml").write_text(
@@ -80,15 +80,15 @@ def test_a_report_to_strangers_holds_nothing_private(
 
 
 def test_without_a_key(shell: Shell, cloud: Clouds) -> None:
-    """No key is a failure with the ways to give one; the server is looked at all the same."""
+    """A missing key is a failure with the ways to set one; the server is still checked."""
     done = shell("doctor", CLOUDTRUTH_SERVER_URL=cloud().environ["CLOUDTRUTH_SERVER_URL"])
     assert done.code == 1
     assert "✗ key" in done.out
     assert "the server responds" in done.out
 
 
-def test_a_setting_that_cannot_be_used(shell: Shell) -> None:
-    """A bad setting is a failed check, not the end of the examination."""
+def test_an_invalid_setting_is_a_failed_check(shell: Shell) -> None:
+    """The other checks still run."""
     done = shell("doctor", "--server-url", "http://example.com")
     assert done.code == 1
     assert "✗ settings" in done.out
@@ -104,7 +104,7 @@ def test_a_setting_that_cannot_be_used(shell: Shell) -> None:
     ],
 )
 def test_files(shell: Shell, file: File, text: str | None, status: str, word: str) -> None:
-    """Files are valid, or it is said how to see why not, or how to get one."""
+    """Files are valid, or the check names the command that shows the errors or creates a file."""
     if text is not None:
         file(text)
     found = checks(shell("doctor", "--local", "--format", "json").out)["files"][0]
@@ -114,14 +114,14 @@ def test_files(shell: Shell, file: File, text: str | None, status: str, word: st
 
 @pytest.mark.parametrize("command", ["doctor", "status"])
 def test_a_file_of_a_similar_name(shell: Shell, file: File, command: str) -> None:
-    """A file that is not read, as its name differs a little, is suggested as by `plan`."""
+    """A file that is not read because of its name is suggested, as in `plan`."""
     file(name="webhooks.yml")
     done = shell(command, "--local")
     assert "did you mean `-f webhooks.yml`?" in done.out + done.err
 
 
-def test_secrets_at_hand(shell: Shell, file: File, cloud: Clouds) -> None:
-    """References are named that yield no value here; the API key is no value for any."""
+def test_secrets(shell: Shell, file: File, cloud: Clouds) -> None:
+    """References without a value are named; the API key is never used as a value."""
     file()
     url = cloud().environ["CLOUDTRUTH_SERVER_URL"]
 
@@ -136,7 +136,7 @@ def test_secrets_at_hand(shell: Shell, file: File, cloud: Clouds) -> None:
 
 
 def test_settings_and_their_sources(shell: Shell, cloud: Clouds) -> None:
-    """Each setting says where it comes from."""
+    """Each setting has its source."""
     environ = {**cloud().environ, "CLOUDTRUTH_REQUEST_TIMEOUT": "7"}
     done = shell("doctor", "--deadline", "20", **environ)
     text = " ".join(done.out.split())
@@ -145,8 +145,8 @@ def test_settings_and_their_sources(shell: Shell, cloud: Clouds) -> None:
     assert "not the default, from CLOUDTRUTH_SERVER_URL" in text
 
 
-def test_a_server_that_is_not_there(shell: Shell) -> None:
-    """One failure says what is wrong, and with what to begin."""
+def test_an_unreachable_server(shell: Shell) -> None:
+    """One failure has the cause and the first step."""
     with closed_port() as url:
         done = shell("doctor", "--server-url", url, CLOUDTRUTH_API_KEY="k" * 9)
     assert done.code == 1
@@ -154,8 +154,8 @@ def test_a_server_that_is_not_there(shell: Shell) -> None:
     assert "1 failed" in done.out
 
 
-def test_it_writes_nothing(shell: Shell, file: File, cloud: Clouds) -> None:
-    """It sends only reads to CloudTruth."""
+def test_it_only_reads(shell: Shell, file: File, cloud: Clouds) -> None:
+    """It sends no write to CloudTruth."""
     file()
     server = cloud()
     shell("doctor", **server.environ)

@@ -24,7 +24,7 @@ NAMELESS = "https://no-such-host.invalid"
 
 
 def checks(url: str = NAMELESS, **environ: str) -> dict[str, Check]:
-    """Check a connection; the last check of each name."""
+    """Run the checks of a connection; return the last check of each name."""
     return {each.name: each for each in check_network(Origin.parse(url), environ)}
 
 
@@ -34,7 +34,7 @@ def said(url: str = NAMELESS, **environ: str) -> dict[str, str]:
 
 
 def test_http_to_this_machine() -> None:
-    """Plain http has neither proxy nor certificates."""
+    """Plain http has no proxy and no certificates."""
     found = said("http://127.0.0.1:8080", HTTPS_PROXY="http://p")
     assert found == {"proxy": "ok plain http to this machine: no proxy, no certificates"}
 
@@ -52,7 +52,7 @@ def test_http_to_this_machine() -> None:
     ],
 )  # fmt: skip
 def test_proxies(environ: dict[str, str], expected: str) -> None:
-    """Behind a proxy, name and TLS are not checked; its user and password are never shown."""
+    """Behind a proxy, DNS and TLS are not checked; its user and password are never shown."""
     assert said(**environ)["proxy"] == expected
     if "through" in expected:
         assert said(**environ)["tls"] == "unknown the proxy connects to the server"
@@ -68,8 +68,10 @@ def test_proxies(environ: dict[str, str], expected: str) -> None:
         ({"HTTPS_PROXY": "proxy:8080"}, "HTTPS_PROXY", "http://proxy:8080"),
     ],
 )
-def test_which_proxy_counts(environ: dict[str, str], variable: str, address: str) -> None:
-    """Small letters win, the specific one before the one for all; HTTP_PROXY is not for https."""
+def test_precedence_of_proxy_variables(
+    environ: dict[str, str], variable: str, address: str
+) -> None:
+    """Lower case wins, then the specific one over ALL_PROXY; HTTP_PROXY is not for https."""
     proxy = proxy_for("api.cloudtruth.io", {**environ, "HTTP_PROXY": "http://other"})
     assert proxy is not None
     assert (proxy.variable, proxy.address) == (variable, address)
@@ -87,13 +89,15 @@ def test_which_proxy_counts(environ: dict[str, str], variable: str, address: str
         (" , ", "a.example", False),
     ],
 )
-def test_which_hosts_no_proxy_excludes(listed: str, host: str, out: bool) -> None:
-    """A name excludes itself and what is below it."""
+def test_hosts_excluded_by_no_proxy(listed: str, host: str, out: bool) -> None:
+    """A name excludes itself and its subdomains."""
     assert bypassed(host, {"no_proxy": listed}) is out
 
 
 def test_certificates_of_a_variable() -> None:
-    """The variable that counts is named, its path is an aside; others that programs read warn."""
+    """The used variable is named, with its path as a detail; variables of other programs are a
+    warning.
+    """
     assert said()["ca"] == "ok the system's certificates are trusted"
     ours = checks(SSL_CERT_FILE=certifi.where(), CURL_CA_BUNDLE="/x.pem")["ca"]
     assert ours.detail == "the certificates of SSL_CERT_FILE are trusted"
@@ -105,13 +109,13 @@ def test_certificates_of_a_variable() -> None:
     assert str(unusable["tls"].status) == "unknown"
 
 
-def test_a_name_that_does_not_exist() -> None:
-    """The machine's own resolver is used."""
+def test_an_unknown_host() -> None:
+    """The system's own resolver is used."""
     assert said()["dns"] == "fail the server's name cannot be resolved"
 
 
-def test_a_port_that_refuses() -> None:
-    """The fix is about the URL and firewalls."""
+def test_a_closed_port() -> None:
+    """The fix mentions the URL and firewalls."""
     with closed_port() as url:
         found = checks(url.replace("http://", "https://"))["tls"]
     assert found.detail == "the connection was refused or closed"
@@ -120,7 +124,7 @@ def test_a_port_that_refuses() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost, signed by itself, with its key."""
+    """A self-signed certificate for localhost with its key."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl, which makes the certificate, is not installed")
     folder = tmp_path_factory.mktemp("tls")
@@ -157,8 +161,8 @@ def tls_port(certificate: Path) -> Iterator[int]:
             listener.shutdown(socket.SHUT_RDWR)
 
 
-def test_certificates_of_the_server(certificate: Path, tls_port: int) -> None:
-    """One that is known is trusted; otherwise the reason is in the check."""
+def test_server_certificates(certificate: Path, tls_port: int) -> None:
+    """A known one is trusted; otherwise the check has the reason."""
 
     def detail(host: str, authority: str) -> str:
         return said(f"https://{host}:{tls_port}", SSL_CERT_FILE=authority)["tls"]
@@ -169,7 +173,7 @@ def test_certificates_of_the_server(certificate: Path, tls_port: int) -> None:
 
 
 def test_a_server_without_tls() -> None:
-    """Plain text on the port is told from an untrusted certificate."""
+    """Plain text on the port is distinguished from an untrusted certificate."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:

@@ -1,4 +1,4 @@
-"""The trial of one webhook on a server."""
+"""The probe: one test webhook on a server."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def said(section: Section) -> str:
     ],
     ids=str,
 )
-def test_a_probe_finds_out_what_the_server_does(choices: dict[str, Any], expected: str) -> None:
-    """Each way a server may behave has its line, and the one webhook is gone at the end."""
+def test_a_probe_reports_the_server_s_behavior(choices: dict[str, Any], expected: str) -> None:
+    """Each behavior has its line, and the test webhook is deleted at the end."""
     world = World(Variant(**choices))
     other = world.create("Deploys")
     found = said(run(world))
@@ -70,8 +70,8 @@ def test_a_probe_finds_out_what_the_server_does(choices: dict[str, Any], expecte
     assert [each.id for each in world.client.list()] == other
 
 
-def test_what_an_earlier_probe_left_is_deleted_and_nothing_else() -> None:
-    """A webhook with the probe's name that sends elsewhere is another one."""
+def test_only_the_webhook_of_an_earlier_probe_is_deleted() -> None:
+    """A webhook with the probe's name and another destination is kept."""
     world = World()
     foreign = world.client.create(GENERIC, world.organization).id
     ours = replace(GENERIC, configuration={"url": Secret(URL)})
@@ -82,7 +82,7 @@ def test_what_an_earlier_probe_left_is_deleted_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("lost", ["POST", "PATCH"])
 def test_a_lost_answer_leaves_no_webhook(lost: str) -> None:
-    """A write whose answer is lost is reported, and its webhook is deleted."""
+    """It is reported, and its webhook is deleted."""
     world = World()
     world.faults.add(drop(commit=True), method=lost, times=99)
     found = said(run(world))
@@ -92,7 +92,7 @@ def test_a_lost_answer_leaves_no_webhook(lost: str) -> None:
 
 
 def test_a_refusal_is_reported_without_the_host() -> None:
-    """A key that may not write ends the probe; the text names no server."""
+    """A key that may not write ends the probe; the text has no host."""
     world = World()
 
     class ReadOnly(Variant):
@@ -106,8 +106,10 @@ def test_a_refusal_is_reported_without_the_host() -> None:
     assert support.URL.removeprefix("https://") not in found
 
 
-def test_a_probe_asks_first(shell: Shell, tmp_path: Path, file: Callable[..., Path]) -> None:
-    """Without a terminal it needs --yes; with it the section shows below the others."""
+def test_a_probe_needs_confirmation(
+    shell: Shell, tmp_path: Path, file: Callable[..., Path]
+) -> None:
+    """Without a terminal it needs --yes; its section follows the others."""
     file()
     refused = shell("doctor", "--probe", "--local")
     assert refused.code == 8

@@ -1,4 +1,4 @@
-"""The checks of CloudTruth, against every kind of emulated one."""
+"""The checks of CloudTruth, with every variant of the emulator."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def check(
 
 def look(*names: str, key: str | None = LOCAL_KEY, guards: tuple[str, ...] = (), **choices: Any
          ) -> tuple[Check, ...]:  # fmt: skip
-    """Look at an emulator that makes these choices, in which webhooks of these names are live."""
+    """Check an emulator with these choices and live webhooks of these names."""
     clock = VirtualClock()
     emulator = Emulator(seed=3)
     world = World()
@@ -57,7 +57,7 @@ def look(*names: str, key: str | None = LOCAL_KEY, guards: tuple[str, ...] = (),
 
 
 def scripted(*answers: Any, key: str | None = LOCAL_KEY) -> tuple[Check, ...]:
-    """Look at a server that gives prepared answers."""
+    """Check a server that gives prepared answers."""
     clock = VirtualClock()
     return check(Scripted(*answers), clock, key=key)
 
@@ -70,8 +70,8 @@ def all_of(checks: tuple[Check, ...], name: str) -> str:
     return " | ".join(f"{each.status} {each.detail}" for each in checks if each.name == name)
 
 
-def test_a_server_as_it_should_be() -> None:
-    """Everything that can be looked at is fine; what is live stays an aside."""
+def test_a_correct_server() -> None:
+    """Every check passes; live webhooks are a detail."""
     checks = look("Deploys", "Audit")
     assert {str(each.status) for each in checks} == {"ok"}
     assert row(checks, "role").detail == "OWNER"
@@ -92,7 +92,7 @@ SMALL = {"page_size": 2, "max_page_size": 2}
         (NEW, "schema", "warn event types: new: secret_rotated | warn webhook types: new: teams"),
         ({"key": "no", "bad_key_status": 401}, "key", "does not accept the API key (HTTP 401)"),
         ({"key": "no", "bad_key_status": 403}, "key", "does not accept the API key (HTTP 403)"),
-        # The key is accepted; the listing says that the role is too low.
+        # The key is accepted; the error of the listing is that the role is too low.
         (UNREADABLE, "key", "ok accepted"),
         (UNREADABLE, "role", "warn VIEWER may read webhooks at most"),
         (UNREADABLE, "webhooks", "lacks permission"),
@@ -101,7 +101,7 @@ SMALL = {"page_size": 2, "max_page_size": 2}
         ({"maintenance": True}, "maintenance", "fail the organization is in maintenance"),
         ({"guards": ("Acme",)}, "organization", "ok found, as expected"),
         ({"guards": ("Acme", "Globex")}, "organization", "fail the key belongs to another"),
-        # The size of a page is what the server gives, not what was asked for.
+        # The page size is the server's, not the requested one.
         ({}, "pages", "1000 rows requested, 3 returned, 3 webhooks in all"),
         (SMALL, "pages", "1000 rows requested, 2 returned, 3 webhooks in all"),
         (NO_COUNT, "pages", "1000 rows requested, 3 returned; the server reports no count"),
@@ -120,21 +120,21 @@ SMALL = {"page_size": 2, "max_page_size": 2}
         ({"read_back": "configuration-null"}, "read-back", "not shown"),
     ],
 )
-def test_each_choice_of_a_server(choices: dict[str, Any], name: str, said: str) -> None:
-    """The check names what the server does; no secret, and no other organization, is in it."""
+def test_each_variant_is_reported(choices: dict[str, Any], name: str, said: str) -> None:
+    """The check names the behavior; it has no secret and no other organization."""
     checks = look(*choices.get("names", "abc"), **{k: choices[k] for k in choices if k != "names"})
     assert said in all_of(checks, name)
     assert not any("canary" in each.detail or "Globex" in each.detail for each in checks)
 
 
-def test_without_a_key_the_server_is_still_looked_at() -> None:
-    """The server describes itself to anybody; nothing else is asked."""
+def test_without_a_key_the_server_is_checked() -> None:
+    """Only the server's description is requested."""
     checks = look(key=None)
     assert {each.name for each in checks} == {"http", "schema"}
 
 
-def test_an_organization_that_cannot_be_told() -> None:
-    """Where nothing tells the organization, that is the failure, with advice."""
+def test_an_unknown_organization() -> None:
+    """If nothing identifies the organization, the check fails with a next step."""
     two = {"results": [{"id": "o-1"}, {"id": "o-2"}], "count": 2, "next": None}
     empty: dict[str, Any] = {"results": [], "count": 0, "next": None}
     gone = answer(404, {"detail": "Not found."})
@@ -145,22 +145,22 @@ def test_an_organization_that_cannot_be_told() -> None:
 
 
 def shown(type: str, **configuration: Any) -> str:
-    """Return what one webhook tells about the first of its secrets."""
+    """Return what one webhook reveals about the first of its secrets."""
     live = live_webhook(
         {"id": "1", "name": "a", "type": type, "event_types": [], "configuration": configuration}
     )
     return read_back([live])[0].detail.partition(" (")[0]
 
 
-def test_only_a_shape_makes_a_value_whole() -> None:
-    """A password has no shape, so that any text may be it; a number is not text."""
+def test_only_a_known_shape_is_readable() -> None:
+    """A password has no shape, so any text may be masked; a number is not text."""
     assert shown("slack", token="xoxb-" + "0123456789") == "slack token: whole"
     assert shown("slack", token="something else") == "slack token: possibly whole"
     assert shown("slack", token=7) == "slack token: not text"
     assert shown("generic", password="hunter2") == "generic password: possibly whole"
 
 
-def test_an_optional_secret_is_not_missed() -> None:
+def test_an_optional_secret_may_be_unset() -> None:
     """Only a required field, or one whose partner is shown, counts as omitted."""
     assert shown("generic", url="https://x.example/") == "generic url: whole"
     both = shown("generic", url="https://x.example/", username="me")
@@ -168,13 +168,13 @@ def test_an_optional_secret_is_not_missed() -> None:
     assert shown("teams", token="canary") == "no live webhook has secrets"
 
 
-# Servers that are not CloudTruth, or not well.
+# Servers that are not CloudTruth, or do not work.
 
 HTML = httpx.Response(404, headers={"Content-Type": "text/html"}, content=b"<h1>canary</h1>")
 
 
 def test_another_web_server() -> None:
-    """A 404 without JSON is told apart from a missing object: this is no CloudTruth."""
+    """A 404 without JSON is not a missing object: the server is not CloudTruth."""
     checks = scripted(HTML)
     assert row(checks, "http").detail == "the server responds (HTTP 404)"
     assert "unknown the server publishes no description" in all_of(checks, "schema")
@@ -183,7 +183,7 @@ def test_another_web_server() -> None:
 
 
 def test_a_redirect() -> None:
-    """Where the server points elsewhere, the place is an aside."""
+    """The check has the new location as a detail."""
     moved = httpx.Response(302, headers={"Location": "https://login.canary.example/?x=1"})
     found = row(scripted(moved), "key")
     assert found.detail == "the server redirects (HTTP 302)"
@@ -191,16 +191,16 @@ def test_a_redirect() -> None:
 
 
 @pytest.mark.parametrize("problem", [httpx.ConnectError("x"), httpx.ReadTimeout("x")])
-def test_a_server_that_is_not_there(problem: Exception) -> None:
-    """What cannot be reached is one failure, not five; its host stays out of the detail."""
+def test_an_unreachable_server(problem: Exception) -> None:
+    """It is one failure, not five, without the host in the detail."""
     checks = scripted(problem)
     assert [(each.name, str(each.status)) for each in checks] == [("http", "fail")]
     assert "cloudtruth.io" not in checks[0].detail
     assert checks[0].fix
 
 
-def test_lists_that_are_none() -> None:
-    """An answer that is no list, or has rows that are no webhooks, fails that check alone."""
+def test_invalid_lists() -> None:
+    """An answer that is no list, or has rows that are no webhooks, fails only that check."""
     rows = {"results": [{"id": "o-1", "name": "Acme", "current": True}], "count": 1, "next": None}
     pages: tuple[Any, ...] = ([], {"results": None}, {"results": [{"name": "x"}]})
     for page in pages:
@@ -210,8 +210,8 @@ def test_lists_that_are_none() -> None:
         assert row(checks, "role").status is Status.UNKNOWN
 
 
-def test_a_server_that_offers_too_little() -> None:
-    """Missing methods are failures; none told at all are unknown."""
+def test_a_server_without_required_methods() -> None:
+    """Missing methods are failures; no list of methods is unknown."""
     rows = {"results": [{"id": "o-1", "name": "Acme", "current": True}], "count": 1, "next": None}
     hook = {"id": "w-1", "name": "a", "type": "slack", "event_types": []}
     page = {"results": [hook], "count": 1, "next": None}
@@ -234,13 +234,13 @@ def test_a_server_that_offers_too_little() -> None:
      (-3600, "warn", "behind")],
 )  # fmt: skip
 def test_clocks(seconds: float, status: str, word: str) -> None:
-    """A minute is tolerated, in both directions."""
+    """A minute of difference is tolerated, in both directions."""
     found = skew(seconds)
     assert (str(found.status), word in found.detail) == (status, True)
 
 
-def test_the_server_s_clock_is_read_from_its_answers() -> None:
-    """The Date of an answer is held against this machine's clock; nonsense is ignored."""
+def test_the_date_header_is_the_server_s_clock() -> None:
+    """It is compared with this machine's clock; an invalid date is ignored."""
     clock = VirtualClock()
     for date, status in (
         (format_datetime(clock.now(), usegmt=True), "ok"),
@@ -267,8 +267,8 @@ def schema_checks(description: Any) -> list[str]:
     return [f"{each.status} {each.detail}" for each in compare_schema(description)]
 
 
-def test_nothing_new() -> None:
-    """What agrees is counted."""
+def test_a_matching_description() -> None:
+    """Matching fields are counted."""
     assert schema_checks(described()) == [
         "ok event types: the 15 of this version",
         "ok webhook types: the 2 of this version",
@@ -277,7 +277,7 @@ def test_nothing_new() -> None:
 
 
 def test_new_fields_are_named() -> None:
-    """A field that webhooks have there, and here not, is said by name."""
+    """A new field of webhooks is reported by name."""
     document = described()
     fields = document["components"]["schemas"]["WebHooks"]["properties"]
     fields |= {"description": {}, "x\x1b[31m": {}}
@@ -287,8 +287,8 @@ def test_new_fields_are_named() -> None:
 
 
 @pytest.mark.parametrize("wrapper", ["allOf", "oneOf", "anyOf"])
-def test_ways_to_refer_to_an_enumeration(wrapper: str) -> None:
-    """Values are found behind the wrappers that generators put around references."""
+def test_references_to_an_enumeration(wrapper: str) -> None:
+    """Values are found through the wrappers that generators add around references."""
     document = described()
     fields = document["components"]["schemas"]["WebHooks"]["properties"]
     fields["type"] = {wrapper: [{"$ref": "#/components/schemas/WebHooksTypeEnum"}]}
@@ -304,12 +304,12 @@ def test_ways_to_refer_to_an_enumeration(wrapper: str) -> None:
     [[], {}, {"components": {"schemas": {}}}, {"components": {"schemas": {"WebHooks": 1}}}],
 )
 def test_a_description_without_webhooks(document: Any) -> None:
-    """Where there is nothing to compare, that is unknown."""
+    """Without webhooks in it, the check is unknown."""
     assert schema_checks(document) == ["unknown the server's description has no webhooks"]
 
 
-def test_a_description_that_refers_to_itself() -> None:
-    """References in a circle end."""
+def test_a_circular_description() -> None:
+    """Circular references end."""
     circle = {"$ref": "#/components/schemas/EventTypesEnum"}
     found = schema_checks(described(EventTypesEnum=circle))
     assert found[0] == "unknown the server's description names no event types"

@@ -1,4 +1,4 @@
-"""The installed command: what a newcomer does first, and against a server on a port."""
+"""The installed command: a new user's first steps, and a server on a port."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ EXAMPLE = (ROOT / "examples/webhooks.yaml").read_text()
 def program(
     release: Release, package_index: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The `webhooks` command of a clean environment in which only the wheel is installed."""
+    """The `webhooks` command of an environment with only the wheel."""
     home = tmp_path_factory.mktemp("installed") / "environment"
     return environment(home, f"{release.wheel}[emulator]") / "webhooks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Somebody with a shell in an empty directory."""
+    """A user with a shell in an empty directory."""
 
     program: Path
     directory: Path
     environ: dict[str, str] = field(default_factory=dict)
 
     def environment(self, **environ: str) -> dict[str, str]:
-        """What a command of theirs finds in its environment."""
+        """Return the environment of the user's commands."""
         return {
             "PATH": f"{self.program.parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.directory),
@@ -57,7 +57,7 @@ class User:
     def webhooks(
         self, *arguments: str, typed: str | None = None, **environ: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command; standard input is empty or what is `typed`."""
+        """Run a command; standard input is empty or `typed`."""
         return subprocess.run(
             [self.program, *arguments],
             cwd=self.directory,
@@ -78,13 +78,13 @@ class User:
 
 @pytest.fixture
 def user(program: Path, tmp_path: Path) -> User:
-    """Somebody who has just installed the wheel."""
+    """A user who has just installed the wheel."""
     return User(program=program, directory=tmp_path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A server in a new process, and the log that it writes."""
+    """A server process and its log."""
 
     url: str
     log: Path
@@ -98,11 +98,11 @@ class Site:
         }
 
     def requests(self) -> list[dict[str, Any]]:
-        """All requests so far."""
+        """Return all requests so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def writes(self, *, after: int = 0) -> list[str]:
-        """The methods of the writes, the first `after` left out."""
+        """Return the methods of the writes, without the first `after`."""
         methods = [each["method"] for each in self.requests() if each["method"] != "GET"]
         return methods[after:]
 
@@ -136,7 +136,7 @@ def serve(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 @pytest.fixture
 def newcomer(user: User) -> User:
-    """Somebody with the example and its variables."""
+    """A user with the example and its variables."""
     shutil.copytree(ROOT / "examples", user.directory / "examples")
     user.environ.update(SECRETS)
     return user
@@ -145,8 +145,8 @@ def newcomer(user: User) -> User:
 LOCAL = ("-f", "examples/webhooks.yaml", "--local")
 
 
-def test_apply_twice(newcomer: User) -> None:
-    """The first apply creates, the second finds nothing to do and writes nothing."""
+def test_a_second_apply_writes_nothing(newcomer: User) -> None:
+    """The first apply creates; the second finds no changes."""
     first = newcomer.webhooks("apply", *LOCAL, "--yes")
     assert first.returncode == 0
     assert "3 created" in first.stdout
@@ -162,8 +162,8 @@ def test_apply_twice(newcomer: User) -> None:
 
 
 @pytest.mark.parametrize("redirected", ["/dev/full", "closed"])
-def test_output_that_goes_nowhere(newcomer: User, redirected: str) -> None:
-    """Neither a full disk nor a reader that leaves changes the exit code; all is applied."""
+def test_unwritable_output_does_not_change_the_result(newcomer: User, redirected: str) -> None:
+    """A full disk or a closed pipe keeps the exit code, and everything is applied."""
     target = f"> {redirected}" if redirected.startswith("/") else "| true"
     line = f"set -o pipefail; webhooks apply {' '.join(LOCAL)} --yes {target}"
     done = subprocess.run(
@@ -177,7 +177,7 @@ def test_output_that_goes_nowhere(newcomer: User, redirected: str) -> None:
 
 
 def test_everyday_changes(user: User, serve: Serve) -> None:
-    """Create, nothing, events, channel, rename, removal: exactly the writes that are needed."""
+    """Create, no change, events, channel, rename, removal: exactly the necessary writes."""
     site = serve()
     user.environ.update(site.environ())
     user.write(EXAMPLE)
@@ -210,7 +210,7 @@ def test_everyday_changes(user: User, serve: Serve) -> None:
 
 
 def test_exit_codes(user: User, serve: Serve) -> None:
-    """Each way of ending has its number."""
+    """Each result has its exit code."""
     site = serve()
     user.write(EXAMPLE)
 
@@ -236,7 +236,7 @@ def test_exit_codes(user: User, serve: Serve) -> None:
 
 
 def test_profiles(user: User, serve: Serve) -> None:
-    """A profile gives server and key; environment and arguments win over it."""
+    """A profile sets server and key; environment and options override it."""
     site = serve()
     user.write(EXAMPLE)
     user.write(
@@ -261,8 +261,8 @@ def test_profiles(user: User, serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 )
-def test_stopped_before_anything(user: User, number: int, code: int) -> None:
-    """A signal before the first write ends the run with its number and a sentence."""
+def test_a_signal_before_the_first_write(user: User, number: int, code: int) -> None:
+    """The run ends with the signal's exit code and a message."""
     user.write(EXAMPLE)
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -286,14 +286,14 @@ def test_stopped_before_anything(user: User, number: int, code: int) -> None:
 
 
 def many(number: int, *, changed: int = 0) -> str:
-    """A file that declares that many webhooks, the first `changed` in another channel."""
+    """Return a file with this many webhooks, the first `changed` with another channel."""
     rest = declaration(range(changed, number)).removeprefix("webhooks:\n")
     head = "prune: true\nlimits: {max_deletes: 100}\n"
     return head + declaration(range(changed), channel="#changed") + rest
 
 
 def test_a_thousand(user: User, serve: Serve) -> None:
-    """1,000 webhooks: created, unchanged, ten changed, ten deleted, with no request too many."""
+    """1,000 webhooks are created, unchanged, 10 changed, 10 deleted, without an extra request."""
     site = serve()
     user.environ.update(site.environ(TOKEN=TOKEN))
 
@@ -305,7 +305,7 @@ def test_a_thousand(user: User, serve: Serve) -> None:
         writes = site.writes(after=written)
         return len(site.requests()) - before - len(writes), len(writes), sorted(set(writes))
 
-    assert apply(many(1000)) == (4, 1000, ["POST"])  # organization and three listings of a page
+    assert apply(many(1000)) == (4, 1000, ["POST"])  # organization and three one-page listings
     assert apply(many(1000)) == (2, 0, [])
     assert apply(many(1000, changed=10)) == (4, 10, ["PATCH"])
     assert apply(many(990, changed=10)) == (4, 10, ["DELETE"])

@@ -1,4 +1,4 @@
-"""The language server and the judge, once for all tests; both need Node.js."""
+"""The language server and the validators, once for all tests; both need Node.js."""
 
 from __future__ import annotations
 

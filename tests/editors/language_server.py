@@ -1,4 +1,4 @@
-"""A client of the YAML language server over standard input and output, as an editor is one."""
+"""A client of the YAML language server over standard input and output, like an editor."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _FILES: Final = ("package.json", "package-lock.json", "ajv.mjs")
 def node_tools() -> Path:
     """Return the folder with the pinned packages of package-lock.json; install them if needed.
 
-    They are kept in the folder for temporary files, under a name that follows from what is in it.
-    Raises FileNotFoundError if Node.js or npm is not installed, ConnectionError if npm reaches no
+    They are kept in the temporary folder, under a name that depends on their versions. Raises
+    FileNotFoundError if Node.js or npm is not installed, ConnectionError if npm reaches no
     registry.
     """
     for tool in ("node", "npm"):
@@ -58,9 +58,9 @@ def node_tools() -> Path:
 
 
 class LanguageServer:
-    """The server, with our schema for every file. Lines and characters count from 0.
+    """The server, with the schema for every file. Lines and characters count from 0.
 
-    Documents lie, unsaved, in `folder`, from which they may name the schema themselves.
+    Documents are unsaved files of `folder`; they may name the schema themselves.
     """
 
     def __init__(self, tools: Path, schema: Path, folder: Path) -> None:
@@ -102,14 +102,14 @@ class LanguageServer:
         return uri
 
     def diagnostics(self, text: str) -> list[dict[str, Any]]:
-        """Return what an editor would underline in a document."""
+        """Return the diagnostics of a document."""
         (found,) = self.diagnostics_of([(text, None)])
         return found
 
     def diagnostics_of(
         self, documents: Iterable[tuple[str, Path | None]]
     ) -> list[list[dict[str, Any]]]:
-        """Return what an editor would underline in each document, given with its folder."""
+        """Return the diagnostics of each document, given with its folder."""
         addresses = [self._open(text, folder) for text, folder in documents]
         found: dict[str, list[dict[str, Any]]] = {}
         while not found.keys() >= set(addresses):
@@ -118,12 +118,12 @@ class LanguageServer:
         return [found[each] for each in addresses]
 
     def complete(self, text: str) -> list[dict[str, Any]]:
-        """Return what an editor would offer at the `|` in a document."""
+        """Return the completions at the `|` in a document."""
         items: list[dict[str, Any]] = self._at("completion", text)["items"]
         return items
 
     def hover(self, text: str) -> str:
-        """Return what an editor would show of the word after the `|` in a document."""
+        """Return the hover text of the word after the `|` in a document."""
         value: str = self._at("hover", text)["contents"]["value"]
         return value
 

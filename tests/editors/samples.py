@@ -1,4 +1,4 @@
-"""Files on which every judge must agree, and those of which only `validate` sees the mistake."""
+"""Files on which every validator must agree, and files whose error only `validate` finds."""
 
 from __future__ import annotations
 
@@ -151,4 +151,4 @@ BEYOND: Final = {
     "a variable of ours": _slack("SLACK_BOT_TOKEN", "CLOUDTRUTH_API_KEY"),
     "out of scope": "scope: [team-*]\n" + _SLACK,
 }
-"""What a schema cannot say, because it looks at one place at a time; `validate` says it."""
+"""What a schema cannot express, because it validates one place at a time; `validate` finds it."""

@@ -1,4 +1,4 @@
-"""What an editor shows while a file is written: underlines, completions, explanations."""
+"""What an editor shows while a file is written: diagnostics, completions, hover texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES
 from tests.editors.language_server import LanguageServer
-from tests.editors.test_judges import ours
+from tests.editors.test_validators import ours
 
 GENERIC = "webhooks:\n  - name: a\n    type: generic\n    configuration: "
 WEBHOOK = "webhooks:\n  - name: a\n    type: slack\n"
@@ -26,7 +26,7 @@ def documented(item: dict[str, Any]) -> bool:
 
 
 def filled(snippet: str) -> str:
-    """Return a snippet as it is when its user accepts every placeholder."""
+    """Return a snippet with the default of every placeholder."""
     return re.sub(r"\$\{\d+:([^}]*)\}", r"\1", snippet)
 
 
@@ -45,10 +45,8 @@ def filled(snippet: str) -> str:
         ("webhooks: []\nwebhooks: []\n", "webhooks: []", "unique"),
     ],
 )  # fmt: skip
-def test_mistakes_are_underlined_where_they_are(
-    editor: LanguageServer, text: str, word: str, message: str
-) -> None:
-    """The underlined text is the wrong word, and the message says what would be right."""
+def test_errors_are_underlined(editor: LanguageServer, text: str, word: str, message: str) -> None:
+    """The underlined text is the wrong word, and the message has the valid ones."""
     found = editor.diagnostics(text)
     said = {_underlined(text, each["range"]): each["message"] for each in found}
     assert word in said
@@ -61,7 +59,7 @@ def _underlined(text: str, place: dict[str, Any]) -> str:
 
 
 def test_a_file_finds_the_schema_by_its_first_line(editor: LanguageServer) -> None:
-    """The comment that starters begin with leads an editor to the schema, relative to the file."""
+    """The comment on the first line of starter files leads to the schema, relative to the file."""
     line = "# yaml-language-server: $schema={}\nwebhook: []\n"
     found = editor.diagnostics(line.format("../schemas/webhooks.schema.json"))
     assert [each["message"] for each in found] != []
@@ -71,7 +69,7 @@ def test_a_file_finds_the_schema_by_its_first_line(editor: LanguageServer) -> No
 
 
 def test_types_are_offered(editor: LanguageServer) -> None:
-    """After `type:` every known type is offered, each with what it is for."""
+    """After `type:` every known type is offered with its purpose."""
     items = editor.complete("webhooks:\n  - name: a\n    type: |\n")
     assert {each["label"] for each in items} == set(KINDS)
     assert all(documented(each) for each in items)
@@ -79,7 +77,7 @@ def test_types_are_offered(editor: LanguageServer) -> None:
 
 @pytest.mark.parametrize("place", ["event_types: [|]\n", "event_types:\n      - |\n"])
 def test_events_are_offered(editor: LanguageServer, place: str) -> None:
-    """Every event and the usual globs are offered, each explained, in quotes where YAML asks."""
+    """Every event and common glob is offered with an explanation, quoted where YAML needs it."""
     items = {each["label"]: each for each in editor.complete(f"{WEBHOOK}    {place}")}
     assert set(EVENT_TYPES) <= set(items)
     assert {'"*"', '"*_deleted"', "value_*"} <= set(items)
@@ -87,8 +85,8 @@ def test_events_are_offered(editor: LanguageServer, place: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_a_whole_webhook_of_each_type_is_offered(editor: LanguageServer, kind: str) -> None:
-    """For a new webhook each type has a skeleton, which is a valid file once it is filled."""
+def test_a_skeleton_of_each_type_is_offered(editor: LanguageServer, kind: str) -> None:
+    """A new webhook has a skeleton for each type, which is valid once it is filled in."""
     items = editor.complete("webhooks:\n  - |\n")
     whole = [
         filled(text)
@@ -102,14 +100,14 @@ def test_a_whole_webhook_of_each_type_is_offered(editor: LanguageServer, kind: s
 
 
 def test_a_webhook_to_delete_is_offered(editor: LanguageServer) -> None:
-    """So is the form that deletes one."""
+    """There is a skeleton with `state: absent`."""
     offered = texts(editor.complete("webhooks:\n  - |\n"))
     assert any("state: absent" in filled(text) for text in offered.values())
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_fields_are_those_of_the_type(editor: LanguageServer, kind: str) -> None:
-    """In `configuration` the fields of the webhook's own type are offered, and no others."""
+    """In `configuration` only the fields of the webhook's type are offered."""
     text = f"webhooks:\n  - name: a\n    type: {kind}\n    configuration:\n      |\n"
     items = editor.complete(text)
     assert {each["label"] for each in items} == {each.name for each in KINDS[kind].fields}
@@ -117,7 +115,7 @@ def test_fields_are_those_of_the_type(editor: LanguageServer, kind: str) -> None
 
 
 def test_root_keys_are_offered(editor: LanguageServer) -> None:
-    """At the beginning of a file every key is offered, each explained."""
+    """At the beginning of a file every key is offered with an explanation."""
     items = {each["label"]: each for each in editor.complete("|\n")}
     keys = {"version", "organization", "prune", "scope", "ignore", "protect", "limits",
             "defaults", "webhooks"}  # fmt: skip
@@ -138,8 +136,8 @@ def test_root_keys_are_offered(editor: LanguageServer) -> None:
         (f"{WEBHOOK}    configuration: {{token: {{|env: X}}}}\n", "Variable", "environment"),
     ],
 )
-def test_explanations(editor: LanguageServer, text: str, heading: str, words: str) -> None:
-    """Pointing at a key or a value says what it is called and what it means."""
+def test_hover_texts(editor: LanguageServer, text: str, heading: str, words: str) -> None:
+    """Hovering over a key or a value shows its name and meaning."""
     shown = editor.hover(text)
     assert shown.startswith(f"#### {heading}\n")
     assert words in shown

@@ -1,4 +1,4 @@
-"""Results as a number: the toy format of the checklist."""
+"""Results as a number: the example format of the checklist."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from reconciler.report import Report
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
-    """Show how many there are."""
+    """Render the number of findings."""
     return f"{len(findings)} found\n"
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
-    """Show that the run could not go on."""
+    """Render that the run failed."""
     return "failed\n"
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
-    """Show how much would be done."""
+    """Render the number of planned operations."""
     return f"{len(plan.operations)} planned\n"
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
-    """Show how much was done."""
+    """Render the number of applied operations."""
     return f"{len(report.outcomes)} carried out\n"

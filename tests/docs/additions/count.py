@@ -1,4 +1,4 @@
-"""`webhooks count`: the toy command of the checklist."""
+"""`webhooks count`: the example command of the checklist."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from reconciler.errors import ExitCode
 
 @command(examples=(("count them", "webhooks count"),), reads=True)
 def run(context: Context) -> int:
-    """Count and show."""
+    """Count and print."""
     context.console.result(str(len(load(context).desired.webhooks)))
     return ExitCode.OK

@@ -1,4 +1,4 @@
-"""Deliveries to a pager: a third webhook type, which only tests have."""
+"""Deliveries to a pager: a third webhook type, for tests only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that a plan advises runs as it is printed."""
+"""The command that a plan suggests runs as printed."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ def advised(text: str) -> list[str]:
         ("--out", "my plan.json"),
     ],
 )
-def test_the_advice_runs_as_printed(shell: Shell, file: File, options: tuple[str, ...]) -> None:
-    """Whatever files, selection and server were planned with, the line applies exactly that."""
+def test_the_suggested_command_runs_as_printed(
+    shell: Shell, file: File, options: tuple[str, ...]
+) -> None:
+    """It applies exactly that plan, whatever files, selection and server were used."""
     name = file(name="conf/hooks.yaml").parent.name
     file(name="base.yaml")
     planned = shell("plan", "-f", f"{name}/hooks.yaml", "--local", *options, **SECRETS)
@@ -43,7 +45,7 @@ def test_the_advice_runs_as_printed(shell: Shell, file: File, options: tuple[str
 
 
 def test_a_shown_plan_names_the_emulator(shell: Shell, file: File) -> None:
-    """A saved plan of `--local` is applied with `--local`; that needs no option to be seen."""
+    """A saved plan of `--local` is shown without options and applied with `--local`."""
     file()
     assert shell("plan", "--local", "--out", "plan.json", **SECRETS).code == 0
     shown = shell("show", "plan.json")
@@ -51,8 +53,8 @@ def test_a_shown_plan_names_the_emulator(shell: Shell, file: File) -> None:
     assert shell(*advised(shown.out), "--yes", **SECRETS).code == 0
 
 
-def test_apply_does_not_advise_what_it_does(shell: Shell, file: File) -> None:
-    """The plan that `apply` shows has its digest, and no advice to apply it."""
+def test_apply_does_not_suggest_itself(shell: Shell, file: File) -> None:
+    """The plan that `apply` shows has its digest, but no command to apply it."""
     file()
     done = shell("apply", "--local", "--yes", **SECRETS)
     assert "Digest sha256:" in done.err

@@ -1,4 +1,4 @@
-"""Four independent judges say the same of a file: ours, check-jsonschema, ajv, an editor's."""
+"""Four independent validators agree: `validate`, check-jsonschema, ajv, a language server."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def ours(text: str) -> bool:
 
 
 @pytest.mark.parametrize("name", sorted(ALL.keys() - EXAMPLES.keys()))
-def test_ours(name: str) -> None:
-    """`validate` accepts the valid files and no other; the examples are run in tests/docs."""
+def test_validate(name: str) -> None:
+    """It accepts only the valid files; the examples are run in tests/docs."""
     assert ours(ALL[name]) is (name in GOOD)
 
 
 def test_check_jsonschema(tmp_path: Path) -> None:
-    """check-jsonschema, which reads YAML on its own, refuses what a schema can refuse."""
+    """check-jsonschema, with its own YAML parser, refuses what a schema can refuse."""
     tool = shutil.which("check-jsonschema", path=str(Path(sys.executable).parent))
     if tool is None:
         pytest.skip("check-jsonschema is not installed")
@@ -66,11 +66,11 @@ def test_check_jsonschema(tmp_path: Path) -> None:
 
 
 def test_ajv_in_strict_mode(tools: Path) -> None:
-    """ajv takes the schema in its strictest mode and refuses the same files."""
+    """ajv accepts the schema in its strictest mode and refuses the same files."""
     documents = []
     for text in ALL.values():
         loaded = parse(text.encode(), "webhooks.yaml")
-        # What is no mapping at all does not come out of our loader.
+        # A file that is not a mapping cannot be passed to ajv.
         documents.append(loaded.data if loaded.usable else [])
     done = subprocess.run(
         ["node", tools / "ajv.mjs"],
@@ -85,7 +85,7 @@ def test_ajv_in_strict_mode(tools: Path) -> None:
 
 
 def test_the_language_server(editor: LanguageServer) -> None:
-    """An editor underlines something in the files that the schema refuses, and in no other."""
+    """It reports diagnostics only for the files that the schema refuses."""
     folders = {name: path.parent for name, path in _PATHS.items()}
     found = editor.diagnostics_of((text, folders.get(name)) for name, text in ALL.items())
     verdicts = [not [each for each in one if each["severity"] == 1] for one in found]
@@ -93,7 +93,7 @@ def test_the_language_server(editor: LanguageServer) -> None:
 
 
 def differing(verdicts: list[bool]) -> list[str]:
-    """Return the names of the files of which a judge says something else."""
+    """Return the names of the files on which a validator disagrees."""
     assert len(verdicts) == len(EXPECTED)
     return [
         name
