@@ -18,6 +18,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from reconciler.source.export import as_glob
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, Rule, Script, raw, redirect
 from tests.emulated.faults import status as answer
@@ -139,7 +140,12 @@ def _populated() -> Emulator:
                 "name": each,
                 "type": each if number == 5 else "slack",
                 "event_types": ["value_deleted", *([each] if number == 6 else [])],
-                "configuration": {"token": TOKEN, "channel": each, "username": each, each: each},
+                "configuration": {
+                    "token": TOKEN,
+                    "channel": each if number % 2 else "audit",
+                    "username": each,
+                    each: each,
+                },
                 "organization": emulator.organization,
                 "last_run": at if number % 2 else each,
                 "last_error": {"timestamp": at, "code": each, "text": f"{ALL} {each}", each: each},
@@ -294,8 +300,10 @@ def test_hostile_environment(hostile: Hostile, variable: str) -> None:
 
 
 def test_an_export_on_standard_output_keeps_the_names(hostile: Hostile) -> None:
-    """YAML reads back as the live names, though none of them is in the text as it is."""
+    """YAML reads back as the live names or globs for them, though none is in the text itself."""
     code, printed = hostile(["export", "--quiet"])
     read = yaml.safe_load(printed)
     assert (code, bad(printed)) == (0, [])
-    assert set(VISIBLE) < {each["name"] for each in read["webhooks"]}
+    declared = {each["name"] for each in read["webhooks"]}
+    assert declared & set(VISIBLE)
+    assert {as_glob(each) for each in {*VISIBLE} - declared} <= set(read["ignore"])

@@ -184,6 +184,7 @@ COMMANDS: Final = {
         Command(line="export"),
         Command(line="export -o export.yaml"),
         Command(line="export --check"),
+        Command(line="init -f adopted.yaml", keys="yes\nyes\n"),
         Command(line="status --format {format}", formats=("text", "json")),
         Command(line="doctor --format {format}", formats=("text", "json")),
         Command(line="slack check --send --format {format}", formats=("text", "json")),

@@ -263,6 +263,15 @@ def test_a_dollar_in_a_url_is_no_placeholder(text: str) -> None:
         ("https://hook.eu1.make.com/x", True),
         ("https://nothooks.slack.com.example.com/x", False),
         ("https://example.com/" + TOKEN, True),
+        ("https://chat.example.com/hooks/3f9ab2cdxyz8egtw7q1h5kc4ra", True),
+        ("https://chat.example.com/hooks/AbCdEfGhIjKlMnOpQrStUv", True),
+        ("https://example.com/in/550e8400-e29b-41d4-a716-446655440000/post", True),
+        ("https://example.com/#%33f9ab2cdxyz8egtw7q1h5kc4ra", True),
+        (
+            "https://example.com/v2/teamHooks/us-east-1/2024-11-26/orders_created/123456789012",
+            False,
+        ),
+        ("https://automation.example.com/webhooks/CloudTruthReceiver/deploys.php", False),
         ("https://[not-an-address/x", True),
     ],
 )
