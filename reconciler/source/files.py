@@ -18,6 +18,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import Final
@@ -37,6 +38,28 @@ _GLOB: Final = re.compile(r"[*?\[]")
 def is_read(path: PurePath) -> bool:
     """Return whether the file at `path`, relative to a named directory, is read."""
     return path.suffix.lower() in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
+
+
+def reads(named: str, target: Path, directory: Path) -> bool:
+    """Return whether `named` reads the file `target`, which need not exist yet."""
+    place = PurePath(os.path.realpath(target))
+    if not is_glob(named, directory):
+        folder = os.path.realpath(directory / named)
+        return place.is_relative_to(folder) and is_read(place.relative_to(folder))
+    pattern = PurePath(os.path.realpath(directory), named).parts
+    return any(
+        _matches(each.parts, pattern) and is_read(place.relative_to(each.parent))
+        for each in (place, *place.parents)
+    )
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Return whether a glob matches the parts of a path; `**` is any number of folders."""
+    if not parts or not pattern:
+        return not parts and (not pattern or set(pattern) == {"**"})
+    if pattern[0] == "**":
+        return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
+    return fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
 def is_glob(named: str, directory: Path) -> bool:

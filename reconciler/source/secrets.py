@@ -72,10 +72,13 @@ _WORD: Final = re.compile(r"[a-z0-9_*-]{1,40}")
 PLACEHOLDER: Final = re.compile(
     r"\$(?:[A-Z_][A-Z0-9_]*|[a-z]+(?:_[a-z0-9]+)+)|%\w+%|<[\w .:-]+>|\*+"
     r"|\{\s*(?:env|file)\s*:.*\}|(?:env|file):\s*[\w./-]+"
-    r"|.*(?:\$\{[^{}]*\}|\{\{[^{}]*\}\}).*",
+    r"|.*(?:\$\{[^{}]*\}|\{\{[^{}]*\}\}).*|https?://.*\$[A-Z][A-Z0-9_]+\b.*",
     re.DOTALL,
 )
-"""Placeholders that other programs replace: `$NAME`, `${NAME}`, `<token>`, `env:NAME`."""
+"""Placeholders that other programs replace: `$NAME`, `${NAME}`, `<token>`, `env:NAME`.
+
+In a URL `$NAME` counts anywhere; in a token it may be chance.
+"""
 
 _VARIABLE: Final = re.compile(r"\$[A-Z][A-Z0-9_]+\b")
 

@@ -84,6 +84,16 @@ def test_a_result_does_not_replace_an_input(
         assert shell("plan", "--local", "-f", "dir", "--out", name).code == 0
 
 
+@pytest.mark.parametrize("glob", ["d/*.yaml", "d/**/*.yaml", "**", "d/**", "[d]", "*/p*", "d*/"])
+def test_a_result_is_not_written_where_a_glob_reads(shell: Shell, file: File, glob: str) -> None:
+    """A new file that the next run would read with the glob, or in a directory of it."""
+    file(name="d/pa.yaml")
+    done = shell("plan", "--local", "-f", glob, "-o", "d/plan.yaml", **SECRETS)
+    assert (done.code, "as a configuration file" in done.err) == (64, True), done.err
+    assert shell("plan", "--local", "-f", glob, "-o", "e.yaml.json", **SECRETS).code == 0
+    assert shell("plan", "--local", "-f", "d/*[!n].yaml", "-o", "d/plan.yaml", **SECRETS).code == 0
+
+
 @pytest.mark.parametrize(
     "command", [("plan", "--out"), ("apply", "--yes", "--report"), ("export", "--out")]
 )

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from tests.cli.conftest import SECRETS, File, Shell
+from tests.cli.conftest import SECRETS, File, MakeCloud, Shell
 
 _ADVICE = re.compile(r"\(apply exactly this: webhooks (.*)\)$", re.MULTILINE)
 
@@ -59,3 +59,21 @@ def test_apply_does_not_suggest_itself(shell: Shell, file: File) -> None:
     done = shell("apply", "--local", "--yes", **SECRETS)
     assert "Digest sha256:" in done.err
     assert "apply exactly this" not in done.err
+
+
+def test_the_advice_of_a_saved_plan_names_its_files(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """The live token is no token; `apply PLANFILE` has no -f, its advice to resend has."""
+    there = cloud()
+    file(name="other.yaml")
+    assert shell("apply", "-f", "other.yaml", "--yes", **there.environ).code == 0
+    (row,) = (each for each in there.emulator.store.webhooks() if each["name"] == "Deploys")
+    broken = {**row, "configuration": {**row["configuration"], "token": "some other text"}}
+    there.emulator.store.update(row["id"], broken)
+    assert shell("plan", "-f", "other.yaml", "-o", "plan.json", **there.environ).code == 0
+    done = shell("apply", "plan.json", "--timeout", "7", "--yes", **there.environ)
+    found = re.search(r"resend the secret: `webhooks (apply -f .*)`", done.err + done.out)
+    assert found is not None, done.err
+    assert "--timeout 7" in found[1]
+    assert shell(*shlex.split(found[1]), "--yes", **there.environ).code == 0

@@ -62,7 +62,9 @@ def test_allowed_secrets(shell: Shell, file: File) -> None:
     file()
     assert shell("validate", "--allow-secret", "env:*").code == 0
     assert shell("validate", "--allow-secret", "env:TOKEN").code == 3
-    assert shell("validate", WEBHOOKS_ALLOW_SECRETS="env:TOKEN, env:PASSWORD").code == 0
+    listed = {"WEBHOOKS_ALLOW_SECRETS": "env:TOKEN, env:PASSWORD"}
+    assert shell("validate", **listed).code == 0
+    assert shell("validate", "--allow-secret", "env:TOKEN", **listed).code == 3  # it replaces
     assert shell("validate", "--allow-secret", "PASSWORD").code == 64
 
 

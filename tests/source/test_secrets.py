@@ -313,7 +313,7 @@ def test_only_a_slack_token_is_sent_as_one(tmp_path: Path, value: str) -> None:
         assert value not in finding.message.replace("Slack token", "").replace("A/token", "")
 
 
-@pytest.mark.parametrize("part", ["${HOST}", "{{ host }}", "<host>"])
+@pytest.mark.parametrize("part", ["${HOST}", "$HOST", "$HOST/x", "{{ host }}", "<host>"])
 def test_a_placeholder_in_an_address_is_never_sent(part: str) -> None:
     """An address with a part that nothing replaced is refused."""
     finding = only_finding(run_url(f"https://pager.example.com/{part}"))

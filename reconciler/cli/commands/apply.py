@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from reconciler import workflow
-from reconciler.cli.commands.plan import PLAN_OPTIONS, again, plan_options, refuse_input
+from reconciler.cli.commands.plan import PLAN_OPTIONS, again, again_with, plan_options, refuse_input
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.errors import report_error, translate
 from reconciler.cli.options import (
@@ -123,7 +123,9 @@ def _apply(
                 differences=(f"reviewed  {expect_digest}", f"{planfile}  {saved.review.digest}"),
                 hint="give the digest of this file, or the file with this digest",
             )
-        checked = workflow.accept(saved.declared, found)
+        desired = saved.declared.desired
+        files = [] if desired is None else [each.file for each in desired.policy.scopes]
+        checked = workflow.accept(saved.declared, replace(found, again=again_with(context, files)))
         options = replace(saved.options, allow_deletes=own["allow_deletes"])
         review = saved.review
     refuse_input(target, checked)

@@ -19,11 +19,10 @@ from reconciler.ci.matrix import matrix
 from reconciler.ci.outcome import Outcome, failed
 from reconciler.ci.plan import plan, validate
 from reconciler.ci.run import read_run
+from reconciler.cli.commands.plan import again_with
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.errors import report_error
 from reconciler.cli.options import (
-    CONNECTION_OPTIONS,
-    FILE_OPTIONS,
     Context,
     Option,
     command,
@@ -100,6 +99,7 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
 
         context = with_own_key(context)
     settings = settings_of(context)
+    given = again_with(context, context.files)
     with ExitStack() as stack:
         github, repository = None, environ.get("GITHUB_REPOSITORY", "")
         if environ.get("GITHUB_TOKEN") and repository:
@@ -115,12 +115,11 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
             {name.replace("_", "-"): value or "" for name, value in own.items()},
             environ,
             _read_event(environ),
-            inputs=inputs(context),
+            inputs=inputs(context, given),
             connect=(lambda: connected(context, settings)) if reachable else None,
             github=github,
         )
-        options = (*FILE_OPTIONS, *CONNECTION_OPTIONS)
-        return _COMMANDS[name](replace(found, given=context.words(options)))
+        return _COMMANDS[name](replace(found, given=given))
 
 
 def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:

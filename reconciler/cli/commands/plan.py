@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +30,7 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import Scheme
 from reconciler.render import RENDERERS
 from reconciler.source import write
-from reconciler.source.files import STDIN, is_read
+from reconciler.source.files import DEFAULT_FILE, STDIN, STDIN_NAME, reads
 from reconciler.source.secrets import references
 
 _PLAIN: Final = re.compile(r"[\w.@:/+-]+")
@@ -86,8 +88,7 @@ def refuse_input(target: Path | None, checked: workflow.Checked) -> None:
         if ref.scheme is Scheme.FILE and real == Path(os.path.realpath(directory / ref.name)):
             why = "a secret is read from it"
     for path in checked.inputs.paths:
-        folder = os.path.realpath(directory / path)
-        if real.is_relative_to(folder) and is_read(real.relative_to(folder)):
+        if path != STDIN and reads(path, target, directory):
             why = f"-f {path} reads it as a configuration file"
     if why is not None:
         raise UsageError(
@@ -104,6 +105,14 @@ def again(context: Context, *, saved: bool) -> tuple[str, ...]:
     if saved:
         options = [*FILE_OPTIONS[1:], *CONNECTION_OPTIONS, *PLAN_OPTIONS[-1:]]
     return context.words(options)
+
+
+def again_with(context: Context, files: Sequence[str]) -> tuple[str, ...]:
+    """Return the options with which `apply` reads `files` and reaches the same server."""
+    named = [] if list(files) == [DEFAULT_FILE] else files
+    words = [("-f", STDIN if each == STDIN_NAME else each) for each in named]
+    rest = context.words((*FILE_OPTIONS[1:], *CONNECTION_OPTIONS))
+    return (*chain.from_iterable(words), *rest)
 
 
 @command(
