@@ -204,6 +204,8 @@ def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
         _, what = unknown
         subject = "type" if found.type not in KINDS else "event"
         return f"this version does not know the {subject} {what}"
+    if not found.name:
+        return "it has no name"
     if any(each.severity is Severity.ERROR for each in name_findings(found.name)):
         return "its name holds characters that no reader can see"
     if not found.event_types:

@@ -140,7 +140,8 @@ def test_init_adopts_an_organization(shell: Shell, applied: None, tmp_path: Path
     assert done.err.endswith(f"""Next:
   1. review {target}, and commit it
   2. before you change a webhook, set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD
-  3. run `webhooks apply{more}`; `webhooks init{more} --github` adds workflows
+  3. after an edit, run `webhooks plan{more}` and `webhooks apply{more}`
+  4. `webhooks init{more} --github` adds workflows that plan and apply
 """)
     again = shell("init", LOCAL, *given)
     assert (again.code, again.out) == (64, "")
@@ -173,9 +174,8 @@ def test_init_shows_differences(shell: Shell, cloud: MakeCloud, tmp_path: Path, 
     done = shell("init", "-f", "a.yaml", SLACK_BOT_TOKEN="xoxb-9876543210-other", **made.environ)
     assert (done.code, "1 to update" in done.out) == (0, True)
     assert "Pager is ignored in the file: this version does not know the type teams" in done.err
-    assert (
-        "edit a.yaml until `webhooks plan -f a.yaml` shows only changes that you want" in done.err
-    )
+    assert "edit a.yaml until the plan shows only changes that you want" in done.err
+    assert "1 ignored webhook: to declare one, correct it in CloudTruth" in done.err
 
 
 def test_init_with_a_key_and_no_webhooks(shell: Shell, tmp_path: Path):
@@ -199,6 +199,8 @@ def test_init_without_a_key(shell: Shell):
 def test_init_does_not_add_a_second_file(shell: Shell, file: File, tmp_path: Path):
     """With webhooks.yml, the new webhooks.yaml would be read instead."""
     file(name="webhooks.yml")
+    for name in ("-", "new/"):
+        assert "is not a file to write" in shell("init", "-f", name).err
     done = shell("init")
     assert (done.code, "rename it to webhooks.yaml" in done.err) == (64, True)
     assert not (tmp_path / "webhooks.yaml").exists()

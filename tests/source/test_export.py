@@ -321,6 +321,7 @@ def test_a_nameless_webhook_is_in_no_scope():
 
     result = plan(read_back(exported.text), found, {})
     assert (result.operations, [each.name for each in result.unmanaged]) == ((), [""])
+    assert exported.left_out == (("", "it has no name"),)
 
 
 def test_an_empty_organization_gives_an_empty_list():

@@ -23,7 +23,7 @@ from reconciler.ci.workflows import (
 from reconciler.cli.commands.export import TOKEN, explain, listed
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.options import Context, Option, command
-from reconciler.cli.session import confirm, inputs, load, result_view, show
+from reconciler.cli.session import STDOUT, confirm, inputs, load, result_view, show
 from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
 from reconciler.model import Live, SecretRef
 from reconciler.render import RENDERERS
@@ -85,6 +85,11 @@ def run(
             f"{other} exists, and without -f only {DEFAULT_FILE} is read",
             hint=f"rename it to {DEFAULT_FILE}",
         )
+    if is_new and (target == STDOUT or target.endswith("/")):
+        raise UsageError(
+            f"{target} is not a file to write",
+            hint="name a file, such as webhooks.yaml; `webhooks export` writes to standard output",
+        )
     if not is_new and not github:
         raise UsageError(
             f"{target} exists",
@@ -105,7 +110,7 @@ def run(
             console.result(f"  {line}")
         steps.append("after editing secrets of the file, run `webhooks init --github` again")
     else:
-        steps.append(f"run `webhooks apply{file}`; `webhooks init{file} --github` adds workflows")
+        steps.append(f"`webhooks init{file} --github` adds workflows that plan and apply")
     console.note("Next:")
     for number, step in enumerate(steps, 1):
         console.note(f"  {number}. {step}")
@@ -131,12 +136,16 @@ def _write_configuration(
     if live is not None:
         name = scalar(live.organization.name or live.organization.id)
         _write(context, target, text.replace(_UNSET, f"organization: {name}"))
-        return [f"review {target}", f"set SLACK_BOT_TOKEN, then run `webhooks plan{file}`"]
+        return [
+            f"review {target}",
+            f"set SLACK_BOT_TOKEN, then run `webhooks plan{file}` and `webhooks apply{file}`",
+        ]
     _write(context, target, text)
     return [
         f"review {target}, and set `organization`",
         f"set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan{file}`; "
         f"without an account: `webhooks plan{file} --local`",
+        f"run `webhooks apply{file}`",
     ]
 
 
@@ -168,11 +177,13 @@ def _adopt(
     show(context, RENDERERS["text"]().render_plan(plan, view))
     steps = [f"review {target}, and commit it"]
     if plan.operations:
-        steps.append(f"edit {target} until `webhooks plan{file}` shows only changes that you want")
+        steps.append(f"edit {target} until the plan shows only changes that you want")
     elif made.references:
         steps.append(f"before you change a webhook, set its secrets: {listed(made)}")
     if made.left_out:
-        steps.append("webhooks that the file ignores are never changed: to declare one, correct it")
+        ignored = plural(len(made.left_out), "ignored webhook")
+        steps.append(f"{ignored}: to declare one, correct it in CloudTruth, then `webhooks export`")
+    steps.append(f"after an edit, run `webhooks plan{file}` and `webhooks apply{file}`")
     return steps
 
 
