@@ -48,7 +48,7 @@ from tests.api.wire_server import (
 from tests.closed_port import closed_port
 from tests.waiting import TIMEOUT, wait_until
 
-DRIP = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 4000
+TRICKLE = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 4000
 """Enough for minutes, byte by byte: a test that ends earlier was not ended by it."""
 
 
@@ -145,7 +145,7 @@ def test_an_unreadable_document_ends_as_a_protocol_error(fault: str) -> None:
 
 @pytest.mark.parametrize(
     "slow",
-    [trickles(DRIP), trickles(head(200, 4000) + b" " * 4000)],
+    [trickles(TRICKLE), trickles(head(200, 4000) + b" " * 4000)],
     ids=["in the head", "in the body"],
 )
 def test_a_trickling_answer_ends_with_the_request_timeout(slow: Behaviour) -> None:
@@ -162,7 +162,7 @@ def test_the_deadline_ends_a_request_in_flight() -> None:
 
     def hurry(connection: socket.socket) -> object:
         transport.deadline_in(0.1)
-        return trickles(DRIP)(connection)
+        return trickles(TRICKLE)(connection)
 
     with (
         serving(hurry) as server,
@@ -182,7 +182,7 @@ def test_the_watchdog_serves_one_request_after_another() -> None:
     def outlast(connection: socket.socket) -> object:
         clock.time += 31.0
         one.deadline_in(600.0)  # makes the watchdog check the clock
-        return trickles(DRIP)(connection)
+        return trickles(TRICKLE)(connection)
 
     with (
         serving(outlast, replies({}), outlast) as server,

@@ -1,1 +1,1 @@
-"""The emulated CloudTruth as tests need it: other servers, failing requests, late writes."""
+"""The emulated CloudTruth for tests: server variants, failing requests, late writes."""

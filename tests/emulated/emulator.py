@@ -1,4 +1,4 @@
-"""An emulator that fails on demand: lost answers, late writes, lists that are behind."""
+"""An emulator that fails on demand: lost answers, late writes, stale lists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.emulator.messages import Exchange
 from reconciler.emulator.store import LogEntry, Row, Store
 from tests.emulated.faults import FaultSource, Script
 from tests.emulated.lag import Lag, Write
-from tests.emulated.messages import Answer, Request, spoiled
+from tests.emulated.messages import Answer, Request, with_fault
 from tests.emulated.variant import Variant
 
 __all__ = ["LOCAL_KEY", "Answer", "Emulator", "Request", "SeededStore"]
@@ -25,7 +25,7 @@ LATE = "late commit"
 
 
 class SeededStore(Store):
-    """A store whose ids follow from a seed and from how many were given out."""
+    """A store whose ids depend on a seed and on the number of earlier ids."""
 
     def __init__(self, path: Any = ":memory:", *, seed: int) -> None:
         self._seed = seed
@@ -61,7 +61,7 @@ class Emulator(product.Emulator):
     ) -> None:
         self.faults: FaultSource = Script() if faults is None else faults
         self.labels: dict[int, str] = {}
-        """What went wrong, by the number of the log's line."""
+        """The faults, by the number of the log entry."""
         self._randomness = random.Random(seed).random
         self._lag = Lag()
         self._late: list[tuple[float, Request]] = []
@@ -73,7 +73,7 @@ class Emulator(product.Emulator):
         )
 
     def handle(self, request: Request) -> Answer:
-        """Carry a request out, or let it fail as the faults say."""
+        """Process a request, or fail as the faults require."""
         with self.lock, self.store.transaction():
             now = self.clock()
             self._settle(now)
@@ -88,7 +88,7 @@ class Emulator(product.Emulator):
             if fault is None:
                 self.record(exchange, whole.status)
                 return Answer(status=whole.status, headers=whole.headers, body=whole.body)
-            answer = spoiled(whole, fault)
+            answer = with_fault(whole, fault)
             entry = self.record(exchange, answer.status if fault.answers else 0)
             self.labels[entry.seq] = fault.label
             if request.method != "HEAD":
@@ -96,7 +96,7 @@ class Emulator(product.Emulator):
             return Answer(status=answer.status, headers=answer.headers, fault=fault)
 
     def settle(self) -> None:
-        """Let the late writes that are due happen now; `handle` does this first of all."""
+        """Commit the late writes that are due; `handle` does this first."""
         with self.lock, self.store.transaction():
             self._settle(self.clock())
 
@@ -142,7 +142,7 @@ class Emulator(product.Emulator):
 
 
 class Late(Exchange):
-    """An exchange with a server whose lists are behind, and which throws dice."""
+    """An exchange with a server whose lists are stale and whose order may be random."""
 
     def __init__(self, *, lag: Lag, randomness: Callable[[], float], **known: Any) -> None:
         super().__init__(**known)

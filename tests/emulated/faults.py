@@ -1,10 +1,10 @@
 """Failures on demand: which request fails, and how.
 
-For: tests that need the third POST to be dropped after it was stored, and nothing else to fail.
-Promises: deterministic and thread-safe; each rule counts the requests that match it, in the order
-they arrive; of several rules that fire at once the first one wins.
-Refuses: to carry anything out. The emulator decides what a fault changes in the answer and in the
-store; the carrier (HTTP server or in-process transport) does what `Fault.wire` says.
+For: tests in which, for example, only the third POST is dropped after it was stored. Guarantees:
+deterministic and thread-safe; each rule counts the requests that match it, in order of arrival; of
+several rules that fire together the first one wins. Not done here: processing requests. The
+emulator decides how a fault changes the answer and the store; the carrier (HTTP server or
+in-process transport) does what `Fault.wire` requires.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from typing import Any, Protocol
 
 
 class Wire(StrEnum):
-    """What the carrier has to do with an answer."""
+    """What the carrier does with an answer."""
 
     SEND = "send"
-    """Send it whole; the fault is in the answer itself."""
+    """Send it completely; the fault is in the answer itself."""
     REFUSE = "refuse"
-    """The connection was never made; surely nothing arrived at the server."""
+    """Refuse the connection; no request arrived at the server."""
     DROP = "drop"
     """Close the connection without sending a byte."""
     HANG = "hang"
     """Send nothing for `seconds`, then close the connection."""
     DELAY = "delay"
-    """Send nothing for `seconds`, then the whole answer."""
-    DRIP = "drip"
+    """Send nothing for `seconds`, then the complete answer."""
+    TRICKLE = "trickle"
     """Send the answer byte by byte, `seconds` apart."""
     TRUNCATE = "truncate"
-    """Announce the whole body, send `keep` bytes of it, close in good order."""
+    """Announce the complete body, send `keep` bytes of it, close normally."""
     RESET = "reset"
-    """Announce the whole body, send `keep` bytes of it, reset the connection."""
+    """Announce the complete body, send `keep` bytes of it, reset the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One failure. Build it with the functions of this module, which allow only sensible ones.
+    """One failure. Build it with the functions of this module, which allow only consistent ones.
 
     Without `commit` the request never reaches the application. With `commit_after` it does, but
-    only that many seconds later: the answer is lost now and the write happens behind one's back.
-    `status`, `headers` and `body` replace those of the real answer where they are set.
+    only that many seconds later: the answer is lost now and the write happens later. `status`,
+    `headers` and `body` replace those of the real answer where they are set.
     """
 
     wire: Wire = Wire.SEND
@@ -60,7 +60,7 @@ class Fault:
 
     @property
     def label(self) -> str:
-        """Return what goes wrong, in a few words."""
+        """Return a short description of the fault."""
         what = f"status {self.status}" if self.status else str(self.wire)
         if what == Wire.SEND:
             return "content type"
@@ -71,11 +71,11 @@ class Fault:
 
     @property
     def answers(self) -> bool:
-        """Return whether the client gets to see a status line."""
+        """Return whether the client receives a status line."""
         return self.wire not in (Wire.REFUSE, Wire.DROP, Wire.HANG)
 
     def kept(self, body: bytes) -> bytes:
-        """Return the part of the body that still gets through: `keep` bytes, or half of it."""
+        """Return the part of the body that is sent: `keep` bytes, or half of it."""
         return body[: len(body) // 2 if self.keep is None else self.keep]
 
 
@@ -85,7 +85,7 @@ class Fault:
 def status(
     code: int, *, retry_after: str | int | None = None, detail: str | None = None, **when: Any
 ) -> Fault:
-    """Answer with this status and a JSON `detail`; `retry_after` becomes that header as it is."""
+    """Answer with this status and a JSON `detail`; `retry_after` becomes that header unchanged."""
     pause = () if retry_after is None else (("retry-after", str(retry_after)),)
     text = detail if detail is not None else _DETAILS.get(code, "A server error occurred.")
     body = json.dumps({"detail": text}, separators=(",", ":")).encode()
@@ -94,54 +94,54 @@ def status(
 
 
 def refuse() -> Fault:
-    """Fail as if nobody listened: the request surely did not arrive."""
+    """Refuse the connection: the request did not arrive."""
     return Fault(wire=Wire.REFUSE)
 
 
 def drop(**when: Any) -> Fault:
-    """Close the connection without an answer, before or after the request was carried out."""
+    """Close the connection without an answer, before or after the request was processed."""
     return Fault(wire=Wire.DROP, **when)
 
 
 def hang(seconds: float = math.inf, **when: Any) -> Fault:
-    """Keep the client waiting for `seconds`, then close the connection without an answer."""
+    """Send nothing for `seconds`, then close the connection without an answer."""
     return Fault(wire=Wire.HANG, seconds=seconds, **when)
 
 
 def delay(seconds: float) -> Fault:
-    """Carry the request out, and answer properly after `seconds`."""
+    """Process the request, and answer normally after `seconds`."""
     return Fault(wire=Wire.DELAY, commit=True, seconds=seconds)
 
 
-def drip(seconds: float) -> Fault:
-    """Carry the request out, and send the answer one byte every `seconds`."""
-    return Fault(wire=Wire.DRIP, commit=True, seconds=seconds)
+def trickle(seconds: float) -> Fault:
+    """Process the request, and send the answer one byte every `seconds`."""
+    return Fault(wire=Wire.TRICKLE, commit=True, seconds=seconds)
 
 
 def truncate(keep: int | None = None) -> Fault:
-    """Carry the request out, then end the body early; `keep` bytes arrive, or half."""
+    """Process the request, then end the body early; `keep` bytes arrive, or half."""
     return Fault(wire=Wire.TRUNCATE, commit=True, keep=keep)
 
 
 def reset(keep: int | None = None) -> Fault:
-    """Carry the request out, then reset the connection in mid-body."""
+    """Process the request, then reset the connection in the middle of the body."""
     return Fault(wire=Wire.RESET, commit=True, keep=keep)
 
 
 def html(code: int = 200, **when: Any) -> Fault:
-    """Answer with a page of HTML, as proxies and load balancers do."""
+    """Answer with an HTML page, as proxies and load balancers do."""
     page = b"<html><head><title>Please wait</title></head><body>Please wait.</body></html>"
     return raw(page, code=code, content_type="text/html; charset=utf-8", **when)
 
 
 def redirect(location: str, code: int = 302, **when: Any) -> Fault:
-    """Send the client elsewhere."""
+    """Redirect the client to another location."""
     headers = (("location", location), ("content-type", "text/html; charset=utf-8"))
     return Fault(status=code, headers=headers, body=b"", **when)
 
 
 def content_type(value: str) -> Fault:
-    """Give the true answer under a wrong content type."""
+    """Give the correct answer with a wrong content type."""
     return Fault(commit=True, headers=(("content-type", value),))
 
 
@@ -154,10 +154,10 @@ def raw(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """Which requests fail: those that match in every part that is set.
+    """Selects the requests that fail: those that match every field that is set.
 
     `path` is a glob over the path as sent, `name` the `name` in a JSON body. The rule fires on the
-    `nth` match (from 1) and on the `times - 1` after it; `times=None` is for ever.
+    `nth` match (from 1) and on the `times - 1` after it; `times=None` means always.
     """
 
     fault: Fault
@@ -168,7 +168,7 @@ class Rule:
     times: int | None = 1
 
     def matches(self, method: str, path: str, body: bytes) -> bool:
-        """Return whether a request is one that this rule counts."""
+        """Return whether the rule counts a request."""
         return (
             (self.method is None or self.method == method)
             and (self.path is None or fnmatchcase(path, self.path))
@@ -181,22 +181,22 @@ class Rule:
 
 
 class FaultSource(Protocol):
-    """Whatever decides about faults: a `Script`, or a simulation's own choice."""
+    """Decides about faults: a `Script`, or a simulation."""
 
     def take(self, method: str, path: str, body: bytes) -> Fault | None:
         """Return the fault for the request that has just arrived, or None."""
 
 
 class Script:
-    """A list of rules with their counters. More rules can be added while it is in use."""
+    """A list of rules with their counters. Rules can be added at any time."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
-        """Start counting now."""
+        """Start counting."""
         self._lock = threading.Lock()
         self._rules = [(rule, [0]) for rule in rules]
 
     def add(self, fault: Fault, **match: Any) -> None:
-        """Append a rule, which counts from now on; `match` are the fields of `Rule`."""
+        """Append a rule that counts from now on; `match` are the fields of `Rule`."""
         with self._lock:
             self._rules.append((Rule(fault=fault, **match), [0]))
 

@@ -1,6 +1,6 @@
-"""An emulator in the same process whose answers can go wrong on the way.
+"""An emulator in the same process whose answers can fail on the way.
 
-Faults become the errors that the HTTP library would raise on a real wire, with waiting done by the
+Faults become the errors that the HTTP library would raise on a real connection; waits use the
 Clock.
 """
 
@@ -18,7 +18,7 @@ from tests.emulated.messages import Answer, Request
 
 
 class InProcess(Base):
-    """Carries requests to `handle`, and what goes wrong with the answers back."""
+    """Carries requests to `handle`, and its answers with their faults back."""
 
     def __init__(self, handle: Callable[[Request], Answer], *, clock: Clock) -> None:
         super().__init__(handle, request=Request)
@@ -44,7 +44,7 @@ class InProcess(Base):
                 if wire == Wire.HANG:
                     raise httpx.RemoteProtocolError("no answer", request=request)
                 return _response(answer, answer.body)
-            case Wire.DRIP:
+            case Wire.TRICKLE:
                 body = self._dripping(answer.body, fault.seconds, patience, request)
                 return _response(answer, body)
             case _:

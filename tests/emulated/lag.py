@@ -1,9 +1,9 @@
 """Writes that lists do not show yet.
 
-For: servers whose lists are answered by a replica that is behind.
-Promises: each write shows as if it had not happened until so many listings of its organization
-have been answered and so many seconds have passed; several writes to one webhook show in order.
-Refuses: to keep this across a restart, or to delay anything but lists.
+For: servers whose lists come from a stale replica. Guarantees: each write stays invisible until a
+number of listings of its organization have been answered and a number of seconds have passed;
+several writes to one webhook become visible in order. Not done: surviving a restart, or delaying
+anything except lists.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from reconciler.emulator.store import Row
 
 @dataclass(slots=True, kw_only=True)
 class Write:
-    """A write, and until when lists do not show it; `before` is what they show instead.
-
-    Nothing if that is None.
-    """
+    """A write, and until when lists do not show it; `before` is what they show instead."""
 
     organization: str
     id: str
@@ -40,9 +37,10 @@ class Lag:
         self._writes.append(write)
 
     def begin_listing(self, organization: str, now: float) -> None:
-        """Let one more listing of the organization begin: show what is due, count for the rest.
+        """Start another listing of the organization: show writes that are due, count for the
+        others.
 
-        Only a first page begins a listing: the later ones are as far behind as that one was.
+        Only a first page starts a listing: the later pages are as stale as the first.
         """
         if not self._writes:
             return
@@ -56,7 +54,7 @@ class Lag:
         self._writes = kept
 
     def hides(self, organization: str) -> bool:
-        """Return whether the present listing of the organization is behind."""
+        """Return whether the current listing of the organization is stale."""
         return any(write.organization == organization for write in self._writes)
 
     def overlay(self, organization: str, rows: Sequence[Row]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Requests and answers, and what goes wrong with an answer on its way."""
+"""Requests and answers, and faults of an answer."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["Answer", "Request"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(messages.Answer):
-    """One HTTP answer, and the fault to carry out while sending it, if any.
+    """One HTTP answer, and the fault to apply while sending it, if any.
 
-    `content-length` is that of the whole `body`, so a truncated answer sends fewer bytes than it
+    `content-length` is that of the complete `body`, so a truncated answer sends fewer bytes than it
     announces.
     """
 
     fault: Fault | None = None
 
     def header(self, name: str) -> str | None:
-        """Return the first header of that name (case-blind), or None."""
+        """Return the first header of that name (case-insensitive), or None."""
         name = name.lower()
         return next((value for key, value in self.headers if key == name), None)
 
@@ -33,8 +33,8 @@ class Answer(messages.Answer):
         return json.loads(self.body)
 
 
-def spoiled(answer: messages.Answer, fault: Fault) -> Answer:
-    """Return the answer as the fault changes it."""
+def with_fault(answer: messages.Answer, fault: Fault) -> Answer:
+    """Return the answer changed by the fault."""
     body = answer.body if fault.body is None else fault.body
     replaced = {name for name, _ in fault.headers}
     length: tuple[tuple[str, str], ...] = ()

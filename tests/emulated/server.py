@@ -1,7 +1,7 @@
-"""The emulator over HTTP, and faults on a real wire.
+"""The emulator over HTTP, with faults on real connections.
 
-A dropped connection, a hang and a truncated body are real ones. A refused connection cannot be
-imitated once the port is bound: it is reset instead.
+A dropped connection, a hang and a truncated body are real ones. A bound port cannot refuse
+connections: they are reset instead.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Server(product.Server):
         transports: dict[Peer, Transport] = {}
 
         class Protocol(H11Protocol):
-            """Remembers each connection's transport, the only way to break it."""
+            """Remembers each connection's transport, which is needed to break it."""
 
             def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
                 super().connection_made(transport)
@@ -51,7 +51,7 @@ class Server(product.Server):
 
 
 class Application(product.Application):
-    """Sends answers as their faults say."""
+    """Sends answers with their faults."""
 
     def __init__(self, emulator: Emulator, transports: dict[Peer, Transport], **more: Any) -> None:
         super().__init__(emulator, **more)
@@ -73,7 +73,7 @@ class Application(product.Application):
             case Wire.DELAY:
                 if await _wait(fault, receive):
                     await super().send(answer, scope, receive, send)
-            case Wire.DRIP:
+            case Wire.TRICKLE:
                 await send(_head(answer))
                 for i in range(len(answer.body)):
                     await send(_part(answer.body[i : i + 1], last=False))
@@ -109,8 +109,8 @@ async def _wait(fault: Fault, receive: Receive) -> bool:
 
 async def _break(transport: Transport, *, reset: bool = False) -> None:
     if reset and (connection := transport.get_extra_info("socket")) is not None:
-        # Lingering for no time makes closing a reset.
+        # With a linger time of 0, closing sends a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort() if reset else transport.close()
-    # uvicorn has to notice before it is told that the application has finished.
+    # uvicorn must notice before the application finishes.
     await asyncio.sleep(0.01)

@@ -1,7 +1,7 @@
-"""Other servers than the most likely one: everything about the real API that is not published.
+"""Server variants: every choice about the real API that is undocumented.
 
-For: trying a client against each way the real server might behave.
-Promises: the defaults are the emulator's own; every choice can be made alone.
+For: testing a client against each plausible behavior of the real server. Guarantees: the defaults
+are the emulator's own; every choice is independent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["EVENTS", "MASK", "ROLES"]
 
 
 class ReadBack(StrEnum):
-    """How a stored secret looks when it is read."""
+    """How a stored secret is read back."""
 
     PLAIN = "plain"
     MASK = "mask"
@@ -40,7 +40,7 @@ class ReadBack(StrEnum):
 
 
 class Uniqueness(StrEnum):
-    """Whether two webhooks of an organization may have one name."""
+    """Whether two webhooks of an organization may have the same name."""
 
     NONE = "none"
     EXACT = "exact"
@@ -58,33 +58,33 @@ class ErrorShape(StrEnum):
 
 
 class ConfigurationPatch(StrEnum):
-    """What PATCH does with the keys of `configuration` that it does not name."""
+    """What PATCH does with keys of `configuration` that the body omits."""
 
     REPLACE = "replace"
     MERGE = "merge"
 
 
 class Ordering(StrEnum):
-    """What the `ordering` parameter of a list does."""
+    """The effect of a list's `ordering` parameter."""
 
     HONOURED = "honoured"
     IGNORED = "ignored"
-    """Rows come in the order of their creation."""
+    """Rows come in order of creation."""
     UNORDERED = "unordered"
     """Rows come in a new order on each request, so that pages overlap and miss rows."""
 
 
 class NextLink(StrEnum):
-    """What `next` says on the last page."""
+    """The value of `next` on the last page."""
 
     NULL = "null"
     EMPTY = "empty"
     ENDLESS = "endless"
-    """It names one more page, for ever."""
+    """It always names one more page."""
 
 
 class Count(StrEnum):
-    """Whether `count` can be believed."""
+    """Whether `count` is correct."""
 
     TRUE = "true"
     MISSING = "missing"
@@ -101,7 +101,7 @@ class EventOrder(StrEnum):
 
 
 class Hash(StrEnum):
-    """What happens to the leading `#` of a Slack channel."""
+    """What is stored for the leading `#` of a Slack channel."""
 
     KEEP = "keep"
     STRIP = "strip"
@@ -109,7 +109,7 @@ class Hash(StrEnum):
 
 
 class CurrentFlag(StrEnum):
-    """What `current` says in the list of organizations."""
+    """The value of `current` in the list of organizations."""
 
     TRUE = "true"
     MISSING = "missing"
@@ -129,11 +129,11 @@ class Variant(Behaviour):
     """One possible CloudTruth."""
 
     default_keys: bool = False
-    """Reads show the keys of a type that were never sent (`verify: true`, `username: null`)."""
+    """Reads show keys of the type that were never sent (`verify: true`, `username: null`)."""
     unique_names: Uniqueness = Uniqueness.NONE
-    """Whether a name can be taken."""
+    """Whether names are unique."""
     unique_shape: ErrorShape = ErrorShape.FIELDS
-    """How a taken name is reported."""
+    """How a duplicate name is reported."""
     unique_status: int = 400
     """The status of that report; 409 on some servers."""
     error_shape: ErrorShape = ErrorShape.FIELDS
@@ -141,51 +141,51 @@ class Variant(Behaviour):
     configuration_patch: ConfigurationPatch = ConfigurationPatch.REPLACE
     """Whether PATCH merges `configuration`."""
     type_change: bool = True
-    """Whether an existing webhook can become one of another type."""
+    """Whether the type of an existing webhook can change."""
     organization_required: bool = True
-    """Without it a create without `organization` takes that of the key."""
+    """If False, a create without `organization` uses that of the key."""
     page_honoured: bool = True
-    """Without it every page is the first one."""
+    """If False, every page is the first one."""
     ordering: Ordering = Ordering.HONOURED
-    """What the `ordering` parameter does."""
+    """The effect of the `ordering` parameter."""
     next_link: NextLink = NextLink.NULL
-    """What the last page names as the next one."""
+    """The value of `next` on the last page."""
     count: Count = Count.TRUE
-    """Whether `count` is right."""
+    """Whether `count` is correct."""
     event_order: EventOrder = EventOrder.KEEP
     """The order in which events are stored."""
     event_dedupe: bool = False
-    """Whether an event sent twice is stored once."""
+    """Whether a repeated event is stored once."""
     trim_names: bool = True
-    """Outer spaces of names are dropped (the framework's default)."""
+    """Leading and trailing spaces of names are removed (the framework's default)."""
     lower_names: bool = False
     """Names are stored in lower case."""
     composed_names: bool = False
     """Names are stored in Unicode's composed form (NFC)."""
     name_max: int | None = None
-    """The longest name, in characters."""
+    """The length limit of names, in characters."""
     channel_hash: Hash = Hash.KEEP
-    """What happens to the `#` of a channel."""
+    """What is stored for the `#` of a channel."""
     lower_channels: bool = False
     """Channels are stored in lower case."""
     drop_unknown_keys: bool = False
-    """Configuration keys that the type does not have are not stored."""
+    """Unknown configuration keys are not stored."""
     stale_list_reads: int = 0
-    """A write shows in lists only after this many listings of its organization."""
+    """A write appears in lists only after this many listings of its organization."""
     stale_list_seconds: float = 0.0
-    """A write shows in lists only after this many seconds; with both set, after both."""
+    """A write appears in lists only after this many seconds; with both set, after both."""
     shown_role: str | None = None
-    """The role of every key, in any case of letters, instead of the stored one."""
+    """The role of every key, in any case, instead of the stored one."""
     read_role: str = "NO_SECRETS"
-    """The least role that may read webhooks."""
+    """The lowest role that may read webhooks."""
     current_flag: CurrentFlag = CurrentFlag.TRUE
-    """What `current` says about the key's organization."""
+    """The value of `current` for the key's organization."""
     membership_shown: bool = True
     """Whether the current user's `membership_id` is shown."""
 
     @property
     def stale(self) -> bool:
-        """Whether lists are behind."""
+        """Whether lists are stale."""
         return self.stale_list_reads > 0 or self.stale_list_seconds > 0
 
     @property

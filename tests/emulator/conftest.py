@@ -1,4 +1,4 @@
-"""Fixtures only: an emulator to call in process, virtual time, and one behind real HTTP."""
+"""Fixtures: an emulator to call in process, virtual time, and an emulator behind HTTP."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOOKS = "/api/v1/webhooks/"
 
 @dataclass(slots=True)
 class Api:
-    """Calls an emulator as a client with one key would."""
+    """Calls an emulator like a client with one key."""
 
     emulator: Emulator
     key: str = LOCAL_KEY
@@ -49,7 +49,7 @@ class Api:
         )
 
     def slack(self, name: str = "alerts", **changes: Any) -> dict[str, Any]:
-        """A body that creates a Slack webhook."""
+        """Return a body that creates a Slack webhook."""
         return {
             "name": name,
             "organization": self.emulator.organization,
@@ -59,7 +59,7 @@ class Api:
         } | changes
 
     def generic(self, name: str = "pager", **configuration: Any) -> dict[str, Any]:
-        """A body that creates a generic webhook."""
+        """Return a body that creates a generic webhook."""
         url = {"url": "https://hooks.example.com/ct"}
         return self.slack(name, type="generic", configuration=url | configuration)
 
@@ -82,13 +82,13 @@ class Api:
         return [row["name"] for row in answer.json()["results"]]
 
     def stored(self) -> list[str]:
-        """The names of what is really there."""
+        """Return the names of the stored webhooks."""
         return [row["name"] for row in self.emulator.store.webhooks()]
 
 
 @pytest.fixture
 def start() -> Callable[..., Api]:
-    """Start an emulator that makes the choices given by name."""
+    """Start an emulator with the choices given by name."""
 
     def start(
         *,
@@ -108,12 +108,12 @@ def start() -> Callable[..., Api]:
 
 @pytest.fixture
 def api(start: Callable[..., Api]) -> Api:
-    """An emulator that is the most likely server."""
+    """An emulator with the default variant."""
     return start()
 
 
 @pytest.fixture
 def over_http() -> Iterator[Callable[[Emulator], str]]:
-    """Serve emulators on real ports until the test ends; gives the base URL."""
+    """Serve emulators on real ports until the test ends; return the base URL."""
     with ExitStack() as running:
         yield lambda emulator: running.enter_context(served(emulator))

@@ -1,4 +1,4 @@
-"""The emulator keeps to the published contract, whatever is sent to it over HTTP."""
+"""The emulator follows the published contract, whatever is sent to it over HTTP."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ LIMITS = settings(
 
 pytestmark = [
     pytest.mark.slow,
-    # The tool's own dependencies, not the code under test.
+    # Warnings of the tool's dependencies.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 schema = schemathesis.openapi.from_path(CONTRACT)
 
 
 class Served:
-    """One emulator for all examples; schemathesis makes its cases outside of fixtures."""
+    """One emulator for all examples; schemathesis makes its cases outside fixtures."""
 
     url = ""
     organization = ""
@@ -52,7 +52,7 @@ def _served() -> Iterator[None]:
 
 
 def belong(case: schemathesis.Case) -> None:
-    """Put the one organization that exists where an example has any text: no schema knows it."""
+    """Use the existing organization where an example has any text: no schema knows it."""
     body: Any = case.body
     if isinstance(body, dict) and isinstance(body.get("organization"), str):
         body["organization"] = Served.organization
@@ -60,20 +60,20 @@ def belong(case: schemathesis.Case) -> None:
 
 @schema.parametrize()
 @LIMITS
-def test_every_answer_is_one_that_the_contract_describes(case: schemathesis.Case) -> None:
+def test_every_answer_follows_the_contract(case: schemathesis.Case) -> None:
     """Status, content type, headers and body conform; bad keys and methods are refused."""
     belong(case)
     case.call_and_validate(
         base_url=Served.url,
         headers=HEADERS,
         # The server may refuse what a schema cannot: a blank name, a user without a password.
-        # It ignores bad paging parameters and takes numbers for texts, as its framework does.
+        # It ignores bad paging parameters and accepts numbers as text, as its framework does.
         excluded_checks=[positive_data_acceptance, negative_data_rejection],
     )
 
 
 class Lives(schema.as_state_machine()):  # type: ignore[misc]
-    """Webhooks that are created, read, changed and deleted in any order."""
+    """Webhooks are created, read, changed and deleted in any order."""
 
     def before_call(self, case: schemathesis.Case) -> None:
         belong(case)
@@ -97,7 +97,7 @@ TestLives.settings = LIMITS
 
 
 def test_the_example_in_the_contract_is_accepted() -> None:
-    """What the contract shows as a good request is one."""
+    """The contract's example of a request is valid."""
     operation = schema.find_operation_by_id("webhooks_create")
     content = operation.definition.raw["requestBody"]["content"]["application/json"]
     case = operation.Case(body=dict(content["example"]), media_type="application/json")

@@ -1,4 +1,4 @@
-"""How stored webhooks are shown: secrets, pages, order."""
+"""How stored webhooks are returned: secrets, pages, order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ TOKEN = "xoxb-0123456789"
     ],
 )
 def test_a_secret_reads_back_in_the_chosen_form(start: Start, form: str, token: Any) -> None:
-    """In a list and alone; what is not secret stays readable, what is stored stays whole."""
+    """It does in a list and in a single webhook; other fields stay readable, the store is
+    unchanged.
+    """
     api = start(read_back=form)
     made = api.create()
     (listed,) = api("GET").json()["results"]
@@ -37,8 +39,8 @@ def fill(api: Any, count: int) -> Any:
     return api
 
 
-def test_pages_are_cut_and_linked(start: Start) -> None:
-    """`count`, `next` and `previous` are there, and all pages together are the list."""
+def test_pages_have_counts_and_links(start: Start) -> None:
+    """`count`, `next` and `previous` are set, and all pages together are the list."""
     api = fill(start(), 5)
     pages = [api("GET", query=f"page={n}&page_size=2&ordering=name").json() for n in (1, 2, 3)]
     assert [row["name"] for page in pages for row in page["results"]] == [f"w{i}" for i in range(5)]
@@ -62,24 +64,24 @@ def test_pages_are_cut_and_linked(start: Start) -> None:
         ("page=", 3),
     ],
 )
-def test_sizes_are_capped_and_rubbish_means_the_default(
+def test_page_sizes_are_limited_and_invalid_ones_ignored(
     start: Start, query: str, rows: int
 ) -> None:
-    """Without a word."""
+    """An invalid size means the default, without an error."""
     api = fill(start(page_size=3, max_page_size=4), 5)
     assert len(api.names(query)) == rows
 
 
 @pytest.mark.parametrize("page", ["2", "0", "-1", "x", "9" * 400])
-def test_a_page_that_is_not_there_is_404(api: Any, page: str) -> None:
-    """The first page of an empty list is there."""
+def test_a_missing_page_is_404(api: Any, page: str) -> None:
+    """The first page of an empty list exists."""
     assert api.names("page=1") == []
     answer = api("GET", query=f"page={page}")
     assert (answer.status, answer.json()) == (404, {"detail": "Invalid page."})
 
 
-def test_rows_come_in_the_order_asked_for(api: Any) -> None:
-    """Ascending, descending, by several keys; unknown keys are dropped."""
+def test_rows_have_the_requested_order(api: Any) -> None:
+    """Ascending, descending, by several keys; unknown keys are ignored."""
     fill(api, 3)
     assert api.names() == ["w0", "w1", "w2"]
     api.create(api.generic("w0"))

@@ -1,4 +1,4 @@
-"""What is accepted, how errors look, and what becomes of accepted values."""
+"""Validation, the form of errors, and the normalization of accepted values."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NULL = ["This field may not be null."]
 BLANK = ["This field may not be blank."]
 
 
-def test_all_missing_fields_are_named_at_once(api: Any) -> None:
-    """An empty object lacks all five, and so does no body at all."""
+def test_all_missing_fields_are_named_together(api: Any) -> None:
+    """An empty object lacks all five, and so does a missing body."""
     fields = ("name", "organization", "event_types", "type", "configuration")
     for answer in (api("POST", HOOKS, {}), api("POST", HOOKS)):
         assert (answer.status, answer.json()) == (400, dict.fromkeys(fields, REQUIRED))
@@ -63,7 +63,7 @@ def test_all_missing_fields_are_named_at_once(api: Any) -> None:
     ],
 )
 def test_slack_input_is_refused_per_field(api: Any, change: Any, errors: Any) -> None:
-    """Each wrong field has its own words, and nothing is stored."""
+    """Each wrong field has its own message, and nothing is stored."""
     answer = api("POST", HOOKS, api.slack(**change))
     assert (answer.status, answer.json()) == (400, errors)
     assert api.stored() == []
@@ -82,13 +82,13 @@ def test_slack_input_is_refused_per_field(api: Any, change: Any, errors: Any) ->
     ],
 )
 def test_generic_input_is_refused_per_key(api: Any, configuration: Any, errors: Any) -> None:
-    """The url is required, user and password go together."""
+    """The url is required; user and password must be set together."""
     answer = api("POST", HOOKS, api.generic(**configuration))
     assert (answer.status, answer.json()) == (400, {"configuration": errors})
 
 
 def test_patch_replaces_the_configuration(api: Any) -> None:
-    """Keys that are not sent are gone, so required ones must be sent."""
+    """Keys that are not sent are removed, so required ones must be sent."""
     path = f"{HOOKS}{api.create(api.generic(token='t'))['id']}/"
     sent = {"url": "https://b.example.com"}
     assert api("PATCH", path, {"configuration": sent}).json()["configuration"] == sent
@@ -96,7 +96,7 @@ def test_patch_replaces_the_configuration(api: Any) -> None:
 
 
 def test_the_type_can_change_with_its_configuration(api: Any) -> None:
-    """But not without one that fits."""
+    """The type cannot change without a matching configuration."""
     made = api.create()
     path = f"{HOOKS}{made['id']}/"
     refused = api("PATCH", path, {"type": "generic"})

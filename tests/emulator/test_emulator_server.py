@@ -1,4 +1,4 @@
-"""The emulator over real HTTP: the same answers, on its own address only."""
+"""The emulator over HTTP: the same answers, only for its own host names."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ HOOKS = "/api/v1/webhooks/"
 OverHttp = Callable[[Emulator], str]
 
 
-def test_paths_reach_the_handler_as_they_were_sent(over_http: OverHttp) -> None:
-    """Percent-encoded, with the query apart."""
+def test_paths_reach_the_handler_unchanged(over_http: OverHttp) -> None:
+    """Paths are percent-encoded, and the query is separate."""
     emulator = Emulator()
     url = over_http(emulator)
     httpx.get(f"{url}/api/v1/memberships/a%2Fb%7C/?x=%20", timeout=TIMEOUT)
@@ -31,7 +31,7 @@ def test_paths_reach_the_handler_as_they_were_sent(over_http: OverHttp) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8080"])
 def test_its_own_address_and_localhost_are_served(over_http: OverHttp, host: str) -> None:
-    """With any port, as a container's may be published under another."""
+    """Any port is accepted, because a container's may be published under another."""
     url = over_http(Emulator())
     answer = httpx.get(f"{url}/api/schema/", headers={"host": host}, timeout=TIMEOUT)
     assert answer.status_code == 200
@@ -43,7 +43,7 @@ def test_its_own_address_and_localhost_are_served(over_http: OverHttp, host: str
      "192.0.2.1", "[2001:db8::1]", "", "[::1", "localhost:80:80", "user@localhost"],
 )  # fmt: skip
 def test_other_hosts_are_misdirected(over_http: OverHttp, host: str) -> None:
-    """A web page that rebinds its own name to this address reads and writes nothing."""
+    """A web page that rebinds its own name to this address can neither read nor write."""
     emulator = Emulator()
     url = over_http(emulator)
     headers = {"host": host, "authorization": f"Api-Key {LOCAL_KEY}"}
@@ -52,8 +52,8 @@ def test_other_hosts_are_misdirected(over_http: OverHttp, host: str) -> None:
     assert emulator.store.log() == []
 
 
-def test_serving_tells_where_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    """`ready` gets the URL before the first request; `stop` ends it."""
+def test_serving_reports_its_url_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """`ready` gets the URL before the first request; `stop` ends the server."""
     emulator = Emulator()
     server = Server(emulator)
     urls: list[str] = []
@@ -64,19 +64,19 @@ def test_serving_tells_where_and_prints_nothing(capfd: pytest.CaptureFixture[str
     thread.join(TIMEOUT)
     assert urls == [server.url]
     assert capfd.readouterr() == ("", "")
-    with suppress(httpx.HTTPError):  # nobody is there, or somebody else by now
+    with suppress(httpx.HTTPError):  # the port is closed, or another server uses it by now
         httpx.get(f"{server.url}/api/schema/", timeout=TIMEOUT)
     assert len(emulator.store.log()) == 1
 
 
-def test_a_taken_port_is_an_error_at_once() -> None:
-    """Before anything is served."""
+def test_a_port_in_use_is_an_error() -> None:
+    """The error comes before anything is served."""
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
         Server(Emulator(), port=taken.getsockname()[1])
 
 
 def test_ipv6_addresses_are_bracketed_in_the_url() -> None:
-    """If the machine has IPv6."""
+    """This needs a machine with IPv6."""
     if not socket.has_ipv6:
         pytest.skip("no IPv6")
     try:
@@ -88,7 +88,7 @@ def test_ipv6_addresses_are_bracketed_in_the_url() -> None:
 
 
 def test_the_handler_needs_neither_starlette_nor_uvicorn() -> None:
-    """They are an extra, and slow to import; nor does it need asyncio."""
+    """They are optional and slow to import; asyncio is not needed either."""
     code = (
         "import sys, reconciler.emulator.emulator;"
         "print({'starlette', 'uvicorn', 'asyncio', 'httpx'} & set(sys.modules))"

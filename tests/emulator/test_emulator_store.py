@@ -1,4 +1,4 @@
-"""What is remembered: the log, files, ids, threads, seeds."""
+"""What is stored: the log, files, ids, threads, seeds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Start = Callable[..., Any]
 
 
 def test_every_request_is_in_the_log(api: Any) -> None:
-    """What was asked, by whom, what was told, and what was really changed."""
+    """An entry has the request, its key, the answer and the change."""
     made = api.create()
     api.time.time += 1
     api("GET", HOOKS, query="page=9")
@@ -34,7 +34,7 @@ def test_every_request_is_in_the_log(api: Any) -> None:
     assert [entry.seq for entry in api.emulator.store.log(after=1)] == [2, 3]
 
 
-def test_the_key_is_nowhere_in_the_file(tmp_path: Path, start: Start) -> None:
+def test_the_key_is_not_in_the_file(tmp_path: Path, start: Start) -> None:
     """Only its digest is."""
     path = tmp_path / "db"
     api = start(store=Store(path))
@@ -43,8 +43,8 @@ def test_the_key_is_nowhere_in_the_file(tmp_path: Path, start: Start) -> None:
     assert LOCAL_KEY.encode() not in path.read_bytes()
 
 
-def test_a_file_remembers_everything(tmp_path: Path, start: Start) -> None:
-    """A second run goes on where the first one ended."""
+def test_a_file_keeps_everything(tmp_path: Path, start: Start) -> None:
+    """A second run continues where the first one ended."""
     path = tmp_path / "db"
     first = start(store=Store(path))
     made = first.create()
@@ -58,16 +58,16 @@ def test_a_file_remembers_everything(tmp_path: Path, start: Start) -> None:
     second.emulator.store.close()
 
 
-def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """It holds tokens."""
+def test_a_new_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
+    """It contains tokens."""
     path = tmp_path / "db"
     Store(path).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [item.name for item in tmp_path.iterdir()] == ["db"]
 
 
-def test_a_failed_transaction_leaves_nothing(api: Any) -> None:
-    """Nested ones are part of the outermost."""
+def test_a_failed_transaction_changes_nothing(api: Any) -> None:
+    """Nested transactions are part of the outermost."""
     store = api.emulator.store
 
     def fail() -> None:
@@ -83,8 +83,8 @@ def test_a_failed_transaction_leaves_nothing(api: Any) -> None:
     assert api.create()
 
 
-def test_eight_threads_at_once_lose_nothing(tmp_path: Path, start: Start) -> None:
-    """Every create is stored once, every line of the log is there."""
+def test_eight_concurrent_threads_lose_nothing(tmp_path: Path, start: Start) -> None:
+    """Every create is stored once, and every log entry exists."""
     api = start(store=Store(tmp_path / "db"), unique_names="exact")
 
     def work(number: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""What others do between the plan and the last listing: names taken, rows that slip, renames."""
+"""Changes by others between the plan and the last listing: names taken, rows missed, renames."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def appears(*rows: LiveWebhook):
 
 
 def before_the_last_listing(meanwhile: object) -> Fault:
-    """The listing after the last write is the second of a run."""
+    """The listing after the last write is the second one of a run."""
     return Fault(call="list", nth=2, meanwhile=meanwhile)  # type: ignore[arg-type]
 
 
-def test_a_copy_that_differs_is_no_success() -> None:
-    """Another run has created the same name otherwise: which one counts, nobody can tell."""
+def test_a_differing_duplicate_is_not_a_success() -> None:
+    """Another run created the same name with other fields: a user must choose."""
     other = before_the_last_listing(appears(row("a", "id-999", "#elsewhere")))
     api = memory(faults=[other])
     report = run(api, planned(api, slack("a")))
@@ -49,8 +49,8 @@ def test_a_copy_that_differs_is_no_success() -> None:
     assert sorted(api.rows) == ["id-101", "id-999"]
 
 
-def test_a_copy_that_the_other_run_takes_back_is_no_conflict() -> None:
-    """The run whose copy has the larger id removes it."""
+def test_a_duplicate_removed_by_the_other_run_is_not_a_conflict() -> None:
+    """The run whose webhook has the larger id removes it."""
 
     def listed(api: Memory, nth: int) -> tuple[LiveWebhook, ...]:
         extra = (row("a", "id-999", "#elsewhere"),) if nth == 2 else ()
@@ -63,8 +63,8 @@ def test_a_copy_that_the_other_run_takes_back_is_no_conflict() -> None:
 
 
 @pytest.mark.parametrize("channel", ["#ops", "#elsewhere"])
-def test_a_name_that_is_renamed_into_leads_to_one(channel: str) -> None:
-    """Somebody has created the new name just then, equal or not."""
+def test_a_new_name_of_a_rename_must_be_unique(channel: str) -> None:
+    """Another process has just created the new name, equal or not."""
     api = memory(
         row("old", "id-1"), faults=[before_the_last_listing(appears(row("new", "id-9", channel)))]
     )
@@ -72,7 +72,7 @@ def test_a_name_that_is_renamed_into_leads_to_one(channel: str) -> None:
     assert outcomes(report) == {"new": "failed conflict"}
 
 
-def test_a_secret_that_differed_before_an_update_is_nobodys_doing() -> None:
+def test_an_unsent_secret_that_differs_is_not_a_failure() -> None:
     """A plan that was made without secrets does not send it."""
     events = frozenset({"project_created"})
     api = memory(replace(row("a", "id-1", events=events), configuration=ROTATED))
@@ -81,8 +81,8 @@ def test_a_secret_that_differed_before_an_update_is_nobodys_doing() -> None:
     assert (outcomes(report), report.exit_code) == ({"a": "applied"}, ExitCode.OK)
 
 
-def test_what_nobody_declares_is_not_looked_at() -> None:
-    """Somebody may go on creating other webhooks."""
+def test_undeclared_webhooks_are_ignored_after_the_writes() -> None:
+    """Other processes may create them at the same time."""
     api = memory(faults=[before_the_last_listing(appears(row("other", "id-9")))])
     assert run(api, planned(api, slack("new"))).exit_code is ExitCode.OK
 
@@ -97,8 +97,8 @@ def test_what_nobody_declares_is_not_looked_at() -> None:
     ],
     ids=["deleted", "changed", "another token", "what was deleted is created again"],
 )
-def test_what_the_run_does_not_write_is_for_the_next_plan(meanwhile: object) -> None:
-    """The run answers for what it has written."""
+def test_unwritten_webhooks_are_left_to_the_next_plan(meanwhile: object) -> None:
+    """The run verifies only what it has written."""
     api = memory(row("same", "id-1"), row("gone", "id-2"))
     plan = planned(api, slack("same"), slack("new"))
     api.faults = [before_the_last_listing(meanwhile)]
@@ -113,8 +113,8 @@ def names_by_id(api: Memory) -> dict[str, str]:
     return {key: each.name for key, each in sorted(api.rows.items())}
 
 
-def test_what_a_rename_would_take_is_not_created_anew() -> None:
-    """Nothing is written by the plan that missed it; the next one renames it in place."""
+def test_a_create_is_skipped_if_its_previous_name_appears() -> None:
+    """This plan writes nothing; the next one renames the webhook in place."""
     api = memory()
     plan = planned(api, *RENAME)
     api.put(row("old", "1"))
@@ -132,10 +132,10 @@ def test_what_a_rename_would_take_is_not_created_anew() -> None:
 @pytest.mark.parametrize(
     "webhooks", [(), (slack("a", "#new"),)], ids=["to be deleted", "to be updated"]
 )
-def test_what_slips_out_of_the_second_listing_is_asked_for(
+def test_a_webhook_missing_in_the_second_listing_is_read_by_id(
     webhooks: tuple[Webhook, ...], reviewed: bool
 ) -> None:
-    """That a list does not show a webhook does not make it gone."""
+    """A list that does not show a webhook does not prove that it is gone."""
     api = memory(row("a", "1"))
     plan = planned(api, *webhooks)
     api.lists = lambda api, nth: () if nth == 1 else tuple(api.rows.values())
@@ -145,8 +145,8 @@ def test_what_slips_out_of_the_second_listing_is_asked_for(
     assert [*names_by_id(api).values()] == [each.name for each in webhooks]
 
 
-def test_a_copy_whose_keeper_slips_out_of_the_second_listing_is_removed() -> None:
-    """The one that stays is asked for as well."""
+def test_a_duplicate_is_removed_if_its_keeper_is_missing_in_the_second_listing() -> None:
+    """The webhook to keep is read by id as well."""
     api = memory(row("a", "1"), row("a", "2"))
     plan = planned(api, slack("a"))
     api.lists = lambda api, nth: tuple(api.rows.values())[1:] if nth == 1 else (row("a", "1"),)
@@ -154,8 +154,8 @@ def test_a_copy_whose_keeper_slips_out_of_the_second_listing_is_removed() -> Non
     assert names_by_id(api) == {"1": "a"}
 
 
-def test_what_is_gone_for_good_is_done() -> None:
-    """A plan that was carried out is carried out again, and nothing is written."""
+def test_a_saved_plan_can_be_applied_twice() -> None:
+    """The second time nothing is written."""
     api = memory(row("a", "1"))
     plan = planned(api)
     del api.rows["1"]
@@ -164,8 +164,8 @@ def test_what_is_gone_for_good_is_done() -> None:
     assert (report.exit_code, api.writes()) == (ExitCode.OK, [])
 
 
-def test_an_earlier_name_that_was_seen_to_lead_nowhere_stops_nothing() -> None:
-    """An ignored webhook keeps its name; that it bears an earlier one of another is no news."""
+def test_an_ignored_webhook_with_a_previous_name_does_not_stop_an_apply() -> None:
+    """It keeps its name, as the plan knew."""
     api = memory(row("old", "1"))
     plan = made(desired(*RENAME, ignore=("old",)), *api.rows.values())
     assert run(api, plan).exit_code is ExitCode.OK
@@ -173,7 +173,7 @@ def test_an_earlier_name_that_was_seen_to_lead_nowhere_stops_nothing() -> None:
 
 
 def renamed(id: str, name: str) -> Fault:
-    """Somebody gives a webhook another name before the listing that precedes the first write."""
+    """Rename a webhook before the listing that precedes the first write."""
 
     def meanwhile(api: Memory) -> None:
         api.rows[id] = replace(api.rows[id], name=name)
@@ -182,7 +182,7 @@ def renamed(id: str, name: str) -> Fault:
 
 
 def test_a_matched_webhook_takes_the_name_of_a_create() -> None:
-    """A create is skipped when a webhook of the plan has got its name meanwhile."""
+    """A create is skipped when a webhook of the plan has its name by now."""
     api = memory(row("kept", "zz"))
     plan = planned(api, slack("kept"), slack("new"))
     api.faults = [renamed("zz", "new")]
@@ -191,7 +191,7 @@ def test_a_matched_webhook_takes_the_name_of_a_create() -> None:
 
 
 def test_an_updated_webhook_takes_the_name_of_a_create() -> None:
-    """A create is skipped when a webhook to be updated has got its name meanwhile."""
+    """A create is skipped when a webhook to be updated has its name by now."""
     api = memory(row("kept", "zz", "#other"))
     plan = planned(api, slack("kept"), slack("new"))
     api.faults = [renamed("zz", "new")]
@@ -200,7 +200,7 @@ def test_an_updated_webhook_takes_the_name_of_a_create() -> None:
 
 
 def test_a_renamed_webhook_takes_the_name_of_another_rename() -> None:
-    """A rename is skipped when a webhook that was to be renamed has got its new name meanwhile."""
+    """A rename is skipped when a webhook that was to be renamed has its new name by now."""
     api = memory(row("a", "1"), row("c", "2"))
     plan = planned(api, slack("b", previously=("a",)), slack("d", previously=("c",)))
     api.faults = [renamed("2", "b")]

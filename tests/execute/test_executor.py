@@ -1,4 +1,4 @@
-"""Order, staleness, stopping and the report."""
+"""Order, stale plans, stopping and the report."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from tests.execute.world import (
 
 
 def test_an_empty_plan_makes_no_request() -> None:
-    """With nothing to do the engine asks the server nothing."""
+    """With nothing to do the engine sends nothing."""
     api = memory(row("a", "1"))
     report = run(api, planned(api, slack("a")))
     assert (api.calls, report.exit_code, report.verified) == ([], ExitCode.OK, True)
 
 
 def test_updates_come_first_then_creates_then_deletes_between_two_listings() -> None:
-    """The stages follow each other, and a listing stands at either end."""
+    """The stages follow each other, with a listing before and after."""
     api = memory(row("a", "1"), row("old", "2"))
     report = run(api, planned(api, slack("a", "#new"), slack("b")))
     assert api.calls == ["list", "update 1", "create b", "delete 2", "list"]
@@ -53,8 +53,8 @@ def test_updates_come_first_then_creates_then_deletes_between_two_listings() -> 
     assert outcomes(report) == {"a": "applied", "b": "applied", "old": "applied"}
 
 
-def test_an_update_does_not_wait_for_another_to_leave_its_name() -> None:
-    """It bears the name already, however many others do."""
+def test_an_update_does_not_wait_for_another_to_free_its_name() -> None:
+    """It has the name already, however many others do."""
     api = memory(row("a", "1"), row("a", "2", "#x"))
     plan = planned(api, slack("a", "#new", id="1"), slack("b", "#x", id="2"))
     api.faults = [Fault(call="update", error=InvalidRequestError)]
@@ -62,8 +62,8 @@ def test_an_update_does_not_wait_for_another_to_leave_its_name() -> None:
     assert outcomes(report) == {"a": "failed invalid-request", "b": "applied"}
 
 
-def test_a_failure_does_not_stop_others_and_withholds_deletes() -> None:
-    """Independent changes go on; nothing is deleted after a failure."""
+def test_a_failure_stops_only_deletes() -> None:
+    """Independent operations continue; nothing is deleted after a failure."""
     api = memory(row("old", "1"), faults=[Fault(call="create", error=InvalidRequestError)])
     report = run(api, planned(api, slack("a"), slack("b")))
     assert outcomes(report) == {
@@ -74,7 +74,7 @@ def test_a_failure_does_not_stop_others_and_withholds_deletes() -> None:
     assert report.exit_code is ExitCode.PARTIAL
 
 
-def test_a_failed_delete_does_not_stop_another() -> None:
+def test_a_failed_delete_does_not_stop_other_deletes() -> None:
     """Deletes are independent of each other."""
     api = memory(
         row("x", "1"), row("y", "2"), faults=[Fault(call="delete", error=UnreachableError)]
@@ -83,8 +83,8 @@ def test_a_failed_delete_does_not_stop_another() -> None:
     assert outcomes(report) == {"x": "failed unreachable", "y": "applied"}
 
 
-def test_what_failed_before_anything_was_written_is_a_plain_failure() -> None:
-    """Exit 1, not 7, when surely nothing was written."""
+def test_a_failure_before_the_first_write_exits_with_1() -> None:
+    """The exit code is not 7 when nothing was written."""
     api = memory(faults=[Fault(call="create", error=UnreachableError)])
     report = run(api, planned(api, slack("a")))
     assert (report.exit_code, report.writes) == (ExitCode.FAILED, 0)
@@ -102,7 +102,7 @@ def test_what_failed_before_anything_was_written_is_a_plain_failure() -> None:
 def test_an_error_that_will_repeat_ends_the_run(
     error: type[AuthenticationError], code: str, exit_code: ExitCode
 ) -> None:
-    """A refused key or a long pause is met once, not once for each webhook."""
+    """A refused key or a long pause is reported once, not for each webhook."""
     api = memory(row("old", "1"), faults=[Fault(call="create", error=error)])
     report = run(api, planned(api, slack("a"), slack("b")))
     assert outcomes(report) == {
@@ -114,10 +114,8 @@ def test_an_error_that_will_repeat_ends_the_run(
 
 
 @pytest.mark.parametrize(("status", "writes"), [(200, 1), (399, 1), (400, 0), (499, 0), (500, 1)])
-def test_an_answer_nobody_understands_is_no_write_if_it_is_a_refusal(
-    status: int, writes: int
-) -> None:
-    """Its status says so, whatever the rest of it is."""
+def test_a_refusal_with_an_unreadable_body_is_no_write(status: int, writes: int) -> None:
+    """Its status is enough, whatever the body is."""
 
     def answer(api: Memory) -> None:
         raise ProtocolError("what is this", status=status)
@@ -126,8 +124,8 @@ def test_an_answer_nobody_understands_is_no_write_if_it_is_a_refusal(
     assert run(api, planned(api, slack("a"))).writes == writes
 
 
-def test_the_first_listing_that_fails_ends_the_run_before_any_write() -> None:
-    """Without the second look nothing is written."""
+def test_a_failed_first_listing_ends_the_run_before_any_write() -> None:
+    """Without the second read nothing is written."""
     api = memory(faults=[Fault(call="list", error=ServerError)])
     with pytest.raises(ServerError):
         run(api, planned(api, slack("a")))
@@ -135,7 +133,7 @@ def test_the_first_listing_that_fails_ends_the_run_before_any_write() -> None:
 
 
 def test_an_update_without_configuration_needs_no_secret() -> None:
-    """Only what is sent must be at hand."""
+    """Only secrets that are sent must be available."""
     api = memory(row("a", "1"))
     plan = planned(api, slack("a", events=frozenset({"value_created"})))
     assert run(api, plan, secrets={}).exit_code is ExitCode.OK
@@ -144,8 +142,8 @@ def test_an_update_without_configuration_needs_no_secret() -> None:
 # Between plan and apply
 
 
-def test_what_changed_since_the_plan_is_skipped() -> None:
-    """A direct apply leaves alone what it did not plan for, says so, and deletes nothing."""
+def test_changes_since_the_plan_are_skipped() -> None:
+    """A direct apply does not write unplanned changes, reports them, and deletes nothing."""
     api = memory(row("a", "1"), row("b", "2"), row("old", "3"))
     plan = planned(api, slack("a", "#new"), slack("b", "#new"), slack("c"))
     api.rows["1"] = row("a", "1", "#somebody")
@@ -156,8 +154,8 @@ def test_what_changed_since_the_plan_is_skipped() -> None:
     assert (api.writes(), report.exit_code) == ([], ExitCode.FAILED)
 
 
-def test_what_is_done_already_counts_as_done() -> None:
-    """Whoever did it, it is done: no write, exit 0."""
+def test_an_operation_done_by_another_process_is_applied() -> None:
+    """There is no write, and the exit code is 0."""
     api = memory(row("a", "1"), row("old", "3"))
     plan = planned(api, slack("a", "#new"), slack("c"))
     api.rows = {"1": row("a", "1", "#new"), "9": row("c", "9")}
@@ -166,8 +164,8 @@ def test_what_is_done_already_counts_as_done() -> None:
     assert all(isinstance(each, Applied) and each.note for each in report.outcomes)
 
 
-def test_a_reviewed_plan_is_refused_whole() -> None:
-    """One change that no longer fits, and nothing of a reviewed plan is done."""
+def test_a_reviewed_plan_is_refused_completely() -> None:
+    """If one operation is stale, nothing of a reviewed plan is applied."""
     api = memory(row("a", "1"))
     plan = planned(api, slack("a", "#new"), slack("b"))
     api.rows["1"] = row("a", "1", "#somebody")
@@ -178,8 +176,8 @@ def test_a_reviewed_plan_is_refused_whole() -> None:
     assert caught.value.hint == "plan and review again"
 
 
-def test_a_reviewed_plan_is_finished_by_a_second_run() -> None:
-    """What a first run has done counts; the rest is done."""
+def test_a_second_run_finishes_a_reviewed_plan() -> None:
+    """What the first run has done counts; the rest is applied."""
     api = memory(row("a", "1"))
     plan = planned(api, slack("a", "#new"), slack("b"))
     api.put(row("a", "1", "#new"))
@@ -191,8 +189,8 @@ def gone(api: Memory) -> None:
     api.rows.pop("1", None)
 
 
-def test_a_plan_made_without_secrets_is_carried_out_with_them() -> None:
-    """An older token, which that plan could not see and does not send, is no failure of it."""
+def test_a_plan_made_without_secrets_is_applied_with_them() -> None:
+    """An older token, which that plan could not see and does not send, is no failure."""
     rotated = row("old", "id-1")
     rotated = replace(
         rotated, configuration={**rotated.configuration, "token": Secret("xoxb-9876543210-old")}
@@ -204,8 +202,8 @@ def test_a_plan_made_without_secrets_is_carried_out_with_them() -> None:
     assert (again.exit_code, again.writes) == (ExitCode.OK, 0)
 
 
-def test_an_update_of_what_has_vanished_makes_a_reviewed_plan_stale() -> None:
-    """Exit 6 while nothing is written, exit 7 after."""
+def test_an_update_of_a_missing_webhook_makes_a_reviewed_plan_stale() -> None:
+    """Exit 6 before the first write, exit 7 after it."""
     api = memory(row("a", "1"), faults=[Fault(call="update", meanwhile=gone)])
     with pytest.raises(StalePlanError):
         run(api, planned(api, slack("a", "#new")), reviewed=True)
@@ -215,19 +213,19 @@ def test_an_update_of_what_has_vanished_makes_a_reviewed_plan_stale() -> None:
     assert report.exit_code is ExitCode.PARTIAL
 
 
-def test_a_duplicate_stays_when_its_keeper_is_gone() -> None:
-    """Of equal copies the last one is never removed."""
+def test_a_duplicate_is_kept_when_its_keeper_is_gone() -> None:
+    """The last of equal webhooks is never deleted."""
     api = memory(row("a", "1"), row("a", "2"), faults=[Fault(call="get", meanwhile=gone)])
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": "skipped changed"}
     assert api.names() == ["a"]
 
 
-# The look afterwards
+# Final verification
 
 
 class Denies(Memory):
-    """A server, or something before it, that says of what is there that it is gone."""
+    """A server, or a proxy before it, that reports existing webhooks as gone."""
 
     times = 0
 
@@ -239,10 +237,10 @@ class Denies(Memory):
 @pytest.mark.parametrize(
     ("times", "code", "channel"), [(1, ExitCode.OK, "#ops"), (9, ExitCode.FAILED, "#old")]
 )
-def test_a_copy_is_not_believed_to_be_gone_while_it_is_shown(
+def test_a_duplicate_is_not_gone_while_it_is_listed(
     times: int, code: ExitCode, channel: str
 ) -> None:
-    """The copy that stays is updated only then: with the other still there the two would differ."""
+    """The webhook to keep is updated only after that: otherwise the two would differ."""
     api = Denies(rows={key: row("a", key, "#old") for key in ("1", "2")})
     plan = planned(api, slack("a"))
     api.times = times
@@ -250,8 +248,8 @@ def test_a_copy_is_not_believed_to_be_gone_while_it_is_shown(
     assert {each.configuration["channel"] for each in api.rows.values()} == {channel}  # type: ignore[index]
 
 
-def test_a_list_that_stays_behind_is_settled_by_id() -> None:
-    """After a few listings the webhook itself is asked for."""
+def test_a_stale_list_is_settled_by_id() -> None:
+    """After a few listings the webhook itself is read."""
     api = memory(row("old", "1"), lists=lambda api, n: (row("old", "1"),))
     report = run(api, planned(api, slack("a")))
     assert report.exit_code is ExitCode.OK
@@ -259,8 +257,8 @@ def test_a_list_that_stays_behind_is_settled_by_id() -> None:
     assert sorted(api.calls[-2:]) == ["get 1", "get id-101"]
 
 
-def test_what_somebody_undid_is_seen() -> None:
-    """Updates that were reverted, creates that vanished, deletes that came back: all failed."""
+def test_reverted_operations_fail() -> None:
+    """Updates that were reverted, creates that vanished, deletes that came back."""
 
     def meddle(api: Memory) -> None:
         if api.count("list") == 2:
@@ -276,8 +274,8 @@ def test_what_somebody_undid_is_seen() -> None:
     }
 
 
-def test_an_end_that_cannot_be_read_is_a_problem() -> None:
-    """Exit 7: all was sent, and nobody could look."""
+def test_a_failed_final_verification_is_a_failure() -> None:
+    """Exit 7: everything was sent, and nothing could be verified."""
     api = memory(faults=[Fault(call="list", nth=2, error=ServerError)])
     report = run(api, planned(api, slack("a")))
     assert (report.exit_code, report.verified) == (ExitCode.PARTIAL, False)
@@ -287,8 +285,8 @@ def test_an_end_that_cannot_be_read_is_a_problem() -> None:
 # Stopping
 
 
-def test_a_signal_starts_nothing_more_and_still_looks() -> None:
-    """What is in flight ends, the rest is skipped, the listing is read once."""
+def test_after_a_signal_nothing_starts_and_the_rest_is_verified() -> None:
+    """Requests in flight finish, the rest is skipped, the listing is read once."""
     api = memory(row("old", "1"))
     report = run(api, planned(api, slack("a"), slack("b")), stop=StopAfter(api, 1))
     assert outcomes(report) == {
@@ -299,15 +297,15 @@ def test_a_signal_starts_nothing_more_and_still_looks() -> None:
     assert (report.exit_code, report.verified) == (ExitCode.SIGTERM, True)
 
 
-def test_a_signal_after_the_last_change_changes_nothing() -> None:
-    """A run that is complete reports success."""
+def test_a_signal_after_the_last_operation_changes_nothing() -> None:
+    """A complete run is a success."""
     api = memory()
     report = run(api, planned(api, slack("a")), stop=StopAfter(api, 1))
     assert report.exit_code is ExitCode.OK
 
 
 class HaltsIn(InlineWorkers):
-    """Workers that are told to stop at once in the middle of the first create."""
+    """Workers that are told to stop in the middle of the first create."""
 
     def run(self, calls):  # type: ignore[no-untyped-def]
         try:
@@ -320,7 +318,7 @@ def interrupted(api: Memory) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_run_that_is_halted_names_what_is_unknown() -> None:
+def test_a_halted_run_reports_unknown_outcomes() -> None:
     """Started and unanswered is unconfirmed; never started is skipped."""
     api = memory(row("old", "1"), faults=[Fault(call="create", nth=2, meanwhile=interrupted)])
     hooks = (slack("a"), slack("b"), slack("c"))
@@ -334,8 +332,8 @@ def test_a_run_that_is_halted_names_what_is_unknown() -> None:
     assert (report.exit_code, report.verified) == (ExitCode.PARTIAL, False)
 
 
-def test_a_write_that_was_left_counts_as_one_that_may_have_happened() -> None:
-    """Ended at once in the middle of its first write, no run says that nothing was written."""
+def test_an_abandoned_write_counts_as_a_write() -> None:
+    """A run halted during its first write does not report that nothing was written."""
     api = memory(faults=[Fault(call="create", nth=1, meanwhile=interrupted)])
     report = run(api, planned(api, slack("a"), slack("b")), workers=HaltsIn())
     assert outcomes(report) == {"a": "unconfirmed", "b": "skipped interrupted"}
@@ -343,8 +341,8 @@ def test_a_write_that_was_left_counts_as_one_that_may_have_happened() -> None:
     assert "Nothing was written" not in RENDERERS["text"]().render_report(report)
 
 
-def test_the_watcher_hears_every_change_once() -> None:
-    """Progress is complete, also for what is done or skipped at once."""
+def test_the_watcher_receives_every_operation_once() -> None:
+    """This includes operations that are done or skipped without a request."""
     api = memory(row("a", "1"), row("b", "2"))
     plan = planned(api, slack("a", "#new"), slack("b", "#new"), slack("c"))
     api.put(row("a", "1", "#new"))
@@ -354,7 +352,7 @@ def test_the_watcher_hears_every_change_once() -> None:
 
 
 class Mute:
-    """A watcher that fails to show anything."""
+    """A watcher that always fails."""
 
     def starting(self, operation: object) -> None:
         raise AttributeError("starting")
@@ -363,8 +361,8 @@ class Mute:
         raise AttributeError("finished")
 
 
-def test_progress_that_cannot_be_shown_interrupts_nothing() -> None:
-    """Every change is made, and the report has them all."""
+def test_a_failing_watcher_interrupts_nothing() -> None:
+    """Every operation is applied and reported."""
     api = memory(row("b", "2"), row("old", "3"))
     report = run(api, planned(api, slack("a"), slack("b", "#new")), watcher=Mute())
     assert outcomes(report) == {"a": "applied", "b": "applied", "old": "applied"}
@@ -373,7 +371,9 @@ def test_progress_that_cannot_be_shown_interrupts_nothing() -> None:
 
 @pytest.mark.parametrize("channel", ["#a", "#b"], ids=["an equal one", "a different one"])
 def test_one_of_several_webhooks_that_share_a_name_is_created_again(channel: str) -> None:
-    """Pinned by id, one deleted by hand: the new one is neither a duplicate nor a conflict."""
+    """One of two pinned webhooks was deleted by hand: the new one is neither a duplicate nor a
+    conflict.
+    """
     entries = (slack("x", "#a", id="9"), slack("x", channel, id="8"))
     api = memory(row("x", "9", "#a"), row("other", "7"))
     report = run(api, planned(api, *entries, slack("other", "#new")))

@@ -1,4 +1,4 @@
-"""The program as a process: killed at any moment, or asked to stop."""
+"""The program as a process: killed at any moment, or stopped by a signal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COUNT = 200
 
 
 class Site:
-    """A server with real HTTP, and a directory from which 200 webhooks are applied to it."""
+    """An HTTP server, and a directory from which 200 webhooks are applied to it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -67,8 +67,8 @@ class Site:
             out, errors = process.communicate(timeout=TIMEOUT)
         return process.returncode, out + errors
 
-    def start_and_hold(self, writes: int, *arguments: str) -> subprocess.Popen[str]:
-        """Start the program and return once the server holds on, after so many writes of it."""
+    def start_and_pause(self, writes: int, *arguments: str) -> subprocess.Popen[str]:
+        """Start the program and return once the server pauses, after this many writes."""
         self.hold.after(writes)
         process = self.start(*arguments)
         self.hold.wait(process)
@@ -87,17 +87,15 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("saved", [False, True], ids=["files", "saved plan"])
-def test_twenty_kills_leave_nothing_that_the_next_apply_does_not_finish(
-    site: Site, saved: bool
-) -> None:
-    """`kill -9` after any write: the same command goes on, and no webhook is doubled."""
+def test_the_next_apply_finishes_after_each_of_twenty_kills(site: Site, saved: bool) -> None:
+    """After `kill -9` the same command continues, and no webhook is duplicated."""
     chance = random.Random(20)
     what = ["apply", "--yes", "--parallelism", "4"]
     if saved:
         assert site.run("plan", "--out", "plan.json")[0] == 0
         what.insert(1, "plan.json")
     for _ in range(20):
-        with site.start_and_hold(chance.randrange(1, 10), *what) as process:
+        with site.start_and_pause(chance.randrange(1, 10), *what) as process:
             process.kill()
             process.communicate()
         site.hold.release()
@@ -116,14 +114,14 @@ def test_twenty_kills_leave_nothing_that_the_next_apply_does_not_finish(
     [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)],
     ids=["HUP", "INT", "TERM"],
 )
-def test_a_signal_ends_the_run_with_a_whole_report(
+def test_a_signal_ends_the_run_with_a_complete_report(
     site: Site, number: signal.Signals, code: int
 ) -> None:
-    """Nothing more is started; what was begun is finished, or told to be in doubt."""
+    """Nothing more starts; what is in flight finishes, or is reported as unconfirmed."""
     what = ("apply", "--yes", "--parallelism", "2", "--format", "json")
-    with site.start_and_hold(10, *what) as process:
-        # Each answer then takes its time: all of them together are far longer than it takes the
-        # program to hear the signal, and two of them far shorter than the grace.
+    with site.start_and_pause(10, *what) as process:
+        # Each answer takes a while: all of them together far longer than the program takes to
+        # receive the signal, and two of them far less than the grace period.
         site.script.add(faults.delay(0.2), method="POST", times=None)
         process.send_signal(number)
         site.hold.release()

@@ -1,4 +1,4 @@
-"""The one place where the workers of a run meet, also when nobody waits for them any more."""
+"""The ledger shared by the workers of a run, also after they are abandoned."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ledger(heard: Heard) -> Ledger:
 
 
 def test_the_report_is_complete_at_any_moment(ledger: Ledger) -> None:
-    """Done, begun and not ended, never begun: one outcome each, in the plan's order."""
+    """Done, in flight or not started: one outcome each, in the plan's order."""
     a, b, c = CHANGES
     assert ledger.start(1)
     assert ledger.start(0)
@@ -41,8 +41,10 @@ def test_the_report_is_complete_at_any_moment(ledger: Ledger) -> None:
     )
 
 
-def test_after_the_report_nothing_starts_and_nothing_is_noted(ledger: Ledger, heard: Heard) -> None:
-    """A thread that was left behind changes neither the report nor what is shown."""
+def test_after_the_report_nothing_starts_and_nothing_is_recorded(
+    ledger: Ledger, heard: Heard
+) -> None:
+    """An abandoned thread changes neither the report nor the progress output."""
     a = CHANGES[0]
     assert ledger.start(0)
     told = ledger.close()
@@ -51,24 +53,24 @@ def test_after_the_report_nothing_starts_and_nothing_is_noted(ledger: Ledger, he
     assert (ledger.close(), heard.started, heard.ended) == (told, ["a"], [])
 
 
-def test_what_has_its_outcome_is_not_begun(ledger: Ledger, heard: Heard) -> None:
-    """What was found done is not done again."""
+def test_an_operation_with_an_outcome_is_not_started(ledger: Ledger, heard: Heard) -> None:
+    """What was found done is not sent again."""
     a = CHANGES[0]
     ledger.finish(0, Applied(operation=a, id="1"))
     assert not ledger.start(0)
     assert heard.started == []
 
 
-def test_the_first_reason_to_end_is_the_one_that_is_told(ledger: Ledger) -> None:
-    """Later ones follow from it."""
+def test_the_first_reason_to_end_is_reported(ledger: Ledger) -> None:
+    """Later ones are its consequences."""
     ledger.end("the first")
     ledger.end("the second")
     assert not ledger.start(2)
     assert ledger.outcome(2) == Skipped(operation=CHANGES[2], code="run-ended", message="the first")
 
 
-def test_a_listener_that_is_stuck_keeps_nobody_from_the_report() -> None:
-    """A pipe that nobody reads may hold up a worker, not the end of the run."""
+def test_a_blocked_listener_does_not_delay_the_report() -> None:
+    """An unread pipe may block a worker, not the end of the run."""
     told, go_on = threading.Event(), threading.Event()
 
     class Stuck(Heard):
@@ -88,4 +90,4 @@ def test_a_listener_that_is_stuck_keeps_nobody_from_the_report() -> None:
     go_on.set()
     worker.join()
     assert not stuck
-    assert begun == [False]  # what was told as unconfirmed is not sent afterwards
+    assert begun == [False]  # what was reported as unconfirmed is not sent afterwards

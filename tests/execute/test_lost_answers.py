@@ -1,4 +1,4 @@
-"""Creates, updates and deletes whose answer was lost or refused."""
+"""Creates, updates and deletes whose answer was lost or an error."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def appear(*rows: LiveWebhook) -> Callable[[Memory], None]:
 # Creates
 
 
-def test_a_create_that_happened_is_adopted() -> None:
-    """One POST, one copy, exit 0."""
+def test_a_create_that_happened_is_found() -> None:
+    """One POST, one webhook, exit 0."""
     api = memory(faults=[DONE_AND_LOST])
     clock = VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock)
@@ -53,8 +53,8 @@ def test_a_create_that_happened_is_adopted() -> None:
     assert api.count("list") == 3
 
 
-def test_a_create_that_did_not_happen_is_sent_once_more_after_three_listings() -> None:
-    """Absence is believed only when three listings agree."""
+def test_a_create_that_did_not_happen_is_repeated_after_three_listings() -> None:
+    """A missing webhook counts as missing only when three listings agree."""
     api = memory(faults=[LOST])
     clock = VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock)
@@ -62,32 +62,32 @@ def test_a_create_that_did_not_happen_is_sent_once_more_after_three_listings() -
     assert (clock.slept, report.exit_code) == ([2.0, 1.0, 1.0], ExitCode.OK)
 
 
-def test_a_create_without_any_listing_to_tell_is_unconfirmed() -> None:
-    """If the listings fail too, nothing is sent again."""
+def test_a_create_without_any_listing_is_unconfirmed() -> None:
+    """If the listings fail too, it is not repeated."""
     api = memory(faults=[LOST, *(Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4))])
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": "unconfirmed"}
     assert api.count("create") == 1
 
 
-def test_a_create_that_is_lost_and_then_refused_as_taken_stays_in_doubt() -> None:
-    """The name may be taken by what the lost create made, which no listing shows yet."""
+def test_a_lost_create_whose_name_is_then_taken_is_in_doubt() -> None:
+    """The lost create may have taken the name without being listed yet."""
     taken = Fault(call="create", nth=2, error=ConflictError)
     api = memory(faults=[LOST, taken])
     assert outcomes(run(api, planned(api, slack("a")))) == {"a": "unconfirmed"}
     assert api.count("create") == 2
 
 
-def test_another_webhook_that_appears_meanwhile_is_no_conflict() -> None:
-    """Only the name that was sent is looked for."""
+def test_an_unrelated_new_webhook_is_no_conflict() -> None:
+    """Only the sent name is searched for."""
     other = appear(row("other", "9"))
     api = memory(faults=[Fault(call="create", error=AmbiguousWriteError, meanwhile=other)])
     report = run(api, planned(api, slack("a")))
     assert (outcomes(report), api.names()) == ({"a": "applied"}, ["a", "other"])
 
 
-def test_nothing_is_sent_again_after_a_signal() -> None:
-    """A stopped run finds out, and leaves it."""
+def test_nothing_is_repeated_after_a_signal() -> None:
+    """A stopped run reads the result, and stops."""
     api = memory(faults=[LOST])
     report = run(api, planned(api, slack("a")), stop=StopAfter(api, 1))
     assert outcomes(report) == {"a": "unconfirmed"}
@@ -100,18 +100,18 @@ def test_nothing_is_sent_again_after_a_signal() -> None:
 @pytest.mark.parametrize(
     ("other", "outcome"), [(row("a", "9"), "applied"), (row("a", "9", "#x"), "failed conflict")]
 )
-def test_a_taken_name_is_looked_at(
+def test_a_taken_name_is_read_back(
     error: type[ApiError], detail: str | None, other: LiveWebhook, outcome: str
 ) -> None:
-    """An equal webhook is adopted, another one is a conflict."""
+    """An equal webhook counts as created, another one is a conflict."""
     taken = Fault(call="create", error=error, detail=detail, meanwhile=appear(other))
     api = memory(faults=[taken])
     assert outcomes(run(api, planned(api, slack("a")))) == {"a": outcome}
     assert api.names() == ["a"]
 
 
-def test_a_refusal_of_a_taken_name_stands_when_nobody_has_it() -> None:
-    """The server's own word is reported, and also when the listing fails."""
+def test_a_taken_name_that_no_webhook_has_is_a_failure() -> None:
+    """The server's error is reported, also when the listing fails."""
     taken = Fault(call="create", error=ConflictError)
     api = memory(faults=[taken])
     assert outcomes(run(api, planned(api, slack("a")))) == {"a": "failed conflict"}
@@ -119,7 +119,7 @@ def test_a_refusal_of_a_taken_name_stands_when_nobody_has_it() -> None:
     assert outcomes(run(api, planned(api, slack("a")))) == {"a": "failed conflict"}
 
 
-# Healing
+# Removal of duplicates
 
 
 def late(api: Memory) -> None:
@@ -127,8 +127,8 @@ def late(api: Memory) -> None:
         api.rows["a-late"] = row("a", "a-late")
 
 
-def test_a_late_copy_is_removed_and_the_smallest_id_stays() -> None:
-    """The first POST happens after the second: one copy at the end."""
+def test_a_late_duplicate_is_removed_and_the_smallest_id_is_kept() -> None:
+    """The first POST is committed after the second: one webhook remains."""
     api = memory(faults=[LOST, Fault(call="create", nth=2, meanwhile=late)])
     report = run(api, planned(api, slack("a")))
     assert list(api.rows) == ["a-late"]
@@ -137,7 +137,7 @@ def test_a_late_copy_is_removed_and_the_smallest_id_stays() -> None:
     assert report.outcomes[0].id == "a-late"  # type: ignore[union-attr]
 
 
-def test_the_copy_that_stays_is_reported_for_its_own_create_only() -> None:
+def test_the_kept_duplicate_is_reported_for_its_own_create() -> None:
     """Others were updated and created before it."""
     api = memory(row("u", "id-1", "#elsewhere"))
     plan = planned(api, slack("a"), slack("b"), slack("u"))
@@ -149,8 +149,8 @@ def test_the_copy_that_stays_is_reported_for_its_own_create_only() -> None:
     assert found == {"u": "id-1", "a": "id-101", "b": "b-late"}
 
 
-def test_a_copy_that_differs_in_its_token_alone_is_another_webhook() -> None:
-    """That tokens can be read shows in the very listing that has both."""
+def test_a_duplicate_with_another_token_is_another_webhook() -> None:
+    """The listing with both shows that tokens are readable."""
     other = {**row("a", "a-first").configuration, "token": Secret("xoxb-9876543210-other")}
     theirs = replace(row("a", "a-first"), configuration=other)
     api = memory(faults=[Fault(call="create", meanwhile=appear(theirs))])
@@ -158,8 +158,8 @@ def test_a_copy_that_differs_in_its_token_alone_is_another_webhook() -> None:
     assert outcomes(report) == {"a": "failed conflict"}
 
 
-def test_a_copy_that_another_run_keeps_is_the_one_that_is_reported() -> None:
-    """The other run has removed ours, as its own has the smaller id."""
+def test_a_duplicate_kept_by_another_run_is_reported() -> None:
+    """The other run has removed ours, because its own has the smaller id."""
 
     def kept(api: Memory) -> None:
         del api.rows["id-101"]
@@ -170,8 +170,8 @@ def test_a_copy_that_another_run_keeps_is_the_one_that_is_reported() -> None:
     assert (report.outcomes[0].id, report.exit_code) == ("a-first", ExitCode.OK)
 
 
-def test_a_copy_that_gives_way_to_another_webhook_is_a_conflict() -> None:
-    """Somebody has created the name otherwise, and theirs has the smallest id."""
+def test_a_duplicate_of_a_different_webhook_is_a_conflict() -> None:
+    """Another process created the name with other fields, and its webhook has the smallest id."""
     theirs = row("a", "a-first", "#elsewhere")
     api = memory(faults=[Fault(call="create", meanwhile=appear(theirs))])
     report = run(api, planned(api, slack("a")))
@@ -180,16 +180,16 @@ def test_a_copy_that_gives_way_to_another_webhook_is_a_conflict() -> None:
     assert list(api.rows) == ["a-first"]
 
 
-def test_a_copy_that_was_there_before_or_differs_is_never_removed() -> None:
-    """Only fresh copies that equal what was sent may go."""
+def test_older_or_differing_duplicates_are_never_removed() -> None:
+    """Only new ones that equal what was sent are deleted."""
     other = row("a", "zz", "#somebody")
     api = memory(faults=[Fault(call="create", meanwhile=appear(other))])
     report = run(api, planned(api, slack("a")))
     assert (api.names(), report.healed) == (["a", "a"], ())
 
 
-def test_nothing_is_removed_once_the_keeper_is_gone() -> None:
-    """The keeper is asked for first; without it the copy stays."""
+def test_no_duplicate_is_removed_once_the_keeper_is_gone() -> None:
+    """The webhook to keep is read first."""
 
     def keeper_goes(api: Memory) -> None:
         api.rows.pop("a-late", None)
@@ -204,8 +204,8 @@ def test_nothing_is_removed_once_the_keeper_is_gone() -> None:
     assert list(api.rows) == ["id-101"]
 
 
-def test_a_copy_that_somebody_edits_just_then_stays() -> None:
-    """It is no copy any more, and the run does not say that all is done."""
+def test_a_duplicate_edited_by_another_process_is_kept() -> None:
+    """It is no longer a duplicate, and the run reports the conflict."""
     edited = Fault(call="get", meanwhile=appear(row("a", "id-101", "#edited")))
     api = memory(faults=[Fault(call="create", meanwhile=late), edited])
     report = run(api, planned(api, slack("a")))
@@ -213,8 +213,8 @@ def test_a_copy_that_somebody_edits_just_then_stays() -> None:
     assert report.exit_code is ExitCode.PARTIAL
 
 
-def test_a_copy_that_somebody_else_removes_is_not_reported_as_removed() -> None:
-    """Two applies heal at once: each reports what it has done itself."""
+def test_a_duplicate_removed_by_another_run_is_not_reported() -> None:
+    """Two applies remove duplicates at once: each reports its own deletes."""
 
     def copy_goes(api: Memory) -> None:
         api.rows.pop("id-101", None)
@@ -225,8 +225,8 @@ def test_a_copy_that_somebody_else_removes_is_not_reported_as_removed() -> None:
     assert (list(api.rows), report.healed, report.exit_code) == (["a-late"], (), ExitCode.OK)
 
 
-def test_a_removal_whose_answer_is_lost_is_looked_at_again() -> None:
-    """Done or repeated, one copy is left and the report names the other."""
+def test_a_removal_with_a_lost_answer_is_verified() -> None:
+    """It is done or repeated; one webhook remains and the report names the other."""
     for happens in (True, False):
         lost = Fault(call="delete", error=AmbiguousWriteError, happens=happens)
         api = memory(faults=[Fault(call="create", meanwhile=late), lost])
@@ -235,8 +235,8 @@ def test_a_removal_whose_answer_is_lost_is_looked_at_again() -> None:
         assert len(report.healed) == 1
 
 
-def test_a_copy_that_cannot_be_removed_is_a_problem() -> None:
-    """Exit 7 as long as there are two."""
+def test_a_duplicate_that_cannot_be_removed_is_a_failure() -> None:
+    """Exit 7 while there are two."""
     lost = [Fault(call="delete", nth=n, error=AmbiguousWriteError) for n in range(1, 9)]
     api = memory(faults=[Fault(call="create", meanwhile=late), *lost])
     report = run(api, planned(api, slack("a")))
@@ -244,8 +244,8 @@ def test_a_copy_that_cannot_be_removed_is_a_problem() -> None:
     assert report.problem == "duplicates are left: id-101"
 
 
-def test_healing_happens_after_other_failures_too() -> None:
-    """The heal belongs to its create, whatever else went wrong."""
+def test_duplicates_are_removed_after_other_failures_too() -> None:
+    """The removal belongs to its create, whatever else failed."""
     failing = Fault(call="create", nth=2, error=InvalidRequestError)
     api = memory(faults=[Fault(call="create", meanwhile=late), failing])
     report = run(api, planned(api, slack("a"), slack("b")))
@@ -294,9 +294,10 @@ FATES = {
 def test_a_write_is_read_back_before_it_is_sent_again(
     call: str, faults: list[Fault], stop: int | None, outcome: str, sent: int
 ) -> None:
-    """Found done or gone: done. As before: sent again, but not after a signal. Else a conflict.
+    """If the write is found done it counts as applied. Otherwise it is sent again, except after a
+    signal or a change by others.
 
-    A 409 says that nothing happened, so nothing is in doubt; the second one is the last word.
+    A 409 means that nothing happened, so nothing is in doubt; the second 409 is final.
     """
     hooks = (slack("a", "#new"),) if call == "update" else ()
     scripted = [replace(each, call=call) if each.call == "write" else each for each in faults]
@@ -305,8 +306,8 @@ def test_a_write_is_read_back_before_it_is_sent_again(
     assert (outcomes(report), api.count(call)) == ({"a": outcome}, sent)
 
 
-def test_an_update_among_others_is_judged_by_itself() -> None:
-    """The one that was lost is the one that is read back."""
+def test_each_lost_update_is_read_back_separately() -> None:
+    """Only the lost one is read back."""
     api = memory(row("a", "1"), row("b", "2"), faults=[replace(write(2), call="update")])
     report = run(api, planned(api, slack("a", "#new"), slack("b", "#new")))
     assert api.writes() == ["update 1", "update 2", "update 2"]
@@ -314,14 +315,14 @@ def test_an_update_among_others_is_judged_by_itself() -> None:
 
 
 def test_an_update_lost_with_its_webhook_is_skipped() -> None:
-    """Read back, found gone."""
+    """It is read back and found missing."""
     lost = Fault(call="update", error=AmbiguousWriteError, meanwhile=gone)
     api = memory(row("a", "1"), faults=[lost])
     assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "skipped vanished"}
 
 
-def test_an_answer_that_says_less_than_is_stored_is_read_again() -> None:
-    """A write is judged by what is live when its answer differs."""
+def test_an_answer_that_differs_is_read_again() -> None:
+    """A write is verified by the live webhook when its answer differs."""
     api = memory(row("a", "1"))
     plan = planned(api, slack("a", events=frozenset({"value_created"})))
     honest = api.update
@@ -342,8 +343,8 @@ def test_an_answer_that_says_less_than_is_stored_is_read_again() -> None:
     assert run(unread, plan).exit_code is ExitCode.OK
 
 
-def test_an_answer_that_differs_and_cannot_be_read_again_is_no_success() -> None:
-    """Nothing has shown that the name was stored as it was sent, nor that it was not."""
+def test_an_answer_that_differs_and_cannot_be_verified_is_no_success() -> None:
+    """It is unknown whether the name was stored as it was sent."""
     api = memory(
         stores=lambda each: replace(each, name=each.name.upper()),
         faults=[Fault(call="get", error=ServerError), Fault(call="list", nth=2, error=ServerError)],
@@ -355,10 +356,8 @@ def test_an_answer_that_differs_and_cannot_be_read_again_is_no_success() -> None
 
 @pytest.mark.parametrize("error", [ServerError, UnreachableError, PermissionDeniedError])
 @pytest.mark.parametrize("call", ["create", "update", "delete"])
-def test_a_write_that_is_lost_and_then_refused_stays_in_doubt(
-    call: str, error: type[ApiError]
-) -> None:
-    """The first one may still happen; had there been no first one, it surely would not."""
+def test_a_lost_write_that_is_then_refused_is_in_doubt(call: str, error: type[ApiError]) -> None:
+    """The lost request may still be committed."""
     hooks = {"create": (slack("a"),), "update": (slack("a", "#new"),), "delete": ()}[call]
     rows = () if call == "create" else (row("a", "1"),)
     lost = Fault(call=call, error=AmbiguousWriteError)
@@ -368,8 +367,8 @@ def test_a_write_that_is_lost_and_then_refused_stays_in_doubt(
     assert outcomes(run(api, planned(api, *hooks))) == {"a": f"failed {error.code}"}
 
 
-def test_a_copy_whose_keeper_cannot_be_read_after_a_lost_delete_is_in_doubt() -> None:
-    """The delete may have happened, whatever becomes of the reading that precedes the next one."""
+def test_a_lost_delete_of_a_duplicate_is_in_doubt_without_its_keeper() -> None:
+    """The delete may have happened, although the read before the next one fails."""
     faults = [
         Fault(call="delete", error=AmbiguousWriteError),
         Fault(call="get", nth=3, error=ServerError),

@@ -1,4 +1,4 @@
-"""The real client and engine against the emulated CloudTruth: each lost answer once."""
+"""The real client and engine against the emulated CloudTruth, with each kind of lost answer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _CONFIGURATION = {"token": "xoxb-0000000000-AAAAAAAA", "channel": "#ops", "usern
 
 
 class Local:
-    """An emulator in this process, and an apply against it in virtual time."""
+    """An emulator in this process, and applies against it in virtual time."""
 
     def __init__(self, **choices: Any) -> None:
         self.script = Script()
@@ -95,7 +95,7 @@ class Local:
         return sorted(row["name"] for row in self.emulator.store.webhooks())
 
     def sent(self, method: str) -> int:
-        """How many requests arrived; a late write is in the log a second time."""
+        """Return the number of requests that arrived; a late write is in the log twice."""
         log = self.emulator.store.log()
         return sum(
             entry.method == method and self.emulator.labels.get(entry.seq) != LATE for entry in log
@@ -117,14 +117,14 @@ LOST = {
     "html 200 after commit": (faults.html(200, commit=True), 1),
     "redirect after commit": (faults.redirect("https://x.example.com/", commit=True), 1),
 }
-# An answer to a delete has no body that could be cut.
+# An answer to a delete has no body to truncate.
 CUT = {"truncated": (faults.truncate(), 1), "reset": (faults.reset(), 1)}
 CASES = [pytest.param(*case, id=name) for name, case in (LOST | CUT).items()]
 
 
 @pytest.mark.parametrize(("fault", "posts"), CASES)
-def test_a_create_without_an_answer_leaves_one_copy(fault: Fault, posts: int) -> None:
-    """Adopted if it happened, sent once more if it did not; one copy, exit 0."""
+def test_a_create_without_an_answer_leaves_one_webhook(fault: Fault, posts: int) -> None:
+    """It is found if it happened, repeated if not; one webhook, exit 0."""
     server = Local()
     server.script.add(fault, method="POST")
     report = server.apply(slack("a"))
@@ -134,8 +134,8 @@ def test_a_create_without_an_answer_leaves_one_copy(fault: Fault, posts: int) ->
 
 
 @pytest.mark.parametrize(("fault", "patches"), CASES)
-def test_an_update_without_an_answer_is_done_once_it_is_needed(fault: Fault, patches: int) -> None:
-    """Read back, then repeated only if it did not happen."""
+def test_an_update_without_an_answer_is_repeated_only_if_needed(fault: Fault, patches: int) -> None:
+    """It is read back first."""
     server = Local()
     server.holds("a")
     server.script.add(fault, method="PATCH")
@@ -148,8 +148,8 @@ def test_an_update_without_an_answer_is_done_once_it_is_needed(fault: Fault, pat
 @pytest.mark.parametrize(
     ("fault", "deletes"), [pytest.param(*case, id=name) for name, case in LOST.items()]
 )
-def test_a_delete_without_an_answer_is_done_once_it_is_needed(fault: Fault, deletes: int) -> None:
-    """Read back, then repeated only if it did not happen."""
+def test_a_delete_without_an_answer_is_repeated_only_if_needed(fault: Fault, deletes: int) -> None:
+    """It is read back first."""
     server = Local()
     server.holds("a")
     server.holds("old")
@@ -160,8 +160,8 @@ def test_a_delete_without_an_answer_is_done_once_it_is_needed(fault: Fault, dele
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
-def test_a_throttled_write_waits_as_long_as_it_is_told(method: str) -> None:
-    """`Retry-After: 7` is seven seconds, and nothing is doubled."""
+def test_a_throttled_write_waits_for_retry_after(method: str) -> None:
+    """`Retry-After: 7` is seven seconds, and nothing is duplicated."""
     server = Local()
     server.holds("a")
     server.holds("old")
@@ -172,7 +172,7 @@ def test_a_throttled_write_waits_as_long_as_it_is_told(method: str) -> None:
 
 
 def test_a_pause_that_is_too_long_ends_the_run() -> None:
-    """`Retry-After: 86400` stops at once, with the number."""
+    """`Retry-After: 86400` stops the run, and the error has the number."""
     server = Local()
     server.script.add(faults.status(429, retry_after=86400), method="POST")
     report = server.apply(slack("a"), slack("b"))
@@ -182,7 +182,7 @@ def test_a_pause_that_is_too_long_ends_the_run() -> None:
 
 
 def test_throttling_without_a_pause_ends_with_the_run() -> None:
-    """The outcome has the status, the attempts and what the webhook is now."""
+    """The outcome has the status, the attempts and the live webhook."""
     server = Local()
     server.holds("a")
     server.script.add(faults.status(429), method="PATCH", times=None)
@@ -195,8 +195,8 @@ def test_throttling_without_a_pause_ends_with_the_run() -> None:
     assert outcome.message.endswith(" s left; nothing was changed")
 
 
-def test_a_taken_name_is_adopted_when_it_is_our_own() -> None:
-    """A server with unique names refuses the second POST of a create that happened late."""
+def test_a_name_taken_by_a_late_create_of_this_run_is_found() -> None:
+    """A server with unique names refuses the second POST of a create that was committed late."""
     server = Local(unique_names="exact", unique_shape="__all__")
     server.script.add(faults.drop(commit_after=4.5), method="POST")
     server.script.add(faults.delay(1.0), method="POST", nth=2)
@@ -204,8 +204,8 @@ def test_a_taken_name_is_adopted_when_it_is_our_own() -> None:
     assert (server.names(), report.exit_code) == (["a"], ExitCode.OK)
 
 
-def test_a_copy_that_comes_late_is_healed() -> None:
-    """The first POST happens after the second: the smallest id stays."""
+def test_a_late_duplicate_is_removed() -> None:
+    """The first POST is committed after the second: the smallest id is kept."""
     server = Local()
     server.script.add(faults.drop(commit_after=4.5), method="POST")
     server.script.add(faults.delay(1.0), method="POST", nth=2)
@@ -214,8 +214,8 @@ def test_a_copy_that_comes_late_is_healed() -> None:
     assert report.exit_code is ExitCode.OK
 
 
-def test_a_delete_that_is_said_to_be_gone_is_looked_at() -> None:
-    """A 404 alone is not believed: what is still listed is not done."""
+def test_a_delete_answered_with_404_is_verified() -> None:
+    """A 404 is not enough: a webhook that is still listed is not deleted."""
     server = Local()
     server.holds("a")
     server.holds("old")
@@ -225,7 +225,7 @@ def test_a_delete_that_is_said_to_be_gone_is_looked_at() -> None:
 
 
 def test_a_server_that_is_down_gets_few_requests() -> None:
-    """The retry budget ends the run long before twenty webhooks are tried in vain."""
+    """The retry budget ends the run long before twenty webhooks are tried."""
     server = Local()
     server.script.add(faults.status(503), method="POST", times=None)
     server.script.add(faults.status(503), method="GET", nth=4, times=None)
@@ -245,8 +245,8 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", [pytest.param(choices, id=name) for name, choices in LIES.items()])
-def test_pages_that_lie_lead_to_no_write(lie: dict[str, Any]) -> None:
-    """A listing that does not add up ends the run before anything is sent."""
+def test_inconsistent_pages_prevent_writes(lie: dict[str, Any]) -> None:
+    """An inconsistent listing ends the run before a write."""
     server = Local(page_size=2, max_page_size=2, **lie)
     for n in range(7):
         server.holds(f"hook-{n}")
@@ -255,8 +255,8 @@ def test_pages_that_lie_lead_to_no_write(lie: dict[str, Any]) -> None:
     assert (server.sent("POST"), server.sent("DELETE"), len(server.names())) == (0, 0, 7)
 
 
-def test_two_applies_at_the_same_time_leave_one_copy_and_never_none() -> None:
-    """Over HTTP, with threads: whoever wins, one of each stays."""
+def test_two_concurrent_applies_always_leave_one_webhook() -> None:
+    """Over HTTP, with threads: one webhook per declaration remains."""
     there: set[str] = set()
     gone: list[str] = []
     emulator = Emulator()

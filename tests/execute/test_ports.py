@@ -24,7 +24,7 @@ def workers() -> Iterator[ThreadWorkers]:
 
 
 class Backwards:
-    """Three calls side by side, of which the last ends first and the first last."""
+    """Three concurrent calls, of which the last ends first and the first last."""
 
     def __init__(self) -> None:
         self.ended: list[int] = []
@@ -32,7 +32,7 @@ class Backwards:
         self._may_end[-1].set()
 
     def calls(self, end: Callable[[int], int]) -> list[Callable[[], int]]:
-        """Return the calls; `end` is what each ends with."""
+        """Return the calls; `end` is the result of each."""
 
         def call(n: int) -> int:
             assert self._may_end[n].wait(TIMEOUT)
@@ -43,16 +43,16 @@ class Backwards:
         return [partial(call, n) for n in range(3)]
 
 
-def test_results_come_in_the_order_of_the_calls(workers: ThreadWorkers) -> None:
-    """Whoever ends first, the answers stand in order."""
+def test_results_have_the_order_of_the_calls(workers: ThreadWorkers) -> None:
+    """The order does not depend on which call ends first."""
     backwards = Backwards()
     assert workers.run(backwards.calls(lambda n: n)) == [0, 1, 2]
     assert backwards.ended == [2, 1, 0]
     assert workers.run([]) == []
 
 
-def test_calls_run_side_by_side_and_no_more_than_allowed(workers: ThreadWorkers) -> None:
-    """Three threads meet at a barrier of three; never is a fourth at work."""
+def test_calls_run_concurrently_up_to_the_limit(workers: ThreadWorkers) -> None:
+    """Three threads meet at a barrier of three; a fourth never runs."""
     barrier = threading.Barrier(3, timeout=TIMEOUT)
     busy, peak, lock = 0, 0, threading.Lock()
 
@@ -70,7 +70,7 @@ def test_calls_run_side_by_side_and_no_more_than_allowed(workers: ThreadWorkers)
 
 
 def test_the_first_exception_is_raised_after_all_have_ended(workers: ThreadWorkers) -> None:
-    """By the order of the calls, not of the clock."""
+    """The order is that of the calls, not of their ends."""
 
     def fail(n: int) -> int:
         if n:
@@ -92,8 +92,8 @@ def test_a_call_may_run_calls(workers: ThreadWorkers) -> None:
     alone.close()
 
 
-def test_calls_of_a_call_use_all_threads_and_no_more(workers: ThreadWorkers) -> None:
-    """A first call alone, as a listing is, whose own calls are the pages."""
+def test_nested_calls_use_all_threads_and_no_more(workers: ThreadWorkers) -> None:
+    """A single call, like a listing, whose own calls are the pages."""
     barrier = threading.Barrier(3, timeout=TIMEOUT)
     idents: set[int] = set()
 
@@ -106,7 +106,7 @@ def test_calls_of_a_call_use_all_threads_and_no_more(workers: ThreadWorkers) -> 
 
 
 def test_threads_are_kept(workers: ThreadWorkers) -> None:
-    """Connections live in threads, so threads live on."""
+    """Connections belong to threads, so threads are kept."""
     together = threading.Barrier(3, timeout=TIMEOUT)
 
     def who() -> int:
@@ -124,7 +124,7 @@ def test_parallelism_is_bounded(parallelism: int) -> None:
 
 
 def test_a_halted_run_does_not_wait() -> None:
-    """Calls in flight are left and do not keep the program alive; calls not begun never begin."""
+    """Calls in flight are abandoned and do not keep the process alive; other calls never start."""
     release, began = threading.Event(), threading.Event()
     later: list[int] = []
     threads: list[threading.Thread] = []
@@ -147,8 +147,8 @@ def test_a_halted_run_does_not_wait() -> None:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, ExitCode.SIGINT), (signal.SIGTERM, ExitCode.SIGTERM)]
 )
-def test_the_first_signal_asks_and_the_second_halts(number: int, code: ExitCode) -> None:
-    """Handlers only take notes, hurry requests once, and are put back at the end."""
+def test_the_first_signal_stops_and_the_second_halts(number: int, code: ExitCode) -> None:
+    """Handlers only set flags, shorten the deadline once, and are restored at the end."""
     hurried: list[float] = []
     theirs = signal.signal(number, signal.SIG_IGN)
     with SignalStop(lambda: 0.0, hurry=hurried.append) as stop:
@@ -160,8 +160,8 @@ def test_the_first_signal_asks_and_the_second_halts(number: int, code: ExitCode)
     assert signal.signal(number, theirs) is signal.SIG_IGN
 
 
-def test_six_seconds_after_the_first_signal_waiting_is_over() -> None:
-    """The grace is measured on the clock that is given."""
+def test_six_seconds_after_the_first_signal_the_run_halts() -> None:
+    """The grace period is measured on the given clock."""
     now = [0.0]
     with SignalStop(lambda: now[0]) as stop:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -171,8 +171,8 @@ def test_six_seconds_after_the_first_signal_waiting_is_over() -> None:
         assert stop.halted()
 
 
-def test_the_system_clock_waits_and_never_backwards() -> None:
-    """Time moves on, chance stays in its bounds."""
+def test_the_system_clock_never_goes_backwards() -> None:
+    """Time moves on, random values stay in range."""
     clock = SystemClock()
     start = clock.monotonic()
     clock.sleep(0.01)
@@ -182,8 +182,8 @@ def test_the_system_clock_waits_and_never_backwards() -> None:
     assert 1 <= clock.uniform(1, 2) <= 2
 
 
-def test_the_grace_begins_with_the_signal_for_whoever_looks_meanwhile() -> None:
-    """A thread that looks while the signal is being noted is not told that waiting is over."""
+def test_the_grace_period_starts_with_the_signal_for_every_thread() -> None:
+    """A thread that checks while the signal is being recorded is not told to halt."""
     seen: list[bool] = []
 
     def monotonic() -> float:
@@ -197,8 +197,8 @@ def test_the_grace_begins_with_the_signal_for_whoever_looks_meanwhile() -> None:
     assert seen == [False]
 
 
-def test_a_terminal_that_closes_may_send_its_signal_twice() -> None:
-    """What is in flight keeps its grace, until another signal takes it."""
+def test_a_closing_terminal_may_send_its_signal_twice() -> None:
+    """Requests in flight keep the grace period until a different signal comes."""
     with SignalStop(lambda: 0.0) as stop:
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGHUP)
@@ -207,8 +207,8 @@ def test_a_terminal_that_closes_may_send_its_signal_twice() -> None:
         assert (stop.requested(), stop.halted()) == (ExitCode.SIGHUP, True)
 
 
-def test_under_nohup_a_run_goes_on() -> None:
-    """Whoever ignores SIGHUP wants it ignored."""
+def test_under_nohup_a_run_continues() -> None:
+    """An ignored SIGHUP stays ignored."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with SignalStop(lambda: 0.0) as stop:

@@ -1,4 +1,4 @@
-"""What a report tells of a change, word by word: id, note, code, message, fields and hint."""
+"""The outcome of an operation in the report: id, note, code, message, fields and hint."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ ANEW = (
 ELSEWHERE = "declare it the way CloudTruth stores it, or the next apply will try again"
 
 
-def told(api: Memory, *webhooks: object, **more: object) -> Outcome:
-    """Apply, and return the outcome of the first change."""
+def outcome_of(api: Memory, *webhooks: object, **more: object) -> Outcome:
+    """Apply, and return the outcome of the first operation."""
     return run(api, planned(api, *webhooks), **more).outcomes[0]  # type: ignore[arg-type]
 
 
@@ -55,16 +55,16 @@ def differs(outcome: Outcome, *paths: tuple[str, ...], message: str, hint: str) 
         ),
     ],
 )
-def test_a_create_that_is_found_names_the_one_that_was_found(fault: Fault, note: str) -> None:
-    """The report has the id, even if the look at the end fails."""
-    outcome = told(memory(faults=[fault, UNSEEN]), slack("a"))
+def test_a_create_that_is_found_has_its_id(fault: Fault, note: str) -> None:
+    """It does even if the final verification fails."""
+    outcome = outcome_of(memory(faults=[fault, UNSEEN]), slack("a"))
     assert outcome == Applied(operation=outcome.operation, id="id-101", note=note)
 
 
-def test_a_conflict_names_the_webhook_that_is_in_the_way() -> None:
-    """With its id, and with what to do."""
+def test_a_conflict_has_the_other_webhook_s_id() -> None:
+    """It also has the next step."""
     other = row("a", "9", "#somebody")
-    outcome = told(memory(faults=[replace(LOST, meanwhile=appear(other))]), slack("a"))
+    outcome = outcome_of(memory(faults=[replace(LOST, meanwhile=appear(other))]), slack("a"))
     assert outcome == Failed(
         operation=outcome.operation,
         code="conflict",
@@ -73,8 +73,8 @@ def test_a_conflict_names_the_webhook_that_is_in_the_way() -> None:
     )
 
 
-def test_a_refusal_tells_what_the_server_said() -> None:
-    """Its message, its advice, and each field it complains about."""
+def test_a_refusal_has_the_server_s_message() -> None:
+    """The outcome has its message, its hint, and the error of each field."""
 
     def refuse(api: Memory) -> None:
         fields = ((("configuration", "channel"), "no such channel"),)
@@ -82,7 +82,7 @@ def test_a_refusal_tells_what_the_server_said() -> None:
             "it was refused", hint="look at the channel", detail="Reserved.", fields=fields
         )
 
-    outcome = told(memory(faults=[Fault(call="create", meanwhile=refuse)]), slack("a"))
+    outcome = outcome_of(memory(faults=[Fault(call="create", meanwhile=refuse)]), slack("a"))
     assert outcome == Failed(
         operation=outcome.operation,
         code="invalid-request",
@@ -95,14 +95,14 @@ def test_a_refusal_tells_what_the_server_said() -> None:
     )
 
 
-def test_what_is_stored_differently_is_told_with_every_field() -> None:
-    """And with the two ways out."""
+def test_a_different_stored_value_lists_every_field() -> None:
+    """It also has the two ways to fix it."""
 
     def stored(each: LiveWebhook) -> LiveWebhook:
         return replace(each, name="b", configuration={**each.configuration, "channel": "#else"})
 
     differs(
-        told(memory(row("a", "1"), stores=stored), slack("a", "#new")),
+        outcome_of(memory(row("a", "1"), stores=stored), slack("a", "#new")),
         ("name",),
         ("configuration", "channel"),
         message="CloudTruth does not hold what was sent: name, configuration.channel",
@@ -117,10 +117,10 @@ def test_what_is_stored_differently_is_told_with_every_field() -> None:
         ("https://elsewhere.example.com/", ("url", "token"), ELSEWHERE),
     ],
 )
-def test_a_token_that_stays_when_the_type_changes_is_told(
+def test_a_token_kept_by_a_change_of_type_is_reported(
     url: str, paths: tuple[str, ...], hint: str
 ) -> None:
-    """It would be sent to the new address; only a new webhook is surely without it."""
+    """It would be sent to the new URL; only a new webhook is certainly without it."""
 
     def stored(each: LiveWebhook) -> LiveWebhook:
         kept = {"url": Secret(url), "token": Secret("xoxb-0000000000-AAAAAAAA")}
@@ -128,7 +128,7 @@ def test_a_token_that_stays_when_the_type_changes_is_told(
 
     hook = replace(slack("a"), type="generic", configuration={"url": URL})
     differs(
-        told(memory(row("a", "1"), stores=stored), hook),
+        outcome_of(memory(row("a", "1"), stores=stored), hook),
         *(("configuration", path) for path in paths),
         message="CloudTruth does not hold what was sent: "
         + ", ".join(f"configuration.{path}" for path in paths),
@@ -136,11 +136,11 @@ def test_a_token_that_stays_when_the_type_changes_is_told(
     )
 
 
-def test_a_name_that_is_filed_differently_is_taken_back() -> None:
-    """Nothing declares that name, so what was created under it is removed."""
+def test_a_create_stored_under_another_name_is_deleted() -> None:
+    """That name is not declared."""
     api = memory(stores=lambda each: replace(each, name=each.name.upper()))
     differs(
-        told(api, slack("a")),
+        outcome_of(api, slack("a")),
         ("name",),
         message="CloudTruth does not hold what was sent: name; what was created was removed again",
         hint="declare the name the way CloudTruth stores it",
@@ -148,8 +148,8 @@ def test_a_name_that_is_filed_differently_is_taken_back() -> None:
     assert api.rows == {}
 
 
-def test_a_webhook_that_somebody_renames_at_once_is_not_taken_back() -> None:
-    """Only the answer to the create says under which name CloudTruth has filed it."""
+def test_a_webhook_renamed_right_after_its_create_is_kept() -> None:
+    """Only the answer to the create shows the name under which CloudTruth stored it."""
 
     def renamed(api: Memory) -> None:
         api.rows["id-101"] = replace(api.rows["id-101"], name="theirs")
@@ -158,20 +158,20 @@ def test_a_webhook_that_somebody_renames_at_once_is_not_taken_back() -> None:
         stores=lambda each: replace(each, configuration={**each.configuration, "channel": "#x"}),
         faults=[Fault(call="get", meanwhile=renamed)],
     )
-    outcome = told(api, slack("a"))
+    outcome = outcome_of(api, slack("a"))
     assert isinstance(outcome, Failed)
     assert ("name",) in [each.path for each in outcome.fields]
     assert api.names() == ["theirs"]
 
 
-def test_a_name_that_is_filed_differently_and_cannot_be_taken_back_is_told() -> None:
-    """With the id under which it is still there."""
+def test_a_create_under_another_name_that_cannot_be_deleted_is_reported() -> None:
+    """The outcome has the id of the remaining webhook."""
     api = memory(
         stores=lambda each: replace(each, name=each.name.upper()),
         faults=[Fault(call="delete", error=ServerError)],
     )
     differs(
-        told(api, slack("a")),
+        outcome_of(api, slack("a")),
         ("name",),
         message="CloudTruth does not hold what was sent: name; "
         "it is still there, with the id id-101",
@@ -180,20 +180,20 @@ def test_a_name_that_is_filed_differently_and_cannot_be_taken_back_is_told() -> 
     assert list(api.rows) == ["id-101"]
 
 
-def test_what_was_there_before_is_not_taken_back() -> None:
-    """A server that files a create into an old webhook has made nothing that could be removed."""
+def test_an_existing_webhook_returned_by_a_create_is_kept() -> None:
+    """A server that returns an old webhook for a create has made nothing to delete."""
     api = memory(row("old", "id-101"), stores=lambda each: replace(each, name=each.name.upper()))
-    outcome = told(api, slack("a"), slack("old"))
+    outcome = outcome_of(api, slack("a"), slack("old"))
     assert isinstance(outcome, Failed)
     assert outcome.message.endswith("it is still there, with the id id-101")
     assert api.count("delete") == 0
 
 
-def test_a_create_of_which_another_field_differs_stays() -> None:
-    """Its name is declared, so the next plan mends it."""
+def test_a_create_with_another_field_is_kept() -> None:
+    """Its name is declared, so the next plan fixes it."""
     api = memory(stores=lambda each: replace(each, event_types=frozenset({"value_created"})))
     differs(
-        told(api, slack("a")),
+        outcome_of(api, slack("a")),
         ("event_types",),
         message="CloudTruth does not hold what was sent: event_types",
         hint=ELSEWHERE,
@@ -202,9 +202,9 @@ def test_a_create_of_which_another_field_differs_stays() -> None:
 
 
 @pytest.mark.parametrize("error", [ServerError, ConflictError])
-def test_nothing_is_told_of_a_field_that_nobody_names(error: type[ApiError]) -> None:
-    """An error without fields has none."""
-    outcome = told(memory(faults=[Fault(call="create", error=error)]), slack("a"))
+def test_an_error_without_fields_has_none(error: type[ApiError]) -> None:
+    """The outcome has no fields."""
+    outcome = outcome_of(memory(faults=[Fault(call="create", error=error)]), slack("a"))
     assert outcome == Failed(operation=outcome.operation, code=error.code, message="it failed")
 
 
@@ -221,25 +221,25 @@ def test_nothing_is_told_of_a_field_that_nobody_names(error: type[ApiError]) -> 
         ),
     ],
 )
-def test_a_delete_of_what_is_gone_says_how_that_is_known(fault: Fault, note: str) -> None:
-    """And which one it was."""
-    outcome = told(memory(row("old", "1"), faults=[fault, replace(UNSEEN, nth=2)]))
+def test_a_delete_of_a_missing_webhook_has_a_note(fault: Fault, note: str) -> None:
+    """The outcome also has its id."""
+    outcome = outcome_of(memory(row("old", "1"), faults=[fault, replace(UNSEEN, nth=2)]))
     assert outcome == Applied(operation=outcome.operation, id="1", note=note)
 
 
-def test_an_update_that_is_found_done_says_so() -> None:
-    """And which one it is."""
+def test_an_update_found_done_has_a_note() -> None:
+    """The outcome also has its id."""
     lost = Fault(call="update", error=AmbiguousWriteError, happens=True)
-    outcome = told(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
+    outcome = outcome_of(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
     note = "no answer (1 attempt); it is live"
     assert outcome == Applied(operation=outcome.operation, id="1", note=note)
 
 
-def test_an_update_that_somebody_overwrote_says_what_to_do() -> None:
-    """Planning again shows who wants what."""
+def test_an_overwritten_update_has_a_next_step() -> None:
+    """Planning again shows the difference."""
     theirs = appear(row("a", "1", "#somebody"))
     lost = Fault(call="update", error=AmbiguousWriteError, meanwhile=theirs)
-    outcome = told(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
+    outcome = outcome_of(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
     assert outcome == Failed(
         operation=outcome.operation,
         code="conflict",
@@ -248,10 +248,10 @@ def test_an_update_that_somebody_overwrote_says_what_to_do() -> None:
     )
 
 
-def test_another_bearer_of_the_name_is_told_with_its_id() -> None:
-    """One of the two would be planned away, or neither: somebody has to say which is meant."""
+def test_another_webhook_of_the_name_is_reported_with_its_id() -> None:
+    """A user has to choose one of the two."""
     another = Fault(call="list", nth=2, meanwhile=appear(row("a", "9", "#somebody")))
-    outcome = told(memory(row("a", "1"), faults=[another]), slack("a", "#new"))
+    outcome = outcome_of(memory(row("a", "1"), faults=[another]), slack("a", "#new"))
     assert outcome == Failed(
         operation=outcome.operation,
         code="conflict",
@@ -260,8 +260,8 @@ def test_another_bearer_of_the_name_is_told_with_its_id() -> None:
     )
 
 
-def test_what_is_done_already_names_the_one_that_is_live() -> None:
-    """Somebody else did it, before this run wrote anything; there is nothing more to look at."""
+def test_an_operation_already_done_has_the_live_id() -> None:
+    """Another process did it before this run wrote anything; nothing is left to verify."""
     api = memory(row("a", "1"))
     plan = planned(api, slack("a", "#new"))
     api.put(row("a", "1", "#new"))
@@ -271,8 +271,8 @@ def test_what_is_done_already_names_the_one_that_is_live() -> None:
     assert (report.verified, api.calls) == (True, ["list"])
 
 
-def test_secrets_that_are_not_at_hand_are_all_told_before_anything_is_sent() -> None:
-    """Of creates, and of updates that send configuration."""
+def test_all_missing_secrets_are_reported_before_the_first_request() -> None:
+    """Those of creates, and of updates that send configuration."""
     other = SecretRef(scheme=Scheme.ENV, name="OTHER")
     events = frozenset({"value_created"})
     api = memory(row("a", "1"), row("b", "2", events=events))
@@ -305,10 +305,10 @@ def unanswered(api: Memory) -> None:
         ),
     ],
 )
-def test_a_write_that_fails_each_time_tells_the_status_the_attempts_and_what_is_live(
+def test_a_write_that_always_fails_has_status_attempts_and_live_state(
     call: str, webhooks: tuple[Webhook, ...], now: str
 ) -> None:
-    """HTTP 500 is an answer; only a request without one has none."""
+    """HTTP 500 is an answer; a request without an answer has no status."""
     attempts = 2 if call == "create" else 3
     for first, said in ((answered, "HTTP 500"), (unanswered, "no answer, HTTP 500")):
         faults = [

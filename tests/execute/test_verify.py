@@ -1,4 +1,4 @@
-"""The look after the last write: how long it lasts, what it corrects, what it reports."""
+"""Final verification: how long it takes, what it corrects, what it reports."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def behind(api: Memory, n: int) -> tuple[()]:
     return ()
 
 
-def test_a_list_that_stays_behind_is_read_four_times_a_second_apart() -> None:
-    """Patience has an end, and after the last listing nobody waits."""
+def test_a_stale_list_is_read_four_times_a_second_apart() -> None:
+    """After the last listing there is no wait."""
     api, clock = memory(lists=behind), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock)
     assert (api.count("list"), clock.slept) == (5, [1.0, 1.0, 1.0])
@@ -73,31 +73,31 @@ def test_an_incomplete_listing_costs_one_round_of_the_final_verification() -> No
 
 
 def test_after_a_signal_an_incomplete_listing_is_not_read_again() -> None:
-    """A run that was told to end does not wait for another process."""
+    """A stopped run does not wait for another process."""
     api, clock = memory(), VirtualClock()
     api.faults = [Fault(call="list", nth=2, error=IncompleteListingError)]
     report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
     assert (report.verified, api.count("list"), clock.slept) == (False, 2, [])
 
 
-def test_after_a_signal_a_list_that_is_behind_is_not_waited_for() -> None:
-    """What it does not show is asked for at once."""
+def test_after_a_signal_a_stale_list_is_not_waited_for() -> None:
+    """Webhooks that it does not show are read by id."""
     api, clock = memory(lists=behind), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
     assert (api.count("list"), clock.slept) == (2, [])
     assert report.exit_code is ExitCode.OK
 
 
-def test_after_a_signal_copies_are_removed_all_the_same() -> None:
-    """No run leaves two of a webhook behind if it can help it."""
+def test_after_a_signal_duplicates_are_still_removed() -> None:
+    """A stopped run leaves no duplicates if it can."""
     api, clock = memory(), VirtualClock()
     api.faults = [Fault(call="create", meanwhile=appear(row("a", "a-late")))]
     report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
     assert (list(api.rows), len(report.healed), clock.slept) == (["a-late"], 1, [])
 
 
-def test_copies_that_turn_up_one_after_the_other_are_all_reported() -> None:
-    """Each look may find another one."""
+def test_duplicates_found_one_after_another_are_all_reported() -> None:
+    """Each listing may show another one."""
     api = memory()
     api.faults = [
         Fault(call="create", meanwhile=appear(row("a", "a-late"))),
@@ -108,8 +108,8 @@ def test_copies_that_turn_up_one_after_the_other_are_all_reported() -> None:
     assert [each.removed for each in report.healed] == ["id-101", "b-late"]
 
 
-def test_copies_that_were_removed_are_reported_even_if_the_last_look_fails() -> None:
-    """What was done is told, also when no more can be seen."""
+def test_removed_duplicates_are_reported_even_if_the_last_listing_fails() -> None:
+    """What was done is reported, also when nothing more can be read."""
     api = memory()
     api.faults = [
         Fault(call="create", meanwhile=appear(row("a", "a-late"))),
@@ -121,8 +121,8 @@ def test_copies_that_were_removed_are_reported_even_if_the_last_look_fails() -> 
     assert report.exit_code is ExitCode.PARTIAL
 
 
-def test_what_failed_hides_nothing_that_comes_after_it() -> None:
-    """The rest of the plan is looked at too."""
+def test_a_failure_does_not_hide_later_ones() -> None:
+    """The rest of the plan is verified too."""
 
     def revert(api: Memory) -> None:
         api.rows["2"] = row("b", "2")
@@ -136,20 +136,20 @@ def test_what_failed_hides_nothing_that_comes_after_it() -> None:
     assert outcomes(report) == {"a": "failed invalid-request", "b": "failed does-not-converge"}
 
 
-def test_what_the_last_listing_confirms_is_told_with_its_id() -> None:
-    """A create in doubt that turns up at the end."""
+def test_a_create_confirmed_by_the_last_listing_has_its_id() -> None:
+    """It was in doubt before."""
     lost = Fault(call="create", error=AmbiguousWriteError, happens=True)
     unseen = [Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4)]
     api, clock = memory(faults=[lost, *unseen]), VirtualClock()
     outcome = run(api, planned(api, slack("a")), clock=clock).outcomes[0]
-    assert clock.slept == [2.0, 1.0, 1.0]  # while its answer was looked for, not afterwards
+    assert clock.slept == [2.0, 1.0, 1.0]  # while its answer was searched for, not afterwards
     assert outcome == Applied(
         operation=outcome.operation, id="id-101", note="confirmed by the final verification"
     )
 
 
-def test_a_password_that_did_not_arrive_is_seen_once_passwords_can_be_read() -> None:
-    """Another webhook's, which reads back as sent, shows that they can."""
+def test_a_password_that_did_not_arrive_is_found_once_passwords_are_readable() -> None:
+    """Another webhook, which reads back as sent, shows that they are."""
     old = generic_row("Old", "1", "the old password")
     configuration = {**old.configuration, "username": "before"}
     api = memory(replace(old, configuration=configuration))
@@ -163,14 +163,14 @@ def test_a_password_that_did_not_arrive_is_seen_once_passwords_can_be_read() -> 
     assert outcomes(report) == {"Old": "failed does-not-converge", "New": "applied"}
 
 
-def test_what_needed_no_change_and_is_as_declared_is_not_asked_for() -> None:
-    """The listing shows it, however many there are."""
+def test_unchanged_webhooks_are_not_read_by_id() -> None:
+    """The listing shows them, however many there are."""
     api = memory(row("a", "1"), row("b", "2"))
     report = run(api, planned(api, slack("a"), slack("b"), slack("c")))
     assert (report.problem, api.calls) == (None, ["list", "create c", "list"])
 
 
-def test_what_has_become_readable_shows_that_a_webhook_is_another_ones() -> None:
+def test_a_readable_secret_identifies_another_run_s_webhook() -> None:
     """A create of this run that reads back shows that the other one's password differs."""
     other = appear(row("B", "9", "another password"))
     lost = Fault(call="create", nth=2, error=AmbiguousWriteError, meanwhile=other)
@@ -181,8 +181,8 @@ def test_what_has_become_readable_shows_that_a_webhook_is_another_ones() -> None
     }
 
 
-def test_what_has_become_readable_elsewhere_is_for_the_next_plan() -> None:
-    """The new webhook's password reads back equal, so the old one's is really another."""
+def test_a_difference_that_becomes_readable_is_left_to_the_next_plan() -> None:
+    """The new webhook's password reads back equal, so the old one's really differs."""
     api = memory(generic_row("Old", "1", "the old password"))
     assert applied(api, generic("Old"), generic("New")).exit_code is ExitCode.OK
     assert outcomes(applied(api, generic("Old"), generic("New"))) == {"Old": "applied"}

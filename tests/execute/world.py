@@ -1,6 +1,6 @@
-"""A small CloudTruth in memory for the engine's tests, whose failures are a list of data.
+"""A small CloudTruth in memory for the engine's tests, whose failures are data.
 
-`faults` is played back: each entry names the call it is for and what happens to it, in order.
+`faults` are applied in order: each names the call it is for and its effect.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Fault:
     """One failure: `call` is create, update, delete, get or list; the `nth` of those, from 1.
 
-    `happens`: the write is carried out nevertheless. `meanwhile` is done just before.
+    With `happens` the write is committed nevertheless. `meanwhile` is called just before.
     """
 
     call: str
@@ -108,7 +108,7 @@ class Memory:
 
 @dataclass(slots=True)
 class StopAfter:
-    """A signal that comes once the memory has seen so many writes; None: never."""
+    """A signal that comes once the memory has seen this many writes; None: never."""
 
     api: Memory
     writes: int | None = None
@@ -120,7 +120,7 @@ class StopAfter:
 
 @dataclass(slots=True)
 class Heard:
-    """A watcher that writes down what it hears."""
+    """A watcher that records its calls."""
 
     started: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
@@ -155,12 +155,12 @@ def memory(*rows: LiveWebhook, **more: Any) -> Memory:
 
 
 def planned(api: Memory, *webhooks: Webhook, secrets: Any = SECRETS) -> Plan:
-    """Plan without a request: what is in memory against what is declared."""
+    """Plan without requests: the memory against the declarations."""
     return made(desired(*webhooks), *api.rows.values(), secrets=secrets)
 
 
 def run(api: Memory, plan: Plan, **more: Any) -> Report:
-    """Carry a plan out in this world."""
+    """Apply a plan in this world."""
     settings = {
         "clock": VirtualClock(),
         "workers": InlineWorkers(),

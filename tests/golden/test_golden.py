@@ -1,8 +1,7 @@
-"""What a user sees in each situation, from the file and what is live to text, JSON and Markdown.
+"""What a user sees in each situation, as text, JSON and Markdown.
 
-A situation is a folder with `webhooks.yaml` and `live.json`; `options.json` may hold what the
-command line and the environment say. The other files are what comes out, and `--update-golden`
-writes them anew.
+A situation is a folder with `webhooks.yaml` and `live.json`; `options.json` may have command-line
+options and the environment. The other files are the output, and `--update-golden` rewrites them.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ FORMATS = {"text": "plan.txt", "json": "plan.json", "markdown": "plan.md"}
 
 
 class Listed:
-    """A CloudTruth that reports what a file says."""
+    """A CloudTruth with the webhooks of a file."""
 
     origin = "https://api.cloudtruth.io"
 
@@ -45,7 +44,7 @@ class Listed:
 
 
 def outputs(folder: Path) -> dict[str, str]:
-    """Return the content of each file that a situation leads to."""
+    """Return the content of each output file of a situation."""
     told = folder / "options.json"
     options = json.loads(told.read_text("utf-8")) if told.exists() else {}
     inputs = Inputs(directory=folder, environ=options.get("environ", {}), stdin=bytes)
@@ -79,8 +78,10 @@ def outputs(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_a_situation_looks_as_agreed(situation: str, request: pytest.FixtureRequest) -> None:
-    """Every output of a situation, and the exit code with --detailed-exitcode, is as agreed."""
+def test_the_outputs_of_a_situation_are_as_expected(
+    situation: str, request: pytest.FixtureRequest
+) -> None:
+    """Every output, and the exit code with --detailed-exitcode, equals the golden file."""
     folder = HERE / situation
     found = outputs(folder)
     if request.config.getoption("--update-golden"):

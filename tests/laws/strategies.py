@@ -1,4 +1,4 @@
-"""Any declaration and any organization, small enough to collide."""
+"""Any declarations and any organization, small enough to collide."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def declarations(draw: st.DrawFn) -> Desired:
     declared = [draw(webhooks(name)) for name in names]
     olds: set[str] = set(names)
     clean: list[Webhook] = []
-    for each in declared:  # what the reader of files refuses never reaches the planner
+    for each in declared:  # the reader of files refuses it, so it never reaches the planner
         kept = tuple(old for old in each.previously if old not in olds)
         olds.update(kept)
         clean.append(_with_previously(each, kept))
@@ -141,7 +141,7 @@ def _with_previously(webhook: Webhook, previously: tuple[str, ...]) -> Webhook:
 
 
 def masked(live: Live) -> Live:
-    """The same organization on a server that stars its secrets out."""
+    """Return the same organization on a server that masks its secrets."""
     return Live(
         origin=live.origin,
         organization=live.organization,

@@ -1,7 +1,7 @@
-"""The algebra of planning, for any declaration and any organization.
+"""Laws of planning, for any declarations and any organization.
 
-The oracle is `carry_out`, which does to a list of webhooks what the documentation says that
-operations do. It shares no code with the engine that applies plans.
+The oracle is `carry_out`, which changes a list of webhooks as the documentation of operations
+describes. It shares no code with the engine that applies plans.
 """
 
 from __future__ import annotations
@@ -77,12 +77,13 @@ def carry_out(operations: Iterable[Operation], live: Live, *, serial: int = 0) -
 @many
 @pytest.mark.parametrize("shown", [lambda live: live, masked], ids=["plainly", "masked"])
 @given(declarations(), lives())
-def test_a_plan_that_is_carried_out_leaves_nothing_to_do(
+def test_an_applied_plan_leaves_nothing_to_do(
     shown: Callable[[Live], Live], desired: Desired, live: Live
 ):
     """Fixed point.
 
-    One thing may follow: what the plan could not read, and what it sent has shown to be readable.
+    One kind of operation may follow: of a secret that the plan could not read and that is readable
+    since it was sent.
     """
     first = planned(desired, shown(live))
     after = carry_out(first.operations, live)
@@ -107,7 +108,7 @@ def understood(live: Live) -> list[LiveWebhook]:
 
 
 def looks_as_declared(found: LiveWebhook, wanted: Webhook, unreadable: set[str]) -> bool:
-    """Compare as a person would who knows the secrets: `#` aside, and what the server fills in."""
+    """Compare like a user who knows the secrets: without `#`, and without the server's defaults."""
     assert not isinstance(found.configuration, Unknown)
     shown = {"verify": True, **found.configuration}
     for name, value in wanted.configuration.items():
@@ -125,10 +126,10 @@ def looks_as_declared(found: LiveWebhook, wanted: Webhook, unreadable: set[str])
 
 @many
 @given(declarations(), lives())
-def test_what_is_declared_is_live_and_what_is_absent_is_gone(desired: Desired, live: Live):
-    """Soundness: one webhook of each declared name, as declared, and nothing to be pruned.
+def test_declared_webhooks_are_live_and_absent_ones_are_gone(desired: Desired, live: Live):
+    """Soundness: one webhook of each declared name, as declared, and none to be pruned.
 
-    Held to nothing are names that are ignored, and those that the plan says it leaves alone.
+    Ignored names, and those that the plan keeps, are exempt.
     """
     result = planned(desired, live)
     after = carry_out(result.operations, live)
@@ -157,8 +158,8 @@ def test_what_is_declared_is_live_and_what_is_absent_is_gone(desired: Desired, l
 
 @many
 @given(declarations(), lives())
-def test_what_nobody_declares_is_untouched(desired: Desired, live: Live):
-    """The frame: a change has its reason in a file, and what no change names stays as it was."""
+def test_undeclared_webhooks_are_not_changed(desired: Desired, live: Live):
+    """Frame: every operation has its reason in a file, and all other webhooks stay unchanged."""
     result = planned(desired, live)
     after = carry_out(result.operations, live)
     policy = desired.policy
@@ -181,10 +182,10 @@ def test_what_nobody_declares_is_untouched(desired: Desired, live: Live):
 
 @many
 @given(declarations(), lives(), st.data())
-def test_any_part_of_a_plan_leads_to_the_same_end(
+def test_any_part_of_a_plan_converges_to_the_same_end(
     desired: Desired, live: Live, data: st.DataObject
 ):
-    """Convergence after a run that failed half-way: deletes come only after all else."""
+    """Convergence after a run that failed half-way: deletes come last."""
     result = planned(desired, live)
     first = [
         each
@@ -194,11 +195,11 @@ def test_any_part_of_a_plan_leads_to_the_same_end(
     some = [each for each in first if data.draw(st.booleans())]
     waiting = {
         each.keeps for each in first if isinstance(each, Delete) and each not in some
-    }  # an update waits for the copies of its webhook to be gone
+    }  # an update waits until the duplicates of its webhook are deleted
     some = [each for each in some if not isinstance(each, Update) or each.before.id not in waiting]
     names = {each.before.name for each in first if isinstance(each, Update)}
     taken = {each.after.name for each in some if isinstance(each, Update)}
-    assume(not (taken & names))  # a link of a chain never goes before the one that frees its name
+    assume(not (taken & names))  # a rename in a chain never precedes the one that frees its name
     part = carry_out(some, live)
 
     try:
@@ -213,7 +214,7 @@ def test_any_part_of_a_plan_leads_to_the_same_end(
 
 
 def _settled(desired: Desired, live: Live) -> Live:
-    """After what has shown itself to be readable meanwhile is mended too."""
+    """Plan again after secrets that became readable are fixed too."""
     return carry_out(plan(desired, live, SECRETS).operations, live, serial=2)
 
 
@@ -230,7 +231,7 @@ def _contents(live: Live) -> list[object]:
 @many
 @given(declarations(), lives(), st.integers())
 def test_order_makes_no_difference(desired: Desired, live: Live, seed: int):
-    """Shuffled files and pages give an equal plan."""
+    """Files and pages in any order give an equal plan."""
     shuffle = random.Random(seed).sample
     other = replace(desired, webhooks=tuple(shuffle(desired.webhooks, len(desired.webhooks))))
     pages = replace(live, webhooks=tuple(shuffle(live.webhooks, len(live.webhooks))))
@@ -240,23 +241,23 @@ def test_order_makes_no_difference(desired: Desired, live: Live, seed: int):
 
 @many
 @given(declarations(), lives())
-def test_no_change_can_be_left_out(desired: Desired, live: Live):
-    """Minimality: without any one of them something remains to be done, and no id comes twice."""
+def test_every_operation_is_necessary(desired: Desired, live: Live):
+    """Minimality: without any one of them something remains to be done, and no id appears twice."""
     result = planned(desired, live)
     ids = [each.before.id for each in result.operations if not isinstance(each, Create)]
     assert len(ids) == len(set(ids))
     for left_out in result.operations:
         if isinstance(left_out, Update) and left_out.before.name != left_out.after.name:
-            continue  # the chain behind it could not be carried out without it
+            continue  # the chain behind it could not be applied without it
         if isinstance(left_out, Delete) and left_out.reason is Reason.DUPLICATE:
-            continue  # an update of the copy that stays would not be carried out without it
+            continue  # the update of the duplicate to keep could not be applied without it
         rest = carry_out([each for each in result.operations if each is not left_out], live)
         assert plan(desired, rest, SECRETS).operations != ()
 
 
 @many
 @given(declarations(), lives())
-def test_without_prune_only_deletes_are_missing(desired: Desired, live: Live):
+def test_no_prune_omits_only_deletes(desired: Desired, live: Live):
     """Prune is monotone."""
     full = planned(desired, live)
     gentle = planned(desired, live, PlanOptions(prune=False))
@@ -268,8 +269,8 @@ def test_without_prune_only_deletes_are_missing(desired: Desired, live: Live):
 
 @many
 @given(declarations(), lives())
-def test_no_plan_holds_a_secret(desired: Desired, live: Live):
-    """Whatever is printed of a plan, no token is in it."""
+def test_no_plan_contains_a_secret(desired: Desired, live: Live):
+    """Nothing printed of a plan contains a token."""
     text = repr(planned(desired, live))
 
     assert not any(value in text for value in (*VALUES, "xoxb-3333333333-CCCC"))
@@ -278,7 +279,7 @@ def test_no_plan_holds_a_secret(desired: Desired, live: Live):
 @many
 @given(declarations(), lives())
 def test_the_digest_does_not_depend_on_secrets(desired: Desired, live: Live):
-    """A plan made without any secret has the same digest as one made with all."""
+    """A plan made without secrets has the same digest as one made with all."""
     assert planned(desired, live).digest == plan(desired, live, {}).digest
 
 
@@ -289,10 +290,8 @@ def _states(made: Plan, live: Live) -> set[State]:
 
 @many
 @given(declarations(), lives(), lives())
-def test_a_plan_fits_exactly_the_organization_it_was_made_from(
-    desired: Desired, live: Live, other: Live
-):
-    """Staleness: everything holds at first, is done afterwards, and names its stale parts else."""
+def test_a_plan_matches_exactly_its_organization(desired: Desired, live: Live, other: Live):
+    """Staleness: at first all operations are pending, afterwards done, and stale ones are named."""
     result = planned(desired, live)
     after = carry_out(result.operations, live)
 
@@ -312,7 +311,7 @@ def test_a_plan_fits_exactly_the_organization_it_was_made_from(
 @many
 @given(declarations(), lives())
 def test_a_plan_is_blocked_whenever_it_deletes_more_than_the_limit(desired: Desired, live: Live):
-    """No delete slips by the guards."""
+    """No delete bypasses the guards."""
     result = planned(desired, live)
     duplicates = Counter(each.name for each in result.deletes if each.reason is Reason.DUPLICATE)
     counted = [

@@ -1,1 +1,1 @@
-"""Mutation testing of what decides and what writes: `python -m tests.mutation`."""
+"""Mutation testing of the code that decides and writes: `python -m tests.mutation`."""

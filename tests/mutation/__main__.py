@@ -1,9 +1,9 @@
-"""`python -m tests.mutation`: would the tests notice a mistake in planning/ or execute/?
+"""Find mistakes in planning/ or execute/ that no test notices: `python -m tests.mutation`.
 
-mutmut makes small changes in a temporary copy of the tree, one at a time; each is a mistake that
-somebody could make. mypy or a test should notice it. What neither notices is printed as a diff,
-unless `equivalent.toml` says why it makes no difference. Exit code 1 below the threshold, or with
-an entry in that file that no longer holds.
+mutmut makes small changes in a temporary copy of the tree, one at a time. mypy or a test should
+fail for each of them. A change that passes is printed as a diff, unless `equivalent.toml` explains
+why it makes no difference. Exit code 1 below the threshold, or with an entry in that file that no
+longer matches.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PACKAGES = ("planning", "execute")
 
 
 def main() -> int:
-    """Mutate, test, and say what was not noticed."""
+    """Run the mutation tests and print the survivors."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.mutation",
         description=__doc__,
@@ -85,7 +85,7 @@ def _files(parts: list[str]) -> list[str]:
 
 
 def _copy(to: Path) -> None:
-    """Copy the tree as it is now, without what git ignores."""
+    """Copy the working tree without files that git ignores."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in listed.split("\0"):

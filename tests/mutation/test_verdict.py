@@ -1,4 +1,4 @@
-"""The list of equivalent mutants, and what is made of results, without running any."""
+"""The list of equivalent mutants, and the evaluation of results."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ KNOWN = list(equivalents(LIST.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("entry", KNOWN, ids=lambda each: f"{each.file}: {each.change[:50]}")
-def test_an_equivalent_mutant_is_one_of_code_that_is_there(entry: Equivalent) -> None:
-    """An entry whose line has gone is to go too."""
+def test_an_equivalent_mutant_is_of_existing_code(entry: Equivalent) -> None:
+    """An entry whose line is gone must be removed."""
     lines = {line.strip() for line in (ROOT / entry.file).read_text("utf-8").splitlines()}
     removed = [line[2:] for line in entry.change.splitlines() if line.startswith("- ")]
     assert removed
@@ -26,5 +26,5 @@ def test_an_equivalent_mutant_is_one_of_code_that_is_there(entry: Equivalent) ->
 
 
 def test_no_mutant_is_listed_twice() -> None:
-    """One reason each."""
+    """Each entry has one reason."""
     assert len(set(KNOWN)) == len(KNOWN)

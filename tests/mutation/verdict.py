@@ -1,4 +1,4 @@
-"""What became of each mutant, and whether that counts."""
+"""The result of each mutant, and whether it counts."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from enum import StrEnum
 from pathlib import Path
 
 LIST = Path(__file__).with_name("equivalent.toml")
-_NOT_RUN = (None, 2, 4, 255)  # interrupted; or the tests could not be started
+_NOT_RUN = (None, 2, 4, 255)  # interrupted, or the tests could not be started
 _BY_TYPE = 37
-_UNNOTICED = (0, 5, 33)  # all tests passed, or there was none; a crash or a hang is noticed
+_UNNOTICED = (0, 5, 33)  # all tests passed, or there was none; a crash or a hang counts as killed
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 class Fate(StrEnum):
-    """How a mutant ended. Only killed ones and survivors count."""
+    """The result of a mutant. Only killed ones and survivors count."""
 
     REFUSED = "refused by mypy"
     KILLED = "killed"
     SURVIVED = "survived"
     EQUIVALENT = "equivalent"
-    WORDING = "wording"  # only a sentence reads otherwise; golden files show most of them
+    WORDING = "wording"  # only a message differs; golden files cover most of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """One mistake: `diff` is of the lines that differ, with what is around them."""
+    """One mistake: `diff` has the lines that differ, with their context."""
 
     file: str
     line: int
@@ -40,9 +40,9 @@ class Mutant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equivalent:
-    """An entry of equivalent.toml: a mutant that nobody could tell from the code as it is.
+    """An entry of equivalent.toml: a mutant that behaves like the original code.
 
-    `around` are lines beside it, where the change alone does not say which one is meant.
+    `around` are neighboring lines, needed if the change alone is ambiguous.
     """
 
     file: str
@@ -50,7 +50,7 @@ class Equivalent:
     around: frozenset[str] = frozenset()
 
     def is_meant(self, mutant: Mutant) -> bool:
-        """Return whether the entry is about a mutant."""
+        """Return whether the entry matches a mutant."""
         return (
             self.file == mutant.file
             and self.change == change(mutant.diff)
@@ -59,7 +59,7 @@ class Equivalent:
 
 
 def mutants(file: str) -> Iterator[Mutant]:
-    """Read the results for a file; the working directory is the one that mutmut ran in."""
+    """Read the results for a file in the working directory of mutmut."""
     from mutmut.mutation.data import SourceFileMutationData
     from mutmut.mutation.diff_apply import get_diff_for_mutant
 
@@ -99,7 +99,7 @@ def _starts(source: str) -> dict[str, int]:
 
 
 def sentence_only(diff: Sequence[str]) -> bool:
-    """Return whether only text with a space in it differs: words for people."""
+    """Return whether the only difference is text with a space: a message."""
 
     def rest(sign: str) -> list[str]:
         return [
@@ -112,7 +112,7 @@ def sentence_only(diff: Sequence[str]) -> bool:
 
 
 def change(diff: str) -> str:
-    """Return what identifies a mutant within its file: the lines that differ."""
+    """Return the lines that differ, which identify a mutant within its file."""
     return "\n".join(
         f"{line[0]} {line[1:].strip()}" for line in diff.splitlines() if line[:1] in ("+", "-")
     )
@@ -124,7 +124,7 @@ def around(diff: str) -> frozenset[str]:
 
 
 def equivalents(listed: str) -> Iterator[Equivalent]:
-    """Read the text of equivalent.toml."""
+    """Parse the text of equivalent.toml."""
     for because in tomllib.loads(listed)["because"]:
         for file, diffs in because["mutants"].items():
             for diff in diffs.strip("\n").split("\n\n"):
@@ -134,7 +134,7 @@ def equivalents(listed: str) -> Iterator[Equivalent]:
 
 
 def judged(made: Iterable[Mutant], known: Iterable[Equivalent]) -> tuple[list[Mutant], list[str]]:
-    """Drop survivors that are known as equivalent; name the entries that do not hold."""
+    """Remove survivors that are known as equivalent; return the entries that match none."""
     fates: dict[Equivalent, set[Fate]] = {each: set() for each in known}
     out: list[Mutant] = []
     for each in made:
@@ -152,14 +152,14 @@ def judged(made: Iterable[Mutant], known: Iterable[Equivalent]) -> tuple[list[Mu
 
 
 def score(made: Iterable[Mutant]) -> float:
-    """Return how many per cent of the mutants that count are killed."""
+    """Return the percentage of killed mutants among those that count."""
     count = Counter(each.fate for each in made)
     counting = count[Fate.KILLED] + count[Fate.SURVIVED]
     return 100 * count[Fate.KILLED] / counting if counting else 100.0
 
 
 def summary(title: str, made: Sequence[Mutant]) -> str:
-    """Return one line with how many there are of each fate."""
+    """Return one line with the number of mutants by result."""
     count = Counter(each.fate for each in made)
     parts = ", ".join(f"{count[fate]} {fate}" for fate in Fate if count[fate])
     return f"{title}: {score(made):.1f} % of {len(made)} mutants: {parts}"

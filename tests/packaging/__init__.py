@@ -1,1 +1,1 @@
-"""What is published: archives, and how they install."""
+"""Published archives and their installation."""

@@ -1,4 +1,4 @@
-"""What is in the archives, and what they say of themselves."""
+"""The contents and the metadata of the archives."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def inside(wheel: Path, ending: str) -> str:
         return archive.read(name).decode()
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(release: Release) -> None:
-    """Every file of the package and every schema, and beside them only metadata."""
+def test_the_wheel_contains_only_the_package(release: Release) -> None:
+    """Every file of the package, every schema, and metadata."""
     with zipfile.ZipFile(release.wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
     package = {name for name in tracked() if name.startswith("reconciler/")}
@@ -36,8 +36,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(release: Release) -> None:
     assert "reconciler/py.typed" in found
 
 
-def test_the_sdist_holds_the_repository(release: Release) -> None:
-    """Whoever has the sdist has sources, tests, documents and locks; nothing else."""
+def test_the_sdist_contains_the_repository(release: Release) -> None:
+    """It has exactly the sources, tests, documents and locks."""
     with tarfile.open(release.sdist) as archive:
         found = {each.name.partition("/")[2] for each in archive.getmembers() if each.isfile()}
     assert found - {"PKG-INFO"} <= set(tracked())
@@ -48,7 +48,7 @@ def test_the_sdist_holds_the_repository(release: Release) -> None:
 
 
 def test_metadata(release: Release) -> None:
-    """Name, version, licence, page and Python are there for whoever looks at PyPI."""
+    """Name, version, license, home page and Python version are set for PyPI."""
     told = message_from_string(inside(release.wheel, ".dist-info/METADATA"))
     assert told["Name"] == "cloudtruth-webhooks"
     assert told["Version"] == __version__
@@ -61,8 +61,8 @@ def test_metadata(release: Release) -> None:
     assert "cloudtruth-webhooks = reconciler.__main__:main" in scripts
 
 
-def test_no_path_of_the_machine_is_inside(release: Release) -> None:
-    """Nothing in the wheel tells where it was built."""
+def test_no_path_of_the_machine_is_in_the_wheel(release: Release) -> None:
+    """No file reveals where it was built."""
     with zipfile.ZipFile(release.wheel) as archive:
         for name in archive.namelist():
             assert str(ROOT).encode() not in archive.read(name), name

@@ -1,4 +1,4 @@
-"""Every command with the oldest versions that pyproject.toml allows."""
+"""Every command with the oldest dependencies that pyproject.toml allows."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ sys.exit(max(run([*each.split(), "--help"], process) for each in sys.argv[1:]))
 
 @pytest.fixture(scope="module")
 def program(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel's program beside exactly the oldest versions."""
+    """The wheel's program with exactly the oldest versions."""
     home = tmp_path_factory.mktemp("floors") / "environment"
     return environment(home, f"{release.wheel}[emulator]", *FLOORS) / "webhooks"
 
@@ -76,7 +76,7 @@ def emulator(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_every_command_runs(program: Path, emulator: str, tmp_path: Path) -> None:
-    """Over HTTP: webhooks are created, one is updated, then nothing is to do; mistakes are told."""
+    """Over HTTP: webhooks are created, one is updated, then nothing is left to do."""
     environ = {"CLOUDTRUTH_SERVER_URL": emulator, "CLOUDTRUTH_API_KEY": "any", **SECRETS}
     file = tmp_path / "webhooks.yaml"
     (tmp_path / "none.yaml").write_text("webhooks: []\n")
@@ -100,6 +100,6 @@ def test_every_command_runs(program: Path, emulator: str, tmp_path: Path) -> Non
     assert "Did you mean 'plan'?" in webhooks("plna").stderr
 
 
-def test_every_command_is_run() -> None:
-    """A new command is added to the list."""
+def test_every_command_is_in_the_list() -> None:
+    """A new command must be added."""
     assert {words[0] for words in COMMANDS} | {"emulator"} == set(TABLE)

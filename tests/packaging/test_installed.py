@@ -1,4 +1,4 @@
-"""The wheel in clean environments of every available Python, by every way people install."""
+"""The wheel in clean environments of every available Python, by every documented way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERSION = f"webhooks {__version__}\n"
 
 
 def python(version: str) -> str:
-    """Return an interpreter of that version; skip the test if there is none."""
+    """Return an interpreter of that version; skip the test if it is not installed."""
     name = f"python{version}"
     pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/{name}"))
     for found in (shutil.which(name), *map(str, pyenv)):
@@ -37,8 +37,8 @@ def python(version: str) -> str:
 
 
 @pytest.mark.parametrize("version", PYTHONS)
-def test_a_clean_environment(release: Release, tmp_path: Path, version: str) -> None:
-    """Both scripts and the module run; the example is applied, and then there is nothing to do."""
+def test_a_clean_environment_works(release: Release, tmp_path: Path, version: str) -> None:
+    """Both scripts and the module run; the example is applied, then nothing is left to do."""
     # pip installs in `test_the_first_command_of_the_readme`
     program = environment(tmp_path / "environment", release.wheel, python=python(version))
     for command in (
@@ -59,7 +59,7 @@ def test_a_clean_environment(release: Release, tmp_path: Path, version: str) -> 
 
 
 def pipx_home(folder: Path) -> dict[str, str]:
-    """Return variables that keep everything pipx does in a folder."""
+    """Return variables that keep all files of pipx in a folder."""
     names = {"PIPX_HOME": "home", "PIPX_BIN_DIR": "bin", "PIPX_MAN_DIR": "man"}
     return {name: str(folder / "pipx" / part) for name, part in names.items()}
 
@@ -73,7 +73,9 @@ def pipx_home(folder: Path) -> dict[str, str]:
     ],
     ids=["uvx", "uvx-by-name", "pipx"],
 )
-def test_without_installing(release: Release, tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_running_without_installing(
+    release: Release, tmp_path: Path, command: tuple[str, ...]
+) -> None:
     """Both tools that run a package without installing it find the program."""
     words = [word.format(wheel=release.wheel) for word in command[1:]]
     environ = pipx_home(tmp_path)
@@ -89,7 +91,7 @@ OTHER_WAYS = re.findall(r"`(.+?)`", SENTENCE[1]) if SENTENCE else []
 
 @pytest.mark.parametrize("command", OTHER_WAYS)
 def test_the_other_ways_of_the_readme(checkout: Path, tmp_path: Path, command: str) -> None:
-    """Each way works as it stands, in a clone."""
+    """Each command works as written, in a clone."""
     name, *words = command.split()
     if name == "python":
         done = run(sys.executable, *words, "--version", cwd=checkout)
@@ -103,7 +105,7 @@ def test_the_other_ways_of_the_readme(checkout: Path, tmp_path: Path, command: s
 
 
 def test_the_first_command_of_the_readme(checkout: Path) -> None:
-    """In a fresh clone the README's first command works as it stands; then nothing is to do."""
+    """It works as written in a new clone; then nothing is left to do."""
     text = (ROOT / "README.md").read_text("utf-8")
     found = re.search(r"<!-- first command -->\s*```sh\n(.*?)```", text, re.S)
     assert found is not None

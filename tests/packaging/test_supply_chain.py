@@ -1,4 +1,4 @@
-"""What a release is made with: pinned, locked, and allowed as little as can be."""
+"""The release workflow: pinned, locked, with minimal permissions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_every_action_is_a_commit_with_its_version_beside_it(path: Path) -> None:
-    """A tag can be moved, a commit cannot; nothing is allowed at the top of a workflow."""
+def test_every_action_is_pinned_to_a_commit(path: Path) -> None:
+    """Its version is in a comment. No workflow has permissions at the top level."""
     text = path.read_text("utf-8")
     for used in re.findall(r"uses: (.+)", text):
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
@@ -27,7 +27,9 @@ def test_every_action_is_a_commit_with_its_version_beside_it(path: Path) -> None
 
 
 def test_only_the_job_that_publishes_may_publish() -> None:
-    """It runs nothing of ours, in an environment with reviewers, and attests what it publishes."""
+    """It runs no code of the repository, in an environment with reviewers, and attests the
+    archives.
+    """
     publish = RELEASE["jobs"]["publish"]
     assert publish["permissions"] == {"id-token": "write"}
     assert publish["environment"]["name"] == "pypi"
@@ -39,8 +41,8 @@ def test_only_the_job_that_publishes_may_publish() -> None:
 
 
 @pytest.mark.parametrize("tag", ["v{version}", "v9.9.9", "{version}"])
-def test_a_tag_of_another_version_is_no_release(tag: str) -> None:
-    """The step that compares them, as GitHub runs it."""
+def test_a_tag_of_another_version_is_not_released(tag: str) -> None:
+    """The step that compares them is run as GitHub runs it."""
     (step,) = (
         s for s in RELEASE["jobs"]["build"]["steps"] if "GITHUB_REF_NAME" in s.get("run", "")
     )
@@ -54,8 +56,8 @@ def test_a_tag_of_another_version_is_no_release(tag: str) -> None:
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
-def test_a_lock_is_whole(path: Path) -> None:
-    """Every version is exact and has hashes, what was asked for is there, no index is named."""
+def test_a_lock_is_complete(path: Path) -> None:
+    """Every version is exact and hashed, every requirement is in it, and no index is named."""
     text = path.read_text("utf-8")
     entries = re.findall(
         r"^([\w.-]+)==(\S+)[^\n]*((?:\n    --hash=sha256:[0-9a-f]{64}[^\n]*)*)", text, re.M
@@ -69,8 +71,8 @@ def test_a_lock_is_whole(path: Path) -> None:
     assert "://" not in text
 
 
-def test_every_lock_is_made_and_audited() -> None:
-    """The script makes each lock, and the audit looks at each."""
+def test_every_lock_is_generated_and_audited() -> None:
+    """The script generates each lock, and the audit checks each."""
     script = (ROOT / "scripts" / "lock").read_text("utf-8")
     assert re.search(r"action build audit", script)
     assert {each.stem for each in LOCKS} == {"action", "audit", "build"}

@@ -1,1 +1,1 @@
-"""How much is done, in things that can be counted: modules, requests, connections, steps."""
+"""Costs that can be counted: modules, requests, connections, steps."""

@@ -1,4 +1,4 @@
-"""The emulator behind raw sockets, which count connections and requests in flight."""
+"""The emulator behind raw sockets that count connections and requests in flight."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tests.api.wire_server import WireServer
 from tests.emulated.emulator import Emulator, Request
 from tests.waiting import TIMEOUT
 
-_TAKES = 0.004  # seconds for an answer, so that one request too many would be met
+_TAKES = 0.004  # seconds per answer, so that an extra request would overlap
 Of = Callable[[str], bool]
 
 
-def _none(asked: str) -> bool:
+def _none(requested: str) -> bool:
     return False
 
 
 class CountingServer(WireServer):
-    """Serves until closed. `most` is the most requests that were in flight at a time.
+    """Serves until closed. `most` is the highest number of requests in flight.
 
-    Requests that `of` is true of, given method and address, are answered as soon as `meeting` of
-    them were there at a time: how many there are does not depend on who is quick. `idle` is how
-    many connections ended after lying idle for so long that a client does not use them again.
+    Requests for which `of` is true, given method and path, are answered as soon as `meeting` of
+    them have arrived: their number does not depend on speed. `idle` is the number of connections
+    that ended after being idle for so long that a client does not use them again.
     """
 
     def __init__(self, emulator: Emulator, *, of: Of = _none, meeting: int = 0) -> None:
@@ -36,8 +36,8 @@ class CountingServer(WireServer):
         self._changed = threading.Condition()
         super().__init__()
 
-    def asked(self) -> list[str]:
-        """Return what was asked for: method and path, without queries."""
+    def requested(self) -> list[str]:
+        """Return method and path of every request, without queries."""
         return [f"{each.method} {each.path}" for each in self._emulator.store.log()]
 
     def close(self) -> None:
@@ -65,12 +65,12 @@ class CountingServer(WireServer):
         return None
 
     @contextlib.contextmanager
-    def _counted(self, asked: str) -> Iterator[None]:
+    def _counted(self, requested: str) -> Iterator[None]:
         with self._changed:
             self._in_flight += 1
             self.most = max(self.most, self._in_flight)
             self._changed.notify_all()
-            if self._of(asked) and not self._changed.wait_for(self._met, TIMEOUT):
+            if self._of(requested) and not self._changed.wait_for(self._met, TIMEOUT):
                 self._meeting = 0
         time.sleep(_TAKES)
         try:
@@ -85,7 +85,7 @@ class CountingServer(WireServer):
 
 @contextlib.contextmanager
 def counting(emulator: Emulator, *, of: Of = _none, meeting: int = 0) -> Iterator[CountingServer]:
-    """Serve for the length of a block."""
+    """Serve during a block."""
     server = CountingServer(emulator, of=of, meeting=meeting)
     try:
         yield server

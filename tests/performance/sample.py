@@ -1,4 +1,4 @@
-"""Many webhooks, as a file and as what is live."""
+"""Many webhooks, as a file and as live webhooks."""
 
 from __future__ import annotations
 

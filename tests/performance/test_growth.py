@@ -1,7 +1,7 @@
-"""No step may grow with the square of the number of webhooks: steps are counted, not timed.
+"""No stage takes a number of steps quadratic in the number of webhooks.
 
-A step is a function called, Python's or C's, or a line of ours run. Four times as many webhooks
-may take four times as many steps, and the little more that sorting needs.
+A step is a call of a function of Python or C, or a line of the program. Four times as many webhooks
+may take four times as many steps, plus the overhead of sorting.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Work = Callable[[], object]
 
 
 def steps(work: Work) -> int:
-    """Count the steps of some work."""
+    """Count the steps of a call."""
     count = 0
 
     def line(frame: FrameType, event: str, argument: Any) -> Any:
@@ -65,7 +65,7 @@ def steps(work: Work) -> int:
 
 
 def peak(work: Work) -> int:
-    """Return the bytes that some work needs at the most, its result among them."""
+    """Return the peak memory of a call in bytes, including its result."""
     tracemalloc.start()
     try:
         work()
@@ -87,7 +87,7 @@ def desired(count: int) -> Desired:
 
 @cache
 def live(count: int, *, change: str = "") -> Live:
-    """What is live: as declared; with `change`, every one with another channel or another name."""
+    """Return the live webhooks as declared; with `change`, each with another channel or name."""
 
     def differing(field: str) -> str:
         return "-before" if change == field else ""
@@ -137,7 +137,7 @@ def _planned(change: str, *, base: bool = False) -> Callable[[int], Work]:
 
 
 def _applied(change: str, *, masked: bool = False) -> Callable[[int], Work]:
-    """Carry a plan out; `masked`: no token is shown, and all but one webhook are live already."""
+    """Apply a plan; `masked`: no token is shown, and all webhooks except one are live already."""
 
     def stage(count: int) -> Work:
         found = live(count, change=change).webhooks
@@ -178,7 +178,7 @@ STAGES: dict[str, Callable[[int], Work]] = {
 def test_steps_grow_in_proportion(stage: str) -> None:
     """Four times as many webhooks take about four times as many steps."""
     few, many = STAGES[stage](FEW), STAGES[stage](MANY)
-    STAGES[stage](10)()  # loads modules; another file, since what is read of one is kept
+    STAGES[stage](10)()  # loads modules; with another file, because its content is cached
     assert steps(many) < MOST * steps(few)
 
 
@@ -187,12 +187,12 @@ def test_steps_grow_in_proportion(stage: str) -> None:
 def test_memory_grows_in_proportion(stage: str) -> None:
     """Four times as many changes take about four times the memory to show."""
     few, many = STAGES[stage](FEW), STAGES[stage](MANY)
-    STAGES[stage](10)()  # loads modules; another file, since what is read of one is kept
+    STAGES[stage](10)()  # loads modules; with another file, because its content is cached
     assert peak(many) < MOST * peak(few)
 
 
-def test_a_square_would_be_seen() -> None:
-    """The count of steps tells a nested loop from a single one."""
+def test_quadratic_growth_is_detected() -> None:
+    """The number of steps distinguishes a nested loop from a single one."""
 
     def nested(count: int) -> Work:
         return lambda: [max(1, 2) for _ in range(count) for _ in range(count)]

@@ -1,6 +1,6 @@
-"""Checking a file takes steps in proportion to its size, whatever is in it.
+"""Validating any file takes steps in proportion to its size.
 
-Each file here once took time with the square of its size, or is like one that did.
+Each file here once took quadratic time, or is like one that did.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.performance.test_growth import steps
 
 FEW, MANY = 100, 200
 MOST = 2.3
-"""Twice as much of something may take twice the steps, and the little more that sorting needs."""
+"""Twice the size may take twice the steps, plus the overhead of sorting."""
 HEAD = "webhooks:\n"
 
 
@@ -98,7 +98,7 @@ def _judged(text: str) -> object:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_steps_grow_in_proportion(name: str) -> None:
-    """Twice as much of it takes about twice as many steps."""
+    """Twice the size takes about twice as many steps."""
     few, many = (partial(_judged, FILES[name](count)) for count in (FEW, MANY))
     _judged(FILES[name](10))  # loads modules
     counted = steps(few)
@@ -107,7 +107,7 @@ def test_steps_grow_in_proportion(name: str) -> None:
 
 @pytest.mark.slow
 def test_accents_on_one_letter_are_normalized_in_proportion() -> None:
-    """Four times as many take about four times as long: no step of ours shows that."""
+    """Four times as many take about four times as long: this is measured in time."""
     taken = []
     for count in (10, 5_000, 20_000):
         text = f'{HEAD}- {{name: "a{(chr(0x301) + chr(0x327)) * count}"}}\n'
@@ -117,7 +117,7 @@ def test_accents_on_one_letter_are_normalized_in_proportion() -> None:
     assert taken[2] < 8 * taken[1] + 0.3
 
 
-def test_an_excerpt_copies_only_what_it_shows() -> None:
+def test_an_excerpt_copies_only_the_shown_part() -> None:
     """Each of many findings on one line shows only the part around it."""
     text, where = FILES["one key many times"](20_000), Position(file="w.yaml", line=2, column=4)
     shown = excerpt(text, where)
@@ -137,8 +137,8 @@ def _many(name: str, count: int) -> tuple[Finding, ...]:
 
 @pytest.mark.parametrize("name", ["unknown keys", "minified, a typo in each"])
 @pytest.mark.parametrize("format", FINDINGS_RENDERERS)
-def test_what_is_shown_grows_in_proportion(name: str, format: str) -> None:
-    """A finding shows the part of a long line around it, and texts end after 100 findings."""
+def test_output_grows_in_proportion(name: str, format: str) -> None:
+    """A finding shows part of a long line, and text output ends after 100 findings."""
     sizes = [
         len(FINDINGS_RENDERERS[format]().render_findings(_many(name, count)))
         for count in (400, 800)
@@ -146,8 +146,8 @@ def test_what_is_shown_grows_in_proportion(name: str, format: str) -> None:
     assert sizes[1] < (2.4 if format == "json" else 1.1) * sizes[0]
 
 
-def test_text_names_how_many_findings_it_leaves_out() -> None:
-    """The last lines count all findings and those that are not shown."""
+def test_text_has_the_number_of_omitted_findings() -> None:
+    """The last lines count all findings and the omitted ones."""
     found = load_text(FILES["unknown keys"](MOST_SHOWN + 20)).findings
     left = len(found) - MOST_SHOWN
     shown = FINDINGS_RENDERERS["text"]().render_findings(found)
@@ -157,6 +157,6 @@ def test_text_names_how_many_findings_it_leaves_out() -> None:
 
 @pytest.mark.parametrize("levels", [10, 5000])
 def test_merges_of_any_depth_are_followed(levels: int) -> None:
-    """A long chain of merges gets the findings of a short one."""
+    """A long chain of merges has the same findings as a short one."""
     found = load_text(FILES["a chain of merges"](levels)).findings
     assert [each.rule for each in found] == ["unknown-key", "missing-field", "missing-field"]

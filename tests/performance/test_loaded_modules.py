@@ -1,4 +1,4 @@
-"""What a process loads, named by name: loading is most of what a small run costs."""
+"""The modules that a process loads, which is most of the cost of a small run."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ main()
 
 
 def loaded(directory: Path, line: str, **environ: str) -> tuple[int, set[str]]:
-    """Run a command line in a new process; return its exit code and all it loaded."""
+    """Run a command line in a new process; return its exit code and the loaded modules."""
     done = python(directory, "-c", _LOADED, *line.split(), HOME=str(directory), **environ)
     return done.returncode, set(json.loads(done.stderr.splitlines()[-1]))
 
 
-def ours(*names: str) -> set[str]:
-    """Return names of modules, which must exist: one that has moved is never loaded."""
+def existing(*names: str) -> set[str]:
+    """Return names of modules, which must exist: a moved one would never be loaded."""
     for name in names:
         assert find_spec(f"reconciler.{name}") is not None, name
     return {f"reconciler.{name}" for name in names}
@@ -64,8 +64,8 @@ def test_completing_a_command_loads_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["plan", "apply --yes", "status", "export"])
-def test_without_a_key_no_http(file: File, tmp_path: Path, line: str) -> None:
-    """Who has no key yet is told so before the HTTP library is loaded."""
+def test_without_a_key_http_is_not_loaded(file: File, tmp_path: Path, line: str) -> None:
+    """A missing key is reported before the HTTP library is loaded."""
     file(declaration(range(1)))
     code, modules = loaded(tmp_path, line)
     assert (code, modules & {"httpx", "deepdiff"}) == (4, set())
@@ -77,11 +77,11 @@ def test_refusal_before_a_request_needs_no_http(file: File, tmp_path: Path) -> N
     assert (code, "httpx" in modules) == (3, False)
 
 
-def test_validate_loads_its_own_stage_only(file: File, tmp_path: Path) -> None:
-    """Checking a good file loads no plans, engine, client, renderer or words about mistakes."""
+def test_validate_loads_only_its_own_stage(file: File, tmp_path: Path) -> None:
+    """A valid file loads no plans, engine, client, renderer or error messages."""
     file(declaration(range(10)))
     code, modules = loaded(tmp_path, "validate")
-    others = ours("source.syntax", "planning.plan", "report", "render.text", "execute", "api",
+    others = existing("source.syntax", "planning.plan", "report", "render.text", "execute", "api",
                   "emulator", "settings")  # fmt: skip
     assert (code, modules & (EXPLAINERS | others)) == (0, set())
 
@@ -89,10 +89,10 @@ def test_validate_loads_its_own_stage_only(file: File, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "renderers"), [("plan", {"text"}), ("plan --format json", {"json"}), ("status", set())]
 )
-def test_a_run_over_http_without_differences(
+def test_a_run_without_changes_loads_no_engine(
     file: File, tmp_path: Path, line: str, renderers: set[str]
 ) -> None:
-    """A run over HTTP that finds nothing to do explains nothing, and loads no engine."""
+    """It loads no explanations either."""
     file(declaration(range(10)))
     emulator = Emulator(seed=1)
     for number in range(10):
@@ -101,23 +101,23 @@ def test_a_run_over_http_without_differences(
         site = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "CLOUDTRUTH_SERVER_URL": server.url}
         code, modules = loaded(tmp_path, line, TOKEN=TOKEN, **site)
     assert (code, "httpx" in modules) == (0, True)
-    others = ours("emulator", "execute.execute", "source.saved_plan")
-    others |= ours(*(f"render.{name}" for name in {"json", "markdown", "github"} - renderers))
+    others = existing("emulator", "execute.execute", "source.saved_plan")
+    others |= existing(*(f"render.{name}" for name in {"json", "markdown", "github"} - renderers))
     assert not modules & (EXPLAINERS | others | {"sqlite3"})
 
 
-def test_a_small_plan_enters_few_modules(file: File, tmp_path: Path) -> None:
-    """At most 60 modules of the program, packages and the emulator not counted."""
+def test_a_small_plan_loads_few_modules(file: File, tmp_path: Path) -> None:
+    """At most 60 modules of the program, without packages and the emulator."""
     file()
     code, modules = loaded(tmp_path, "plan --local")
     packages = {name.rpartition(".")[0] for name in modules}
-    packages.add("reconciler.__main__")  # the start
+    packages.add("reconciler.__main__")  # interpreter start
     own = {name for name in modules - packages if name.startswith("reconciler.")}
     assert (code, len([name for name in own if ".emulator." not in name]) <= 60) == (0, True)
 
 
-def test_no_search_for_cycles(file: File, tmp_path: Path) -> None:
-    """From its first line on, a run never stops to look for cyclic garbage."""
+def test_cyclic_garbage_collection_is_off(file: File, tmp_path: Path) -> None:
+    """A run never stops to search for cyclic garbage."""
     file(declaration(range(200)))
     before, after = python(tmp_path, "-c", _COLLECTIONS, "validate").stderr.split()
     assert before == after

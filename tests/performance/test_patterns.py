@@ -1,7 +1,7 @@
-"""No regular expression over what a user wrote backtracks without bound.
+"""No regular expression applied to user input backtracks excessively.
 
-Python's engine does not count its steps. A text of 20,000 characters takes a pattern that is linear
-about a millisecond of processor time, and one that is quadratic more than half a second.
+Python's engine does not count its steps. A text of 20,000 characters takes about a millisecond with
+a linear pattern, and more than half a second with a quadratic one.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import reconciler
 from reconciler.source.schema import schema_text
 
 LENGTHS = (25, 200, 2_000, 20_000)
-"""Short ones first: a pattern that is exponential never ends on a long one."""
+"""Short ones first: an exponential pattern never ends on a long one."""
 MOST = 0.1
-"""Seconds of processor time for one text."""
+"""Seconds of processor time per text."""
 READERS = ("kinds", "planning", "render", "source")
-"""The folders that read what a user wrote."""
+"""The folders that read user input."""
 
 
 def _within(value: Any, name: str) -> Iterator[tuple[str, re.Pattern[str]]]:
@@ -52,7 +52,7 @@ def _patterns() -> Iterator[tuple[str, re.Pattern[str], str]]:
             for each, pattern in _within(value, name):
                 uses = re.findall(rf"\b{name}\.(search|finditer|sub|match)\b", source)
                 use = "fullmatch" if not uses else "match" if set(uses) == {"match"} else "search"
-                if isinstance(pattern.pattern, bytes):  # of what a file begins with
+                if isinstance(pattern.pattern, bytes):  # of the beginning of a file
                     pattern, use = re.compile(pattern.pattern.decode(), pattern.flags), "search"
                 yield f"{found.name}.{each}", pattern, use
     for pattern in sorted(
@@ -65,7 +65,7 @@ PATTERNS = {f"{name} {use} {pattern.pattern}": (pattern, use) for name, pattern,
 
 
 def opening(tree: Any) -> str:
-    """Return the literal text with which a match can begin; optional parts are left out."""
+    """Return the literal text with which a match can begin; optional parts are omitted."""
     text = ""
     for op, argument in tree:
         if op is _constants.LITERAL:
@@ -80,7 +80,7 @@ def opening(tree: Any) -> str:
 
 
 def texts(pattern: re.Pattern[str]) -> Iterator[str]:
-    """Yield texts that repeat each character of a pattern, behind what a match can begin with."""
+    """Yield texts that repeat each character of a pattern after the beginning of a match."""
     begin = opening(_parser.parse(pattern.pattern, pattern.flags))
     for unit in dict.fromkeys((*pattern.pattern, begin or "b", "a", "A", " ", "a ", "-", "{a")):
         for before, after in product(dict.fromkeys(("", begin)), ("", "\0", " ")):
@@ -89,7 +89,7 @@ def texts(pattern: re.Pattern[str]) -> Iterator[str]:
 
 
 def slow(pattern: re.Pattern[str], use: str) -> str | None:
-    """Return the first text on which a pattern backtracks without bound; None if there is none."""
+    """Return the first text on which a pattern backtracks excessively; None if there is none."""
     for text in texts(pattern):
         began = thread_time()
         pattern.sub("", text) if use == "search" else getattr(pattern, use)(text)
@@ -100,7 +100,7 @@ def slow(pattern: re.Pattern[str], use: str) -> str | None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PATTERNS)
-def test_a_pattern_does_not_backtrack_without_bound(name: str) -> None:
+def test_a_pattern_does_not_backtrack_excessively(name: str) -> None:
     """No text takes long, whatever it repeats."""
     assert slow(*PATTERNS[name]) is None
 
@@ -115,6 +115,6 @@ def test_a_pattern_does_not_backtrack_without_bound(name: str) -> None:
         (r"(a+)+b", "match"),
     ],
 )
-def test_a_square_would_be_seen(pattern: str, use: str) -> None:
-    """Patterns that took minutes for a file of 30 KB are told from the others."""
+def test_quadratic_patterns_are_detected(pattern: str, use: str) -> None:
+    """Patterns that took minutes for a file of 30 KB are found."""
     assert slow(re.compile(pattern), use) is not None

@@ -1,4 +1,4 @@
-"""How many requests each command makes, over how many connections, how many at a time."""
+"""The requests and connections of each command, and how many are concurrent."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ ORGANIZATIONS = "GET /api/v1/organizations/"
 LIST = "GET /api/v1/webhooks/"
 CREATE = "POST /api/v1/webhooks/"
 ROWS = 35
-"""How many webhooks are live, in pages of ten."""
+"""The number of live webhooks, in pages of ten."""
 PAGES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What the server saw of one command."""
+    """What the server received from one command."""
 
     code: int
     requests: Counter[str]
@@ -43,7 +43,7 @@ def command(shell: Shell, file: File) -> Command:
     def command(
         *arguments: str,
         declared: range = range(ROWS),
-        of: Of = lambda asked: False,
+        of: Of = lambda requested: False,
         meeting: int = 0,
         **choices: Any,
     ) -> Seen:
@@ -58,7 +58,7 @@ def command(shell: Shell, file: File) -> Command:
             done = shell(*arguments, TOKEN=TOKEN, **site)
         return Seen(
             code=done.code,
-            requests=Counter(server.asked()),
+            requests=Counter(server.requested()),
             connections=server.connections - server.idle,
             most=server.most,
         )
@@ -66,64 +66,64 @@ def command(shell: Shell, file: File) -> Command:
     return command
 
 
-def test_validate_asks_nothing(command: Command) -> None:
-    """Checking files makes no request."""
+def test_validate_makes_no_request(command: Command) -> None:
+    """It only reads files."""
     seen = command("validate")
     assert (seen.code, seen.requests, seen.connections) == (0, {}, 0)
 
 
 @pytest.mark.parametrize("arguments", [("plan",), ("apply", "--yes"), ("status",), ("export",)])
-def test_reads_once(command: Command, arguments: tuple[str, ...]) -> None:
-    """What has nothing to write asks for the organization and for each page once."""
+def test_commands_without_writes_read_once(command: Command, arguments: tuple[str, ...]) -> None:
+    """They request the organization and each page once."""
     seen = command(*arguments)
     assert (seen.code, seen.requests) == (0, {ORGANIZATIONS: 1, LIST: PAGES})
 
 
 def test_plan_of_changes_reads_once(command: Command) -> None:
-    """A plan full of changes costs the same requests as one without."""
+    """A plan with changes makes the same requests as one without."""
     seen = command("plan", "--detailed-exitcode", declared=range(ROWS, 2 * ROWS))
     assert (seen.code, seen.requests) == (5, {ORGANIZATIONS: 1, LIST: PAGES})  # blocked
 
 
 def test_large_pages_need_one_request(command: Command) -> None:
-    """A server that grants large pages is asked for one."""
+    """A server that allows large pages gets one request."""
     assert command("plan", max_page_size=1000).requests == {ORGANIZATIONS: 1, LIST: 1}
 
 
-def test_apply_of_changes_lists_twice_more(command: Command) -> None:
+def test_apply_makes_two_more_listings(command: Command) -> None:
     """Changes cost their writes, a listing before the first and one after the last."""
     seen = command("apply", "--yes", declared=range(ROWS + 5), max_page_size=1000)
     assert seen.code == 0
     assert seen.requests == {ORGANIZATIONS: 1, LIST: 3, CREATE: 5}
 
 
-def test_pages_of_the_listings_around_writes(command: Command) -> None:
-    """The two listings more are whole ones: each reads every page of what is live then."""
+def test_the_listings_around_writes_are_complete(command: Command) -> None:
+    """Each of the two reads every page."""
     seen = command("apply", "--yes", declared=range(ROWS + 10))
     assert seen.requests == {ORGANIZATIONS: 1, LIST: PAGES + PAGES + PAGES + 1, CREATE: 10}
 
 
-def writes(asked: str) -> bool:
-    return asked.startswith("POST ")
+def writes(requested: str) -> bool:
+    return requested.startswith("POST ")
 
 
-def further(asked: str) -> bool:
-    """A page that is not the first, which is asked for alone."""
-    return "&page=" in asked and "&page=1&" not in asked
+def further(requested: str) -> bool:
+    """Return whether a request is for a page other than the first."""
+    return "&page=" in requested and "&page=1&" not in requested
 
 
 @pytest.mark.parametrize("parallelism", [1, 3, 8])
-def test_parallelism_bounds_what_is_in_flight(command: Command, parallelism: int) -> None:
-    """As many requests at a time as allowed, never more; a connection for each that works."""
+def test_parallelism_limits_requests_in_flight(command: Command, parallelism: int) -> None:
+    """At most as many requests at a time as allowed, with one connection per worker."""
     arguments = ("apply", "--yes", "--parallelism", str(parallelism))
     seen = command(*arguments, declared=range(ROWS + 40), of=writes, meeting=parallelism)
     assert seen.code == 0
     assert seen.requests[CREATE] == 40
     assert seen.most == parallelism
-    # The one more is for what is asked between the batches of parallel work.
+    # One more for the requests between the batches of parallel work.
     assert seen.connections <= parallelism + 1
 
 
-def test_pages_are_read_side_by_side(command: Command) -> None:
-    """After the first page has told how many there are, the others are read at once."""
+def test_pages_are_read_concurrently(command: Command) -> None:
+    """After the first page has the count, the others are read at once."""
     assert command("plan", max_page_size=2, of=further, meeting=10).most == 10

@@ -1,4 +1,4 @@
-"""Values for tests of planning, each with everything that does not matter filled in."""
+"""Values for tests of planning, with defaults for irrelevant fields."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def made(
     secrets: Mapping[SecretRef, Secret] = SECRETS,
     **options: Any,
 ) -> Plan:
-    """Plan a declaration against webhooks or a listing; `options` are those of PlanOptions."""
+    """Plan a configuration against webhooks or a listing; `options` are those of PlanOptions."""
     listing = next((each for each in found if isinstance(each, Live)), None)
     listing = listing or live(*(each for each in found if isinstance(each, LiveWebhook)))
     return plan(declaration, listing, secrets, PlanOptions(**options))
@@ -166,7 +166,7 @@ def made(
 def guarded(
     *, deletes: int = 0, in_scope: int = 20, allow_deletes: int | None = None, **more: Any
 ) -> tuple[Finding, ...]:
-    """Return what guards find in a plan of so many deletes; `more` is of GuardInput."""
+    """Return the guards that block a plan of this many deletes; `more` is of GuardInput."""
     found = made(desired(), *(live_slack(f"w{n}", f"id-{n}") for n in range(deletes)))
     found = replace(found, in_scope=in_scope, guard=GuardInput(**more))
     return tuple(guard(found, allow_deletes))

@@ -1,4 +1,4 @@
-"""Whether an operation still fits: pending, done or stale."""
+"""Whether an operation is pending, done or stale."""
 
 from __future__ import annotations
 
@@ -100,15 +100,15 @@ KEEPER = "the webhook that was to stay is gone"
         ),
     ],
 )
-def test_a_change_fits_what_it_was_made_for(
+def test_a_change_is_pending_done_or_stale(
     result: Plan, found: tuple[LiveWebhook, ...], answer: Answer
 ):
-    """Before, after, and anything else; why, and which live webhook it is about."""
+    """The state before, the state after, or any other; with the reason and the live webhook."""
     assert checks(result, found) == [answer]
 
 
-def test_a_rotation_holds_until_the_new_value_is_live():
-    """The rest of the webhook looks the same before and after."""
+def test_a_rotation_is_pending_until_the_new_value_is_live():
+    """The other fields are the same before and after."""
     found = live_slack(token=OTHER_TOKEN)
     rotation = made(desired(slack()), found)
 
@@ -116,24 +116,24 @@ def test_a_rotation_holds_until_the_new_value_is_live():
     assert states(rotation, (live_slack(),)) == [State.DONE]
 
 
-def test_a_resend_of_what_cannot_be_read_always_holds():
-    """Whether it happened cannot be told, so it is sent again."""
+def test_a_resend_of_an_unreadable_secret_is_always_pending():
+    """Its result is not visible, so it is sent again."""
     masked = live_slack(token="*****")
     resend = made(desired(slack()), masked, resend_all=True)
 
     assert states(resend, (masked,)) == [State.PENDING]
 
 
-def test_a_resend_that_came_with_a_visible_change_is_done_with_it():
-    """Both went in one request."""
+def test_a_resend_with_a_visible_change_is_done_with_it():
+    """Both were sent in one request."""
     before = live_slack(token="*****", channel="#x")
     resend = made(desired(slack()), before, resend_all=True)
 
     assert checks(resend, (live_slack(token="*****"),)) == [done()]
 
 
-def test_a_field_that_is_to_go_is_done_when_it_is_gone():
-    """Shown, gone, and not to be seen: only what is gone is surely done."""
+def test_a_removed_field_is_done_when_it_is_gone():
+    """A shown or hidden field is not surely gone."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     before, gone = live_generic(token="***"), live_generic()
     options = PlanOptions(previous=desired(generic(token=reference)))
@@ -151,8 +151,8 @@ def test_a_field_that_is_to_go_is_done_when_it_is_gone():
     assert Listing(drop, (hidden,), {}).differences(drop.updates[0], hidden) == ()
 
 
-def test_a_flag_that_is_to_go_is_done_when_the_default_is_back():
-    """The server shows what it fills in itself."""
+def test_a_removed_flag_is_done_when_the_default_is_back():
+    """The server shows its default."""
     before = live_generic(verify=False)
     drop = made(desired(generic()), before, secrets={})
 
@@ -160,8 +160,8 @@ def test_a_flag_that_is_to_go_is_done_when_the_default_is_back():
     assert checks(drop, (live_generic(verify=True),), {}) == [done(id="id-9")]
 
 
-def test_a_rotation_of_which_the_rest_is_live_is_not_done():
-    """A webhook that needs no change shows that passwords can be read, and this one's is old."""
+def test_a_rotation_is_not_done_while_the_old_secret_is_live():
+    """An unchanged webhook shows that passwords are readable, and this one's is old."""
     reference = SecretRef(scheme=Scheme.ENV, name="PASSWORD")
     secrets = {reference: Secret("the new password")}
     declared = [generic(name, username="u", password=reference) for name in ("A", "B")]
@@ -174,8 +174,8 @@ def test_a_rotation_of_which_the_rest_is_live_is_not_done():
     assert checks(result, (same, half), secrets) == [stale(EDITED_SINCE, "id-2")]
 
 
-def test_a_change_answers_for_no_secret_that_it_does_not_send():
-    """A plan that was made without secrets is done although an older token is live."""
+def test_unsent_secrets_do_not_make_a_change_pending():
+    """A plan made without secrets is done although an older token is live."""
     before = live_slack("Old", token=OTHER_TOKEN)
     rename = made(desired(slack(previously=("Old",))), before, secrets={})
 
@@ -184,8 +184,8 @@ def test_a_change_answers_for_no_secret_that_it_does_not_send():
     assert states(rename, (after,)) == [State.DONE]
 
 
-def test_operations_fit_beside_the_webhooks_of_their_plan():
-    """Those that have the names already, or leave them, are no strangers."""
+def test_webhooks_of_the_plan_do_not_make_it_stale():
+    """They may have the names already, or give them up."""
     declared = desired(slack("b", previously=("a",)), slack("d", previously=("c",)))
     found = (live_slack("a", "id-1"), live_slack("c", "id-2"))
     renames = made(declared, *found)
@@ -195,16 +195,16 @@ def test_operations_fit_beside_the_webhooks_of_their_plan():
     assert checks(renames, later) == [done(), stale(ANOTHER, "id-9")]
 
 
-def test_what_a_rename_would_do_is_not_created():
-    """The next plan renames the webhook that has appeared under the earlier name."""
+def test_a_create_is_stale_if_a_rename_is_possible():
+    """The next plan renames the webhook that has appeared under the previous name."""
     result = made(desired(slack("a"), slack("b", previously=("was",))))
     why = "a webhook that is to be renamed to it has appeared since the plan was made"
 
     assert checks(result, (live_slack("was", "id-9"),)) == [pending(), stale(why, None)]
 
 
-def test_an_operation_that_no_review_has_is_known():
-    """The webhook that it would change is not a second one that has appeared."""
+def test_an_unreviewed_operation_does_not_make_others_stale():
+    """The webhook that it would change is no new webhook."""
     declared = desired(slack(id="id-1"), slack(id="id-2", channel="#b"))
     result = made(declared, EDITED, live_slack(id="id-2"))
     assert len(result.operations) == 2

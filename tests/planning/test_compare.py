@@ -1,4 +1,4 @@
-"""Comparison of one declared webhook with one live one, secrets above all."""
+"""Comparison of a declared webhook with a live one, in particular secrets."""
 
 from __future__ import annotations
 
@@ -53,28 +53,28 @@ PASSWORD = SecretRef(scheme=Scheme.ENV, name="PAGER_PASSWORD")
 
 @pytest.mark.parametrize("shown", HIDDEN.values(), ids=HIDDEN)
 def test_a_hidden_token_is_unknown(shown: object):
-    """Neither a change nor a match: it is reported as unreadable."""
+    """It is neither a change nor a match: it is reported as unreadable."""
     answer = compare(slack(), live_slack(token=shown), SECRETS, Evidence())
 
     assert (answer.fields, answer.unreadable) == ((), ("token",))
 
 
-def test_a_hidden_configuration_is_wholly_unknown():
+def test_a_hidden_configuration_is_completely_unknown():
     """Missing, null and {} come as UNKNOWN: no field is compared."""
     answer = compare(slack(), unshown(live_slack(), UNKNOWN), SECRETS, Evidence())
 
     assert (answer.fields, answer.unreadable) == ((), ("token", "channel", "username"))
 
 
-def test_a_token_whose_value_is_not_at_hand_is_undecided():
-    """No value to compare with: no change, and not unreadable either."""
+def test_a_token_without_a_value_is_undecided():
+    """There is no value to compare: no change, and not unreadable either."""
     answer = compare(slack(), live_slack(), {}, Evidence())
 
     assert (answer.fields, answer.unreadable, answer.undecided) == ((), (), ("token",))
 
 
-def test_a_password_whose_value_is_not_at_hand_is_not_called_unreadable():
-    """Without the value nobody can tell whether what is shown is it."""
+def test_a_password_without_a_value_is_not_called_unreadable():
+    """Without the value it is unknown whether the live one equals it."""
     declared = generic(username="ct", password=PASSWORD)
     found = live_generic(username="ct", password="something")
 
@@ -84,7 +84,7 @@ def test_a_password_whose_value_is_not_at_hand_is_not_called_unreadable():
 
 
 def test_a_password_has_no_shape_and_stays_unknown_without_evidence():
-    """Any text may be a ciphertext."""
+    """Any text may be an encrypted value."""
     declared = generic(username="ct", password=PASSWORD)
     found = live_generic(username="ct", password="something else")
 
@@ -93,8 +93,8 @@ def test_a_password_has_no_shape_and_stays_unknown_without_evidence():
     assert (answer.fields, answer.unreadable) == ((), ("password",))
 
 
-def test_another_password_that_compares_equal_is_the_evidence():
-    """One that is shown proves that the server shows them all."""
+def test_another_equal_password_is_evidence():
+    """One password in plain text proves that the server shows them all."""
     one = generic("One", username="ct", password=PASSWORD)
     two = generic("Two", username="ct", password=PASSWORD)
     found = live(
@@ -124,7 +124,7 @@ def test_a_missing_secret_is_added_where_others_are_shown():
 
 
 def test_a_plain_url_is_compared_and_shown_as_its_origin():
-    """The address may hold a credential: a change names hosts only."""
+    """It may contain a credential: a change shows only hosts."""
     found = live_generic(url="https://old.example.com/secret/path")
 
     (change,) = compare(generic(), found, {}, Evidence()).fields
@@ -138,7 +138,7 @@ def test_a_plain_url_is_compared_and_shown_as_its_origin():
 
 @pytest.mark.parametrize("shown", HIDDEN.values(), ids=HIDDEN)
 def test_only_secrets_can_be_hidden(shown: object):
-    """Whatever stands for a channel is another channel than the declared one."""
+    """Any other text for a channel is another channel."""
     (change,) = compare(slack(), live_slack(channel=shown), SECRETS, Evidence()).fields
 
     missing = shown in (None, "", ...)
@@ -147,8 +147,8 @@ def test_only_secrets_can_be_hidden(shown: object):
 
 
 @pytest.mark.parametrize("channel", [["#deploys"], {"name": "#deploys"}, True])
-def test_a_plain_value_of_another_kind_is_a_difference(channel: object):
-    """What is no text is no channel."""
+def test_a_plain_value_of_another_type_is_a_difference(channel: object):
+    """A value that is not text is not a channel."""
     (change,) = compare(slack(), live_slack(channel=channel), SECRETS, Evidence()).fields
 
     assert change == ValueChange(
@@ -158,7 +158,7 @@ def test_a_plain_value_of_another_kind_is_a_difference(channel: object):
 
 @pytest.mark.parametrize("witness", [(), (live_generic("B", username="b", verify=False),)])
 def test_a_configuration_that_gains_keys_is_an_update(witness: tuple[LiveWebhook, ...]):
-    """Each key is a change of its own, whatever other webhooks show."""
+    """Each key is a change, whatever other webhooks show."""
     declared = generic(username="ct", password=PASSWORD, verify=False)
     found = live(live_generic(), *witness)
 
@@ -171,12 +171,12 @@ def test_a_configuration_that_gains_keys_is_an_update(witness: tuple[LiveWebhook
     assert update.sends == {"configuration"}
 
 
-def test_a_flag_that_is_missing_has_its_default():
-    """`verify: true` is what the server does anyway."""
+def test_a_missing_flag_has_its_default():
+    """`verify: true` is the server's default."""
     assert compare(generic(verify=True), live_generic(), {}, Evidence()).fields == ()
 
 
-def test_what_the_server_may_add_by_itself_is_no_difference():
+def test_server_additions_are_no_difference():
     """Defaults, empty values, and keys that this version does not know."""
     found = live_generic(verify=True, username="", token=None, password="", extra="x")
 
@@ -184,7 +184,7 @@ def test_what_the_server_may_add_by_itself_is_no_difference():
 
 
 def test_undeclared_keys_are_a_difference():
-    """A hidden secret is one too: only what is set is shown as a mask."""
+    """A masked secret is one too: only a set one is shown masked."""
     found = live_generic(verify=False, username="u", password="*****", token="abc")
     lost = ("password", "token", "username", "verify")
 
@@ -194,7 +194,7 @@ def test_undeclared_keys_are_a_difference():
 
 
 def test_unknown_keys_are_named_when_they_are_lost():
-    """Configuration is sent whole: what no file declares goes with it; defaults do not count."""
+    """Configuration is sent completely: undeclared keys are lost; defaults do not count."""
     found = live_generic(url="https://old.example.com/", verify=True, extra="y", more=None)
 
     (update,) = made(desired(generic()), found, secrets={}).updates
@@ -202,13 +202,13 @@ def test_unknown_keys_are_named_when_they_are_lost():
     assert update.fields[1:] == (KeyLost(path=("configuration", "extra")),)
 
 
-def test_numbers_where_text_is_due_are_read_as_text():
-    """A server that turns text into numbers makes no perpetual difference."""
+def test_numbers_are_compared_as_text():
+    """A server that turns text into numbers makes no permanent difference."""
     assert compare(slack(channel="123"), live_slack(channel=123), SECRETS, Evidence()).fields == ()
 
 
 def test_a_number_that_differs_is_shown_as_text():
-    """What was there before is told."""
+    """The change has the value before."""
     result = made(desired(slack(username="8")), live_slack(username=7))
     [change] = result.updates
     assert change.fields == (
@@ -216,8 +216,8 @@ def test_a_number_that_differs_is_shown_as_text():
     )
 
 
-def test_a_snapshot_holds_no_secret():
-    """Neither token nor address, but where deliveries go."""
+def test_a_snapshot_contains_no_secret():
+    """It has neither the token nor the URL, but the destination."""
     shots = [snapshot(live_slack()), snapshot(live_generic(token="abc"))]
 
     assert TOKEN not in repr(shots)
@@ -228,8 +228,8 @@ def test_a_snapshot_holds_no_secret():
     ]
 
 
-def test_a_destination_is_named_without_the_address():
-    """A referenced address is its reference until the value is at hand."""
+def test_a_destination_does_not_show_the_url():
+    """A referenced URL is shown as its reference until the value is available."""
     reference = SecretRef(scheme=Scheme.ENV, name="HOOK")
     hidden = generic(url=reference)
 
@@ -243,8 +243,8 @@ def test_a_destination_is_named_without_the_address():
 @pytest.mark.parametrize(
     ("value", "text"), [("ops", "#ops"), ("#ops", "#ops"), ("C0123", "C0123"), ("@me", "@me")]
 )
-def test_a_channel_is_written_as_people_write_it(value: str, text: str):
-    """A `#` for names, none for ids and people."""
+def test_a_channel_has_its_usual_form(value: str, text: str):
+    """A `#` for names, none for ids and users."""
     assert channel_text(value) == text
 
 
@@ -254,8 +254,8 @@ def test_ordinary_values_are_plausible(value: str | bool | int):
     assert plausible(value)
 
 
-def test_another_type_is_told_field_by_field():
-    """Nothing of the old configuration carries over, so everything declared is new."""
+def test_a_change_of_type_lists_every_field():
+    """Nothing of the old configuration is kept, so every declared field is new."""
     retyped = replace(slack("Pager", events=("value_created",)), id="id-9")
 
     (update,) = made(desired(retyped), live_generic("Old"), secrets={}).updates
@@ -275,7 +275,7 @@ def test_another_type_is_told_field_by_field():
     )
 
 
-def test_an_address_behind_a_reference_is_told_by_its_origin():
+def test_a_referenced_url_is_shown_as_its_origin():
     """Before and after, and never the path, which may be a secret."""
     reference = SecretRef(scheme=Scheme.ENV, name="HOOK")
     secrets = {reference: Secret("https://new.example.com/secret")}
@@ -301,8 +301,8 @@ def test_an_address_behind_a_reference_is_told_by_its_origin():
         *(("username", shown, bool(shown)) for shown in (None, "", "someone")),
     ],
 )
-def test_a_field_is_lost_only_if_one_may_be_there(field: str, shown: str | None, lost: bool):
-    """Null and empty text are what a server shows of a field that is not set."""
+def test_an_unset_field_is_not_lost(field: str, shown: str | None, lost: bool):
+    """A server shows null or empty text for it."""
     found = live_generic(verify=True, **{field: shown})
     (update,) = made(desired(generic(verify=False)), found, secrets={}).updates
 
@@ -323,13 +323,13 @@ MISTAKEN = [
 
 
 @pytest.mark.parametrize("shown", MISTAKEN)
-def test_text_in_place_of_a_live_token_is_warned_of(shown: str) -> None:
-    """A live token that is shown and is none is no match without a word: the plan has the fix."""
+def test_an_invalid_live_token_is_a_warning(shown: str) -> None:
+    """A live token that is readable and invalid never matches silently: the plan has the fix."""
     result = made(desired(slack("My ops")), live_slack("My ops", token=shown))
 
     (note,) = result.notes
     assert (note.rule, result.operations) == ("live-secret-mistaken", ())
-    assert result.uncertain == ()  # whether it differs is known
+    assert result.uncertain == ()  # the value to compare with is known
     assert "`webhooks apply --resend-secret 'My ops'`" in (note.hint or "")
     assert shown not in repr(result).replace("name='SLACK_BOT_TOKEN'", "")
     asked = PlanOptions(resend=("My ops",))
@@ -338,8 +338,8 @@ def test_text_in_place_of_a_live_token_is_warned_of(shown: str) -> None:
 
 
 @pytest.mark.parametrize("shown", [*HIDDEN.values(), TOKEN, OTHER_TOKEN, "a1b2c3d4", "hidden"])
-def test_a_hidden_or_real_token_is_no_mistake(shown: object) -> None:
-    """What may be masked, encrypted or the value itself is not warned of."""
+def test_a_hidden_or_valid_token_is_no_warning(shown: object) -> None:
+    """A value that may be masked or encrypted, or is correct, has no warning."""
     result = made(desired(slack()), live_slack(token=shown))
 
     assert result.notes == ()

@@ -1,4 +1,4 @@
-"""The digest: the same for what a reviewer would call the same, else another."""
+"""The digest changes exactly when a reviewer sees something different."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def digest(declaration: object, found: Live, secrets: object = SECRETS) -> str:
     return made(declaration, found, secrets=secrets).digest  # type: ignore[arg-type]
 
 
-def test_secrets_at_hand_make_no_difference():
+def test_available_secrets_make_no_difference():
     """A pull request's job has none, the applying one has all."""
     declaration = desired(slack(), slack("B", channel="#b"), slack("New"))
     found = live(live_slack(token=OTHER_TOKEN), live_slack("B", "id-2", token=OTHER_TOKEN))
@@ -61,11 +61,11 @@ def test_positions_guards_and_hash_marks_make_no_difference():
     ids=["channel", "events", "reference", "version", "literal", "name", "type", "more", "none"],
 )
 def test_whatever_a_reviewer_sees_makes_a_difference(other: object):
-    """Each of these is another thing to approve."""
+    """Each of these needs another approval."""
     assert digest(desired(slack()), live()) != digest(other, live())
 
 
-def test_what_is_live_before_is_part_of_it():
+def test_the_live_state_before_is_part_of_it():
     """The same result from another start is another operation."""
     declaration = desired(slack())
 
@@ -80,7 +80,7 @@ def test_what_is_live_before_is_part_of_it():
 
 
 def test_organization_and_origin_are_part_of_it():
-    """A digest approved for one organization is worth nothing in another."""
+    """A digest approved for one organization is not valid in another."""
     here = live()
     there = replace(here, organization=replace(here.organization, id="org-2"))
     elsewhere = replace(here, origin="https://other.example.com")
@@ -88,8 +88,8 @@ def test_organization_and_origin_are_part_of_it():
     assert len({digest(desired(slack()), each) for each in (here, there, elsewhere)}) == 3
 
 
-def test_a_plain_url_is_reviewed_whole():
-    """It stands in the file for everybody to read."""
+def test_a_plain_url_is_reviewed_completely():
+    """Everybody can read it in the file."""
     found = live(live_generic())
 
     assert digest(desired(generic(url="https://a.example.com/1")), found) != digest(
@@ -97,8 +97,8 @@ def test_a_plain_url_is_reviewed_whole():
     )
 
 
-def test_a_field_that_is_dropped_is_part_of_it_with_and_without_secrets():
-    """Dropping a field is a visible line of a change, whatever its value was."""
+def test_a_removed_field_is_part_of_it_with_and_without_secrets():
+    """Removing a field is a visible line of a change, whatever its value was."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     base, now = desired(generic(token=reference)), desired(generic())
     found = live(live_generic(token="abcdef"))
@@ -141,10 +141,8 @@ HALF_HIDDEN = live_slack(channel=["#deploys"], username="old")
     ],
     ids=["a literal", "a version", "a field that is not shown", "a delete"],
 )
-def test_a_digest_is_the_same_everywhere_and_for_ever(
-    declaration: Desired, found: Live, digest: str
-):
-    """What one version of this program has shown for review, the next one applies."""
+def test_a_digest_never_changes_between_versions(declaration: Desired, found: Live, digest: str):
+    """A plan reviewed with one version of the program can be applied with the next."""
     ((operation,),) = made(declaration, found, secrets={}).digests
 
     assert operation.digest == digest

@@ -1,4 +1,4 @@
-"""Guards, each on both sides of its border."""
+"""Guards on both sides of their limits."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from tests.planning.builders import desired, guarded, live, live_slack, made, sl
         ({"deletes": 3, "declared": False, "found": False, "allow_deletes": 3}, []),
     ],
 )
-def test_a_guard_stops_exactly_what_it_says(numbers: dict[str, int], expected: list[str]):
-    """Limits, an empty declaration, an unrecognised organization, a miscounted permission."""
+def test_a_guard_blocks_at_its_limit(numbers: dict[str, int], expected: list[str]):
+    """Limits, an empty configuration, an unrecognized organization, a wrong --allow-deletes."""
     assert [each.rule for each in guarded(**numbers)] == expected
 
 
-def test_a_blocked_plan_is_still_a_whole_plan():
-    """Blocking is for apply; a plan shows what it would do."""
+def test_a_blocked_plan_is_complete():
+    """Only apply is blocked; a plan shows all operations."""
     found = live(*(live_slack(f"w{number}", f"id-{number}") for number in range(9)))
 
     result = made(desired(slack(), max_deletes=None), found)
@@ -45,8 +45,8 @@ def test_a_blocked_plan_is_still_a_whole_plan():
     assert {each.rule for each in result.blocked} == {"too-many-deletes", "nothing-recognised"}
 
 
-def test_only_narrows_what_the_guards_see():
-    """Guards look at the plan after the filter."""
+def test_only_limits_what_the_guards_count():
+    """Guards check the plan after the filter."""
     found = live(*(live_slack(f"w{number}", f"id-{number}") for number in range(9)))
 
     result = made(desired(slack("w1"), slack("w2"), max_deletes=None), found, only=("w1", "w3"))
@@ -65,8 +65,8 @@ def test_only_narrows_what_the_guards_see():
     ],
     ids=["by name", "not", "by an earlier name", "by the name that an id leads to", "by no id"],
 )
-def test_only_decides_what_counts_as_declared(webhook: Webhook, glob: str, declared: bool):
-    """A selection of which nothing is declared is as suspicious as an empty file."""
+def test_only_limits_what_counts_as_declared(webhook: Webhook, glob: str, declared: bool):
+    """A selection without a declaration is as suspicious as an empty file."""
     found = live(live_slack("b", "id-1"))
     table = match(desired(webhook), found.webhooks, only=(glob,), prune=True)
     assert table.declared is declared

@@ -1,4 +1,4 @@
-"""Each row of the table of what happens to a live webhook."""
+"""Each row of the table that decides about a live webhook."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def rules(error: pytest.ExceptionInfo[ConfigurationError]) -> list[str]:
     return [finding.rule for finding in error.value.findings]
 
 
-def told(result: Plan) -> list[str]:
-    """Return what becomes of each webhook, in one line each."""
+def decisions(result: Plan) -> list[str]:
+    """Return the decision for each webhook, in one line each."""
     lines: list[str] = []
     for each in result.operations:
         match each:
@@ -192,8 +192,8 @@ TWO_SCOPES = Policy(
     ],
 )
 def test_the_table(declared: Desired, found: list[LiveWebhook], lines: list[str]):
-    """Row by row: what becomes of each webhook, and what is noted."""
-    assert told(made(declared, *found)) == lines
+    """Each row gives the operation or status of each webhook, and the warnings."""
+    assert decisions(made(declared, *found)) == lines
 
 
 @pytest.mark.parametrize(
@@ -237,12 +237,12 @@ def test_the_table(declared: Desired, found: list[LiveWebhook], lines: list[str]
 def test_the_table_with_options(
     declared: Desired, found: list[LiveWebhook], options: PlanOptions, lines: list[str]
 ):
-    """`--only` goes by the declared name and by the live one; `--no-prune` deletes less."""
-    assert told(plan(declared, live(*found), SECRETS, options)) == lines
+    """`--only` matches declared and live names; `--no-prune` deletes fewer."""
+    assert decisions(plan(declared, live(*found), SECRETS, options)) == lines
 
 
-def test_a_webhook_held_by_ignore_is_not_counted_in_scope():
-    """Row 1: what is left alone does not loosen the guard on half of those in scope."""
+def test_an_ignored_webhook_is_not_counted_in_scope():
+    """Row 1: what is kept does not relax the guard on half of the webhooks in scope."""
     found = live(live_slack("manual-1", "id-1"), live_slack("Other", "id-2"))
 
     result = made(desired(slack(id="id-1"), ignore=("manual-*",)), found)
@@ -251,7 +251,7 @@ def test_a_webhook_held_by_ignore_is_not_counted_in_scope():
 
 
 def test_deleting_one_of_two_pinned_webhooks_plans_to_create_it():
-    """An export pins webhooks that share a name; the other one is not touched, nor is it later."""
+    """An export pins webhooks that share a name; the other one is not changed, now or later."""
     declared = desired(slack(id="id-1"), slack(id="id-2", channel="#x"))
 
     drifted = made(declared, live_slack(id="id-1"))
@@ -268,7 +268,7 @@ PINNED = (slack(id="id-1"), slack(id="id-2"), slack(id="id-3", channel="#third")
 
 
 def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
-    """Each apply then knows its own; equal ones are not taken for duplicates of each other."""
+    """Each apply then knows its own webhook; equal ones are no duplicates of each other."""
     declared = desired(*PINNED)
     found = [live_slack(id="id-1")]
     for nth, left in (("id-4", ["id-3"]), ("id-5", [])):
@@ -290,8 +290,8 @@ def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
     assert (end.operations, end.kept, len(end.matched)) == ((), (), 3)
 
 
-def test_what_may_be_a_webhook_whose_id_is_gone_is_kept():
-    """Of a shared name only one that is as declared is recognized; others stop the create."""
+def test_a_webhook_that_may_have_the_missing_id_is_kept():
+    """Of a shared name only one that is as declared is recognized; others block the create."""
     found = live(live_slack(id="id-1"), live_slack(id="id-9", channel="#somebody"))
 
     result = made(desired(*PINNED), found)
@@ -303,8 +303,8 @@ def test_what_may_be_a_webhook_whose_id_is_gone_is_kept():
     assert result.unapplied
 
 
-def test_each_file_has_a_scope_of_its_own():
-    """That another file of the same run is responsible for the live name does not help."""
+def test_each_file_has_its_own_scope():
+    """A live name in the scope of another file is still outside."""
     scopes = (
         FileScope(file="webhooks.yaml", globs=("b-*",)),
         FileScope(file="other.yaml", globs=("a-*",)),
@@ -318,7 +318,7 @@ def test_each_file_has_a_scope_of_its_own():
 
 
 def test_an_entry_reaches_outside_its_scope_only_by_adopt():
-    """An id and a former name lead to a live webhook; deleting one outside is always an error."""
+    """An id or a previous name needs `adopt`; deleting a webhook outside the scope is an error."""
     outside = live(live_slack("a-x", "id-1"))
     for way in ({"id": "id-1"}, {"previously": ("a-x",)}):
         with pytest.raises(ConfigurationError) as error:
@@ -334,8 +334,8 @@ def test_an_entry_reaches_outside_its_scope_only_by_adopt():
     assert rules(error) == ["live-out-of-scope"]
 
 
-def test_a_name_that_a_rename_gives_up_is_created_in_the_next_apply():
-    """Row 4: else a failed rename would leave two webhooks of the name."""
+def test_a_name_freed_by_a_rename_is_created_in_the_next_apply():
+    """Row 4: otherwise a failed rename would leave two webhooks of the name."""
     declared = desired(slack("b", id="id-1"), slack("a"))
 
     with pytest.raises(ConfigurationError) as error:
@@ -349,8 +349,8 @@ def test_a_name_that_a_rename_gives_up_is_created_in_the_next_apply():
 
 
 @pytest.mark.parametrize("name", ["hook", "HOOK", " Hook"])
-def test_only_deletes_nothing_that_may_be_what_it_leaves_out(name: str):
-    """A server may keep a declared webhook under another spelling of its name."""
+def test_only_does_not_delete_a_possible_match_of_an_unselected_entry(name: str):
+    """A server may store a declared webhook under another spelling of its name."""
     declaration, found = desired(slack("Hook")), live(live_slack(name, "id-1"))
     whole = made(declaration, found)
     assert [(type(each), each.name) for each in whole.operations] == [
@@ -366,8 +366,8 @@ def test_only_deletes_nothing_that_may_be_what_it_leaves_out(name: str):
     assert isinstance(delete, Delete)
 
 
-def test_only_is_silent_about_the_other_entries():
-    """What is wrong with an entry that is not selected stops nobody."""
+def test_only_ignores_errors_of_other_entries():
+    """An error of an entry that is not selected stops no plan."""
     found = live(live_slack("was", "id-1"), live_slack("was", "id-2"), live_slack("x", "id-3"))
     declaration = desired(slack("now", previously=("was",)), slack("x"), slack("pin", id="id-9"))
     part = made(declaration, found, only=("x",))
@@ -389,10 +389,10 @@ def test_only_is_silent_about_the_other_entries():
         (desired(protect=("*",)), (live_slack(),), 0),
     ],
 )
-def test_what_keeps_a_declaration_from_being_applied(
+def test_reasons_why_a_declaration_is_not_applied(
     declared: Desired, found: tuple[LiveWebhook, ...], unapplied: int
 ):
-    """What is kept counts only where a declaration is not carried out because of it."""
+    """A kept webhook counts only if its declaration is not applied because of it."""
     result = made(declared, *found, prune=True)
 
     assert result.kept

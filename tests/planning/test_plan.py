@@ -1,4 +1,4 @@
-"""A plan as a whole: its order, its numbers, its secrets, and what is drift in it."""
+"""A plan: its order, its counts, its secrets, and drift."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from tests.planning.builders import (
 HOOK, BEARER = (SecretRef(scheme=Scheme.ENV, name=name) for name in ("HOOK", "BEARER"))
 
 
-def test_everything_stands_by_name_and_then_by_id():
-    """Copies go first, then come updates, creates and all other deletes."""
+def test_operations_are_sorted_by_name_and_id():
+    """Duplicates are deleted first, then come updates, creates and all other deletes."""
     declared = desired(
         slack("copy"),
         slack("new-2"),
@@ -81,8 +81,8 @@ def test_everything_stands_by_name_and_then_by_id():
     assert (result.live, result.in_scope, result.ignored) == (15, 12, 0)
 
 
-def test_the_secrets_that_are_sent_are_listed_with_where_they_go():
-    """Those of creates and of updates that send configuration; of nothing else."""
+def test_the_sent_secrets_have_their_destinations():
+    """Only those of creates and of updates that send configuration."""
     declared = desired(
         slack("a"),
         generic("b", url=HOOK, token=BEARER),
@@ -105,8 +105,8 @@ def test_the_secrets_that_are_sent_are_listed_with_where_they_go():
     )
 
 
-def test_what_cannot_be_read_is_listed_by_webhook_and_field():
-    """Also of webhooks that need no change."""
+def test_unreadable_fields_are_listed_by_webhook():
+    """Those of unchanged webhooks, too."""
     found = live(unshown(live_slack("a", "1"), UNKNOWN), live_slack("b", "2", token="*****"))
 
     result = made(desired(slack("b"), slack("a")), found)
@@ -119,8 +119,8 @@ def test_what_cannot_be_read_is_listed_by_webhook_and_field():
     }
 
 
-def test_a_change_sends_again_what_was_asked_for_besides():
-    """One update, with what differs and what is sent again, each told once."""
+def test_an_update_includes_requested_resends():
+    """One update has what differs and what is resent, each once."""
     found = live(live_generic("Pager", token="***", verify=True, extra="x"))
     declared = desired(generic("Pager", token=BEARER, verify=False))
 
@@ -130,8 +130,8 @@ def test_a_change_sends_again_what_was_asked_for_besides():
     assert [each.path[-1] for each in update.fields] == ["verify", "token", "extra"]
 
 
-def test_every_field_that_goes_is_named():
-    """Also one that this version does not know."""
+def test_every_removed_field_is_named():
+    """So is a field that this version does not know."""
     found = live(live_generic(token="a real one", verify=False, extra="x"))
 
     result = made(desired(generic(verify=True)), found, secrets={})
@@ -143,14 +143,14 @@ def test_every_field_that_goes_is_named():
     ]
 
 
-def test_no_document_holds_a_secret():
-    """Not even in stars: it does not belong there."""
+def test_no_document_contains_a_secret():
+    """Not even a masked one."""
     with pytest.raises(TypeError, match="no document holds a Secret"):
         plain((Secret("xoxb-0000000000-AAAAAAAA"),))
 
 
-def test_drift_is_told_from_this_change():
-    """What the declaration before would change too is drift."""
+def test_drift_is_distinguished_from_this_change():
+    """A difference from the previous configuration is drift, too."""
     base = desired(slack("A"), slack("B"))
     now = desired(slack("A"), slack("B", channel="#b"), slack("C"))
     found = live(live_slack("A", "id-1", channel="#by-hand"), live_slack("B", "id-2"))
@@ -165,7 +165,7 @@ def test_drift_is_told_from_this_change():
 
 
 def test_a_rotated_secret_is_drift_when_the_reference_is_the_same():
-    """The file did not change; the value behind it did."""
+    """The file did not change; the secret's value did."""
     found = live(live_slack(token="xoxb-9999999999-CCCCCCCC"))
 
     result = made(desired(slack()), found, previous=desired(slack()))
@@ -173,8 +173,8 @@ def test_a_rotated_secret_is_drift_when_the_reference_is_the_same():
     assert [each.attribution for each in result.operations] == [Attribution.DRIFT]
 
 
-def test_of_creates_and_of_updates_each_is_told_by_itself():
-    """The base asks for one create, and for another value of the same field."""
+def test_creates_and_updates_are_distinguished_separately():
+    """The base needs one create, and another value of the same field."""
     base = desired(slack("A"), slack("C", channel="#base"))
     now = desired(slack("A"), slack("B"), slack("C", channel="#now"))
     found = live(live_slack("C", "id-1", channel="#by-hand"))
@@ -188,8 +188,8 @@ def test_of_creates_and_of_updates_each_is_told_by_itself():
     ]
 
 
-def test_a_base_is_looked_at_as_far_as_only_goes():
-    """What is wrong with its other entries hides no drift of this one."""
+def test_only_limits_the_base_too():
+    """Errors of its other entries hide no drift of this one."""
     base = desired(slack("A"), slack("X", id="not-live"))
     found = live(live_slack("A", channel="#by-hand"))
 
@@ -199,8 +199,8 @@ def test_a_base_is_looked_at_as_far_as_only_goes():
 
 
 @pytest.mark.parametrize("asked", [PlanOptions(resend_all=True), PlanOptions(resend=("Deploys",))])
-def test_what_is_asked_to_be_sent_again_is_no_drift(asked: PlanOptions):
-    """Somebody asked for it just now; the files say nothing of it."""
+def test_a_requested_resend_is_not_drift(asked: PlanOptions):
+    """It was just requested; the files do not mention it."""
     found = live(live_slack(token="*****"))
 
     result = plan(desired(slack()), found, SECRETS, replace(asked, previous=desired(slack())))
@@ -208,8 +208,8 @@ def test_what_is_asked_to_be_sent_again_is_no_drift(asked: PlanOptions):
     assert [each.attribution for each in result.operations] == [Attribution.THIS_CHANGE]
 
 
-def test_a_base_that_does_not_fit_explains_nothing():
-    """All changes are then this one's."""
+def test_an_invalid_base_explains_nothing():
+    """All operations then count as changes of this revision."""
     base = desired(slack(previously=("a", "b")))
     found = live(live_slack("a", "1"), live_slack("b", "2"))
 
@@ -219,7 +219,7 @@ def test_a_base_that_does_not_fit_explains_nothing():
 
 
 def test_the_base_makes_no_difference_to_the_digest():
-    """Labels are for reading."""
+    """Labels are only displayed."""
     declaration, found = desired(slack()), live()
 
     with_base = made(declaration, found, previous=desired())
@@ -233,7 +233,7 @@ def policy(**more: object) -> Desired:
 
 
 def test_tightening_is_not_relaxing():
-    """Only what permits more is named."""
+    """Only what permits more is listed."""
     base = policy(max_deletes=5)
     now = replace(
         policy(globs=("a",), prune=False, max_deletes=1),

@@ -1,4 +1,4 @@
-"""Sending again what cannot be read back: by request, and by comparison with the base."""
+"""Resends of unreadable secrets: by request, and by comparison with the base."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ HIDDEN = unshown(live_generic(), UNKNOWN)
     ],
     ids=["everything", "scheme and name", "name", "webhook"],
 )
-def test_a_requested_secret_is_sent_and_is_an_operation(options: PlanOptions):
-    """A reviewer agrees to it as to anything else that is sent."""
+def test_a_requested_resend_is_an_operation(options: PlanOptions):
+    """A reviewer approves it like any other operation."""
     result = plan(desired(slack()), MASKED, SECRETS, options)
 
     (update,) = result.updates
@@ -59,7 +59,7 @@ def test_a_requested_secret_is_sent_and_is_an_operation(options: PlanOptions):
 
 
 def test_a_request_plans_the_same_whatever_live_shows():
-    """With the value and without it, readable or not: a reviewer sees one operation."""
+    """With or without the value, readable or not: a reviewer sees one operation."""
     options = PlanOptions(resend_all=True)
     digests = {
         plan(desired(slack()), found, secrets, options).digest
@@ -72,7 +72,7 @@ def test_a_request_plans_the_same_whatever_live_shows():
 
 
 def test_other_requests_have_other_digests():
-    """Three webhooks, all of them, none: no two plans that send different things look alike."""
+    """Three webhooks, all, none: plans that send different secrets have different digests."""
     names = ("A", "B", "C", "D")
     declared = desired(*(slack(name, channel=f"#{name}") for name in names))
     found = live(*(live_slack(n, f"id-{n}", channel=f"#{n}", token="*****") for n in names))
@@ -90,8 +90,8 @@ def test_other_requests_have_other_digests():
     assert len(set(digests)) == 4
 
 
-def test_a_reviewed_resend_is_resultwhile_the_files_still_say_so():
-    """It is sent without base and request; a reference that was changed since makes it void."""
+def test_a_reviewed_resend_is_valid_while_the_files_declare_it():
+    """It is sent without base and request; a reference changed since then makes it invalid."""
     base = PlanOptions(previous=desired(slack()))
     planned = plan(desired(slack(token=BUMPED)), MASKED, {}, base)
     options = PlanOptions(reviewed=resends(planned.operations))
@@ -103,7 +103,7 @@ def test_a_reviewed_resend_is_resultwhile_the_files_still_say_so():
     assert void.operations == ()
 
 
-def test_a_reviewed_field_that_is_no_longer_declared_goes():
+def test_a_reviewed_undeclared_field_is_removed():
     """Without the base it was planned against, and only where live shows no configuration."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     found = live(HIDDEN)
@@ -124,10 +124,10 @@ def test_a_reviewed_field_that_is_no_longer_declared_goes():
     ],
     ids=["version", "reference"],
 )
-def test_a_changed_reference_is_sent_where_live_cannot_be_read(
+def test_a_changed_reference_is_sent_if_live_is_unreadable(
     before: SecretRef, now: SecretRef, cause: SecretCause
 ):
-    """Git is the only memory there is."""
+    """Only git has the previous value."""
     options = PlanOptions(previous=desired(slack(token=before)))
 
     (update,) = plan(desired(slack(token=now)), MASKED, {}, options).updates
@@ -137,8 +137,8 @@ def test_a_changed_reference_is_sent_where_live_cannot_be_read(
     assert (change.cause, update.attribution) == (cause, Attribution.THIS_CHANGE)
 
 
-def test_a_bumped_version_is_an_operation_whatever_live_shows():
-    """The reviewer who has no value and the apply that has it plan the same."""
+def test_a_raised_version_is_an_operation_whatever_live_shows():
+    """The reviewer without the value and the apply with it have the same plan."""
     options = PlanOptions(previous=desired(slack()))
     secrets = {BUMPED: Secret(OTHER_TOKEN)}
     declaration = desired(slack(token=BUMPED))
@@ -150,8 +150,8 @@ def test_a_bumped_version_is_an_operation_whatever_live_shows():
     assert same.digest == other.digest == plan(declaration, MASKED, {}, options).digest
 
 
-def test_a_changed_literal_is_sent_though_its_reference_is_the_same():
-    """Literals are told apart by their values."""
+def test_a_changed_literal_is_sent_with_the_same_reference():
+    """Literals are distinguished by their values."""
     reference = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
     now = replace(desired(slack(token=reference)), literals={reference: Secret("new")})
     before = replace(now, literals={reference: Secret("old")})
@@ -160,7 +160,7 @@ def test_a_changed_literal_is_sent_though_its_reference_is_the_same():
     assert len(made(now, MASKED, secrets={}, previous=now).operations) == 0
 
 
-def test_a_plain_field_that_cannot_be_read_is_sent_when_the_file_changed_it():
+def test_an_unreadable_plain_field_is_sent_if_the_file_changed():
     """A channel, edited in git, of a webhook whose configuration is not shown."""
     found = live(unshown(live_slack(), UNKNOWN))
     options = PlanOptions(previous=desired(slack(channel="#old")))
@@ -175,7 +175,7 @@ def test_a_plain_field_that_cannot_be_read_is_sent_when_the_file_changed_it():
 
 
 @pytest.mark.parametrize("shown", [live_generic(token="***"), HIDDEN])
-def test_a_field_that_the_file_no_longer_declares_goes(shown: LiveWebhook):
+def test_an_undeclared_field_is_removed(shown: LiveWebhook):
     """Live shows it, or the base had it and live shows no configuration."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     options = PlanOptions(previous=desired(generic(token=reference)))
@@ -189,7 +189,7 @@ def test_a_field_that_the_file_no_longer_declares_goes(shown: LiveWebhook):
 
 
 def test_a_renamed_webhook_finds_its_base():
-    """By a name of `previously`."""
+    """It does by a name of `previously`."""
     options = PlanOptions(previous=desired(slack("old")))
     found = live(live_slack("old", token="*****"))
 
@@ -198,8 +198,8 @@ def test_a_renamed_webhook_finds_its_base():
     assert {type(each) for each in update.fields} == {ValueChange, SecretChange}
 
 
-def test_a_resend_names_what_the_whole_configuration_drops():
-    """A secret sent again sends everything else again too."""
+def test_a_resend_names_what_the_configuration_drops():
+    """Resending a secret resends the complete configuration."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     found = live(live_generic(token="***", extra="x"))
 
@@ -208,8 +208,8 @@ def test_a_resend_names_what_the_whole_configuration_drops():
     assert KeyLost(path=("configuration", "extra")) in update.fields
 
 
-def test_only_the_secret_that_changed_is_sent_again():
-    """Others that cannot be read, before and after it, stay out."""
+def test_only_the_changed_secret_is_resent():
+    """Other unreadable secrets are not listed."""
     password, token, after = (SecretRef(scheme=Scheme.ENV, name=name) for name in "PTN")
     before = generic(username="u", password=password, token=token)
     now = generic(username="u", password=password, token=after)
@@ -220,7 +220,7 @@ def test_only_the_secret_that_changed_is_sent_again():
     assert [each.path for each in update.fields] == [("configuration", "token")]
 
 
-def test_a_resent_address_shows_where_deliveries_went():
+def test_a_resent_url_shows_the_previous_destination():
     """As much of it as the server shows."""
     hook = generic(url=SecretRef(scheme=Scheme.ENV, name="HOOK"))
     found = live(live_generic(url="https://hooks.example.com/***"))
@@ -232,8 +232,8 @@ def test_a_resent_address_shows_where_deliveries_went():
     assert change.before == "https://hooks.example.com/***"
 
 
-def test_a_base_of_another_type_asks_for_nothing():
-    """Its fields are not those of the webhook as it is declared now."""
+def test_a_base_of_another_type_is_ignored():
+    """Its fields are not those of the current type."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     options = PlanOptions(previous=desired(slack("Pager")))
     found = live(live_generic(token="***"))
@@ -249,15 +249,15 @@ def rules(of: Plan) -> list[str]:
     return [each.rule for each in of.notes]
 
 
-def test_what_shows_is_plannedinstead() -> None:
-    """A token that is seen to be there goes, and there is nothing left to remark on."""
+def test_a_visible_difference_is_planned_instead() -> None:
+    """A live token that is shown is removed, and there is no warning."""
     result = plan(desired(generic()), live(live_generic(token="***")), {}, BASE)
     assert [each.fields for each in result.updates] == [(KeyLost(path=("configuration", "token")),)]
     assert rules(result) == []
 
 
-def test_what_goes_with_another_change_is_not_in_doubt() -> None:
-    """The configuration is sent whole: what is not in it is gone afterwards."""
+def test_fields_removed_with_another_change_are_not_in_doubt() -> None:
+    """The configuration is sent completely: what it omits is gone afterwards."""
     changed = desired(generic(verify=False))
     result = plan(changed, live(live_generic()), {}, BASE)
     assert len(result.updates) == 1
@@ -265,6 +265,6 @@ def test_what_goes_with_another_change_is_not_in_doubt() -> None:
 
 
 @pytest.mark.parametrize("options", [PlanOptions(), PlanOptions(previous=desired(generic()))])
-def test_without_a_declaration_before_nothing_is_suspected(options: PlanOptions) -> None:
+def test_without_a_base_there_is_no_warning(options: PlanOptions) -> None:
     """Only a base that had the secret gives a reason."""
     assert rules(plan(desired(generic()), live(live_generic()), {}, options)) == []

@@ -1,4 +1,4 @@
-"""The rule of reviews: reviewed, stale, not reviewed, done."""
+"""Reviewed, stale, unreviewed and done operations."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ OLD, NEW = "https://hooks.example.com", "https://new.example.com"
 MOVED = {HOOK: Secret(f"{NEW}/secret")}
 
 
-def judged(result: Plan, review: Review, *, values: bool = False) -> tuple[list[str], ...]:
-    """Return the names of what is reviewed, not reviewed, and stale."""
+def classified(result: Plan, review: Review, *, values: bool = False) -> tuple[list[str], ...]:
+    """Return the names of reviewed, unreviewed and stale operations."""
     found: Judgement = judge(result, review, values=values)
     return (
         [result.operations[index].name for index in sorted(found.reviewed)],
@@ -39,19 +39,19 @@ def judged(result: Plan, review: Review, *, values: bool = False) -> tuple[list[
 TWO = desired(slack("A", channel="#a"), slack("B", channel="#b"))
 
 
-def test_what_is_done_is_no_longer_planned() -> None:
-    """After half of it the other half is still reviewed."""
+def test_a_done_operation_is_no_longer_planned() -> None:
+    """After half of the plan, the other half is still reviewed."""
     review = review_of(made(TWO))
     result = made(TWO, live_slack("A", channel="#a"))
-    assert judged(result, review) == (["B"], [], [])
+    assert classified(result, review) == (["B"], [], [])
     done = live(live_slack("A", channel="#a"), live_slack("B", "id-2", channel="#b"))
-    assert judged(made(TWO, done), review) == ([], [], [])
+    assert classified(made(TWO, done), review) == ([], [], [])
 
 
 def test_another_webhook_is_not_reviewed() -> None:
-    """A review of one webhook agrees to nothing of another."""
+    """A review of one webhook approves nothing of another."""
     review = review_of(made(desired(slack("A", channel="#a"))))
-    assert judged(made(TWO), review) == (["A"], ["B"], [])
+    assert classified(made(TWO), review) == (["A"], ["B"], [])
 
 
 @pytest.mark.parametrize(
@@ -64,33 +64,33 @@ def test_another_webhook_is_not_reviewed() -> None:
     ],
     ids=["created by someone", "changed by someone", "deleted by someone", "renamed by someone"],
 )
-def test_something_else_of_a_reviewed_webhook_is_stale(reviewed: Live, found: Live) -> None:
-    """By id, and by name where there is no id yet or no longer."""
+def test_a_different_change_of_a_reviewed_webhook_is_stale(reviewed: Live, found: Live) -> None:
+    """It matches by id, and by name without an id."""
     declared = desired(slack("A", channel="#a", previously=("old",)), slack("B", channel="#b"))
     review = review_of(made(declared, reviewed))
-    assert judged(made(declared, found), review)[2] == ["A"]
+    assert classified(made(declared, found), review)[2] == ["A"]
 
 
-def test_a_reviewed_webhook_that_is_kept_now_is_stale() -> None:
-    """Two of the name, which differ: none of them is written, and it is said."""
+def test_a_reviewed_webhook_that_is_kept_is_stale() -> None:
+    """Two webhooks of the name differ: neither is written, and the review is stale."""
     review = review_of(made(TWO))
     twins = live(live_slack("A", "1", channel="#x"), live_slack("A", "2", channel="#y"))
-    assert judged(made(TWO, twins), review)[2] == ["A"]
+    assert classified(made(TWO, twins), review)[2] == ["A"]
 
 
-def test_a_value_alone_needs_no_review_only_if_that_is_said() -> None:
-    """No review can have it; it goes along with an update of the same webhook."""
+def test_a_value_alone_needs_no_review_only_with_the_option() -> None:
+    """No review can show it; it is sent with an update of the same webhook."""
     rotated = live(live_slack("A", channel="#a", token=OTHER_TOKEN))
     review = review_of(made(TWO, rotated, secrets={}))
     result = made(TWO, rotated)
-    assert judged(result, review) == (["B"], ["A"], [])
-    assert judged(result, review, values=True) == (["A", "B"], [], [])
+    assert classified(result, review) == (["B"], ["A"], [])
+    assert classified(result, review, values=True) == (["A", "B"], [], [])
     other = live(live_slack("A", channel="#x", token=OTHER_TOKEN))
-    assert judged(made(TWO, other), review_of(made(TWO, other, secrets={})))[0] == ["A", "B"]
+    assert classified(made(TWO, other), review_of(made(TWO, other, secrets={})))[0] == ["A", "B"]
 
 
 def test_another_host_behind_a_reference_is_not_reviewed() -> None:
-    """Nobody who reads the commit can see it, whatever else was reviewed of the webhook."""
+    """It is invisible in the commit, whatever else of the webhook was reviewed."""
     declared = desired(generic(url=HOOK, verify=False))
     found = live(live_generic(verify=True))
     review = review_of(made(declared, found, secrets={}))
@@ -98,10 +98,10 @@ def test_another_host_behind_a_reference_is_not_reviewed() -> None:
     (why,) = judgement.unreviewed.values()
     assert why.startswith("the secret leads to another host than live has: bump its `version`")
     same = {HOOK: Secret(f"{OLD}/another")}
-    assert judged(made(declared, found, secrets=same), review)[0] == ["Pager"]
+    assert classified(made(declared, found, secrets=same), review)[0] == ["Pager"]
 
 
-def test_a_bump_is_the_review_of_another_host() -> None:
+def test_a_raised_version_reviews_another_host() -> None:
     """The reference with its version is what a reviewer sees of the destination."""
     bumped = replace(HOOK, version=2)
     declared = desired(generic(url=bumped))
@@ -110,19 +110,19 @@ def test_a_bump_is_the_review_of_another_host() -> None:
     review = review_of(planned)
     again = PlanOptions(reviewed=review.resends)
     result = plan(declared, live(live_generic()), {bumped: MOVED[HOOK]}, again)
-    assert judged(result, review) == (["Pager"], [], [])
+    assert classified(result, review) == (["Pager"], [], [])
 
 
-def test_a_request_alone_is_no_review_of_another_host() -> None:
-    """To send a secret again is not to send it elsewhere."""
+def test_a_resend_request_does_not_review_another_host() -> None:
+    """Resending a secret is not sending it elsewhere."""
     declared, found = desired(generic(url=HOOK)), live(live_generic())
     review = review_of(made(declared, found, secrets={}, resend_all=True))
     result = made(declared, found, secrets=MOVED, reviewed=review.resends)
-    assert judged(result, review, values=True) == ([], ["Pager"], [])
+    assert classified(result, review, values=True) == ([], ["Pager"], [])
 
 
-def test_a_host_that_the_commit_shows_is_reviewed() -> None:
-    """The content of a file that git tracks is part of the digest, as far as its host goes."""
+def test_a_host_visible_in_the_commit_is_reviewed() -> None:
+    """The content of a tracked file is part of the digest, as far as its host."""
     declared, found = desired(generic(url=HOOK)), live(live_generic())
     shown = PlanOptions(shown={HOOK: NEW})
     result = plan(declared, found, MOVED, shown)
@@ -130,15 +130,15 @@ def test_a_host_that_the_commit_shows_is_reviewed() -> None:
     (change,) = result.updates[0].fields
     assert isinstance(change, SecretChange)
     assert change.cause is SecretCause.DESTINATION
-    assert judged(result, review_of(result)) == (["Pager"], [], [])
+    assert classified(result, review_of(result)) == (["Pager"], [], [])
     elsewhere = live(live_generic(url="https://third.example.com/x"))
     assert plan(declared, elsewhere, MOVED, shown).digests != ((operation,),)
     nothing = Review(origin=result.origin, organization=result.organization.id)
-    assert judged(result, nothing, values=True) == ([], ["Pager"], [])
+    assert classified(result, nothing, values=True) == ([], ["Pager"], [])
 
 
-def test_a_create_has_another_digest_where_the_commit_shows_another_host() -> None:
-    """So a push that only changes the file is not what was reviewed."""
+def test_a_create_with_another_visible_host_has_another_digest() -> None:
+    """So a push that only changes the file is not reviewed."""
     declared = desired(generic(url=HOOK))
     digests = {
         made(declared, secrets={}, shown=shown).digest for shown in ({}, {HOOK: OLD}, {HOOK: NEW})
@@ -147,7 +147,7 @@ def test_a_create_has_another_digest_where_the_commit_shows_another_host() -> No
 
 
 def test_a_half_done_resend_is_still_reviewed() -> None:
-    """The visible part of an update is done; the resend, of which nobody can tell, comes again."""
+    """The visible part of an update is done; the resend, which cannot be verified, is repeated."""
     options = PlanOptions(resend=("A",))
     declared = desired(slack("A", channel="#a"))
     review = review_of(
@@ -155,11 +155,11 @@ def test_a_half_done_resend_is_still_reviewed() -> None:
     )
     result = made(declared, live_slack("A", channel="#a", token="***"), reviewed=review.resends)
     assert len(review.operations) == 2
-    assert judged(result, review) == (["A"], [], [])
+    assert classified(result, review) == (["A"], [], [])
 
 
-def test_the_rest_of_a_plan_can_be_taken_alone() -> None:
-    """Changes, digests and secrets of what was reviewed, and nothing of the rest."""
+def test_part_of_a_plan_can_be_selected() -> None:
+    """It has the operations, digests and secrets of what was reviewed, and nothing else."""
     result = made(TWO)
     half = result.only({1})
     assert [each.name for each in half.operations] == ["B"]

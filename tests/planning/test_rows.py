@@ -1,4 +1,4 @@
-"""Rows of the table, closely: duplicates, names that `--only` selects, hints of a rename."""
+"""Details of the table: duplicates, names that `--only` selects, hints at a rename."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def second(found: LiveWebhook, **more: object) -> LiveWebhook:
         "a password",
     ],
 )
-def test_a_single_duplicate_that_is_shown_whole_is_deleted_without_a_guard(
+def test_a_single_fully_visible_duplicate_is_deleted_without_a_guard(
     one: LiveWebhook, other: LiveWebhook
 ):
     """Nothing is lost with it."""
@@ -92,8 +92,8 @@ def test_a_single_duplicate_that_is_shown_whole_is_deleted_without_a_guard(
         "a masked bearer token",
     ],
 )
-def test_a_duplicate_of_which_something_is_hidden_counts_as_a_delete(shown: LiveWebhook):
-    """It may differ from the webhook that stays, so a limit blocks the plan."""
+def test_a_duplicate_with_hidden_fields_counts_as_a_delete(shown: LiveWebhook):
+    """It may differ from the webhook to keep, so a limit blocks the plan."""
     result = made(NO_DELETES, replace(shown, id="id-1"), second(shown))
 
     assert [(each.reason, each.hidden) for each in result.deletes] == [(Reason.DUPLICATE, True)]
@@ -102,7 +102,7 @@ def test_a_duplicate_of_which_something_is_hidden_counts_as_a_delete(shown: Live
 
 @pytest.mark.parametrize("letter", ["a", "b"])
 def test_encrypted_secrets_that_differ_are_hidden(letter: str):
-    """Some servers encrypt one secret to another text at each read."""
+    """Some servers encrypt a secret differently at each read."""
     one, other = (live_slack(token=f"gAAAAA{each * 60}") for each in ("a", letter))
 
     result = made(NO_DELETES, one, second(other))
@@ -174,8 +174,8 @@ def test_twelve_webhooks_of_one_name_are_never_deleted_without_a_guard(
         "an address that only one shows",
     ],
 )
-def test_what_differs_is_no_copy(one: LiveWebhook, other: LiveWebhook):
-    """Nobody can tell which is meant, so both stay."""
+def test_a_differing_webhook_is_no_duplicate(one: LiveWebhook, other: LiveWebhook):
+    """A user must choose, so both are kept."""
     declared = desired(slack("Deploys"), generic("Pager"))
 
     result = made(declared, one, other)
@@ -184,8 +184,8 @@ def test_what_differs_is_no_copy(one: LiveWebhook, other: LiveWebhook):
     assert [(each.reason, len(each.webhooks)) for each in result.kept] == [(Reason.AMBIGUOUS, 2)]
 
 
-def test_a_webhook_that_is_selected_by_its_new_name_is_in_scope():
-    """Renamed, or absent by id: guards count what the plan touches."""
+def test_a_webhook_selected_by_its_new_name_is_in_scope():
+    """Renamed, or absent by id: guards count what the plan changes."""
     declared = desired(slack("new", id="id-1"), absent=(Absent(name="new-2", id="id-2"),))
     found = live(live_slack("old", "id-1"), live_slack("old-2", "id-2"), live_slack("z", "id-3"))
 
@@ -214,8 +214,8 @@ def hinted(declared: tuple[Webhook, ...], *found: LiveWebhook) -> bool:
         (generic("new", url="https://elsewhere.example.com/"), OLD_HOOK),
     ],
 )
-def test_what_can_be_seen_is_alike(declared: Webhook, found: LiveWebhook):
-    """Secrets, defaults, and fields that nobody knows make no difference."""
+def test_webhooks_with_equal_visible_fields_are_alike(declared: Webhook, found: LiveWebhook):
+    """Secrets, defaults, and unknown fields make no difference."""
     assert hinted((declared,), found)
 
 
@@ -229,20 +229,20 @@ def test_what_can_be_seen_is_alike(declared: Webhook, found: LiveWebhook):
         (generic("new"), live_slack("old")),
     ],
 )
-def test_what_can_be_seen_differs(declared: Webhook, found: LiveWebhook):
-    """Then it is another webhook."""
+def test_webhooks_with_different_visible_fields_differ(declared: Webhook, found: LiveWebhook):
+    """Each of these is another webhook."""
     assert not hinted((declared,), found)
 
 
-def test_of_several_that_are_alike_none_is_meant():
-    """Two to be created, or two to be deleted: which would be which?"""
+def test_of_several_alike_none_is_suggested_as_a_rename():
+    """With two creates or two deletes the match is ambiguous."""
     assert not hinted((slack("new"), slack("newer")), live_slack("old"))
     assert not hinted((slack("new"),), live_slack("old", "1"), live_slack("older", "2"))
 
 
 @pytest.mark.parametrize("glob", ["new", "old", "live-*", "*"])
-def test_a_glob_that_selects_something_is_not(glob: str) -> None:
-    """A declared name, an earlier one and a live one are each enough."""
+def test_a_glob_that_matches_something_is_not_warned_of(glob: str) -> None:
+    """A declared name, a previous one or a live one is enough."""
     declared = desired(slack("new", previously=("old",)))
     result = made(declared, live_slack("live-1"), secrets={}, only=(glob,))
     assert "only-matches-nothing" not in {each.rule for each in result.notes}
@@ -250,23 +250,23 @@ def test_a_glob_that_selects_something_is_not(glob: str) -> None:
 
 @pytest.mark.parametrize("glob", ["gone", "live"])
 def test_an_absent_webhook_is_selected_by_either_of_its_names(glob: str) -> None:
-    """The declared one, and the one that the webhook of its id bears."""
+    """The declared name, and the live name of the webhook of its id."""
     declared = desired(slack(), absent=(Absent(name="gone", id="id-1"),))
     result = made(declared, live_slack("live"), secrets={}, only=(glob,))
     assert [each.before.id for each in result.operations] == ["id-1"]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("glob", ["new", "old", "older"])
-def test_an_unclear_rename_is_refused_under_each_of_its_names(glob: str) -> None:
-    """Whichever of them is looked at, which webhook is meant cannot be told."""
+def test_an_ambiguous_rename_is_refused_under_each_of_its_names(glob: str) -> None:
+    """Whichever name is selected, the webhook is ambiguous."""
     declared = desired(slack("new", previously=("old", "older")))
     found = live(live_slack("old", "id-1"), live_slack("older", "id-2"))
     with pytest.raises(ConfigurationError):
         made(declared, found, secrets={}, only=(glob,))
 
 
-def test_further_bearers_of_a_pinned_name_lead_nowhere() -> None:
-    """They are twins of an entry that is not looked at, not webhooks to rename."""
+def test_duplicates_of_a_pinned_name_are_not_renamed() -> None:
+    """They are duplicates of an entry that is not selected."""
     declared = desired(slack("A", id="id-1"), slack("B", previously=("A",)))
     found = live(*(live_slack("A", f"id-{number}") for number in (1, 2, 3)))
     result = made(declared, found, secrets={}, only=("B",))

@@ -1,4 +1,4 @@
-"""What each live webhook is to the declaration."""
+"""The status of each live webhook."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ DECLARED = desired(
 )
 
 
-def test_every_webhook_has_its_status_and_its_line():
-    """By name, then id; one that is not live, too; duplicates by the declaration they are of."""
+def test_every_webhook_has_its_status_and_line():
+    """Sorted by name and id, including missing ones; duplicates have their declaration's line."""
     shown = statuses(FOUND, made(DECLARED, FOUND))
 
     assert [(each.id, each.state, each.position and each.position.line) for each in shown] == [
@@ -59,8 +59,8 @@ def test_every_webhook_has_its_status_and_its_line():
     ]
 
 
-def test_what_is_not_as_declared_is_counted():
-    """By its state; what nobody declared to be otherwise is no drift."""
+def test_drift_is_counted():
+    """By status; an undeclared webhook is not drift."""
     assert drift(statuses(FOUND, made(DECLARED, FOUND))) == {
         ManagementStatus.MISSING: 1,
         ManagementStatus.DIFFERS: 1,
@@ -71,16 +71,16 @@ def test_what_is_not_as_declared_is_counted():
     assert drift(statuses(FOUND, None)) == {}
 
 
-def test_without_a_configuration_nothing_is_checked():
-    """There is nothing to compare it with."""
+def test_without_a_configuration_nothing_is_compared():
+    """Every webhook only has its live state."""
     shown = statuses(FOUND, None)
 
     assert {each.state for each in shown} == {ManagementStatus.UNCHECKED}
     assert len(shown) == len(FOUND.webhooks)
 
 
-def test_the_last_delivery_error_is_told():
-    """As the server remembers it."""
+def test_the_last_delivery_error_is_shown():
+    """It is what the server remembers."""
     failed = DeliveryError(code="channel_not_found")
     found = replace(live_slack(), last_error=failed)
 
@@ -89,8 +89,8 @@ def test_the_last_delivery_error_is_told():
     assert (shown.last_error, shown.failing) == (failed, True)
 
 
-def test_a_declaration_that_is_not_applied_is_drift():
-    """It is of a webhook with an event that this version does not know."""
+def test_an_inapplicable_declaration_is_drift():
+    """Its webhook has an event that this version does not know."""
     found = live(live_slack("b", "13", events=("value_created", "unheard_of")))
     shown = statuses(found, made(desired(slack("b")), found))
     assert drift(shown) == {ManagementStatus.UNAPPLIED: 1}

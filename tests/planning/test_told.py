@@ -1,4 +1,4 @@
-"""What planning tells, word by word, and the line of the file that each thing points at."""
+"""The findings of planning, word by word, with the line of the file that each points at."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def error(rule: str, line: int, message: str, hint: str, *related: Related) -> F
     )
 
 
-# Errors: what the table refuses
+# Errors: refused rows of the table
 
 
-def test_previous_names_of_which_several_are_live_are_all_told():
-    """Only the live ones can be meant."""
+def test_several_live_previous_names_are_all_named():
+    """Only live ones can be meant."""
     declaration = desired(slack("new", previously=("a", "b", "c"), line=4))
     assert refused(declaration, live_slack("a", "1"), live_slack("c", "2")) == [
         error(
@@ -78,8 +78,8 @@ def test_previous_names_of_which_several_are_live_are_all_told():
     ]
 
 
-def test_a_previous_name_that_several_bear_is_told_with_their_ids():
-    """Pinning one of them is the way out."""
+def test_a_previous_name_of_several_webhooks_lists_their_ids():
+    """Pinning one of them is the fix."""
     declaration = desired(slack("new", previously=("a",), line=4))
     assert refused(declaration, live_slack("a", "2"), live_slack("a", "1")) == [
         error(
@@ -94,8 +94,8 @@ def test_a_previous_name_that_several_bear_is_told_with_their_ids():
 @pytest.mark.parametrize(
     ("pruned", "why"), [(True, "is to be deleted, which happens last"), (False, "stays")]
 )
-def test_a_name_that_is_held_is_told_with_its_holder(pruned: bool, why: str):
-    """Whether the holder goes later or not at all."""
+def test_a_name_in_use_is_reported_with_its_webhook(pruned: bool, why: str):
+    """That webhook is deleted later, or not at all."""
     declaration = desired(slack("new", id="1", line=5), prune=pruned)
     found = (live_slack("old", "1"), live_slack("new", "2", channel="#x"))
     if pruned:
@@ -110,8 +110,8 @@ def test_a_name_that_is_held_is_told_with_its_holder(pruned: bool, why: str):
     ]
 
 
-def test_a_name_that_is_given_up_by_a_rename_is_told_at_each_that_wants_it():
-    """With the command that frees it."""
+def test_a_name_freed_by_a_rename_is_reported_at_each_entry():
+    """The hint has the command that frees it."""
     declaration = desired(slack("b", id="1", line=1), slack("c d", id="2", line=2), slack("a"))
     found = (live_slack("a", "1"), live_slack("b", "2"))
     assert refused(declaration, *found) == [
@@ -130,7 +130,7 @@ def test_a_name_that_is_given_up_by_a_rename_is_told_at_each_that_wants_it():
     ]
 
 
-def test_an_absent_webhook_that_is_protected_is_told_with_both_lines():
+def test_an_absent_and_protected_webhook_is_reported_with_both_lines():
     """One of them is wrong."""
     declaration = desired(absent=(absent("prod-1", 6),), protect=("prod-*",))
     assert refused(declaration, live_slack("prod-1", "1")) == [
@@ -150,8 +150,8 @@ def test_an_absent_webhook_that_is_protected_is_told_with_both_lines():
 @pytest.mark.parametrize(
     ("glob", "id"), [("Dep*", None), ("manual-*", "1")], ids=["declared name", "live name"]
 )
-def test_what_is_declared_and_ignored_is_told_with_both_lines(glob: str, id: str | None):
-    """Whichever of its names is ignored."""
+def test_a_declared_and_ignored_webhook_is_reported_with_both_lines(glob: str, id: str | None):
+    """It is, whichever of its names is ignored."""
     declaration = desired(slack(id=id, line=3))
     ignoring = Pattern(glob=glob, position=at(11))
     policy = replace(declaration.policy, ignore=(Pattern(glob="other"), ignoring))
@@ -168,8 +168,8 @@ def test_what_is_declared_and_ignored_is_told_with_both_lines(glob: str, id: str
     )
 
 
-def test_a_previous_name_that_does_nothing_is_told():
-    """One remark for each such name that is live."""
+def test_an_unused_previous_name_is_a_warning():
+    """One warning for each such name that is live."""
     declaration = desired(slack(previously=("gone", "old"), line=3))
     result = made(declaration, live_slack(), live_slack("old", "2"))
     assert result.notes == (
@@ -183,8 +183,8 @@ def test_a_previous_name_that_does_nothing_is_told():
     )
 
 
-def test_a_delete_and_a_create_that_look_like_a_rename_are_told():
-    """With the line to add, as YAML reads it back."""
+def test_a_delete_and_a_create_like_a_rename_are_a_hint():
+    """The hint has the line to add, as valid YAML."""
     declaration = desired(slack("new: one", line=3))
     result = made(declaration, live_slack("früher", "1"))
     assert result.notes == (
@@ -198,8 +198,8 @@ def test_a_delete_and_a_create_that_look_like_a_rename_are_told():
     )
 
 
-def test_a_glob_of_only_that_names_nothing_is_told_once():
-    """However often it is given; what it would have to be like is said."""
+def test_a_glob_of_only_that_matches_nothing_is_reported_once():
+    """It is reported once however often it is given, with similar names."""
     result = made(desired(slack()), live_slack(), only=("deploys", "deploys", "Deploys"))
     assert result.notes == (
         Finding(
@@ -212,7 +212,7 @@ def test_a_glob_of_only_that_names_nothing_is_told_once():
     )
 
 
-def test_a_resend_of_nothing_that_is_declared_is_told():
+def test_a_resend_of_an_undeclared_secret_is_an_error():
     """One error for each request."""
     with pytest.raises(ConfigurationError) as caught:
         made(desired(slack()), live_slack(), resend=("SLAK", "Deploy", "Deploys"))
@@ -236,10 +236,10 @@ def test_a_resend_of_nothing_that_is_declared_is_told():
         (None, 9, "is now 9"),
     ],
 )
-def test_everything_that_a_policy_permits_more_is_told(
+def test_everything_that_relaxes_a_policy_is_listed(
     before: int | None, now: int | None, limit: str
 ):
-    """Line by line; a file that is new relaxes nothing, and one that is as it was hides none."""
+    """Line by line; a new file relaxes nothing, and an unchanged one hides nothing."""
     old = Policy(
         scopes=(
             FileScope(file="a.yaml", globs=("a-*",), prune=False),
@@ -278,11 +278,11 @@ def test_everything_that_a_policy_permits_more_is_told(
     ]
 
 
-# What a plan points at
+# Positions
 
 
-def test_what_is_not_understood_points_at_the_entry_that_speaks_of_it():
-    """By name, by id, as a further bearer of the name, or as absent; else at nothing."""
+def test_an_unknown_event_points_at_the_entry_of_the_webhook():
+    """By name, by id, as another webhook of the name, or as absent; otherwise at no line."""
     declaration = desired(
         slack("a", line=1),
         slack("b", id="2", line=2),
@@ -308,8 +308,8 @@ def test_what_is_not_understood_points_at_the_entry_that_speaks_of_it():
     ]
 
 
-def test_several_that_are_not_understood_point_at_their_declaration():
-    """And show that the declaration speaks of this organization, as one of them does."""
+def test_several_with_unknown_events_point_at_their_declaration():
+    """They also show that the configuration is for this organization."""
     declaration = desired(slack("a", line=3))
     result = made(declaration, strange("a", "1"), strange("a", "2"), live_slack("z", "3"))
     assert [(each.webhooks[0].id, each.position) for each in result.kept] == [
@@ -319,8 +319,8 @@ def test_several_that_are_not_understood_point_at_their_declaration():
     assert (len(result.deletes), result.blocked) == (1, ())
 
 
-def test_a_secret_that_was_dropped_and_does_not_show_is_told():
-    """With what makes sure that it goes."""
+def test_a_removed_secret_that_is_unreadable_is_a_warning():
+    """The hint has the way to remove it surely."""
     base = desired(generic(token=SecretRef(scheme=Scheme.ENV, name="BEARER")))
     result = made(desired(generic()), live_generic(), previous=base)
     assert result.notes == (
@@ -338,8 +338,8 @@ def test_a_secret_that_was_dropped_and_does_not_show_is_told():
 # Guards
 
 
-def test_an_absent_webhook_that_is_live_shows_that_the_organization_is_the_right_one():
-    """However many others are gone already, or declared as well."""
+def test_a_live_absent_webhook_identifies_the_organization():
+    """It does however many others are gone already, or declared as well."""
     away = (absent("a", 1), absent("b", 2))
     assert made(desired(absent=away), live_slack("a", "1"), live_slack("z", "2")).blocked == ()
     declaration = desired(slack(), absent=(absent("a", 1),))
@@ -387,9 +387,7 @@ def test_an_absent_webhook_that_is_live_shows_that_the_organization_is_the_right
         ),
     ],
 )
-def test_a_guard_tells_what_it_counted_and_the_way_on(
-    numbers: dict[str, int], message: str, hint: str
-):
-    """Each of them holds the plan back as an error."""
+def test_a_guard_has_its_count_and_the_next_step(numbers: dict[str, int], message: str, hint: str):
+    """Each guard blocks the plan as an error."""
     (block,) = guarded(**numbers)
     assert (block.severity, block.message, block.hint) == (Severity.ERROR, message, hint)
