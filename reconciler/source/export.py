@@ -109,15 +109,9 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     for number, (found, entry) in enumerate(zip(written, entries, strict=True)):
         if notes := "; ".join(_notes(found, entry["configuration"], visible)):
             comments["webhooks", number] = notes
-    used = {
-        references[found.id, name]
-        for found, entry in zip(written, entries, strict=True)
-        for name, value in entry["configuration"].items()
-        if isinstance(value, dict)
-    }
     return Export(
         text=f"{_MODELINE}\n\n{yaml_text(data, lambda path: comments.get(path, ''))}",
-        references=tuple(sorted(used, key=str)),
+        references=tuple(sorted(set(references.values()), key=str)),
         left_out=tuple(left_out),
         declared=len(entries),
     )
@@ -136,15 +130,15 @@ def _secret(found: LiveWebhook, name: str) -> Secret | None:
 def _references(
     webhooks: Sequence[LiveWebhook], token: SecretRef
 ) -> dict[tuple[str, str], SecretRef]:
-    """Return a reference for each secret field, by webhook id and field name.
+    """Return a reference for each secret in the file, by webhook id and field name.
 
     A variable is named after the first webhook that has the value.
     """
     found: dict[tuple[str, str], SecretRef] = {}
     taken = {token.name}
     for kind in KINDS.values():
-        members = [each for each in webhooks if each.type == kind.type]
         for field in (each for each in kind.fields if each.secret):
+            members = [each for each in webhooks if each.type == kind.type and _refers(field, each)]
             groups = sorted(_groups(field, members), key=len, reverse=True)
             for number, group in enumerate(groups):
                 reference = token
@@ -159,28 +153,19 @@ def _references(
 
 
 def _groups(field: Field, webhooks: Sequence[LiveWebhook]) -> list[list[LiveWebhook]]:
-    """Return groups of webhooks that may share a reference for a secret field."""
-    shown = {
-        each.id: value for each in webhooks if (value := _secret(each, field.name)) is not None
-    }
-    numbers = dict(zip(shown, Secret.groups(shown.values()), strict=True))
-    masks: list[Secret] = []
+    """Return the webhooks by the value of a secret field: those that may share a reference."""
+    values = [_secret(each, field.name) for each in webhooks]
+    numbers = Secret.groups(each or Secret("") for each in values)
+    masks: list[Secret | None] = []
     groups: dict[object, list[LiveWebhook]] = {}
-    for each in webhooks:
-        value = shown.get(each.id)
-        group: object = each.id
-        if value is not None and plausible(value):
-            group = numbers[each.id]
-        elif field.shape is slack.TOKEN:
-            fitting = (
-                number
-                for number, mask in enumerate(masks)
-                if secrets_alike(field, mask, value) is not Reading.DIFFERENT
-            )
-            number = next(fitting, len(masks))
-            group = f"hidden {number}"
-            masks += [value] if number == len(masks) and value is not None else []
-        groups.setdefault(group, []).append(each)
+    for found, value, group in zip(webhooks, values, numbers, strict=True):
+        key: object = group if plausible(value) else found.id
+        if field.shape is slack.TOKEN and not plausible(value):
+            alike = (secrets_alike(field, each, value) is not Reading.DIFFERENT for each in masks)
+            place = next((number for number, each in enumerate(alike) if each), len(masks))
+            masks += [value] if place == len(masks) else []
+            key = ("hidden", place)
+        groups.setdefault(key, []).append(found)
     return list(groups.values())
 
 
@@ -227,9 +212,17 @@ def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
     return None
 
 
+def _refers(field: Field, found: LiveWebhook) -> bool:
+    """Return whether a file refers to the value of a secret field, shown or hidden."""
+    is_set = field.required or _secret(found, field.name) or _has_partner(field, found)
+    return bool(is_set) and _plain(field, found) is None
+
+
 def _plain(known: Field, found: LiveWebhook) -> str | bool | None:
-    """Return the value of a plain field, None if it is not set or not shown."""
+    """Return a value that the file has as text or flag; None if it is not set, hidden or secret."""
     match _shown(found).get(known.name):
+        case Secret() as url if known.address:
+            return public_url(url)
         case bool(flag):
             return flag if known.flag and flag != known.default else None
         case str(text) if plausible(text) and not known.flag:
@@ -246,16 +239,9 @@ def _entry(
     """Return the declaration of a live webhook."""
     configuration: dict[str, Any] = {}
     for each in KINDS[found.type].fields:
-        value = _shown(found).get(each.name)
-        if not each.secret:
-            value = _plain(each, found)
-        elif each.address and isinstance(value, Secret) and (url := public_url(value)):
-            value = url
-        elif each.required or _secret(found, each.name) or _has_partner(each, found):
-            value = reference_tree(references[found.id, each.name])
-        else:
-            value = None
-        if value is not None:
+        if (reference := references.get((found.id, each.name))) is not None:
+            configuration[each.name] = reference_tree(reference)
+        elif (value := _plain(each, found)) is not None:
             configuration[each.name] = value
     events = [each for each in EVENT_TYPES if each in found.event_types]
     return {
@@ -291,35 +277,28 @@ def _notes(
 
 def _defaults(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the type and events that most webhooks share, and the configuration of that type."""
-    defaults = {key: _usual([each[key] for each in entries]) for key in ("type", "event_types")}
-    alike = [each["configuration"] for each in entries if each["type"] == defaults["type"]]
-    shared = {
-        name: value
-        for name in (alike[0] if alike else ())
-        if all(name in each for each in alike)
-        if (value := _usual([each[name] for each in alike])) is not None
-    }
-    defaults["configuration"] = shared or None
-    return {key: value for key, value in defaults.items() if value is not None}
+    defaults = _usual([{key: each[key] for key in ("type", "event_types")} for each in entries])
+    alike = [each["configuration"] for each in entries if each["type"] == defaults.get("type")]
+    shared = _usual(alike)
+    return {**defaults, "configuration": shared} if shared else defaults
 
 
-def _usual(values: Sequence[Any]) -> Any:
-    """Return the value that at least two, and more than half, share; None without one."""
-    for text, number in Counter(map(repr, values)).most_common(1):
-        if number > 1 and 2 * number > len(values):
-            return next(each for each in values if repr(each) == text)
-    return None
+def _usual(data: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the values that all of `data` have a key for, and at least two and most share."""
+    usual = {}
+    for key in data[0] if data else ():
+        values = [each.get(key) for each in data]
+        text, number = Counter(map(repr, values)).most_common(1)[0]
+        if None not in values and number > 1 and 2 * number > len(values):
+            usual[key] = next(each for each in values if repr(each) == text)
+    return usual
 
 
 def _without(entry: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """Return an entry without the values of the defaults."""
     rest = {key: value for key, value in entry.items() if defaults.get(key) != value}
     shared = defaults.get("configuration", {}) if "type" not in rest else {}
-    own = {
-        name: value
-        for name, value in entry["configuration"].items()
-        if name not in shared or shared[name] != value
-    }
+    own = {key: each for key, each in entry["configuration"].items() if shared.get(key) != each}
     rest.pop("configuration", None)
     return {**rest, "configuration": own} if own else rest
 
