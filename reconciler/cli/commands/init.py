@@ -30,7 +30,7 @@ from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.source.export import SLACK_TOKEN, export
-from reconciler.source.files import DEFAULT_FILE
+from reconciler.source.files import DEFAULT_FILE, STDIN
 from reconciler.source.history import git_in
 from reconciler.source.rendered import scalar
 from reconciler.source.secrets import reference, references
@@ -78,6 +78,11 @@ def run(
     slack_token = None if token is None else reference(token)
     directory, console = context.process.directory, context.console
     file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
+    if target == STDIN:
+        raise UsageError(
+            "init writes a file, and `-f -` names none",
+            hint="name a file; `webhooks export` prints to standard output",
+        )
     is_new = not (directory / target).exists()
     other = DEFAULT_FILE.replace(".yaml", ".yml")
     if is_new and target == DEFAULT_FILE and (directory / other).exists():
