@@ -71,7 +71,7 @@ class WebhookAPI(WebhookReader, Protocol):
         ...
 
     def delete(self, id: str) -> bool:
-        """Delete; False if it was gone already. Raises AmbiguousWriteError."""
+        """Delete; False if it was already deleted. Raises AmbiguousWriteError."""
         ...
 
 

@@ -10,7 +10,7 @@ from reconciler.findings import Position
 from reconciler.planning.plan import Operation, Plan
 
 NOT_REVIEWED: Final = "not-reviewed"
-"""The code of an operation that was skipped because no review has it."""
+"""The code of an operation that was skipped because no review includes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ class Report:
 
     @property
     def needs_review(self) -> bool:
-        """Return whether everything that is left was skipped because no review has it."""
+        """Return whether everything that is left was skipped because no review includes it."""
         left = [each for each in self.outcomes if not isinstance(each, Applied)]
         return bool(left) and all(
             isinstance(each, Skipped) and each.code == NOT_REVIEWED for each in left

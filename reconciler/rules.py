@@ -107,7 +107,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     # Guards
     "too-many-deletes": ("more deletes than allowed", "planning.guards.guard"),
     "nothing-declared": ("nothing declared, webhooks live", "planning.guards.guard"),
-    "nothing-recognised": ("no declared webhook is live", "planning.guards.guard"),
+    "no-declared-live": ("no declared webhook is live", "planning.guards.guard"),
     "allow-deletes-differs": ("another number of deletes", "planning.guards.guard"),
     "relaxed-prune": ("a file deletes more than before", "planning.guards.relaxed"),
     "relaxed-scope": ("a scope covers more than before", "planning.guards.relaxed"),
@@ -126,7 +126,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "comment-not-edited": ("an outdated plan comment", "ci.plan._take_back"),
     "no-token": ("no GitHub token", "ci.drift.drift"),
     "outcome-not-commented": ("an outcome without a comment", "ci.apply._Attempt._record"),
-    "not-told": ("a failure that is not reported", "ci.apply._Attempt._tell"),
+    "failure-not-reported": ("a failure that is not reported", "ci.apply._Attempt._tell"),
     "issue-not-written": ("a drift issue is not written", "ci.drift._cannot_run"),
     "issue-not-closed": ("a failure issue stays open", "ci.apply._Attempt._close_issues"),
     "review-frozen": ("a closed pull request", "ci.plan._comment"),

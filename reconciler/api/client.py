@@ -116,7 +116,7 @@ class Client:
         return self._send("PUT", id, draft, wire.full_body(draft, organization.id))
 
     def delete(self, id: str) -> bool:
-        """Delete; False if it was gone already. Raises AmbiguousWriteError."""
+        """Delete; False if it was already deleted. Raises AmbiguousWriteError."""
         try:
             self._transport.request("DELETE", _path(id), expect=204)
         except NotFoundError:

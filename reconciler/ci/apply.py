@@ -62,7 +62,7 @@ def apply(run: Run) -> Outcome:
     if isinstance(run.event, PullRequest | MergeGroup):
         raise UsageError(
             "apply does not run on pull requests or in merge queues: nothing is merged yet",
-            hint="run it on pushes to the branch that is applied; on these events run plan",
+            hint="run apply on pushes to the applied branch; run plan on these events",
         )
     attempted = _Attempt(run)
     try:
@@ -160,9 +160,10 @@ class _Attempt:
             if not any(read(each) for each in names for read in reads):
                 return
         raise _NotTheTipError(
-            f"{run.branch} has other files than this checkout of {head[:12]}; nothing was written",
+            f"{run.branch} and this checkout of {head[:12]} have different files; nothing "
+            "was written",
             differences=(f"checked out  {head}", f"{run.branch}  {tip}"),
-            hint="the run of the newer commit applies it; if there is none, run this one again",
+            hint="the run of the newer commit applies it; if there is none, run this job again",
         )
 
     def _apply(self, checked: Checked, connection: Connection) -> Outcome:
@@ -213,7 +214,7 @@ class _Attempt:
         if not self._by_review or not made.operations:
             return []
         found = [
-            note("no-review", f"pull request {each.number} approves nothing: {each.problem}")
+            note("no-review", f"pull request {each.number} has no approved plan: {each.problem}")
             for place, each in enumerate(self._reviews[:_MOST_NOTES])
             if each.problem is not None
             and (place == 0 or each.problem is not reviews.NoReview.NO_COMMENT)
@@ -233,7 +234,7 @@ class _Attempt:
         self._reviews = reviews.settle(before, made, applied, checked.desired)
         github, link = self._run.github, self._run.link
         if github is not None:
-            what = "the outcome could not be commented"
+            what = "could not comment the outcome on the pull request"
             with attempt(self._findings, "outcome-not-commented", what):
                 reviews.record(github, link, self._subject, before, self._reviews)
 
@@ -242,12 +243,12 @@ class _Attempt:
         github, link = self._run.github, self._run.link
         if github is None:
             return
-        with attempt(self._findings, "issue-not-closed", "an issue could not be closed"):
+        with attempt(self._findings, "issue-not-closed", "could not close an issue"):
             for issue in github.open_issues():
                 if issue.marker.kind is MarkerKind.FAILURE and issue.marker.same_subject(
                     self._subject
                 ):
-                    text = f"Over, as {link} found: nothing is left to apply."
+                    text = f"Resolved: {link} found nothing left to apply."
                     github.close_issue(issue.number, text)
 
     def _tell(self, code: str, text: str, command: str | None) -> None:
@@ -258,12 +259,12 @@ class _Attempt:
         github = self._run.github
         if github is None:
             return
-        text = f"{text}\nNothing more happens by itself. See {self._run.link}."
+        text = f"{text}\nThis is not retried automatically. See {self._run.link}."
         if command is not None:
-            text += f" To go on:\n\n{code_block(command)}\n"
+            text += f" To continue:\n\n{code_block(command)}\n"
         marker = replace(self._subject, kind=MarkerKind.FAILURE, code=code)
-        what = "this could be told neither on a pull request nor in an issue"
-        with attempt(self._findings, "not-told", what):
+        what = "could not report this on a pull request or in an issue"
+        with attempt(self._findings, "failure-not-reported", what):
             problem = None
             github.extend(_TELLING)
             try:

@@ -37,7 +37,7 @@ def drift(run: Run) -> Outcome:
     """Plan, and open, edit or close the issue. Drift is not a failure of the run."""
     try:
         checked = check(run)
-        why = only_checked(run, instead="nothing was compared")
+        why = only_checked(run, instead="nothing was compared with CloudTruth")
         if why is not None:
             missing = CredentialError(why.message, hint=why.hint)
             told = _cannot_run(run, missing)
@@ -55,7 +55,7 @@ def drift(run: Run) -> Outcome:
     ]
     findings = []
     if run.github is None:
-        findings = [warning("no-token", "there is no GitHub token: no issue was looked at")]
+        findings = [warning("no-token", "no GitHub token: the drift issue was not updated")]
     else:
         _keep_issue(run, run.github, made, failing[:_MOST_FAILING])
     result = "drift" if made.operations or made.unapplied else "no-drift"
@@ -75,17 +75,18 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
     drifted = bool(made.operations or made.unapplied)
     if not drifted and not failing:
         for issue in mine:
-            github.close_issue(issue.number, f"The drift is gone, as {run.link} found.")
+            github.close_issue(issue.number, f"Resolved: {run.link} found no drift.")
         return
     title = f"{plural(len(failing), 'webhook')} cannot deliver"
-    foot = f"Found by {run.link}. This issue closes by itself."
+    foot = f"Found by {run.link}. This issue closes automatically."
     if drifted:
         title = f"drift, {counts(made)}"
         if made.unapplied:
             title += f", {plural(len(made.unapplied), 'declaration')} not applied"
         foot = (
-            "The live webhooks differ from what this repository declares, as "
-            f"{run.link} found. To keep what is live, declare it. This issue closes by itself."
+            "The live webhooks differ from the configuration in this repository, according to "
+            f"{run.link}. To keep a live change, add it to the configuration. This issue "
+            "closes automatically."
         )
     if made.digest:
         command = by_digest(run, made, workflow=_APPLY.get(run.workflow, ""))
@@ -102,10 +103,10 @@ def _cannot_run(run: Run, problem: ReconcilerError) -> list[Finding]:
     if github is None:
         return findings
     text = RENDERERS["markdown"]().render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
-    text += f"\nNothing was compared by {run.link}. This issue closes by itself."
+    text += f"\n{run.link} could not compare the webhooks. This issue closes automatically."
     if run.again is not None:
         text += f" To try again:\n\n{code_block(run.again)}\n"
-    with attempt(findings, "issue-not-written", "the issue could not be written"):
+    with attempt(findings, "issue-not-written", "could not write the drift issue"):
         marker = replace(run.marker(MarkerKind.DRIFT), code=problem.code)
         mine = find(github.open_issues(), marker)
         # Keep the failing deliveries for the next check.

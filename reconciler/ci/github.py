@@ -86,7 +86,7 @@ class GitHub:
         try:
             origin = Origin.parse(api_url)
         except UsageError:
-            raise UsageError("GITHUB_API_URL is not an address that a token may go to") from None
+            raise UsageError("GITHUB_API_URL is not a URL that may receive a token") from None
         self._repository = f"{origin.base}/repos/{repository}"
         self._graphql = _graphql(environ.get("GITHUB_GRAPHQL_URL", ""), api_url)
         self._clean = clean
@@ -145,7 +145,7 @@ class GitHub:
         query |= {"per_page": str(_PAGE)}
         rows = self._ask("GET", "/pulls", query=query, need=_COMMENTS)
         if not isinstance(rows, list):
-            raise GitHubError("GitHub answered with something else than a list")
+            raise GitHubError("GitHub returned something other than a list")
         pulls = [_pull(row) for row in rows]
         merged = [each for each in pulls if each.merged and each.branch == branch]
         return tuple(sorted(merged, key=lambda each: (each.merged, each.number), reverse=True))
@@ -239,7 +239,7 @@ class GitHub:
             pages = {"per_page": str(_PAGE), "page": str(page)}
             rows = self._ask("GET", path, query={**query, **pages}, need=need)
             if not isinstance(rows, list):
-                raise GitHubError("GitHub answered with something else than a list")
+                raise GitHubError("GitHub returned something other than a list")
             yield from (row for row in rows if isinstance(row, Mapping))
             if len(rows) < _PAGE:
                 return
@@ -284,7 +284,7 @@ def queued(reference: str) -> int | None:
 def _pull(row: Any) -> Pull:
     number = row.get("number") if isinstance(row, Mapping) else None
     if not isinstance(number, int):
-        raise GitHubError("GitHub answered with something else than a pull request")
+        raise GitHubError("GitHub returned something other than a pull request")
     return Pull(
         number=number,
         is_open=text(row, "state") == "open",

@@ -34,7 +34,7 @@ def matrix(run: Run) -> Outcome:
     ]
     if len(chosen) > MOST:
         raise UsageError(
-            f"{len(chosen)} organizations are more than the {MOST} jobs of a matrix",
+            f"{len(chosen)} organizations exceed the limit of {MOST} jobs in a matrix",
             hint="split the files over several workflows",
         )
     include = [

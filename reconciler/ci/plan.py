@@ -41,7 +41,7 @@ from reconciler.workflow.inputs import load_earlier
 _MOST_PARTS: Final = 10
 """The maximum number of comments for a plan."""
 
-_UPDATING: Final = "_This plan is being updated. It approves nothing until that is done._\n"
+_UPDATING: Final = "_This plan is being updated. Until then it approves nothing._\n"
 _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
 
 
@@ -72,7 +72,7 @@ def _policies(run: Run, pull: PullRequest) -> Iterator[tuple[str, bytes | None, 
     """
     if run.inputs.policies and run.inputs.git(["cat-file", "-e", pull.base]) is None:
         raise ConfigurationError(
-            "policies cannot be read: git does not know the base commit",
+            "policies cannot be read: the base commit is not in this clone",
             hint="check out with fetch-depth: 0",
         )
     for path in run.inputs.policies:
@@ -90,9 +90,9 @@ def only_checked(run: Run, *, instead: str) -> Finding | None:
     if isinstance(run.event, PullRequest) and run.event.distrust is not None:
         return note(
             "only-validated",
-            f"{run.event.distrust}, and GitHub gives its runs no secrets: the files were checked, "
+            f"{run.event.distrust}, so GitHub gives its runs no secrets: the files were checked, "
             f"and {instead}",
-            "a maintainer who wants a plan pushes the branch to this repository",
+            "to get a plan, a maintainer pushes the branch to this repository",
         )
     if run.connect is None:
         return warning(
@@ -129,7 +129,10 @@ def plan(run: Run) -> Outcome:
         return failed(problem, _take_back(run, problem))
     if isinstance(run.event, PullRequest):
         changed = tuple(
-            warning("policy-changed", f"the policy {name} changes; it holds after the merge")
+            warning(
+                "policy-changed",
+                f"the policy {name} changes; the new version applies after the merge",
+            )
             for name, before, now in _policies(run, run.event)
             if before != now
         )
@@ -154,7 +157,7 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
     Other merged reviews that are not applied yet count, too, as they do after the merge.
     """
     if not group.branch:
-        raise UsageError("the event of this merge queue names no branch")
+        raise UsageError("the merge queue event has no branch")
     merges = look(run, group.branch)
     github = run.github
     assert github is not None
@@ -171,7 +174,7 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
         options = PlanOptions(allow_deletes=run.allow_deletes)
         made = make_plan(gather(checked, connection.key), api, options=options, review=review)
     findings = tuple(
-        warning("no-review", f"pull request {each.number} approves nothing: {each.problem}")
+        warning("no-review", f"pull request {each.number} has no approved plan: {each.problem}")
         for each in reviews[: len(queue)]
         if each.problem is not None
     )
@@ -179,8 +182,8 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
     if judgement.stale:
         names = ", ".join(quote(each.name) for each in judgement.stale[:5])
         stale = StalePlanError(
-            f"the plan of {len(judgement.stale)} webhooks is not the reviewed one: {names}",
-            hint="have the pull request planned again: push to its branch or re-run its check",
+            f"the plan for {len(judgement.stale)} webhooks differs from the reviewed plan: {names}",
+            hint="plan the pull request again: push to its branch or re-run its check",
         )
         return failed(stale, findings, plan=made)
     findings += tuple(
@@ -221,7 +224,7 @@ def _content(sources: files.Sources) -> tuple[Desired | None, dict[str, bytes | 
 
 
 def _no_base(reason: str) -> Finding:
-    what = "this pull request's changes are not told apart from drift"
+    what = "the plan does not separate this pull request's changes from drift"
     return warning("no-base", f"{what}: {reason}")
 
 
@@ -233,7 +236,7 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
         here, there = code(quote(pull.branch)), code(quote(run.applies))
         text = (
             f"### CloudTruth webhooks: not applied from {here}\n\n"
-            f"This pull request goes to {here}, and only {there} is "
+            f"This pull request targets {here}, but only {there} is "
             f"applied. Merging it applies nothing. {foot}\n"
         )
         return [(replace(marker, digest=None), text)]
@@ -248,9 +251,9 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
 
     bare = len(encode(replace(shown(()), part=_MOST_PARTS)))
     if made.blocked:
-        foot = f"As it is, merging applies nothing. {foot}"
+        foot = f"Until this is fixed, merging applies nothing. {foot}"
     elif made.operations:
-        foot = f"Merging applies exactly what is shown here, and refuses anything else. {foot}"
+        foot = f"Merging applies exactly the changes shown here and rejects any others. {foot}"
     pages = paged_plan(
         made,
         limit=COMMENT_CHARACTERS - bare,
@@ -287,13 +290,13 @@ def _take_back(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
     pull = run.event
     if not isinstance(pull, PullRequest) or pull.distrust is not None or run.connect is None:
         return ()
-    foot = f"Nothing is approved for merging. {_foot(run, pull)}"
+    foot = f"Merging applies nothing. {_foot(run, pull)}"
     view = View(limit=COMMENT_CHARACTERS // 2)
     text = f"{RENDERERS['markdown']().render_error(problem, view)}\n{foot}\n"
     try:
         return _comment(run, pull, [(run.marker(MarkerKind.PLAN), text)], create=False)
     except ReconcilerError as second:
-        why = f"the comment could not be edited: {second.message}"
+        why = f"could not edit the comment: {second.message}"
         return (warning("comment-not-edited", why, second.hint),)
 
 
@@ -314,10 +317,10 @@ def _comment(
         return ()
     now = github.pull(pull.number)
     if not now.is_open:
-        why = "the pull request is closed: what was reviewed at the merge is not edited"
+        why = "the pull request is closed, so its reviewed plan is not changed"
         return (warning("review-frozen", why),)
     if pull.head and now.head != pull.head:
-        why = "the pull request has a newer commit, whose plan is the one to comment"
+        why = "the pull request has a newer commit, whose plan is commented instead"
         return (note("older-commit", why),)
     put(github, pull.number, found, parts)
     return ()

@@ -30,10 +30,10 @@ _MOST_RECORDED: Final = 800
 class NoReview(StrEnum):
     """Why a merged pull request approves nothing."""
 
-    NO_COMMENT = "it has no plan comment of this workflow"
+    NO_COMMENT = "it has no plan comment from this workflow"
     NO_PLAN = "its last plan failed or was not completed"
     EDITED = "its plan comment was edited after the merge"
-    OTHER_ORGANIZATION = "its plan is of another organization or server"
+    OTHER_ORGANIZATION = "its plan is for another organization or server"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ def look(run: Run, branch: str) -> Merges:
     """
     if run.github is None:
         raise UsageError(
-            "there is no GitHub token to find the reviewed plans with",
+            "there is no GitHub token to read the reviewed plans",
             hint="pass github-token, or give the digest of the plan in expect-digest",
         )
     contained = history(run)
@@ -89,7 +89,7 @@ def history(run: Run) -> Mapping[str, int]:
     listed = run.inputs.git(["rev-list", "HEAD"])
     if listed is None or shallow is None or shallow.strip() == b"true":
         raise UsageError(
-            "git does not know the history of this checkout, so nothing tells what was merged",
+            "this checkout has no complete git history, so the merged pull requests are unknown",
             hint="check out with fetch-depth: 0",
         )
     return {commit: number for number, commit in enumerate(listed.decode("ascii").split())}
@@ -258,12 +258,12 @@ def _told(review: Merged, link: str) -> str:
     became = {
         f"{applied} of {plural(len(review.operations), 'operation')} applied": applied,
         f"{states[State.OVERTAKEN]} replaced by {numbers}": states[State.OVERTAKEN],
-        f"{void} void: the files declare another one": states[State.VOID],
+        f"{void} void: the files now declare another value": states[State.VOID],
         f"{states[State.DONE]} no longer pending": states[State.DONE],
-        f"{len(review.left)} not done": len(review.left),
+        f"{len(review.left)} left": len(review.left),
     }
     heading = f"**Applied{' in part' if review.left else ''}** by {link}"
     if not applied:
         what = "Not applied" if review.left else "Nothing left to apply"
-        heading = f"**{what}**, as {link} found"
+        heading = f"**{what}** according to {link}"
     return f"{heading}: {'; '.join(words for words, number in became.items() if number)}."

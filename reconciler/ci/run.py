@@ -207,7 +207,7 @@ def _read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Ev
     if not repository or home.lower() != repository.lower():
         distrust = "this pull request comes from a fork"
     elif _DEPENDABOT in (text(payload, "sender", "login"), text(pull, "user", "login")):
-        distrust = "this pull request is Dependabot's"
+        distrust = "this pull request is from Dependabot"
     return PullRequest(
         number=number,
         head=text(pull, "head", "sha"),

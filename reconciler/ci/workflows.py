@@ -96,7 +96,7 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     }
     for name, value in {**values, "paths": " ".join(setup.paths)}.items():
         if value and not _PLAIN.fullmatch(value):
-            raise UsageError(f"a workflow cannot hold the {name} {value!r}")
+            raise UsageError(f"the workflow cannot contain the {name} {value!r}")
     # Issues of a job that failed before its command; the next successful command closes them.
     values["failure"] = encode(Marker(kind=MarkerKind.FAILURE, file=setup.file, code="not-run"))
     values["drift"] = encode(Marker(kind=MarkerKind.DRIFT, file=setup.file))

@@ -123,7 +123,7 @@ def _check(run: Run) -> None:
 
 def _refusal(skipped: Sequence[Skipped]) -> StalePlanError:
     return StalePlanError(
-        "what was reviewed is not what would happen now; nothing was written",
+        "the plan has changed since it was reviewed; nothing was written",
         differences=[f"{each.operation.name}: {each.message}" for each in skipped],
         hint="plan and review again",
     )
@@ -159,7 +159,7 @@ def _write(run: Run, workers: Workers) -> None:
     if undone is None:
         workers.run([partial(_attempt, run, index, held) for index in stages[_LAST]])
         return
-    why = f"nothing is deleted, as {run.plan.operations[undone].name!r} is not done"
+    why = f"no deletes, because {run.plan.operations[undone].name!r} was not applied"
     for index in stages[_LAST]:
         _skip(run, index, why)
 
@@ -191,7 +191,7 @@ def _attempt(run: Run, index: int, held: Set[str | None]) -> None:
         if isinstance(error, ProtocolError) and not 400 <= (error.status or 0) < 500:
             ledger.wrote()  # an unreadable response may belong to a write that happened
         if isinstance(error, _FINAL):
-            ledger.end(f"the run ended with the failure of {operation.name!r}")
+            ledger.end(f"the run stopped after {operation.name!r} failed")
     ledger.finish(index, outcome)
 
 

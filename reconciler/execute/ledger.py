@@ -130,7 +130,7 @@ class Ledger:
         if index in self._started:
             return Unconfirmed(
                 operation=operation,
-                message="stopped before CloudTruth had answered or could be asked",
+                message="interrupted before CloudTruth confirmed it",
             )
         return interrupted(operation)
 
@@ -138,7 +138,7 @@ class Ledger:
 def interrupted(operation: Operation) -> Skipped:
     """Return the outcome of an operation that a signal prevented: skipped."""
     return Skipped(
-        operation=operation, code="interrupted", message="a signal ended the run before it"
+        operation=operation, code="interrupted", message="not started: the run was interrupted"
     )
 
 

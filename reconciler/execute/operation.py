@@ -50,8 +50,8 @@ SPACING: Final = 1.0
 
 _WAITS: Final = (2.0, SPACING, SPACING)  # seconds before each listing after a lost create
 _UNSEEN: Final = {
-    Create: "no listing shows it so far",
-    Update: "it is unchanged so far",
+    Create: "not listed yet",
+    Update: "it has not changed yet",
     Delete: "the webhook still exists",
 }
 _TAKEN: Final = re.compile(r"exist|unique|already|taken|duplicate", re.IGNORECASE)
@@ -110,7 +110,7 @@ def perform(operation: Operation, run: Run) -> Outcome:
             raise answers[-1]
         if run.ledger.stopping:
             if lost:
-                why = f"{_UNSEEN[type(operation)]}; a signal ended the run"
+                why = f"{_UNSEEN[type(operation)]}; the run was interrupted"
                 return _in_doubt(operation, answers, why)
             return interrupted(operation)
     return _in_doubt(operation, answers, _UNSEEN[type(operation)])
@@ -131,7 +131,7 @@ def _in_doubt(operation: Operation, answers: Sequence[ApiError], now: str) -> Un
 
 def _returned(answers: Sequence[ApiError]) -> str:
     """Return the results of the attempts of one write, as in `HTTP 500 (3 attempts)`."""
-    said = ["no answer" if each.status is None else f"HTTP {each.status}" for each in answers]
+    said = ["no response" if each.status is None else f"HTTP {each.status}" for each in answers]
     attempts = f"{len(said)} attempt{'' if len(said) == 1 else 's'}"
     return f"{', '.join(dict.fromkeys(said))} ({attempts})"
 
@@ -159,7 +159,7 @@ def _send(operation: Operation, run: Run) -> Outcome:
                 # Delete a duplicate only while the webhook that stays exists.
                 keeper = run.api.get(operation.keeps)
                 if keeper is None or keeper.name != before.name:
-                    why = "the webhook that was to stay is gone"
+                    why = "the webhook to keep was deleted"
                     return Skipped(operation=operation, code="changed", message=why)
             if run.api.delete(before.id):
                 run.ledger.wrote()
@@ -167,9 +167,9 @@ def _send(operation: Operation, run: Run) -> Outcome:
             if operation.keeps is not None and run.api.get(before.id) is not None:
                 # The webhook that stays is updated next and would then differ from this one.
                 raise ConflictError(
-                    "CloudTruth says that the duplicate is gone, and still shows it"
+                    "CloudTruth reports that the duplicate does not exist, but still returns it"
                 )
-            return Applied(operation=operation, id=before.id, note="it was gone already")
+            return Applied(operation=operation, id=before.id, note="it was already deleted")
 
 
 def draft(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Draft:
@@ -204,7 +204,7 @@ def _answered(
     try:
         again = run.api.get(live.id)
     except ApiError as error:
-        message = f"the answer is not what was sent, and then: {error.message}"
+        message = f"the response differs from what was sent, then: {error.message}"
         return Unconfirmed(operation=operation, message=message)
     if again is not None and (differing := run.before.differences(operation, again)):
         return unlike(operation, differing)
@@ -215,16 +215,17 @@ def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Fail
     """Return the outcome for a server that stores other values than were sent, with the fields."""
     paths = [tuple(str(part) for part in each.path) for each in differing]
     named = ", ".join(".".join(path) for path in paths)
-    hint = "declare it the way CloudTruth stores it, or the next apply will try again"
+    hint = "declare it as CloudTruth stores it; otherwise the next apply tries again"
     if all(isinstance(each, KeyLost) for each in differing):
         hint = (
-            "it keeps a field that is no longer declared: delete the webhook with `state: absent`, "
+            "CloudTruth keeps a field that is no longer declared: delete the webhook with "
+            "`state: absent`, "
             "then declare it again"
         )
     return Failed(
         operation=operation,
         code="does-not-converge",
-        message=f"CloudTruth does not hold what was sent: {named}",
+        message=f"CloudTruth stored something else than what was sent: {named}",
         hint=hint,
         fields=tuple(
             FieldMessage(path=path, message="differs from what was sent") for path in paths
@@ -242,19 +243,19 @@ def _take_back(
     """
     if not isinstance(outcome, Failed) or made.name == outcome.operation.name:
         return outcome
-    left = f"it is still there, with the id {made.id}"
+    left = f"it still exists, with the id {made.id}"
     if made.id not in run.before.by_id:
         try:
             run.api.delete(made.id)
-            left = "what was created was removed again"
+            left = "the new webhook was deleted"
         except AmbiguousWriteError:
-            left = f"it may still be there, with the id {made.id}"
+            left = f"it may still exist, with the id {made.id}"
         except ApiError:
             pass
     return replace(
         outcome,
         message=f"{outcome.message}; {left}",
-        hint="declare the name the way CloudTruth stores it",
+        hint="declare the name as CloudTruth stores it",
     )
 
 
@@ -262,7 +263,7 @@ def _vanished(operation: Update, run: Run) -> Skipped:
     return Skipped(
         operation=operation,
         code="stale" if run.reviewed else "vanished",
-        message="it has been deleted since the plan was made",
+        message="it was deleted after the plan was made",
     )
 
 
@@ -338,8 +339,8 @@ def overtaken(operation: Create, id: str) -> Failed:
     return Failed(
         operation=operation,
         code="conflict",
-        message=f"a webhook of this name that differs has appeared since the plan (id {id})",
-        hint="plan again: it will be an update, or declare `previously` or `id`",
+        message=f"another webhook of this name was created after the plan (id {id})",
+        hint="plan again to update it, or declare `previously` or `id`",
     )
 
 

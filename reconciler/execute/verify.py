@@ -64,7 +64,7 @@ def verify(run: Run) -> Verification:
             run.ledger.correct(index, _by_id(outcome, listing, run))
         left = {each.live.id for each in extra if run.api.get(each.live.id) is not None}
         if left:
-            problem = f"duplicates are left: {', '.join(sorted(left))}"
+            problem = f"duplicates still exist: {', '.join(sorted(left))}"
     except ApiError as error:
         verified, problem = False, f"final verification failed: {error}"
     healed = tuple(
@@ -156,10 +156,10 @@ def _by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcom
     if isinstance(operation, Delete):
         if found is None:
             return outcome
-        return Failed(operation=operation, code="does-not-converge", message="it is still there")
+        return Failed(operation=operation, code="does-not-converge", message="it still exists")
     if found is None:
         return Failed(
-            operation=operation, code="vanished", message="it has been deleted since it was sent"
+            operation=operation, code="vanished", message="it was deleted after it was sent"
         )
     if differing := listing.differences(operation, found):
         return unlike(operation, differing)
@@ -169,7 +169,7 @@ def _by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcom
             return Failed(
                 operation=operation,
                 code="conflict",
-                message=f"another webhook of this name has appeared since the plan (id {other.id})",
-                hint="plan again; where both are meant, pin each by its `id`",
+                message=f"another webhook of this name was created after the plan (id {other.id})",
+                hint="plan again; to keep both, give each its `id`",
             )
     return outcome

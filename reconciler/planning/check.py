@@ -66,14 +66,14 @@ def check(
             case Create():
                 return _PENDING
             case Update():
-                return Check(state=State.STALE, why="it has been deleted since the plan was made")
+                return Check(state=State.STALE, why="it was deleted after the plan was made")
             case Delete():
-                return Check(state=State.DONE, why="it is gone already", id=operation.before.id)
+                return Check(state=State.DONE, why="it is already deleted", id=operation.before.id)
     if isinstance(operation, Delete):
         return _PENDING if snapshot(live) == operation.before else _changed(live)
     compared = compare(operation.after, live, secrets, evidence)
     differing = _answered_for(operation, compared.fields)
-    done = Check(state=State.DONE, why="it is live already", id=live.id)
+    done = Check(state=State.DONE, why="it is already live", id=live.id)
     if isinstance(operation, Create):
         return _changed(live, differing, _APPEARED) if differing else done
     if not differing and not _undecided(operation, live, compared):
@@ -83,14 +83,14 @@ def check(
     return _changed(live, differing) if differing else done
 
 
-_SINCE = " has appeared since the plan was made"
+_SINCE = " was created after the plan was made"
 _APPEARED = f"another webhook of this name{_SINCE}"
 
 
 def _changed(
     live: LiveWebhook,
     differing: tuple[FieldChange, ...] = (),
-    why: str = "it has changed since the plan was made",
+    why: str = "it was changed after the plan was made",
 ) -> Check:
     return Check(state=State.STALE, why=why, id=live.id, differing=differing)
 
@@ -180,14 +180,14 @@ class Listing:
         """Return why a pending operation is stale because of another webhook, else None."""
         if not isinstance(operation, Delete):
             renamed = operation.name in self._renamed_instead
-            return "a webhook that is to be renamed to it" + _SINCE if renamed else ""
+            return "a webhook to rename to this name" + _SINCE if renamed else ""
         if operation.keeps is None or live is None:
             return ""
         keeper = self.by_id.get(operation.keeps)
         if keeper is None or keeper.name != live.name:
-            return "the webhook that was to stay is gone"
+            return "the webhook to keep was deleted"
         differs = likeness(keeper, live) is Reading.DIFFERENT
-        return "it differs from the webhook that was to stay" if differs else ""
+        return "it differs from the webhook to keep" if differs else ""
 
     def _evidence(self, plan: Plan) -> Evidence:
         declared = [(each.before.id, each.after) for each in plan.updates]

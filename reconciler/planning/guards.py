@@ -31,11 +31,11 @@ def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:
         if deletes and allow_deletes != deletes:
             yield error(
                 "allow-deletes-differs",
-                f"--allow-deletes says {allow_deletes}, the plan deletes {deletes}",
-                "look at them, then allow exactly as many as the plan deletes",
+                f"--allow-deletes is {allow_deletes}, but the plan deletes {deletes}",
+                f"review the deletes, then use --allow-deletes {deletes}",
             )
         return
-    way_on = f"if this is meant: --allow-deletes {deletes}"
+    way_on = f"if this is intended, add --allow-deletes {deletes}"
     limit: str | None = None
     if max_deletes is not None:
         if deletes > max_deletes:
@@ -51,13 +51,13 @@ def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:
     if not plan.guard.declared and in_scope:
         yield error(
             "nothing-declared",
-            f"nothing is declared, with {_webhooks(in_scope)} live in scope",
+            f"no webhooks are declared, but the scope has {_webhooks(in_scope)}",
             f"check that the right file was read; {way_on}",
         )
     elif not plan.guard.found and deletes:
         yield error(
-            "nothing-recognised",
-            f"no declared webhook is live, yet {_webhooks(deletes)} would be deleted",
+            "no-declared-live",
+            f"no declared webhook is live, but {_webhooks(deletes)} would be deleted",
             f"check that the key belongs to the right organization; {way_on}",
         )
 
@@ -79,20 +79,20 @@ def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
         if was is None:
             continue
         if scope.prune and not was.prune:
-            yield warning("relaxed-prune", f"{scope.file} now deletes what it does not declare")
+            yield warning("relaxed-prune", f"{scope.file} now deletes undeclared webhooks")
         for glob in sorted(set(scope.globs) - set(was.globs)):
-            yield warning("relaxed-scope", f"{scope.file} is now responsible for {glob!r} too")
+            yield warning("relaxed-scope", f"the scope of {scope.file} now includes {glob!r}")
     if old.max_deletes is not None and (
         new.max_deletes is None or new.max_deletes > old.max_deletes
     ):
-        limit = "no limit of its own" if new.max_deletes is None else str(new.max_deletes)
+        limit = "the built-in limit" if new.max_deletes is None else str(new.max_deletes)
         yield warning(
-            "relaxed-limits", f"limits.max_deletes goes from {old.max_deletes} to {limit}"
+            "relaxed-limits", f"limits.max_deletes changes from {old.max_deletes} to {limit}"
         )
     elif old.max_deletes is None and new.max_deletes is not None:
         yield warning("relaxed-limits", f"limits.max_deletes is now {new.max_deletes}")
     if previous.organization is not None and now.organization is None:
-        yield warning("relaxed-organization", "the guard on the organization is gone")
+        yield warning("relaxed-organization", "`organization` was removed: any key is accepted")
 
 
 def _globs(patterns: Iterable[Pattern]) -> set[str]:

@@ -236,9 +236,9 @@ class _Table:
             self.finding(
                 warning,
                 "ignored-and-declared",
-                f"{entry.name!r} is declared and ignored: it is left as it is",
+                f"{entry.name!r} is declared but also ignored, so it is not changed",
                 entry,
-                "take it out of `ignore` to manage it again",
+                "remove it from `ignore` to manage it",
                 first_match(self.policy.ignore, names[0]),
             )
         if found is not None:
@@ -254,7 +254,7 @@ class _Table:
         declared: dict[str, list[Webhook]] = {}
         for entry in self.entries():
             pinned_to_gone = entry.id is not None and entry.id not in self.by_id
-            hint = "nothing is deleted; to delete by name, remove `id`"
+            hint = "nothing is deleted; remove `id` to delete by name"
             if isinstance(entry, Webhook):
                 hint = (
                     "it is matched by its name instead, and created if there is none; remove `id`, "
@@ -343,7 +343,7 @@ class _Table:
                 self.finding(
                     note,
                     "previously-inert",
-                    f"{entry.name!r} is live already: `previously: {name}` does nothing",
+                    f"{entry.name!r} already exists, so `previously: {name}` has no effect",
                     entry,
                     "remove `previously`",
                 )
@@ -386,10 +386,10 @@ class _Table:
         """Report several former names that are live, and prune none of these webhooks."""
         message = f"{webhook.name!r} would be renamed from more than one live webhook: "
         message += ", ".join(map(repr, old))
-        hint = "leave only one of them in `previously`"
+        hint = "keep only one of them in `previously`"
         if len(old) == 1:
-            message = f"{len(found)} live webhooks are called {old[0]!r}"
-            hint = f"pin `id` to the one that is meant: {', '.join(each.id for each in found)}"
+            message = f"{len(found)} live webhooks are named {old[0]!r}"
+            hint = f"set `id` to the intended one: {', '.join(each.id for each in found)}"
         self.finding(error, "several-previous", message, webhook, hint)
 
     def delete_absent(self, entry: Absent, found: LiveWebhook) -> None:
@@ -401,9 +401,9 @@ class _Table:
             self.finding(
                 error,
                 "absent-and-protected",
-                f"{found.name!r} is declared absent and is protected",
+                f"{found.name!r} is both declared absent and protected",
                 entry,
-                "remove one of the two lines",
+                "remove it from `protect`, or remove this entry",
                 protecting,
             )
         else:
@@ -445,10 +445,8 @@ class _Table:
                     why = f"becomes {new!r} in this plan"
                     hint = f"use two applies: the first with --only {shlex.quote(new)}"
                 elif place < len(pairs):
-                    why = (
-                        "is to be deleted, which happens last" if holder.id in deleted else "stays"
-                    )
-                    hint = "free the name in an earlier apply, or choose another"
+                    why = "is deleted only at the end" if holder.id in deleted else "is kept"
+                    hint = "delete or rename it in an earlier apply, or choose another name"
                 else:
                     continue
                 message = f"{verb} {webhook.name!r}: another webhook of that name {why}"

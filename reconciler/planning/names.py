@@ -55,8 +55,8 @@ def unmatched(only: Iterable[str], names: Collection[str], nothing: str) -> Iter
         if not any(map(Globs((glob,)).match, names)):
             yield warning(
                 "only-matches-nothing",
-                f"--only {glob!r} names {nothing}",
-                "names are matched whole and by case (`team-*`, not `team`); "
+                f"--only {glob!r} matches {nothing}",
+                "a glob must match the whole name, and case matters (`team-*`, not `team`); "
                 "`webhooks status` lists them",
             )
 

@@ -86,7 +86,7 @@ def plan(
     findings = [*table.findings, *resends.unmatched(), *_selecting_nothing(options, desired, live)]
     if has_errors(tuple(findings)):
         raise ConfigurationError(
-            "the declarations do not fit what is live",
+            "the configuration conflicts with the live webhooks",
             findings=sorted(findings, key=sort_key),
         )
     paired = {found.id for _, found in table.pairs}
@@ -132,7 +132,7 @@ def _selecting_nothing(options: PlanOptions, desired: Desired, live: Live) -> It
         names.update(each.name for each in desired.webhooks)
         names.update(each.name for each in desired.absent)
         names.update(old for each in desired.webhooks for old in each.previously)
-        yield from unmatched(options.only, names, "no webhook, declared or live")
+        yield from unmatched(options.only, names, "no declared or live webhook")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

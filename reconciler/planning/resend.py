@@ -128,10 +128,10 @@ class Resends:
             if dropped and field.secret and field.name not in evidence.shown:
                 yield note(
                     "dropped-unseen",
-                    f"{field.name} of {webhook.name!r} is declared no longer; "
-                    "whether it is still set does not show",
-                    "it goes with any other change of the configuration, which is sent whole; "
-                    "or delete the webhook with `state: absent` and declare it again",
+                    f"{field.name} of {webhook.name!r} is no longer declared; "
+                    "the server does not show whether it is still set",
+                    "the next change of the configuration removes it; "
+                    "or delete the webhook with `state: absent`, then declare it again",
                     webhook.position,
                 )
 
@@ -140,9 +140,9 @@ class Resends:
         for name in sorted(self._named - self._known):
             yield error(
                 "unknown-resend",
-                f"--resend-secret {name!r} names no declared secret reference, "
+                f"--resend-secret {name!r} matches no declared secret reference "
                 "and no declared webhook that has one",
-                "write a reference as in env:SLACK_BOT_TOKEN, or the name of a webhook",
+                "give a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook",
             )
 
     def _requested(self, webhook: Webhook, reference: SecretRef) -> bool:

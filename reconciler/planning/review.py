@@ -110,7 +110,7 @@ def check_digest(text: str) -> None:
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
         raise UsageError(
             "the expected digest is empty or malformed",
-            hint="copy all of it from the plan: sha256: and 64 hexadecimal digits",
+            hint="copy the complete digest from the plan: sha256: and 64 hexadecimal digits",
         )
 
 
@@ -216,18 +216,19 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgement:
         id_ = None if isinstance(operation, Create) else operation.before.id
         if _moves(operation):
             unreviewed[index] = (
-                f"the secret leads to another host than live has: {_bump(operation)}"
+                f"the secret is for another host than the live webhook: {_bump(operation)}"
             )
         elif not found and not values:
             unreviewed[index] = (
-                f"only the value of a secret differs, which no review shows: {_bump(operation)}"
+                "only the value of a secret differs, which a review cannot show: "
+                f"{_bump(operation)}"
             )
         elif digests.issuperset(each.digest for each in found):
             agreed.add(index)
         elif mentioned(id_, operation.name):
             stale.append(operation)
         else:
-            unreviewed[index] = "no review has it"
+            unreviewed[index] = "not reviewed"
     stale += [
         kept
         for kept in plan.kept

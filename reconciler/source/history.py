@@ -91,7 +91,7 @@ def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Gi
         return NoBase(reason="the event names no base commit")
     commit = _commit(git(["merge-base", branch_tip, "HEAD"]))
     if commit is None:
-        return NoBase(reason="git does not know the base commit; check out with fetch-depth: 0")
+        return NoBase(reason="the base commit is not in this clone; check out with fetch-depth: 0")
     found = _read(commit, paths, directory=directory, git=git)
     if isinstance(found, NoBase):
         return found
@@ -141,7 +141,7 @@ def read_revision(
     found = git(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"])
     commit = _commit(found)
     if commit is None:
-        return NoBase(reason="git knows no such revision here; a shallow clone lacks older ones")
+        return NoBase(reason="no such revision in this clone; a shallow clone lacks older ones")
     return _read(commit, paths, directory=directory, git=git)
 
 
@@ -171,7 +171,7 @@ def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Ba
         there = PurePosixPath(display_name(directory / path, directory=directory))
         listing = git(["--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", str(there)])
         if listing is None:
-            return NoBase(reason="git cannot look for the files in the base commit")
+            return NoBase(reason="git cannot list the files of the base commit")
         for name, blob in _entries(there, listing):
             raw = git(["cat-file", "blob", blob])
             if raw is None:

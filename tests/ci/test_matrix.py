@@ -103,4 +103,4 @@ def test_more_organizations_than_jobs_are_refused(shell: Shell, tmp_path: Path) 
     texts = {f"orgs/{n}.yaml": f"organization: o{n}\nwebhooks: []\n" for n in range(257)}
     write(tmp_path, texts)
     done = shell("ci", "matrix", "-f", "orgs")
-    assert (done.code, "257 organizations are more than the 256 jobs" in done.out) == (64, True)
+    assert (done.code, "257 organizations exceed the limit of 256 jobs" in done.out) == (64, True)

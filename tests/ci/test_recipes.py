@@ -172,7 +172,7 @@ def test_every_documented_message_exists() -> None:
     for message in (
         "there is no cloudtruth_api_key here",
         "lacks permission to do this",
-        "this pull request's changes are not told apart from drift",
+        "the plan does not separate this pull request's changes from drift",
         "there is no github token to comment with",
         "apply does not run on pull requests",
         "python3 is older than 3.11",

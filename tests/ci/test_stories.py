@@ -281,7 +281,7 @@ def test_a_changed_review_approves_nothing(here: World, edit: str) -> None:
         here.github.edit(comment, comment["body"] + "one more line")
     refused = here.push()
     assert (refused.code, refused.outputs["failure-reason"]) == (6, "not-reviewed")
-    assert "pull request 1 approves nothing" in refused.stdout
+    assert "pull request 1 has no approved plan" in refused.stdout
     assert set(here.live()) == {"Audit"}
     assert here.follow(here.github.bodies(1)[-1]).code == 0
     assert set(here.live()) == {"Audit", "Deploys"}
@@ -341,7 +341,7 @@ def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
     here.squash(1)
     refused = here.push()
     assert refused.code == 6
-    assert "it has no plan comment of this workflow" in refused.stdout
+    assert "it has no plan comment from this workflow" in refused.stdout
     assert here.follow(here.github.bodies(1)[-1]).code == 0
 
 
@@ -351,7 +351,7 @@ def test_a_pull_request_to_another_branch_is_not_a_review(here: World) -> None:
     planned = here.propose(1, "Audit", "Deploys", base="release")
     assert planned.code == 0
     (comment,) = here.github.bodies(1)
-    assert "This pull request goes to `release`, and only `main` is applied" in comment
+    assert "This pull request targets `release`, but only `main` is applied" in comment
     assert "Merging applies" not in comment
     here.squash(1, into="release")
     here.git("checkout", "-q", "main")
@@ -840,7 +840,7 @@ def test_a_token_without_permission_is_named(here: World) -> None:
     here.github.read_only = True
     done = here.push()
     assert done.code == 6
-    assert "::warning title=not-told::" in done.stdout
+    assert "::warning title=failure-not-reported::" in done.stdout
     assert "pull-requests: write" in done.stdout
 
 
@@ -907,7 +907,7 @@ def test_drift_has_one_issue(here: World) -> None:
     assert here.follow(issue["body"]).code == 0
     here.drift()
     assert issue["state"] == "closed"
-    assert "gone" in here.github.bodies(issue["number"])[0]
+    assert "found no drift" in here.github.bodies(issue["number"])[0]
 
 
 def test_a_failing_drift_check_uses_the_same_issue(here: World) -> None:

@@ -110,7 +110,7 @@ def test_a_commit_that_breaks_the_files_revokes_the_approval(quick: World) -> No
     marker = decode(comment)
     assert marker is not None
     assert (marker.digest, marker.operations) == (None, ())
-    assert "Nothing is approved" in comment
+    assert "Merging applies nothing" in comment
 
 
 def test_a_refused_comment_does_not_hide_errors_in_the_files(quick: World) -> None:

@@ -52,7 +52,7 @@ def test_only_limits_an_export(shell: Shell, applied: None, tmp_path: Path):
     """--only narrows the file's scope too; a glob that matches nothing is a warning."""
     idle = shell("export", LOCAL, "--only", "Dep*", "--only", "nope")
     assert (idle.code, "Pager" in idle.out) == (0, False)
-    assert "warning[only-matches-nothing]: --only 'nope' names no live webhook\n" in idle.err
+    assert "warning[only-matches-nothing]: --only 'nope' matches no live webhook\n" in idle.err
     assert 'scope: ["Dep*", nope]' in idle.out
     (tmp_path / "team.yaml").write_text("webhooks: []  # mine\n")
     none = shell("export", LOCAL, "--only", "nope*", "-o", "team.yaml", "--force")

@@ -122,7 +122,7 @@ def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
     assert (refused.code, there.names()) == (5, ["Deploys", "Pager"])
     assert refused.err.endswith(
         "  = help: `webhooks plan` shows which; check that the right file was read; "
-        "if this is meant: --allow-deletes 2\n"
+        "if this is intended, add --allow-deletes 2\n"
     )
     assert shell("apply", "--yes", "--allow-deletes", "2", **there.environ).code == 0
     assert there.names() == []

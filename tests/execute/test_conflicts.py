@@ -160,7 +160,7 @@ def test_a_saved_plan_can_be_applied_twice() -> None:
     plan = planned(api)
     del api.rows["1"]
     report = run(api, plan, reviewed=True)
-    assert [(each.id, each.note) for each in report.outcomes] == [("1", "it is gone already")]
+    assert [(each.id, each.note) for each in report.outcomes] == [("1", "it is already deleted")]
     assert (report.exit_code, api.writes()) == (ExitCode.OK, [])
 
 

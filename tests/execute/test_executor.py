@@ -172,7 +172,7 @@ def test_a_reviewed_plan_is_refused_completely() -> None:
     with pytest.raises(StalePlanError) as caught:
         run(api, plan, reviewed=True)
     assert api.writes() == []
-    assert caught.value.differences == ("a: it has changed since the plan was made",)
+    assert caught.value.differences == ("a: it was changed after the plan was made",)
     assert caught.value.hint == "plan and review again"
 
 

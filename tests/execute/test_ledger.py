@@ -34,10 +34,8 @@ def test_the_report_is_complete_at_any_moment(ledger: Ledger) -> None:
     ledger.finish(0, Applied(operation=a, id="1"))
     assert ledger.close() == (
         Applied(operation=a, id="1"),
-        Unconfirmed(
-            operation=b, message="stopped before CloudTruth had answered or could be asked"
-        ),
-        Skipped(operation=c, code="interrupted", message="a signal ended the run before it"),
+        Unconfirmed(operation=b, message="interrupted before CloudTruth confirmed it"),
+        Skipped(operation=c, code="interrupted", message="not started: the run was interrupted"),
     )
 
 

@@ -241,7 +241,7 @@ def test_a_duplicate_that_cannot_be_removed_is_a_failure() -> None:
     api = memory(faults=[Fault(call="create", meanwhile=late), *lost])
     report = run(api, planned(api, slack("a")))
     assert (report.exit_code, report.healed) == (ExitCode.PARTIAL, ())
-    assert report.problem == "duplicates are left: id-101"
+    assert report.problem == "duplicates still exist: id-101"
 
 
 def test_duplicates_are_removed_after_other_failures_too() -> None:
@@ -351,7 +351,7 @@ def test_an_answer_that_differs_and_cannot_be_verified_is_no_success() -> None:
     )
     report = run(api, planned(api, slack("a")))
     assert (outcomes(report), report.exit_code) == ({"a": "unconfirmed"}, ExitCode.PARTIAL)
-    assert report.outcomes[0].message == "the answer is not what was sent, and then: it failed"
+    assert report.outcomes[0].message == "the response differs from what was sent, then: it failed"
 
 
 @pytest.mark.parametrize("error", [ServerError, UnreachableError, PermissionDeniedError])

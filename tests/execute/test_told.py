@@ -23,10 +23,11 @@ LOST = Fault(call="create", error=AmbiguousWriteError)
 UNSEEN = Fault(call="list", nth=3, error=ServerError)
 URL = "https://hooks.example.com/ct"
 ANEW = (
-    "it keeps a field that is no longer declared: delete the webhook with `state: absent`, then "
+    "CloudTruth keeps a field that is no longer declared: delete the webhook with `state: "
+    "absent`, then "
     "declare it again"
 )
-ELSEWHERE = "declare it the way CloudTruth stores it, or the next apply will try again"
+ELSEWHERE = "declare it as CloudTruth stores it; otherwise the next apply tries again"
 
 
 def outcome_of(api: Memory, *webhooks: object, **more: object) -> Outcome:
@@ -48,10 +49,10 @@ def differs(outcome: Outcome, *paths: tuple[str, ...], message: str, hint: str) 
 @pytest.mark.parametrize(
     ("fault", "note"),
     [
-        (replace(LOST, happens=True), "no answer (1 attempt); it is live"),
+        (replace(LOST, happens=True), "no response (1 attempt); it is live"),
         (
             Fault(call="create", error=ConflictError, meanwhile=appear(row("a", "id-101"))),
-            "no answer (1 attempt); it is live",
+            "no response (1 attempt); it is live",
         ),
     ],
 )
@@ -68,8 +69,8 @@ def test_a_conflict_has_the_other_webhook_s_id() -> None:
     assert outcome == Failed(
         operation=outcome.operation,
         code="conflict",
-        message="a webhook of this name that differs has appeared since the plan (id 9)",
-        hint="plan again: it will be an update, or declare `previously` or `id`",
+        message="another webhook of this name was created after the plan (id 9)",
+        hint="plan again to update it, or declare `previously` or `id`",
     )
 
 
@@ -105,7 +106,7 @@ def test_a_different_stored_value_lists_every_field() -> None:
         outcome_of(memory(row("a", "1"), stores=stored), slack("a", "#new")),
         ("name",),
         ("configuration", "channel"),
-        message="CloudTruth does not hold what was sent: name, configuration.channel",
+        message="CloudTruth stored something else than what was sent: name, configuration.channel",
         hint=ELSEWHERE,
     )
 
@@ -130,7 +131,7 @@ def test_a_token_kept_by_a_change_of_type_is_reported(
     differs(
         outcome_of(memory(row("a", "1"), stores=stored), hook),
         *(("configuration", path) for path in paths),
-        message="CloudTruth does not hold what was sent: "
+        message="CloudTruth stored something else than what was sent: "
         + ", ".join(f"configuration.{path}" for path in paths),
         hint=hint,
     )
@@ -142,8 +143,9 @@ def test_a_create_stored_under_another_name_is_deleted() -> None:
     differs(
         outcome_of(api, slack("a")),
         ("name",),
-        message="CloudTruth does not hold what was sent: name; what was created was removed again",
-        hint="declare the name the way CloudTruth stores it",
+        message="CloudTruth stored something else than what was sent: name; "
+        "the new webhook was deleted",
+        hint="declare the name as CloudTruth stores it",
     )
     assert api.rows == {}
 
@@ -173,9 +175,9 @@ def test_a_create_under_another_name_that_cannot_be_deleted_is_reported() -> Non
     differs(
         outcome_of(api, slack("a")),
         ("name",),
-        message="CloudTruth does not hold what was sent: name; "
-        "it is still there, with the id id-101",
-        hint="declare the name the way CloudTruth stores it",
+        message="CloudTruth stored something else than what was sent: name; "
+        "it still exists, with the id id-101",
+        hint="declare the name as CloudTruth stores it",
     )
     assert list(api.rows) == ["id-101"]
 
@@ -185,7 +187,7 @@ def test_an_existing_webhook_returned_by_a_create_is_kept() -> None:
     api = memory(row("old", "id-101"), stores=lambda each: replace(each, name=each.name.upper()))
     outcome = outcome_of(api, slack("a"), slack("old"))
     assert isinstance(outcome, Failed)
-    assert outcome.message.endswith("it is still there, with the id id-101")
+    assert outcome.message.endswith("it still exists, with the id id-101")
     assert api.count("delete") == 0
 
 
@@ -195,7 +197,7 @@ def test_a_create_with_another_field_is_kept() -> None:
     differs(
         outcome_of(api, slack("a")),
         ("event_types",),
-        message="CloudTruth does not hold what was sent: event_types",
+        message="CloudTruth stored something else than what was sent: event_types",
         hint=ELSEWHERE,
     )
     assert api.names() == ["a"]
@@ -213,11 +215,11 @@ def test_an_error_without_fields_has_none(error: type[ApiError]) -> None:
     [
         (
             Fault(call="delete", meanwhile=lambda api: api.rows.clear()),
-            "it was gone already",
+            "it was already deleted",
         ),
         (
             Fault(call="delete", error=AmbiguousWriteError, happens=True),
-            "no answer (1 attempt); it is gone",
+            "no response (1 attempt); it is gone",
         ),
     ],
 )
@@ -231,7 +233,7 @@ def test_an_update_found_done_has_a_note() -> None:
     """The outcome also has its id."""
     lost = Fault(call="update", error=AmbiguousWriteError, happens=True)
     outcome = outcome_of(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
-    note = "no answer (1 attempt); it is live"
+    note = "no response (1 attempt); it is live"
     assert outcome == Applied(operation=outcome.operation, id="1", note=note)
 
 
@@ -243,7 +245,7 @@ def test_an_overwritten_update_has_a_next_step() -> None:
     assert outcome == Failed(
         operation=outcome.operation,
         code="conflict",
-        message="it has changed since the plan was made",
+        message="it was changed after the plan was made",
         hint="plan again",
     )
 
@@ -255,8 +257,8 @@ def test_another_webhook_of_the_name_is_reported_with_its_id() -> None:
     assert outcome == Failed(
         operation=outcome.operation,
         code="conflict",
-        message="another webhook of this name has appeared since the plan (id 9)",
-        hint="plan again; where both are meant, pin each by its `id`",
+        message="another webhook of this name was created after the plan (id 9)",
+        hint="plan again; to keep both, give each its `id`",
     )
 
 
@@ -267,7 +269,7 @@ def test_an_operation_already_done_has_the_live_id() -> None:
     api.put(row("a", "1", "#new"))
     report = run(api, plan)
     outcome = report.outcomes[0]
-    assert outcome == Applied(operation=outcome.operation, id="1", note="it is live already")
+    assert outcome == Applied(operation=outcome.operation, id="1", note="it is already live")
     assert (report.verified, api.calls) == (True, ["list"])
 
 
@@ -296,12 +298,12 @@ def unanswered(api: Memory) -> None:
 @pytest.mark.parametrize(
     ("call", "webhooks", "now"),
     [
-        ("update", (slack("a", "#new"),), "it is unchanged so far"),
+        ("update", (slack("a", "#new"),), "it has not changed yet"),
         ("delete", (), "the webhook still exists"),
         (
             "create",
             (slack("a"), slack("b")),
-            "no listing shows it so far",
+            "not listed yet",
         ),
     ],
 )
@@ -310,7 +312,7 @@ def test_a_write_that_always_fails_has_status_attempts_and_live_state(
 ) -> None:
     """HTTP 500 is an answer; a request without an answer has no status."""
     attempts = 2 if call == "create" else 3
-    for first, said in ((answered, "HTTP 500"), (unanswered, "no answer, HTTP 500")):
+    for first, said in ((answered, "HTTP 500"), (unanswered, "no response, HTTP 500")):
         faults = [
             Fault(call=call, nth=nth + 1, meanwhile=answered if nth else first)
             for nth in range(attempts)

@@ -45,7 +45,7 @@ def states(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS)
     return [state for state, _, _ in checks(result, found, secrets)]
 
 
-def done(why: str = "it is live already", id: str | None = "id-1") -> Answer:
+def done(why: str = "it is already live", id: str | None = "id-1") -> Answer:
     return (State.DONE, why, id)
 
 
@@ -57,10 +57,10 @@ def pending(id: str | None = None) -> Answer:
     return (State.PENDING, "", id)
 
 
-ANOTHER = "another webhook of this name has appeared since the plan was made"
-EDITED_SINCE = "it has changed since the plan was made"
-VANISHED = "it has been deleted since the plan was made"
-KEEPER = "the webhook that was to stay is gone"
+ANOTHER = "another webhook of this name was created after the plan was made"
+EDITED_SINCE = "it was changed after the plan was made"
+VANISHED = "it was deleted after the plan was made"
+KEEPER = "the webhook to keep was deleted"
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ KEEPER = "the webhook that was to stay is gone"
         (UPDATE, (live_slack(channel="#third"),), stale(EDITED_SINCE)),
         (UPDATE, (), stale(VANISHED, None)),
         (DELETE, (live_slack(),), pending()),
-        (DELETE, (), done("it is gone already")),
+        (DELETE, (), done("it is already deleted")),
         (DELETE, (EDITED,), stale(EDITED_SINCE)),
         (DELETE, (live_slack(), TWIN), stale(ANOTHER, "id-2")),
         (DUPLICATE, (live_slack(), TWIN), pending()),
-        (DUPLICATE, (live_slack(),), done("it is gone already", "id-2")),
+        (DUPLICATE, (live_slack(),), done("it is already deleted", "id-2")),
         (DUPLICATE, (TWIN,), stale(KEEPER, "id-2")),
         (UPDATE, (EDITED, TWIN), stale(ANOTHER, "id-2")),
         (UPDATE, (live_slack(), TWIN), stale(ANOTHER, "id-2")),
@@ -91,7 +91,7 @@ KEEPER = "the webhook that was to stay is gone"
         (
             DUPLICATE,
             (live_slack(token=OTHER_TOKEN), TWIN),
-            stale("it differs from the webhook that was to stay", "id-2"),
+            stale("it differs from the webhook to keep", "id-2"),
         ),
         (
             DUPLICATE,
@@ -198,7 +198,7 @@ def test_webhooks_of_the_plan_do_not_make_it_stale():
 def test_a_create_is_stale_if_a_rename_is_possible():
     """The next plan renames the webhook that has appeared under the previous name."""
     result = made(desired(slack("a"), slack("b", previously=("was",))))
-    why = "a webhook that is to be renamed to it has appeared since the plan was made"
+    why = "a webhook to rename to this name was created after the plan was made"
 
     assert checks(result, (live_slack("was", "id-9"),)) == [pending(), stale(why, None)]
 

@@ -23,7 +23,7 @@ from tests.planning.builders import desired, guarded, live, live_slack, made, sl
         ({"declared": False, "found": False}, ["nothing-declared"]),
         ({"declared": False, "found": False, "in_scope": 0}, []),
         ({"found": False}, []),
-        ({"found": False, "deletes": 1}, ["nothing-recognised"]),
+        ({"found": False, "deletes": 1}, ["no-declared-live"]),
         ({"deletes": 6, "allow_deletes": 6}, []),
         ({"deletes": 6, "allow_deletes": 5}, ["allow-deletes-differs"]),
         ({"deletes": 0, "allow_deletes": 1}, []),
@@ -42,7 +42,7 @@ def test_a_blocked_plan_is_complete():
     result = made(desired(slack(), max_deletes=None), found)
 
     assert len(result.deletes) == 9
-    assert {each.rule for each in result.blocked} == {"too-many-deletes", "nothing-recognised"}
+    assert {each.rule for each in result.blocked} == {"too-many-deletes", "no-declared-live"}
 
 
 def test_only_limits_what_the_guards_count():

@@ -47,7 +47,7 @@ def absent(name: str, line: int, id: str | None = None) -> Absent:
 def refused(declaration: Desired, *found: LiveWebhook) -> list[Finding]:
     with pytest.raises(ConfigurationError) as caught:
         made(declaration, *found)
-    assert str(caught.value) == "the declarations do not fit what is live"
+    assert str(caught.value) == "the configuration conflicts with the live webhooks"
     return list(caught.value.findings)
 
 
@@ -73,7 +73,7 @@ def test_several_live_previous_names_are_all_named():
             "several-previous",
             4,
             "'new' would be renamed from more than one live webhook: 'a', 'c'",
-            "leave only one of them in `previously`",
+            "keep only one of them in `previously`",
         )
     ]
 
@@ -85,14 +85,14 @@ def test_a_previous_name_of_several_webhooks_lists_their_ids():
         error(
             "several-previous",
             4,
-            "2 live webhooks are called 'a'",
-            "pin `id` to the one that is meant: 1, 2",
+            "2 live webhooks are named 'a'",
+            "set `id` to the intended one: 1, 2",
         )
     ]
 
 
 @pytest.mark.parametrize(
-    ("pruned", "why"), [(True, "is to be deleted, which happens last"), (False, "stays")]
+    ("pruned", "why"), [(True, "is deleted only at the end"), (False, "is kept")]
 )
 def test_a_name_in_use_is_reported_with_its_webhook(pruned: bool, why: str):
     """That webhook is deleted later, or not at all."""
@@ -105,7 +105,7 @@ def test_a_name_in_use_is_reported_with_its_webhook(pruned: bool, why: str):
             "name-held",
             5,
             f"'old' cannot become 'new': another webhook of that name {why}",
-            "free the name in an earlier apply, or choose another",
+            "delete or rename it in an earlier apply, or choose another name",
         )
     ]
 
@@ -137,8 +137,8 @@ def test_an_absent_and_protected_webhook_is_reported_with_both_lines():
         error(
             "absent-and-protected",
             6,
-            "'prod-1' is declared absent and is protected",
-            "remove one of the two lines",
+            "'prod-1' is both declared absent and protected",
+            "remove it from `protect`, or remove this entry",
             Related(message="matched by 'prod-*'", position=at(7)),
         )
     ]
@@ -160,9 +160,9 @@ def test_a_declared_and_ignored_webhook_is_reported_with_both_lines(glob: str, i
         Finding(
             rule="ignored-and-declared",
             severity=Severity.WARNING,
-            message="'Deploys' is declared and ignored: it is left as it is",
+            message="'Deploys' is declared but also ignored, so it is not changed",
             position=at(3),
-            hint="take it out of `ignore` to manage it again",
+            hint="remove it from `ignore` to manage it",
             related=(Related(message=f"matched by {glob!r}", position=at(11)),),
         ),
     )
@@ -176,7 +176,7 @@ def test_an_unused_previous_name_is_a_warning():
         Finding(
             rule="previously-inert",
             severity=Severity.NOTE,
-            message="'Deploys' is live already: `previously: old` does nothing",
+            message="'Deploys' already exists, so `previously: old` has no effect",
             position=at(3),
             hint="remove `previously`",
         ),
@@ -205,8 +205,8 @@ def test_a_glob_of_only_that_matches_nothing_is_reported_once():
         Finding(
             rule="only-matches-nothing",
             severity=Severity.WARNING,
-            message="--only 'deploys' names no webhook, declared or live",
-            hint="names are matched whole and by case (`team-*`, not `team`); "
+            message="--only 'deploys' matches no declared or live webhook",
+            hint="a glob must match the whole name, and case matters (`team-*`, not `team`); "
             "`webhooks status` lists them",
         ),
     )
@@ -220,9 +220,9 @@ def test_a_resend_of_an_undeclared_secret_is_an_error():
         Finding(
             rule="unknown-resend",
             severity=Severity.ERROR,
-            message=f"--resend-secret {name!r} names no declared secret reference, "
+            message=f"--resend-secret {name!r} matches no declared secret reference "
             "and no declared webhook that has one",
-            hint="write a reference as in env:SLACK_BOT_TOKEN, or the name of a webhook",
+            hint="give a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook",
         )
         for name in ("Deploy", "SLAK")
     ]
@@ -231,8 +231,8 @@ def test_a_resend_of_an_undeclared_secret_is_an_error():
 @pytest.mark.parametrize(
     ("before", "now", "limit"),
     [
-        (1, 2, "goes from 1 to 2"),
-        (1, None, "goes from 1 to no limit of its own"),
+        (1, 2, "changes from 1 to 2"),
+        (1, None, "changes from 1 to the built-in limit"),
         (None, 9, "is now 9"),
     ],
 )
@@ -269,11 +269,11 @@ def test_everything_that_relaxes_a_policy_is_listed(
         for rule, message in (
             ("relaxed-protect", "protect no longer covers 'p'"),
             ("relaxed-ignore", "ignore no longer covers 'i'"),
-            ("relaxed-prune", "a.yaml now deletes what it does not declare"),
-            ("relaxed-scope", "c.yaml is now responsible for 'b-*' too"),
-            ("relaxed-scope", "c.yaml is now responsible for 'd-*' too"),
+            ("relaxed-prune", "a.yaml now deletes undeclared webhooks"),
+            ("relaxed-scope", "the scope of c.yaml now includes 'b-*'"),
+            ("relaxed-scope", "the scope of c.yaml now includes 'd-*'"),
             ("relaxed-limits", f"limits.max_deletes {limit}"),
-            ("relaxed-organization", "the guard on the organization is gone"),
+            ("relaxed-organization", "`organization` was removed: any key is accepted"),
         )
     ]
 
@@ -327,10 +327,11 @@ def test_a_removed_secret_that_is_unreadable_is_a_warning():
         Finding(
             rule="dropped-unseen",
             severity=Severity.NOTE,
-            message="token of 'Pager' is declared no longer; whether it is still set does not show",
+            message="token of 'Pager' is no longer declared; the server does not show "
+            "whether it is still set",
             position=at(1),
-            hint="it goes with any other change of the configuration, which is sent whole; "
-            "or delete the webhook with `state: absent` and declare it again",
+            hint="the next change of the configuration removes it; "
+            "or delete the webhook with `state: absent`, then declare it again",
         ),
     )
 
@@ -352,38 +353,38 @@ def test_a_live_absent_webhook_identifies_the_organization():
         (
             {"deletes": 1, "max_deletes": 0},
             "1 webhook would be deleted; limits.max_deletes is 0",
-            "if this is meant: --allow-deletes 1",
+            "if this is intended, add --allow-deletes 1",
         ),
         (
             {"deletes": 6},
             "6 webhooks would be deleted, more than 5",
-            "if this is meant: --allow-deletes 6, or set limits.max_deletes in the file",
+            "if this is intended, add --allow-deletes 6, or set limits.max_deletes in the file",
         ),
         (
             {"deletes": 2, "in_scope": 3},
             "2 webhooks would be deleted, more than half of the 3 in scope",
-            "if this is meant: --allow-deletes 2, or set limits.max_deletes in the file",
+            "if this is intended, add --allow-deletes 2, or set limits.max_deletes in the file",
         ),
         (
             {"deletes": 5, "in_scope": 9},
             "5 webhooks would be deleted, more than half of the 9 in scope",
-            "if this is meant: --allow-deletes 5, or set limits.max_deletes in the file",
+            "if this is intended, add --allow-deletes 5, or set limits.max_deletes in the file",
         ),
         (
             {"declared": False, "found": False},
-            "nothing is declared, with 20 webhooks live in scope",
-            "check that the right file was read; if this is meant: --allow-deletes 0",
+            "no webhooks are declared, but the scope has 20 webhooks",
+            "check that the right file was read; if this is intended, add --allow-deletes 0",
         ),
         (
             {"deletes": 1, "found": False},
-            "no declared webhook is live, yet 1 webhook would be deleted",
+            "no declared webhook is live, but 1 webhook would be deleted",
             "check that the key belongs to the right organization; "
-            "if this is meant: --allow-deletes 1",
+            "if this is intended, add --allow-deletes 1",
         ),
         (
             {"deletes": 6, "allow_deletes": 5},
-            "--allow-deletes says 5, the plan deletes 6",
-            "look at them, then allow exactly as many as the plan deletes",
+            "--allow-deletes is 5, but the plan deletes 6",
+            "review the deletes, then use --allow-deletes 6",
         ),
     ],
 )

@@ -119,9 +119,7 @@ def test_what_no_review_has_is_not_applied(shell: Shell, file: File, there: Clou
     done = shell("apply", "plan.json", "--yes", **there.environ)
     assert done.code == 7
     assert (channel(there, "Deploys"), channel(there, "Audit")) == ("#ops", "#elsewhere")
-    assert "not applied: update Audit (channel #elsewhere -> #audit): no review has it" in words(
-        done
-    )
+    assert "not applied: update Audit (channel #elsewhere -> #audit): not reviewed" in words(done)
     assert "skipped" in done.out
     assert "needs a review" in words(done)
     assert "again to finish" not in words(done)
