@@ -17,6 +17,7 @@ from reconciler.planning.names import MAX_GLOB
 from reconciler.planning.plan import Plan, Reason
 from reconciler.render import View
 from reconciler.render.quote import prose
+from reconciler.render.words import plural
 
 _MOST_NAMES: Final = 100
 
@@ -47,8 +48,7 @@ def _ways(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
         del words[(place := words.index("--allow-deletes")) : place + 2]
     saved = [] if view.plan_file is None else [view.plan_file]
     command = ["webhooks", "apply", *saved, *words, "--allow-deletes", str(number)]
-    purpose = f"run, to allow {number} deletes once"
-    yield purpose, prose(shlex.join(command))
+    yield f"allow {plural(number, 'delete')} once", prose(shlex.join(command))
 
 
 def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
@@ -57,27 +57,27 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
     others = tuple(each for each in plan.operations if each not in undeclared)
     without = replace(plan, operations=others)
     where = "in the file" if plan.files == 1 else "in each file that prunes"
-    yield f"set {where}, to keep undeclared webhooks", "prune: false", without
+    yield f"keep undeclared webhooks ({where}, in place of `prune: true`)", "prune: false", without
     globs = list(dict.fromkeys(escape(each.name) for each in undeclared))
     if 0 < len(globs) <= _MOST_NAMES and all(0 < len(each) <= MAX_GLOB for each in globs):
         names = {each.name for each in undeclared}
         ignored = len(undeclared) + sum(each.name in names for each in plan.kept)
         listed = ", ".join(json.dumps(each, ensure_ascii=False) for each in globs)
         yield (
-            "add to the file, or to the `ignore` that it has, to ignore undeclared webhooks",
+            "ignore undeclared webhooks (in the file; add them to its `ignore` if it has one)",
             f"ignore: [{listed}]",
             replace(without, in_scope=plan.in_scope - ignored),
         )
         command = ["webhooks", "export", *view.connection]
         command += [word for each in globs for word in ("--only", each)]
         yield (
-            "run, and read the new file with the others, to declare undeclared ones",
+            "declare undeclared webhooks (in a new file; read it, too)",
             shlex.join([*command, "-o", "undeclared.yaml"]),
             replace(without, guard=replace(plan.guard, declared=True, found=True)),
         )
     number = plan.counted_deletes
     yield (
-        "set in the file, to raise the limit",
+        "raise the limit (in the file, in place of its `limits`)",
         f"limits: {{max_deletes: {number}}}",
         replace(plan, guard=replace(plan.guard, max_deletes=number)),
     )
