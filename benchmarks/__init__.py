@@ -1,1 +1,1 @@
-"""How fast the command is, measured against floors and against what one would use instead."""
+"""The speed of the command, compared with lower bounds and with alternatives."""

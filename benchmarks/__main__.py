@@ -1,7 +1,7 @@
-"""`python -m benchmarks`: measure, and write the table.
+"""Run the benchmarks and write the table: `python -m benchmarks`.
 
-Everything goes to `--out`: results.json, results.md and, beside, what was needed for them. A whole
-run that is not quick writes docs/performance.md and its plot, too.
+Everything goes to `--out`: results.json, results.md and the files that the runs need. A complete
+run that is not quick also writes docs/performance.md and its plot.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def drawn(samples: dict[int, list[Sample]]) -> str:
 
 
 def remarks(lines: list[Line]) -> str:
-    """Give the reasons for budgets that were missed, where they are known."""
+    """Return the reasons for missed budgets, where they are known."""
     known = json.loads((Path(__file__).parent / "reasons.json").read_text())
     missed = [each.what for each in lines if not each.met and each.what in known]
     found = [f"- {what}: {known[what]}" for what in missed]

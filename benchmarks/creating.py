@@ -1,4 +1,4 @@
-"""The rows of creates: against the waiting that nobody can save, and against peers."""
+"""Creates, compared with the unavoidable waiting time and with other tools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.workshop import Server, Workshop, serving
 
 
 def create(shop: Workshop) -> Iterator[Line]:
-    """`apply` of creates with 20 ms of latency against the waiting that nobody can save."""
+    """`apply` of creates with 20 ms of latency, compared with the unavoidable waiting time."""
     count = 100 if shop.quick else 1000
     folder = shop.file(count)
     ours: dict[int, list[Sample]] = {}
@@ -55,7 +55,7 @@ def create(shop: Workshop) -> Iterator[Line]:
 
 
 def _creating_peers(shop: Workshop, count: int) -> dict[str, float]:
-    """Return how many seconds peers need. They create a tenth: none gets slower by the way."""
+    """Return how many seconds other tools need. They create a tenth: their time is linear."""
     part = count // 10
     folder = shop.file(part)
     bodies = folder / "bodies"

@@ -1,8 +1,8 @@
-"""The same webhooks as a file, as rows of the API and as the records of a DNS zone.
+"""The same webhooks as a file, as rows of the API and as records of a DNS zone.
 
-Everything follows from a webhook's number, so that the server and the file agree without being
-told of each other. Run as a program it writes the files: the process that measures must stay
-small, as a child's peak memory counts from its parent's.
+Everything depends only on a webhook's number, so the server and the file agree. Run as a program it
+writes the files: the measuring process must stay small, because a child's peak memory starts at its
+parent's.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def zone(count: int) -> Iterator[str]:
 
 
 def dns(directory: Path, count: int) -> None:
-    """Write a configuration of octoDNS with one zone, the same on both sides."""
+    """Write an octoDNS configuration with one zone, the same on both sides."""
     for side in ("source", "live"):
         (directory / side).mkdir(parents=True, exist_ok=True)
         with (directory / side / "example.com.yaml").open("w") as file:

@@ -1,4 +1,4 @@
-"""One line of the table, and how figures are written in it."""
+"""One line of the table, and the format of its numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LATENCY = 20.0  # milliseconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of the table: a figure, its unit (x: times the floor), and its budget."""
+    """One line of the table: a value, its unit (x: times the lower bound), and its budget."""
 
     what: str
     figure: float
@@ -37,7 +37,7 @@ def compared(
     *,
     what: str = "wall",
 ) -> Line:
-    """Compare this program with its floor, and name how many floors all others take."""
+    """Compare this program with its lower bound, and return the ratios of all tools."""
     show = seconds if what == "wall" else mebibytes
     base = middle(samples[floor], what)
     others = {**samples, **(more or {})}

@@ -1,7 +1,7 @@
-"""Runs programs in turn and measures each: wall time, processor time, peak memory.
+"""Runs programs alternately and measures each: wall time, CPU time, peak memory.
 
-Machines drift while they measure. So whatever is compared runs alternately, A B A B, and a ratio
-is the median of the ratios within each round.
+Machines drift while they measure. So compared programs run alternately, A B A B, and a ratio is the
+median of the ratios within each round.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One run: seconds on the clock, seconds of processor, MiB at the most."""
+    """One run: wall seconds, CPU seconds, peak MiB."""
 
     wall: float
     cpu: float
@@ -37,10 +37,10 @@ Samples = dict[str, list[Sample]]
 
 
 def run(command: Command) -> Sample:
-    """Run once, output to a file. Raises RuntimeError if it fails: what fails is not fast."""
+    """Run once, output to a file. Raises RuntimeError if it fails: a failure is no measurement."""
     heard = command.directory / "output"
     opened = (os.POSIX_SPAWN_OPEN, 1, str(heard), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    # posix_spawn knows no working directory; the shell's cd would be measured.
+    # posix_spawn has no working directory; the shell's cd would be measured.
     here = Path.cwd()
     os.chdir(command.directory)
     try:
@@ -62,7 +62,7 @@ def run(command: Command) -> Sample:
 
 
 def alternate(commands: Mapping[str, Command], rounds: int) -> Samples:
-    """Run each command once in each round, after one round that only warms caches."""
+    """Run each command once per round, after one round that only warms caches."""
     samples: Samples = {name: [] for name in commands}
     if rounds > 1:
         for command in commands.values():
@@ -79,7 +79,7 @@ def middle(samples: Sequence[Sample], what: str = "wall") -> float:
 
 
 def ratio(ours: Sequence[Sample], theirs: Sequence[Sample], what: str = "wall") -> float:
-    """Return how many times as much ours took, round by round."""
+    """Return how many times longer our runs took, round by round."""
     pairs = zip(ours, theirs, strict=True)
     values: list[float] = [getattr(a, what) / getattr(b, what) for a, b in pairs]
     return median(values)

@@ -1,4 +1,4 @@
-"""Write the page of results, docs/performance.md."""
+"""Write the results page, docs/performance.md."""
 
 from __future__ import annotations
 

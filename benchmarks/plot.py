@@ -1,4 +1,4 @@
-"""A plot as SVG, both axes logarithmic, without any library."""
+"""A plot as SVG with two logarithmic axes, without a library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The profile of `plan`, and why its largest shares stay."""
+"""The profile of `plan`, and why its largest shares are necessary."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WHY = {
 
 
 def shares(shop: Workshop, count: int) -> list[tuple[str, float]]:
-    """Return each stage's share of the processor's time of a `plan` in sync, largest first."""
+    """Return each stage's share of the CPU time of a `plan` in sync, largest first."""
     folder = shop.file(count)
     found = folder / "profile.json"
     script = str(Path(__file__).parent / "sampler.py")

@@ -1,4 +1,4 @@
-"""The rows of the table: what is measured, against which floor, within which budget."""
+"""The rows of the table: what is measured, against which lower bound, with which budget."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = Callable[[Workshop], Iterator[Line]]
 
 
 def version(shop: Workshop) -> Iterator[Line]:
-    """`--version` against an empty program: what every start costs."""
+    """`--version` compared with an empty program: the cost of every start."""
     folder, python = shop.empty, shop.python()
     samples = alternate(
         {
@@ -31,7 +31,7 @@ def version(shop: Workshop) -> Iterator[Line]:
 
 
 def validate_few(shop: Workshop) -> Iterator[Line]:
-    """`validate` of ten webhooks against an empty program."""
+    """`validate` of ten webhooks compared with an empty program."""
     folder, python = shop.file(10), shop.python()
     samples = alternate(
         {
@@ -46,7 +46,7 @@ def validate_few(shop: Workshop) -> Iterator[Line]:
 
 
 def plan_few(shop: Workshop) -> Iterator[Line]:
-    """`plan` of ten webhooks over HTTP without latency against an empty program."""
+    """`plan` of ten webhooks over HTTP without latency compared with an empty program."""
     folder, python = shop.file(10), shop.python()
     with serving(10) as server:
         samples = alternate(
@@ -64,7 +64,7 @@ def plan_few(shop: Workshop) -> Iterator[Line]:
 
 
 def validate_many(shop: Workshop) -> Iterator[Line]:
-    """`validate` of many webhooks against PyYAML's C loader, which only reads them."""
+    """`validate` of many webhooks compared with PyYAML's C loader, which only parses them."""
     many = _many(shop)
     folder, zone = shop.file(many), shop.zone(many)
     reading = "import yaml; yaml.load(open('webhooks.yaml', 'rb'), yaml.CSafeLoader)"
@@ -89,7 +89,7 @@ def validate_many(shop: Workshop) -> Iterator[Line]:
 
 
 def plan_many(shop: Workshop) -> Iterator[Line]:
-    """`plan` of many webhooks in sync against octoDNS's dry run of as many records."""
+    """`plan` of many webhooks in sync compared with octoDNS's dry run of as many records."""
     many = _many(shop)
     folder, zone = shop.file(many), shop.zone(many)
     with serving(many) as server:
@@ -108,7 +108,7 @@ def plan_many(shop: Workshop) -> Iterator[Line]:
 
 
 def no_op(shop: Workshop) -> Iterator[Line]:
-    """`apply` with nothing to do against `plan`, and its requests."""
+    """`apply` with nothing to do compared with `plan`, and its requests."""
     many = _many(shop)
     folder = shop.file(many)
     with serving(many, latency=LATENCY) as server:
@@ -167,7 +167,7 @@ _grown: dict[int, list[Sample]] = {}
 
 
 def grown(shop: Workshop) -> dict[int, list[Sample]]:
-    """Measure `plan` of more and more webhooks, once a run."""
+    """Measure `plan` of growing numbers of webhooks, once per run."""
     sizes = (10, 100, 1000, 10_000) if shop.quick else (10, 100, 1000, 10_000, 100_000)
     if not _grown:
         for size in sizes:
@@ -200,4 +200,4 @@ ROWS: dict[str, Row] = {
     "create": create,
     "growth": growth,
 }
-"""Every row, by the name that `--row` takes."""
+"""Every row, by its name for `--row`."""

@@ -1,9 +1,9 @@
-"""Where the processor's time of a command goes, by samples: nothing is slowed down by counting.
+"""A sampling profiler for the CPU time of a command, without the overhead of counting calls.
 
-    python sampler.py FILE ARGUMENT...
+python sampler.py FILE ARGUMENT...
 
-runs `webhooks ARGUMENT...` in this process, looks each millisecond of processor time at what it is
-doing, and writes how often each stage was met as JSON. Needs an environment with the product.
+runs `webhooks ARGUMENT...` in this process, samples its stage every millisecond of CPU time, and
+writes the number of samples per stage as JSON. Needs an environment with the product.
 """
 
 import gc
@@ -31,7 +31,7 @@ _seen: defaultdict[str, float] = defaultdict(float)
 
 
 def stage(frame: FrameType | None) -> str | None:
-    """Return the stage that a thread is in; None for one that waits."""
+    """Return the stage of a thread; None if it waits."""
     if frame is None or frame.f_code.co_filename.endswith(_IDLE):
         return None
     found = None
@@ -54,7 +54,7 @@ def look(number: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    gc.disable()  # as the command itself does
+    gc.disable()  # like the command itself
     signal.signal(signal.SIGPROF, look)
     signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
     from reconciler.cli.main import run

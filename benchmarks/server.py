@@ -1,12 +1,11 @@
-"""A CloudTruth that costs next to nothing: a fixed latency, and answers that are ready.
+"""A CloudTruth with almost no cost: a fixed latency, and prepared answers.
 
-It knows just enough of the API for the client: the organization, pages, and the writes of
-webhooks. One thread and no framework, so that what is measured is the client. It takes every key.
+It has just the API that the client needs: the organization, pages, and the writes of webhooks. One
+thread and no framework, so that only the client is measured. It accepts every key.
 
-    python -m benchmarks.server --webhooks 1000 --latency 20
+python -m benchmarks.server --webhooks 1000 --latency 20
 
-prints its port, serves until its standard input ends, and answers `GET /counts` with how many
-requests of each method there were, and the most that were in flight at a time.
+prints its port and serves until its standard input ends.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _ORGANIZATIONS = {
 
 
 class Store:
-    """The webhooks, each kept as the bytes that show it."""
+    """The webhooks, each as its encoded JSON."""
 
     def __init__(self, webhooks: int) -> None:
         self.rows: dict[str, dict[str, Any]] = {}
@@ -98,7 +97,7 @@ class Store:
 
 
 class Connection(asyncio.Protocol):
-    """Reads requests off one connection, and answers each when its latency is over."""
+    """Reads requests from one connection, and answers each after its latency."""
 
     def __init__(self, store: Store, latency: float) -> None:
         self._store = store

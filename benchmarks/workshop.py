@@ -1,4 +1,4 @@
-"""What the rows share: environments to run in, files, servers, and the commands themselves."""
+"""Shared by the rows: environments, files, servers, and the commands."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Server:
 
 
 class Workshop:
-    """A folder with everything needed; what is there already is used again."""
+    """A folder with everything needed; existing parts are used again."""
 
     def __init__(self, place: Path, *, quick: bool) -> None:
         self.place = place.resolve()
@@ -45,9 +45,9 @@ class Workshop:
         return max(1, many // 4) if self.quick else many
 
     def python(self) -> str:
-        """Return the interpreter of an environment that holds the product as users install it.
+        """Return the interpreter of an environment with the product as users install it.
 
-        Not the one at hand: what developers install beside it makes the HTTP library slower.
+        The current one has developer packages that make the HTTP library slower.
         """
         if self._product is None:
             self._product = self._environment("product")
@@ -58,7 +58,7 @@ class Workshop:
         return str(self._product / "bin" / "python")
 
     def peer(self, package: str, program: str) -> str:
-        """Return a program of a package that has an environment of its own."""
+        """Return a program of a package in its own environment."""
         found = self.place / "environments" / package / "bin" / program
         if not found.exists():
             made = self._environment(package)
@@ -66,14 +66,14 @@ class Workshop:
         return str(found)
 
     def file(self, count: int) -> Path:
-        """Return a folder with a `webhooks.yaml` of as many webhooks."""
+        """Return a folder with a `webhooks.yaml` of this many webhooks."""
         folder = self._folder(f"webhooks-{count}")
         if not (folder / "webhooks.yaml").exists():
             self._write("file", folder / "webhooks.yaml", count)
         return folder
 
     def zone(self, count: int) -> Path:
-        """Return a folder with a configuration of octoDNS with as many records."""
+        """Return a folder with an octoDNS configuration of this many records."""
         folder = self.place / "data" / f"records-{count}"
         if not folder.exists():
             self._write("dns", folder, count)
@@ -117,7 +117,7 @@ class Workshop:
 
 @contextmanager
 def serving(webhooks: int, latency: float = 0.0) -> Iterator[Server]:
-    """Serve as many webhooks, each answer after `latency` milliseconds, for a while."""
+    """Serve this many webhooks during a block, each answer after `latency` milliseconds."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.server",
          "--webhooks", str(webhooks), "--latency", str(latency)],

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes docs/commands.md, the help of every command: `python scripts/commands.py`.
+"""Write docs/commands.md, the help of every command: `python scripts/commands.py`.
 
-A test compares the page with what the program says, so that it is never behind.
+A test compares the page with the program's help, so that it is always current.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ The help of every command, written by `python scripts/commands.py`.
 
 
 def page() -> str:
-    """Return the whole page."""
+    """Return the complete page."""
     sections = (f"## {title}\n\n```text\n{text}\n```\n" for title, text in _helps())
     return "\n".join((_HEAD, *sections))
 
@@ -47,7 +47,7 @@ def _of_group(group: Group, context: click.Context) -> Iterator[tuple[str, str]]
 
 
 def _context(command: click.Command, parent: click.Context | None, name: str) -> click.Context:
-    """Return a context that shows help in 100 columns, whatever the terminal."""
+    """Return a context that renders help in 100 columns on any terminal."""
     return click.Context(
         command, parent=parent, info_name=name, terminal_width=100, max_content_width=100
     )

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Draws the README's pictures from what the program itself puts out: `python scripts/pictures.py`.
+"""Draw the README's pictures from the program's output: `python scripts/pictures.py`.
 
-The scene is `docs/images/scene/`: a file, what it said before, and what is live. The same scene
-always gives the same bytes, so a test compares them with what is in the repository. The pictures
-follow the reader's light or dark theme, and need no font but what the reader has.
+The scene is `docs/images/scene/`: a file, its previous version, and the live webhooks. The same
+scene always gives the same bytes, so a test compares them with the repository. The pictures follow
+the reader's light or dark theme, and use only common fonts.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _SANS: Final = "-apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-s
 
 
 class Listed:
-    """A CloudTruth that reports what the scene says is live."""
+    """A CloudTruth with the live webhooks of the scene."""
 
     origin = "https://api.cloudtruth.io"
 
@@ -88,7 +88,7 @@ class Listed:
         return Organization(id="org-1", name="Acme", role="ADMIN")
 
     def list(self) -> tuple[LiveWebhook, ...]:
-        """Return what is live."""
+        """Return the live webhooks."""
         rows = json.loads((SCENE / "live.json").read_text("utf-8"))["results"]
         return tuple(map(live_webhook, rows))
 
@@ -98,13 +98,13 @@ class Listed:
 
 
 class Recorder:
-    """A GitHub without comments that remembers the one that is written."""
+    """A GitHub without comments that records the one that is written."""
 
     def __init__(self) -> None:
         self.body = ""
 
     def comments(self, number: int) -> Sequence[Any]:
-        """Return no comment."""
+        """Return no comments."""
         return ()
 
     def pull(self, number: int) -> Pull:
@@ -120,7 +120,7 @@ class Recorder:
         )
 
     def comment(self, number: int, marker: Marker, text: str, old: None = None) -> None:
-        """Remember a comment."""
+        """Record a comment."""
         self.body = f"{encode(marker)}\n{text}"
 
 
@@ -131,14 +131,14 @@ class _Connection:
 
 
 def terminal() -> str:
-    """Return what `webhooks plan` prints, colours included."""
+    """Return the output of `webhooks plan`, with colors."""
     made = plan(gather(load(_INPUTS)), Listed(), options=PlanOptions())
     view = View(color=True, key_source="CLOUDTRUTH_API_KEY", now=_TODAY)
     return RENDERERS["text"]().render_plan(made, view)
 
 
 def comment() -> str:
-    """Return what `webhooks ci plan` writes on a pull request that turns before into now."""
+    """Return the comment of `webhooks ci plan` on a pull request with the scene's change."""
 
     @contextmanager
     def connect() -> Iterator[Any]:
@@ -168,7 +168,7 @@ def comment() -> str:
 
 
 def draw_terminal(text: str) -> str:
-    """Draw coloured text as a terminal shows it."""
+    """Draw colored text like a terminal."""
     lines = ["$ webhooks plan", ""]
     for line in text.rstrip("\n").split("\n"):
         end = len(line) if "\x1b" in line else _COLUMNS
@@ -186,7 +186,7 @@ def draw_terminal(text: str) -> str:
 
 
 def draw_comment(text: str) -> str:
-    """Draw Markdown as GitHub shows a comment, its details opened."""
+    """Draw Markdown like a GitHub comment, with its details open."""
     visible = re.sub(r"<!--.*?-->\n?", "", text, flags=re.S)
     html = MarkdownIt("commonmark", {"xhtmlOut": True}).enable("table").render(visible)
     html = html.replace("<details>", '<details open="open">')
@@ -220,7 +220,7 @@ def _picture(title: str, width: int, height: int, style: str, inside: Sequence[s
 
 
 def _spans(line: str) -> str:
-    """Return a line of the terminal as pieces of text, each in its style."""
+    """Return the pieces of a line of the terminal, each with its style."""
     pieces = _SGR.split(line)
     spans = []
     for style, piece in zip(["", *pieces[1::2]], pieces[0::2], strict=True):
@@ -241,7 +241,7 @@ def _diff(found: re.Match[str]) -> str:
 
 
 def _height(html: str) -> int:
-    """Add up what the style sheet gives each element; no line of a comment is wrapped."""
+    """Return the height by the style sheet; lines of a comment are never wrapped."""
     return (
         36 * html.count("<h3>")
         + 33 * html.count("<tr>")

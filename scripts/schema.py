@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the definitions of webhook types in schemas/webhooks.schema.json.
+"""Write the definitions of webhook types in schemas/webhooks.schema.json.
 
-`python scripts/schema.py` writes, `python scripts/schema.py --check` exits 1 if that would change
-the file. Whatever is not about a single type is written by hand and kept; definitions that nothing
-refers to are dropped.
+`python scripts/schema.py` writes, `python scripts/schema.py --check` exits 1 if the file would
+change. Parts that do not depend on a type are written by hand and kept; unused definitions are
+removed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _COMMON: Final = {
     "state": "present",
     "organization": "organization",
 }
-"""Keys of a webhook of any type after those that tell types apart, each with its definition."""
+"""Keys of a webhook of any type, after those that differ by type, each with its definition."""
 
 
 def text() -> str:
-    """Return the whole file as it should be."""
+    """Return the complete file."""
     schema = json.loads(FILE.read_text("utf-8"))
     definitions = schema["$defs"]
     definitions["webhook"]["anyOf"] = [
@@ -128,7 +128,7 @@ def _object(
 
 
 def _words(title: str, description: str) -> Schema:
-    """Return what an editor shows: Markdown where there is any, and the same in plain text."""
+    """Return an editor's description: Markdown if there is any, and the same in plain text."""
     plain = description.partition("\n")[0].replace("`", "").replace("**", "")
     rich = {} if plain == description else {"markdownDescription": description}
     return {"title": title, "description": plain, **rich}
@@ -155,7 +155,7 @@ def _judged(field: Field) -> Schema:
 
 
 def _offered(field: Field) -> Schema:
-    """Return what an editor offers as a value."""
+    """Return the values that an editor offers."""
     if field.flag:
         return {} if field.default is None else {"default": field.default}
     if not field.secret:
@@ -179,7 +179,7 @@ def _offered(field: Field) -> Schema:
 
 
 def _fields_of_any_type() -> tuple[Schema, dict[str, Schema]]:
-    """Return the fields of all types, and definitions of those that several types have."""
+    """Return the fields of all types, and the definitions that several types share."""
     owners: dict[str, list[tuple[Kind, Field]]] = {}
     for kind in KINDS.values():
         for field in kind.fields:
@@ -202,7 +202,7 @@ def _fields_of_any_type() -> tuple[Schema, dict[str, Schema]]:
 
 
 def _pair(field: Field) -> Schema:
-    """Return the condition that a field comes with its partner."""
+    """Return the condition that a field needs its partner."""
     partner = field.partner
     return {
         "if": {"properties": {field.name: True}, "required": [field.name]},
@@ -289,9 +289,9 @@ def _references(part: Any) -> Iterator[str]:
 
 
 def written(value: Any, indent: str = "", used: int = 0) -> str:
-    """Return JSON in which what holds no other container, and fits, is on one line.
+    """Return JSON in which a container without containers, if it fits, is on one line.
 
-    `used` is how many characters stand before it on its line.
+    `used` is the number of characters before it on its line.
     """
     if not isinstance(value, dict | list) or not value:
         return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What one writes first: PyYAML, jsonschema, DeepDiff and one HTTP client, in one file.
+"""A first solution: PyYAML, jsonschema, DeepDiff and one HTTP client, in one file.
 
 naive.py validate|plan|apply
 """

@@ -1,4 +1,4 @@
-"""Plans, reports, findings and errors whose every appearance is kept in golden/."""
+"""Plans, reports, findings and errors whose every rendering is kept in golden/."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def plan(
     organization: Organization = ACME,
     **more: object,
 ) -> Plan:
-    """Return a plan of `changes` with the digests and the list of secrets that belong to it."""
+    """Return a plan of `changes` with their digests and secrets."""
     found = tuple(digests(each, {}) for each in operations)
     base = Plan(
         origin=origin,

@@ -1,4 +1,4 @@
-"""Judges that share nothing with the renderers: what a CI runner and a Markdown reader would do."""
+"""Checkers that share no code with the renderers: a CI runner and a Markdown reader."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _OURS = re.compile(r"[A-Za-z0-9 ,.:;()'~+-]*")
 
 
 def runner_commands(text: str) -> list[str]:
-    """Return what GitHub's runner would execute of a log: its two command syntaxes, generously.
+    """Return the commands that GitHub's runner may find in a log, in both of its syntaxes.
 
-    A line ends at LF, CRLF or a lone CR. `::name ...::` counts at the start of a line, white space
-    before it or not; `##[name ...]` counts anywhere.
+    A line ends at LF, CRLF or a lone CR. `::name ...::` counts at the start of a line, after
+    optional white space; `##[name ...]` counts anywhere.
     """
     found = []
     for line in _LINE.split(text):
@@ -32,8 +32,8 @@ def runner_commands(text: str) -> list[str]:
     return found
 
 
-def obeyed_characters(text: str) -> list[str]:
-    """Return the characters of a text, line feeds aside, that a terminal or an eye may obey."""
+def control_characters(text: str) -> list[str]:
+    """Return the characters of a text, except LF, that may control a terminal or deceive."""
     return [
         char
         for char in text
@@ -49,7 +49,7 @@ def obeyed_characters(text: str) -> list[str]:
 
 @dataclass
 class Read:
-    """A comment as a reader of Markdown sees it."""
+    """A comment as a Markdown parser reads it."""
 
     cells: list[list[list[str]]] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
@@ -58,9 +58,9 @@ class Read:
 
 
 def read_markdown(text: str) -> Read:
-    """Read a comment; fail if anything but code holds more than words of ours.
+    """Parse a comment; fail if text outside code is more than plain words.
 
-    Words of ours are plain letters and punctuation that link, mention and format nothing.
+    Plain words are letters and punctuation that link, mention and format nothing.
     """
     read = Read()
     for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text):

@@ -1,4 +1,4 @@
-"""Any plan, report or finding, with texts that somebody wrote to do harm."""
+"""Any plan, report or finding, with malicious texts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SNIPPETS = (
 
 
 def pieces(snippets: tuple[str, ...] = SNIPPETS) -> st.SearchStrategy[str]:
-    """Return texts put together from dangerous and harmless pieces."""
+    """Return texts made of dangerous and harmless pieces."""
     return st.lists(st.one_of(st.sampled_from(snippets), st.text(max_size=3)), max_size=4).map(
         "".join
     )
@@ -75,7 +75,7 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
 
 
 def of_type(hint: Any) -> st.SearchStrategy[Any]:
-    """Return any value of a type: of a dataclass any with any fields."""
+    """Return any value of a type; dataclasses have any fields."""
     parts = get_args(hint)
     match get_origin(hint):
         case origin if origin is Union or origin is UnionType:
@@ -197,7 +197,7 @@ unmanaged = any_of(Unmanaged, reason=because_of(Reason.PRUNE_OFF, Reason.OUT_OF_
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """Return plans whose digests, lists of secrets and guards are right."""
+    """Return plans whose digests, lists of secrets and guards are consistent."""
     more = st.fixed_dictionaries(
         {
             "origin": texts,
@@ -224,7 +224,7 @@ def outcomes_of(operation: Operation) -> st.SearchStrategy[Outcome]:
 
 @st.composite
 def reports(draw: st.DrawFn) -> Report:
-    """Return reports with an outcome for each change of their plan, or for the first of them."""
+    """Return reports with an outcome for each operation of their plan, or for the first of them."""
     plan = draw(plans())
     outcomes = [draw(outcomes_of(each)) for each in plan.operations[: draw(st.integers(0, 4))]]
     return Report(

@@ -1,4 +1,4 @@
-"""Annotations: the runner reads back exactly what was meant."""
+"""Annotations: the runner decodes the original text."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def unescape(text: str, more: tuple[tuple[str, str], ...] = ()) -> str:
 
 
 @given(texts, texts)
-def test_message_and_file_come_through(message: str, file: str) -> None:
-    """What the runner decodes is the message and the file, characters escaped that are obeyed."""
+def test_message_and_file_round_trip(message: str, file: str) -> None:
+    """The runner decodes the message and the file, with control characters escaped."""
     finding = Finding(
         rule="rule",
         severity=Severity.ERROR,
@@ -33,7 +33,7 @@ def test_message_and_file_come_through(message: str, file: str) -> None:
     assert properties["title"] == "rule"
 
 
-def test_ten_best_then_a_count() -> None:
+def test_ten_findings_and_a_count() -> None:
     """Errors come before warnings, ten findings are shown, and the others are counted."""
     many = tuple(
         Finding(rule=f"r{index}", severity=severity, message="m")

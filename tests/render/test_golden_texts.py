@@ -1,4 +1,4 @@
-"""What people see, in full: compare with the files of golden/, or `--update-golden` and read."""
+"""The complete output for users, compared with golden/; `--update-golden` rewrites it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VIEW = View(
 
 
 def appearances() -> dict[str, str]:
-    """Return every text by the name of its golden file."""
+    """Return every rendering by the name of its golden file."""
     found: dict[str, str] = {}
     for width, columns in WIDTHS.items():
         view = View(key_source=VIEW.key_source, now=VIEW.now, missing=VIEW.missing, width=columns)
@@ -67,8 +67,8 @@ APPEARANCES = appearances()
 
 
 @pytest.mark.parametrize("name", sorted(APPEARANCES))
-def test_looks_as_agreed(name: str, request: pytest.FixtureRequest) -> None:
-    """Each appearance is the one that somebody has read and agreed to."""
+def test_output_is_as_expected(name: str, request: pytest.FixtureRequest) -> None:
+    """Each rendering equals its reviewed golden file."""
     path = GOLDEN / name
     shown = APPEARANCES[name].encode()
     if request.config.getoption("--update-golden"):
@@ -77,16 +77,16 @@ def test_looks_as_agreed(name: str, request: pytest.FixtureRequest) -> None:
     assert path.read_bytes() == shown
 
 
-def test_no_golden_file_is_left_over() -> None:
-    """Every file in golden/ is the appearance of something."""
+def test_every_golden_file_is_used() -> None:
+    """Each file in golden/ belongs to a rendering."""
     assert {path.name for path in GOLDEN.iterdir()} == set(APPEARANCES)
 
 
 @pytest.mark.parametrize(
     "name", [name for name in sorted(APPEARANCES) if ".40." in name and "hostile" not in name]
 )
-def test_narrow_lines_hold_one_thing(name: str) -> None:
-    """At 40 columns only what is wider by itself, or a line to copy, is wider."""
+def test_narrow_lines_are_wrapped(name: str) -> None:
+    """At 40 columns only unbreakable text and lines to copy are wider."""
     for line in APPEARANCES[name].splitlines():
         words = line.split()
         widest = max(map(len, words), default=0)

@@ -21,7 +21,9 @@ TITLE = "### CloudTruth webhooks of `Acme`: 300 to create, 1 to update, 20 to de
 
 @pytest.mark.parametrize("limit", [6_000, 20_000, 34_000, 60_000])
 def test_a_long_plan_fits(limit: int) -> None:
-    """Over the limit whole lines go: counts, deletes and digest stay, and the text says so."""
+    """Complete lines are cut: counts, deletes and digest stay, and the text has the number of
+    lines.
+    """
     text = render_plan(MANY, View(limit=limit))
     assert len(text) <= limit
     assert text.startswith(TITLE)
@@ -32,21 +34,21 @@ def test_a_long_plan_fits(limit: int) -> None:
 
 
 def test_the_limit_may_be_in_bytes() -> None:
-    """A summary is bounded in bytes, which characters of other scripts take several of."""
+    """A summary is limited in bytes, and non-ASCII characters have several."""
     wide = plan(*(Create(after=slack("漢字" * 50, line=index)) for index in range(100)))
     text = render_plan(wide, View(limit=20_000, measure=lambda text: len(text.encode())))
     assert "Cut to fit" in text
     assert 15_000 < len(text.encode()) <= 20_000
 
 
-def test_deletes_come_first_and_stand_in_the_open() -> None:
-    """Nobody has to unfold anything to see what would be deleted."""
+def test_deletes_come_first_and_unfolded() -> None:
+    """They are visible without a click."""
     rows = read_markdown(render_plan(MANY)).cells
     assert [row[0] for row in rows[:20]] == [["-"]] * 20
 
 
-def test_what_is_not_done_comes_first() -> None:
-    """A report shows failures before successes, and fits its limit too."""
+def test_failures_come_first() -> None:
+    """A report shows failures before successes, and keeps its limit too."""
     creates = MANY.creates
     report = Report(
         plan=plan(*creates),

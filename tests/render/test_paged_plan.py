@@ -1,4 +1,4 @@
-"""Plans that are shown on several pages."""
+"""Plans on several pages."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FOOT = "Merging applies exactly what is shown here."
     most=st.integers(1, 4),
     extra=st.integers(0, 5_000),
 )
-def test_each_change_is_on_one_page_in_full_or_on_none(
+def test_each_operation_is_on_one_page_or_omitted(
     plan: Plan, limit: int, most: int, extra: int
 ) -> None:
-    """No page is longer than its limit, and the first one says what is missing."""
+    """No page exceeds its limit, and the first one has the number of omitted operations."""
     pages = paged_plan(plan, limit=limit, most=most, extra=lambda place: extra, foot=FOOT)
     assert 1 <= len(pages) <= most
     shown = [place for _, places in pages for place in places]

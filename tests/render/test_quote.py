@@ -1,4 +1,4 @@
-"""Untrusted text is harmless wherever it is put, and nothing of it is lost."""
+"""Quoted untrusted text is harmless everywhere, and complete."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from reconciler.render.quote import prose, quote
-from tests.render.oracle import obeyed_characters, runner_commands
+from tests.render.oracle import control_characters, runner_commands
 from tests.render.strategies import texts
 
 
@@ -20,8 +20,8 @@ def unquote(shown: str) -> str:
     "name",
     ["Deploys", "#deploys", "a b", "Ünïcødé 漢字 😀", "a::b", "x#[y]", "C:\\x", "it's"],
 )
-def test_clear_text_is_shown_as_it_is(name: str) -> None:
-    """A name that deceives nobody carries no quotes."""
+def test_plain_text_is_not_quoted(name: str) -> None:
+    """A harmless name has no quotes."""
     assert quote(name) == name
 
 
@@ -51,31 +51,31 @@ def test_clear_text_is_shown_as_it_is(name: str) -> None:
     ],
 )
 def test_other_text_is_a_json_string(name: str, shown: str) -> None:
-    """What may be obeyed, overlooked or taken for our own words is escaped and in quotes."""
+    """Control characters, invisible ones and text that imitates the tool's output are escaped."""
     assert quote(name) == shown
 
 
 @given(texts)
-def test_nothing_is_lost(text: str) -> None:
-    """Every value can be told from what is shown of it."""
+def test_quoted_text_can_be_decoded(text: str) -> None:
+    """Every value can be restored from its quoted form."""
     assert unquote(quote(text)) == text
 
 
 @given(texts, texts)
-def test_two_values_never_look_alike(one: str, other: str) -> None:
-    """Different values are shown differently."""
+def test_quoting_is_unique(one: str, other: str) -> None:
+    """Different values have different quoted forms."""
     assert (quote(one) == quote(other)) == (one == other)
 
 
 @given(texts)
-def test_quoted_text_is_obeyed_by_nobody(text: str) -> None:
-    """Neither a terminal nor a runner finds anything to do, at the start of a line or after."""
+def test_quoted_text_is_inert(text: str) -> None:
+    """It controls neither a terminal nor a runner, at the start of a line or later."""
     for shown in (quote(text), prose(text)):
-        assert obeyed_characters(shown) == []
+        assert control_characters(shown) == []
         assert runner_commands(shown) == []
         assert runner_commands("\n".join(shown.split(" "))) == []
 
 
-def test_a_sentence_keeps_its_words() -> None:
-    """Quotes and backslashes of a sentence stay, only what is dangerous is escaped."""
+def test_a_sentence_stays_readable() -> None:
+    """Quotes and backslashes of a sentence stay; only dangerous characters are escaped."""
     assert prose('"a" is\ttwice: C:\\x ##[x]') == '"a" is\\ttwice: C:\\x ##\\u005bx]'

@@ -1,4 +1,4 @@
-"""What holds for every format and every plan, report and finding, whatever they are named."""
+"""Laws of every format, for any plan, report and finding with any names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from reconciler.render.layout import strip
 from reconciler.render.markdown import render_plan, render_report
 from reconciler.render.quote import quote
 from reconciler.report import Report
-from tests.render.oracle import obeyed_characters, read_markdown, runner_commands
+from tests.render.oracle import control_characters, read_markdown, runner_commands
 from tests.render.strategies import (
     organizations,
     plans,
@@ -70,14 +70,14 @@ few = settings(max_examples=40, deadline=None)
 
 @st.composite
 def results(draw: st.DrawFn) -> tuple[Plan, Report, tuple[Finding, ...], ReconcilerError]:
-    """Return one of everything that a format shows."""
+    """Return one of each kind of result that a format renders."""
     return draw(plans()), draw(reports()), draw(some_findings), draw(errors)
 
 
 def shown(
     form: str, found: tuple[Plan, Report, tuple[Finding, ...], ReconcilerError], view: View = PLAIN
 ) -> list[str]:
-    """Return a plan, a report, findings and an error as text."""
+    """Render a plan, a report, findings and an error as text."""
     renderer, (plan, report, findings, error) = RENDERERS[form](), found
     return [
         renderer.render_plan(plan, view),
@@ -88,9 +88,9 @@ def shown(
 
 
 def check_harmless(*texts: str) -> None:
-    """Fail if a terminal or a runner would find anything to obey."""
+    """Fail if the text controls a terminal or a runner."""
     for text in texts:
-        assert obeyed_characters(text) == []
+        assert control_characters(text) == []
         assert runner_commands(text) == []
 
 
@@ -110,8 +110,8 @@ def check_document(text: str, name: str) -> None:
 @pytest.mark.parametrize("form", sorted(RENDERERS))
 @few
 @given(found=results(), view=views)
-def test_a_text_is_harmless_and_always_the_same(form: str, found: Any, view: View) -> None:
-    """No control character and no workflow command survives, and equal values give equal texts."""
+def test_output_is_inert_and_deterministic(form: str, found: Any, view: View) -> None:
+    """It has no control characters and no workflow commands, and equal values render equally."""
     texts = shown(form, found, view)
     check_harmless(*texts)
     assert shown(form, found, view) == texts
@@ -120,15 +120,15 @@ def test_a_text_is_harmless_and_always_the_same(form: str, found: Any, view: Vie
 
 @few
 @given(findings=some_findings, error=errors)
-def test_annotations_are_exactly_our_commands(
+def test_annotations_are_only_our_commands(
     findings: tuple[Finding, ...], error: ReconcilerError
 ) -> None:
-    """Each line of annotations is one command, with properties that nothing breaks out of."""
+    """Each line of annotations is one command, whose properties are escaped."""
     github = FINDINGS_RENDERERS["github"]()
     for text in (github.render_findings(findings), github.render_error(error)):
         lines = text.splitlines()
         assert runner_commands(text) == lines
-        assert obeyed_characters(text) == []
+        assert control_characters(text) == []
         for line in lines:
             command, _, properties = line[2:].split("::", 1)[0].partition(" ")
             assert command in {"error", "warning", "notice"}
@@ -139,24 +139,24 @@ def test_annotations_are_exactly_our_commands(
 
 @few
 @given(found=results(), view=views)
-def test_colour_changes_no_character(found: Any, view: View) -> None:
-    """Text without its colour is the text that is printed without colour."""
+def test_color_changes_no_character(found: Any, view: View) -> None:
+    """Colored text without escape sequences equals uncolored text."""
     coloured = shown("text", found, replace(view, color=True))
     assert [strip(text) for text in coloured] == shown("text", found, view)
 
 
 @few
 @given(found=results())
-def test_documents_follow_their_schemas(found: Any) -> None:
-    """Every JSON document is what the published schema says."""
+def test_documents_match_their_schemas(found: Any) -> None:
+    """Every JSON document is valid by its published schema."""
     for text, name in zip(shown("json", found), DOCUMENTS, strict=True):
         check_document(text, name)
 
 
 @few
 @given(plan=plans(), view=views)
-def test_markdown_holds_data_in_code_only(plan: Plan, view: View) -> None:
-    """A reader of Markdown sees our words, the names as quoted, and no other structure."""
+def test_markdown_has_data_only_in_code(plan: Plan, view: View) -> None:
+    """A Markdown parser sees plain words, names as quoted, and no other structure."""
     read = read_markdown(RENDERERS["markdown"]().render_plan(plan, view))
     assert read.titles == 1
     named = [each.name for each in (*plan.operations, *plan.unapplied)]
@@ -170,10 +170,10 @@ def test_markdown_holds_data_in_code_only(plan: Plan, view: View) -> None:
 
 @few
 @given(report=reports(), findings=some_findings, error=errors)
-def test_other_markdown_holds_data_in_code_only(
+def test_other_markdown_has_data_only_in_code(
     report: Report, findings: tuple[Finding, ...], error: ReconcilerError
 ) -> None:
-    """Reports, findings and errors obey the same law."""
+    """The law also holds for reports, findings and errors."""
     markdown = RENDERERS["markdown"]()
     read = read_markdown(markdown.render_report(report))
     shown = sorted(row[1][0] for row in read.cells)
@@ -186,10 +186,10 @@ def test_other_markdown_holds_data_in_code_only(
 
 @few
 @given(plan=plans(), report=reports(), percent=st.integers(0, 110))
-def test_markdown_fits_its_limit(plan: Plan, report: Report, percent: int) -> None:
-    """A text over its limit is cut by whole lines, says so, and stays well formed.
+def test_markdown_keeps_its_limit(plan: Plan, report: Report, percent: int) -> None:
+    """A text over its limit is cut by complete lines, marked, and still well-formed.
 
-    What is never cut may by itself be over it.
+    What is never cut may exceed the limit by itself.
     """
     for render in (partial(render_plan, plan), partial(render_report, report)):
         whole, least = render(), render(View(limit=0))
@@ -201,14 +201,14 @@ def test_markdown_fits_its_limit(plan: Plan, report: Report, percent: int) -> No
         assert [line[:12] for line in added] == ["_Cut to fit:"] * (cut != whole)
         assert "Cut to fit: 0 rows" not in cut
         read = read_markdown(cut)
-        # Details go before rows.
+        # Details are cut before rows.
         assert not read.fences or len(read.cells) == len(read_markdown(whole).cells)
 
 
 @few
 @given(plan=plans(), data=st.data())
-def test_the_schema_knows_every_key(plan: Plan, data: st.DataObject) -> None:
-    """A document with a key too many or one too few is not what the schema says."""
+def test_the_schema_requires_exactly_the_keys(plan: Plan, data: st.DataObject) -> None:
+    """A document with an extra or a missing key is invalid."""
     tree = json.loads(RENDERERS["json"]().render_plan(plan))
     key = data.draw(st.sampled_from(sorted(tree)))
     assert not validator("plan").is_valid({**tree, "more": 1})
@@ -217,10 +217,10 @@ def test_the_schema_knows_every_key(plan: Plan, data: st.DataObject) -> None:
 
 @few
 @given(organization=organizations, found=statuses, width=st.integers(40, 140))
-def test_a_status_is_harmless(
+def test_a_status_is_inert(
     organization: Organization, found: list[WebhookStatus], width: int
 ) -> None:
-    """It obeys the same law, and the document has the names as they are."""
+    """The law holds, and the JSON document has the original names."""
     text = RENDERERS["text"]().render_status(
         organization, found, drift(found), View(width=width, now=NOW)
     )

@@ -1,4 +1,4 @@
-"""Text for terminals: what depends on the circumstances, and what must not."""
+"""Text for terminals."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from tests.render.cases import (
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
-def test_what_does_not_change_is_counted_and_listed_on_request() -> None:
-    """Kept, unmanaged and unreadable take one line each; what is not applied is always named."""
+def test_unchanged_webhooks_are_counted_and_listed_on_request() -> None:
+    """Kept, unmanaged and unreadable ones take a line each; inapplicable ones are always named."""
     made = replace(MIXED, kept=(*MIXED.kept, replace(KEPT.kept[0], unapplied=False)))
     plain, listed = render_plan(made), render_plan(made, View(verbosity=1))
     counts = [line for line in plain.splitlines() if line.endswith("listed with -v.")]
@@ -49,16 +49,16 @@ def test_what_does_not_change_is_counted_and_listed_on_request() -> None:
     assert "declaration not applied" in render_plan(unapplied)
 
 
-def test_the_digest_comes_with_the_command_that_applies_exactly_it() -> None:
-    """The way on is a command to copy, whole on one line."""
+def test_the_digest_has_the_command_that_applies_it() -> None:
+    """It is on one line, to be copied."""
     for width in (40, 100, 300):
         lines = render_plan(MIXED, View(width=width)).splitlines()
         assert any(f"webhooks apply --expect-digest {MIXED.digest})" in line for line in lines)
 
 
 @pytest.mark.parametrize("format", ["text", "markdown"])
-def test_an_apply_without_changes_says_what_the_plan_would_have_said(format: str) -> None:
-    """Remarks, and secrets that cannot be compared: "no changes" alone would hide them."""
+def test_an_apply_without_changes_shows_the_plan_s_warnings(format: str) -> None:
+    """Warnings and unreadable secrets are shown, which "no changes" would hide."""
     remark = warning("only-matches-nothing", "no such name")
     made = replace(PLANS["one"], notes=(remark,), unreadable=(("Ops", "token"),))
     text = RENDERERS[format]().render_report(Report(plan=made, verified=True))
@@ -67,8 +67,8 @@ def test_an_apply_without_changes_says_what_the_plan_would_have_said(format: str
     assert "No changes. 1 webhook matches." in text
 
 
-def test_an_apply_of_a_plan_that_is_out_of_date_wrote_nothing() -> None:
-    """Where all has changed since the plan it is exit 1, unless something may have been written."""
+def test_an_apply_of_a_completely_stale_plan_wrote_nothing() -> None:
+    """It is exit 1, unless something may have been written."""
     changed = Skipped(operation=RENAME, code="changed", message="somebody has changed it")
     report = Report(plan=plan(RENAME), outcomes=(changed,))
     assert report.exit_code is ExitCode.FAILED
@@ -77,8 +77,8 @@ def test_an_apply_of_a_plan_that_is_out_of_date_wrote_nothing() -> None:
     assert replace(report, outcomes=(changed, doubtful)).exit_code is ExitCode.PARTIAL
 
 
-def test_an_address_is_told_by_what_the_plan_has_found_out() -> None:
-    """Where the file only refers to a URL, its host is shown once it is known."""
+def test_a_url_is_shown_with_the_host_known_to_the_plan() -> None:
+    """A URL behind a reference is shown by its host once that is known."""
     create = Create(after=replace(GENERIC, configuration={"url": ADDRESS}))
     use = SecretUse(
         reference=ADDRESS, webhook="Pager", field="url", destination="generic https://x.test/***"
@@ -87,14 +87,14 @@ def test_an_address_is_told_by_what_the_plan_has_found_out() -> None:
     assert "+ Pager  generic env HOOK_URL" in render_plan(plan(create, secrets=()))
 
 
-def test_a_name_is_never_broken() -> None:
-    """A name with spaces stays on one line, however narrow."""
+def test_a_name_is_never_wrapped() -> None:
+    """A name with spaces stays on one line at any width."""
     name = "one two three four five six seven eight nine ten"
     assert name in render_plan(plan(Create(after=slack(name))), View(width=20))
 
 
-def test_rows_stand_in_columns_whatever_the_script() -> None:
-    """East Asian characters take two columns, and what follows stands where it should."""
+def test_rows_are_aligned_in_any_script() -> None:
+    """East Asian characters take two columns."""
     shown = render_plan(plan(Create(after=slack("漢字")), Create(after=slack("four"))))
     starts = {columns(line[: line.index("slack")]) for line in shown.splitlines() if " + " in line}
     assert len(starts) == 1
@@ -112,29 +112,29 @@ def test_rows_stand_in_columns_whatever_the_script() -> None:
     ],
 )
 def test_times_are_ages(moment: str, shown: str) -> None:
-    """A time is shown as its age; one in the future or that is none, as it is."""
+    """A time is shown as its age; a future or invalid one unchanged."""
     assert age(moment, NOW) == shown
     assert age("2026-11-22T08:00:00Z", None) == "2026-11-22"
 
 
 @pytest.mark.parametrize("name", sorted(REPORTS))
-def test_a_report_says_what_its_exit_code_means(name: str) -> None:
-    """Whoever sees a code other than 0 reads why, and no other code is mentioned."""
+def test_a_report_explains_its_exit_code(name: str) -> None:
+    """A code other than 0 is explained, and no other code is mentioned."""
     code = int(REPORTS[name].exit_code)
     text = render_report(REPORTS[name])
     assert re.findall(r"\bExit (\d+): \w", text) == ([str(code)] if code else [])
 
 
 @pytest.mark.parametrize(("line", "column"), [("", 1), ("", 9), ("ab", 40), ("x" * 300, 299)])
-def test_carets_stand_below_something(line: str, column: int) -> None:
-    """A caret is drawn for any column, in the line or behind it."""
+def test_carets_point_at_a_character(line: str, column: int) -> None:
+    """A caret is drawn for any column, in the line or after it."""
     place = Position(file="a.yaml", line=3, column=column, width=5)
     shown = render_findings((replace(error("x", "m", at=place), excerpt=line),)).splitlines()
     assert shown[4].strip(" |")[:1] == "^"
     assert max(map(len, shown)) <= 110
 
 
-def test_one_webhook_that_differs_is_singular() -> None:
+def test_one_differing_webhook_is_singular() -> None:
     """Of two webhooks of a name one is pinned, and the other differs."""
     kept = replace(KEPT.kept[0], webhooks=KEPT.kept[0].webhooks[:1])
     assert kept_row(kept).why == "1 live webhook of this name differs (id 5): pin it with `id`"

@@ -1,4 +1,4 @@
-"""Attempts to make `apply` double, lose or claim something."""
+"""Attempts to make `apply` duplicate, lose or misreport something."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ webhooks:
 
 
 def configuration(there: Cloud, name: str) -> dict[str, object]:
-    """Return what CloudTruth itself holds."""
+    """Return the configuration that CloudTruth stores."""
     return next(
         each["configuration"] for each in there.emulator.store.webhooks() if each["name"] == name
     )
 
 
 @pytest.mark.parametrize("saved", [False, True])
-def test_a_dropped_field_is_really_dropped(
+def test_a_removed_field_is_gone_after_apply(
     shell: Shell, file: File, cloud: MakeCloud, saved: bool
 ) -> None:
-    """A field that the declaration before had, and this one has not, is gone after apply."""
+    """The base has it, and the configuration does not."""
     there = cloud()
     file(PAGER)
     assert shell("apply", "--yes", **there.environ).code == 0
@@ -57,10 +57,10 @@ def test_a_dropped_field_is_really_dropped(
     assert there.writes() == writes
 
 
-def test_a_dropped_field_that_stays_is_no_success(
+def test_a_removed_field_that_stays_is_no_success(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
-    """A server that merges configuration keeps a dropped field: said, with what helps."""
+    """A server that merges configurations keeps the field: the report has the fix."""
     there = cloud(configuration_patch="merge")
     file(PAGER)
     assert shell("apply", "--yes", **there.environ).code == 0
@@ -72,10 +72,10 @@ def test_a_dropped_field_that_stays_is_no_success(
     assert "`state: absent`" in " ".join(done.out.split())
 
 
-def test_a_saved_plan_with_a_dropped_field_and_a_secret(
+def test_a_saved_plan_with_a_removed_field_and_a_secret(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
-    """A plan that drops one field and sends another secret can be saved and applied."""
+    """A plan that removes one field and sends another secret can be saved and applied."""
     there = cloud()
     both = PAGER.replace("password: {env", "token: {env: TOKEN}, password: {env")
     file(both)
@@ -91,7 +91,7 @@ def test_a_saved_plan_with_a_dropped_field_and_a_secret(
 def test_a_server_that_hides_a_plain_field_is_reported(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
-    """Only secrets can be hidden: a channel that reads back masked never converges, loudly."""
+    """Only secrets can be hidden: a channel that reads back masked is reported at each apply."""
     there = cloud(read_back="mask", secret_fields=["token", "channel"])
     file(SLACK)
     done = shell("apply", "--yes", **there.environ)
@@ -99,8 +99,8 @@ def test_a_server_that_hides_a_plain_field_is_reported(
     assert configuration(there, "Deploys")["channel"] == "#deploys"
 
 
-def test_outer_spaces_never_double(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A server that trims names does not get one more copy with each apply."""
+def test_outer_spaces_cause_no_duplicates(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A server that trims names gets no second webhook."""
     there = cloud()
     file(SLACK.replace("name: Deploys", 'name: "Deploys "'))
     codes = [shell("apply", "--yes", **there.environ).code for _ in range(3)]
@@ -108,8 +108,8 @@ def test_outer_spaces_never_double(shell: Shell, file: File, cloud: MakeCloud) -
     assert 0 not in codes
 
 
-def test_lower_case_names_never_double(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A server that lowers names does not get one more copy with each apply."""
+def test_lower_case_names_cause_no_duplicates(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """A server that lowercases names gets no second webhook."""
     there = cloud(lower_names=True)
     file(SLACK)
     codes = [shell("apply", "--yes", **there.environ).code for _ in range(3)]
@@ -117,10 +117,8 @@ def test_lower_case_names_never_double(shell: Shell, file: File, cloud: MakeClou
     assert 0 not in codes
 
 
-def test_a_request_to_resend_what_is_not_live_yet(
-    shell: Shell, file: File, cloud: MakeCloud
-) -> None:
-    """Asking for the secrets of a declared webhook again is no mistake while it is being made."""
+def test_a_resend_of_a_new_webhook(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """Requesting a resend is valid for a webhook that is created in the same apply."""
     file(SLACK)
     there = cloud()
     for name in ("Deploys", "env:TOKEN"):
@@ -128,10 +126,10 @@ def test_a_request_to_resend_what_is_not_live_yet(
         assert done.code == 0, done.err
 
 
-def test_a_saved_plan_where_webhooks_are_only_replaced_whole(
+def test_a_saved_plan_for_a_server_without_patch(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
-    """Where PATCH is refused a saved plan of other fields fetches the secrets it then needs."""
+    """A saved plan of other fields gets the secrets that PUT needs."""
     there = cloud(methods=("PUT", "DELETE"))
     file(SLACK)
     assert shell("apply", "--yes", **there.environ).code == 0
@@ -142,8 +140,10 @@ def test_a_saved_plan_where_webhooks_are_only_replaced_whole(
     assert configuration(there, "Deploys")["token"] == SECRETS["TOKEN"]
 
 
-def test_a_token_does_not_move_to_another_type(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A Slack token that stays in a webhook that becomes generic is never a success."""
+def test_a_token_kept_by_a_change_of_type_is_no_success(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """A Slack token must not stay in a webhook that becomes generic."""
     there = cloud(configuration_patch="merge", read_back="mask")
     file(SLACK)
     assert shell("apply", "--yes", **there.environ).code == 0
@@ -154,8 +154,10 @@ def test_a_token_does_not_move_to_another_type(shell: Shell, file: File, cloud: 
     assert "`state: absent`" in " ".join(done.out.split())
 
 
-def test_a_run_without_time_says_so(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A run whose time is up blames its deadline, not a limit of the server."""
+def test_a_run_past_its_deadline_names_the_deadline(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """The error does not blame a limit of the server."""
     file(SLACK)
     done = shell("apply", "--yes", "--deadline", "0.000001", **cloud().environ)
     assert done.code == 1
@@ -171,15 +173,15 @@ def test_a_run_without_time_says_so(shell: Shell, file: File, cloud: MakeCloud) 
         ("plan", "--format", "json", "--nope"),
     ],
 )
-def test_a_mistyped_command_answers_in_json_too(shell: Shell, arguments: tuple[str, ...]) -> None:
-    """Who asks for JSON gets JSON, wherever the mistake on the command line stands."""
+def test_a_usage_error_is_json_too(shell: Shell, arguments: tuple[str, ...]) -> None:
+    """With a JSON format it is JSON wherever the error on the command line is."""
     done = shell(*arguments)
     assert done.code == 64
     assert json.loads(done.out)["error"]["code"] == "usage"
 
 
-def test_a_field_dropped_where_nothing_is_shown(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """Where the server shows no configuration, the base alone says that a field is to go."""
+def test_a_field_removed_where_nothing_is_shown(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """Where the server hides the configuration, only the base shows that a field was removed."""
     there = cloud(read_back="configuration-missing")
     file(PAGER)
     assert shell("apply", "--yes", **there.environ).code == 0
@@ -189,10 +191,10 @@ def test_a_field_dropped_where_nothing_is_shown(shell: Shell, file: File, cloud:
     assert set(configuration(there, "Pager")) == {"url"}
 
 
-def test_a_dropped_field_beside_a_secret_has_one_digest(
+def test_a_removed_field_next_to_a_secret_has_one_digest(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
-    """Reviewed without secrets, applied with them: a dropped field counts in both alike."""
+    """It is reviewed without secrets and applied with them."""
     there = cloud()
     before = PAGER.replace("https://pager.example.com/x", "{env: ONE}, verify: false")
     environ = {**there.environ, "ONE": "https://a.example.com/1?k=one-secret"}

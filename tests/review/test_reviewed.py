@@ -1,4 +1,4 @@
-"""Stories of reviews: a saved plan and a digest apply what was reviewed and nothing else."""
+"""Reviews: a saved plan and a digest apply exactly what was reviewed."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ webhooks:
 
 
 def channel(there: Cloud, name: str) -> str:
-    """Return the channel that CloudTruth itself holds."""
+    """Return the channel that CloudTruth stores."""
     rows = there.emulator.store.webhooks()
     found: str = next(each["configuration"]["channel"] for each in rows if each["name"] == name)
     return found
 
 
-def meddle(there: Cloud, name: str, **configuration: object) -> None:
-    """Change a webhook as someone in the web interface does."""
+def edit_live(there: Cloud, name: str, **configuration: object) -> None:
+    """Change a webhook like a user of the web console."""
     store = there.emulator.store
     row = next(each for each in store.webhooks() if each["name"] == name)
     store.update(row["id"], {**row, "configuration": {**row["configuration"], **configuration}})
@@ -56,15 +56,15 @@ def words(done: Done) -> str:
 
 @pytest.fixture
 def there(shell: Shell, file: File, cloud: MakeCloud) -> Cloud:
-    """An organization in which all of TEAM is applied."""
+    """An organization in which TEAM is applied."""
     made: Cloud = cloud()
     file(TEAM)
     assert shell("apply", "--yes", **made.environ).code == 0
     return made
 
 
-def test_a_saved_plan_is_planned_again(shell: Shell, file: File, there: Cloud) -> None:
-    """It needs neither the files nor anything else of where it was made."""
+def test_a_saved_plan_needs_no_files(shell: Shell, file: File, there: Cloud) -> None:
+    """It is planned again from its own content, in any directory."""
     file(TEAM.replace("#deploys", "#ops"))
     assert shell("plan", "--out", "plan.json", **there.environ).code == 0
     file("broken: [")
@@ -73,7 +73,7 @@ def test_a_saved_plan_is_planned_again(shell: Shell, file: File, there: Cloud) -
 
 
 def test_a_second_run_writes_nothing(shell: Shell, file: File, there: Cloud) -> None:
-    """What was reviewed and is no longer planned is done."""
+    """Reviewed operations that are no longer planned are done."""
     file(TEAM.replace("#deploys", "#ops"))
     assert shell("plan", "--out", "plan.json", **there.environ).code == 0
     assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
@@ -83,11 +83,11 @@ def test_a_second_run_writes_nothing(shell: Shell, file: File, there: Cloud) -> 
     assert "No changes" in again.out
 
 
-def test_a_half_done_plan_is_finished(shell: Shell, file: File, there: Cloud) -> None:
-    """One of two updates is done already, by whoever it was: the other is still reviewed."""
+def test_a_half_done_plan_is_completed(shell: Shell, file: File, there: Cloud) -> None:
+    """One of two updates is already done: the other is still reviewed."""
     file(TEAM.replace("#deploys", "#ops").replace("#audit", "#log"))
     assert shell("plan", "--out", "plan.json", **there.environ).code == 0
-    meddle(there, "Deploys", channel="#ops")
+    edit_live(there, "Deploys", channel="#ops")
     writes = len(there.writes())
     assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
     assert (channel(there, "Audit"), there.writes()[writes:]) == ("#log", ["PATCH"])
@@ -97,10 +97,10 @@ def test_a_half_done_plan_is_finished(shell: Shell, file: File, there: Cloud) ->
 def test_a_reviewed_webhook_that_changed_is_stale(
     shell: Shell, file: File, there: Cloud, how: str
 ) -> None:
-    """Nothing at all is written, and what would happen now is shown."""
+    """Nothing is written, and the current plan is shown."""
     file(TEAM.replace("#deploys", "#ops").replace("#audit", "#log"))
     planned = shell("plan", "--out", "plan.json", **there.environ)
-    meddle(there, "Deploys", channel="#elsewhere")
+    edit_live(there, "Deploys", channel="#elsewhere")
     writes = there.writes()
     command = ("plan.json",) if how == "saved" else ("--expect-digest", digest(planned))
     done = shell("apply", *command, "--yes", **there.environ)
@@ -111,11 +111,11 @@ def test_a_reviewed_webhook_that_changed_is_stale(
         assert digest(planned) in done.err
 
 
-def test_what_no_review_has_is_not_applied(shell: Shell, file: File, there: Cloud) -> None:
-    """The reviewed update is applied, drift elsewhere is listed and left: exit 7."""
+def test_unreviewed_operations_are_not_applied(shell: Shell, file: File, there: Cloud) -> None:
+    """The reviewed update is applied; drift elsewhere is listed and kept: exit 7."""
     file(TEAM.replace("#deploys", "#ops"))
     assert shell("plan", "--out", "plan.json", **there.environ).code == 0
-    meddle(there, "Audit", channel="#elsewhere")
+    edit_live(there, "Audit", channel="#elsewhere")
     done = shell("apply", "plan.json", "--yes", **there.environ)
     assert done.code == 7
     assert (channel(there, "Deploys"), channel(there, "Audit")) == ("#ops", "#elsewhere")
@@ -134,7 +134,7 @@ def test_what_no_review_has_is_not_applied(shell: Shell, file: File, there: Clou
 def test_resends_of_a_saved_plan_are_sent_each_time(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
-    """Nothing tells whether a hidden secret arrived, and the output says so."""
+    """The result of sending a hidden secret is unknown, and the output states it."""
     there = cloud(read_back="mask")
     file(TEAM)
     assert shell("apply", "--yes", **there.environ).code == 0
@@ -147,7 +147,7 @@ def test_resends_of_a_saved_plan_are_sent_each_time(
         assert "each apply of it does" in words(done)
 
 
-def test_a_digest_covers_what_is_resent(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_a_digest_covers_resends(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """One, both and none have different digests; the printed command repeats the options."""
     there = cloud(read_back="mask")
     file(TEAM)
@@ -168,8 +168,8 @@ def test_a_digest_covers_what_is_resent(shell: Shell, file: File, cloud: MakeClo
     assert (bare.code, "No changes" in bare.out) == (0, True)
 
 
-def test_a_value_alone_is_no_run_without_yes(shell: Shell, file: File, there: Cloud) -> None:
-    """No review shows it: it is listed, and sent only with --yes."""
+def test_an_unreviewable_value_needs_yes(shell: Shell, file: File, there: Cloud) -> None:
+    """No review can show it: it is listed, and sent only with --yes."""
     file(TEAM.replace("#deploys", "#ops"))
     assert shell("plan", "--out", "plan.json", **there.environ).code == 0
     rotated = {**there.environ, "TOKEN": "xoxb-9999999999-rotated"}
@@ -181,10 +181,10 @@ def test_a_value_alone_is_no_run_without_yes(shell: Shell, file: File, there: Cl
 
 
 @pytest.mark.parametrize("source", ["file", "env"])
-def test_a_destination_that_moves_behind_a_reference(
+def test_a_changed_destination_behind_a_reference(
     shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path, source: str
 ) -> None:
-    """Another host is applied only after a review that shows it: by a bumped `version`."""
+    """Another host needs a review that shows it: a raised `version`."""
     there = cloud()
     text = PAGER if source == "file" else PAGER.replace("{file: hooks/pager}", "{env: PAGER}")
 
@@ -215,8 +215,8 @@ def test_a_destination_that_moves_behind_a_reference(
     assert row["configuration"]["url"] == "https://two.example.com/secret-path"
 
 
-def test_guards_judge_what_is_applied(shell: Shell, file: File, there: Cloud) -> None:
-    """Deletes that no review has are not done, so they block nothing of what was reviewed."""
+def test_guards_count_only_what_is_applied(shell: Shell, file: File, there: Cloud) -> None:
+    """Unreviewed deletes are not applied, so they block nothing."""
     file(TEAM.replace("#deploys", "#ops"))
     assert shell("plan", "--out", "plan.json", **there.environ).code == 0
     row = there.emulator.store.webhooks()[0]

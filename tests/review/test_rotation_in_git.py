@@ -1,4 +1,4 @@
-"""Stories of a rotation whose only trace is a bumped `version` in git."""
+"""Rotations that are visible only as a raised `version` in git."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def token(there: Cloud) -> str:
 
 
 def advised(text: str) -> list[str]:
-    """Return the words of the command that a note has."""
+    """Return the command of a note as a list of words."""
     found = re.search(r"if it was not sent yet: webhooks (.*)", " ".join(text.split()))
     assert found is not None, text
     return shlex.split(found[1])[: 4 if "-f" in found[1] else 3]
@@ -42,7 +42,7 @@ def advised(text: str) -> list[str]:
 
 @pytest.fixture
 def there(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> Cloud:
-    """A repository whose only commit is applied, at a server that hides tokens."""
+    """A repository whose only commit is applied, on a server that hides tokens."""
     made: Cloud = cloud(read_back="mask")
     file(OLD)
     git(tmp_path, "init", "-q", "-b", "main")
@@ -53,7 +53,7 @@ def there(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> Cloud:
 
 @pytest.mark.parametrize("committed", [False, True])
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")])
-def test_a_bump_is_never_a_bare_no_changes(
+def test_a_raised_version_has_a_note(
     shell: Shell,
     file: File,
     there: Cloud,
@@ -61,7 +61,7 @@ def test_a_bump_is_never_a_bare_no_changes(
     command: tuple[str, ...],
     committed: bool,
 ) -> None:
-    """Edited or just committed: a note has the command that sends it, and it works as printed."""
+    """Edited or just committed: the note has a command that sends the secret."""
     file(NEW)
     if committed:
         commit(tmp_path)
@@ -79,7 +79,7 @@ def test_a_bump_is_never_a_bare_no_changes(
 def test_a_base_is_a_revision_or_a_path(
     shell: Shell, file: File, there: Cloud, tmp_path: Path
 ) -> None:
-    """What is a path is one; anything else is for git to know."""
+    """A base that is a path is one; anything else is a revision."""
     file(NEW)
     commit(tmp_path)
     digests = set()
@@ -93,36 +93,38 @@ def test_a_base_is_a_revision_or_a_path(
 
 
 @pytest.mark.parametrize("base", ["nowhere", "--output=x", "HEAD~99", "\0", "x" * 5000])
-def test_a_base_that_is_neither(shell: Shell, file: File, there: Cloud, base: str) -> None:
-    """It is said that it is no path and no revision."""
+def test_a_base_that_is_neither_is_an_error(
+    shell: Shell, file: File, there: Cloud, base: str
+) -> None:
+    """The error names both possibilities."""
     done = shell("plan", f"--base={base}", **there.environ)
     assert done.code == 3
     assert "is no path, and git knows no such revision here" in " ".join(done.err.split())
 
 
-def test_a_file_that_is_new_has_an_empty_base(
+def test_a_new_file_has_an_empty_base(
     shell: Shell, file: File, there: Cloud, tmp_path: Path
 ) -> None:
-    """All of it is this change."""
+    """All of it belongs to this change."""
     file(OLD.replace("Deploys", "New"), "more.yaml")
     done = shell("plan", "-f", "more.yaml", "--base", "HEAD", "--no-prune", **there.environ)
     assert (done.code, "(this change)" in done.out) == (0, True)
 
 
-def test_an_old_bump_is_not_mentioned(
+def test_an_old_rotation_has_no_note(
     shell: Shell, file: File, there: Cloud, tmp_path: Path
 ) -> None:
-    """A note on each plan for ever would be read by nobody."""
+    """A permanent note would be ignored."""
     file(NEW)
     commit(tmp_path)
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "later")
     assert "version-not-sent" not in shell("plan", **there.environ).out
 
 
-def test_a_bump_that_live_shows_is_not_mentioned(
+def test_a_rotation_visible_in_live_has_no_note(
     shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path
 ) -> None:
-    """Where the server shows tokens, a new one is an update by itself."""
+    """If the server shows tokens, a new one is an update by itself."""
     there = cloud()
     file(OLD)
     git(tmp_path, "init", "-q")
@@ -142,7 +144,7 @@ def test_a_plan_needs_no_history(
     how: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Wherever git cannot tell, the plan is the same, without the note."""
+    """If git fails, the plan is the same without the note."""
     file(NEW)
     commit(tmp_path)
     match how:
@@ -168,7 +170,7 @@ def test_a_plan_needs_no_history(
 def test_a_host_in_a_tracked_file_is_an_operation(
     shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path
 ) -> None:
-    """Another host, pushed without a review, is not what was reviewed; another path is."""
+    """Another host, pushed without a review, is unreviewed; another path is reviewed."""
     there = cloud()
     file(
         "webhooks:\n  - name: Pager\n    type: generic\n    event_types: [value_updated]\n"

@@ -1,4 +1,4 @@
-"""Secrets that exist nowhere else, and the search for them in whatever a run leaves behind."""
+"""Unique test secrets, and the search for them in everything a run leaves."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 MARK: Final = "Canary"
-"""What most of them hold; written apart from the rest wherever one stands in a file."""
+"""Part of most canaries; split where it appears in a source file."""
 
 
 def canary(name: str, before: str = "", after: str = "") -> str:
-    """Make one; `name` tells it apart. `+`, `/` and `"` would be written otherwise in each form."""
+    """Make a canary with a unique `name`. `+`, `/` and `"` look different in each encoding."""
     return f'{before}{MARK}-{name}-7Q"zT+0k/9vB{after}'
 
 
 def slack(name: str, kind: str = "xoxb") -> str:
-    """Make one with the shape of a Slack token."""
+    """Make a canary in the format of a Slack token."""
     return f"{kind}-" + f"20260101-{MARK}{name}7QzT0k9vB"
 
 
 class Canary(NamedTuple):
-    """A secret, where it is put, and the part of it that must not be seen."""
+    """A secret, where it is used, and the part of it that must not appear."""
 
     place: str
     value: str
@@ -75,7 +75,7 @@ CANARIES: Final = tuple(each for each in globals().values() if isinstance(each, 
 
 
 def find(data: bytes, where: str) -> Iterator[str]:
-    """Yield each canary that `data` holds in any form, and `where`."""
+    """Yield each canary that `data` contains in any encoding, and `where`."""
     for needle, told in _needles().items():
         if needle in data:
             yield f"{told}, in {where}"
@@ -91,7 +91,7 @@ def _needles() -> dict[bytes, str]:
 
 
 def forms(text: str) -> Iterator[tuple[str, bytes]]:
-    """Yield every way in which a value may be written, with the name of the way."""
+    """Yield every encoding of a value with its name."""
     raw = text.encode()
     yield "raw", raw
     yield "a part", raw[len(raw) // 2 - 6 : len(raw) // 2 + 6]
@@ -103,7 +103,7 @@ def forms(text: str) -> Iterator[tuple[str, bytes]]:
     yield "URL", quote(text, safe="").encode()
     yield "URL path", quote(text).encode()
     for offset in range(3):
-        # Only what does not depend on its neighbours.
+        # Only what does not depend on its neighbors.
         encoded = base64.b64encode(b"\0" * offset + raw)
         start = (0, 2, 3)[offset]
         inner = encoded[start : (offset + len(raw)) * 8 // 6]

@@ -1,4 +1,4 @@
-"""Runs in which no secret may be seen, chosen so that every two values of two factors meet."""
+"""Runs that must leak no secret, chosen so that every two values of two factors are combined."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Case = dict[str, Any]
 
 
 def pairwise(factors: Mapping[str, Sequence[Any]], *, seed: int = 1) -> list[Case]:
-    """Return cases, one value of each factor in each, that hold all pairs of values.
+    """Return cases, with one value per factor, that cover all pairs of values.
 
-    Greedy: each case begins with a pair that is still missing and takes, factor by factor, the
-    value that meets most of the missing ones.
+    Greedy: each case starts with a missing pair and takes, factor by factor, the value that covers
+    most of the missing ones.
     """
     choose = random.Random(seed)
     missing = {
@@ -49,7 +49,7 @@ def cases() -> list[Case]:
     shared: dict[str, Any] = {"format": range(3), "verbosity": VERBOSITIES, "sink": SINKS}
     offline = [name for name, each in COMMANDS.items() if not each.connects]
     online = [name for name, each in COMMANDS.items() if each.connects]
-    # Each unusable file ends a run before it connects: one online command stands for all.
+    # Each invalid file ends a run before it connects: one online command is enough.
     reading = {"command": [*offline, "plan --format {format}"], "input": tuple(INPUTS)}
     connecting = {
         "command": online,
@@ -72,7 +72,7 @@ def some(chosen: list[Case], every: int) -> list[Case]:
 
 
 def leaks(world: World, chosen: list[Case]) -> Iterator[str]:
-    """Run cases and yield a line for whatever was seen that must not be."""
+    """Run cases and yield a line for every leak."""
     for case in chosen:
         result = world.run(**{**case, "command": COMMANDS[case["command"]]})
         done = result.done

@@ -1,4 +1,4 @@
-"""In CI a job sends only the secrets that its own definition lists."""
+"""In CI a job sends only the secrets on its allow-list."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAME = "WEBHOOKS_ALLOW_SECRETS"
 def test_apply_in_ci_needs_the_list(
     shell: Shell, file: File, cloud: MakeCloud, ci: str, given: dict[str, str], needed: str
 ) -> None:
-    """Nothing is sent; the message has the setting that permits it: the list, and what it lacks."""
+    """Nothing is sent; the message has the setting with the list, and the missing references."""
     there = cloud()
     file()
     assert shell("plan", "--out", "plan.json", **there.environ).code == 0
@@ -37,14 +37,16 @@ def test_apply_in_ci_needs_the_list(
 
 
 @pytest.mark.parametrize("ci", ["", "0", "false", "False"])
-def test_apply_elsewhere_needs_none(shell: Shell, file: File, cloud: MakeCloud, ci: str) -> None:
-    """On a workstation everything that is not forbidden may be sent."""
+def test_apply_outside_ci_needs_no_list(
+    shell: Shell, file: File, cloud: MakeCloud, ci: str
+) -> None:
+    """On a workstation every reference that is not forbidden may be sent."""
     file()
     assert shell("apply", "--yes", CI=ci, **cloud().environ).code == 0
 
 
 def test_reading_in_ci_warns(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """`validate` and `plan` succeed without a list and say what apply will need."""
+    """`validate` and `plan` succeed without a list and print what apply needs."""
     there = cloud()
     file()
     done = shell("validate", "--format", "json", CI="true")
@@ -57,8 +59,8 @@ def test_reading_in_ci_warns(shell: Shell, file: File, cloud: MakeCloud) -> None
     assert shell("validate", CI="true", WEBHOOKS_ALLOW_SECRETS="env:*").err == ""
 
 
-def test_the_emulator_in_the_process_needs_no_list(shell: Shell, file: File) -> None:
-    """`--local` sends nothing anywhere."""
+def test_local_needs_no_list(shell: Shell, file: File) -> None:
+    """`--local` sends nothing over the network."""
     file()
     assert shell("apply", "--local", "--yes", CI="true", **SECRETS).code == 0
 
@@ -70,7 +72,7 @@ def test_the_emulator_in_the_process_needs_no_list(shell: Shell, file: File) -> 
 def test_the_printed_list_works_for_any_path(
     shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path, name: str, listed: str
 ) -> None:
-    """Characters that the list gives a meaning are replaced by a wildcard."""
+    """Characters with a meaning in patterns are replaced by a wildcard."""
     (tmp_path / name).write_text(SECRETS["TOKEN"])
     file(**{"{env: TOKEN}": f'{{file: "{name}"}}'})
     there = cloud()

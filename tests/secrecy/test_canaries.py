@@ -1,4 +1,4 @@
-"""No secret is seen, whatever is run, whatever goes wrong and whoever looks."""
+"""No secret leaks, with any command, any fault and any output."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.secrecy.cases import Case, cases, leaks, some
 from tests.secrecy.world import COMMANDS, FAULTS, INPUTS, World, world
 
 EVERY: Final = 3
-"""One of so many cases runs without `--all-canaries`."""
+"""One of this many cases runs without `--all-canaries`."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield found
 
 
-def test_no_canary_is_seen(made: World, request: pytest.FixtureRequest) -> None:
+def test_no_canary_leaks(made: World, request: pytest.FixtureRequest) -> None:
     """Every command, fault, file, format, verbosity and kind of output, pairwise."""
     every = 1 if request.config.getoption("--all-canaries") else EVERY
     chosen = some(cases(), every)
@@ -46,7 +46,7 @@ def test_no_canary_is_seen(made: World, request: pytest.FixtureRequest) -> None:
     assert {each["input"] for each in chosen} == set(INPUTS)
     found = list(leaks(made, chosen))
     assert not found, "\n".join(found)
-    # Runs of every kind were looked at: done, failed, invalid, denied, partly done, misused.
+    # The runs cover every result: done, failed, invalid, denied, partly done, misused.
     assert {0, 1, 3, 4, 7, 64} <= set(made.codes)
 
 
@@ -71,21 +71,21 @@ APPLY: Final = "apply --yes --report report.json --format {format}"
 @pytest.mark.parametrize(
     ("owner", "name", "mistake", "case", "seen"),
     [
-        # a secret that shows itself to debuggers
+        # a secret that debuggers can read
         (Secret, "__repr__", Secret.reveal, {"fault": "key refused"}, "API key, raw, in cli/"),
-        # the server's words repeated as they are
+        # the server's text unchanged
         (answers, "redacted", lambda text, hidden: text, {"fault": "key refused"},
          "API key, a part, in output"),
-        # an address shown with its user
+        # a URL with its user
         (Secret, "origin", _address_with_user, {"verbosity": "-vv"},
          "user in the live url, raw, in output"),
-        # bodies among what --debug shows
+        # bodies in --debug output
         (Transport, "_send", _send, {"command": APPLY, "verbosity": "--debug"},
          "the last net had to catch"),
-        # where a redirect leads, in full
+        # the complete target of a redirect
         (answers, "_target", lambda headers: headers["location"], {"fault": "redirect"},
          "redirect, raw, in output"),
-        # an excerpt with the literal in it
+        # an excerpt with the literal
         (position, "_veiled", lambda text, number: text.split("\n")[number],
          {"input": "misspelt field"}, "literal in YAML, raw, in output"),
     ],
@@ -99,7 +99,7 @@ def test_a_leak_is_found(
     case: Case,
     seen: str,
 ) -> None:
-    """A mistake put into the program on purpose is seen."""
+    """A deliberate mistake in the program is detected."""
     monkeypatch.setattr(owner, name, mistake)
     assert seen in "\n".join(leaks(made, [{"command": PLAN, **case}]))
 
@@ -114,8 +114,8 @@ class Broken(io.StringIO):
         raise RuntimeError(c.ENV_TOKEN.value)
 
 
-def test_a_bug_does_not_tell_what_it_found(tmp_path: Path) -> None:
-    """The text of an exception that nobody expected is not shown, only its type and place."""
+def test_an_internal_error_does_not_show_its_text(tmp_path: Path) -> None:
+    """Only the type and place of an unexpected exception are printed."""
     (tmp_path / "webhooks.yaml").write_text(
         "webhooks:\n- {name: A, type: slack, event_types: ['*'], "
         "configuration: {token: {env: T}, channel: c, username: u}}\n"
@@ -153,10 +153,10 @@ def test_a_bug_does_not_tell_what_it_found(tmp_path: Path) -> None:
         ({}, {"key": f"\ufeff{c.KEY.value}"}),
     ],
 )
-def test_settings_do_not_tell_the_key(
+def test_settings_do_not_show_the_key(
     shell: Shell, tmp_path: Path, environ: dict[str, str], files: dict[str, str]
 ) -> None:
-    """However wrong key, profile or address are, the message does not repeat them."""
+    """Errors about key, profile or URL do not repeat them."""
     write(tmp_path, {"webhooks.yaml": "webhooks: []\n", **files})
     given = ["--api-key-file", "key"] if "key" in files else []
     with closed_port() as url:
@@ -181,8 +181,8 @@ def test_settings_do_not_tell_the_key(
     lambda text: text[3:-3],
     lambda text: text[::-1],
 ])  # fmt: skip
-def test_every_form_is_found(wrapped) -> None:
-    """A canary is recognised in whatever way it was written."""
+def test_every_encoding_is_found(wrapped) -> None:
+    """A canary is found in any encoding."""
     for each in c.CANARIES:
         hits = list(c.find(f"before {wrapped(each.core)} after".encode(), "here"))
         assert hits, each.place

@@ -1,4 +1,4 @@
-"""What --debug shows of requests."""
+"""Requests in --debug output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LINE = re.compile(
 )
 
 
-def test_debug_shows_the_outside_of_requests(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_debug_shows_no_content_of_requests(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """Method, path, status, milliseconds, bytes, attempt; no header, body or query."""
     faults = Script()
     faults.add(status(503), method="GET", path="/api/v1/webhooks/")

@@ -1,8 +1,8 @@
-"""Whatever names, answers, paths and variables hold, no output acts on a terminal or a CI log.
+"""Output never controls a terminal or a CI log, whatever names, answers, paths and variables are.
 
 A runner executes `##[command]` anywhere in a line and `::command::` at the start of one. A terminal
-obeys control characters. Every command runs among texts that try all three, in every place that
-somebody else can write to.
+executes control characters. Every command runs with texts that try all three, in every place that
+others can write to.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _OURS: Final = re.compile(r"^::(?:error|warning|notice|group|endgroup|add-mask)\
 
 
 def bad(text: str) -> list[str]:
-    """Return the lines of an output that would act."""
+    """Return the lines of an output that control a terminal or a runner."""
     found = []
     for line in text.split("\n"):
         acts = re.search(r"##\w*\[", line) or line.lstrip().startswith("::evil")
@@ -56,7 +56,7 @@ def bad(text: str) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """Return what a terminal was sent without the sequences that are our own."""
+    """Return terminal output without the tool's own sequences."""
     return re.sub(r"\x1b\[[0-9;]*m|\r?\x1b\[K|\x1b\]8;;[ -~]*\x1b\\\\", "", text)
 
 
@@ -165,8 +165,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def hostile(servers: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hostile:
-    """Run commands among hostile texts; return the exit code and both streams."""
-    # Files that are named by a variable of the job stay out of the project.
+    """Run commands with malicious texts; return the exit code and both streams."""
+    # Files named by a variable of the job are outside the project.
     monkeypatch.chdir(tmp_path)
     return partial(run, servers)
 
@@ -214,7 +214,7 @@ def run(
 
 
 def _cases() -> dict[str, list[Case]]:
-    """Return cases by command: what is declared, what goes wrong and how it is shown, pairwise."""
+    """Return cases by command: configuration, fault and output, pairwise."""
     shown = {"format": (0, 1, 2), "sink": ("pipe", "terminal"), "more": ("", "-vv --debug")}
     answers = {"fault": ("none", *FAULTS), "key": (LOCAL_KEY, "other")}
     offline = [line for line, each in COMMANDS.items() if not each.connects]
@@ -232,8 +232,8 @@ CASES: Final = _cases()
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_among_hostile_texts(hostile: Hostile, line: str) -> None:
-    """With live names, answers and declarations that attack, in every form of output."""
+def test_every_command_with_malicious_texts(hostile: Hostile, line: str) -> None:
+    """Live names, answers and configuration files are malicious, in every kind of output."""
     command = COMMANDS[line]
     for case in CASES[line]:
         code, printed = hostile(
@@ -274,8 +274,8 @@ ARGUMENTS: Final = (
 
 
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=lambda each: " ".join(each).replace(H, "H"))
-def test_hostile_arguments(hostile: Hostile, arguments: Sequence[str]) -> None:
-    """With each argument that takes a text, and files of such names."""
+def test_malicious_arguments(hostile: Hostile, arguments: Sequence[str]) -> None:
+    """Each argument that takes text, and files of such names."""
     code, printed = hostile([*arguments, "-vv"])
     assert (code != 70, bad(printed)) == (True, []), printed
 
@@ -291,8 +291,8 @@ VARIABLES: Final = (
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
-def test_hostile_environment(hostile: Hostile, variable: str) -> None:
-    """With each variable that the program reads."""
+def test_malicious_environment(hostile: Hostile, variable: str) -> None:
+    """Each variable that the program reads."""
     for value in (ALL, f"https://{NAME}"):
         for line in ("plan -vv", "ci plan --label x"):
             code, printed = hostile(line.split(), **{variable: value})

@@ -1,4 +1,4 @@
-"""Values of secrets come out in one folder only."""
+"""Values of secrets are read in one folder only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGE = Path(reconciler.__file__).parent
 
 
 def _uses(name: str) -> Iterator[str]:
-    """Yield the file of each mention of an attribute, also one by `getattr`."""
+    """Yield the file of each use of an attribute, also one by `getattr`."""
     for path in sorted(PACKAGE.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         for node in ast.walk(ast.parse(text)) if name in text else ():
@@ -22,17 +22,17 @@ def _uses(name: str) -> Iterator[str]:
                 yield path.relative_to(PACKAGE).as_posix()
 
 
-def test_reveal_is_called_where_requests_are_made_and_nowhere_else() -> None:
-    """Twice for a header, for a body, and for taking what was sent out of what comes back.
+def test_reveal_is_called_only_where_requests_are_made() -> None:
+    """Twice for a header, for a body, and for removing sent secrets from answers.
 
-    The one place outside judges whether a live URL holds a credential, for `export`.
+    The one place outside checks whether a live URL contains a credential, for `export`.
     """
     assert Counter(_uses("reveal")) == {
         "api/origin.py": 2, "api/transport.py": 1, "api/wire.py": 3, "source/secrets.py": 1,
     }  # fmt: skip
 
 
-def test_nobody_reaches_around_reveal() -> None:
-    """The value itself is touched by its own class alone."""
+def test_only_secret_reads_its_value() -> None:
+    """The value itself is accessed only by its own class."""
     assert set(_uses("__value")) == {"model.py"}
     assert not set(_uses("_Secret__value"))

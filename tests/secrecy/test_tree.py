@@ -1,4 +1,4 @@
-"""No secret stands in the repository."""
+"""No secret is in the repository."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ PATTERNS = {
 }
 
 
-def test_no_file_holds_a_secret() -> None:
-    """Neither a canary, which only ever exists in memory, nor anything that looks real."""
+def test_no_file_contains_a_secret() -> None:
+    """Neither a canary, which exists only in memory, nor anything that looks like a real secret."""
     found: list[str] = []
     files = tracked()
     assert len(files) > 100
@@ -50,6 +50,6 @@ def test_no_file_holds_a_secret() -> None:
         ("a private key", b"-----BEGIN RSA " + b"PRIVATE KEY-----\n" + b"MIIE" * 16),
     ],
 )  # fmt: skip
-def test_the_real_thing_would_be_found(what: str, text: bytes) -> None:
-    """What a provider issues has one of the shapes that are looked for."""
+def test_a_real_secret_would_be_found(what: str, text: bytes) -> None:
+    """The patterns match the formats of providers."""
     assert PATTERNS[what].search(text)

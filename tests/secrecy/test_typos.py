@@ -15,7 +15,7 @@ TOKEN = "Jw3nB8yHd6Gf1Sc"
 KEY = "Xb5tMz0kVq8rNe2"
 CANARIES = (PASSWORD, TOKEN, KEY)
 SHOWN = 6
-"""So many characters of a secret in a row must never be seen."""
+"""This many consecutive characters of a secret must never appear."""
 
 INDICATORS = ("-", "- ", "?", ":", ": ", ",", ", ", "[", "]", "{", "}", "#", " #", "&", "*", "!",
               "|", ">", "'", '"', "%", "@", "`", "=", " ", "\n", "\\")  # fmt: skip
@@ -108,8 +108,8 @@ CONFIGURATIONS = [
 ]
 
 
-def seen(text: str) -> str | None:
-    """Return the part of a secret that is seen when `text` is judged, in any format."""
+def leaked(text: str) -> str | None:
+    """Return the part of a secret that appears when `text` is validated, in any format."""
     findings = load_text(text, rules=Rules(allow_literal_secrets=True)).findings
     findings += load_text(text).findings
     shown = "".join(
@@ -137,13 +137,13 @@ def seen(text: str) -> str | None:
     ],
 )
 def test_a_secret_is_not_shown(written: str, around: str) -> None:
-    """However a secret is written wrongly, it is not seen in any format."""
-    assert seen(around.replace("@", written.replace("%s", PASSWORD))) is None
+    """A secret in wrong syntax does not appear in any format."""
+    assert leaked(around.replace("@", written.replace("%s", PASSWORD))) is None
 
 
 @st.composite
 def typo(draw: st.DrawFn, text: str) -> str:
-    """Return `text` with an indicator inserted, deleted or exchanged for another place's."""
+    """Return `text` with a YAML indicator inserted, deleted or moved."""
     places = [at for at, each in enumerate(text) if each in INDICATORS]
     match draw(st.sampled_from(["insert", "delete", "replace", "swap"])):
         case "insert":
@@ -168,9 +168,9 @@ def test_no_typo_shows_a_secret(data: st.DataObject, text: str, edits: int) -> N
     """One or two wrong indicators in a valid file show no six characters of a secret."""
     for _ in range(edits):
         text = data.draw(typo(text))
-    assert seen(text) is None
+    assert leaked(text) is None
 
 
-def test_the_law_sees_what_is_shown() -> None:
-    """A secret in a place that is shown, such as a name, would be found."""
-    assert seen(f"webhooks: [{{name: ' {PASSWORD}', type: x}}]\n") is not None
+def test_the_check_finds_a_leak() -> None:
+    """A secret in a place that is shown, such as a name, is found."""
+    assert leaked(f"webhooks: [{{name: ' {PASSWORD}', type: x}}]\n") is not None

@@ -1,4 +1,4 @@
-"""A whole world full of canaries, and a command run in it; then all that is left is searched."""
+"""Runs commands in a world full of canaries, and searches everything they leave."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ INPUTS: Final = {
     "token for a name": GOOD.replace("New", c.ENV_TOKEN.value).replace("Audit", c.ENV_TOKEN.value),
     "the api key": GOOD.replace("PAGER_PASSWORD", "COPY_OF_KEY"),
 }  # fmt: skip
-"""What may be in the file, by what is wrong with it."""
+"""Contents of the configuration file, by what is wrong with it."""
 
 _QUOTED: Final = (
     f"refused {c.ECHO.value} {c.KEY.value} {c.KEY.value[:-3]} at {c.ECHO_URL.value} "
@@ -100,7 +100,7 @@ def _writes(fault: Fault) -> tuple[Rule, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """Refuses writes and quotes what was sent: whole, value by value, and cut short."""
+    """Refuses writes and quotes what was sent: complete, value by value, and truncated."""
 
     make: Callable[[str], Fault]
 
@@ -140,12 +140,14 @@ FAULTS: Final[Mapping[str, tuple[Rule, ...] | Echo]] = {
     "cut answer": (_on(truncate(), "PATCH", 1), _on(broken(), "GET", 1)),
     "gateway": _writes(html(502)),
 }  # fmt: skip
-"""What goes wrong with requests."""
+"""Faults of requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A command line; `{format}` is filled in from `formats`. `first` prepares without faults."""
+    """A command line; `{format}` is replaced from `formats`. `first` runs before it, without
+    faults.
+    """
 
     line: str
     formats: tuple[str, ...] = ("",)
@@ -194,7 +196,7 @@ COMMANDS: Final = {
         Command(line="ci drift --label x"),
     )
 }  # fmt: skip
-"""Every command but the server, which prints its address."""
+"""Every command except the server, which prints its URL."""
 
 VERBOSITIES: Final = ("", "--quiet", "-vv", "--debug")
 SINKS: Final = ("pipe", "terminal", "actions")
@@ -203,7 +205,7 @@ READ_BACKS: Final = ("plain", "mask", "partial", "ciphertext", "plain-on-write")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """How a run ended, what it printed, and how often the last net caught something."""
+    """The result of a run, its output, and how often the final filter masked something."""
 
     code: int
     printed: str
@@ -213,7 +215,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A run, the canaries that it let be seen, and what it sent that was only read, or a mask."""
+    """A run, its leaks, and what it sent that was only read, or masked."""
 
     done: Done
     hits: tuple[str, ...]
@@ -233,7 +235,7 @@ class World:
     codes: dict[int, int] = field(default_factory=dict)
 
     def handle(self, request: Request) -> Answer:
-        """Let one running server stand for another one in each case."""
+        """Let one running server serve another object in each case."""
         return self.emulator.handle(request)
 
     def run(
@@ -247,7 +249,7 @@ class World:
         read_back: str = "plain",
         input: str = "good",
     ) -> Result:
-        """Run a command among canaries and search everything it leaves."""
+        """Run a command with canaries and search everything it leaves."""
         self.runs += 1
         home = self.folder / str(self.runs)
         planted = self._plant(home, input, declared=command.first != "-")
@@ -300,7 +302,7 @@ class World:
         return write(home, files)
 
     def environ(self, home: Path, sink: str, line: str) -> dict[str, str]:
-        """Return the environment of a command line; one of `ci` runs in a job of GitHub."""
+        """Return the environment of a command line; one of `ci` runs in a GitHub job."""
         environ = {
             "HOME": str(home),
             **self.urls,
@@ -336,7 +338,7 @@ class World:
 
 
 def event(text: str = "ann", title: str = "A change") -> str:
-    """Return the event of a pull request; `text` and `title` are what its author can choose."""
+    """Return the event of a pull request; `text` and `title` are chosen by its author."""
     head = {"sha": "1" * 40, "ref": text, "repo": {"full_name": "acme/hooks"}}
     base = {"sha": "2" * 40, "ref": text}
     request = {"number": 1, "title": title, "head": head, "base": base, "user": {"login": text}}
@@ -359,7 +361,7 @@ def world(folder: Path) -> Iterator[World]:
 
 
 def _populate(emulator: Emulator, *, shown: bool) -> None:
-    """Fill it. Where reads hide secrets, nobody can tell that the server's own words quote one."""
+    """Create the webhooks. If secrets are hidden, a quote in a server error is undetectable."""
     store = emulator.store
     store.add_user(emulator.organization, key=c.KEY.value, role="OWNER", name="Canary")
     told = f"{c.LIVE_URL.value} answered 403 to {c.LIVE_TOKEN.value}"
@@ -398,7 +400,9 @@ def _populate(emulator: Emulator, *, shown: bool) -> None:
 def perform(
     arguments: Sequence[str], environ: Mapping[str, str], home: Path, sink: str, keys: str
 ) -> Done:
-    """Run a command like `reconciler.cli.main.run`; keep the exception and the count of the net."""
+    """Run a command like `reconciler.cli.main.run`; keep the exception and the count of the
+    filter.
+    """
     stream = Terminal if sink == "terminal" else io.StringIO
     out, err = stream(), stream()
     context = Context(
@@ -432,10 +436,10 @@ def _in_files(home: Path, planted: Mapping[Path, bytes]) -> Iterator[str]:
 
 
 def _in_chain(problem: BaseException | None) -> Iterator[str]:
-    """Search every exception of the chain, and what a debugger shows of our frames.
+    """Search every exception of the chain, and the local variables of the program's frames.
 
-    The frames of `reconciler.api` are left out: there values are revealed to be sent, and below
-    it a library holds them.
+    Frames of `reconciler.api` are omitted: values are revealed there to be sent, and the library
+    below it holds them.
     """
     seen: list[BaseException] = []
     waiting = [problem]

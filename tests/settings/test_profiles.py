@@ -1,4 +1,4 @@
-"""The file of CloudTruth's own command line: where it is, how profiles inherit, what is wrong."""
+"""The file of CloudTruth's CLI: its place, inheritance of profiles, errors."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_place_of_the_file(platform: str, environ: dict[str, str], path: str) ->
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
-def test_no_place(platform: str) -> None:
-    """Without a home there is no file, and the default profile is empty."""
+def test_without_a_home_there_is_no_file(platform: str) -> None:
+    """The default profile is empty."""
     assert profile_file({}, platform) is None
     assert load_profile(None, {}, platform=platform).get("api_key") is None
 
@@ -47,8 +47,8 @@ def write(environ: dict[str, str], text: str) -> None:
     Path(environ["XDG_CONFIG_HOME"], "cloudtruth/cli.yml").write_text(text)
 
 
-def test_chain_ends_at_default(environ: dict[str, str]) -> None:
-    """A value is looked for along the chain, and at last in the default profile."""
+def test_inheritance_ends_at_default(environ: dict[str, str]) -> None:
+    """A value is looked up along the chain, and finally in the default profile."""
     write(
         environ,
         "profiles:\n"
@@ -79,43 +79,43 @@ def test_chain_ends_at_default(environ: dict[str, str]) -> None:
         ("[" * 5000, "not a list of profiles"),
     ],
 )
-def test_mistakes(environ: dict[str, str], text: str, message: str) -> None:
-    """A chain without an end, a missing profile and a broken file each say what is wrong."""
+def test_profile_errors(environ: dict[str, str], text: str, message: str) -> None:
+    """A circular chain, a missing profile and a broken file each have their error."""
     write(environ, text)
     with pytest.raises(UsageError, match=message):
         load_profile("a", environ, platform="linux")
 
 
-def test_missing_default_is_fine(environ: dict[str, str]) -> None:
-    """A file without profiles, or without the default one, gives an empty default profile."""
+def test_a_missing_default_profile_is_empty(environ: dict[str, str]) -> None:
+    """A file without profiles, or without the default one, is valid."""
     for text in ("", "profiles:", "updates: {check: true}", "profiles: {a: {api_key: x}}"):
         write(environ, text)
         assert load_profile(None, environ, platform="linux").get("api_key") is None
 
 
-def test_default_asked_for_by_name(environ: dict[str, str]) -> None:
-    """Asking for the default profile by name does not make a missing one an error."""
+def test_the_default_profile_may_be_missing_when_requested(environ: dict[str, str]) -> None:
+    """Naming it explicitly makes no difference."""
     write(environ, "profiles: {a: {}}")
     assert load_profile("default", environ, platform="linux").get("api_key") is None
     Path(environ["XDG_CONFIG_HOME"], "cloudtruth/cli.yml").unlink()
     assert load_profile("default", environ, platform="linux").get("api_key") is None
 
 
-def test_profile_without_a_file(environ: dict[str, str]) -> None:
-    """A profile asked for by name cannot come from a file that is not there."""
+def test_a_named_profile_needs_a_file(environ: dict[str, str]) -> None:
+    """Without a file it is an error."""
     with pytest.raises(UsageError, match=r"no profile 'x' \(from CLOUDTRUTH_PROFILE\)"):
         load_profile(None, environ | {"CLOUDTRUTH_PROFILE": "x"}, platform="linux")
 
 
-def test_unreadable_file(environ: dict[str, str]) -> None:
-    """A file that cannot be read says so, without its path's owner guessing."""
+def test_an_unreadable_file_is_an_error(environ: dict[str, str]) -> None:
+    """The error names the path."""
     Path(environ["XDG_CONFIG_HOME"], "cloudtruth/cli.yml").mkdir()
     with pytest.raises(UsageError, match="cannot be read"):
         load_profile(None, environ, platform="linux")
 
 
-def test_broken_file_is_not_quoted(environ: dict[str, str]) -> None:
-    """The message about a broken file shows nothing that stands in it."""
+def test_an_error_does_not_quote_the_file(environ: dict[str, str]) -> None:
+    """The message about a broken file shows none of its content."""
     write(environ, "profiles: {default: {api_key: 'hunter2hunter2")
     with pytest.raises(UsageError) as caught:
         load_profile(None, environ, platform="linux")

@@ -1,4 +1,4 @@
-"""Where each setting comes from, and what is refused."""
+"""The source of each setting, and refused values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def settings(
 
 
 def test_defaults(tmp_path: Path) -> None:
-    """Without anything said, the public server is used and there is no key."""
+    """Without settings the public server is used and there is no key."""
     found = settings(tmp_path)
     assert (found.server_url.value, found.server_url.source) == (
         "https://api.cloudtruth.io",
@@ -57,7 +57,7 @@ profiles:
 
 
 def test_precedence(tmp_path: Path) -> None:
-    """An argument beats the environment, which beats the profile, which beats the default."""
+    """An option overrides the environment, which overrides the profile, then the default."""
     environ = {"CLOUDTRUTH_PROFILE": "prod", "CLOUDTRUTH_SERVER_URL": "https://env.example.com"}
     found = settings(
         tmp_path, environ, profiles=PROFILES, server_url="https://arg.example.com", timeout=5.0
@@ -71,8 +71,8 @@ def test_precedence(tmp_path: Path) -> None:
     assert found.require_key().reveal() == KEY
 
 
-def test_environment_beats_profile(tmp_path: Path) -> None:
-    """A key in the environment is taken, and a profile is chosen by argument before environment."""
+def test_environment_overrides_profile(tmp_path: Path) -> None:
+    """A key in the environment is used, and a profile is chosen by option before environment."""
     environ = {"CLOUDTRUTH_API_KEY": f"{KEY}\n", "CLOUDTRUTH_PROFILE": "nowhere"}
     found = settings(tmp_path, environ, profiles=PROFILES, profile="prod")
     assert found.key is not None
@@ -89,14 +89,14 @@ def test_empty_key_counts_as_missing(tmp_path: Path, empty: str) -> None:
 
 
 @pytest.mark.parametrize("unset", ['""', "", "~", "null"])
-def test_unset_key_in_a_profile(tmp_path: Path, unset: str) -> None:
-    """An empty key in a profile is none, so that the next one in the chain counts."""
+def test_an_empty_key_in_a_profile_is_skipped(tmp_path: Path, unset: str) -> None:
+    """The next profile in the chain is used."""
     profiles = f"profiles:\n  default: {{api_key: base}}\n  x:\n    api_key: {unset}\n"
     assert settings(tmp_path, profiles=profiles, profile="x").key_source == "profile default"
 
 
 def test_local_reads_no_key(tmp_path: Path) -> None:
-    """With the embedded server neither key nor profile is looked at, however broken."""
+    """With `--local`, key and profile are ignored, even invalid ones."""
     environ = {"CLOUDTRUTH_API_KEY": "not a key", "CLOUDTRUTH_PROFILE": "nowhere"}
     found = settings(tmp_path, environ, profiles="[", local=True, api_key_file="missing")
     assert found.key is None
@@ -104,9 +104,9 @@ def test_local_reads_no_key(tmp_path: Path) -> None:
 
 
 def test_key_file(tmp_path: Path) -> None:
-    """It is relative to the directory and loses line end and byte order mark.
+    """It is relative to the directory; the line end and the byte order mark are removed.
 
-    An argument beats a key in the environment, which beats a file named there.
+    An option overrides a key in the environment, which overrides a file named there.
     """
     (tmp_path / "key").write_bytes(f"{KEY}\r\n".encode("utf-8-sig"))
     found = settings(tmp_path, {"CLOUDTRUTH_API_KEY": "other"}, api_key_file="key")
@@ -121,8 +121,8 @@ def test_key_file(tmp_path: Path) -> None:
     ("content", "message"),
     [(b"", "is empty"), (b"x" * 70_000, "too large"), (b"a b", "spaces"), (b"\xff\xfe", "spaces")],
 )
-def test_bad_key_files(tmp_path: Path, content: bytes, message: str) -> None:
-    """A file that holds no key is refused without showing what it holds."""
+def test_invalid_key_files(tmp_path: Path, content: bytes, message: str) -> None:
+    """A file without a key is refused without showing its content."""
     (tmp_path / "key").write_bytes(content)
     with pytest.raises(CredentialError, match=message) as caught:
         settings(tmp_path, api_key_file="key")
@@ -148,8 +148,8 @@ def test_bad_key_files(tmp_path: Path, content: bytes, message: str) -> None:
         ("nul\0", "contains spaces"),
     ],
 )
-def test_impossible_keys_are_not_shown(tmp_path: Path, key: str, message: str) -> None:
-    """Quotes that nobody took off and what nobody replaced are called that, not a bad key."""
+def test_invalid_keys_are_not_shown(tmp_path: Path, key: str, message: str) -> None:
+    """Quotes and placeholders are named as the error."""
     with pytest.raises(CredentialError, match=message) as caught:
         settings(tmp_path, {"CLOUDTRUTH_API_KEY": key})
     assert caught.value.hint
@@ -170,8 +170,8 @@ def test_impossible_keys_are_not_shown(tmp_path: Path, key: str, message: str) -
         "https://proxy.example.com/cloudtruth",
     ],
 )
-def test_good_servers(tmp_path: Path, url: str) -> None:
-    """Https anywhere and http on this machine are fine; final slashes are dropped."""
+def test_valid_servers(tmp_path: Path, url: str) -> None:
+    """https anywhere and http on this machine; trailing slashes are removed."""
     found = settings(tmp_path, {"CLOUDTRUTH_SERVER_URL": f"{url}/"})
     assert found.server_url.value == url
 
@@ -194,8 +194,8 @@ def test_good_servers(tmp_path: Path, url: str) -> None:
         ("https://ct.example.com#x", "a fragment"),
     ],
 )
-def test_bad_servers(tmp_path: Path, url: str, message: str) -> None:
-    """A server to which a key must not go is refused, and the address is not repeated."""
+def test_invalid_servers(tmp_path: Path, url: str, message: str) -> None:
+    """A server that must not get a key is refused, and its URL is not repeated."""
     with pytest.raises(UsageError, match=message) as caught:
         settings(tmp_path, server_url=url)
     assert url not in str(caught.value)
@@ -203,8 +203,8 @@ def test_bad_servers(tmp_path: Path, url: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon", "1e9", "86400.5"])
-def test_bad_seconds(tmp_path: Path, seconds: str) -> None:
-    """A time that is none, or more than a day, is refused, with the place it came from."""
+def test_invalid_timeouts(tmp_path: Path, seconds: str) -> None:
+    """Anything but a number of seconds up to a day is refused, with its source."""
     assert settings(tmp_path, {"WEBHOOKS_DEADLINE": "86400"}).deadline.value == 86_400
     with pytest.raises(UsageError, match="CLOUDTRUTH_REQUEST_TIMEOUT"):
         settings(tmp_path, {"CLOUDTRUTH_REQUEST_TIMEOUT": seconds})
@@ -214,14 +214,14 @@ def test_bad_seconds(tmp_path: Path, seconds: str) -> None:
 
 @pytest.mark.parametrize("yes", ["true", "1", "yes", "TRUE"])
 def test_invalid_certificates_are_never_accepted(tmp_path: Path, yes: str) -> None:
-    """The setting of CloudTruth's command line is refused with the way that works."""
+    """The setting of CloudTruth's CLI is refused with an alternative."""
     with pytest.raises(UsageError, match="not possible") as caught:
         settings(tmp_path, {"CLOUDTRUTH_ACCEPT_INVALID_CERTS": yes})
     assert "SSL_CERT_FILE" in (caught.value.hint or "")
 
 
 def test_invalid_certificates_in_a_profile(tmp_path: Path) -> None:
-    """A profile's wish is refused as well, unless the environment takes it back."""
+    """A profile's setting is refused too, unless the environment overrides it."""
     profiles = "profiles: {default: {accept_invalid_certs: true}}"
     environ = {"CLOUDTRUTH_ACCEPT_INVALID_CERTS": "false"}
     assert settings(tmp_path, environ, profiles=profiles).key is None
@@ -231,6 +231,6 @@ def test_invalid_certificates_in_a_profile(tmp_path: Path) -> None:
         settings(tmp_path, profiles=profiles)
 
 
-def test_repr_hides_the_key(tmp_path: Path) -> None:
+def test_a_repr_hides_the_key(tmp_path: Path) -> None:
     """Settings can be printed without showing the key."""
     assert KEY not in repr(settings(tmp_path, {"CLOUDTRUTH_API_KEY": KEY}))

@@ -1,4 +1,4 @@
-"""A small Slack: whose token is it, which channels are there, post this."""
+"""A small Slack: who owns a token, which channels exist, post a message."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ SEEING = (*SCOPES, "channels:read", "groups:read")
 
 
 def channel(id: str, name: str, *which: str) -> dict[str, Any]:
-    """Return a channel as Slack shows it; `which` are its flags."""
+    """Return a channel in Slack's format; `which` are its flags."""
     flags = ("is_private", "is_archived", "is_member")
     return {"id": id, "name": name, **{flag: flag in which for flag in flags}}
 
 
 @dataclass(slots=True)
 class FakeSlack:
-    """Workspace "Acme". `tokens` maps a token to its scopes, None for one that tells none.
+    """Workspace "Acme". `tokens` maps a token to its scopes, None if they are unknown.
 
-    `throttle` is how many requests are answered by 429 first, `broken` how many by 503; `breaking`
-    is a method that always is. `page` is the size of a page of channels.
+    `throttle` is the number of requests answered by 429 first, `broken` by 503; `breaking` is a
+    method that always fails. `page` is the size of a page of channels.
     """
 
     tokens: dict[str, tuple[str, ...] | None] = field(default_factory=lambda: {GOOD: SCOPES})
@@ -42,7 +42,7 @@ class FakeSlack:
     breaking: str = ""
     page: int = 2
     errors: dict[str, str] = field(default_factory=dict)
-    """An error code for each method that has one."""
+    """An error code by method."""
     log: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     """Method, token and arguments of each request."""
     posted: list[dict[str, Any]] = field(default_factory=list)

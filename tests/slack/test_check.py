@@ -40,7 +40,7 @@ def look(
     value: str | None = GOOD,
     send: bool = False,
 ) -> Checklist:
-    """Check webhooks whose references yield `value` against a fake Slack."""
+    """Check webhooks whose references have `value` against a fake Slack."""
     slack.breaking = breaking
 
     def connect(token: Secret) -> Slack:
@@ -58,7 +58,7 @@ def row(result: Checklist, name: str, section: int = 0) -> Check:
     return next(each for each in result.sections[section].checks if each.name == name)
 
 
-def test_a_good_token() -> None:
+def test_a_valid_token() -> None:
     """It passes with all scopes; a channel that it cannot see is unknown, and nothing is posted."""
     slack = FakeSlack()
     result = look(slack)
@@ -124,7 +124,7 @@ CHECKS: list[tuple[str, str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("name", "status", "detail", "given"), CHECKS)
 def test_each_check(name: str, status: str, detail: str, given: dict[str, Any]) -> None:
-    """What was seen decides, and a failure has a fix; what is no token never goes to Slack."""
+    """Each result has its status, a failure has a fix; an invalid token is never sent to Slack."""
     value = given.get("value", GOOD)
     errors = {"auth.test": given.get("auth"), "chat.postMessage": given.get("post")}
     slack = FakeSlack(
@@ -144,14 +144,14 @@ def test_each_check(name: str, status: str, detail: str, given: dict[str, Any]) 
 
 
 def test_each_distinct_token_is_looked_up_once() -> None:
-    """Webhooks that share a token share what Slack says of it, whatever the reference is called."""
+    """Webhooks with equal tokens share the result, whatever the reference is."""
     slack = FakeSlack()
     result = look(slack, hook("a"), hook("b"), hook("c", token=OTHER))
     assert slack.methods() == ["auth.test"]
     assert [statuses(result, at)["slack"] for at in range(3)] == ["ok", "ok", "ok"]
 
 
-def test_channels_are_listed_once_to_the_last_page() -> None:
+def test_channels_are_listed_once_and_completely() -> None:
     """Several webhooks need one listing, whatever the number of pages."""
     slack = FakeSlack(tokens={GOOD: SEEING})
     look(slack, hook(channel="#deploys"), hook(channel="#secret"), hook(channel="#x"))
@@ -161,24 +161,24 @@ def test_channels_are_listed_once_to_the_last_page() -> None:
 @pytest.mark.parametrize(
     ("slack", "channel", "breaking", "calls"),
     [
-        (FakeSlack(page=0), "#deploys", "", 50),  # a cursor that always leads on
+        (FakeSlack(page=0), "#deploys", "", 50),  # a cursor that never ends
         (FakeSlack(errors={"conversations.list": "fatal_error"}), "#deploys", "", 1),
         (FakeSlack(errors={"conversations.info": "fatal_error"}), "C00000001", "", 2),
         (FakeSlack(), "#deploys", "conversations.list", 8),  # 4 attempts for each webhook
     ],
 )
-def test_a_channel_that_slack_does_not_show_is_unknown(
+def test_an_unlisted_channel_is_unknown(
     slack: FakeSlack, channel: str, breaking: str, calls: int
 ) -> None:
-    """That is not a failure of the channel; a refused list is requested once for two webhooks."""
+    """It is no failure; a refused list is requested once for two webhooks."""
     slack.tokens = {GOOD: SEEING}
     result = look(slack, hook(channel=channel), hook(channel=channel), breaking=breaking)
     assert [statuses(result, at)["channel"] for at in (0, 1)] == ["unknown", "unknown"]
     assert len(slack.methods()) == 1 + calls
 
 
-def test_sending_posts_one_message_for_each_webhook() -> None:
-    """A message goes to the declared channel under the declared username, once each."""
+def test_send_posts_one_message_for_each_webhook() -> None:
+    """The message has the declared channel and username."""
     slack = FakeSlack()
     result = look(slack, hook("a"), hook("<b> & c", channel="#audit"), send=True)
     assert [(each["channel"], each["username"]) for each in slack.posted] == [
@@ -190,7 +190,7 @@ def test_sending_posts_one_message_for_each_webhook() -> None:
 
 
 def test_a_rate_limit_is_waited_for() -> None:
-    """After a 429 the request is sent again when Slack's pause is over; a message arrives once."""
+    """After a 429 the request is sent again after Slack's pause; a message is posted once."""
     slack, clock = FakeSlack(throttle=2), VirtualClock()
     result = look(slack, clock=clock, send=True)
     assert (statuses(result)["slack"], len(slack.posted)) == ("ok", 1)
@@ -199,15 +199,15 @@ def test_a_rate_limit_is_waited_for() -> None:
 
 
 def test_a_message_that_may_have_been_posted_is_unknown() -> None:
-    """After a lost response nothing is posted again."""
+    """After a lost answer nothing is posted again."""
     slack = FakeSlack()
     result = look(slack, breaking="chat.postMessage", send=True)
     assert row(result, "send").status is Status.UNKNOWN
     assert slack.methods().count("chat.postMessage") == 1
 
 
-def test_slack_out_of_order_is_a_failure() -> None:
-    """A token that could not be looked up is not fine."""
+def test_a_failing_slack_is_a_failure() -> None:
+    """A token that could not be checked is not valid."""
     found = row(look(FakeSlack(broken=99)), "slack")
     assert found.status is Status.FAIL
     assert "503" in found.detail
@@ -215,7 +215,7 @@ def test_slack_out_of_order_is_a_failure() -> None:
 
 
 def test_a_token_that_no_header_can_hold() -> None:
-    """A credential that is refused before it is sent is a failure."""
+    """A credential that cannot be sent is a failure."""
 
     def connect(token: Secret) -> Slack:
         raise CredentialError("the Slack token holds spaces")
@@ -224,7 +224,7 @@ def test_a_token_that_no_header_can_hold() -> None:
 
 
 def test_nothing_to_check() -> None:
-    """Files without a Slack webhook are not a failure; webhooks of other types are counted."""
+    """Files without a Slack webhook are no failure; webhooks of other types are counted."""
     others = (hook("a", type="generic"), hook("b", type="generic"))
     result = check(others, {}, lambda token: pytest.fail("connected"))
     assert result.notes == (

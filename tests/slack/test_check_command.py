@@ -13,8 +13,8 @@ from tests.fakes import serve
 from tests.slack.fake_slack import GOOD, SEEING, FakeSlack
 
 
-def test_the_whole_table(shell: Shell, file: File) -> None:
-    """A user sees each webhook, each check, and its fix."""
+def test_the_table(shell: Shell, file: File) -> None:
+    """It has each webhook, each check, and its fix."""
     file()
     with serve(FakeSlack(tokens={GOOD: (*SEEING[:2], *SEEING[3:])})) as url:
         done = shell("slack", "check", "--slack-url", url, TOKEN=GOOD, PASSWORD="x" * 9)
@@ -38,8 +38,8 @@ Deploys  webhooks.yaml:2
     assert done.code == 0
 
 
-def test_json_follows_its_schema_and_holds_no_token(shell: Shell, file: File) -> None:
-    """The document is what its schema says, also when a check fails."""
+def test_json_matches_its_schema_without_tokens(shell: Shell, file: File) -> None:
+    """The document is valid, also when a check fails."""
     file()
     with serve(FakeSlack()) as url:
         for token, code in ((GOOD, 0), ("xoxb-" + "canary-bad-0002", 1)):
@@ -56,8 +56,8 @@ def test_json_follows_its_schema_and_holds_no_token(shell: Shell, file: File) ->
             assert url.removesuffix("/api") in done.err
 
 
-def test_sending(shell: Shell, file: File) -> None:
-    """--send posts, and --only says for which webhooks."""
+def test_send(shell: Shell, file: File) -> None:
+    """--send posts, and --only selects the webhooks."""
     file()
     slack = FakeSlack()
     with serve(slack) as url:
@@ -68,8 +68,8 @@ def test_sending(shell: Shell, file: File) -> None:
     assert len(slack.posted) == 1
 
 
-def test_the_api_key_is_no_slack_token(shell: Shell, file: File) -> None:
-    """A reference that yields CloudTruth's own key is refused before anything is sent."""
+def test_the_api_key_is_not_a_slack_token(shell: Shell, file: File) -> None:
+    """A reference to CloudTruth's own key is refused before a request."""
     file()
     slack = FakeSlack(tokens={GOOD: SEEING})
     with serve(slack) as url:
@@ -81,8 +81,8 @@ def test_the_api_key_is_no_slack_token(shell: Shell, file: File) -> None:
 @pytest.mark.parametrize(
     "url", ["http://slack.example.com/api", "ftp://x", "https://u:p@slack.com", ""]
 )
-def test_tokens_go_to_no_bad_address(shell: Shell, file: File, url: str) -> None:
-    """Plain http to elsewhere, and what is no address, is a usage error; nothing is repeated."""
+def test_tokens_are_not_sent_to_an_invalid_url(shell: Shell, file: File, url: str) -> None:
+    """Plain http to another host, or an invalid URL, is a usage error; nothing is repeated."""
     file()
     done = shell("slack", "check", "--slack-url", url or "x", **SECRETS)
     assert done.code == 64

@@ -1,4 +1,4 @@
-"""The judge's explanations: one for each mistake, at its place, with a way out."""
+"""Explanations of schema errors: one for each, with its position and a fix."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read(text: str) -> Document:
 
 
 def rejected(data: Any) -> list[Finding]:
-    """What the schema rejects of a file, with places as paths."""
+    """Return what the schema rejects in a file, with positions as paths."""
     document = data
     if not isinstance(data, Document):
         document = Document(file="w.yaml", text="{}\n", data=data)
@@ -49,7 +49,7 @@ def webhook(type_: str, **configuration: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("type_", COMPLETE)
 def test_complete_webhooks_are_accepted(type_: str) -> None:
-    """What has all it needs is fine, with every optional field too."""
+    """A webhook with all required fields is valid, with every optional field too."""
     whole = webhook(type_)
     assert rejected({"webhooks": [whole]}) == []
     whole |= {"id": "x", "previously": ["b"], "organization": "Acme", "state": "present"}
@@ -76,16 +76,16 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("item", SECRETS)
-def test_no_value_of_a_secret_is_ever_shown(item: str) -> None:
-    """Whatever is wrong with a secret, it is not said aloud."""
+def test_no_value_of_a_secret_is_shown(item: str) -> None:
+    """No error of a secret repeats its value."""
     document = read(f"webhooks: [{item}]")
     found = placed({document.file: document}, rejected(document))
     assert found
     assert SECRET not in repr(found)
 
 
-def test_every_keyword_of_the_schema_has_words() -> None:
-    """Whatever the engine objects to, there are words for it."""
+def test_every_keyword_of_the_schema_is_explained() -> None:
+    """Each keyword that the engine reports has a message."""
 
     def keywords(part: Any) -> set[str]:
         found: set[str] = set()
@@ -111,5 +111,5 @@ KEYWORDS = frozenset(Draft7Validator.VALIDATORS) - {
 
 @pytest.mark.parametrize("data", [{}, {"webhooks": 1}, {"defaults": []}, {"webhooks": [[]]}])
 def test_any_data_is_explained(data: Any) -> None:
-    """Data of any shape yields findings, never an exception."""
+    """Data of any shape gives findings, never an exception."""
     assert rejected(data)

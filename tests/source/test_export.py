@@ -1,4 +1,4 @@
-"""Live webhooks written as a file, and read again."""
+"""Live webhooks exported to a file, and loaded again."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ def assert_unchanged(found: Live) -> Export:
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
-def test_any_name_comes_back(name: str):
-    """Planning the export shows no change, whatever the name."""
+def test_any_name_round_trips(name: str):
+    """A plan of the export shows no changes, whatever the name."""
     assert_unchanged(live(live_slack(name, channel=name or "#x", username=name or "x")))
 
 
 @pytest.mark.parametrize("letter", ["1", "github-", "é-", "-"])
 @pytest.mark.parametrize("length", range(90, 120))
-def test_a_long_name_gives_a_variable_that_may_be_used(letter: str, length: int):
-    """Wherever a long name is cut, no digit and no forbidden prefix comes to stand in front."""
+def test_a_long_name_gives_a_valid_variable(letter: str, length: int):
+    """Where a long name is cut, no digit and no forbidden prefix comes first."""
     exported = assert_unchanged(live(live_generic(letter * length, token="abcdef")))
     (reference,) = exported.references
     assert reference.name.startswith("WEBHOOK_")
 
 
-def test_300_webhooks_made_by_hand_come_back():
-    """Both types, hostile names, shared and own tokens, twins."""
+def test_300_manual_webhooks_round_trip():
+    """Both types, malicious names, shared and own tokens, duplicates."""
     hooks = [
         live_slack(f"{name}{n}", f"id-{n}-{i}", token=f"xoxb-{n % 3}000000000-AAAA")
         if (n + i) % 3
@@ -87,7 +87,7 @@ SECRET_URLS = (
 
 @st.composite
 def webhooks_made_by_hand(draw: st.DrawFn, id: str) -> LiveWebhook:
-    """Any webhook that a server may show, in whatever form it shows secrets."""
+    """Any webhooks that a server may show, in any form of secrets."""
     name = draw(st.sampled_from(HOSTILE) | st.text(max_size=12))
     name = name.encode("utf-8", "replace").decode()
     events = draw(
@@ -113,7 +113,7 @@ def webhooks_made_by_hand(draw: st.DrawFn, id: str) -> LiveWebhook:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.integers(0, 1), max_size=6), st.data())
-def test_any_organization_comes_back(hooks: list[int], data: st.DataObject):
+def test_any_organization_round_trips(hooks: list[int], data: st.DataObject):
     """The plan of an export has no changes, and no secret is in the file."""
     found = [data.draw(webhooks_made_by_hand(f"id-{number}")) for number in range(len(hooks))]
     exported = assert_unchanged(live(*found))
@@ -122,8 +122,8 @@ def test_any_organization_comes_back(hooks: list[int], data: st.DataObject):
         assert secret not in exported.text
 
 
-def test_the_file_reads_like_one_a_person_wrote():
-    """Defaults pulled out, plain URLs, all events as a glob, quotes only where needed."""
+def test_the_file_is_readable():
+    """It has defaults, plain URLs, all events as a glob, and quotes only where needed."""
     values = ("value_deleted", "value_created", "value_updated")
     found = live(
         live_slack("Deploys", "id-1", channel="#deploys", events=values),
@@ -219,7 +219,7 @@ def test_webhooks_of_one_slack_workspace_share_one_reference(
 
 
 def test_each_hidden_password_has_a_variable():
-    """Equal masks are no equal values; equal values are, and names that collide are numbered."""
+    """Equal masks are not equal values; equal values are, and colliding names are numbered."""
     hooks = [
         live_generic("A", "id-1", token="*****"),
         live_generic("B", "id-2", token="*****"),
@@ -232,8 +232,8 @@ def test_each_hidden_password_has_a_variable():
     ]  # fmt: skip
 
 
-def test_a_token_that_the_server_may_hide_is_asked_for():
-    """A server that shows no token at all may hide one; a webhook that shows one has no other."""
+def test_a_token_that_may_be_hidden_is_referenced():
+    """A server that shows no token may hide one; if others are shown, there is none."""
     hooks = [live_generic("A", "id-1"), live_slack("B", "id-2", token=None)]
     note = "# the server shows no tokens: add one if this webhook has it\n"
     assert export(live(*hooks)).text.count(note) == 1
@@ -261,8 +261,8 @@ def test_a_token_that_the_server_may_hide_is_asked_for():
         "it has a password without a username": live_generic("X", username="", password="*****"),
     }.items(),
 )
-def test_what_a_file_cannot_say_is_ignored_with_the_reason(reason: str, found: LiveWebhook):
-    """It must not be deleted by the first apply."""
+def test_webhooks_that_a_file_cannot_declare_are_ignored(reason: str, found: LiveWebhook):
+    """The entry has the reason, and the first apply does not delete them."""
     others = (live_slack("A", "id-2"), live_generic("B", "id-3", username="u", password="pw"))
     organization = live(found, *others)
     exported = assert_unchanged(organization)
@@ -272,8 +272,8 @@ def test_what_a_file_cannot_say_is_ignored_with_the_reason(reason: str, found: L
     assert plan(read_back(exported.text), organization, {}).ignored == 1
 
 
-def test_a_password_that_is_left_out_is_there_all_the_same():
-    """Its user name is shown, and the two come together; without one there is neither."""
+def test_a_hidden_password_is_referenced():
+    """Its user name is shown, and they come together; without a user name there is no password."""
     shown = {"url": Secret("https://hooks.example.com/ct"), "username": "u"}
     omitted = replace(live_generic("A", "id-1"), configuration=shown)
     without = replace(live_generic("B", "id-2"), configuration={"url": shown["url"]})
@@ -284,8 +284,8 @@ def test_a_password_that_is_left_out_is_there_all_the_same():
     assert exported.text.count("password:") == 1
 
 
-def test_what_a_server_says_does_not_leave_its_comment():
-    """A type with a line break in it is a comment of one line, and its quotes are left as is."""
+def test_server_text_stays_inside_its_comment():
+    """A type with a line break is a comment of one line; its quotes are kept."""
     strange = replace(live_slack("X"), type='a "b"\nprune: false\u2028#')
 
     exported = assert_unchanged(live(strange))
@@ -294,8 +294,8 @@ def test_what_a_server_says_does_not_leave_its_comment():
     assert line.endswith(r'does not know the type a "b"\u000Aprune: false\u2028#')
 
 
-def test_an_edit_made_by_hand_shows_after_the_export():
-    """The export is a file like any other."""
+def test_an_edit_after_the_export_is_planned():
+    """The export is an ordinary file."""
     text = export(live(live_slack())).text
 
     changed = plan(read_back(text), live(live_slack(channel="#by-hand")), {})
@@ -303,8 +303,8 @@ def test_an_edit_made_by_hand_shows_after_the_export():
     assert [each.name for each in changed.updates] == ["Deploys"]
 
 
-def test_a_part_can_be_exported_with_its_own_scope():
-    """What is not exported is out of scope, so it is not deleted."""
+def test_a_partial_export_has_its_own_scope():
+    """Webhooks that are not exported are out of scope, so they are not deleted."""
     found = live(live_slack("a-1", "id-1"), live_slack("b-1", "id-2"))
 
     exported = export(found, only=("a-*",))
@@ -314,7 +314,7 @@ def test_a_part_can_be_exported_with_its_own_scope():
 
 
 def test_a_nameless_webhook_is_in_no_scope():
-    """A glob of nothing but stars matches it too, and it must not be deleted by the first apply."""
+    """A glob of stars matches it too, and the first apply must not delete it."""
     found = live(live_slack("", "id-1"), live_slack("a", "id-2"))
 
     exported = export(found, only=("*", "a", "**"))
@@ -325,7 +325,7 @@ def test_a_nameless_webhook_is_in_no_scope():
 
 
 def test_an_empty_organization_gives_an_empty_list():
-    """Nothing live: nothing declared."""
+    """The file declares no webhooks."""
     assert "webhooks: []" in export(live()).text
 
 
@@ -333,7 +333,7 @@ def test_an_empty_organization_gives_an_empty_list():
     ("name", "glob"), [("a*b", "a[*]b"), ("[x]?", "[[]x][?]"), ("bell\x07", "bell?")]
 )
 def test_a_name_becomes_a_glob_that_matches_it(name: str, glob: str):
-    """Special characters lose their meaning."""
+    """Special characters are escaped."""
     assert as_glob(name) == glob
 
 
@@ -351,13 +351,13 @@ def test_a_name_becomes_a_glob_that_matches_it(name: str, glob: str):
         ("\U000e0041", r'"\U000E0041"'),
     ],
 )
-def test_quotes_stand_only_where_they_are_needed(text: str, yaml: str):
-    """As a person writes."""
+def test_quotes_are_written_only_where_needed(text: str, yaml: str):
+    """As in a hand-written file."""
     assert scalar(text) == yaml
 
 
-def test_a_long_name_is_written_at_once():
-    """Whether quotes are needed is seen in one pass, however long a word is before it ends."""
+def test_quoting_a_long_name_takes_linear_time():
+    """One pass decides whether quotes are needed, however long a word is."""
     text = "a" * 10_000
     assert scalar(text) == text
     assert scalar(f"{text}!") == f'"{text}!"'

@@ -1,4 +1,4 @@
-"""Overlays: what a file that extends others declares, and what is wrong with one."""
+"""Overlays: what a file with `extends` declares, and its errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ webhooks:
 
 
 def load(texts: Mapping[str, str], *given: str) -> Loaded:
-    """Load files, the first one if none is given, from a repository in memory."""
+    """Load files, by default the first one, from a repository in memory."""
 
     def read_parent(file: str, path: str) -> SourceFile:
         name = parent_name(file, path)
@@ -105,7 +105,7 @@ PAGER = {"url": "https://a.example.com/", "token": {"file": "pager-token", "vers
         ),
     ],
 )
-def test_an_overlay_changes_what_it_names(
+def test_an_overlay_changes_named_webhooks(
     overlay: str, name: str, configuration: dict[str, object]
 ) -> None:
     """Mappings merge, values are replaced, `null` removes, another type drops the rest."""
@@ -122,7 +122,7 @@ def test_an_overlay_changes_what_it_names(
     ],
 )  # fmt: skip
 def test_an_overlay_excludes_and_deletes(overlay: str, names: list[str]) -> None:
-    """`exclude` drops a webhook from the configuration, `state: absent` declares it deleted."""
+    """`exclude` removes a webhook from the configuration, `state: absent` declares it deleted."""
     data = rendered(overlay)
     webhooks = data["webhooks"]
     assert isinstance(webhooks, list)
@@ -131,15 +131,15 @@ def test_an_overlay_excludes_and_deletes(overlay: str, names: list[str]) -> None
     assert absent == [each for each in names if f"{each}, state: absent" in overlay]
 
 
-def test_lists_and_scalars_are_replaced_and_guards_stay() -> None:
-    """What the overlay does not name comes from its parent."""
+def test_lists_and_scalars_are_replaced_and_guards_inherited() -> None:
+    """What the overlay omits comes from its parent."""
     data = rendered('protect: ["x"]\nprune: false\norganization: Acme\n')
     assert (data["protect"], data["prune"], data["organization"]) == (["x"], False, "Acme")
     assert data["limits"] == {"max_deletes": 3}
 
 
-def test_of_several_parents_the_later_wins_and_a_note_says_so() -> None:
-    """The same webhook in two parents is merged, and reported."""
+def test_the_later_of_several_parents_wins_with_a_note() -> None:
+    """A webhook of two parents is merged, and reported."""
     texts = {
         "over.yaml": "extends: [base.yaml, more.yaml]\n",
         "base.yaml": BASE,
@@ -155,7 +155,7 @@ def test_of_several_parents_the_later_wins_and_a_note_says_so() -> None:
 
 
 def test_a_file_of_a_secret_is_relative_to_the_file_that_names_it() -> None:
-    """An overlay in another folder leads to the same file."""
+    """An overlay in another folder has the same file."""
     texts = {
         "orgs/dev/over.yaml": "extends: ../../base/b.yaml\norganization: Acme\n",
         "base/b.yaml": BASE,
@@ -166,16 +166,16 @@ def test_a_file_of_a_secret_is_relative_to_the_file_that_names_it() -> None:
     assert references == ["env TOKEN", "file base/pager-token (version 2)"]
 
 
-def test_a_parent_among_the_files_is_no_organization() -> None:
-    """A base without an organization may lie in the directory that is read."""
+def test_a_parent_in_the_directory_is_not_an_organization() -> None:
+    """A base without an organization may be in the directory that is read."""
     texts = {"over.yaml": "extends: base.yaml\n", "base.yaml": BASE}
     found = load(texts, "base.yaml", "over.yaml")
     assert found.desired is not None
     assert [each.file for each in found.desired.policy.scopes] == ["over.yaml"]
 
 
-def test_overlays_of_overlays() -> None:
-    """Ten files deep is allowed, one more is not."""
+def test_overlays_may_be_nested() -> None:
+    """Ten files deep is allowed, eleven are not."""
 
     def chain(length: int) -> Loaded:
         texts = {f"{n}.yaml": f"extends: {n + 1}.yaml\n" for n in range(length - 1)}
@@ -206,8 +206,8 @@ def test_overlays_of_overlays() -> None:
     ],
     ids=lambda text: text[:40].replace("\n", " "),
 )  # fmt: skip
-def test_a_mistake_is_shown_where_it_is_written(overlay: str, base: str, expected: str) -> None:
-    """A value that comes from a parent is wrong there, and the finding names the overlay."""
+def test_an_error_has_the_position_of_the_value(overlay: str, base: str, expected: str) -> None:
+    """An inherited value is wrong in the parent, and the finding names the overlay."""
     found = load({"over.yaml": f"{overlay}\n", "base.yaml": base})
     assert found.desired is None
     shown = [f"{each.position} {each.message}" for each in found.findings]
@@ -217,8 +217,8 @@ def test_a_mistake_is_shown_where_it_is_written(overlay: str, base: str, expecte
             assert [str(other.position) for other in each.related] == ["over.yaml:1"]
 
 
-def test_a_parent_outside_of_the_repository_is_refused(tmp_path: Path) -> None:
-    """Neither by its path nor by a link is a file outside read."""
+def test_a_parent_outside_the_repository_is_refused(tmp_path: Path) -> None:
+    """Neither by its path nor by a link."""
     home = tmp_path / "repository"
     (home / ".git").mkdir(parents=True)
     (tmp_path / "outside.yaml").write_text(BASE)
@@ -232,8 +232,8 @@ def test_a_parent_outside_of_the_repository_is_refused(tmp_path: Path) -> None:
 
 
 @given(base=strategies.declarations(), overlay=strategies.declarations())
-def test_a_rendered_overlay_means_the_same(base: Desired, overlay: Desired) -> None:
-    """So the plan of the rendered file is the plan of the overlay."""
+def test_a_rendered_overlay_is_equivalent(base: Desired, overlay: Desired) -> None:
+    """The plan of the rendered file is the plan of the overlay."""
     lower, upper = (
         yaml_text(next(iter(configurations(in_one_file(each)).values())))
         for each in (base, overlay)

@@ -1,4 +1,4 @@
-"""Which files are read, and what is said of the others."""
+"""Which files are read, and errors of reading."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_no_path_means_the_default_file(tmp_path: Path) -> None:
 NONE_HERE = "there is no webhooks.yaml in the working directory"
 LINK = "cannot read webhooks.yaml: it is a link to what is not there | restore what the link points"
 REFUSED = [
-    # files, paths, and the beginning of what is said
+    # files, paths, and the beginning of the error
     ((), (), f"{NONE_HERE} | write a commented starter with `webhooks init`, or name your file"),
     (("webhooks.yml", "webhooks.yaml.bak"), (), f"{NONE_HERE} | did you mean `-f webhooks.yml`?"),
     (("webhook.yaml",), (), f"{NONE_HERE} | did you mean `-f webhook.yaml`?"),
@@ -73,10 +73,10 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("there", "paths", "expected"), REFUSED)
-def test_what_cannot_be_read(
+def test_unreadable_paths(
     tmp_path: Path, there: tuple[str, ...], paths: tuple[str, ...], expected: str
 ) -> None:
-    """One finding says what cannot be read, why, and what next; a pipe is not waited for."""
+    """One finding has the path, the reason, and the next step; a pipe is not waited for."""
     for name in there:
         path = tmp_path / name.strip("|")
         path.parent.mkdir(exist_ok=True)
@@ -92,8 +92,8 @@ def test_what_cannot_be_read(
     assert only_message(sources).startswith(expected)
 
 
-def test_a_directory_is_read_with_all_below_it(tmp_path: Path) -> None:
-    """Every visible YAML file, sorted by path; hidden directories and links are not entered."""
+def test_a_directory_is_read_recursively(tmp_path: Path) -> None:
+    """Every visible YAML file, sorted by path; hidden directories and links are skipped."""
     outside = tmp_path / "outside"
     for name in (
         "conf/b.yml", "conf/a.yaml", "conf/C.yaml", "conf/notes.txt", "conf/.hidden.yaml",
@@ -115,15 +115,15 @@ def test_a_directory_is_read_with_all_below_it(tmp_path: Path) -> None:
     assert names(read_in(tmp_path / "conf", ".")) == [each[5:] for each in expected]
 
 
-def test_a_subdirectory_that_cannot_be_read_is_an_error(
+def test_an_unreadable_subdirectory_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may hold declarations, so the others are not taken for all."""
+    """It may contain webhooks, so the others are not complete."""
     (tmp_path / "conf" / "locked").mkdir(parents=True)
     (tmp_path / "conf" / "a.yaml").touch()
     scandir = os.scandir
 
-    def refuse(path: str) -> object:  # root, whom tests may run as, is refused by no mode
+    def refuse(path: str) -> object:  # root, which may run the tests, can read everything
         if os.path.basename(path) == "locked":
             raise PermissionError(errno.EACCES, "", path)
         return scandir(path)
@@ -137,7 +137,7 @@ def test_a_subdirectory_that_cannot_be_read_is_an_error(
 
 
 def test_same_file_is_read_once(tmp_path: Path) -> None:
-    """A file named again, through its directory or a link, keeps its first place."""
+    """A file named again, through its directory or a link, keeps its first position."""
     (tmp_path / "b.yaml").touch()
     (tmp_path / "a.yaml").touch()
     (tmp_path / "link.yaml").symlink_to("a.yaml")
@@ -145,7 +145,7 @@ def test_same_file_is_read_once(tmp_path: Path) -> None:
 
 
 def test_names_are_relative_to_the_working_directory(tmp_path: Path) -> None:
-    """However a path is written, its name is the short one with forward slashes."""
+    """Any path has a short name with forward slashes."""
     work = tmp_path / "work"
     (work / "conf").mkdir(parents=True)
     (work / "conf" / "a.yaml").touch()
@@ -157,7 +157,7 @@ def test_names_are_relative_to_the_working_directory(tmp_path: Path) -> None:
 
 
 def test_stdin_is_read_for_a_dash(tmp_path: Path) -> None:
-    """A dash is standard input, among files too."""
+    """A dash is standard input, also among files."""
     (tmp_path / "a.yaml").write_bytes(b"a")
     sources = read(("-", "a.yaml"), directory=tmp_path, stdin=lambda: b"typed")
     assert [(each.file, each.raw) for each in sources.files] == [
@@ -167,13 +167,13 @@ def test_stdin_is_read_for_a_dash(tmp_path: Path) -> None:
 
 
 def test_stdin_cannot_be_given_twice(tmp_path: Path) -> None:
-    """The second dash is refused, as nothing is left to read."""
+    """The second dash is an error, because nothing is left to read."""
     sources = read(("-", "-"), directory=tmp_path, stdin=lambda: b"")
     assert "twice" in only_message(sources)
 
 
-def test_too_large_is_refused(tmp_path: Path) -> None:
-    """Size is bounded, for files (sparse ones too) and for standard input."""
+def test_too_large_input_is_refused(tmp_path: Path) -> None:
+    """The limit holds for files (sparse ones too) and for standard input."""
     with (tmp_path / "big.yaml").open("wb") as stream:
         stream.truncate(files.MAX_FILE_BYTES + 1)
     assert "larger than 64 MiB" in only_message(read_in(tmp_path, "big.yaml"))
@@ -183,20 +183,20 @@ def test_too_large_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_file_that_grows_while_read_is_bounded() -> None:
-    """A file that says it is small and is not (as in /proc) is cut by the limit too."""
+def test_a_file_that_grows_is_limited() -> None:
+    """A file with a wrong size (as in /proc) is limited too."""
     with pytest.raises(files.NotReadableError, match="larger than 0 KiB"):
         files.read_regular(Path("/proc/self/maps"), limit=4)
 
 
-def test_unreadable_by_permission(tmp_path: Path) -> None:
-    """A file of somebody else is reported in our words."""
+def test_a_file_without_permission_is_an_error(tmp_path: Path) -> None:
+    """The message is the tool's own."""
     assert files._why(PermissionError()) == "may not be read by this user"
     assert files._why(OSError()) == "cannot be opened"
 
 
-def test_all_problems_at_once(tmp_path: Path) -> None:
-    """What cannot be read does not hide what else is wrong, nor what is right."""
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
+    """An unreadable file hides neither other errors nor valid files."""
     (tmp_path / "good.yaml").touch()
     sources = read_in(tmp_path, "none.yaml", "good.yaml", "/dev/null")
     assert [each.file for each in sources.files] == ["good.yaml"]
@@ -204,8 +204,8 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     assert {each.rule for each in sources.findings} == {"unreadable-file"}
 
 
-def test_a_glob_reads_what_it_matches(tmp_path: Path) -> None:
-    """YAML files and directories, sorted, each file once; other files are left out."""
+def test_a_glob_reads_its_matches(tmp_path: Path) -> None:
+    """YAML files and directories, sorted, each file once; other files are skipped."""
     for name in ("teams/b.yaml", "teams/a/x.yml", "teams/a/y.yaml", "teams/notes.md", "other.yaml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
@@ -219,8 +219,10 @@ def test_a_glob_reads_what_it_matches(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["d", "d/*", "d/**/*", "*", "d/E*", "?/**/E.*"])
-def test_yaml_in_any_case_is_read_and_links_are_not_entered(tmp_path: Path, path: str) -> None:
-    """A file that is left out would be deleted; a link leads to what somebody else may own."""
+def test_yaml_extensions_match_any_case(tmp_path: Path, path: str) -> None:
+    """A skipped file's webhooks would be deleted. Links are not followed: their target may belong
+    to another user.
+    """
     (tmp_path / "d").mkdir()
     (tmp_path / "d/E.YAML").write_text("")
     (tmp_path / ".other").mkdir()
@@ -230,7 +232,7 @@ def test_yaml_in_any_case_is_read_and_links_are_not_entered(tmp_path: Path, path
     assert names(read_in(tmp_path, "d/link/*")) == ["d/link/E.yaml"]
 
 
-def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> None:
+def test_an_existing_file_named_like_a_glob_is_read(tmp_path: Path) -> None:
     """It is not a pattern for others."""
     for name in ("a[1].yaml", "a1.yaml"):
         (tmp_path / name).write_text("")

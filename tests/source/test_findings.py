@@ -1,8 +1,7 @@
-"""Files and what is made of them, as agreed: declared.txt, findings.txt and unreadable.txt.
+"""Files with their expected results: declared.txt, findings.txt and unreadable.txt.
 
-A case is a title, a file or several, `=>` and what they declare, or what is found.
-`--update-golden` writes that. A file that begins with `escaped:` has its bytes as Python writes
-them.
+A case is a title, one or more files, `=>` and the declarations or findings. `--update-golden`
+rewrites the results. A file that begins with `escaped:` has its bytes in Python syntax.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ NEXT = "---- another file\n"
 
 
 def cases(name: str) -> dict[str, tuple[str, str]]:
-    """Texts and findings by title."""
+    """Return texts and results by title."""
     parts = re.split(r"^### (.*)\n", (HERE / name).read_text("utf-8"), flags=re.MULTILINE)
     found = {}
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
@@ -71,7 +70,7 @@ def load(text: str) -> Loaded:
 
 @pytest.mark.parametrize("title", cases("declared.txt"))
 def test_what_files_declare(title: str, request: pytest.FixtureRequest) -> None:
-    """Defaults are merged, globs of events expanded, and settings hold where they should."""
+    """Defaults are merged, globs of events expanded, and settings applied in their scope."""
     loaded = load(cases("declared.txt")[title][0])
     assert loaded.findings == ()
     assert loaded.desired is not None
@@ -80,18 +79,16 @@ def test_what_files_declare(title: str, request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.parametrize("title", cases("findings.txt"))
-def test_what_is_wrong_with_files(title: str, request: pytest.FixtureRequest) -> None:
-    """Each mistake yields the findings that help, at their places."""
+def test_findings(title: str, request: pytest.FixtureRequest) -> None:
+    """Each error has its findings at their positions."""
     loaded = load(cases("findings.txt")[title][0])
     check("findings.txt", title, shown(loaded.findings), request)
 
 
 @pytest.mark.parametrize("parser", {yaml.SafeLoader, PARSER}, ids=lambda each: each.__name__)
 @pytest.mark.parametrize("title", cases("unreadable.txt"))
-def test_files_that_cannot_be_read(
-    title: str, parser: type, request: pytest.FixtureRequest
-) -> None:
-    """Each mistake yields one finding, at the character it is about, whatever the parser."""
+def test_unreadable_files(title: str, parser: type, request: pytest.FixtureRequest) -> None:
+    """Each error has one finding, at its character, with any parser."""
     document = parse(raw(cases("unreadable.txt")[title][0]), "w.yaml", parser=parser)
     found = shown(placed({"w.yaml": document}, document.findings))
     assert found.count("[") >= 1

@@ -1,4 +1,4 @@
-"""Reading the declaration before a pull request out of git."""
+"""Reading the base revision of a configuration from git."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def contents(found: Base | NoBase) -> dict[str, bytes]:
     return {each.file: each.raw for each in found.files}
 
 
-def test_what_others_did_on_the_branch_meanwhile_is_not_the_base(repository: Repository) -> None:
-    """The commit where the two part decides, not the branch's newest."""
+def test_the_base_is_the_merge_base(repository: Repository) -> None:
+    """Later commits on the branch are not part of it."""
     start = repository.commit(webhooks_yaml="old")
     repository.git("checkout", "-q", "-b", "topic")
     repository.commit(webhooks_yaml="mine")
@@ -56,8 +56,8 @@ def test_what_others_did_on_the_branch_meanwhile_is_not_the_base(repository: Rep
     assert found.commit == start
 
 
-def test_in_a_merge_commit_the_branch_is_the_base(repository: Repository) -> None:
-    """What GitHub checks out for a pull request is its merge: the plan is of that."""
+def test_the_base_of_a_merge_commit_is_the_branch(repository: Repository) -> None:
+    """GitHub checks out the merge of a pull request: the plan is of that."""
     repository.commit(webhooks_yaml="old")
     repository.git("checkout", "-q", "-b", "topic")
     repository.commit(other_txt="mine")
@@ -68,8 +68,8 @@ def test_in_a_merge_commit_the_branch_is_the_base(repository: Repository) -> Non
     assert contents(repository.base(tip)) == {"webhooks.yaml": b"theirs"}
 
 
-def test_a_directory_gives_the_yaml_files_below_it(repository: Repository) -> None:
-    """As when reading a directory: with subdirectories, nothing hidden, no links."""
+def test_a_directory_gives_its_yaml_files(repository: Repository) -> None:
+    """As when reading a directory: with subdirectories, without hidden files and links."""
     (repository.folder / "hooks").mkdir()
     (repository.folder / "hooks" / "link.yaml").symlink_to("a.yaml")
     tip = repository.commit(
@@ -87,8 +87,8 @@ def test_a_directory_gives_the_yaml_files_below_it(repository: Repository) -> No
     assert contents(repository.base(tip, ".", inside="hooks")) == inside
 
 
-def test_paths_are_those_of_the_working_directory(repository: Repository) -> None:
-    """A run inside a folder of the repository names files as it would on disk."""
+def test_paths_are_relative_to_the_working_directory(repository: Repository) -> None:
+    """A run inside a folder of the repository names files as on disk."""
     tip = repository.commit(team__webhooks_yaml="x", shared__w_yaml="y")
     assert contents(repository.base(tip, inside="team")) == {"webhooks.yaml": b"x"}
     absolute = str(repository.folder / "team" / "webhooks.yaml")
@@ -97,15 +97,15 @@ def test_paths_are_those_of_the_working_directory(repository: Repository) -> Non
     assert contents(above) == {"../shared/w.yaml": b"y"}
 
 
-def test_a_file_that_is_new_was_not_there(repository: Repository) -> None:
-    """An empty base is a base: everything is this pull request's."""
+def test_a_new_file_has_an_empty_base(repository: Repository) -> None:
+    """An empty base is a base: everything is new in this pull request."""
     tip = repository.commit(readme_md="x")
     repository.commit(webhooks_yaml="new")
     assert contents(repository.base(tip)) == {}
 
 
-def test_a_name_is_no_pattern(repository: Repository) -> None:
-    """Magic in a path means itself; what a glob matched before cannot be known."""
+def test_a_path_is_not_a_git_pattern(repository: Repository) -> None:
+    """Magic characters are literal; what a glob matched before is unknown."""
     tip = repository.commit(a_yaml="a")
     assert contents(repository.base(tip, ":(top)a.yaml")) == {}
     assert isinstance(repository.base(tip, "*.yaml"), NoBase)
@@ -115,10 +115,8 @@ def test_a_name_is_no_pattern(repository: Repository) -> None:
     ("tip", "word"),
     [("", "names no base"), ("--output=x", "names no base"), ("f" * 40, "fetch-depth")],
 )
-def test_where_git_cannot_tell_there_is_a_reason(
-    repository: Repository, tip: str, word: str
-) -> None:
-    """A shallow clone is told how to become a deep one."""
+def test_without_a_base_there_is_a_reason(repository: Repository, tip: str, word: str) -> None:
+    """For a shallow clone it includes the command that deepens it."""
     repository.commit(webhooks_yaml="x")
     found = repository.base(tip)
     assert isinstance(found, NoBase)
@@ -126,13 +124,13 @@ def test_where_git_cannot_tell_there_is_a_reason(
 
 
 def test_standard_input_has_no_history(repository: Repository) -> None:
-    """Nothing in git is called `-`."""
+    """Git has no file called `-`."""
     tip = repository.commit(webhooks_yaml="x")
     assert repository.base(tip, "-") == NoBase(reason="standard input has no history")
 
 
-def test_a_blob_that_is_missing_is_no_empty_file(tmp_path: Path) -> None:
-    """A partial clone without the file's content gives no base rather than a wrong one."""
+def test_a_missing_blob_is_not_an_empty_file(tmp_path: Path) -> None:
+    """A partial clone without the file's content gives no base instead of a wrong one."""
     commit = "a" * 40
     answers = {
         "merge-base": commit.encode(),
@@ -143,22 +141,22 @@ def test_a_blob_that_is_missing_is_no_empty_file(tmp_path: Path) -> None:
     assert "cannot read" in found.reason
 
 
-def test_a_file_outside_of_the_repository_has_no_base(repository: Repository) -> None:
-    """Git refuses to look there, which does not mean that nothing was declared."""
+def test_a_file_outside_the_repository_has_no_base(repository: Repository) -> None:
+    """Git cannot read it, which does not mean that nothing was declared."""
     tip = repository.commit(webhooks_yaml="x")
     found = repository.base(tip, "../elsewhere.yaml")
     assert isinstance(found, NoBase)
     assert "cannot look" in found.reason
 
 
-def test_no_git_is_no_base(tmp_path: Path) -> None:
-    """A folder outside any repository, or one that is not there, is not an error."""
+def test_without_git_there_is_no_base(tmp_path: Path) -> None:
+    """A folder outside any repository, or a missing one, is not an error."""
     assert git_in(tmp_path / "missing")(["status"]) is None
     assert git_in(tmp_path)(["rev-parse", "HEAD"]) is None
 
 
-def test_only_files_whose_content_git_has_are_tracked(repository: Repository) -> None:
-    """Not links, not what is new or outside; by the name that was asked for."""
+def test_only_files_in_git_are_tracked(repository: Repository) -> None:
+    """Links, new and outside files are not; names are those requested."""
     folder = repository.folder
     (folder / "link").symlink_to("elsewhere")
     repository.commit(a_txt="a", sub__b_txt="b")

@@ -1,4 +1,4 @@
-"""Names, events, secrets, identity: what is remarked on, where, and what is left in peace."""
+"""Names, events, secrets, identity: the findings and their positions."""
 
 from __future__ import annotations
 
@@ -83,21 +83,21 @@ def rules_of(outcome: Loaded) -> list[str]:
         ("Cafe\u0301", "name-not-normalized", WARNING),
     ],
 )
-def test_odd_names(name: str, rule: str, severity: Severity) -> None:
-    """What deceives a reader is an error, what a server may change is a warning."""
+def test_suspicious_names(name: str, rule: str, severity: Severity) -> None:
+    """A name that deceives readers is an error, one that a server may change is a warning."""
     (remark,) = name_findings(name)
     assert (remark.rule, remark.severity) == (rule, severity)
     assert remark.hint
 
 
 @pytest.mark.parametrize("name", ["Deploys", "a b", "Café", "日本語", "🚀 deploys", "a'\"`|<>"])
-def test_good_names(name: str) -> None:
-    """Any script and any visible character will do."""
+def test_valid_names(name: str) -> None:
+    """Any script and any visible character is valid."""
     assert list(name_findings(name)) == []
 
 
-def test_name_of_an_absent_webhook_may_be_anything() -> None:
-    """A live webhook with a bad name can still be deleted, or renamed."""
+def test_an_absent_webhook_may_have_any_name() -> None:
+    """A live webhook with an invalid name can still be deleted or renamed."""
     outcome = check(
         entries('name: "a\\x01b", state: absent', f'name: A, previously: [" b"], {SLACK}')
     )
@@ -123,8 +123,8 @@ def test_name_of_an_absent_webhook_may_be_anything() -> None:
         "my \u0585ps",  # Armenian o
     ],
 )
-def test_forms_of_a_name_that_no_reader_tells_apart(written: str) -> None:
-    """Spaces, invisible characters, other forms and alphabets make no different name."""
+def test_indistinguishable_names(written: str) -> None:
+    """Spaces, invisible characters, other forms and alphabets do not make a name different."""
     outcome = check(entries(f"name: my ops, {SLACK}", f'name: "{written}", {SLACK}'))
     rules = [each.rule for each in outcome.findings]
     assert rules.count("names-look-alike") == 1
@@ -136,7 +136,7 @@ def test_forms_of_a_name_that_no_reader_tells_apart(written: str) -> None:
 @pytest.mark.parametrize(
     "written", ["my op", "my-ops", "myops", "my öps", "my 0ps", "мой ops", "my ops 2"]
 )
-def test_names_that_a_reader_tells_apart(written: str) -> None:
+def test_distinguishable_names(written: str) -> None:
     """Other letters, digits and signs make another name."""
     assert lookalike_key(written) != lookalike_key("my ops")
 
@@ -144,16 +144,16 @@ def test_names_that_a_reader_tells_apart(written: str) -> None:
 @pytest.mark.parametrize(
     ("one", "other"), [("ev", "e\u03bd"), ("EN", "E\u039d"), ("you", "y\u0585\u057d")]
 )
-def test_letters_of_other_alphabets_look_like_latin_ones(one: str, other: str) -> None:
-    """A small letter may look like another one than its capital."""
+def test_letters_of_other_alphabets_match_latin_ones(one: str, other: str) -> None:
+    """A small letter may match another one than its capital."""
     assert lookalike_key(one) == lookalike_key(other)
 
 
 # Events
 
 
-def test_token_among_the_events_is_not_shown() -> None:
-    """Whatever stands where an event should be, a token is not repeated."""
+def test_a_token_among_the_events_is_not_shown() -> None:
+    """A token in place of an event is not repeated."""
     outcome = check(entries(f"name: A, type: generic, event_types: ['*{TOKEN}'], "
                             "configuration: {url: 'https://a.example'}"))  # fmt: skip
     assert outcome.findings
@@ -170,7 +170,7 @@ TOKEN_FOUND = [("slack-token-in-file", ERROR)]
 PLACEHOLDER = [("unreplaced-placeholder", ERROR)]
 PLACEHOLDERS = ["$TOKEN", "${TOKEN}", "%TOKEN%", "{{ token }}", "<token>", "{env: TOKEN}"]
 GENERIC = [
-    # fields of a generic webhook, what is found, what is found with --allow-literal-secrets
+    # fields of a generic webhook, findings, findings with --allow-literal-secrets
     ("url: 'https://a.example/x', username: u, password: hush, token: hush", LITERAL * 2, []),
     ("url: 'https://u:hush@a.example/x'", LITERAL, []),
     ("url: 'https://a.example/x'", [], []),
@@ -187,7 +187,7 @@ GENERIC = [
     ("url: 'https://a/{{ hush }}'", PLACEHOLDER, PLACEHOLDER),
 ]
 SLACK_FIELDS = [
-    # fields of a Slack webhook that differ from good ones, and the same
+    # changed fields of a Slack webhook, and the same findings
     ({"token": TOKEN}, TOKEN_FOUND, []),
     ({"name": TOKEN}, TOKEN_FOUND, TOKEN_FOUND),
     ({"channel": TOKEN}, TOKEN_FOUND, []),
@@ -222,7 +222,7 @@ def test_literals_of_a_generic_webhook(fields: str, strictly: object, allowed: o
 def test_literals_of_a_slack_webhook(
     fields: dict[str, str], strictly: object, allowed: object
 ) -> None:
-    """A token is found in every field, and what cannot be one is refused as the token."""
+    """A token is found in every field, and an invalid one is refused as the token."""
     name, *configuration = (f"{key}: {value}" for key, value in (GOOD | fields).items())
     text = entries(
         f"{name}, type: slack, event_types: ['*'], configuration: {{{', '.join(configuration)}}}"
@@ -234,8 +234,8 @@ def test_literals_of_a_slack_webhook(
         assert "hush" not in repr(outcome.findings).lower()
 
 
-def test_a_literal_secret_loses_what_a_paste_adds() -> None:
-    """It is sent without the blanks around it."""
+def test_a_literal_secret_is_trimmed() -> None:
+    """It is sent without surrounding blanks."""
     outcome = generic(f"{PLAIN}, token: ' hush '", Rules(allow_literal_secrets=True))
     assert outcome.desired is not None
     assert list(outcome.desired.literals.values()) == [Secret("hush")]
@@ -243,7 +243,7 @@ def test_a_literal_secret_loses_what_a_paste_adds() -> None:
 
 @pytest.mark.parametrize("text", ["https://a.example/x?$filter=a", "https://a.example/$f/$A"])
 def test_a_dollar_in_a_url_is_no_placeholder(text: str) -> None:
-    """Only names in upper case are."""
+    """Only upper-case names are placeholders."""
     assert "unreplaced-placeholder" not in rules_of(generic(f"url: '{text}'"))
 
 
@@ -275,8 +275,8 @@ def test_a_dollar_in_a_url_is_no_placeholder(text: str) -> None:
         ("https://[not-an-address/x", True),
     ],
 )
-def test_urls_that_are_secrets(url: str, secret: bool) -> None:
-    """A URL with a credential in it, or that is one, is a secret; any other is plain data."""
+def test_secret_urls(url: str, secret: bool) -> None:
+    """A URL with a credential, or that is one, is a secret; others are plain."""
     assert (url_credential(url) is not None) is secret
 
 
@@ -292,18 +292,18 @@ def test_urls_that_are_secrets(url: str, secret: bool) -> None:
         ("{file: secrets/x}", []),
     ],
 )
-def test_references_are_judged_offline(
+def test_references_are_checked_offline(
     reference: str, expected: list[tuple[str, Severity]]
 ) -> None:
-    """Forbidden references, and those outside of the allow-list, are found without any value."""
+    """Forbidden references, and those not on the allow-list, are found without a value."""
     allow = Rules(allow_secrets=("env:SLACK_*", "file:secrets/*"))
     assert found(slack(reference, allow)) == expected
     forbidden = [each for each in expected if each[0] == "forbidden-secret"]
     assert found(slack(reference)) == forbidden
 
 
-def test_token_as_the_name_of_a_reference_is_not_shown() -> None:
-    """Somebody who writes the token where its variable should be does not see it again."""
+def test_a_token_in_place_of_a_reference_is_not_shown() -> None:
+    """A token written in place of its variable's name is not repeated."""
     for reference in (f"{{env: '{TOKEN}'}}", f"{{file: '{TOKEN}'}}"):
         outcome = slack(reference, Rules(allow_secrets=("env:A",)))
         assert outcome.findings
@@ -321,8 +321,8 @@ def test_token_as_the_name_of_a_reference_is_not_shown() -> None:
         {"defaults": {"type": 7, "event_types": {}, "configuration": {"token": None}}},
     ],
 )
-def test_lint_takes_any_tree(data: dict[str, object]) -> None:
-    """What is structurally wrong is left to others, alone and among all files."""
+def test_lint_accepts_any_tree(data: dict[str, object]) -> None:
+    """Structural errors are reported by other checks, for one file and for all."""
     assert list(lint("a.yaml", data, Rules())) == []
     assert list(identity.check({"a.yaml": data})) == []
 

@@ -1,4 +1,4 @@
-"""From files to what they declare: merging, several files, findings and their places."""
+"""From files to declarations: merging, several files, findings and positions."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def env(name: str, version: int | None = None) -> SecretRef:
     return SecretRef(scheme=Scheme.ENV, name=name, version=version)
 
 
-def test_values_know_their_lines() -> None:
-    """Webhooks, absent entries and globs remember where they are written."""
+def test_values_have_their_lines() -> None:
+    """Webhooks, absent entries and globs have their positions."""
     desired = declared(EXAMPLE).desired
     assert desired is not None
     lines = [each.position.line for each in desired.webhooks if each.position]
@@ -86,8 +86,8 @@ def test_values_know_their_lines() -> None:
     assert [(each.position and each.position.line) for each in desired.policy.protect] == [6]
 
 
-def test_any_field_can_be_placed_again() -> None:
-    """A field of a webhook leads to its line, to `defaults` if it was inherited."""
+def test_any_field_has_a_position() -> None:
+    """It is the field's line, or that of `defaults` if it is inherited."""
     outcome = declared(EXAMPLE)
     assert outcome.desired is not None
     deploys, _, pager = outcome.desired.webhooks
@@ -114,8 +114,8 @@ def test_any_field_can_be_placed_again() -> None:
     assert place(outcome, elsewhere) is None
 
 
-def test_findings_of_the_files_come_along() -> None:
-    """What could not be read is reported with the rest, and nothing is declared then."""
+def test_findings_of_unreadable_files_are_included() -> None:
+    """They are reported with the rest, and nothing is declared."""
     lost = Finding(rule="unreadable-file", severity=Severity.ERROR, message="gone")
     outcome = load_files(
         Sources(files=(SourceFile(file="a.yaml", raw=b"webhooks: []"),), findings=(lost,))
@@ -124,8 +124,8 @@ def test_findings_of_the_files_come_along() -> None:
     assert outcome.desired is None
 
 
-def test_warnings_do_not_stop_unless_strict() -> None:
-    """A warning leaves the declaration usable; strict makes it an error and notes stay notes."""
+def test_warnings_stop_only_with_strict() -> None:
+    """With a warning the configuration is usable; --strict makes it an error and keeps notes."""
     outcome = declared(entry(f"name: 'A ', {SLACK}"))
     assert only(outcome).severity is Severity.WARNING
     assert outcome.desired is not None
@@ -142,8 +142,8 @@ def test_warnings_do_not_stop_unless_strict() -> None:
 # Literals
 
 
-def test_literal_secrets_stay_out_of_sight() -> None:
-    """A literal becomes a reference to itself; its value is in `literals` and nowhere else."""
+def test_literal_secrets_are_hidden() -> None:
+    """A literal becomes a reference to itself; its value is only in `literals`."""
     outcome = declared(
         entry(
             "name: A, type: generic, event_types: ['*'], configuration: "
@@ -162,8 +162,8 @@ def test_literal_secrets_stay_out_of_sight() -> None:
     assert "hush" not in repr(outcome)
 
 
-def test_a_token_in_the_place_of_a_name_stays_out_of_sight() -> None:
-    """Whatever else is wrong with such a name, no finding shows it."""
+def test_a_token_in_place_of_a_name_is_hidden() -> None:
+    """No finding shows it, whatever else is wrong with the name."""
     token = "xoxb-123456789012-hush"
     upper = token.replace("hush", "HUSH")
     outcome = declared(
@@ -183,7 +183,7 @@ def test_a_token_in_the_place_of_a_name_stays_out_of_sight() -> None:
 
 
 def test_literals_of_defaults_belong_to_each_webhook() -> None:
-    """An inherited literal gets a reference for each webhook, and one warning."""
+    """An inherited literal has a reference for each webhook, and one warning."""
     outcome = declared(
         "defaults: {type: generic, event_types: ['*'], "
         "configuration: {url: 'https://a.example', token: 'secret'}}\n"
@@ -195,7 +195,7 @@ def test_literals_of_defaults_belong_to_each_webhook() -> None:
     assert sorted(each.name for each in outcome.desired.literals) == ["7/token", "A/token"]
 
 
-def test_files_of_secrets_are_named_from_the_working_directory() -> None:
+def test_secret_files_are_named_from_the_working_directory() -> None:
     """A reference to a file is relative to the file that declares it."""
     text = entry("name: A, type: slack, event_types: ['*'], "
                  "configuration: {token: {file: secrets/t}, channel: a, username: b}")  # fmt: skip
@@ -209,8 +209,8 @@ def test_files_of_secrets_are_named_from_the_working_directory() -> None:
 # Several files
 
 
-def test_ignore_and_protect_are_united() -> None:
-    """Globs of all files hold for the run, each once, at its first place."""
+def test_ignore_and_protect_are_merged() -> None:
+    """Globs of all files apply to the run, each once, at its first position."""
     outcome = declared(
         "ignore: [a]\nprotect: [p]\nwebhooks: []\n",
         "ignore: [b, a]\nprotect: [p]\nwebhooks: []\n",
@@ -231,8 +231,8 @@ def test_ignore_and_protect_are_united() -> None:
         ("x-g: &g [a, b]\nprotect: *g\nwebhooks: []\n", 1, 13),
     ],
 )
-def test_globs_are_placed_wherever_they_stand(text: str, line: int, column: int) -> None:
-    """The place of a glob is exact before the webhooks, after them, in JSON and in an anchor."""
+def test_globs_have_exact_positions(text: str, line: int, column: int) -> None:
+    """Before the webhooks, after them, in JSON and in an anchor."""
     outcome = declared(text)
     assert outcome.desired is not None
     position = outcome.desired.policy.protect[1].position

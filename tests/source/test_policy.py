@@ -1,4 +1,4 @@
-"""A team's own rules over the rendered configuration."""
+"""A team's policy for the rendered configuration."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def configuration(**properties: Any) -> dict[str, Any]:
     return webhooks(configuration={"properties": properties})
 
 
-def judged(policy: Any) -> list[str]:
-    """Return what `FILES` break, with its place."""
+def violations(policy: Any) -> list[str]:
+    """Return the violations of `FILES`, with positions."""
     found = judge(load(FILES), ["p.json"], lambda path: json.dumps(policy).encode())
     return [f"{each.position} {each.message}" for each in found]
 
@@ -59,11 +59,11 @@ def judged(policy: Any) -> list[str]:
         ),
     ],
 )
-def test_what_a_policy_rejects_is_shown_where_it_is_written(
+def test_a_violation_has_the_position_of_the_value(
     policy: dict[str, Any], expected: list[str]
 ) -> None:
-    """The place is in the file that holds the value, the message is the policy's own."""
-    assert judged(policy) == expected
+    """It is in the declaring file; the message is the policy's own."""
+    assert violations(policy) == expected
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,14 @@ def test_what_a_policy_rejects_is_shown_where_it_is_written(
     ],
     ids=json.dumps,
 )
-def test_a_policy_that_cannot_be_used(policy: Any) -> None:
-    """It is an error, and nothing is fetched."""
+def test_an_unusable_policy_is_an_error(policy: Any) -> None:
+    """Nothing is fetched."""
     with pytest.raises(ConfigurationError, match=r"the policy p\.json cannot be used"):
-        judged(policy)
+        violations(policy)
 
 
 def test_a_policy_takes_linear_time() -> None:
-    """A pattern that makes other engines take minutes does not."""
+    """A pattern that makes other engines take minutes is fast."""
     files = {"a.yaml": BASE.replace("Deploys", "a" * 200 + "!")}
     policy = json.dumps(webhooks(name={"pattern": "^([a-z]+)+$"})).encode()
     started = time.process_time()
@@ -94,7 +94,7 @@ def test_a_policy_takes_linear_time() -> None:
 
 
 def test_a_command_with_a_policy(shell: Shell, tmp_path: Path) -> None:
-    """A policy that is not met is exit 3; one that is missing or no JSON, too."""
+    """A violation is exit 3; so is a missing policy or invalid JSON."""
     write(tmp_path, FILES)
     write(tmp_path, {"p.json": '{"required": ["organization"], "title": "Name it"}', "q.json": "{"})
     done = shell("validate", "over.yaml", "--policy", "p.json")
@@ -104,8 +104,8 @@ def test_a_command_with_a_policy(shell: Shell, tmp_path: Path) -> None:
         assert (done.code, message in done.err) == (3, True)
 
 
-def test_the_example(shell: Shell, tmp_path: Path) -> None:
-    """The example's organizations meet its policy."""
+def test_the_example_meets_its_policy(shell: Shell, tmp_path: Path) -> None:
+    """The example's organizations have no violation."""
     policy = str(ROOT / "examples/organizations/policy.schema.json")
     for name in ("staging", "production"):
         file = str(ROOT / f"examples/organizations/{name}.yaml")

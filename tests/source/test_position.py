@@ -1,4 +1,4 @@
-"""Positions and source lines: where a path is written, and what of a line may be shown."""
+"""Positions and source lines: where a path is written, and which part of a line is shown."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ ROWS = TEXT.split("\n")
 
 
 def locate(text: str, file: str, path: tuple[str | int, ...], *, key: bool = False) -> Position:
-    """The place as it is shown."""
+    """Return the position as displayed."""
     return narrow(text, locate_exactly(text, file, path, key=key))
 
 
 def shown(path: tuple[str | int, ...], *, key: bool = False) -> tuple[int, str]:
-    """Line and the very characters that a path leads to."""
+    """Return the line and the exact text of a path's position."""
     place = locate(TEXT, "w.yaml", path, key=key)
     row = ROWS[place.line - 1]
     assert place.column - 1 + place.width <= len(row)
@@ -67,11 +67,11 @@ CONFIGURATION = (*HOOK, "configuration")
         ((*HOOK, "event_types"), (11, "- value_created"), (10, "event_types")),
         (HOOK, (8, "name: Deploys"), (8, "Deploys")),
         (CONFIGURATION, (14, "<<: [{verify: true}, *more]"), (13, "configuration")),
-        # merged values stand where the merge comes from
+        # merged values are where the merge comes from
         ((*CONFIGURATION, "verify"), (14, "true"), (14, "verify")),
         ((*CONFIGURATION, "username"), (3, "bot"), (3, "username")),
         ((*CONFIGURATION, "token", "env"), (2, "SLACK"), (2, "env")),
-        # explicit keys hide merged ones; a comment may stand for a value, else its key does
+        # explicit keys hide merged ones; a comment may replace a value, otherwise its key does
         ((*CONFIGURATION, "channel"), (15, "#de"), (15, "channel")),
         ((*CONFIGURATION, "password"), (16, "password"), (16, "password")),
         # aliases
@@ -85,11 +85,11 @@ CONFIGURATION = (*HOOK, "configuration")
         (("webhooks", 3), (19, "-"), (19, "-")),
         (("webhooks", 4), (20, "# a"), (20, "-")),
         (("webhooks", 5), (21, "tex"), (21, "tex")),
-        # what ends on another line is meant up to the end of its first one
+        # a value that ends on another line is marked to the end of its first one
         (("webhooks", 6, "event_types"), (22, "[a,"), (22, "event_types")),
         (("webhooks", 6, "event_types", 1), (23, "b"), (23, "b")),
         (("webhooks", 6, "empty"), (27, "{}"), (27, "emp")),
-        # what does not exist is where it should be
+        # a missing value is where it should be
         ((*CONFIGURATION, "url"), (13, "configuration"), (13, "configuration")),
         ((*HOOK, "id"), (8, "Deploys"), (8, "Deploys")),
         (("webhooks", 9, "id"), (7, "webhooks"), (7, "webhooks")),
@@ -100,24 +100,24 @@ CONFIGURATION = (*HOOK, "configuration")
         ((), (1, "x-base: &base"), (1, "x-base")),
     ],
 )
-def test_paths_lead_to_what_the_user_can_mend(
+def test_paths_have_positions_that_users_can_fix(
     path: tuple[str | int, ...], value: tuple[int, str], key: tuple[int, str]
 ) -> None:
-    """Value and key of every kind of path are found, through aliases and merges too."""
+    """The value or key of every kind of path is found, through aliases and merges too."""
     assert shown(path) == value
     assert shown(path, key=True) == key
 
 
 def test_merges_of_merges_are_followed_once() -> None:
-    """Looking for a key that is nowhere ends, though ever so many ways lead through the merges."""
+    """The search for a missing key ends, however many paths lead through the merges."""
     steps = [f"x-{n}: &m{n} {{<<: [*m{n - 1}, *m{n - 1}]}}" for n in range(1, 60)]
     text = "\n".join(["x-0: &m0 {a: 1}", *steps, "last: *m59", ""])
     assert locate(text, "w.yaml", ("last", "a")) == Position(file="w.yaml", line=1, column=14)
     assert locate(text, "w.yaml", ("last", "b")).line == 61
 
 
-def test_a_secret_is_as_wide_as_its_stars() -> None:
-    """Not even the length of a secret is told."""
+def test_a_secret_has_the_width_of_its_mask() -> None:
+    """Its length is not shown either."""
     text = "token: supersecretvalue\nname: supersecretvalue\n"
     assert locate(text, "w.yaml", ("token",)).width == 3
     assert locate(text, "w.yaml", ("name",)).width == 16
@@ -137,12 +137,12 @@ def test_a_secret_is_as_wide_as_its_stars() -> None:
 def test_comments_in_place_of_values_are_found(
     path: tuple[str | int, ...], comment: str | None
 ) -> None:
-    """`channel: #x` is a channel without a value and a comment behind it."""
+    """`channel: #x` is a channel without a value, followed by a comment."""
     assert comment_after(TEXT, path) == comment
 
 
 def test_a_comment_in_flow_style_is_found() -> None:
-    """There the empty value is marked only by what follows on the next line."""
+    """In flow style an empty value ends only on the next line."""
     text = "a: {channel: #x\n  }\n"
     assert comment_after(text, ("a", "channel")) == "#x"
     assert locate(text, "w.yaml", ("a", "channel")) == Position(
@@ -185,19 +185,19 @@ def test_a_comment_in_flow_style_is_found() -> None:
         ("password: {abc}", 1, "password: {***}"),
         ("x-abc: &x {name: def}", 1, "x-abc: &x {name: def}"),
         ("event_types: [value_created, 'x*']", 1, "event_types: [value_created, 'x*']"),
-        # columns before the caret stay what they are
+        # columns before the caret stay unchanged
         ("{token: abcdefgh, nam: x}", 18, "{token: ********, nam: x}"),
         ("{token: abcdefgh, nam: x}", 2, "{token: ***, nam: x}"),
     ],
 )
-def test_lines_show_only_what_is_harmless(line: str, column: int, expected: str) -> None:
-    """Keys of the schema are shown; values only outside of `configuration`, under such a key."""
+def test_only_harmless_parts_of_lines_are_shown(line: str, column: int, expected: str) -> None:
+    """Keys of the schema; values only outside `configuration`, under such a key."""
     position = Position(file="w.yaml", line=1, column=column)
     assert excerpt(line + "\n", position) == expected
 
 
 def test_every_line_of_a_long_secret_is_hidden() -> None:
-    """Secrets over several lines are hidden on each."""
+    """Secrets over several lines are hidden on each line."""
     text = "token: |-\n  abc\n  def\npassword: 'a\n\n  b'\nname: x\n"
     rows = [excerpt(text, Position(file="w.yaml", line=line)) for line in range(1, 8)]
     assert rows == ["token: ***", "***", "***", "password: ***", "***", "***", "name: x"]
@@ -220,13 +220,13 @@ def test_every_line_of_a_long_secret_is_hidden() -> None:
         ("", ""),
     ],
 )
-def test_lines_of_broken_files_show_even_less(line: str, expected: str) -> None:
+def test_lines_of_broken_files_are_mostly_hidden(line: str, expected: str) -> None:
     """Where the parser fails, only keys and words of the schema are shown."""
     assert excerpt(line + "\n]", Position(file="w.yaml", line=1)) == expected
 
 
-def test_what_users_wrote_is_quoted_with_care() -> None:
-    """Messages quote neither tokens nor novels."""
+def test_quoted_user_text_is_limited() -> None:
+    """Messages quote neither tokens nor long texts."""
     assert masked("type xoxb-12345-abc") == "type ***"
     assert masked("slak") == "slak"
     assert masked("x" * 200) == "x" * 117 + "..."

@@ -1,4 +1,4 @@
-"""A configuration rendered as a file: what it shows, and that it means the same when read."""
+"""A configuration rendered as a file: its content, and that it loads to the same."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def again(desired: Desired) -> Desired:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_each_example_renders_to_the_same_configuration(path: Path) -> None:
-    """Reading the rendered file gives what the file gives."""
+    """Loading the rendered file gives the same as the original."""
     desired = read("f.yaml", path.read_bytes())
     assert again(desired) == desired
 
 
 @given(desired=strategies.declarations())
-def test_rendering_then_reading_changes_nothing(desired: Desired) -> None:
-    """So a plan of the rendered file is the plan of the file."""
+def test_rendering_round_trips(desired: Desired) -> None:
+    """The plan of the rendered file is the plan of the file."""
     desired = in_one_file(desired)
     found = again(desired)
     assert {each.name: each for each in found.absent} == {
@@ -61,7 +61,7 @@ def test_rendering_then_reading_changes_nothing(desired: Desired) -> None:
 
 
 def in_one_file(desired: Desired) -> Desired:
-    """Return a configuration that one file can hold."""
+    """Return a configuration that fits in one file."""
     policy, start = desired.policy, Position(file="f.yaml", line=1)
 
     def written(patterns: tuple[Pattern, ...]) -> tuple[Pattern, ...]:
@@ -86,10 +86,10 @@ def in_one_file(desired: Desired) -> Desired:
     )
 
 
-def test_it_shows_globs_expanded_defaults_merged_and_references(
+def test_rendered_files_have_globs_expanded_and_defaults_merged(
     shell: Shell, tmp_path: Path, file: Callable[..., Path]
 ) -> None:
-    """YAML and JSON have the same content; each file is shown under its name."""
+    """YAML and JSON have the same content, with references; each file has its name."""
     file(
         "organization: Acme\n"
         "defaults: {type: slack, configuration: {token: {env: SLACK_BOT_TOKEN}, username: CT}}\n"
@@ -104,7 +104,7 @@ def test_it_shows_globs_expanded_defaults_merged_and_references(
 
 
 def test_a_literal_secret_is_not_shown(shell: Shell, file: Callable[..., Path]) -> None:
-    """It is named instead, in a form that no file may hold."""
+    """It is replaced by a name that is invalid in a file."""
     file(
         "webhooks:\n"
         "  - name: A\n"

@@ -1,4 +1,4 @@
-"""The table of rules has every rule that a finding can name, and docs/rules.md explains each."""
+"""The table of rules is complete, and docs/rules.md explains each rule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RULE = re.compile(r"[a-z]+(-[a-z]+)*")
 
 @cache
 def definitions() -> dict[str, ast.stmt]:
-    """Functions, methods and constants of the package by their names below `reconciler`."""
+    """Return functions, methods and constants of the package by their names below `reconciler`."""
     found: dict[str, ast.stmt] = {}
     package = ROOT / "reconciler"
     for path in sorted(package.rglob("*.py")):
@@ -35,7 +35,7 @@ def definitions() -> dict[str, ast.stmt]:
 
 
 def raised(trees: dict[str, ast.stmt]) -> Iterator[str]:
-    """Rules that are the literal value of an argument `rule`."""
+    """Return the rules that are the literal value of an argument `rule`."""
     takers = {"error": 0, "warning": 0, "note": 0}
     for node in (each for tree in trees.values() for each in ast.walk(tree)):
         if isinstance(node, ast.FunctionDef):
@@ -57,7 +57,7 @@ def test_the_table_has_every_rule_that_is_raised() -> None:
 
 
 def test_each_row_names_what_raises_its_rule() -> None:
-    """A row that is out of date is shown with the names that it may have."""
+    """An outdated row is shown with its possible names."""
     mentions: dict[object, set[str]] = {}
     for name, tree in definitions().items():
         for node in ast.walk(tree):
@@ -70,8 +70,8 @@ def test_each_row_names_what_raises_its_rule() -> None:
     assert all(line for line, _ in RULES.values())
 
 
-def test_every_rule_has_a_section_that_helps() -> None:
-    """The sections are those of the table, in its order, and say what is meant and what to do."""
+def test_every_rule_has_a_section() -> None:
+    """The sections follow the table, and have the meaning and the fix."""
     text = (ROOT / "docs" / "rules.md").read_text("utf-8")
     parts = re.split(r"^### `(.*)`\n", text, flags=re.MULTILINE)
     assert parts[1::2] == list(RULES)

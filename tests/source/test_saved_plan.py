@@ -1,4 +1,4 @@
-"""Saved plans: what was planned and what was reviewed, whole and as saved, or refused."""
+"""Saved plans: what was planned and reviewed is loaded unchanged, or refused."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def read(**files: str) -> Loaded:
 
 
 def saved(desired: Desired, found: Live | None = None, **options: Any) -> bytes:
-    """Return the plan file of declarations, with nothing live unless given."""
+    """Return the plan file of a configuration, by default with nothing live."""
     chosen = PlanOptions(**options)
     return save_plan(
         plan(desired, live() if found is None else found, {}, chosen), files(desired), chosen
@@ -91,7 +91,7 @@ def saved(desired: Desired, found: Live | None = None, **options: Any) -> bytes:
 
 
 def edited(raw: bytes, edit: Callable[[dict[str, Any]], object], *, sealed: bool = True) -> bytes:
-    """Return a saved plan after somebody changed it, with the checksum corrected if `sealed`."""
+    """Return an edited saved plan, with the checksum corrected if `sealed`."""
     tree = json.loads(raw)
     edit(tree)
     if sealed:
@@ -114,8 +114,8 @@ def positions(desired: Desired) -> list[str]:
     return [*map(str, entries), *(str(each.position) for each in (*policy.ignore, *policy.protect))]
 
 
-def test_what_several_files_declare_reads_back_equal() -> None:
-    """Scopes, guards, references and lines are those of the files that were planned."""
+def test_several_files_round_trip() -> None:
+    """Scopes, guards, references and lines are those of the planned files."""
     files = read(team=TEAM, teams__other=OTHER)
     desired = files.desired
     assert desired is not None
@@ -128,8 +128,8 @@ def test_what_several_files_declare_reads_back_equal() -> None:
 
 @few
 @given(declarations(), lives())
-def test_whatever_can_be_declared_reads_back_equal(desired: Desired, found: Live) -> None:
-    """Declarations and the review; what no file may declare is refused as in a file."""
+def test_any_configuration_round_trips(desired: Desired, found: Live) -> None:
+    """Declarations and the review; what is invalid in a file is refused."""
     try:
         raw = saved(desired, found)
     except ConfigurationError:
@@ -145,7 +145,7 @@ def test_whatever_can_be_declared_reads_back_equal(desired: Desired, found: Live
     assert loaded.review == review_of(plan(desired, found, {}))
 
 
-def test_what_was_reviewed_and_how_it_was_planned_reads_back() -> None:
+def test_the_review_and_the_options_round_trip() -> None:
     """Operations with their webhooks, resends, and the options of planning."""
     found = live(live_slack(token="*****"))
     raw = saved(ONE, found, resend_all=True, only=("Dep*",), prune=False)
@@ -157,8 +157,8 @@ def test_what_was_reviewed_and_how_it_was_planned_reads_back() -> None:
     assert loaded.options == PlanOptions(only=("Dep*",), prune=False)
 
 
-def test_formatting_is_no_edit() -> None:
-    """A plan that a tool has written again with other spaces and order of keys is the same."""
+def test_formatting_does_not_matter() -> None:
+    """A plan rewritten by a tool with other spaces and order of keys is the same."""
     tree = json.loads(SAVED)
     again = json.dumps(dict(reversed(tree.items())), indent=7, ensure_ascii=False).encode()
     assert replace(load(again, FILE), document="") == replace(load(SAVED, FILE), document="")
@@ -177,7 +177,7 @@ EDITS: tuple[Callable[[dict[str, Any]], object], ...] = (
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edited_plan_is_refused(edit: Callable[[dict[str, Any]], object]) -> None:
-    """Any change after saving is found, whatever it is."""
+    """Any change after saving is found."""
     with pytest.raises(StalePlanError, match=r"plan\.json was changed after it was saved") as odd:
         load(edited(SAVED, edit, sealed=False), FILE)
     assert odd.value.exit_code is ExitCode.STALE
@@ -192,17 +192,17 @@ def test_an_edited_plan_is_refused(edit: Callable[[dict[str, Any]], object]) -> 
         lambda tree: tree.update(origin="https://elsewhere.example"),
     ],
 )
-def test_operations_at_odds_with_the_digest_are_refused(
+def test_operations_that_do_not_match_the_digest_are_refused(
     edit: Callable[[dict[str, Any]], object],
 ) -> None:
-    """A right checksum does not help."""
+    """A correct checksum does not help."""
     with pytest.raises(StalePlanError, match="was changed after it was saved"):
         load(edited(SAVED, edit), FILE)
 
 
 @pytest.mark.parametrize("version", ["1", "0", 2, None])
 def test_another_format_is_refused(version: object) -> None:
-    """A plan of another version of the format is stale, however well formed."""
+    """A plan in another version of the format is stale, even a well-formed one."""
     raw = edited(SAVED, lambda tree: tree.update(format_version=version))
     with pytest.raises(StalePlanError, match="another format") as odd:
         load(raw, FILE)
@@ -223,8 +223,8 @@ def test_another_format_is_refused(version: object) -> None:
         b'{"kind": "plan", "configuration": ' + b"[" * 100 + b"]" * 100 + b"}",
     ],
 )
-def test_what_is_no_plan_is_an_invalid_file(raw: bytes) -> None:
-    """Another kind of file is said to be one, without a word of its content."""
+def test_another_file_is_not_a_plan(raw: bytes) -> None:
+    """The error names the kind of file, without its content."""
     with pytest.raises(ConfigurationError, match=r"^plan\.json is not a saved plan$") as odd:
         load(raw, FILE)
     assert odd.value.exit_code is ExitCode.INVALID
@@ -244,8 +244,8 @@ def test_what_is_no_plan_is_an_invalid_file(raw: bytes) -> None:
         ),
     ],
 )
-def test_what_became_of_a_plan_file_is_said(raw: bytes, why: str) -> None:
-    """An empty file, half a file and another of our documents are told apart."""
+def test_damaged_plan_files_have_their_error(raw: bytes, why: str) -> None:
+    """An empty file, a truncated one and another document of the tool are distinguished."""
     with pytest.raises(
         ConfigurationError, match=rf"^plan\.json is not a saved plan: {why}$"
     ) as odd:
@@ -272,18 +272,18 @@ def test_what_became_of_a_plan_file_is_said(raw: bytes, why: str) -> None:
         (lambda tree: tree["options"].update(prune="no"), r"options\.prune"),
     ],
 )
-def test_the_published_schema_is_the_judge(
+def test_the_published_schema_is_checked(
     edit: Callable[[dict[str, Any]], object], where: str
 ) -> None:
-    """A value of another type or meaning is named by its place, and nothing is trusted."""
+    """A wrong value is reported with its position, and nothing is used."""
     with pytest.raises(ConfigurationError, match=f"is not a saved plan: {where}"):
         load(edited(SAVED, edit), FILE)
 
 
 @few
 @given(st.data())
-def test_no_edit_makes_anything_else_than_a_refusal(data: st.DataObject) -> None:
-    """Whatever is put wherever, with a right checksum: a typed error, or findings, or a plan."""
+def test_no_edit_causes_a_crash(data: st.DataObject) -> None:
+    """Any edit with a correct checksum gives a typed error, findings, or a plan."""
     tree = json.loads(SAVED)
     node: Any = tree
     while True:
@@ -315,7 +315,7 @@ def with_token(reference: SecretRef) -> Desired:
 
 
 def test_a_literal_secret_cannot_be_saved() -> None:
-    """The value may not be stored, and the configuration is useless without it."""
+    """The value must not be stored, and the configuration is useless without it."""
     webhook = replace(slack(), position=Position(file="w.yaml", line=4))
     literal = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
     webhook = replace(webhook, configuration={**webhook.configuration, "token": literal})
@@ -336,10 +336,10 @@ def test_a_literal_secret_cannot_be_saved() -> None:
         ({"name": "a\u202eb"}, {"env": "T"}, "unsafe-name"),
     ],
 )
-def test_a_saved_plan_declares_nothing_that_a_file_may_not(
+def test_a_saved_plan_declares_only_what_a_file_may(
     fields: dict[str, Any], token: Any, rule: str
 ) -> None:
-    """Whatever was put into a plan file is refused as a file would be, and not shown."""
+    """An invalid edit is refused as in a file, and not shown."""
 
     def edit(tree: dict[str, Any]) -> None:
         webhook = tree["configuration"][0]["content"]["webhooks"][0]
@@ -351,7 +351,7 @@ def test_a_saved_plan_declares_nothing_that_a_file_may_not(
     assert str(token) not in repr(loaded.declared.findings)
 
 
-def test_the_command_line_narrows_what_a_saved_plan_may_refer_to() -> None:
+def test_allow_secret_applies_to_saved_plans() -> None:
     """--allow-secret holds for plans as for files."""
     raw = saved(with_token(SecretRef(scheme=Scheme.ENV, name="OTHER")))
     assert load(raw, FILE).declared.desired is not None
@@ -360,7 +360,7 @@ def test_the_command_line_narrows_what_a_saved_plan_may_refer_to() -> None:
 
 
 def test_an_allowance_is_not_saved() -> None:
-    """Deletes that were allowed for one run have to be allowed again for the saved plan."""
+    """Deletes allowed for one run must be allowed again for the saved plan."""
     raw = saved(declared(), live(live_slack()), allow_deletes=1)
     assert [each["rule"] for each in json.loads(raw)["blocked"]] == ["nothing-declared"]
     assert load(raw, FILE).options.allow_deletes is None

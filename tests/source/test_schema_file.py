@@ -1,4 +1,4 @@
-"""The shipped schema: valid by both drafts, the same in both, found wherever it is installed."""
+"""The shipped schema: valid by both drafts, the same in both, found when installed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ BAD = (
 
 
 def parts(node: Any) -> Iterator[dict[str, Any]]:
-    """Every mapping of the schema."""
+    """Return every mapping of the schema."""
     if isinstance(node, dict):
         yield node
         for each in node.values():
@@ -74,40 +74,40 @@ def parts(node: Any) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("draft", [Draft7Validator, Draft202012Validator])
-def test_the_schema_is_valid_and_means_the_same_in_both_drafts(draft: Any) -> None:
-    """Editors lag: the constructs used are those that no draft reads differently."""
+def test_the_schema_is_equivalent_in_both_drafts(draft: Any) -> None:
+    """Editors use old drafts: only constructs with one meaning are used."""
     draft.check_schema(SCHEMA)
-    # To Python, `$` also matches before a line break at the end of a text.
+    # In Python, `$` also matches before a line break at the end of a text.
     judge = draft(json.loads(FILE.read_text("utf-8").replace('$"', '\\\\Z"')))
     assert list(judge.iter_errors(yaml.safe_load(GOOD))) == []
     for text in BAD:
         assert not judge.is_valid(yaml.safe_load(text)), text
 
 
-def test_nothing_that_validates_stands_beside_a_reference() -> None:
-    """Draft 7 ignores what stands beside `$ref`; only words may."""
+def test_no_validating_keyword_is_next_to_a_reference() -> None:
+    """Draft 7 ignores keywords next to `$ref`; only descriptions are allowed."""
     for part in parts(SCHEMA):
         if "$ref" in part:
             assert part.keys() <= {"$ref", "description", "markdownDescription"}
 
 
-def test_every_definition_is_used_or_a_complete_webhook() -> None:
-    """No dead definitions, and one complete webhook for each type."""
+def test_every_definition_is_used() -> None:
+    """No definition is dead, and there is one complete webhook for each type."""
     used = {part["$ref"].rpartition("/")[2] for part in parts(SCHEMA) if "$ref" in part}
     assert DEFINITIONS.keys() - used == {f"{name}Webhook" for name in KINDS}
     assert used <= DEFINITIONS.keys()
 
 
-def test_the_schema_knows_the_events_that_the_program_knows() -> None:
-    """Every event is offered for completion, with a line about it."""
+def test_the_schema_has_the_program_s_events() -> None:
+    """Every event is offered for completion with a description."""
     offered = DEFINITIONS["eventType"]["anyOf"][0]
     assert set(EVENT_TYPES) <= set(offered["enum"])
     assert len(offered["enum"]) == len(offered["enumDescriptions"])
     assert len(offered["enum"]) == len(offered["markdownEnumDescriptions"])
 
 
-def test_objects_are_closed_and_everything_is_described() -> None:
-    """An editor has something to say about each key, and no misspelt key slips through."""
+def test_objects_are_closed_and_described() -> None:
+    """An editor describes each key and reports each misspelled one."""
     for part in parts({"root": {**SCHEMA, "$defs": {}}, **DEFINITIONS}):
         if part.get("type") == "object" and "properties" in part:
             assert part["additionalProperties"] is False
@@ -118,19 +118,19 @@ def test_objects_are_closed_and_everything_is_described() -> None:
                 assert target.get("description"), name
 
 
-def test_patterns_mean_the_same_in_python_and_in_ecmascript() -> None:
-    """Anchored at both ends."""
+def test_patterns_are_equivalent_in_python_and_ecmascript() -> None:
+    """They are anchored at both ends."""
     patterns = {part["pattern"] for part in parts(SCHEMA) if isinstance(part.get("pattern"), str)}
     assert len(patterns) == 4
     for pattern in patterns:
         assert pattern.startswith("^")
         assert pattern.endswith("$")
-        assert "(?" not in pattern  # the engine is linear, and knows no look-around
+        assert "(?" not in pattern  # the engine is linear, without look-around
         re.compile(pattern)
 
 
 def test_an_independent_validator_agrees(tmp_path: Path) -> None:
-    """check-jsonschema, with ECMAScript's regular expressions, accepts and refuses the same."""
+    """check-jsonschema, with ECMAScript's regular expressions, has the same result."""
     (tmp_path / "good.yaml").write_text(GOOD)
     command = [sys.executable, "-m", "check_jsonschema", "--schemafile", str(FILE), "--no-cache"]
     good = subprocess.run([*command, "good.yaml"], cwd=tmp_path, capture_output=True, check=False)
@@ -145,7 +145,7 @@ def test_an_independent_validator_agrees(tmp_path: Path) -> None:
     assert refused == set(names)
 
 
-def test_unknown_files_are_not_found() -> None:
-    """A name that is not shipped is an error of the caller's."""
+def test_an_unknown_schema_is_an_error() -> None:
+    """A name that is not shipped is an error of the caller."""
     with pytest.raises(FileNotFoundError):
         schema_text("no-such.schema.json")

@@ -1,4 +1,4 @@
-"""The engine and an independent validator accept the same files, and those can be built."""
+"""The engine and an independent validator accept the same files, and those can be loaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reconciler.source.load import build, load_files
 from reconciler.source.schema import accepts, parts, schema_text
 from reconciler.source.yaml import Document
 
-# To Python, `$` also matches before a line break at the end of a text.
+# In Python, `$` also matches before a line break at the end of a text.
 SCHEMA = json.loads(schema_text("webhooks.schema.json").replace('$"', '\\\\Z"'))
 WHOLE = Draft7Validator(SCHEMA)
 COMPLETE = {
@@ -39,7 +39,7 @@ def schema_accepts(data: Any) -> bool:
 
 
 def engine_accepts(data: dict[str, Any]) -> bool:
-    """What the program does: a file is built if all its parts are accepted."""
+    """The program: a file is accepted if all its parts are."""
     found = list(parts(data))
     if not all(map(accepts, found)):
         return False
@@ -180,7 +180,7 @@ junk = st.one_of(
 
 
 def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every path in a tree but the root's."""
+    """Return every path in a tree except the root's."""
     items = data.items() if isinstance(data, dict) else enumerate(data)
     found: list[tuple[Any, ...]] = []
     for key, value in items:
@@ -192,7 +192,7 @@ def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @st.composite
 def spoilt_files(draw: st.DrawFn) -> dict[str, Any]:
-    """A file that is nearly right: one value exchanged, taken away or added."""
+    """Return an almost valid file: one value replaced, removed or added."""
     data: dict[str, Any] = copy.deepcopy(draw(st.one_of(files, sound_files)))
     *path, last = draw(st.sampled_from(places(data)))
     parent = data
@@ -212,7 +212,7 @@ def spoilt_files(draw: st.DrawFn) -> dict[str, Any]:
 @given(st.one_of(files, sound_files, spoilt_files()))
 @settings(max_examples=400, deadline=None)
 def test_both_engines_accept_the_same_files(data: dict[str, Any]) -> None:
-    """What one takes the other takes, a line break at the end of a text included."""
+    """Also with a line break at the end of a text."""
     assert engine_accepts(data) is schema_accepts(data)
 
 
@@ -231,15 +231,15 @@ def test_both_engines_accept_the_same_files(data: dict[str, Any]) -> None:
     )
 )
 @settings(max_examples=200, deadline=None)
-def test_any_tree_is_judged(data: dict[str, Any]) -> None:
-    """Any tree is taken or rejected, and the two still agree."""
+def test_any_tree_has_a_result(data: dict[str, Any]) -> None:
+    """Any tree is accepted or rejected, and the two agree."""
     assert engine_accepts(data) is schema_accepts(data)
 
 
 @given(st.one_of(files, sound_files, spoilt_files()))
 @settings(max_examples=150, deadline=None)
-def test_any_file_is_declared_or_explained(data: dict[str, Any]) -> None:
-    """Whatever a file says: a declaration, or errors with a place and a source line."""
+def test_any_file_is_loaded_or_has_errors(data: dict[str, Any]) -> None:
+    """A file gives declarations, or errors with a position and a source line."""
     text = json.dumps(data, indent=1)
     outcome = load_files(Sources(files=(SourceFile(file="a.yaml", raw=text.encode()),)))
     errors = [each for each in outcome.findings if each.severity is Severity.ERROR]
@@ -253,8 +253,8 @@ def test_any_file_is_declared_or_explained(data: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-def test_law_sees_both_answers(accepted: bool) -> None:
-    """Among files with one value exchanged there are good ones and bad ones of many webhooks."""
+def test_the_law_covers_both_results(accepted: bool) -> None:
+    """Of files with one replaced value some are valid and some are not, with many webhooks."""
     found = find(
         spoilt_files(),
         lambda data: (
@@ -269,6 +269,6 @@ def test_law_sees_both_answers(accepted: bool) -> None:
 
 @given(sound_files)
 @settings(max_examples=50, deadline=None)
-def test_sound_files_are_sound(data: dict[str, Any]) -> None:
-    """So that one change makes what is nearly right."""
+def test_unchanged_files_are_valid(data: dict[str, Any]) -> None:
+    """So one change makes an almost valid file."""
     assert engine_accepts(data)

@@ -1,4 +1,4 @@
-"""References to secrets: which are refused, what the others yield, and that nothing leaks."""
+"""References to secrets: which are refused, what the others resolve to, and that none leaks."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def only_finding(resolution: Resolution) -> Finding:
     return finding
 
 
-def test_variable_and_file_yield_their_value(tmp_path: Path) -> None:
-    """A variable and a file are found under their references, with any version."""
+def test_variables_and_files_are_resolved(tmp_path: Path) -> None:
+    """References with any version have the same value."""
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "token").write_text("from-file")
     resolution = run(
@@ -92,8 +92,8 @@ def test_variable_and_file_yield_their_value(tmp_path: Path) -> None:
     assert CANARY not in repr(resolution)
 
 
-def test_all_missing_are_named_at_once(tmp_path: Path) -> None:
-    """Every reference without a value is named in one run; an empty variable is missing too."""
+def test_all_missing_secrets_are_named_together(tmp_path: Path) -> None:
+    """An empty variable is missing too."""
     resolution = run(
         env("NOT_SET"), env("EMPTY"), file("none"), directory=tmp_path, environ={"EMPTY": ""}
     )
@@ -108,7 +108,7 @@ def test_all_missing_are_named_at_once(tmp_path: Path) -> None:
 
 UNFIT, TRIMMED = ["unresolved-secret"], ["trimmed-secret"]
 VALUES = [
-    # what a variable or a file holds, and what is found of it; if nothing stops it, CANARY is sent
+    # the content of a variable or a file, and the finding; without an error CANARY is sent
     *((f"{CANARY}{ending}", []) for ending in ("", "\n", "\r\n")),
     *((f"{CANARY}{odd}more", UNFIT) for odd in ("\n", "\x00", "\t", "\x7f", "\u2028", "\udcff")),
     *((blank, UNFIT) for blank in ("\n", "   ")),
@@ -133,10 +133,8 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("value", "rules"), VALUES)
-def test_values_that_are_sent_trimmed_or_refused(
-    tmp_path: Path, value: str, rules: list[str]
-) -> None:
-    """Wherever a value comes from: its reference is named, and nothing of it is shown."""
+def test_values_are_trimmed_or_refused(tmp_path: Path, value: str, rules: list[str]) -> None:
+    """The finding names the reference, and shows nothing of the value."""
     (tmp_path / "token").write_bytes(value.encode("utf-8", "surrogatepass"))
     resolution = run(env("TOKEN"), file("token"), directory=tmp_path, environ={"TOKEN": value})
     sent = [Secret(CANARY)] if rules in ([], TRIMMED) else []
@@ -151,7 +149,7 @@ def test_values_that_are_sent_trimmed_or_refused(
 
 @pytest.mark.parametrize("value", [API_KEY, f"{API_KEY}\n", f"https://example.com/?key={API_KEY}"])
 def test_api_key_is_never_a_secret_of_a_webhook(value: str) -> None:
-    """The API key is refused under any name, alone or inside another value."""
+    """It is refused under any name, alone or inside another value."""
     literal = SecretRef(scheme=Scheme.LITERAL, name="Pager/token")
     finding = only_finding(run(env("TOKEN"), environ={"TOKEN": value}))
     assert finding.rule == "forbidden-secret"
@@ -159,8 +157,8 @@ def test_api_key_is_never_a_secret_of_a_webhook(value: str) -> None:
     assert finding.rule == "forbidden-secret"
 
 
-def test_a_short_api_key_is_compared_whole() -> None:
-    """A key of a few letters, as local servers take, does not forbid every value with them."""
+def test_a_short_api_key_is_compared_completely() -> None:
+    """A key of a few letters, as for local servers, does not forbid every value containing them."""
     resolution = resolve(
         [webhook(env("A")), webhook(env("B"))],
         environ={"A": "demo", "B": "demo-1"},
@@ -189,7 +187,7 @@ FORBIDDEN_FILES = """
     "ref", [*map(env, FORBIDDEN_NAMES.split()), *map(file, FORBIDDEN_FILES.split())]
 )
 def test_forbidden_references(ref: SecretRef) -> None:
-    """What belongs to the machine or the run is refused by its name, also from a saved plan."""
+    """References to the machine or the run are refused by name, also in a saved plan."""
     for allow in ((), (f"{ref.scheme}:*",)):
         found = refusal(ref, allow)
         assert found is not None
@@ -199,7 +197,7 @@ def test_forbidden_references(ref: SecretRef) -> None:
 
 
 def test_link_into_proc_is_refused(tmp_path: Path) -> None:
-    """What a link leads to counts."""
+    """The target of a link counts."""
     (tmp_path / "token").symlink_to("/proc/self/environ")
     (tmp_path / "dir").symlink_to("/proc/self")
     assert only_finding(run(file("token"), directory=tmp_path)).rule == "forbidden-secret"
@@ -209,7 +207,7 @@ def test_link_into_proc_is_refused(tmp_path: Path) -> None:
 
 
 def test_file_must_be_regular_and_small(tmp_path: Path) -> None:
-    """A pipe is not waited for, a directory is none, and at most 64 KiB are read."""
+    """A pipe is not waited for, a directory is refused, and the limit is 64 KiB."""
     os.mkfifo(tmp_path / "pipe")
     assert "regular" in only_finding(run(file("pipe"), directory=tmp_path)).message
     assert "is a directory" in only_finding(run(file("."), directory=tmp_path)).message
@@ -220,7 +218,7 @@ def test_file_must_be_regular_and_small(tmp_path: Path) -> None:
 
 
 def test_file_must_be_text(tmp_path: Path) -> None:
-    """Bytes that are no UTF-8 are refused without being shown; so is an impossible path."""
+    """Bytes that are not UTF-8 are refused without being shown; so is an invalid path."""
     (tmp_path / "bytes").write_bytes(b"\xff" + CANARY.encode())
     assert "UTF-8" in only_finding(run(file("bytes"), directory=tmp_path)).message
     assert only_finding(run(file("a\0b"), directory=tmp_path)).rule == "unresolved-secret"
@@ -238,16 +236,16 @@ def test_file_must_be_text(tmp_path: Path) -> None:
         (file("SLACK_x"), False),
     ],
 )
-def test_allow_list_narrows(ref: SecretRef, allowed: bool) -> None:
-    """With --allow-secret only what a pattern names may be sent."""
+def test_allow_secret_limits_references(ref: SecretRef, allowed: bool) -> None:
+    """With --allow-secret only matching references may be sent."""
     remark = refusal(ref, ("env:SLACK_*", "file:secrets/*"))
     assert (remark is None) is allowed
     if remark is not None:
         assert remark.rule == "secret-not-allowed"
 
 
-def test_allow_list_holds_for_what_links_lead_to(tmp_path: Path) -> None:
-    """A link in an allowed folder cannot lead out of it; links to the folder itself may."""
+def test_the_allow_list_applies_to_the_target_of_a_link(tmp_path: Path) -> None:
+    """A link in an allowed folder cannot lead out of it; the folder itself may be a link."""
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "a").write_text("inside")
     (tmp_path / "real" / "out").symlink_to(tmp_path / "other")
@@ -263,8 +261,8 @@ def test_allow_list_holds_for_what_links_lead_to(tmp_path: Path) -> None:
     assert only_finding(bad).rule == "secret-not-allowed"
 
 
-def test_a_directory_with_a_bracket_in_its_name_is_no_glob(tmp_path: Path) -> None:
-    """The same pattern allows the same file, wherever the working directory lies."""
+def test_a_directory_with_a_bracket_is_not_a_glob(tmp_path: Path) -> None:
+    """A pattern allows the same file in any working directory."""
     directory = tmp_path / "[old] what?"
     (directory / "secrets").mkdir(parents=True)
     (directory / "secrets" / "a").write_text("value")
@@ -273,7 +271,7 @@ def test_a_directory_with_a_bracket_in_its_name_is_no_glob(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("pattern", ["SLACK_*", "env:", "literal:x", "vault:x", ""])
 def test_useless_allow_patterns_are_refused(pattern: str) -> None:
-    """A pattern that could match nothing is a usage error, not a silent ban."""
+    """A pattern that can match nothing is a usage error."""
     with pytest.raises(UsageError, match="--allow-secret"):
         allow_patterns(["env:OK", pattern])
     assert allow_patterns(["env:A", "file:b/*"]) == ("env:A", "file:b/*")
@@ -294,8 +292,8 @@ PLACEHOLDERS = ["${SLACK_BOT_TOKEN}", "$SLACK_BOT_TOKEN", "<token>", "{{ token }
 
 
 @pytest.mark.parametrize("value", [*NO_TOKENS, *PLACEHOLDERS])
-def test_only_a_slack_token_is_sent_as_one(tmp_path: Path, value: str) -> None:
-    """Other text is refused where the field is a Slack webhook's token, and not shown."""
+def test_a_slack_token_must_be_one(tmp_path: Path, value: str) -> None:
+    """Other text is refused as the token of a Slack webhook, and not shown."""
     (tmp_path / "token").write_text(value)
     literal = SecretRef(scheme=Scheme.LITERAL, name="A/token")
     for ref in (env("TOKEN"), file("token"), literal):
@@ -314,8 +312,8 @@ def test_only_a_slack_token_is_sent_as_one(tmp_path: Path, value: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["${HOST}", "$HOST", "$HOST/x", "{{ host }}", "<host>"])
-def test_a_placeholder_in_an_address_is_never_sent(part: str) -> None:
-    """An address with a part that nothing replaced is refused."""
+def test_a_placeholder_in_a_url_is_never_sent(part: str) -> None:
+    """A URL with an unreplaced placeholder is refused."""
     finding = only_finding(run_url(f"https://pager.example.com/{part}"))
     assert finding.rule in ("unreplaced-placeholder", "unfit-secret")
 
@@ -328,8 +326,8 @@ def run_url(value: str) -> Resolution:
 
 
 @pytest.mark.parametrize("value", ["pager.example.com", "PAGER_URL", "'https://a.example.com'"])
-def test_an_address_must_be_one(value: str) -> None:
-    """A URL from a variable passes the same check as one in a file."""
+def test_a_url_must_be_valid(value: str) -> None:
+    """A URL from a variable is checked like one in a file."""
     assert only_finding(run_url(value)).rule == "unfit-secret"
 
 
@@ -351,8 +349,8 @@ def test_an_address_must_be_one(value: str) -> None:
     "value",
     ["xoxb-0123456789-example", "Bearer xoxb-0123456789-example", "xoxp-0123456789-example"],
 )
-def test_a_slack_token_is_sent_to_slack_only(url: str, sent: bool, value: str) -> None:
-    """A generic webhook sends a Slack token only to a host of Slack, whatever holds the URL."""
+def test_a_slack_token_is_sent_only_to_slack(url: str, sent: bool, value: str) -> None:
+    """A generic webhook sends a Slack token only to a Slack host, whatever the URL's source."""
     for where in (url, env("URL")):
         resolution = resolve(
             [webhook(env("TOKEN"), url=where)],
@@ -370,7 +368,7 @@ def test_a_slack_token_is_sent_to_slack_only(url: str, sent: bool, value: str) -
 def test_the_value_of_a_forbidden_variable_is_refused_under_any_name(
     tmp_path: Path, name: str
 ) -> None:
-    """What may not be referred to is not sent through another variable or a file either."""
+    """It must not be sent through another variable or a file either."""
     (tmp_path / "token").write_text(f"{CANARY}\n")
     for ref in (env("TOKEN"), file("token")):
         environ = {"TOKEN": CANARY, name: f"{CANARY} "}
@@ -382,8 +380,8 @@ def test_the_value_of_a_forbidden_variable_is_refused_under_any_name(
 
 
 @pytest.mark.parametrize("token", ["xoxp-1234567890", "xapp-1234567890", "xoxe.xoxb-1234567890"])
-def test_wrong_kind_of_slack_token_is_remarked_on(token: str) -> None:
-    """A Slack token that is no bot token is usable, with a warning."""
+def test_the_wrong_kind_of_slack_token_is_a_warning(token: str) -> None:
+    """A Slack token that is no bot token is usable."""
     resolution = run(env("TOKEN"), environ={"TOKEN": token}, type="slack")
     (finding,) = resolution.findings
     assert finding.severity is Severity.WARNING
@@ -392,8 +390,8 @@ def test_wrong_kind_of_slack_token_is_remarked_on(token: str) -> None:
     assert dict(resolution.secrets) == {env("TOKEN"): Secret(token)}
 
 
-def test_references_of_a_declaration_have_places() -> None:
-    """Each reference is listed once, with the first webhook that has it, and findings use it."""
+def test_references_have_positions() -> None:
+    """Each reference is listed once, with the first webhook that uses it."""
     place = Position(file="webhooks.yaml", line=3)
     webhooks = tuple(
         Webhook(
@@ -422,11 +420,11 @@ def test_references_of_a_declaration_have_places() -> None:
     ],
 )
 def test_files_are_relative_to_the_declaring_file(path: str, declaring: str, name: str) -> None:
-    """A file is named from the working directory, found from the file that refers to it."""
+    """A file is named from the working directory, and found from the referring file."""
     assert file_name(path, declaring) == name
 
 
-def test_what_is_never_sent_is_documented() -> None:
+def test_forbidden_references_are_documented() -> None:
     """docs/secrets.md lists every forbidden variable and folder."""
     root = Path(__file__).resolve().parents[2]
     text = (root / "docs" / "secrets.md").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Files are whole, private, and the old one survives every failure."""
+"""Files are written completely and privately, and a failure keeps the old one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OLD = FileKind("old", re.compile(rb"\Aold"))
 
 
 def test_writes_a_private_file(tmp_path: Path) -> None:
-    """Only the owner may read the new file, and nothing is left beside it."""
+    """Only the owner can read it, and no other file is left."""
     path = tmp_path / "plan.json"
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
@@ -28,7 +28,7 @@ def test_writes_a_private_file(tmp_path: Path) -> None:
 
 
 def test_replaces_an_old_file(tmp_path: Path) -> None:
-    """The old content gives way, its looser permissions too."""
+    """The content is replaced, and so are looser permissions."""
     path = tmp_path / "plan.json"
     path.write_bytes(b"old and longer")
     path.chmod(0o644)
@@ -38,7 +38,7 @@ def test_replaces_an_old_file(tmp_path: Path) -> None:
 
 
 def test_follows_a_link(tmp_path: Path) -> None:
-    """A link stays a link; what it leads to is replaced."""
+    """A link stays a link; its target is replaced."""
     folder = tmp_path / "folder"
     folder.mkdir()
     link = tmp_path / "link"
@@ -49,8 +49,8 @@ def test_follows_a_link(tmp_path: Path) -> None:
     assert (folder / "real").read_bytes() == b"new"
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
-    """When the content does not fit, the old file is whole and no half file is left."""
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
+    """If the content does not fit, the old file is complete and no partial file is left."""
     path = tmp_path / "plan.json"
     path.write_bytes(b"old")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -67,8 +67,10 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("over", "why"), [(None, "exists: "), (OLD, "exists and is not old: ")], ids=["any", "another"]
 )
-def test_another_file_stays(tmp_path: Path, over: FileKind | None, why: str) -> None:
-    """A file that is not of the kind to be written is not replaced."""
+def test_a_file_of_another_kind_is_not_replaced(
+    tmp_path: Path, over: FileKind | None, why: str
+) -> None:
+    """The error names the kind."""
     path = tmp_path / "token"
     path.write_bytes(b"secret")
     with pytest.raises(UsageError, match=f"token {why}it is not replaced"):
@@ -77,14 +79,14 @@ def test_another_file_stays(tmp_path: Path, over: FileKind | None, why: str) -> 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_says_that_the_disk_is_full() -> None:
-    """A device without room is reported in words."""
+def test_a_full_disk_is_an_error() -> None:
+    """The message names the cause."""
     with pytest.raises(OutputError, match="cannot write /dev/full: no space left on device"):
         write_atomically(Path("/dev/full"), b"x")
 
 
-def test_says_why_it_cannot_write(tmp_path: Path) -> None:
-    """A missing folder, a folder in place of the file, a file in place of the folder: all named."""
+def test_unwritable_paths_are_errors(tmp_path: Path) -> None:
+    """A missing folder, a folder in place of the file, a file in place of the folder."""
     (tmp_path / "file").write_bytes(b"")
     for path, reason in (
         (tmp_path / "no" / "plan.json", "no such file or directory"),
@@ -98,7 +100,7 @@ def test_says_why_it_cannot_write(tmp_path: Path) -> None:
 
 
 def test_writes_into_a_pipe(tmp_path: Path) -> None:
-    """What is no regular file is written into, not replaced."""
+    """Anything but a regular file is written to, not replaced."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
     seen: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Reading YAML strictly: what is taken, what is refused and where, on both parsers alike."""
+"""Strict YAML: what is accepted, what is refused and where, with both parsers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def refused(text: str | bytes, parser: Parser = PURE) -> list[Finding]:
 
 
 def spot(finding: Finding) -> str:
-    """The finding in short: rule, line, column, width."""
+    """Return the finding in short: rule, line, column, width."""
     place = finding.position
     assert place is not None
     return f"{finding.rule} {place.line}:{place.column}+{place.width}"
@@ -52,16 +52,16 @@ BAD = {
 
 @both_parsers
 @pytest.mark.parametrize(("raw", "expected"), BAD.values(), ids=BAD.keys())
-def test_bad_files_are_refused_at_the_right_place(
+def test_invalid_files_have_one_error_at_its_position(
     raw: bytes, expected: str, parser: Parser
 ) -> None:
-    """Each mistake yields one error, at the character it is about, whatever the parser."""
+    """The position is the character of the error, with any parser."""
     assert [spot(each) for each in refused(raw, parser)] == [expected]
 
 
 @both_parsers
 def test_scalars_mean_what_yaml_1_2_says(parser: Parser) -> None:
-    """Only true, false, null and numbers as JSON writes them are not text."""
+    """Only true, false, null and JSON numbers are not text."""
     text = """
     words: [on, off, yes, no, y, n, On, tRUE, nULL]
     booleans: [true, True, TRUE, false, False, FALSE]
@@ -113,14 +113,14 @@ def test_keys_that_look_like_yaml_1_1_words_are_text(parser: Parser) -> None:
         (b"a: |\n  b\n\n  c\n", {"a": "b\n\nc\n"}),
     ],
 )
-def test_good_files_are_read(raw: bytes, data: object, parser: Parser) -> None:
-    """Byte order mark, CR LF, emoji, tabs in comments and JSON are all fine."""
+def test_valid_files_are_read(raw: bytes, data: object, parser: Parser) -> None:
+    """Byte order mark, CR LF, emoji, tabs in comments and JSON are valid."""
     assert read(raw, parser).data == data
 
 
 @both_parsers
 def test_aliases_and_merges_work_as_in_docker_compose(parser: Parser) -> None:
-    """Explicit keys win wherever they stand; of several merged mappings the first wins."""
+    """Explicit keys win at any position; of several merged mappings the first wins."""
     text = """
     x-one: &one {a: 1, b: 1}
     x-two: &two {b: 2, c: 2}
@@ -153,8 +153,8 @@ def bomb(levels: int, width: int, form: str) -> str:
 
 
 @both_parsers
-def test_alias_bombs_are_refused_at_once(parser: Parser) -> None:
-    """A few hundred bytes may stand for more nodes than anybody can wait for."""
+def test_alias_bombs_are_refused_immediately(parser: Parser) -> None:
+    """A few hundred bytes may expand to more nodes than can be processed."""
     text = bomb(40, 9, "k")
     assert len(text) < 4_000
     assert [each.rule for each in refused(text, parser)] == ["alias-expansion"]
@@ -162,7 +162,7 @@ def test_alias_bombs_are_refused_at_once(parser: Parser) -> None:
 
 @both_parsers
 def test_merges_cannot_multiply_either(parser: Parser) -> None:
-    """A list of merges is charged like any other use of aliases."""
+    """A list of merges counts like any other use of aliases."""
     lines = ["x0: &x0 {" + ", ".join(f"k{number}: 1" for number in range(200)) + "}"]
     lines += [f"y{number}: {{<<: [{', '.join(['*x0'] * 400)}]}}" for number in range(10)]
     text = "\n".join(lines)
@@ -172,7 +172,7 @@ def test_merges_cannot_multiply_either(parser: Parser) -> None:
 
 @both_parsers
 def test_aliases_cannot_nest_beyond_the_limit(parser: Parser) -> None:
-    """What an alias stands for counts as nesting, so that no reader overflows its stack."""
+    """The content of an alias counts as nesting, so that no reader overflows its stack."""
     chain = ["x0: &x0 [1]", *(f"x{n}: &x{n} [*x{n - 1}]" for n in range(1, 40))]
     (finding,) = refused("\n".join(chain), parser)
     assert spot(finding) == "too-deep 32:12+4"
@@ -181,13 +181,13 @@ def test_aliases_cannot_nest_beyond_the_limit(parser: Parser) -> None:
 @both_parsers
 @pytest.mark.parametrize("bracket", ["[{", "{["])
 def test_deep_mixtures_are_refused_as_too_deep(bracket: str, parser: Parser) -> None:
-    """libyaml gives up while it looks ahead, before the first level is counted: same answer."""
+    """libyaml fails during lookahead, before the first level is counted: same error."""
     (finding,) = refused("a: " + bracket * 600, parser)
     assert finding.rule == "too-deep"
 
 
 @both_parsers
-def test_honest_aliases_have_room(parser: Parser) -> None:
+def test_ordinary_aliases_are_accepted(parser: Parser) -> None:
     """A thousand webhooks may share a long list of events and a configuration."""
     head = "x-e: &e [" + ", ".join(["value_created"] * 15) + "]\nx-c: &c {a: 1, b: 2, c: 3}\n"
     items = "".join(f"  - {{n: {n}, e: *e, c: {{<<: *c, d: 4}}}}\n" for n in range(1_000))
@@ -196,8 +196,8 @@ def test_honest_aliases_have_room(parser: Parser) -> None:
 
 
 @both_parsers
-def test_mistakes_that_leave_the_rest_readable_come_with_the_rest(parser: Parser) -> None:
-    """A duplicate key, or one that is no text, does not hide what else is wrong."""
+def test_recoverable_errors_are_reported_with_the_rest(parser: Parser) -> None:
+    """A duplicate key, or one that is not text, does not hide other errors."""
     document = read("a: 1\nb: {c: 1, c: 2}\na: 3\n5: x\nd: 4\n", parser)
     assert document.data == {"a": 1, "b": {"c": 1}, "d": 4}
     assert [spot(each) for each in sorted(document.findings, key=sort_key)] == [
@@ -225,7 +225,7 @@ def test_mistakes_that_leave_the_rest_readable_come_with_the_rest(parser: Parser
 def test_the_first_line_of_each_webhook_is_known(
     text: str, lines: list[int], parser: Parser
 ) -> None:
-    """Lines come with reading, also for webhooks that an alias or a merge brings."""
+    """Webhooks from an alias or a merge have their lines too."""
     assert [each.line for each in read(text, parser).items.get("webhooks", ())] == lines
 
 
@@ -237,8 +237,8 @@ def test_equal_keys_and_events_are_one_object() -> None:
     assert one["e"][0] is two["e"][0]
 
 
-def test_what_is_too_large_is_not_even_decoded() -> None:
-    """The limit holds before any work is done."""
+def test_too_large_input_is_not_decoded() -> None:
+    """The limit is checked first."""
     (finding,) = refused(b"\xff" * (MAX_FILE_BYTES + 1))
     assert finding.rule == "file-too-large"
     assert finding.message == "the file is larger than 64 MiB"
@@ -246,7 +246,7 @@ def test_what_is_too_large_is_not_even_decoded() -> None:
 
 @both_parsers
 def test_errors_show_their_line_but_no_value_of_a_secret(parser: Parser) -> None:
-    """The excerpt of a broken file hides whatever may be a secret."""
+    """The excerpt of a broken file hides every possible secret."""
     secret = "s3cr3t"
     for text in (
         f"token: '{secret}\nname: a\n",

@@ -1,4 +1,4 @@
-"""Reading YAML: laws over all bytes and texts."""
+"""Laws of reading YAML, for any bytes and texts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ pieces = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """A good file with a few pieces cut out, put in or doubled."""
+    """Return a valid file with pieces removed, inserted or duplicated."""
     text = GOOD
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(text)))
@@ -90,8 +90,8 @@ def check(raw: bytes) -> None:
 @given(st.binary(max_size=60))
 @example(b"\xff\xfe")
 @example(b"a: \xed\xa0\x80")
-def test_any_bytes_give_findings_or_a_plain_tree(raw: bytes) -> None:
-    """No bytes make the reader raise, and every error points into the file."""
+def test_any_bytes_give_findings_or_plain_data(raw: bytes) -> None:
+    """No bytes make the reader raise, and every error has a position in the file."""
     check(raw)
 
 
@@ -100,19 +100,19 @@ def test_any_bytes_give_findings_or_a_plain_tree(raw: bytes) -> None:
 @example("\ta")
 @example("a: *")
 @example("?")
-def test_any_text_gives_findings_or_a_plain_tree(text: str) -> None:
-    """The same for text that is nearly YAML."""
+def test_any_text_gives_findings_or_plain_data(text: str) -> None:
+    """The same for text that is almost YAML."""
     check(text.encode("utf-8", "surrogatepass"))
 
 
 @needs_libyaml
 @given(st.one_of(pieces, mutated()))
 @settings(max_examples=300)
-def test_both_parsers_accept_the_same_and_read_the_same(text: str) -> None:
-    """libyaml or not makes no difference to what a file means."""
+def test_both_parsers_give_the_same_result(text: str) -> None:
+    """A file means the same with and without libyaml."""
     one, two = (parse(text.encode(), "w.yaml", parser=parser) for parser in (FAST, PURE))
     if "?" in text and not two.usable:
-        return  # inside brackets PyYAML alone refuses a plain text with a question mark
+        return  # inside brackets only PyYAML refuses a plain text with a question mark
     assert one.usable == two.usable
     if one.usable:
         assert one == two
@@ -124,7 +124,7 @@ scalars = st.one_of(
     st.booleans(),
     st.integers(-(2**53) + 1, 2**53 - 1),
     st.floats(-1e6, 1e6, allow_nan=False).filter(lambda each: not each.is_integer()),
-    # To PyYAML, text like 1E5 is no number, and it writes it without quotes.
+    # For PyYAML, text like 1E5 is not a number, and it writes it without quotes.
     st.text(max_size=12).filter(lambda each: each.isprintable() and not re.match(r"-?\d", each)),
     st.sampled_from(["on", "yes", "0777", "12:30", "2001-01-01", "~", "null", "#a", "a: b", "<<"]),
 )
@@ -137,8 +137,8 @@ roots = st.dictionaries(keys, trees, min_size=1, max_size=5)
 
 
 @given(roots, st.booleans(), st.sampled_from([None, True, False]))
-def test_what_pyyaml_writes_is_read_back(data: Any, unicode: bool, flow: bool | None) -> None:
-    """PyYAML's own writer and this reader agree about every value."""
+def test_pyyaml_output_round_trips(data: Any, unicode: bool, flow: bool | None) -> None:
+    """PyYAML's writer and this reader agree about every value."""
     text = yaml.safe_dump(
         data, allow_unicode=unicode, default_flow_style=flow, sort_keys=False, width=60
     )
@@ -151,7 +151,7 @@ def test_what_pyyaml_writes_is_read_back(data: Any, unicode: bool, flow: bool | 
 
 @given(roots)
 def test_json_is_yaml(data: Any) -> None:
-    """A JSON file means what JSON says."""
+    """A JSON file has its JSON meaning."""
     loaded = parse(json.dumps(data, ensure_ascii=False).encode(), "w.json")
     assert loaded.usable
     assert loaded.data == data
@@ -170,8 +170,8 @@ def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[tuple[str
 
 @given(roots)
 @settings(max_examples=60)
-def test_positions_point_at_what_they_name(data: Any) -> None:
-    """Of every path, the text at its position is the key or the value itself."""
+def test_positions_point_at_their_paths(data: Any) -> None:
+    """The text at the position of any path is the key or the value itself."""
     text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
     rows = lines(text)
     for path, value in places(data):
@@ -191,7 +191,7 @@ def test_positions_point_at_what_they_name(data: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_secrets_of_broken_files_stay_hidden(seed: int) -> None:
-    """However a file is broken, no finding shows what stands in its secret fields."""
+    """However a file is broken, no finding shows text of its secret fields."""
     chance = random.Random(seed)
     canary = "CaNaRy42"
     whole = (

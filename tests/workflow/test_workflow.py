@@ -1,4 +1,4 @@
-"""The use cases as a library: values in, values out, the order of the checks."""
+"""The use cases as a library: values in, values out, and the order of the checks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ACME = Organization(id="o-1", name="Acme", role="ADMIN")
 
 @dataclass(slots=True)
 class Server:
-    """A server that remembers what it was asked, and may be told to fail."""
+    """A server that records its requests, and may be told to fail."""
 
     organization_: Organization = ACME
     rows: tuple[LiveWebhook, ...] = ()
@@ -79,7 +79,7 @@ class Server:
 
 
 def connection(server: Server) -> Connection:
-    """What apply needs to write to a server."""
+    """Return what apply needs to write to a server."""
     return Connection(api=server, clock=VirtualClock(), workers=ThreadWorkers(1))
 
 
@@ -123,7 +123,7 @@ def check(tmp_path: Path) -> Callable[..., Checked]:
         ("webhooks: []", ACME, (live("x"),), BlockedError, ["organization", "list"]),
     ],
 )
-def test_secrets_come_before_guards_and_consent(
+def test_the_order_of_the_checks(
     check: Callable[..., Checked],
     text: str,
     organization: Organization,
@@ -131,7 +131,7 @@ def test_secrets_come_before_guards_and_consent(
     error: type[ReconcilerError],
     asked: list[str],
 ) -> None:
-    """Organization, maintenance, listing, secrets, guards, in this order; then a user is asked."""
+    """Organization, maintenance, listing, secrets, guards, then the confirmation."""
     server = Server(organization, rows)
 
     def confirm(made: Any) -> bool:
@@ -147,17 +147,15 @@ def test_secrets_come_before_guards_and_consent(
 
 
 @pytest.mark.parametrize("name", ["Acme", "o-1"])
-def test_a_plan_takes_the_organization_by_name_or_id_also_in_maintenance(
-    check: Callable[..., Checked], name: str
-) -> None:
-    """Maintenance stops who wants to write, and nobody else."""
+def test_a_plan_works_during_maintenance(check: Callable[..., Checked], name: str) -> None:
+    """The organization may be a name or an id. Maintenance stops only writes."""
     checked = check(a=f"organization: {name}\n{slack()}")
     server = Server(replace(ACME, maintenance=True))
     assert plan(gather(checked), server, options=PlanOptions()).creates
 
 
-def test_failed_writes_are_reported(check: Callable[..., Checked]) -> None:
-    """What the server refuses is in the report, not an exception."""
+def test_failed_writes_are_in_the_report(check: Callable[..., Checked]) -> None:
+    """A refusal of the server is not an exception."""
     report = apply(
         check({"TOKEN": TOKEN}, a=slack()),
         connection(Server()),
@@ -168,15 +166,15 @@ def test_failed_writes_are_reported(check: Callable[..., Checked]) -> None:
     assert not report.applied
 
 
-def test_secrets_that_must_not_be_sent(check: Callable[..., Checked]) -> None:
-    """The API key is refused as a webhook's secret, whatever it is called."""
+def test_the_api_key_is_refused_as_a_secret(check: Callable[..., Checked]) -> None:
+    """It is refused under any name."""
     checked = check({"TOKEN": "key-0123456789"}, a=slack())
     with pytest.raises(ConfigurationError, match="cannot be used"):
         gather(checked, Secret("key-0123456789"))
 
 
 def test_inputs_show_no_variable(tmp_path: Path) -> None:
-    """A program may print them: what the environment holds is not in it."""
+    """Their repr does not contain the environment."""
     inputs = Inputs(directory=tmp_path, environ={"TOKEN": TOKEN}, stdin=bytes)
     assert TOKEN not in repr(inputs)
 
@@ -185,7 +183,7 @@ def test_inputs_show_no_variable(tmp_path: Path) -> None:
     ("now", "before", "named", "references"),
     [
         (["a", "b"], ["0", "a", "b"], "before", ["before/secrets/0", "secrets/a", "secrets/b"]),
-        # A file that is gone does not take the place of one of the same name elsewhere.
+        # A deleted file does not replace one of the same name elsewhere.
         (
             ["t/b/w"],
             ["t/a/w", "t/b/w"],
@@ -204,7 +202,7 @@ def test_base_files_match_by_name(
     named: str,
     references: list[str],
 ) -> None:
-    """Files of the base compare as earlier versions of this run's, references as written."""
+    """Files of the base are earlier versions of this run's, with references as written."""
     checked = check(**{name: slack(name, f"file: secrets/{name}") for name in now})
     for name in before:
         path = tmp_path / "before" / f"{name}.yaml"
@@ -215,7 +213,7 @@ def test_base_files_match_by_name(
     assert [each.name for each in tokens if isinstance(each, SecretRef)] == references
 
 
-def test_strict_notes(check: Callable[..., Checked], tmp_path: Path) -> None:
+def test_strict_applies_to_plan_warnings(check: Callable[..., Checked], tmp_path: Path) -> None:
     """Where warnings are errors, those of a plan are too."""
     checked = check(a=f'ignore: ["A"]\n{slack()}')
     server = Server(rows=(live("A"),))
@@ -227,7 +225,7 @@ def test_strict_notes(check: Callable[..., Checked], tmp_path: Path) -> None:
 
 
 class Slipping(Server):
-    """A server whose list lacks a webhook that it has."""
+    """A server whose list lacks an existing webhook."""
 
     def list(self) -> tuple[LiveWebhook, ...]:
         return ()
@@ -236,10 +234,10 @@ class Slipping(Server):
         return next((each for each in self.rows if each.id == id), None)
 
 
-def test_a_pinned_webhook_that_the_list_does_not_show_is_asked_for(
+def test_a_pinned_webhook_missing_in_the_list_is_read_by_id(
     check: Callable[..., Checked],
 ) -> None:
-    """It may have slipped between two pages: it is renamed, not created again."""
+    """It may have moved between two pages: it is renamed, not created again."""
     pinned = slack("New").replace("type: slack", "id: id-1\n    type: slack")
     for rows, created in (((live("Old"),), []), ((), ["New"])):
         made = plan(gather(check(a=pinned)), Slipping(rows=rows), options=PlanOptions())

@@ -11,19 +11,19 @@ import reconciler.workflow
 
 
 @pytest.mark.parametrize("name", reconciler.workflow.__all__)
-def test_every_name_is_there(name: str) -> None:
-    """Each public name can be had from the package."""
+def test_every_public_name_exists(name: str) -> None:
+    """Each public name can be imported from the package."""
     assert getattr(reconciler.workflow, name).__name__ == name
 
 
-def test_no_other_name() -> None:
-    """What is not there is missing in the usual way."""
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """As in any module."""
     with pytest.raises(AttributeError, match="no attribute 'destroy'"):
         _ = reconciler.workflow.destroy
 
 
-def test_checking_files_loads_no_engine() -> None:
-    """Asking for one use case does not load the others."""
+def test_check_does_not_load_the_engine() -> None:
+    """Importing one use case does not load the others."""
     code = (
         "import sys; from reconciler.workflow import validate;"
         "print([each for each in sys.modules if each.startswith('reconciler.execute')])"
