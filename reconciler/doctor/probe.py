@@ -148,7 +148,9 @@ def _stored(found: LiveWebhook, draft: Draft, password: Secret) -> Iterator[Chec
     if forms["username"] != "plain":
         yield warn("read-back", "a field that is no secret is not shown", fix=_report())
     if forms["password"] in _EMULATED:
-        yield ok("emulator", f"reads back alike with --read-back {forms['password']}")
+        yield ok(
+            "emulator", f"`webhooks emulator --read-back {forms['password']}` reads back the same"
+        )
     else:
         yield unknown("emulator", "none of its --read-back settings is like this server")
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from reconciler.findings import Finding, Place, Related, error, warning
+from reconciler.findings import Finding, Place, Related, error, note, warning
 from reconciler.planning.names import MAX_GLOB, Globs, lookalike_key
 from reconciler.source.lint import listed
 from reconciler.source.schema import written_webhooks
@@ -190,7 +190,9 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
         if other is not entry:
             odd = sorted(char for char in {*name} ^ {*other.name} if not char.isascii())
             only_one = f"; only one has {listed(odd)}" if odd else ""
-            yield warning(
+            # Names that differ in case only are common, and a reader sees the difference.
+            report = note if name.isascii() and name.lower() == other.name.lower() else warning
+            yield report(
                 "names-look-alike",
                 f"{_quoted(name)} looks like {_quoted(other.name)}{only_one}",
                 "give them names that a reader can tell apart",

@@ -244,8 +244,8 @@ def _slack_token(holder: str) -> Finding:
     return error(
         "slack-token-in-file",
         f"{holder} holds what looks like a Slack token",
-        "revoke the token, as version control never forgets it, and refer to the new one: "
-        "`{env: SLACK_BOT_TOKEN}`",
+        "refer to it instead: `{env: SLACK_BOT_TOKEN}`; if the file was ever committed, revoke the "
+        "token and use a new one",
     )
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import ConfigurationError
-from reconciler.findings import Finding, has_errors, sort_key, strict
+from reconciler.findings import Finding, Place, has_errors, sort_key, strict
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.history import Git, NoBase, no_git, read_revision
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files
+from reconciler.source.schema import origin
 from reconciler.source.secrets import allow_patterns, no_list
 
 _UNRESOLVED: Final = "unresolved-secret"
@@ -218,6 +219,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         allow=allow_patterns(inputs.allow_secrets),
     )
     inputs.hide(found.secrets.values())
+    found = replace(found, problems=_located(found.problems, checked))
     others = tuple(each for each in found.findings if each.rule != _UNRESOLVED)
     if inputs.strict:
         others = strict(others)
@@ -229,6 +231,29 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         problems=found.problems,
         doubtful=(*unlisted, *others),
     )
+
+
+def _located(
+    problems: Mapping[SecretRef, tuple[Finding, ...]], checked: Checked
+) -> Mapping[SecretRef, tuple[Finding, ...]]:
+    """Return problems of references at the first place where each is written, with an excerpt."""
+    documents = {**checked.declared.parents, **checked.declared.documents}
+    if not problems or not documents:
+        return problems
+    from reconciler.source.position import placed  # only for a problem
+
+    places: dict[SecretRef, Place] = {}
+    for webhook in checked.desired.webhooks:
+        for name, value in webhook.configuration.items():
+            if isinstance(value, SecretRef) and value in problems and value not in places:
+                path = origin(documents[webhook.file].data, webhook.index, ("configuration", name))
+                places[value] = Place(webhook.file, path)
+    return {
+        ref: tuple(
+            placed(documents, [replace(each, position=None, place=places[ref]) for each in found])
+        )
+        for ref, found in problems.items()
+    }
 
 
 def _unlisted(

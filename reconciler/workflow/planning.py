@@ -41,6 +41,8 @@ if TYPE_CHECKING:  # planning needs no report
     from reconciler.report import Report
 
 _OTHERWISE: Final = "name another one with --organization or WEBHOOKS_ORGANIZATION"
+_NAMED: Final = 3
+"""The most webhooks that one note names."""
 _REVISIONS: Final = (("HEAD", "uncommitted edits bump"), ("HEAD^", "the last commit bumps"))
 
 
@@ -75,7 +77,7 @@ def plan(
     options = replace(options, shown=_destinations(gathered), again=inputs.again or ())
     made = planner.plan(desired, live, gathered.secrets, options)
     notes = [*made.notes, *gathered.doubtful]
-    if options.previous is None and review is None:
+    if review is None:
         notes += _unsent(gathered, made)
     made = replace(made, notes=tuple(sorted(notes, key=sort_key)))
     if inputs.strict and has_errors(strict(made.notes)):
@@ -182,13 +184,27 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
             }
             if bumped:
                 references = ", ".join(sorted({str(value) for _, _, value in bumped}))
-                names = ", ".join(sorted({repr(name) for name, _, _ in bumped}))
-                command = shlex.join(["webhooks", "apply", *inputs.again, "--base", revision])
-                message = (
-                    f"{who} `version`, and this plan does not send it: {references} of {names}"
+                names = sorted({repr(name) for name, _, _ in bumped})
+                shown = ", ".join(names[:_NAMED]) + (
+                    f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
                 )
-                return [note("version-not-sent", message, f"if it was not sent yet: {command}")]
+                command = shlex.join(["webhooks", "apply", *_without_base(inputs.again)])
+                message = (
+                    f"{who} `version`, and this plan does not send it: {references} of {shown}; "
+                    "whether it was sent cannot be seen, so this note stays until the next commit"
+                )
+                hint = f"if it was not sent yet: {command} --base {shlex.quote(revision)}"
+                return [note("version-not-sent", message, hint)]
     return []
+
+
+def _without_base(words: tuple[str, ...]) -> list[str]:
+    """Return the words of a command line without `--base` and its values."""
+    return [
+        word
+        for index, word in enumerate(words)
+        if word != "--base" and (index == 0 or words[index - 1] != "--base")
+    ]
 
 
 def _doubtful(made: Plan, secrets: Mapping[SecretRef, Secret]) -> Collection[tuple[str, str]]:

@@ -48,10 +48,10 @@ def said(section: Section) -> str:
 @pytest.mark.parametrize(
     ("choices", "expected"),
     [
-        ({}, "ok emulator: reads back alike with --read-back plain"),
-        ({"read_back": ReadBack.MASK}, "ok emulator: reads back alike with --read-back mask"),
-        ({"read_back": ReadBack.NULL}, "ok emulator: reads back alike with --read-back null"),
-        ({"read_back": ReadBack.OMITTED}, "ok emulator: reads back alike with --read-back omitted"),
+        ({}, "emulator --read-back plain` reads back the same"),
+        ({"read_back": ReadBack.MASK}, "emulator --read-back mask` reads back the same"),
+        ({"read_back": ReadBack.NULL}, "emulator --read-back null` reads back the same"),
+        ({"read_back": ReadBack.OMITTED}, "emulator --read-back omitted` reads back the same"),
         ({"read_back": ReadBack.CONFIGURATION_NULL}, "read-back: the configuration is not shown"),
         ({"read_back": ReadBack.CIPHERTEXT}, "ok read-back: password: masked, empty or encrypted"),
         ({"default_keys": True}, "ok defaults: the server adds token, verify"),

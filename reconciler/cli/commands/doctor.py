@@ -145,7 +145,7 @@ def _probe(context: Context, server: Server, before: list[Section], *, yes: bool
     if not yes:
         question = (
             f"The probe creates the webhook {NAME!r} in organization {quote(organization.name)}, "
-            "changes it and deletes it."
+            "changes it and deletes it. It sends to a reserved domain, so nothing is delivered."
         )
         confirm(context, question, otherwise="nothing was written")
     api.deadline_in(_DEADLINE)  # the question may have taken any time
