@@ -89,6 +89,17 @@ def test_each_edit_unblocks(shell: Shell, file: File, tmp_path: Path, situation:
     assert path.exists()
 
 
+def test_another_number_is_replaced(shell: Shell, file: File) -> None:
+    """Where --allow-deletes has another number, the only way on is the right one."""
+    write(file, declaring("kept", *EASY))
+    assert shell("apply", "--local", "--yes", **SECRETS).code == 0
+    write(file, declaring("kept"))
+    blocked = shell("plan", "--local", "--allow-deletes", "3", "--format", "json", **SECRETS)
+    (edit,) = json.loads(blocked.out)["unblock"]
+    assert edit["text"] == f"webhooks apply --local --allow-deletes {len(EASY)}"
+    assert shell(*shlex.split(edit["text"])[1:], "--yes", **SECRETS).code == 0
+
+
 def kind(edit: str) -> str:
     found = re.match(r"(?:webhooks )?(\w+)", edit)
     assert found is not None
