@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler import workflow
 from reconciler.checks import Checklist, Section, Status, unknown
-from reconciler.cli.connection import observer, settings_of
+from reconciler.cli.connection import Progress, observer, settings_of
 from reconciler.cli.options import Context, Option, command, format_option
 from reconciler.cli.session import confirm, inputs, show_checks
 from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
@@ -103,6 +103,8 @@ def _remote(
     sections = []
     adapter, key = None, settings.key.value if settings.key is not None else None
     with ExitStack() as stack:
+        progress = stack.enter_context(Progress(console))
+        progress.phase(f"checking {quote(settings.server_url.value)}")
         if settings.local:
             adapter, key = stack.enter_context(emulated(context))
         else:
@@ -122,16 +124,18 @@ def _remote(
                 deadline=min(settings.deadline.value, _DEADLINE),
                 environment=environ,
                 adapter=adapter,
-                observer=observer(context, clock, console.note),
+                observer=observer(context, clock, progress.note),
             )
         )
         sections.append(Section(name="CloudTruth", checks=service.check_server(server)))
         if probe:
-            sections.append(_probe(context, server, sections, yes=yes))
+            sections.append(_probe(context, server, sections, progress, yes=yes))
         return sections
 
 
-def _probe(context: Context, server: Server, before: list[Section], *, yes: bool) -> Section:
+def _probe(
+    context: Context, server: Server, before: list[Section], progress: Progress, *, yes: bool
+) -> Section:
     """Try one webhook on the server after confirmation. Raises NotConfirmedError."""
     from reconciler.api.client import Client
     from reconciler.doctor.probe import NAME, probe
@@ -143,10 +147,12 @@ def _probe(context: Context, server: Server, before: list[Section], *, yes: bool
     api = Client(server.keyed, server.workers)
     organization = api.organization()
     if not yes:
+        progress.phase("")
         question = (
             f"The probe creates the webhook {NAME!r} in organization {quote(organization.name)}, "
             "changes it and deletes it. It sends to a reserved domain, so nothing is delivered."
         )
         confirm(context, question, otherwise="nothing was written")
+    progress.phase("probing")
     api.deadline_in(_DEADLINE)  # the question may have taken any time
     return probe(server, api, organization)
