@@ -18,7 +18,7 @@ from benchmarks.page import machine, page, table
 from benchmarks.plot import plot
 from benchmarks.profile import shares
 from benchmarks.rows import ROWS, grown
-from benchmarks.workshop import ROOT, Workshop
+from benchmarks.workspace import ROOT, Workspace
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     given = parser().parse_args()
-    shop = Workshop(given.out, quick=given.quick)
+    shop = Workspace(given.out, quick=given.quick)
     shop.python()
     if given.quick:
         print("Quick: with so few webhooks and runs, budgets are not met, and need not be.")

@@ -10,10 +10,10 @@ from pathlib import Path
 from benchmarks.data import body
 from benchmarks.line import LATENCY, OURS, Line, seconds
 from benchmarks.measure import Command, Sample, alternate, middle, run
-from benchmarks.workshop import Server, Workshop, serving
+from benchmarks.workspace import Server, Workspace, serving
 
 
-def create(shop: Workshop) -> Iterator[Line]:
+def create(shop: Workspace) -> Iterator[Line]:
     """`apply` of creates with 20 ms of latency, compared with the unavoidable waiting time."""
     count = 100 if shop.quick else 1000
     folder = shop.file(count)
@@ -54,7 +54,7 @@ def create(shop: Workshop) -> Iterator[Line]:
     yield from _processor(shop, count, ours[10])
 
 
-def _creating_peers(shop: Workshop, count: int) -> dict[str, float]:
+def _creating_peers(shop: Workspace, count: int) -> dict[str, float]:
     """Return how many seconds other tools need. They create a tenth: their time is linear."""
     part = count // 10
     folder = shop.file(part)
@@ -78,7 +78,7 @@ def _creating_peers(shop: Workshop, count: int) -> dict[str, float]:
     return found
 
 
-def _processor(shop: Workshop, count: int, ours: list[Sample]) -> Iterator[Line]:
+def _processor(shop: Workspace, count: int, ours: list[Sample]) -> Iterator[Line]:
     part = count // 5
     with serving(0, latency=LATENCY) as server:
         theirs = run(shop.script(shop.empty, "one_by_one.py", str(part), server=server)).cpu / part

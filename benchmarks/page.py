@@ -79,7 +79,7 @@ def page(
     grown: dict[int, list[Sample]],
     shares: Sequence[tuple[str, float]],
     profiled: int,
-    remarks: str,
+    reasons: str,
 ) -> str:
     missed = [line.what for line in lines if not line.met]
     verdict = f"Not met: {'; '.join(missed)}." if missed else "Every budget is met."
@@ -103,7 +103,7 @@ def page(
     ]
     parts = [
         _INTRODUCTION,
-        f"## Budgets\n\n{machine()} {verdict}\n\n{table(lines)}{remarks}",
+        f"## Budgets\n\n{machine()} {verdict}\n\n{table(lines)}{reasons}",
         "## Growth\n\n`plan` of webhooks in sync, over HTTP without latency:\n\n"
         "![Time and memory of plan, from 10 to 100,000 webhooks](images/growth.svg)\n\n"
         + "\n".join(growth)

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.measure import run
-from benchmarks.workshop import Workshop, serving
+from benchmarks.workspace import Workspace, serving
 
 WHY = {
     "YAML": "libyaml's events are turned directly into data, with one line number per webhook. "
@@ -29,7 +29,7 @@ WHY = {
 }
 
 
-def shares(shop: Workshop, count: int) -> list[tuple[str, float]]:
+def shares(shop: Workspace, count: int) -> list[tuple[str, float]]:
     """Return each stage's share of the CPU time of a `plan` in sync, largest first."""
     folder = shop.file(count)
     found = folder / "profile.json"

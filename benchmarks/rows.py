@@ -8,12 +8,12 @@ from pathlib import Path
 from benchmarks.creating import create
 from benchmarks.line import LATENCY, OURS, Line, compared, mebibytes, seconds
 from benchmarks.measure import Command, Sample, alternate, middle
-from benchmarks.workshop import Workshop, serving
+from benchmarks.workspace import Workspace, serving
 
-Row = Callable[[Workshop], Iterator[Line]]
+Row = Callable[[Workspace], Iterator[Line]]
 
 
-def version(shop: Workshop) -> Iterator[Line]:
+def version(shop: Workspace) -> Iterator[Line]:
     """`--version` compared with an empty program: the cost of every start."""
     folder, python = shop.empty, shop.python()
     samples = alternate(
@@ -30,7 +30,7 @@ def version(shop: Workshop) -> Iterator[Line]:
     yield compared("`--version`", samples, "python -c pass", 5)
 
 
-def validate_few(shop: Workshop) -> Iterator[Line]:
+def validate_few(shop: Workspace) -> Iterator[Line]:
     """`validate` of ten webhooks compared with an empty program."""
     folder, python = shop.file(10), shop.python()
     samples = alternate(
@@ -45,7 +45,7 @@ def validate_few(shop: Workshop) -> Iterator[Line]:
     yield compared("`validate` of 10", samples, "python -c pass", 7)
 
 
-def plan_few(shop: Workshop) -> Iterator[Line]:
+def plan_few(shop: Workspace) -> Iterator[Line]:
     """`plan` of ten webhooks over HTTP without latency compared with an empty program."""
     folder, python = shop.file(10), shop.python()
     with serving(10) as server:
@@ -63,7 +63,7 @@ def plan_few(shop: Workshop) -> Iterator[Line]:
     yield compared("`plan` of 10", samples, "python -c pass", 14)
 
 
-def validate_many(shop: Workshop) -> Iterator[Line]:
+def validate_many(shop: Workspace) -> Iterator[Line]:
     """`validate` of many webhooks compared with PyYAML's C loader, which only parses them."""
     many = _many(shop)
     folder, zone = shop.file(many), shop.zone(many)
@@ -88,7 +88,7 @@ def validate_many(shop: Workshop) -> Iterator[Line]:
     yield compared(f"`validate` of {many:,}", fast, "CSafeLoader", 0.30, slow)
 
 
-def plan_many(shop: Workshop) -> Iterator[Line]:
+def plan_many(shop: Workspace) -> Iterator[Line]:
     """`plan` of many webhooks in sync compared with octoDNS's dry run of as many records."""
     many = _many(shop)
     folder, zone = shop.file(many), shop.zone(many)
@@ -107,7 +107,7 @@ def plan_many(shop: Workshop) -> Iterator[Line]:
     yield compared(f"`plan` of {many:,}: memory", samples, "octodns-sync", 0.8, what="memory")
 
 
-def no_op(shop: Workshop) -> Iterator[Line]:
+def no_op(shop: Workspace) -> Iterator[Line]:
     """`apply` with nothing to do compared with `plan`, and its requests."""
     many = _many(shop)
     folder = shop.file(many)
@@ -135,7 +135,7 @@ def no_op(shop: Workshop) -> Iterator[Line]:
     )
 
 
-def growth(shop: Workshop) -> Iterator[Line]:
+def growth(shop: Workspace) -> Iterator[Line]:
     """`plan` in sync from 10 to 100,000 webhooks: growth and peak memory."""
     samples = grown(shop)
     sizes = sorted(samples)
@@ -166,7 +166,7 @@ def growth(shop: Workshop) -> Iterator[Line]:
 _grown: dict[int, list[Sample]] = {}
 
 
-def grown(shop: Workshop) -> dict[int, list[Sample]]:
+def grown(shop: Workspace) -> dict[int, list[Sample]]:
     """Measure `plan` of growing numbers of webhooks, once per run."""
     sizes = (10, 100, 1000, 10_000) if shop.quick else (10, 100, 1000, 10_000, 100_000)
     if not _grown:
@@ -180,11 +180,11 @@ def grown(shop: Workshop) -> dict[int, list[Sample]]:
     return _grown
 
 
-def _many(shop: Workshop) -> int:
+def _many(shop: Workspace) -> int:
     return 1000 if shop.quick else 10_000
 
 
-def _check_jsonschema(shop: Workshop, folder: Path) -> Command:
+def _check_jsonschema(shop: Workspace, folder: Path) -> Command:
     schema = Path(__file__).parent.parent / "schemas" / "webhooks.schema.json"
     program = shop.peer("check-jsonschema", "check-jsonschema")
     return shop.command(folder, program, "--schemafile", str(schema), "webhooks.yaml")

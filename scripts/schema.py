@@ -137,10 +137,10 @@ def _words(title: str, description: str) -> Schema:
 def _field(field: Field) -> Schema:
     """Return the definition of a field."""
     title = field.title or field.name.replace("_", " ").capitalize()
-    return {**_words(title, field.description), **_judged(field), **_offered(field)}
+    return {**_words(title, field.description), **_constraints(field), **_offered(field)}
 
 
-def _judged(field: Field) -> Schema:
+def _constraints(field: Field) -> Schema:
     """Return what makes a value valid."""
     if field.flag:
         return {"type": "boolean"}
@@ -190,14 +190,14 @@ def _fields_of_any_type() -> tuple[Schema, dict[str, Schema]]:
         if len(found) == 1:
             fields[name] = _ref(_definition(kind, field))
             continue
-        judged = _judged(field)
-        if any(_judged(other) != judged for _, other in found):
+        constraints = _constraints(field)
+        if any(_constraints(other) != constraints for _, other in found):
             raise SystemExit(f"types disagree about what the field {name!r} may hold")
         title = name.replace("_", " ").capitalize()
         description = " ".join(f"{kind.title}: {each.description}" for kind, each in found)
         common = f"any{_capitals(name)}"
         fields[name] = _ref(common)
-        shared[common] = {**_words(title, description), **judged, **_offered(found[-1][1])}
+        shared[common] = {**_words(title, description), **constraints, **_offered(found[-1][1])}
     return fields, shared
 
 

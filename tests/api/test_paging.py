@@ -38,7 +38,7 @@ def listing(*answers: Any) -> tuple[list[str], Scripted]:
     return list(found), server
 
 
-def asked(server: Scripted) -> list[str]:
+def requested_pages(server: Scripted) -> list[str]:
     return [request.url.params["page"] for request in server.requests]
 
 
@@ -57,14 +57,14 @@ def test_the_page_size_of_the_server_is_used() -> None:
     """A server that returns two rows a page gets as many requests as needed."""
     found, server = listing(page(5, 1, 2), page(5, 3, 4), page(5, 5))
     assert found == ["1", "2", "3", "4", "5"]
-    assert asked(server) == ["1", "2", "3"]
+    assert requested_pages(server) == ["1", "2", "3"]
 
 
 def test_without_a_count_the_next_link_decides() -> None:
     """A server without a count is read page by page."""
     found, server = listing(page(None, 1, 2, more="x"), page(None, 3, more=None))
     assert found == ["1", "2", "3"]
-    assert asked(server) == ["1", "2"]
+    assert requested_pages(server) == ["1", "2"]
 
 
 INCONSISTENT = {

@@ -88,7 +88,7 @@ def transport_to(url: str, **settings: Any) -> Iterator[Transport]:
         yield made
 
 
-def ask(server: WireServer, method: str = "GET", *, timeout: float = TIMEOUT) -> object:
+def send(server: WireServer, method: str = "GET", *, timeout: float = TIMEOUT) -> object:
     """Send one request and return the document."""
     with transport_to(server.url, timeout=timeout) as transport:
         body = {"name": "x"} if method in ("POST", "PATCH") else None
@@ -118,7 +118,7 @@ UNREADABLE: dict[str, Behaviour] = {
 def test_a_read_is_retried_after_a_broken_answer(fault: str) -> None:
     """A read survives a broken connection."""
     with serving(BROKEN[fault], replies({"ok": True})) as server:
-        assert ask(server) == {"ok": True}
+        assert send(server) == {"ok": True}
         assert len(server.requests) == 2
 
 
@@ -128,7 +128,7 @@ def test_a_broken_answer_leaves_a_write_in_doubt(method: str, fault: str) -> Non
     """It is neither repeated nor reported as failed."""
     with serving((BROKEN | UNREADABLE)[fault]) as server:
         with pytest.raises(AmbiguousWriteError) as caught:
-            ask(server, method)
+            send(server, method)
         assert len(server.requests) == 1
         assert caught.value.__context__ is None
 
@@ -138,7 +138,7 @@ def test_an_unreadable_document_ends_as_a_protocol_error(fault: str) -> None:
     """Invalid JSON fails after four attempts, whatever the libraries raise."""
     with serving(UNREADABLE[fault]) as server:
         with pytest.raises(ProtocolError) as caught:
-            ask(server)
+            send(server)
         assert len(server.requests) == 4
         assert caught.value.__context__ is None
 
@@ -154,7 +154,7 @@ def test_a_trickling_answer_ends_with_the_request_timeout(slow: Behaviour) -> No
         serving(slow) as server,
         pytest.raises(AmbiguousWriteError, match=r"did not respond completely within 0\.3 s"),
     ):
-        ask(server, "POST", timeout=0.3)
+        send(server, "POST", timeout=0.3)
 
 
 def test_the_deadline_ends_a_request_in_flight() -> None:
@@ -222,7 +222,7 @@ def test_an_oversized_answer_is_refused(form: str) -> None:
     with serving(bombs[form]) as server:
         tracemalloc.start()
         with pytest.raises(AmbiguousWriteError, match="more than 1024 KiB"):
-            ask(server, "POST")
+            send(server, "POST")
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 12 * 1024 * 1024
@@ -236,7 +236,7 @@ def test_a_redirect_is_reported_and_never_followed(status: int, method: str) -> 
         away = f"Location: {other.url}/secret-path?token=secret-query"
         with serving(replies({}, status, away)) as server:
             with pytest.raises(ApiError) as caught:
-                ask(server, method)
+                send(server, method)
             assert isinstance(
                 caught.value, ProtocolError if method == "GET" else AmbiguousWriteError
             )
@@ -254,7 +254,7 @@ def test_a_redirect_to_any_location_is_a_redirect(location: str) -> None:
         serving(replies({}, 301, f"Location: {location}")) as server,
         pytest.raises((ProtocolError, ServerError)),
     ):
-        ask(server)
+        send(server)
 
 
 def test_next_links_are_never_requested() -> None:
@@ -444,5 +444,5 @@ def test_http_to_this_machine_bypasses_the_proxy(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
-        assert ask(server) == {"ok": 1}
+        assert send(server) == {"ok": 1}
         assert proxy.connections == 0

@@ -272,7 +272,7 @@ class World:
         """Run a step in a shell and interrupt it at its first write, or `early`, while it plans."""
         script, environment, temp = self._prepared(workflow, "push", {}, {})
         if early:
-            self.github.fault = self._held
+            self.github.fault = self._pausing
             self.hold.clear()
         else:
             self.hold.after(1)
@@ -310,7 +310,7 @@ class World:
         self.shell = False
         return done
 
-    def _held(self, method: str, path: str) -> None:
+    def _pausing(self, method: str, path: str) -> None:
         if "/git/ref/" in path:  # the last request before the plan
             self.hold.stop()
 

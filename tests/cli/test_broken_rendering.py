@@ -36,9 +36,9 @@ def test_an_apply_completes(
 ) -> None:
     """Everything is written, the exit code is that of the result, and one line has the outcome."""
     file()
-    there = cloud()
-    done = shell("apply", "--yes", "--format", broken, "--report", "report.json", **there.environ)
-    assert (done.code, there.names()) == (0 if broken != "json" else 7, ["Deploys", "Pager"])
+    server = cloud()
+    done = shell("apply", "--yes", "--format", broken, "--report", "report.json", **server.environ)
+    assert (done.code, server.names()) == (0 if broken != "json" else 7, ["Deploys", "Pager"])
     assert (tmp_path / "report.json").exists() is (broken != "json")
     assert (
         "error: applied 2 of 2 changes: 2 created, 0 updated, 0 deleted; the report cannot be "
@@ -51,9 +51,9 @@ def test_a_failure_keeps_its_exit_code(
 ) -> None:
     """Some operations failed, and the line has their number."""
     file()
-    there = cloud(faults=Script([Rule(fault=status(400), method="POST", name="Pager")]))
-    done = shell("apply", "--yes", "--format", broken, **there.environ)
-    assert (done.code, there.names()) == (7, ["Deploys"])
+    server = cloud(faults=Script([Rule(fault=status(400), method="POST", name="Pager")]))
+    done = shell("apply", "--yes", "--format", broken, **server.environ)
+    assert (done.code, server.names()) == (7, ["Deploys"])
     assert "error: applied 1 of 2 changes: 1 created, 0 updated, 0 deleted; 1 failed;" in done.err
 
 
@@ -63,6 +63,6 @@ def test_a_plan_that_cannot_be_shown_is_not_confirmed(
     """Without --yes nothing is written."""
     monkeypatch.setitem(RENDERERS, "text", Broken)  # type: ignore[arg-type]
     file()
-    there = cloud()
-    assert shell("apply", keys="yes\n", terminal=True, **there.environ).code == 70
-    assert there.writes() == []
+    server = cloud()
+    assert shell("apply", keys="yes\n", terminal=True, **server.environ).code == 70
+    assert server.writes() == []

@@ -11,33 +11,37 @@ from tests.cli.conftest import SECRETS, Done, File, Shell
 
 
 @pytest.fixture
-def gone(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+def run_in_deleted(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Done]:
     """Run `webhooks` in a deleted working directory; `@` stands for an existing one."""
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
 
-    def gone(*arguments: str) -> Done:
+    def run_in_deleted(*arguments: str) -> Done:
         words = [each.replace("@", str(tmp_path)) for each in arguments]
         return shell(*words, directory=Path(), **SECRETS)
 
-    return gone
+    return run_in_deleted
 
 
-def test_absolute_paths_work(gone: Callable[..., Done], file: File, tmp_path: Path) -> None:
+def test_absolute_paths_work(
+    run_in_deleted: Callable[..., Done], file: File, tmp_path: Path
+) -> None:
     """Configuration files, their secrets, the base and outputs can be absolute paths."""
     file(name="d/teams/a.yaml", **{"{env: TOKEN}": "{file: token}"})
     file(SECRETS["TOKEN"], "d/teams/token")
     common = ("--local-db", "@/local.db", "-f", "@/d")
-    assert gone("validate", *common[2:]).code == 0
-    done = gone("plan", *common, "--out", "@/plan.json", "--base", "@/d")
+    assert run_in_deleted("validate", *common[2:]).code == 0
+    done = run_in_deleted("plan", *common, "--out", "@/plan.json", "--base", "@/d")
     assert done.code == 0, done.err
     assert f"{tmp_path}/d/teams/a.yaml:2" in done.out
-    done = gone("apply", "--local-db", "@/local.db", "@/plan.json", "--yes")
+    done = run_in_deleted("apply", "--local-db", "@/local.db", "@/plan.json", "--yes")
     assert done.code == 0, done.err
-    assert gone("apply", *common, "--yes", "--report", "@/report.json").code == 0
-    assert gone("status", *common).code == 0
-    assert gone("export", *common[:2], "-o", "@/export.yaml").code == 0
+    assert run_in_deleted("apply", *common, "--yes", "--report", "@/report.json").code == 0
+    assert run_in_deleted("status", *common).code == 0
+    assert run_in_deleted("export", *common[:2], "-o", "@/export.yaml").code == 0
 
 
 @pytest.mark.parametrize(
@@ -58,9 +62,13 @@ def test_absolute_paths_work(gone: Callable[..., Done], file: File, tmp_path: Pa
     ],
 )
 def test_relative_paths_are_missing(
-    gone: Callable[..., Done], file: File, arguments: tuple[str, ...], code: int, message: str
+    run_in_deleted: Callable[..., Done],
+    file: File,
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
 ) -> None:
     """The error names them; the command does not crash."""
     file(name="a.yaml")
-    done = gone(*arguments)
+    done = run_in_deleted(*arguments)
     assert (done.code, message in done.out + done.err) == (code, True), done

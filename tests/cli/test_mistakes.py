@@ -126,5 +126,5 @@ def test_the_output_is_as_expected(
     assert found == expected_outputs[title]
 
 
-def test_no_output_is_left_of_a_mistake_that_has_gone(expected_outputs: dict[str, str]) -> None:
+def test_every_expected_output_is_used(expected_outputs: dict[str, str]) -> None:
     assert list(expected_outputs) == [title for title, _, _ in MISTAKES]

@@ -23,7 +23,7 @@ FILE = "defaults: {type: generic, event_types: [value_created]}\nwebhooks:\n" + 
     f"  - {{name: {name}, configuration: {{url: 'https://h.example.com/{name}'}}}}\n"
     for name in NAMES
 )
-ASKED = ("apply", "--yes", "--parallelism", "1", "--timeout", str(TIMEOUT), "--format", "json")
+STOPPING = ("apply", "--yes", "--parallelism", "1", "--timeout", str(TIMEOUT), "--format", "json")
 
 
 class Interrupting:
@@ -81,7 +81,7 @@ def test_after_a_signal_writes_in_flight_finish_and_no_other_starts(
     """The report lists correctly what is done and what is not."""
     file(FILE)
     there = cloud(faults=Interrupting(handled, number))
-    done = shell(*ASKED, clock=VirtualClock(), **there.environ)
+    done = shell(*STOPPING, clock=VirtualClock(), **there.environ)
     assert done.code == code, done.err
     ends = ["applied"] * 3 + ["skipped"] * (len(NAMES) - 3)
     assert "Interrupted: creating hook-2. The run stops when this is confirmed" in done.err
@@ -104,7 +104,7 @@ def test_a_second_signal_abandons_a_pending_answer(
     """The write is reported as unconfirmed, with the exit code of the first signal."""
     file(FILE)
     there = cloud(faults=Interrupting(handled, *numbers, fault=hang(commit=True)))
-    done = shell(*ASKED, clock=VirtualClock(), **there.environ)
+    done = shell(*STOPPING, clock=VirtualClock(), **there.environ)
     assert done.code == 143, done.err
     assert Counter(outcome for _, outcome in told(done.out)) == {
         "applied": 2, "unconfirmed": 1, "skipped": len(NAMES) - 3,

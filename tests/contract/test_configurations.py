@@ -79,7 +79,7 @@ def settled(configuration: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Scenario:
     """One organization with the first of each pair, and a file that declares the second."""
 
     shell: Shell
@@ -131,22 +131,22 @@ def test_all_pairs_at_once(
     shell: Shell, tmp_path: Path, cloud: MakeCloud, form: ReadBack, saved: bool
 ) -> None:
     """Webhooks reveal the server's behavior for each other; a saved plan has the same result."""
-    stage = Stage(shell, cloud(read_back=str(form), default_keys=saved))
-    stage.begin(tmp_path)
+    scenario = Scenario(shell, cloud(read_back=str(form), default_keys=saved))
+    scenario.begin(tmp_path)
     for shape in ("text", "markdown", "json"):
-        shown = stage.run("plan", "--out", "plan.json", "--format", shape)
-    stage.run("show", "plan.json")
-    stage.run("apply", *(["plan.json"] if saved else []), "--yes")
+        shown = scenario.run("plan", "--out", "plan.json", "--format", shape)
+    scenario.run("show", "plan.json")
+    scenario.run("apply", *(["plan.json"] if saved else []), "--yes")
 
-    left = stage.missing()
+    left = scenario.missing()
     assert {name for name in left if not may_be_missed(name, form)} == set()
     named = {(each["webhook"], each["field"]) for each in json.loads(shown)["unreadable"]}
     for name in left:
         live, declared = PAIRS[name]
         assert {(name, key) for key in settled(declared).keys() - live.keys()} <= named
-    assert json.loads(stage.run("plan", "--format", "json"))["operations"] == []
-    stage.run("apply", "--yes", "--resend-secret", "*")
-    lost = {name for name in stage.missing() if form in WHOLE or "token" in PAIRS[name][1]}
+    assert json.loads(scenario.run("plan", "--format", "json"))["operations"] == []
+    scenario.run("apply", "--yes", "--resend-secret", "*")
+    lost = {name for name in scenario.missing() if form in WHOLE or "token" in PAIRS[name][1]}
     assert lost == set()
 
 

@@ -48,7 +48,7 @@ def values(turn: int) -> dict[str, str]:
 
 
 @dataclass
-class Stage:
+class Scenario:
     """One organization, one file, and secrets that change between commands."""
 
     shell: Shell
@@ -95,16 +95,16 @@ def changed(document: dict[str, Any]) -> list[str]:
     return [each["name"] for each in document["operations"]]
 
 
-Begin = Callable[..., Stage]
+Begin = Callable[..., Scenario]
 
 
 @pytest.fixture
 def begin(shell: Shell, file: File, cloud: MakeCloud) -> Begin:
     """Write the file and start a server with the variant's choices given by name."""
 
-    def begin(text: str = FILE, **choices: Any) -> Stage:
+    def begin(text: str = FILE, **choices: Any) -> Scenario:
         file(text)
-        return Stage(shell=shell, file=file, cloud=cloud(**choices))
+        return Scenario(shell=shell, file=file, cloud=cloud(**choices))
 
     return begin
 
@@ -113,112 +113,112 @@ def begin(shell: Shell, file: File, cloud: MakeCloud) -> Begin:
 @pytest.mark.parametrize("form", list(ReadBack))
 def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None:
     """A rotation is detected where visible, reported as unknown elsewhere, sent on request."""
-    stage = begin(read_back=str(form), secret_fields=hidden)
+    scenario = begin(read_back=str(form), secret_fields=hidden)
     seen = form in SHOWN
     address_seen = seen or (form not in WHOLE and "url" not in hidden)
-    stage.apply()
-    assert stage.stored() == values(0)
+    scenario.apply()
+    assert scenario.stored() == values(0)
 
     # Nothing is left to do, with or without the secrets, and unknown values are reported.
     for without in (False, True):
-        plan = stage.plan(without=without)
+        plan = scenario.plan(without=without)
         assert changed(plan) == []
         assert bool(plan["unreadable"]) is not seen
-    before = len(stage.cloud.writes())
-    stage.apply()
-    assert len(stage.cloud.writes()) == before
+    before = len(scenario.cloud.writes())
+    scenario.apply()
+    assert len(scenario.cloud.writes()) == before
 
     # Rotated: detected where it is visible, and "no change" is never reported elsewhere.
-    stage.turn = 1
-    plan = stage.plan()
+    scenario.turn = 1
+    plan = scenario.plan()
     expected = ["Deploys", "Pager"] if seen else ["Pager"] if address_seen else []
     assert changed(plan) == expected
     if not seen:
-        text = stage.run("plan").out
+        text = scenario.run("plan").out
         assert "Cannot be read back: " in text
     else:
-        assert "*** (before) -> *** (after)" in stage.run("plan").out
-    stage.apply()
+        assert "*** (before) -> *** (after)" in scenario.run("plan").out
+    scenario.apply()
     new, old = values(1), values(0)
     # A configuration is sent completely, so the password is sent with the URL.
-    assert stage.stored() == {
+    assert scenario.stored() == {
         "TOKEN": new["TOKEN"] if seen else old["TOKEN"],
         "PASSWORD": new["PASSWORD"] if seen or address_seen else old["PASSWORD"],
         "ADDRESS": new["ADDRESS"] if address_seen else old["ADDRESS"],
         "OTHER": "never rotated",
     }
-    assert changed(stage.plan()) == []
+    assert changed(scenario.plan()) == []
 
     # A raised version is sent once where the server hides it.
-    stage.file(FILE, "old.yaml")
-    stage.file(
+    scenario.file(FILE, "old.yaml")
+    scenario.file(
         FILE.replace("{env: TOKEN}", "{env: TOKEN, version: 2}")
         .replace("{env: PASSWORD}", "{env: PASSWORD, version: 2}")
         .replace("{env: ADDRESS}", "{env: ADDRESS, version: 2}")
     )
-    stage.turn = 2
-    plan = stage.plan("--base", "old.yaml")
+    scenario.turn = 2
+    plan = scenario.plan("--base", "old.yaml")
     assert changed(plan) == ["Deploys", "Pager"]
-    assert plan["digest"] == stage.plan("--base", "old.yaml", without=True)["digest"]
+    assert plan["digest"] == scenario.plan("--base", "old.yaml", without=True)["digest"]
     assert all(each["digests"] for each in plan["operations"])
-    stage.apply("--base", "old.yaml")
-    assert stage.stored() == values(2)
-    assert changed(stage.plan()) == []
+    scenario.apply("--base", "old.yaml")
+    assert scenario.stored() == values(2)
+    assert changed(scenario.plan()) == []
 
     # So is a secret with a changed reference.
-    stage.file(FILE.replace("{env: TOKEN}", "{env: TOKEN, version: 2}"), "old.yaml")
-    stage.file(FILE.replace("{env: TOKEN}", "{env: SECOND_TOKEN}"))
-    assert "Deploys" in changed(stage.plan("--base", "old.yaml"))
+    scenario.file(FILE.replace("{env: TOKEN}", "{env: TOKEN, version: 2}"), "old.yaml")
+    scenario.file(FILE.replace("{env: TOKEN}", "{env: SECOND_TOKEN}"))
+    assert "Deploys" in changed(scenario.plan("--base", "old.yaml"))
 
     # Or those given on the command line: a reference, a webhook, all.
-    stage.file(FILE)
+    scenario.file(FILE)
     for turn, request, names in (
         (3, ["--resend-secret", "env:TOKEN"], ["Deploys"]),
         (4, ["--resend-secret", "Deploys", "--resend-secret", "env:PASSWORD"],
          ["Deploys", "Pager"]),
         (5, ["--resend-secret", "*"], ["Deploys", "Pager", "Second"]),
     ):  # fmt: skip
-        stage.turn = turn
+        scenario.turn = turn
         # A value known to be equal need not be sent.
         wanted = {each for each in names if not (seen and each == "Second")}
-        assert wanted <= set(changed(stage.plan(*request)))
-        stage.apply(*request)
-        assert stage.stored()["TOKEN"] == values(turn)["TOKEN"]
+        assert wanted <= set(changed(scenario.plan(*request)))
+        scenario.apply(*request)
+        assert scenario.stored()["TOKEN"] == values(turn)["TOKEN"]
         if "Pager" in names:
-            assert stage.stored() == values(turn)
-        assert changed(stage.plan()) == []
+            assert scenario.stored() == values(turn)
+        assert changed(scenario.plan()) == []
 
     # Values that were only read are never sent.
     declared = {value for turn in range(6) for value in values(turn).values()}
     declared |= {"CloudTruth", "me", "#deploys", "https://second.example.com/x"}
-    for configuration in stage.sent():
+    for configuration in scenario.sent():
         assert set(configuration.values()) <= declared
-    for entry in stage.cloud.emulator.store.log():
+    for entry in scenario.cloud.emulator.store.log():
         assert MASK not in entry.body
         assert "gAAAA" not in entry.body
 
 
 def test_masked_value_is_not_sent_with_another_field(begin: Begin) -> None:
     """An undeclared live key is shown as lost; its masked value is not sent back."""
-    stage = begin(read_back="partial", secret_fields=["token", "password", "extra"])
-    stage.apply()
-    store = stage.cloud.emulator.store
+    scenario = begin(read_back="partial", secret_fields=["token", "password", "extra"])
+    scenario.apply()
+    store = scenario.cloud.emulator.store
     row = next(each for each in store.webhooks() if each["name"] == "Deploys")
     more = {**row["configuration"], "extra": "something long and hidden"}
     store.update(row["id"], {**row, "configuration": more})
-    stage.file(FILE.replace("username: CloudTruth", "username: Bot"))
-    assert "- extra" in stage.run("plan").out
-    stage.apply()
-    assert all("extra" not in configuration for configuration in stage.sent())
+    scenario.file(FILE.replace("username: CloudTruth", "username: Bot"))
+    assert "- extra" in scenario.run("plan").out
+    scenario.apply()
+    assert all("extra" not in configuration for configuration in scenario.sent())
 
 
-def test_a_single_password_cannot_be_seen(begin: Begin) -> None:
+def test_a_single_password_is_unreadable(begin: Begin) -> None:
     """A value without a known shape counts as readable only if another one is known to be shown."""
-    stage = begin(FILE.replace("{env: OTHER}", "{env: PASSWORD}"))
-    stage.apply()
-    assert stage.plan()["unreadable"] == []
-    stage.turn = 1
-    plan = stage.plan()
+    scenario = begin(FILE.replace("{env: OTHER}", "{env: PASSWORD}"))
+    scenario.apply()
+    assert scenario.plan()["unreadable"] == []
+    scenario.turn = 1
+    plan = scenario.plan()
     assert changed(plan) == ["Deploys", "Pager"]
     paths = [each["path"] for change in plan["operations"] for each in change["fields"]]
     assert ["configuration", "token"] in paths

@@ -24,7 +24,7 @@ from tests.folders import ROOT, copy_parts, git, write
 from tests.slack.fake_slack import FakeSlack
 from tests.waiting import TIMEOUT
 
-COPIED = ("reconciler", "tests", "schemas", "docs", "examples", "scripts", "benchmarks", ".ci")
+PARTS = ("reconciler", "tests", "schemas", "docs", "examples", "scripts", "benchmarks", ".ci")
 
 
 def commands(workflow: str) -> str:
@@ -97,7 +97,7 @@ def prepare(world: World, folder: Path, stand_ins: Path) -> None:
     """Create the block's folder, and the programs that replace others."""
     folder.mkdir()
     if world.clone:
-        copy_parts(folder, *COPIED)
+        copy_parts(folder, *PARTS)
     if world.before:
         commit(folder, world.before)
     write(folder, world.files)

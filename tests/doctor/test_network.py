@@ -28,14 +28,14 @@ def checks(url: str = NAMELESS, **environ: str) -> dict[str, Check]:
     return {each.name: each for each in check_network(Origin.parse(url), environ)}
 
 
-def said(url: str = NAMELESS, **environ: str) -> dict[str, str]:
+def statuses(url: str = NAMELESS, **environ: str) -> dict[str, str]:
     found = checks(url, **environ)
     return {name: f"{each.status} {each.detail}" for name, each in found.items()}
 
 
 def test_http_to_this_machine() -> None:
     """Plain http has no proxy and no certificates."""
-    found = said("http://127.0.0.1:8080", HTTPS_PROXY="http://p")
+    found = statuses("http://127.0.0.1:8080", HTTPS_PROXY="http://p")
     assert found == {"proxy": "ok plain http to this machine: no proxy, no certificates"}
 
 
@@ -53,9 +53,9 @@ def test_http_to_this_machine() -> None:
 )  # fmt: skip
 def test_proxies(environ: dict[str, str], expected: str) -> None:
     """Behind a proxy, DNS and TLS are not checked; its user and password are never shown."""
-    assert said(**environ)["proxy"] == expected
+    assert statuses(**environ)["proxy"] == expected
     if "through" in expected:
-        assert said(**environ)["tls"] == "unknown the proxy connects to the server"
+        assert statuses(**environ)["tls"] == "unknown the proxy connects to the server"
         assert checks(**environ)["proxy"].aside == "http://proxy.example:3128"
         assert "canary" not in repr(checks(**environ))
 
@@ -98,11 +98,11 @@ def test_certificates_of_a_variable() -> None:
     """The used variable is named, with its path as a detail; variables of other programs are a
     warning.
     """
-    assert said()["ca"] == "ok the system's certificates are trusted"
+    assert statuses()["ca"] == "ok the system's certificates are trusted"
     ours = checks(SSL_CERT_FILE=certifi.where(), CURL_CA_BUNDLE="/x.pem")["ca"]
     assert ours.detail == "the certificates of SSL_CERT_FILE are trusted"
     assert ours.aside == certifi.where()
-    assert said(CURL_CA_BUNDLE="/x.pem")["ca"].startswith("warn CURL_CA_BUNDLE is set")
+    assert statuses(CURL_CA_BUNDLE="/x.pem")["ca"].startswith("warn CURL_CA_BUNDLE is set")
     unusable = checks(REQUESTS_CA_BUNDLE="/canary/nowhere.pem")
     assert str(unusable["ca"].status) == "fail"
     assert "canary" not in unusable["ca"].detail + str(unusable["ca"].fix)
@@ -111,7 +111,7 @@ def test_certificates_of_a_variable() -> None:
 
 def test_an_unknown_host() -> None:
     """The system's own resolver is used."""
-    assert said()["dns"] == "fail the server's name cannot be resolved"
+    assert statuses()["dns"] == "fail the server's name cannot be resolved"
 
 
 def test_a_closed_port() -> None:
@@ -165,7 +165,7 @@ def test_server_certificates(certificate: Path, tls_port: int) -> None:
     """A known one is trusted; otherwise the check has the reason."""
 
     def detail(host: str, authority: str) -> str:
-        return said(f"https://{host}:{tls_port}", SSL_CERT_FILE=authority)["tls"]
+        return statuses(f"https://{host}:{tls_port}", SSL_CERT_FILE=authority)["tls"]
 
     assert detail("localhost", str(certificate)).startswith("ok TLSv1")
     assert "self-signed" in detail("localhost", certifi.where())
@@ -183,5 +183,5 @@ def test_a_server_without_tls() -> None:
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         threading.Thread(target=answer, daemon=True).start()
-        found = said(f"https://127.0.0.1:{listener.getsockname()[1]}")
+        found = statuses(f"https://127.0.0.1:{listener.getsockname()[1]}")
     assert found["tls"] == "fail the server cannot be reached: it does not use TLS on this port"

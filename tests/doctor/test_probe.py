@@ -41,7 +41,7 @@ def run(world: World) -> Section:
     return probe(server, world.client, world.client.organization())
 
 
-def said(section: Section) -> str:
+def details(section: Section) -> str:
     return "\n".join(f"{each.status} {each.name}: {each.detail}" for each in section.checks)
 
 
@@ -64,7 +64,7 @@ def test_a_probe_reports_the_server_s_behavior(choices: dict[str, Any], expected
     """Each behavior has its line, and the test webhook is deleted at the end."""
     world = World(Variant(**choices))
     other = world.create("Deploys")
-    found = said(run(world))
+    found = details(run(world))
     assert expected in found
     assert "fail" not in found
     assert [each.id for each in world.client.list()] == other
@@ -76,7 +76,7 @@ def test_only_the_webhook_of_an_earlier_probe_is_deleted() -> None:
     foreign = world.client.create(GENERIC, world.organization).id
     ours = replace(GENERIC, configuration={"url": Secret(URL)})
     world.client.create(ours, world.organization)
-    assert "ok clean-up: deleted 1 webhook of an earlier probe" in said(run(world))
+    assert "ok clean-up: deleted 1 webhook of an earlier probe" in details(run(world))
     assert [each.id for each in world.client.list()] == [foreign]
 
 
@@ -85,7 +85,7 @@ def test_a_lost_answer_leaves_no_webhook(lost: str) -> None:
     """It is reported, and its webhook is deleted."""
     world = World()
     world.faults.add(drop(commit=True), method=lost, times=99)
-    found = said(run(world))
+    found = details(run(world))
     assert "fail probe: " in found
     assert "ok clean-up: deleted 1 webhook of an earlier probe" in found
     assert world.client.list() == ()
@@ -100,7 +100,7 @@ def test_a_refusal_is_reported_without_the_host() -> None:
             return not write
 
     world.emulator.behaviour = ReadOnly()
-    found = said(run(world))
+    found = details(run(world))
     assert "fail probe: " in found
     assert "HTTP 403" in found
     assert support.URL.removeprefix("https://") not in found

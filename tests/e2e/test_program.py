@@ -135,7 +135,7 @@ def serve(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 
 @pytest.fixture
-def newcomer(user: User) -> User:
+def new_user(user: User) -> User:
     """A user with the example and its variables."""
     shutil.copytree(ROOT / "examples", user.directory / "examples")
     user.environ.update(SECRETS)
@@ -145,16 +145,16 @@ def newcomer(user: User) -> User:
 LOCAL = ("-f", "examples/webhooks.yaml", "--local")
 
 
-def test_a_second_apply_writes_nothing(newcomer: User) -> None:
+def test_a_second_apply_writes_nothing(new_user: User) -> None:
     """The first apply creates; the second finds no changes."""
-    first = newcomer.webhooks("apply", *LOCAL, "--yes")
+    first = new_user.webhooks("apply", *LOCAL, "--yes")
     assert first.returncode == 0
     assert "3 created" in first.stdout
     assert "LOCAL" in first.stderr
-    second = newcomer.webhooks("apply", *LOCAL, "--yes")
+    second = new_user.webhooks("apply", *LOCAL, "--yes")
     assert second.returncode == 0
     assert "No changes. 3 webhooks match." in second.stdout
-    with sqlite3.connect(newcomer.directory / ".webhooks-local/webhooks.db") as database:
+    with sqlite3.connect(new_user.directory / ".webhooks-local/webhooks.db") as database:
         methods = [row[0] for row in database.execute("SELECT method FROM log ORDER BY seq")]
     database.close()
     assert methods.count("POST") == 3
@@ -162,18 +162,18 @@ def test_a_second_apply_writes_nothing(newcomer: User) -> None:
 
 
 @pytest.mark.parametrize("redirected", ["/dev/full", "closed"])
-def test_unwritable_output_does_not_change_the_result(newcomer: User, redirected: str) -> None:
+def test_unwritable_output_does_not_change_the_result(new_user: User, redirected: str) -> None:
     """A full disk or a closed pipe keeps the exit code, and everything is applied."""
     target = f"> {redirected}" if redirected.startswith("/") else "| true"
     line = f"set -o pipefail; webhooks apply {' '.join(LOCAL)} --yes {target}"
     done = subprocess.run(
-        ["bash", "-c", line], cwd=newcomer.directory, env=newcomer.environment(),
+        ["bash", "-c", line], cwd=new_user.directory, env=new_user.environment(),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0
     assert ("error: applied 3 of 3 changes: 3 created" in done.stderr) is (redirected != "closed")
     assert "Exception" not in done.stderr
-    assert newcomer.webhooks("plan", *LOCAL, "--detailed-exitcode").returncode == 0
+    assert new_user.webhooks("plan", *LOCAL, "--detailed-exitcode").returncode == 0
 
 
 def test_everyday_changes(user: User, serve: Serve) -> None:

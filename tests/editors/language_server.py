@@ -172,9 +172,9 @@ class LanguageServer:
                 if name.lower() == b"content-length":
                     length = int(value)
                 head = stream.readline()
-            self._hear(json.loads(stream.read(length)))
+            self._receive(json.loads(stream.read(length)))
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _receive(self, message: dict[str, Any]) -> None:
         match message:
             case {"method": "workspace/configuration", "id": id, "params": {"items": items}}:
                 wanted = [self._settings.get(each.get("section", ""), {}) for each in items]

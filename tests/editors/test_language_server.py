@@ -10,7 +10,7 @@ import pytest
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES
 from tests.editors.language_server import LanguageServer
-from tests.editors.test_validators import ours
+from tests.editors.test_validators import validate
 
 GENERIC = "webhooks:\n  - name: a\n    type: generic\n    configuration: "
 WEBHOOK = "webhooks:\n  - name: a\n    type: slack\n"
@@ -95,7 +95,7 @@ def test_a_skeleton_of_each_type_is_offered(editor: LanguageServer, kind: str) -
     ]
     assert len(whole) == 1
     document = "webhooks:\n  - " + whole[0].replace("\n", "\n  ") + "\n"
-    assert ours(document), document
+    assert validate(document), document
     assert editor.diagnostics(document) == []
 
 

@@ -30,7 +30,7 @@ ALL = {**GOOD, **INVALID, **BEYOND}
 EXPECTED = [name not in INVALID for name in ALL]
 
 
-def ours(text: str) -> bool:
+def validate(text: str) -> bool:
     """Return whether `validate` finds no error."""
     base = SourceFile(file="base.yaml", raw=(_EXAMPLES / "organizations/base.yaml").read_bytes())
     file = SourceFile(file="a.yaml", raw=text.encode())
@@ -42,7 +42,7 @@ def ours(text: str) -> bool:
 @pytest.mark.parametrize("name", sorted(ALL.keys() - EXAMPLES.keys()))
 def test_validate(name: str) -> None:
     """It accepts only the valid files; the examples are run in tests/docs."""
-    assert ours(ALL[name]) is (name in GOOD)
+    assert validate(ALL[name]) is (name in GOOD)
 
 
 def test_check_jsonschema(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_every_answer_follows_the_contract(case: schemathesis.Case) -> None:
     )
 
 
-class Lives(schema.as_state_machine()):  # type: ignore[misc]
+class WebhookLifecycle(schema.as_state_machine()):  # type: ignore[misc]
     """Webhooks are created, read, changed and deleted in any order."""
 
     def before_call(self, case: schemathesis.Case) -> None:
@@ -92,8 +92,8 @@ class Lives(schema.as_state_machine()):  # type: ignore[misc]
         )
 
 
-TestLives = Lives.TestCase
-TestLives.settings = LIMITS
+TestWebhookLifecycle = WebhookLifecycle.TestCase
+TestWebhookLifecycle.settings = LIMITS
 
 
 def test_the_example_in_the_contract_is_accepted() -> None:

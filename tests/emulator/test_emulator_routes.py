@@ -10,7 +10,7 @@ import pytest
 from tests.emulated.emulator import Answer
 
 HOOKS = "/api/v1/webhooks/"
-NOBODY = f"{HOOKS}00000000-0000-4000-8000-000000000000/"
+MISSING = f"{HOOKS}00000000-0000-4000-8000-000000000000/"
 Start = Callable[..., Any]
 
 
@@ -37,7 +37,7 @@ def test_server_fields_are_read_only(api: Any) -> None:
     ("path", "allow"),
     [
         (HOOKS, "GET, POST, HEAD, OPTIONS"),
-        (NOBODY, "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"),
+        (MISSING, "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"),
         ("/api/v1/organizations/", "GET, HEAD, OPTIONS"),
         ("/api/schema/", "GET, HEAD, OPTIONS"),
     ],

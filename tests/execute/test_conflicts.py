@@ -26,16 +26,16 @@ ROTATED = {"token": Secret("xoxb-9876543210-old"), "channel": "#ops", "username"
 def appears(*rows: LiveWebhook):
     """Let another process store webhooks."""
 
-    def meanwhile(api: Memory) -> None:
+    def change(api: Memory) -> None:
         for each in rows:
             api.put(each)
 
-    return meanwhile
+    return change
 
 
-def before_the_last_listing(meanwhile: object) -> Fault:
+def before_the_last_listing(change: object) -> Fault:
     """The listing after the last write is the second one of a run."""
-    return Fault(call="list", nth=2, meanwhile=meanwhile)  # type: ignore[arg-type]
+    return Fault(call="list", nth=2, interfere=change)  # type: ignore[arg-type]
 
 
 def test_a_differing_duplicate_is_not_a_success() -> None:
@@ -88,7 +88,7 @@ def test_undeclared_webhooks_are_ignored_after_the_writes() -> None:
 
 
 @pytest.mark.parametrize(
-    "meanwhile",
+    "change",
     [
         lambda api: api.rows.pop("id-1"),
         appears(row("same", "id-1", "#elsewhere")),
@@ -97,11 +97,11 @@ def test_undeclared_webhooks_are_ignored_after_the_writes() -> None:
     ],
     ids=["deleted", "changed", "another token", "what was deleted is created again"],
 )
-def test_unwritten_webhooks_are_left_to_the_next_plan(meanwhile: object) -> None:
+def test_unwritten_webhooks_are_left_to_the_next_plan(change: object) -> None:
     """The run verifies only what it has written."""
     api = memory(row("same", "id-1"), row("gone", "id-2"))
     plan = planned(api, slack("same"), slack("new"))
-    api.faults = [before_the_last_listing(meanwhile)]
+    api.faults = [before_the_last_listing(change)]
     assert run(api, plan).exit_code is ExitCode.OK
     assert planned(api, slack("same"), slack("new")).operations
 
@@ -175,10 +175,10 @@ def test_an_ignored_webhook_with_a_previous_name_does_not_stop_an_apply() -> Non
 def renamed(id: str, name: str) -> Fault:
     """Rename a webhook before the listing that precedes the first write."""
 
-    def meanwhile(api: Memory) -> None:
+    def change(api: Memory) -> None:
         api.rows[id] = replace(api.rows[id], name=name)
 
-    return Fault(call="list", meanwhile=meanwhile)
+    return Fault(call="list", interfere=change)
 
 
 def test_a_matched_webhook_takes_the_name_of_a_create() -> None:

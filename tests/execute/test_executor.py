@@ -120,7 +120,7 @@ def test_a_refusal_with_an_unreadable_body_is_no_write(status: int, writes: int)
     def answer(api: Memory) -> None:
         raise ProtocolError("what is this", status=status)
 
-    api = memory(faults=[Fault(call="create", meanwhile=answer)])
+    api = memory(faults=[Fault(call="create", interfere=answer)])
     assert run(api, planned(api, slack("a"))).writes == writes
 
 
@@ -185,7 +185,7 @@ def test_a_second_run_finishes_a_reviewed_plan() -> None:
     assert (api.writes(), report.exit_code) == (["create b"], ExitCode.OK)
 
 
-def gone(api: Memory) -> None:
+def delete_live(api: Memory) -> None:
     api.rows.pop("1", None)
 
 
@@ -204,10 +204,10 @@ def test_a_plan_made_without_secrets_is_applied_with_them() -> None:
 
 def test_an_update_of_a_missing_webhook_makes_a_reviewed_plan_stale() -> None:
     """Exit 6 before the first write, exit 7 after it."""
-    api = memory(row("a", "1"), faults=[Fault(call="update", meanwhile=gone)])
+    api = memory(row("a", "1"), faults=[Fault(call="update", interfere=delete_live)])
     with pytest.raises(StalePlanError):
         run(api, planned(api, slack("a", "#new")), reviewed=True)
-    api = memory(row("a", "1"), faults=[Fault(call="update", meanwhile=gone)])
+    api = memory(row("a", "1"), faults=[Fault(call="update", interfere=delete_live)])
     report = run(api, planned(api, slack("a", "#new"), slack("b")), reviewed=True)
     assert outcomes(report) == {"a": "skipped stale", "b": "applied"}
     assert report.exit_code is ExitCode.PARTIAL
@@ -215,7 +215,7 @@ def test_an_update_of_a_missing_webhook_makes_a_reviewed_plan_stale() -> None:
 
 def test_a_duplicate_is_kept_when_its_keeper_is_gone() -> None:
     """The last of equal webhooks is never deleted."""
-    api = memory(row("a", "1"), row("a", "2"), faults=[Fault(call="get", meanwhile=gone)])
+    api = memory(row("a", "1"), row("a", "2"), faults=[Fault(call="get", interfere=delete_live)])
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": "skipped changed"}
     assert api.names() == ["a"]
@@ -260,12 +260,12 @@ def test_a_stale_list_is_settled_by_id() -> None:
 def test_reverted_operations_fail() -> None:
     """Updates that were reverted, creates that vanished, deletes that came back."""
 
-    def meddle(api: Memory) -> None:
+    def edit_live(api: Memory) -> None:
         if api.count("list") == 2:
             api.rows = {"1": row("a", "1", "#somebody"), "2": row("old", "2")}
 
     api = memory(row("a", "1"), row("old", "2"))
-    api.faults = [Fault(call="list", nth=2, meanwhile=meddle)]
+    api.faults = [Fault(call="list", nth=2, interfere=edit_live)]
     report = run(api, planned(api, slack("a", "#new"), slack("b")))
     assert outcomes(report) == {
         "a": "failed does-not-converge",
@@ -320,7 +320,7 @@ def interrupted(api: Memory) -> None:
 
 def test_a_halted_run_reports_unknown_outcomes() -> None:
     """Started and unanswered is unconfirmed; never started is skipped."""
-    api = memory(row("old", "1"), faults=[Fault(call="create", nth=2, meanwhile=interrupted)])
+    api = memory(row("old", "1"), faults=[Fault(call="create", nth=2, interfere=interrupted)])
     hooks = (slack("a"), slack("b"), slack("c"))
     report = run(api, planned(api, *hooks), workers=HaltsIn())
     assert outcomes(report) == {
@@ -334,7 +334,7 @@ def test_a_halted_run_reports_unknown_outcomes() -> None:
 
 def test_an_abandoned_write_counts_as_a_write() -> None:
     """A run halted during its first write does not report that nothing was written."""
-    api = memory(faults=[Fault(call="create", nth=1, meanwhile=interrupted)])
+    api = memory(faults=[Fault(call="create", nth=1, interfere=interrupted)])
     report = run(api, planned(api, slack("a"), slack("b")), workers=HaltsIn())
     assert outcomes(report) == {"a": "unconfirmed", "b": "skipped interrupted"}
     assert report.writes == 1

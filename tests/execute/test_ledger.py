@@ -17,13 +17,13 @@ CHANGES = PLAN.operations
 
 
 @pytest.fixture
-def heard() -> Heard:
+def watcher() -> Heard:
     return Heard()
 
 
 @pytest.fixture
-def ledger(heard: Heard) -> Ledger:
-    return Ledger(PLAN, StopAfter(memory()), heard)
+def ledger(watcher: Heard) -> Ledger:
+    return Ledger(PLAN, StopAfter(memory()), watcher)
 
 
 def test_the_report_is_complete_at_any_moment(ledger: Ledger) -> None:
@@ -40,7 +40,7 @@ def test_the_report_is_complete_at_any_moment(ledger: Ledger) -> None:
 
 
 def test_after_the_report_nothing_starts_and_nothing_is_recorded(
-    ledger: Ledger, heard: Heard
+    ledger: Ledger, watcher: Heard
 ) -> None:
     """An abandoned thread changes neither the report nor the progress output."""
     a = CHANGES[0]
@@ -48,15 +48,15 @@ def test_after_the_report_nothing_starts_and_nothing_is_recorded(
     told = ledger.close()
     assert not ledger.start(1)
     ledger.finish(0, Applied(operation=a, id="1"))
-    assert (ledger.close(), heard.started, heard.ended) == (told, ["a"], [])
+    assert (ledger.close(), watcher.started, watcher.ended) == (told, ["a"], [])
 
 
-def test_an_operation_with_an_outcome_is_not_started(ledger: Ledger, heard: Heard) -> None:
+def test_an_operation_with_an_outcome_is_not_started(ledger: Ledger, watcher: Heard) -> None:
     """What was found done is not sent again."""
     a = CHANGES[0]
     ledger.finish(0, Applied(operation=a, id="1"))
     assert not ledger.start(0)
-    assert heard.started == []
+    assert watcher.started == []
 
 
 def test_the_first_reason_to_end_is_reported(ledger: Ledger) -> None:

@@ -81,7 +81,7 @@ def test_a_lost_create_whose_name_is_then_taken_is_in_doubt() -> None:
 def test_an_unrelated_new_webhook_is_no_conflict() -> None:
     """Only the sent name is searched for."""
     other = appear(row("other", "9"))
-    api = memory(faults=[Fault(call="create", error=AmbiguousWriteError, meanwhile=other)])
+    api = memory(faults=[Fault(call="create", error=AmbiguousWriteError, interfere=other)])
     report = run(api, planned(api, slack("a")))
     assert (outcomes(report), api.names()) == ({"a": "applied"}, ["a", "other"])
 
@@ -104,7 +104,7 @@ def test_a_taken_name_is_read_back(
     error: type[ApiError], detail: str | None, other: LiveWebhook, outcome: str
 ) -> None:
     """An equal webhook counts as created, another one is a conflict."""
-    taken = Fault(call="create", error=error, detail=detail, meanwhile=appear(other))
+    taken = Fault(call="create", error=error, detail=detail, interfere=appear(other))
     api = memory(faults=[taken])
     assert outcomes(run(api, planned(api, slack("a")))) == {"a": outcome}
     assert api.names() == ["a"]
@@ -129,7 +129,7 @@ def late(api: Memory) -> None:
 
 def test_a_late_duplicate_is_removed_and_the_smallest_id_is_kept() -> None:
     """The first POST is committed after the second: one webhook remains."""
-    api = memory(faults=[LOST, Fault(call="create", nth=2, meanwhile=late)])
+    api = memory(faults=[LOST, Fault(call="create", nth=2, interfere=late)])
     report = run(api, planned(api, slack("a")))
     assert list(api.rows) == ["a-late"]
     assert [(each.removed, each.kept) for each in report.healed] == [("id-101", "a-late")]
@@ -142,7 +142,7 @@ def test_the_kept_duplicate_is_reported_for_its_own_create() -> None:
     api = memory(row("u", "id-1", "#elsewhere"))
     plan = planned(api, slack("a"), slack("b"), slack("u"))
     api.faults = [
-        Fault(call="create", meanwhile=appear(row("b", "b-late"))),
+        Fault(call="create", interfere=appear(row("b", "b-late"))),
         Fault(call="list", nth=3, error=ServerError),
     ]
     found = {each.operation.name: each.id for each in run(api, plan).outcomes}
@@ -153,7 +153,7 @@ def test_a_duplicate_with_another_token_is_another_webhook() -> None:
     """The listing with both shows that tokens are readable."""
     other = {**row("a", "a-first").configuration, "token": Secret("xoxb-9876543210-other")}
     theirs = replace(row("a", "a-first"), configuration=other)
-    api = memory(faults=[Fault(call="create", meanwhile=appear(theirs))])
+    api = memory(faults=[Fault(call="create", interfere=appear(theirs))])
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": "failed conflict"}
 
@@ -165,7 +165,7 @@ def test_a_duplicate_kept_by_another_run_is_reported() -> None:
         del api.rows["id-101"]
         api.put(row("a", "a-first"))
 
-    api = memory(faults=[Fault(call="list", nth=2, meanwhile=kept)])
+    api = memory(faults=[Fault(call="list", nth=2, interfere=kept)])
     report = run(api, planned(api, slack("a")))
     assert (report.outcomes[0].id, report.exit_code) == ("a-first", ExitCode.OK)
 
@@ -173,7 +173,7 @@ def test_a_duplicate_kept_by_another_run_is_reported() -> None:
 def test_a_duplicate_of_a_different_webhook_is_a_conflict() -> None:
     """Another process created the name with other fields, and its webhook has the smallest id."""
     theirs = row("a", "a-first", "#elsewhere")
-    api = memory(faults=[Fault(call="create", meanwhile=appear(theirs))])
+    api = memory(faults=[Fault(call="create", interfere=appear(theirs))])
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": "failed conflict"}
     assert "a-first" in report.outcomes[0].message
@@ -183,7 +183,7 @@ def test_a_duplicate_of_a_different_webhook_is_a_conflict() -> None:
 def test_older_or_differing_duplicates_are_never_removed() -> None:
     """Only new ones that equal what was sent are deleted."""
     other = row("a", "zz", "#somebody")
-    api = memory(faults=[Fault(call="create", meanwhile=appear(other))])
+    api = memory(faults=[Fault(call="create", interfere=appear(other))])
     report = run(api, planned(api, slack("a")))
     assert (api.names(), report.healed) == (["a", "a"], ())
 
@@ -196,8 +196,8 @@ def test_no_duplicate_is_removed_once_the_keeper_is_gone() -> None:
 
     api = memory(
         faults=[
-            Fault(call="create", meanwhile=late),
-            Fault(call="get", meanwhile=keeper_goes),
+            Fault(call="create", interfere=late),
+            Fault(call="get", interfere=keeper_goes),
         ]
     )
     run(api, planned(api, slack("a")))
@@ -206,8 +206,8 @@ def test_no_duplicate_is_removed_once_the_keeper_is_gone() -> None:
 
 def test_a_duplicate_edited_by_another_process_is_kept() -> None:
     """It is no longer a duplicate, and the run reports the conflict."""
-    edited = Fault(call="get", meanwhile=appear(row("a", "id-101", "#edited")))
-    api = memory(faults=[Fault(call="create", meanwhile=late), edited])
+    edited = Fault(call="get", interfere=appear(row("a", "id-101", "#edited")))
+    api = memory(faults=[Fault(call="create", interfere=late), edited])
     report = run(api, planned(api, slack("a")))
     assert (sorted(api.rows), report.healed) == (["a-late", "id-101"], ())
     assert report.exit_code is ExitCode.PARTIAL
@@ -216,11 +216,14 @@ def test_a_duplicate_edited_by_another_process_is_kept() -> None:
 def test_a_duplicate_removed_by_another_run_is_not_reported() -> None:
     """Two applies remove duplicates at once: each reports its own deletes."""
 
-    def copy_goes(api: Memory) -> None:
+    def delete_duplicate(api: Memory) -> None:
         api.rows.pop("id-101", None)
 
-    late_and_gone = [Fault(call="create", meanwhile=late), Fault(call="get", meanwhile=copy_goes)]
-    api = memory(faults=late_and_gone)
+    late_and_deleted = [
+        Fault(call="create", interfere=late),
+        Fault(call="get", interfere=delete_duplicate),
+    ]
+    api = memory(faults=late_and_deleted)
     report = run(api, planned(api, slack("a")))
     assert (list(api.rows), report.healed, report.exit_code) == (["a-late"], (), ExitCode.OK)
 
@@ -229,7 +232,7 @@ def test_a_removal_with_a_lost_answer_is_verified() -> None:
     """It is done or repeated; one webhook remains and the report names the other."""
     for happens in (True, False):
         lost = Fault(call="delete", error=AmbiguousWriteError, happens=happens)
-        api = memory(faults=[Fault(call="create", meanwhile=late), lost])
+        api = memory(faults=[Fault(call="create", interfere=late), lost])
         report = run(api, planned(api, slack("a")))
         assert (list(api.rows), report.exit_code) == (["a-late"], ExitCode.OK)
         assert len(report.healed) == 1
@@ -238,7 +241,7 @@ def test_a_removal_with_a_lost_answer_is_verified() -> None:
 def test_a_duplicate_that_cannot_be_removed_is_a_failure() -> None:
     """Exit 7 while there are two."""
     lost = [Fault(call="delete", nth=n, error=AmbiguousWriteError) for n in range(1, 9)]
-    api = memory(faults=[Fault(call="create", meanwhile=late), *lost])
+    api = memory(faults=[Fault(call="create", interfere=late), *lost])
     report = run(api, planned(api, slack("a")))
     assert (report.exit_code, report.healed) == (ExitCode.PARTIAL, ())
     assert report.problem == "duplicates still exist: id-101"
@@ -247,7 +250,7 @@ def test_a_duplicate_that_cannot_be_removed_is_a_failure() -> None:
 def test_duplicates_are_removed_after_other_failures_too() -> None:
     """The removal belongs to its create, whatever else failed."""
     failing = Fault(call="create", nth=2, error=InvalidRequestError)
-    api = memory(faults=[Fault(call="create", meanwhile=late), failing])
+    api = memory(faults=[Fault(call="create", interfere=late), failing])
     report = run(api, planned(api, slack("a"), slack("b")))
     assert (api.names(), len(report.healed)) == (["a"], 1)
 
@@ -259,7 +262,7 @@ def write(nth: int = 1, error: type[ApiError] = AmbiguousWriteError, **more: Any
     return Fault(call="write", nth=nth, error=error, **more)
 
 
-def gone(api: Memory) -> None:
+def delete_live(api: Memory) -> None:
     api.rows.clear()
 
 
@@ -271,7 +274,7 @@ FATES = {
     "always lost": ([write(nth) for nth in range(1, 9)], None, "unconfirmed", 3),
     "stopped": ([write()], 1, "unconfirmed", 1),
     "somebody else's change": (
-        [write(meanwhile=appear(row("a", "1", "#somebody")))],
+        [write(interfere=appear(row("a", "1", "#somebody")))],
         None,
         "failed conflict",
         1,
@@ -316,7 +319,7 @@ def test_each_lost_update_is_read_back_separately() -> None:
 
 def test_an_update_lost_with_its_webhook_is_skipped() -> None:
     """It is read back and found missing."""
-    lost = Fault(call="update", error=AmbiguousWriteError, meanwhile=gone)
+    lost = Fault(call="update", error=AmbiguousWriteError, interfere=delete_live)
     api = memory(row("a", "1"), faults=[lost])
     assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "skipped vanished"}
 

@@ -235,7 +235,7 @@ def test_a_server_that_is_down_gets_few_requests() -> None:
     assert server.clock.time < 600
 
 
-LIES = {
+INCONSISTENT_PAGES = {
     "counts too few": {"count": "low"},
     "counts too many": {"count": "high"},
     "always shows the first page": {"page_honoured": False},
@@ -244,7 +244,9 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("lie", [pytest.param(choices, id=name) for name, choices in LIES.items()])
+@pytest.mark.parametrize(
+    "lie", [pytest.param(choices, id=name) for name, choices in INCONSISTENT_PAGES.items()]
+)
 def test_inconsistent_pages_prevent_writes(lie: dict[str, Any]) -> None:
     """An inconsistent listing ends the run before a write."""
     server = Local(page_size=2, max_page_size=2, **lie)

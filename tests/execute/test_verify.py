@@ -45,13 +45,13 @@ def applied(api: Memory, *webhooks: Webhook):
     return run(api, planned(api, *webhooks, secrets=secrets), secrets=secrets)
 
 
-def behind(api: Memory, n: int) -> tuple[()]:
+def stale_list(api: Memory, n: int) -> tuple[()]:
     return ()
 
 
 def test_a_stale_list_is_read_four_times_a_second_apart() -> None:
     """After the last listing there is no wait."""
-    api, clock = memory(lists=behind), VirtualClock()
+    api, clock = memory(lists=stale_list), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock)
     assert (api.count("list"), clock.slept) == (5, [1.0, 1.0, 1.0])
     assert report.exit_code is ExitCode.OK
@@ -82,7 +82,7 @@ def test_after_a_signal_an_incomplete_listing_is_not_read_again() -> None:
 
 def test_after_a_signal_a_stale_list_is_not_waited_for() -> None:
     """Webhooks that it does not show are read by id."""
-    api, clock = memory(lists=behind), VirtualClock()
+    api, clock = memory(lists=stale_list), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
     assert (api.count("list"), clock.slept) == (2, [])
     assert report.exit_code is ExitCode.OK
@@ -91,7 +91,7 @@ def test_after_a_signal_a_stale_list_is_not_waited_for() -> None:
 def test_after_a_signal_duplicates_are_still_removed() -> None:
     """A stopped run leaves no duplicates if it can."""
     api, clock = memory(), VirtualClock()
-    api.faults = [Fault(call="create", meanwhile=appear(row("a", "a-late")))]
+    api.faults = [Fault(call="create", interfere=appear(row("a", "a-late")))]
     report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
     assert (list(api.rows), len(report.healed), clock.slept) == (["a-late"], 1, [])
 
@@ -100,8 +100,8 @@ def test_duplicates_found_one_after_another_are_all_reported() -> None:
     """Each listing may show another one."""
     api = memory()
     api.faults = [
-        Fault(call="create", meanwhile=appear(row("a", "a-late"))),
-        Fault(call="list", nth=3, meanwhile=appear(row("a", "b-late"))),
+        Fault(call="create", interfere=appear(row("a", "a-late"))),
+        Fault(call="list", nth=3, interfere=appear(row("a", "b-late"))),
     ]
     report = run(api, planned(api, slack("a")))
     assert list(api.rows) == ["a-late"]
@@ -112,7 +112,7 @@ def test_removed_duplicates_are_reported_even_if_the_last_listing_fails() -> Non
     """What was done is reported, also when nothing more can be read."""
     api = memory()
     api.faults = [
-        Fault(call="create", meanwhile=appear(row("a", "a-late"))),
+        Fault(call="create", interfere=appear(row("a", "a-late"))),
         Fault(call="list", nth=3, error=ServerError),
     ]
     report = run(api, planned(api, slack("a")))
@@ -130,7 +130,7 @@ def test_a_failure_does_not_hide_later_ones() -> None:
     api = memory(row("a", "1"), row("b", "2"))
     api.faults = [
         Fault(call="update", error=InvalidRequestError),
-        Fault(call="list", nth=2, meanwhile=revert),
+        Fault(call="list", nth=2, interfere=revert),
     ]
     report = run(api, planned(api, slack("a", "#new"), slack("b", "#new")))
     assert outcomes(report) == {"a": "failed invalid-request", "b": "failed does-not-converge"}
@@ -173,7 +173,7 @@ def test_unchanged_webhooks_are_not_read_by_id() -> None:
 def test_a_readable_secret_identifies_another_run_s_webhook() -> None:
     """A create of this run that reads back shows that the other one's password differs."""
     other = appear(row("B", "9", "another password"))
-    lost = Fault(call="create", nth=2, error=AmbiguousWriteError, meanwhile=other)
+    lost = Fault(call="create", nth=2, error=AmbiguousWriteError, interfere=other)
     api = memory(faults=[lost])
     assert outcomes(applied(api, generic("A"), generic("B"))) == {
         "A": "applied",

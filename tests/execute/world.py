@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Fault:
     """One failure: `call` is create, update, delete, get or list; the `nth` of those, from 1.
 
-    With `happens` the write is committed nevertheless. `meanwhile` is called just before.
+    With `happens` the write is committed nevertheless. `interfere` is called just before.
     """
 
     call: str
@@ -34,7 +34,7 @@ class Fault:
     error: type[ApiError] | None = None
     happens: bool = False
     detail: str | None = None
-    meanwhile: Callable[[Memory], None] | None = None
+    interfere: Callable[[Memory], None] | None = None
 
 
 @dataclass(slots=True)
@@ -97,8 +97,8 @@ class Memory:
         self.calls.append(f"{call} {what}".strip())
         for fault in self.faults:
             if fault.call == call and fault.nth == self.count(call):
-                if fault.meanwhile is not None:
-                    fault.meanwhile(self)
+                if fault.interfere is not None:
+                    fault.interfere(self)
                 if fault.error is not None:
                     if fault.happens:
                         act()

@@ -88,7 +88,7 @@ def live_webhooks(draw: st.DrawFn, id: str) -> LiveWebhook:
 
 
 @st.composite
-def lives(draw: st.DrawFn) -> Live:
+def live_organizations(draw: st.DrawFn) -> Live:
     ids = draw(st.permutations([f"id-{number}" for number in range(6)]))
     count = draw(st.integers(0, 6))
     return Live(

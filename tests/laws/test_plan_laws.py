@@ -21,7 +21,7 @@ from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Unkn
 from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import Create, Delete, KeyLost, Operation, Plan, Reason, Update
 from reconciler.planning.planner import PlanOptions, plan
-from tests.laws.strategies import SECRETS, VALUES, declarations, lives, masked
+from tests.laws.strategies import SECRETS, VALUES, declarations, live_organizations, masked
 
 many = settings(max_examples=150, deadline=None, derandomize=True)
 
@@ -76,7 +76,7 @@ def carry_out(operations: Iterable[Operation], live: Live, *, serial: int = 0) -
 
 @many
 @pytest.mark.parametrize("shown", [lambda live: live, masked], ids=["plainly", "masked"])
-@given(declarations(), lives())
+@given(declarations(), live_organizations())
 def test_an_applied_plan_leaves_nothing_to_do(
     shown: Callable[[Live], Live], desired: Desired, live: Live
 ):
@@ -125,7 +125,7 @@ def looks_as_declared(found: LiveWebhook, wanted: Webhook, unreadable: set[str])
 
 
 @many
-@given(declarations(), lives())
+@given(declarations(), live_organizations())
 def test_declared_webhooks_are_live_and_absent_ones_are_gone(desired: Desired, live: Live):
     """Soundness: one webhook of each declared name, as declared, and none to be pruned.
 
@@ -157,7 +157,7 @@ def test_declared_webhooks_are_live_and_absent_ones_are_gone(desired: Desired, l
 
 
 @many
-@given(declarations(), lives())
+@given(declarations(), live_organizations())
 def test_undeclared_webhooks_are_not_changed(desired: Desired, live: Live):
     """Frame: every operation has its reason in a file, and all other webhooks stay unchanged."""
     result = planned(desired, live)
@@ -181,7 +181,7 @@ def test_undeclared_webhooks_are_not_changed(desired: Desired, live: Live):
 
 
 @many
-@given(declarations(), lives(), st.data())
+@given(declarations(), live_organizations(), st.data())
 def test_any_part_of_a_plan_converges_to_the_same_end(
     desired: Desired, live: Live, data: st.DataObject
 ):
@@ -229,7 +229,7 @@ def _contents(live: Live) -> list[object]:
 
 
 @many
-@given(declarations(), lives(), st.integers())
+@given(declarations(), live_organizations(), st.integers())
 def test_order_makes_no_difference(desired: Desired, live: Live, seed: int):
     """Files and pages in any order give an equal plan."""
     shuffle = random.Random(seed).sample
@@ -240,7 +240,7 @@ def test_order_makes_no_difference(desired: Desired, live: Live, seed: int):
 
 
 @many
-@given(declarations(), lives())
+@given(declarations(), live_organizations())
 def test_every_operation_is_necessary(desired: Desired, live: Live):
     """Minimality: without any one of them something remains to be done, and no id appears twice."""
     result = planned(desired, live)
@@ -256,7 +256,7 @@ def test_every_operation_is_necessary(desired: Desired, live: Live):
 
 
 @many
-@given(declarations(), lives())
+@given(declarations(), live_organizations())
 def test_no_prune_omits_only_deletes(desired: Desired, live: Live):
     """Prune is monotone."""
     full = planned(desired, live)
@@ -268,7 +268,7 @@ def test_no_prune_omits_only_deletes(desired: Desired, live: Live):
 
 
 @many
-@given(declarations(), lives())
+@given(declarations(), live_organizations())
 def test_no_plan_contains_a_secret(desired: Desired, live: Live):
     """Nothing printed of a plan contains a token."""
     text = repr(planned(desired, live))
@@ -277,7 +277,7 @@ def test_no_plan_contains_a_secret(desired: Desired, live: Live):
 
 
 @many
-@given(declarations(), lives())
+@given(declarations(), live_organizations())
 def test_the_digest_does_not_depend_on_secrets(desired: Desired, live: Live):
     """A plan made without secrets has the same digest as one made with all."""
     assert planned(desired, live).digest == plan(desired, live, {}).digest
@@ -289,7 +289,7 @@ def _states(made: Plan, live: Live) -> set[State]:
 
 
 @many
-@given(declarations(), lives(), lives())
+@given(declarations(), live_organizations(), live_organizations())
 def test_a_plan_matches_exactly_its_organization(desired: Desired, live: Live, other: Live):
     """Staleness: at first all operations are pending, afterwards done, and stale ones are named."""
     result = planned(desired, live)
@@ -309,7 +309,7 @@ def test_a_plan_matches_exactly_its_organization(desired: Desired, live: Live, o
 
 
 @many
-@given(declarations(), lives())
+@given(declarations(), live_organizations())
 def test_a_plan_is_blocked_whenever_it_deletes_more_than_the_limit(desired: Desired, live: Live):
     """No delete bypasses the guards."""
     result = planned(desired, live)

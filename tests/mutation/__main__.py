@@ -21,11 +21,11 @@ from pathlib import Path
 
 from tests.mutation.verdict import (
     LIST,
-    Fate,
     Mutant,
+    Result,
     equivalents,
-    judged,
     mutants,
+    remove_equivalent,
     score,
     summary,
 )
@@ -65,7 +65,9 @@ def main() -> int:
         with contextlib.chdir(copy):
             made = [each for file in files for each in mutants(file)]
     listed = equivalents(LIST.read_text(encoding="utf-8"))
-    return _report(*judged(made, [each for each in listed if each.file in files]), asked.threshold)
+    return _report(
+        *remove_equivalent(made, [each for each in listed if each.file in files]), asked.threshold
+    )
 
 
 def _files(parts: list[str]) -> list[str]:
@@ -97,7 +99,7 @@ def _copy(to: Path) -> None:
 
 def _report(made: list[Mutant], stale: list[str], threshold: float) -> int:
     for each in made:
-        if each.fate is Fate.SURVIVED:
+        if each.result is Result.SURVIVED:
             print(f"\n{each.file}:{each.line}\n{each.diff}")
     for entry in stale:
         print(f"\nequivalent.toml, {entry}")

@@ -18,7 +18,7 @@ _UNNOTICED = (0, 5, 33)  # all tests passed, or there was none; a crash or a han
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
-class Fate(StrEnum):
+class Result(StrEnum):
     """The result of a mutant. Only killed ones and survivors count."""
 
     REFUSED = "refused by mypy"
@@ -35,7 +35,7 @@ class Mutant:
     file: str
     line: int
     diff: str
-    fate: Fate
+    result: Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +71,18 @@ def mutants(file: str) -> Iterator[Mutant]:
         if code in _NOT_RUN:
             raise RuntimeError(f"no test was run on {name}: exit code {code}")
         if code == _BY_TYPE:
-            fate = Fate.REFUSED
+            result = Result.REFUSED
         elif code not in _UNNOTICED:
-            fate = Fate.KILLED
+            result = Result.KILLED
         elif sentence_only(diff):
-            fate = Fate.WORDING
+            result = Result.WORDING
         else:
-            fate = Fate.SURVIVED
+            result = Result.SURVIVED
         within = int(re.findall(r"\d+", header)[0]) - 1
         within += next(place for place, line in enumerate(diff) if line[0] in "+-")
         function = name.rpartition(".")[2].partition("__mutmut_")[0].removeprefix("x")
         start = starts[re.split("ǁ", function)[-1] if "ǁ" in function else function[1:]]
-        yield Mutant(file=file, line=start + within, diff="\n".join(diff), fate=fate)
+        yield Mutant(file=file, line=start + within, diff="\n".join(diff), result=result)
 
 
 def _starts(source: str) -> dict[str, int]:
@@ -133,33 +133,35 @@ def equivalents(listed: str) -> Iterator[Equivalent]:
                 )
 
 
-def judged(made: Iterable[Mutant], known: Iterable[Equivalent]) -> tuple[list[Mutant], list[str]]:
+def remove_equivalent(
+    made: Iterable[Mutant], known: Iterable[Equivalent]
+) -> tuple[list[Mutant], list[str]]:
     """Remove survivors that are known as equivalent; return the entries that match none."""
-    fates: dict[Equivalent, set[Fate]] = {each: set() for each in known}
+    fates: dict[Equivalent, set[Result]] = {each: set() for each in known}
     out: list[Mutant] = []
     for each in made:
         meant = [entry for entry in fates if entry.is_meant(each)]
         for entry in meant:
-            fates[entry].add(each.fate)
-        known_survivor = meant and each.fate is Fate.SURVIVED
-        out.append(replace(each, fate=Fate.EQUIVALENT) if known_survivor else each)
+            fates[entry].add(each.result)
+        known_survivor = meant and each.result is Result.SURVIVED
+        out.append(replace(each, result=Result.EQUIVALENT) if known_survivor else each)
     stale = [
         f"{each.file}: {'it is noticed' if seen else 'there is no such mutant'}\n{each.change}"
         for each, seen in fates.items()
-        if Fate.SURVIVED not in seen
+        if Result.SURVIVED not in seen
     ]
     return out, sorted(stale)
 
 
 def score(made: Iterable[Mutant]) -> float:
     """Return the percentage of killed mutants among those that count."""
-    count = Counter(each.fate for each in made)
-    counting = count[Fate.KILLED] + count[Fate.SURVIVED]
-    return 100 * count[Fate.KILLED] / counting if counting else 100.0
+    count = Counter(each.result for each in made)
+    counting = count[Result.KILLED] + count[Result.SURVIVED]
+    return 100 * count[Result.KILLED] / counting if counting else 100.0
 
 
 def summary(title: str, made: Sequence[Mutant]) -> str:
     """Return one line with the number of mutants by result."""
-    count = Counter(each.fate for each in made)
-    parts = ", ".join(f"{count[fate]} {fate}" for fate in Fate if count[fate])
+    count = Counter(each.result for each in made)
+    parts = ", ".join(f"{count[result]} {result}" for result in Result if count[result])
     return f"{title}: {score(made):.1f} % of {len(made)} mutants: {parts}"

@@ -90,7 +90,7 @@ FILES: dict[str, Callable[[int], str]] = {
 }
 
 
-def _judged(text: str) -> object:
+def _check(text: str) -> object:
     found = load_text(text).findings
     return [load().render_findings(found) for load in FINDINGS_RENDERERS.values()]
 
@@ -99,8 +99,8 @@ def _judged(text: str) -> object:
 @pytest.mark.parametrize("name", FILES)
 def test_steps_grow_in_proportion(name: str) -> None:
     """Twice the size takes about twice as many steps."""
-    few, many = (partial(_judged, FILES[name](count)) for count in (FEW, MANY))
-    _judged(FILES[name](10))  # loads modules
+    few, many = (partial(_check, FILES[name](count)) for count in (FEW, MANY))
+    _check(FILES[name](10))  # loads modules
     counted = steps(few)
     assert steps(many) < MOST * counted
 

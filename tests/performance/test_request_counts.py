@@ -24,7 +24,7 @@ PAGES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Requests:
     """What the server received from one command."""
 
     code: int
@@ -33,7 +33,7 @@ class Seen:
     most: int
 
 
-Command = Callable[..., Seen]
+Command = Callable[..., Requests]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def command(shell: Shell, file: File) -> Command:
         of: Of = lambda requested: False,
         meeting: int = 0,
         **choices: Any,
-    ) -> Seen:
+    ) -> Requests:
         file(declaration(declared))
         emulator = Emulator(
             behaviour=Variant(**{"page_size": 2, "max_page_size": 10, **choices}), seed=1
@@ -56,7 +56,7 @@ def command(shell: Shell, file: File) -> Command:
         with counting(emulator, of=of, meeting=meeting) as server:
             site = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "CLOUDTRUTH_SERVER_URL": server.url}
             done = shell(*arguments, TOKEN=TOKEN, **site)
-        return Seen(
+        return Requests(
             code=done.code,
             requests=Counter(server.requested()),
             connections=server.connections - server.idle,

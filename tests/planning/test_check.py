@@ -27,10 +27,10 @@ EDITED = live_slack(channel="#edited")
 CREATE = made(desired(slack()))
 UPDATE = made(desired(slack()), EDITED)
 DELETE = made(desired(absent=(Absent(name="Deploys"),)), live_slack())
-TWIN = live_slack(id="id-2")
+NAMESAKE = live_slack(id="id-2")
 RENAME = made(desired(slack(previously=("Old",))), live_slack("Old"))
 PINNED = made(desired(slack(id="id-1")), EDITED)
-DUPLICATE = made(desired(slack()), live_slack(), TWIN)
+DUPLICATE = made(desired(slack()), live_slack(), NAMESAKE)
 
 
 Answer = tuple[State, str, str | None]
@@ -70,7 +70,7 @@ KEEPER = "the webhook to keep was deleted"
         (CREATE, (live_slack(),), done()),
         (CREATE, (live_slack(token="*****"),), done()),
         (CREATE, (EDITED,), stale(ANOTHER)),
-        (CREATE, (live_slack(), TWIN), stale(ANOTHER)),
+        (CREATE, (live_slack(), NAMESAKE), stale(ANOTHER)),
         (UPDATE, (EDITED,), pending("id-1")),
         (UPDATE, (live_slack(),), done()),
         (UPDATE, (live_slack(channel="#third"),), stale(EDITED_SINCE)),
@@ -78,24 +78,24 @@ KEEPER = "the webhook to keep was deleted"
         (DELETE, (live_slack(),), pending()),
         (DELETE, (), done("it is already deleted")),
         (DELETE, (EDITED,), stale(EDITED_SINCE)),
-        (DELETE, (live_slack(), TWIN), stale(ANOTHER, "id-2")),
-        (DUPLICATE, (live_slack(), TWIN), pending()),
+        (DELETE, (live_slack(), NAMESAKE), stale(ANOTHER, "id-2")),
+        (DUPLICATE, (live_slack(), NAMESAKE), pending()),
         (DUPLICATE, (live_slack(),), done("it is already deleted", "id-2")),
-        (DUPLICATE, (TWIN,), stale(KEEPER, "id-2")),
-        (UPDATE, (EDITED, TWIN), stale(ANOTHER, "id-2")),
-        (UPDATE, (live_slack(), TWIN), stale(ANOTHER, "id-2")),
+        (DUPLICATE, (NAMESAKE,), stale(KEEPER, "id-2")),
+        (UPDATE, (EDITED, NAMESAKE), stale(ANOTHER, "id-2")),
+        (UPDATE, (live_slack(), NAMESAKE), stale(ANOTHER, "id-2")),
         (RENAME, (live_slack("Old"), live_slack("Old", "id-2")), stale(ANOTHER, "id-2")),
-        (RENAME, (live_slack("Old"), TWIN), stale(ANOTHER, "id-2")),
-        (PINNED, (EDITED, TWIN), pending("id-1")),
-        (DUPLICATE, (live_slack(), TWIN, live_slack(id="id-0")), stale(ANOTHER, "id-0")),
+        (RENAME, (live_slack("Old"), NAMESAKE), stale(ANOTHER, "id-2")),
+        (PINNED, (EDITED, NAMESAKE), pending("id-1")),
+        (DUPLICATE, (live_slack(), NAMESAKE, live_slack(id="id-0")), stale(ANOTHER, "id-0")),
         (
             DUPLICATE,
-            (live_slack(token=OTHER_TOKEN), TWIN),
+            (live_slack(token=OTHER_TOKEN), NAMESAKE),
             stale("it differs from the webhook to keep", "id-2"),
         ),
         (
             DUPLICATE,
-            (live_slack("Renamed"), TWIN),
+            (live_slack("Renamed"), NAMESAKE),
             stale(KEEPER, "id-2"),
         ),
     ],

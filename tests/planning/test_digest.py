@@ -111,7 +111,7 @@ def test_a_removed_field_is_part_of_it_with_and_without_secrets():
 
 LITERAL = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
 BUMPED = SecretRef(scheme=Scheme.ENV, name="T", version=2)
-GONE = desired(absent=(Absent(name="Deploys"),))
+REMOVED = desired(absent=(Absent(name="Deploys"),))
 HALF_HIDDEN = live_slack(channel=["#deploys"], username="old")
 
 
@@ -134,7 +134,7 @@ HALF_HIDDEN = live_slack(channel=["#deploys"], username="old")
             "a82a8504ec43637b91f105bbda666368",
         ),
         (
-            GONE,
+            REMOVED,
             live(live_slack(channel="#x")),
             "09d29580015e8c375c3960b6829d7c5a",
         ),

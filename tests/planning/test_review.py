@@ -74,8 +74,8 @@ def test_a_different_change_of_a_reviewed_webhook_is_stale(reviewed: Live, found
 def test_a_reviewed_webhook_that_is_kept_is_stale() -> None:
     """Two webhooks of the name differ: neither is written, and the review is stale."""
     review = review_of(made(TWO))
-    twins = live(live_slack("A", "1", channel="#x"), live_slack("A", "2", channel="#y"))
-    assert classified(made(TWO, twins), review)[2] == ["A"]
+    namesakes = live(live_slack("A", "1", channel="#x"), live_slack("A", "2", channel="#y"))
+    assert classified(made(TWO, namesakes), review)[2] == ["A"]
 
 
 def test_a_value_alone_needs_no_review_only_with_the_option() -> None:

@@ -30,16 +30,16 @@ webhooks:
 """
 
 
-def channel(there: Cloud, name: str) -> str:
+def channel(server: Cloud, name: str) -> str:
     """Return the channel that CloudTruth stores."""
-    rows = there.emulator.store.webhooks()
+    rows = server.emulator.store.webhooks()
     found: str = next(each["configuration"]["channel"] for each in rows if each["name"] == name)
     return found
 
 
-def edit_live(there: Cloud, name: str, **configuration: object) -> None:
+def edit_live(server: Cloud, name: str, **configuration: object) -> None:
     """Change a webhook like a user of the web console."""
-    store = there.emulator.store
+    store = server.emulator.store
     row = next(each for each in store.webhooks() if each["name"] == name)
     store.update(row["id"], {**row, "configuration": {**row["configuration"], **configuration}})
 
@@ -55,7 +55,7 @@ def words(done: Done) -> str:
 
 
 @pytest.fixture
-def there(shell: Shell, file: File, cloud: MakeCloud) -> Cloud:
+def server(shell: Shell, file: File, cloud: MakeCloud) -> Cloud:
     """An organization in which TEAM is applied."""
     made: Cloud = cloud()
     file(TEAM)
@@ -63,70 +63,70 @@ def there(shell: Shell, file: File, cloud: MakeCloud) -> Cloud:
     return made
 
 
-def test_a_saved_plan_needs_no_files(shell: Shell, file: File, there: Cloud) -> None:
+def test_a_saved_plan_needs_no_files(shell: Shell, file: File, server: Cloud) -> None:
     """It is planned again from its own content, in any directory."""
     file(TEAM.replace("#deploys", "#ops"))
-    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+    assert shell("plan", "--out", "plan.json", **server.environ).code == 0
     file("broken: [")
-    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
-    assert channel(there, "Deploys") == "#ops"
+    assert shell("apply", "plan.json", "--yes", **server.environ).code == 0
+    assert channel(server, "Deploys") == "#ops"
 
 
-def test_a_second_run_writes_nothing(shell: Shell, file: File, there: Cloud) -> None:
+def test_a_second_run_writes_nothing(shell: Shell, file: File, server: Cloud) -> None:
     """Reviewed operations that are no longer planned are done."""
     file(TEAM.replace("#deploys", "#ops"))
-    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
-    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
-    writes = there.writes()
-    again = shell("apply", "plan.json", "--yes", **there.environ)
-    assert (again.code, there.writes()) == (0, writes)
+    assert shell("plan", "--out", "plan.json", **server.environ).code == 0
+    assert shell("apply", "plan.json", "--yes", **server.environ).code == 0
+    writes = server.writes()
+    again = shell("apply", "plan.json", "--yes", **server.environ)
+    assert (again.code, server.writes()) == (0, writes)
     assert "No changes" in again.out
 
 
-def test_a_half_done_plan_is_completed(shell: Shell, file: File, there: Cloud) -> None:
+def test_a_half_done_plan_is_completed(shell: Shell, file: File, server: Cloud) -> None:
     """One of two updates is already done: the other is still reviewed."""
     file(TEAM.replace("#deploys", "#ops").replace("#audit", "#log"))
-    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
-    edit_live(there, "Deploys", channel="#ops")
-    writes = len(there.writes())
-    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
-    assert (channel(there, "Audit"), there.writes()[writes:]) == ("#log", ["PATCH"])
+    assert shell("plan", "--out", "plan.json", **server.environ).code == 0
+    edit_live(server, "Deploys", channel="#ops")
+    writes = len(server.writes())
+    assert shell("apply", "plan.json", "--yes", **server.environ).code == 0
+    assert (channel(server, "Audit"), server.writes()[writes:]) == ("#log", ["PATCH"])
 
 
 @pytest.mark.parametrize("how", ["saved", "digest"])
 def test_a_reviewed_webhook_that_changed_is_stale(
-    shell: Shell, file: File, there: Cloud, how: str
+    shell: Shell, file: File, server: Cloud, how: str
 ) -> None:
     """Nothing is written, and the current plan is shown."""
     file(TEAM.replace("#deploys", "#ops").replace("#audit", "#log"))
-    planned = shell("plan", "--out", "plan.json", **there.environ)
-    edit_live(there, "Deploys", channel="#elsewhere")
-    writes = there.writes()
+    planned = shell("plan", "--out", "plan.json", **server.environ)
+    edit_live(server, "Deploys", channel="#elsewhere")
+    writes = server.writes()
     command = ("plan.json",) if how == "saved" else ("--expect-digest", digest(planned))
-    done = shell("apply", *command, "--yes", **there.environ)
-    assert (done.code, there.writes()) == (6, writes)
+    done = shell("apply", *command, "--yes", **server.environ)
+    assert (done.code, server.writes()) == (6, writes)
     if how == "saved":
         assert "update Deploys (channel #elsewhere -> #ops)" in words(done)
     else:
         assert digest(planned) in done.err
 
 
-def test_unreviewed_operations_are_not_applied(shell: Shell, file: File, there: Cloud) -> None:
+def test_unreviewed_operations_are_not_applied(shell: Shell, file: File, server: Cloud) -> None:
     """The reviewed update is applied; drift elsewhere is listed and kept: exit 7."""
     file(TEAM.replace("#deploys", "#ops"))
-    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
-    edit_live(there, "Audit", channel="#elsewhere")
-    done = shell("apply", "plan.json", "--yes", **there.environ)
+    assert shell("plan", "--out", "plan.json", **server.environ).code == 0
+    edit_live(server, "Audit", channel="#elsewhere")
+    done = shell("apply", "plan.json", "--yes", **server.environ)
     assert done.code == 7
-    assert (channel(there, "Deploys"), channel(there, "Audit")) == ("#ops", "#elsewhere")
+    assert (channel(server, "Deploys"), channel(server, "Audit")) == ("#ops", "#elsewhere")
     assert "not applied: update Audit (channel #elsewhere -> #audit): not reviewed" in words(done)
     assert "skipped" in done.out
     assert "needs a review" in words(done)
     assert "again to finish" not in words(done)
 
-    writes = there.writes()
-    rest = shell("apply", "plan.json", "--yes", **there.environ)
-    assert (rest.code, there.writes()) == (6, writes)
+    writes = server.writes()
+    rest = shell("apply", "plan.json", "--yes", **server.environ)
+    assert (rest.code, server.writes()) == (6, writes)
     assert "error[not-reviewed]" in rest.err
     assert "update Audit" in words(rest)
 
@@ -135,44 +135,44 @@ def test_resends_of_a_saved_plan_are_sent_each_time(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
     """The result of sending a hidden secret is unknown, and the output states it."""
-    there = cloud(read_back="mask")
+    server = cloud(read_back="mask")
     file(TEAM)
-    assert shell("apply", "--yes", **there.environ).code == 0
+    assert shell("apply", "--yes", **server.environ).code == 0
     asked = ("plan", "--resend-secret", "Deploys", "--out", "plan.json")
-    assert shell(*asked, **there.environ).code == 0
+    assert shell(*asked, **server.environ).code == 0
     for _ in range(2):
-        writes = len(there.writes())
-        done = shell("apply", "plan.json", "--yes", **there.environ)
-        assert (done.code, there.writes()[writes:]) == (0, ["PATCH"])
+        writes = len(server.writes())
+        done = shell("apply", "plan.json", "--yes", **server.environ)
+        assert (done.code, server.writes()[writes:]) == (0, ["PATCH"])
         assert "each apply of it does" in words(done)
 
 
 def test_a_digest_covers_resends(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """One, both and none have different digests; the printed command repeats the options."""
-    there = cloud(read_back="mask")
+    server = cloud(read_back="mask")
     file(TEAM)
-    assert shell("apply", "--yes", **there.environ).code == 0
-    one = shell("plan", "--resend-secret", "Deploys", **there.environ)
-    other = shell("plan", "--resend-secret", "Audit", **there.environ)
-    both = shell("plan", "--resend-secret", "*", **there.environ)
-    none = shell("plan", **there.environ)
+    assert shell("apply", "--yes", **server.environ).code == 0
+    one = shell("plan", "--resend-secret", "Deploys", **server.environ)
+    other = shell("plan", "--resend-secret", "Audit", **server.environ)
+    both = shell("plan", "--resend-secret", "*", **server.environ)
+    none = shell("plan", **server.environ)
     assert len({digest(each) for each in (one, other, both)}) == 3
     assert digest(none) == ""
     assert "--expect-digest" not in none.out
     command = re.search(r"\(apply exactly this: webhooks (.*)\)", one.out)
     assert command is not None
-    writes = len(there.writes())
-    assert shell(*shlex.split(command[1]), "--yes", **there.environ).code == 0
-    assert there.writes()[writes:] == ["PATCH"]
-    bare = shell("apply", "--yes", "--expect-digest", digest(both), **there.environ)
+    writes = len(server.writes())
+    assert shell(*shlex.split(command[1]), "--yes", **server.environ).code == 0
+    assert server.writes()[writes:] == ["PATCH"]
+    bare = shell("apply", "--yes", "--expect-digest", digest(both), **server.environ)
     assert (bare.code, "No changes" in bare.out) == (0, True)
 
 
-def test_an_unreviewable_value_needs_yes(shell: Shell, file: File, there: Cloud) -> None:
+def test_an_unreviewable_value_needs_yes(shell: Shell, file: File, server: Cloud) -> None:
     """No review can show it: it is listed, and sent only with --yes."""
     file(TEAM.replace("#deploys", "#ops"))
-    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
-    rotated = {**there.environ, "TOKEN": "xoxb-9999999999-rotated"}
+    assert shell("plan", "--out", "plan.json", **server.environ).code == 0
+    rotated = {**server.environ, "TOKEN": "xoxb-9999999999-rotated"}
     done = shell("apply", "plan.json", terminal=True, keys="yes\n", **rotated)
     assert done.code == 7
     assert "not applied: update Audit" in words(done)
@@ -185,22 +185,22 @@ def test_a_changed_destination_behind_a_reference(
     shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path, source: str
 ) -> None:
     """Another host needs a review that shows it: a raised `version`."""
-    there = cloud()
+    server = cloud()
     text = PAGER if source == "file" else PAGER.replace("{file: hooks/pager}", "{env: PAGER}")
 
     def environ(host: str) -> dict[str, str]:
         hook = tmp_path / "hooks" / "pager"
         hook.parent.mkdir(exist_ok=True)
         hook.write_text(f"https://{host}/secret-path\n")
-        return {**there.environ, "PAGER": f"https://{host}/secret-path"}
+        return {**server.environ, "PAGER": f"https://{host}/secret-path"}
 
     file(text)
     assert shell("apply", "--yes", **environ("one.example.com")).code == 0
     file(text.replace("[value_updated]", "[value_created]"))
     assert shell("plan", "--out", "plan.json", **environ("one.example.com")).code == 0
-    writes = there.writes()
+    writes = server.writes()
     done = shell("apply", "plan.json", "--yes", **environ("two.example.com"))
-    assert (done.code, there.writes()) == (6, writes)
+    assert (done.code, server.writes()) == (6, writes)
     assert "another host" in words(done)
     assert "bump its `version`" in words(done)
     assert "secret-path" not in words(done)
@@ -211,18 +211,18 @@ def test_a_changed_destination_behind_a_reference(
     asked = ("plan", "--base", "before.yaml", "--out", "plan.json")
     assert shell(*asked, **environ("one.example.com")).code == 0
     assert shell("apply", "plan.json", "--yes", **environ("two.example.com")).code == 0
-    (row,) = there.emulator.store.webhooks()
+    (row,) = server.emulator.store.webhooks()
     assert row["configuration"]["url"] == "https://two.example.com/secret-path"
 
 
-def test_guards_count_only_what_is_applied(shell: Shell, file: File, there: Cloud) -> None:
+def test_guards_count_only_what_is_applied(shell: Shell, file: File, server: Cloud) -> None:
     """Unreviewed deletes are not applied, so they block nothing."""
     file(TEAM.replace("#deploys", "#ops"))
-    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
-    row = there.emulator.store.webhooks()[0]
+    assert shell("plan", "--out", "plan.json", **server.environ).code == 0
+    row = server.emulator.store.webhooks()[0]
     for number in range(8):
-        there.emulator.store.insert({**row, "id": f"stray-{number}", "name": f"stray-{number}"})
-    assert shell("apply", "--yes", **there.environ).code == 5
-    done = shell("apply", "plan.json", "--yes", **there.environ)
+        server.emulator.store.insert({**row, "id": f"stray-{number}", "name": f"stray-{number}"})
+    assert shell("apply", "--yes", **server.environ).code == 5
+    done = shell("apply", "plan.json", "--yes", **server.environ)
     assert (done.code, "BLOCKED" in done.err) == (7, False)
-    assert (channel(there, "Deploys"), len(there.names())) == ("#ops", 10)
+    assert (channel(server, "Deploys"), len(server.names())) == ("#ops", 10)

@@ -27,8 +27,8 @@ def commit(folder: Path) -> None:
     git(folder, "commit", "-q", "-m", "x")
 
 
-def token(there: Cloud) -> str:
-    (row,) = there.emulator.store.webhooks()
+def token(server: Cloud) -> str:
+    (row,) = server.emulator.store.webhooks()
     found: str = row["configuration"]["token"]
     return found
 
@@ -41,7 +41,7 @@ def advised(text: str) -> list[str]:
 
 
 @pytest.fixture
-def there(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> Cloud:
+def server(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> Cloud:
     """A repository whose only commit is applied, on a server that hides tokens."""
     made: Cloud = cloud(read_back="mask")
     file(OLD)
@@ -56,7 +56,7 @@ def there(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> Cloud:
 def test_a_raised_version_has_a_note(
     shell: Shell,
     file: File,
-    there: Cloud,
+    server: Cloud,
     tmp_path: Path,
     command: tuple[str, ...],
     committed: bool,
@@ -65,19 +65,19 @@ def test_a_raised_version_has_a_note(
     file(NEW)
     if committed:
         commit(tmp_path)
-    environ = {**there.environ, **ROTATED}
+    environ = {**server.environ, **ROTATED}
     shown = shell(*command, **environ)
     assert "No changes" in shown.out
     assert "note[version-not-sent]" in shown.out
     words = advised(shown.out)
     assert words == ["apply", "--base", "HEAD^" if committed else "HEAD"]
-    assert token(there) != ROTATED["TOKEN"]
+    assert token(server) != ROTATED["TOKEN"]
     assert shell(*words, "--yes", **environ).code == 0
-    assert token(there) == ROTATED["TOKEN"]
+    assert token(server) == ROTATED["TOKEN"]
 
 
 def test_a_base_is_a_revision_or_a_path(
-    shell: Shell, file: File, there: Cloud, tmp_path: Path
+    shell: Shell, file: File, server: Cloud, tmp_path: Path
 ) -> None:
     """A base that is a path is one; anything else is a revision."""
     file(NEW)
@@ -86,7 +86,7 @@ def test_a_base_is_a_revision_or_a_path(
     file(OLD, "before.yaml")
     git(tmp_path, "tag", "v1", "HEAD^")
     for base in ("HEAD^", "main~1", "v1", "before.yaml"):
-        done = shell("plan", "--base", base, **there.environ)
+        done = shell("plan", "--base", base, **server.environ)
         assert "version changed" in done.out
         digests.add(re.search(r"Digest (\S+)", done.out)[1])  # type: ignore[index]
     assert len(digests) == 1
@@ -94,52 +94,52 @@ def test_a_base_is_a_revision_or_a_path(
 
 @pytest.mark.parametrize("base", ["nowhere", "--output=x", "HEAD~99", "\0", "x" * 5000])
 def test_a_base_that_is_neither_is_an_error(
-    shell: Shell, file: File, there: Cloud, base: str
+    shell: Shell, file: File, server: Cloud, base: str
 ) -> None:
     """The error names both possibilities."""
-    done = shell("plan", f"--base={base}", **there.environ)
+    done = shell("plan", f"--base={base}", **server.environ)
     assert done.code == 3
     assert "is no path, and git knows no such revision here" in " ".join(done.err.split())
 
 
 def test_a_new_file_has_an_empty_base(
-    shell: Shell, file: File, there: Cloud, tmp_path: Path
+    shell: Shell, file: File, server: Cloud, tmp_path: Path
 ) -> None:
     """All of it belongs to this change."""
     file(OLD.replace("Deploys", "New"), "more.yaml")
-    done = shell("plan", "-f", "more.yaml", "--base", "HEAD", "--no-prune", **there.environ)
+    done = shell("plan", "-f", "more.yaml", "--base", "HEAD", "--no-prune", **server.environ)
     assert (done.code, "(this change)" in done.out) == (0, True)
 
 
 def test_an_old_rotation_has_no_note(
-    shell: Shell, file: File, there: Cloud, tmp_path: Path
+    shell: Shell, file: File, server: Cloud, tmp_path: Path
 ) -> None:
     """A permanent note would be ignored."""
     file(NEW)
     commit(tmp_path)
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "later")
-    assert "version-not-sent" not in shell("plan", **there.environ).out
+    assert "version-not-sent" not in shell("plan", **server.environ).out
 
 
 def test_a_rotation_visible_in_live_has_no_note(
     shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path
 ) -> None:
     """If the server shows tokens, a new one is an update by itself."""
-    there = cloud()
+    server = cloud()
     file(OLD)
     git(tmp_path, "init", "-q")
     commit(tmp_path)
-    assert shell("apply", "--yes", **there.environ).code == 0
+    assert shell("apply", "--yes", **server.environ).code == 0
     file(NEW)
-    assert "version-not-sent" not in shell("plan", **there.environ).out
-    assert "1 to update" in shell("plan", **{**there.environ, **ROTATED}).out
+    assert "version-not-sent" not in shell("plan", **server.environ).out
+    assert "1 to update" in shell("plan", **{**server.environ, **ROTATED}).out
 
 
 @pytest.mark.parametrize("how", ["detached", "shallow", "outside", "no git", "no commit"])
 def test_a_plan_needs_no_history(
     shell: Shell,
     file: File,
-    there: Cloud,
+    server: Cloud,
     tmp_path: Path,
     how: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -161,7 +161,7 @@ def test_a_plan_needs_no_history(
         case "no commit":
             (tmp_path / ".git").rename(tmp_path / "away")
             git(tmp_path, "init", "-q")
-    done = shell("plan", **there.environ)
+    done = shell("plan", **server.environ)
     assert done.code == 0
     assert "No changes" in done.out
     assert ("version-not-sent" in done.out) is (how == "detached")
@@ -171,7 +171,7 @@ def test_a_host_in_a_tracked_file_is_an_operation(
     shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path
 ) -> None:
     """Another host, pushed without a review, is unreviewed; another path is reviewed."""
-    there = cloud()
+    server = cloud()
     file(
         "webhooks:\n  - name: Pager\n    type: generic\n    event_types: [value_updated]\n"
         "    configuration: {url: {file: hooks/pager}, verify: false}\n"
@@ -182,18 +182,18 @@ def test_a_host_in_a_tracked_file_is_an_operation(
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-q", "-m", "x")
-    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+    assert shell("plan", "--out", "plan.json", **server.environ).code == 0
 
     hook.write_text("https://two.example.com/a\n")
-    done = shell("apply", "plan.json", "--yes", **there.environ)
-    assert (done.code, there.writes()) == (6, [])
+    done = shell("apply", "plan.json", "--yes", **server.environ)
+    assert (done.code, server.writes()) == (6, [])
     assert "error[stale-plan]" in done.err
     hook.write_text("https://one.example.com/b\n")
-    assert shell("apply", "plan.json", "--yes", **there.environ).code == 0
+    assert shell("apply", "plan.json", "--yes", **server.environ).code == 0
 
     hook.write_text("https://two.example.com/b\n")
-    shown = shell("plan", **there.environ).out
+    shown = shell("plan", **server.environ).out
     assert "destination changed" in shown
     found = re.search(r"Digest (sha256:\S+)", shown)
     assert found is not None
-    assert shell("apply", "--yes", "--expect-digest", found[1], **there.environ).code == 0
+    assert shell("apply", "--yes", "--expect-digest", found[1], **server.environ).code == 0

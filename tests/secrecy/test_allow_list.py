@@ -24,15 +24,15 @@ def test_apply_in_ci_needs_the_list(
     shell: Shell, file: File, cloud: MakeCloud, ci: str, given: dict[str, str], needed: str
 ) -> None:
     """Nothing is sent; the message has the setting with the list, and the missing references."""
-    there = cloud()
+    server = cloud()
     file()
-    assert shell("plan", "--out", "plan.json", **there.environ).code == 0
+    assert shell("plan", "--out", "plan.json", **server.environ).code == 0
     for line in ("apply --yes", "apply plan.json --yes", "ci apply --reviewed-plan ignore"):
-        done = shell(*line.split(), CI=ci, **given, **there.environ)
-        assert (done.code, there.writes()) == (3, []), done.out + done.err
+        done = shell(*line.split(), CI=ci, **given, **server.environ)
+        assert (done.code, server.writes()) == (3, []), done.out + done.err
         assert f"set {NAME}='{needed}'" in done.out + done.err
         assert not any(value in done.out + done.err for value in SECRETS.values())
-    done = shell("apply", "--yes", CI=ci, **{NAME: needed}, **there.environ)
+    done = shell("apply", "--yes", CI=ci, **{NAME: needed}, **server.environ)
     assert done.code == 0, done.err
 
 
@@ -47,12 +47,12 @@ def test_apply_outside_ci_needs_no_list(
 
 def test_reading_in_ci_warns(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """`validate` and `plan` succeed without a list and print what apply needs."""
-    there = cloud()
+    server = cloud()
     file()
     done = shell("validate", "--format", "json", CI="true")
     (finding,) = json.loads(done.out)["findings"]
     assert (done.code, finding["rule"], finding["severity"]) == (0, "no-allow-list", "warning")
-    done = shell("plan", CI="true", **there.environ)
+    done = shell("plan", CI="true", **server.environ)
     assert done.code == 0
     assert "env:PASSWORD env:TOKEN" in done.out
     assert shell("validate", "--strict", CI="true").code == 3
@@ -75,10 +75,10 @@ def test_the_printed_list_works_for_any_path(
     """Characters with a meaning in patterns are replaced by a wildcard."""
     (tmp_path / name).write_text(SECRETS["TOKEN"])
     file(**{"{env: TOKEN}": f'{{file: "{name}"}}'})
-    there = cloud()
-    done = shell("apply", "--yes", CI="true", **there.environ)
+    server = cloud()
+    done = shell("apply", "--yes", CI="true", **server.environ)
     setting = next(each for each in done.err.split("set ") if each.startswith("WEBHOOKS_ALLOW"))
     printed = shlex.split(setting.splitlines()[0])[0].partition("=")[2]
     assert shlex.split(listed)[0] in printed
-    done = shell("apply", "--yes", CI="true", WEBHOOKS_ALLOW_SECRETS=printed, **there.environ)
+    done = shell("apply", "--yes", CI="true", WEBHOOKS_ALLOW_SECRETS=printed, **server.environ)
     assert done.code == 0, done.err

@@ -136,8 +136,8 @@ class ConsoleUser:
                 return None
             return self._do(store, "creates", _new(organization, name))
         names = [row["name"] for row in rows]
-        copies = [row for row in rows if names.count(row["name"]) > 1]
-        row: Mapping[str, Any] = draw.choice(copies or rows)
+        duplicates = [row for row in rows if names.count(row["name"]) > 1]
+        row: Mapping[str, Any] = draw.choice(duplicates or rows)
         if IGNORED in row["name"]:
             return None
         if what == "delete":

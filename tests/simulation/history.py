@@ -53,7 +53,7 @@ class History:
             self.world.faults.active = True
             again = self._run(Process("again", team=case.teams[0]), start)
             if done and again.activity.committed and not _resends(again):
-                raise Violation("a plan that was carried out is carried out again")
+                raise Violation("an applied plan is applied again")
         self.world.quiesce()
         if case.mode in (ApplyMode.SAVED, ApplyMode.BLIND) and case.calm:
             self._check_saved_plan(start)
@@ -120,7 +120,7 @@ class History:
         process = Process("look", team=replace(team, options=options))
         planned = self._call(process, lambda: self.program.plan(process))
         if planned is None:
-            raise Violation(f"an undisturbed look ends with {process.code!r}")
+            raise Violation(f"a plan without faults ends with {process.code!r}")
         return planned
 
     def _check_saved_plan(self, start: Callable[[Process], None]) -> None:
@@ -133,9 +133,9 @@ class History:
             if process.code is ExitCode.STALE and self.world.invariants.has_duplicates(team):
                 return
             if not _complete(process) and not process.needs_review:
-                raise Violation(f"the same plan once more ends with {process.code!r}")
+                raise Violation(f"the same plan applied again ends with {process.code!r}")
         if process.activity.committed and not _resends(process):
-            raise Violation("a plan that was carried out is carried out again")
+            raise Violation("an applied plan is applied again")
 
     def _check_clean_apply(self, team: Team) -> None:
         """Check that one apply without faults converges or reports why it cannot."""
@@ -143,7 +143,7 @@ class History:
             team = replace(team, inapplicable=team.inapplicable | self._touched_renames(team))
         last = self._run(Process("last", team=team), self.program.apply)
         if team.invalid and last.code is not ExitCode.INVALID:
-            raise Violation(f"what does not fit ends with {last.code!r}")
+            raise Violation(f"an apply of invalid declarations ends with {last.code!r}")
         if last.code is ExitCode.INVALID and self._may_be_invalid(team):
             return
         if last.code is ExitCode.BLOCKED:
@@ -174,7 +174,7 @@ class History:
         before = self.world.invariants.rows()
         self._run(Process("vain", team=team), self.program.apply)
         if self.world.invariants.rows() != before:
-            raise Violation("an apply that cannot succeed goes on changing things")
+            raise Violation("an apply that cannot succeed keeps changing webhooks")
 
     def _may_be_invalid(self, team: Team) -> bool:
         """Return whether the declarations may contradict the live webhooks."""

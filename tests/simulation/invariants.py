@@ -77,11 +77,11 @@ class Invariants:
             return
         plan = activity.plan
         if plan is None:
-            raise Violation(f"{method} before there was a plan")
+            raise Violation(f"{method} before a plan was made")
         if process.team.invalid:
-            raise Violation(f"{method} for declarations that do not fit what is live")
+            raise Violation(f"{method} for declarations that contradict the live webhooks")
         if plan.blocked and process.team.options.allow_deletes is None:
-            raise Violation(f"{method} of a plan that a guard holds back")
+            raise Violation(f"{method} of a plan that a guard blocks")
         self._check_delete_limit(process, plan)
         key = path.split("/")[-2]
         if (
@@ -89,7 +89,7 @@ class Invariants:
             and not activity.read_ids - {key}
             and not self._has_rewritten_name(key, activity, plan)
         ):
-            raise Violation(f"DELETE {path}: nobody asked for the copy that stays")
+            raise Violation(f"DELETE {path}: the duplicate to keep was not read")
         if method == "POST":
             self._post(activity, plan, json.loads(body)["name"])
         elif method in ("PATCH", "PUT"):
@@ -97,9 +97,9 @@ class Invariants:
             if not updates:
                 raise Violation(f"{method} {path}: the plan names no such update")
             if not activity.fits(updates[0]):
-                raise Violation(f"{method} {updates[0].name}: somebody has changed it since")
+                raise Violation(f"{method} {updates[0].name}: it has changed since the plan")
             if not activity.knows_every_namesake(updates[0]):
-                raise Violation(f"{method} {updates[0].name}: another one of the name is there")
+                raise Violation(f"{method} {updates[0].name}: another webhook has the name")
         else:
             self._delete(activity, plan, key)
         if method != "DELETE" and activity.deleting:
@@ -116,7 +116,7 @@ class Invariants:
         row = self._store.row(id)
         if id in planned:
             if not activity.fits(planned[id]):
-                raise Violation(f"DELETE {planned[id].name}: somebody has changed it since")
+                raise Violation(f"DELETE {planned[id].name}: it has changed since the plan")
             if planned[id].reason is not Reason.DUPLICATE:
                 activity.deleting = True
                 return
@@ -129,7 +129,7 @@ class Invariants:
             row is not None
             and row.name not in self._created_names(plan) | self._console_user.touched.keys()
         ):
-            raise Violation(f"DELETE {id}: neither planned nor a copy of what was created")
+            raise Violation(f"DELETE {id}: neither planned nor a duplicate of a create")
 
     def _duplicate(self, change: Delete) -> None:
         """Check that a duplicate has the same secrets as the webhook that is kept."""
@@ -150,8 +150,8 @@ class Invariants:
         limit = process.team.desired.policy.max_deletes
         if limit is None or process.team.options.allow_deletes is not None:
             return
-        copies = [each.name for each in plan.deletes if each.reason is Reason.DUPLICATE]
-        single = sum(copies.count(name) == 1 for name in copies)
+        duplicates = [each.name for each in plan.deletes if each.reason is Reason.DUPLICATE]
+        single = sum(duplicates.count(name) == 1 for name in duplicates)
         if len(plan.deletes) - single > limit:
             raise Violation(f"{len(plan.deletes)} deletes are planned, {limit} are allowed")
 
@@ -190,7 +190,7 @@ class Invariants:
         if name is None or name in self._console_user.touched:
             return
         if id in self._case.untouchable:
-            raise Violation(f"{name} ({id}) is not to be touched, and was written")
+            raise Violation(f"{name} ({id}) must not be written, and was")
         plan = process.activity.plan
         new = id not in process.activity.ids_before or self._case.stale
         if new and plan is not None and name in self._created_names(plan):
@@ -201,7 +201,7 @@ class Invariants:
             stored_name(each.name, self._case.variant) for each in process.team.desired.webhooks
         }
         if name not in misnamed and not process.team.may_touch(name):
-            raise Violation(f"{name} is not for this apply to touch, and was written")
+            raise Violation(f"{name} is not in scope of this apply, and was written")
 
     def check_present(self, team: Team, before: Snapshot, exempt: Set[str]) -> None:
         """Check that no declared webhook was lost by a write."""
@@ -219,7 +219,7 @@ class Invariants:
                 else team.same.get(name)
             )
             if name in before.present - now.present or (same in before.names.keys() - now.names):
-                raise Violation(f"{name}: no copy is left")
+                raise Violation(f"{name}: no webhook is left")
 
 
 def _refuses(status: int | None) -> bool:

@@ -76,7 +76,7 @@ class Activity:
         planned = {each.before.id: each.reason for each in self.plan.deletes}
         return planned.get(path.split("/")[-2], Reason.DUPLICATE) is Reason.DUPLICATE
 
-    def began(self, change: Operation) -> bool:
+    def was_sent(self, change: Operation) -> bool:
         """Return whether a write of an operation was sent."""
         if isinstance(change, Create):
             return ("POST", change.name) in self.sent

@@ -55,7 +55,7 @@ class Program:
         if CANARY in document.decode():
             raise Violation("a secret is in the saved plan")
         if load(document, "plan.json").review != review_of(made):
-            raise Violation("a saved plan reads back as another one")
+            raise Violation("a saved plan loads as another one")
         return document
 
     def apply(self, process: Process, *, digest: str | None = None) -> None:
@@ -66,7 +66,7 @@ class Program:
         """Apply a saved plan."""
         saved = load(document, "plan.json")
         if saved.declared.desired is None:
-            raise Violation(f"what was planned cannot be read: {saved.declared.findings}")
+            raise Violation(f"a saved plan cannot be loaded: {saved.declared.findings}")
         checked = replace(_checked(process), desired=saved.declared.desired)
         options = replace(saved.options, allow_deletes=process.team.options.allow_deletes)
         self._apply(process, checked, options, saved.review)
@@ -96,14 +96,14 @@ class Program:
         began = self._world.scheduler.now
         self._run_process(process, body)
         if process.steps > _MOST_REQUESTS or self._world.scheduler.now - began > _LONGEST_RUN:
-            raise Violation(f"{process.name} does not know when to stop")
+            raise Violation(f"{process.name} does not stop")
 
     def _confirm(self, process: Process, review: Review | str | None) -> Callable[[Plan], bool]:
         def agree(made: Plan) -> bool:
             if isinstance(review, Review):
                 planned = {each.digest for found in made.digests for each in found}
                 if planned - {each.digest for each in review.operations}:
-                    raise Violation("what was not reviewed is about to be applied")
+                    raise Violation("unreviewed operations are about to be applied")
             process.activity.plan = made
             process.activity.ids_before = frozenset(self._world.invariants.names())
             return True
@@ -137,7 +137,7 @@ class Program:
                 raise Violation("a secret is in an error") from None
             self._checks.check_exit_code(process, error.exit_code)
         except Exception as error:
-            raise Violation(f"{process.name} fell over: {error!r}") from error
+            raise Violation(f"{process.name} crashed: {error!r}") from error
 
 
 def _checked(process: Process, *, blind: bool = False) -> Checked:

@@ -39,28 +39,28 @@ class ReportChecks:
     def check_exit_code(self, process: Process, code: ExitCode) -> None:
         """Compare an exit code with what the server knows."""
         if process.activity.committed and code in _CLEAN:
-            raise Violation(f"exit {int(code)} says that nothing was written, and something was")
+            raise Violation(f"exit {int(code)} means that nothing was written, and something was")
 
     def check_report(self, process: Process, report: Report) -> None:
         """Check that the report of an apply is correct and complete."""
-        if CANARY in repr(report) or (self._case.seed % 8 == 0 and CANARY in _shown(report)):
+        if CANARY in repr(report) or (self._case.seed % 8 == 0 and CANARY in _rendered(report)):
             raise Violation("a secret is in the report")
         if [each.operation for each in report.outcomes] != list(report.plan.operations):
-            raise Violation("the report does not tell of every change")
+            raise Violation("the report does not list every operation")
         if process.activity.committed and not report.writes:
             raise Violation("the report says that nothing was written")
         self.check_exit_code(process, report.exit_code)
         if report.exit_code is ExitCode.OK and report.plan.unapplied:
-            raise Violation("success, and a declaration is not applied")
+            raise Violation("success, and a declaration was not applied")
         for each in report.outcomes:
-            if _unreviewed(each) and process.activity.began(each.operation):
+            if _unreviewed(each) and process.activity.was_sent(each.operation):
                 raise Violation(f"{each.operation.name} was not reviewed, and was sent")
             unsent = isinstance(each, Skipped) and each.code in ("interrupted", "run-ended")
-            if unsent and process.activity.began(each.operation):
-                raise Violation(f"{each.operation.name} was sent, and is reported as not begun")
+            if unsent and process.activity.was_sent(each.operation):
+                raise Violation(f"{each.operation.name} was sent, and is reported as not started")
             if isinstance(each, Failed) and _differs_only_in_unsent_secrets(each):
                 raise Violation(
-                    f"{each.operation.name} has failed for a secret that it did not send"
+                    f"{each.operation.name} failed because of a secret that it did not send"
                 )
             # A delete may be reported on a stale list until the final verification.
             sure = report.verified or not isinstance(each.operation, Delete)
@@ -129,7 +129,7 @@ class ReportChecks:
         )
         # What was kept from the start still is.
         kept = sent - team.shared - {each.name for each in plan.kept}
-        return doing | {f"copies of {each.name}" for each in again.kept if each.name in kept}
+        return doing | {f"duplicates of {each.name}" for each in again.kept if each.name in kept}
 
     def _available_secrets(self, plan: Plan) -> Mapping[SecretRef, Secret]:
         """Return the secrets that an apply has: for a saved plan only those it sends."""
@@ -144,11 +144,11 @@ class ReportChecks:
         rows = {row["id"]: row for row in self._invariants.rows()}
         if isinstance(change, Delete):
             if change.before.id in rows:
-                raise Violation(f"{change.name} is reported as deleted, and is there")
+                raise Violation(f"{change.name} is reported as deleted, and exists")
             return
         row = rows.get(outcome.id or "")
         if row is None or row["name"] != change.name:
-            raise Violation(f"{change.name} is reported as done, and is not there")
+            raise Violation(f"{change.name} is reported as applied, and does not exist")
         sent = isinstance(change, Create) or "configuration" in change.sends
         self._check_row(team, change.after, row, sent=sent)
 
@@ -167,7 +167,7 @@ class ReportChecks:
             if not isinstance(each, Delete) and each.name not in team.inapplicable
         ]
         if left:
-            raise Violation(f"an undisturbed apply leaves {_names(left)}")
+            raise Violation(f"an apply without faults leaves {_names(left)}")
 
     def _check_store(self, team: Team, plan: Plan) -> None:
         """Check the store: one webhook per declaration, with the values that were sent."""
@@ -193,15 +193,15 @@ class ReportChecks:
                     raise Violation(f"{name}: {len(found)} live, {len(entries)} declared")
                 continue
             if len(found) != 1:
-                raise Violation(f"{name}: {len(found)} copies")
+                raise Violation(f"{name}: {len(found)} webhooks")
             for row in found:
                 self._check_row(team, webhook, row, sent=name in created)
                 if not self._case.conflicting and row["id"] != team.same.get(name, row["id"]):
-                    raise Violation(f"{name} is another webhook than it was")
+                    raise Violation(f"{name} has another id than before")
         for entry in team.desired.absent:
             there = any(row["name"] == entry.name for row in rows)
             if there and team.selects(entry.name) and entry.name not in self._touched:
-                raise Violation(f"{entry.name} is declared absent, and is there")
+                raise Violation(f"{entry.name} is declared absent, and exists")
 
     def _check_row(
         self, team: Team, webhook: Webhook, row: Mapping[str, Any], *, sent: bool
@@ -218,7 +218,7 @@ class ReportChecks:
             kind = KINDS[webhook.type].field(name)
             found, wanted = row["configuration"].get(name), value_of(value)
             if isinstance(value, SecretRef):
-                other = (sent or _asked(team, value)) and found != wanted
+                other = (sent or _requested(team, value)) and found != wanted
             else:
                 shown = kind is not None and not kind.secret and self._shows(row)
                 other = (
@@ -226,7 +226,7 @@ class ReportChecks:
                 )
                 other = other and kind.normal(str(found)) != kind.normal(str(wanted))
             if other:
-                raise Violation(f"{webhook.name} has another {name} than was sent")
+                raise Violation(f"{webhook.name} has another {name} than the one sent")
         if webhook.name in team.inapplicable:
             return
         for field in KINDS[webhook.type].fields:
@@ -255,16 +255,16 @@ class ReportChecks:
         declared = {each.name for each in team.desired.webhooks if each.name not in team.was}
         done = all(each.code is ExitCode.OK for each in processes)
         if done and not self._case.stale and not self._case.late and doubled & declared:
-            raise Violation(f"both say that all is done, and there are copies of {doubled}")
+            raise Violation(f"both report success, and there are duplicates of {doubled}")
 
-    def check_untouched(self, began: Sequence[Row]) -> None:
+    def check_untouched(self, initial: Sequence[Row]) -> None:
         """Check at the end that untouchable webhooks have not changed."""
         now = {row["id"]: row for row in self._invariants.rows()}
-        for row in began:
+        for row in initial:
             if row["id"] in self._case.untouchable and row["name"] not in self._touched:
                 there = now.get(row["id"])
                 if there is None or any(there[key] != value for key, value in row.items()):
-                    raise Violation(f"{row['name']} ({row['id']}) is not what it was")
+                    raise Violation(f"{row['name']} ({row['id']}) has changed")
 
 
 def revealed(plan: Plan, change: Operation) -> bool:
@@ -292,12 +292,12 @@ def _only_secrets(change: Operation) -> bool:
     )
 
 
-def _asked(team: Team, value: SecretRef) -> bool:
+def _requested(team: Team, value: SecretRef) -> bool:
     options = team.options
     return options.resend_all or f"{value.scheme}:{value.name}" in options.resend
 
 
-def _shown(report: Report) -> str:
+def _rendered(report: Report) -> str:
     """Render a report in every format."""
     return "".join(make().render_report(report, PLAIN) for make in RENDERERS.values())
 

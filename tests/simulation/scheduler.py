@@ -84,13 +84,13 @@ class Scheduler:
 
     def run_as(self, state: ProcessState, body: Callable[[], None]) -> None:
         """Run `body` in the current task on behalf of that process."""
-        mine, self.current.state = self.current.state, state
+        previous, self.current.state = self.current.state, state
         try:
             body()
         except Crash:
             pass
         finally:
-            self.current.state = mine
+            self.current.state = previous
 
     def _put(self, task: Task, when: float) -> None:
         self._order += 1

@@ -32,7 +32,7 @@ def hook(
     )
 
 
-def look(
+def check_slack(
     slack: FakeSlack,
     *found: Webhook,
     clock: VirtualClock | None = None,
@@ -61,7 +61,7 @@ def row(result: Checklist, name: str, section: int = 0) -> Check:
 def test_a_valid_token() -> None:
     """It passes with all scopes; a channel that it cannot see is unknown, and nothing is posted."""
     slack = FakeSlack()
-    result = look(slack)
+    result = check_slack(slack)
     assert statuses(result) == {
         "secret": "ok",
         "token": "ok",
@@ -132,7 +132,7 @@ def test_each_check(name: str, status: str, detail: str, given: dict[str, Any]) 
         errors={method: code for method, code in errors.items() if code},
     )
     declared = hook(channel=given.get("channel", "#deploys"), token=given.get("token", REF))
-    result = look(slack, declared, value=value, send=name == "send")
+    result = check_slack(slack, declared, value=value, send=name == "send")
     found = row(result, name)
     assert (str(found.status), detail in found.detail) == (status, True)
     assert found.fix or status in ("ok", "unknown")
@@ -146,7 +146,7 @@ def test_each_check(name: str, status: str, detail: str, given: dict[str, Any]) 
 def test_each_distinct_token_is_looked_up_once() -> None:
     """Webhooks with equal tokens share the result, whatever the reference is."""
     slack = FakeSlack()
-    result = look(slack, hook("a"), hook("b"), hook("c", token=OTHER))
+    result = check_slack(slack, hook("a"), hook("b"), hook("c", token=OTHER))
     assert slack.methods() == ["auth.test"]
     assert [statuses(result, at)["slack"] for at in range(3)] == ["ok", "ok", "ok"]
 
@@ -154,7 +154,7 @@ def test_each_distinct_token_is_looked_up_once() -> None:
 def test_channels_are_listed_once_and_completely() -> None:
     """Several webhooks need one listing, whatever the number of pages."""
     slack = FakeSlack(tokens={GOOD: SEEING})
-    look(slack, hook(channel="#deploys"), hook(channel="#secret"), hook(channel="#x"))
+    check_slack(slack, hook(channel="#deploys"), hook(channel="#secret"), hook(channel="#x"))
     assert slack.methods() == ["auth.test", "conversations.list", "conversations.list"]
 
 
@@ -172,7 +172,7 @@ def test_an_unlisted_channel_is_unknown(
 ) -> None:
     """It is no failure; a refused list is requested once for two webhooks."""
     slack.tokens = {GOOD: SEEING}
-    result = look(slack, hook(channel=channel), hook(channel=channel), breaking=breaking)
+    result = check_slack(slack, hook(channel=channel), hook(channel=channel), breaking=breaking)
     assert [statuses(result, at)["channel"] for at in (0, 1)] == ["unknown", "unknown"]
     assert len(slack.methods()) == 1 + calls
 
@@ -180,7 +180,7 @@ def test_an_unlisted_channel_is_unknown(
 def test_send_posts_one_message_for_each_webhook() -> None:
     """The message has the declared channel and username."""
     slack = FakeSlack()
-    result = look(slack, hook("a"), hook("<b> & c", channel="#audit"), send=True)
+    result = check_slack(slack, hook("a"), hook("<b> & c", channel="#audit"), send=True)
     assert [(each["channel"], each["username"]) for each in slack.posted] == [
         ("#deploys", "CloudTruth"),
         ("#audit", "CloudTruth"),
@@ -192,7 +192,7 @@ def test_send_posts_one_message_for_each_webhook() -> None:
 def test_a_rate_limit_is_waited_for() -> None:
     """After a 429 the request is sent again after Slack's pause; a message is posted once."""
     slack, clock = FakeSlack(throttle=2), VirtualClock()
-    result = look(slack, clock=clock, send=True)
+    result = check_slack(slack, clock=clock, send=True)
     assert (statuses(result)["slack"], len(slack.posted)) == ("ok", 1)
     assert slack.methods().count("auth.test") == 3
     assert sum(clock.slept) >= 6
@@ -201,14 +201,14 @@ def test_a_rate_limit_is_waited_for() -> None:
 def test_a_message_that_may_have_been_posted_is_unknown() -> None:
     """After a lost answer nothing is posted again."""
     slack = FakeSlack()
-    result = look(slack, breaking="chat.postMessage", send=True)
+    result = check_slack(slack, breaking="chat.postMessage", send=True)
     assert row(result, "send").status is Status.UNKNOWN
     assert slack.methods().count("chat.postMessage") == 1
 
 
 def test_a_failing_slack_is_a_failure() -> None:
     """A token that could not be checked is not valid."""
-    found = row(look(FakeSlack(broken=99)), "slack")
+    found = row(check_slack(FakeSlack(broken=99)), "slack")
     assert found.status is Status.FAIL
     assert "503" in found.detail
     assert "may have been" not in found.detail

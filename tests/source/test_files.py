@@ -39,13 +39,21 @@ def test_no_path_means_the_default_file(tmp_path: Path) -> None:
     assert sources.files[0].raw == b"webhooks: []"
 
 
-NONE_HERE = "there is no webhooks.yaml in the working directory"
+NO_DEFAULT_FILE = "there is no webhooks.yaml in the working directory"
 LINK = "cannot read webhooks.yaml: it is a link to what is not there | restore what the link points"
 REFUSED = [
     # files, paths, and the beginning of the error
-    ((), (), f"{NONE_HERE} | write a commented starter with `webhooks init`, or name your file"),
-    (("webhooks.yml", "webhooks.yaml.bak"), (), f"{NONE_HERE} | did you mean `-f webhooks.yml`?"),
-    (("webhook.yaml",), (), f"{NONE_HERE} | did you mean `-f webhook.yaml`?"),
+    (
+        (),
+        (),
+        f"{NO_DEFAULT_FILE} | write a commented starter with `webhooks init`, or name your file",
+    ),
+    (
+        ("webhooks.yml", "webhooks.yaml.bak"),
+        (),
+        f"{NO_DEFAULT_FILE} | did you mean `-f webhooks.yml`?",
+    ),
+    (("webhook.yaml",), (), f"{NO_DEFAULT_FILE} | did you mean `-f webhook.yaml`?"),
     (
         ("conf/webhooks.yaml",),
         ("conf/webhoks.yaml",),

@@ -85,9 +85,9 @@ def rules_of(outcome: Loaded) -> list[str]:
 )
 def test_suspicious_names(name: str, rule: str, severity: Severity) -> None:
     """A name that deceives readers is an error, one that a server may change is a warning."""
-    (remark,) = name_findings(name)
-    assert (remark.rule, remark.severity) == (rule, severity)
-    assert remark.hint
+    (warning,) = name_findings(name)
+    assert (warning.rule, warning.severity) == (rule, severity)
+    assert warning.hint
 
 
 @pytest.mark.parametrize("name", ["Deploys", "a b", "Café", "日本語", "🚀 deploys", "a'\"`|<>"])

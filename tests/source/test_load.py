@@ -102,8 +102,8 @@ def test_any_field_has_a_position() -> None:
     assert where(deploys, "event_types", 2) == (13, 49)
     assert where(pager, "configuration", "token") == (22, 5)  # absent: not the Slack default
     assert where(pager, "configuration", "url") == (23, 13)
-    stranger = Webhook(name="x", type="slack", event_types=frozenset(), configuration={})
-    assert place(outcome, stranger) is None
+    undeclared = Webhook(name="x", type="slack", event_types=frozenset(), configuration={})
+    assert place(outcome, undeclared) is None
     elsewhere = Webhook(
         name="x",
         type="slack",

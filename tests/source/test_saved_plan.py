@@ -22,7 +22,7 @@ from reconciler.source.files import SourceFile, Sources
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files
 from reconciler.source.saved_plan import SavedPlan, load, save_plan
-from tests.laws.strategies import declarations, lives
+from tests.laws.strategies import declarations, live_organizations
 from tests.loading import loaded as files
 from tests.planning.builders import desired as declared
 from tests.planning.builders import live, live_generic, live_slack, slack
@@ -127,7 +127,7 @@ def test_several_files_round_trip() -> None:
 
 
 @few
-@given(declarations(), lives())
+@given(declarations(), live_organizations())
 def test_any_configuration_round_trips(desired: Desired, found: Live) -> None:
     """Declarations and the review; what is invalid in a file is refused."""
     try:

@@ -19,7 +19,7 @@ from reconciler.source.yaml import Document
 
 # In Python, `$` also matches before a line break at the end of a text.
 SCHEMA = json.loads(schema_text("webhooks.schema.json").replace('$"', '\\\\Z"'))
-WHOLE = Draft7Validator(SCHEMA)
+VALIDATOR = Draft7Validator(SCHEMA)
 COMPLETE = {
     name: Draft7Validator({"$ref": f"#/$defs/{name}Webhook", "$defs": SCHEMA["$defs"]})
     for name in ("slack", "generic")
@@ -28,7 +28,7 @@ COMPLETE = {
 
 def schema_accepts(data: Any) -> bool:
     """The reference: the file is valid, and each webhook is complete with its defaults."""
-    if not WHOLE.is_valid(data):
+    if not VALIDATOR.is_valid(data):
         return False
     for part in parts(data):
         if part.item is not None and part.data.get("state") != "absent":
@@ -191,7 +191,7 @@ def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @st.composite
-def spoilt_files(draw: st.DrawFn) -> dict[str, Any]:
+def almost_valid_files(draw: st.DrawFn) -> dict[str, Any]:
     """Return an almost valid file: one value replaced, removed or added."""
     data: dict[str, Any] = copy.deepcopy(draw(st.one_of(files, sound_files)))
     *path, last = draw(st.sampled_from(places(data)))
@@ -209,7 +209,7 @@ def spoilt_files(draw: st.DrawFn) -> dict[str, Any]:
     return data
 
 
-@given(st.one_of(files, sound_files, spoilt_files()))
+@given(st.one_of(files, sound_files, almost_valid_files()))
 @settings(max_examples=400, deadline=None)
 def test_both_engines_accept_the_same_files(data: dict[str, Any]) -> None:
     """Also with a line break at the end of a text."""
@@ -236,7 +236,7 @@ def test_any_tree_has_a_result(data: dict[str, Any]) -> None:
     assert engine_accepts(data) is schema_accepts(data)
 
 
-@given(st.one_of(files, sound_files, spoilt_files()))
+@given(st.one_of(files, sound_files, almost_valid_files()))
 @settings(max_examples=150, deadline=None)
 def test_any_file_is_loaded_or_has_errors(data: dict[str, Any]) -> None:
     """A file gives declarations, or errors with a position and a source line."""
@@ -256,7 +256,7 @@ def test_any_file_is_loaded_or_has_errors(data: dict[str, Any]) -> None:
 def test_the_law_covers_both_results(accepted: bool) -> None:
     """Of files with one replaced value some are valid and some are not, with many webhooks."""
     found = find(
-        spoilt_files(),
+        almost_valid_files(),
         lambda data: (
             isinstance(data.get("webhooks"), list)
             and len(data["webhooks"]) == 3

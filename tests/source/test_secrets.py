@@ -238,10 +238,10 @@ def test_file_must_be_text(tmp_path: Path) -> None:
 )
 def test_allow_secret_limits_references(ref: SecretRef, allowed: bool) -> None:
     """With --allow-secret only matching references may be sent."""
-    remark = refusal(ref, ("env:SLACK_*", "file:secrets/*"))
-    assert (remark is None) is allowed
-    if remark is not None:
-        assert remark.rule == "secret-not-allowed"
+    warning = refusal(ref, ("env:SLACK_*", "file:secrets/*"))
+    assert (warning is None) is allowed
+    if warning is not None:
+        assert warning.rule == "secret-not-allowed"
 
 
 def test_the_allow_list_applies_to_the_target_of_a_link(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tests.execute.world import Fault, Memory, memory, planned, row, run, slack
 LOST = Fault(call="create", error=AmbiguousWriteError)
 UNSEEN = Fault(call="list", nth=3, error=ServerError)
 URL = "https://hooks.example.com/ct"
-ANEW = (
+RECREATE = (
     "CloudTruth keeps a field that is no longer declared: delete the webhook with `state: "
     "absent`, then "
     "declare it again"
@@ -51,7 +51,7 @@ def differs(outcome: Outcome, *paths: tuple[str, ...], message: str, hint: str) 
     [
         (replace(LOST, happens=True), "no response (1 attempt); it is live"),
         (
-            Fault(call="create", error=ConflictError, meanwhile=appear(row("a", "id-101"))),
+            Fault(call="create", error=ConflictError, interfere=appear(row("a", "id-101"))),
             "no response (1 attempt); it is live",
         ),
     ],
@@ -65,7 +65,7 @@ def test_a_create_that_is_found_has_its_id(fault: Fault, note: str) -> None:
 def test_a_conflict_has_the_other_webhook_s_id() -> None:
     """It also has the next step."""
     other = row("a", "9", "#somebody")
-    outcome = outcome_of(memory(faults=[replace(LOST, meanwhile=appear(other))]), slack("a"))
+    outcome = outcome_of(memory(faults=[replace(LOST, interfere=appear(other))]), slack("a"))
     assert outcome == Failed(
         operation=outcome.operation,
         code="conflict",
@@ -83,7 +83,7 @@ def test_a_refusal_has_the_server_s_message() -> None:
             "it was refused", hint="look at the channel", detail="Reserved.", fields=fields
         )
 
-    outcome = outcome_of(memory(faults=[Fault(call="create", meanwhile=refuse)]), slack("a"))
+    outcome = outcome_of(memory(faults=[Fault(call="create", interfere=refuse)]), slack("a"))
     assert outcome == Failed(
         operation=outcome.operation,
         code="invalid-request",
@@ -114,7 +114,7 @@ def test_a_different_stored_value_lists_every_field() -> None:
 @pytest.mark.parametrize(
     ("url", "paths", "hint"),
     [
-        (URL, ("token",), ANEW),
+        (URL, ("token",), RECREATE),
         ("https://elsewhere.example.com/", ("url", "token"), ELSEWHERE),
     ],
 )
@@ -158,7 +158,7 @@ def test_a_webhook_renamed_right_after_its_create_is_kept() -> None:
 
     api = memory(
         stores=lambda each: replace(each, configuration={**each.configuration, "channel": "#x"}),
-        faults=[Fault(call="get", meanwhile=renamed)],
+        faults=[Fault(call="get", interfere=renamed)],
     )
     outcome = outcome_of(api, slack("a"))
     assert isinstance(outcome, Failed)
@@ -214,7 +214,7 @@ def test_an_error_without_fields_has_none(error: type[ApiError]) -> None:
     ("fault", "note"),
     [
         (
-            Fault(call="delete", meanwhile=lambda api: api.rows.clear()),
+            Fault(call="delete", interfere=lambda api: api.rows.clear()),
             "it was already deleted",
         ),
         (
@@ -240,7 +240,7 @@ def test_an_update_found_done_has_a_note() -> None:
 def test_an_overwritten_update_has_a_next_step() -> None:
     """Planning again shows the difference."""
     theirs = appear(row("a", "1", "#somebody"))
-    lost = Fault(call="update", error=AmbiguousWriteError, meanwhile=theirs)
+    lost = Fault(call="update", error=AmbiguousWriteError, interfere=theirs)
     outcome = outcome_of(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
     assert outcome == Failed(
         operation=outcome.operation,
@@ -252,7 +252,7 @@ def test_an_overwritten_update_has_a_next_step() -> None:
 
 def test_another_webhook_of_the_name_is_reported_with_its_id() -> None:
     """A user has to choose one of the two."""
-    another = Fault(call="list", nth=2, meanwhile=appear(row("a", "9", "#somebody")))
+    another = Fault(call="list", nth=2, interfere=appear(row("a", "9", "#somebody")))
     outcome = outcome_of(memory(row("a", "1"), faults=[another]), slack("a", "#new"))
     assert outcome == Failed(
         operation=outcome.operation,
@@ -314,7 +314,7 @@ def test_a_write_that_always_fails_has_status_attempts_and_live_state(
     attempts = 2 if call == "create" else 3
     for first, said in ((answered, "HTTP 500"), (unanswered, "no response, HTTP 500")):
         faults = [
-            Fault(call=call, nth=nth + 1, meanwhile=answered if nth else first)
+            Fault(call=call, nth=nth + 1, interfere=answered if nth else first)
             for nth in range(attempts)
         ]
         api = memory(row("a", "1"), faults=faults)

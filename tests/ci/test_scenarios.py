@@ -574,7 +574,7 @@ def rotated(here: World, **channels: str) -> None:
 
 
 @pytest.fixture(params=["plain", "mask", "null", "omitted", "configuration-missing"])
-def there(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+def read_back_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     """Like `here`, for each form in which a secret may read back."""
     with world(tmp_path, read_back=request.param) as made:
         made.declare("Audit", version=1)
@@ -583,30 +583,32 @@ def there(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
         yield made
 
 
-def test_a_rotation_is_reviewed_and_sent(there: World) -> None:
+def test_a_rotation_is_reviewed_and_sent(read_back_world: World) -> None:
     """Raise `version`, merge: the secret is sent once, in whatever form it reads back."""
-    rotated(there)
-    assert "1 to update" in there.github.bodies(1)[0]
-    before = len(there.writes())
-    assert there.push().code == 0
-    assert len(there.writes()) == before + 1
-    assert there.token("Audit") == there.secrets["SLACK_BOT_TOKEN"]
-    assert "**Applied** by" in there.github.bodies(1)[1]
-    assert there.push().outputs["result"] == "converged"
-    assert len(there.writes()) == before + 1
+    rotated(read_back_world)
+    assert "1 to update" in read_back_world.github.bodies(1)[0]
+    before = len(read_back_world.writes())
+    assert read_back_world.push().code == 0
+    assert len(read_back_world.writes()) == before + 1
+    assert read_back_world.token("Audit") == read_back_world.secrets["SLACK_BOT_TOKEN"]
+    assert "**Applied** by" in read_back_world.github.bodies(1)[1]
+    assert read_back_world.push().outputs["result"] == "converged"
+    assert len(read_back_world.writes()) == before + 1
 
 
-@pytest.mark.parametrize("there", ["plain", "mask"], indirect=True)
-def test_a_rotation_whose_write_is_refused_is_not_reported_as_applied(there: World) -> None:
+@pytest.mark.parametrize("read_back_world", ["plain", "mask"], indirect=True)
+def test_a_rotation_whose_write_is_refused_is_not_reported_as_applied(
+    read_back_world: World,
+) -> None:
     """The comment has the next step, and running it again sends the secret."""
-    rotated(there)
-    there.emulator.faults = Script([Rule(fault=status(400), method="PATCH")])
-    assert there.push().code == 1
-    assert not any("**Applied" in each for each in there.github.bodies(1))
-    assert "gh run rerun" in there.github.bodies(1)[-1]
-    assert there.push().code == 0
-    assert there.token("Audit") == there.secrets["SLACK_BOT_TOKEN"]
-    assert any("**Applied** by" in each for each in there.github.bodies(1))
+    rotated(read_back_world)
+    read_back_world.emulator.faults = Script([Rule(fault=status(400), method="PATCH")])
+    assert read_back_world.push().code == 1
+    assert not any("**Applied" in each for each in read_back_world.github.bodies(1))
+    assert "gh run rerun" in read_back_world.github.bodies(1)[-1]
+    assert read_back_world.push().code == 0
+    assert read_back_world.token("Audit") == read_back_world.secrets["SLACK_BOT_TOKEN"]
+    assert any("**Applied** by" in each for each in read_back_world.github.bodies(1))
 
 
 def test_a_rotation_is_not_sent_after_the_files_changed(here: World) -> None:
@@ -620,33 +622,33 @@ def test_a_rotation_is_not_sent_after_the_files_changed(here: World) -> None:
     assert "**Applied**" not in here.github.bodies(1)[1]
 
 
-@pytest.mark.parametrize("there", ["mask"], indirect=True)
-def test_a_newer_change_of_the_webhook_keeps_a_rotation(there: World) -> None:
+@pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
+def test_a_newer_change_of_the_webhook_keeps_a_rotation(read_back_world: World) -> None:
     """1 rotates the token, 2 moves the webhook to another channel, where no review covers the
     token.
 
     One command applies both.
     """
-    rotated(there)
-    there.merged(2, "Audit", version=2, Audit="elsewhere")
-    assert (there.push().code, there.token("Audit")) == (6, SLACK)
-    assert there.follow(there.github.bodies(2)[-1]).code == 0
-    assert there.live() == {"Audit": "elsewhere"}
-    assert there.token("Audit") == there.secrets["SLACK_BOT_TOKEN"]
-    assert there.push().outputs["result"] == "converged"
+    rotated(read_back_world)
+    read_back_world.merged(2, "Audit", version=2, Audit="elsewhere")
+    assert (read_back_world.push().code, read_back_world.token("Audit")) == (6, SLACK)
+    assert read_back_world.follow(read_back_world.github.bodies(2)[-1]).code == 0
+    assert read_back_world.live() == {"Audit": "elsewhere"}
+    assert read_back_world.token("Audit") == read_back_world.secrets["SLACK_BOT_TOKEN"]
+    assert read_back_world.push().outputs["result"] == "converged"
 
 
-@pytest.mark.parametrize("there", ["mask"], indirect=True)
-def test_the_suggested_command_includes_reviewed_resends(there: World) -> None:
+@pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
+def test_the_suggested_command_includes_reviewed_resends(read_back_world: World) -> None:
     """A stale review contains a rotation: the digest covers both, and one command applies both."""
-    rotated(there, Audit="mine")
-    there.edit_live("Audit", channel="by-hand")
-    assert there.push().code == 6
-    failure = there.github.bodies(1)[-1]
+    rotated(read_back_world, Audit="mine")
+    read_back_world.edit_live("Audit", channel="by-hand")
+    assert read_back_world.push().code == 6
+    failure = read_back_world.github.bodies(1)[-1]
     assert "resend-secret=env:SLACK_BOT_TOKEN" in failure
-    assert there.follow(failure).code == 0
-    assert there.live() == {"Audit": "mine"}
-    assert there.token("Audit") == there.secrets["SLACK_BOT_TOKEN"]
+    assert read_back_world.follow(failure).code == 0
+    assert read_back_world.live() == {"Audit": "mine"}
+    assert read_back_world.token("Audit") == read_back_world.secrets["SLACK_BOT_TOKEN"]
 
 
 def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:

@@ -32,7 +32,7 @@ class Server:
         return found
 
 
-class Workshop:
+class Workspace:
     """A folder with everything needed; existing parts are used again."""
 
     def __init__(self, place: Path, *, quick: bool) -> None:
