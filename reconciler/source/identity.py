@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from reconciler.findings import Finding, Place, Related, error, note, warning
+from reconciler.findings import Finding, Place, Related, Severity, error, warning
 from reconciler.planning.names import MAX_GLOB, Globs, lookalike_key
 from reconciler.source.lint import listed
 from reconciler.source.schema import written_webhooks
@@ -191,14 +192,15 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
             odd = sorted(char for char in {*name} ^ {*other.name} if not char.isascii())
             only_one = f"; only one has {listed(odd)}" if odd else ""
             # Names that differ in case only are common, and a reader sees the difference.
-            report = note if name.isascii() and name.lower() == other.name.lower() else warning
-            yield report(
+            case_only = name.isascii() and name.lower() == other.name.lower()
+            found = warning(
                 "names-look-alike",
                 f"{_quoted(name)} looks like {_quoted(other.name)}{only_one}",
                 "give them names that a reader can tell apart",
                 entry.at("name"),
                 _related("the other one", other.at("name")),
             )
+            yield replace(found, severity=Severity.NOTE) if case_only else found
 
 
 def _renames(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:

@@ -146,7 +146,7 @@ def test_a_file_outside_the_repository_has_no_base(repository: Repository) -> No
     tip = repository.commit(webhooks_yaml="x")
     found = repository.base(tip, "../elsewhere.yaml")
     assert isinstance(found, NoBase)
-    assert "cannot look" in found.reason
+    assert "cannot list" in found.reason
 
 
 def test_without_git_there_is_no_base(tmp_path: Path) -> None:
