@@ -46,7 +46,7 @@ def main() -> None:
     save(shop.place, lines)
     if given.row is None:
         profiled = 1000 if given.quick else 10_000
-        written = page(lines, grown(shop), shares(shop, profiled), profiled, remarks(lines))
+        written = page(lines, grown(shop), shares(shop, profiled), profiled, known_reasons(lines))
         docs = shop.place if given.quick else ROOT / "docs"
         (docs / "images").mkdir(exist_ok=True)
         (docs / "performance.md").write_text(written)
@@ -74,7 +74,7 @@ def drawn(samples: dict[int, list[Sample]]) -> str:
     )
 
 
-def remarks(lines: list[Line]) -> str:
+def known_reasons(lines: list[Line]) -> str:
     """Return the reasons for missed budgets, where they are known."""
     known = json.loads((Path(__file__).parent / "reasons.json").read_text())
     missed = [each.what for each in lines if not each.met and each.what in known]

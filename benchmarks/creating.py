@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.data import body
-from benchmarks.line import LATENCY, OURS, Line, seconds
+from benchmarks.line import LATENCY, PROGRAM, Line, seconds
 from benchmarks.measure import Command, Sample, alternate, middle, run
 from benchmarks.workspace import Server, Workspace, serving
 
@@ -25,7 +25,7 @@ def create(shop: Workspace) -> Iterator[Line]:
                 command = shop.webhooks(
                     folder, "apply", "--yes", "--parallelism", str(parallelism), server=server
                 )
-                ours.setdefault(parallelism, []).extend(alternate({OURS: command}, 1)[OURS])
+                ours.setdefault(parallelism, []).extend(alternate({PROGRAM: command}, 1)[PROGRAM])
                 counts[parallelism] = server.counts()
     peers = _creating_peers(shop, count)
     for parallelism, samples in ours.items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.measure import Sample, Samples, middle, ratio
 
-OURS = "webhooks"
+PROGRAM = "webhooks"
 LATENCY = 20.0  # milliseconds
 
 
@@ -43,15 +43,15 @@ def compared(
     others = {**samples, **(more or {})}
     return Line(
         what=title,
-        figure=ratio(samples[OURS], samples[floor], what),
+        figure=ratio(samples[PROGRAM], samples[floor], what),
         unit="x",
         budget=budget,
-        ours=show(middle(samples[OURS], what)),
+        ours=show(middle(samples[PROGRAM], what)),
         against=f"{floor}: {show(base)}",
         peers=", ".join(
             f"{name} {middle(each, what) / base:.3g}"
             for name, each in others.items()
-            if name not in (OURS, floor)
+            if name not in (PROGRAM, floor)
         ),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.creating import create
-from benchmarks.line import LATENCY, OURS, Line, compared, mebibytes, seconds
+from benchmarks.line import LATENCY, PROGRAM, Line, compared, mebibytes, seconds
 from benchmarks.measure import Command, Sample, alternate, middle
 from benchmarks.workspace import Workspace, serving
 
@@ -18,7 +18,7 @@ def version(shop: Workspace) -> Iterator[Line]:
     folder, python = shop.empty, shop.python()
     samples = alternate(
         {
-            OURS: shop.webhooks(folder, "--version"),
+            PROGRAM: shop.webhooks(folder, "--version"),
             "python -c pass": shop.command(folder, python, "-c", "pass"),
             "import click": shop.command(folder, python, "-c", "import click"),
             "octodns-sync --help": shop.command(
@@ -35,7 +35,7 @@ def validate_few(shop: Workspace) -> Iterator[Line]:
     folder, python = shop.file(10), shop.python()
     samples = alternate(
         {
-            OURS: shop.webhooks(folder, "validate"),
+            PROGRAM: shop.webhooks(folder, "validate"),
             "python -c pass": shop.command(folder, python, "-c", "pass"),
             "check-jsonschema": _check_jsonschema(shop, folder),
             "naive script": shop.script(folder, "naive.py", "validate", server=None),
@@ -51,7 +51,7 @@ def plan_few(shop: Workspace) -> Iterator[Line]:
     with serving(10) as server:
         samples = alternate(
             {
-                OURS: shop.webhooks(folder, "plan", server=server),
+                PROGRAM: shop.webhooks(folder, "plan", server=server),
                 "python -c pass": shop.command(folder, python, "-c", "pass"),
                 "import click, yaml, httpx; httpx.Client()": shop.command(
                     folder, python, "-c", "import click, yaml, httpx; httpx.Client()"
@@ -70,7 +70,7 @@ def validate_many(shop: Workspace) -> Iterator[Line]:
     reading = "import yaml; yaml.load(open('webhooks.yaml', 'rb'), yaml.CSafeLoader)"
     fast = alternate(
         {
-            OURS: shop.webhooks(folder, "validate"),
+            PROGRAM: shop.webhooks(folder, "validate"),
             "CSafeLoader": shop.command(folder, shop.python(), "-c", reading),
         },
         shop.rounds(9),
@@ -95,7 +95,7 @@ def plan_many(shop: Workspace) -> Iterator[Line]:
     with serving(many) as server:
         samples = alternate(
             {
-                OURS: shop.webhooks(folder, "plan", server=server),
+                PROGRAM: shop.webhooks(folder, "plan", server=server),
                 "octodns-sync": shop.command(
                     zone, shop.peer("octodns", "octodns-sync"), "--config-file", "config.yaml"
                 ),
@@ -114,13 +114,13 @@ def no_op(shop: Workspace) -> Iterator[Line]:
     with serving(many, latency=LATENCY) as server:
         samples = alternate(
             {
-                OURS: shop.webhooks(folder, "apply", "--yes", server=server),
+                PROGRAM: shop.webhooks(folder, "apply", "--yes", server=server),
                 "plan": shop.webhooks(folder, "plan", server=server),
             },
             shop.rounds(9),
         )
         server.counts()
-        alternate({OURS: shop.webhooks(folder, "apply", "--yes", server=server)}, 1)
+        alternate({PROGRAM: shop.webhooks(folder, "apply", "--yes", server=server)}, 1)
         counts = server.counts()
     yield compared(f"`apply` of {many:,} in sync", samples, "plan", 1.1)
     requests = sum(counts.values()) - counts["most in flight"]
@@ -174,9 +174,9 @@ def grown(shop: Workspace) -> dict[int, list[Sample]]:
             folder = shop.file(size)
             with serving(size) as server:
                 command = shop.webhooks(folder, "plan", server=server)
-                _grown[size] = alternate({OURS: command}, shop.rounds(3 if size > 10_000 else 7))[
-                    OURS
-                ]
+                _grown[size] = alternate(
+                    {PROGRAM: command}, shop.rounds(3 if size > 10_000 else 7)
+                )[PROGRAM]
     return _grown
 
 

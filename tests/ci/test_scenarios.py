@@ -658,9 +658,9 @@ def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
     assert (refused.code, here.token("Audit")) == (6, SLACK)
     edit = "bump its `version` (`token: {env: SLACK_BOT_TOKEN, version: 2}` at webhooks.yaml:4)"
     (issue,) = here.github.issues
-    for said in (refused.stdout, issue["body"]):
-        assert "update Audit" in said
-        assert edit in said
+    for expected in (refused.stdout, issue["body"]):
+        assert "update Audit" in expected
+        assert edit in expected
 
 
 def test_another_host_behind_a_file_needs_a_review(here: World) -> None:
@@ -721,7 +721,7 @@ def test_an_unapplied_merge_is_reported_once(here: World, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "exit_code", "code", "said"),
+    ("text", "exit_code", "code", "expected"),
     [
         ("organization: Other\nwebhooks: []\n", 4, "wrong-organization", "gh run rerun"),
         ("webhooks: []\nwebhooks: []\n", 3, "invalid-configuration", "webhooks.yaml:2"),
@@ -729,7 +729,7 @@ def test_an_unapplied_merge_is_reported_once(here: World, code: str) -> None:
     ],
 )
 def test_files_that_cannot_be_applied_are_reported(
-    here: World, text: str, exit_code: int, code: str, said: str
+    here: World, text: str, exit_code: int, code: str, expected: str
 ) -> None:
     """A direct push names another organization or breaks files; the comment has the position."""
     here.merged(1, "Audit", "Deploys")
@@ -737,7 +737,7 @@ def test_files_that_cannot_be_applied_are_reported(
     here.commit("past review")
     assert here.push().code == exit_code
     assert failures(here) == [code]
-    assert said in here.github.bodies(1)[-1]
+    assert expected in here.github.bodies(1)[-1]
 
 
 def test_a_partly_failed_apply_lists_what_was_applied(here: World) -> None:

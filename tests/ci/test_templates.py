@@ -39,7 +39,7 @@ def env(*names: str) -> tuple[SecretRef, ...]:
     return tuple(SecretRef(scheme=Scheme.ENV, name=name) for name in names)
 
 
-OURS = workflows(
+SHIPPED = workflows(
     Setup(
         package=".",
         file="examples/webhooks.yaml",
@@ -47,7 +47,7 @@ OURS = workflows(
     )
 )
 
-NAMES = [name.rpartition("/")[2] for name in OURS]
+NAMES = [name.rpartition("/")[2] for name in SHIPPED]
 
 
 def paths(folder: Path) -> list[str]:
@@ -72,14 +72,14 @@ def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_this_repository_runs_the_workflows_it_ships() -> None:
     """They differ only in the values that are filled in: package, file and allowed secrets."""
-    for name, text in OURS.items():
+    for name, text in SHIPPED.items():
         assert (ROOT / name).read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_this_repository_s_workflows_pass_without_a_key(name: str) -> None:
     """Each step as GitHub would run it here: the examples are validated, nothing else happens."""
-    (job,) = yaml.safe_load(OURS[f".github/workflows/{name}"])["jobs"].values()
+    (job,) = yaml.safe_load(SHIPPED[f".github/workflows/{name}"])["jobs"].values()
     (step,) = (each for each in job["steps"] if each.get("run", "").startswith("exec "))
     environ = {key: re.sub(r"\$\{\{.*?\}\}", "", str(value)) for key, value in step["env"].items()}
     done = perform(*step["run"].split()[2:], directory=ROOT, **environ)
@@ -90,14 +90,14 @@ def test_this_repository_s_workflows_pass_without_a_key(name: str) -> None:
 def test_an_audit_finds_nothing(tmp_path: Path) -> None:
     """The auditor's strictest persona has no finding, on any workflow or the action."""
     done = tool("zizmor", "--offline", "--persona", "auditor", "--no-progress", "--format", "plain",
-                str(ACTION), *paths(tmp_path), *(str(ROOT / name) for name in OURS))  # fmt: skip
+                str(ACTION), *paths(tmp_path), *(str(ROOT / name) for name in SHIPPED))  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_workflows_match_github_s_schemas(tmp_path: Path) -> None:
     """Workflows and action are valid by the published schemas."""
     done = tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows",
-                *paths(tmp_path), *(str(ROOT / name) for name in OURS))  # fmt: skip
+                *paths(tmp_path), *(str(ROOT / name) for name in SHIPPED))  # fmt: skip
     assert done.returncode == 0, done.stdout
     done = tool("check-jsonschema", "--builtin-schema", "vendor.github-actions", str(ACTION))
     assert done.returncode == 0, done.stdout

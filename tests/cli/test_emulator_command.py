@@ -25,8 +25,8 @@ class Running:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         assert process.stderr is not None
-        self.said = process.stderr.readline()
-        self.url = self.said.split()[-1]
+        self.first_line = process.stderr.readline()
+        self.url = self.first_line.split()[-1]
 
     def get(self, path: str, key: str, body: str | None = None) -> Any:
         headers = {"Authorization": f"Api-Key {key}"}
@@ -79,7 +79,7 @@ def test_it_serves_until_a_signal(
 ) -> None:
     """It prints its URL, accepts any key, and exits cleanly."""
     server = start()
-    assert "http://127.0.0.1:" in server.said
+    assert "http://127.0.0.1:" in server.first_line
     assert server.get("/api/v1/webhooks/", "any")["count"] == 0
     assert server.stop(number) in codes
 

@@ -16,9 +16,9 @@ from tests.emulated.emulator import LOCAL_KEY
 def test_plan_without_secrets(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """A plan needs no secret, names those that apply needs, and writes nothing."""
     file()
-    there = cloud()
-    done = shell("plan", **{**there.environ, "TOKEN": "", "PASSWORD": ""})
-    assert (done.code, done.err, there.writes()) == (0, "", [])
+    service = cloud()
+    done = shell("plan", **{**service.environ, "TOKEN": "", "PASSWORD": ""})
+    assert (done.code, done.err, service.writes()) == (0, "", [])
     for text in ("key from CLOUDTRUTH_API_KEY", "Plan: 2 to create", "env PASSWORD"):
         assert text in done.out
 
@@ -106,42 +106,42 @@ def test_saved_plan(shell: Shell, file: File, tmp_path: Path) -> None:
 
 def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """It is shown and saved, and exits with 5, as apply does."""
-    there = cloud()
+    service = cloud()
     file()
-    assert shell("apply", "--yes", **there.environ).code == 0
+    assert shell("apply", "--yes", **service.environ).code == 0
     file("webhooks: []\n")
-    done = shell("plan", "--out", "plan.json", "--detailed-exitcode", **there.environ)
+    done = shell("plan", "--out", "plan.json", "--detailed-exitcode", **service.environ)
     assert (done.code, "BLOCKED" in done.out) == (5, True)
     assert "BLOCKED" in shell("show", "plan.json").out
-    preview = shell("plan", "--allow-deletes", "2", **there.environ)
+    preview = shell("plan", "--allow-deletes", "2", **service.environ)
     assert (preview.code, "BLOCKED" in preview.out) == (0, False)
     assert "--allow-deletes 2" in preview.out
-    assert shell("plan", "--allow-deletes", "1", **there.environ).code == 5
-    assert "No changes." in shell("plan", "--no-prune", **there.environ).out
-    refused = shell("apply", "--yes", **there.environ)
-    assert (refused.code, there.names()) == (5, ["Deploys", "Pager"])
+    assert shell("plan", "--allow-deletes", "1", **service.environ).code == 5
+    assert "No changes." in shell("plan", "--no-prune", **service.environ).out
+    refused = shell("apply", "--yes", **service.environ)
+    assert (refused.code, service.names()) == (5, ["Deploys", "Pager"])
     assert refused.err.endswith(
         "  = help: `webhooks plan` shows which; check that the right file was read; "
         "if this is intended, add --allow-deletes 2\n"
     )
-    assert shell("apply", "--yes", "--allow-deletes", "2", **there.environ).code == 0
-    assert there.names() == []
+    assert shell("apply", "--yes", "--allow-deletes", "2", **service.environ).code == 0
+    assert service.names() == []
 
 
 def test_debug_and_verbose(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """They print requests and settings, never the key."""
     file()
-    there = cloud()
-    done = shell("plan", "-v", "--debug", "--only", "Pa*", **there.environ)
+    service = cloud()
+    done = shell("plan", "-v", "--debug", "--only", "Pa*", **service.environ)
     assert "Plan: 1 to create" in done.out
     assert "GET /api/v1/webhooks/ 200" in done.err
     assert "server URL: http://127.0.0.1:" in done.err
     assert "key: *** (from CLOUDTRUTH_API_KEY)" in done.err
-    assert there.environ["CLOUDTRUTH_API_KEY"] not in done.err + done.out
+    assert service.environ["CLOUDTRUTH_API_KEY"] not in done.err + done.out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "expected"),
     [
         (("plan",), 4, "set CLOUDTRUTH_API_KEY"),
         (("plan", "--local", "--out", "missing/plan.json"), 1, "cannot write"),
@@ -154,19 +154,19 @@ def test_debug_and_verbose(shell: Shell, file: File, cloud: MakeCloud) -> None:
     ],
 )
 def test_failures(
-    shell: Shell, file: File, arguments: tuple[str, ...], code: int, said: str
+    shell: Shell, file: File, arguments: tuple[str, ...], code: int, expected: str
 ) -> None:
     """A failure is a message on standard error, or JSON if the result would be JSON."""
     file()
     file(name="bad.yaml", value_updated="value_updatd")
     done = shell(*arguments)
-    assert (done.code, done.out, said in done.err) == (code, "", True)
+    assert (done.code, done.out, expected in done.err) == (code, "", True)
     done = shell(*arguments, "--format", "json")
     assert json.loads(done.out)["error"]["exit_code"] == done.code == code
 
 
 @pytest.mark.parametrize(
-    ("environ", "code", "reads", "said"),
+    ("environ", "code", "reads", "expected"),
     [
         ({"CLOUDTRUTH_API_KEY": "wrong-key-12345"}, 4, 1, "does not accept the API key"),
         ({"TOKEN": LOCAL_KEY}, 3, 0, "API key"),
@@ -183,29 +183,29 @@ def test_errors_before_the_listing(
     environ: dict[str, str],
     code: int,
     reads: int,
-    said: str,
+    expected: str,
 ) -> None:
     """A wrong key, the key as a secret, another organization, an unreachable server."""
     file()
     file(name="other.yaml", **{"webhooks:\n": "organization: Globex\nwebhooks:\n"})
-    there = cloud()
-    done = shell("plan", **{**there.environ, **environ})
-    assert (done.code, there.reads()) == (code, reads)
-    assert said in done.err
+    service = cloud()
+    done = shell("plan", **{**service.environ, **environ})
+    assert (done.code, service.reads()) == (code, reads)
+    assert expected in done.err
     assert "wrong-key" not in done.err + done.out
 
 
 def test_status_warns_as_plan_does(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """Both report an invalid live token, and the suggested command names the file."""
-    there = cloud()
+    service = cloud()
     file(name="mine.yaml")
-    assert shell("apply", "-f", "mine.yaml", "--yes", **there.environ).code == 0
-    store = there.emulator.store
+    assert shell("apply", "-f", "mine.yaml", "--yes", **service.environ).code == 0
+    store = service.emulator.store
     (row,) = (each for each in store.webhooks() if each["name"] == "Deploys")
     wrong = {**row["configuration"], "token": "SLACK_BOT_TOKEN"}
     store.update(row["id"], {**row, "configuration": wrong})
     for command in ("plan", "status"):
-        done = shell(command, "-f", "mine.yaml", **{**there.environ, "TOKEN": ""})
+        done = shell(command, "-f", "mine.yaml", **{**service.environ, "TOKEN": ""})
         assert "the live token of 'Deploys' is not a Slack token" in done.out + done.err
         assert "`webhooks apply -f mine.yaml --resend-secret Deploys`" in done.out + done.err
 

@@ -61,7 +61,7 @@ def handled() -> Iterator[threading.Event]:
     signal.signal(signal.SIGWINCH, before)
 
 
-def told(out: str) -> list[tuple[str, str]]:
+def reported(out: str) -> list[tuple[str, str]]:
     return [(each["name"], each["outcome"]) for each in json.loads(out)["outcomes"]]
 
 
@@ -85,7 +85,7 @@ def test_after_a_signal_writes_in_flight_finish_and_no_other_starts(
     assert done.code == code, done.err
     ends = ["applied"] * 3 + ["skipped"] * (len(NAMES) - 3)
     assert "Interrupted: creating hook-2. The run stops when this is confirmed" in done.err
-    assert told(done.out) == list(zip(NAMES, ends, strict=True))
+    assert reported(done.out) == list(zip(NAMES, ends, strict=True))
     assert there.names() == NAMES[:3]
 
 
@@ -106,7 +106,7 @@ def test_a_second_signal_abandons_a_pending_answer(
     there = cloud(faults=Interrupting(handled, *numbers, fault=hang(commit=True)))
     done = shell(*STOPPING, clock=VirtualClock(), **there.environ)
     assert done.code == 143, done.err
-    assert Counter(outcome for _, outcome in told(done.out)) == {
+    assert Counter(outcome for _, outcome in reported(done.out)) == {
         "applied": 2, "unconfirmed": 1, "skipped": len(NAMES) - 3,
     }  # fmt: skip
     assert there.names() == NAMES[:3]

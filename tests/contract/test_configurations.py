@@ -52,7 +52,7 @@ PAIRS: Final = {
 REFERENCES: Final = {
     SecretRef(scheme=Scheme.ENV, name=name): Secret(value) for name, value in SECRETS.items()
 }
-WHOLE: Final = (
+HIDDEN: Final = (
     ReadBack.CONFIGURATION_MISSING,
     ReadBack.CONFIGURATION_NULL,
     ReadBack.CONFIGURATION_EMPTY,
@@ -83,21 +83,21 @@ class Scenario:
     """One organization with the first of each pair, and a file that declares the second."""
 
     shell: Shell
-    there: Cloud
+    server: Cloud
 
     def begin(self, folder: Path) -> None:
         declared = []
         for name, (live, wanted) in PAIRS.items():
             more = {"name": name, "event_types": ["value_updated"]}
             row = {**more, "type": kind(live), "configuration": values(live)}
-            self.there.emulator.store.insert(
-                {**row, "organization": self.there.emulator.organization}
+            self.server.emulator.store.insert(
+                {**row, "organization": self.server.emulator.organization}
             )
             declared.append({**more, "type": kind(wanted), "configuration": wanted})
         (folder / "webhooks.yaml").write_text(json.dumps({"webhooks": declared}))
 
     def run(self, *arguments: str) -> str:
-        done = self.shell(*arguments, **(self.there.environ | SECRETS))
+        done = self.shell(*arguments, **(self.server.environ | SECRETS))
         assert done.code == 0, done.err
         return done.out
 
@@ -105,7 +105,7 @@ class Scenario:
         """Return the names of webhooks that are not stored as declared."""
         return {
             each["name"]
-            for each in self.there.emulator.store.webhooks()
+            for each in self.server.emulator.store.webhooks()
             if settled(each["configuration"]) != settled(values(PAIRS[each["name"]][1]))
             or each["type"] != kind(PAIRS[each["name"]][1])
         }
@@ -120,7 +120,7 @@ def may_be_missed(name: str, form: ReadBack) -> bool:
     live, declared = PAIRS[name]
     if kind(live) != kind(declared):
         return False
-    if form in WHOLE:
+    if form in HIDDEN:
         return True
     return form in NONE and without_token(live) == without_token(declared)
 
@@ -146,7 +146,7 @@ def test_all_pairs_at_once(
         assert {(name, key) for key in settled(declared).keys() - live.keys()} <= named
     assert json.loads(scenario.run("plan", "--format", "json"))["operations"] == []
     scenario.run("apply", "--yes", "--resend-secret", "*")
-    lost = {name for name in scenario.missing() if form in WHOLE or "token" in PAIRS[name][1]}
+    lost = {name for name in scenario.missing() if form in HIDDEN or "token" in PAIRS[name][1]}
     assert lost == set()
 
 
@@ -155,7 +155,7 @@ def test_each_pair_separately(form: ReadBack) -> None:
     """No other webhook reveals the server's behavior."""
     for name, (live, declared) in PAIRS.items():
         local = Local(read_back=str(form), default_keys=True)
-        local.holds(name, type=kind(live), configuration=values(live))
+        local.check_webhooks(name, type=kind(live), configuration=values(live))
         webhook = Webhook(
             name=name,
             type=kind(declared),

@@ -115,7 +115,7 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
     """A rotation is detected where visible, reported as unknown elsewhere, sent on request."""
     scenario = begin(read_back=str(form), secret_fields=hidden)
     seen = form in SHOWN
-    address_seen = seen or (form not in WHOLE and "url" not in hidden)
+    url_visible = seen or (form not in WHOLE and "url" not in hidden)
     scenario.apply()
     assert scenario.stored() == values(0)
 
@@ -131,7 +131,7 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
     # Rotated: detected where it is visible, and "no change" is never reported elsewhere.
     scenario.turn = 1
     plan = scenario.plan()
-    expected = ["Deploys", "Pager"] if seen else ["Pager"] if address_seen else []
+    expected = ["Deploys", "Pager"] if seen else ["Pager"] if url_visible else []
     assert changed(plan) == expected
     if not seen:
         text = scenario.run("plan").out
@@ -143,8 +143,8 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
     # A configuration is sent completely, so the password is sent with the URL.
     assert scenario.stored() == {
         "TOKEN": new["TOKEN"] if seen else old["TOKEN"],
-        "PASSWORD": new["PASSWORD"] if seen or address_seen else old["PASSWORD"],
-        "ADDRESS": new["ADDRESS"] if address_seen else old["ADDRESS"],
+        "PASSWORD": new["PASSWORD"] if seen or url_visible else old["PASSWORD"],
+        "ADDRESS": new["ADDRESS"] if url_visible else old["ADDRESS"],
         "OTHER": "never rotated",
     }
     assert changed(scenario.plan()) == []

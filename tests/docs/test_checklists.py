@@ -113,7 +113,7 @@ def test_a_new_output_works(copy: ProgramCopy) -> None:
     planned = copy.webhooks("plan", *file, **secrets)
     assert (planned.returncode, planned.stdout) == (0, "3 planned\n"), planned.stderr
     applied = copy.webhooks("apply", *file, "--yes", **secrets)
-    assert (applied.returncode, applied.stdout) == (0, "3 carried out\n"), applied.stderr
+    assert (applied.returncode, applied.stdout) == (0, "3 applied\n"), applied.stderr
     assert "|markdown|brief]" in (copy.folder / "docs" / "commands.md").read_text("utf-8")
 
 

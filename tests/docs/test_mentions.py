@@ -19,7 +19,7 @@ from tests.docs.test_code_blocks import PAGES
 from tests.folders import ROOT
 
 FENCED = re.compile(r"^[ ]*```.*?^[ ]*```$", re.M | re.S)
-OURS = {each.name for each in ROOT.iterdir() if each.is_dir() and each.name[0] not in "._"}
+FOLDERS = {each.name for each in ROOT.iterdir() if each.is_dir() and each.name[0] not in "._"}
 
 
 def spans() -> Iterator[tuple[str, str]]:
@@ -54,7 +54,7 @@ def test_a_file_exists() -> None:
     missing = [
         f"{page}: {span}"
         for page, span in SPANS
-        if re.fullmatch(r"[\w.-]+(/[\w.-]*)+", span) and span.partition("/")[0] in OURS
+        if re.fullmatch(r"[\w.-]+(/[\w.-]*)+", span) and span.partition("/")[0] in FOLDERS
         if not (ROOT / span).exists() and "NAME" not in span
     ]
     # Recordings of a maintainer with a real key.

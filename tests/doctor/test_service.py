@@ -42,8 +42,9 @@ def check(
     )
 
 
-def look(*names: str, key: str | None = LOCAL_KEY, guards: tuple[str, ...] = (), **choices: Any
-         ) -> tuple[Check, ...]:  # fmt: skip
+def check_with(
+    *names: str, key: str | None = LOCAL_KEY, guards: tuple[str, ...] = (), **choices: Any
+) -> tuple[Check, ...]:
     """Check an emulator with these choices and live webhooks of these names."""
     clock = VirtualClock()
     emulator = Emulator(seed=3)
@@ -72,7 +73,7 @@ def all_of(checks: tuple[Check, ...], name: str) -> str:
 
 def test_a_correct_server() -> None:
     """Every check passes; live webhooks are a detail."""
-    checks = look("Deploys", "Audit")
+    checks = check_with("Deploys", "Audit")
     assert {str(each.status) for each in checks} == {"ok"}
     assert row(checks, "role").detail == "OWNER"
     assert "Acme" in str(row(checks, "organization").aside)
@@ -122,14 +123,16 @@ SMALL = {"page_size": 2, "max_page_size": 2}
 )
 def test_each_variant_is_reported(choices: dict[str, Any], name: str, said: str) -> None:
     """The check names the behavior; it has no secret and no other organization."""
-    checks = look(*choices.get("names", "abc"), **{k: choices[k] for k in choices if k != "names"})
+    checks = check_with(
+        *choices.get("names", "abc"), **{k: choices[k] for k in choices if k != "names"}
+    )
     assert said in all_of(checks, name)
     assert not any("canary" in each.detail or "Globex" in each.detail for each in checks)
 
 
 def test_without_a_key_the_server_is_checked() -> None:
     """Only the server's description is requested."""
-    checks = look(key=None)
+    checks = check_with(key=None)
     assert {each.name for each in checks} == {"http", "schema"}
 
 

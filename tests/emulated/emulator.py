@@ -80,15 +80,15 @@ class Emulator(product.Emulator):
             fault = self.faults.take(request.method, request.path, request.body)
             exchange = self.begin(request, now)
             if fault is None or fault.commit:
-                whole = self.carry_out(exchange)
+                complete = self.carry_out(exchange)
             else:
-                whole = Answer(status=502, headers=(("content-length", "0"),))
+                complete = Answer(status=502, headers=(("content-length", "0"),))
                 if fault.commit_after is not None:
                     self._late.append((now + fault.commit_after, request))
             if fault is None:
-                self.record(exchange, whole.status)
-                return Answer(status=whole.status, headers=whole.headers, body=whole.body)
-            answer = with_fault(whole, fault)
+                self.record(exchange, complete.status)
+                return Answer(status=complete.status, headers=complete.headers, body=complete.body)
+            answer = with_fault(complete, fault)
             entry = self.record(exchange, answer.status if fault.answers else 0)
             self.labels[entry.seq] = fault.label
             if request.method != "HEAD":

@@ -23,9 +23,9 @@ from reconciler.render import RENDERERS
 from reconciler.report import Applied
 from tests.execute.world import (
     Fault,
-    Heard,
     InlineWorkers,
     Memory,
+    RecordingWatcher,
     StopAfter,
     memory,
     outcomes,
@@ -346,7 +346,7 @@ def test_the_watcher_receives_every_operation_once() -> None:
     api = memory(row("a", "1"), row("b", "2"))
     plan = planned(api, slack("a", "#new"), slack("b", "#new"), slack("c"))
     api.put(row("a", "1", "#new"))
-    heard = Heard()
+    heard = RecordingWatcher()
     run(api, plan, watcher=heard)
     assert (heard.started, sorted(heard.ended)) == (["b", "c"], ["a", "b", "c"])
 

@@ -101,8 +101,8 @@ def test_the_next_apply_finishes_after_each_of_twenty_kills(site: Site, saved: b
         site.hold.release()
         assert process.returncode == -signal.SIGKILL
     assert 20 <= len(site.names()) < _COUNT
-    code, said = site.run(*what)
-    assert code == 0, said
+    code, output = site.run(*what)
+    assert code == 0, output
     assert site.names() == [f"hook-{n:03}" for n in range(_COUNT)]
     before = site.hold.writes
     assert site.run(*what)[0] == 0
@@ -131,5 +131,5 @@ def test_a_signal_ends_the_run_with_a_complete_report(
     assert len(outcomes) == _COUNT
     live = set(site.names())
     assert 10 <= len(live) < _COUNT
-    assert {name for name, said in outcomes.items() if said == "applied"} <= live
-    assert not {name for name, said in outcomes.items() if said == "skipped"} & live
+    assert {name for name, output in outcomes.items() if output == "applied"} <= live
+    assert not {name for name, output in outcomes.items() if output == "skipped"} & live

@@ -9,7 +9,7 @@ import pytest
 from reconciler.execute.ledger import Ledger
 from reconciler.planning.plan import Operation
 from reconciler.report import Applied, Skipped, Unconfirmed
-from tests.execute.world import Heard, StopAfter, memory, planned, slack
+from tests.execute.world import RecordingWatcher, StopAfter, memory, planned, slack
 from tests.waiting import TIMEOUT
 
 PLAN = planned(memory(), slack("a"), slack("b"), slack("c"))
@@ -17,12 +17,12 @@ CHANGES = PLAN.operations
 
 
 @pytest.fixture
-def watcher() -> Heard:
-    return Heard()
+def watcher() -> RecordingWatcher:
+    return RecordingWatcher()
 
 
 @pytest.fixture
-def ledger(watcher: Heard) -> Ledger:
+def ledger(watcher: RecordingWatcher) -> Ledger:
     return Ledger(PLAN, StopAfter(memory()), watcher)
 
 
@@ -40,18 +40,20 @@ def test_the_report_is_complete_at_any_moment(ledger: Ledger) -> None:
 
 
 def test_after_the_report_nothing_starts_and_nothing_is_recorded(
-    ledger: Ledger, watcher: Heard
+    ledger: Ledger, watcher: RecordingWatcher
 ) -> None:
     """An abandoned thread changes neither the report nor the progress output."""
     a = CHANGES[0]
     assert ledger.start(0)
-    told = ledger.close()
+    outcomes = ledger.close()
     assert not ledger.start(1)
     ledger.finish(0, Applied(operation=a, id="1"))
-    assert (ledger.close(), watcher.started, watcher.ended) == (told, ["a"], [])
+    assert (ledger.close(), watcher.started, watcher.ended) == (outcomes, ["a"], [])
 
 
-def test_an_operation_with_an_outcome_is_not_started(ledger: Ledger, watcher: Heard) -> None:
+def test_an_operation_with_an_outcome_is_not_started(
+    ledger: Ledger, watcher: RecordingWatcher
+) -> None:
     """What was found done is not sent again."""
     a = CHANGES[0]
     ledger.finish(0, Applied(operation=a, id="1"))
@@ -69,18 +71,18 @@ def test_the_first_reason_to_end_is_reported(ledger: Ledger) -> None:
 
 def test_a_blocked_listener_does_not_delay_the_report() -> None:
     """An unread pipe may block a worker, not the end of the run."""
-    told, go_on = threading.Event(), threading.Event()
+    outcomes, go_on = threading.Event(), threading.Event()
 
-    class Stuck(Heard):
+    class Stuck(RecordingWatcher):
         def starting(self, operation: Operation) -> None:
-            told.set()
+            outcomes.set()
             go_on.wait()
 
     ledger = Ledger(PLAN, StopAfter(memory()), Stuck())
     begun: list[bool] = []
     worker = threading.Thread(target=lambda: begun.append(ledger.start(0)))
     worker.start()
-    told.wait()
+    outcomes.wait()
     closing = threading.Thread(target=ledger.close, daemon=True)
     closing.start()
     closing.join(TIMEOUT)

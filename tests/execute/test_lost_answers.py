@@ -273,7 +273,7 @@ FATES = {
     "never shown": ([write(), UNREAD], None, "unconfirmed", 1),
     "always lost": ([write(nth) for nth in range(1, 9)], None, "unconfirmed", 3),
     "stopped": ([write()], 1, "unconfirmed", 1),
-    "somebody else's change": (
+    "a change by another user": (
         [write(interfere=appear(row("a", "1", "#somebody")))],
         None,
         "failed conflict",

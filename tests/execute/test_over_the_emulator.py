@@ -24,9 +24,9 @@ from tests.emulated.in_process import InProcess
 from tests.emulated.variant import Variant
 from tests.execute.world import (
     SECRETS,
-    Heard,
     InlineWorkers,
     Memory,
+    RecordingWatcher,
     StopAfter,
     VirtualClock,
     slack,
@@ -51,7 +51,7 @@ class Local:
             clock=self.clock.monotonic,
         )
 
-    def holds(self, name: str, **operations: Any) -> None:
+    def check_webhooks(self, name: str, **operations: Any) -> None:
         self.emulator.store.insert(
             {
                 "organization": self.emulator.organization,
@@ -87,7 +87,7 @@ class Local:
                 clock=self.clock,
                 workers=workers,
                 stop=StopAfter(Memory()),
-                watcher=Heard(),
+                watcher=RecordingWatcher(),
                 reviewed=reviewed,
             )
 
@@ -137,7 +137,7 @@ def test_a_create_without_an_answer_leaves_one_webhook(fault: Fault, posts: int)
 def test_an_update_without_an_answer_is_repeated_only_if_needed(fault: Fault, patches: int) -> None:
     """It is read back first."""
     server = Local()
-    server.holds("a")
+    server.check_webhooks("a")
     server.script.add(fault, method="PATCH")
     report = server.apply(slack("a", "#new"))
     assert server.sent("PATCH") == patches
@@ -151,8 +151,8 @@ def test_an_update_without_an_answer_is_repeated_only_if_needed(fault: Fault, pa
 def test_a_delete_without_an_answer_is_repeated_only_if_needed(fault: Fault, deletes: int) -> None:
     """It is read back first."""
     server = Local()
-    server.holds("a")
-    server.holds("old")
+    server.check_webhooks("a")
+    server.check_webhooks("old")
     server.script.add(fault, method="DELETE")
     report = server.apply(slack("a"))
     assert (server.names(), server.sent("DELETE")) == (["a"], deletes)
@@ -163,8 +163,8 @@ def test_a_delete_without_an_answer_is_repeated_only_if_needed(fault: Fault, del
 def test_a_throttled_write_waits_for_retry_after(method: str) -> None:
     """`Retry-After: 7` is seven seconds, and nothing is duplicated."""
     server = Local()
-    server.holds("a")
-    server.holds("old")
+    server.check_webhooks("a")
+    server.check_webhooks("old")
     server.script.add(faults.status(429, retry_after=7), method=method)
     report = server.apply(slack("a", "#new"), slack("b"))
     assert report.exit_code is ExitCode.OK
@@ -184,7 +184,7 @@ def test_a_pause_that_is_too_long_ends_the_run() -> None:
 def test_throttling_without_a_pause_ends_with_the_run() -> None:
     """The outcome has the status, the attempts and the live webhook."""
     server = Local()
-    server.holds("a")
+    server.check_webhooks("a")
     server.script.add(faults.status(429), method="PATCH", times=None)
     report = server.apply(slack("a", "#new"))
     sends = server.sent("PATCH")
@@ -217,8 +217,8 @@ def test_a_late_duplicate_is_removed() -> None:
 def test_a_delete_answered_with_404_is_verified() -> None:
     """A 404 is not enough: a webhook that is still listed is not deleted."""
     server = Local()
-    server.holds("a")
-    server.holds("old")
+    server.check_webhooks("a")
+    server.check_webhooks("old")
     server.script.add(faults.status(404), method="DELETE")
     report = server.apply(slack("a"))
     assert (server.names(), report.exit_code) == (["a", "old"], ExitCode.FAILED)
@@ -251,7 +251,7 @@ def test_inconsistent_pages_prevent_writes(lie: dict[str, Any]) -> None:
     """An inconsistent listing ends the run before a write."""
     server = Local(page_size=2, max_page_size=2, **lie)
     for n in range(7):
-        server.holds(f"hook-{n}")
+        server.check_webhooks(f"hook-{n}")
     with pytest.raises(IncompleteListingError):
         server.apply(slack("new"), *(slack(f"hook-{n}") for n in range(7)))
     assert (server.sent("POST"), server.sent("DELETE"), len(server.names())) == (0, 0, 7)
@@ -290,7 +290,7 @@ def test_two_concurrent_applies_always_leave_one_webhook() -> None:
                     clock=clock,
                     workers=workers,
                     stop=StopAfter(Memory()),
-                    watcher=Heard(),
+                    watcher=RecordingWatcher(),
                     reviewed=False,
                 )
                 codes.append(report.exit_code)

@@ -68,8 +68,10 @@ class Memory:
         def operation() -> LiveWebhook:
             if id not in self.rows:
                 raise NotFoundError("no such object")
-            whole = live(draft, id)
-            return self.put(replace(self.rows[id], **{key: getattr(whole, key) for key in sends}))
+            complete = live(draft, id)
+            return self.put(
+                replace(self.rows[id], **{key: getattr(complete, key) for key in sends})
+            )
 
         return self._do("update", id, operation)
 
@@ -119,7 +121,7 @@ class StopAfter:
 
 
 @dataclass(slots=True)
-class Heard:
+class RecordingWatcher:
     """A watcher that records its calls."""
 
     started: list[str] = field(default_factory=list)
@@ -165,7 +167,7 @@ def run(api: Memory, plan: Plan, **more: Any) -> Report:
         "clock": VirtualClock(),
         "workers": InlineWorkers(),
         "stop": StopAfter(api),
-        "watcher": Heard(),
+        "watcher": RecordingWatcher(),
         "reviewed": False,
     } | more
     secrets = settings.pop("secrets", SECRETS)

@@ -49,13 +49,13 @@ def test_the_sdist_contains_the_repository(release: Release) -> None:
 
 def test_metadata(release: Release) -> None:
     """Name, version, license, home page and Python version are set for PyPI."""
-    told = message_from_string(inside(release.wheel, ".dist-info/METADATA"))
-    assert told["Name"] == "cloudtruth-webhooks"
-    assert told["Version"] == __version__
-    assert told["Requires-Python"] == ">=3.11"
-    assert told["License-Expression"] == "Apache-2.0"
-    assert told["Description-Content-Type"] == "text/markdown"
-    assert (ROOT / "README.md").read_text("utf-8").splitlines()[0] in str(told.get_payload())
+    metadata = message_from_string(inside(release.wheel, ".dist-info/METADATA"))
+    assert metadata["Name"] == "cloudtruth-webhooks"
+    assert metadata["Version"] == __version__
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert (ROOT / "README.md").read_text("utf-8").splitlines()[0] in str(metadata.get_payload())
     scripts = inside(release.wheel, ".dist-info/entry_points.txt")
     assert "webhooks = reconciler.__main__:main" in scripts
     assert "cloudtruth-webhooks = reconciler.__main__:main" in scripts

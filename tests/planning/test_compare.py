@@ -41,7 +41,7 @@ HIDDEN = {
     "an ellipsis": "xoxb-…AAAA",
     "bullets": "•••••",
     "encrypted": "gAAAAA" + "b" * 60,
-    "said to be encrypted": "enc:abcd",
+    "marked as encrypted": "enc:abcd",
     "empty": "",
     "blank": "  ",
     "null": None,

@@ -352,8 +352,8 @@ def test_a_name_freed_by_a_rename_is_created_in_the_next_apply():
 def test_only_does_not_delete_a_possible_match_of_an_unselected_entry(name: str):
     """A server may store a declared webhook under another spelling of its name."""
     declaration, found = desired(slack("Hook")), live(live_slack(name, "id-1"))
-    whole = made(declaration, found)
-    assert [(type(each), each.name) for each in whole.operations] == [
+    complete = made(declaration, found)
+    assert [(type(each), each.name) for each in complete.operations] == [
         (Create, "Hook"),
         (Delete, name),
     ]

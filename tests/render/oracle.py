@@ -11,7 +11,7 @@ from markdown_it.token import Token
 
 _LINE = re.compile(r"\r\n|\r|\n")
 _DETAILS = ("<details><summary>Details</summary>\n", "</details>\n")
-_OURS = re.compile(r"[A-Za-z0-9 ,.:;()'~+-]*")
+_PLAIN_WORDS = re.compile(r"[A-Za-z0-9 ,.:;()'~+-]*")
 
 
 def runner_commands(text: str) -> list[str]:
@@ -98,7 +98,7 @@ def _code_of(inline: Token) -> list[str]:
             case "code_inline":
                 codes.append(token.content)
             case "text":
-                assert _OURS.fullmatch(token.content), token.content
+                assert _PLAIN_WORDS.fullmatch(token.content), token.content
             case "strong_open" | "strong_close" | "em_open" | "em_close" | "softbreak":
                 pass
             case other:

@@ -192,17 +192,17 @@ def test_markdown_keeps_its_limit(plan: Plan, report: Report, percent: int) -> N
     What is never cut may exceed the limit by itself.
     """
     for render in (partial(render_plan, plan), partial(render_report, report)):
-        whole, least = render(), render(View(limit=0))
-        limit = len(whole) * percent // 100
+        complete, least = render(), render(View(limit=0))
+        limit = len(complete) * percent // 100
         cut = render(View(limit=limit))
         assert len(cut) <= max(limit, len(least))
-        assert cut.splitlines()[0] == whole.splitlines()[0]
-        added = set(cut.splitlines()) - set(whole.splitlines())
-        assert [line[:12] for line in added] == ["_Cut to fit:"] * (cut != whole)
+        assert cut.splitlines()[0] == complete.splitlines()[0]
+        added = set(cut.splitlines()) - set(complete.splitlines())
+        assert [line[:12] for line in added] == ["_Cut to fit:"] * (cut != complete)
         assert "Cut to fit: 0 rows" not in cut
         read = read_markdown(cut)
         # Details are cut before rows.
-        assert not read.fences or len(read.cells) == len(read_markdown(whole).cells)
+        assert not read.fences or len(read.cells) == len(read_markdown(complete).cells)
 
 
 @few

@@ -59,8 +59,8 @@ def test_the_digest_has_the_command_that_applies_it() -> None:
 @pytest.mark.parametrize("format", ["text", "markdown"])
 def test_an_apply_without_changes_shows_the_plan_s_warnings(format: str) -> None:
     """Warnings and unreadable secrets are shown, which "no changes" would hide."""
-    remark = warning("only-matches-nothing", "no such name")
-    made = replace(PLANS["one"], notes=(remark,), unreadable=(("Ops", "token"),))
+    note = warning("only-matches-nothing", "no such name")
+    made = replace(PLANS["one"], notes=(note,), unreadable=(("Ops", "token"),))
     text = RENDERERS[format]().render_report(Report(plan=made, verified=True))
     assert "no such name" in text
     assert "be read back" in text

@@ -26,9 +26,9 @@ def test_debug_shows_no_content_of_requests(shell: Shell, file: File, cloud: Mak
     lines = [each for each in done.err.splitlines() if "/api/" in each]
     seen = [LINE.fullmatch(each) for each in lines]
     assert all(seen), lines
-    told = [each.groups() for each in seen if each]
-    assert ("POST", "/api/v1/webhooks/", "201") in {each[:3] for each in told}
-    assert [each[5] for each in told if each[2] == "503"] == [None]
-    assert "2" in {each[5] for each in told}
-    assert all(int(each[4]) > 0 for each in told)
+    shown = [each.groups() for each in seen if each]
+    assert ("POST", "/api/v1/webhooks/", "201") in {each[:3] for each in shown}
+    assert [each[5] for each in shown if each[2] == "503"] == [None]
+    assert "2" in {each[5] for each in shown}
+    assert all(int(each[4]) > 0 for each in shown)
     assert "/api/" not in quiet.err

@@ -37,7 +37,9 @@ ALL: Final = " ".join(ATTACKS) + "\n::evil::last"
 NAME: Final = " ".join(each.replace("/", "") for each in VISIBLE)
 TOKEN: Final = "xoxb-" + "0123456789-abcdef"
 
-_OURS: Final = re.compile(r"^::(?:error|warning|notice|group|endgroup|add-mask)\b", re.MULTILINE)
+_COMMANDS: Final = re.compile(
+    r"^::(?:error|warning|notice|group|endgroup|add-mask)\b", re.MULTILINE
+)
 
 
 def bad(text: str) -> list[str]:
@@ -49,7 +51,7 @@ def bad(text: str) -> list[str]:
             unicodedata.category(char) in ("Cc", "Zl", "Zp") or "\u202a" <= char <= "\u202e"
             for char in line
         )
-        foreign = line.startswith("::") and not _OURS.match(line)
+        foreign = line.startswith("::") and not _COMMANDS.match(line)
         if acts or controls or foreign:
             found.append(line)
     return found

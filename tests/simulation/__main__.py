@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a violation")
     asked = parser.parse_args()
     gc.freeze()
-    began, ran, violation, requests, crashes = time.perf_counter(), 0, 0, 0, 0
+    began, ran, violations, requests, crashes = time.perf_counter(), 0, 0, 0, 0
     one = asked.seed is not None
     for seed in [asked.seed] if one else range(asked.start, asked.start + asked.seeds):
         result = run_seed(seed)
@@ -30,7 +30,7 @@ def main() -> int:
         if asked.trace or (result.violation is not None and not asked.keep_going):
             print("\n".join(result.trace))
         if result.violation is not None:
-            violation += 1
+            violations += 1
             print(f"seed {seed}: {result.violation}")
             print(f"again: python -m tests.simulation --seed {seed} --trace")
             if not asked.keep_going:
@@ -38,9 +38,9 @@ def main() -> int:
     seconds = time.perf_counter() - began
     print(
         f"{ran} seeds in {seconds:.1f} s: {ran / seconds:.0f} a second, {requests} requests, "
-        f"{crashes} crashes, {violation} violations"
+        f"{crashes} crashes, {violations} violations"
     )
-    return violation > 0
+    return violations > 0
 
 
 if __name__ == "__main__":

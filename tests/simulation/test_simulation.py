@@ -35,7 +35,7 @@ def test_a_seed_always_gives_the_same_history() -> None:
 def test_the_next_apply_recovers_from_a_crash_at_any_step(seed: int) -> None:
     """An apply can be killed before each request arrives and after each one is committed."""
     drawn = case(seed)
-    whole = replace(
+    undisturbed = replace(
         drawn,
         teams=drawn.teams[:1],
         applies=1,
@@ -44,11 +44,11 @@ def test_the_next_apply_recovers_from_a_crash_at_any_step(seed: int) -> None:
         manual_edit_odds=0.0,
         parallelism=1,
     )
-    steps = sum(" first " in line for line in run_case(whole).trace)
+    steps = sum(" first " in line for line in run_case(undisturbed).trace)
     assert steps > 10
     for step in range(steps):
         for after in (False, True):
-            result = run_case(replace(whole, crash=(step, after)))
+            result = run_case(replace(undisturbed, crash=(step, after)))
             assert result.violation is None, "\n".join(result.trace)
 
 

@@ -50,10 +50,10 @@ def webhook(type_: str, **configuration: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("type_", COMPLETE)
 def test_complete_webhooks_are_accepted(type_: str) -> None:
     """A webhook with all required fields is valid, with every optional field too."""
-    whole = webhook(type_)
-    assert rejected({"webhooks": [whole]}) == []
-    whole |= {"id": "x", "previously": ["b"], "organization": "Acme", "state": "present"}
-    assert rejected({"webhooks": [whole]}) == []
+    complete = webhook(type_)
+    assert rejected({"webhooks": [complete]}) == []
+    complete |= {"id": "x", "previously": ["b"], "organization": "Acme", "state": "present"}
+    assert rejected({"webhooks": [complete]}) == []
 
 
 SECRET = "hunter2"

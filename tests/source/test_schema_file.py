@@ -78,10 +78,10 @@ def test_the_schema_is_equivalent_in_both_drafts(draft: Any) -> None:
     """Editors use old drafts: only constructs with one meaning are used."""
     draft.check_schema(SCHEMA)
     # In Python, `$` also matches before a line break at the end of a text.
-    judge = draft(json.loads(FILE.read_text("utf-8").replace('$"', '\\\\Z"')))
-    assert list(judge.iter_errors(yaml.safe_load(GOOD))) == []
+    validator = draft(json.loads(FILE.read_text("utf-8").replace('$"', '\\\\Z"')))
+    assert list(validator.iter_errors(yaml.safe_load(GOOD))) == []
     for text in BAD:
-        assert not judge.is_valid(yaml.safe_load(text)), text
+        assert not validator.is_valid(yaml.safe_load(text)), text
 
 
 def test_no_validating_keyword_is_next_to_a_reference() -> None:

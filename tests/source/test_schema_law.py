@@ -32,8 +32,8 @@ def schema_accepts(data: Any) -> bool:
         return False
     for part in parts(data):
         if part.item is not None and part.data.get("state") != "absent":
-            judge = COMPLETE.get(part.data.get("type", ""))
-            if judge is None or not judge.is_valid(part.data):
+            validator = COMPLETE.get(part.data.get("type", ""))
+            if validator is None or not validator.is_valid(part.data):
                 return False
     return True
 

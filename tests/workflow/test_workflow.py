@@ -135,7 +135,7 @@ def test_the_order_of_the_checks(
     server = Server(organization, rows)
 
     def confirm(made: Any) -> bool:
-        raise AssertionError("nobody is to be asked")
+        raise AssertionError("no prompt is allowed")
 
     with pytest.raises(error) as caught:
         apply(check(a=text), connection(server), options=PlanOptions(), confirm=confirm)

@@ -26,4 +26,4 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 
 def render_report(report: Report, view: View = PLAIN) -> str:
     """Render the number of applied operations."""
-    return f"{len(report.outcomes)} carried out\n"
+    return f"{len(report.outcomes)} applied\n"
