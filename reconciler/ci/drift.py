@@ -93,7 +93,7 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
         foot += f" To apply the plan above:\n\n{code_block(command)}"
     listed = _deliveries(failing, since)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot) - len(listed) - 10
-    shown = RENDERERS["markdown"]().render_plan(made, View(limit=room))
+    shown = RENDERERS["markdown"]().render_plan(made, View(limit=room, again=run.options()))
     github.issue(_title(run, title), marker, f"{shown}{listed}\n\n{foot}\n", mine)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler.errors import ConfigurationError, ExitCode, ReconcilerError
@@ -77,8 +77,9 @@ def planned(
         outputs=_outputs(result, plan, "blocked" if blocked else ""),
         log=_listed("text", findings) + RENDERERS["text"]().render_plan(plan, view),
         annotations=_annotated((*plan.blocked, *plan.relaxed, *plan.notes, *findings)),
-        summary=RENDERERS["markdown"]().render_plan(plan, _MAIN) + _listed("markdown", findings),
-        document=RENDERERS["json"]().render_plan(plan),
+        summary=RENDERERS["markdown"]().render_plan(plan, replace(_MAIN, again=again))
+        + _listed("markdown", findings),
+        document=RENDERERS["json"]().render_plan(plan, view),
     )
 
 

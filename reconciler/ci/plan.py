@@ -258,6 +258,7 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
         made,
         limit=COMMENT_CHARACTERS - bare,
         most=_MOST_PARTS,
+        again=run.options(run.resend, run.allow_deletes),
         extra=lambda place: len(encode(shown((place,)))) - bare,
         foot=foot,
     )

@@ -111,13 +111,20 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
 
 
 def paged_plan(
-    plan: Plan, *, limit: int, most: int, extra: Callable[[int], int], foot: str
+    plan: Plan,
+    *,
+    limit: int,
+    most: int,
+    extra: Callable[[int], int],
+    foot: str,
+    again: tuple[str, ...] = (),
 ) -> list[tuple[str, tuple[int, ...]]]:
     """Show a plan on at most `most` pages, each with the places of the changes that it shows.
 
     A page has at most `limit` characters. A change is on one page with all its details, or on
     none; `extra` are the characters that the change at a place needs beside the text. The first
-    page has `foot`, what is kept and the notes, and says which changes no page shows.
+    page has `foot`, what is kept and the notes, and says which changes no page shows. `again`
+    are the options with which `apply` makes this plan.
     """
     rows = _deletes_first(plan, PLAIN)
     blocks = {index: (_plan_row(row), list(_details(row))) for index, row in rows}
@@ -126,7 +133,7 @@ def paged_plan(
         View(limit=limit // 3),
         table=_TABLE,
         rows=list(map(_plan_row, other_rows(plan, PLAIN))),
-        after=list(_notes(plan, PLAIN)),
+        after=list(_notes(plan, View(again=again))),
         foot=[*_foot(plan), "", foot],
     )
     rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (most - 1))]
