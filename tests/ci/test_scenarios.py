@@ -658,9 +658,9 @@ def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
     assert (refused.code, here.token("Audit")) == (6, SLACK)
     edit = "bump its `version` (`token: {env: SLACK_BOT_TOKEN, version: 2}` at webhooks.yaml:4)"
     (issue,) = here.github.issues
-    for expected in (refused.stdout, issue["body"]):
-        assert "update Audit" in expected
-        assert edit in expected
+    for text in (refused.stdout, issue["body"]):
+        assert "update Audit" in text
+        assert edit in text
 
 
 def test_another_host_behind_a_file_needs_a_review(here: World) -> None:

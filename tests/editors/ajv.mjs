@@ -1,5 +1,5 @@
-// Judges documents by a schema, in ajv's strict mode. Reads {schema, documents} from standard
-// input, writes a list of verdicts, true for valid.
+// Validates documents with a schema, in ajv's strict mode. Reads {schema, documents} from standard
+// input, writes a list of results, true for valid.
 import Ajv from "ajv";
 
 const chunks = [];

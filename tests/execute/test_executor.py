@@ -146,9 +146,9 @@ def test_changes_since_the_plan_are_skipped() -> None:
     """A direct apply does not write unplanned changes, reports them, and deletes nothing."""
     api = memory(row("a", "1"), row("b", "2"), row("old", "3"))
     plan = planned(api, slack("a", "#new"), slack("b", "#new"), slack("c"))
-    api.rows["1"] = row("a", "1", "#somebody")
+    api.rows["1"] = row("a", "1", "#manual")
     del api.rows["2"]
-    api.rows["9"] = row("c", "9", "#somebody")
+    api.rows["9"] = row("c", "9", "#manual")
     report = run(api, plan)
     assert set(outcomes(report).values()) == {"skipped changed", "skipped after-failure"}
     assert (api.writes(), report.exit_code) == ([], ExitCode.FAILED)
@@ -168,7 +168,7 @@ def test_a_reviewed_plan_is_refused_completely() -> None:
     """If one operation is stale, nothing of a reviewed plan is applied."""
     api = memory(row("a", "1"))
     plan = planned(api, slack("a", "#new"), slack("b"))
-    api.rows["1"] = row("a", "1", "#somebody")
+    api.rows["1"] = row("a", "1", "#manual")
     with pytest.raises(StalePlanError) as caught:
         run(api, plan, reviewed=True)
     assert api.writes() == []
@@ -262,7 +262,7 @@ def test_reverted_operations_fail() -> None:
 
     def edit_live(api: Memory) -> None:
         if api.count("list") == 2:
-            api.rows = {"1": row("a", "1", "#somebody"), "2": row("old", "2")}
+            api.rows = {"1": row("a", "1", "#manual"), "2": row("old", "2")}
 
     api = memory(row("a", "1"), row("old", "2"))
     api.faults = [Fault(call="list", nth=2, interfere=edit_live)]

@@ -182,7 +182,7 @@ def test_a_duplicate_of_a_different_webhook_is_a_conflict() -> None:
 
 def test_older_or_differing_duplicates_are_never_removed() -> None:
     """Only new ones that equal what was sent are deleted."""
-    other = row("a", "zz", "#somebody")
+    other = row("a", "zz", "#manual")
     api = memory(faults=[Fault(call="create", interfere=appear(other))])
     report = run(api, planned(api, slack("a")))
     assert (api.names(), report.healed) == (["a", "a"], ())
@@ -274,7 +274,7 @@ FATES = {
     "always lost": ([write(nth) for nth in range(1, 9)], None, "unconfirmed", 3),
     "stopped": ([write()], 1, "unconfirmed", 1),
     "a change by another user": (
-        [write(interfere=appear(row("a", "1", "#somebody")))],
+        [write(interfere=appear(row("a", "1", "#manual")))],
         None,
         "failed conflict",
         1,

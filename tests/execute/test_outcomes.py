@@ -64,7 +64,7 @@ def test_a_create_that_is_found_has_its_id(fault: Fault, note: str) -> None:
 
 def test_a_conflict_has_the_other_webhook_s_id() -> None:
     """It also has the next step."""
-    other = row("a", "9", "#somebody")
+    other = row("a", "9", "#manual")
     outcome = outcome_of(memory(faults=[replace(LOST, interfere=appear(other))]), slack("a"))
     assert outcome == Failed(
         operation=outcome.operation,
@@ -239,7 +239,7 @@ def test_an_update_found_done_has_a_note() -> None:
 
 def test_an_overwritten_update_has_a_next_step() -> None:
     """Planning again shows the difference."""
-    theirs = appear(row("a", "1", "#somebody"))
+    theirs = appear(row("a", "1", "#manual"))
     lost = Fault(call="update", error=AmbiguousWriteError, interfere=theirs)
     outcome = outcome_of(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
     assert outcome == Failed(
@@ -252,7 +252,7 @@ def test_an_overwritten_update_has_a_next_step() -> None:
 
 def test_another_webhook_of_the_name_is_reported_with_its_id() -> None:
     """A user has to choose one of the two."""
-    another = Fault(call="list", nth=2, interfere=appear(row("a", "9", "#somebody")))
+    another = Fault(call="list", nth=2, interfere=appear(row("a", "9", "#manual")))
     outcome = outcome_of(memory(row("a", "1"), faults=[another]), slack("a", "#new"))
     assert outcome == Failed(
         operation=outcome.operation,

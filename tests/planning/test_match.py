@@ -292,7 +292,7 @@ def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
 
 def test_a_webhook_that_may_have_the_missing_id_is_kept():
     """Of a shared name only one that is as declared is recognized; others block the create."""
-    found = live(live_slack(id="id-1"), live_slack(id="id-9", channel="#somebody"))
+    found = live(live_slack(id="id-1"), live_slack(id="id-9", channel="#manual"))
 
     result = made(desired(*PINNED), found)
 
