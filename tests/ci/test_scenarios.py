@@ -554,7 +554,16 @@ def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
     here.merged(1, "Audit", *names, head=head)
     assert here.push().code == 0
     assert here.propose(2, "Audit", head=head).code == 5
-    assert "**BLOCKED**" in here.github.bodies(2)[0]
+    comment = here.github.bodies(2)[0]
+    assert "**BLOCKED**" in comment
+    for edit in (
+        "`prune: false`",
+        'ignore: ["hook-0", ',
+        "webhooks export --only hook-0 ",
+        "limits: {max_deletes: 8}",
+        "`webhooks apply --allow-deletes 8`",
+    ):
+        assert edit in comment
     here.squash(2)
     blocked = here.push()
     assert (blocked.code, len(here.live())) == (5, 9)
