@@ -15,7 +15,7 @@ import pytest
 from reconciler.cli.main import program
 from tests.cli.conftest import Shell
 from tests.cli.test_help import COMMANDS
-from tests.docs.worlds import EXAMPLE, SECRETS
+from tests.docs.block_setups import EXAMPLE, SECRETS
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
 from tests.fakes import serve

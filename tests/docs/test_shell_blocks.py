@@ -1,4 +1,4 @@
-"""Every block of shell commands in the docs runs as written; worlds.py has the preconditions."""
+"""Every block of shell commands in the docs runs as written; see block_setups.py."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from tests.cli.conftest import MakeCloud, Shell
+from tests.docs.block_setups import ELSEWHERE, SECRETS, SETUPS, STAND_INS, BlockSetup
 from tests.docs.test_code_blocks import BLOCKS
-from tests.docs.worlds import ELSEWHERE, SECRETS, STAND_INS, WORLDS, World
 from tests.fakes import serve
 from tests.folders import ROOT, copy_parts, git, write
 from tests.slack.fake_slack import FakeSlack
@@ -48,7 +48,7 @@ SHELL = {each.name: each.text for each in BLOCKS if each.language == "sh"} | {
 
 def test_every_block_has_an_entry() -> None:
     """No block lacks an entry, and no entry lacks its block."""
-    assert sorted(SHELL) == sorted([*WORLDS, *ELSEWHERE])
+    assert sorted(SHELL) == sorted([*SETUPS, *ELSEWHERE])
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
@@ -66,43 +66,43 @@ def slack() -> Iterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", SETUPS)
 def test_a_block_runs(
     name: str, tmp_path: Path, cloud: MakeCloud, shell: Shell, slack: str
 ) -> None:
     """Every line succeeds, with the effects that the page describes."""
-    world, block = WORLDS[name], SHELL[name]
-    site = {**cloud(any_key=True, **world.choices).environ, "WEBHOOKS_SLACK_URL": slack}
+    setup, block = SETUPS[name], SHELL[name]
+    site = {**cloud(any_key=True, **setup.choices).environ, "WEBHOOKS_SLACK_URL": slack}
     folder = tmp_path / "work"
-    prepare(world, folder, tmp_path / "stand-ins")
-    if world.live:
-        write(tmp_path, {**world.files, "webhooks.yaml": world.live})
+    prepare(setup, folder, tmp_path / "stand-ins")
+    if setup.live:
+        write(tmp_path, {**setup.files, "webhooks.yaml": setup.live})
         assert shell("apply", "--yes", **{**site, **SECRETS}).code == 0
-    for old, new in world.smaller.items():
+    for old, new in setup.smaller.items():
         assert old in block
         block = block.replace(old, new)
     (tmp_path / "calls").touch()
-    code, screen = run(block, folder, {**stand_in_environment(tmp_path), **site, **world.environ})
+    code, screen = run(block, folder, {**stand_in_environment(tmp_path), **site, **setup.environ})
     assert code == 0, screen
     rest = screen
-    for text in world.says:
+    for text in setup.says:
         assert text in rest, screen
         rest = rest.partition(text)[2]
-    assert (tmp_path / "calls").read_text().splitlines() == list(world.calls)
-    for each in world.unchanged:
+    assert (tmp_path / "calls").read_text().splitlines() == list(setup.calls)
+    for each in setup.unchanged:
         assert files_in(folder / each) == files_in(ROOT / each)
 
 
-def prepare(world: World, folder: Path, stand_ins: Path) -> None:
+def prepare(setup: BlockSetup, folder: Path, stand_ins: Path) -> None:
     """Create the block's folder, and the programs that replace others."""
     folder.mkdir()
-    if world.clone:
+    if setup.clone:
         copy_parts(folder, *PARTS)
-    if world.before:
-        commit(folder, world.before)
-    write(folder, world.files)
+    if setup.before:
+        commit(folder, setup.before)
+    write(folder, setup.files)
     write(stand_ins, {**STAND_INS, "python3": STAND_INS["python"]})
-    for each in (*stand_ins.iterdir(), *(folder / name for name in world.files)):
+    for each in (*stand_ins.iterdir(), *(folder / name for name in setup.files)):
         if each.read_text().startswith("#!"):
             each.chmod(0o755)
 

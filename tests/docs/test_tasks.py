@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import MakeCloud, Shell
+from tests.docs.block_setups import SECRETS
 from tests.docs.blocks import Block, blocks
 from tests.docs.test_shell_blocks import commit, run, stand_in_environment
-from tests.docs.worlds import SECRETS
 from tests.folders import ROOT
 
 PAGE = "docs/tasks.md"

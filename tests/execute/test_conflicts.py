@@ -34,7 +34,7 @@ def appears(*rows: LiveWebhook):
 
 
 def before_the_last_listing(change: object) -> Fault:
-    """The listing after the last write is the second one of a run."""
+    """Change the memory before the listing after the last write, the second one of a run."""
     return Fault(call="list", nth=2, interfere=change)  # type: ignore[arg-type]
 
 

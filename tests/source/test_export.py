@@ -86,8 +86,8 @@ SECRET_URLS = (
 
 
 @st.composite
-def webhooks_made_by_hand(draw: st.DrawFn, id: str) -> LiveWebhook:
-    """Any webhooks that a server may show, in any form of secrets."""
+def any_webhooks(draw: st.DrawFn, id: str) -> LiveWebhook:
+    """Draw any webhooks that a server may show, in any form of secrets."""
     name = draw(st.sampled_from(HOSTILE) | st.text(max_size=12))
     name = name.encode("utf-8", "replace").decode()
     events = draw(
@@ -115,7 +115,7 @@ def webhooks_made_by_hand(draw: st.DrawFn, id: str) -> LiveWebhook:
 @given(st.lists(st.integers(0, 1), max_size=6), st.data())
 def test_any_organization_round_trips(hooks: list[int], data: st.DataObject):
     """The plan of an export has no changes, and no secret is in the file."""
-    found = [data.draw(webhooks_made_by_hand(f"id-{number}")) for number in range(len(hooks))]
+    found = [data.draw(any_webhooks(f"id-{number}")) for number in range(len(hooks))]
     exported = assert_unchanged(live(*found))
     assert exported.declared + len(exported.left_out) == len(found)
     for secret in (*TOKENS, *WORDS, *SECRET_URLS, "hunter22", "3f9ab2", "550e84"):

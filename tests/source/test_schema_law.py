@@ -27,7 +27,7 @@ COMPLETE = {
 
 
 def schema_accepts(data: Any) -> bool:
-    """The reference: the file is valid, and each webhook is complete with its defaults."""
+    """Return whether the file is valid and each webhook is complete with its defaults."""
     if not VALIDATOR.is_valid(data):
         return False
     for part in parts(data):
@@ -39,7 +39,7 @@ def schema_accepts(data: Any) -> bool:
 
 
 def engine_accepts(data: dict[str, Any]) -> bool:
-    """The program: a file is accepted if all its parts are."""
+    """Return whether the program accepts all parts of the file."""
     found = list(parts(data))
     if not all(map(accepts, found)):
         return False

@@ -1,6 +1,6 @@
 """The preconditions and the effects of each block of shell commands.
 
-A block runs as written, in a new folder, against an emulated CloudTruth and a fake Slack. `WORLDS`
+A block runs as written, in a new folder, against an emulated CloudTruth and a fake Slack. `SETUPS`
 has an entry for every block, by its name. A program that no test can run is replaced by a small one
 on the PATH that records its calls and does as much of its work as possible; `calls` is compared
 with the record. Blocks run in another test are in `ELSEWHERE`.
@@ -46,7 +46,7 @@ esac
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class BlockSetup:
     """The preconditions of a block, and its effects.
 
     `files` are written into the folder, which with `clone` is a copy of the repository; `before` is
@@ -88,18 +88,18 @@ SOURCE = (
     "cloudtruth-webhooks @ git+https://github.com/cloudtruth-webhooks/cloudtruth-webhooks@COMMIT"
 )
 
-WORLDS: Final[Mapping[str, World]] = {
-    "README.md: Adopt an organization": World(
+SETUPS: Final[Mapping[str, BlockSetup]] = {
+    "README.md: Adopt an organization": BlockSetup(
         live=EXAMPLE,
         says=("wrote webhooks.yaml", *["No changes. 3 webhooks match."] * 3),
     ),
-    "README.md: On GitHub": World(
+    "README.md: On GitHub": BlockSetup(
         smaller={"${{ github.event.before }}": "0" * 40},
         files={"webhooks.yaml": README},
         says=("3 created",),
         calls=(f"pip install {SOURCE}",),
     ),
-    "CONTRIBUTING.md: Set up, test, check": World(
+    "CONTRIBUTING.md: Set up, test, check": BlockSetup(
         clone=True,
         # Tests that run the tests would never end: a few are collected.
         smaller={"--cov ": "--cov -n 0 --no-cov --collect-only -q tests/docs/test_generated.py "},
@@ -109,7 +109,7 @@ WORLDS: Final[Mapping[str, World]] = {
                "python -m pytest -n auto --cov -n 0 --no-cov --collect-only -q "
                "tests/docs/test_generated.py", "check", "run"),
     ),
-    "CONTRIBUTING.md: Mutation testing": World(
+    "CONTRIBUTING.md: Mutation testing": BlockSetup(
         clone=True,
         files={".venv/bin/python": STAND_INS["python"], ".venv/bin/pip": STAND_INS["pip"]},
         smaller={"-m tests.mutation ": "-m tests.mutation --help "},
@@ -117,70 +117,70 @@ WORLDS: Final[Mapping[str, World]] = {
         calls=("pip install --editable .[mutation]", "python -m tests.mutation --help",
                "python -m tests.mutation --help planning/guards.py"),
     ),
-    "CONTRIBUTING.md: Cassettes": World(
+    "CONTRIBUTING.md: Cassettes": BlockSetup(
         clone=True,
         files={".venv/bin/python": STAND_INS["python"]},
         says=(" passed",),
         calls=("python -m pytest tests/api/test_cassettes.py",),
         unchanged=("tests/cassettes",),
     ),
-    "docs/doctor.md: Troubleshooting": World(
+    "docs/doctor.md: Troubleshooting": BlockSetup(
         files={"webhooks.yaml": EXAMPLE},
         says=("Settings", "Network", "CloudTruth", "Files"),
     ),
-    "docs/doctor.md: Test with one webhook": World(
+    "docs/doctor.md: Test with one webhook": BlockSetup(
         files={"webhooks.yaml": EXAMPLE},
         smaller={"--probe": "--probe --yes"},
         says=("Probe", "create", "the webhook is gone"),
     ),
-    "docs/doctor.md: For a bug report": World(
+    "docs/doctor.md: For a bug report": BlockSetup(
         files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "2"',)
     ),
-    "docs/file.md: The configuration file": World(
+    "docs/file.md: The configuration file": BlockSetup(
         files={"webhooks.yaml": EXAMPLE}, says=("Valid: 4 webhooks",)
     ),
-    "docs/github.md: Set up in five minutes": World(
+    "docs/github.md: Set up in five minutes": BlockSetup(
         environ={"CLOUDTRUTH_API_KEY": ""},
         says=("webhooks.yaml", "plan-webhooks.yml"),
         calls=(f"pip install {SOURCE}",),
     ),
-    "docs/guarantees.md: How it is tested": World(
+    "docs/guarantees.md: How it is tested": BlockSetup(
         clone=True,
         smaller={"10000 ": "3 "},
         says=("3 seeds in", " 0 violations", "GET", "1 seeds in", " 0 violations"),
         calls=("python -m tests.simulation --seeds 3",
                "python -m tests.simulation --seed 4711 --trace"),
     ),
-    "docs/performance.md: Measure it yourself": World(
+    "docs/performance.md: Measure it yourself": BlockSetup(
         clone=True,
         calls=("python -m benchmarks", "python -m benchmarks --quick",
                "python -m benchmarks --row plan-10000 --out results"),
     ),
-    "docs/secrets.md: Which secrets may be used": World(
+    "docs/secrets.md: Which secrets may be used": BlockSetup(
         files=_SECRETS_FILES, says=("2 to create", "Type `yes` to confirm", "2 created")
     ),
-    "docs/secrets.md: Rotate a secret": World(
+    "docs/secrets.md: Rotate a secret": BlockSetup(
         before=_SECRETS_FILES, live=SECRETS_PAGE, files=_ROTATION, choices={"read_back": "mask"},
         says=("1 to update", "this change", "Type `yes` to confirm", "1 updated"),
     ),
-    "docs/secrets.md: Rotate a secret (2)": World(
+    "docs/secrets.md: Rotate a secret (2)": BlockSetup(
         live=SECRETS_PAGE, files=_SECRETS_FILES, choices={"read_back": "mask"},
         says=("1 updated", "Type `yes` to confirm", "1 updated", "2 updated"),
     ),
-    "docs/secrets.md: Secrets kept in CloudTruth": World(
+    "docs/secrets.md: Secrets kept in CloudTruth": BlockSetup(
         files={"webhooks.yaml": EXAMPLE},
         environ={"PAGER_PASSWORD": "an example password"},
         says=("Type `yes` to confirm", "3 created"),
         calls=("cloudtruth --env production --project notifications run -- webhooks apply",),
     ),
-    "docs/organizations.md: Several organizations from one base": World(
+    "docs/organizations.md: Several organizations from one base": BlockSetup(
         clone=True, says=("organization: Acme Staging", "Plan: 1 to create")
     ),
-    "docs/organizations.md: Policies": World(clone=True, says=("Valid: 1 webhook",)),
-    "docs/slack.md: Create the app": World(
+    "docs/organizations.md: Policies": BlockSetup(clone=True, says=("Valid: 1 webhook",)),
+    "docs/slack.md: Create the app": BlockSetup(
         says=("chat:write.customize", "https://api.slack.com/apps?new_app=1&manifest_json="),
     ),
-    "docs/slack.md: In a pipeline": World(
+    "docs/slack.md: In a pipeline": BlockSetup(
         files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "2"', '"channel"'),
     ),
 }  # fmt: skip
