@@ -23,11 +23,13 @@ _NAMES: Final = ("plan-webhooks.yml", "apply-webhooks.yml", "drift-webhooks.yml"
 _FOLDER: Final = ".github/workflows"
 _PACKAGE: Final = "cloudtruth-webhooks"
 _REPOSITORY: Final = "https://github.com/cloudtruth-webhooks/cloudtruth-webhooks"
+GUIDE: Final = f"{_REPOSITORY}/blob/main/docs/github.md"
 _RELEASED: Final = False
 """Whether this version is on PyPI. Until then workflows install the repository at a commit."""
 
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\"\\$]+")
 _ALLOW: Final = re.compile(r'^(\s*WEBHOOKS_ALLOW_SECRETS: )"[^"\n]*"', re.MULTILINE)
+_KEY: Final = re.compile(r"^( *)CLOUDTRUTH_API_KEY: .*$", re.MULTILINE)
 _SECRETS: Final = re.compile(
     r"^(?P<indent> *)# Secrets of the configuration:\n"
     r"(?P<lines>(?:^(?P=indent)[A-Za-z_]\w*: .*\n?)*)",
@@ -41,13 +43,16 @@ class Setup:
 
     `package` is the requirement for pip, `file` the configuration file or directory, relative to
     the repository's root, with forward slashes. `branch` is the branch whose tip is applied,
-    `references` are the secrets that the configuration refers to.
+    `references` are the secrets that the configuration refers to, `parents` the files that it
+    extends, `server` the address of a server that is not the usual one.
     """
 
     package: str
     file: str = "webhooks.yaml"
     branch: str = "main"
     references: tuple[SecretRef, ...] = ()
+    parents: tuple[str, ...] = ()
+    server: str = ""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -72,13 +77,14 @@ class Setup:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Return the paths that trigger the apply workflow: the configuration and secret files."""
+        """Return the paths that trigger the apply workflow: configuration, parents, secret files."""
         # GitHub matches whole paths from the root of the repository: `./a` and `a//b` never match.
         file = normpath(self.file)
         if not file.lower().endswith((".yaml", ".yml")):
             file = "**" if file == "." else f"{file}/**"
-        secret = {normpath(each.name) for each in self.references if each.scheme is Scheme.FILE}
-        inside = (each for each in sorted(secret) if not each.startswith(("/", "..")))
+        others = {normpath(each.name) for each in self.references if each.scheme is Scheme.FILE}
+        others |= set(map(normpath, self.parents))
+        inside = (each for each in sorted(others) if not each.startswith(("/", "..")))
         return (file, *inside)
 
 
@@ -93,6 +99,7 @@ def workflows(setup: Setup) -> Mapping[str, str]:
         "paths": '", "'.join(setup.paths),
         "branch": setup.branch,
         "allow": setup.allowed,
+        "server": setup.server,
     }
     for name, value in {**values, "paths": " ".join(setup.paths)}.items():
         if value and not _PLAIN.fullmatch(value):
@@ -106,6 +113,8 @@ def workflows(setup: Setup) -> Mapping[str, str]:
         template = (source / name).read_text(encoding="utf-8")
         text = updated(re.sub(r"@([a-z]+)@", lambda each: values[each[1]], template), setup)
         assert text is not None  # each template has the list
+        if setup.server:
+            text = _KEY.sub(rf'\g<0>\n\g<1>CLOUDTRUTH_SERVER_URL: "{setup.server}"', text)
         found[f"{_FOLDER}/{name}"] = text
     return found
 

@@ -313,3 +313,14 @@ def test_the_action_installs_itself_from_the_lock(tmp_path: Path, package_index:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The files are valid" in done.stdout
+
+
+def test_workflows_name_another_server_and_the_parents_of_the_file() -> None:
+    """A server that is not the usual one is in each env; a parent triggers the apply."""
+    setup = Setup(package="p", parents=("base/all.yaml",), server="https://ct.example.com")
+    texts = workflows(setup)
+    for text in texts.values():
+        assert 'CLOUDTRUTH_SERVER_URL: "https://ct.example.com"' in text
+        yaml.safe_load(text)
+    assert '"base/all.yaml"' in texts[".github/workflows/apply-webhooks.yml"]
+    assert "CLOUDTRUTH_SERVER_URL" not in "".join(workflows(Setup(package="p")).values())

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from reconciler import workflow
 from reconciler.ci.workflows import (
+    GUIDE,
     Setup,
     default_branch,
     installed_commit,
@@ -23,12 +24,14 @@ from reconciler.ci.workflows import (
 from reconciler.cli.commands.export import TOKEN, explain, listed
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.options import Context, Option, command
-from reconciler.cli.session import STDOUT, confirm, inputs, load, result_view, show
+from reconciler.cli.session import STDOUT, confirm, inputs, load, result_view, show, warn
 from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
+from reconciler.findings import Severity
 from reconciler.model import Live, SecretRef
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
+from reconciler.settings.resolve import DEFAULT_SERVER, LOCAL_SERVER
 from reconciler.source.export import SLACK_TOKEN, export
 from reconciler.source.files import DEFAULT_FILE, STDIN
 from reconciler.source.history import git_in
@@ -106,13 +109,26 @@ def run(
         steps = _write_configuration(context, target, file, slack_token, yes=yes)
     if github:
         branch = branch or default_branch(git_in(directory))
-        found = _references(context, target)
-        setup = Setup(package=installed, file=target, branch=branch, references=found)
+        found, parents = _references(context, target)
+        server = settings_of(context).server_url.value
+        setup = Setup(
+            package=installed,
+            file=target,
+            branch=branch,
+            references=found,
+            parents=parents,
+            server="" if server in (DEFAULT_SERVER, LOCAL_SERVER) else server,
+        )
         _write_workflows(context, setup, yes=yes)
-        console.result("In GitHub, create the environments cloudtruth-plan and")
-        console.result("cloudtruth-production (docs/github.md), then set:")
+        console.result(f"The workflows install {installed}")
+        console.result(
+            "In GitHub, create the environments cloudtruth-plan and cloudtruth-production,"
+        )
+        console.result(f"the second for branch {quote(branch)} only and with reviewers, then set:")
         for line in setup.commands:
             console.result(f"  {line}")
+        console.result(f"Each step is explained in {GUIDE}")
+        steps.append("commit the workflows, and open a pull request with a change")
         steps.append("after editing secrets of the file, run `webhooks init --github` again")
     else:
         steps.append(f"`webhooks init{file} --github` adds workflows that plan and apply")
@@ -243,10 +259,18 @@ def _write(context: Context, name: str, text: str) -> None:
     context.console.result(f"{'wrote' if is_new else 'updated'} {name}")
 
 
-def _references(context: Context, target: str) -> tuple[SecretRef, ...]:
-    """Return the secret references of a configuration file. Raises ConfigurationError."""
+def _references(context: Context, target: str) -> tuple[tuple[SecretRef, ...], tuple[str, ...]]:
+    """Return the secret references of a configuration file, and the files that it extends.
+
+    Raises ConfigurationError.
+    """
     asked = replace(
         inputs(context), paths=(target,), allow_secrets=(), listed_only=False, strict=False
     )
-    found = references(workflow.load(asked).desired.webhooks)
-    return tuple(sorted({replace(each, version=None) for each in found}, key=str))
+    checked = workflow.load(asked)
+    warnings = [each for each in checked.declared.findings if each.severity is Severity.WARNING]
+    if warnings:
+        warn(context, warnings)
+        context.console.message("warning", "in the workflows these warnings are errors: fix them")
+    found = {replace(each, version=None) for each in references(checked.desired.webhooks)}
+    return tuple(sorted(found, key=str)), tuple(checked.declared.parents)
