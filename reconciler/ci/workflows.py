@@ -77,7 +77,7 @@ class Setup:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Return the paths that trigger the apply workflow: configuration, parents, secret files."""
+        """Return the paths that trigger the apply workflow: files, parents and secrets."""
         # GitHub matches whole paths from the root of the repository: `./a` and `a//b` never match.
         file = normpath(self.file)
         if not file.lower().endswith((".yaml", ".yml")):

@@ -33,7 +33,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.settings.resolve import DEFAULT_SERVER, LOCAL_SERVER
 from reconciler.source.export import SLACK_TOKEN, export
-from reconciler.source.files import DEFAULT_FILE, STDIN
+from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import git_in
 from reconciler.source.rendered import scalar
 from reconciler.source.secrets import reference, references
@@ -81,11 +81,6 @@ def run(
     slack_token = None if token is None else reference(token)
     directory, console = context.process.directory, context.console
     file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
-    if target == STDIN:
-        raise UsageError(
-            "init writes a file, and `-f -` names none",
-            hint="name a file; `webhooks export` prints to standard output",
-        )
     is_new = not (directory / target).exists()
     other = DEFAULT_FILE.replace(".yaml", ".yml")
     if is_new and target == DEFAULT_FILE and (directory / other).exists():
@@ -121,10 +116,8 @@ def run(
         )
         _write_workflows(context, setup, yes=yes)
         console.result(f"The workflows install {installed}")
-        console.result(
-            "In GitHub, create the environments cloudtruth-plan and cloudtruth-production,"
-        )
-        console.result(f"the second for branch {quote(branch)} only and with reviewers, then set:")
+        console.result("In GitHub, create the environments cloudtruth-plan and")
+        console.result(f"cloudtruth-production (for branch {quote(branch)} only), then set:")
         for line in setup.commands:
             console.result(f"  {line}")
         console.result(f"Each step is explained in {GUIDE}")
