@@ -68,8 +68,8 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
 
 _BARE: Final = error(
     "missing-field",
-    "`webhooks` is missing: a single webhook makes up the file",
-    "begin the file with `webhooks:`, and below it the webhook with `- name: ...`",
+    "`webhooks` is missing: the file contains only one webhook",
+    "start the file with `webhooks:`, and the webhook below it with `- name: ...`",
 )
 
 
@@ -85,7 +85,7 @@ def _explained(part: Part) -> Iterator[Finding]:
 
 _EXCLUDED: Final = error(
     "exclude-unknown",
-    "`exclude` leaves out a webhook of a parent file, and this file extends none",
+    "`exclude` removes a webhook of a parent file, but this file has no `extends`",
     "delete the entry, or name the parent in `extends`",
     Place("", ("exclude",), key=True),
 )
@@ -185,7 +185,7 @@ def _better_key(key: str, known: Sequence[str], path: Path) -> str:
         return f"`{key}` belongs under `configuration`"
     if "state" in known and "type" not in known:
         return f"an entry with `state: absent` takes only {ticked(known)}"
-    return f"known here: {ticked(known)}"
+    return f"known keys: {ticked(known)}"
 
 
 def _missing(rejected: _Rejection) -> Iterator[Finding]:
@@ -196,13 +196,13 @@ def _missing(rejected: _Rejection) -> Iterator[Finding]:
             continue  # a misspelled key is reported as unknown, which is enough
         message, hint = f"`{name}` is missing", None
         if properties[name] is True:  # required because its partner is set
-            message = f"{_pair(name)} come together: {message}"
+            message = f"{_pair(name)} go together: {message}"
         if path == () and name == "webhooks":
             hint = f"{_NO_WEBHOOKS}; move a file of another kind out of this directory"
         elif name in INHERITED or path[-1:] == ("configuration",):
-            hint = "write it here, or for all webhooks of the file under `defaults`"
+            hint = "set it here, or for all webhooks of the file under `defaults`"
         elif name == "name":
-            hint = "write `name: ...`: it says which webhook this is"
+            hint = "add `name: ...`"
         yield error("missing-field", message, hint, _at((*path, name), key=True))
 
 
@@ -223,32 +223,32 @@ def _not(expected: str, value: object, path: Path) -> Finding:
     """Yield the finding for a value of the wrong JSON Schema type."""
     name, at = _called(path), _at(path)
     if value is None:
-        hint = "give it one, or delete the key"
+        hint = "set a value, or delete the key"
         if path == ("webhooks",):
             hint = _NO_WEBHOOKS
         elif not path or isinstance(path[-1], int):
-            hint = "give it one, or delete the line"
+            hint = "set a value, or delete the line"
         return error("null-value", f"{name} has no value", hint, at)
     form = _FORMS[type(value)]
     if expected == "string" and form in ("a number", "true or false"):
-        message = f"{name} must be text, and YAML reads this as {form}"
+        message = f"{name} must be text, but YAML reads this as {form}"
         return error("not-text", message, "put it in quotes", at)
     noun, hint = _EXPECTED[expected]
     if (expected, form, path) == ("array", "a mapping", ("webhooks",)):
-        hint = "begin each webhook with `- name: ...`"
+        hint = "start each webhook with `- name: ...`"
     elif (expected, form) == ("integer", "text"):
         hint = "write the number without quotes"
     elif (expected, form) == ("integer", "a number"):
         form = "a fraction"
     elif (expected, path) == ("object", ()):
-        hint = "write the webhook's fields, beginning with `- name: ...`"
+        hint = "write the webhook's fields, starting with `- name: ...`"
     return error("wrong-type", f"{name} must be {noun}, not {form}", hint, at)
 
 
 _EXPECTED: Final = {
-    "string": ("text", "write one text; in quotes it may hold any character"),
+    "string": ("text", "write a single text; in quotes it may contain any character"),
     "object": ("a mapping", "write `key: value`, on indented lines below"),
-    "array": ("a list", "write a list, even of one item: `[item]`"),
+    "array": ("a list", "write a list, even for one item: `[item]`"),
     "boolean": ("true or false", "write `true` or `false`, without quotes"),
     "integer": ("a whole number", "write a number such as `5`"),
 }
@@ -269,11 +269,13 @@ def _not_the_one(rejected: _Rejection) -> Iterator[Finding]:
             hint = _meant(value, KINDS) or f"the types are {ticked(KINDS)}"
             yield error("unknown-type", quoted("unknown type", value), hint, at)
         case ("state",):
-            hint = "write `state: absent` to have the webhook deleted; else leave it out"
+            hint = "write `state: absent` to delete the webhook; otherwise remove the key"
             yield error("unknown-state", quoted("unknown state", value), hint, at)
         case _:
-            message = "this version of the file's format is not known"
-            hint = f"write `version: {rejected.limit}`; a newer version needs a newer program"
+            message = "unknown version of the file format"
+            hint = (
+                f"write `version: {rejected.limit}`; for a newer version, install a newer webhooks"
+            )
             yield error("unsupported-version", message, hint, at)
 
 
@@ -282,7 +284,7 @@ def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
     for index, item in enumerate(rejected.value):
         written = json.dumps(item, sort_keys=True)
         if written in seen:
-            message, at = f"this stands twice in {_called(rejected.path)}", (*rejected.path, index)
+            message, at = f"duplicate item in {_called(rejected.path)}", (*rejected.path, index)
             yield error("duplicate-item", message, "delete one of the two", _at(at))
         seen.add(written)
 
@@ -298,9 +300,9 @@ def _limited(rejected: _Rejection) -> Iterator[Finding]:
 _LIMITS: Final = {
     "maxLength": error("text-too-long", "{name} is longer than {limit} characters", "shorten it"),
     "minItems": error(
-        "empty-list", "{name} needs an item", 'name events, or write `["*"]` for all'
+        "empty-list", "{name} is an empty list", 'name events, or write `["*"]` for all'
     ),
-    "minLength": error("empty-text", "{name} is empty", "write a text, or delete the key"),
+    "minLength": error("empty-text", "{name} is empty", "write some text, or delete the key"),
     "minimum": error(
         "out-of-range",
         "{name} must be at least {limit}",
@@ -313,7 +315,7 @@ _LIMITS: Final = {
 def _bad_pattern(rejected: _Rejection) -> Iterator[Finding]:
     at = _at(rejected.path)
     if rejected.path[-1:] == ("env",):
-        message = "this cannot be the name of a variable"
+        message = "this is not a valid name of a variable"
         hint = "write the name of the variable that holds the secret, not the secret"
         yield error("bad-variable-name", message, hint, at)
     elif rejected.path[-1:] == ("channel",):
@@ -324,8 +326,8 @@ def _bad_pattern(rejected: _Rejection) -> Iterator[Finding]:
         )
         yield error("bad-channel", message, hint, at)
     else:
-        message = f"{_called(rejected.path)} is no absolute http or https URL"
-        hint = "start it with `https://` or `http://`, and leave spaces out"
+        message = f"{_called(rejected.path)} is not an absolute http or https URL"
+        hint = "start it with `https://` or `http://`, without spaces"
         yield error("bad-url", message, hint, at)
 
 

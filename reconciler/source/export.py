@@ -98,7 +98,7 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
         data["scope"] = list(dict.fromkeys(scope))
     elif "" in ignored:
         data["scope"] = ["?*"]
-        comments["scope",] = "a webhook without a name is live, which no file can declare"
+        comments["scope",] = "a live webhook has no name, so no file can declare it"
     globs = {as_glob(name): ignored[name] for name, _ in left_out if name}
     if globs:
         data["ignore"] = list(globs)
@@ -192,7 +192,7 @@ def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
     if not found.name:
         return "it has no name"
     if any(each.severity is Severity.ERROR for each in name_findings(found.name)):
-        return "its name holds characters that no reader can see"
+        return "its name contains invisible characters"
     if not found.event_types:
         return "it has no events"
     if isinstance(found.configuration, Unknown) or not found.configuration:
@@ -272,7 +272,7 @@ def _notes(
             yield f"the server shows no {field.name}s: add one if this webhook has it"
     strange = sorted(name for name, value in shown.items() if value and kind.field(name) is None)
     if strange:
-        yield f"not expressible here, lost when it is changed: {', '.join(strange)}"
+        yield f"not supported in files, lost when the webhook is changed: {', '.join(strange)}"
 
 
 def _defaults(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -114,14 +114,15 @@ class _Reader:
         self, document: Document, path: Any, chain: tuple[str, ...], place: Place
     ) -> Document:
         if not isinstance(path, str) or not path:
-            raise NotReadableError("is not the path of a file", "write `extends: base.yaml`")
+            raise NotReadableError("is not a file path", "write `extends: base.yaml`")
         found = self._read_parent(document.file, path)
         if found.file in chain:
             circle = " -> ".join((*chain[chain.index(found.file) :], found.file))
-            raise NotReadableError(f"leads back here: {circle}", "remove one `extends`")
+            raise NotReadableError(f"extends itself: {circle}", "remove one `extends`")
         if len(chain) == MAX_DEPTH:
             raise NotReadableError(
-                f"is more than {MAX_DEPTH} files away from the first", "extend fewer files"
+                f"is more than {MAX_DEPTH} levels from the first file",
+                "use fewer levels of `extends`",
             )
         if found.file not in self.known:
             parent = self.known[found.file] = parse(found.raw, found.file)
@@ -217,8 +218,8 @@ class _Merge:
             self._findings.append(
                 error(
                     "guard-removed",
-                    f"an overlay cannot remove `{at[-1]}`",
-                    "give it another value; reviews show that as a change of a guard",
+                    f"an overlay cannot remove the guard `{at[-1]}`",
+                    "set another value; reviews show that as a change of a guard",
                     place,
                 )
             )

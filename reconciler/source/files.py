@@ -95,11 +95,11 @@ class Sources:
     read_parent: ReadParent = field(default=lambda file, path: _no_parents(path), compare=False)
 
 
-_NAME_HINT: Final = "name a readable YAML file, or a directory that holds `*.yaml` or `*.yml` files"
-_PIPE_HINT: Final = "for what another program writes, give `-f -` and pipe it in"
-_SPLIT_HINT: Final = "split it, and name each part with its own `-f`"
+_NAME_HINT: Final = "give a readable YAML file, or a directory with `*.yaml` or `*.yml` files"
+_PIPE_HINT: Final = "to read another program's output, pipe it in with `-f -`"
+_SPLIT_HINT: Final = "split it, and give each part with `-f`"
 _EMPTY_HINT: Final = "a variable in the command line may be empty; check what follows -f"
-_LINK_HINT: Final = "restore what the link points to, or remove the link"
+_LINK_HINT: Final = "restore the target of the link, or remove the link"
 
 
 class NotReadableError(Exception):
@@ -153,7 +153,7 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
         except NotReadableError as refusal:
             refuse(f"cannot read {path or '``'}: it {refusal}", refusal.hint)
         except ValueError:  # a NUL in a path: no file system knows it
-            refuse("a path holds a character that no path can hold", "check what follows -f")
+            refuse("a path contains a NUL character", "check what follows -f")
     return Sources(files=tuple(files), findings=tuple(findings), read_parent=parents_in(directory))
 
 
@@ -209,7 +209,7 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
             raw = stream.read(limit + 1)
     except (FileNotFoundError, NotADirectoryError):
         if os.path.islink(path):
-            raise NotReadableError("is a link to what is not there", _LINK_HINT) from None
+            raise NotReadableError("is a broken link", _LINK_HINT) from None
         raise FileNotFoundError from None
     except IsADirectoryError:  # `fdopen` refuses it
         raise NotReadableError("is a directory") from None
@@ -274,7 +274,7 @@ def _below(directory: Path) -> Iterator[PurePath]:
 
     def refuse(cause: OSError) -> None:
         inside = Path(cause.filename).relative_to(directory).as_posix()
-        where = "" if inside == "." else f"holds a directory, {inside}, that "
+        where = "" if inside == "." else f"contains a directory, {inside}, that "
         raise NotReadableError(f"{where}{_why(cause)}") from None
 
     for folder, folders, names in os.walk(directory, onerror=refuse):
@@ -285,10 +285,10 @@ def _below(directory: Path) -> Iterator[PurePath]:
 
 def _missing(path: str, found: Path, directory: Path, *, named: bool) -> tuple[str, str]:
     message = f"there is no file {path}"
-    hint = "check the path; `webhooks init` writes a first file"
+    hint = "check the path, or create a file with `webhooks init`"
     if not named:
         message = f"there is no {DEFAULT_FILE} in the working directory"
-        hint = "write a commented starter with `webhooks init`, or name your file with `-f FILE`"
+        hint = "create one with `webhooks init`, or name your file with `-f FILE`"
     return message, suggestion(found, directory, named=named) or hint
 
 
@@ -319,10 +319,10 @@ def _cap(limit: int = MAX_FILE_BYTES) -> str:
 def _why(cause: OSError) -> str:
     match cause:
         case PermissionError():
-            return "may not be read by this user"
+            return "is not readable by this user"
         case OSError(errno=errno.ELOOP):
-            return "is a link that leads back to itself"
+            return "is a link to itself"
         case OSError(errno=errno.ENAMETOOLONG):
-            return "has a name that is too long"
+            return "has too long a name"
         case _:
             return "cannot be opened"

@@ -98,7 +98,7 @@ def _organizations_differ(organizations: list[tuple[Place, str]]) -> Iterator[Fi
             yield error(
                 "organizations-differ",
                 f"organization {_quoted(name)} is not {_quoted(known)}",
-                "one run serves one organization: write the same name or id everywhere",
+                "a run has one organization: write the same name or id everywhere",
                 where,
                 _related("the other organization", first),
             )
@@ -115,7 +115,7 @@ def _limits_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
             yield error(
                 "limits-differ",
                 "two files set different values of `max_deletes`",
-                "the limit holds for the whole run: keep it in one file",
+                "the limit is for the whole run: set it in one file",
                 where,
                 _related("the other value", limits[0][0]),
             )
@@ -130,7 +130,7 @@ def _out_of_scope(entries: Iterable[_Entry], file: str, scope: object) -> Iterat
             yield error(
                 "out-of-scope",
                 f"{_quoted(entry.name)} is not in the scope of this file",
-                "declare it in the file that is responsible, or widen `scope`",
+                "declare it in the file whose scope has it, or widen `scope`",
                 entry.at("name"),
                 _related("the scope of this file", Place(file, ("scope",), key=True)),
             )
@@ -146,7 +146,7 @@ def _ids_twice(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Itera
             yield error(
                 "declared-twice",
                 f"the id {masked(entry.id)} is declared twice",
-                "one entry for each webhook: remove one of the two",
+                "remove one of the two entries",
                 entry.at("id"),
                 _related("first declared here", first.at("id")),
             )
@@ -196,7 +196,7 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
             found = warning(
                 "names-look-alike",
                 f"{_quoted(name)} looks like {_quoted(other.name)}{only_one}",
-                "give them names that a reader can tell apart",
+                "give them names that are easy to distinguish",
                 entry.at("name"),
                 _related("the other one", other.at("name")),
             )
@@ -211,24 +211,24 @@ def _renames(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterato
                 continue
             at, was, now = entry.at("previously", index), _quoted(old), _quoted(entry.name)
             if old == entry.name:
-                message = f"{was} cannot have been called {was} before"
+                message = f"{was} lists its own name {was} in `previously`"
                 yield error("previously-itself", message, "remove it from `previously`", at)
                 continue
             first = claimed.setdefault(old, at)
             if first is not at:
                 yield error(
                     "previously-twice",
-                    f"two entries claim to have been called {was}",
-                    "one webhook can be renamed only once: remove the name from one of them",
+                    f"two entries have {was} in `previously`",
+                    "remove the name from one of them",
                     at,
-                    _related("claimed first here", first),
+                    _related("first used here", first),
                 )
             # By its id, `state: absent` deletes another webhook of the name than the renamed one.
             holders = (each for each in by_name.get(old, ()) if not (each.absent and each.id))
             if (holder := next(holders, None)) is not None:
                 yield error(
                     "previously-declared",
-                    f"{was} is an earlier name of {now} and is declared, too",
+                    f"{was} is a previous name of {now}, but is also declared",
                     f"if the rename to {now} is done, remove {was} from `previously`; if not, use "
                     f"two applies: first rename, then declare {was} again",
                     at,

@@ -54,7 +54,7 @@ _SUBJECTS, _VERBS = (
 )
 EVENTS: Final = (
     f"the events are {', '.join(_SUBJECTS[:-1])} or {_SUBJECTS[-1]}, with "
-    f"_{', _'.join(_VERBS[:-1])} or _{_VERBS[-1]}, as in `value_created`"
+    f"_{', _'.join(_VERBS[:-1])} or _{_VERBS[-1]}, such as `value_created`"
 )
 """A list of all events in one line, for hints."""
 
@@ -105,8 +105,8 @@ def name_findings(name: str) -> Iterator[Finding]:
     if bad:
         yield error(
             "unsafe-name",
-            f"the name holds {listed(bad)}, which no reader can see",
-            "leave control, line separator, surrogate and text direction characters out",
+            f"the name contains {listed(bad)}, which is invisible",
+            "remove control, line separator, surrogate and text direction characters",
         )
         return
     if name != name.strip():
@@ -119,7 +119,7 @@ def name_findings(name: str) -> Iterator[Finding]:
     if invisible:
         yield warning(
             "invisible-characters",
-            f"the name holds {listed(invisible)}, which no reader can see",
+            f"the name contains {listed(invisible)}, which is invisible",
             "remove it, unless an emoji needs it",
         )
     if not unicodedata.is_normalized("NFC", name[:NORMALIZED]):
@@ -169,8 +169,8 @@ def _value(
             only = ticked(sorted(each.name for each in fields.values() if each.secret))
             return error(
                 "reference-not-allowed",
-                f"`{name}` is no secret: it takes its value as text, not as a reference",
-                f"only {only} may be references; everybody can see `{name}`",
+                f"`{name}` is not a secret: write the value as text, not as a reference",
+                f"only {only} may be references; `{name}` is visible to all users",
             )
         names = ((each, value[each]) for each in named if isinstance(value[each], str))
         refusals = (_refusal(*each, file, rules.allow_secrets) for each in names)
@@ -212,17 +212,17 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     if is_padded(value) and not field.address:  # the schema rejects a URL with spaces
         return note(
             "trimmed-secret",
-            f"`{name}` has blanks, line ends or a byte order mark around it: they are not sent",
-            "write the bare value",
+            f"`{name}` has surrounding whitespace or a byte order mark, which is not sent",
+            "remove the whitespace",
         )
     reason = url_credential(value) if field.address else None
     if rules.allow_literal_secrets or (field.address and reason is None):
         return None
     subject, hint = f"`{name}` is a secret", f"keep it in a variable or a file: {REFERENCE}"
     if reason is not None:
-        subject = f"the URL {reason}: it is a secret"
+        subject = f"the URL {reason}, so it is a secret"
         hint = f"keep the whole URL in a variable or a file: `{name}: {{env: NAME}}`"
-    return warning("literal-secret", f"{subject}, and it is written into the file", hint)
+    return warning("literal-secret", f"{subject}, but the file contains its value", hint)
 
 
 def _example(field: Field, value: str) -> str:
@@ -237,13 +237,13 @@ _NAMED: Final = re.compile(r"\$\{?([A-Z][A-Z_]{2,40}+)\}?")
 
 
 def _replaces_none(name: str) -> str:
-    return f"`{name}` holds a placeholder, and a file replaces none"
+    return f"`{name}` contains a placeholder, which is never replaced"
 
 
 def _slack_token(holder: str) -> Finding:
     return error(
         "slack-token-in-file",
-        f"{holder} holds what looks like a Slack token",
+        f"{holder} contains what looks like a Slack token",
         "refer to it instead: `{env: SLACK_BOT_TOKEN}`; if the file was ever committed, revoke the "
         "token and use a new one",
     )

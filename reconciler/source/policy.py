@@ -19,7 +19,7 @@ from reconciler.source.position import placed
 from reconciler.source.rendered import configurations, source_path
 from reconciler.source.schema import ValidationError, own_validator
 
-_HINT: Final = "write a JSON Schema, as docs/organizations.md shows"
+_HINT: Final = "write a JSON Schema (see docs/organizations.md)"
 
 
 def judge(loaded: Loaded, policies: Iterable[str], read: Callable[[str], bytes]) -> list[Finding]:
@@ -58,7 +58,7 @@ def _rejections(name: str, schema: Any, data: Any) -> Iterator[ValidationError]:
         yield from own_validator(schema).iter_errors(data)
     except ValidationError as cause:
         where = ".".join(map(str, cause.instance_path))
-        at = f" at {where}" if where else ": a `$ref` to another document, or no JSON Schema"
+        at = f" at {where}" if where else ": not a JSON Schema, or a `$ref` to another document"
         raise ConfigurationError(f"the policy {name} cannot be used{at}", hint=_HINT) from None
 
 

@@ -35,10 +35,10 @@ from reconciler.source.load import Loaded, load_documents
 from reconciler.source.schema import PLAN, ROOT, parts, schema, validator
 from reconciler.source.yaml import LISTED, Document
 
-_HINT: Final = "save a plan with `webhooks plan --out FILE`; configuration files go with -f"
+_HINT: Final = "save a plan with `webhooks plan --out FILE`; pass configuration files with -f"
 """The hint for a file that is not a saved plan."""
 
-_AGAIN: Final = "make a new one with `webhooks plan --out FILE` and have it reviewed"
+_AGAIN: Final = "save a new one with `webhooks plan --out FILE` and have it reviewed"
 _NO_RULES: Final = Rules()
 _OTHERS: Final = ("checks", "error", "findings", "report", "status")
 """The kinds of the other documents that this program writes."""
@@ -103,7 +103,7 @@ def load(raw: bytes, file: str, *, rules: Rules = _NO_RULES) -> SavedPlan:
     tree = _document(raw, file)
     if tree.get("format_version") != FORMAT_VERSION:
         raise StalePlanError(
-            f"{file} is a plan of another format than {FORMAT_VERSION}, which this version reads",
+            f"{file} has another format: this version reads plan format {FORMAT_VERSION}",
             hint=_AGAIN,
         )
     if tree.get("checksum") != checksum(tree):
@@ -138,7 +138,7 @@ def _document(raw: bytes, file: str) -> dict[str, Any]:
         if not raw.strip():
             why = ": it is empty"
         elif raw.lstrip()[:1] == b"{" and raw.rstrip()[-1:] != b"}":
-            why = ": it ends too early"
+            why = ": it is truncated"
         tree = None
     if isinstance(tree, dict):
         if tree.get("kind") == "plan" and "configuration" in tree:
@@ -173,7 +173,7 @@ def _odd(tree: dict[str, Any]) -> str | None:
 
     odd = best_match(Draft7Validator(schema(PLAN)).iter_errors(tree))
     where = ".".join(map(str, odd.absolute_path)) if odd is not None else ""
-    return f"{where} is not what plans have there" if where else "it has other keys than plans"
+    return f"{where} is not valid" if where else "its keys are not those of a plan"
 
 
 def _refuse_edited(file: str) -> NoReturn:
@@ -184,7 +184,7 @@ def _refuse_literals(desired: Desired | None) -> None:
     findings = tuple(
         error(
             "literal-in-plan",
-            f"{field} of webhook {json.dumps(webhook.name)} is written into the file",
+            f"{field} of webhook {json.dumps(webhook.name)} is a literal value in the file",
             "put the value into a variable or a file and refer to it: {env: NAME}",
             webhook.position,
         )
@@ -194,7 +194,7 @@ def _refuse_literals(desired: Desired | None) -> None:
     )
     if findings:
         raise ConfigurationError(
-            "the plan cannot be saved: files hold secrets as text", findings=findings
+            "the plan cannot be saved: files contain secrets as text", findings=findings
         )
 
 

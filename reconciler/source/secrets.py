@@ -112,7 +112,7 @@ def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
         return error(
             "forbidden-secret",
             f"{prefix}* variables are never sent to a webhook: {_shown(ref)}",
-            "put the secret into a variable of another name",
+            "store the secret in a variable with another name",
         )
     name = posixpath.normpath(ref.name) if ref.scheme is Scheme.FILE else ref.name
     if allow and not any(fnmatchcase(f"{ref.scheme}:{name}", each) for each in allow):
@@ -133,7 +133,7 @@ def allow_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
         scheme, separator, name = pattern.partition(":")
         if not separator or not name or scheme not in (Scheme.ENV, Scheme.FILE):
             raise UsageError(
-                f"--allow-secret takes env:NAME or file:PATH (globs work), not '{pattern}'",
+                f"--allow-secret takes env:NAME or file:PATH (globs allowed), not '{pattern}'",
                 hint="for example --allow-secret 'env:SLACK_*'",
             )
     return found
@@ -188,7 +188,7 @@ def _forbidden_file(ref: SecretRef) -> Finding:
     """Return the error for a file that is never sent."""
     return error(
         "forbidden-secret",
-        f"files of the system and credentials of other programs are never sent: {_shown(ref)}",
+        f"system files and credentials of other programs are never sent: {_shown(ref)}",
         "keep the secret of this webhook in a separate file",
     )
 
@@ -197,7 +197,7 @@ def _not_allowed(ref: SecretRef) -> Finding:
     """Return the error for a reference that no pattern allows."""
     return error(
         "secret-not-allowed",
-        f"{ref.scheme} {_shown(ref)} is not among the secrets that this run allows",
+        f"{ref.scheme} {_shown(ref)} is not in the list of allowed secrets",
         f"add --allow-secret '{ref.scheme}:{_shown(ref)}' if it may be sent",
     )
 
@@ -206,7 +206,7 @@ def no_list(refs: Iterable[SecretRef]) -> Finding:
     """Return the warning that a CI job does not list the references that may be sent."""
     return warning(
         "no-allow-list",
-        "in CI, apply sends only the secrets that WEBHOOKS_ALLOW_SECRETS lists, and it is not set",
+        "in CI, apply sends only secrets listed in WEBHOOKS_ALLOW_SECRETS, which is not set",
         f"if all of these may be sent, set {setting(refs)}",
     )
 
@@ -267,16 +267,16 @@ def url_credential(url: str) -> str | None:
         parts = urlsplit(url)
         host = parts.hostname or ""
     except ValueError:
-        return "cannot be understood, so it may hold a credential"
+        return "cannot be parsed, so it may contain a credential"
     if "@" in parts.netloc:
-        return "holds a user or password"
+        return "contains a user or password"
     if parts.query:
-        return "has a query, which often holds a key"
+        return "has a query, which often contains a key"
     host = host.lower().rstrip(".")
     if f".{host}".endswith(_CAPABILITY_HOSTS):
-        return f"of {host} is itself the permission to post there"
+        return f"lets anyone post to {host}"
     if holds_token(url):
-        return "holds a Slack token"
+        return "contains a Slack token"
     words = re.findall(r"[^\W_]+", unquote(f"{parts.path} {parts.fragment}"))
     if sum(len(each) for each in words if _PLAIN_WORD.fullmatch(each) is None) >= _RANDOM:
         return "has a long random part, which is often a key"
@@ -305,7 +305,7 @@ def reference(text: str) -> SecretRef:
     scheme, _, name = text.partition(":")
     if scheme not in (Scheme.ENV, Scheme.FILE) or not _REFERABLE[Scheme(scheme)].fullmatch(name):
         raise UsageError(
-            "a secret is named by env:NAME or file:PATH", hint="for example env:SLACK_BOT_TOKEN"
+            "a secret reference is env:NAME or file:PATH", hint="for example env:SLACK_BOT_TOKEN"
         )
     found = SecretRef(scheme=Scheme(scheme), name=name)
     if (problem := refusal(found)) is not None:
@@ -414,7 +414,7 @@ def fetch_key(
     if isinstance(found, Finding):
         return found
     if (reason := flaw(found[0])) is not None:
-        return _unusable(f"the API key in {_shown(ref)} {reason}", "put the key itself there")
+        return _unusable(f"the API key in {_shown(ref)} {reason}", "store only the key there")
     return found[0]
 
 
@@ -428,7 +428,7 @@ def flaw(secret: Secret) -> str | None:
     if secret.matches(_BLANK):
         return "is empty"
     if secret.matches(_CONTROL):
-        return "holds a line break or another control character"
+        return "contains a line break or another control character"
     return None
 
 
@@ -490,11 +490,11 @@ def _unsuitable(
     """Return the problem of a value that does not depend on its field, or None."""
     problem = flaw(secret)
     if problem is not None:
-        return _unusable(f"{subject} {problem}", "store the bare value, without line breaks")
+        return _unusable(f"{subject} {problem}", "store only the value, without line breaks")
     same = [name for name in sorted(forbidden) if secret.same_as(forbidden[name])]
     whose = f"is also the value of {same[0]}" if same and secret.matches(_COMPARABLE) else None
     if api_key is not None and secret.holds(api_key):
-        whose = "holds the CloudTruth API key"
+        whose = "contains the CloudTruth API key"
     if whose is not None:
         return error(
             "forbidden-secret",
@@ -504,14 +504,14 @@ def _unsuitable(
     if secret.matches(PLACEHOLDER):
         return error(
             "unreplaced-placeholder",
-            f"{subject} is a placeholder: nothing replaced it",
-            "store the value itself; check what fills the variable or the file",
+            f"{subject} is a placeholder that was not replaced",
+            "store the value itself; check the step that writes the variable or the file",
         )
     if padded:
         return note(
             "trimmed-secret",
-            f"{subject} has blanks, line ends or a byte order mark around it: they are not sent",
-            "store the bare value",
+            f"{subject} has surrounding whitespace or a byte order mark, which is not sent",
+            "remove the whitespace",
         )
     return None
 
@@ -527,7 +527,7 @@ def _misused(
             continue
         secret = fetched[ref]
         if not fits(known, secret):
-            hint = "store the bare value there, without quotes or other text"
+            hint = "store only the value there, without quotes or other text"
             if ref.scheme is Scheme.LITERAL:
                 hint = f"refer to it: `{name}: {{env: NAME}}`, with the name of your variable"
             yield ref, error("unfit-secret", f"{_subject(ref)} is not {known.noun}", hint)
@@ -539,7 +539,9 @@ def _misused(
         elif secret.matches(_HOLDS_TOKEN):
             url = declared_secret(webhook.configuration.get(kind.destination, ""), fetched)
             if url is not None and not url.matches(slack.HOST):
-                message = f"{_subject(ref)} holds a Slack token, and this webhook is not for Slack"
+                message = (
+                    f"{_subject(ref)} contains a Slack token, but this webhook is not for Slack"
+                )
                 hint = (
                     "a Slack token is sent only by webhooks of type `slack` and to hosts under "
                     "slack.com"
@@ -557,7 +559,7 @@ def _subject(ref: SecretRef) -> str:
     return f"the value of {ref.scheme} {_shown(ref)}"
 
 
-_READABLE: Final = "name a text file that this user may read and that holds the bare value"
+_READABLE: Final = "name a readable text file that contains only the value"
 
 
 def _unusable(message: str, hint: str) -> Finding:

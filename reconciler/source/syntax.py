@@ -26,19 +26,19 @@ _QUOTE_IT: Final = "put the text in quotes"
 _AT_THE_MARK: Final[Mapping[str, tuple[str, str | None]]] = {
     r"cannot start any token": ("an unquoted value cannot start with this character", _QUOTE_IT),
     r"mapping values are not allowed": (
-        "a colon makes a key here, where none can stand",
-        "put the text in quotes if the colon belongs to it; else check the line's indentation",
+        "unexpected colon: a key is not allowed here",
+        "put the text in quotes if the colon is part of it; otherwise check the indentation",
     ),
     r"sequence entries are not allowed": (
         "a list cannot start here",
-        "start it on a line of its own, or write `[one, two]`",
+        "start it on a new line, or write `[one, two]`",
     ),
     r"mapping keys are not allowed": (
         "a key cannot start here",
-        "put the text in quotes, or the key on a line of its own",
+        "put the text in quotes, or the key on a new line",
     ),
     r"unknown escape|hexadecimal|hexdecimal|invalid Unicode": (
-        "double quotes know no such escape",
+        "unknown escape in double quotes",
         r"write `\\` for a backslash, or use single quotes",
     ),
     r"indentation (indicator|or chomping)|chomping or indentation|comment or (a )?line break": (
@@ -46,24 +46,24 @@ _AT_THE_MARK: Final[Mapping[str, tuple[str, str | None]]] = {
     ),
     r"node content": ("a value is missing here", 'write `""` for empty text'),
     r"expected '?<document start>'?": (
-        "this line does not belong to what stands above",
+        "this line does not fit the lines above",
         "give all top-level keys the same indentation",
     ),
     "": (
-        "this is not YAML",
-        "look at quotes, brackets, colons and indentation here and just above",
+        "this is not valid YAML",
+        "check quotes, brackets, colons and indentation here and just above",
     ),
 }
 """Messages and hints by the parser's message, for errors where the parser stops."""
 
 _AT_THE_CONTEXT: Final = {
     r"unexpected end of stream|document (indicator|separator)": (
-        "the quotation that starts here never ends",
+        "missing closing quote for the text that starts here",
         "add the closing quote",
     ),
     r"could not find expected ':'": (
         "a key without a colon",
-        "write `key: value`; put a text of several lines in quotes",
+        "write `key: value`; put multi-line text in quotes",
     ),
     r"alphabetic or numeric": (
         "`&` and `*` start an anchor or an alias and need a name",
@@ -144,7 +144,7 @@ def _runaway(at: _Place, text: str) -> _Cause | None:
                 found = (start.line, start.column) if start.line < end.line == at[0] else found
     if found is None:
         return None
-    message = f"the quotation that starts here ends on line {at[0] + 1}"
+    message = f"the quoted text that starts here ends on line {at[0] + 1}"
     return found, message, "add the closing quote where the text ends"
 
 
@@ -156,13 +156,13 @@ def _unclosed(problem: str, at: _Place, before: _Place, text: str) -> _Cause | N
     if "${" in opening:
         return at, "`${...}` is not replaced in this file", "write `{env: NAME}` for a secret"
     if closer is None:
-        return at, "a colon cannot stand here", _QUOTE_IT
+        return at, "unexpected colon", _QUOTE_IT
     hint = "separate the entries with commas, close the bracket, or quote the text"
     if " #" in opening:
         hint = "a `#` after a space starts a comment, up to the end of the line: quote the text"
     if at[0] != before[0]:
         opener = {"]": "[", "}": "{"}[closer]
-        return before, f"the `{opener}` that stands here is never closed", hint
+        return before, f"this `{opener}` is never closed", hint
     return at, f"a comma or `{closer}` is missing before this", hint
 
 
@@ -173,13 +173,13 @@ def _misfit(problem: str, at: _Place, text: str) -> _Cause | None:
     if _GLUED_DASH.match(line):
         return at, "a list item needs a space after its dash", "add a space after the dash"
     if line[: at[1]].strip():
-        message = "this stands after the end of a value"
+        message = "unexpected text after the end of a value"
         return (
             at,
             message,
-            "put the whole value in quotes; inside single quotes, '' stands for one '",
+            "put the whole value in quotes; inside single quotes, write '' for one '",
         )
-    other = "this line is not indented like the ones it belongs to"
+    other = "the indentation of this line does not match the lines around it"
     return at, _indented(at[0], text) or other, _SAME
 
 
@@ -208,7 +208,10 @@ def _indented(number: int, text: str) -> str | None:
     if not columns or mine in columns:
         return None
     others = min(columns, key=lambda each: (abs(each - mine), -each))
-    return f"this line starts in column {mine + 1}, its neighbours in column {others + 1}"
+    return (
+        f"this line starts in column {mine + 1}, but the lines around it start in column "
+        f"{others + 1}"
+    )
 
 
 _SAME: Final = "give the keys of one mapping, and the items of one list, the same indentation"

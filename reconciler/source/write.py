@@ -66,7 +66,7 @@ def make_folder(path: Path) -> None:
     except OSError as cause:
         raise OutputError(
             f"cannot make the directory {path}: {_reason(cause)}",
-            hint="fix that, and run it again",
+            hint="fix this, then run the command again",
         ) from None
 
 
@@ -133,11 +133,11 @@ def _replace(path: Path, data: bytes) -> None:
 
 def _refusal(path: Path, cause: OSError | ValueError) -> OutputError:
     return OutputError(
-        f"cannot write {path}: {_reason(cause)}", hint="fix that, or name another file"
+        f"cannot write {path}: {_reason(cause)}", hint="fix this, or name another file"
     )
 
 
 def _reason(cause: OSError | ValueError) -> str:
     if isinstance(cause, OSError) and cause.errno is not None:
         return os.strerror(cause.errno).lower()
-    return "the name is not one a file can have"
+    return "the name is not valid for a file"

@@ -39,7 +39,7 @@ _MAX_DEPTH: Final = 32
 _TOO_DEEP: Final = error(
     "too-deep",
     f"nested more than {_MAX_DEPTH} levels deep",
-    "flatten it; what an alias stands for counts too",
+    "flatten it; the content of aliases counts too",
 )
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -58,14 +58,14 @@ _ODD: Final[tuple[_Check, ...]] = (
         "line-break",
         "",
         "[\r\x85\u2028\u2029]",
-        "{character} breaks a line where no editor shows one",
+        "{character} is a line break that most editors do not show",
         "end lines with LF or CR LF",
     ),
     _check(
         "control-character",
         "",
         "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
-        "the character {character} cannot stand in the file",
+        "the character {character} is not allowed in the file",
         "delete it",
     ),
 )
@@ -76,7 +76,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
         "control-character",
         "\\",
         r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}|\\U(?!0010|000[0-9a-fA-F])[0-9a-fA-F]{8}",
-        "this escape is no character of its own",
+        "this escape is half of a surrogate pair",
         "write the character itself instead of a pair of \\u escapes",
     ),
     _check(
@@ -84,14 +84,14 @@ _CHECKS: Final[tuple[_Check, ...]] = (
         "\t",
         # A tab is certainly in a comment only if no quoted text can start before the `#`.
         r"""(?m)^(?![^"'\t#\n]*+(?<!\S)#)[^\t\n]*+(\t)""",
-        "a tab stands where YAML readers disagree about it",
+        "a tab outside of a comment: YAML readers disagree about its meaning",
         'indent with spaces; in double quotes write "\\t"',
     ),
     _check(
         "directive",
         "%",
         r"(?m)^%(?!YAML 1\.2 *(?: #.*)?$)",
-        "a line that starts with % is a YAML directive, and none is needed here",
+        "a line that starts with % is a YAML directive, which is not supported",
         "delete the line; quote the text if it belongs to a value",
     ),
     # libyaml looks far ahead and fails before the first of these brackets can be counted.
@@ -111,27 +111,27 @@ FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
         "the file must be a mapping, with keys such as `webhooks:`",
         "put the list of webhooks under `webhooks:`",
     ),
-    "several-documents": ("a second document starts here", "put it into a file of its own"),
+    "several-documents": ("a second document starts here", "put it into a separate file"),
     "key-not-text": ("a key must be text", "put it in quotes"),
     "number-too-large": (
-        "this number is too large to be kept exact",
+        "this number is too large to be exact",
         "put it in quotes if it is text",
     ),
     "tag": (
-        "a tag (`!`) stands here, and files have none",
-        "put the text in quotes if the `!` belongs to it; a secret is written `{env: NAME}`",
+        "YAML tags (`!`) are not supported",
+        "put the text in quotes if the `!` is part of it; write a secret as `{env: NAME}`",
     ),
     _TOO_DEEP.rule: (_TOO_DEEP.message, _TOO_DEEP.hint),
     "unknown-alias": (
         "undefined YAML alias",
-        'put the text in quotes if it is no alias, as in `"*_deleted"`',
+        'put the text in quotes if it is not an alias, as in `"*_deleted"`',
     ),
     "alias-cycle": (
         "this alias would make a value contain itself",
-        "write out what is meant, without the alias",
+        "write the value out, without the alias",
     ),
     "alias-expansion": (
-        "aliases make the file grow without measure",
+        "the file is too large after its aliases are expanded",
         "write the values out, or use fewer levels of aliases",
     ),
     "merge": (
@@ -139,7 +139,7 @@ FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
         "merge several with a list: `<<: [*one, *two]`",
     ),
     "yaml-syntax": (
-        "nothing of this kind may follow the `|` or `>` of a text block",
+        "invalid text after the `|` or `>` of a text block",
         "start the text on the next line",
     ),
 }
@@ -225,8 +225,8 @@ def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
 
         reader.items |= {key: position.item_places(text, file, (key,)) for key in lists}
         for first, second in position.duplicate_keys(text, file) if reader.duplicates else ():
-            message = "this key is written twice in one mapping"
-            hint = f"keep one of the two; the other is on line {first.line}"
+            message = "duplicate key in a mapping"
+            hint = f"remove one of the two; the other is on line {first.line}"
             related = Related(message="first written here", position=first)
             reader.findings.append(error("duplicate-key", message, hint, second, (related,)))
     return Document(

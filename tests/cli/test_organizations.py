@@ -58,7 +58,7 @@ def test_each_organization_has_a_section(both: Cloud, shell: Shell) -> None:
         ({"Globex": "api_key: {env: NONE}"}, {}, "the variable NONE is not set"),
         ({"Globex": "api_key: {env: ACME_KEY}"}, {}, "'Acme', not to 'Globex'"),
         ({"Globex": ""}, {}, "there is no CloudTruth API key"),
-        ({}, {"CI": "true"}, "is not among the secrets that this run allows"),
+        ({}, {"CI": "true"}, "is not in the list of allowed secrets"),
     ],
 )
 def test_an_apply_checks_every_key_before_its_first_write(

@@ -249,7 +249,7 @@ def test_a_token_that_may_be_hidden_is_referenced():
             "X", events=("tag_created",)
         ),
         "it has no events": live_slack("X", events=()),
-        "its name holds characters that no reader can see": live_slack("bad\x07name"),
+        "its name contains invisible characters": live_slack("bad\x07name"),
         "the server hides its configuration": unshown(live_slack("X"), UNKNOWN),
         "the server hides its channel": live_slack("X", channel="*****"),
         "its channel is not a Slack channel": live_slack("X", channel="@bob"),

@@ -40,13 +40,13 @@ def test_no_path_means_the_default_file(tmp_path: Path) -> None:
 
 
 NO_DEFAULT_FILE = "there is no webhooks.yaml in the working directory"
-LINK = "cannot read webhooks.yaml: it is a link to what is not there | restore what the link points"
+LINK = "cannot read webhooks.yaml: it is a broken link | restore the target"
 REFUSED = [
     # files, paths, and the beginning of the error
     (
         (),
         (),
-        f"{NO_DEFAULT_FILE} | write a commented starter with `webhooks init`, or name your file",
+        f"{NO_DEFAULT_FILE} | create one with `webhooks init`, or name your file",
     ),
     (
         ("webhooks.yml", "webhooks.yaml.bak"),
@@ -66,13 +66,13 @@ REFUSED = [
     (("notes.md",), ("*.md",), "cannot read *.md: it matches no *.yaml or *.yml file"),
     (("webhooks.yaml",), ("",), "cannot read ``: it is empty | a variable in the command line"),
     ((), ("/dev/null",), "cannot read /dev/null: it is not a regular file | "),
-    ((), ("a\0b",), "a path holds a character that no path can hold | check what follows -f"),
-    ((), ("x" * 300,), f"cannot read {'x' * 300}: it has a name that is too long | "),
-    (("|pipe.yaml",), ("pipe.yaml",), "cannot read pipe.yaml: it is not a regular file | for what"),
+    ((), ("a\0b",), "a path contains a NUL character | check what follows -f"),
+    ((), ("x" * 300,), f"cannot read {'x' * 300}: it has too long a name | "),
+    (("|pipe.yaml",), ("pipe.yaml",), "cannot read pipe.yaml: it is not a regular file | to read"),
     (
         ("@a.yaml>a.yaml",),
         ("a.yaml",),
-        "cannot read a.yaml: it is a link that leads back to itself",
+        "cannot read a.yaml: it is a link to itself",
     ),
     (("@webhooks.yaml>gone.yaml",), (), LINK),
     (("@webhooks.yaml>gone.yaml",), ("webhooks.yaml",), LINK),
@@ -140,7 +140,7 @@ def test_an_unreadable_subdirectory_is_an_error(
     sources = read_in(tmp_path, "conf")
     assert sources.files == ()
     assert only_message(sources).startswith(
-        "cannot read conf: it holds a directory, locked, that may not be read by this user"
+        "cannot read conf: it contains a directory, locked, that is not readable by this user"
     )
 
 
@@ -199,7 +199,7 @@ def test_a_file_that_grows_is_limited() -> None:
 
 def test_a_file_without_permission_is_an_error(tmp_path: Path) -> None:
     """The message is the tool's own."""
-    assert files._why(PermissionError()) == "may not be read by this user"
+    assert files._why(PermissionError()) == "is not readable by this user"
     assert files._why(OSError()) == "cannot be opened"
 
 

@@ -236,7 +236,7 @@ def test_another_file_is_not_a_plan(raw: bytes) -> None:
     [
         (b"", "it is empty"),
         (b" \n", "it is empty"),
-        (SAVED[:300], "it ends too early"),
+        (SAVED[:300], "it is truncated"),
         (RENDERERS["json"]().render_findings(()).encode(), "its kind is findings"),
         (
             RENDERERS["json"]().render_plan(plan(ONE, live(), {})).encode(),
@@ -259,9 +259,9 @@ def test_damaged_plan_files_have_their_error(raw: bytes, why: str) -> None:
     ("edit", "where"),
     [
         (lambda tree: tree.update(origin=1), "origin"),
-        (lambda tree: tree.pop("counts"), "it has other keys"),
-        (lambda tree: tree.update(extra=1), "it has other keys"),
-        (lambda tree: tree.pop("options"), "it has other keys"),
+        (lambda tree: tree.pop("counts"), "its keys are not"),
+        (lambda tree: tree.update(extra=1), "its keys are not"),
+        (lambda tree: tree.pop("options"), "its keys are not"),
         (lambda tree: tree["counts"].update(live=-1), r"counts\.live"),
         (lambda tree: tree["operations"].append(1), r"operations\.1"),
         (lambda tree: tree["operations"][0].update(digests=["x"]), r"operations\.0"),
@@ -323,7 +323,7 @@ def test_a_literal_secret_cannot_be_saved() -> None:
         saved(declared(webhook))
     assert odd.value.exit_code is ExitCode.INVALID
     (finding,) = odd.value.findings
-    assert finding.message == 'token of webhook "Deploys" is written into the file'
+    assert finding.message == 'token of webhook "Deploys" is a literal value in the file'
     assert finding.position == webhook.position
 
 
