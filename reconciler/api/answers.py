@@ -204,7 +204,7 @@ def _refusal(
         else:
             error = PermissionDeniedError
             message = f"the {label} lacks permission to do this on {server} (HTTP {status})"
-            hint = "it may need a higher role, such as ADMIN in CloudTruth"
+            hint = "use a key with a higher role, such as ADMIN in CloudTruth"
             hint = hint if is_json else _NOT_THE_API
     elif status in (404, 410) and is_json:
         error, message = NotFoundError, f"{server} has no such object (HTTP {status})"

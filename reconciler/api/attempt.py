@@ -146,7 +146,7 @@ def failed_attempt(
     slow = expired or isinstance(error, (httpx.TimeoutException, TimeoutError))
     found: ApiError
     if slow and run_over:
-        message = f"the run's time was up before {server} responded completely"
+        message = f"the time limit of the run ended before {server} sent its complete response"
         found = ServerError(message, hint=LONGER)
     elif slow:
         message = f"{server} did not respond completely within {timeout:g} s"
@@ -235,7 +235,7 @@ def handshake_flaw(error: ssl.SSLError) -> tuple[str, str]:
     """Return why a TLS handshake failed, and what to do about it."""
     if error.reason in _NO_TLS:
         cure = "check the port in the server URL; http:// is allowed only for this machine"
-        return "it does not use TLS on this port", cure
+        return "this port does not use TLS", cure
     cure = "check the port in the server URL, and whether a firewall intercepts TLS"
     return "the TLS handshake failed", cure
 

@@ -59,18 +59,18 @@ class Origin:
         if parts is None or parts.scheme not in _PORTS or not _is_host(host) or port == 0:
             raise UsageError(
                 "the server URL is not an absolute https URL",
-                hint="write it like https://api.cloudtruth.io",
+                hint="use a URL such as https://api.cloudtruth.io",
             )
         if "@" in parts.netloc or "?" in url or "#" in url:
             raise UsageError(
                 "the server URL contains a user name, a query or a fragment",
-                hint="remove it: write scheme, host and port only; the API key is set separately",
+                hint="use scheme, host and port only; set the API key separately",
             )
         base = parts.path.rstrip("/")
         if not _BASE.fullmatch(base) or {".", ".."} & set(base.split("/")):
             raise UsageError(
                 "the path of the server URL contains characters that are not allowed",
-                hint="write it like https://proxy.example.com/cloudtruth",
+                hint="use a URL such as https://proxy.example.com/cloudtruth",
             )
         if parts.scheme == "http" and not _is_loopback(host):
             raise UsageError(
@@ -108,7 +108,7 @@ class Credential:
         if not _VISIBLE.fullmatch(text):
             raise CredentialError(
                 f"the {label} contains spaces, line breaks or non-ASCII characters",
-                hint="copy it again, without anything before or after it",
+                hint="copy it again, without other text around it",
             )
         return cls(scheme=scheme, secret=Secret(text), label=label)
 

@@ -125,12 +125,12 @@ def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None
     if any(len(page.rows) != size for page in pages[:-1]) or len(pages[-1].rows) > size:
         return "its pages have different sizes"
     if pages[-1].more:
-        return "its last page says that more follows"
+        return "its last page announces another page"
     ids = [key(row) for page in pages for row in page.rows]
     if len(set(ids)) != len(ids):
         return "it has duplicate rows"
     if count is not None and count != len(ids):
-        return f"it counts {count} rows and has {len(ids)}"
+        return f"its count is {count}, but it has {len(ids)} rows"
     return None
 
 

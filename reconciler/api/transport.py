@@ -252,7 +252,8 @@ class Transport:
             if earlier is not None:
                 raise self._error(call, earlier, Action.REPEAT, sends)
             raise UnreachableError(
-                f"the run's time is up; the request to {self.origin.address} was not sent",
+                f"the time limit of the run is over; the request to {self.origin.address} "
+                "was not sent",
                 hint=LONGER,
             )
 
@@ -275,7 +276,7 @@ class Transport:
             if pause:
                 return self._too_long(pause, error.status, sends)
             if hint != LONGER:
-                message, hint = f"{message}; the run's time is up", LONGER
+                message, hint = f"{message}; the time limit of the run is over", LONGER
         return kind(
             message, status=error.status, detail=error.detail, fields=error.fields, hint=hint
         )

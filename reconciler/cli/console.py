@@ -117,7 +117,8 @@ class Console:
             answer = self._process.stdin.readline()
         except KeyboardInterrupt:
             raise Interrupted(
-                "stopped at the question: nothing was written", signal_exit=ExitCode.SIGINT
+                "interrupted at the question: nothing was written",
+                signal_exit=ExitCode.SIGINT,
             ) from None
         if not answer.endswith("\n"):
             self._write(self._process.stderr, "\n")

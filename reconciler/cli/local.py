@@ -49,8 +49,8 @@ def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
         named = options.get(option)
         if named and (directory / named).resolve() == path.resolve():
             raise UsageError(
-                f"--{option} and --local-db name the same file, {quote(str(named))}",
-                hint=f"name another file in --{option}",
+                f"--{option} and --local-db are the same file, {quote(str(named))}",
+                hint=f"use another file for --{option}",
             )
     context.console.note(
         f"LOCAL: emulated CloudTruth in {quote(path.as_posix())}. Nothing is delivered; it accepts "
@@ -98,7 +98,7 @@ def build(
 
 def _create(emulator: Emulator, path: Path, name: str) -> None:
     """Create the webhooks of the seed file. Raises UsageError for what the API would refuse."""
-    hint = 'name a file that holds a list such as [{"name": "Deploys", "type": "slack", ...}]'
+    hint = 'use a file with a list such as [{"name": "Deploys", "type": "slack", ...}]'
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

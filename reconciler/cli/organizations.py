@@ -47,8 +47,8 @@ def run_each(
             option = f"--{name.replace('_', '-')}"
             names = ", ".join(quote(each.organization or "none") for each in groups)
             raise UsageError(
-                f"{option} is for one organization, and the files declare several: {names}",
-                hint="name the files of one organization",
+                f"{option} works with one organization, but the files declare several: {names}",
+                hint="pass the files of one organization",
             )
     writes = "yes" in own
     if writes and not context.local:
@@ -83,7 +83,7 @@ def with_own_key(context: Context) -> Context:
     if len(groups) > 1:
         names = ", ".join(quote(each.organization or "none") for each in groups)
         raise UsageError(
-            f"a job is for one organization, and the files declare several: {names}",
+            f"a job can have only one organization, but the files declare several: {names}",
             hint="run a job for each, as docs/organizations.md shows",
         )
     return _narrowed(context, groups[0], found) if groups else context

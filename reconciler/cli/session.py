@@ -125,5 +125,5 @@ def confirm(context: Context, question: str, *, otherwise: str) -> None:
         why = "no terminal to confirm on"
     elif context.console.ask(f"{question} Type `yes` to confirm: ") == "yes":
         return
-    hint = "type `yes` in a terminal, or add --yes once you have read what would be done"
+    hint = "type `yes` in a terminal, or add --yes after you have reviewed the plan"
     raise NotConfirmedError(f"{why}: {otherwise}", hint=hint)

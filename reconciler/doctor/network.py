@@ -63,13 +63,13 @@ def _certificates(environ: Mapping[str, str]) -> list[Check]:
             for name in _NOT_READ
             if environ.get(name)
         ]
-        return [ok("ca", "the system's certificates are trusted"), *ignored]
+        return [ok("ca", "trusting the system's certificates"), *ignored]
     path = quote(Path(environ[named]).as_posix())
     try:
         tls_context(environ)
     except UsageError as problem:
         return [fail("ca", f"{named} cannot be used", fix=problem.hint or "", aside=path)]
-    return [ok("ca", f"the certificates of {named} are trusted", aside=path)]
+    return [ok("ca", f"trusting the certificates of {named}", aside=path)]
 
 
 def _tls(origin: Origin, environ: Mapping[str, str]) -> Check:

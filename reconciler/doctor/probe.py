@@ -146,13 +146,13 @@ def _stored(found: LiveWebhook, draft: Draft, password: Secret) -> Iterator[Chec
     if added:
         yield ok("defaults", f"the server adds {', '.join(added)}")
     if forms["username"] != "plain":
-        yield warn("read-back", "a field that is no secret is not shown", fix=_report())
+        yield warn("read-back", "a field that is not secret is not shown", fix=_report())
     if forms["password"] in _EMULATED:
         yield ok(
             "emulator", f"`webhooks emulator --read-back {forms['password']}` reads back the same"
         )
     else:
-        yield unknown("emulator", "none of its --read-back settings is like this server")
+        yield unknown("emulator", "the emulator has no matching --read-back setting")
 
 
 _FORMS: Final = {
@@ -168,7 +168,7 @@ _EMULATED: Final = ("plain", "mask", "null", "omitted")
 def _replaced(after: LiveWebhook | None) -> Check:
     shown = None if after is None else after.configuration
     if shown is None or isinstance(shown, Unknown):
-        return unknown("configuration", "not shown: whether it is replaced cannot be seen")
+        return unknown("configuration", "not shown, so it is unknown if an update replaces it")
     if "username" in shown:
         return warn(
             "configuration",

@@ -189,7 +189,7 @@ def _methods(what: str, headers: Mapping[str, str], needed: str) -> Check:
         return warn(
             "methods",
             f"{what}: {shown}; no PATCH",
-            fix="nothing to fix: updates send the whole webhook and need all of its secrets",
+            fix="no fix needed: updates send the complete webhook and need all of its secrets",
         )
     return ok("methods", f"{what}: {shown}")
 
@@ -211,7 +211,7 @@ def failure(server: Server, name: str, problem: ReconcilerError) -> Check:
         message, aside = "the connection cannot be made as configured", quote(problem.message)
     fix = problem.hint or (_CHECK_URL if isinstance(problem, UnreachableError) else _RUN_AGAIN)
     if isinstance(problem, AuthenticationError):
-        fix = "create a new key in CloudTruth, or check which one is used; " + fix
+        fix = "create a new key in CloudTruth, or check which key is used; " + fix
     return fail(name, message, fix=fix, aside=aside)
 
 

@@ -1,4 +1,4 @@
-"""Deliveries to any URL, with basic or bearer authentication if wanted."""
+"""Deliveries to any URL, with optional basic or bearer authentication."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _URL: Final = re.compile(r"https?://[^\s/?#*]+(?:[/?#][^\s*]*)?")
 KIND: Final = Kind(
     type="generic",
     title="Generic",
-    description="Sends HTTP requests to a URL, with basic or bearer authentication if wanted.",
+    description="Sends HTTP requests to a URL, with optional basic or bearer authentication.",
     fields=(
         Field(
             name="url",
             title="URL",
-            description="Where requests go (http or https). A URL that is itself the permission to "
-            "post belongs into a variable: `{env: NAME}`.",
+            description="The destination of requests (http or https). Keep a URL that contains a "
+            "credential in a variable: `{env: NAME}`.",
             example="https://hooks.example.com/cloudtruth",
             required=True,
             secret=True,

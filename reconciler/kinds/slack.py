@@ -71,8 +71,7 @@ KIND: Final = Kind(
         Field(
             name="channel",
             description="The channel's name (lower case, no spaces, at most 80 characters) or id. "
-            'In YAML a leading `#` starts a comment, so it needs quotes: `"#deploys"`. Without the '
-            "`#` is fine too.",
+            'In YAML, `#` starts a comment, so use quotes: `"#deploys"`. The `#` is optional.',
             example="#deploys",
             required=True,
             pattern=CHANNEL,
@@ -82,7 +81,7 @@ KIND: Final = Kind(
         ),
         Field(
             name="username",
-            description="The name under which messages appear. Slack ignores it unless the app has "
+            description="The sender name of messages. Slack ignores it unless the app has "
             "the scope `chat:write.customize`.",
             example="CloudTruth",
             required=True,

@@ -88,7 +88,7 @@ def _chain(
         if wanted in links:
             raise UsageError(
                 f"the source_profile of profile {list(links)[-1]!r} leads back to {wanted!r}",
-                hint="correct it in CloudTruth's cli.yml: a chain of profiles must have an end",
+                hint="correct it in CloudTruth's cli.yml",
             )
         if wanted not in profiles:
             if optional:

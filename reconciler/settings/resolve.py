@@ -199,10 +199,10 @@ def _checked(text: str, source: str) -> Secret:
         why, hint = "is in quotes", "remove the quotes: they are read as part of the key"
     elif PLACEHOLDER.fullmatch(text):
         why = "is a placeholder, not a key"
-        hint = "nothing replaced it: check how the variable or the file is filled"
+        hint = "it was not replaced: check the step that writes the variable or the file"
     elif not _KEY_SHAPE.fullmatch(text):
         why = "contains spaces, line breaks or characters outside ASCII"
-        hint = "copy the key again from CloudTruth; it is one word"
+        hint = "copy the key from CloudTruth again"
     else:
         return Secret(text)
     raise CredentialError(f"the API key from {source} {why}", hint=hint)
@@ -228,6 +228,6 @@ def _refuse_invalid_certificates(found: Setting[str] | None) -> None:
         raise UsageError(
             f"accepting invalid certificates (from {found.source}) is not possible: anyone on the "
             "way could read the API key and the webhooks' tokens",
-            hint="for a private certificate authority name its file in SSL_CERT_FILE or "
+            hint="for a private certificate authority, set its file in SSL_CERT_FILE or "
             "REQUESTS_CA_BUNDLE, and unset CLOUDTRUTH_ACCEPT_INVALID_CERTS or set it to false",
         )

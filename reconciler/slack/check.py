@@ -57,7 +57,7 @@ _ERRORS: Final = {
     "rate_limited": _SLOW_DOWN,
 }
 _RESTRICTED: Final = (
-    "the workspace does not let the app post there",
+    "the workspace does not allow the app to post there",
     "ask a workspace administrator to allow it",
 )
 

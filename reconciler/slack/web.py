@@ -108,7 +108,7 @@ def origin_of(url: str) -> Origin:
     except UsageError:
         raise UsageError(
             "the URL of Slack cannot be used",
-            hint=f"write --slack-url or WEBHOOKS_SLACK_URL like {DEFAULT_URL}",
+            hint=f"set --slack-url or WEBHOOKS_SLACK_URL to a URL such as {DEFAULT_URL}",
         ) from None
 
 

@@ -141,7 +141,9 @@ def read_revision(
     found = git(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"])
     commit = _commit(found)
     if commit is None:
-        return NoBase(reason="no such revision in this clone; a shallow clone lacks older ones")
+        return NoBase(
+            reason="there is no such revision in this clone; a shallow clone lacks old ones"
+        )
     return _read(commit, paths, directory=directory, git=git)
 
 

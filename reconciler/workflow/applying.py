@@ -85,9 +85,9 @@ def _expected(made: Plan, digest: str) -> Review:
     """Return the review of the whole plan, which must be the one with that digest."""
     if made.digest and made.digest != digest:
         raise StalePlanError(
-            "the plan is not the one that was reviewed; nothing was written",
+            "the plan differs from the reviewed plan; nothing was written",
             differences=(f"reviewed  {digest}", f"now       {made.digest}"),
-            hint="run `webhooks plan`; if it shows what you want, apply with its digest",
+            hint="run `webhooks plan`; if the plan is right, apply with its digest",
         )
     return review_of(made)
 
@@ -108,15 +108,17 @@ def _reviewed(made: Plan, review: Review, *, values: bool) -> tuple[Plan, dict[i
     left_out = [f"{_line(each.operation)}: {each.message}" for each in skipped.values()]
     if skipped and not found.reviewed:
         raise NotReviewedError(
-            "nothing that is left to do was reviewed; nothing was written",
+            "none of the remaining operations was reviewed; nothing was written",
             differences=left_out,
             hint="run `webhooks plan`, and have the new plan reviewed",
         )
     agreed = made.only(found.reviewed)
     notes = [warning(NOT_REVIEWED, f"not applied: {each}") for each in left_out]
     if review.resends and agreed.operations:
-        resent = "this review sends secrets again, and each apply of it does: "
-        notes.append(note("resent-each-time", f"{resent}live cannot show that it is done"))
+        resent = "each apply of this review sends these secrets again: "
+        notes.append(
+            note("resent-each-time", f"{resent}the live webhook does not show that they were sent")
+        )
     return replace(agreed, notes=(*agreed.notes, *notes)), skipped
 
 

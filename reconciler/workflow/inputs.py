@@ -164,8 +164,8 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
         found = read_revision(named[0], inputs.paths, directory=inputs.directory, git=inputs.git)
         if isinstance(found, NoBase):
             raise ConfigurationError(
-                f"--base {named[0]} is no path, and {found.reason}",
-                hint="name a revision that `git log` shows here, or the files before this change",
+                f"--base {named[0]} is not a path, and {found.reason}",
+                hint="use a revision that `git log` shows, or the previous files",
             )
         sources: files.Sources = found
     else:

@@ -40,10 +40,10 @@ from reconciler.workflow.inputs import Checked, Gathered, gather, previous
 if TYPE_CHECKING:  # planning needs no report
     from reconciler.report import Report
 
-_OTHERWISE: Final = "name another one with --organization or WEBHOOKS_ORGANIZATION"
+_OTHERWISE: Final = "set another one with --organization or WEBHOOKS_ORGANIZATION"
 _NAMED: Final = 3
 """The most webhooks that one note names."""
-_REVISIONS: Final = (("HEAD", "uncommitted edits bump"), ("HEAD^", "the last commit bumps"))
+_REVISIONS: Final = (("HEAD", "uncommitted changes set"), ("HEAD^", "the last commit sets"))
 
 
 def plan(
@@ -142,7 +142,7 @@ def _refuse_elsewhere(review: Review, origin: str, organization: Organization) -
                 f"plan  {review.organization} at {review.origin}",
                 f"now   {organization.id} at {origin}",
             ),
-            hint="plan again with the key and the server that you mean",
+            hint="plan again with the intended key and server",
         )
 
 
@@ -193,7 +193,7 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
                     f"{who} `version`, and this plan does not send it: {references} of {shown}; "
                     "whether it was sent cannot be seen, so this note stays until the next commit"
                 )
-                hint = f"if it was not sent yet: {command} --base {shlex.quote(revision)}"
+                hint = f"if not sent yet: {command} --base {shlex.quote(revision)}"
                 return [note("version-not-sent", message, hint)]
     return []
 

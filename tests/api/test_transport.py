@@ -300,7 +300,7 @@ def test_a_request_cut_off_at_the_deadline_reports_it_once() -> None:
     with pytest.raises(ServerError) as caught:
         one.request("GET", "/")
     assert caught.value.message == (
-        "the run's time was up before api.cloudtruth.io responded completely"
+        "the time limit of the run ended before api.cloudtruth.io sent its complete response"
     )
     assert caught.value.hint == "allow more time with --deadline"
 

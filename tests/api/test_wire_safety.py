@@ -169,7 +169,7 @@ def test_the_deadline_ends_a_request_in_flight() -> None:
         transport_to(server.url) as transport,
         pytest.raises(
             AmbiguousWriteError,
-            match=r"^the run's time was up before 127\.0\.0\.1:\d+ responded completely",
+            match=r"^the time limit of the run ended before 127\.0\.0\.1:\d+ sent its complete",
         ),
     ):
         transport.request("POST", "/", json={})
@@ -314,7 +314,7 @@ def test_the_key_is_not_sent_to_a_server_without_tls() -> None:
     assert len(heard) == 4
     assert not any(KEY.encode() in data for data in heard)
     assert caught.value.message == (
-        f"{url.removeprefix('https://')} cannot be reached: it does not use TLS on this port"
+        f"{url.removeprefix('https://')} cannot be reached: this port does not use TLS"
     )
     assert (caught.value.hint or "").startswith("check the port in the server URL")
 

@@ -43,7 +43,10 @@ def test_no_changes_need_no_confirmation(shell: Shell, file: File, cloud: MakeCl
     file()
     done = shell("apply", "--only", "deploys", **cloud().environ)
     assert done.code == 0
-    assert "warning[only-matches-nothing]: --only 'deploys' names no webhook" in done.out
+    assert (
+        "warning[only-matches-nothing]: --only 'deploys' matches no declared or live webhook"
+        in done.out
+    )
     assert "No changes." in done.out
 
 

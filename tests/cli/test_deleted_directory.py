@@ -51,7 +51,7 @@ def test_absolute_paths_work(
         (("validate", "-f", "a.yaml"), 3, "there is no file a.yaml"),
         (("validate", "-f", "."), 3, "."),
         (("plan", "-f", "@/a.yaml", "--out", "plan.json"), 1, "no such file or directory"),
-        (("plan", "-f", "@/a.yaml", "--base", "a.yaml"), 3, "--base a.yaml is no path"),
+        (("plan", "-f", "@/a.yaml", "--base", "a.yaml"), 3, "--base a.yaml is not a path"),
         (("plan", "-f", "@/a.yaml", "--local"), 64, "cannot be opened as the emulator's database"),
         (("show", "plan.json"), 3, "there is no file plan.json"),
         (("export", "--local-db", "@/local.db", "-o", "a.yaml"), 1, "cannot write a.yaml"),

@@ -104,7 +104,7 @@ def test_a_result_does_not_replace_the_emulator_s_database(
     file()
     done = shell(*command, "./same", "--local-db", "same", **ENVIRON)
     assert done.code == 64
-    assert f"{command[-1]} and --local-db name the same file" in done.err
+    assert f"{command[-1]} and --local-db are the same file" in done.err
     assert not (tmp_path / "same").exists() or b"SQLite" not in (tmp_path / "same").read_bytes()
 
 

@@ -145,7 +145,7 @@ def test_debug_and_verbose(shell: Shell, file: File, cloud: MakeCloud) -> None:
     [
         (("plan",), 4, "set CLOUDTRUTH_API_KEY"),
         (("plan", "--local", "--out", "missing/plan.json"), 1, "cannot write"),
-        (("plan", "--local", "--base", "missing.yaml"), 3, "--base missing.yaml is no path"),
+        (("plan", "--local", "--base", "missing.yaml"), 3, "--base missing.yaml is not a path"),
         (("plan", "--local", "-f", "bad.yaml"), 3, " --> bad.yaml:8:19"),
         (("show", "webhooks.yaml"), 3, "is not a saved plan"),
         (("show", "missing.json"), 3, "there is no file missing.json"),

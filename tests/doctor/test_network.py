@@ -98,9 +98,9 @@ def test_certificates_of_a_variable() -> None:
     """The used variable is named, with its path as a detail; variables of other programs are a
     warning.
     """
-    assert statuses()["ca"] == "ok the system's certificates are trusted"
+    assert statuses()["ca"] == "ok trusting the system's certificates"
     ours = checks(SSL_CERT_FILE=certifi.where(), CURL_CA_BUNDLE="/x.pem")["ca"]
-    assert ours.detail == "the certificates of SSL_CERT_FILE are trusted"
+    assert ours.detail == "trusting the certificates of SSL_CERT_FILE"
     assert ours.aside == certifi.where()
     assert statuses(CURL_CA_BUNDLE="/x.pem")["ca"].startswith("warn CURL_CA_BUNDLE is set")
     unusable = checks(REQUESTS_CA_BUNDLE="/canary/nowhere.pem")
@@ -184,4 +184,4 @@ def test_a_server_without_tls() -> None:
 
         threading.Thread(target=answer, daemon=True).start()
         found = statuses(f"https://127.0.0.1:{listener.getsockname()[1]}")
-    assert found["tls"] == "fail the server cannot be reached: it does not use TLS on this port"
+    assert found["tls"] == "fail the server cannot be reached: this port does not use TLS"

@@ -126,13 +126,13 @@ def test_root_keys_are_offered(editor: LanguageServer) -> None:
 @pytest.mark.parametrize(
     ("text", "heading", "words"),
     [
-        ("|prune: true\nwebhooks: []\n", "Delete what is not declared", "webhooks plan"),
+        ("|prune: true\nwebhooks: []\n", "Delete undeclared webhooks", "webhooks plan"),
         ("webhooks: []\n|protect: []\n", "Protect", "never deleted"),
         (f"{WEBHOOK}    |previously: [b]\n", "Previous names", "renamed in place"),
         (WEBHOOK.replace("slack", "|slack"), "Slack", "bot token"),
         (f"{WEBHOOK}    event_types: [|value_created]\n", "Event", "value was created"),
         (f"{WEBHOOK}    configuration: {{|username: x}}\n", "Username", "chat:write.customize"),
-        (f"{WEBHOOK}    configuration: {{|channel: x}}\n", "Channel", "needs quotes"),
+        (f"{WEBHOOK}    configuration: {{|channel: x}}\n", "Channel", "use quotes"),
         (f"{WEBHOOK}    configuration: {{token: {{|env: X}}}}\n", "Variable", "environment"),
     ],
 )

@@ -118,7 +118,7 @@ CHECKS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("send", "fail", "archived", {"channel": "#old"}),
     ("send", "fail", "not in the channel", {"scopes": ("chat:write",)}),
     ("send", "fail", "chat:write is missing", {"scopes": ("channels:read",)}),
-    ("send", "fail", "does not let", {"post": "restricted_action_read_only_channel"}),
+    ("send", "fail", "does not allow", {"post": "restricted_action_read_only_channel"}),
 ]
 
 

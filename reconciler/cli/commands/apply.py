@@ -1,4 +1,4 @@
-"""`webhooks apply`: plan, ask, write, verify, report."""
+"""`webhooks apply`: plan, confirm, apply, verify, report."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from reconciler.source.write import REPORT, check_writable, write_atomically
 
 @command(
     examples=(
-        ("plan, ask, write", "webhooks apply"),
-        ("in a pipeline, exactly what was reviewed",
+        ("plan, confirm, apply", "webhooks apply"),
+        ("in a pipeline: apply exactly what was reviewed",
          "webhooks apply --yes --expect-digest sha256:9c1e..."),
         ("apply a saved plan", "webhooks apply plan.json"),
         ("delete more than the guards allow, counted", "webhooks apply --allow-deletes 12"),
@@ -112,16 +112,16 @@ def _apply(
     else:
         if decided := context.words([*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]]):
             raise UsageError(
-                f"a saved plan is applied as it is, without {shlex.join(decided)}",
-                hint="plan again with these options and save that plan",
+                f"a saved plan cannot be changed with {shlex.join(decided)}",
+                hint="plan again with these options, and save the new plan",
             )
         found = inputs(context)
         saved = workflow.load_plan(planfile, found.directory, rules=found.rules)
         if expect_digest is not None and saved.review.digest not in ("", expect_digest):
             raise StalePlanError(
-                f"{planfile} is not the plan that was reviewed; nothing was written",
+                f"{planfile} is not the reviewed plan; nothing was written",
                 differences=(f"reviewed  {expect_digest}", f"{planfile}  {saved.review.digest}"),
-                hint="give the digest of this file, or the file with this digest",
+                hint="use the digest of this file, or the file with this digest",
             )
         desired = saved.declared.desired
         files = [] if desired is None else [each.file for each in desired.policy.scopes]

@@ -43,7 +43,7 @@ _COMMANDS: Final = {
 @command(
     examples=(
         ("on a pull request", "webhooks ci plan"),
-        ("after a merge: what was reviewed, nothing else", "webhooks ci apply"),
+        ("after a merge: apply only what was reviewed", "webhooks ci apply"),
         ("on a schedule", "webhooks ci drift"),
         ("a job for each organization that changed", "webhooks ci matrix -f organizations"),
     ),
@@ -151,7 +151,7 @@ def _write_document(context: Context, outcome: Outcome) -> str | None:
     try:
         write_atomically(path, context.console.clean(outcome.document).encode())
     except OutputError as problem:
-        hint = "RUNNER_TEMP names the directory; it is GitHub's own, elsewhere leave it unset"
+        hint = "RUNNER_TEMP names the directory; GitHub sets it, elsewhere leave it unset"
         report_error(context, OutputError(problem.message, hint=hint))
         return None
     return str(path)
@@ -170,7 +170,7 @@ def _leave(context: Context, outcome: Outcome) -> bool:
             with open(path, "a", encoding="utf-8", errors="replace") as file:
                 file.write(context.console.clean(text))
         except OSError:
-            hint = "it is GitHub's own; elsewhere leave the variable unset"
+            hint = "GitHub sets the variable; elsewhere leave it unset"
             message = f"cannot write the file that {name} names"
             report_error(context, OutputError(message, hint=hint))
             is_whole = False

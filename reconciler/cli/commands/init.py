@@ -48,8 +48,8 @@ _AGREED: Final = ("", "y", "yes")
 @command(
     examples=(
         ("begin", "webhooks init"),
-        ("begin without questions", "webhooks init --yes --token env:SLACK_BOT_TOKEN"),
-        ("begin with workflows that plan, apply and check for drift", "webhooks init --github"),
+        ("create a file without questions", "webhooks init --yes --token env:SLACK_BOT_TOKEN"),
+        ("add workflows that plan, apply and check for drift", "webhooks init --github"),
         ("update their lists of secrets after an edit", "webhooks init --github --yes"),
     ),
     connects=True,
@@ -85,7 +85,7 @@ def run(
     other = DEFAULT_FILE.replace(".yaml", ".yml")
     if is_new and target == DEFAULT_FILE and (directory / other).exists():
         raise UsageError(
-            f"{other} exists, and without -f only {DEFAULT_FILE} is read",
+            f"{other} exists, and without -f, only {DEFAULT_FILE} is read",
             hint=f"rename it to {DEFAULT_FILE}",
         )
     if is_new and (target == STDOUT or target.endswith("/")):
@@ -174,7 +174,7 @@ def _adopt(
     if console.interactive and not yes:
         question = f"{quote(live.organization.name)} has {plural(len(live.webhooks), 'webhook')}. "
         if console.ask(f"{question}Write them to {target}? [Y/n] ").lower() not in _AGREED:
-            hint = "`webhooks export` prints what the file would hold"
+            hint = "`webhooks export` prints the content of the file"
             raise NotConfirmedError("not confirmed: nothing was written", hint=hint)
         if token is None and any(each.type == "slack" for each in live.webhooks):
             token = _ask_token(context)

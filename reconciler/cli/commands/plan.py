@@ -86,7 +86,7 @@ def refuse_input(target: Path | None, checked: workflow.Checked) -> None:
     why = None
     for ref in references(checked.desired.webhooks):
         if ref.scheme is Scheme.FILE and real == Path(os.path.realpath(directory / ref.name)):
-            why = "a secret is read from it"
+            why = "it is a secret file of the configuration"
     for path in checked.inputs.paths:
         if path != STDIN and reads(path, target, directory):
             why = f"-f {path} reads it as a configuration file"
