@@ -204,8 +204,6 @@ def test_init_does_not_add_a_second_file(shell: Shell, file: File, tmp_path: Pat
     done = shell("init")
     assert (done.code, "rename it to webhooks.yaml" in done.err) == (64, True)
     assert not (tmp_path / "webhooks.yaml").exists()
-    done = shell("init", "-f", "-")
-    assert (done.code, "`webhooks export` prints" in done.err) == (64, True)
     assert not (tmp_path / "-").exists()
 
 
