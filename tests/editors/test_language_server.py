@@ -128,7 +128,7 @@ def test_root_keys_are_offered(editor: LanguageServer) -> None:
     [
         ("|prune: true\nwebhooks: []\n", "Delete undeclared webhooks", "webhooks plan"),
         ("webhooks: []\n|protect: []\n", "Protect", "never deleted"),
-        (f"{WEBHOOK}    |previously: [b]\n", "Previous names", "renamed in place"),
+        (f"{WEBHOOK}    |previously: [b]\n", "Previous names", "is **renamed**"),
         (WEBHOOK.replace("slack", "|slack"), "Slack", "bot token"),
         (f"{WEBHOOK}    event_types: [|value_created]\n", "Event", "value was created"),
         (f"{WEBHOOK}    configuration: {{|username: x}}\n", "Username", "chat:write.customize"),
