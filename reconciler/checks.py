@@ -65,12 +65,12 @@ class Checklist:
 
 
 def ok(name: str, detail: str, *, aside: str | None = None) -> Check:
-    """All is well."""
+    """The check passed."""
     return Check(name=name, status=Status.OK, detail=detail, aside=aside)
 
 
 def warn(name: str, detail: str, *, fix: str, aside: str | None = None) -> Check:
-    """It works, though not as it should."""
+    """It works, but not as expected."""
     return Check(name=name, status=Status.WARN, detail=detail, aside=aside, fix=fix)
 
 

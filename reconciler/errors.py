@@ -1,4 +1,4 @@
-"""Why a run cannot continue: one tree of exceptions, each with its exit code.
+"""The exceptions that end a run, each with its exit code.
 
 Mistakes in a user's files are `Finding` values and are reported all at once; an exception means
 that the run cannot continue. Messages are ours: they never hold a request or response body, a
@@ -61,7 +61,7 @@ class ExitCode(IntEnum):
 
 
 class ReconcilerError(Exception):
-    """The run cannot go on. `hint` is one sentence of advice."""
+    """The run cannot continue. `hint` is one sentence of advice."""
 
     exit_code: ExitCode = ExitCode.FAILED
     code: ClassVar[str] = "failed"
@@ -100,11 +100,11 @@ class UnresolvedSecretsError(ConfigurationError, code="unresolved-secrets"):
 
 
 class CredentialError(ReconcilerError, code="no-api-key", exit_code=ExitCode.DENIED):
-    """There is no API key, or what there is cannot be one."""
+    """There is no API key, or it is malformed."""
 
 
 class OrganizationError(ReconcilerError, code="wrong-organization", exit_code=ExitCode.DENIED):
-    """The key belongs to another organization than declared, or to none that we can tell."""
+    """The key belongs to another organization than declared, or to an unknown one."""
 
 
 class MaintenanceError(ReconcilerError, code="maintenance", exit_code=ExitCode.DENIED):
@@ -112,11 +112,11 @@ class MaintenanceError(ReconcilerError, code="maintenance", exit_code=ExitCode.D
 
 
 class BlockedError(ReconcilerError, code="blocked", exit_code=ExitCode.BLOCKED):
-    """A guard holds the plan back; nothing was written."""
+    """A guard blocks the plan; nothing was written."""
 
 
 class StalePlanError(ReconcilerError, code="stale-plan", exit_code=ExitCode.STALE):
-    """What was reviewed is not what would happen now; nothing was written."""
+    """The plan differs from the reviewed plan; nothing was written."""
 
     def __init__(
         self, message: str, *, differences: Sequence[str] = (), hint: str | None = None
@@ -126,7 +126,7 @@ class StalePlanError(ReconcilerError, code="stale-plan", exit_code=ExitCode.STAL
 
 
 class NotReviewedError(StalePlanError, code="not-reviewed"):
-    """No review has what would happen now; nothing was written."""
+    """No review includes the planned operations; nothing was written."""
 
 
 class NotConfirmedError(ReconcilerError, code="not-confirmed", exit_code=ExitCode.NOT_CONFIRMED):
@@ -134,7 +134,7 @@ class NotConfirmedError(ReconcilerError, code="not-confirmed", exit_code=ExitCod
 
 
 class OutputError(ReconcilerError, code="output"):
-    """A result could not be written where it was wanted."""
+    """A result could not be written to its destination."""
 
 
 class SelectionError(ReconcilerError, code="nothing-selected"):
@@ -185,11 +185,11 @@ class ConflictError(ApiError, code="conflict"):
 
 
 class InvalidRequestError(ApiError, code="invalid-request"):
-    """The server refuses what was sent and will go on refusing it."""
+    """The server refuses the request, and would refuse it again."""
 
 
 class RateLimitedError(ApiError, code="rate-limited"):
-    """The server asks for a longer pause than this run may take."""
+    """The server requests a longer pause than the deadline allows."""
 
 
 class ServerError(ApiError, code="server-error"):
@@ -197,7 +197,7 @@ class ServerError(ApiError, code="server-error"):
 
 
 class ProtocolError(ApiError, code="protocol"):
-    """An answer that is not what the API promises."""
+    """A response that violates the API."""
 
 
 class IncompleteListingError(ProtocolError, code="incomplete-listing"):
@@ -205,11 +205,11 @@ class IncompleteListingError(ProtocolError, code="incomplete-listing"):
 
 
 class UnreachableError(ApiError, code="unreachable"):
-    """The request surely never arrived, so repeating it is safe."""
+    """The request never arrived, so repeating it is safe."""
 
 
 class AmbiguousWriteError(ApiError, code="ambiguous-write"):
-    """The request may have been carried out: only reading back can tell."""
+    """The request may have been processed: only reading back shows it."""
 
 
 class Interrupted(ReconcilerError, code="interrupted"):  # noqa: N818 - not an error

@@ -1,4 +1,4 @@
-"""What is wrong or worth knowing, where, and what to do next: one value for every rule.
+"""Findings: the problem, its position and the next step, in one shape for every rule.
 
 A rule builds its finding with `error`, `warning` or `note`, beside the check. So files, planning,
 guards and CI report alike, and everything that a user has to fix arrives at once, sorted by place.
@@ -65,7 +65,7 @@ class Related:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One mistake, or something worth knowing.
+    """One mistake, or useful information.
 
     `rule` is a key of `rules.RULES`. A rule about a file gives a `place`; `source/position.py`
     replaces it by `position` and `excerpt`, the source line with every secret in it made

@@ -1,4 +1,4 @@
-"""What the engine needs from the outside, as protocols.
+"""The interfaces that the engine needs, as protocols.
 
 `plan` is given a `WebhookReader`, which cannot write: a dry run is not a mode, it is the absence
 of a call. Time, randomness, threads and signals come in the same way, so that every schedule can
@@ -76,7 +76,7 @@ class WebhookAPI(WebhookReader, Protocol):
 
 
 class Clock(Protocol):
-    """Time and chance."""
+    """Time and randomness."""
 
     def monotonic(self) -> float:
         """Return seconds from a fixed, arbitrary start; never runs backwards."""

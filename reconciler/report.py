@@ -48,7 +48,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """The operation was not tried. `code` is stable; `message` says because of what."""
+    """The operation was not attempted. `code` is stable; `message` is the reason."""
 
     operation: Operation
     code: str
@@ -95,7 +95,7 @@ class Report:
 
     @property
     def applied(self) -> tuple[Applied, ...]:
-        """Return what is done."""
+        """Return the applied operations."""
         return tuple(each for each in self.outcomes if isinstance(each, Applied))
 
     @property

@@ -1,4 +1,4 @@
-"""The rules that a finding can name: its id, the mistake in one line, and what raises it.
+"""The rules of findings: the id, the mistake in one line, and the function that raises it.
 
 The last column is a function, or a table of findings, below `reconciler`; where several raise a
 rule, the first to read. docs/rules.md has a section for each id, in this order.
@@ -165,4 +165,4 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "review-frozen": ("a closed pull request", "ci.plan._comment"),
     "older-commit": ("a pull request with a newer commit", "ci.plan._comment"),
 }
-"""By id: what is wrong or worth knowing, and the function that raises it."""
+"""By id: the problem, and the function that raises it."""

@@ -2,10 +2,10 @@
 
 Promises: a body is never larger in memory than its cap, compressed or not; only the status and
 body that the caller expects make a `Reply`; JSON is strict. A redirect is reported with both
-origins and nothing else of its address. What the server says is limited in length, stays apart
+origins and nothing else of its address. What the server says is limited in length, stays separate
 from our own message, and holds no secret that was sent or read, in whatever form a server may
 quote it, no longer part of one, and no Slack token.
-Refuses: to guess at other secrets. What only the server knows looks like any other word.
+It does not guess at other secrets: a value that only the server knows looks like any other word.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def read_body(
     announced = headers.get("content-length", "")
     if len(announced) > 15 or (announced.isdigit() and int(announced) > cap):
         raise BadResponseError(too_large)
-    # A server that compresses without being asked is read all the same, but never past the cap.
+    # Accept compression that was not requested, but never read more than the cap.
     unpack = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
     parts: list[bytes] = []
     size = 0
@@ -106,7 +106,7 @@ def classify(
     label: str,
     now: datetime,
 ) -> Reply | FailedAttempt:
-    """Return what a response is. `body` is a FailedAttempt if it could not be read.
+    """Classify a response. `body` is a FailedAttempt if it could not be read.
 
     `label` is the name of the credential that was sent; `now` is the time of the response.
     """
@@ -191,7 +191,7 @@ def _target(headers: Mapping[str, str]) -> str:
 def _refusal(
     status: int, document: Any, server: str, label: str, hidden: Sequence[str]
 ) -> ApiError:
-    """Return the error that a response means. `document` is its JSON, None if it has none."""
+    """Return the error for a response. `document` is its JSON, None if it has none."""
     detail, fields = _sentences(document, hidden)
     is_json = document is not None
     error: type[ApiError] = ServerError
@@ -268,7 +268,7 @@ def _bounded(text: str, longest: int = _LONGEST) -> str:
 
 
 class NotJsonError(ValueError):
-    """A document that is not strict JSON; the message says why, in our words."""
+    """A document that is not strict JSON; the message gives the reason, without library text."""
 
 
 def _is_json(content_type: str) -> bool:
@@ -293,7 +293,7 @@ def decode(data: bytes) -> Any:
         problem = "it is nested too deeply"
     except ValueError:
         pass
-    # Raised out here: the errors above hold the document, and would come along as context.
+    # Raised here, because the errors above contain the document and would become the context.
     raise NotJsonError(problem)
 
 
@@ -332,7 +332,7 @@ _AFTER_ORIGIN: Final = re.compile(r"https?://(?:[^/?#@]*@)?[^/?#]*", re.IGNORECA
 def redacted(text: str, hidden: Sequence[str] = ()) -> str:
     """Return `text` of a server without the values of `hidden` and other secrets.
 
-    Of an address only scheme and host stay.
+    Of a URL, only scheme and host remain.
     """
     text = _URL.sub(lambda found: f"{Secret(found.group()).origin() or ''}/***", text)
     for form in sorted({each for value in hidden for each in _forms(value)}, key=len, reverse=True):
@@ -347,7 +347,7 @@ def redacted(text: str, hidden: Sequence[str] = ()) -> str:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Yield a value as it is and as it is written inside JSON, Python, HTML and addresses."""
+    """Yield a value as it is and as it is encoded in JSON, Python, HTML and URLs."""
     if value:
         yield value
         yield json.dumps(value)[1:-1]

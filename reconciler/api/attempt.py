@@ -1,4 +1,4 @@
-"""One attempt of a request: what is asked, what it gives, and what follows from a failure.
+"""One attempt of a request: the call, the result, and how to handle a failure.
 
 Promises: every exception of the HTTP library becomes a value here, without the library's text, a
 header or a body in its message; and because a `FailedAttempt` is returned, not raised, no library's
@@ -27,7 +27,7 @@ _CHECK_NETWORK: Final = "check the server URL, the network and the proxy, or run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request, and what its response has to be.
+    """One request, and the expected response.
 
     `expect` is the one status that means success, None for any 2xx; `accept` judges the document;
     `cap` limits the body, in bytes; `hidden` are the secret values inside `content`.
@@ -50,7 +50,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A response that is as expected. Header names are in lower case; no cookies."""
+    """An expected response. Header names are in lower case; no cookies."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -77,12 +77,12 @@ Observer: TypeAlias = Callable[[Exchange | Pause], None]
 
 
 class Action(Enum):
-    """What follows from a failed attempt."""
+    """How to handle a failed attempt."""
 
     REPEAT = "repeat"
     """Send it again after a pause, within the retry budget."""
     WAIT = "wait"
-    """Send it again when the server's pause is over; costs no budget."""
+    """Send it again after the server's pause; this uses no budget."""
     REPORT = "report"
     """Final: raise the error."""
     RESOLVE = "resolve"
@@ -90,9 +90,9 @@ class Action(Enum):
 
 
 class Failure(Enum):
-    """What a failed attempt says about whether the server acted.
+    """What a failed attempt shows about the server's processing.
 
-    Each has what to do about a read and about a write; nothing else decides.
+    Each member has the handling for a read and for a write.
     """
 
     NOT_SENT = (Action.REPEAT, Action.REPEAT)
@@ -109,7 +109,7 @@ class Failure(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedAttempt:
-    """Why an attempt gave no reply. `error` is what to raise when the failure is final."""
+    """Why an attempt gave no reply. `error` is raised when the failure is final."""
 
     failure: Failure
     error: ApiError
@@ -118,7 +118,7 @@ class FailedAttempt:
 
     @property
     def cost(self) -> int:
-        """What a retry after this takes from the retry budget, of 30."""
+        """The cost of a retry, of the retry budget of 30."""
         return 10 if self.timeout else 5
 
 
@@ -135,7 +135,7 @@ def failed_attempt(
     timeout: float,
     run_over: bool,
 ) -> FailedAttempt:
-    """Return what an exception of the HTTP library, or of reading a response, means.
+    """Return the failure for an exception of the HTTP library or of reading a response.
 
     `server` is the server's address for messages and `proxy` what requests to it go through;
     `expired` is true if the watchdog ended the request. `timeout` is the limit of one request, in

@@ -172,11 +172,11 @@ def find_organization(
     workers: Workers,
     webhooks: Callable[[], tuple[LiveWebhook, ...]],
 ) -> Organization:
-    """Return the organization of the API key, which users cannot look up anywhere.
+    """Return the organization of the API key.
 
     The first match wins: the only organization that is marked as current; the only one at all; the
     membership of the current user; the organization of all live webhooks, which `webhooks` lists.
-    Raises OrganizationError if there is none: nothing is guessed. Raises ApiError.
+    Raises OrganizationError if there is none. Raises ApiError.
     """
     try:
         rows = complete(transport, ORGANIZATIONS, _row, lambda row: row[0].id, workers)

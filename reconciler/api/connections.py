@@ -38,7 +38,7 @@ PROXY_HINT: Final = "check the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 KEEP_ALIVE: Final = 2.0
 
 Adapter: TypeAlias = httpx.BaseTransport
-"""What takes the network's place, for modules that do not import the HTTP library."""
+"""A replacement for the network, for modules that do not import the HTTP library."""
 
 
 class Connections:
@@ -60,7 +60,7 @@ class Connections:
         self._environment = environment
         self._adapter = adapter
         self._watchdog = Watchdog(clock) if adapter is None else None
-        # Without TLS there is no proxy either: it would see the credential.
+        # No proxy without TLS, because it would see the credential.
         self._secure = adapter is None and origin.scheme == "https"
         self._tls: ssl.SSLContext | None = None
         self._lock = threading.Lock()
@@ -94,12 +94,12 @@ class Connections:
         return nullcontext() if self._watchdog is None else self._watchdog.watching(watched, end)
 
     def deadline_moved(self) -> None:
-        """Have the watchdog read its moments again."""
+        """Make the watchdog reload its deadlines."""
         if self._watchdog is not None:
             self._watchdog.recheck()
 
     def close(self) -> None:
-        """Close them all, also those of threads that are still at work."""
+        """Close all connections, including those of running threads."""
         if self._watchdog is not None:
             self._watchdog.close()
         with self._lock:

@@ -1,4 +1,4 @@
-"""The one server that a client talks to, and the credential that goes nowhere else.
+"""The only server of a client, and the credential that is sent only to it.
 
 Promises: a credential is put into a header only for a request to its own origin, over https or to
 this machine; a malformed one is refused before any library sees it, because libraries quote the
@@ -87,7 +87,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """What the `Authorization` header says. `label` is its name in messages."""
+    """The value of the `Authorization` header. `label` is its name in messages."""
 
     scheme: str
     secret: Secret
@@ -116,7 +116,10 @@ class Credential:
 def authorization(
     credential: Credential, origin: Origin
 ) -> Callable[[httpx.Request], httpx.Request]:
-    """Return what adds a credential to a request. It raises CredentialError for another origin."""
+    """Return a function that adds a credential to a request.
+
+    It raises CredentialError for another origin.
+    """
 
     def add(request: httpx.Request) -> httpx.Request:
         if not origin.holds(request.url):

@@ -33,7 +33,7 @@ class Pause:
 
 
 class Pace:
-    """What the workers of one client share about time.
+    """The timing state that the workers of one client share.
 
     `deadline` is the number of seconds this run may take, from now.
     """
@@ -46,7 +46,7 @@ class Pace:
         self.end = clock.monotonic() + deadline
         """The monotonic moment at which the run's time is up."""
         self.exhausted = False
-        """Whether the budget was too small for a retry; then no other is allowed."""
+        """Whether the budget was too small for a retry; then no more retries are allowed."""
 
     def deadline_in(self, seconds: float) -> None:
         """Set the run's end, `seconds` from now."""

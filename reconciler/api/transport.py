@@ -1,9 +1,9 @@
-"""Sends requests and does with their failures what the table of `attempt` says.
+"""Sends requests and handles failures according to the table in `attempt`.
 
 For: CloudTruth, GitHub and Slack alike, each with its own `Transport`, origin and credential.
 Promises: every failure is one of our errors, without a library's text; nothing is followed, no
 write of unknown outcome is repeated; no request outlasts its time, none starts after the run's,
-and no more of a response is read than the call allows; all waiting and all chance come from the
+and no more of a response is read than the call allows; all waiting and randomness come from the
 Clock. Each thread has its own connection, and all share one TLS context (see `connections`).
 """
 
@@ -128,7 +128,7 @@ class Transport:
             raise
 
     def _carried_out(self, call: Call) -> Reply:
-        """Send a call as often as its failures and the run's time allow."""
+        """Send a call, with retries as its failures and the deadline allow."""
         self._admit(call)
         sends = failures = throttled = 0
         earlier: FailedAttempt | None = None
@@ -228,7 +228,7 @@ class Transport:
 
     def _observe(self, event: Exchange | Pause) -> None:
         if self._observer is not None:
-            with suppress(Exception):  # what is shown never decides what is sent
+            with suppress(Exception):  # display errors must not affect requests
                 self._observer(event)
 
     def _admit(self, call: Call) -> None:

@@ -32,7 +32,7 @@ class WatchedSocket:
         stream = info.get("return_value")
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")) and stream is not None:
             self._socket = stream.get_extra_info("socket")
-            if self.expired:  # it was too late already when the connection was made
+            if self.expired:  # the deadline had already passed when the connection was made
                 self.shut()
 
     def shut(self) -> None:
@@ -74,7 +74,7 @@ class Watchdog:
                 self._watched.pop(watched, None)
 
     def recheck(self) -> None:
-        """Read the moments again: one was moved."""
+        """Reload the deadlines after one changed."""
         with self._changed:
             self._changed.notify()
 

@@ -1,7 +1,7 @@
 """JSON of the API <-> our values.
 
 Reading is tolerant: fields we do not know are ignored, and only id, name, type and event types
-have to be what they should. Every string of a configuration that may be secret is wrapped here, so
+are validated. Every string of a configuration that may be secret is wrapped here, so
 no other module ever holds a live token in plain text. Writing is where secrets are
 revealed: here and in the `Authorization` header, nowhere else.
 """
@@ -102,7 +102,7 @@ def bare_id(value: Any) -> str | None:
         return None
     if "/" in value:
         value = value.rstrip("/").rpartition("/")[2]
-    return sys.intern(value) or None  # one object for the many webhooks that say the same
+    return sys.intern(value) or None  # one object for all webhooks with the same value
 
 
 def full_body(draft: Draft, organization: str) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def _redacted(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> s
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         return None
     hidden = () if isinstance(configuration, Unknown) else tuple(_values(configuration))
-    # Cut last: half a secret would not be recognised.
+    # Truncate last, because half a secret would not be recognized.
     return redacted(str(value)[: 2 * _MOST_TEXT], hidden)[:_MOST_TEXT]
 
 

@@ -27,7 +27,7 @@ KEY: Final = "CLOUDTRUTH_API_KEY"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Local:
-    """What a run knows before its first request.
+    """The state of a run before its first request.
 
     `settings` and `gathered` are the error where they could not be resolved. `declared` is None
     without a configuration file, `gathered` also for an invalid one. `organization` is the guard of

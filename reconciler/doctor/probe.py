@@ -1,4 +1,4 @@
-"""A trial of the server: create one webhook, read it, change it and delete it.
+"""A test of the server: create one webhook, read it, change it and delete it.
 
 It shows what the API's description does not publish: how fields and secrets read back, whether a
 configuration is replaced or merged, whether a listing shows a write at once. The webhook has a
@@ -33,7 +33,7 @@ _MANUALLY: Final = f"delete the webhook {NAME!r}, or run the probe again"
 
 
 def probe(server: Server, api: WebhookAPI, organization: Organization) -> Section:
-    """Run the trial and return what it found. It holds no name, host or secret.
+    """Run the test and return the checks. They contain no name, host or secret.
 
     `api` is a client of `server`.
     """

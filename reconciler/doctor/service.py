@@ -107,7 +107,7 @@ def _with_key(server: Server, keyed: Transport) -> list[Check]:
     try:
         keyed.request("GET", ORGANIZATIONS, expect=200)
     except ReconcilerError as problem:
-        # A refusal of the API says that the key is known.
+        # A refusal of the API shows that the key is valid.
         if not isinstance(problem, PermissionDeniedError) or problem.detail is None:
             return [failure(server, "key", problem)]
     listing, rows = _listing(server, keyed)

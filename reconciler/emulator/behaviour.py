@@ -1,4 +1,4 @@
-"""What the real server does where its API is not published: one field or method for each choice.
+"""Behavior of the real server that its API does not document: one field or method for each choice.
 
 For: `--local` and `webhooks emulator`, which get the most likely server, and tests, which replace
 methods to get others.

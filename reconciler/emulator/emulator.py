@@ -79,7 +79,7 @@ class Emulator:
         return self.store.organizations()[0].id
 
     def handle(self, request: Request) -> Answer:
-        """Carry a request out."""
+        """Process a request."""
         with self.lock, self.store.transaction():
             exchange = self.begin(request, self.clock())
             answer = self.carry_out(exchange)
@@ -87,11 +87,11 @@ class Emulator:
             return answer
 
     def begin(self, request: Request, now: float) -> Exchange:
-        """Return what is known of a request that has just arrived."""
+        """Return the exchange for a request that has just arrived."""
         return Exchange(request=request, store=self.store, behaviour=self.behaviour, now=now)
 
     def carry_out(self, exchange: Exchange) -> Answer:
-        """Find the route, do what is asked for, and return the answer."""
+        """Find the route, process the request, and return the response."""
         answer = _answer(exchange)
         for cookie in exchange.behaviour.cookies:
             answer = answer.with_headers(("set-cookie", cookie))

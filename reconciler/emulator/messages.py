@@ -157,7 +157,7 @@ def page(
 
 
 def _positive(text: str) -> int | None:
-    # Longer numbers than this are rubbish, and expensive to read.
+    # Longer numbers are invalid, and expensive to parse.
     if not text.isascii() or not text.isdigit() or len(text) > 12:
         return None
     return int(text) or None

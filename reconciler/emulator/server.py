@@ -68,7 +68,7 @@ class Server:
             self.close()
 
     def close(self) -> None:
-        """Give the port back without having served."""
+        """Release the port without serving."""
         self._socket.close()
 
     def stop(self) -> None:

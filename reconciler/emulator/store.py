@@ -1,4 +1,4 @@
-"""What the emulated server remembers: organizations, users, webhooks and the log.
+"""The data of the emulated server: organizations, users, webhooks and the log.
 
 For: the emulator, and tests that prepare a situation or read what is really stored.
 Promises: one SQLite database, in memory or in a file, usable from any thread; a transaction has it
@@ -92,11 +92,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """One request as it arrived.
+    """A request, as received.
 
-    `status` is what the client was told, 0 if nothing; `body` is the request's, secrets included,
-    keys are not in it; `changed` is the id of the webhook that was really written, whatever the
-    client was told.
+    `status` is the status that the client received, 0 if none; `body` is the body of the request,
+    with secrets but without keys; `changed` is the id of the webhook that was written, even if the
+    client received an error.
     """
 
     seq: int

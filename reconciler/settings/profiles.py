@@ -1,9 +1,9 @@
 """The profiles of CloudTruth's own command line: its `cli.yml`, read and never written.
 
 A profile inherits from the one its `source_profile` names, and in the end from `default`. A chain
-that runs in a circle or into nothing is an error, as it is there. Every value remembers the
-profile that gave it. A file that is not there is like an empty one, unless a profile was asked
-for by name.
+with a loop or a missing profile is an error, as it is there. Every value remembers the
+profile that gave it. A missing file counts as empty, unless a profile was requested
+by name.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def load_profile(argument: str | None, environ: Mapping[str, str], *, platform: 
 
 
 def profile_file(environ: Mapping[str, str], platform: str) -> Path | None:
-    """Return where `cli.yml` is on this platform; None if the environment does not tell."""
+    """Return the path of `cli.yml` on this platform; None if the environment does not define it."""
     home = environ.get("HOME")
     configured = environ.get("XDG_CONFIG_HOME", "")
     match platform:
@@ -129,7 +129,7 @@ def _read(file: Path) -> dict[str, dict[str, str]] | None:
         tree = yaml.load(data, Loader=yaml.BaseLoader)  # noqa: S506 - makes texts and nothing else
         return _profiles(tree)
     except (yaml.YAMLError, ValueError, RecursionError):
-        # The text of the library would quote the file, and the file holds keys.
+        # The library's message would quote the file, which contains keys.
         raise UsageError(
             "CloudTruth's cli.yml is not a list of profiles",
             hint="see `cloudtruth configuration profiles list`, or set CLOUDTRUTH_API_KEY instead",

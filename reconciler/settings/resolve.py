@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 DEFAULT_SERVER: Final = "https://api.cloudtruth.io"
 LOCAL_SERVER: Final = "http://emulator.localhost"
-"""The server inside this process, so that no plan made there is taken for a real one."""
+"""The name of the emulator in this process, so that its plans differ from real ones."""
 DEFAULT_TIMEOUT: Final = 30.0
 DEFAULT_DEADLINE: Final = 600.0
 
@@ -46,7 +46,7 @@ _LOOPBACK: Final = re.compile(r"(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|::1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting(Generic[T]):
-    """A value, and in words where it came from."""
+    """A value, and a description of its source."""
 
     value: T
     source: str
@@ -73,7 +73,7 @@ class Settings:
         return None if self.key is None else self.key.source
 
     def require_key(self) -> Secret:
-        """Return the API key. Raises CredentialError, which tells the ways to give one."""
+        """Return the API key. Raises CredentialError with the ways to set one."""
         if self.key is None:
             raise CredentialError(
                 "there is no CloudTruth API key",

@@ -114,7 +114,7 @@ def _secret(declared: Value, value: Secret | None) -> Check:
 
 
 class _Token:
-    """A token, what Slack reports of it, and the channels that it can see.
+    """A token, the data that Slack reports for it, and the channels that it can see.
 
     `api` is None if Slack does not accept the token.
     """

@@ -1,4 +1,4 @@
-"""What a command, a CI job or a program of yours does, as functions of values.
+"""The operations of commands, CI jobs and other programs, as functions of values.
 
     load -> gather -> connect -> plan -> review, guards, consent -> execute -> report -> show
 

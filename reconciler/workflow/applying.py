@@ -40,8 +40,8 @@ def apply(
 
     With `review` only what it has is applied: the rest of the plan is skipped, and nothing at all
     is written if it has something else of a webhook. A digest is the review of the whole plan,
-    which must have that digest or be empty. `values` lets operations through that only the value
-    of a secret makes, which no review can have.
+    which must have that digest or be empty. `values` allows operations in which only the value
+    of a secret differs, which no review can include.
 
     Raises what `plan` raises, StalePlanError, UnresolvedSecretsError, BlockedError,
     NotConfirmedError: in each case nothing was written.
@@ -75,7 +75,7 @@ def apply(
             reviewed=review is not None,
         )
     report = _completed(report, whole, skipped)
-    with suppress(Exception):  # positions are for display; a report without them is as true
+    with suppress(Exception):  # positions are for display only
         placed = tuple(_placed(each, checked.declared) for each in report.outcomes)
         return replace(report, outcomes=placed)
     return report
@@ -93,7 +93,7 @@ def _expected(made: Plan, digest: str) -> Review:
 
 
 def _reviewed(made: Plan, review: Review, *, values: bool) -> tuple[Plan, dict[int, Skipped]]:
-    """Return what a review has of a plan, and the outcomes of the rest by place in the plan."""
+    """Return the reviewed part of a plan, and the outcomes of the rest by index in the plan."""
     found = judge(made, review, values=values)
     if found.stale:
         raise StalePlanError(
@@ -157,7 +157,7 @@ def _require_secrets(made: Plan, gathered: Gathered) -> None:
 def _refuse_blocked(made: Plan) -> None:
     if made.blocked:
         reasons = "; ".join(each.message for each in made.blocked)
-        # The last one is the gravest, and its way on lifts them all.
+        # The last one is the most serious, and its hint resolves all of them.
         hint = f"`webhooks plan` shows which; {made.blocked[-1].hint}"
         raise BlockedError(f"nothing was written: {reasons}", hint=hint)
 

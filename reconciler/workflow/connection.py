@@ -70,11 +70,11 @@ def connect(
     observer: Observer | None = None,
     adapter: Adapter | None = None,
 ) -> Iterator[Connection]:
-    """Connect with an API key until the end of the block. This makes no request.
+    """Return a context manager that connects with an API key. It makes no request.
 
     `timeout` is for a request and `deadline` for the whole block, in seconds; `parallelism` is how
     many requests run side by side, 1 to 16. `environment` may name certificates, as in
-    `SSL_CERT_FILE`. With `signalled`, signals end a run in order while it writes (see
+    `SSL_CERT_FILE`. With `signalled`, signals end a run cleanly while it writes (see
     `execute.stop`), and the handler calls it at the first. `observer` is called with every request;
     `adapter` replaces the network.
 

@@ -107,7 +107,7 @@ class Gathered:
 def may_be_several(inputs: Inputs) -> bool:
     """Return whether files may declare several organizations, or the key of theirs.
 
-    A look at the text: most runs have one organization, and need no second parser.
+    Searches the text only: most runs have one organization and need no second parse.
     """
     if files.STDIN in inputs.paths:
         return False
@@ -125,7 +125,7 @@ def validate(inputs: Inputs) -> Loaded:
     sources = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
     declared = load_files(sources, rules=inputs.rules)
     if inputs.policies and declared.desired is not None:
-        from reconciler.source.policy import judge  # only for those who have policies
+        from reconciler.source.policy import judge  # slow to import, and needed only for policies
 
         broken = judge(declared, inputs.policies, inputs.read_policy)
         findings = tuple(sorted((*declared.findings, *broken), key=sort_key))

@@ -1,4 +1,4 @@
-"""What would be done: the files compared with one complete listing."""
+"""Planning: compares the files with one complete listing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def plan(
     writing: bool = False,
     review: Review | None = None,
 ) -> Plan:
-    """Return what apply would do. Nothing here can write.
+    """Return the plan of an apply. Nothing here can write.
 
     `writing` refuses an organization in maintenance. With `review` its resends are planned, too.
     Raises OrganizationError, MaintenanceError, StalePlanError for a review of another
@@ -111,7 +111,7 @@ def status(
 def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, ...]:
     """List the live webhooks, and read each declared id that the list does not show.
 
-    It is gone, or has slipped between two pages: only reading it by id can show which.
+    It was deleted, or moved between two pages: only reading it by id shows which.
     """
     listing = reader.list()
     listed = {each.id for each in listing}

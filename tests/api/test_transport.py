@@ -282,7 +282,9 @@ def test_a_deadline_between_two_attempts_reports_the_failure() -> None:
             super().sleep(seconds * 10)
 
     one, server, _ = transport(REFUSED, clock=Drowsy(), deadline=3.0)
-    with pytest.raises(UnreachableError, match="cannot be reached; the time limit of the run is over") as e:
+    with pytest.raises(
+        UnreachableError, match="cannot be reached; the time limit of the run is over"
+    ) as e:
         one.request("GET", "/")
     assert e.value.hint == "allow more time with --deadline"
     assert len(server.requests) == 1
