@@ -106,7 +106,7 @@ class Client:
             names = ", ".join(sorted(kind.secret_fields)) if kind is not None else "all of them"
             raise InvalidRequestError(
                 "this server only accepts complete webhooks (PUT), which include the secret fields "
-                f"({names}), and not all of these are set",
+                f"({names}), but some of these are not set",
                 method="PUT",
                 path=_path(id),
                 status=405,

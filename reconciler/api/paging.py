@@ -76,7 +76,7 @@ def complete(
             raise _incomplete(
                 path,
                 f"the listing changed each time it was read ({attempt} attempts): {problem}",
-                "another process is changing this organization; run again when it has finished, "
+                "another process is changing this organization; run again after it finishes, "
                 "or allow more time with --deadline",
             )
     return tuple(row for page in pages for row in page.rows)

@@ -206,7 +206,7 @@ class _Attempt:
         if report.needs_review:
             code, command = NOT_REVIEWED, self._by_digest(checked, connection, options)
         text = RENDERERS["markdown"]().render_report(report, _HALF)
-        self._tell(code, f"### Not all was applied: `{code}`\n\n{text}", command)
+        self._tell(code, f"### Apply incomplete: `{code}`\n\n{text}", command)
         return reported(report, self._findings, reason=code)
 
     def _notes(self, made: Plan, review: Review) -> list[Finding]:

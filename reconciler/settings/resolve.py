@@ -226,8 +226,8 @@ def _seconds(what: str, found: Setting[str] | None, default: float) -> Setting[f
 def _refuse_invalid_certificates(found: Setting[str] | None) -> None:
     if found is not None and found.value.lower() in ("true", "1", "yes", "on"):
         raise UsageError(
-            f"accepting invalid certificates (from {found.source}) is not possible: anyone on the "
-            "way could read the API key and the webhooks' tokens",
+            f"invalid certificates cannot be accepted (from {found.source}): anyone on the "
+            "network could read the API key and the webhooks' tokens",
             hint="for a private certificate authority, set its file in SSL_CERT_FILE or "
             "REQUESTS_CA_BUNDLE, and unset CLOUDTRUTH_ACCEPT_INVALID_CERTS or set it to false",
         )

@@ -35,7 +35,7 @@ def token(server: Cloud) -> str:
 
 def advised(text: str) -> list[str]:
     """Return the command of a note as a list of words."""
-    found = re.search(r"if it was not sent yet: webhooks (.*)", " ".join(text.split()))
+    found = re.search(r"if not sent yet: webhooks (.*)", " ".join(text.split()))
     assert found is not None, text
     return shlex.split(found[1])[: 4 if "-f" in found[1] else 3]
 
@@ -99,7 +99,7 @@ def test_a_base_that_is_neither_is_an_error(
     """The error names both possibilities."""
     done = shell("plan", f"--base={base}", **server.environ)
     assert done.code == 3
-    assert "is no path, and no such revision in this clone" in " ".join(done.err.split())
+    assert "is not a path, and there is no such revision in this clone" in " ".join(done.err.split())
 
 
 def test_a_new_file_has_an_empty_base(

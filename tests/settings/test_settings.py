@@ -215,7 +215,7 @@ def test_invalid_timeouts(tmp_path: Path, seconds: str) -> None:
 @pytest.mark.parametrize("yes", ["true", "1", "yes", "TRUE"])
 def test_invalid_certificates_are_never_accepted(tmp_path: Path, yes: str) -> None:
     """The setting of CloudTruth's CLI is refused with an alternative."""
-    with pytest.raises(UsageError, match="not possible") as caught:
+    with pytest.raises(UsageError, match="cannot be accepted") as caught:
         settings(tmp_path, {"CLOUDTRUTH_ACCEPT_INVALID_CERTS": yes})
     assert "SSL_CERT_FILE" in (caught.value.hint or "")
 
