@@ -122,8 +122,7 @@ class Invariants:
                 return
             self._duplicate(planned[id])
             return
-        # A stale list may have hidden it from the apply.
-        if id in activity.ids_before and not self._case.stale:
+        if activity.knew(id):
             raise Violation(f"DELETE {id}: neither planned nor new")
         if (
             row is not None
@@ -192,8 +191,7 @@ class Invariants:
         if id in self._case.untouchable:
             raise Violation(f"{name} ({id}) must not be written, and was")
         plan = process.activity.plan
-        new = id not in process.activity.ids_before or self._case.stale
-        if new and plan is not None and name in self._created_names(plan):
+        if not process.activity.knew(id) and plan is not None and name in self._created_names(plan):
             return
         if self._case.conflicting and plan is not None:  # the other team may have renamed it since
             name = {each.before.id: each.before.name for each in plan.deletes}.get(id, name)

@@ -49,6 +49,13 @@ class Activity:
     read_ids: set[str] = field(default_factory=set)
     compared: dict[str, LiveWebhook] | None = None
 
+    def knew(self, id: str) -> bool:
+        """Return whether a webhook existed when the plan was agreed to and was listed since.
+
+        A stale list can hide one, and so can pages that shift while another process writes.
+        """
+        return id in self.ids_before and (self.compared is None or id in self.compared)
+
     def fits(self, change: Update | Delete) -> bool:
         """Return whether an operation matched the live webhook just before the first write."""
         found = (self.compared or {}).get(change.before.id)

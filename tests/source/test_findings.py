@@ -85,7 +85,9 @@ def test_findings(title: str, request: pytest.FixtureRequest) -> None:
     check("findings.txt", title, shown(loaded.findings), request)
 
 
-@pytest.mark.parametrize("parser", {yaml.SafeLoader, PARSER}, ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "parser", dict.fromkeys((yaml.SafeLoader, PARSER)), ids=lambda each: each.__name__
+)
 @pytest.mark.parametrize("title", cases("unreadable.txt"))
 def test_unreadable_files(title: str, parser: type, request: pytest.FixtureRequest) -> None:
     """Each error has one finding, at its character, with any parser."""
