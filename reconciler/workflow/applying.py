@@ -23,7 +23,7 @@ from reconciler.render.rows import kept_row, operation_row
 from reconciler.report import NOT_REVIEWED, Failed, Outcome, Report, Skipped
 from reconciler.source.load import Loaded, place
 from reconciler.workflow.connection import Connection
-from reconciler.workflow.inputs import Checked, Gathered, gather
+from reconciler.workflow.inputs import Checked, Gathered, gather, located
 from reconciler.workflow.planning import plan
 
 
@@ -142,13 +142,14 @@ def _require_secrets(made: Plan, gathered: Gathered) -> None:
     if not missing:
         return
     names = {str(replace(each, version=None)) for each in missing}
+    unresolved = {ref: found for ref, found in gathered.problems.items() if ref in missing}
     raise UnresolvedSecretsError(
         f"secrets that would be sent are not available: {', '.join(sorted(names))}",
         findings=tuple(
             each
-            for ref, found in gathered.problems.items()
+            for found in located(unresolved, gathered.checked).values()
             for each in found
-            if ref in missing and each.severity is Severity.ERROR
+            if each.severity is Severity.ERROR
         ),
         hint="nothing was written; set them, then run the same command again",
     )

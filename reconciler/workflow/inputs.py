@@ -219,8 +219,12 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         allow=allow_patterns(inputs.allow_secrets),
     )
     inputs.hide(found.secrets.values())
-    found = replace(found, problems=_located(found.problems, checked))
-    others = tuple(each for each in found.findings if each.rule != _UNRESOLVED)
+    unfit = {
+        ref: tuple(each for each in problems if each.rule != _UNRESOLVED)
+        for ref, problems in found.problems.items()
+    }
+    unfit = {ref: problems for ref, problems in unfit.items() if problems}
+    others = tuple(each for problems in located(unfit, checked).values() for each in problems)
     if inputs.strict:
         others = strict(others)
     if has_errors(others):
@@ -233,12 +237,12 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
     )
 
 
-def _located(
+def located(
     problems: Mapping[SecretRef, tuple[Finding, ...]], checked: Checked
 ) -> Mapping[SecretRef, tuple[Finding, ...]]:
     """Return problems of references at the first place where each is written, with an excerpt."""
     documents = {**checked.declared.parents, **checked.declared.documents}
-    if not problems or not documents:
+    if not problems or not documents:  # a saved plan has none
         return problems
     from reconciler.source.position import placed  # only for a problem
 
