@@ -29,9 +29,12 @@ def matrix(run: Run) -> Outcome:
     """
     groups = organizations(run.inputs) or (OrganizationFiles(organization=None, paths=run.paths),)
     changed = _changed(run)
-    chosen = [
-        each for each in groups if changed is None or not changed.isdisjoint(_read_by(each, run))
-    ]
+    chosen = groups
+    if changed is not None:
+        prefix = (run.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
+        chosen = tuple(
+            each for each in groups if not changed.isdisjoint(_read_by(each, run, prefix))
+        )
     if len(chosen) > MOST:
         raise UsageError(
             f"{len(chosen)} organizations exceed the limit of {MOST} jobs in a matrix",
@@ -65,9 +68,11 @@ def _changed(run: Run) -> frozenset[str] | None:
     return None if found is None else frozenset(filter(None, found.decode().split("\0")))
 
 
-def _read_by(group: OrganizationFiles, run: Run) -> Iterator[str]:
-    """Yield the files that affect an organization, relative to the repository's root."""
-    prefix = (run.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
+def _read_by(group: OrganizationFiles, run: Run, prefix: str) -> Iterator[str]:
+    """Yield the files that affect an organization, relative to the repository's root.
+
+    `prefix` is the path of the working directory there.
+    """
     loaded = validate(replace(run.inputs, paths=group.paths))
     names = [*group.paths, *loaded.parents, *run.inputs.policies]
     if loaded.desired is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from typing import Any, Final
 
 from reconciler import workflow
@@ -45,11 +44,8 @@ def run_each(
     for name in _SINGLE:
         if own.get(name) is not None:
             option = f"--{name.replace('_', '-')}"
-            names = ", ".join(quote(each.organization or "none") for each in groups)
-            raise UsageError(
-                f"{option} works with one organization, but the files declare several: {names}",
-                hint="pass the files of one organization",
-            )
+            hint = "pass the files of one organization"
+            raise _several(f"{option} works with one organization", groups, hint)
     writes = "yes" in own
     if writes and not context.local:
         _check_keys([_narrowed(context, each, found) for each in groups], groups)
@@ -81,12 +77,14 @@ def with_own_key(context: Context) -> Context:
     found = inputs(context)
     groups = organizations(found)
     if len(groups) > 1:
-        names = ", ".join(quote(each.organization or "none") for each in groups)
-        raise UsageError(
-            f"a job can have only one organization, but the files declare several: {names}",
-            hint="run a job for each, as docs/organizations.md shows",
-        )
+        hint = "run a job for each, as docs/organizations.md shows"
+        raise _several("a job can have only one organization", groups, hint)
     return _narrowed(context, groups[0], found) if groups else context
+
+
+def _several(limit: str, groups: tuple[OrganizationFiles, ...], hint: str) -> UsageError:
+    names = ", ".join(quote(each.organization or "none") for each in groups)
+    return UsageError(f"{limit}, but the files declare several: {names}", hint=hint)
 
 
 def _narrowed(
@@ -105,8 +103,7 @@ def _check_keys(contexts: list[Context], groups: tuple[OrganizationFiles, ...]) 
     """Raise OrganizationError before anything is written if a key leads elsewhere."""
     seen: dict[str, OrganizationFiles] = {}
     for context, group in zip(contexts, groups, strict=True):
-        with ExitStack() as stack:
-            connection = stack.enter_context(connected(context, settings_of(context)))
+        with connected(context, settings_of(context)) as connection:
             organization = connection.api.organization()
         check_organization(organization, declared=group.organization)
         other = seen.setdefault(organization.id, group)

@@ -143,8 +143,9 @@ class Invariants:
             raise Violation(f"DELETE {found.name}: its token differs from that of {keeper.id}")
 
     def _check_delete_limit(self, process: Process, plan: Plan) -> None:
-        """Check that a plan deletes no more than its limit; two or more duplicates of a name
-        count.
+        """Check that the deletes of a plan do not exceed its limit.
+
+        Two or more duplicates of a name count.
         """
         limit = process.team.desired.policy.max_deletes
         if limit is None or process.team.options.allow_deletes is not None:
