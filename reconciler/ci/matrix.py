@@ -73,7 +73,7 @@ def _read_by(group: OrganizationFiles, run: Run, prefix: str) -> Iterator[str]:
 
     `prefix` is the path of the working directory there.
     """
-    loaded = validate(replace(run.inputs, paths=group.paths))
+    loaded = validate(replace(run.inputs, paths=group.paths, policies=()))
     names = [*group.paths, *loaded.parents, *run.inputs.policies]
     if loaded.desired is not None:
         refs = references(loaded.desired.webhooks)

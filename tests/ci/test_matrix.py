@@ -90,6 +90,16 @@ def test_a_change_is_planned_for_the_organizations_that_read_it(
     assert labels(shell, repository, event(before), "--policy", "policy.json") == expected
 
 
+def test_a_policy_that_is_not_met_hides_no_organization(shell: Shell, repository: Path) -> None:
+    """The secret files of a configuration count even if a policy rejects it."""
+    write(repository, {"policy.json": '{"required": ["limits"]}'})
+    before = commit(repository)
+    write(repository, {"secrets/token": "y"})
+    commit(repository)
+    found = labels(shell, repository, {"before": before}, "--policy", "policy.json")
+    assert found == ["one", "two"]
+
+
 @pytest.mark.parametrize("event", [{}, {"before": "0" * 40}, {"before": "1" * 40}])
 def test_without_a_known_change_all_are_planned(
     shell: Shell, repository: Path, event: object
