@@ -26,7 +26,7 @@ from reconciler.errors import (
     StalePlanError,
     UnresolvedSecretsError,
 )
-from reconciler.execute.ledger import Ledger, failed, is_done
+from reconciler.execute.ledger import Ledger, failed
 from reconciler.execute.operation import Run, perform
 from reconciler.execute.verify import Verification, verify
 from reconciler.execute.workers import Halted
@@ -152,10 +152,10 @@ def _write(run: Run, workers: Workers) -> None:
         workers.run([partial(_attempt, run, index, held) for index in stage])
         for index in stage:
             operation = run.plan.operations[index]
-            if isinstance(operation, Delete) and not is_done(run.ledger.outcome(index)):
+            if isinstance(operation, Delete) and not run.ledger.applied(index):
                 held.add(operation.keeps)
     begun = chain.from_iterable(stages[:_LAST])
-    undone = next((index for index in begun if not is_done(run.ledger.outcome(index))), None)
+    undone = next((index for index in begun if not run.ledger.applied(index)), None)
     if undone is None:
         workers.run([partial(_attempt, run, index, held) for index in stages[_LAST]])
         return
@@ -202,7 +202,7 @@ def _report(
     stale = [each for each in outcomes if isinstance(each, Skipped) and each.code == "stale"]
     if reviewed and stale and not ledger.writes:
         raise _refusal(stale)
-    cut = not verification.verified or not all(is_done(each) for each in outcomes)
+    cut = not verification.verified or not all(isinstance(each, Applied) for each in outcomes)
     return Report(
         plan=plan,
         outcomes=outcomes,

@@ -45,7 +45,7 @@ class Ledger:
     @property
     def answered(self) -> bool:
         """Return whether a response of the server confirmed an operation, including a deletion."""
-        return any(is_done(self._outcomes.get(index)) for index in self._started)
+        return any(map(self.applied, self._started))
 
     @property
     def closed(self) -> bool:
@@ -60,6 +60,10 @@ class Ledger:
     def outcome(self, index: int) -> Outcome | None:
         """Return the outcome of an operation, None if there is none yet."""
         return self._outcomes.get(index)
+
+    def applied(self, index: int) -> bool:
+        """Return whether an operation is live."""
+        return isinstance(self._outcomes.get(index), Applied)
 
     def settled(self) -> Iterator[tuple[int, Outcome]]:
         """Yield all outcomes so far, in the plan's order."""
@@ -155,8 +159,3 @@ def failed(operation: Operation, error: ApiError) -> Failed:
             FieldMessage(path=path, message=text) for path, text in (*told, *error.fields)
         ),
     )
-
-
-def is_done(outcome: Outcome | None) -> bool:
-    """Return whether a change is live."""
-    return isinstance(outcome, Applied)

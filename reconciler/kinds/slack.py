@@ -13,7 +13,7 @@ def channel(value: str) -> str:
     return value.removeprefix("#")
 
 
-def channel_text(value: str) -> str:
+def _written(value: str) -> str:
     """Write a channel with its `#`, unless it is an id or another form that has none."""
     return value if value[:1] in "#@" or value[:1].isupper() else f"#{value}"
 
@@ -47,7 +47,7 @@ HOST: Final = re.compile(
 )
 """An address of Slack itself: the only place besides CloudTruth where a Slack token belongs."""
 
-CHANNEL: Final = (
+_CHANNEL: Final = (
     r"^(#?[^\x00-,./:-@\[-^`A-Z{-\xa0\u1680\u2000-\u206f\u3000\ufeff]{1,80}|[CG][A-Z0-9]{2,30})$"
 )
 """A channel by Slack's rules: lower case, no spaces, at most 80 characters; or its id."""
@@ -74,10 +74,10 @@ KIND: Final = Kind(
             'In YAML, `#` starts a comment, so use quotes: `"#deploys"`. The `#` is optional.',
             example="#deploys",
             required=True,
-            pattern=CHANNEL,
+            pattern=_CHANNEL,
             noun="a Slack channel",
             normal=channel,
-            written=channel_text,
+            written=_written,
         ),
         Field(
             name="username",

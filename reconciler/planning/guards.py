@@ -26,7 +26,7 @@ def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:
     `allow_deletes` is the number of deletes that a user has allowed. It overrides every guard. A
     number other than the planned one blocks the plan, unless the plan has no deletes.
     """
-    deletes, in_scope, max_deletes = plan.counted_deletes, plan.in_scope, plan.guard.max_deletes
+    deletes, in_scope, max_deletes = plan.counted_deletes, plan.in_scope, plan.max_deletes
     if allow_deletes is not None:
         if deletes and allow_deletes != deletes:
             yield error(
@@ -48,13 +48,13 @@ def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:
         or_set = "" if max_deletes is not None else ", or set limits.max_deletes in the file"
         message = f"{_webhooks(deletes)} would be deleted{limit}"
         yield error("too-many-deletes", message, f"{way_on}{or_set}")
-    if not plan.guard.declared and in_scope:
+    if not plan.declared and in_scope:
         yield error(
             "nothing-declared",
             f"no webhooks are declared, but the scope has {_webhooks(in_scope)}",
             f"check that the right file was read; {way_on}",
         )
-    elif not plan.guard.found and deletes:
+    elif not plan.found and deletes:
         yield error(
             "no-declared-live",
             f"no declared webhook is live, but {_webhooks(deletes)} would be deleted",

@@ -19,9 +19,9 @@ Fields are compared in compare.py.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from reconciler.findings import Finding, Position, Related, error, note, warning
 from reconciler.kinds import KINDS
@@ -32,6 +32,7 @@ from reconciler.planning.plan import (
     Delete,
     Kept,
     Reason,
+    Snapshot,
     Unmanaged,
     declared_snapshot,
     snapshot,
@@ -199,13 +200,23 @@ class _Table:
         )
 
     def keep(
-        self, live: Iterable[LiveWebhook], reason: Reason, position: Position | None, **more: Any
+        self,
+        reason: Reason,
+        position: Position | None,
+        *webhooks: Snapshot,
+        detail: str = "",
+        unapplied: bool = False,
     ) -> None:
-        """Keep live webhooks; `more` has fields of `Kept`."""
-        found = tuple(live)
-        self.taken.update(each.id for each in found)
-        shots = tuple(map(snapshot, found))
-        self.out.kept.append(Kept(webhooks=shots, reason=reason, position=position, **more))
+        """Keep webhooks, as one entry."""
+        self.out.kept.append(
+            Kept(
+                webhooks=webhooks,
+                reason=reason,
+                position=position,
+                detail=detail,
+                unapplied=unapplied,
+            )
+        )
 
     def keep_unknown(
         self, found: LiveWebhook, position: Position | None, *, unapplied: bool = False
@@ -214,7 +225,7 @@ class _Table:
         unknown = not_understood(found)
         if unknown is not None:
             reason, detail = unknown
-            self.keep([found], reason, position, detail=detail, unapplied=unapplied)
+            self.keep(reason, position, snapshot(found), detail=detail, unapplied=unapplied)
         return unknown is not None
 
     # The rows of the table
@@ -295,19 +306,12 @@ class _Table:
             self.taken.update(each.id for each in rest)
             if self.selects(name):
                 self.out.found = True
-                self.keep(rest, Reason.AMBIGUOUS, entries[0].position, unapplied=True)
+                first = entries[0].position
+                self.keep(Reason.AMBIGUOUS, first, *map(snapshot, rest), unapplied=True)
         elif left:
             self.webhooks.append(replace(left[0], id=None))
-            self.out.kept += [
-                Kept(
-                    webhooks=(declared_snapshot(each),),
-                    reason=Reason.LATER,
-                    position=each.position,
-                    unapplied=True,
-                )
-                for each in left[1:]
-                if self.selects(name)
-            ]
+            for each in left[1:] if self.selects(name) else ():
+                self.keep(Reason.LATER, each.position, declared_snapshot(each), unapplied=True)
 
     def settle(self, entry: Webhook | Absent) -> None:
         """Find the webhooks that match an entry and decide what to do with them (rows 2 to 5).
@@ -358,7 +362,8 @@ class _Table:
         """
         found, *others = sorted(known, key=lambda each: each.id)
         if any(likeness(found, each) is Reading.DIFFERENT for each in others):
-            self.keep(known, Reason.AMBIGUOUS, webhook.position, unapplied=True)
+            shots = map(snapshot, known)
+            self.keep(Reason.AMBIGUOUS, webhook.position, *shots, unapplied=True)
             return
         if self.is_outside(webhook, found):
             if not webhook.adopt:
@@ -424,7 +429,7 @@ class _Table:
             if (keeper := next(same, None)) is not None:
                 self.delete(each, Reason.DUPLICATE, webhook.position, keeper)
             else:
-                self.keep([each], Reason.AMBIGUOUS, webhook.position)
+                self.keep(Reason.AMBIGUOUS, webhook.position, snapshot(each))
 
     def held_names(self) -> Iterator[Finding]:
         """Return an error for each name that an operation needs and another live webhook has.
@@ -471,7 +476,7 @@ class _Table:
                 reason = Reason.PRUNE_OFF if within else Reason.OUT_OF_SCOPE
                 self.out.unmanaged.append(Unmanaged(webhook=snapshot(each), reason=reason))
             elif (protecting := self.protecting(each)) is not None:
-                self.keep([each], Reason.PROTECTED, protecting.position)
+                self.keep(Reason.PROTECTED, protecting.position, snapshot(each))
             else:
                 self.delete(each, Reason.NOT_DECLARED)
 

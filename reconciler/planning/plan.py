@@ -347,19 +347,6 @@ def plain_value(field: Field, value: LiveValue | Unknown) -> str | bool | Unknow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GuardInput:
-    """Input of the guards besides the numbers of the plan.
-
-    `declared` is true if anything is declared, `found` if a declaration matches a live webhook.
-    `max_deletes` is the limit in the files.
-    """
-
-    declared: bool = True
-    found: bool = True
-    max_deletes: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OperationDigest:
     """The digest of a reviewed operation, with the webhook's id (None for a create) and name."""
 
@@ -399,12 +386,13 @@ class Plan:
     other deletes; each group by name, then id. `digests` has the digests of each operation, none if
     only the value of a secret differs. `digest` covers what a reviewer sees (planning/review.py).
 
-    `blocked` has the findings of the guards, based on the plan's numbers and `guard`. `notes` are
-    warnings and hints. `relaxed` has policy lines that were relaxed since the previous
-    configuration. `unreadable` has the declared fields that cannot be read back, as (webhook,
-    field). `files` is the number of files read, `in_scope` the number of live webhooks in scope,
-    `live` the number of all live webhooks. `left_out` are the updates and deletes that `only`
-    excludes.
+    `blocked` has the findings of the guards. They depend on the plan's numbers, on `declared` (true
+    if anything is declared), `found` (true if a declaration matches a live webhook) and
+    `max_deletes`, the limit in the files. `notes` are warnings and hints. `relaxed` has policy
+    lines that were relaxed since the previous configuration. `unreadable` has the declared fields
+    that cannot be read back, as (webhook, field). `files` is the number of files read, `in_scope`
+    the number of live webhooks in scope, `live` the number of all live webhooks. `left_out` are the
+    updates and deletes that `only` excludes.
     """
 
     origin: str
@@ -418,7 +406,9 @@ class Plan:
     files: int = 0
     in_scope: int = 0
     live: int = 0
-    guard: GuardInput = field(default_factory=GuardInput)
+    declared: bool = True
+    found: bool = True
+    max_deletes: int | None = None
     blocked: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     relaxed: tuple[Finding, ...] = ()

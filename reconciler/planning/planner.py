@@ -19,7 +19,6 @@ from reconciler.planning.plan import (
     Create,
     Delete,
     FieldChange,
-    GuardInput,
     Matched,
     Operation,
     Plan,
@@ -112,9 +111,9 @@ def plan(
         files=len(desired.policy.scopes),
         in_scope=table.in_scope,
         live=len(live.webhooks),
-        guard=GuardInput(
-            declared=table.declared, found=table.found, max_deletes=desired.policy.max_deletes
-        ),
+        declared=table.declared,
+        found=table.found,
+        max_deletes=desired.policy.max_deletes,
         notes=tuple(notes),
         relaxed=loosened,
         unreadable=tuple(comparing.unreadable),

@@ -73,11 +73,11 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
         yield (
             "declare undeclared webhooks (in a new file; read it, too)",
             shlex.join([*command, "-o", "undeclared.yaml"]),
-            replace(without, guard=replace(plan.guard, declared=True, found=True)),
+            replace(without, declared=True, found=True),
         )
     number = plan.counted_deletes
     yield (
         "raise the limit (in the file, in place of its `limits`)",
         f"limits: {{max_deletes: {number}}}",
-        replace(plan, guard=replace(plan.guard, max_deletes=number)),
+        replace(plan, max_deletes=number),
     )

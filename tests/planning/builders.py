@@ -24,7 +24,7 @@ from reconciler.model import (
     Webhook,
 )
 from reconciler.planning.guards import guard
-from reconciler.planning.plan import GuardInput, Plan
+from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 
 ACME = Organization(id="org-1", name="Acme", role="ADMIN")
@@ -166,7 +166,8 @@ def made(
 def guarded(
     *, deletes: int = 0, in_scope: int = 20, allow_deletes: int | None = None, **more: Any
 ) -> tuple[Finding, ...]:
-    """Return the guards that block a plan of this many deletes; `more` is of GuardInput."""
+    """Return the guards that block a plan of this many deletes; `more` are fields of Plan."""
     found = made(desired(), *(live_slack(f"w{n}", f"id-{n}") for n in range(deletes)))
-    found = replace(found, in_scope=in_scope, guard=GuardInput(**more))
+    numbers: dict[str, Any] = {"declared": True, "found": True, "max_deletes": None, **more}
+    found = replace(found, in_scope=in_scope, **numbers)
     return tuple(guard(found, allow_deletes))

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.kinds.slack import channel_text
 from reconciler.model import UNKNOWN, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.compare import compare
 from reconciler.planning.plan import (
@@ -245,7 +244,7 @@ def test_a_destination_does_not_show_the_url():
 )
 def test_a_channel_has_its_usual_form(value: str, text: str):
     """A `#` for names, none for ids and users."""
-    assert channel_text(value) == text
+    assert destination(slack(channel=value)) == f"slack {text}"
 
 
 @pytest.mark.parametrize("value", ["a", "a*b", "xx", True, 0])

@@ -30,7 +30,6 @@ from reconciler.planning.plan import (
     Attribution,
     Create,
     Delete,
-    GuardInput,
     Kept,
     KeyLost,
     Matched,
@@ -297,7 +296,9 @@ BASED = plan(
 )
 BLOCKED = plan(
     *(Delete(before=live(f"old-{n}", str(n)), reason=Reason.NOT_DECLARED) for n in range(6)),
-    guard=GuardInput(declared=False, found=False, max_deletes=5),
+    declared=False,
+    found=False,
+    max_deletes=5,
 )
 HOSTILE = plan(
     Create(after=slack("x ##[set-output name=changed]false", channel="#`code`|pipe", line=1)),

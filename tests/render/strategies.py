@@ -24,7 +24,6 @@ from reconciler.model import (
 from reconciler.planning.plan import (
     Create,
     Delete,
-    GuardInput,
     Kept,
     KeyLost,
     Matched,
@@ -206,7 +205,8 @@ def plans(draw: st.DrawFn) -> Plan:
             "kept": few(kept),
             "unmanaged": few(unmanaged),
             **dict.fromkeys(("ignored", "files", "in_scope", "live"), counts),
-            "guard": of_type(GuardInput),
+            **dict.fromkeys(("declared", "found"), st.booleans()),
+            "max_deletes": st.none() | counts,
             "notes": some_findings,
             "relaxed": some_findings,
             "unreadable": few(st.tuples(texts, texts)),
