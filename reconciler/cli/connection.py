@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Final, Self
 
 from reconciler import workflow
 from reconciler.api.pace import Pause
-from reconciler.cli.console import Console
 from reconciler.cli.options import Context
 from reconciler.execute.stop import GRACE
 from reconciler.planning.plan import Create, Delete, Operation, Update
-from reconciler.ports import Clock
 from reconciler.render.quote import quote
 from reconciler.settings.resolve import Setting, Settings, resolve
 
 if TYPE_CHECKING:
-    from reconciler.api.attempt import Exchange, Observer
+    from reconciler.api.attempt import Exchange
     from reconciler.report import Outcome
 
 _VERBS: Final = {Create: "creating", Update: "updating", Delete: "deleting"}
@@ -55,7 +53,7 @@ def connected(
     `progress` shows reading and writing; without one only what comes before the end of the block.
     """
     clock = context.process.time()
-    progress = progress or Progress(context.console)
+    progress = progress or Progress(context)
     with ExitStack() as stack:
         adapter = None
         if settings.local:
@@ -79,7 +77,7 @@ def connected(
                 clock=clock,
                 watcher=progress,
                 signalled=progress.interrupted,
-                observer=observer(context, clock, progress.note),
+                observer=progress.observe,
                 adapter=adapter,
             )
         )
@@ -96,42 +94,20 @@ def _describe(context: Context, settings: Settings) -> None:
             context.console.detail(f"{title}: {shown} (from {setting.source})")
 
 
-def observer(context: Context, clock: Clock, note: Callable[[str], None]) -> Observer:
-    """Return what shows long waits, each once for all threads, and with --debug each request."""
-    lock = threading.Lock()
-    until = clock.monotonic()
-
-    def observe(event: Exchange | Pause) -> None:
-        nonlocal until
-        if isinstance(event, Pause):
-            with lock:
-                end = clock.monotonic() + event.seconds
-                if end - max(until, clock.monotonic()) <= _LONG:
-                    return
-                until = end
-            note(f"{event.error.message}; trying again in {event.seconds:.0f} s")
-        elif context.options.get("debug"):
-            status = event.status if event.status is not None else "no response"
-            again = f" attempt {event.attempt}" if event.attempt > 1 else ""
-            context.console.block(
-                f"{event.method} {event.path} {status} "
-                f"{event.seconds * 1000:.0f} ms {event.size} B{again}"
-            )
-
-    return observe
-
-
 class Progress:
-    """The Watcher port over a console. Use it in a `with` block.
+    """The Watcher and Observer ports over a console. Use it in a `with` block.
 
-    It shows a status line on a terminal, and lines about writes, waits and signals. A thread of its
-    own prints them, so that a signal is answered at once whatever the main thread does: its handler
-    only puts a note into a queue. Without a terminal there is a line before each write, so that the
-    log of a run that was killed shows what may have happened.
+    It shows a status line on a terminal, and lines about writes, waits and signals. A separate
+    thread prints them, so that a signal is answered at once whatever the main thread does: its
+    handler only puts a note into a queue. Without a terminal there is a line before each write, so
+    that the log of a run that was killed shows what may have happened.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, context: Context) -> None:
+        self._console = context.console
+        self._debug = bool(context.options.get("debug"))
+        self._clock = context.process.time()
+        self._waits_until = self._clock.monotonic()
         self._notes: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._doing = ""
@@ -175,13 +151,28 @@ class Progress:
             if self._done == self._total:
                 self._doing = "verifying the result"
 
+    def observe(self, event: Exchange | Pause) -> None:
+        """Show a long wait, once for all threads that wait, and with --debug each request."""
+        if isinstance(event, Pause):
+            with self._lock:
+                now = self._clock.monotonic()
+                before, end = max(self._waits_until, now), now + event.seconds
+                if end - before <= _LONG:
+                    return
+                self._waits_until = end
+            text = f"{event.error.message}; trying again in {event.seconds:.0f} s"
+            self._notes.put(lambda: self._console.note(text))
+        elif self._debug:
+            status = event.status if event.status is not None else "no response"
+            again = f" attempt {event.attempt}" if event.attempt > 1 else ""
+            self._console.block(
+                f"{event.method} {event.path} {status} "
+                f"{event.seconds * 1000:.0f} ms {event.size} B{again}"
+            )
+
     def interrupted(self) -> None:
         """Report a signal. Call it from a signal handler: it takes no lock."""
         self._notes.put(self._report_signal)
-
-    def note(self, text: str) -> None:
-        """Print a line to standard error."""
-        self._notes.put(lambda: self._console.note(text))
 
     def _show(self) -> None:
         seconds, before = 0, ""

@@ -122,16 +122,9 @@ def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 )
 def _help(context: Context, words: tuple[str, ...]) -> int:
     """Common options are those that several commands have."""
-    found: click.Command = program()
-    width = context.process.columns(80)
-    ctx = click.Context(found, info_name=PROGRAM, terminal_width=width - 2, obj=context)
-    rest = [] if words == ("options",) else list(words)
-    while rest and isinstance(found, Group):
-        name, command, rest = found.resolve_command(ctx, rest)
-        assert command is not None
-        found, ctx = command, click.Context(command, parent=ctx, info_name=name, obj=context)
-    shown = options_page(ctx) if words == ("options",) else found.get_help(ctx)
-    context.console.result(shown, essential=True)
+    if words != ("options",):
+        return run([*words, "--help"], context.process)
+    context.console.result(options_page(click.get_current_context()), essential=True)
     return ExitCode.OK
 
 

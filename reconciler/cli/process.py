@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -22,25 +22,6 @@ if TYPE_CHECKING:
     from reconciler.ports import Clock
 
 
-class Environment(Mapping[str, str]):
-    """The environment's variables, whose values no textual form shows: many are secrets."""
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = dict(values)
-
-    def __getitem__(self, name: str) -> str:
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} variables>"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
     """What a command may know of its surroundings.
@@ -48,17 +29,13 @@ class Process:
     `platform` is as `sys.platform` names it; `clock` is None for the system's.
     """
 
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     directory: Path
     stdin: TextIO
     stdout: TextIO
     stderr: TextIO
     platform: str = "linux"
     clock: Clock | None = None
-
-    def __post_init__(self) -> None:
-        """Hide the environment's values from everything that shows objects."""
-        object.__setattr__(self, "environ", Environment(self.environ))
 
     def columns(self, otherwise: int) -> int:
         """Return how wide the terminal is, `otherwise` where nothing tells."""

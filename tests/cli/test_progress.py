@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reconciler.cli.connection import Progress
-from reconciler.cli.console import Console
+from reconciler.cli.options import Context
 from reconciler.cli.process import Process
 from reconciler.report import Applied
 from tests.cli.conftest import Cloud, Shell, Terminal
@@ -17,7 +17,7 @@ from tests.render.cases import CREATE
 
 def progress(err: io.StringIO) -> Progress:
     streams = {"stdin": io.StringIO(), "stdout": io.StringIO(), "stderr": err}
-    return Progress(Console(Process(environ={}, directory=Path(), **streams)))
+    return Progress(Context(Process(environ={}, directory=Path(), **streams)))
 
 
 def test_a_signal_prints_the_operation_in_flight() -> None:

@@ -130,7 +130,7 @@ def _apply(
         review = saved.review
     refuse_input(target, checked)
     console = context.console
-    progress = Progress(console)
+    progress = Progress(context)
     with connected(context, settings, progress=progress) as connection:
 
         def agree(plan: workflow.Plan) -> bool:

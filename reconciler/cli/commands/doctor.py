@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler import workflow
 from reconciler.checks import Checklist, Section, Status, unknown
-from reconciler.cli.connection import Progress, observer, settings_of
+from reconciler.cli.connection import Progress, settings_of
 from reconciler.cli.options import Context, Option, command, format_option
 from reconciler.cli.session import confirm, inputs, show_checks
 from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
@@ -103,7 +103,7 @@ def _remote(
     sections = []
     adapter, key = None, settings.key.value if settings.key is not None else None
     with ExitStack() as stack:
-        progress = stack.enter_context(Progress(console))
+        progress = stack.enter_context(Progress(context))
         progress.phase(f"checking {quote(settings.server_url.value)}")
         if settings.local:
             adapter, key = stack.enter_context(emulated(context))
@@ -124,7 +124,7 @@ def _remote(
                 deadline=min(settings.deadline.value, _DEADLINE),
                 environment=environ,
                 adapter=adapter,
-                observer=observer(context, clock, progress.note),
+                observer=progress.observe,
             )
         )
         sections.append(Section(name="CloudTruth", checks=service.check_server(server)))

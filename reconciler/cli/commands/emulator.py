@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import gc
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
+from reconciler.cli.local import known_types, open_store
 from reconciler.cli.options import Context, Option, command
-from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.cli.session import STDOUT
+from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.emulator import LOCAL_KEY, Emulator
+from reconciler.emulator.messages import Request
+from reconciler.emulator.webhooks import PATH
+from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
+from reconciler.render.quote import prose
+from reconciler.source.write import REQUESTS, check_kind
 
 
 @command(
@@ -38,7 +50,17 @@ from reconciler.errors import ExitCode, ReconcilerError
                help="Append each request as JSON, secrets included; - is standard output."),
     ),
 )  # fmt: skip
-def run(context: Context, port: int, host: str, key: str | None, **own: Any) -> int:
+def run(
+    context: Context,
+    host: str,
+    port: int,
+    key: str | None,
+    db: str | None,
+    seed: str | None,
+    read_back: str,
+    page_size: int,
+    log: str | None,
+) -> int:
     """Implements CloudTruth's published API. Needs no account. Stop it with Ctrl-C."""
     try:
         from reconciler.emulator.server import Server
@@ -47,10 +69,23 @@ def run(context: Context, port: int, host: str, key: str | None, **own: Any) -> 
             "the emulator over HTTP needs packages that are not installed",
             hint="pip install 'cloudtruth-webhooks[emulator]'; --local needs none",
         ) from None
-    from reconciler.cli.local import build
-
     gc.enable()  # this one may run for days
-    emulator = build(context, key=key, **own)
+    directory = context.process.directory
+    behaviour = Behaviour(
+        any_key=key is None,
+        read_back=read_back,
+        page_size=min(page_size, Behaviour.page_size),
+        max_page_size=page_size,
+        **known_types(),
+    )
+    store = open_store(":memory:" if db is None else directory / db)
+    emulator = Emulator(store, behaviour)
+    if seed is not None and not store.webhooks():
+        _create(emulator, directory / seed, seed)
+    # After the database, so that one file is not taken for both.
+    emulator.listener = _log(context, log) if log is not None else None
+    if key is not None and store.user_of_key(key) is None:
+        store.add_user(emulator.organization, key=key, role="OWNER")
     try:
         Server(emulator, host=host, port=port).run(
             lambda url: context.console.note(
@@ -65,5 +100,40 @@ def run(context: Context, port: int, host: str, key: str | None, **own: Any) -> 
     except KeyboardInterrupt:
         pass
     finally:
-        emulator.store.close()
+        store.close()
     return ExitCode.OK
+
+
+def _create(emulator: Emulator, path: Path, name: str) -> None:
+    """Create the webhooks of the seed file. Raises UsageError for what the API would refuse."""
+    hint = 'use a file with a list such as [{"name": "Deploys", "type": "slack", ...}]'
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UsageError(f"the seed {name} cannot be read as JSON", hint=hint) from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UsageError(f"the seed {name} is not a list of webhooks", hint=hint)
+    headers = {"authorization": f"Api-Key {LOCAL_KEY}", "content-type": "application/json"}
+    for number, row in enumerate(rows, 1):
+        body = json.dumps({"organization": emulator.organization, **row}).encode()
+        answer = emulator.handle(Request(method="POST", path=PATH, headers=headers, body=body))
+        if answer.status != 201:
+            raise UsageError(f"{name}: webhook {number} is refused: {answer.body.decode()}")
+
+
+def _log(context: Context, name: str) -> Callable[[Any], None]:
+    """Return what writes each request as a line of JSON."""
+    file = context.process.stdout
+    if name != STDOUT:
+        path = context.process.directory / name
+        check_kind(path, REQUESTS)
+        try:
+            file = path.open("a", encoding="utf-8")
+        except OSError:
+            raise OutputError(f"the log {name} cannot be written") from None
+
+    def write(entry: Any) -> None:
+        file.write(prose(json.dumps(asdict(entry))) + "\n")
+        file.flush()
+
+    return write

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from reconciler import workflow
-from reconciler.cli.connection import Progress, observer, settings_of
+from reconciler.cli.connection import Progress, settings_of
 from reconciler.cli.options import COMMON, Context, Group, Option, command, format_option, paths
 from reconciler.cli.session import load, result_view, show_checks
 from reconciler.errors import ExitCode
@@ -99,7 +99,7 @@ def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, 
     clock = context.process.time()
     end = clock.monotonic() + settings.deadline.value
     with ExitStack() as stack:
-        progress = stack.enter_context(Progress(context.console))
+        progress = stack.enter_context(Progress(context))
         progress.phase(f"checking {len(chosen)} with {where}")
 
         def connect(token: Secret) -> Any:
@@ -110,7 +110,7 @@ def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, 
                 timeout=settings.timeout.value,
                 deadline=max(0.0, end - clock.monotonic()),
                 environment=context.process.environ,
-                observer=observer(context, clock, progress.note),
+                observer=progress.observe,
             )
             stack.callback(slack.close)
             return slack
