@@ -1,4 +1,4 @@
-"""Keep the webhooks of a CloudTruth organization equal to what YAML in git declares."""
+"""Keep your CloudTruth webhooks in sync with YAML in git."""
 
 from __future__ import annotations
 

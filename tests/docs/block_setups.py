@@ -105,7 +105,8 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
         smaller={"--cov ": "--cov -n 0 --no-cov --collect-only -q tests/docs/test_generated.py "},
         files={"scripts/check": _RECORD, ".ci/run": _RECORD},
         says=("test_the_page_of_commands",),
-        calls=("python3 -m venv .venv", "pip install --editable .[test]",
+        calls=("python3 -m venv .venv", "pip install --upgrade pip",
+               "pip install --editable .[emulator] --group test",
                "python -m pytest -n auto --cov -n 0 --no-cov --collect-only -q "
                "tests/docs/test_generated.py", "check", "run"),
     ),
@@ -114,7 +115,7 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
         files={".venv/bin/python": STAND_INS["python"], ".venv/bin/pip": STAND_INS["pip"]},
         smaller={"-m tests.mutation ": "-m tests.mutation --help "},
         says=("usage: python -m tests.mutation", "usage: python -m tests.mutation"),
-        calls=("pip install --editable .[mutation]", "python -m tests.mutation --help",
+        calls=("pip install --group mutation", "python -m tests.mutation --help",
                "python -m tests.mutation --help planning/guards.py"),
     ),
     "CONTRIBUTING.md: Cassettes": BlockSetup(
