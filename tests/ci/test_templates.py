@@ -280,7 +280,8 @@ def test_the_lock_pins_everything_without_an_index() -> None:
         assert re.match(r"[a-z0-9._-]+==[^\s]+ ", block), block
         assert "--hash=sha256:" in block
     locked = {block.split("==")[0] for block in blocks}
-    assert {"click", "deepdiff", "httpx", "jsonschema-rs", "pyyaml"} <= locked
+    assert {"click", "deepdiff", "httpx", "jsonschema-rs", "pyyaml", "hatchling"} <= locked
+    assert "hatch-fancy-pypi-readme" in locked
 
 
 @pytest.mark.slow

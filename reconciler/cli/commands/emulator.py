@@ -67,7 +67,7 @@ def run(
     except ImportError:
         raise ReconcilerError(
             "the emulator over HTTP needs packages that are not installed",
-            hint="pip install 'cloudtruth-webhooks[emulator]'; --local needs none",
+            hint="pip install starlette uvicorn; --local needs neither",
         ) from None
     gc.enable()  # this one may run for days
     directory = context.process.directory
