@@ -15,6 +15,7 @@ from collections import defaultdict
 from types import FrameType
 
 STAGES = {
+    "reconciler/source/text": "YAML",
     "reconciler/source/yaml": "YAML",
     "yaml/": "YAML",
     "reconciler/source": "checks and values of the file",

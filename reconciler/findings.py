@@ -67,7 +67,7 @@ class Related:
 class Finding:
     """One mistake, or useful information.
 
-    `rule` is a key of `rules.RULES`. A rule about a file gives a `place`; `source/position.py`
+    `rule` is a key of `rules.RULES`. A rule about a file gives a `place`; `source/excerpt.py`
     replaces it by `position` and `excerpt`, the source line with every secret in it made
     unreadable; of a long line it is the part around the column (see `EXCERPT_BEFORE`).
     """

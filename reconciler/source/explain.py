@@ -19,8 +19,9 @@ from typing import Any, Final, NamedTuple
 from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES, Path
+from reconciler.source.excerpt import is_known
 from reconciler.source.lint import EVENTS, REFERENCE, ticked
-from reconciler.source.position import comment_after, is_known
+from reconciler.source.position import comment_after
 from reconciler.source.schema import (
     INHERITED,
     UNTYPED,

@@ -45,7 +45,7 @@ def extend(read: Iterable[Document], read_parent: ReadParent) -> Extended:
     reader = _Reader({each.file: each for each in read}, read_parent)
     merged = [reader.merged(each, (each.file,)) for each in reader.given]
     if reader.findings:
-        from reconciler.source.position import placed  # valid files need no positions
+        from reconciler.source.excerpt import placed  # valid files need no positions
 
         reader.findings = placed(reader.known, reader.findings)
     return Extended(

@@ -84,7 +84,7 @@ def load_documents(
             found.extend(explain(document, rejected))
         checked.extend(lint(file, document.data, rules))
     if found or checked:
-        from reconciler.source.position import placed  # valid files need no positions
+        from reconciler.source.excerpt import placed  # valid files need no positions
 
         whole = placed({each.file: each for each in (*parents, *read)}, [*found, *checked])
         found, checked = whole[: len(found)], whole[len(found) :]
@@ -126,7 +126,8 @@ def place(loaded: Loaded, webhook: Webhook, path: Path = ()) -> Position | None:
     document = loaded.documents.get(webhook.file)
     if document is None:
         return None
-    from reconciler.source.position import locate, narrow
+    from reconciler.source.excerpt import narrow
+    from reconciler.source.position import locate
 
     at = document.written_at(origin(document.data, webhook.index, path))
     document = loaded.parents.get(at.file, document)

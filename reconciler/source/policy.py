@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, Place, error
+from reconciler.source.excerpt import placed
 from reconciler.source.files import NotReadableError
 from reconciler.source.load import Loaded
-from reconciler.source.position import placed
 from reconciler.source.rendered import configurations, source_path
 from reconciler.source.schema import ValidationError, own_validator
 

@@ -10,10 +10,6 @@ work as in docker compose: the first of several merged mappings wins, explicit k
 
 No node tree is built (that costs eight times as much) and few positions are kept: `position.py`
 parses the text again to locate an error.
-
-Text that two readers of the same file would see differently is refused: an editor and a parser, a
-reviewer and a parser, or libyaml and the pure parser. Accepted text is UTF-8, has `\\n` as its only
-line break, and contains no control character.
 """
 
 from __future__ import annotations
@@ -27,77 +23,13 @@ import yaml
 
 from reconciler.findings import Finding, Place, Position, Related, error
 from reconciler.model import Path
-from reconciler.source.files import MAX_FILE_BYTES
+from reconciler.source.text import MAX_DEPTH, TOO_DEEP, decode
 
 Parser: TypeAlias = Any
 """A class that takes text and returns events from `get_event()` until the stream ends."""
 
 PARSER: Final[Parser] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser if PyYAML includes it, else the pure one, which is about 20 times slower."""
-
-_MAX_DEPTH: Final = 32
-_TOO_DEEP: Final = error(
-    "too-deep",
-    f"nested more than {_MAX_DEPTH} levels deep",
-    "flatten it; the content of aliases counts too",
-)
-
-_BOM: Final = b"\xef\xbb\xbf"
-_PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
-
-_Check: TypeAlias = tuple[str, str, Finding]
-"""A substring of texts that violate a rule, a pattern, and the finding."""
-
-
-def _check(rule: str, holds: str, pattern: str, message: str, hint: str) -> _Check:
-    return holds, pattern, error(rule, message, hint)
-
-
-_ODD: Final[tuple[_Check, ...]] = (
-    _check(
-        "line-break",
-        "",
-        "[\r\x85\u2028\u2029]",
-        "{character} is a line break that most editors do not show",
-        "end lines with LF or CR LF",
-    ),
-    _check(
-        "control-character",
-        "",
-        "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
-        "the character {character} is not allowed in the file",
-        "delete it",
-    ),
-)
-"""Rules that only text outside of ASCII can violate; most files are ASCII."""
-
-_CHECKS: Final[tuple[_Check, ...]] = (
-    _check(
-        "control-character",
-        "\\",
-        r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}|\\U(?!0010|000[0-9a-fA-F])[0-9a-fA-F]{8}",
-        "this escape is half of a surrogate pair",
-        "write the character itself instead of a pair of \\u escapes",
-    ),
-    _check(
-        "tab",
-        "\t",
-        # A tab is certainly in a comment only if no quoted text can start before the `#`.
-        r"""(?m)^(?![^"'\t#\n]*+(?<!\S)#)[^\t\n]*+(\t)""",
-        "a tab outside of a comment: YAML readers disagree about its meaning",
-        'indent with spaces; in double quotes write "\\t"',
-    ),
-    _check(
-        "directive",
-        "%",
-        r"(?m)^%(?!YAML 1\.2 *(?: #.*)?$)",
-        "a line that starts with % is a YAML directive, which is not supported",
-        "delete the line; quote the text if it belongs to a value",
-    ),
-    # libyaml looks far ahead and fails before the first of these brackets can be counted.
-    ("[" * 100, r"\[(?=\[{99})", _TOO_DEEP),
-    ("{" * 100, r"\{(?=\{{99})", _TOO_DEEP),
-)
 
 _MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
@@ -121,7 +53,7 @@ FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
         "YAML tags (`!`) are not supported",
         "put the text in quotes if the `!` is part of it; write a secret as `{env: NAME}`",
     ),
-    _TOO_DEEP.rule: (_TOO_DEEP.message, _TOO_DEEP.hint),
+    TOO_DEEP.rule: (TOO_DEEP.message, TOO_DEEP.hint),
     "unknown-alias": (
         "undefined YAML alias",
         'put the text in quotes if it is not an alias, as in `"*_deleted"`',
@@ -201,7 +133,7 @@ class Document:
 
 def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
     """Parse one file. Never raises."""
-    text, odd = _decode(raw, file)
+    text, odd = decode(raw, file)
     if odd is not None:
         return Document(file=file, text=text, data={}, usable=False, findings=(odd,))
     reader = _Reader(text, file, parser)
@@ -218,13 +150,10 @@ def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
     finally:
         reader.parser.dispose()
     data = data if reader.usable else {}
-    # A list from an alias or a merge has no positions yet.
-    lists = [key for key in LISTED if isinstance(data.get(key), list) and key not in reader.items]
-    if lists or reader.duplicates:
-        from reconciler.source import position  # few files need it
+    if reader.duplicates:
+        from reconciler.source.position import duplicate_keys  # only for an error
 
-        reader.items |= {key: position.item_places(text, file, (key,)) for key in lists}
-        for first, second in position.duplicate_keys(text, file) if reader.duplicates else ():
+        for first, second in duplicate_keys(text, file):
             message = "duplicate key in a mapping"
             hint = f"remove one of the two; the other is on line {first.line}"
             related = Related(message="first written here", position=first)
@@ -234,7 +163,11 @@ def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
         text=text,
         data=data,
         usable=reader.usable,
-        items=reader.items,
+        items={
+            key: reader.places[id(listed)]
+            for key in LISTED
+            if isinstance(listed := data.get(key), list)
+        },
         findings=tuple(reader.findings),
     )
 
@@ -247,12 +180,13 @@ class _Reader:
     """Reads one text that `check` accepts; use it once.
 
     `document` may raise `_Stopped`, or the parser's `yaml.YAMLError`. Afterwards `findings` has the
-    errors, `usable` is true if the data can be used despite them, `items` has the positions in
-    lists of the root, and `duplicates` is true if a key is written twice.
+    errors, `usable` is true if the data can be used despite them, `places` has the positions of the
+    items of lists that may be `LISTED`, by their ids, and `duplicates` is true if a key is written
+    twice.
     """
 
     def __init__(self, text: str, file: str, parser: Parser) -> None:
-        self.items: dict[str, list[Position]] = {}
+        self.places: dict[int, list[Position]] = {}
         self.findings: list[Finding] = []
         self.usable = True
         self.duplicates = False
@@ -291,7 +225,7 @@ class _Reader:
     def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
         data: dict[str, Any] = {}
         merged: list[dict[str, Any]] | None = None
-        if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
+        if start.tag is not None or start.anchor is not None or depth > MAX_DEPTH:
             self._open(start, depth)
         following, keys = self._next, self._keys
         while (event := following()).__class__ is not yaml.MappingEndEvent:
@@ -306,9 +240,8 @@ class _Reader:
             event = following()
             if event.__class__ is yaml.ScalarEvent:
                 value = self._scalar(event)
-            elif depth == 1 and event.__class__ is yaml.SequenceStartEvent and key in LISTED:
-                places = self.items.setdefault(key, []) if key not in data else None
-                value = self._sequence(event, 2, places)
+            elif event.__class__ is yaml.SequenceStartEvent:
+                value = self._sequence(event, depth + 1, listed=key in LISTED)
             else:
                 value = self._value(event, depth + 1)
             if key is None:
@@ -324,9 +257,12 @@ class _Reader:
             self._anchors[start.anchor] = data
         return data
 
-    def _sequence(self, start: Any, depth: int, places: list[Position] | None = None) -> list[Any]:
+    def _sequence(self, start: Any, depth: int, *, listed: bool = False) -> list[Any]:
         data: list[Any] = []
-        if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
+        places: list[Position] | None = None
+        if listed or start.anchor is not None:  # an alias of it may be a list of the root
+            places = self.places[id(data)] = []
+        if start.tag is not None or start.anchor is not None or depth > MAX_DEPTH:
             self._open(start, depth)
         following, strings = self._next, self._strings
         while (event := following()).__class__ is not yaml.SequenceEndEvent:
@@ -386,7 +322,7 @@ class _Reader:
 
     def _open(self, start: Any, depth: int) -> None:
         """Check the rare properties of a collection: excessive depth, a tag, an anchor."""
-        if depth > _MAX_DEPTH:
+        if depth > MAX_DEPTH:
             raise self._stop("too-deep", self._position(start))
         if start.tag is not None:
             self._tag(start)
@@ -403,7 +339,7 @@ class _Reader:
         self._room -= size
         if self._room < 0:
             raise self._stop("alias-expansion", self._position(event))
-        if depth - 1 + height > _MAX_DEPTH:
+        if depth - 1 + height > MAX_DEPTH:
             raise self._stop("too-deep", self._position(event))
         return value
 
@@ -466,50 +402,3 @@ def _number(text: str) -> Any:
     if abs(value) > _MAX_INTEGER:
         return _TOO_LARGE
     return int(value) if value == int(value) else value
-
-
-def _decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
-    """Return the text of a file, ending in a line break, and its first error.
-
-    The text is empty if it is not UTF-8 or too large.
-    """
-    start = Position(file=file, line=1)
-    if len(raw) > MAX_FILE_BYTES:
-        message = f"the file is larger than {MAX_FILE_BYTES // (1024 * 1024)} MiB"
-        return "", error("file-too-large", message, "split it and give each part with -f", start)
-    # Also without a byte order mark: the first character is ASCII, so one of two bytes is NUL.
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or raw[:2].count(0) == 1:
-        message = "the file is UTF-16, not UTF-8"
-        return "", error("encoding", message, "save it as UTF-8", start)
-    body = raw.removeprefix(_BOM)
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as cause:
-        before = body[: cause.start].decode("utf-8")
-        where = _place(before, file, len(before))
-        return "", error("encoding", "the file is not UTF-8", "save it as UTF-8", where)
-    text = text.replace("\r\n", "\n")
-    if not text.endswith("\n"):
-        text += "\n"
-    return text, check(text, file)
-
-
-def check(text: str, file: str) -> Finding | None:
-    """Return the error for the first part of `text` that readers may interpret differently."""
-    is_plain = text.isascii() and not text.encode().translate(None, _PLAIN)
-    for holds, pattern, found in _CHECKS if is_plain else _ODD + _CHECKS:
-        match = re.search(pattern, text) if holds in text else None
-        if match is not None:
-            first, last = match.span(match.lastindex or 0)
-            where = _place(text, file, first, last - first)
-            message = found.message.format(character=f"U+{ord(text[first]):04X}")
-            return replace(found, message=message, position=where)
-    return None
-
-
-def _place(text: str, file: str, index: int, width: int = 1) -> Position:
-    """Return the position of the character at `index` of `text`."""
-    start = text.rfind("\n", 0, index) + 1
-    return Position(
-        file=file, line=text.count("\n", 0, index) + 1, column=index - start + 1, width=width
-    )

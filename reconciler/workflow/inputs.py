@@ -246,7 +246,7 @@ def located(
     documents = {**checked.declared.parents, **checked.declared.documents}
     if not problems or not documents:  # a saved plan has none
         return problems
-    from reconciler.source.position import placed  # only for a problem
+    from reconciler.source.excerpt import placed  # only for a problem
 
     places: dict[SecretRef, Place] = {}
     for webhook in checked.desired.webhooks:

@@ -18,7 +18,7 @@ from reconciler.api.transport import Transport
 from reconciler.cli.main import run
 from reconciler.cli.process import Process
 from reconciler.model import Secret
-from reconciler.source import position
+from reconciler.source import excerpt
 from tests.cli.conftest import Shell
 from tests.closed_port import closed_port
 from tests.folders import write
@@ -86,7 +86,7 @@ APPLY: Final = "apply --yes --report report.json --format {format}"
         (answers, "_target", lambda headers: headers["location"], {"fault": "redirect"},
          "redirect, raw, in output"),
         # an excerpt with the literal
-        (position, "_veiled", lambda text, number: text.split("\n")[number],
+        (excerpt, "_veiled", lambda text, number: text.split("\n")[number],
          {"input": "misspelt field"}, "literal in YAML, raw, in output"),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ from jsonschema import Draft7Validator
 
 from reconciler.findings import Finding
 from reconciler.source import explain as module
-from reconciler.source.position import placed
+from reconciler.source.excerpt import placed
 from reconciler.source.schema import accepts, parts, schema
 from reconciler.source.yaml import Document, parse
 

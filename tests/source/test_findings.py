@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from reconciler.findings import Finding, sort_key
+from reconciler.source.excerpt import placed
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.load import Loaded, load_files
-from reconciler.source.position import placed
 from reconciler.source.rendered import configurations, yaml_text
 from reconciler.source.yaml import PARSER, parse
 

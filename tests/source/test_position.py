@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.findings import Position
-from reconciler.source.position import comment_after, excerpt, narrow
+from reconciler.source.excerpt import excerpt, narrow
+from reconciler.source.position import comment_after
 from reconciler.source.position import locate as locate_exactly
 from reconciler.source.secrets import masked
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from reconciler.findings import Finding, sort_key
+from reconciler.source.excerpt import placed
 from reconciler.source.files import MAX_FILE_BYTES
-from reconciler.source.position import placed
 from reconciler.source.yaml import Document, Parser, parse
 
 PURE: Parser = yaml.SafeLoader

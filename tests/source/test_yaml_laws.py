@@ -12,7 +12,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reconciler.source.position import lines, locate, placed
+from reconciler.source.excerpt import placed
+from reconciler.source.position import lines, locate
 from reconciler.source.yaml import parse
 
 PURE = yaml.SafeLoader

@@ -1,0 +1,276 @@
+"""Place findings in their files, with the source lines to show for them.
+
+Anything that may be secret is masked in a line. Keys of the schema and near misspellings of them
+are shown. A value is shown only outside of `configuration`, under a key of the schema, on one line,
+and only if the complete file can be parsed: after a syntax error, a typo may have moved a secret
+anywhere. Comments, and text that looks like a Slack token or a URL, are always hidden.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+import yaml
+
+from reconciler.findings import EXCERPT_BEFORE, Finding, Place, Position, Related
+from reconciler.kinds import KINDS
+from reconciler.model import EVENT_TYPES
+from reconciler.source.position import Node, lines, locate, tree
+from reconciler.source.schema import schema
+from reconciler.source.secrets import LOOKS_SECRET, MASK, is_word
+from reconciler.source.yaml import Document
+
+_SHOWN_KEYS: Final = frozenset(
+    ("$schema", "version", "organization", "prune", "scope", "ignore", "protect", "max_deletes")
+).union(("name", "type", "event_types", "id", "previously", "state"))
+"""Keys whose values are shown."""
+
+_KNOWN_KEYS: Final = _SHOWN_KEYS.union(
+    key for part in (schema(), *schema()["$defs"].values()) for key in part.get("properties", ())
+)
+_OPEN_KEYS: Final = _SHOWN_KEYS | {"limits", "defaults", "webhooks"}
+"""Keys whose content is not secret as a unit; its parts are checked."""
+
+_HOLDERS: Final = frozenset(("configuration", "defaults", "webhooks", "<<"))
+_WORD_KEYS: Final = frozenset(("type", "event_types", "state"))
+"""Keys whose values are shown only if they look like words of the schema."""
+
+_KNOWN_WORDS: Final = frozenset((*EVENT_TYPES, *KINDS, "absent", "true", "false", "null"))
+_REFERENCE: Final = {
+    "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
+    "file": re.compile(r".*"),
+    "version": re.compile(r"-?[0-9]*"),
+}
+"""Keys of a secret reference, and the values that may be shown."""
+
+_KEY: Final = re.compile(
+    r"""(?:^[\s\-?{\[]*+|[,{]\s*+)(["']?+)([\w$.-]++)["']?+\s*+:(?=\s|$|["'\[{])"""
+)
+"""A key at the beginning of a line or of an entry in flow style."""
+
+_LETTERS: Final = re.compile(r"[a-z_]{1,20}")
+_EDGES: Final = " \t-{}[],?"
+_AFTER: Final = 400
+
+_VEIL: Final = "\0"
+_VEILED: Final = re.compile(f"{_VEIL}+")
+
+_Span: TypeAlias = tuple[int, int]
+
+
+def _where_written(documents: Mapping[str, Document], finding: Finding) -> Finding:
+    """Return a finding with the position in the parent from which a value of an overlay comes."""
+
+    def written(at: Place) -> Place:
+        document = documents.get(at.file)
+        if document is None or not document.origins:
+            return at
+        return replace(document.written_at(at.path), key=at.key)
+
+    at = finding.place
+    related = tuple(
+        each if each.place is None else replace(each, place=written(each.place))
+        for each in finding.related
+    )
+    if at is not None and (there := written(at)).file != at.file:
+        through = Related(message="extended here", place=Place(at.file, ("extends",)))
+        return replace(finding, place=there, related=(*related, through))
+    return replace(finding, related=related)
+
+
+def placed(documents: Mapping[str, Document], findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings with positions and excerpts, as far as the documents, by name, have them.
+
+    For a document without text only the lines of its items are known.
+    """
+    found = [_where_written(documents, each) for each in findings]
+    places = {each.place or each.position for each in found}
+    places |= {related.place for each in found for related in each.related}
+    known = [each for each in places if each is not None and each.file in documents]
+    shown: dict[Place | Position | None, tuple[Position, str | None]] = {
+        # one tree at a time
+        at: _shown(documents[at.file], at)
+        for at in sorted(known, key=lambda each: each.file)
+    }
+
+    def finished(each: Finding) -> Finding:
+        position, line = shown.get(each.place or each.position, (each.position, None))
+        related = tuple(
+            replace(other, place=None, position=shown[other.place][0])
+            if other.place in shown
+            else replace(other, place=None)
+            for other in each.related
+        )
+        return replace(each, place=None, position=position, excerpt=line, related=related)
+
+    return list(map(finished, found))
+
+
+def _shown(document: Document, at: Place | Position) -> tuple[Position, str | None]:
+    """Return a position and its excerpt."""
+    if text := document.text:
+        if isinstance(at, Place):
+            at = locate(text, at.file, at.path, key=at.key)
+        at = narrow(text, at)
+        return at, excerpt(text, at)
+    match at:
+        case Position():
+            return at, None
+        case Place(path=(str(key), int(index), *_)) if key in document.items:
+            return document.items[key][index], None
+        case _:
+            return Position(file=at.file, line=1), None
+
+
+def excerpt(text: str, position: Position) -> str:
+    """Return the source line of `position` with everything masked that may be secret.
+
+    Columns up to the position do not change; after it, `***` replaces text of any length. For a
+    long line, only the part around the position is shown: at most `EXCERPT_BEFORE` characters
+    before it and 400 from it on, with `...` for omitted text.
+    """
+    line, column = _veiled(text, position.line - 1), position.column - 1
+    start, stop = max(0, column - EXCERPT_BEFORE), column + _AFTER
+    # Hidden text before the position keeps its length, so that the mark below it is aligned.
+    around = _VEILED.match(line, column, stop) if line[column - 1 : column] == _VEIL else None
+    split = column if around is None else around.end()
+    before = line[start:split].replace(_VEIL, "*")
+    after = _VEILED.sub(MASK, line[split:stop])
+    return f"{'...' if start else ''}{before}{after}{'...' if stop < len(line) else ''}"
+
+
+def narrow(text: str, position: Position) -> Position:
+    """Return `position` with the width of the mask, if only a mask is shown there."""
+    column = position.column - 1
+    is_hidden = _veiled(text, position.line - 1)[column : column + 1] == _VEIL
+    return replace(position, width=min(position.width, len(MASK))) if is_hidden else position
+
+
+@lru_cache(maxsize=256)  # many findings may be on one long line
+def _veiled(text: str, number: int) -> str:
+    """Return a line, counted from 0, with a placeholder for each hidden character."""
+    line = lines(text)[number]
+    known = _hidden(text).get(number, ()) if tree(text).complete else _guessed(line)
+    shown = list(line)
+    for first, last in (*known, *(match.span() for match in LOOKS_SECRET.finditer(line))):
+        end = len(line.rstrip()) if last < 0 else min(last, len(line))
+        if first < end:
+            shown[first:end] = _VEIL * (end - first)
+        elif last < 0:  # also hide that a line of a secret is empty
+            shown.append(_VEIL)
+    return "".join(shown)
+
+
+@lru_cache(maxsize=2)
+def _hidden(text: str) -> dict[int, list[_Span]]:
+    """Return the columns to hide by line, counted from 0; an end of -1 is the end of the line."""
+    found: dict[int, list[_Span]] = defaultdict(list)
+    ends: dict[int, int] = defaultdict(int)  # comments start after them
+    root, rows = tree(text).root, lines(text)
+    stack: list[tuple[Node, str | None, bool]] = [(root, None, False)] if root is not None else []
+    while stack:
+        node, key, secret = stack.pop()
+        ends[node.end_line] = max(ends[node.end_line], node.end_column)
+        if node.form is yaml.MappingStartEvent:
+            stack.extend(_parts(node, secret))
+        elif node.form is yaml.SequenceStartEvent:
+            stack.extend((item, key, secret) for item in node.items)
+        else:
+            inner = range(node.line, node.end_line)
+            ends |= {line: len(rows[line]) for line in inner}
+            if not _may_show(node, key, secret):
+                firsts = [node.column, *(0 for _ in inner)]
+                lasts = [*(-1 for _ in inner), node.end_column]
+                for line, (first, last) in enumerate(zip(firsts, lasts, strict=True), node.line):
+                    found[line] += [(first, last)] if first != last else []
+    for number, row in enumerate(rows):
+        start = row.find("#", ends[number])
+        if start >= 0:
+            before = len(row[:start].rstrip())
+            hidden = any(last == before for _, last in found[number])
+            found[number].append((before if hidden else start, -1))
+    return found
+
+
+def _parts(node: Node, secret: bool) -> Iterator[tuple[Node, str | None, bool]]:
+    """Yield the keys and values of a mapping: each with its key, and whether it may be secret.
+
+    A key that is shown is not yielded.
+    """
+    pairs = node.pairs()
+    is_reference = all(name.text in _REFERENCE for name, _ in pairs)
+    for name, value in pairs:
+        key = name.text
+        is_anchored = not secret and key.startswith("x-")
+        if name.form is not yaml.ScalarEvent or not (name.is_merge or is_anchored or is_known(key)):
+            yield name, None, True
+        is_open = (
+            name.is_merge
+            or is_anchored
+            or _is_near(key, _OPEN_KEYS)
+            or (value.form is yaml.AliasEvent and key in _HOLDERS)
+        )
+        yield value, key, not is_reference and (secret or not is_open)
+
+
+def _may_show(node: Node, key: str | None, secret: bool) -> bool:
+    if node.form is yaml.AliasEvent:
+        # Text that looks like an alias may be a secret that starts with `*`.
+        may_have = key in _HOLDERS or (key is not None and _is_near(key, _SHOWN_KEYS))
+        return node.target is not None or (not secret and may_have)
+    if node.text in _KNOWN_WORDS:
+        return True
+    if secret or key is None or node.line != node.end_line:
+        return False
+    if key in _REFERENCE:
+        return _REFERENCE[key].fullmatch(node.text) is not None
+    return is_word(node.text) if _is_near(key, _WORD_KEYS) else _is_near(key, _SHOWN_KEYS)
+
+
+def is_known(key: str) -> bool:
+    """Return whether a key is a word of the schema, or a likely misspelling of one."""
+    return key in _KNOWN_WORDS or _is_near(key, _KNOWN_KEYS) or _is_meant(key)
+
+
+@lru_cache(maxsize=4096)
+def _is_meant(key: str) -> bool:
+    """Return whether `key` is one word similar to a known key, with less than 6 other letters."""
+    longer = [each for each in _KNOWN_KEYS if len(key) <= len(each) + 2]
+    return _LETTERS.fullmatch(key) is not None and bool(get_close_matches(key, longer, 1, 0.6))
+
+
+@lru_cache(maxsize=4096)
+def _is_near(key: str, known: frozenset[str]) -> bool:
+    """Return whether `key` is one of `known`, or so similar that it contains nothing else."""
+    if key in known:
+        return True
+    lower = key.lower()
+    alike = [each for each in known if abs(len(key) - len(each)) <= 2]
+    return sorted(lower) in map(sorted, alike) or bool(get_close_matches(lower, alike, 1, 0.8))
+
+
+def _guessed(line: str) -> Iterator[_Span]:
+    """Yield what to hide in a line of invalid YAML: everything but keys and words of the schema.
+
+    Other keys are hidden, too: they may be part of a secret that contains a colon.
+    """
+    start = 0
+    for match in _KEY.finditer(line):
+        if is_known(match[2]):
+            yield from _words(line, start, match.start(1))
+            start = match.end()
+    yield from _words(line, start, len(line))
+
+
+def _words(line: str, start: int, end: int) -> Iterator[_Span]:
+    part = line[start:end]
+    inner = part.strip(_EDGES)
+    if inner and not _KNOWN_WORDS.issuperset(re.split(r"[\s,\[\]{}\"']+", inner)):
+        first = start + len(part) - len(part.lstrip(_EDGES))
+        yield first, first + len(inner)

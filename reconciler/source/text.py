@@ -1,0 +1,125 @@
+"""Decode files, and refuse text that two readers of the same file would see differently.
+
+The two are an editor and a parser, a reviewer and a parser, or libyaml and the pure parser.
+Accepted text is UTF-8, has `\\n` as its only line break, and contains no control character.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Final, TypeAlias
+
+from reconciler.findings import Finding, Position, error
+from reconciler.source.files import MAX_FILE_BYTES
+
+MAX_DEPTH: Final = 32
+TOO_DEEP: Final = error(
+    "too-deep",
+    f"nested more than {MAX_DEPTH} levels deep",
+    "flatten it; the content of aliases counts too",
+)
+
+_BOM: Final = b"\xef\xbb\xbf"
+_PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
+
+_Check: TypeAlias = tuple[str, str, Finding]
+"""A substring of texts that violate a rule, a pattern, and the finding."""
+
+
+def _check(rule: str, holds: str, pattern: str, message: str, hint: str) -> _Check:
+    return holds, pattern, error(rule, message, hint)
+
+
+_ODD: Final[tuple[_Check, ...]] = (
+    _check(
+        "line-break",
+        "",
+        "[\r\x85\u2028\u2029]",
+        "{character} is a line break that most editors do not show",
+        "end lines with LF or CR LF",
+    ),
+    _check(
+        "control-character",
+        "",
+        "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
+        "the character {character} is not allowed in the file",
+        "delete it",
+    ),
+)
+"""Rules that only text outside of ASCII can violate; most files are ASCII."""
+
+_CHECKS: Final[tuple[_Check, ...]] = (
+    _check(
+        "control-character",
+        "\\",
+        r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}|\\U(?!0010|000[0-9a-fA-F])[0-9a-fA-F]{8}",
+        "this escape is half of a surrogate pair",
+        "write the character itself instead of a pair of \\u escapes",
+    ),
+    _check(
+        "tab",
+        "\t",
+        # A tab is certainly in a comment only if no quoted text can start before the `#`.
+        r"""(?m)^(?![^"'\t#\n]*+(?<!\S)#)[^\t\n]*+(\t)""",
+        "a tab outside of a comment: YAML readers disagree about its meaning",
+        'indent with spaces; in double quotes write "\\t"',
+    ),
+    _check(
+        "directive",
+        "%",
+        r"(?m)^%(?!YAML 1\.2 *(?: #.*)?$)",
+        "a line that starts with % is a YAML directive, which is not supported",
+        "delete the line; quote the text if it belongs to a value",
+    ),
+    # libyaml looks far ahead and fails before the first of these brackets can be counted.
+    ("[" * 100, r"\[(?=\[{99})", TOO_DEEP),
+    ("{" * 100, r"\{(?=\{{99})", TOO_DEEP),
+)
+
+
+def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
+    """Return the text of a file, ending in a line break, and its first error.
+
+    The text is empty if it is not UTF-8 or too large.
+    """
+    start = Position(file=file, line=1)
+    if len(raw) > MAX_FILE_BYTES:
+        message = f"the file is larger than {MAX_FILE_BYTES // (1024 * 1024)} MiB"
+        return "", error("file-too-large", message, "split it and give each part with -f", start)
+    # Also without a byte order mark: the first character is ASCII, so one of two bytes is NUL.
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or raw[:2].count(0) == 1:
+        message = "the file is UTF-16, not UTF-8"
+        return "", error("encoding", message, "save it as UTF-8", start)
+    body = raw.removeprefix(_BOM)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as cause:
+        before = body[: cause.start].decode("utf-8")
+        where = _place(before, file, len(before))
+        return "", error("encoding", "the file is not UTF-8", "save it as UTF-8", where)
+    text = text.replace("\r\n", "\n")
+    if not text.endswith("\n"):
+        text += "\n"
+    return text, check(text, file)
+
+
+def check(text: str, file: str) -> Finding | None:
+    """Return the error for the first part of `text` that readers may interpret differently."""
+    is_plain = text.isascii() and not text.encode().translate(None, _PLAIN)
+    for holds, pattern, found in _CHECKS if is_plain else _ODD + _CHECKS:
+        match = re.search(pattern, text) if holds in text else None
+        if match is not None:
+            first, last = match.span(match.lastindex or 0)
+            where = _place(text, file, first, last - first)
+            message = found.message.format(character=f"U+{ord(text[first]):04X}")
+            return replace(found, message=message, position=where)
+    return None
+
+
+def _place(text: str, file: str, index: int, width: int = 1) -> Position:
+    """Return the position of the character at `index` of `text`."""
+    start = text.rfind("\n", 0, index) + 1
+    return Position(
+        file=file, line=text.count("\n", 0, index) + 1, column=index - start + 1, width=width
+    )
