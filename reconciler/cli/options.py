@@ -10,6 +10,7 @@ import re
 from collections import ChainMap
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from copy import copy
+from functools import partial
 from importlib import import_module
 from inspect import getdoc
 from typing import TYPE_CHECKING, Any, Final
@@ -287,58 +288,53 @@ def _show_help(ctx: click.Context, parameter: click.Parameter, value: bool) -> N
         ctx.exit()
 
 
-def _shared(*names: str, common: bool = True, **attributes: Any) -> Option:
-    return Option(*names, common=common, expose_value=False, **attributes)
-
+_shared = partial(Option, common=True, expose_value=False)
+_read = partial(_shared, group="Files")
+_connect = partial(_shared, group="Connection")
+_output = partial(_shared, group="Output")
 
 FILE_OPTIONS: Final = (
-    _shared("-f", "--file", common=False, group="Files", multiple=True, metavar="PATH",
-            env="WEBHOOKS_FILE",
-            help="Read a file, a directory, a glob or standard input (-)."),
-    _shared("--strict", group="Files", is_flag=True, env="WEBHOOKS_STRICT",
-            help="Treat warnings as errors."),
-    _shared("--policy", group="Files", multiple=True, metavar="FILE", env="WEBHOOKS_POLICY",
-            help="Require that the files meet this JSON Schema."),
-    _shared("--allow-secret", group="Files", multiple=True, metavar="PATTERN",
-            env="WEBHOOKS_ALLOW_SECRETS", separator=r"[\s,]+",
-            help="Allow only secrets like 'env:SLACK_*'."),
-    _shared("--allow-literal-secrets", group="Files", is_flag=True,
-            help="Accept Slack tokens written into files."),
+    _read("-f", "--file", common=False, multiple=True, metavar="PATH", env="WEBHOOKS_FILE",
+          help="Read a file, a directory, a glob or standard input (-)."),
+    _read("--strict", is_flag=True, env="WEBHOOKS_STRICT", help="Treat warnings as errors."),
+    _read("--policy", multiple=True, metavar="FILE", env="WEBHOOKS_POLICY",
+          help="Require that the files meet this JSON Schema."),
+    _read("--allow-secret", multiple=True, metavar="PATTERN", env="WEBHOOKS_ALLOW_SECRETS",
+          separator=r"[\s,]+", help="Allow only secrets like 'env:SLACK_*'."),
+    _read("--allow-literal-secrets", is_flag=True,
+          help="Accept Slack tokens written into files."),
 )  # fmt: skip
 """The options of a command that reads configuration files."""
 
 CONNECTION_OPTIONS: Final = (
-    _shared("--local", common=False, group="Connection", is_flag=True,
-            help="Use an emulated CloudTruth: no account, no network, no key."),
-    _shared("--local-db", group="Connection", metavar="FILE", env="WEBHOOKS_LOCAL_DB",
-            help="Use the emulator with this database."),
-    _shared("--organization", group="Connection", metavar="NAME", env="WEBHOOKS_ORGANIZATION",
-            help="Require this organization, by name or id."),
-    _shared("--api-key-file", group="Connection", metavar="FILE", env="WEBHOOKS_API_KEY_FILE",
-            help="Read the API key from a file."),
-    _shared("--profile", group="Connection", metavar="NAME", env="CLOUDTRUTH_PROFILE",
-            help="Use a profile of CloudTruth's cli.yml."),
-    _shared("--server-url", group="Connection", metavar="URL", env="CLOUDTRUTH_SERVER_URL",
-            help="Use another server."),
-    _shared("--timeout", group="Connection", type=float, metavar="SECONDS",
-            env="CLOUDTRUTH_REQUEST_TIMEOUT", help="Limit each request. [default: 30]"),
-    _shared("--deadline", group="Connection", type=float, metavar="SECONDS",
-            env="WEBHOOKS_DEADLINE", help="Limit the whole run. [default: 600]"),
-    _shared("--parallelism", group="Connection", type=click.IntRange(1, 16), metavar="N",
-            env="WEBHOOKS_PARALLELISM",
-            help="Limit concurrent requests. [default: 10]"),
+    _connect("--local", common=False, is_flag=True,
+             help="Use an emulated CloudTruth: no account, no network, no key."),
+    _connect("--local-db", metavar="FILE", env="WEBHOOKS_LOCAL_DB",
+             help="Use the emulator with this database."),
+    _connect("--organization", metavar="NAME", env="WEBHOOKS_ORGANIZATION",
+             help="Require this organization, by name or id."),
+    _connect("--api-key-file", metavar="FILE", env="WEBHOOKS_API_KEY_FILE",
+             help="Read the API key from a file."),
+    _connect("--profile", metavar="NAME", env="CLOUDTRUTH_PROFILE",
+             help="Use a profile of CloudTruth's cli.yml."),
+    _connect("--server-url", metavar="URL", env="CLOUDTRUTH_SERVER_URL",
+             help="Use another server."),
+    _connect("--timeout", type=float, metavar="SECONDS", env="CLOUDTRUTH_REQUEST_TIMEOUT",
+             help="Limit each request. [default: 30]"),
+    _connect("--deadline", type=float, metavar="SECONDS", env="WEBHOOKS_DEADLINE",
+             help="Limit the whole run. [default: 600]"),
+    _connect("--parallelism", type=click.IntRange(1, 16), metavar="N", env="WEBHOOKS_PARALLELISM",
+             help="Limit concurrent requests. [default: 10]"),
 )  # fmt: skip
 """The options of a command that connects."""
 
 _OUTPUT_OPTIONS: Final = (
-    _shared("-q", "--quiet", group="Output", is_flag=True, help="Print only errors."),
-    _shared("-v", "--verbose", group="Output", count=True,
+    _output("-q", "--quiet", is_flag=True, help="Print only errors."),
+    _output("-v", "--verbose", count=True,
             help="List what is kept, unmanaged and unchanged, and the sources of settings."),
-    _shared("--debug", group="Output", is_flag=True,
-            help="Print method, path, status and time of each request."),
-    _shared("--no-color", group="Output", is_flag=True, env="NO_COLOR",
-            help="Print without colors."),
-    _shared("-h", "--help", group="Output", is_flag=True, is_eager=True, callback=_show_help,
+    _output("--debug", is_flag=True, help="Print method, path, status and time of each request."),
+    _output("--no-color", is_flag=True, env="NO_COLOR", help="Print without colors."),
+    _output("-h", "--help", is_flag=True, is_eager=True, callback=_show_help,
             help="Show help and exit."),
 )  # fmt: skip
 """The options of every command."""

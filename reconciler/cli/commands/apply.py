@@ -13,13 +13,7 @@ from reconciler import workflow
 from reconciler.cli.commands.plan import PLAN_OPTIONS, again, again_with, plan_options, refuse_input
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.errors import report_error, translate
-from reconciler.cli.options import (
-    FILE_OPTIONS,
-    Context,
-    Option,
-    command,
-    format_option,
-)
+from reconciler.cli.options import FILE_OPTIONS, Context, Option, command, format_option
 from reconciler.cli.session import (
     STDOUT,
     confirm,
