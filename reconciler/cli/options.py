@@ -331,7 +331,7 @@ CONNECTION_OPTIONS: Final = (
 _OUTPUT_OPTIONS: Final = (
     _output("-q", "--quiet", is_flag=True, help="Print only errors."),
     _output("-v", "--verbose", count=True,
-            help="List what is kept, unmanaged and unchanged, and the sources of settings."),
+            help="List what is kept, unmanaged, unchanged or resent, and sources of settings."),
     _output("--debug", is_flag=True, help="Print method, path, status and time of each request."),
     _output("--no-color", is_flag=True, env="NO_COLOR", help="Print without colors."),
     _output("-h", "--help", is_flag=True, is_eager=True, callback=_show_help,

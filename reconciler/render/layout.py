@@ -86,28 +86,31 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
     Columns (what happens, details, place) begin where it suits all rows, none of them wider than
     its share of `width`.
     """
-    name = _widest((columns(row.name) for row in rows), max(12, width // 3))
+    indents = [2 * _INDENT if row.nested else _INDENT for row in rows]
+    names = (indent + 2 + columns(row.name) for row, indent in zip(rows, indents, strict=True))
+    name = _widest(names, _INDENT + 2 + max(12, width // 3))
     label = _widest((columns(line.label) for row in rows for line in row.fields), 20)
     values = _FIELDS + label + 2 if any(row.fields for row in rows) else 0
-    what = max(_INDENT + 2 + name + 2, values)
+    what = max(name + 2, values)
     details = what + _widest((columns(row.what) for row in rows), max(12, width // 4)) + 2
     room = width - max((columns(row.place) for row in rows), default=0) - 2 - details
     fitting = (size for row in rows if (size := columns(" ".join(row.details))) <= room)
     place = details + max(fitting, default=0) + 2
     left, deep = (what, what) if what <= width // 2 else (_FIELDS, _FIELDS + 2)
     lines: list[str] = []
-    for row in rows:
-        head = at(" " * _INDENT + paint(f"{row.sign} {row.name}", row.sign, color), what)
+    for row, indent in zip(rows, indents, strict=True):
+        head = at(" " * indent + paint(f"{row.sign} {row.name}", row.sign, color), what)
         where = paint(row.place, "faint", color)
-        line = head + row.what
-        line = at(line, details) + " ".join(row.details) if row.details else line
+        line = at(head + row.what, details) if row.what and row.details else head + row.what
+        line += " ".join(row.details)
         line = at(line, place) + where if where else line
         if columns(line) <= width:
             lines.append(line.rstrip(" "))
         else:
             atoms = [Atom(row.what, gap="")] if row.what else []
+            first = "   " if row.what else ""
             atoms += [
-                Atom(each, gap=" " if index else "   ") for index, each in enumerate(row.details)
+                Atom(each, gap=" " if index else first) for index, each in enumerate(row.details)
             ]
             atoms += [Atom(where, gap="   ")] if where else []
             lines += flow(atoms, start=head, indent=left, width=width)

@@ -19,6 +19,7 @@ from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Row,
+    folded,
     other_rows,
     outcome_row,
     outside_digest,
@@ -64,7 +65,7 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
         table=_TABLE,
         rows=[_plan_row(row) for row in rows],
         after=list(_notes(plan, view)),
-        details=[line for row in rows for line in _details(row)],
+        details=_details(rows if view.verbosity > 0 else folded(rows)),
         foot=_foot(plan),
     )
 
@@ -126,8 +127,7 @@ def paged_plan(
     page has `foot`, what is kept and the notes, and says which changes no page shows. `again`
     are the options with which `apply` makes this plan.
     """
-    rows = _deletes_first(plan, PLAIN)
-    blocks = {index: (_plan_row(row), list(_details(row))) for index, row in rows}
+    rows = dict(_deletes_first(plan, PLAIN))
     # What is beside the changes gets a third of the first page at most.
     ending = _fit(
         View(limit=limit // 3),
@@ -137,9 +137,9 @@ def paged_plan(
         foot=[*_foot(plan), "", foot],
     )
     rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (most - 1))]
-    sizes = {
-        index: len(line) + sum(len(each) + 1 for each in details) + extra(index) + 2
-        for index, (line, details) in blocks.items()
+    sizes = {  # details of a page that are folded need less
+        index: sum(len(each) + 1 for each in (_plan_row(row), *_details([row]))) + extra(index) + 1
+        for index, row in rows.items()
     }
     pages, unshown = _distributed(sizes, rooms)
     texts = []
@@ -151,8 +151,8 @@ def paged_plan(
             PLAIN,
             head=head,
             table=_TABLE,
-            rows=[blocks[index][0] for index in places],
-            details=[line for index in places for line in blocks[index][1]],
+            rows=[_plan_row(rows[index]) for index in places],
+            details=_details(folded(rows[index] for index in places)),
             foot=[ending.rstrip("\n")] if number == 1 else (),
         )
         texts.append((text, tuple(places)))
@@ -260,19 +260,23 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
         yield f"- To unblock it, {edit.purpose}: {code(edit.text)}"
 
 
-def _details(row: Row) -> Iterable[str]:
-    """Yield the lines of a diff: old values with `-`, new ones with `+`."""
-    if row.fields or row.sign == "+":
-        mark = "+" if row.sign == "+" else "!"
-        yield f"{mark} {row.name}  {row.what}  {' '.join(row.details)}"
-    for each in row.fields:
-        old = " ".join(atom.text for atom in each.atoms if atom.sign == "-")
-        new = " ".join(atom.text for atom in each.atoms if atom.sign == "+")
-        other = "".join(f"{atom.gap}{atom.text}" for atom in each.atoms if not atom.sign)
-        if old:
-            yield f"-   {each.label}  {old}{'' if new else other}"
-        if new or not old:
-            yield f"{'+' if new else '!'}   {each.label}  {new}{other}"
+def _details(rows: Iterable[Row]) -> list[str]:
+    """Return the lines of a diff: old values with `-`, new ones with `+`."""
+    lines = []
+    for row in rows:
+        if row.fields or row.nested or row.sign == "+":
+            mark = f"{'+' if row.sign == '+' else '!'}{'    ' if row.nested else ''}"
+            shown = [row.name, *filter(None, (row.what, " ".join(row.details)))]
+            lines.append(f"{mark} {'  '.join(shown)}")
+        for each in row.fields:
+            old = " ".join(atom.text for atom in each.atoms if atom.sign == "-")
+            new = " ".join(atom.text for atom in each.atoms if atom.sign == "+")
+            other = "".join(f"{atom.gap}{atom.text}" for atom in each.atoms if not atom.sign)
+            if old:
+                lines.append(f"-   {each.label}  {old}{'' if new else other}")
+            if new or not old:
+                lines.append(f"{'+' if new else '!'}   {each.label}  {new}{other}")
+    return lines
 
 
 def _findings(findings: Iterable[Finding]) -> list[str]:

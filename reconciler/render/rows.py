@@ -8,7 +8,7 @@ host.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -71,7 +71,7 @@ class _FieldLine:
     """One field that changes, or that the server refused."""
 
     label: str
-    atoms: Sequence[Atom]
+    atoms: tuple[Atom, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,8 @@ class Row:
     """One webhook: `sign` and `what` are what happens to it, `details` why or to what.
 
     `why` is the reason alone, `attribution` whose change it is (in `details` too), `place` the
-    line that declares it.
+    line that declares it. `resent` has the fields as a block of resends shows them once, empty for
+    any other row. A `nested` row belongs to the block above it.
     """
 
     sign: str
@@ -90,6 +91,8 @@ class Row:
     attribution: str = ""
     place: str = ""
     fields: tuple[_FieldLine, ...] = ()
+    resent: tuple[_FieldLine, ...] = ()
+    nested: bool = False
 
 
 def sentence(text: str) -> list[Atom]:
@@ -122,6 +125,28 @@ def plan_rows(plan: Plan, now: datetime | None) -> list[Row]:
     return [operation_row(each, now, known) for each in plan.operations]
 
 
+def folded(rows: Iterable[Row]) -> list[Row]:
+    """Put the rows that only send the same secrets again into a block, where the first of them is.
+
+    A heading has the number of webhooks, the fields and references; the webhooks follow.
+    """
+    blocks: dict[object, list[Row]] = {}
+    for number, row in enumerate(rows):
+        key = (row.attribution, row.resent) if row.resent else number
+        blocks.setdefault(key, []).append(row)
+    return [each for block in blocks.values() for each in _block(block)]
+
+
+def _block(rows: list[Row]) -> list[Row]:
+    if len(rows) == 1:
+        return rows
+    first, name = rows[0], plural(len(rows), "webhook")
+    labels = (f"({first.attribution})",) if first.attribution else ()
+    details = (*_pieces(f"{first.why}, nothing else changes"), *labels)
+    heading = Row(sign=first.sign, name=name, details=details, fields=first.resent)
+    return [heading, *(replace(each, details=(), fields=(), nested=True) for each in rows)]
+
+
 def operation_row(
     operation: Operation,
     now: datetime | None = None,
@@ -132,6 +157,7 @@ def operation_row(
     labels = (f"({whose})",) if whose else ()
     why = REASONS[operation.reason]
     fields: tuple[_FieldLine, ...] = ()
+    resent: tuple[_FieldLine, ...] = ()
     match operation:
         case Create(after=after):
             what, where = _destination(after, known or {}), after.position
@@ -142,12 +168,15 @@ def operation_row(
             shown = f"{plural(number, 'field')} {'differs' if number == 1 else 'differ'}"
             if operation.reason is Reason.RESEND:
                 shown = why
+                resent = tuple(
+                    _field(_without_destination(each, what)) for each in operation.fields
+                )
             if before.name != after.name:
                 what, shown = "rename", f"{quote(before.name)} -> {quote(after.name)}"
-                why = f"was {quote(before.name)}"
+                why, resent = f"was {quote(before.name)}", ()
             if operation.reason is Reason.ADOPTED:
                 shown, why = (f"{each}, {REASONS[operation.reason]}" for each in (shown, why))
-            details = (shown, *labels)
+            details = (*(_pieces(shown) if resent else (shown,)), *labels)
             fields = tuple(_field(each) for each in operation.fields if each.path != ("name",))
         case Delete(before=before):
             what, where = _live(before), operation.position
@@ -164,7 +193,15 @@ def operation_row(
         attribution=whose,
         place=place(where),
         fields=fields,
+        resent=resent,
     )
+
+
+def _without_destination(change: FieldChange, shown: str) -> FieldChange:
+    """Return a change without the destination that its webhook shows as well."""
+    if isinstance(change, SecretChange) and quote(change.destination) == shown:
+        return replace(change, destination="")
+    return change
 
 
 def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
@@ -180,7 +217,7 @@ def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
         case Failed():
             fields = tuple(map(_refused, outcome.fields))
             if outcome.hint:
-                fields += (_FieldLine("help", sentence(prose(outcome.hint))),)
+                fields += (_FieldLine("help", tuple(sentence(prose(outcome.hint)))),)
         case Unconfirmed():
             shown = f"{why} (the next run checks it)"
     return replace(
@@ -277,22 +314,23 @@ def _with_last_run(
 
 def _refused(message: FieldMessage) -> _FieldLine:
     where = [Atom(place(message.position), gap="   ")] if message.position else []
-    return _FieldLine(label(message.path), sentence(prose(message.message)) + where)
+    return _FieldLine(label(message.path), (*sentence(prose(message.message)), *where))
 
 
 def _field(change: FieldChange) -> _FieldLine:
     name = label(change.path)
+    atoms: Iterable[Atom]
     match change:
         case ValueChange(before=before, after=after):
             atoms = [Atom(_value(before), sign="-"), Atom(_value(after), sign="+", lead="-> ")]
         case SetChange():
-            atoms = list(_set_atoms(change))
+            atoms = _set_atoms(change)
         case SecretChange():
-            atoms = list(_secret_atoms(change))
+            atoms = _secret_atoms(change)
         case KeyLost():
             name = f"- {name}"
             atoms = sentence("live, not declared: removed")
-    return _FieldLine(name, atoms)
+    return _FieldLine(name, tuple(atoms))
 
 
 def _value(of: str | bool | Unknown | None) -> str:

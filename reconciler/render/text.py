@@ -25,6 +25,7 @@ from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Atom,
     events,
+    folded,
     label,
     other_rows,
     outcome_row,
@@ -70,7 +71,8 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
     """
     if view.verbosity < 0:
         return _joined(*_blocked(plan, view), _unblocking(plan, view))
-    rows = [*plan_rows(plan, view.now), *other_rows(plan, view)]
+    rows = plan_rows(plan, view.now)
+    rows = [*(rows if view.verbosity > 0 else folded(rows)), *other_rows(plan, view)]
     table = lay_out(rows, width=view.width, color=view.color)
     header = _header(plan, view) + (paragraph(scope(plan), width=view.width) if plan.live else [])
     end = (_end(plan, view), _unblocking(plan, view))

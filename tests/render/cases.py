@@ -250,6 +250,28 @@ ROTATED = plan(
         )
     )
 )
+RESENT = plan(
+    RENAME,
+    *(
+        Update(
+            before=live(f"Team {number}", str(number), channel=channel),
+            after=slack(f"Team {number}", channel=channel, line=number),
+            reason=Reason.RESEND,
+            attribution=Attribution.THIS_CHANGE,
+            fields=(token_change(cause, channel),),
+        )
+        for number, (channel, cause) in enumerate(
+            (
+                ("#deploys", SecretCause.VERSION_CHANGED),
+                ("#ops", SecretCause.REFERENCE_CHANGED),
+                ("#audit", SecretCause.VERSION_CHANGED),
+                ("#team-four", SecretCause.VERSION_CHANGED),
+            ),
+            start=1,
+        )
+    ),
+    ABSENT,
+)
 KEPT = plan(
     Delete(before=live("Ops", "31"), reason=Reason.DUPLICATE, keeps="3"),
     kept=(
@@ -315,6 +337,7 @@ PLANS = {
     "mixed": MIXED,
     "fields": FIELDS,
     "rotated": ROTATED,
+    "resent": RESENT,
     "kept": KEPT,
     "based": BASED,
     "blocked": BLOCKED,

@@ -34,6 +34,8 @@ def appearances() -> dict[str, str]:
     markdown, json = RENDERERS["markdown"](), RENDERERS["json"]()
     for name, plan in PLANS.items():
         found[f"plan-{name}.md"] = markdown.render_plan(plan, VIEW)
+    found["plan-resent.folded.md"] = markdown.render_plan(PLANS["resent"])
+    found["plan-resent.verbose.txt"] = text.render_plan(PLANS["resent"], View(verbosity=1))
     for name, report in REPORTS.items():
         found[f"report-{name}.md"] = markdown.render_report(report, VIEW)
     found["plan-mixed.color.txt"] = RENDERERS["text"]().render_plan(
