@@ -23,7 +23,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES
 from reconciler.source.position import Node, lines, locate, tree
 from reconciler.source.schema import schema
-from reconciler.source.secrets import LOOKS_SECRET, MASK, is_word
+from reconciler.source.text import LOOKS_SECRET, MASK, is_word
 from reconciler.source.yaml import Document
 
 _SHOWN_KEYS: Final = frozenset(

@@ -31,7 +31,7 @@ from reconciler.source.schema import (
     schema,
     validator,
 )
-from reconciler.source.secrets import quoted
+from reconciler.source.text import quoted
 from reconciler.source.yaml import Document
 
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"

@@ -15,7 +15,7 @@ from reconciler.findings import Finding, Place, Related, Severity, error, warnin
 from reconciler.planning.names import MAX_GLOB, Globs, lookalike_key
 from reconciler.source.lint import listed
 from reconciler.source.schema import written_webhooks
-from reconciler.source.secrets import masked
+from reconciler.source.text import masked
 
 
 class _Entry(NamedTuple):

@@ -19,21 +19,19 @@ from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import GLOBS, MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, NORMALIZED
+from reconciler.source.allowed import file_name, forbidden_prefix, refusal
 from reconciler.source.schema import written_webhooks
 from reconciler.source.secrets import (
     PLACEHOLDER,
-    file_name,
     fits,
     flaw,
-    forbidden_prefix,
     holds_token,
     is_padded,
     is_placeholder,
-    quoted,
-    refusal,
     url_credential,
     wrap,
 )
+from reconciler.source.text import quoted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

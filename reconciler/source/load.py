@@ -28,10 +28,11 @@ from reconciler.model import (
     Webhook,
 )
 from reconciler.source import identity
+from reconciler.source.allowed import file_name, refusal, setting
 from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
 from reconciler.source.schema import Part, accepts, origin, parts
-from reconciler.source.secrets import file_name, references, refusal, setting, url_credential, wrap
+from reconciler.source.secrets import references, url_credential, wrap
 from reconciler.source.yaml import Document, parse
 
 _FIELDS = {kind.type: {each.name: each for each in kind.fields} for kind in KINDS.values()}

@@ -1,8 +1,4 @@
-"""Decide which secrets may be used, and fetch their values.
-
-Anyone who can edit a file can refer to any variable and any file of the machine that applies it,
-and have it sent anywhere. So credentials of the machine or of the run are never sent, and a run can
-limit secrets to a list.
+"""Recognize values of secrets, and fetch them.
 
 `apply` resolves references before its first write, and checks again which ones are allowed, because
 a saved plan can contain references that no file of this run declares. Messages never contain a
@@ -12,63 +8,29 @@ value or part of one.
 from __future__ import annotations
 
 import os
-import posixpath
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from itertools import pairwise
 from pathlib import Path
 from typing import Final, assert_never
 from urllib.parse import unquote, urlsplit
 
-from reconciler.errors import UsageError
 from reconciler.findings import Finding, Position, error, has_errors, note, warning
 from reconciler.kinds import KINDS, Field, slack
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.planning.readback import declared_secret
-from reconciler.source.files import STDIN_NAME, NotReadableError, read_regular
-
-FORBIDDEN_VARIABLES: Final = (
-    "CLOUDTRUTH_",
-    # CI systems
-    "GITHUB_", "GH_", "ACTIONS_", "RUNNER_", "CI_", "GITLAB_", "SYSTEM_", "BUILDKITE_", "CIRCLE_",
-    "BITBUCKET_", "JENKINS_", "TRAVIS_", "DRONE_", "TEAMCITY_", "ATLANTIS_",
-    # clouds, clusters and secret stores
-    "AWS_", "AZURE_", "ARM_", "GOOGLE_", "GCP_", "GCLOUD_", "CLOUDSDK_", "KUBE", "VAULT_",
-    "TF_TOKEN_", "DIGITALOCEAN_", "HCLOUD_", "CLOUDFLARE_", "OP_CONNECT_", "OP_SERVICE_",
-    "OP_SESSION_", "DOPPLER_", "INFISICAL_",
-    # registries of packages and images, and signing
-    "NPM_", "NODE_AUTH_", "YARN_", "PYPI_", "TWINE_", "UV_PUBLISH_", "POETRY_", "PIP_", "CARGO_",
-    "GEM_HOST_", "MAVEN_", "NUGET_", "DOCKER_", "COSIGN_", "GPG_", "SSH_", "GIT_",
-)  # fmt: skip
-"""Prefixes of variables that belong to the machine or to the run."""
-
-FORBIDDEN_FOLDERS: Final = (
-    "/proc", "/sys", "/dev",
-    "/run/secrets/kubernetes.io", "/run/secrets/eks.amazonaws.com", "/run/secrets/azure",
-    "/etc/kubernetes", "/etc/rancher", "/etc/shadow", "/etc/ssh", "/var/lib/kubelet",
-)  # fmt: skip
-_CONFIGURED: Final = frozenset({"cloudtruth", "gcloud", "gh", "glab-cli"})
-"""Programs whose folder under `.config` contains credentials."""
-
-_FORBIDDEN_PARTS: Final = frozenset(
-    {
-        ".aws", ".azure", ".cargo", ".docker", ".git", ".git-credentials", ".gnupg", ".kube",
-        ".netrc", ".npmrc", ".pypirc", ".ssh", ".terraform.d", ".terraformrc", ".vault-token",
-        ".yarnrc.yml", "com.cloudtruth.cloudtruth-cli",
-    }
-)  # fmt: skip
-"""Names of folders and files with credentials of other programs, in any directory."""
-
-MASK: Final = "***"
-LOOKS_SECRET: Final = re.compile(
-    slack.TOKEN_PART.pattern + r"|https?://[^\s\"']*[@/?#][^\s\"']*"  # a URL with more than a host
+from reconciler.source.allowed import (
+    forbidden_file,
+    forbidden_prefix,
+    is_forbidden,
+    leads_to,
+    not_allowed,
+    refusal,
 )
-"""Text that is always hidden when part of a file is shown."""
+from reconciler.source.files import NotReadableError, read_regular
+from reconciler.source.text import masked
 
-_WORD: Final = re.compile(r"[a-z0-9_*-]{1,40}")
 PLACEHOLDER: Final = re.compile(
     r"\$(?:[A-Z_][A-Z0-9_]*|[a-z]+(?:_[a-z0-9]+)+)|%\w+%|<[\w .:-]+>|\*+"
     r"|\{\s*(?:env|file)\s*:.*\}|(?:env|file):\s*[\w./-]+"
@@ -101,129 +63,6 @@ _CAPABILITY_HOSTS: Final = (
 )  # fmt: skip
 
 
-def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
-    """Return why `ref` may not be used, None if it may. Checks names only."""
-    if ref.scheme is Scheme.LITERAL:
-        return None
-    if ref.scheme is Scheme.FILE and _is_forbidden(ref.name):
-        return _forbidden_file(ref)
-    prefix = forbidden_prefix(ref.name) if ref.scheme is Scheme.ENV else None
-    if prefix is not None:
-        return error(
-            "forbidden-secret",
-            f"{prefix}* variables are never sent to a webhook: {_shown(ref)}",
-            "store the secret in a variable with another name",
-        )
-    name = posixpath.normpath(ref.name) if ref.scheme is Scheme.FILE else ref.name
-    if allow and not any(fnmatchcase(f"{ref.scheme}:{name}", each) for each in allow):
-        return _not_allowed(ref)
-    return None
-
-
-def forbidden_prefix(name: str) -> str | None:
-    """Return the prefix because of which a variable is never sent, None if it may be sent."""
-    upper = name.upper()
-    return next((each for each in FORBIDDEN_VARIABLES if upper.startswith(each)), None)
-
-
-def allow_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
-    """Return the `patterns` of `--allow-secret`. Raises UsageError if one cannot match anything."""
-    found = tuple(patterns)
-    for pattern in found:
-        scheme, separator, name = pattern.partition(":")
-        if not separator or not name or scheme not in (Scheme.ENV, Scheme.FILE):
-            raise UsageError(
-                f"--allow-secret takes env:NAME or file:PATH (globs allowed), not '{pattern}'",
-                hint="for example --allow-secret 'env:SLACK_*'",
-            )
-    return found
-
-
-def file_name(path: str, declaring: str) -> str:
-    """Return the name of a referenced file, relative to the working directory if possible.
-
-    `path` is relative to the file `declaring`, which contains it.
-    """
-    folder = "" if declaring == STDIN_NAME else posixpath.dirname(declaring)
-    return posixpath.normpath(posixpath.join(folder, path.replace(os.sep, "/")))
-
-
-def _leads_to(path: Path, pattern: str, directory: Path) -> bool:
-    """Return whether `pattern` allows `path`, whose links are resolved.
-
-    Folders of `pattern` before its first glob may be links, because the user of the command chose
-    them.
-    """
-    scheme, _, name = pattern.partition(":")
-    if scheme != Scheme.FILE:
-        return False
-    folder, slash, last = name.rpartition("/")
-    fixed, rest = f"{folder}{slash}", ""
-    glob = re.search(r"[*?\[]", fixed)
-    if glob is not None:
-        cut = fixed.rfind("/", 0, glob.start()) + 1
-        fixed, rest = fixed[:cut], fixed[cut:]
-    home = Path(os.path.realpath(directory / fixed)).as_posix()
-    # The path of the working directory is not a glob, even if it contains wildcards.
-    home = re.sub(r"[*?\[]", r"[\g<0>]", home.rstrip("/"))
-    return fnmatchcase(path.as_posix(), f"{home}/{rest}{last}")
-
-
-def _is_forbidden(name: str) -> bool:
-    """Return whether a path is in a folder with credentials of the machine or the run."""
-    # normpath keeps two leading slashes, which mean the same as one.
-    path = posixpath.normpath(name)
-    path = f"/{path.lstrip('/')}" if path.startswith("/") else path
-    path = path.removeprefix("/private").casefold()  # /private/var is /var on a Mac
-    path = f"/run{path.removeprefix('/var/run')}" if path.startswith("/var/run/") else path
-    parts = path.split("/")
-    return (
-        any(path == each or path.startswith(f"{each}/") for each in FORBIDDEN_FOLDERS)
-        or not _FORBIDDEN_PARTS.isdisjoint(parts)
-        or any(pair[0] == ".config" and pair[1] in _CONFIGURED for pair in pairwise(parts))
-    )
-
-
-def _forbidden_file(ref: SecretRef) -> Finding:
-    """Return the error for a file that is never sent."""
-    return error(
-        "forbidden-secret",
-        f"system files and credentials of other programs are never sent: {_shown(ref)}",
-        "keep the secret of this webhook in a separate file",
-    )
-
-
-def _not_allowed(ref: SecretRef) -> Finding:
-    """Return the error for a reference that no pattern allows."""
-    return error(
-        "secret-not-allowed",
-        f"{ref.scheme} {_shown(ref)} is not in the list of allowed secrets",
-        f"add --allow-secret '{ref.scheme}:{_shown(ref)}' if it may be sent",
-    )
-
-
-def no_list(refs: Iterable[SecretRef]) -> Finding:
-    """Return the warning that a CI job does not list the references that may be sent."""
-    return warning(
-        "no-allow-list",
-        "in CI, apply sends only secrets listed in WEBHOOKS_ALLOW_SECRETS, which is not set",
-        f"if all of these may be sent, set {setting(refs)}",
-    )
-
-
-def setting(refs: Iterable[SecretRef], allow: Sequence[str] = ()) -> str:
-    """Return WEBHOOKS_ALLOW_SECRETS with the patterns `allow` and those of `refs`, for a shell."""
-    names = {f"{each.scheme}:{_shown(each)}" for each in refs}
-    # Spaces and commas separate patterns, and a glob in a name would not match itself.
-    patterns = [*allow, *(re.sub(r"[\s,*?\[]", "?", each) for each in sorted(names))]
-    return f"WEBHOOKS_ALLOW_SECRETS={shlex.quote(' '.join(patterns))}"
-
-
-def _shown(ref: SecretRef) -> str:
-    """Return the name of a reference for a message, hidden if it may be a token."""
-    return masked(ref.name)
-
-
 def bare(text: str) -> str:
     """Return a pasted value without surrounding spaces, line breaks and byte order marks."""
     return text.strip(_AROUND)
@@ -242,23 +81,6 @@ def holds_token(text: str) -> bool:
 def is_placeholder(text: str) -> bool:
     """Return whether visible text is or contains a placeholder of another program."""
     return PLACEHOLDER.fullmatch(text) is not None or _VARIABLE.search(text) is not None
-
-
-def masked(text: str) -> str:
-    """Return user text for a message: likely secrets hidden, long text truncated."""
-    safe = LOOKS_SECRET.sub(MASK, text)
-    return safe if len(safe) <= 120 else f"{safe[:117]}..."
-
-
-def quoted(noun: str, word: object) -> str:
-    """Return `noun` followed by the user's word, unless that may be a secret."""
-    text = str(word)
-    return f"{noun} `{text}`" if is_word(text) else noun
-
-
-def is_word(text: str) -> bool:
-    """Return whether a text looks like an event, a type or a state."""
-    return _WORD.fullmatch(text) is not None and LOOKS_SECRET.search(text) is None
 
 
 def url_credential(url: str) -> str | None:
@@ -296,30 +118,6 @@ def public_url(secret: Secret) -> str | None:
     ordinary = _URL.fullmatch(url) and url.isprintable() and not is_placeholder(url)
     return url if ordinary and url_credential(url) is None else None
 
-
-def reference(text: str) -> SecretRef:
-    """Return the reference for `env:NAME` or `file:PATH`.
-
-    Raises UsageError, without the text in the message, because it may be the secret itself.
-    """
-    scheme, _, name = text.partition(":")
-    if scheme not in (Scheme.ENV, Scheme.FILE) or not _REFERABLE[Scheme(scheme)].fullmatch(name):
-        raise UsageError(
-            "a secret reference is env:NAME or file:PATH", hint="for example env:SLACK_BOT_TOKEN"
-        )
-    found = SecretRef(scheme=Scheme(scheme), name=name)
-    if (problem := refusal(found)) is not None:
-        raise UsageError(problem.message, hint=problem.hint)
-    return found
-
-
-_REFERABLE: Final = {
-    Scheme.ENV: re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
-    Scheme.FILE: re.compile(r".+"),
-}
-
-
-# Values
 
 _MAX_BYTES: Final = 64 * 1024
 _URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
@@ -409,12 +207,12 @@ def fetch_key(
     """Return the API key that a file refers to. In CI it must be allowed, like any secret."""
     pattern = f"{ref.scheme}:{ref.name}"
     if (allow or listed_only) and not any(fnmatchcase(pattern, each) for each in allow):
-        return _not_allowed(ref)
+        return not_allowed(ref)
     found = _fetch(ref, environ, directory, {}, allow)
     if isinstance(found, Finding):
         return found
     if (reason := flaw(found[0])) is not None:
-        return _unusable(f"the API key in {_shown(ref)} {reason}", "store only the key there")
+        return _unusable(f"the API key in {masked(ref.name)} {reason}", "store only the key there")
     return found[0]
 
 
@@ -448,36 +246,39 @@ def _fetch(
         case Scheme.LITERAL:
             return literals[ref], False
         case Scheme.ENV:
-            text = environ.get(ref.name, "")
-            if not text:
-                what = "empty" if ref.name in environ else "not set"
-                hint = f"set {_shown(ref)} in the environment of this command"
-                return _unusable(f"the variable {_shown(ref)} is {what}", hint)
+            text = environ.get(ref.name) or _unset(ref, environ)
         case Scheme.FILE:
-            found = _read(ref, directory, allow)
-            if isinstance(found, Finding):
-                return found
-            text = found
+            text = _read(ref, directory, allow)
         case _:
             assert_never(ref.scheme)
-    return wrap(text), is_padded(text)
+    return text if isinstance(text, Finding) else (wrap(text), is_padded(text))
+
+
+def _unset(ref: SecretRef, environ: Mapping[str, str]) -> Finding:
+    what, shown = "empty" if ref.name in environ else "not set", masked(ref.name)
+    hint = f"set {shown} in the environment of this command"
+    return _unusable(f"the variable {shown} is {what}", hint)
 
 
 def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Finding:
+    shown = masked(ref.name)
     try:
         # Check the target of a link, not its name.
         path = Path(os.path.realpath(directory / ref.name))
-        if _is_forbidden(path.as_posix()):
-            return _forbidden_file(ref)
-        if allow and not any(_leads_to(path, each, directory) for each in allow):
-            return _not_allowed(ref)
+        if is_forbidden(path.as_posix()):
+            return forbidden_file(ref)
+        if allow and not any(leads_to(path, each, directory) for each in allow):
+            return not_allowed(ref)
         return read_regular(path, limit=_MAX_BYTES).decode()
     except FileNotFoundError:
-        return _unusable(f"there is no file {_shown(ref)}", "create it, or correct the reference")
+        return _unusable(f"there is no file {shown}", "create it, or correct the reference")
     except NotReadableError as cause:
-        return _unusable(f"cannot read {_shown(ref)}: it {cause}", _READABLE)
+        return _unusable(f"cannot read {shown}: it {cause}", _READABLE)
     except (ValueError, OSError):  # the text of a decoding error would contain the value
-        return _unusable(f"{_shown(ref)} is not a UTF-8 text file", _READABLE)
+        return _unusable(f"{shown} is not a UTF-8 text file", _READABLE)
+
+
+_READABLE: Final = "name a readable text file that contains only the value"
 
 
 def _unsuitable(
@@ -556,10 +357,7 @@ def fits(field: Field, secret: Secret) -> bool:
 
 
 def _subject(ref: SecretRef) -> str:
-    return f"the value of {ref.scheme} {_shown(ref)}"
-
-
-_READABLE: Final = "name a readable text file that contains only the value"
+    return f"the value of {ref.scheme} {masked(ref.name)}"
 
 
 def _unusable(message: str, hint: str) -> Finding:

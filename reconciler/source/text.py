@@ -1,6 +1,6 @@
-"""Decode files, and refuse text that two readers of the same file would see differently.
+"""Decode files, refuse text that readers of a file would see differently, and hide secrets in text.
 
-The two are an editor and a parser, a reviewer and a parser, or libyaml and the pure parser.
+Readers are an editor and a parser, a reviewer and a parser, or libyaml and the pure parser.
 Accepted text is UTF-8, has `\\n` as its only line break, and contains no control character.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from reconciler.findings import Finding, Position, error
+from reconciler.kinds import slack
 from reconciler.source.files import MAX_FILE_BYTES
 
 MAX_DEPTH: Final = 32
@@ -123,3 +124,31 @@ def _place(text: str, file: str, index: int, width: int = 1) -> Position:
     return Position(
         file=file, line=text.count("\n", 0, index) + 1, column=index - start + 1, width=width
     )
+
+
+# Text of files in messages
+
+MASK: Final = "***"
+LOOKS_SECRET: Final = re.compile(
+    slack.TOKEN_PART.pattern + r"|https?://[^\s\"']*[@/?#][^\s\"']*"  # a URL with more than a host
+)
+"""Text that is always hidden when part of a file is shown."""
+
+_WORD: Final = re.compile(r"[a-z0-9_*-]{1,40}")
+
+
+def masked(text: str) -> str:
+    """Return user text for a message: likely secrets hidden, long text truncated."""
+    safe = LOOKS_SECRET.sub(MASK, text)
+    return safe if len(safe) <= 120 else f"{safe[:117]}..."
+
+
+def quoted(noun: str, word: object) -> str:
+    """Return `noun` followed by the user's word, unless that may be a secret."""
+    text = str(word)
+    return f"{noun} `{text}`" if is_word(text) else noun
+
+
+def is_word(text: str) -> bool:
+    """Return whether a text looks like an event, a type or a state."""
+    return _WORD.fullmatch(text) is not None and LOOKS_SECRET.search(text) is None

@@ -14,11 +14,11 @@ from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, Place, has_errors, sort_key, strict
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
+from reconciler.source.allowed import allow_patterns, no_list
 from reconciler.source.history import Git, NoBase, no_git, read_revision
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files
 from reconciler.source.schema import origin
-from reconciler.source.secrets import allow_patterns, no_list
 
 _UNRESOLVED: Final = "unresolved-secret"
 

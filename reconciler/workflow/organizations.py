@@ -14,9 +14,10 @@ from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, Place, error
 from reconciler.model import Scheme, Secret, SecretRef
 from reconciler.source import files
+from reconciler.source.allowed import file_name
 from reconciler.source.excerpt import placed
 from reconciler.source.extend import extend
-from reconciler.source.secrets import fetch_key, file_name
+from reconciler.source.secrets import fetch_key
 from reconciler.source.yaml import Document, parse
 from reconciler.workflow.inputs import Inputs
 

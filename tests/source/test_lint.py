@@ -13,7 +13,8 @@ from reconciler.source import identity
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.lint import Rules, lint, name_findings
 from reconciler.source.load import Loaded, load_files
-from reconciler.source.secrets import masked, url_credential
+from reconciler.source.secrets import url_credential
+from reconciler.source.text import masked
 
 ERROR, WARNING, NOTE = Severity
 TOKEN = "xoxb-" + "0123456789-canary"

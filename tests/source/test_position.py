@@ -8,7 +8,7 @@ from reconciler.findings import Position
 from reconciler.source.excerpt import excerpt, narrow
 from reconciler.source.position import comment_after
 from reconciler.source.position import locate as locate_exactly
-from reconciler.source.secrets import masked
+from reconciler.source.text import masked
 
 TEXT = """\
 x-base: &base

@@ -11,17 +11,14 @@ import pytest
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Position, Severity
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
-from reconciler.source.secrets import (
+from reconciler.source.allowed import (
     FORBIDDEN_FOLDERS,
     FORBIDDEN_VARIABLES,
-    Resolution,
     allow_patterns,
     file_name,
-    references,
     refusal,
-    resolve,
-    wrap,
 )
+from reconciler.source.secrets import Resolution, references, resolve, wrap
 
 CANARY = "canary-5f1c"
 API_KEY = "api-key-77aa"

@@ -17,10 +17,10 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural
+from reconciler.source.allowed import reference
 from reconciler.source.export import SLACK_TOKEN, Export, export
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.load import load_files
-from reconciler.source.secrets import reference
 from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
 
 TOKEN: Final = Option(

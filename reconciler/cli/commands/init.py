@@ -32,11 +32,12 @@ from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.settings.resolve import DEFAULT_SERVER, LOCAL_SERVER
+from reconciler.source.allowed import reference
 from reconciler.source.export import SLACK_TOKEN, export
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import git_in
 from reconciler.source.rendered import scalar
-from reconciler.source.secrets import reference, references
+from reconciler.source.secrets import references
 from reconciler.source.write import WORKFLOW, make_folder, write_atomically
 
 _UNSET: Final = "# organization: Acme"

@@ -1,0 +1,196 @@
+"""Decide which secrets may be used, by the names of their references.
+
+Anyone who can edit a file can refer to any variable and any file of the machine that applies it,
+and have it sent anywhere. So credentials of the machine or of the run are never sent, and a run can
+limit secrets to a list.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from reconciler.errors import UsageError
+from reconciler.findings import Finding, error, warning
+from reconciler.model import Scheme, SecretRef
+from reconciler.source.files import STDIN_NAME
+from reconciler.source.text import masked
+
+FORBIDDEN_VARIABLES: Final = (
+    "CLOUDTRUTH_",
+    # CI systems
+    "GITHUB_", "GH_", "ACTIONS_", "RUNNER_", "CI_", "GITLAB_", "SYSTEM_", "BUILDKITE_", "CIRCLE_",
+    "BITBUCKET_", "JENKINS_", "TRAVIS_", "DRONE_", "TEAMCITY_", "ATLANTIS_",
+    # clouds, clusters and secret stores
+    "AWS_", "AZURE_", "ARM_", "GOOGLE_", "GCP_", "GCLOUD_", "CLOUDSDK_", "KUBE", "VAULT_",
+    "TF_TOKEN_", "DIGITALOCEAN_", "HCLOUD_", "CLOUDFLARE_", "OP_CONNECT_", "OP_SERVICE_",
+    "OP_SESSION_", "DOPPLER_", "INFISICAL_",
+    # registries of packages and images, and signing
+    "NPM_", "NODE_AUTH_", "YARN_", "PYPI_", "TWINE_", "UV_PUBLISH_", "POETRY_", "PIP_", "CARGO_",
+    "GEM_HOST_", "MAVEN_", "NUGET_", "DOCKER_", "COSIGN_", "GPG_", "SSH_", "GIT_",
+)  # fmt: skip
+"""Prefixes of variables that belong to the machine or to the run."""
+
+FORBIDDEN_FOLDERS: Final = (
+    "/proc", "/sys", "/dev",
+    "/run/secrets/kubernetes.io", "/run/secrets/eks.amazonaws.com", "/run/secrets/azure",
+    "/etc/kubernetes", "/etc/rancher", "/etc/shadow", "/etc/ssh", "/var/lib/kubelet",
+)  # fmt: skip
+_CONFIGURED: Final = frozenset({"cloudtruth", "gcloud", "gh", "glab-cli"})
+"""Programs whose folder under `.config` contains credentials."""
+
+_FORBIDDEN_PARTS: Final = frozenset(
+    {
+        ".aws", ".azure", ".cargo", ".docker", ".git", ".git-credentials", ".gnupg", ".kube",
+        ".netrc", ".npmrc", ".pypirc", ".ssh", ".terraform.d", ".terraformrc", ".vault-token",
+        ".yarnrc.yml", "com.cloudtruth.cloudtruth-cli",
+    }
+)  # fmt: skip
+"""Names of folders and files with credentials of other programs, in any directory."""
+
+
+def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
+    """Return why `ref` may not be used, None if it may. Checks names only."""
+    if ref.scheme is Scheme.LITERAL:
+        return None
+    if ref.scheme is Scheme.FILE and is_forbidden(ref.name):
+        return forbidden_file(ref)
+    prefix = forbidden_prefix(ref.name) if ref.scheme is Scheme.ENV else None
+    if prefix is not None:
+        return error(
+            "forbidden-secret",
+            f"{prefix}* variables are never sent to a webhook: {masked(ref.name)}",
+            "store the secret in a variable with another name",
+        )
+    name = posixpath.normpath(ref.name) if ref.scheme is Scheme.FILE else ref.name
+    if allow and not any(fnmatchcase(f"{ref.scheme}:{name}", each) for each in allow):
+        return not_allowed(ref)
+    return None
+
+
+def forbidden_prefix(name: str) -> str | None:
+    """Return the prefix because of which a variable is never sent, None if it may be sent."""
+    upper = name.upper()
+    return next((each for each in FORBIDDEN_VARIABLES if upper.startswith(each)), None)
+
+
+def allow_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
+    """Return the `patterns` of `--allow-secret`. Raises UsageError if one cannot match anything."""
+    found = tuple(patterns)
+    for pattern in found:
+        scheme, separator, name = pattern.partition(":")
+        if not separator or not name or scheme not in (Scheme.ENV, Scheme.FILE):
+            raise UsageError(
+                f"--allow-secret takes env:NAME or file:PATH (globs allowed), not '{pattern}'",
+                hint="for example --allow-secret 'env:SLACK_*'",
+            )
+    return found
+
+
+def file_name(path: str, declaring: str) -> str:
+    """Return the name of a referenced file, relative to the working directory if possible.
+
+    `path` is relative to the file `declaring`, which contains it.
+    """
+    folder = "" if declaring == STDIN_NAME else posixpath.dirname(declaring)
+    return posixpath.normpath(posixpath.join(folder, path.replace(os.sep, "/")))
+
+
+def leads_to(path: Path, pattern: str, directory: Path) -> bool:
+    """Return whether `pattern` allows `path`, whose links are resolved.
+
+    Folders of `pattern` before its first glob may be links, because the user of the command chose
+    them.
+    """
+    scheme, _, name = pattern.partition(":")
+    if scheme != Scheme.FILE:
+        return False
+    folder, slash, last = name.rpartition("/")
+    fixed, rest = f"{folder}{slash}", ""
+    glob = re.search(r"[*?\[]", fixed)
+    if glob is not None:
+        cut = fixed.rfind("/", 0, glob.start()) + 1
+        fixed, rest = fixed[:cut], fixed[cut:]
+    home = Path(os.path.realpath(directory / fixed)).as_posix()
+    # The path of the working directory is not a glob, even if it contains wildcards.
+    home = re.sub(r"[*?\[]", r"[\g<0>]", home.rstrip("/"))
+    return fnmatchcase(path.as_posix(), f"{home}/{rest}{last}")
+
+
+def is_forbidden(name: str) -> bool:
+    """Return whether a path is in a folder with credentials of the machine or the run."""
+    # normpath keeps two leading slashes, which mean the same as one.
+    path = posixpath.normpath(name)
+    path = f"/{path.lstrip('/')}" if path.startswith("/") else path
+    path = path.removeprefix("/private").casefold()  # /private/var is /var on a Mac
+    path = f"/run{path.removeprefix('/var/run')}" if path.startswith("/var/run/") else path
+    parts = path.split("/")
+    return (
+        any(path == each or path.startswith(f"{each}/") for each in FORBIDDEN_FOLDERS)
+        or not _FORBIDDEN_PARTS.isdisjoint(parts)
+        or any(pair[0] == ".config" and pair[1] in _CONFIGURED for pair in pairwise(parts))
+    )
+
+
+def forbidden_file(ref: SecretRef) -> Finding:
+    """Return the error for a file that is never sent."""
+    return error(
+        "forbidden-secret",
+        f"system files and credentials of other programs are never sent: {masked(ref.name)}",
+        "keep the secret of this webhook in a separate file",
+    )
+
+
+def not_allowed(ref: SecretRef) -> Finding:
+    """Return the error for a reference that no pattern allows."""
+    return error(
+        "secret-not-allowed",
+        f"{ref.scheme} {masked(ref.name)} is not in the list of allowed secrets",
+        f"add --allow-secret '{ref.scheme}:{masked(ref.name)}' if it may be sent",
+    )
+
+
+def no_list(refs: Iterable[SecretRef]) -> Finding:
+    """Return the warning that a CI job does not list the references that may be sent."""
+    return warning(
+        "no-allow-list",
+        "in CI, apply sends only secrets listed in WEBHOOKS_ALLOW_SECRETS, which is not set",
+        f"if all of these may be sent, set {setting(refs)}",
+    )
+
+
+def setting(refs: Iterable[SecretRef], allow: Sequence[str] = ()) -> str:
+    """Return WEBHOOKS_ALLOW_SECRETS with the patterns `allow` and those of `refs`, for a shell."""
+    names = {f"{each.scheme}:{masked(each.name)}" for each in refs}
+    # Spaces and commas separate patterns, and a glob in a name would not match itself.
+    patterns = [*allow, *(re.sub(r"[\s,*?\[]", "?", each) for each in sorted(names))]
+    return f"WEBHOOKS_ALLOW_SECRETS={shlex.quote(' '.join(patterns))}"
+
+
+def reference(text: str) -> SecretRef:
+    """Return the reference for `env:NAME` or `file:PATH`.
+
+    Raises UsageError, without the text in the message, because it may be the secret itself.
+    """
+    scheme, _, name = text.partition(":")
+    if scheme not in (Scheme.ENV, Scheme.FILE) or not _REFERABLE[Scheme(scheme)].fullmatch(name):
+        raise UsageError(
+            "a secret reference is env:NAME or file:PATH", hint="for example env:SLACK_BOT_TOKEN"
+        )
+    found = SecretRef(scheme=Scheme(scheme), name=name)
+    if (problem := refusal(found)) is not None:
+        raise UsageError(problem.message, hint=problem.hint)
+    return found
+
+
+_REFERABLE: Final = {
+    Scheme.ENV: re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
+    Scheme.FILE: re.compile(r".+"),
+}
