@@ -2,40 +2,92 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from reconciler.findings import Severity
 from reconciler.model import Webhook
 from reconciler.planning.match import match
 from tests.planning.builders import desired, guarded, live, live_slack, made, slack
 
+INTENDED = "if this is intended, add --allow-deletes"
+OR_SET = ", or set limits.max_deletes in the file"
+
 
 @pytest.mark.parametrize(
-    ("numbers", "expected"),
+    ("numbers", "message", "hint"),
     [
-        ({"deletes": 5}, []),
-        ({"deletes": 6}, ["too-many-deletes"]),
-        ({"deletes": 2, "in_scope": 4}, []),
-        ({"deletes": 2, "in_scope": 3}, ["too-many-deletes"]),
-        ({"deletes": 8, "max_deletes": 8}, []),
-        ({"deletes": 9, "max_deletes": 8}, ["too-many-deletes"]),
-        ({"deletes": 2, "in_scope": 3, "max_deletes": 2}, []),
-        ({"deletes": 1, "max_deletes": 0}, ["too-many-deletes"]),
-        ({"declared": False, "found": False}, ["nothing-declared"]),
-        ({"declared": False, "found": False, "in_scope": 0}, []),
-        ({"found": False}, []),
-        ({"found": False, "deletes": 1}, ["no-declared-live"]),
-        ({"deletes": 6, "allow_deletes": 6}, []),
-        ({"deletes": 6, "allow_deletes": 5}, ["allow-deletes-differs"]),
-        ({"deletes": 0, "allow_deletes": 1}, []),
-        ({"deletes": 3, "declared": False, "found": False, "allow_deletes": 3}, []),
+        (
+            {"deletes": 6},
+            "6 webhooks would be deleted, more than 5",
+            f"{INTENDED} 6{OR_SET}",
+        ),
+        (
+            {"deletes": 2, "in_scope": 3},
+            "2 webhooks would be deleted, more than half of the 3 in scope",
+            f"{INTENDED} 2{OR_SET}",
+        ),
+        (
+            {"deletes": 5, "in_scope": 9},
+            "5 webhooks would be deleted, more than half of the 9 in scope",
+            f"{INTENDED} 5{OR_SET}",
+        ),
+        (
+            {"deletes": 9, "max_deletes": 8},
+            "9 webhooks would be deleted; limits.max_deletes is 8",
+            f"{INTENDED} 9",
+        ),
+        (
+            {"deletes": 1, "max_deletes": 0},
+            "1 webhook would be deleted; limits.max_deletes is 0",
+            f"{INTENDED} 1",
+        ),
+        (
+            {"declared": False, "found": False},
+            "no webhooks are declared, but the scope has 20 webhooks",
+            f"check that the right file was read; {INTENDED} 0",
+        ),
+        (
+            {"deletes": 1, "found": False},
+            "no declared webhook is live, but 1 webhook would be deleted",
+            f"check that the key belongs to the right organization; {INTENDED} 1",
+        ),
+        (
+            {"deletes": 6, "allow_deletes": 5},
+            "--allow-deletes is 5, but the plan deletes 6",
+            "review the deletes, then use --allow-deletes 6",
+        ),
     ],
 )
-def test_a_guard_blocks_at_its_limit(numbers: dict[str, int], expected: list[str]):
+def test_a_guard_has_its_count_and_the_next_step(
+    numbers: dict[str, Any], message: str, hint: str
+) -> None:
     """Limits, an empty configuration, an unrecognized organization, a wrong --allow-deletes."""
-    assert [each.rule for each in guarded(**numbers)] == expected
+    (block,) = guarded(**numbers)
+    assert (block.severity, block.message, block.hint) == (Severity.ERROR, message, hint)
 
 
-def test_a_blocked_plan_is_complete():
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"deletes": 5},
+        {"deletes": 2, "in_scope": 4},
+        {"deletes": 8, "max_deletes": 8},
+        {"deletes": 2, "in_scope": 3, "max_deletes": 2},
+        {"declared": False, "found": False, "in_scope": 0},
+        {"found": False},
+        {"deletes": 6, "allow_deletes": 6},
+        {"deletes": 0, "allow_deletes": 1},
+        {"deletes": 3, "declared": False, "found": False, "allow_deletes": 3},
+    ],
+)
+def test_no_guard_blocks_below_its_limit(numbers: dict[str, Any]) -> None:
+    """Nor any that a user overrides."""
+    assert guarded(**numbers) == ()
+
+
+def test_a_blocked_plan_is_complete() -> None:
     """Only apply is blocked; a plan shows all operations."""
     found = live(*(live_slack(f"w{number}", f"id-{number}") for number in range(9)))
 
@@ -45,7 +97,7 @@ def test_a_blocked_plan_is_complete():
     assert {each.rule for each in result.blocked} == {"too-many-deletes", "no-declared-live"}
 
 
-def test_only_limits_what_the_guards_count():
+def test_only_limits_what_the_guards_count() -> None:
     """Guards check the plan after the filter."""
     found = live(*(live_slack(f"w{number}", f"id-{number}") for number in range(9)))
 
@@ -65,7 +117,7 @@ def test_only_limits_what_the_guards_count():
     ],
     ids=["by name", "not", "by an earlier name", "by the name that an id leads to", "by no id"],
 )
-def test_only_limits_what_counts_as_declared(webhook: Webhook, glob: str, declared: bool):
+def test_only_limits_what_counts_as_declared(webhook: Webhook, glob: str, declared: bool) -> None:
     """A selection without a declaration is as suspicious as an empty file."""
     found = live(live_slack("b", "id-1"))
     table = match(desired(webhook), found.webhooks, only=(glob,), prune=True)
