@@ -110,11 +110,6 @@ class Behaviour:
         """Return the JSON texts of all webhooks that a list shows."""
         return exchange.store.texts(exchange.caller.organization, ordering)
 
-    def offset(self, number: int, size: int, total: int) -> int | None:
-        """Return where the rows of a page begin, None if there is no such page."""
-        begin = (number - 1) * size
-        return begin if begin < total or number == 1 else None
-
     def links(
         self, total: int, following: str, previous: str | None, *, last: bool
     ) -> dict[str, Any]:

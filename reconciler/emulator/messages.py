@@ -136,8 +136,7 @@ def page(
     size = min(size, behaviour.max_page_size)
     named = asked.get("page", "1")
     number = max(1, -(-total // size)) if named == "last" else _positive(named)
-    begin = None if number is None else behaviour.offset(number, size, total)
-    if number is None or begin is None:
+    if number is None or (number > 1 and (number - 1) * size >= total):
         raise refuse(404, "Invalid page.")
     query = parse_qsl(exchange.request.query, keep_blank_values=True)
     others = [pair for pair in query if pair[0] != "page"]
@@ -152,7 +151,7 @@ def page(
         link(number - 1) if number > 1 else None,
         last=number * size >= total,
     )
-    shown = ",".join(map(show, rows[begin : begin + size]))
+    shown = ",".join(map(show, rows[(number - 1) * size : number * size]))
     return json_text(f'{dump(head)[:-1]},"results":[{shown}]}}')
 
 

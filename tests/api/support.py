@@ -1,23 +1,28 @@
-"""A clock that moves only when a caller sleeps, workers without threads, a server in process."""
+"""Transports over prepared answers, and the real client and engine over an emulator in process."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
 
 import httpx
 
 from reconciler.api.client import Client, connect
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import Transport
-from reconciler.model import Secret
+from reconciler.execute.execute import execute
+from reconciler.model import Live, Secret, SecretRef, Webhook
+from reconciler.planning.planner import plan
 from reconciler.ports import Draft
+from reconciler.report import Report
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Script
 from tests.emulated.in_process import InProcess
 from tests.emulated.variant import Variant
+from tests.execute.world import Memory, RecordingWatcher, StopAfter
+from tests.planning.builders import EVENTS, SECRETS, TOKEN, desired
 from tests.ports import InlineWorkers, VirtualClock
-
-T = TypeVar("T")
 
 URL = "https://api.cloudtruth.io"
 KEY = "key-canary-4711"
@@ -99,6 +104,41 @@ class World:
     def create(self, *names: str) -> list[str]:
         """Create webhooks through the client; return their ids."""
         return [self.client.create(slack(name), self.organization).id for name in names]
+
+    def insert(self, name: str, **fields: Any) -> None:
+        """Store a Slack webhook, or another one given by `fields`."""
+        configuration = {"token": TOKEN, "channel": "#ops", "username": "CT"}
+        row = {
+            "name": name,
+            "type": "slack",
+            "event_types": [*EVENTS],
+            "configuration": configuration,
+        }
+        self.emulator.store.insert({"organization": self.organization, **row, **fields})
+
+    def apply(
+        self,
+        *webhooks: Webhook,
+        reviewed: bool = False,
+        secrets: Mapping[SecretRef, Secret] = SECRETS,
+    ) -> Report:
+        """Plan and apply declarations."""
+        with closing(self.connect()) as api:
+            live = Live(origin=api.origin, organization=api.organization(), webhooks=api.list())
+            return execute(
+                plan(desired(*webhooks), live, secrets),
+                secrets,
+                api,
+                clock=self.clock,
+                workers=InlineWorkers(),
+                stop=StopAfter(Memory()),
+                watcher=RecordingWatcher(),
+                reviewed=reviewed,
+            )
+
+    def names(self) -> list[str]:
+        """Return the names of the stored webhooks."""
+        return sorted(row["name"] for row in self.emulator.store.webhooks())
 
     def requests(self) -> list[str]:
         """Return method and path of every request the server got."""

@@ -24,7 +24,7 @@ from reconciler.ports import Draft
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.in_process import InProcess
 from tests.emulated.variant import Variant
-from tests.execute.world import InlineWorkers, VirtualClock
+from tests.ports import InlineWorkers, VirtualClock
 
 FOLDER = Path(__file__).resolve().parents[1] / "cassettes" / "emulated" / "cloudtruth"
 RECORDING = bool(os.environ.get("RECORD_CASSETTES"))

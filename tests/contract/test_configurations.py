@@ -18,9 +18,9 @@ import pytest
 from reconciler.errors import ExitCode
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.render import RENDERERS
+from tests.api.support import World
 from tests.cli.conftest import Cloud, MakeCloud, Shell
-from tests.emulated.variant import ReadBack
-from tests.execute.test_over_the_emulator import Local
+from tests.emulated.variant import ReadBack, Variant
 
 SECRETS: Final = {
     "URL": "https://hooks.example.com/ct",
@@ -154,8 +154,8 @@ def test_all_pairs_at_once(
 def test_each_pair_separately(form: ReadBack) -> None:
     """No other webhook reveals the server's behavior."""
     for name, (live, declared) in PAIRS.items():
-        local = Local(read_back=str(form), default_keys=True)
-        local.check_webhooks(name, type=kind(live), configuration=values(live))
+        world = World(Variant(read_back=str(form), default_keys=True))
+        world.insert(name, type=kind(live), configuration=values(live))
         webhook = Webhook(
             name=name,
             type=kind(declared),
@@ -167,12 +167,12 @@ def test_each_pair_separately(form: ReadBack) -> None:
                 for key, value in declared.items()
             },
         )
-        report = local.apply(webhook, secrets=REFERENCES, reviewed=True)
+        report = world.apply(webhook, secrets=REFERENCES, reviewed=True)
         assert report.exit_code is ExitCode.OK
         for render in RENDERERS.values():
             assert render().render_plan(report.plan)
             assert render().render_report(report)
-        (stored,) = local.emulator.store.webhooks()
+        (stored,) = world.emulator.store.webhooks()
         if settled(stored["configuration"]) != settled(values(declared)):
             gains = "token" not in live and without_token(live) == without_token(declared)
             assert (
@@ -180,4 +180,4 @@ def test_each_pair_separately(form: ReadBack) -> None:
             )  # without other webhooks its absence is no evidence
             hidden = {(name, key) for key in settled(declared).keys() - live.keys()}
             assert hidden <= set(report.plan.unreadable)
-        assert local.apply(webhook, secrets=REFERENCES).writes == 0
+        assert world.apply(webhook, secrets=REFERENCES).writes == 0

@@ -22,7 +22,7 @@ from tests.cli.conftest import Shell
 from tests.emulated.emulator import LOCAL_KEY
 from tests.emulated.faults import drop
 from tests.emulated.in_process import InProcess
-from tests.emulated.variant import ConfigurationPatch, ReadBack, Variant
+from tests.emulated.variant import ReadBack, Variant
 
 GENERIC = Draft(
     name=NAME,
@@ -55,7 +55,7 @@ def details(section: Section) -> str:
         ({"read_back": ReadBack.CONFIGURATION_NULL}, "read-back: the configuration is not shown"),
         ({"read_back": ReadBack.CIPHERTEXT}, "ok read-back: password: masked, empty or encrypted"),
         ({"default_keys": True}, "ok defaults: the server adds token, verify"),
-        ({"configuration_patch": ConfigurationPatch.MERGE}, "warn configuration: an update merges"),
+        ({"merges": True}, "warn configuration: an update merges"),
         ({"methods": ("PUT", "DELETE")}, "ok update: changes the name and keeps everything else"),
     ],
     ids=str,

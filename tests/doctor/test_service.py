@@ -83,7 +83,7 @@ def test_a_correct_server() -> None:
 
 NEW = {"events": [*EVENTS, "secret_rotated"], "types": ["slack", "generic", "teams"]}
 UNREADABLE = {"shown_role": "VIEWER", "read_role": "ADMIN"}
-NO_COUNT = {"count": "missing"}
+NO_COUNT = {"counts": False}
 SMALL = {"page_size": 2, "max_page_size": 2}
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import unquote
 
 from reconciler.emulator import emulator as product
+from reconciler.emulator import messages
 from reconciler.emulator.emulator import LOCAL_KEY
-from reconciler.emulator.messages import Exchange
+from reconciler.emulator.messages import Exchange, Request
 from reconciler.emulator.store import LogEntry, Row, Store
-from tests.emulated.faults import FaultSource, Script
-from tests.emulated.lag import Lag, Write
-from tests.emulated.messages import Answer, Request, with_fault
+from tests.emulated.faults import Answer, FaultSource, Script, with_fault
 from tests.emulated.variant import Variant
 
 __all__ = ["LOCAL_KEY", "Answer", "Emulator", "Request", "SeededStore"]
@@ -110,7 +110,7 @@ class Emulator(product.Emulator):
             randomness=self._randomness,
         )
 
-    def carry_out(self, exchange: Exchange) -> product.Answer:
+    def carry_out(self, exchange: Exchange) -> messages.Answer:
         behaviour, store = exchange.behaviour, self.store
         if not isinstance(behaviour, Variant) or not behaviour.stale:
             return super().carry_out(exchange)
@@ -139,6 +139,69 @@ class Emulator(product.Emulator):
             exchange = self.begin(request, moment)
             self.carry_out(exchange)
             self.labels[self.record(exchange, 0).seq] = LATE
+
+
+@dataclass(slots=True, kw_only=True)
+class Write:
+    """A write, and until when lists do not show it; `before` is what they show instead."""
+
+    organization: str
+    id: str
+    before: Row | None
+    visible_from: float
+    listings_left: int
+
+
+class Lag:
+    """The writes that lists do not show yet, oldest first, as with a stale replica.
+
+    Each write stays invisible until a number of listings of its organization have been answered and
+    a number of seconds have passed; several writes to one webhook become visible in order. Guarded
+    by the emulator's lock.
+    """
+
+    def __init__(self) -> None:
+        """Start with everything visible."""
+        self._writes: list[Write] = []
+
+    def add(self, write: Write) -> None:
+        """Hide one write."""
+        self._writes.append(write)
+
+    def begin_listing(self, organization: str, now: float) -> None:
+        """Start another listing of the organization: show writes that are due, count for the
+        others.
+
+        Only a first page starts a listing: the later pages are as stale as the first.
+        """
+        if not self._writes:
+            return
+        kept: list[Write] = []
+        for write in self._writes:
+            if write.organization == organization:
+                if write.listings_left <= 0 and write.visible_from <= now:
+                    continue
+                write.listings_left -= 1
+            kept.append(write)
+        self._writes = kept
+
+    def hides(self, organization: str) -> bool:
+        """Return whether the current listing of the organization is stale."""
+        return any(write.organization == organization for write in self._writes)
+
+    def overlay(self, organization: str, rows: Sequence[Row]) -> list[Row]:
+        """Return the rows as the list still shows them, in order of creation."""
+        seen = {row.id: row for row in rows}
+        hidden: set[str] = set()
+        for write in self._writes:
+            if write.organization != organization or write.id in hidden:
+                continue
+            hidden.add(write.id)
+            if write.before is None:
+                seen.pop(write.id, None)
+            else:
+                seen[write.id] = write.before
+        return sorted(seen.values(), key=lambda row: row.seq)
 
 
 class Late(Exchange):

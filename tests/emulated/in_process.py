@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 
 from reconciler.api.connections import InProcess as Base
+from reconciler.emulator.messages import Request
 from reconciler.ports import Clock
-from tests.emulated.faults import Wire
-from tests.emulated.messages import Answer, Request
+from tests.emulated.faults import Answer, Wire
 
 
 class InProcess(Base):

@@ -57,41 +57,6 @@ class ErrorShape(StrEnum):
     DETAIL = "detail"
 
 
-class ConfigurationPatch(StrEnum):
-    """What PATCH does with keys of `configuration` that the body omits."""
-
-    REPLACE = "replace"
-    MERGE = "merge"
-
-
-class Ordering(StrEnum):
-    """The effect of a list's `ordering` parameter."""
-
-    HONOURED = "honoured"
-    IGNORED = "ignored"
-    """Rows come in order of creation."""
-    UNORDERED = "unordered"
-    """Rows come in a new order on each request, so that pages overlap and miss rows."""
-
-
-class NextLink(StrEnum):
-    """The value of `next` on the last page."""
-
-    NULL = "null"
-    EMPTY = "empty"
-    ENDLESS = "endless"
-    """It always names one more page."""
-
-
-class Count(StrEnum):
-    """Whether `count` is correct."""
-
-    TRUE = "true"
-    MISSING = "missing"
-    LOW = "low"
-    HIGH = "high"
-
-
 class EventOrder(StrEnum):
     """The order in which event types are stored."""
 
@@ -138,20 +103,18 @@ class Variant(Behaviour):
     """The status of that report; 409 on some servers."""
     error_shape: ErrorShape = ErrorShape.FIELDS
     """How all other validation errors are reported."""
-    configuration_patch: ConfigurationPatch = ConfigurationPatch.REPLACE
-    """Whether PATCH merges `configuration`."""
+    merges: bool = False
+    """Whether PATCH keeps the keys of `configuration` that the body omits."""
     type_change: bool = True
     """Whether the type of an existing webhook can change."""
     organization_required: bool = True
     """If False, a create without `organization` uses that of the key."""
-    page_honoured: bool = True
-    """If False, every page is the first one."""
-    ordering: Ordering = Ordering.HONOURED
-    """The effect of the `ordering` parameter."""
-    next_link: NextLink = NextLink.NULL
-    """The value of `next` on the last page."""
-    count: Count = Count.TRUE
-    """Whether `count` is correct."""
+    ordered: bool = True
+    """Whether `ordering` has an effect; otherwise rows come in order of creation."""
+    empty_next: bool = False
+    """The value of `next` on the last page is an empty text."""
+    counts: bool = True
+    """Whether pages have a `count`."""
     event_order: EventOrder = EventOrder.KEEP
     """The order in which events are stored."""
     event_dedupe: bool = False
@@ -234,7 +197,7 @@ class Variant(Behaviour):
     def configuration(
         self, kind: str, sent: dict[str, Any], patched: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        if patched is not None and self.configuration_patch == ConfigurationPatch.MERGE:
+        if patched is not None and self.merges:
             sent = {**patched, **sent}
         if self.drop_unknown_keys and kind in _KEYS:
             sent = {key: value for key, value in sent.items() if key in _KEYS[kind]}
@@ -278,33 +241,20 @@ class Variant(Behaviour):
             exchange.lag.begin_listing(organization, exchange.now)
         if exchange.lag.hides(organization):
             shown = exchange.lag.overlay(organization, exchange.store.rows(organization))
-            if ordering == "name" and self.ordering == Ordering.HONOURED:
+            if ordering == "name" and self.ordered:
                 shown.sort(key=lambda row: row.name)
-            rows = [row.data for row in shown]
-        else:
-            honoured = self.ordering == Ordering.HONOURED
-            rows = exchange.store.texts(organization, ordering if honoured else "")
-        if self.ordering == Ordering.UNORDERED:
-            drawn = [exchange.randomness() for _ in rows]
-            rows = [rows[i] for i in sorted(range(len(rows)), key=drawn.__getitem__)]
-        return rows
-
-    def offset(self, number: int, size: int, total: int) -> int | None:
-        if not self.page_honoured:
-            return 0
-        if self.next_link == NextLink.ENDLESS:
-            return (number - 1) * size
-        return super().offset(number, size, total)
+            return [row.data for row in shown]
+        texts: list[str] = exchange.store.texts(organization, ordering if self.ordered else "")
+        return texts
 
     def links(
         self, total: int, following: str, previous: str | None, *, last: bool
     ) -> dict[str, Any]:
-        counts = {Count.LOW: max(0, total - 1), Count.HIGH: total + 1}
-        found = super().links(counts.get(self.count, total), following, previous, last=last)
-        if self.count == Count.MISSING:
+        found = super().links(total, following, previous, last=last)
+        if not self.counts:
             del found["count"]
-        if last and self.next_link != NextLink.NULL:
-            found["next"] = "" if self.next_link == NextLink.EMPTY else following
+        if last and self.empty_next:
+            found["next"] = ""
         return found
 
     def shown(self, exchange: Any, data: str, *, wrote: bool) -> str:

@@ -61,7 +61,7 @@ def test_a_removed_field_that_stays_is_no_success(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
     """A server that merges configurations keeps the field: the report has the fix."""
-    server = cloud(configuration_patch="merge")
+    server = cloud(merges=True)
     file(PAGER)
     assert shell("apply", "--yes", **server.environ).code == 0
     file(PAGER, "before.yaml")
@@ -144,7 +144,7 @@ def test_a_token_kept_by_a_change_of_type_is_no_success(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
     """A Slack token must not stay in a webhook that becomes generic."""
-    server = cloud(configuration_patch="merge", read_back="mask")
+    server = cloud(merges=True, read_back="mask")
     file(SLACK)
     assert shell("apply", "--yes", **server.environ).code == 0
     file(PAGER.replace("name: Pager", "name: Deploys"))

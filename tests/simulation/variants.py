@@ -8,13 +8,9 @@ from typing import Any
 
 from reconciler.model import Webhook
 from tests.emulated.variant import (
-    ConfigurationPatch,
-    Count,
     ErrorShape,
     EventOrder,
     Hash,
-    NextLink,
-    Ordering,
     ReadBack,
     Uniqueness,
     Variant,
@@ -45,15 +41,15 @@ def draw_variant(draw: random.Random, *, odd_names: bool) -> Variant:
             *(("PATCH",) if patch else ()),
             "DELETE",
         ),
-        configuration_patch=draw.choice(tuple(ConfigurationPatch)),
+        merges=draw.choice((False, True)),
         type_change=seldom(False, True),
         drop_unknown_keys=seldom(True, False),
         organization_required=draw.random() < 0.5,
         page_size=min(size, 100),
         max_page_size=size,
-        ordering=draw.choice((Ordering.HONOURED, Ordering.HONOURED, Ordering.IGNORED)),
-        next_link=draw.choice((NextLink.NULL, NextLink.EMPTY)),
-        count=Count.MISSING if draw.random() < (0.4 if size < 10 else 0.15) else Count.TRUE,
+        ordered=draw.choice((True, True, False)),
+        empty_next=draw.choice((False, True)),
+        counts=draw.random() >= (0.4 if size < 10 else 0.15),
         event_order=draw.choice(tuple(EventOrder)),
         event_dedupe=draw.random() < 0.5,
         channel_hash=draw.choice(tuple(Hash)),
@@ -80,7 +76,7 @@ def stored_name(name: str, variant: Variant) -> str | None:
 
 def merges_configuration(variant: Variant) -> bool:
     """Return whether keys of a configuration that are not sent are kept."""
-    return variant.patches and variant.configuration_patch is ConfigurationPatch.MERGE
+    return variant.patches and variant.merges
 
 
 def can_store(webhook: Webhook, variant: Variant) -> bool:
