@@ -60,9 +60,7 @@ OR_SET = ", or set limits.max_deletes in the file"
         ),
     ],
 )
-def test_a_guard_has_its_count_and_the_next_step(
-    numbers: dict[str, Any], message: str, hint: str
-) -> None:
+def test_a_guard_blocks_at_its_limit(numbers: dict[str, Any], message: str, hint: str) -> None:
     """Limits, an empty configuration, an unrecognized organization, a wrong --allow-deletes."""
     (block,) = guarded(**numbers)
     assert (block.severity, block.message, block.hint) == (Severity.ERROR, message, hint)
