@@ -144,6 +144,7 @@ def _secrets(gathered: Gathered | ReconcilerError) -> Check:
     shown = ", ".join([*names, *([plural(files, "file")] if files else [])])
     return unknown(
         "secrets",
-        f"not set here, required by apply: {shown}",
-        fix="set them where apply runs; plan works without",
+        f"not set here: {shown}",
+        fix="set them where apply creates a webhook or changes its configuration; "
+        "all else works without",
     )

@@ -35,7 +35,7 @@ def test_an_export_gives_a_plan_without_changes(shell: Shell, applied: None, tmp
     done = shell("export", LOCAL, "--check", "-o", "out.yaml")
     assert (done.code, "A plan of the export has no changes" in done.out) == (0, True)
     assert "token: {env: SLACK_BOT_TOKEN}" in (tmp_path / "out.yaml").read_text()
-    assert "Before `webhooks apply`, set SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD.\n" in done.err
+    assert "set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD.\n" in done.err
     assert shell("plan", LOCAL, "-f", "out.yaml", "--detailed-exitcode").code == 0
 
     (tmp_path / "out.yaml").write_text("webhooks: []  # mine")
@@ -139,7 +139,7 @@ def test_init_adopts_an_organization(shell: Shell, applied: None, tmp_path: Path
     more = "".join(f" {each}" for each in given)
     assert done.err.endswith(f"""Next:
   1. review {target}, and commit it
-  2. before you change a webhook, set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD
+  2. before you change a `configuration`, set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD
   3. after an edit, run `webhooks plan{more}` and `webhooks apply{more}`
   4. `webhooks init{more} --github` adds workflows that plan and apply
 """)

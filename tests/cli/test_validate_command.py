@@ -10,12 +10,13 @@ from tests.cli.conftest import SECRETS, File, Shell
 
 
 def test_a_valid_file(shell: Shell, file: File) -> None:
-    """The file is reported as valid, with the secrets that apply will miss."""
+    """The file is reported as valid, with the secrets that apply may need."""
     file()
     done = shell("validate", TOKEN=SECRETS["TOKEN"])
     assert (done.code, done.err) == (0, "")
     assert done.out == (
-        "Valid: 2 webhooks in webhooks.yaml.\nNot set here, required by apply: env PASSWORD.\n"
+        "Valid: 2 webhooks in webhooks.yaml.\nNot set here, needed only to create a webhook or to "
+        "change its configuration: env PASSWORD.\n"
     )
     assert shell("validate", **SECRETS).out == "Valid: 2 webhooks in webhooks.yaml.\n"
     assert json.loads(shell("validate", "--format", "json").out)["findings"] == []

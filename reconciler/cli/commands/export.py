@@ -91,7 +91,7 @@ def run(
         show(context, f"A plan of the export has no changes. {can}", beside=out == STDOUT)
     explain(context, made)
     if path is not None and made.references:
-        console.note(f"Before `webhooks apply`, set {listed(made)}.")
+        console.note(f"Before you change a `configuration`, set its secrets: {listed(made)}.")
     return ExitCode.OK
 
 

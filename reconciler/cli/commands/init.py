@@ -194,7 +194,7 @@ def _adopt(
     if plan.operations:
         steps.append(f"edit {target} until the plan shows only changes that you want")
     elif made.references:
-        steps.append(f"before you change a webhook, set its secrets: {listed(made)}")
+        steps.append(f"before you change a `configuration`, set its secrets: {listed(made)}")
     if made.left_out:
         ignored = plural(len(made.left_out), "ignored webhook")
         steps.append(f"{ignored}: to declare one, correct it in CloudTruth, then `webhooks export`")

@@ -22,7 +22,7 @@ from reconciler.render.quote import quote
 )
 def run(context: Context, format: str) -> int:
     """Reports the errors of all files, each with its position and a fix. Secrets may be
-    missing; those that apply needs are listed.
+    missing: apply needs them only to create a webhook or to change its configuration.
     """
     found = inputs(context)
     declared = workflow.validate(found)
@@ -41,5 +41,6 @@ def run(context: Context, format: str) -> int:
         show(context, f"Valid: {number} {noun} in {', '.join(map(quote, declared.documents))}.")
         missing = sorted(quote(str(each)) for each in gathered.missing_references)
         if missing:
-            show(context, f"Not set here, required by apply: {', '.join(missing)}.")
+            need = "needed only to create a webhook or to change its configuration"
+            show(context, f"Not set here, {need}: {', '.join(missing)}.")
     return ExitCode.OK
