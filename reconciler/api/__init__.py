@@ -1,7 +1,7 @@
-"""The only folder that speaks HTTP: to CloudTruth, GitHub and Slack.
+"""The only folder that uses HTTP: for CloudTruth, GitHub and Slack.
 
-`connect` opens CloudTruth; `transport` is what the others build on. Nothing is imported here, so
-that a command which makes no request does not pay for the HTTP library.
+`client.connect` connects to CloudTruth; all clients use `transport`. Nothing is imported here, so
+that commands without requests do not load the HTTP library.
 """
 
 from __future__ import annotations

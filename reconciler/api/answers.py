@@ -1,11 +1,10 @@
-"""From the bytes of a response to a `Reply` or a `FailedAttempt`.
+"""Convert the bytes of a response to a `Reply` or a `FailedAttempt`.
 
-Promises: a body is never larger in memory than its cap, compressed or not; only the status and
-body that the caller expects make a `Reply`; JSON is strict. A redirect is reported with both
-origins and nothing else of its address. What the server says is limited in length, stays separate
-from our own message, and holds no secret that was sent or read, in whatever form a server may
-quote it, no longer part of one, and no Slack token.
-It does not guess at other secrets: a value that only the server knows looks like any other word.
+A body never takes more memory than its cap, compressed or not. Only the status and body that the
+caller expects make a `Reply`; JSON is strict. Errors about redirects contain both origins, and no
+other part of the address. Text from the server is limited in length, separate from our message, and
+contains no Slack token and no secret that was sent or read, whole or in part, in any encoding that
+a server may use. Secrets that only the server knows cannot be recognized.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ from reconciler.errors import (
 from reconciler.kinds.slack import TOKEN
 from reconciler.model import Secret
 
-_LONGEST: Final = 500  # characters kept of one sentence of the server
+_LONGEST: Final = 500  # maximum length of a sentence from the server, in characters
 
 _MOST_FIELDS: Final = 50
 _DEEPEST: Final = 8
@@ -67,7 +66,7 @@ def read_body(
 ) -> bytes:
     """Read a body. `check` is called after each chunk and raises when time is up.
 
-    Raises BadResponseError for one that is larger than `cap`, or compressed otherwise than by gzip.
+    Raises BadResponseError for a body over `cap` bytes, or with a compression other than gzip.
     """
     encoding = headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip"):
@@ -132,7 +131,7 @@ def classify(
     )
 
 
-# Refusals of what was sent, and statuses that by their definition precede any work.
+# The request was refused, or the status by definition precedes any processing.
 _REFUSALS: Final = frozenset((400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422))
 _BEFORE_WORK: Final = frozenset((402, 412, 416, 417, 421, 424, 425, 426, 428, 431, 451))
 
@@ -180,7 +179,7 @@ def _unexpected(status: int, message: str) -> FailedAttempt:
 
 
 def _target(headers: Mapping[str, str]) -> str:
-    """Return where a redirect leads: at most an origin."""
+    """Return the target of a redirect, only as an origin."""
     location = headers.get("location", "")
     if "//" not in location.partition("?")[0]:
         return "another path on the same server"
@@ -227,10 +226,9 @@ def _refusal(
 
 
 def _sentences(document: Any, hidden: Sequence[str]) -> tuple[str | None, _Fields]:
-    """Return the server's sentence about the whole object, and those about fields.
+    """Return the server's errors about the object and about fields.
 
-    Understands every shape in which Django REST Framework reports errors, and the `message` of
-    others.
+    Handles every form of Django REST Framework's errors, and the `message` of other APIs.
     """
     detail: str | None = None
     fields: list[tuple[tuple[str, ...], str]] = []
@@ -277,10 +275,10 @@ def _is_json(content_type: str) -> bool:
 
 
 def decode(data: bytes) -> Any:
-    """Return the value that `data` holds. Raises NotJsonError, without text of the document.
+    """Parse JSON strictly. Raises NotJsonError, without text of the document.
 
-    Strict: UTF-8 without exceptions, no NaN or Infinity, no number beyond a double, no key twice,
-    no nesting that exhausts the interpreter.
+    The document must be valid UTF-8, without NaN, Infinity, numbers outside a double's range,
+    duplicate keys, or nesting too deep for the interpreter.
     """
     problem = "it is truncated or malformed"
     try:
@@ -293,12 +291,12 @@ def decode(data: bytes) -> Any:
         problem = "it is nested too deeply"
     except ValueError:
         pass
-    # Raised here, because the errors above contain the document and would become the context.
+    # Raised here, so that the errors above, which contain the document, are not its context.
     raise NotJsonError(problem)
 
 
 def encode(value: object) -> bytes:
-    """Return `value` as JSON, in ASCII, so that no text can fail to be encoded."""
+    """Return `value` as JSON in ASCII, which can encode any text."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
@@ -339,7 +337,7 @@ def redacted(text: str, hidden: Sequence[str] = ()) -> str:
         text = text.replace(form, "***")
     text = TOKEN.sub("***", text)
     for value in hidden:
-        # The origin of an address is no secret, and shares its beginning with every other.
+        # The origin of a URL is not secret, and many URLs have the same one.
         rest = _AFTER_ORIGIN.sub("", value, count=1)
         if len(rest) > _WINDOW:
             text = _without_parts(text, rest)
@@ -347,7 +345,7 @@ def redacted(text: str, hidden: Sequence[str] = ()) -> str:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Yield a value as it is and as it is encoded in JSON, Python, HTML and URLs."""
+    """Yield a value, plain and as encoded in JSON, Python, HTML and URLs."""
     if value:
         yield value
         yield json.dumps(value)[1:-1]
@@ -358,7 +356,7 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _without_parts(text: str, value: str) -> str:
-    """Remove every run of eight characters of `value`, since a server may quote it cut short."""
+    """Remove every run of eight characters of `value`, because a server may truncate it."""
     windows = {value[at : at + _WINDOW] for at in range(len(value) - _WINDOW + 1)}
     kept: list[str] = []
     at = 0

@@ -1,8 +1,8 @@
 """One attempt of a request: the call, the result, and how to handle a failure.
 
-Promises: every exception of the HTTP library becomes a value here, without the library's text, a
-header or a body in its message; and because a `FailedAttempt` is returned, not raised, no library's
-exception becomes the context of our error.
+Every exception of the HTTP library becomes a `FailedAttempt`, without the library's text, headers
+or bodies in its message. It is returned, not raised, so that the library's exception is not the
+context of our error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CHECK_NETWORK: Final = "check the server URL, the network and the proxy, or run
 class Call:
     """One request, and the expected response.
 
-    `expect` is the one status that means success, None for any 2xx; `accept` judges the document;
+    `expect` is the only status that means success, None for any 2xx; `accept` checks the document;
     `cap` limits the body, in bytes; `hidden` are the secret values inside `content`.
     """
 
@@ -44,13 +44,13 @@ class Call:
 
     @property
     def writes(self) -> bool:
-        """Whether the request may change something: any but a GET."""
+        """Whether the request may change data: any method except GET."""
         return self.method != "GET"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An expected response. Header names are in lower case; no cookies."""
+    """An expected response. Header names are in lower case; cookies are removed."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -59,7 +59,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One attempt, for `--debug`: no header, no body, no query.
+    """One attempt, for `--debug`, without headers, body and query.
 
     `status` is None if there was no response; `size` counts the body's bytes.
     """
@@ -73,7 +73,7 @@ class Exchange:
 
 
 Observer: TypeAlias = Callable[[Exchange | Pause], None]
-"""Called after every attempt and before every wait, from any thread. What it raises is ignored."""
+"""Called after every attempt and before every wait, from any thread. Its exceptions are ignored."""
 
 
 class Action(Enum):
@@ -86,7 +86,7 @@ class Action(Enum):
     REPORT = "report"
     """Final: raise the error."""
     RESOLVE = "resolve"
-    """Raise AmbiguousWriteError: the caller reads before it writes again."""
+    """Raise AmbiguousWriteError, so that the caller reads before it writes again."""
 
 
 class Failure(Enum):
@@ -100,16 +100,16 @@ class Failure(Enum):
     THROTTLED = (Action.WAIT, Action.WAIT)
     """The server refused before processing: 429."""
     REJECTED = (Action.REPORT, Action.REPORT)
-    """The server refused, or did not prove its identity, and would do the same again."""
+    """The server refused permanently, or did not prove its identity."""
     AMBIGUOUS = (Action.REPEAT, Action.RESOLVE)
-    """It may have acted: no response, a broken one, or one that does not say."""
+    """The request may have been processed: no response, or a broken or unclear one."""
     MOVED = (Action.REPORT, Action.RESOLVE)
-    """It redirects: never followed, the same next time, and it may have acted."""
+    """A redirect: never followed, permanent, and the request may have been processed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedAttempt:
-    """Why an attempt gave no reply. `error` is raised when the failure is final."""
+    """A failed attempt. `error` is raised if the failure is final."""
 
     failure: Failure
     error: ApiError
@@ -123,7 +123,7 @@ class FailedAttempt:
 
 
 class BadResponseError(Exception):
-    """A response that we refuse to read; the message is our own."""
+    """A response that is not read further; the message is ours."""
 
 
 def failed_attempt(
@@ -169,7 +169,7 @@ _NEVER_SENT: Final = (
     httpx.LocalProtocolError,
     httpx.UnsupportedProtocol,
 )
-# What OpenSSL reports when the other side answers a TLS handshake with plain text.
+# OpenSSL's errors for a plain text response to a TLS handshake.
 _NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 
 
@@ -182,7 +182,7 @@ def _not_sent(error: Exception, server: str, proxy: Proxy | None) -> FailedAttem
         return FailedAttempt(failure=Failure.REJECTED, error=UnreachableError(message, hint=hint))
     refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)
     nameless = any(isinstance(cause, socket.gaierror) for cause in causes)
-    first = server  # what we connect to
+    first = server  # the host that we connect to
     if proxy is not None and (refused or nameless):
         first = f"the proxy {proxy.address or ''}".rstrip() + f" ({proxy.variable})"
     message, hint = f"{first} cannot be reached", _CHECK_NETWORK
@@ -207,7 +207,7 @@ def _not_sent(error: Exception, server: str, proxy: Proxy | None) -> FailedAttem
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Walk the chain of exceptions; the libraries build it without loops."""
+    """Yield an exception and its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

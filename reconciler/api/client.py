@@ -1,7 +1,7 @@
-"""CloudTruth: its organizations and webhooks.
+"""The client of CloudTruth: organizations and webhooks.
 
-Each method accepts one status as success: 200 with the object, 201 for a create, 204 for a delete;
-any other 2xx leaves a write in doubt.
+Each method expects one status: 200 with the object, 201 for a create, 204 for a delete. After any
+other 2xx the outcome of a write is unknown.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MEMBERSHIPS: Final = "/api/v1/memberships/"
 
 
 class Client:
-    """CloudTruth. No write is ever repeated blindly."""
+    """The client of CloudTruth. It never repeats a write without reading first."""
 
     def __init__(self, transport: Transport, workers: Workers) -> None:
         self._transport = transport
@@ -59,7 +59,7 @@ class Client:
         return tuple(self._checked(row) for row in self._rows())
 
     def get(self, id: str) -> LiveWebhook | None:
-        """Return one webhook, None if there is none. Raises ApiError."""
+        """Return one webhook, None if it does not exist. Raises ApiError."""
         path = _path(id)
         try:
             data = self._transport.request("GET", path, expect=200, accept=_has(id)).data
@@ -76,7 +76,7 @@ class Client:
         self._transport.close()
 
     def create(self, draft: Draft, organization: str) -> LiveWebhook:
-        """Create a webhook. Raises AmbiguousWriteError when it may exist now."""
+        """Create a webhook. Raises AmbiguousWriteError if it may have been created."""
         data = self._transport.request(
             "POST",
             WEBHOOKS,
@@ -92,7 +92,7 @@ class Client:
 
         If the server refuses PATCH with 405, this and all later updates send the complete webhook
         by PUT.
-        Raises NotFoundError when it is gone, AmbiguousWriteError when it may have changed.
+        Raises NotFoundError if it was deleted, AmbiguousWriteError if it may have changed.
         """
         if not self._uses_put:
             try:
@@ -161,7 +161,7 @@ def _has(id: str) -> Callable[[Any], bool]:
 def connect(*, server_url: str, key: Secret, workers: Workers, **settings: Any) -> Client:
     """Return a client. No request is made yet; `settings` are those of `Transport`.
 
-    Raises UsageError for a URL that must not be used, CredentialError for an impossible key.
+    Raises UsageError for an unsafe URL, CredentialError for a malformed key.
     """
     origin, credential = Origin.parse(server_url), Credential.api_key(key)
     return Client(Transport(origin=origin, credential=credential, **settings), workers)
@@ -174,7 +174,7 @@ def find_organization(
 ) -> Organization:
     """Return the organization of the API key.
 
-    The first match wins: the only organization that is marked as current; the only one at all; the
+    The first match wins: the only organization marked as current; the only organization; the
     membership of the current user; the organization of all live webhooks, which `webhooks` lists.
     Raises OrganizationError if there is none. Raises ApiError.
     """
@@ -198,7 +198,7 @@ def find_organization(
 
 
 def _row(value: Any) -> tuple[Organization, bool]:
-    """Return an organization of the list, and whether the server calls it the current one."""
+    """Return an organization of the list, and whether it is marked as current."""
     return wire.organization(value), value.get("current") is True
 
 

@@ -1,12 +1,12 @@
-"""One connection for each thread, the certificates they trust, and the proxy they go through.
+"""One connection per thread, with trusted certificates and proxy.
 
-A client of the HTTP library that is shared by threads can hand one of them a connection that
-another has just closed; so each thread has its own, made at its first request, and all share one
-TLS context. With an adapter, requests go into that instead of the network: no thread is started,
-no certificate read and no proxy used.
+If threads share a client of the HTTP library, one can receive a connection that another has just
+closed. So each thread creates its own client at its first request; all share one TLS context. With
+an adapter, requests go to the adapter instead of the network: no thread is started, no certificate
+is read and no proxy is used.
 
-Promises: verification is never off; a variable that names nothing usable is a clear error; no user
-name or password of a proxy gets into a message.
+Certificates are always verified. An unusable variable is an error. Messages contain no user name or
+password of a proxy.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from reconciler.errors import UnreachableError, UsageError
 from reconciler.ports import Clock
 
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
-"""The variables that replace the system's certificates; the first that is set counts."""
+"""The variables that replace the system's certificates; the first one set is used."""
 PROXY_VARIABLES: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-"""The variables that name a proxy; the first that is not empty counts."""
+"""The variables that name a proxy; the first one that is not empty is used."""
 PROXY_HINT: Final = "check the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 
-# Longer than this, and the server may be closing the connection while we write to it.
+# After longer idle time, the server may close the connection while we write to it.
 KEEP_ALIVE: Final = 2.0
 
 Adapter: TypeAlias = httpx.BaseTransport
@@ -71,7 +71,7 @@ class Connections:
     def of_this_thread(self) -> tuple[httpx.Client, WatchedSocket]:
         """Return this thread's client, and its socket for the watchdog.
 
-        Raises UsageError for a useless proxy or certificate, UnreachableError after `close`.
+        Raises UsageError for an invalid proxy or certificate, UnreachableError after `close`.
         """
         mine = self._thread
         if not hasattr(mine, "client"):
@@ -83,14 +83,14 @@ class Connections:
         return mine.client, mine.socket
 
     def proxy(self) -> Proxy | None:
-        """Return the proxy that requests go through, None for a direct connection."""
-        # From the process's own environment, where the HTTP library reads it.
+        """Return the proxy of requests, None for a direct connection."""
+        # From the environment of the process, as the HTTP library reads it.
         return proxy_for(self._origin.host, os.environ) if self._secure else None
 
     def watching(
         self, watched: WatchedSocket, end: Callable[[], float]
     ) -> AbstractContextManager[None]:
-        """End the request if this block is not left by the monotonic moment `end()`."""
+        """Abort the request if the block is still running at the monotonic time `end()`."""
         return nullcontext() if self._watchdog is None else self._watchdog.watching(watched, end)
 
     def deadline_moved(self) -> None:
@@ -111,7 +111,7 @@ class Connections:
 
     def _open(self) -> httpx.Client:
         if self._tls is None:
-            # Plain connections need no authorities, and reading them takes time.
+            # Plain http needs no certificates, and reading them takes time.
             self._tls = (
                 tls_context(self._environment)
                 if self._secure
@@ -132,16 +132,17 @@ class Connections:
             )
         except (ValueError, ImportError, httpx.InvalidURL):
             pass
-        # Raised out here: the library's error quotes the proxy's address, maybe with a password.
+        # Raised outside the handler: the library's error quotes the proxy's URL, maybe with a
+        # password.
         raise UsageError("the proxy URL in the environment is not valid", hint=PROXY_HINT)
 
 
 class InProcess(httpx.BaseTransport):
-    """Carries requests to `handle`, a server in the same process.
+    """Passes requests to `handle`, a server in the same process.
 
-    `request` makes the value that `handle` takes, from method, path, query, headers (names in
-    lower case) and body. `handle` returns a value with `status`, `headers` (pairs, `content-length`
-    among them) and `body`.
+    `request` creates the argument of `handle` from method, path, query, headers (names in lower
+    case) and body. `handle` returns a value with `status`, `headers` (pairs, `content-length` among
+    them) and `body`.
     """
 
     def __init__(self, handle: Callable[[Any], Any], *, request: Callable[..., Any]) -> None:
@@ -149,9 +150,9 @@ class InProcess(httpx.BaseTransport):
         self._request = request
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Carry one request."""
+        """Pass one request to the server."""
         response = self.respond(request)
-        # As a stream, which can be read once, like that of a connection.
+        # A stream, which can be read only once, as over a connection.
         content = iter((response.body,))
         return httpx.Response(response.status, headers=list(response.headers), content=content)
 
@@ -179,7 +180,7 @@ def headers_of(response: httpx.Response) -> dict[str, str]:
 
 
 def _keep_location(response: httpx.Response) -> None:
-    # The library would parse the address, and quote it in an error.
+    # Removed, because the library would parse the URL, and quote it in an error.
     location = response.headers.pop("location", None)
     if location is not None:
         response.extensions["location"] = location
@@ -188,14 +189,14 @@ def _keep_location(response: httpx.Response) -> None:
 def tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
     """Return a context that trusts the system's certificates, or those that a variable names.
 
-    Raises UsageError for a variable that names nothing usable.
+    Raises UsageError for an unusable variable.
     """
     for name in CA_VARIABLES:
         if environment.get(name):
             return _context_of(name, Path(environment[name]))
     found = ssl.create_default_context()
     if not found.cert_store_stats()["x509_ca"]:
-        # A system without a bundle, as some containers and macOS installations are.
+        # The system has no bundle, as in some containers and on macOS.
         import certifi
 
         found.load_verify_locations(cafile=certifi.where())
@@ -229,7 +230,7 @@ class Proxy:
 
 
 def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy that https requests to `host` go through, None for a direct connection."""
+    """Return the proxy of https requests to `host`, None for a direct connection."""
     named = next((name for name in PROXY_VARIABLES if environ.get(name)), None)
     if named is None or bypassed(host, environ):
         return None

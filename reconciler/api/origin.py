@@ -1,8 +1,8 @@
 """The only server of a client, and the credential that is sent only to it.
 
-Promises: a credential is put into a header only for a request to its own origin, over https or to
-this machine; a malformed one is refused before any library sees it, because libraries quote the
-headers they complain of.
+A credential is added only to requests to its own origin, over https or to this machine. A malformed
+credential is refused before it is passed to a library, because libraries quote invalid headers in
+errors.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Scheme, host and port of a server, and the path under which its API lies."""
+    """Scheme, host and port of a server, and the base path of its API."""
 
     scheme: str
     host: str
@@ -39,16 +39,16 @@ class Origin:
 
     @property
     def address(self) -> str:
-        """The host, and the port unless it is the scheme's default: the server in messages."""
+        """The server in messages: the host, and the port unless it is the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @classmethod
     def parse(cls, url: str) -> Origin:
-        """Read a server's URL.
+        """Parse a server's URL.
 
-        Raises UsageError, without the URL's text, for anything but https (http to this machine),
-        a host, and maybe a port and a plain path.
+        It must be https (http only to this machine), a host, and optionally a port and a plain
+        path. Raises UsageError, without the URL's text.
         """
         parts = None
         try:
@@ -80,7 +80,7 @@ class Origin:
         return cls(scheme=parts.scheme, host=host, port=port or _PORTS[parts.scheme], base=base)
 
     def holds(self, url: httpx.URL) -> bool:
-        """Return whether a URL leads to this server."""
+        """Return whether a URL is on this server."""
         port = url.port or _PORTS.get(url.scheme)
         return (url.scheme, url.host, port) == (self.scheme, self.host, self.port)
 
@@ -100,7 +100,7 @@ class Credential:
 
     @classmethod
     def of(cls, scheme: str, secret: Secret, label: str) -> Credential:
-        """Return a credential without the line end of its file. Raises CredentialError."""
+        """Return a credential without its file's trailing newline. Raises CredentialError."""
         text = secret.reveal()
         text = text.removesuffix("\n").removesuffix("\r")
         if not text:
@@ -118,7 +118,7 @@ def authorization(
 ) -> Callable[[httpx.Request], httpx.Request]:
     """Return a function that adds a credential to a request.
 
-    It raises CredentialError for another origin.
+    The function raises CredentialError for another origin.
     """
 
     def add(request: httpx.Request) -> httpx.Request:

@@ -1,8 +1,8 @@
-"""When the next request may be sent: back-off, the server's pauses, the retry budget, deadlines.
+"""Decide when the next request may be sent: back-off, the server's pauses, retry budget, deadlines.
 
-One `Pace` is shared by all workers of a client. Promises: every wait goes through the Clock and
-ends early when the run's time is up; a 429 pauses all workers and costs no budget; when the
-budget is empty nothing is repeated and nothing further is written.
+All workers of a client share one `Pace`. Every wait uses the Clock and ends early when the run's
+time is up. A 429 pauses all workers without using the budget. With an empty budget, no request is
+repeated and no further write is sent.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Final
 from reconciler.errors import ApiError
 from reconciler.ports import Clock
 
-_TOKENS: Final = 30  # a full retry budget; a success gives one token back
+_TOKENS: Final = 30  # a full retry budget; each success returns one token
 _LONGEST_DELAY: Final = 20.0
 _FIRST_DELAY: Final = 0.5
-# Long waits are split, so that a new deadline is noticed.
+# Long waits are split, so that a new deadline takes effect.
 _SLICE: Final = 1.0
 
 
@@ -35,7 +35,7 @@ class Pause:
 class Pace:
     """The timing state that the workers of one client share.
 
-    `deadline` is the number of seconds this run may take, from now.
+    `deadline` is the time limit of the run, in seconds from now.
     """
 
     def __init__(self, clock: Clock, *, deadline: float) -> None:
@@ -53,7 +53,7 @@ class Pace:
         self.end = self._clock.monotonic() + seconds
 
     def left(self) -> float:
-        """Return the seconds that are left of the run; negative when it is over."""
+        """Return the remaining seconds of the run; negative when it is over."""
         return self.end - self._clock.monotonic()
 
     def pause(self, seconds: float) -> None:
@@ -64,7 +64,7 @@ class Pace:
     def wait_turn(self) -> float | None:
         """Wait until the workers' pause is over, and return None.
 
-        Return at once the seconds still to wait if the run ends before.
+        If the run ends before, return the remaining pause in seconds without waiting.
         """
         while (pause := self._resume - self._clock.monotonic()) > 0:
             if pause >= self.left():
@@ -73,7 +73,7 @@ class Pace:
         return None
 
     def sleep(self, seconds: float) -> bool:
-        """Wait; False, at once, if the run ends before."""
+        """Wait. Return False, without waiting, if the run ends before."""
         until = self._clock.monotonic() + seconds
         while (left := until - self._clock.monotonic()) > 0:
             if until >= self.end:
@@ -87,7 +87,10 @@ class Pace:
         return max(floor or 0.0, self._clock.uniform(0.0, longest))
 
     def pay(self, cost: int) -> bool:
-        """Take `cost` tokens for a retry; False, and the budget is closed, if there are too few."""
+        """Take `cost` tokens for a retry.
+
+        Return False, and close the budget, if there are too few.
+        """
         with self._lock:
             if self.exhausted or self._tokens < cost:
                 self.exhausted = True
@@ -96,16 +99,16 @@ class Pace:
             return True
 
     def succeeded(self) -> None:
-        """Give a token back."""
+        """Return a token to the budget."""
         with self._lock:
             self._tokens = min(_TOKENS, self._tokens + 1)
 
 
 def retry_after(value: str | None, date: str | None, now: datetime) -> float | None:
-    """Return the seconds of a `Retry-After` header; None if it is absent or nonsense.
+    """Return the seconds of a `Retry-After` header; None if it is missing or invalid.
 
-    A date is taken relative to the answer's own `Date`, because the two clocks may differ by
-    hours; `now` is used only where that is missing.
+    A date is relative to the response's `Date`, because the clocks may differ by hours; `now` is
+    used only without `Date`.
     """
     if value is None:
         return None
@@ -121,7 +124,7 @@ def retry_after(value: str | None, date: str | None, now: datetime) -> float | N
 
 
 def moment(text: str) -> datetime | None:
-    """Return the moment that an HTTP date names; None if it is no date."""
+    """Parse an HTTP date; None if it is invalid."""
     try:
         found = parsedate_to_datetime(text)
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

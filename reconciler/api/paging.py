@@ -1,14 +1,13 @@
-"""A listing that is complete, or an error.
+"""Read a complete listing, or raise an error.
 
-Pages are requested by number, the largest size first, all after the first in parallel; a `next`
-link only shows whether more follows. Rows move between pages while another process writes, so
-everything that can be checked is: the count, duplicate ids, a page that is missing or repeats. A
-listing that does not add up is read again, with growing pauses, while it keeps changing and at
-least half of the time that the run had left remains. One that is wrong in the same way twice is
-the server's error, not a change.
+Pages are requested by number with the largest size, all after the first in parallel; a `next` link
+only shows whether there are more. Rows move between pages while another process writes, so the
+count, duplicate ids, and missing or repeated pages are checked. An inconsistent listing is read
+again, with growing pauses, while it keeps changing and at least half of the run's remaining time is
+left. A listing with the same problem twice is a server error.
 
-A single page is a snapshot. Of several pages, a row may still have slipped between two that both
-look right; the engine's second listing, before its first write, catches that.
+A single page is a snapshot. A row can still be missed between several consistent pages; the second
+listing before the first write finds it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from reconciler.errors import IncompleteListingError, NotFoundError, ProtocolErr
 from reconciler.ports import Workers
 
 PAGE_SIZE: Final = 1000
-"""Rows asked for on a page; the server may grant fewer."""
+"""The requested number of rows per page; the server may return fewer."""
 _MOST_PAGES: Final = 2000
 _MOST_ROWS: Final = 200_000
 
@@ -34,9 +33,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Page(Generic[_T]):
-    """One page: its rows, how many there are in all (None: unknown), whether more follow.
+    """One page: its rows, the total count (None if unknown), and whether there are more pages.
 
-    `problem` says why it is no page at all.
+    `problem` describes an invalid page.
     """
 
     rows: Sequence[_T] = ()
@@ -54,8 +53,8 @@ def complete(
 ) -> tuple[_T, ...]:
     """Return every row of a list, in the server's order.
 
-    `decode` reads one row, `key` returns its id. Raises IncompleteListingError if the listing does
-    not add up twice in the same way, or keeps changing for too long; ApiError for everything else.
+    `decode` reads one row, `key` returns its id. Raises IncompleteListingError if the listing has
+    the same problem twice, or keeps changing for too long; ApiError for all other errors.
     """
     read = partial(_read, transport, path, decode)
     pace = transport.pace
@@ -83,7 +82,7 @@ def complete(
 
 
 def _pages(read: Callable[[int], _Page[_T]], workers: Workers, path: str) -> Sequence[_Page[_T]]:
-    """Read the pages of one listing. Raises IncompleteListingError if there is no end of them."""
+    """Read the pages of one listing. Raises IncompleteListingError if there are too many."""
     first = read(1)
     if first.count is None:
         return _one_by_one(first, read, path)
@@ -96,7 +95,7 @@ def _pages(read: Callable[[int], _Page[_T]], workers: Workers, path: str) -> Seq
 
 
 def _one_by_one(first: _Page[_T], read: Callable[[int], _Page[_T]], path: str) -> list[_Page[_T]]:
-    """Follow a server that does not count, while its pages have rows and say that more follow."""
+    """Read the pages of a server without `count`, while they have rows and a next page."""
     pages = [first]
     rows = len(first.rows)
     while pages[-1].more and pages[-1].rows:
@@ -116,7 +115,7 @@ def _incomplete(path: str, message: str, hint: str = FOREIGN) -> IncompleteListi
 
 
 def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None:
-    """Return why pages are not one complete listing, None if they are."""
+    """Return why pages are not a complete listing, None if they are."""
     if problem := next((page.problem for page in pages if page.problem), None):
         return problem
     size, count = len(pages[0].rows), pages[0].count

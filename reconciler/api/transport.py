@@ -1,10 +1,10 @@
-"""Sends requests and handles failures according to the table in `attempt`.
+"""Send requests, and handle failures according to the table in `attempt`.
 
-For: CloudTruth, GitHub and Slack alike, each with its own `Transport`, origin and credential.
-Promises: every failure is one of our errors, without a library's text; nothing is followed, no
-write of unknown outcome is repeated; no request outlasts its time, none starts after the run's,
-and no more of a response is read than the call allows; all waiting and randomness come from the
-Clock. Each thread has its own connection, and all share one TLS context (see `connections`).
+CloudTruth, GitHub and Slack each have a `Transport` with their origin and credential. Every failure
+is one of our errors, without a library's text. Redirects are not followed, and no write of unknown
+outcome is repeated. No request takes longer than its timeout, starts after the run's deadline, or
+reads more of a response than the call allows. Waiting and randomness use the Clock. Each thread has
+its own connection (see `connections`).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from reconciler.errors import (
 )
 from reconciler.ports import Clock
 
-_SMALL: Final = 1024 * 1024  # the largest body of anything but a list, in bytes
+_SMALL: Final = 1024 * 1024  # the maximum body except of a list, in bytes
 LARGE: Final = 64 * _SMALL
-"""The largest body of a list, in bytes."""
+"""The maximum body of a list, in bytes."""
 
-_ATTEMPTS: Final = 4  # of one request, throttled ones aside
+_ATTEMPTS: Final = 4  # of one request, without throttled ones
 _CONNECT_TIMEOUT: Final = 10.0
 _NO_CREDENTIAL: Final = "request without a credential"
 
@@ -50,9 +50,9 @@ _NO_CREDENTIAL: Final = "request without a credential"
 class Transport:
     """One origin, one credential. Use it from any number of threads, and close it.
 
-    `timeout` is for one request and `deadline` for all of them together, in seconds. With an
-    `adapter`, requests go into that instead of the network: no thread is started, no certificate
-    read and no proxy used.
+    `timeout` is the limit of one request and `deadline` that of the run, in seconds. With an
+    `adapter`, requests go to the adapter instead of the network: no thread is started, no
+    certificate is read and no proxy is used.
     """
 
     def __init__(
@@ -104,8 +104,8 @@ class Transport:
     ) -> Reply:
         """Send a request and return its reply.
 
-        `path` is percent-encoded and relative to the origin's base. `json` is the body, None for
-        none. `expect` is the one status that means success (None: any 2xx), `accept` judges the
+        `path` is percent-encoded and relative to the origin's base. `json` is the body, if any.
+        `expect` is the only status that means success (None: any 2xx), `accept` checks the
         document, `cap` limits the response in bytes. `hidden` are secret values in the body, kept
         out of errors that quote the server.
 
@@ -128,7 +128,7 @@ class Transport:
             raise
 
     def _carried_out(self, call: Call) -> Reply:
-        """Send a call, with retries as its failures and the deadline allow."""
+        """Send a call, with the retries that its failures and the deadline allow."""
         self._admit(call)
         sends = failures = throttled = 0
         earlier: FailedAttempt | None = None
@@ -161,7 +161,10 @@ class Transport:
         self._connections.close()
 
     def _send(self, call: Call, attempt: int) -> Reply | FailedAttempt:
-        """Send the call, for the `attempt`-th time, from 1. Raises UsageError as connections do."""
+        """Send the call; `attempt` starts at 1.
+
+        Raises UsageError for an invalid proxy or certificate.
+        """
         client, watched = self._connections.of_this_thread()
         started = self._clock.monotonic()
         status: int | None = None
@@ -244,7 +247,7 @@ class Transport:
             )
 
     def _await_turn(self, call: Call, earlier: FailedAttempt | None, sends: int) -> None:
-        """Wait while workers are paused; raise the failure of `earlier` sends if time is up."""
+        """Wait while workers are paused; if time is up, raise the failure of `earlier` sends."""
         pause = self.pace.wait_turn()
         if pause is not None:
             raise self._too_long(pause, 429, sends)

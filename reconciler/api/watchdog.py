@@ -1,9 +1,9 @@
-"""Ends requests that a server keeps open beyond their time.
+"""Abort requests that exceed their timeout.
 
-The HTTP library bounds each read, not their sum: a server that sends one byte a second is never
-too slow for it. One thread for all workers shuts the connection of any request whose time is up;
-the worker's own read then fails at once. It is started by the first request that needs it and is
-not used where time is simulated.
+The HTTP library limits each read, not the complete request, so a server that sends one byte per
+second never times out. One thread for all workers shuts down the connection of a request whose time
+is up; the worker's read then fails immediately. The first request that needs it starts the thread.
+With simulated time it is not used.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class WatchedSocket:
         """Whether the watchdog ended the current or last request."""
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Note each new connection; the HTTP library calls this for each of its steps."""
+        """Remember each new connection; the HTTP library calls this for each of its steps."""
         stream = info.get("return_value")
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")) and stream is not None:
             self._socket = stream.get_extra_info("socket")
@@ -36,11 +36,11 @@ class WatchedSocket:
                 self.shut()
 
     def shut(self) -> None:
-        """End the connection while the worker uses it."""
+        """Shut down the connection while the worker uses it."""
         self.expired = True
         if self._socket is not None:
-            # Not close: the number of a closed socket may be another connection's at once.
-            # Not SSLSocket's own shutdown: that would take the TLS layer from a running read.
+            # Not `close`: another connection may reuse the descriptor immediately. Not SSLSocket's
+            # `shutdown`: it would remove the TLS layer during a read.
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
@@ -58,7 +58,7 @@ class Watchdog:
 
     @contextlib.contextmanager
     def watching(self, watched: WatchedSocket, end: Callable[[], float]) -> Iterator[None]:
-        """Shut `watched` if this block is not left by the monotonic moment `end()`."""
+        """Shut down `watched` if the block is still running at the monotonic time `end()`."""
         with self._changed:
             watched.expired = False
             self._watched[watched] = end
@@ -74,7 +74,7 @@ class Watchdog:
                 self._watched.pop(watched, None)
 
     def recheck(self) -> None:
-        """Reload the deadlines after one changed."""
+        """Reload the deadlines after a change."""
         with self._changed:
             self._changed.notify()
 

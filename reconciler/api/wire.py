@@ -1,9 +1,9 @@
-"""JSON of the API <-> our values.
+"""Convert JSON of the API to values and back.
 
-Reading is tolerant: fields we do not know are ignored, and only id, name, type and event types
-are validated. Every string of a configuration that may be secret is wrapped here, so
-no other module ever holds a live token in plain text. Writing is where secrets are
-revealed: here and in the `Authorization` header, nowhere else.
+Reading is tolerant: unknown fields are ignored, and only id, name, type and event types are
+validated. Every string of a configuration that may be a secret is wrapped here, so that no other
+module has a live token in plain text. Secrets are revealed only in the bodies of writes and in the
+`Authorization` header.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MOST_TEXT: Final = 2000
 
 
 def usable_id(row: Any) -> str | None:
-    """Return the id of an object, None if it is no object or has none that can be used."""
+    """Return the id of an object, None without an object or a usable id."""
     value = row.get("id") if isinstance(row, dict) else None
     return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
@@ -72,7 +72,7 @@ def live_webhook(row: Any) -> LiveWebhook:
 
 
 def written_webhook(row: Any, draft: Draft) -> LiveWebhook:
-    """Read the response to a write, of which only the id is required; `draft` fills the rest."""
+    """Read the response to a write. Only its id is required; other fields default to `draft`."""
     name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
     filled = {
         "name": name if isinstance(name, str) else draft.name,
@@ -97,7 +97,7 @@ def organization(row: Any) -> Organization:
 
 
 def bare_id(value: Any) -> str | None:
-    """Return an id, which may be the last part of a URL."""
+    """Return an id from an id or a URL that ends with it."""
     if not isinstance(value, str):
         return None
     if "/" in value:
@@ -114,7 +114,7 @@ def full_body(draft: Draft, organization: str) -> dict[str, Any]:
 def changed_body(draft: Draft, sends: frozenset[str]) -> dict[str, Any]:
     """Return the body of a change of the fields in `sends`. Reveals secrets.
 
-    A type goes together with its configuration, which means nothing without it.
+    A type is sent with its configuration, because one depends on the other.
     """
     plain = {"name": draft.name, "type": draft.type, "event_types": sorted(draft.event_types)}
     body: dict[str, Any] = {key: value for key, value in plain.items() if key in sends}
@@ -128,7 +128,7 @@ def changed_body(draft: Draft, sends: frozenset[str]) -> dict[str, Any]:
 
 
 def secret_values(draft: Draft) -> tuple[str, ...]:
-    """Return the secret values that a body of `draft` holds, for taking them out of errors."""
+    """Return the secret values in a body of `draft`, to remove them from errors."""
     values = (draft.configuration or {}).values()
     return tuple(value.reveal() for value in values if isinstance(value, Secret))
 
@@ -136,7 +136,7 @@ def secret_values(draft: Draft) -> tuple[str, ...]:
 def _configuration(value: Any, type: str, id: str) -> Mapping[str, LiveValue] | Unknown:
     if not isinstance(value, dict) or not value:
         return UNKNOWN
-    # Only a field that is known to hold no secret stays plain.
+    # Only fields that are known not to be secret stay plain.
     plain = _PLAIN.get(type, frozenset())
     return {
         key: inner
@@ -148,12 +148,12 @@ def _configuration(value: Any, type: str, id: str) -> Mapping[str, LiveValue] | 
 
 @lru_cache(maxsize=1024)
 def _events(names: tuple[str, ...]) -> frozenset[str]:
-    """Return a set; the same one for the same names, of which there are few in many webhooks."""
+    """Return a set of names, cached because webhooks share few different sets."""
     return frozenset(names)
 
 
 def _wrapped(value: Any, id: str, depth: int) -> LiveValue:
-    """Wrap every string: a field that we do not know may be a secret."""
+    """Wrap every string, because an unknown field may be a secret."""
     if isinstance(value, str):
         return Secret(value)
     if not isinstance(value, (dict, list)):
@@ -179,11 +179,11 @@ def _delivery_error(
 
 
 def _redacted(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> str | None:
-    """Return text of the server about a delivery, which may quote its destination."""
+    """Return the server's text about a delivery without the destination that it may quote."""
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         return None
     hidden = () if isinstance(configuration, Unknown) else tuple(_values(configuration))
-    # Truncate last, because half a secret would not be recognized.
+    # Truncate last, because a partial secret would not be recognized.
     return redacted(str(value)[: 2 * _MOST_TEXT], hidden)[:_MOST_TEXT]
 
 

@@ -280,7 +280,7 @@ class _Attempt:
                 raise problem or second from None
 
     def _commented(self, github: GitHub, marker: Marker, text: str) -> bool:
-        """Comment on the newest pull request that is not settled, if there is one."""
+        """Comment on the newest unsettled pull request, if any."""
         found = self._reviews
         if self._merges is None:  # the newest merged one, without git's history
             pulls = github.merged_pulls(self._run.branch)[:1]

@@ -52,10 +52,10 @@ class Marker:
     it is not known.
 
     For a plan: `digest` is None if no plan was made and empty if it has no operations; comment
-    `part` of `total` shows `operations`, and `resends` are those that send a secret again, by
-    digest. For an outcome: `settled` has the state of operations by digest; `complete` means that
-    all of them are settled. `code` is the code of a failure. `failing` has the webhooks whose
-    deliveries fail, by id, with the time of the first failure.
+    `part` of `total` shows `operations`, and `resends` are the secrets that are resent, by digest.
+    For an outcome: `settled` has the state of operations by digest; `complete` means that all of
+    them are settled. `code` is the code of a failure. `failing` has the webhooks whose deliveries
+    fail, by id, with the time of the first failure.
     """
 
     kind: MarkerKind

@@ -19,7 +19,7 @@ def _bytes(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
 
 
-# GitHub drops a step summary over 1 MiB completely, so stay well below.
+# GitHub discards a step summary over 1 MiB, so stay well below.
 _MAIN: Final = View(limit=800_000, measure=_bytes)
 _BESIDE: Final = View(limit=90_000, measure=_bytes)
 
@@ -157,7 +157,7 @@ def _outputs(result: str, plan: Plan | None = None, reason: str = "") -> Mapping
 
 
 def _annotated(findings: Sequence[Finding]) -> str:
-    """Return workflow commands for the ten most useful findings, and how many more there are."""
+    """Return workflow commands for the ten most important findings, and count the rest."""
     return FINDINGS_RENDERERS["github"]().render_findings(tuple(findings)) if findings else ""
 
 

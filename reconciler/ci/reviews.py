@@ -41,7 +41,7 @@ class Merged:
     """A merged pull request, its review and its settled operations.
 
     `comments` has all comments of this workflow, `outcome` is the one that records settled
-    operations. `resends` are the operations that send a secret again, by digest; `replaced` has the
+    operations. `resends` are the resends of secrets, by digest; `replaced` has the
     number of the newer pull request that applies instead, by digest. `problem` is why the pull
     request approves nothing.
     """

@@ -44,7 +44,7 @@ class Setup:
     `package` is the requirement for pip, `file` the configuration file or directory, relative to
     the repository's root, with forward slashes. `branch` is the branch whose tip is applied,
     `references` are the secrets that the configuration refers to, `parents` the files that it
-    extends, `server` the address of a server that is not the usual one.
+    extends, `server` the URL of a server other than the default.
     """
 
     package: str
@@ -70,8 +70,8 @@ class Setup:
         """Return the commands that set up GitHub for the workflows."""
         values = (f"gh secret set {each} --env cloudtruth-production" for each in self.variables)
         return (
-            "gh secret set CLOUDTRUTH_API_KEY --env cloudtruth-plan        # a key that may read",
-            "gh secret set CLOUDTRUTH_API_KEY --env cloudtruth-production  # a key that may write",
+            "gh secret set CLOUDTRUTH_API_KEY --env cloudtruth-plan        # a read-only key",
+            "gh secret set CLOUDTRUTH_API_KEY --env cloudtruth-production  # a key that can write",
             *values,
         )
 
