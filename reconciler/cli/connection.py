@@ -1,4 +1,4 @@
-"""The way to CloudTruth, or to the emulator in this process, and what it shows of a run."""
+"""Connect to CloudTruth, or to the emulator in this process, and show progress."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _VERBS: Final = {Create: "creating", Update: "updating", Delete: "deleting"}
 _LONG: Final = 1.0  # seconds that need no message
 _TICK: Final = 1.0  # seconds
 _WIDEST: Final = 60
-_SHOWN: Final = 3  # names of webhooks in one line
+_SHOWN: Final = 3  # names of webhooks per line
 
 
 def settings_of(context: Context) -> Settings:
-    """Find where to connect and as whom. Raises UsageError, CredentialError."""
+    """Resolve the settings of the connection. Raises UsageError, CredentialError."""
     process = context.process
     found = resolve(
         context.command_line,
@@ -50,7 +50,7 @@ def connected(
 ) -> Iterator[workflow.Connection]:
     """Connect until the end of the block. Raises UsageError, CredentialError.
 
-    `progress` shows reading and writing; without one only what comes before the end of the block.
+    `progress` shows reading and writing; without it only the connection is shown.
     """
     clock = context.process.time()
     progress = progress or Progress(context)
@@ -84,7 +84,7 @@ def connected(
 
 
 def _describe(context: Context, settings: Settings) -> None:
-    """Show where each setting comes from."""
+    """Print each setting and its source."""
     for name in ("server_url", "profile", "key", "timeout", "deadline"):
         setting = getattr(settings, name)
         if setting is not None and setting.value not in ("", None):
@@ -95,12 +95,12 @@ def _describe(context: Context, settings: Settings) -> None:
 
 
 class Progress:
-    """The Watcher and Observer ports over a console. Use it in a `with` block.
+    """Implements the Watcher and Observer ports on a console. Use it in a `with` block.
 
     It shows a status line on a terminal, and lines about writes, waits and signals. A separate
-    thread prints them, so that a signal is answered at once whatever the main thread does: its
-    handler only puts a note into a queue. Without a terminal there is a line before each write, so
-    that the log of a run that was killed shows what may have happened.
+    thread prints them, because a signal handler may only put a message into a queue. Without a
+    terminal it prints a line before each write, so that the log of a killed run shows which writes
+    may have happened.
     """
 
     def __init__(self, context: Context) -> None:
@@ -126,13 +126,13 @@ class Progress:
         self._console.status("")
 
     def phase(self, doing: str, *, total: int = 0) -> None:
-        """Name what takes the time from now on, empty for nothing, and how many writes follow."""
+        """Set the text of the status line, empty for none, and the number of writes that follow."""
         self._doing, self._total = doing, total
         if not doing:
             self._console.status("")
 
     def starting(self, operation: Operation) -> None:
-        """Show that an operation is about to be sent."""
+        """Report that an operation is about to be sent."""
         text = _doing(operation)
         with self._lock:
             self._in_flight.append(text)
@@ -146,13 +146,13 @@ class Progress:
         with self._lock:
             self._done += 1
             text = _doing(outcome.operation)
-            if text in self._in_flight:  # what is skipped was not
+            if text in self._in_flight:  # skipped operations were not started
                 self._in_flight.remove(text)
             if self._done == self._total:
                 self._doing = "verifying the result"
 
     def observe(self, event: Exchange | Pause) -> None:
-        """Show a long wait, once for all threads that wait, and with --debug each request."""
+        """Print a long wait, once for all threads, and with --debug each request."""
         if isinstance(event, Pause):
             with self._lock:
                 now = self._clock.monotonic()
@@ -171,7 +171,7 @@ class Progress:
             )
 
     def interrupted(self) -> None:
-        """Report a signal. Call it from a signal handler: it takes no lock."""
+        """Report a signal. Safe in a signal handler: it takes no lock."""
         self._notes.put(self._report_signal)
 
     def _show(self) -> None:
@@ -198,13 +198,13 @@ class Progress:
     def _report_signal(self) -> None:
         with self._lock:
             flying = list(self._in_flight)
-        text = "Interrupted: no write is in flight. The run stops."
+        text = "Interrupted: no write is in flight, stopping."
         if flying:
             more = f" and {len(flying) - _SHOWN} more" if len(flying) > _SHOWN else ""
             text = (
                 f"Interrupted: {', '.join(flying[:_SHOWN])}{more}. The run stops when this is "
-                f"confirmed, after {GRACE:g} s at most.\nPress Ctrl-C again to stop at once; what "
-                "is in flight is then reported as unconfirmed."
+                f"confirmed, after {GRACE:g} s at most.\nPress Ctrl-C again to stop immediately; "
+                "writes in flight are then reported as unconfirmed."
             )
         self._console.block(text)
 

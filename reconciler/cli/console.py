@@ -1,9 +1,8 @@
-"""The one place where output leaves the program: results to stdout, all else to stderr.
+"""The only module that writes output: results to stdout, everything else to stderr.
 
-A reader that goes away or a disk that is full never raises here, since it could do so between a
-write to CloudTruth and finding out what became of it; `failed` tells afterwards. As a last net
-every text is searched for the run's secrets and for Slack's tokens. Nothing should ever be caught
-in it: `caught` counts, and a test that finds it above zero has found a bug elsewhere.
+A closed pipe or a full disk never raises here, because it could interrupt a write to CloudTruth;
+check `failed` afterwards. As a last line of defence, secrets of the run and Slack tokens are
+removed from every text. `caught` counts them: above zero, there is a bug elsewhere.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class Console:
         self._lost: set[int] = set()
         self._has_status = False
         self._lock = threading.Lock()
-        # Asked for with each write; whether a stream is a terminal does not change.
+        # Cached, because it is needed for each write and does not change.
         dumb = process.environ.get("TERM") == "dumb"
         self._rewrites = _terminal(process.stderr) and not dumb
 
@@ -62,22 +61,22 @@ class Console:
 
     @property
     def interactive(self) -> bool:
-        """Whether there is a terminal to ask on and to answer from."""
+        """Whether there is a terminal to prompt on."""
         return _terminal(self._process.stdin) and _terminal(self._process.stderr)
 
     @property
     def shows_progress(self) -> bool:
-        """Whether standard error is a terminal that can rewrite a status line."""
+        """Whether standard error is a terminal that can redraw a status line."""
         return self.verbosity >= 0 and self._rewrites
 
     def hide(self, secrets: Iterable[Secret]) -> None:
-        """Let no text with one of `secrets` in it through. Short ones would match by chance."""
+        """Remove `secrets` from all output, except short ones, which would match by chance."""
         self._secrets += [each for each in secrets if each.matches(_LONG_ENOUGH)]
 
     def result(self, text: str, *, essential: bool = False) -> None:
         """Write a result to standard output.
 
-        With `--quiet` only what is `essential`: a document that was asked for, or a failure.
+        With `--quiet` only an `essential` one: a requested document, or a failure.
         """
         if essential or self.verbosity >= 0:
             self._write(self._process.stdout, text if text.endswith("\n") else f"{text}\n")
@@ -93,7 +92,7 @@ class Console:
             self.block(text)
 
     def message(self, level: str, text: str) -> None:
-        """Write an error, warning or note to standard error; a quiet run has errors only."""
+        """Write an error, warning or note to standard error; with `--quiet` only errors."""
         if self.verbosity >= 0 or level == "error":
             label = f"{_STYLES[level]}{level}{_RESET}" if self.color_messages else level
             self.block(f"{label}: {text}")
@@ -117,7 +116,7 @@ class Console:
             answer = self._process.stdin.readline()
         except KeyboardInterrupt:
             raise Interrupted(
-                "interrupted at the question: nothing was written",
+                "interrupted at the prompt: nothing was written",
                 signal_exit=ExitCode.SIGINT,
             ) from None
         if not answer.endswith("\n"):
@@ -133,13 +132,13 @@ class Console:
         return environ.get("TERM") != "dumb" and _terminal(stream)
 
     def clean(self, text: str) -> str:
-        """Return text without the run's secrets, for what leaves by another way."""
+        """Return text without the run's secrets, for output to other places."""
         clean = self.redacted(text)
         self.caught += clean != text
         return clean
 
     def redacted(self, text: str) -> str:
-        """Return text without the run's secrets, where they are no sign of a bug."""
+        """Return text without the run's secrets, where their presence is not a bug."""
         clean = _TOKENS.sub("***", text)
         for secret in self._secrets:
             clean = secret.redact(clean)
@@ -166,12 +165,12 @@ class Console:
             if stream is self._process.stdout:
                 self.failed = True
                 full = isinstance(problem, OSError) and problem.errno == errno.ENOSPC
-                why = "the disk is full" if full else "the system refuses it"
+                why = "the disk is full" if full else "the system refused it"
                 text = f"error[output]: the result could not be written to standard output: {why}\n"
                 self._send(self._process.stderr, text)
 
     def _lose(self, stream: TextIO) -> None:
-        """Send what follows nowhere, what is still buffered too: exiting would complain of it."""
+        """Discard further and buffered output, which would raise at exit."""
         self._lost.add(id(stream))
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)

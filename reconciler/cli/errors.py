@@ -1,7 +1,7 @@
-"""How an error ends a run: a message on standard error, JSON if the result is JSON, an exit code.
+"""Turn an exception into a message on standard error, JSON if the result is JSON, and an exit code.
 
-Every exception ends here. Those of click become usage errors. Any other that is not ours is an
-internal error: its type and our lines are shown, never its text, which may hold a secret.
+All exceptions are handled here. Those of click become usage errors. Unexpected exceptions are
+internal errors: their type and our lines are shown, never their text, which may contain a secret.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ _ELSEWHERE: Final = {
     "sync": "webhooks apply",
     "version": "webhooks --version",
 }
-"""What other tools call it, and what it is called here."""
+"""Names that other tools use, and the ones used here."""
 
 
 class _BugError(ReconcilerError, code="bug", exit_code=ExitCode.BUG):
-    """An exception that should not happen."""
+    """An unexpected exception."""
 
 
 def explain(problem: BaseException, context: Context) -> ExitCode:
-    """Print why the run ends, and return the exit code."""
+    """Print the error that ends the run, and return the exit code."""
     console = context.console
     console.status("")
     if isinstance(problem, click.exceptions.NoArgsIsHelpError):
@@ -57,13 +57,13 @@ def explain(problem: BaseException, context: Context) -> ExitCode:
 
 
 def report_error(context: Context, error: ReconcilerError) -> None:
-    """Show an error on standard error."""
+    """Print an error to standard error."""
     view = View(color=context.console.color_messages)
     context.console.block(RENDERERS["text"]().render_error(error, view))
 
 
 def translate(problem: BaseException) -> ReconcilerError:
-    """Return the error to show for any exception."""
+    """Convert any exception to the error to print."""
     match problem:
         case ReconcilerError():
             return problem

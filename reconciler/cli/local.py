@@ -1,8 +1,8 @@
 """The emulator of `--local`, in this process.
 
-It is for trying files and commands without an account. It stores no secret, only that one is
-set, so it cannot compare secrets: it reads back a mask, as a server may that keeps them to itself.
-Only the user can read its file, and git does not show its default folder.
+It is for trying files and commands without an account. It stores that a secret is set, not its
+value, so it cannot compare secrets: it reads back a mask, as a server that hides them does. Only
+the user can read its file, and git ignores its default folder.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from reconciler.render.quote import quote
 from reconciler.source.secrets import url_credential
 
 _FOLDER: Final = ".webhooks-local"
-"""The folder of the database unless a file is named."""
+"""The default folder of the database."""
 
 
 @contextmanager
 def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
-    """Run the emulator of `--local`: yield the transport to it and a key that it accepts.
+    """Run the emulator of `--local`: yield a transport to it and a key that it accepts.
 
     Raises UsageError if the file cannot be opened as the emulator's database, or if the command
-    also writes its result there.
+    also writes its result to it.
     """
     options, directory = context.options, context.process.directory
     path = directory / (options.get("local_db") or f"{_FOLDER}/webhooks.db")
@@ -71,24 +71,24 @@ def open_store(path: Path | str, kind: Callable[..., Store] = Store) -> Store:
 
 
 def known_types() -> dict[str, Any]:
-    """Return what tells the emulator, which shares no code, which types this version knows."""
+    """Return the known types for the emulator, which shares no code with the product."""
     fields = [field for kind in KINDS.values() for field in kind.fields]
     secret = dict.fromkeys(each.name for each in fields if each.secret and not each.address)
     return {"types": tuple(KINDS), "secret_fields": tuple(secret)}
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the default folder, which git ignores as a whole by a file inside it."""
-    with suppress(OSError):  # opening the database reports what is wrong
+    """Create the default folder, with a file in it that makes git ignore the folder."""
+    with suppress(OSError):  # opening the database reports the error
         folder.mkdir(mode=0o700, exist_ok=True)
         with open(folder / ".gitignore", "x", encoding="ascii") as file:
             file.write("# Created by webhooks --local.\n*\n")
 
 
 class _LocalStore(Store):
-    """A store that forgets secrets: those of webhooks, and the bodies of requests in the log.
+    """A store without secrets: neither those of webhooks, nor the bodies of requests in the log.
 
-    `redacted` takes the values that references yield out of a text.
+    `redacted` removes the values of secret references from a text.
     """
 
     def __init__(self, path: Path, *, redacted: Callable[[str], str]) -> None:
@@ -113,7 +113,7 @@ class _LocalStore(Store):
         return {**record, "configuration": shown}
 
     def _masked(self, url: str) -> str:
-        """Return a URL, or its origin alone if it holds a credential."""
+        """Return a URL, or only its origin if it contains a credential."""
         if url_credential(url) is None and self._redacted(url) == url:
             return url
         try:

@@ -1,4 +1,4 @@
-"""The program: its commands, help and completion, and how a run becomes an exit code."""
+"""The program: its commands, help and completion, and the exit code of a run."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ TABLE: Final = {
     "emulator": "Serve an emulated CloudTruth over HTTP.",
     "help": "Show the help of a command, or the common options.",
 }
-"""Every command, in the order of use. A new one is a module in `commands` and a line here."""
+"""Every command, in the order of use. A new command is a module in `commands` and a line here."""
 
-_NARROWEST: Final = 50  # columns of help
+_NARROWEST: Final = 50  # maximum width of help in columns
 _WIDEST: Final = 100
 _EPILOG: Final = """Help of a command: webhooks help COMMAND. Common options: webhooks help options.
 
@@ -61,7 +61,7 @@ def program() -> Group:
         short_help="Keep your CloudTruth webhooks in sync with YAML in git.",
         examples=(
             ("see what would happen, without an account", "webhooks plan --local"),
-            ("make it happen", "webhooks apply"),
+            ("apply it", "webhooks apply"),
             ("check files in a pull request", "webhooks validate webhooks/ --format github"),
         ),
         epilog=_EPILOG,
@@ -74,7 +74,7 @@ def program() -> Group:
 
 
 def run(arguments: Sequence[str], process: Process) -> int:
-    """Run one command line and return the exit code. Nothing is raised but what kills Python."""
+    """Run one command line and return the exit code. No exception escapes."""
     context = Context(process)
     try:
         code = program().main(
@@ -87,14 +87,14 @@ def run(arguments: Sequence[str], process: Process) -> int:
     except SystemExit as end:  # of completion
         code = end.code
     except BaseException as problem:
-        # Here, because most runs have no mistake to explain.
+        # Imported here, because most runs have no error to explain.
         from reconciler.cli.errors import explain
 
         asked = "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
         if isinstance(problem, click.UsageError) and asked:
-            context.options["format"] = "json"  # parsing may have ended before it
+            context.options["format"] = "json"  # parsing may have failed before it was set
         code = explain(problem, context)
-    # A result that could not be written is a failure, if nothing worse happened.
+    # If the result could not be written, the run failed, unless it has a more severe exit code.
     return int(code or context.console.failed)
 
 
@@ -139,7 +139,7 @@ def _help(context: Context, words: tuple[str, ...]) -> int:
 )
 def _completion(context: Context, shell: str) -> int:
     """It completes commands, options and the names that files declare."""
-    from click.shell_completion import get_completion_class  # which only this command needs
+    from click.shell_completion import get_completion_class  # only this command needs it
 
     make = get_completion_class(shell)
     assert make is not None

@@ -1,7 +1,7 @@
-"""Options and commands: what help shows, and what a command line gives.
+"""Options and commands: their help, and the values of a command line.
 
-Every option has a heading of the help. Those that most commands share are explained once, by
-`webhooks help options`. They may be given before or after the command's name.
+Every option is under a heading of the help. Options that most commands share are explained once, by
+`webhooks help options`. They can be passed before or after the command's name.
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ if TYPE_CHECKING:
     from reconciler.model import Secret
 
 _LINES: Final = r"[\r\n]+"
-_PATH: Final = click.Path(readable=False)  # which shells complete; what is there is for others
+# Shells complete it. Commands report unreadable files themselves.
+_PATH: Final = click.Path(readable=False)
 _ORDER: Final = {"Files": 0, "Connection": 2, "Output": 3}
-"""Where headings are; those of a single command are between files and connection."""
+"""The order of headings; those of a single command are between files and connection."""
 
 _READ_ELSEWHERE: Final = (
     "api_key_file", "deadline", "no_color", "profile", "server_url", "timeout",
 )  # fmt: skip
-"""Options whose variables have an order of precedence of their own, in `settings` and `console`."""
+"""Options whose variables are read in `settings` and `console`, with a different precedence."""
 
 _PRECEDENCE: Final = {ParameterSource.COMMANDLINE: 0, ParameterSource.ENVIRONMENT: 1}
 
 
 class Context:
-    """What every command is given: the process, its output, and the options.
+    """The argument of every command: the process, its console, and the options.
 
-    `options` has each option that the command line or its variable gives, by its name. `key` is an
-    API key that the files name, and in words where.
+    `options` has each option from the command line or its variable, by name. `key` is an API key
+    named by the files, and a description of its source.
     """
 
     def __init__(self, process: Process) -> None:
@@ -52,18 +53,18 @@ class Context:
 
     @property
     def command_line(self) -> MutableMapping[str, Any]:
-        """The options that the command line gives."""
+        """The options of the command line, without those of variables."""
         return self.options.maps[0]
 
     def narrowed(self, key: tuple[Secret, str] | None, **options: Any) -> Context:
-        """Return this context with other options, and with a key that files name, and where."""
+        """Return this context with other options, and optionally the key named by the files."""
         made = copy(self)
         made.options = ChainMap({**self.command_line, **options}, self.options.maps[1])
         made.key = key
         return made
 
     def give(self, name: str, value: Any, source: ParameterSource | None) -> None:
-        """Record an option. Before and after the command's name the later wins, and lists add."""
+        """Record an option. A later value replaces an earlier one; lists are extended."""
         if source not in _PRECEDENCE:
             return
         level = self.options.maps[_PRECEDENCE[source]]
@@ -76,7 +77,7 @@ class Context:
             self.console.no_color = value
 
     def words(self, options: Iterable[click.Parameter]) -> tuple[str, ...]:
-        """Return the words of the command line that give `options`, ready to be pasted."""
+        """Return the command line words for `options`, ready to paste."""
         found: list[str] = []
         for option in options:
             value = self.command_line.get(option.name or "")
@@ -89,7 +90,7 @@ class Context:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The paths of the configuration; () means webhooks.yaml."""
+        """The paths of the configuration; empty means webhooks.yaml."""
         return tuple(self.options.get("file", ()))
 
     @property
@@ -106,8 +107,8 @@ class Context:
 class Option(click.Option):
     """An option under the heading `group`; a `common` one is shown by `help options` only.
 
-    `env` is the variable that it is read from where the command line does not give it; an option
-    that may be repeated takes one value a line, or as `separator` splits it.
+    `env` is the variable that is read if the command line does not have the option; for a
+    repeatable option it has one value per line, or is split at `separator`.
     """
 
     def __init__(
@@ -134,21 +135,21 @@ class Option(click.Option):
         return ctx.obj.process.environ.get(self.envvar) or None
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
-        """Return the variable's value, split into its parts if there may be several."""
+        """Return the variable's value, split for a repeatable option."""
         text = self.resolve_envvar_value(ctx)
         if text is None or not self.multiple:
             return text
         return [each.strip() for each in re.split(self.separator, text) if each.strip()]
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Refuse an empty file name, as an unset variable of a script leaves it."""
+        """Refuse an empty file name, which an unset variable of a script leads to."""
         if value == "" and self.metavar == "FILE":
             raise click.BadParameter("the name is empty", ctx=ctx, param=self)
         return super().type_cast_value(ctx, value)
 
 
 class _Command(click.Command):
-    """A command whose help has options in groups, and examples at the end."""
+    """A command with grouped options and examples in its help."""
 
     def __init__(
         self, name: str | None, *, examples: Sequence[tuple[str, str]] = (), **attributes: Any
@@ -159,21 +160,21 @@ class _Command(click.Command):
         self.examples = examples
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the summary and the text."""
+        """Write the summary and the text."""
         for paragraph in filter(None, (self.short_help, self.help)):
             formatter.write_paragraph()
             with formatter.indentation():
                 formatter.write_text(paragraph)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the options that are the command's alone, by their headings."""
+        """Write the command's specific options, by heading."""
         own = [each for each in self.params if not getattr(each, "common", False)]
         write_options(ctx, formatter, own)
         formatter.write_paragraph()
         formatter.write_text("Common options: webhooks help options")
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the examples."""
+        """Write the examples."""
         if self.examples:
             with formatter.section("Examples"):
                 for purpose, line in self.examples:
@@ -185,16 +186,16 @@ class _Command(click.Command):
 class Group(_Command, click.Group):
     """A group whose help lists commands in the order of use.
 
-    A command without a callback stands for the module of its name in `commands`, which has it as
-    `run` and is imported when the command is called: help and completion need its summary alone.
+    A command without a callback is a placeholder for the module of its name in `commands`, whose
+    `run` is imported when the command is called: help and completion need only its summary.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in their order."""
+        """Return the names in the order of use."""
         return list(self.commands)
 
     def load(self, name: str) -> click.Command:
-        """Return a command, imported if need be."""
+        """Return a command, importing its module if needed."""
         found = self.commands[name]
         if found.callback is None and not isinstance(found, Group):
             summary = found.short_help
@@ -205,12 +206,12 @@ class Group(_Command, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that a command line names, and import it."""
+        """Find and import the command that a command line names."""
         name, stub, rest = super().resolve_command(ctx, args)
         return name, None if stub is None or name is None else self.load(name), rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show commands, then options."""
+        """Write commands, then options."""
         self.format_commands(ctx, formatter)
         write_options(ctx, formatter, [each for each in self.params if each not in COMMON])
 
@@ -224,12 +225,12 @@ def command(
     connects: bool = False,
     organizations: bool = False,
 ) -> Callable[[Callable[..., int]], _Command]:
-    """Make a function that returns an exit code a command; its docstring is the help.
+    """Turn a function that returns an exit code into a command; its docstring is the help.
 
-    It is given the context, and its own options by name. The options that `reads` files and
-    `connects` are added, those of output always. With `organizations` it runs for each organization
-    that the files declare. The first example is the plainest. A command of the program has its
-    `summary` there.
+    The function receives the context, and its own options by name. `reads` adds the options of
+    files, `connects` those of the connection; those of output are always added. With
+    `organizations` it runs for each organization that the files declare. The first example is the
+    simplest. Commands of the program have their `summary` in main.py.
     """
 
     def wrap(body: Callable[..., int]) -> _Command:
@@ -238,7 +239,7 @@ def command(
             _refuse_foreign(ctx)
             if not organizations or own.get("planfile") is not None:
                 return body(ctx.obj, **own)
-            from reconciler.cli.session import for_each_organization  # help runs nothing
+            from reconciler.cli.session import for_each_organization  # help runs no command
 
             return for_each_organization(ctx.obj, body, own, keyed=connects)
 
@@ -267,7 +268,7 @@ def write_options(
 
 
 def _refuse_foreign(ctx: click.Context) -> None:
-    """Refuse options before the command's name that the command does not have."""
+    """Raise UsageError for options before the command's name that the command does not have."""
     own = {each.name for each in ctx.command.params}
     for option in ctx.parent.command.params if ctx.parent is not None else ():
         if option.name in ctx.obj.command_line and option.name not in own:
@@ -275,7 +276,7 @@ def _refuse_foreign(ctx: click.Context) -> None:
 
 
 def _record(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Record in the context what a parameter is given, and from where; the paths are files."""
+    """Record the value of a parameter and its source in the context; arguments are files."""
     name = parameter.name or ""
     if ctx.obj is not None:
         ctx.obj.give("file" if name == "paths" else name, value, ctx.get_parameter_source(name))
@@ -304,7 +305,7 @@ FILE_OPTIONS: Final = (
     _read("--allow-literal-secrets", is_flag=True,
           help="Accept Slack tokens written into files."),
 )  # fmt: skip
-"""The options of a command that reads configuration files."""
+"""The options of commands that read configuration files."""
 
 CONNECTION_OPTIONS: Final = (
     _connect("--local", common=False, is_flag=True,
@@ -326,7 +327,7 @@ CONNECTION_OPTIONS: Final = (
     _connect("--parallelism", type=click.IntRange(1, 16), metavar="N", env="WEBHOOKS_PARALLELISM",
              help="Limit concurrent requests. [default: 10]"),
 )  # fmt: skip
-"""The options of a command that connects."""
+"""The options of commands that connect."""
 
 _OUTPUT_OPTIONS: Final = (
     _output("-q", "--quiet", is_flag=True, help="Print only errors."),

@@ -1,4 +1,4 @@
-"""One command over the files of several organizations, one after another."""
+"""Run one command for several organizations, one after another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.workflow.organizations import OrganizationFiles, key_of, organiz
 from reconciler.workflow.planning import check_organization
 
 _SINGLE: Final = ("out", "report", "expect_digest")
-"""Options that are about one plan."""
+"""Options that apply to a single plan."""
 _WORST: Final = (
     ExitCode.OK, ExitCode.CHANGES, ExitCode.NOT_CONFIRMED, ExitCode.STALE, ExitCode.BLOCKED,
     ExitCode.INVALID, ExitCode.DENIED, ExitCode.FAILED, ExitCode.PARTIAL, ExitCode.USAGE,
@@ -30,8 +30,8 @@ def run_each(
 ) -> int:
     """Run a command for each organization of its files; return the worst exit code.
 
-    An apply ends at the first organization that fails, unless it is to keep going. Before its first
-    write, every key is checked, and two groups that lead to one organization are refused.
+    An apply stops at the first organization that fails, unless it has --keep-going. Before its
+    first write, every key is checked, and two groups for one organization are refused.
     """
     found = inputs(context)
     groups = organizations(found)
@@ -63,21 +63,21 @@ def run_each(
             left = len(groups) - len(codes)
             if left:
                 context.console.message(
-                    "note", f"{left} more not started; --keep-going goes on after a failure"
+                    "note", f"{left} more not started; use --keep-going to continue after a failure"
                 )
             break
     return max(codes, key=_WORST.index)
 
 
 def with_own_key(context: Context) -> Context:
-    """Return a context with the key that the files of the run name, if they name one.
+    """Return a context with the key named by the files, if any.
 
     Raises UsageError for files of several organizations.
     """
     found = inputs(context)
     groups = organizations(found)
     if len(groups) > 1:
-        hint = "run a job for each, as docs/organizations.md shows"
+        hint = "run a job for each, see docs/organizations.md"
         raise _several("a job can have only one organization", groups, hint)
     return _narrowed(context, groups[0], found) if groups else context
 
@@ -100,7 +100,7 @@ def _narrowed(
 
 
 def _check_keys(contexts: list[Context], groups: tuple[OrganizationFiles, ...]) -> None:
-    """Raise OrganizationError before anything is written if a key leads elsewhere."""
+    """Raise OrganizationError, before any write, if a key belongs to another organization."""
     seen: dict[str, OrganizationFiles] = {}
     for context, group in zip(contexts, groups, strict=True):
         with connected(context, settings_of(context)) as connection:
@@ -109,7 +109,7 @@ def _check_keys(contexts: list[Context], groups: tuple[OrganizationFiles, ...]) 
         other = seen.setdefault(organization.id, group)
         if other is not group:
             raise OrganizationError(
-                f"{other.paths[0]} and {group.paths[0]} lead to one organization, "
+                f"{other.paths[0]} and {group.paths[0]} use keys of one organization, "
                 f"{organization.name!r}",
-                hint="write the same `organization` in both, or use another key for one of them",
+                hint="set the same `organization` in both, or use another key for one of them",
             )

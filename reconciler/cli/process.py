@@ -1,7 +1,6 @@
-"""The process as one value: its environment, streams, directory and clock.
+"""The process as a value: its environment, streams, directory and clock.
 
-Everything else is handed these, so that a whole command can run inside a test as it runs in a
-shell.
+Everything else receives this value, so that tests can run complete commands in process.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """What a command may know of its surroundings.
+    """The process that a command runs in.
 
-    `platform` is as `sys.platform` names it; `clock` is None for the system's.
+    `platform` is the value of `sys.platform`; `clock` is None for the system's.
     """
 
     environ: Mapping[str, str] = field(repr=False)
@@ -38,7 +37,7 @@ class Process:
     clock: Clock | None = None
 
     def columns(self, otherwise: int) -> int:
-        """Return how wide the terminal is, `otherwise` where nothing tells."""
+        """Return the width of the terminal, `otherwise` if it is unknown."""
         told = self.environ.get("COLUMNS", "")
         if told.isdecimal() and int(told) > 0:
             return int(told)
@@ -48,11 +47,11 @@ class Process:
             return otherwise
 
     def now(self) -> datetime:
-        """Return the wall clock's time, in UTC."""
+        """Return the current time in UTC."""
         return datetime.now(UTC) if self.clock is None else self.clock.now()
 
     def time(self) -> Clock:
-        """Return the clock of this run, which only requests need."""
+        """Return the clock of this run."""
         from reconciler.execute.stop import SystemClock
 
         return self.clock or SystemClock()
@@ -67,11 +66,11 @@ class Process:
 
     @classmethod
     def of_this_process(cls) -> Process:
-        """Return the surroundings of the running process.
+        """Return the running process.
 
-        Output never fails for want of a character: what a terminal's encoding lacks is escaped.
-        From here on SIGTERM and SIGHUP end the run with an Interrupted, as SIGINT does with a
-        KeyboardInterrupt. SIGHUP stays ignored under `nohup`; Windows has none.
+        Characters missing from the terminal's encoding are escaped. SIGTERM and SIGHUP now raise
+        Interrupted, as SIGINT raises KeyboardInterrupt. SIGHUP stays ignored under `nohup`; Windows
+        has none.
         """
         signal.signal(signal.SIGTERM, _terminate)
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

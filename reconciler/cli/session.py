@@ -1,4 +1,4 @@
-"""What commands share: reading files, showing results, and where results are written."""
+"""Functions shared by commands: read files, print and write results."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from reconciler.findings import Finding
 
 STDOUT: Final = "-"
-"""The name of standard output among names of files."""
+"""The file name that means standard output."""
 
 _WIDTH: Final = 100
 _NARROWEST: Final = 40
 
 
 def inputs(context: Context, again: tuple[str, ...] | None = None) -> workflow.Inputs:
-    """Return where the configuration and secrets come from; `again` is for advice."""
+    """Return the sources of files and secrets; `again` are the options for suggested commands."""
     options, process = context.options, context.process
     in_ci = process.environ.get("CI", "").strip().lower() not in ("", "0", "false")
     return workflow.Inputs(
@@ -54,13 +54,13 @@ def for_each_organization(
 
     if not may_be_several(inputs(context)):
         return body(context, **own)
-    from reconciler.cli.organizations import run_each  # most runs have one
+    from reconciler.cli.organizations import run_each  # most runs have one organization
 
     return run_each(context, body, own, keyed=keyed)
 
 
 def load(context: Context, again: tuple[str, ...] | None = None) -> workflow.Checked:
-    """Read and check the files, and show warnings. Raises ConfigurationError."""
+    """Read and check the files, and print warnings. Raises ConfigurationError."""
     checked = workflow.load(inputs(context, again))
     warn(context, checked.declared.findings)
     for file in (*checked.declared.documents, *checked.declared.parents):
@@ -69,16 +69,16 @@ def load(context: Context, again: tuple[str, ...] | None = None) -> workflow.Che
 
 
 def warn(context: Context, findings: Iterable[Finding]) -> None:
-    """Show findings on standard error."""
+    """Print findings to standard error."""
     found = tuple(findings)
     if found:
         context.console.note(RENDERERS["text"]().render_findings(found, message_view(context)))
 
 
 def show(context: Context, text: str, *, failed: bool = False, beside: bool = False) -> None:
-    """Print a result. With --quiet a text is left out, unless it is about a failure.
+    """Print a result. With --quiet only failures and documents are printed.
 
-    It goes to standard error `beside` a document that standard output has.
+    It is printed to standard error if it is `beside` a document on standard output.
     """
     if beside:
         context.console.note(text)
@@ -96,7 +96,7 @@ def show_checks(context: Context, checklist: Checklist, format: str) -> ExitCode
 
 
 def result_view(context: Context, **more: Any) -> View:
-    """Return how results are shown."""
+    """Return the view of results."""
     console = context.console
     view = {"color": console.color_results, "verbosity": console.verbosity, **more}
     process, width = context.process, _WIDTH
@@ -106,19 +106,19 @@ def result_view(context: Context, **more: Any) -> View:
 
 
 def message_view(context: Context, **more: Any) -> View:
-    """Return how messages on standard error are shown."""
+    """Return the view of messages on standard error."""
     return result_view(context, color=context.console.color_messages, **more)
 
 
 def named(context: Context, name: str | None) -> Path | None:
-    """Return the path of a result, None if it is not to be written or goes to standard output."""
+    """Return the path of a result, None without one or for standard output."""
     return None if name in (None, STDOUT) else context.process.directory / str(name)
 
 
 def confirm(context: Context, question: str, *, otherwise: str) -> None:
-    """Ask a question. Raises NotConfirmedError for any answer but yes, and without a terminal.
+    """Ask for confirmation. Raises NotConfirmedError without a terminal or for any answer but yes.
 
-    `otherwise` is what the message then says.
+    `otherwise` is added to its message.
     """
     why = "not confirmed"
     if not context.console.interactive or STDOUT in context.files:

@@ -1,6 +1,6 @@
-"""An emulated CloudTruth: the API as far as it is published, and one behaviour where it is not.
+"""An emulated CloudTruth: the published API, and the most likely behaviour where it is
+undocumented.
 
-For: trying the product out without an account, tests and simulations.
-Promises: an independent witness; it shares no code with the client that it judges.
-Refuses: to be imported by anything but the command line and tests.
+It serves `--local`, tests and simulations. It shares no code with the client, so that tests of the
+client are independent. Only the command line and tests import it.
 """

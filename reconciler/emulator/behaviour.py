@@ -1,9 +1,8 @@
-"""Behavior of the real server that its API does not document: one field or method for each choice.
+"""Undocumented behaviour of the real server: one field or method for each choice.
 
-For: `--local` and `webhooks emulator`, which get the most likely server, and tests, which replace
-methods to get others.
-Promises: no state. What a method needs to know is in the exchange.
-Refuses: published behaviour, which no server has otherwise.
+`--local` and `webhooks emulator` use the most likely server; tests replace methods to get others.
+Methods are stateless: the exchange holds everything that they need. Documented behaviour is not
+here, because it does not vary.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ EVENTS = tuple(
     for verb in ("created", "updated", "deleted")
 )
 ROLES = ("NO_SECRETS", "VIEWER", "CONTRIB", "ADMIN", "OWNER")
-"""From the least to the most powerful."""
+"""From the least to the most privileged."""
 MASK = "*****"
 
 
 class ReadBack(StrEnum):
-    """How a stored secret looks when it is read."""
+    """The form in which a stored secret is read back."""
 
     PLAIN = "plain"
     MASK = "mask"
@@ -37,36 +36,36 @@ class ReadBack(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """The most likely server."""
+    """The most likely behaviour."""
 
     types: tuple[str, ...] = ("slack", "generic")
-    """Webhook types it knows; one without rules takes any configuration."""
+    """The known webhook types; a type without rules accepts any configuration."""
     events: tuple[str, ...] = EVENTS
-    """Event types it knows."""
+    """The known event types."""
     secret_fields: tuple[str, ...] = ("token", "password")
     """Configuration keys that are stored encrypted."""
     read_back: str = ReadBack.PLAIN
-    """How those look when they are read."""
+    """The form in which those are read back."""
     page_size: int = 100
-    """Rows on a page unless the request says otherwise."""
+    """The default number of rows per page."""
     max_page_size: int = 1000
-    """A larger `page_size` is cut down to this."""
+    """The maximum of `page_size`; larger values are reduced to it."""
     any_key: bool = False
-    """An unknown key counts as the first user's."""
+    """Accept any key as the first user's."""
     bad_key_status: int = 401
-    """The status of a missing or bad key."""
+    """The HTTP status for a missing or invalid key."""
     maintenance: bool = False
-    """Changes are disabled in every organization."""
+    """Whether changes are disabled in every organization."""
     methods: tuple[str, ...] = ("PUT", "PATCH", "DELETE")
-    """How an existing webhook can be written."""
+    """The methods that update a webhook."""
     cookies: tuple[str, ...] = (
         "AWSALB=emulated; Path=/",
         "sessionid=emulated; HttpOnly; Path=/; SameSite=Lax",
     )
-    """Values of `set-cookie` on every answer."""
+    """Values of `set-cookie` in every response."""
 
     def role(self, stored: str) -> str:
-        """Return the role to show for a stored one."""
+        """Return the displayed form of a stored role."""
         return stored
 
     def may(self, role: str, *, write: bool) -> bool:
@@ -74,29 +73,29 @@ class Behaviour:
         return not write or role.upper() in ("ADMIN", "OWNER")
 
     def account(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return an organization or a user as it is shown."""
+        """Return the displayed form of an organization or a user."""
         return row
 
     def required(self, field: str) -> bool:
-        """Return whether a field must be in a request that is not a PATCH."""
+        """Return whether a POST or PUT must have a field."""
         return True
 
     def name(self, text: str) -> str:
-        """Return a name as it is stored."""
+        """Return the stored form of a name."""
         return text.strip()
 
     def event_types(self, sent: list[str]) -> list[str]:
-        """Return event types as they are stored."""
+        """Return the stored form of event types."""
         return sent
 
     def configuration(
         self, kind: str, sent: dict[str, Any], patched: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        """Return a configuration as it is stored; `patched` is the one that a PATCH is for."""
+        """Return the stored form of a configuration; `patched` is the one that a PATCH changes."""
         return sent
 
     def errors(self, fields: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return what else is wrong with the fields to write, by field."""
+        """Return further validation errors of the fields to write, by field."""
         return {}
 
     def error_body(self, errors: Any) -> Any:
@@ -107,17 +106,17 @@ class Behaviour:
         """Raise RefusedError if a name is taken."""
 
     def listed(self, exchange: Exchange, ordering: str) -> list[str]:
-        """Return the JSON texts of all webhooks that a list shows."""
+        """Return the JSON texts of all webhooks in a list."""
         return exchange.store.texts(exchange.caller.organization, ordering)
 
     def links(
         self, total: int, following: str, previous: str | None, *, last: bool
     ) -> dict[str, Any]:
-        """Return what a page says besides its rows; `following` is the URL after it."""
+        """Return the fields of a page besides its rows; `following` is the URL of the next page."""
         return {"count": total, "next": None if last else following, "previous": previous}
 
     def shown(self, exchange: Exchange, data: str, *, wrote: bool) -> str:
-        """Return the JSON text of a webhook as it is read; `wrote` marks the answer to a write."""
+        """Return the JSON text of a webhook in a response; `wrote` is true after a write."""
         if self.read_back == ReadBack.PLAIN:
             return data
         record = json.loads(data)

@@ -1,11 +1,9 @@
-"""A CloudTruth API in one call: request in, answer out.
+"""The CloudTruth API as one function from request to response.
 
-For: tests, simulations and `--local`, which need a server without a network; the HTTP server of
-`server.py` is a thin shell around it.
-Promises: thread-safe; one request is one transaction and one line of the log; time is only that of
-the clock it is given.
-Refuses: to know the client. It imports nothing of the product outside this folder, so that a
-misunderstanding of the API cannot be shared by both sides.
+Tests, simulations and `--local` call it without a network; `server.py` serves it over HTTP. It is
+thread-safe, one request is one transaction and one line of the log, and time comes only from the
+given clock. It imports nothing from outside this folder, so that client and emulator cannot share a
+misunderstanding of the API.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ from reconciler.emulator.messages import (
 from reconciler.emulator.store import LogEntry, Store, User
 
 LOCAL_KEY = "local-emulator-key"
-"""The key of the organization "Acme" that every new store begins with."""
+"""The key of the organization "Acme", which every new store contains."""
 
 _ROUTE = re.compile(
     r"/api/(?:v1/(?:"
@@ -48,7 +46,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Emulator:
-    """One server. `behaviour` and `listener` may be replaced; `store` shows what it holds."""
+    """One server. `behaviour` and `listener` may be replaced; `store` is its data."""
 
     def __init__(
         self,
@@ -60,8 +58,8 @@ class Emulator:
     ) -> None:
         """Serve a store.
 
-        `clock` counts seconds. `listener` gets each line of the log, in order, and must not call
-        back.
+        `clock` returns seconds. `listener` receives each line of the log, in order, and must not
+        call the emulator.
         """
         self.store = store
         self.behaviour = behaviour
@@ -87,7 +85,7 @@ class Emulator:
             return answer
 
     def begin(self, request: Request, now: float) -> Exchange:
-        """Return the exchange for a request that has just arrived."""
+        """Return the exchange for a new request."""
         return Exchange(request=request, store=self.store, behaviour=self.behaviour, now=now)
 
     def carry_out(self, exchange: Exchange) -> Answer:
@@ -98,7 +96,7 @@ class Emulator:
         return replace(answer, body=b"") if exchange.request.method == "HEAD" else answer
 
     def record(self, exchange: Exchange, status: int) -> LogEntry:
-        """Append a request to the log; `status` is what the client gets, 0 if nothing."""
+        """Append a request to the log; `status` is the client's, 0 without a response."""
         request, user = exchange.request, exchange.user
         entry = self.store.record(
             time=exchange.now,
@@ -193,7 +191,7 @@ def _user(exchange: Exchange) -> User:
 
 
 def _list_organizations(exchange: Exchange) -> Answer:
-    """Answer with one page of the caller's organizations."""
+    """Return one page of the caller's organizations."""
     store, behaviour, caller = exchange.store, exchange.behaviour, exchange.caller
     roles = {item.organization: item.role for item in store.memberships(caller.id)}
     rows = [
@@ -214,7 +212,7 @@ def _list_organizations(exchange: Exchange) -> Answer:
 
 
 def _current_user(exchange: Exchange) -> Answer:
-    """Answer with the caller."""
+    """Return the caller."""
     user, store = exchange.caller, exchange.store
     names = {item.id: item.name for item in store.organizations()}
     own = {item.organization: item.id for item in store.memberships(user.id)}
@@ -233,7 +231,7 @@ def _current_user(exchange: Exchange) -> Answer:
 
 
 def _retrieve_membership(exchange: Exchange, id: str) -> Answer:
-    """Answer with one of the caller's memberships."""
+    """Return one of the caller's memberships."""
     for item in exchange.store.memberships(exchange.caller.id):
         if item.id == id:
             row = {
@@ -252,7 +250,7 @@ def _url(exchange: Exchange, path: str, id: str) -> str:
 
 
 def schema(behaviour: Behaviour) -> Answer:
-    """Answer with the part of the published OpenAPI description that concerns webhooks."""
+    """Return the published OpenAPI description of webhooks."""
     text, events = {"type": "string"}, {"$ref": "#/components/schemas/EventTypesEnum"}
     fields = {
         "id": {**text, "format": "uuid", "readOnly": True},

@@ -1,8 +1,7 @@
-"""Requests and answers as plain values, in the words of Django REST Framework and Django.
+"""Requests and responses as plain values, with the texts of Django REST Framework and Django.
 
-For: the one vocabulary shared by the emulator and by whatever carries its answers.
-Promises: values only; every answer announces the length of its whole body.
-Refuses: to decide when an answer is given.
+The emulator and its transports share them. Every response has the `content-length` of its complete
+body.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ if TYPE_CHECKING:
     from reconciler.emulator.store import Store, User
 
 _LOOPBACK = ("localhost", "127.", "[::1]")
-# Made once: json.dumps would build a new encoder on each call.
+# Created once: json.dumps would create a new encoder for each call.
 dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-"""Return JSON text as the framework writes it: compact, and not escaped to ASCII."""
+"""Return JSON text as the framework writes it: compact, without escaping to ASCII."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One HTTP request.
 
-    `path` is as sent, percent-encoded and without the query; `query` is without its question mark;
-    header names are in lower case.
+    `path` is percent-encoded, as sent, without the query; `query` has no question mark; header
+    names are in lower case.
     """
 
     method: str
@@ -40,10 +39,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One HTTP answer.
+    """One HTTP response.
 
-    Headers are pairs, because `set-cookie` repeats; their names are in lower case.
-    `content-length` is always that of the whole `body` (for HEAD, of the body of a GET).
+
+
+    Headers are pairs, because `set-cookie` can repeat; their names are in lower case.
+    `content-length` is that of the complete `body` (for HEAD, of the body of a GET).
     """
 
     status: int
@@ -51,13 +52,13 @@ class Answer:
     body: bytes = b""
 
     def with_headers(self, *pairs: tuple[str, str]) -> Answer:
-        """Return the answer with more headers."""
+        """Return the response with more headers."""
         return replace(self, headers=(*self.headers, *pairs))
 
 
 @dataclass(slots=True, kw_only=True)
 class Exchange:
-    """A request while it is carried out; `changed` is the id of the webhook written, if any."""
+    """A request in progress; `changed` is the id of the written webhook, if any."""
 
     request: Request
     store: Store
@@ -68,13 +69,13 @@ class Exchange:
 
     @property
     def caller(self) -> User:
-        """The owner of the key; only behind authentication."""
+        """The owner of the key; available after authentication."""
         assert self.user is not None
         return self.user
 
     @property
     def role(self) -> str:
-        """The caller's role, as it is shown."""
+        """The displayed form of the caller's role."""
         return self.behaviour.role(self.caller.role)
 
     @property
@@ -89,32 +90,32 @@ class Exchange:
 
 
 class RefusedError(Exception):
-    """A request that ends in an error answer; raised from anywhere while it is carried out."""
+    """Ends a request with an error response; raised anywhere during the request."""
 
     def __init__(self, answer: Answer) -> None:
-        """Carry the answer to give."""
+        """Keep the response to send."""
         super().__init__(answer.status)
         self.answer = answer
 
 
 def json_text(text: str, *, status: int = 200) -> Answer:
-    """Answer with JSON that is text already."""
+    """Return a response with JSON text."""
     return sized(status, text.encode("utf-8", "backslashreplace"), "application/json")
 
 
 def json_value(value: Any, *, status: int = 200) -> Answer:
-    """Answer with a value as JSON."""
+    """Return a response with a value as JSON."""
     return json_text(dump(value), status=status)
 
 
 def html(status: int, title: str) -> Answer:
-    """Answer with one of Django's own pages."""
+    """Return a response with one of Django's HTML pages."""
     page = f"<!doctype html>\n<html lang=en><title>{title}</title><h1>{title}</h1></html>\n"
     return sized(status, page.encode(), "text/html; charset=utf-8")
 
 
 def sized(status: int, body: bytes = b"", content_type: str | None = None) -> Answer:
-    """Answer with these bytes."""
+    """Return a response with these bytes."""
     answer = Answer(status=status, headers=(("content-length", str(len(body))),), body=body)
     return answer if content_type is None else answer.with_headers(("content-type", content_type))
 
@@ -130,7 +131,7 @@ def refuse(status: int, detail: str) -> RefusedError:
 def page(
     exchange: Exchange, path: str, rows: list[str], show: Callable[[str], str] = str
 ) -> Answer:
-    """Return the requested page; `show` makes JSON of one of its rows."""
+    """Return the requested page; `show` turns a row into JSON."""
     asked, behaviour, total = exchange.asked, exchange.behaviour, len(rows)
     size = _positive(asked.get("page_size", "")) or behaviour.page_size
     size = min(size, behaviour.max_page_size)

@@ -1,9 +1,7 @@
-"""What the server accepts as a webhook, and what it makes of it.
+"""Validate the JSON of a POST, PUT or PATCH, and return the fields to store.
 
-For: turning the JSON of a POST, PUT or PATCH into the fields to store.
-Promises: pure; reports every wrong field at once, in the framework's words, as a mapping of field
-to errors; drops fields that are the server's own.
-Refuses: by raising `RefusedError`. Whether a name is taken is not known here.
+Functions are pure. `RefusedError` reports the errors of all fields at once, with the framework's
+texts. Read-only fields are dropped. Whether a name is taken is not checked here.
 """
 
 from __future__ import annotations
@@ -35,8 +33,8 @@ def validate(
 ) -> dict[str, Any]:
     """Return the fields to write.
 
-    `stored` is the webhook to change, None for a new one; `partial` says that fields may be left
-    out; `organizations` are the ids of those that the caller belongs to.
+    `stored` is the webhook to change, None for a new one; with `partial` fields may be missing;
+    `organizations` are the ids of the caller's organizations.
     """
     if not isinstance(data, dict):
         text = f"Invalid data. Expected a dictionary, but got {type(data).__name__}."
@@ -75,7 +73,7 @@ def _invalid(errors: _Errors, behaviour: Behaviour) -> RefusedError:
 
 
 def _name(value: Any, behaviour: Behaviour) -> tuple[Any, Any]:
-    # The framework takes numbers for texts, but neither booleans nor containers.
+    # The framework accepts numbers as text, but neither booleans nor containers.
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     problem = _text_error(value)
@@ -114,7 +112,7 @@ _FIELDS: Mapping[str, Callable[[Any, Behaviour], tuple[Any, Any]]] = {
 
 
 def _configuration_errors(kind: str, value: Mapping[str, Any]) -> _Errors:
-    """Return what is wrong with a configuration of that type, by key."""
+    """Return the errors of a configuration of this type, by key."""
     errors: _Errors = {}
     for key in {"slack": ("token", "channel", "username"), "generic": ("url",)}.get(kind, ()):
         problem = _text_error(value[key]) if key in value else _REQUIRED
@@ -153,7 +151,7 @@ def _choice(value: Any) -> str:
 
 
 def _storable(value: Any) -> bool:
-    """Return whether a database could keep it: no NUL and no lone surrogate in any text."""
+    """Return whether a database can store it: no NUL and no lone surrogate in any text."""
     if isinstance(value, dict):
         return all(_storable(key) and _storable(item) for key, item in value.items())
     if isinstance(value, list):

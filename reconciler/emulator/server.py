@@ -1,11 +1,9 @@
-"""The emulator over HTTP.
+"""Serve the emulator over HTTP, for clients in other processes.
 
-For: clients that cannot be given an emulator in process: an installed command, another language.
-Promises: the port is bound when a `Server` is made, so requests sent right away wait instead of
-failing; a request for any host but this server's address and `localhost` is refused, as it may come
-from a web page whose name was pointed here.
-Refuses: to print or to log. It needs Starlette and uvicorn, the extra `emulator`; the rest of the
-emulator does not.
+Creating a `Server` binds the port, so requests sent before `run` wait instead of failing. A request
+whose Host is neither this server's address nor `localhost` is refused, because it may be a DNS
+rebinding attack from a web page. It prints and logs nothing. It needs Starlette and uvicorn, the
+extra `emulator`; the rest of the emulator does not.
 """
 
 from __future__ import annotations
@@ -33,8 +31,8 @@ class Server:
         """Bind the port, 0 for a free one. Raises OSError if that fails."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
-        # asyncio does this only for sockets that name TCP. Without it a body waits 40 ms behind its
-        # head for the client's acknowledgement; accepted connections inherit it.
+        # asyncio sets this only for sockets with an explicit protocol. Without it a body is sent 40
+        # ms after its headers, when the client acknowledges them. Accepted connections inherit it.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         bound = self._socket.getsockname()[1]
         self.url = f"http://{_bracketed(host)}:{bound}"
@@ -57,8 +55,8 @@ class Server:
     def run(self, ready: Callable[[str], None] | None = None) -> None:
         """Serve until `stop` is called, or in the main thread until SIGINT or SIGTERM.
 
-        `ready` gets the base URL. The signal is passed on when all is closed, so that SIGINT ends
-        in KeyboardInterrupt.
+        `ready` receives the base URL. The signal is raised again after closing, so SIGINT ends in
+        KeyboardInterrupt.
         """
         try:
             if ready is not None:
@@ -72,7 +70,7 @@ class Server:
         self._socket.close()
 
     def stop(self) -> None:
-        """Stop a running server; from any thread."""
+        """Stop a running server. Can be called from any thread."""
         self.server.should_exit = True
 
 
@@ -80,13 +78,13 @@ class Application:
     """The ASGI application of one emulator."""
 
     def __init__(self, emulator: Emulator, *, host: str, url: str) -> None:
-        """Serve requests for `host`, a name or an address, at `url`."""
+        """Accept requests for `host`, a name or an address, at `url`."""
         self._emulator = emulator
         self._hosts = {"localhost", "127.0.0.1", "[::1]", _bracketed(host.lower())}
         self._misdirected = PlainTextResponse(f"This server is {url}\n", status_code=421)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Carry one request to the emulator."""
+        """Pass one request to the emulator, and send its response."""
         web = WebRequest(scope, receive)
         if not self._is_own(web.headers.get("host", ""), scope):
             await self._misdirected(scope, receive, send)
@@ -101,12 +99,12 @@ class Application:
             headers=headers,
             body=await web.body(),
         )
-        # The emulator waits for its lock and for the disk: not on the event loop.
+        # In a thread, because the emulator waits for its lock and the disk.
         answer = await run_in_threadpool(self._emulator.handle, request)
         await self.send(answer, scope, receive, send)
 
     async def send(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send an answer."""
+        """Send a response."""
         headers = [
             (name.encode("latin-1"), text.encode("latin-1")) for name, text in answer.headers
         ]
@@ -114,9 +112,9 @@ class Application:
         await send({"type": "http.response.body", "body": answer.body})
 
     def _is_own(self, named: str, scope: Scope) -> bool:
-        """Return whether a Host header names this server; the port may be a published one."""
+        """Return whether a Host header names this server, on any port (which may be mapped)."""
         found = _HOST.fullmatch(named.lower())
-        # The address of this connection is known only now if the server listens on all of them.
+        # A server that listens on all addresses knows that of a connection only now.
         return found is not None and found[1] in {*self._hosts, _bracketed(scope["server"][0])}
 
 

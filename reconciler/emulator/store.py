@@ -1,11 +1,9 @@
-"""The data of the emulated server: organizations, users, webhooks and the log.
+"""Store organizations, users, webhooks and the log of the emulated server.
 
-For: the emulator, and tests that prepare a situation or read what is really stored.
-Promises: one SQLite database, in memory or in a file, usable from any thread; a transaction has it
-to itself and happens whole or not at all; keys are kept only as digests; a webhook's JSON text is
-kept ready-made, so that long lists are cheap.
-Refuses: to validate. Tests may store a webhook that the API would not accept. It does not survive a
-power cut for sure; it does survive a killed process.
+It is one SQLite database, in memory or in a file, usable from any thread. Transactions are
+exclusive and atomic. Keys are stored as digests only. Webhooks are stored as JSON text, so that
+long lists are cheap. Nothing is validated: tests may store a webhook that the API would reject. The
+file survives a killed process, but possibly not a power cut.
 """
 
 from __future__ import annotations
@@ -81,7 +79,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A stored webhook: where it stands in lists, and its JSON text with secrets in plain."""
+    """A stored webhook: its position in lists, and its JSON text with plain secrets."""
 
     seq: int
     id: str
@@ -94,9 +92,9 @@ class Row:
 class LogEntry:
     """A request, as received.
 
-    `status` is the status that the client received, 0 if none; `body` is the body of the request,
-    with secrets but without keys; `changed` is the id of the webhook that was written, even if the
-    client received an error.
+    `status` is the one that the client received, 0 if none; `body` is the body of the request, with
+    secrets but without keys; `changed` is the id of the written webhook, even if the client
+    received an error.
     """
 
     seq: int
@@ -135,7 +133,7 @@ class Store:
             self._connection.close()
 
     def __del__(self) -> None:
-        # A store in memory is often simply dropped; that deserves no warning.
+        # A store in memory is often dropped without closing; that needs no warning.
         if hasattr(self, "_connection"):
             self._connection.close()
 
@@ -159,7 +157,7 @@ class Store:
                 self._depth = 0
 
     def new_id(self) -> str:
-        """Return an id that was never given out before."""
+        """Return a new unique id."""
         return str(uuid.uuid4())
 
     # The log
@@ -192,7 +190,7 @@ class Store:
     def add_user(self, organization: str, *, key: str, role: str = "ADMIN", name: str = "") -> User:
         """Create a user with a key for that organization, and their membership of it."""
         with self.transaction():
-            # Real user ids hold a bar, which has to be percent-encoded in a path.
+            # Real user ids contain a bar, which must be percent-encoded in a path.
             own_id = f"auth0|{self.new_id().replace('-', '')[:24]}"
             user = User(own_id, name or "Service account", organization, role)
             values = {"id": own_id, "name": user.name, "key": _digest(key)}
@@ -207,7 +205,7 @@ class Store:
         return _Membership(**values)
 
     def user_of_key(self, key: str | None) -> User | None:
-        """Return whose key it is; without a key, the first user."""
+        """Return the owner of a key; without a key, the first user."""
         found = self._rows(
             "SELECT u.id, u.name, u.organization, m.role FROM users u JOIN memberships m"
             " ON m.user = u.id AND m.organization = u.organization"
@@ -228,7 +226,10 @@ class Store:
     # Webhooks
 
     def insert(self, record: Mapping[str, Any]) -> Row:
-        """Store a webhook as it is; one without `id` gets a new one, server fields become null."""
+        """Store a webhook without validation.
+
+        A missing `id` is generated, missing server fields are null.
+        """
         with self.transaction():
             made = {**record, "id": record.get("id") or self.new_id()}
             made = {**made, "last_run": made.get("last_run"), "last_error": made.get("last_error")}
@@ -237,7 +238,7 @@ class Store:
             return Row(seq=seq, **values, data=data)
 
     def update(self, id: str, record: Mapping[str, Any]) -> str:
-        """Replace the webhook of that id, and return its JSON text; its place in lists stays."""
+        """Replace a webhook by id, keeping its position in lists, and return its JSON text."""
         data = dump({**record, "id": id})
         self._execute(
             "UPDATE webhooks SET organization = ?, name = ?, data = ? WHERE id = ?",
@@ -260,8 +261,8 @@ class Store:
     def texts(self, organization: str, ordering: str = "") -> list[str]:
         """Return the JSON texts of an organization's webhooks.
 
-        `ordering` names fields, separated by commas, descending after a `-`; names that are no
-        field are dropped.
+        `ordering` is a comma-separated list of fields, descending with a leading `-`; unknown names
+        are ignored.
         """
         keys = [key.strip() for key in ordering.split(",")]
         terms = [
@@ -274,7 +275,7 @@ class Store:
         return [data for (data,) in self._rows(query, (organization,))]
 
     def webhooks(self, organization: str | None = None) -> list[dict[str, Any]]:
-        """Return what is really stored, secrets in plain, oldest first; by default everywhere."""
+        """Return stored webhooks with plain secrets, oldest first; by default all."""
         query = "SELECT data FROM webhooks WHERE ? IS NULL OR organization = ? ORDER BY seq"
         found = self._rows(query, (organization, organization))
         return [json.loads(data) for (data,) in found]
@@ -289,7 +290,7 @@ class Store:
 
     def _execute(self, query: str, values: Sequence[Any]) -> int:
         with self._lock:
-            # Without an open transaction, a single statement is one.
+            # Outside a transaction, a single statement is atomic.
             return self._connection.execute(query, values).lastrowid or 0
 
     def _insert(self, table: str, values: Mapping[str, Any]) -> int:

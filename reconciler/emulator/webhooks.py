@@ -1,8 +1,7 @@
-"""The webhooks of an organization: list, create, read, change, delete.
+"""The routes for webhooks: list, create, read, change, delete.
 
-For: the two routes that the product is about.
-Promises: a key sees only the webhooks of its organization; a refused request changes nothing.
-Refuses: in the order in which the framework checks: existence, body, fields, name.
+A key has access to the webhooks of its organization only. A refused request changes nothing. Checks
+run in the framework's order: existence, body, fields, name.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _FIELDS = ("name", "organization", "event_types", "type", "configuration")
 
 
 def list_webhooks(exchange: Exchange) -> Answer:
-    """Answer with one page."""
+    """Return one page."""
     behaviour = exchange.behaviour
     rows = behaviour.listed(exchange, exchange.asked.get("ordering", ""))
     return page(exchange, PATH, rows, lambda row: behaviour.shown(exchange, row, wrote=False))
@@ -44,12 +43,12 @@ def create(exchange: Exchange) -> Answer:
 
 
 def retrieve(exchange: Exchange, id: str) -> Answer:
-    """Answer with one webhook."""
+    """Return one webhook."""
     return _one(exchange, _find(exchange, id).data, wrote=False)
 
 
 def update(exchange: Exchange, id: str, *, partial: bool) -> Answer:
-    """Change a webhook: the fields that are sent if `partial`, else all of them."""
+    """Change a webhook: only the sent fields if `partial`, else all fields."""
     row = _find(exchange, id)
     stored: dict[str, Any] = json.loads(row.data)
     record = {**stored, **_validated(exchange, stored=stored, partial=partial)}

@@ -1,9 +1,8 @@
-"""Results to text: every renderer is a function from a value to `str`.
+"""Render results as text: every renderer is a function from a value to `str`.
 
 The same value gives the same text. A format is one module with the functions of `Renderer`, loaded
-when it is asked for; no format knows another. What they share is how untrusted text is made
-harmless (`quote`), what each webhook's row contains (`rows`) and in which words (`words`). Texts
-end with a line break.
+on first use; formats do not import each other. They share the escaping of untrusted text (`quote`),
+the content of each webhook's row (`rows`) and the wording (`words`). Texts end with a line break.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-if TYPE_CHECKING:  # checking files needs neither plans nor reports
+if TYPE_CHECKING:  # validate needs neither plans nor reports
     from reconciler.checks import Checklist
     from reconciler.errors import ReconcilerError
     from reconciler.findings import Finding
@@ -27,15 +26,15 @@ if TYPE_CHECKING:  # checking files needs neither plans nor reports
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """How a result is shown; each renderer takes from it what it can use.
+    """Display settings; each renderer uses those that apply to it.
 
-    `width` is in columns of a terminal. `verbosity` is 0 for what changes and counts of the rest, 1
-    for all of it, -1 for errors only. `key_source` is where the API key came from, as in
-    `CLOUDTRUTH_API_KEY`. `missing` are references that yield no value here. `now` turns times
-    into ages; without it dates are shown. `plan_file` is the saved plan that is shown or was just
-    written. `again` are the options with which `apply` carries out exactly this plan; None while
-    that happens. `connection` are those of any command that reaches the same server. `limit` bounds
-    Markdown, as `measure` counts: in characters by default.
+    `width` is in terminal columns. `verbosity` is 0 for changes and counts of the rest, 1 for
+    everything, -1 for errors only. `key_source` is where the API key came from, such as
+    `CLOUDTRUTH_API_KEY`. `missing` are references without a value on this machine. `now` turns
+    times into ages; without it dates are shown. `plan_file` is the saved plan that is shown or was
+    just written. `again` are the options with which `apply` applies exactly this plan; None during
+    an apply. `connection` are the options to reach the same server with any command. `limit` is the
+    maximum size of Markdown in the unit of `measure`, characters by default.
     """
 
     color: bool = False
@@ -59,16 +58,16 @@ class Renderer(Protocol):
     """A format. `github` shows findings and errors only; `markdown` no status and no checklist."""
 
     def render_findings(self, findings: tuple[Finding, ...], view: View = PLAIN) -> str:
-        """Show findings, sorted by place, and how many there are."""
+        """Render findings, sorted by position, and their number."""
 
     def render_error(self, error: ReconcilerError, view: View = PLAIN) -> str:
-        """Show why the run could not go on."""
+        """Render the error that ended the run."""
 
     def render_plan(self, plan: Plan, view: View = PLAIN) -> str:
-        """Show what would be done."""
+        """Render a plan."""
 
     def render_report(self, report: Report, view: View = PLAIN) -> str:
-        """Show what was done."""
+        """Render the report of an apply."""
 
     def render_status(
         self,
@@ -77,10 +76,10 @@ class Renderer(Protocol):
         drift: Mapping[ManagementStatus, int] | None,
         view: View = PLAIN,
     ) -> str:
-        """Show what is live; `drift` counts what differs from the files, None without any."""
+        """Render the live webhooks; `drift` counts differences, None without files."""
 
     def render_checks(self, checklist: Checklist, view: View = PLAIN) -> str:
-        """Show each check, and how to fix what failed."""
+        """Render each check, and the fix for a failed one."""
 
 
 def _load(name: str) -> Renderer:
@@ -90,7 +89,7 @@ def _load(name: str) -> Renderer:
 RENDERERS: Final[Mapping[str, Callable[[], Renderer]]] = {
     name: partial(_load, name) for name in ("text", "json", "markdown")
 }
-"""The formats of plans and reports, each with how to load it."""
+"""The formats of plans and reports, each with its loader."""
 
 FINDINGS_RENDERERS: Final[Mapping[str, Callable[[], Renderer]]] = {
     name: partial(_load, name) for name in ("text", "json", "github")

@@ -1,7 +1,7 @@
 """Findings as annotations on the lines of a pull request, in the runner's command syntax.
 
-A step shows ten errors and ten warnings at the most, so the ten best come first, errors before
-all else, and one last line counts the others.
+GitHub shows at most ten errors and ten warnings per step, so only the ten most important findings
+are printed, errors first; one last line counts the others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose
 from reconciler.render.words import more_findings
 
-_MOST: Final = 10  # annotations of a step that GitHub shows
+_MOST: Final = 10  # annotations that GitHub shows per step
 
 _COMMANDS: Final = {
     Severity.ERROR: "error",
@@ -24,7 +24,7 @@ _COMMANDS: Final = {
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
-    """Return one workflow command for each of the ten best findings, then the number left."""
+    """Return a workflow command for each of the ten most important findings, and count the rest."""
     shown, left = leading(findings, _MOST)
     lines = [_annotation(each) for each in shown]
     lines += [f"::notice::{each}" for each in more_findings(left)]

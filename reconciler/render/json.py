@@ -1,7 +1,7 @@
-"""Documents for programs: plans, reports, findings and errors, each with its published schema.
+"""JSON documents for programs: plans, reports, findings and errors, each with a published schema.
 
-`format_version` changes whenever a document gets another form. Keys come in a
-fixed order; text is ASCII, everything else escaped, so that no terminal and no log obeys it.
+`format_version` changes with every incompatible change of a document. Keys are in a fixed order.
+Text is ASCII, with everything else escaped, so that terminals and logs interpret nothing in it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
-    """Return the document of what an apply did (schemas/report.schema.json)."""
+    """Return the document of an apply's report (schemas/report.schema.json)."""
     plan = report.plan
     return _document(
         "report",
@@ -81,7 +81,7 @@ def _outcome(outcome: Outcome) -> Tree:
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
-    """Return the document of findings, sorted by place (schemas/findings.schema.json)."""
+    """Return the document of findings, sorted by position (schemas/findings.schema.json)."""
     counts = {
         f"{severity}s": sum(each.severity is severity for each in findings) for severity in Severity
     }
@@ -120,7 +120,7 @@ def render_status(
     drift: Mapping[ManagementStatus, int] | None,
     view: View = PLAIN,
 ) -> str:
-    """Return the document of what is live (schemas/status.schema.json)."""
+    """Return the document of the live webhooks (schemas/status.schema.json)."""
     return _document(
         "status",
         {
@@ -148,7 +148,7 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
 def _section(section: Section) -> Tree:
     shown: Tree = plain(section)
     for check in shown["checks"]:
-        del check["aside"]  # what is private stays on the screen
+        del check["aside"]  # private details are shown on the screen only
     return shown
 
 

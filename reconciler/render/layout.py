@@ -1,9 +1,9 @@
-"""Rows in columns, lines that continue where the terminal is too narrow, and colour.
+"""Lay out rows in columns, wrap lines to the width of the terminal, and add colour.
 
-A row that fits is one line, its cells under those of the other rows. A row that does not
-fit keeps its first cell and lets the others flow over as many lines as they need. Nothing is ever
-cut, and no atom is broken: what is wider than the terminal by itself is left to the terminal. Our
-few SGR codes are the only control characters in any output.
+A row that fits is one line, with its cells aligned to those of the other rows. A row that does not
+fit keeps its first cell and wraps the others. Text is never truncated and atoms are never split: an
+atom wider than the terminal overflows. SGR codes for colour are the only control characters in any
+output.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def strip(text: str) -> str:
 
 
 def columns(text: str) -> int:
-    """Return how many columns of a terminal `text` takes; East Asian wide characters take two."""
+    """Return the width of `text` in terminal columns; East Asian wide characters take two."""
     shown = strip(text)
     if shown.isascii():
         return len(shown)
@@ -57,7 +57,7 @@ def columns(text: str) -> int:
 
 
 def flow(atoms: Iterable[Atom], *, start: str, indent: int, width: int) -> list[str]:
-    """Put atoms after `start`, going on at column `indent` of the next line when one is full."""
+    """Append atoms to `start`, wrapping to column `indent` of the next line."""
     lines: list[str] = []
     line, used, fresh = start, columns(start), False
     for atom in atoms:
@@ -74,7 +74,7 @@ def flow(atoms: Iterable[Atom], *, start: str, indent: int, width: int) -> list[
 def paragraph(
     text: str, *, width: int, start: str = "", indent: int = 2, more: Iterable[Atom] = ()
 ) -> list[str]:
-    """Put a sentence, and `more` atoms, after `start`."""
+    """Append a sentence and `more` atoms to `start`."""
     first, *others = sentence(text)
     atoms = [Atom(first.text, gap=" " if start else ""), *others, *more]
     return flow(atoms, start=start, indent=indent, width=width)
@@ -83,8 +83,8 @@ def paragraph(
 def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
     """Return the lines of `rows`, their fields below them.
 
-    Columns (what happens, details, place) begin where it suits all rows, none of them wider than
-    its share of `width`.
+    Columns (action, details, position) are aligned over all rows, each at most its share of
+    `width`.
     """
     indents = [2 * _INDENT if row.nested else _INDENT for row in rows]
     names = (indent + 2 + columns(row.name) for row, indent in zip(rows, indents, strict=True))
@@ -126,10 +126,10 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
 
 
 def _widest(sizes: Iterable[int], most: int) -> int:
-    """Return the widest size that is not over `most`: an outlier makes no column for all."""
+    """Return the widest size up to `most`, so that an outlier does not widen the column."""
     return max((size for size in sizes if size <= most), default=0)
 
 
 def at(text: str, column: int) -> str:
-    """Pad `text` up to `column`, with two spaces at least."""
+    """Pad `text` to `column`, with at least two spaces."""
     return text + " " * max(2, column - columns(text))

@@ -1,9 +1,9 @@
-"""Plans and reports as comments on a pull request.
+"""Render plans and reports as comments on a pull request.
 
-The counts are in the title and never cut; deletes come first and are never folded; the details of
-each field are folded. Data is in inline code or in a fence that it cannot close: there it mentions
-no user, links and formats nothing. A text over its limit loses details first, then rows from the
-end, always by lines.
+The counts are in the title and never cut; deletes come first and are never collapsed; the details
+of each field are collapsed. Data is in inline code or in a fence that it cannot close, so that it
+cannot mention users, link or format. A text over its limit loses details first, then rows from the
+end, always whole lines.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ _TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
 _OUTCOMES = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
 _CUT = "; the full plan has them._"
 _CUT_SPACE = 200
-"""Characters of a text for the line that says what was cut."""
+"""Characters reserved for the line that describes what was cut."""
 _PAGE_SPACE = 3_000
-"""Characters of a page for its heading, guards, the table's head and the fold."""
+"""Characters reserved on a page for its heading, guards, table header and collapsed part."""
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
-    """Show what would be done, within the limit of the view if it has one."""
+    """Render a plan, within the view's limit if it has one."""
     rows = [row for _, row in _deletes_first(plan, view)] + other_rows(plan, view)
     return _fit(
         view,
@@ -71,7 +71,7 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
-    """Show what was done, within the limit of the view if it has one."""
+    """Render a report, within the view's limit if it has one."""
     planned = bool(report.plan.operations)
     head = [_heading(report.plan, outcome_counts(report) if planned else "no changes")]
     if report.problem:
@@ -83,7 +83,7 @@ def render_report(report: Report, view: View = PLAIN) -> str:
         f"deleted, {code(quote(each.kept))} is kept"
         for each in report.healed
     ]
-    if not planned:  # the plan was not shown
+    if not planned:  # the plan was not printed before
         after += _notes(report.plan, view)
     foot = ["", verification(report) if planned else summary(report.plan)]
     return _fit(
@@ -97,13 +97,13 @@ def render_report(report: Report, view: View = PLAIN) -> str:
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
-    """Show findings as a list, sorted by place."""
+    """Render findings as a list, sorted by position."""
     head = [f"### {finding_counts(findings) or 'No findings'}"]
     return _fit(view, head=head, table=[""], rows=_findings(findings))
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
-    """Show why the run could not go on."""
+    """Render the error that ended the run."""
     head = [f"### Failed: {code(error.code)}", "", code(prose(error.message))]
     if error.hint:
         head += ["", f"Help: {code(prose(error.hint))}"]
@@ -120,15 +120,15 @@ def paged_plan(
     foot: str,
     again: tuple[str, ...] = (),
 ) -> list[tuple[str, tuple[int, ...]]]:
-    """Show a plan on at most `most` pages, each with the places of the changes that it shows.
+    """Render a plan on at most `most` pages, each with the indexes of the changes that it shows.
 
-    A page has at most `limit` characters. A change is on one page with all its details, or on
-    none; `extra` are the characters that the change at a place needs beside the text. The first
-    page has `foot`, what is kept and the notes, and says which changes no page shows. `again`
-    are the options with which `apply` makes this plan.
+    A page has at most `limit` characters. A change is on one page with all its details, or on none;
+    `extra` is the number of characters that the change at an index needs beside the text. The first
+    page has `foot`, the kept webhooks and the notes, and lists the changes that no page shows.
+    `again` are the options with which `apply` makes this plan.
     """
     rows = dict(_deletes_first(plan, PLAIN))
-    # What is beside the changes gets a third of the first page at most.
+    # Everything except the changes gets at most a third of the first page.
     ending = _fit(
         View(limit=limit // 3),
         table=_TABLE,
@@ -162,7 +162,7 @@ def paged_plan(
 def _distributed(
     sizes: Mapping[int, int], rooms: Sequence[int]
 ) -> tuple[list[list[int]], list[int]]:
-    """Return which changes are on which page, and those that fit on none of what is left."""
+    """Return the changes of each page, and those that do not fit on any."""
     pages: list[list[int]] = [[]]
     room = rooms[0]
     unshown: list[int] = []
@@ -183,16 +183,16 @@ def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str
         names = _some([code(quote(plan.operations[each].name[:40])) for each in unshown], 5)
         yield ""
         yield (
-            f"**Not approved**: {len(unshown)} of {plural(len(plan.operations), 'change')} not "
-            f"shown, for lack of space: {names}. Merging does not apply what is not shown; split "
-            "the pull request. The run's summary has the whole plan."
+            f"**Not approved**: {len(unshown)} of {plural(len(plan.operations), 'change')} did not "
+            f"fit here: {names}. Merging does not apply them; split the pull request. The run's "
+            "summary has the complete plan."
         )
     if pages > 1:
         yield from ("", f"Part 1 of {pages}; the next comments have the other parts.")
 
 
 def _deletes_first(plan: Plan, view: View) -> list[tuple[int, Row]]:
-    """Return the rows of changes, each with its place in the plan."""
+    """Return the rows of changes, deletes first, each with its index in the plan."""
     rows = enumerate(plan_rows(plan, view.now))
     return sorted(rows, key=lambda pair: not isinstance(plan.operations[pair[0]], Delete))
 
@@ -295,7 +295,7 @@ def _finding(title: str, finding: Finding) -> str:
 
 
 def code(text: str) -> str:
-    """Return inline code that ends where it shall: one more backtick than any run inside."""
+    """Return inline code, delimited by one more backtick than any run inside it."""
     if not text:
         return ""
     ticks = "`" * (_longest_run(text) + 1)
@@ -304,7 +304,7 @@ def code(text: str) -> str:
 
 
 def code_block(text: str, language: str = "sh") -> str:
-    """Return text, by default commands, as a block that nothing in it can close."""
+    """Return text, by default commands, as a code block that its content cannot close."""
     fence = "`" * (max(2, _longest_run(text)) + 1)
     return f"{fence}{language}\n{text}\n{fence}"
 
@@ -323,10 +323,10 @@ def _fit(
     details: Sequence[str] = (),
     foot: Sequence[str] = (),
 ) -> str:
-    """Put the parts of a comment together; `table` is what comes before the first row.
+    """Join the parts of a comment; `table` is the text before the first row.
 
-    Over the limit leave out details, then what comes after the table, then rows, line by line;
-    `head` and `foot` are never cut.
+    If it exceeds the limit, leave out details, then the text after the table, then rows, line by
+    line; `head` and `foot` are never cut.
     """
     room: float = inf
 
@@ -347,7 +347,7 @@ def _fit(
     if room < 0:
         room, beside = room + size(beside), []
     shown = take(rows)
-    fence = "`" * (max(2, *map(_longest_run, details), 2) + 1)  # that no line closes
+    fence = "`" * (max(2, *map(_longest_run, details), 2) + 1)  # longer than any fence in the text
     before = ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
     behind = [fence, "", "</details>"]
     unfolded: Sequence[str] = ()
@@ -365,7 +365,7 @@ def _fit(
 
 
 def _longest_run(text: str) -> int:
-    """Return the length of the longest run of backticks: a fence or a code span needs one more."""
+    """Return the length of the longest run of backticks; a fence or code span needs one more."""
     return max(map(len, _BACKTICKS.findall(text)), default=0)
 
 

@@ -1,11 +1,10 @@
-"""Untrusted text made harmless: names, ids, channels, file names, messages of servers.
+"""Escape untrusted text: names, ids, channels, file names, messages of servers.
 
-Such text comes from people and from the API. A terminal obeys control characters in it, bidi marks
-reorder what a reviewer sees, and the log of a CI runner executes `##[command]` anywhere in a line
-and `::command::` at its start. After `quote` or `prose` nothing of that is left; what remains to
-be done for Markdown and for annotations is the business of those renderers.
-
-`quote` loses nothing: text that begins with `"` reads as a JSON string, all other text is itself.
+Such text comes from users and from the API. Control characters in it affect a terminal, bidi marks
+reorder what a reviewer sees, and a CI runner executes `##[command]` anywhere in a log line and
+`::command::` at its start. `quote` and `prose` remove all of that; the renderers of Markdown and
+annotations escape what their formats need in addition. `quote` is lossless: text that begins with
+`"` is a JSON string, all other text is unchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import re
 import unicodedata
 from typing import Final
 
-# Printable for Python, yet drawn as nothing or as a blank: joiners, fillers, variation selectors.
+# Printable for Python, but invisible or blank: joiners, fillers, variation selectors.
 _HIDDEN: Final = (
     "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
     "\U00016fe4\U0001d159\U000e0100-\U000e01ef"
@@ -25,13 +24,13 @@ _NOT_ASCII: Final = re.compile(r"[^ -~]")
 _BRACKET_COMMAND: Final = re.compile(r"(##\w*)\[")  # GitHub's `##[`, Azure's `##vso[` and the like
 _COLON_COMMAND: Final = re.compile(r"(?:(?<=^)|(?<=\s)):(?=:)")
 
-# What would be read as a part of our own layout: quotes, text in parentheses, columns, arrows, or
-# at the start of a line by Buildkite as the header of a group.
+# Text that looks like part of our layout (quotes, parentheses, columns, arrows), or like the header
+# of a Buildkite group at the start of a line.
 _LAYOUT: Final = re.compile(r'^[" (]|^(?:---|\+\+\+|~~~) | $|  | -> ')
 
 
 def quote(text: str) -> str:
-    """Return a value for display: bare when that is harmless and clear, else a JSON string."""
+    """Return a value for display: unquoted if it is safe and unambiguous, else as a JSON string."""
     if _is_clear(text):
         return text
     escaped = _NOT_ASCII.sub(_visible, text.replace("\\", "\\\\").replace('"', '\\"'))
@@ -41,7 +40,7 @@ def quote(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Return a sentence that may hold untrusted text, dangerous characters escaped in place."""
+    """Return a sentence that may contain untrusted text, with dangerous characters escaped."""
     return _disarm(_NOT_ASCII.sub(_visible, text))
 
 

@@ -1,8 +1,7 @@
-"""What there is to show of each webhook of a plan or report, harmless already, not yet laid out.
+"""Build the rows that show each webhook of a plan or report, escaped but without layout.
 
-Text and Markdown differ in how things look, not in what they contain: both take their rows from
-here. Every string in a row is safe to print; secrets appear as three stars, URLs as scheme and
-host.
+Text and Markdown use the same rows, so they differ in form only. Every string in a row is safe to
+print; secrets are three stars, URLs are scheme and host.
 """
 
 from __future__ import annotations
@@ -54,10 +53,10 @@ _BREAK = re.compile(r"(?<!\d) ")
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """A piece of a line that is never broken. `gap` goes before it unless it starts a line.
+    """A piece of a line that is never split.
 
-    `sign` is `+` for a new value, `-` for an old one. `lead` marks the new value in a line that
-    has both; a format that puts them on separate lines leaves it out.
+    `gap` precedes it unless it starts a line. `sign` is `+` for a new value, `-` for an old one.
+    `lead` marks the new value in a line that has both; a format with separate lines omits it.
     """
 
     text: str
@@ -76,11 +75,11 @@ class _FieldLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One webhook: `sign` and `what` are what happens to it, `details` why or to what.
+    """One webhook: `sign` and `what` are the action, `details` its reason or new values.
 
-    `why` is the reason alone, `attribution` whose change it is (in `details` too), `place` the
-    line that declares it. `resent` has the fields as a block of resends shows them once, empty for
-    any other row. A `nested` row belongs to the block above it.
+    `why` is the reason alone, `attribution` the author of the change (in `details` too), `place`
+    the declaring line. `resent` has the fields as a block of resends shows them once, empty for any
+    other row. A `nested` row belongs to the block above it.
     """
 
     sign: str
@@ -101,12 +100,12 @@ def sentence(text: str) -> list[Atom]:
 
 
 def place(position: Position | None) -> str:
-    """Return `file:line`, nothing if there is no position."""
+    """Return `file:line`, empty without a position."""
     return "" if position is None else f"{quote(position.file)}:{position.line}"
 
 
 def label(path: Path) -> str:
-    """Return the name of a field, `configuration` left out; `webhook` for the empty path."""
+    """Return the name of a field without `configuration`; `webhook` for the empty path."""
     if not path:
         return "webhook"
     shown = path[1:] if path[0] == "configuration" and len(path) > 1 else path
@@ -114,7 +113,7 @@ def label(path: Path) -> str:
 
 
 def events(names: Iterable[str]) -> tuple[str, ...]:
-    """Return events in short, each with the comma that follows it."""
+    """Return abbreviated events, each with the comma that follows it."""
     shown = [quote(each) for each in compress(names)]
     return (*(f"{each}," for each in shown[:-1]), *shown[-1:])
 
@@ -205,7 +204,7 @@ def _without_destination(change: FieldChange, shown: str) -> FieldChange:
 
 
 def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
-    """Describe what became of an operation; `why` is empty where it went as planned."""
+    """Describe the outcome of an operation; `why` is empty if it was applied as planned."""
     planned = operation_row(outcome.operation, now)
     _, sign, what = OUTCOMES[type(outcome)]
     why = prose(outcome.note or "" if isinstance(outcome, Applied) else outcome.message)
@@ -237,7 +236,7 @@ def outside_digest(plan: Plan) -> list[str]:
 
 
 def other_rows(plan: Plan, view: View) -> list[Row]:
-    """Describe what is declared and not applied; with `verbosity` all that is not changed."""
+    """Describe declarations that are not applied; with `verbosity`, unchanged webhooks too."""
     if view.verbosity <= 0:
         return list(map(kept_row, plan.unapplied))
     return [
@@ -267,7 +266,7 @@ def kept_row(kept: Kept) -> Row:
 
 
 def _unmanaged_row(found: Unmanaged, now: datetime | None) -> Row:
-    """Describe a live webhook that no file declares and nothing prunes."""
+    """Describe a live webhook that no file declares or prunes."""
     return Row(
         sign=".",
         name=quote(found.name),
@@ -278,7 +277,7 @@ def _unmanaged_row(found: Unmanaged, now: datetime | None) -> Row:
 
 
 def _matched_row(found: Matched) -> Row:
-    """Describe a webhook that is live as declared."""
+    """Describe a live webhook that matches its declaration."""
     return Row(
         sign="=",
         name=quote(found.webhook.name),
@@ -289,12 +288,12 @@ def _matched_row(found: Matched) -> Row:
 
 
 def _pieces(text: str) -> tuple[str, ...]:
-    """Return a sentence in pieces that may be on different lines; numbers keep their noun."""
+    """Split a sentence where a line may break; numbers stay with their noun."""
     return tuple(_BREAK.split(text))
 
 
 def _destination(webhook: Webhook, known: Mapping[tuple[str, str], str]) -> str:
-    """Prefer what the plan has found out: the host of a URL that the file only refers to."""
+    """Return a destination; prefer the host that the plan resolved for a URL from a secret."""
     key = (webhook.name, KINDS[webhook.type].destination)
     return quote(known.get(key) or destination(webhook))
 
@@ -306,7 +305,7 @@ def _live(found: Snapshot) -> str:
 def _with_last_run(
     details: tuple[str, ...], found: Snapshot, now: datetime | None
 ) -> tuple[str, ...]:
-    """Add when a webhook last delivered: what was busy yesterday is not given up lightly."""
+    """Add the time of the last delivery, so that a reviewer sees whether a webhook is in use."""
     if found.last_run is None:
         return details
     return (*details[:-1], f"{details[-1]},", f"last run {age(found.last_run, now)}")
@@ -356,7 +355,7 @@ def _secret_atoms(change: SecretChange) -> Iterator[Atom]:
     else:
         yield Atom(quote(change.before or "***"), sign="-")
         yield Atom("(before)", sign="-")
-    # Of a plain URL, too, scheme and host only: its path may itself be the credential.
+    # Scheme and host only, of a plain URL too: its path may be the credential.
     after = "***" if isinstance(change.after, SecretRef) else quote(address(Secret(change.after)))
     yield Atom(after, sign="+", lead="-> ")
     yield Atom("(after)", sign="+")

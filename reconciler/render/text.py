@@ -1,9 +1,8 @@
-"""Text for terminals and logs: plans, reports, findings, errors, what is live, checklists.
+"""Render text for terminals and logs: plans, reports, findings, errors, status, checklists.
 
-Lines are laid out in columns as wide as the view says; where a row does not fit it continues on
-the next line, so that narrow terminals break nothing. Findings look as compilers show them: what,
-where, the line with carets, what to do. The text is the same with colour
-and without.
+Lines are laid out in columns within the view's width; a row that does not fit continues on the next
+line. Findings look like a compiler's: message, position, the line with carets, help. The text is
+the same with and without colour.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ from reconciler.report import Applied, Report
 
 _LEAST_EXCERPT = 60
 _RESEND = (
-    "To send one again, use --resend-secret, or bump `version` in its reference and apply with "
+    "To resend one, use --resend-secret, or bump `version` in its reference and apply with "
     "--base REVISION."
 )
 _STATUSES: Final = {
@@ -60,14 +59,14 @@ _STATUSES: Final = {
     Status.UNKNOWN: ("?", "note", "unknown"),
     Status.OK: ("✓", "good", "ok"),
 }
-"""The sign of each check's status, its style, and the word for it in the last line."""
+"""The sign of each check status, its style, and its word in the last line."""
 _WIDEST_CHECK: Final = 16
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
-    """Show what would be done, what is kept, and how to apply exactly this.
+    """Render the operations, the kept webhooks, and the command that applies exactly this plan.
 
-    Where only errors are shown, that is what blocks it.
+    With errors only, render what blocks it.
     """
     if view.verbosity < 0:
         return _joined(*_blocked(plan, view), _unblocking(plan, view))
@@ -80,17 +79,17 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
-    """Show the outcome of each operation and of the run.
+    """Render the outcome of each operation and of the run.
 
-    Where only errors are shown, what was applied is counted.
+    With errors only, applied operations are counted.
     """
     is_quiet = view.verbosity < 0
     outcomes = [each for each in report.outcomes if not (is_quiet and isinstance(each, Applied))]
     rows = [outcome_row(each, view.now) for each in outcomes]
-    # Where there was something to do, the plan was shown before it was done.
+    # A plan with operations was printed before the apply.
     rows += other_rows(report.plan, PLAIN if report.outcomes else view)
     healed = [
-        f"an unanswered create left duplicate {quote(each.removed)} of {quote(each.name)}: "
+        f"a create without a response left duplicate {quote(each.removed)} of {quote(each.name)}: "
         f"deleted, {quote(each.kept)} is kept"
         for each in report.healed
     ]
@@ -104,14 +103,14 @@ def render_report(report: Report, view: View = PLAIN) -> str:
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
-    """Show findings, sorted by place, and how many there are; nothing if there are none."""
+    """Render findings, sorted by position, and their number; empty without findings."""
     if view.verbosity < 0:
         findings = tuple(each for each in findings if each.severity is Severity.ERROR)
     return f"{_blocks(findings, view)}\n\n{finding_counts(findings)}\n" if findings else ""
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
-    """Show why the run could not go on: message, findings, what the server said, advice."""
+    """Render the error that ended the run: message, findings, the server's response, help."""
     lines: list[str] = []
     message = error.message
     if isinstance(error, ConfigurationError) and error.findings:
@@ -120,7 +119,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     lines.append(_title("error", error.code, message, view))
     if isinstance(error, ApiError):
         if error.detail:
-            lines.append(f"  CloudTruth says: {quote(error.detail)}")
+            lines.append(f"  CloudTruth replied:  {quote(error.detail)}")
         lines += [f"  {label(path)}: {quote(text)}" for path, text in error.fields]
     if isinstance(error, StalePlanError):
         lines += [f"  {prose(each)}" for each in error.differences]
@@ -130,12 +129,12 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
 
 
 def _joined(*sections: Sequence[str]) -> str:
-    """Put sections below each other, an empty line between them."""
+    """Join sections with an empty line between them."""
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
 def _header(plan: Plan, view: View) -> list[str]:
-    """Return whose webhooks these are, on which server, with which key, from how many files."""
+    """Return the organization, the server, the source of the key and the number of files."""
     about = [f"({quote(plan.origin.removeprefix('https://'))}"]
     if view.key_source:
         about.append(f"key from {prose(view.key_source)}")
@@ -150,7 +149,7 @@ def _header(plan: Plan, view: View) -> list[str]:
 
 
 def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
-    """Yield what else there is to know of a plan, in sections, of which some may be empty."""
+    """Yield the notes of a plan, in sections, some of which may be empty."""
     is_listed = view.verbosity > 0
     lines = [
         f"{each}{'.' if is_listed else '; listed with -v.'}" for each in rest(plan, names=is_listed)
@@ -167,13 +166,13 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
 
 
 def _blocked(plan: Plan, view: View) -> Iterable[Sequence[str]]:
-    """Yield what blocks a plan."""
+    """Yield the guards that block a plan."""
     for held in plan.blocked:
         yield _labelled("BLOCKED:", "error", held, view)
 
 
 def _unblocking(plan: Plan, view: View) -> list[str]:
-    """List the edits that unblock a plan; each is whole on its line, to be copied."""
+    """List the edits that unblock a plan, each on one line to be copied."""
     lines = []
     for each in unblocking(plan, view):
         lines += paragraph(f"{each.purpose}:", start=" ", width=view.width)
@@ -182,10 +181,10 @@ def _unblocking(plan: Plan, view: View) -> list[str]:
 
 
 def _secrets(plan: Plan, view: View) -> list[str]:
-    """List the references that `apply` resolves, each with the destinations of its value."""
+    """List the references that `apply` resolves, each with its destinations."""
     uses: dict[SecretRef, dict[str, None]] = {}
     for use in plan.secrets:
-        # Of an address that only its reference tells, the webhook says more.
+        # If the address is known only by its reference, the name of the webhook says more.
         known = use.destination and str(use.reference) not in use.destination
         goal = quote(use.destination if known else use.webhook)
         uses.setdefault(use.reference, {})[goal] = None
@@ -232,7 +231,7 @@ def _end(plan: Plan, view: View) -> list[str]:
 
 
 def _command(plan: Plan, view: View) -> str:
-    """Return what to type to have exactly this plan carried out."""
+    """Return the command that applies exactly this plan."""
     again = view.again or ()
     if view.plan_file is None:
         words = ["webhooks", "apply", *again, "--expect-digest", plan.digest]
@@ -242,7 +241,7 @@ def _command(plan: Plan, view: View) -> str:
 
 
 def _result(report: Report, view: View) -> Iterable[str]:
-    """Yield what was done, whether it was verified, and what to do next."""
+    """Yield what was applied, whether it was verified, and what to do next."""
     if report.plan.operations or report.problem or report.stopped is not None:
         numbers = f"{len(report.applied)} of {plural(len(report.plan.operations), 'change')}"
         said = f"Applied {numbers}: {outcome_counts(report)}."
@@ -288,15 +287,15 @@ def _aside(word: str, message: str, gutter: int, view: View) -> str:
 
 
 def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[str]:
-    """Yield the source line with carets below, of a long line the part that is meant.
+    """Yield the source line with carets below it, of a long line the marked part.
 
-    Columns are counted as shown: characters before the carets may need escapes.
+    Columns are counted as printed: characters before the carets may be escaped.
     """
     number, bar = str(where.line), paint("|", "faint", view.color)
     margin = " " * len(number)
     room = max(_LEAST_EXCERPT, view.width - len(number) - 3)
     start = where.column - 1
-    if start > EXCERPT_BEFORE:  # the excerpt begins with `...`
+    if start > EXCERPT_BEFORE:  # the excerpt starts with `...`
         start = EXCERPT_BEFORE + 3
     start = min(start, len(line))
     first = 0 if len(line) <= room or start < room // 2 else start - room // 2
@@ -316,9 +315,9 @@ def render_status(
     drift: Mapping[ManagementStatus, int] | None,
     view: View = PLAIN,
 ) -> str:
-    """Show each webhook in a few lines: name, status, where it delivers, and how that went.
+    """Render each webhook in a few lines: name, status, destination, last delivery.
 
-    The last line counts what differs from the configuration; `drift` is None if there is none.
+    The last line counts differences from the configuration; `drift` is None without one.
     """
     lines = [f"CloudTruth webhooks of {quote(organization.name)}", ""]
     names = [quote(each.name) for each in statuses]
@@ -336,7 +335,7 @@ def render_status(
         if (error := each.last_error) is not None:
             parts = [quote(part) for part in (error.code, error.text) if part]
             parts += [f"({age(error.timestamp, view.now)})"] if error.timestamp else []
-            why = " ".join(parts) or "the server gives no reason"
+            why = " ".join(parts) or "no reason given"
             lines.append(f"    last delivery failed: {why}")
     if not statuses:
         lines.append("  none")
@@ -358,9 +357,9 @@ def _drift(drift: Mapping[ManagementStatus, int] | None) -> str:
 
 
 def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
-    """Show every check with its sign, and below a failed one how to fix it.
+    """Render every check with its sign, and the fix below a failed one.
 
-    Where only errors are shown, these are the failed ones.
+    With errors only, render the failed ones.
     """
     if view.verbosity < 0:
         checklist = _failed(checklist)

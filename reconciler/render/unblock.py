@@ -1,6 +1,6 @@
-"""The ways on from a blocked plan: edits of the file and commands, each ready to paste.
+"""Suggest how to unblock a plan: edits of the file and commands, each ready to paste.
 
-Guards judge the plan that each edit leads to, so that what would not unblock is not shown.
+The guards check the plan that each edit leads to, so only edits that unblock it are shown.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _MOST_NAMES: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """One way to unblock a plan: `purpose` says what it does and where, `text` is one line."""
+    """A way to unblock a plan: `purpose` describes the edit and its place, `text` is one line."""
 
     purpose: str
     text: str
 
 
 def unblocking(plan: Plan, view: View) -> list[Edit]:
-    """Return the edits that unblock a plan, each of them alone; none if it is not blocked."""
+    """Return the edits that each unblock a plan; empty if it is not blocked."""
     return [Edit(purpose=purpose, text=text) for purpose, text in _ways(plan, view)]
 
 
@@ -52,7 +52,7 @@ def _ways(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
 
 
 def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
-    """Yield edits with what they do and the plan that they lead to, as far as guards see it."""
+    """Yield edits, each with its purpose and the guards' view of the plan that it leads to."""
     undeclared = [each for each in plan.deletes if each.reason is Reason.NOT_DECLARED]
     others = tuple(each for each in plan.operations if each not in undeclared)
     without = replace(plan, operations=others)
@@ -71,7 +71,7 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
         command = ["webhooks", "export", *view.connection]
         command += [word for each in globs for word in ("--only", each)]
         yield (
-            "declare undeclared webhooks (in a new file; read it, too)",
+            "declare undeclared webhooks (in a new file; add it with --file)",
             shlex.join([*command, "-o", "undeclared.yaml"]),
             replace(without, declared=True, found=True),
         )

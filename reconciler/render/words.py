@@ -1,4 +1,4 @@
-"""The words that several formats share: actions, outcomes, reasons, counts, exit codes."""
+"""Wording shared by the formats: actions, outcomes, reasons, counts, exit codes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ACTIONS: Final = {
     "adopt": ("~", "adopted"),
     "delete": ("-", "deleted"),
 }
-"""What an operation does: its sign, and the word for it when it is done."""
+"""The sign of each action, and its past participle."""
 
 OUTCOMES: Final = {
     Applied: ("applied", "", "{done}"),
@@ -29,7 +29,7 @@ OUTCOMES: Final = {
     Skipped: ("skipped", ".", "skipped"),
     Unconfirmed: ("unconfirmed", "?", "unconfirmed"),
 }
-"""What became of an operation: the outcome, its sign unless it is the operation's, the words."""
+"""The outcomes of operations: the outcome, its sign if it is not the operation's, the words."""
 
 REASONS: Final = {
     Reason.MISSING: "declared, not live",
@@ -44,19 +44,19 @@ REASONS: Final = {
     Reason.UNKNOWN_TYPE: "of a type this version does not know",
     Reason.UNKNOWN_EVENT: "with an event this version does not know",
     Reason.AMBIGUOUS: "live webhooks of this name differ",
-    Reason.LATER: "one webhook of a name is created at a time: apply again",
+    Reason.LATER: "only one webhook of a name is created per run: apply again",
     Reason.PRUNE_OFF: "not declared, nothing prunes it",
     Reason.OUT_OF_SCOPE: "in no file's scope",
 }
 
 _STOPPED: Final = "stopped by a signal: run the same command again to finish"
 _PARTIAL: Final = "incomplete: run the same command again to finish"
-_NEEDS_REVIEW: Final = "what was skipped needs a review: plan again and have the new plan reviewed"
-_OVERTAKEN: Final = "live has changed since the plan: run the same command again"
+_NEEDS_REVIEW: Final = "skipped operations need a review: plan again and have the new plan reviewed"
+_OVERTAKEN: Final = "the live webhooks changed since the plan: run the same command again"
 
 _EXIT_MEANINGS: Final = {
     ExitCode.FAILED: "failed, see above",
-    ExitCode.DENIED: "the API key may not do this",
+    ExitCode.DENIED: "the API key lacks permission",
     ExitCode.SIGHUP: _STOPPED,
     ExitCode.SIGINT: _STOPPED,
     ExitCode.SIGTERM: _STOPPED,
@@ -69,7 +69,7 @@ def plural(number: int, noun: str) -> str:
 
 
 def counts(plan: Plan) -> str:
-    """Return how many webhooks would be created, updated and deleted."""
+    """Return the numbers of creates, updates and deletes."""
     return (
         f"{len(plan.creates)} to create, {len(plan.updates)} to update, "
         f"{len(plan.deletes)} to delete"
@@ -77,7 +77,7 @@ def counts(plan: Plan) -> str:
 
 
 def summary(plan: Plan) -> str:
-    """Return in one sentence what a plan comes to."""
+    """Summarize a plan in one sentence."""
     number = len(plan.matched)
     if plan.operations:
         rest = f"; {number} unchanged" if number else ""
@@ -86,7 +86,7 @@ def summary(plan: Plan) -> str:
 
 
 def scope(plan: Plan) -> str:
-    """Return in one line what scope, ignore and prune come to."""
+    """Summarize scope, ignore and prune in one line."""
     share = f"{plan.in_scope} of {plural(plan.live, 'live webhook')} in scope"
     ignored = f", {plan.ignored} ignored" if plan.ignored else ""
     deleted = sum(each.reason is Reason.NOT_DECLARED for each in plan.deletes)
@@ -102,10 +102,10 @@ def scope(plan: Plan) -> str:
 
 
 def rest(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
-    """Return what is kept, unmanaged, and cannot be compared: a line each that counts it.
+    """Return one line each with the number of kept, unmanaged and not comparable webhooks.
 
-    Declarations that are not applied are left out, as each has a row. With `names` the others have
-    rows, too; then the lines name what cannot be compared. `shown` quotes names.
+    Declarations that are not applied are not counted, because each has a row. With `names` the
+    others have rows too; then the lines name what cannot be compared. `shown` quotes names.
     """
     unreadable: dict[str, list[str]] = {}
     for name, field in plan.uncertain:
@@ -127,7 +127,7 @@ def rest(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> lis
 
 
 def tally(report: Report) -> dict[str, int]:
-    """Return how many operations were applied, by action, and how many were not, by outcome."""
+    """Count applied operations by action, and the others by outcome."""
     done = [each.operation for each in report.applied]
     return {
         "created": sum(isinstance(each, Create) for each in done),
@@ -142,30 +142,30 @@ def tally(report: Report) -> dict[str, int]:
 
 
 def outcome_counts(report: Report) -> str:
-    """Return the tally in words, outcomes without any left out."""
+    """Return the tally in words, without outcomes that have none."""
     counted = [(number, f"{number} {word}") for word, number in tally(report).items()]
     done, left = counted[:3], [each for each in counted[3:] if each[0]]
     return "; ".join(", ".join(text for _, text in part) for part in (done, left) if part)
 
 
 def unshown(report: Report, problem: Exception | None = None) -> str:
-    """Return one line for a report that a renderer failed to show or that cannot be written."""
+    """Return one line for a report that cannot be rendered or written."""
     done = f"{len(report.applied)} of {plural(len(report.plan.operations), 'change')}"
     why = f"shown: internal error ({type(problem).__name__})" if problem else "written"
     return f"applied {done}: {outcome_counts(report)}; the report cannot be {why}"
 
 
 def verification(report: Report) -> str:
-    """Return in one sentence what is known about the result."""
+    """Return in one sentence whether the result was verified."""
     if not report.writes:
         return "Nothing was written."
     if report.verified:
         return "Read back and compared after the last write."
-    return "Not read back after the last write: the next plan shows what is live."
+    return "Not read back after the last write: run plan to see the live webhooks."
 
 
 def ending(report: Report) -> str | None:
-    """Return what the exit code means and what to do next, None if all is done."""
+    """Return the meaning of the exit code and the next step, None on success."""
     code = report.exit_code
     if code is ExitCode.OK:
         return None
@@ -182,7 +182,7 @@ def ending(report: Report) -> str | None:
 
 
 def action(operation: Operation) -> str:
-    """Return what an operation does, a key of `ACTIONS`."""
+    """Return the action of an operation, a key of `ACTIONS`."""
     match operation:
         case Create():
             return "create"
@@ -197,13 +197,13 @@ def action(operation: Operation) -> str:
 
 
 def reference(ref: SecretRef) -> str:
-    """Return a reference for display: where its value comes from."""
+    """Return a secret reference for display."""
     shown = f"{ref.scheme} {quote(ref.name)}"
     return shown if ref.version is None else f"{shown} (version {ref.version})"
 
 
 def age(moment: str, now: datetime | None) -> str:
-    """Return how long ago `moment` (RFC 3339) was, its date if `now` is not known."""
+    """Return the age of `moment` (RFC 3339), or its date without `now`."""
     try:
         when = datetime.fromisoformat(moment)
     except ValueError:
@@ -219,12 +219,12 @@ def age(moment: str, now: datetime | None) -> str:
 
 
 def more_findings(left: int) -> list[str]:
-    """Return the line that counts the findings that are not shown, if there are any."""
+    """Return the line with the number of findings that are not shown, if any."""
     return [f"and {plural(left, 'more finding')}"] if left else []
 
 
 def finding_counts(findings: tuple[Finding, ...]) -> str:
-    """Return how many findings of each severity there are."""
+    """Return the number of findings of each severity."""
     severities = [each.severity for each in findings]
     counted = ((severities.count(each), str(each)) for each in Severity)
     return ", ".join(plural(number, noun) for number, noun in counted if number)

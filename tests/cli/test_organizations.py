@@ -107,7 +107,7 @@ def test_two_names_of_one_organization_are_refused(
         tmp_path, {"orgs/Globex.yaml": FILE.format(name=acme.id, head="api_key: {env: ACME_KEY}")}
     )
     done = shell("apply", "-f", "orgs", "--yes", **environ(both))
-    assert (done.code, "lead to one organization" in done.err) == (4, True)
+    assert (done.code, "use keys of one organization" in done.err) == (4, True)
     assert both.writes() == []
 
 

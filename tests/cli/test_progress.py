@@ -29,7 +29,8 @@ def test_a_signal_prints_the_operation_in_flight() -> None:
     assert err.getvalue() == (
         "creating Deploys\n"
         "Interrupted: creating Deploys. The run stops when this is confirmed, after 6 s at most.\n"
-        "Press Ctrl-C again to stop at once; what is in flight is then reported as unconfirmed.\n"
+        "Press Ctrl-C again to stop immediately; writes in flight are then reported as "
+        "unconfirmed.\n"
     )
 
 
@@ -40,7 +41,7 @@ def test_a_signal_between_writes_prints_that_none_is_in_flight() -> None:
         shown.starting(CREATE)
         shown.finished(Applied(operation=CREATE, id="1"))
         shown.interrupted()
-    assert err.getvalue().endswith("\nInterrupted: no write is in flight. The run stops.\n")
+    assert err.getvalue().endswith("\nInterrupted: no write is in flight, stopping.\n")
 
 
 def test_the_result_replaces_the_status_line() -> None:

@@ -72,7 +72,7 @@ def test_an_apply_of_a_completely_stale_plan_wrote_nothing() -> None:
     changed = Skipped(operation=RENAME, code="changed", message="somebody has changed it")
     report = Report(plan=plan(RENAME), outcomes=(changed,))
     assert report.exit_code is ExitCode.FAILED
-    assert "Nothing was written.\nExit 1: live has changed since" in render_report(report)
+    assert "Nothing was written.\nExit 1: the live webhooks changed" in render_report(report)
     doubtful = Unconfirmed(operation=RENAME, message="no answer came")
     assert replace(report, outcomes=(changed, doubtful)).exit_code is ExitCode.PARTIAL
 

@@ -121,7 +121,7 @@ def test_unreviewed_operations_are_not_applied(shell: Shell, file: File, server:
     assert (channel(server, "Deploys"), channel(server, "Audit")) == ("#ops", "#elsewhere")
     assert "not applied: update Audit (channel #elsewhere -> #audit): not reviewed" in words(done)
     assert "skipped" in done.out
-    assert "needs a review" in words(done)
+    assert "need a review" in words(done)
     assert "again to finish" not in words(done)
 
     writes = server.writes()

@@ -132,14 +132,14 @@ def _apply(
                 context,
                 key_source=settings.key_source,
                 again=None,
-                verbosity=max(0, console.verbosity),  # consent to what was seen
+                verbosity=max(0, console.verbosity),  # confirms what was shown
             )
             try:
                 shown = RENDERERS["text"]().render_plan(plan, view)
             except Exception as problem:
                 if not yes:
                     raise
-                # Consent does not depend on what is shown.
+                # --yes needs no shown plan.
                 shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
             progress.phase("")
             if yes or not console.interactive:
@@ -148,8 +148,8 @@ def _apply(
                 console.block(f"{shown}\n")
             if not yes:
                 confirm(context, _question(plan), otherwise="nothing was written")
-                connection.restart()  # waiting for an answer is no part of the run's time
-            progress.phase("checking that the plan still fits", total=len(plan.operations))
+                connection.restart()  # waiting for an answer does not use up the run's time
+            progress.phase("checking that the plan is still current", total=len(plan.operations))
             return True
 
         return workflow.apply(
@@ -165,7 +165,7 @@ def _question(plan: workflow.Plan) -> str:
 
 
 def _rendered(context: Context, done: workflow.Report, format: str, view: View) -> str | None:
-    """Return the report; None, with one line that says what was done, if rendering fails."""
+    """Return the rendered report; None, after printing a summary line, if rendering fails."""
     try:
         return RENDERERS[format]().render_report(done, view)
     except Exception as problem:
@@ -174,7 +174,10 @@ def _rendered(context: Context, done: workflow.Report, format: str, view: View) 
 
 
 def _write(context: Context, target: Path | None, text: str) -> bool:
-    """Write the report; False, with a message, on failure: what is done is done."""
+    """Write the report.
+
+    Return False, after an error message, on failure: the apply itself is complete.
+    """
     if target is None:
         context.console.result(text, essential=True)
         return not context.console.failed

@@ -59,11 +59,11 @@ _COMMANDS: Final = {
         Option("--allow-deletes", group="Plan", metavar="N", env="WEBHOOKS_ALLOW_DELETES",
                help="Lift the guards, if the plan deletes exactly N webhooks."),
         Option("--resend-secret", group="Plan", metavar="REF|NAME", env="WEBHOOKS_RESEND_SECRET",
-               help="Send these secrets again, one per line."),
+               help="Resend these secrets, one per line."),
         Option("--comment", group="Output", metavar="WHEN", env="WEBHOOKS_COMMENT",
                help="Comment on the pull request: true, changes-only or false. [default: true]"),
         Option("--label", group="Output", metavar="TEXT", env="WEBHOOKS_LABEL",
-               help="Distinguish comments and issues of several uses in one repository."),
+               help="Distinguish the comments and issues of several uses in one repository."),
     ),
 )  # fmt: skip
 def run(context: Context, what: str | None, **own: str | None) -> int:
@@ -76,7 +76,7 @@ def run(context: Context, what: str | None, **own: str | None) -> int:
     except Interrupted:
         raise
     except ReconcilerError as problem:
-        # Without a result: the workflow's last step reports a run that could not begin.
+        # No result: the workflow's last step reports a run that could not start.
         outcome = failed(problem, began=False)
     path = _write_document(context, outcome)
     outcome = replace(outcome, outputs={**outcome.outputs, "plan-json": path or ""})
@@ -85,7 +85,7 @@ def run(context: Context, what: str | None, **own: str | None) -> int:
         context.console.result(outcome.annotations, essential=True)
     if _leave(context, outcome) and path is not None:
         return outcome.exit_code
-    # What is lost must not look well; what is done is done.
+    # A lost output must fail the step, without changing the result of the run.
     return max(outcome.exit_code, ExitCode.PARTIAL if outcome.wrote else ExitCode.FAILED)
 
 
@@ -95,7 +95,7 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
     if name not in _COMMANDS:
         raise UsageError(f"command must be one of: {', '.join(_COMMANDS)}")
     if name != "matrix" and may_be_several(inputs(context)):
-        from reconciler.cli.organizations import with_own_key  # most files name no key
+        from reconciler.cli.organizations import with_own_key  # most files have no `api_key`
 
         context = with_own_key(context)
     settings = settings_of(context)
@@ -123,7 +123,10 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
 
 
 def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the payload of GitHub's event, empty outside. Raises UsageError if it is not JSON."""
+    """Return the payload of GitHub's event, empty outside GitHub.
+
+    Raises UsageError if it is not JSON.
+    """
     path = environ.get("GITHUB_EVENT_PATH")
     if not path:
         return {}
@@ -140,9 +143,9 @@ def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 def _write_document(context: Context, outcome: Outcome) -> str | None:
-    """Write the plan as JSON where later steps find it, and return its path.
+    """Write the plan as JSON for later steps, and return its path.
 
-    Empty where there is nothing or nowhere to write; None if it failed, which is reported.
+    Empty without a plan or RUNNER_TEMP; None after a failure, which is reported.
     """
     folder = context.process.environ.get("RUNNER_TEMP")
     if outcome.document is None or not folder:
@@ -158,8 +161,8 @@ def _write_document(context: Context, outcome: Outcome) -> str | None:
 
 
 def _leave(context: Context, outcome: Outcome) -> bool:
-    """Write outputs and summary where GitHub looks for them; False, with a message, on failure."""
-    end = f"end-{secrets.token_hex(16)}"  # so that no value can set another output
+    """Write GitHub's outputs and summary. Return False, after an error message, on failure."""
+    end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
     outputs = "".join(f"{key}<<{end}\n{each}\n{end}\n" for key, each in outcome.outputs.items())
     is_whole = True
     for name, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", outcome.summary)):
@@ -171,7 +174,7 @@ def _leave(context: Context, outcome: Outcome) -> bool:
                 file.write(context.console.clean(text))
         except OSError:
             hint = "GitHub sets the variable; elsewhere leave it unset"
-            message = f"cannot write the file that {name} names"
+            message = f"cannot write the file in {name}"
             report_error(context, OutputError(message, hint=hint))
             is_whole = False
     return is_whole

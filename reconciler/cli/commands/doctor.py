@@ -1,4 +1,4 @@
-"""`webhooks doctor`: find out why something does not work here."""
+"""`webhooks doctor`: diagnose settings, files, network and CloudTruth."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _local(context: Context) -> Local:
 def _remote(
     context: Context, local: Local, settings: Settings, *, probe: bool, yes: bool
 ) -> list[Section]:
-    # Here, so that settings that cannot be used are reported without the HTTP library.
+    # Imported here, so that invalid settings are reported without loading the HTTP library.
     from reconciler.api.origin import Origin
     from reconciler.cli.local import emulated
     from reconciler.doctor import network, service
@@ -154,5 +154,5 @@ def _probe(
         )
         confirm(context, question, otherwise="nothing was written")
     progress.phase("probing")
-    api.deadline_in(_DEADLINE)  # the question may have taken any time
+    api.deadline_in(_DEADLINE)  # the confirmation may have taken long
     return probe(server, api, organization)

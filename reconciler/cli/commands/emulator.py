@@ -1,4 +1,4 @@
-"""`webhooks emulator`: a CloudTruth to try things on, over HTTP."""
+"""`webhooks emulator`: serve an emulated CloudTruth over HTTP."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def run(
             "the emulator over HTTP needs packages that are not installed",
             hint="pip install starlette uvicorn; --local needs neither",
         ) from None
-    gc.enable()  # this one may run for days
+    gc.enable()  # a server may run for days
     directory = context.process.directory
     behaviour = Behaviour(
         any_key=key is None,
@@ -82,7 +82,7 @@ def run(
     emulator = Emulator(store, behaviour)
     if seed is not None and not store.webhooks():
         _create(emulator, directory / seed, seed)
-    # After the database, so that one file is not taken for both.
+    # After the database, so that one file cannot be used for both.
     emulator.listener = _log(context, log) if log is not None else None
     if key is not None and store.user_of_key(key) is None:
         store.add_user(emulator.organization, key=key, role="OWNER")

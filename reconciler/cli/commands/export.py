@@ -64,7 +64,7 @@ def run(
     console, path = context.console, named(context, out)
     over = WEBHOOKS if force else None
     if path is not None:
-        if os.path.exists(path) and not force:  # pathlib raises where a folder may not be entered
+        if os.path.exists(path) and not force:  # pathlib raises for a directory without permission
             raise UsageError(f"{out} exists", hint="name another file, or add --force")
         check_writable(path, over=over)
     with connected(context, settings_of(context)) as connection:
@@ -96,14 +96,14 @@ def run(
 
 
 def explain(context: Context, made: Export) -> None:
-    """Show what an export leaves out, and why."""
+    """Print what an export leaves out, and why."""
     for name, reason in made.left_out:
         text = f"{quote(name)} is ignored in the file: {prose(reason)}"
         context.console.message("note", text)
 
 
 def listed(made: Export) -> str:
-    """Return the references of an export, as a list of at most five."""
+    """Return the references of an export as text, at most five."""
     shown = [each.name if each.scheme is Scheme.ENV else str(each) for each in made.references[:5]]
     more = len(made.references) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
@@ -112,8 +112,8 @@ def listed(made: Export) -> str:
 def _idle(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:
     """Return a warning for each glob that selects nothing.
 
-    Raises SelectionError if none does: replacing a good file by an empty one would look like a
-    success.
+    Raises SelectionError if all of them select nothing: replacing a valid file with an empty one
+    would look like success.
     """
     notes = tuple(unmatched(only, {each.name for each in live.webhooks}, "no live webhook"))
     if only and len(notes) == len(set(only)):

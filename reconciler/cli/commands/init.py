@@ -1,4 +1,4 @@
-"""`webhooks init`: the first file, and the workflows."""
+"""`webhooks init`: write the first file, and the GitHub workflows."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from reconciler.source.secrets import references
 from reconciler.source.write import WORKFLOW, make_folder, write_atomically
 
 _UNSET: Final = "# organization: Acme"
-"""The line of the starter that a key replaces."""
+"""The line of the starter that is replaced if there is an API key."""
 
 _AGREED: Final = ("", "y", "yes")
 
@@ -49,7 +49,7 @@ _AGREED: Final = ("", "y", "yes")
 @command(
     examples=(
         ("begin", "webhooks init"),
-        ("create a file without questions", "webhooks init --yes --token env:SLACK_BOT_TOKEN"),
+        ("create a file without prompts", "webhooks init --yes --token env:SLACK_BOT_TOKEN"),
         ("add workflows that plan, apply and check for drift", "webhooks init --github"),
         ("update their lists of secrets after an edit", "webhooks init --github --yes"),
     ),
@@ -64,7 +64,7 @@ _AGREED: Final = ("", "y", "yes")
                help="Apply this branch. [default: the repository's default branch]"),
         Option("--commit", group="Files", metavar="SHA",
                help="Install webhooks from this commit in workflows. [default: the installed one]"),
-        Option("-y", "--yes", group="Files", is_flag=True, help="Ask nothing."),
+        Option("-y", "--yes", group="Files", is_flag=True, help="Do not prompt."),
     ),
 )  # fmt: skip
 def run(
@@ -135,9 +135,9 @@ def run(
 def _write_configuration(
     context: Context, target: str, file: str, token: SecretRef | None, *, yes: bool
 ) -> list[str]:
-    """Write an export, or the starter where there is nothing to export; return the next steps.
+    """Write an export, or the starter if there is nothing to export; return the next steps.
 
-    `file` is how the configuration is named in commands.
+    `file` are the options that name the configuration in commands.
     """
     live = None
     with suppress(CredentialError), connected(context, settings_of(context)) as connection:
@@ -167,7 +167,7 @@ def _write_configuration(
 def _adopt(
     context: Context, live: Live, target: str, file: str, token: SecretRef | None, *, yes: bool
 ) -> list[str]:
-    """Write the live webhooks to a file, and show its plan; return the next steps.
+    """Write the live webhooks to a file, and print its plan; return the next steps.
 
     Raises NotConfirmedError.
     """
@@ -203,7 +203,7 @@ def _adopt(
 
 
 def _ask_token(context: Context) -> SecretRef:
-    """Ask which reference stands for the Slack token."""
+    """Ask for the reference of the Slack token."""
     usual = f"{SLACK_TOKEN.scheme}:{SLACK_TOKEN.name}"
     while True:
         question = f"Refer to the Slack token as {usual}? [Y, env:NAME or file:PATH] "
@@ -249,7 +249,7 @@ def _write(context: Context, name: str, text: str) -> None:
     is_new = not path.exists()
     make_folder(path.parent)
     write_atomically(path, text.encode(), over=WORKFLOW)
-    path.chmod(0o644)  # these are for the repository, and hold no secret
+    path.chmod(0o644)  # files of the repository, without secrets
     context.console.result(f"{'wrote' if is_new else 'updated'} {name}")
 
 

@@ -1,4 +1,4 @@
-"""`webhooks plan`: what apply would do, and why; nothing is changed."""
+"""`webhooks plan`: show what apply would do, without changing anything."""
 
 from __future__ import annotations
 
@@ -34,13 +34,16 @@ from reconciler.source.files import DEFAULT_FILE, STDIN, STDIN_NAME, reads
 from reconciler.source.secrets import references
 
 _PLAIN: Final = re.compile(r"[\w.@:/+-]+")
-"""Names that a shell takes as they are. Others are not completed: they would be read as code."""
+"""Names that need no quoting in a shell.
+
+Others are not completed, because a shell would run them as code.
+"""
 _ALL: Final = "*"
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the names that the files declare; none if they cannot be read."""
-    if ctx.obj is None or STDIN in ctx.obj.files:  # the terminal is the shell's
+    """Return the names that the files declare; empty if they cannot be read."""
+    if ctx.obj is None or STDIN in ctx.obj.files:  # the shell uses the terminal
         return []
     with suppress(ReconcilerError):
         desired = workflow.load(inputs(ctx.obj)).desired
@@ -58,16 +61,16 @@ PLAN_OPTIONS: Final = (
            help="Compare with a git revision or earlier files: changes, drift, versions."),
     Option("--resend-secret", group="Plan", multiple=True, metavar="REF|NAME",
            env="WEBHOOKS_RESEND_SECRET",
-           help="Send a secret, or those of a webhook, again; * for all."),
+           help="Resend a secret, or all of a webhook; * for all."),
     Option("--allow-deletes", group="Plan", type=click.IntRange(0), metavar="N",
            env="WEBHOOKS_ALLOW_DELETES",
            help="Lift the guards, if the plan deletes exactly N webhooks."),
 )  # fmt: skip
-"""The options that decide what a plan has, for `apply` as well."""
+"""The options that determine a plan, shared with `apply`."""
 
 
 def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.PlanOptions:
-    """Return the planner's options for those of the command."""
+    """Return the planner's options from those of the command."""
     return workflow.PlanOptions(
         only=own["only"],
         prune=not own["no_prune"],
@@ -79,7 +82,7 @@ def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.Pla
 
 
 def refuse_input(target: Path | None, checked: workflow.Checked) -> None:
-    """Raise UsageError for an output that holds a secret, or that the next run would read."""
+    """Raise UsageError if an output path is a secret file, or one that the next run would read."""
     if target is None:
         return
     directory, real = checked.inputs.directory, Path(os.path.realpath(target))
@@ -97,9 +100,9 @@ def refuse_input(target: Path | None, checked: workflow.Checked) -> None:
 
 
 def again(context: Context, *, saved: bool) -> tuple[str, ...]:
-    """Return the options with which `apply` applies what this run planned, in the same place.
+    """Return the options with which `apply` applies this plan.
 
-    A plan that is `saved` has its files and all planning options but the last, --allow-deletes.
+    A `saved` plan includes its files and all planning options except --allow-deletes.
     """
     options = [*FILE_OPTIONS, *CONNECTION_OPTIONS, *PLAN_OPTIONS]
     if saved:

@@ -1,4 +1,4 @@
-"""`webhooks render`: the effective configuration."""
+"""`webhooks render`: show the effective configuration."""
 
 from __future__ import annotations
 

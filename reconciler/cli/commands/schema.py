@@ -1,4 +1,4 @@
-"""`webhooks schema`: the JSON Schemas of what goes in and what comes out."""
+"""`webhooks schema`: print the JSON Schemas of inputs and outputs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "
     ),
 )  # fmt: skip
 def run(context: Context, name: str) -> int:
-    """`webhooks` is the configuration file. The others are what commands print with --format json:
-    plan and show (plan), apply (report), validate (findings), status, doctor and slack check
+    """`webhooks` is the configuration file. The others are the output of commands with --format
+    json: plan and show (plan), apply (report), validate (findings), status, doctor and slack check
     (checks), and any command that fails (error).
     """
     context.console.result(schema_text(f"{name}.schema.json"), essential=True)

@@ -1,4 +1,4 @@
-"""`webhooks slack`: the Slack app behind the webhooks."""
+"""`webhooks slack`: create and check the Slack app of the webhooks."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, 
     gathered = workflow.gather(checked, None if settings.key is None else settings.key.value)
     wanted = Globs(only or ("*",))
     chosen = [each for each in checked.desired.webhooks if wanted.match(each.name)]
-    # Here, so that a run that is refused before does not load the HTTP library.
+    # Imported here, so that an error before does not load the HTTP library.
     from reconciler.slack.web import DEFAULT_URL, Slack, origin_of
 
     where = origin_of(slack_url)
@@ -124,7 +124,7 @@ run = Group(
     commands={"manifest": _manifest, "check": _check},
     examples=(
         ("create the app", "webhooks slack manifest"),
-        ("check whether Slack accepts what is declared", "webhooks slack check"),
+        ("check whether Slack accepts the declared webhooks", "webhooks slack check"),
     ),
     params=list(COMMON),
 )

@@ -1,4 +1,4 @@
-"""`webhooks status`: each webhook, live or missing, and whether it delivers."""
+"""`webhooks status`: show each webhook, its drift and its last delivery error."""
 
 from __future__ import annotations
 

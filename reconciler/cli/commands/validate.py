@@ -1,4 +1,4 @@
-"""`webhooks validate`: everything that is wrong with the files, without connecting."""
+"""`webhooks validate`: report all errors in the files, without connecting."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(context: Context, format: str) -> int:
     if desired is not None:
         gathered = workflow.gather(workflow.accept(declared, found))
         findings = (*findings, *gathered.doubtful)
-    if findings or format != "text":  # no findings are no text
+    if findings or format != "text":  # empty without findings
         shown = FINDINGS_RENDERERS[format]().render_findings(findings, result_view(context))
         show(context, shown, failed=desired is None)
     if desired is None:
