@@ -39,7 +39,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
         "source.extend._Merge._changes",
     ),
     "extends-twice": ("a webhook in two parent files", "source.extend._Merge._changes"),
-    "keys-differ": ("two API keys for one organization", "workflow.organizations._contradicting"),
+    "keys-differ": ("two API keys for one organization", "source.identity._keys_differ"),
     # The form of the file
     "unknown-key": ("a key that the schema does not know", "source.explain._unknown_keys"),
     "missing-field": ("a required key is missing", "source.explain._missing"),

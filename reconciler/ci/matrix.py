@@ -11,11 +11,10 @@ from typing import Final
 
 from reconciler.ci.outcome import Outcome, ended
 from reconciler.ci.run import Run
-from reconciler.errors import UsageError
+from reconciler.errors import ConfigurationError, UsageError
 from reconciler.model import Scheme
 from reconciler.source.secrets import references
-from reconciler.workflow.inputs import validate
-from reconciler.workflow.organizations import OrganizationFiles, organizations
+from reconciler.workflow.inputs import OrganizationFiles, organizations, parse, validate
 
 MOST: Final = 256
 """The maximum number of jobs in a matrix on GitHub."""
@@ -27,7 +26,10 @@ def matrix(run: Run) -> Outcome:
     Without a known change (a schedule, a manual start, a commit that git does not know) these are
     all organizations. Raises UsageError if there are more than GitHub can run.
     """
-    groups = organizations(run.inputs) or (OrganizationFiles(organization=None, paths=run.paths),)
+    parsed = parse(run.inputs)
+    if parsed.findings:
+        raise ConfigurationError("the files cannot be used", findings=parsed.findings)
+    groups = organizations(parsed)
     changed = _changed(run)
     chosen = groups
     if changed is not None:
@@ -73,7 +75,7 @@ def _read_by(group: OrganizationFiles, run: Run, prefix: str) -> Iterator[str]:
 
     `prefix` is the path of the working directory there.
     """
-    loaded = validate(replace(run.inputs, paths=group.paths, policies=()))
+    loaded = validate(replace(run.inputs, parsed=group.parsed, policies=()))
     names = [*group.paths, *loaded.parents, *run.inputs.policies]
     if loaded.desired is not None:
         refs = references(loaded.desired.webhooks)

@@ -23,6 +23,7 @@ from reconciler.cli.process import Process
 
 if TYPE_CHECKING:
     from reconciler.model import Secret
+    from reconciler.workflow import Inputs
 
 _LINES: Final = r"[\r\n]+"
 # Shells complete it. Commands report unreadable files themselves.
@@ -41,14 +42,15 @@ _PRECEDENCE: Final = {ParameterSource.COMMANDLINE: 0, ParameterSource.ENVIRONMEN
 class Context:
     """The argument of every command: the process, its console, and the options.
 
-    `options` has each option from the command line or its variable, by name. `key` is an API key
-    named by the files, and a description of its source.
+    `options` has each option from the command line or its variable, by name. `inputs` has the files
+    once they are read, and `key` an API key named by them, and a description of its source.
     """
 
     def __init__(self, process: Process) -> None:
         self.process = process
         self.console = Console(process)
         self.options: ChainMap[str, Any] = ChainMap({}, {})
+        self.inputs: Inputs | None = None
         self.key: tuple[Secret, str] | None = None
 
     @property
@@ -56,11 +58,11 @@ class Context:
         """The options of the command line, without those of variables."""
         return self.options.maps[0]
 
-    def narrowed(self, key: tuple[Secret, str] | None, **options: Any) -> Context:
-        """Return this context with other options, and optionally the key named by the files."""
+    def narrowed(self, inputs: Inputs, **options: Any) -> Context:
+        """Return this context with other options, and with some of the files."""
         made = copy(self)
         made.options = ChainMap({**self.command_line, **options}, self.options.maps[1])
-        made.key = key
+        made.inputs = inputs
         return made
 
     def give(self, name: str, value: Any, source: ParameterSource | None) -> None:

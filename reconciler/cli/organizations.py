@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from reconciler import workflow
@@ -10,9 +11,11 @@ from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.errors import explain
 from reconciler.cli.options import Context
 from reconciler.cli.session import inputs
-from reconciler.errors import ExitCode, OrganizationError, UsageError
+from reconciler.errors import ExitCode, OrganizationError, ReconcilerError, UsageError
+from reconciler.model import Secret
 from reconciler.render.quote import quote
-from reconciler.workflow.organizations import OrganizationFiles, key_of, organizations
+from reconciler.source.load import Parsed
+from reconciler.workflow.inputs import OrganizationFiles, key_of, organizations
 from reconciler.workflow.planning import check_organization
 
 _SINGLE: Final = ("out", "report", "expect_digest")
@@ -26,36 +29,45 @@ _WORST: Final = (
 
 
 def run_each(
-    context: Context, body: Callable[..., int], own: Mapping[str, Any], *, keyed: bool
+    context: Context,
+    groups: tuple[OrganizationFiles, ...],
+    body: Callable[..., int],
+    own: Mapping[str, Any],
+    *,
+    keyed: bool,
 ) -> int:
     """Run a command for each organization of its files; return the worst exit code.
 
     An apply stops at the first organization that fails, unless it has --keep-going. Before its
-    first write, every key is checked, and two groups for one organization are refused.
+    first write, all files and keys are checked, and two groups for one organization are refused.
     """
-    found = inputs(context)
-    groups = organizations(found)
-    if not groups:
-        return body(context, **own)
     if len(groups) == 1:
-        (group,) = groups
-        own_key = keyed and (group.api_key or group.profile)
-        return body(_narrowed(context, group, found) if own_key else context, **own)
+        return body(with_own_key(context, groups[0].parsed), **own)
     for name in _SINGLE:
         if own.get(name) is not None:
             option = f"--{name.replace('_', '-')}"
             hint = "pass the files of one organization"
             raise _several(f"{option} works with one organization", groups, hint)
     writes = "yes" in own
-    if writes and not context.local:
-        _check_keys([_narrowed(context, each, found) for each in groups], groups)
+    contexts = [_narrowed(context, each, groups) for each in groups]
+    if writes:
+        for each in contexts:
+            workflow.load(inputs(each))
+    if keyed and not context.local:
+        keys = _keys(contexts, groups, required=writes)
+        for each in contexts:
+            each.inputs = replace(inputs(each), keys=keys)
+        if writes:
+            _check_keys(contexts, groups)
     codes: list[ExitCode] = []
-    for group in groups:
+    for each, group in zip(contexts, groups, strict=True):
         named = quote(group.organization or "no organization")
-        context.console.note(f"{named}: {', '.join(map(quote, group.paths))}")
+        paths = ", ".join(map(quote, group.paths)) or "unreadable files"
+        context.console.note(f"{named}: {paths}")
         try:
-            narrowed = _narrowed(context, group, found, keyed=keyed)
-            codes.append(ExitCode(body(narrowed, **own)))
+            if keyed:
+                _use_key(each, group)
+            codes.append(ExitCode(body(each, **own)))
         except Exception as problem:
             codes.append(explain(problem, context))
         stopped = codes[-1] >= ExitCode.SIGHUP
@@ -69,17 +81,18 @@ def run_each(
     return max(codes, key=_WORST.index)
 
 
-def with_own_key(context: Context) -> Context:
+def with_own_key(context: Context, parsed: Parsed) -> Context:
     """Return a context with the key named by the files, if any.
 
     Raises UsageError for files of several organizations.
     """
-    found = inputs(context)
-    groups = organizations(found)
+    groups = organizations(parsed)
     if len(groups) > 1:
         hint = "run a job for each, see docs/organizations.md"
         raise _several("a job can have only one organization", groups, hint)
-    return _narrowed(context, groups[0], found) if groups else context
+    made = context.narrowed(replace(inputs(context), parsed=parsed))
+    _use_key(made, groups[0])
+    return made
 
 
 def _several(limit: str, groups: tuple[OrganizationFiles, ...], hint: str) -> UsageError:
@@ -88,15 +101,35 @@ def _several(limit: str, groups: tuple[OrganizationFiles, ...], hint: str) -> Us
 
 
 def _narrowed(
-    context: Context, group: OrganizationFiles, found: workflow.Inputs, *, keyed: bool = True
+    context: Context, group: OrganizationFiles, groups: tuple[OrganizationFiles, ...]
 ) -> Context:
-    key = None
-    if keyed and not context.local and (secret := key_of(group, found)) is not None:
-        key = (secret, f"api_key in {group.paths[0]}")
-    options: dict[str, Any] = {"file": group.paths}
+    """Return a context with the files of one organization."""
+    others = tuple(each for each in groups if each is not group)
+    found = replace(inputs(context), paths=group.paths, parsed=group.parsed, others=others)
+    return context.narrowed(found, file=group.paths)
+
+
+def _use_key(context: Context, group: OrganizationFiles) -> None:
+    """Give a context the key that the files of its organization name, if they name one."""
+    if not context.local and (secret := key_of(group, inputs(context))) is not None:
+        context.key = (secret, f"api_key in {group.paths[0]}")
     if group.profile is not None and "profile" not in context.command_line:
-        options["profile"] = group.profile
-    return context.narrowed(key, **options)
+        context.command_line["profile"] = group.profile
+
+
+def _keys(
+    contexts: list[Context], groups: tuple[OrganizationFiles, ...], *, required: bool
+) -> tuple[Secret, ...]:
+    """Return the keys of all organizations; without one, the command reports it in its section."""
+    keys = []
+    for context, group in zip(contexts, groups, strict=True):
+        try:
+            _use_key(context, group)
+            keys.append(settings_of(context).require_key())
+        except ReconcilerError:
+            if required:
+                raise
+    return tuple(keys)
 
 
 def _check_keys(contexts: list[Context], groups: tuple[OrganizationFiles, ...]) -> None:

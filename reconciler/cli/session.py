@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,8 @@ _NARROWEST: Final = 40
 
 def inputs(context: Context, again: tuple[str, ...] | None = None) -> workflow.Inputs:
     """Return the sources of files and secrets; `again` are the options for suggested commands."""
+    if context.inputs is not None:
+        return replace(context.inputs, again=again)
     options, process = context.options, context.process
     in_ci = process.environ.get("CI", "").strip().lower() not in ("", "0", "false")
     return workflow.Inputs(
@@ -50,13 +53,17 @@ def for_each_organization(
     context: Context, body: Callable[..., int], own: Mapping[str, Any], *, keyed: bool
 ) -> int:
     """Run a command once, or for each organization that the files declare; `keyed` needs keys."""
-    from reconciler.workflow.inputs import may_be_several
+    from reconciler.workflow.inputs import organizations, parse
 
-    if not may_be_several(inputs(context)):
+    found = inputs(context)
+    parsed = parse(found)
+    context.inputs = replace(found, parsed=parsed)
+    groups = organizations(parsed)
+    if len(groups) == 1 and not (keyed and (groups[0].api_key or groups[0].profile)):
         return body(context, **own)
-    from reconciler.cli.organizations import run_each  # most runs have one organization
+    from reconciler.cli.organizations import run_each  # most runs have one, and no key in a file
 
-    return run_each(context, body, own, keyed=keyed)
+    return run_each(context, groups, body, own, keyed=keyed)
 
 
 def load(context: Context, again: tuple[str, ...] | None = None) -> workflow.Checked:

@@ -11,11 +11,11 @@ import os
 import posixpath
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, error, warning
@@ -154,6 +154,26 @@ def not_allowed(ref: SecretRef) -> Finding:
         "secret-not-allowed",
         f"{ref.scheme} {masked(ref.name)} is not in the list of allowed secrets",
         f"add --allow-secret '{ref.scheme}:{masked(ref.name)}' if it may be sent",
+    )
+
+
+def key_reference(data: Mapping[str, Any], file: str) -> SecretRef | None:
+    """Return the reference to an API key in the data of a file, None if it has none."""
+    match data.get("api_key"):
+        case {"env": str(name)}:
+            return SecretRef(scheme=Scheme.ENV, name=name)
+        case {"file": str(path)}:
+            return SecretRef(scheme=Scheme.FILE, name=file_name(path, file))
+        case _:
+            return None
+
+
+def sent_key(name: str) -> Finding:
+    """Return the error for a webhook with the reference of a CloudTruth API key."""
+    return error(
+        "forbidden-secret",
+        f"{masked(name)} is the `api_key` of an organization, which is never sent to a webhook",
+        "refer to the secret of this webhook",
     )
 
 

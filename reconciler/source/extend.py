@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.findings import Finding, Place, Position, Related, error, note
@@ -31,28 +31,15 @@ _MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
 _GUARDS: Final = frozenset({"protect", "limits", "max_deletes"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extended:
-    """The merged files of organizations; `parents` are the files that they extend."""
+def extend(read: Iterable[Document], read_parent: ReadParent) -> tuple[Document, ...]:
+    """Merge each overlay with its parents. A file that another one extends is only a parent.
 
-    documents: tuple[Document, ...]
-    parents: tuple[Document, ...] = ()
-    findings: tuple[Finding, ...] = ()
-
-
-def extend(read: Iterable[Document], read_parent: ReadParent) -> Extended:
-    """Merge each overlay with its parents. A file that another one extends is only a parent."""
+    The findings of a parent are with the first overlay that extends it.
+    """
     reader = _Reader({each.file: each for each in read}, read_parent)
     merged = [reader.merged(each, (each.file,)) for each in reader.given]
-    if reader.findings:
-        from reconciler.source.excerpt import placed  # valid files need no positions
-
-        reader.findings = placed(reader.known, reader.findings)
-    return Extended(
-        documents=tuple(each for each in merged if each.file not in reader.parents),
-        parents=tuple(reader.parents.values()),
-        findings=tuple(dict.fromkeys(reader.findings)),
-    )
+    parents = {parent.file for each in merged for parent in each.parents}
+    return tuple(each for each in merged if each.file not in parents)
 
 
 class _Reader:
@@ -60,10 +47,10 @@ class _Reader:
 
     def __init__(self, given: Mapping[str, Document], read_parent: ReadParent) -> None:
         self.given = tuple(given.values())
-        self.parents: dict[str, Document] = {}
-        self.findings: list[Finding] = []
-        self.known = dict(given)
+        self._known = dict(given)
+        self._parents: set[str] = set()
         self._read_parent = read_parent
+        self._findings: list[Finding] = []
         self._merged: dict[str, Document] = {}
 
     def merged(self, document: Document, chain: tuple[str, ...]) -> Document:
@@ -74,18 +61,28 @@ class _Reader:
         if "extends" not in document.data:
             return document
         if document.file not in self._merged:
+            before = len(self._findings)
             own = {key: value for key, value in document.data.items() if key != "extends"}
             over = replace(document, data=own)
-            parents = [self._parent(document, at, chain) for at in self._paths(document)]
-            usable = [each for each in parents if each is not None and each.usable]
-            if not parents or len(usable) < len(parents):
+            named = [self._parent(document, at, chain) for at in self._paths(document)]
+            parents = [each for each in named if each is not None]
+            if len(parents) < len(named) or not all(each.usable for each in parents):
                 over = replace(over, usable=False)
             else:
-                below = usable[0]
-                for each in usable[1:]:
-                    below = _Merge(below, each, self.findings, siblings=True).document()
-                over = _Merge(below, over, self.findings).document()
-            self._merged[document.file] = over
+                below = parents[0]
+                for each in parents[1:]:
+                    below = _Merge(below, each, self._findings, siblings=True).document()
+                over = _Merge(below, over, self._findings).document()
+            found = self._findings[before:]
+            if found:
+                from reconciler.source.excerpt import placed  # valid files need no positions
+
+                found = placed(self._known, found)
+            self._merged[document.file] = replace(
+                over,
+                findings=(*document.findings, *found),
+                parents=tuple(above for each in parents for above in (*each.parents, each)),
+            )
         return self._merged[document.file]
 
     def _paths(self, document: Document) -> list[Path]:
@@ -105,9 +102,8 @@ class _Reader:
         except NotReadableError as refusal:
             what = repr(path) if isinstance(path, str) else "this"
             message = f"cannot extend {what}: it {refusal}"
-            self.findings.append(error("bad-parent", message, refusal.hint, place))
+            self._findings.append(error("bad-parent", message, refusal.hint, place))
             return None
-        self.parents[parent.file] = parent
         return self.merged(parent, (*chain, parent.file))
 
     def _read(
@@ -124,11 +120,14 @@ class _Reader:
                 f"is more than {MAX_DEPTH} levels from the first file",
                 "use fewer levels of `extends`",
             )
-        if found.file not in self.known:
-            parent = self.known[found.file] = parse(found.raw, found.file)
+        if found.file not in self._known:
+            self._known[found.file] = parse(found.raw, found.file)
+        parent = self._known[found.file]
+        if parent.file not in self._parents:
+            self._parents.add(parent.file)
             through = Related(message="extended here", place=place)
-            self.findings += [replace(each, related=(through,)) for each in parent.findings]
-        return self.known[found.file]
+            self._findings += [replace(each, related=(through,)) for each in parent.findings]
+        return parent
 
 
 class _Layer:
@@ -296,19 +295,15 @@ def _moved(document: Document, file: str) -> Document:
         return document
 
     def moved(entry: Any) -> Any:
-        settings = _mapping(_mapping(entry).get("configuration"))
-        paths = {
-            key: {**value, "file": posixpath.relpath(posixpath.join(here, value["file"]), there)}
-            for key, value in settings.items()
-            if isinstance(value, dict)
-            and isinstance(value.get("file"), str)
-            and not posixpath.isabs(value["file"])
-        }
-        return {**entry, "configuration": {**settings, **paths}} if paths else entry
+        match entry:
+            case {"file": str(path)} if not posixpath.isabs(path):
+                return {**entry, "file": posixpath.relpath(posixpath.join(here, path), there)}
+            case {"configuration": dict(settings)}:
+                changed = {key: moved(value) for key, value in settings.items()}
+                return {**entry, "configuration": changed}
+        return entry
 
-    data = dict(document.data)
-    if "defaults" in data:
-        data["defaults"] = moved(data["defaults"])
+    data = {key: moved(document.data[key]) for key in document.data}
     if isinstance(data.get("webhooks"), list):
         data["webhooks"] = [moved(each) for each in data["webhooks"]]
     return replace(document, data=data)

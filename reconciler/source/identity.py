@@ -43,6 +43,7 @@ def check(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     organizations = list(named_organizations(files))
     yield from _organizations_differ(organizations)
     yield from _limits_differ(files)
+    yield from _keys_differ(files)
     first = organizations[0][1] if organizations else None
     groups: dict[str | None, list[_Entry]] = defaultdict(list)
     for file, data in files.items():
@@ -110,15 +111,32 @@ def _limits_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
         for file, data in files.items()
         if isinstance(data.get("limits"), dict) and "max_deletes" in data["limits"]
     ]
-    for where, limit in limits:
-        if limit != limits[0][1]:
+    for where, first in _differing(limits):
+        yield error(
+            "limits-differ",
+            "two files set different values of `max_deletes`",
+            "the limit is for the whole run: set it in one file",
+            where,
+            _related("the other value", first),
+        )
+
+
+def _keys_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
+    for key in ("api_key", "profile"):
+        written = [(Place(file, (key,)), data[key]) for file, data in files.items() if key in data]
+        for where, first in _differing(written):
             yield error(
-                "limits-differ",
-                "two files set different values of `max_deletes`",
-                "the limit is for the whole run: set it in one file",
+                "keys-differ",
+                f"two files of one organization have different values of `{key}`",
+                "write it in one file",
                 where,
-                _related("the other value", limits[0][0]),
+                _related("the other value", first),
             )
+
+
+def _differing(written: list[tuple[Place, Any]]) -> Iterator[tuple[Place, Place]]:
+    """Yield the places whose value is not the first one, with the place of that."""
+    yield from ((where, written[0][0]) for where, value in written if value != written[0][1])
 
 
 def _out_of_scope(entries: Iterable[_Entry], file: str, scope: object) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import GLOBS, MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, NORMALIZED
-from reconciler.source.allowed import file_name, forbidden_prefix, refusal
+from reconciler.source.allowed import file_name, forbidden_prefix, refusal, sent_key
 from reconciler.source.schema import written_webhooks
 from reconciler.source.secrets import (
     PLACEHOLDER,
@@ -39,11 +39,12 @@ class Rules:
     """The rules for secrets from the command line.
 
     `allow_secrets` has the patterns of `--allow-secret`; () allows everything that is not
-    forbidden.
+    forbidden. `api_keys` refer to the CloudTruth API keys of the run, which no webhook may carry.
     """
 
     allow_secrets: tuple[str, ...] = ()
     allow_literal_secrets: bool = False
+    api_keys: frozenset[SecretRef] = frozenset()
 
 
 REFERENCE: Final = "`{env: NAME}` or `{file: PATH}`"
@@ -171,7 +172,7 @@ def _value(
                 f"only {only} may be references; `{name}` is visible to all users",
             )
         names = ((each, value[each]) for each in named if isinstance(value[each], str))
-        refusals = (_refusal(*each, file, rules.allow_secrets) for each in names)
+        refusals = (_refusal(*each, file, rules) for each in names)
         return next(filter(None, refusals), None)
     if not isinstance(value, str):
         return None
@@ -185,9 +186,10 @@ def _value(
 
 
 @lru_cache(maxsize=256)  # most webhooks share their references
-def _refusal(scheme: Scheme, name: str, file: str, allow: tuple[str, ...]) -> Finding | None:
+def _refusal(scheme: Scheme, name: str, file: str, rules: Rules) -> Finding | None:
     whole = file_name(name, file) if scheme is Scheme.FILE else name
-    return refusal(SecretRef(scheme=scheme, name=whole), allow)
+    ref = SecretRef(scheme=scheme, name=whole)
+    return sent_key(whole) if ref in rules.api_keys else refusal(ref, rules.allow_secrets)
 
 
 def _literal(field: Field, value: str, rules: Rules) -> Finding | None:

@@ -28,7 +28,7 @@ from reconciler.model import (
     Webhook,
 )
 from reconciler.source import identity
-from reconciler.source.allowed import file_name, refusal, setting
+from reconciler.source.allowed import file_name, key_reference, refusal, setting
 from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
 from reconciler.source.schema import Part, accepts, origin, parts
@@ -43,38 +43,52 @@ class Loaded:
     """The result of loading. `desired` is None exactly if `findings` has an error.
 
     `documents` has the files that are valid YAML, by name, `parents` the files that they extend.
+    `policies` are those that the files meet, as in `Parsed`.
     """
 
     desired: Desired | None
     findings: tuple[Finding, ...] = ()
     documents: Mapping[str, Document] = field(default_factory=dict, repr=False)
     parents: Mapping[str, Document] = field(default_factory=dict, repr=False)
+    policies: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """Parsed files, overlays merged with their parents.
+
+    `findings` are those of files that could not be read. `policies` are those that a saved plan
+    met: the SHA-256 of each, by its path.
+    """
+
+    documents: tuple[Document, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    policies: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_files(sources: Sources) -> Parsed:
+    """Parse files, each parent once."""
+    read = tuple(parse(each.raw, each.file) for each in sources.files)
+    if any("extends" in each.data for each in read):
+        from reconciler.source.extend import extend  # most files extend nothing
+
+        read = extend(read, sources.read_parent)
+    return Parsed(documents=read, findings=sources.findings)
 
 
 def load_files(sources: Sources, *, rules: Rules | None = None) -> Loaded:
     """Load `sources`. Findings, including those of `sources`, are in order."""
-    read = [parse(each.raw, each.file) for each in sources.files]
-    if not any("extends" in each.data for each in read):
-        return load_documents(read, rules or Rules(), sources.findings)
-    from reconciler.source.extend import extend  # most files extend nothing
-
-    extended = extend(read, sources.read_parent)
-    findings = (*sources.findings, *extended.findings)
-    return load_documents(extended.documents, rules or Rules(), findings, extended.parents)
+    return load_parsed(parse_files(sources), rules or Rules())
 
 
-def load_documents(
-    read: Sequence[Document],
-    rules: Rules,
-    findings: Iterable[Finding] = (),
-    parents: Sequence[Document] = (),
-) -> Loaded:
-    """Load parsed documents; `findings` are those of files that are not among them.
-
-    `parents` are files that the documents extend.
-    """
+def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
+    """Load parsed files."""
+    read = parsed.documents
+    parents = {above.file: above for each in read for above in each.parents}
     documents = {each.file: each for each in read if each.usable}
-    found = [*findings, *(finding for each in read for finding in each.findings)]
+    if own := frozenset(filter(None, (key_reference(each.data, each.file) for each in read))):
+        rules = replace(rules, api_keys=rules.api_keys | own)
+    found = [*parsed.findings, *(finding for each in read for finding in each.findings)]
     checked = list(identity.check({file: each.data for file, each in documents.items()}))
     accepted: dict[str, list[Part]] = {}
     for file, document in documents.items():
@@ -87,7 +101,7 @@ def load_documents(
     if found or checked:
         from reconciler.source.excerpt import placed  # valid files need no positions
 
-        whole = placed({each.file: each for each in (*parents, *read)}, [*found, *checked])
+        whole = placed(parents | {each.file: each for each in read}, [*found, *checked])
         found, checked = whole[: len(found)], whole[len(found) :]
     # At the same position, a check is more precise than the schema.
     better = {each.position for each in checked if each.severity is Severity.ERROR}
@@ -104,7 +118,7 @@ def load_documents(
         desired=desired,
         findings=tuple(ordered),
         documents=documents,
-        parents={each.file: each for each in parents},
+        parents=parents,
     )
 
 
@@ -125,7 +139,7 @@ def place(loaded: Loaded, webhook: Webhook, path: Path = ()) -> Position | None:
     A missing field has the position where it belongs; None if the file is not known.
     """
     document = loaded.documents.get(webhook.file)
-    if document is None:
+    if document is None or not document.text:  # of a saved plan
         return None
     from reconciler.source.excerpt import narrow
     from reconciler.source.position import locate

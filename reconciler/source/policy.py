@@ -8,11 +8,13 @@ another document is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any, Final
 
-from reconciler.errors import ConfigurationError
-from reconciler.findings import Finding, Place, error
+from reconciler.errors import ConfigurationError, StalePlanError
+from reconciler.findings import Place, error, sort_key
 from reconciler.source.excerpt import placed
 from reconciler.source.files import NotReadableError
 from reconciler.source.load import Loaded
@@ -22,33 +24,59 @@ from reconciler.source.schema import ValidationError, own_validator
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
 
 
-def judge(loaded: Loaded, policies: Iterable[str], read: Callable[[str], bytes]) -> list[Finding]:
-    """Return the policy violations of valid files; `read` returns a policy by its path.
+def judge(
+    loaded: Loaded,
+    policies: Iterable[str],
+    read: Callable[[str], bytes],
+    met: Mapping[str, str],
+) -> Loaded:
+    """Return valid files with the violations of policies; `read` returns a policy by its path.
 
-    Raises ConfigurationError for a policy that cannot be used.
+    `met` are the policies that a saved plan met, with their SHA-256. Raises StalePlanError if one
+    of them has changed, ConfigurationError for a policy that cannot be used.
     """
-    desired = loaded.desired
-    assert desired is not None
-    found: list[Finding] = []
-    for name in policies:
-        schema = _schema(name, read)
-        for file, data in configurations(desired).items():
-            for rejected in _rejections(name, schema, data):
+    assert loaded.desired is not None
+    data = configurations(loaded.desired)
+    found, digests = [], {}
+    for name in dict.fromkeys((*met, *policies)):
+        hint = "apply where the plan was saved" if name in met else "check the path"
+        raw = _text(name, read, hint)
+        digests[name] = f"sha256:{sha256(raw).hexdigest()}"
+        if met.get(name, digests[name]) != digests[name]:
+            raise StalePlanError(
+                f"the policy {name} has changed since the plan was saved",
+                differences=(f"saved  {met[name]}", f"now    {digests[name]}"),
+                hint="save a new plan with `webhooks plan --out FILE` and have it reviewed",
+            )
+        schema = _schema(name, raw)
+        for file, content in data.items():
+            for rejected in _rejections(name, schema, content):
                 path = source_path(loaded, file, tuple(rejected.instance_path))
                 message = _message(schema, list(rejected.schema_path))
                 hint = f"the policy {name} asks for it"
                 found.append(error("policy", message, hint, Place(file, path)))
-    return placed({**loaded.parents, **loaded.documents}, found)
+    found = placed({**loaded.parents, **loaded.documents}, found)
+    return replace(
+        loaded,
+        desired=None if found else loaded.desired,
+        findings=tuple(sorted((*loaded.findings, *found), key=sort_key)),
+        policies=digests,
+    )
 
 
-def _schema(name: str, read: Callable[[str], bytes]) -> Any:
+def _text(name: str, read: Callable[[str], bytes], hint: str) -> bytes:
     try:
-        return json.loads(read(name))
+        return read(name)
     except FileNotFoundError:
-        raise ConfigurationError(f"there is no policy {name}", hint="check the path") from None
+        raise ConfigurationError(f"there is no policy {name}", hint=hint) from None
     except NotReadableError as refusal:
         message = f"cannot read the policy {name}: it {refusal}"
         raise ConfigurationError(message, hint=refusal.hint) from None
+
+
+def _schema(name: str, raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
     except (ValueError, RecursionError):
         raise ConfigurationError(f"the policy {name} is not JSON", hint=_HINT) from None
 

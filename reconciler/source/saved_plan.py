@@ -30,8 +30,7 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review
 from reconciler.source.files import NotReadableError, read_regular
-from reconciler.source.lint import Rules
-from reconciler.source.load import Loaded, load_documents
+from reconciler.source.load import Loaded, Parsed
 from reconciler.source.schema import PLAN, ROOT, parts, schema, validator
 from reconciler.source.yaml import LISTED, Document
 
@@ -39,23 +38,22 @@ _HINT: Final = "save a plan with `webhooks plan --out FILE`; pass configuration 
 """The hint for a file that is not a saved plan."""
 
 _AGAIN: Final = "save a new one with `webhooks plan --out FILE` and have it reviewed"
-_NO_RULES: Final = Rules()
 _OTHERS: Final = ("checks", "error", "findings", "report", "status")
 """The kinds of the other documents that this program writes."""
 
 _MAX_DEPTH: Final = 64
-_NOT_SAVED: Final = ("$schema", "api_key", "defaults", "profile", "webhooks")
+_NOT_SAVED: Final = ("$schema", "defaults", "webhooks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedPlan:
     """A plan file: its configuration, the options of planning, and the review.
 
-    `options` has the command line options of planning. `text` is the plan as it was shown,
-    `document` the complete plan as JSON.
+    `parsed` is the configuration, with the policies that it met. `options` has the command line
+    options of planning. `text` is the plan as it was shown, `document` the complete plan as JSON.
     """
 
-    declared: Loaded
+    parsed: Parsed
     options: PlanOptions
     review: Review
     text: str
@@ -73,13 +71,14 @@ def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") 
     tree = {
         **plan_tree(replace(plan, blocked=tuple(guard(plan))), __version__),
         "options": {"only": list(options.only), "prune": options.prune},
+        "policies": loaded.policies,
         "configuration": list(_configuration(loaded)),
         "text": text,
     }
     return write_json({**tree, "checksum": checksum(tree)}).encode("ascii")
 
 
-def load_plan(name: str, directory: Path, *, rules: Rules = _NO_RULES) -> SavedPlan:
+def load_plan(name: str, directory: Path) -> SavedPlan:
     """Read the plan file `name` in `directory`. Raises what `load` raises."""
     try:
         if not name:
@@ -90,15 +89,14 @@ def load_plan(name: str, directory: Path, *, rules: Rules = _NO_RULES) -> SavedP
         raise ConfigurationError(message, hint=_HINT) from None
     except NotReadableError as problem:
         raise ConfigurationError(f"cannot read {name}: it {problem}", hint=_HINT) from None
-    return load(raw, name, rules=rules)
+    return load(raw, name)
 
 
-def load(raw: bytes, file: str, *, rules: Rules = _NO_RULES) -> SavedPlan:
+def load(raw: bytes, file: str) -> SavedPlan:
     """Return the plan in `raw`; `file` is its name in messages.
 
     Raises StalePlanError if the plan was changed after it was saved or has another format version,
-    ConfigurationError if it is not a saved plan. Its configuration is checked when it is loaded;
-    `rules` are those of the command line.
+    ConfigurationError if it is not a saved plan. Its configuration is not checked yet.
     """
     tree = _document(raw, file)
     if tree.get("format_version") != FORMAT_VERSION:
@@ -114,9 +112,11 @@ def load(raw: bytes, file: str, *, rules: Rules = _NO_RULES) -> SavedPlan:
     review = read_review(tree)
     if review.digest != tree["digest"]:
         _refuse_edited(file)
-    declared = load_documents(list(map(_read_again, tree["configuration"])), rules)
     return SavedPlan(
-        declared=replace(declared, documents={}),
+        parsed=Parsed(
+            documents=tuple(map(_read_again, tree["configuration"])),
+            policies=tree.get("policies", {}),
+        ),
         options=PlanOptions(only=tuple(tree["options"]["only"]), prune=tree["options"]["prune"]),
         review=review,
         text=tree["text"],

@@ -157,13 +157,14 @@ def resolve(
     environ: Mapping[str, str],
     directory: Path,
     literals: Mapping[SecretRef, Secret],
-    api_key: Secret | None = None,
+    api_keys: Sequence[Secret] = (),
     allow: Sequence[str] = (),
 ) -> Resolution:
     """Fetch the value of each reference of `webhooks`. Return all problems; raise nothing.
 
-    Relative paths start at `directory`, the working directory. A value that contains `api_key`, or
-    equals the value of a forbidden variable, is refused, and so is one that does not fit its field.
+    Relative paths start at `directory`, the working directory. A value that contains one of
+    `api_keys`, or equals the value of a forbidden variable, is refused, and so is one that does not
+    fit its field.
     `allow` is the list of `--allow-secret`, () for none.
     """
     places = references(webhooks)
@@ -178,7 +179,7 @@ def resolve(
             problems[ref] = [found]
             continue
         fetched[ref], padded = found
-        unsuitable = _unsuitable(_subject(ref), fetched[ref], padded, api_key, forbidden)
+        unsuitable = _unsuitable(_subject(ref), fetched[ref], padded, api_keys, forbidden)
         problems[ref] = [] if unsuitable is None else [unsuitable]
         if has_errors(problems[ref]):
             del fetched[ref]
@@ -285,7 +286,7 @@ def _unsuitable(
     subject: str,
     secret: Secret,
     padded: bool,
-    api_key: Secret | None,
+    api_keys: Sequence[Secret],
     forbidden: Mapping[str, Secret],
 ) -> Finding | None:
     """Return the problem of a value that does not depend on its field, or None."""
@@ -294,8 +295,8 @@ def _unsuitable(
         return _unusable(f"{subject} {problem}", "store only the value, without line breaks")
     same = [name for name in sorted(forbidden) if secret.same_as(forbidden[name])]
     whose = f"is also the value of {same[0]}" if same and secret.matches(_COMPARABLE) else None
-    if api_key is not None and secret.holds(api_key):
-        whose = "contains the CloudTruth API key"
+    if any(secret.holds(each) for each in api_keys):
+        whose = "contains a CloudTruth API key"
     if whose is not None:
         return error(
             "forbidden-secret",

@@ -112,7 +112,8 @@ class Document:
     `usable`. `items` has the position of each item of the root's `webhooks`, `ignore` and
     `protect`. `findings` has all errors, unordered. The first of two equal keys counts; keys that
     are not text are left out. For an overlay merged with its parents, `origins` has the positions
-    of parts that come from another file than the value that contains them.
+    of parts that come from another file than the value that contains them, and `parents` all files
+    that it extends.
     """
 
     file: str
@@ -122,6 +123,7 @@ class Document:
     items: Mapping[str, list[Position]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     origins: Mapping[Path, Place] = field(default_factory=dict)
+    parents: tuple[Document, ...] = ()
 
     def written_at(self, path: Path) -> Place:
         """Return the position of the value at `path`, which may be in a parent file."""

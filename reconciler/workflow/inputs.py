@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -11,14 +10,16 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import ConfigurationError
-from reconciler.findings import Finding, Place, has_errors, sort_key, strict
+from reconciler.findings import Finding, Place, has_errors, strict
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
-from reconciler.source.allowed import allow_patterns, no_list
+from reconciler.source.allowed import allow_patterns, key_reference, no_list
 from reconciler.source.history import Git, NoBase, no_git, read_revision
 from reconciler.source.lint import Rules
-from reconciler.source.load import Loaded, load_files
+from reconciler.source.load import Loaded, Parsed, load_files, load_parsed, parse_files
 from reconciler.source.schema import origin
+from reconciler.source.secrets import fetch_key
+from reconciler.source.yaml import Document
 
 _UNRESOLVED: Final = "unresolved-secret"
 
@@ -28,19 +29,22 @@ class Inputs:
     """Where the configuration and secrets come from, and what is allowed in them.
 
     `paths` are files, directories or `-`, relative to `directory`; () means `webhooks.yaml`.
+    `parsed` are the files if they were read before, or the configuration of a saved plan.
     `organization` is a guard in addition to that of the files. `allow_secrets` are patterns that
     every reference must match, () for all; with `listed_only` and no list, `apply` sends no secret.
     `hide` is called with every secret as it is fetched, before anything is made with it, so that
     output can be searched for it. `git` runs git in `directory`. `policies` are JSON
     Schemas that the configuration must meet, read at the commit `policy_base` if there is one, so
     that a pull request cannot relax what judges it. `again` are the options with which
-    `webhooks apply` plans the same, for advice; None gives none.
+    `webhooks apply` plans the same, for advice; None gives none. `others` are the other
+    organizations of the run, and `keys` its API keys: no webhook may carry them.
     """
 
     directory: Path
     environ: Mapping[str, str] = field(repr=False)
     stdin: Callable[[], bytes]
     paths: tuple[str, ...] = ()
+    parsed: Parsed | None = None
     organization: str | None = None
     allow_secrets: tuple[str, ...] = ()
     listed_only: bool = False
@@ -51,6 +55,8 @@ class Inputs:
     policies: tuple[str, ...] = ()
     policy_base: str | None = None
     again: tuple[str, ...] | None = None
+    others: tuple[OrganizationFiles, ...] = ()
+    keys: tuple[Secret, ...] = field(default=(), repr=False)
 
     def read_policy(self, path: str) -> bytes:
         """Return a policy. Raises FileNotFoundError, NotReadableError."""
@@ -68,6 +74,7 @@ class Inputs:
         return Rules(
             allow_secrets=allow_patterns(self.allow_secrets),
             allow_literal_secrets=self.allow_literals,
+            api_keys=frozenset(each.api_key for each in self.others if each.api_key is not None),
         )
 
 
@@ -104,36 +111,91 @@ class Gathered:
         return self.references - frozenset(self.secrets)
 
 
-def may_be_several(inputs: Inputs) -> bool:
-    """Return whether files may declare several organizations, or the key of theirs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationFiles:
+    """The files of one organization, and the reference or profile that yields its key."""
 
-    Searches the text only: most runs have one organization and need no second parse.
+    organization: str | None
+    parsed: Parsed
+    api_key: SecretRef | None = None
+    profile: str | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Return the paths of the files."""
+        names = (each.file for each in self.parsed.documents)
+        return tuple(files.STDIN if each == files.STDIN_NAME else each for each in names)
+
+
+def parse(inputs: Inputs) -> Parsed:
+    """Read and parse the files; nothing of their content is checked yet."""
+    return inputs.parsed or parse_files(
+        files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
+    )
+
+
+def organizations(parsed: Parsed) -> tuple[OrganizationFiles, ...]:
+    """Return the organizations that files declare, in the order of the files.
+
+    Files without one belong to the only one that others declare, if there is only one.
     """
-    if files.STDIN in inputs.paths:
-        return False
-    sources = files.read(inputs.paths, directory=inputs.directory, stdin=bytes)
-    texts = [b"\n" + each.raw for each in sources.files]
-    names = {name.strip() for text in texts for name in _NAMED.findall(text)}
-    return len(names) > 1 or any(key in text for text in texts for key in _KEYS)
+    groups: dict[str | None, list[Document]] = {}
+    for document in parsed.documents:
+        groups.setdefault(_text(document, "organization"), []).append(document)
+    if parsed.findings or not groups:
+        groups.setdefault(None, [])
+    if len(groups) == 2 and None in groups:
+        (name,) = (each for each in groups if each is not None)
+        groups = {name: list(parsed.documents)}
+    return tuple(
+        OrganizationFiles(
+            organization=name,
+            parsed=replace(
+                parsed,
+                documents=tuple(members),
+                findings=parsed.findings if name is None or len(groups) == 1 else (),
+            ),
+            api_key=next(filter(None, (key_reference(m.data, m.file) for m in members)), None),
+            profile=next(filter(None, (_text(each, "profile") for each in members)), None),
+        )
+        for name, members in groups.items()
+    )
 
 
-# Both begin with a line break, which is much faster than `^`: every command looks for them.
-_NAMED: Final = re.compile(rb"\norganization[ \t]*:(.*)")
-_KEYS: Final = (b"\napi_key", b"\nprofile", b"\nextends")
+def _text(document: Document, key: str) -> str | None:
+    value = document.data.get(key)
+    return value if isinstance(value, str) else None
+
+
+def key_of(group: OrganizationFiles, inputs: Inputs) -> Secret | None:
+    """Return the API key that the files of an organization refer to, None if they name none.
+
+    Raises ConfigurationError if there is no such key, or no list allows it.
+    """
+    if group.api_key is None:
+        return None
+    found = fetch_key(
+        group.api_key,
+        environ=inputs.environ,
+        directory=inputs.directory,
+        allow=inputs.rules.allow_secrets,
+        listed_only=inputs.listed_only,
+    )
+    if isinstance(found, Finding):
+        named = ", ".join(group.paths)
+        raise ConfigurationError(f"no API key for {named}", findings=(found,))
+    inputs.hide([found])
+    return found
 
 
 def validate(inputs: Inputs) -> Loaded:
     """Check the files alone. `desired` is None exactly when a finding is an error."""
-    sources = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
-    declared = load_files(sources, rules=inputs.rules)
-    if inputs.policies and declared.desired is not None:
+    parsed = parse(inputs)
+    declared = load_parsed(parsed, inputs.rules)
+    if (inputs.policies or parsed.policies) and declared.desired is not None:
         from reconciler.source.policy import judge  # slow to import, and needed only for policies
 
-        broken = judge(declared, inputs.policies, inputs.read_policy)
-        findings = tuple(sorted((*declared.findings, *broken), key=sort_key))
-        declared = replace(
-            declared, findings=findings, desired=None if broken else declared.desired
-        )
+        declared = judge(declared, inputs.policies, inputs.read_policy, parsed.policies)
     if not inputs.strict:
         return declared
     findings = strict(declared.findings)
@@ -217,7 +279,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         environ=inputs.environ,
         directory=inputs.directory,
         literals=checked.desired.literals,
-        api_key=api_key,
+        api_keys=(*inputs.keys, *filter(None, [api_key])),
         allow=allow_patterns(inputs.allow_secrets),
     )
     inputs.hide(found.secrets.values())
@@ -244,7 +306,7 @@ def located(
 ) -> Mapping[SecretRef, tuple[Finding, ...]]:
     """Return problems of references at the first place where each is written, with an excerpt."""
     documents = {**checked.declared.parents, **checked.declared.documents}
-    if not problems or not documents:  # a saved plan has none
+    if not problems:
         return problems
     from reconciler.source.excerpt import placed  # only for a problem
 

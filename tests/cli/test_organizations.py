@@ -111,11 +111,84 @@ def test_two_names_of_one_organization_are_refused(
     assert both.writes() == []
 
 
-def test_the_key_is_not_a_secret_of_a_webhook(both: Cloud, shell: Shell, tmp_path: Path) -> None:
-    """A field that equals the key is refused, and the key is never shown."""
+@pytest.mark.parametrize(
+    ("token", "command"),
+    [
+        ("COPY", "apply -f orgs/Acme.yaml --yes"),
+        ("OTHER", "apply -f orgs --yes"),
+        ("OTHER", "plan orgs"),
+        ("ACME_KEY", "validate orgs/Acme.yaml"),
+        ("GLOBEX_KEY", "validate orgs"),
+        ("GLOBEX_KEY", "plan orgs"),
+    ],
+)
+def test_no_webhook_carries_a_key_of_the_run(
+    both: Cloud, shell: Shell, tmp_path: Path, token: str, command: str
+) -> None:
+    """Neither by value nor by reference, and the key of another organization neither."""
     text = FILE.format(name="Acme", head="api_key: {env: ACME_KEY}")
-    text = text.replace('"https://a.example.com"', '"https://a.example.com", token: {env: COPY}')
+    url = '"https://a.example.com"'
+    text = text.replace(url, f"{url}, token: {{env: {token}}}")
     write(tmp_path, {"orgs/Acme.yaml": text})
-    done = shell("apply", "-f", "orgs/Acme.yaml", "--yes", **environ(both, COPY=KEYS["ACME_KEY"]))
-    assert done.code == 3
-    assert KEYS["ACME_KEY"] not in done.out + done.err
+    copies = {"COPY": KEYS["ACME_KEY"], "OTHER": KEYS["GLOBEX_KEY"]}
+    done = shell(*command.split(), **environ(both, **copies))
+    assert (done.code, "[forbidden-secret]" in done.out + done.err) == (3, True)
+    assert not [each for each in KEYS.values() if each in done.out + done.err]
+    assert both.writes() == []
+
+
+def test_an_invalid_file_stops_an_apply_before_its_first_write(
+    both: Cloud, shell: Shell, tmp_path: Path
+) -> None:
+    """Other commands go on with the other organizations."""
+    write(tmp_path, {"orgs/Globex.yaml": FILE.format(name="Globex", head="webhook: x")})
+    done = shell("apply", "-f", "orgs", "--yes", "--keep-going", **environ(both))
+    assert (done.code, both.writes()) == (3, [])
+    done = shell("plan", "orgs", **environ(both))
+    assert (done.code, "webhooks of Acme" in done.out) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [("Initech.yaml", "error[yaml-syntax]"), ("none.txt", "there is no file orgs/none.txt")],
+)
+def test_an_unusable_file_hides_no_organization(
+    shell: Shell, tmp_path: Path, file: str, expected: str
+) -> None:
+    """It has a section of its own, without an organization."""
+    files(tmp_path, Acme="", Globex="")
+    write(tmp_path, {"orgs/Initech.yaml": "webhooks: [\n"} if file == "Initech.yaml" else {})
+    done = shell("validate", "orgs/Acme.yaml", "orgs/Globex.yaml", f"orgs/{file}")
+    assert (done.code, done.out.count("Valid: 1 webhook")) == (3, 2)
+    assert expected in done.out + done.err
+    assert "organizations-differ" not in done.out + done.err
+
+
+def test_overlays_of_a_base_with_a_note_are_several_organizations(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """A note about parents does not combine what they are extended by."""
+    parents = {"a.yaml": "webhooks: []\n", "b.yaml": FILE.format(name="Any", head="")}
+    overlay = "extends: [b.yaml, b2.yaml]\norganization: {}\n"
+    names = {f"{name}.yaml": overlay.format(name) for name in ("Acme", "Globex")}
+    write(tmp_path, {**parents, "b2.yaml": parents["b.yaml"], **names})
+    done = shell("validate", "Acme.yaml", "Globex.yaml")
+    assert (done.code, done.out.count("Valid: 1 webhook in")) == (0, 2)
+    assert "[extends-twice]" in done.out + done.err
+
+
+def test_a_saved_plan_is_applied_with_the_key_of_its_file(
+    both: Cloud, shell: Shell, tmp_path: Path
+) -> None:
+    """The reference is in the plan, and must be available and allowed where it is applied."""
+    assert shell("plan", "orgs/Globex.yaml", "-o", "p.json", **environ(both)).code == 0
+    (tmp_path / "orgs/Globex.yaml").unlink()
+    for more, expected in (
+        ({"GLOBEX_KEY": ""}, "GLOBEX_KEY is empty"),
+        ({"CI": "true"}, "not in the list of allowed secrets"),
+    ):
+        done = shell("apply", "p.json", "--yes", **environ(both, **more))
+        assert (done.code, expected in done.err, both.writes()) == (3, True, [])
+    acme = {"CLOUDTRUTH_API_KEY": KEYS["ACME_KEY"]}
+    done = shell("apply", "p.json", "--yes", **environ(both, **acme))
+    assert (done.code, "webhooks of Globex" in done.err, "1 created" in done.out) == (0, True, True)

@@ -11,7 +11,8 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, review_of
 from reconciler.report import Report
-from reconciler.source.load import Loaded
+from reconciler.source.lint import Rules
+from reconciler.source.load import Loaded, load_parsed
 from reconciler.source.saved_plan import load, save_plan
 from reconciler.workflow import Checked, Connection, Inputs, applying, gather, plan
 from tests.loading import loaded
@@ -65,9 +66,10 @@ class Program:
     def apply_saved(self, process: Process, document: bytes) -> None:
         """Apply a saved plan."""
         saved = load(document, "plan.json")
-        if saved.declared.desired is None:
-            raise Violation(f"a saved plan cannot be loaded: {saved.declared.findings}")
-        checked = replace(_checked(process), desired=saved.declared.desired)
+        found = load_parsed(saved.parsed, Rules())
+        if found.desired is None:
+            raise Violation(f"a saved plan cannot be loaded: {found.findings}")
+        checked = replace(_checked(process), desired=found.desired)
         options = replace(saved.options, allow_deletes=process.team.options.allow_deletes)
         self._apply(process, checked, options, saved.review)
 

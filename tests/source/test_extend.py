@@ -174,6 +174,16 @@ def test_a_parent_in_the_directory_is_not_an_organization() -> None:
     assert [each.file for each in found.desired.policy.scopes] == ["over.yaml"]
 
 
+def test_an_error_in_a_parent_of_the_same_directory_is_reported() -> None:
+    """Even though the parent is not an organization."""
+    found = load(
+        {"over.yaml": "extends: base.yaml\n", "base.yaml": "webhooks: [\n"},
+        "base.yaml",
+        "over.yaml",
+    )
+    assert (found.desired, [each.rule for each in found.findings]) == (None, ["yaml-syntax"])
+
+
 def test_overlays_may_be_nested() -> None:
     """Ten files deep is allowed, eleven are not."""
 

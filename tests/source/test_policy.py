@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.errors import ConfigurationError
 from reconciler.source.policy import judge
-from tests.cli.conftest import Shell
+from tests.cli.conftest import SECRETS, Shell
 from tests.folders import ROOT, write
 from tests.source.test_extend import BASE, load
 
@@ -28,8 +28,9 @@ def configuration(**properties: Any) -> dict[str, Any]:
 
 def violations(policy: Any) -> list[str]:
     """Return the violations of `FILES`, with positions."""
-    found = judge(load(FILES), ["p.json"], lambda path: json.dumps(policy).encode())
-    return [f"{each.position} {each.message}" for each in found]
+    found = judge(load(FILES), ["p.json"], lambda path: json.dumps(policy).encode(), {})
+    assert (found.desired is None) == bool(found.findings)
+    return [f"{each.position} {each.message}" for each in found.findings]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_a_policy_takes_linear_time() -> None:
     files = {"a.yaml": BASE.replace("Deploys", "a" * 200 + "!")}
     policy = json.dumps(webhooks(name={"pattern": "^([a-z]+)+$"})).encode()
     started = time.process_time()
-    assert len(judge(load(files), ["p.json"], lambda path: policy)) == 2
+    assert len(judge(load(files), ["p.json"], lambda path: policy, {}).findings) == 2
     assert time.process_time() - started < 5
 
 
@@ -110,3 +111,23 @@ def test_the_example_meets_its_policy(shell: Shell, tmp_path: Path) -> None:
     for name in ("staging", "production"):
         file = str(ROOT / f"examples/organizations/{name}.yaml")
         assert shell("validate", file, "--policy", policy).code == 0
+
+
+def test_a_saved_plan_keeps_its_policies(shell: Shell, tmp_path: Path) -> None:
+    """Its policies and those of the apply are judged; one that changed or is missing refuses it."""
+    limited = '{"required": ["limits"]}'
+    write(tmp_path, {**FILES, "p.json": limited, "q.json": '{"required": ["organization"]}'})
+    write(tmp_path, {"pager-token": "example-of-a-token"})
+    plan = ("plan", "over.yaml", "--local", "-o", "plan.json")
+    apply = ("apply", "plan.json", "--local", "--yes")
+    assert shell(*plan, "--policy", "q.json", **SECRETS).code == 3
+    assert shell(*plan, "--policy", "p.json", **SECRETS).code == 0
+    done = shell(*apply, "--policy", "q.json", **SECRETS)
+    assert (done.code, "error[policy]" in done.err) == (3, True)
+    (tmp_path / "p.json").unlink()
+    assert "there is no policy p.json" in shell(*apply, **SECRETS).err
+    write(tmp_path, {"p.json": "{}"})
+    done = shell(*apply, **SECRETS)
+    assert (done.code, "the policy p.json has changed since" in done.err) == (6, True)
+    write(tmp_path, {"p.json": limited})
+    assert shell(*apply, **SECRETS).code == 0

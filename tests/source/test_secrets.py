@@ -54,7 +54,7 @@ def run(
         environ=environ or {},
         directory=directory,
         literals=literals or {},
-        api_key=Secret(API_KEY),
+        api_keys=[Secret(API_KEY)],
         allow=allow,
     )
 
@@ -161,7 +161,7 @@ def test_a_short_api_key_is_compared_completely() -> None:
         environ={"A": "demo", "B": "demo-1"},
         directory=Path(),
         literals={},
-        api_key=Secret("demo"),
+        api_keys=[Secret("demo")],
     )
     assert dict(resolution.secrets) == {env("B"): Secret("demo-1")}
 

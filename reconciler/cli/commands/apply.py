@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,6 +30,9 @@ from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.words import plural, unshown
 from reconciler.settings.resolve import Settings
 from reconciler.source.write import REPORT, check_writable, write_atomically
+
+if TYPE_CHECKING:
+    from reconciler.source.saved_plan import SavedPlan
 
 
 @command(
@@ -57,7 +60,7 @@ from reconciler.source.write import REPORT, check_writable, write_atomically
                help="Write the report as JSON, too; - is standard output."),
     ),
 )  # fmt: skip
-def run(context: Context, report: str | None, format: str, **own: Any) -> int:
+def run(context: Context, planfile: str | None, report: str | None, format: str, **own: Any) -> int:
     """Shows the plan and asks for confirmation. Nothing is written before files, organization,
     listing, secrets and guards are in order. Deletes come last, and only if all else is done.
     Run it again to finish what is left.
@@ -65,9 +68,14 @@ def run(context: Context, report: str | None, format: str, **own: Any) -> int:
     console, target = context.console, named(context, report)
     if target is not None:
         check_writable(target, over=REPORT)
-    settings = settings_of(context)
     try:
-        done = _apply(context, settings, target, **own)
+        saved = _saved(context, planfile, own["expect_digest"])
+        if saved is not None:
+            from reconciler.cli.organizations import with_own_key  # few runs have a saved plan
+
+            context = with_own_key(context, saved.parsed)
+        settings = settings_of(context)
+        done = _apply(context, settings, target, saved, **own)
     except UsageError:
         raise
     except (Exception, KeyboardInterrupt) as problem:
@@ -87,39 +95,44 @@ def run(context: Context, report: str | None, format: str, **own: Any) -> int:
     return done.exit_code
 
 
+def _saved(context: Context, planfile: str | None, expect_digest: str | None) -> SavedPlan | None:
+    """Return the plan in a file. Raises StalePlanError if it has another digest."""
+    if expect_digest is not None:
+        check_digest(expect_digest)
+    if planfile is None:
+        return None
+    if decided := context.words([*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]]):
+        raise UsageError(
+            f"a saved plan cannot be changed with {shlex.join(decided)}",
+            hint="plan again with these options, and save the new plan",
+        )
+    saved = workflow.load_plan(planfile, context.process.directory)
+    if expect_digest is not None and saved.review.digest not in ("", expect_digest):
+        raise StalePlanError(
+            f"{planfile} is not the reviewed plan; nothing was written",
+            differences=(f"reviewed  {expect_digest}", f"{planfile}  {saved.review.digest}"),
+            hint="use the digest of this file, or the file with this digest",
+        )
+    return saved
+
+
 def _apply(
     context: Context,
     settings: Settings,
     target: Path | None,
-    planfile: str | None,
+    saved: SavedPlan | None,
     yes: bool,
     expect_digest: str | None,
     **own: Any,
 ) -> workflow.Report:
-    """Load the files or the saved plan, connect, and apply it."""
-    if expect_digest is not None:
-        check_digest(expect_digest)
+    """Load the files, connect, and apply them or the saved plan."""
     review: workflow.Review | str | None = expect_digest
-    if planfile is None:
+    if saved is None:
         checked = load(context, again(context, saved=False))
         options = plan_options(checked, own)
     else:
-        if decided := context.words([*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]]):
-            raise UsageError(
-                f"a saved plan cannot be changed with {shlex.join(decided)}",
-                hint="plan again with these options, and save the new plan",
-            )
-        found = inputs(context)
-        saved = workflow.load_plan(planfile, found.directory, rules=found.rules)
-        if expect_digest is not None and saved.review.digest not in ("", expect_digest):
-            raise StalePlanError(
-                f"{planfile} is not the reviewed plan; nothing was written",
-                differences=(f"reviewed  {expect_digest}", f"{planfile}  {saved.review.digest}"),
-                hint="use the digest of this file, or the file with this digest",
-            )
-        desired = saved.declared.desired
-        files = [] if desired is None else [each.file for each in desired.policy.scopes]
-        checked = workflow.accept(saved.declared, replace(found, again=again_with(context, files)))
+        files = [each.file for each in saved.parsed.documents]
+        checked = workflow.load(inputs(context, again_with(context, files)))
         options = replace(saved.options, allow_deletes=own["allow_deletes"])
         review = saved.review
     refuse_input(target, checked)

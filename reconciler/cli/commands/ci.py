@@ -22,17 +22,14 @@ from reconciler.ci.run import read_run
 from reconciler.cli.commands.plan import again_with
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.errors import report_error
-from reconciler.cli.options import (
-    Context,
-    Option,
-    command,
-)
+from reconciler.cli.options import Context, Option, command
+from reconciler.cli.organizations import with_own_key
 from reconciler.cli.session import inputs
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
 from reconciler.model import Secret
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.write import write_atomically
-from reconciler.workflow.inputs import may_be_several
+from reconciler.workflow.inputs import parse
 
 _EVENT_BYTES: Final = 64 * 1024 * 1024
 _COMMANDS: Final = {
@@ -94,10 +91,8 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
     name = (what or environ.get("WEBHOOKS_COMMAND", "")).strip().lower()
     if name not in _COMMANDS:
         raise UsageError(f"command must be one of: {', '.join(_COMMANDS)}")
-    if name != "matrix" and may_be_several(inputs(context)):
-        from reconciler.cli.organizations import with_own_key  # most files have no `api_key`
-
-        context = with_own_key(context)
+    if name != "matrix":
+        context = with_own_key(context, parse(inputs(context)))
     settings = settings_of(context)
     given = again_with(context, context.files)
     with ExitStack() as stack:
