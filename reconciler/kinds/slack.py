@@ -75,7 +75,7 @@ KIND: Final = Kind(
             example="#deploys",
             required=True,
             pattern=_CHANNEL,
-            noun="a Slack channel",
+            noun="the name or id of a Slack channel",
             normal=channel,
             written=_written,
         ),

@@ -5,7 +5,9 @@ is left out and added to `ignore`, with the reason in a comment, so that it is n
 secret is never written: it becomes a reference. A URL without a credential is written as text.
 
 Fields with equal visible values share a reference, and each hidden value has one. Hidden Slack
-tokens share one, unless the visible parts of their masks differ.
+tokens share one, unless the visible parts of their masks differ. The variable of a URL that several
+webhooks share is named after its host; another shared value is named after the first webhook, and
+a comment at the others says so.
 """
 
 from __future__ import annotations
@@ -47,6 +49,12 @@ _MODELINE: Final = (
     "cloudtruth-webhooks/main/schemas/webhooks.schema.json"
 )
 _LONGEST_VARIABLE: Final = 100
+_LONGEST_QUOTED: Final = 80
+_LIKE_A_SECRET: Final = re.compile(f"{slack.TOKEN_PART.pattern}|://")
+"""What a plain value contains if a token or a URL was pasted into it."""
+_HOW_TO_DECLARE: Final = (
+    "to declare one, remove its line and add a declaration in one change, or it is deleted"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +110,21 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     globs = {as_glob(name): ignored[name] for name, _ in left_out if name}
     if globs:
         data["ignore"] = list(globs)
+        comments["ignore",] = _HOW_TO_DECLARE
         comments |= {("ignore", number): why for number, why in enumerate(globs.values())}
     if defaults := _defaults(entries):
         data["defaults"] = defaults
     data["webhooks"] = [_without(each, defaults) for each in entries]
+    owners = {references[key]: key[0] for key in reversed(references)}
+    shown = {each.id: each.name for each in written}
     for number, (found, entry) in enumerate(zip(written, entries, strict=True)):
-        if notes := "; ".join(_notes(found, entry["configuration"], visible)):
+        own = {each: references.get((found.id, each)) for each in entry["configuration"]}
+        others = {
+            field: shown[owners[ref]]
+            for field, ref in own.items()
+            if ref not in (None, token) and owners[ref] != found.id
+        }
+        if notes := "; ".join(_notes(found, own, others, visible)):
             comments["webhooks", number] = notes
     return Export(
         text=f"{_MODELINE}\n\n{yaml_text(data, lambda path: comments.get(path, ''))}",
@@ -132,7 +149,8 @@ def _references(
 ) -> dict[tuple[str, str], SecretRef]:
     """Return a reference for each secret in the file, by webhook id and field name.
 
-    A variable is named after the first webhook that has the value.
+    A variable is named after the host of a URL that several webhooks have, else after the first
+    webhook that has the value.
     """
     found: dict[tuple[str, str], SecretRef] = {}
     taken = {token.name}
@@ -143,7 +161,10 @@ def _references(
             for number, group in enumerate(groups):
                 reference = token
                 if number or field.shape is not slack.TOKEN:
-                    stem = _variable(group[0].name, field.name)
+                    url = _secret(group[0], field.name) if field.address else None
+                    origin = url.origin() if url is not None and len(group) > 1 else None
+                    owner = origin.partition("://")[2] if origin else group[0].name
+                    stem = _variable(owner, field.name)
                     numbered = (f"{stem}_{again}" for again in count(2))
                     name = next(each for each in chain([stem], numbered) if each not in taken)
                     taken.add(name)
@@ -170,7 +191,7 @@ def _groups(field: Field, webhooks: Sequence[LiveWebhook]) -> list[list[LiveWebh
 
 
 def _variable(owner: str, field: str) -> str:
-    """Return a variable's name for a field of the webhook `owner`.
+    """Return a variable's name for a field of the webhook or host `owner`.
 
     It begins with WEBHOOK; if `owner` is too long, its end is kept.
     """
@@ -208,7 +229,8 @@ def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
         if each.secret and each.partner and value and not _has_partner(each, found):
             return f"it has a {each.name} without a {each.partner}"
         if each.pattern and isinstance(value, str) and not re.search(each.pattern, value):
-            return f"its {each.name} is not {each.noun}"
+            hidden = len(value) > _LONGEST_QUOTED or _LIKE_A_SECRET.search(value)
+            return f"its {each.name} {'' if hidden else f'{value!r} '}is not {each.noun}"
     return None
 
 
@@ -260,14 +282,24 @@ def _has_partner(known: Field, found: LiveWebhook) -> bool:
 
 
 def _notes(
-    found: LiveWebhook, written: Mapping[str, Any], visible: Collection[str]
+    found: LiveWebhook,
+    written: Mapping[str, SecretRef | None],
+    others: Mapping[str, str],
+    visible: Collection[str],
 ) -> Iterator[str]:
-    """Yield notes on the hosts of secret URLs, and on what the file cannot express."""
+    """Yield notes on secrets, and on what the file cannot express.
+
+    `written` has the fields in the file, with the references of secrets; `others` the names of
+    webhooks that have the same value and an earlier place in the file.
+    """
     kind, shown = KINDS[found.type], _shown(found)
     for field in (each for each in kind.fields if each.secret):
         value = _secret(found, field.name)
-        if value is not None and isinstance(written.get(field.name), dict):
-            yield from [f"{origin}/***"] if (origin := value.origin()) is not None else []
+        if value is not None and written.get(field.name) is not None:
+            if (origin := value.origin()) is not None:
+                yield f"{origin}/***"
+            elif field.name in others:
+                yield f"the same {field.name} as {others[field.name]!r}"
         elif field.partner is None and field.name not in {*written, *visible}:
             yield f"the server shows no {field.name}s: add one if this webhook has it"
     strange = sorted(name for name, value in shown.items() if value and kind.field(name) is None)

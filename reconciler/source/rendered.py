@@ -117,8 +117,8 @@ def origins(loaded: Loaded, file: str) -> Comment:
 def yaml_text(data: Mapping[str, Any], comment: Comment = lambda path: "") -> str:
     """Return the data of a file as YAML.
 
-    The comment for a webhook is above it, other comments are after the value. A value that contains
-    comments is not written on one line.
+    The comment for a webhook is above it, that for a list of several lines after its key, others
+    after the value. A value that contains comments is not written on one line.
     """
     return "".join(f"{line}\n" for line in _mapping(data, comment, ()))
 
@@ -130,7 +130,8 @@ def _mapping(data: Mapping[str, Any], comment: Comment, path: Path) -> Iterator[
         section = not path and key in _SECTIONS
         yield from [""] if section else []
         if (section and value) or not _fits(key, value, comment, at):
-            yield f"{key}:"
+            is_plain_list = isinstance(value, list) and not section
+            yield f"{key}:{_behind(comment(at)) if is_plain_list else ''}"
             lines = (
                 _list(value, comment, at)
                 if isinstance(value, list)

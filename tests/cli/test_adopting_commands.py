@@ -175,7 +175,7 @@ def test_init_shows_differences(shell: Shell, cloud: MakeCloud, tmp_path: Path, 
     assert (done.code, "1 to update" in done.out) == (0, True)
     assert "Pager is ignored in the file: this version does not know the type teams" in done.err
     assert "edit a.yaml until the plan shows only changes that you want" in done.err
-    assert "1 ignored webhook: to declare one, correct it in CloudTruth" in done.err
+    assert "1 ignored webhook: to declare one, remove its line in a.yaml and add" in done.err
 
 
 def test_init_with_a_key_and_no_webhooks(shell: Shell, tmp_path: Path):

@@ -23,14 +23,16 @@ TASKS = {
 }
 MERGED = {"Undo a merge": ("#audit", "#security")}
 """Files changed by a commit after the start."""
-WITHOUT_FILE = {"Adopt an organization"}
+IGNORED = "Declare a webhook that init ignored"
+WITHOUT_FILE = {"Adopt an organization", IGNORED}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("title", TASKS)
 def test_a_task_works(title: str, tmp_path: Path, cloud: MakeCloud, shell: Shell) -> None:
     """Every command succeeds and prints what the page shows."""
-    environ = {**cloud(any_key=True, read_back="mask").environ, **SECRETS}
+    made = cloud(any_key=True, read_back="mask")
+    environ = {**made.environ, **SECRETS}
     folder = tmp_path / "work"
     folder.mkdir()
     commit(folder, {"webhooks.yaml": START.text})
@@ -38,6 +40,10 @@ def test_a_task_works(title: str, tmp_path: Path, cloud: MakeCloud, shell: Shell
     if title in MERGED:
         commit(folder, {"webhooks.yaml": START.text.replace(*MERGED[title])})
         apply(shell, folder, environ)
+    if title == IGNORED:
+        (audit,) = (each for each in made.emulator.store.webhooks() if each["name"] == "Audit")
+        configuration = {**audit["configuration"], "channel": "#Audit Log!"}
+        made.emulator.store.update(audit["id"], {**audit, "configuration": configuration})
     if title in WITHOUT_FILE:
         (folder / "webhooks.yaml").unlink()
     screen = ""

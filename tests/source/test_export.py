@@ -133,14 +133,21 @@ def test_the_file_is_readable():
         live_generic("Chat", "id-5", url="https://discord.com/api/webhooks/1/x", username=""),
         live_slack("Bob", "id-6", channel="@bob"),
         live_slack("Long", "id-7", channel="long", events=EVENT_TYPES[:6]),
+        live_generic(
+            "Pager 2",
+            "id-8",
+            url="https://discord.com/api/webhooks/1/x",
+            username="ct",
+            password="hunter22",
+        ),
     )
 
     assert export(found).text.partition("\n\n")[2] == (
         """\
 organization: Acme
 prune: true  # deletes live webhooks in scope that this file does not declare
-ignore:
-  - Bob  # its channel is not a Slack channel
+ignore:  # to declare one, remove its line and add a declaration in one change, or it is deleted
+  - Bob  # its channel '@bob' is not the name or id of a Slack channel
 
 defaults:
   type: slack
@@ -155,7 +162,7 @@ webhooks:
   - name: Chat
     type: generic
     event_types: [value_created, value_updated]
-    configuration: {url: {env: WEBHOOK_CHAT_URL}}
+    configuration: {url: {env: WEBHOOK_DISCORD_COM_URL}}
 
   - name: Deploys
     event_types: [value_created, value_updated, value_deleted]
@@ -177,6 +184,15 @@ webhooks:
     configuration:
       url: https://hooks.example.com/ct
       verify: false
+      username: ct
+      password: {env: WEBHOOK_PAGER_PASSWORD}
+
+  # https://discord.com/***; the same password as 'Pager'
+  - name: Pager 2
+    type: generic
+    event_types: [value_created, value_updated]
+    configuration:
+      url: {env: WEBHOOK_DISCORD_COM_URL}
       username: ct
       password: {env: WEBHOOK_PAGER_PASSWORD}
 
@@ -252,7 +268,12 @@ def test_a_token_that_may_be_hidden_is_referenced():
         "its name contains invisible characters": live_slack("bad\x07name"),
         "the server hides its configuration": unshown(live_slack("X"), UNKNOWN),
         "the server hides its channel": live_slack("X", channel="*****"),
-        "its channel is not a Slack channel": live_slack("X", channel="@bob"),
+        "its channel '@bob' is not the name or id of a Slack channel": live_slack(
+            "X", channel="@bob"
+        ),
+        "its channel is not the name or id of a Slack channel": live_slack(
+            "X", channel="https://hooks.slack.com/services/T0/B0/hunter22"
+        ),
         "it has no channel": live_slack("X", channel=None),
         "it has no username": live_slack("X", username=""),
         "it has no token": live_slack("X", token=None),

@@ -197,7 +197,8 @@ def _adopt(
         steps.append(f"before you change a `configuration`, set its secrets: {listed(made)}")
     if made.left_out:
         ignored = plural(len(made.left_out), "ignored webhook")
-        steps.append(f"{ignored}: to declare one, correct it in CloudTruth, then `webhooks export`")
+        how = f"remove its line in {target} and add its declaration in the same change"
+        steps.append(f"{ignored}: to declare one, {how}")
     steps.append(f"after an edit, run `webhooks plan{file}` and `webhooks apply{file}`")
     return steps
 
