@@ -169,8 +169,9 @@ def test_applies_are_queued_and_never_cancelled() -> None:
     assert apply["group"] != drift["group"]
 
 
-def test_the_workflows_install_the_repository_at_a_commit() -> None:
+def test_until_a_release_the_workflows_install_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """No unregistered package name is installed, and nothing without a pin."""
+    monkeypatch.setattr("reconciler.ci.workflows._RELEASED", False)
     setup = Setup(package=package(COMMIT))
     for text in workflows(setup).values():
         (installed,) = re.findall(r'WEBHOOKS_PACKAGE: "(.+)"', text)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from reconciler.ci.workflows import package
 from tests.docs.blocks import blocks
 from tests.folders import ROOT
 from tests.slack.fake_slack import GOOD
@@ -84,9 +85,7 @@ _ROTATED: Final = SECRETS_PAGE.replace(
 _SECRETS_FILES: Final = {"webhooks.yaml": SECRETS_PAGE, **_PAGER_URL}
 _ROTATION: Final = {"webhooks.yaml": _ROTATED, **_PAGER_URL}
 
-SOURCE = (
-    "cloudtruth-webhooks @ git+https://github.com/cloudtruth-webhooks/cloudtruth-webhooks@COMMIT"
-)
+SOURCE: Final = package("COMMIT")
 
 SETUPS: Final[Mapping[str, BlockSetup]] = {
     "README.md: Adopt an organization": BlockSetup(

@@ -1,17 +1,22 @@
-"""The contents and the metadata of the archives."""
+"""The contents and the metadata of the archives, and what a type checker sees of them."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import tarfile
 import zipfile
 from email import message_from_string
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from reconciler import __version__
+from reconciler.ci.workflows import GUIDE
 from tests.folders import ROOT, tracked
-from tests.installing import Release
+from tests.installing import Release, environment, run
 
 pytestmark = pytest.mark.slow
 
@@ -55,10 +60,61 @@ def test_metadata(release: Release) -> None:
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Description-Content-Type"] == "text/markdown"
-    assert (ROOT / "README.md").read_text("utf-8").splitlines()[0] in str(metadata.get_payload())
     scripts = inside(release.wheel, ".dist-info/entry_points.txt")
     assert "webhooks = reconciler.__main__:main" in scripts
     assert "cloudtruth-webhooks = reconciler.__main__:main" in scripts
+
+
+def test_links_and_pictures_of_the_long_description(release: Release) -> None:
+    """On PyPI, they lead to the files of this version in the repository."""
+    metadata = message_from_string(inside(release.wheel, ".dist-info/METADATA"))
+    html = MarkdownIt().render(str(metadata.get_payload()))
+    address = GUIDE.removesuffix("/blob/main/docs/github.md")
+    raw = address.replace("github.com", "raw.githubusercontent.com")
+    links = re.findall(r'href="([^"]+)"', html)
+    pictures = re.findall(r'src="([^"]+)"', html)
+    files = [each.removeprefix(f"{address}/blob/v{__version__}/") for each in links]
+    files += [each.removeprefix(f"{raw}/v{__version__}/") for each in pictures]
+    assert [each for each in files if "://" in each] == ["https://www.cloudtruth.com"]
+    assert len(pictures) == 2
+    assert len(files) > 20
+    for each in files:
+        assert "://" in each or (ROOT / each).exists(), each
+
+
+def test_the_sdist_builds_the_same_wheel(release: Release, checkout: Path, tmp_path: Path) -> None:
+    """The wheel from the sdist and the one from a clone are the same, byte for byte."""
+    command = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path)
+    done = run(*command, checkout, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.read_bytes() == release.wheel.read_bytes()
+
+
+WRONG = """\
+from reconciler.workflow import Secret, load
+
+length: int = Secret("a key")
+load("webhooks.yaml")
+"""
+
+
+@pytest.mark.usefixtures("package_index")
+def test_a_consumer_is_checked_against_the_types(release: Release, tmp_path: Path) -> None:
+    """With the installed wheel, mypy accepts the example and reports a wrong use of the library."""
+    python = environment(tmp_path / "environment", release.wheel) / "python"
+    (tmp_path / "wrong.py").write_text(WRONG)
+
+    def mypy(file: Path) -> subprocess.CompletedProcess[str]:
+        options = ("--strict", "--no-incremental", "--python-executable", python)
+        return run(sys.executable, "-m", "mypy", *options, file, cwd=tmp_path)
+
+    assert mypy(ROOT / "examples" / "library.py").stdout.startswith("Success: ")
+    found = mypy(tmp_path / "wrong.py").stdout
+    assert re.findall(r"wrong\.py:(\d): error: .*\[(.+)\]", found) == [
+        ("3", "assignment"),
+        ("4", "arg-type"),
+    ]
 
 
 def test_no_path_of_the_machine_is_in_the_wheel(release: Release) -> None:

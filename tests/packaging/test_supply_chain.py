@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from reconciler import __version__
 from tests.folders import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -21,38 +19,26 @@ LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 def test_every_action_is_pinned_to_a_commit(path: Path) -> None:
     """Its version is in a comment. No workflow has permissions at the top level."""
     text = path.read_text("utf-8")
-    for used in re.findall(r"uses: (.+)", text):
+    for used in re.findall(r"uses: (?!\$/\.github/)(.+)", text):
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
     assert yaml.safe_load(text)["permissions"] == {}
 
 
 def test_only_the_job_that_publishes_may_publish() -> None:
-    """It runs no code of the repository, in an environment with reviewers, and attests the
-    archives.
+    """It runs no code of the repository, in an environment with reviewers, after all tests, and
+    attests the archives.
     """
     publish = RELEASE["jobs"]["publish"]
     assert publish["permissions"] == {"id-token": "write"}
     assert publish["environment"]["name"] == "pypi"
     assert not any("run" in step for step in publish["steps"])
     assert publish["steps"][-1]["with"]["attestations"] is True
-    assert set(publish["needs"]) == {"build", "attest"}
-    assert RELEASE["jobs"]["build"]["permissions"] == {"contents": "read"}
+    assert set(publish["needs"]) == {"test", "build", "attest"}
+    assert RELEASE["jobs"]["test"]["uses"] == "$/.github/workflows/ci.yml"
+    assert RELEASE["jobs"]["release"]["needs"] == "publish"
+    for job in ("test", "build"):
+        assert RELEASE["jobs"][job]["permissions"] == {"contents": "read"}
     assert "secrets." not in yaml.safe_dump(RELEASE)
-
-
-@pytest.mark.parametrize("tag", ["v{version}", "v9.9.9", "{version}"])
-def test_a_tag_of_another_version_is_not_released(tag: str) -> None:
-    """The step that compares them is run as GitHub runs it."""
-    (step,) = (
-        s for s in RELEASE["jobs"]["build"]["steps"] if "GITHUB_REF_NAME" in s.get("run", "")
-    )
-    name = tag.format(version=__version__)
-    done = subprocess.run(
-        ["bash", "-e", "-c", step["run"]], cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "GITHUB_REF_NAME": name},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == (0 if tag == "v{version}" else 1)
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
@@ -67,7 +53,7 @@ def test_a_lock_is_complete(path: Path) -> None:
     assert len(entries) == len(lines)
     asked = path.with_suffix(".in").read_text("utf-8").splitlines()
     wanted = {line for line in asked if line and not line.startswith("#")}
-    assert wanted <= {name for name, _, _ in entries}
+    assert {each.partition("[")[0] for each in wanted} <= {name for name, _, _ in entries}
     assert "://" not in text
 
 

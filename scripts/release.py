@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""Prepare a release, or print the notes of one.
+
+    python scripts/release.py prepare 0.2.0    edits the files of the release commit
+    python scripts/release.py notes v0.2.0     prints the changelog's section, for the workflow
+
+`prepare` raises the version, gives the changelog's `Unreleased` section the version and the date,
+and makes workflows and documents install that version from PyPI instead of a commit.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+VERSION_FILE: Final = ROOT / "reconciler" / "__init__.py"
+CHANGELOG: Final = ROOT / "CHANGELOG.md"
+SETTING: Final = ROOT / "reconciler" / "ci" / "workflows.py"
+"""The module that decides what workflows install: `_RELEASED`."""
+
+_VERSION: Final = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
+_NUMBER: Final = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
+_REQUIREMENT: Final = re.compile(
+    r"cloudtruth-webhooks(?: @ git\+https://[\w./-]+@COMMIT|==\d[\w.]*)"
+)
+
+SENTENCES: Final = {
+    "README.md": (
+        (
+            "There is no release on PyPI yet: install from a clone, or this repository at a "
+            "commit.",
+            "To install a release: `pipx install cloudtruth-webhooks`.",
+        ),
+        (
+            "Replace `COMMIT` with the commit of this repository that you reviewed:",
+            "Replace the version with one that you reviewed:",
+        ),
+    ),
+    "docs/github.md": (
+        (
+            "`COMMIT` is the commit of cloudtruth-webhooks that you reviewed; the workflows "
+            "install the same one.",
+            "The workflows install the same version.",
+        ),
+    ),
+    "docs/gitlab.md": (
+        (
+            "replace `COMMIT` with the commit of cloudtruth-webhooks that you reviewed:",
+            "replace the version with the one that you reviewed:",
+        ),
+    ),
+    "examples/organizations/workflow.yml": (
+        (
+            "# The repository at a commit, until there is a release.",
+            "# Replace the version with the one that you reviewed.",
+        ),
+    ),
+}
+"""By document: sentences before the first release, and what replaces them."""
+
+
+def version() -> str:
+    """Return the version in the source."""
+    found = _VERSION.search(VERSION_FILE.read_text("utf-8"))
+    assert found is not None
+    return found[1]
+
+
+def notes(tag: str) -> str:
+    """Return the changelog's section for the version in the source.
+
+    Raises ValueError if the tag is for another version, or there is no section.
+    """
+    if tag != f"v{version()}":
+        raise ValueError(f"the tag {tag} does not match version {version()}")
+    heading = re.escape(version())
+    text = CHANGELOG.read_text("utf-8")
+    found = re.search(rf"^## \[{heading}\][^\n]*\n(.*?)(?=^## |\Z)", text, re.M | re.S)
+    if found is None or not found[1].strip():
+        raise ValueError(f"CHANGELOG.md has no section for {version()}")
+    return found[1].strip() + "\n"
+
+
+def prepare(new: str) -> None:
+    """Edit the files of a release commit. Raises ValueError for an invalid version."""
+    if not _NUMBER.fullmatch(new):
+        raise ValueError(f"{new} is not a version such as 0.2.0")
+    if f"## [{new}]" in CHANGELOG.read_text("utf-8"):
+        raise ValueError(f"CHANGELOG.md already has a section for {new}")
+    today = datetime.now(UTC).date().isoformat()
+    _edit(VERSION_FILE, _VERSION, f'__version__ = "{new}"')
+    _edit(CHANGELOG, re.compile(r"^## \[Unreleased\]$", re.M), f"\\g<0>\n\n## [{new}] - {today}")
+    first = "_RELEASED: Final = False" in SETTING.read_text("utf-8")
+    _edit(SETTING, re.compile(r"^_RELEASED: Final = \w+$", re.M), "_RELEASED: Final = True")
+    for name, sentences in SENTENCES.items():
+        _edit(ROOT / name, _REQUIREMENT, f"cloudtruth-webhooks=={new}")
+        for before, after in sentences if first else ():
+            words = re.compile(r"\s+".join(map(re.escape, before.split())))
+            _edit(ROOT / name, words, after)
+
+
+def _edit(path: Path, pattern: re.Pattern[str], replacement: str) -> None:
+    text, count = pattern.subn(replacement, path.read_text("utf-8"))
+    if count != 1:
+        raise ValueError(f"{path.name}: {pattern.pattern} occurs {count} times, not once")
+    path.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        match sys.argv[1:]:
+            case ["prepare", new]:
+                prepare(new)
+            case ["notes", tag]:
+                sys.stdout.write(notes(tag))
+            case _:
+                sys.exit(__doc__)
+    except ValueError as problem:
+        sys.exit(f"::error::{problem}")
