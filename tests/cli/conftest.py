@@ -129,7 +129,7 @@ def cloud() -> Iterator[Callable[..., Cloud]]:
     with ExitStack() as running:
 
         def cloud(*, faults: FaultSource | None = None, **choices: Any) -> Cloud:
-            emulator = Emulator(behaviour=Variant(**choices), faults=faults, seed=1)
+            emulator = Emulator(behaviour=Variant(**choices), faults=faults)
             url = running.enter_context(served(emulator))
             environ = {"CLOUDTRUTH_SERVER_URL": url, "CLOUDTRUTH_API_KEY": LOCAL_KEY}
             return Cloud(emulator=emulator, environ={**environ, **SECRETS})

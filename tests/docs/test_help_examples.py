@@ -85,7 +85,7 @@ def test_no_entry_is_left_over() -> None:
 @pytest.fixture(scope="module")
 def site() -> Iterator[tuple[Emulator, Mapping[str, str]]]:
     """One emulated CloudTruth and one fake Slack for all examples, and the environment for both."""
-    emulator = Emulator(behaviour=Variant(any_key=True), seed=1)
+    emulator = Emulator(behaviour=Variant(any_key=True))
     with served(emulator) as cloudtruth, serve(FakeSlack()) as slack:
         yield (
             emulator,

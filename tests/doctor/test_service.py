@@ -47,7 +47,7 @@ def check_with(
 ) -> tuple[Check, ...]:
     """Check an emulator with these choices and live webhooks of these names."""
     clock = VirtualClock()
-    emulator = Emulator(seed=3)
+    emulator = Emulator()
     world = World()
     world.emulator = emulator
     world.client = world.connect()

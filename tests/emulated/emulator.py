@@ -19,7 +19,7 @@ from reconciler.emulator.store import LogEntry, Row, Store
 from tests.emulated.faults import Answer, FaultSource, Script, with_fault
 from tests.emulated.variant import Variant
 
-__all__ = ["LOCAL_KEY", "Answer", "Emulator", "Request", "SeededStore"]
+__all__ = ["LOCAL_KEY", "Answer", "Emulator", "Request"]
 
 LATE = "late commit"
 
@@ -27,10 +27,10 @@ LATE = "late commit"
 class SeededStore(Store):
     """A store whose ids depend on a seed and on the number of earlier ids."""
 
-    def __init__(self, path: Any = ":memory:", *, seed: int) -> None:
+    def __init__(self, seed: int) -> None:
         self._seed = seed
         self._given = 0
-        super().__init__(path)
+        super().__init__()
 
     def new_id(self) -> str:
         text = f"{self._seed}:{self._given}:0".encode()
@@ -46,7 +46,7 @@ class SeededStore(Store):
 class Emulator(product.Emulator):
     """One server. `behaviour` and `faults` may be replaced at any time.
 
-    With a seed, the same requests give byte-identical answers.
+    The same requests give byte-identical answers, unless a `store` is given.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Emulator(product.Emulator):
         *,
         behaviour: Variant | None = None,
         faults: FaultSource | None = None,
-        seed: int | None = None,
+        seed: int = 1,
         clock: Callable[[], float] = time.monotonic,
         listener: Callable[[LogEntry], None] | None = None,
     ) -> None:
@@ -66,7 +66,7 @@ class Emulator(product.Emulator):
         self._lag = Lag()
         self._late: list[tuple[float, Request]] = []
         super().__init__(
-            store or (Store() if seed is None else SeededStore(seed=seed)),
+            store or SeededStore(seed),
             behaviour or Variant(),
             clock=clock,
             listener=listener,

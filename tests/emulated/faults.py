@@ -10,7 +10,6 @@ in-process transport) does what `Fault.wire` requires.
 from __future__ import annotations
 
 import json
-import math
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,15 +30,13 @@ class Wire(StrEnum):
     DROP = "drop"
     """Close the connection without sending a byte."""
     HANG = "hang"
-    """Send nothing for `seconds`, then close the connection."""
+    """Send nothing."""
     DELAY = "delay"
     """Send nothing for `seconds`, then the complete answer."""
-    TRICKLE = "trickle"
-    """Send the answer byte by byte, `seconds` apart."""
     TRUNCATE = "truncate"
-    """Announce the complete body, send `keep` bytes of it, close normally."""
+    """Announce the complete body, send half of it, close normally."""
     RESET = "reset"
-    """Announce the complete body, send `keep` bytes of it, reset the connection."""
+    """Announce the complete body, send half of it, reset the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +54,6 @@ class Fault:
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
-    keep: int | None = None
     seconds: float = 0.0
 
     @property
@@ -75,10 +71,6 @@ class Fault:
     def answers(self) -> bool:
         """Return whether the client receives a status line."""
         return self.wire not in (Wire.REFUSE, Wire.DROP, Wire.HANG)
-
-    def kept(self, body: bytes) -> bytes:
-        """Return the part of the body that is sent: `keep` bytes, or half of it."""
-        return body[: len(body) // 2 if self.keep is None else self.keep]
 
 
 # `when` is `commit` or `commit_after` of `Fault`.
@@ -105,9 +97,9 @@ def drop(**when: Any) -> Fault:
     return Fault(wire=Wire.DROP, **when)
 
 
-def hang(seconds: float = math.inf, **when: Any) -> Fault:
-    """Send nothing for `seconds`, then close the connection without an answer."""
-    return Fault(wire=Wire.HANG, seconds=seconds, **when)
+def hang(**when: Any) -> Fault:
+    """Send nothing until the client gives up."""
+    return Fault(wire=Wire.HANG, **when)
 
 
 def delay(seconds: float) -> Fault:
@@ -115,19 +107,14 @@ def delay(seconds: float) -> Fault:
     return Fault(wire=Wire.DELAY, commit=True, seconds=seconds)
 
 
-def trickle(seconds: float) -> Fault:
-    """Process the request, and send the answer one byte every `seconds`."""
-    return Fault(wire=Wire.TRICKLE, commit=True, seconds=seconds)
+def truncate() -> Fault:
+    """Process the request, then end the body after half of it."""
+    return Fault(wire=Wire.TRUNCATE, commit=True)
 
 
-def truncate(keep: int | None = None) -> Fault:
-    """Process the request, then end the body early; `keep` bytes arrive, or half."""
-    return Fault(wire=Wire.TRUNCATE, commit=True, keep=keep)
-
-
-def reset(keep: int | None = None) -> Fault:
+def reset() -> Fault:
     """Process the request, then reset the connection in the middle of the body."""
-    return Fault(wire=Wire.RESET, commit=True, keep=keep)
+    return Fault(wire=Wire.RESET, commit=True)
 
 
 def html(code: int = 200, **when: Any) -> Fault:
@@ -196,14 +183,13 @@ class Rule:
     """Selects the requests that fail: those that match every field that is set.
 
     `path` is a glob over the path as sent, `name` the `name` in a JSON body. The rule fires on the
-    `nth` match (from 1) and on the `times - 1` after it; `times=None` means always.
+    first `times` matches, None for all of them.
     """
 
     fault: Fault
     method: str | None = None
     path: str | None = None
     name: str | None = None
-    nth: int = 1
     times: int | None = 1
 
     def matches(self, method: str, path: str, body: bytes) -> bool:
@@ -213,10 +199,6 @@ class Rule:
             and (self.path is None or fnmatchcase(path, self.path))
             and (self.name is None or self.name == _body_name(body))
         )
-
-    def fires(self, count: int) -> bool:
-        """Return whether the rule fires on its `count`-th match."""
-        return count >= self.nth and (self.times is None or count < self.nth + self.times)
 
 
 class FaultSource(Protocol):
@@ -248,7 +230,7 @@ class Script:
             for rule, count in self._rules:
                 if rule.matches(method, path, body):
                     count[0] += 1
-                    if found is None and rule.fires(count[0]):
+                    if found is None and (rule.times is None or count[0] <= rule.times):
                         found = rule.fault
         return found
 

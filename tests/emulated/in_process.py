@@ -6,7 +6,8 @@ Clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -28,7 +29,6 @@ class InProcess(Base):
         """Carry one request. Raises the errors of httpx for an answer with a fault."""
         answer: Any = self.respond(request)
         fault = getattr(answer, "fault", None)
-        patience = _patience(request.extensions)
         wire = Wire.SEND if fault is None else fault.wire
         match wire:
             case Wire.SEND:
@@ -38,38 +38,21 @@ class InProcess(Base):
             case Wire.DROP:
                 raise httpx.RemoteProtocolError("no answer", request=request)
             case Wire.HANG | Wire.DELAY:
-                self._clock.sleep(min(fault.seconds, patience))
-                if fault.seconds >= patience:
+                patience: float = request.extensions.get("timeout", {}).get("read") or math.inf
+                seconds = math.inf if wire is Wire.HANG else fault.seconds
+                self._clock.sleep(min(seconds, patience))
+                if seconds >= patience:
                     raise httpx.ReadTimeout("no answer", request=request)
-                if wire == Wire.HANG:
-                    raise httpx.RemoteProtocolError("no answer", request=request)
                 return _response(answer, answer.body)
-            case Wire.TRICKLE:
-                body = self._dripping(answer.body, fault.seconds, patience, request)
-                return _response(answer, body)
             case _:
-                return _response(answer, _broken(fault.kept(answer.body), wire, request))
-
-    def _dripping(
-        self, body: bytes, gap: float, patience: float, request: httpx.Request
-    ) -> Iterator[bytes]:
-        for at in range(len(body)):
-            yield body[at : at + 1]
-            self._clock.sleep(min(gap, patience))
-            if gap >= patience:
-                raise httpx.ReadTimeout("too slow", request=request)
+                return _response(answer, _broken(answer.body, wire, request))
 
 
-def _broken(kept: bytes, wire: str, request: httpx.Request) -> Iterator[bytes]:
-    yield kept
+def _broken(body: bytes, wire: Wire, request: httpx.Request) -> Iterator[bytes]:
+    yield body[: len(body) // 2]
     if wire == Wire.RESET:
         raise httpx.ReadError("reset", request=request)
     raise httpx.RemoteProtocolError("cut off", request=request)
-
-
-def _patience(extensions: Mapping[str, Any]) -> float:
-    patience: float = extensions.get("timeout", {}).get("read") or float("inf")
-    return patience
 
 
 def _response(answer: Answer, body: bytes | Iterator[bytes]) -> httpx.Response:

@@ -7,20 +7,19 @@ connections: they are reset instead.
 from __future__ import annotations
 
 import asyncio
-import math
 import socket
 import struct
 from asyncio import Transport
 from contextlib import suppress
 from typing import Any, cast
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from reconciler.emulator import server as product
 from reconciler.emulator.emulator import Emulator
 from reconciler.emulator.messages import Answer
-from tests.emulated.faults import Fault, Wire
+from tests.emulated.faults import Wire
 
 Peer = tuple[str, int]
 
@@ -68,39 +67,25 @@ class Application(product.Application):
             case Wire.DROP:
                 await _break(transport)
             case Wire.HANG:
-                if await _wait(fault, receive):
-                    await _break(transport)
+                await _is_there_after(None, receive)
             case Wire.DELAY:
-                if await _wait(fault, receive):
+                if await _is_there_after(fault.seconds, receive):
                     await super().send(answer, scope, receive, send)
-            case Wire.TRICKLE:
-                await send(_head(answer))
-                for i in range(len(answer.body)):
-                    await send(_part(answer.body[i : i + 1], last=False))
-                    if not await _wait(fault, receive):
-                        return
-                await send(_part(b"", last=True))
             case Wire.TRUNCATE | Wire.RESET as wire:
-                await send(_head(answer))
-                await send(_part(fault.kept(answer.body), last=False))
+                headers = [(name.encode(), value.encode()) for name, value in answer.headers]
+                start = {"type": "http.response.start", "status": answer.status}
+                await send({**start, "headers": headers})
+                half = answer.body[: len(answer.body) // 2]
+                await send({"type": "http.response.body", "body": half, "more_body": True})
                 # Let the part arrive: a reset may overtake what the client has not read yet.
                 await asyncio.sleep(0.05)
                 await _break(transport, reset=wire is Wire.RESET)
 
 
-def _head(answer: Answer) -> Message:
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-    return {"type": "http.response.start", "status": answer.status, "headers": headers}
-
-
-def _part(body: bytes, *, last: bool) -> Message:
-    return {"type": "http.response.body", "body": body, "more_body": not last}
-
-
-async def _wait(fault: Fault, receive: Receive) -> bool:
-    """Wait for the fault's seconds; return whether the client is still there."""
+async def _is_there_after(seconds: float | None, receive: Receive) -> bool:
+    """Wait, None for ever; return whether the client is still there."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(None if math.isinf(fault.seconds) else fault.seconds):
+        async with asyncio.timeout(seconds):
             while (await receive())["type"] != "http.disconnect":
                 pass
             return False

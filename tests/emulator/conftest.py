@@ -12,7 +12,6 @@ import pytest
 
 from reconciler.emulator.store import Store
 from tests.emulated.emulator import LOCAL_KEY, Answer, Emulator, Request
-from tests.emulated.faults import FaultSource
 from tests.emulated.variant import Variant
 from tests.ports import VirtualClock
 from tests.served import served
@@ -90,18 +89,9 @@ class Api:
 def start() -> Callable[..., Api]:
     """Start an emulator with the choices given by name."""
 
-    def start(
-        *,
-        faults: FaultSource | None = None,
-        seed: int = 7,
-        store: Store | None = None,
-        **choices: Any,
-    ) -> Api:
+    def start(*, store: Store | None = None, **choices: Any) -> Api:
         time = VirtualClock()
-        emulator = Emulator(
-            store, behaviour=Variant(**choices), faults=faults, seed=seed, clock=time.monotonic
-        )
-        return Api(emulator, time=time)
+        return Api(Emulator(store, behaviour=Variant(**choices), clock=time.monotonic), time=time)
 
     return start
 

@@ -45,7 +45,7 @@ class Served:
 
 @pytest.fixture(scope="module", autouse=True)
 def _served() -> Iterator[None]:
-    emulator = Emulator(seed=3)
+    emulator = Emulator()
     with served(emulator) as url:
         Served.url, Served.organization = url, emulator.organization
         yield

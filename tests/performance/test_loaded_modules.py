@@ -94,7 +94,7 @@ def test_a_run_without_changes_loads_no_engine(
 ) -> None:
     """It loads no explanations either."""
     file(declaration(range(10)))
-    emulator = Emulator(seed=1)
+    emulator = Emulator()
     for number in range(10):
         emulator.store.insert(row(number, emulator.organization))
     with counting(emulator) as server:

@@ -48,9 +48,7 @@ def command(shell: Shell, file: File) -> Command:
         **choices: Any,
     ) -> Requests:
         file(declaration(declared))
-        emulator = Emulator(
-            behaviour=Variant(**{"page_size": 2, "max_page_size": 10, **choices}), seed=1
-        )
+        emulator = Emulator(behaviour=Variant(**{"page_size": 2, "max_page_size": 10, **choices}))
         for number in range(ROWS):
             emulator.store.insert(row(number, emulator.organization))
         with counting(emulator, of=of, meeting=meeting) as server:

@@ -56,6 +56,8 @@ def test_a_requested_resend_is_an_operation(options: PlanOptions):
     assert [getattr(each, "cause", None) for each in update.fields] == [SecretCause.REQUESTED]
     assert [len(each) for each in result.digests] == [1]
     assert made(desired(slack()), MASKED).digest == ""
+    new = plan(desired(slack()), live(), SECRETS, options)
+    assert [each.name for each in new.creates] == ["Deploys"]
 
 
 def test_a_request_plans_the_same_whatever_live_shows():

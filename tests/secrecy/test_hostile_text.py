@@ -132,7 +132,7 @@ FAULTS: Final = (
 
 
 def _populated() -> Emulator:
-    emulator = Emulator(seed=1)
+    emulator = Emulator()
     store = emulator.store
     at = "2026-01-02T03:04:05Z"
     for number, each in enumerate((*ATTACKS, *ATTACKS[:3], "old ##[x]", "gone ##[x]")):

@@ -260,7 +260,6 @@ class World:
                 secret_fields=("token", "password", "url"),
                 cookies=(f"sessionid={c.COOKIE.value}; Path=/",),
             ),
-            seed=1,
         )
         _populate(emulator, shown=read_back == "plain")
         self.emulator = emulator
