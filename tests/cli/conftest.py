@@ -38,6 +38,14 @@ class Done:
     err: str
 
 
+def expect(done: Done, code: int, *texts: str, without: tuple[str, ...] = ()) -> None:
+    """Fail unless a command ended with `code` and printed all `texts`, and none of `without`."""
+    printed = done.out + done.err
+    found = [each for each in texts if each in printed]
+    assert (done.code, found) == (code, list(texts)), printed
+    assert [each for each in without if each in printed] == []
+
+
 Shell = Callable[..., Done]
 File = Callable[..., Path]
 
@@ -118,6 +126,12 @@ class Cloud:
 
     def names(self) -> list[str]:
         return sorted(each["name"] for each in self.emulator.store.webhooks())
+
+    def configure(self, name: str, **fields: str) -> None:
+        """Change fields of the configuration of the live webhook `name`."""
+        (row,) = (each for each in self.emulator.store.webhooks() if each["name"] == name)
+        changed = {**row, "configuration": {**row["configuration"], **fields}}
+        self.emulator.store.update(row["id"], changed)
 
 
 MakeCloud = Callable[..., Cloud]

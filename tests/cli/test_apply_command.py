@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import File, MakeCloud, Shell
+from tests.cli.conftest import File, MakeCloud, Shell, expect
 
 OTHER = "sha256:" + "0" * 64
 
@@ -21,9 +21,8 @@ def test_confirmation(shell: Shell, file: File, cloud: MakeCloud, keys: str, cod
     file()
     server = cloud()
     done = shell("apply", terminal=True, keys=keys, **server.environ)
-    assert done.code == code
-    assert "to create" in done.err
-    assert "\n\nApply these 2 changes? Type `yes` to confirm: " in done.err
+    question = "\n\nApply these 2 changes? Type `yes` to confirm: "
+    expect(done, code, "2 to create", question)
     assert ("\r\x1b[K0/2 creating " in done.err) is (code == 0)
     assert server.names() == ([] if code else ["Deploys", "Pager"])
 
@@ -32,22 +31,15 @@ def test_without_a_terminal_apply_needs_yes(shell: Shell, file: File, cloud: Mak
     """Without --yes the plan is shown and nothing is written."""
     file()
     server = cloud()
-    done = shell("apply", **server.environ)
-    assert (done.code, server.writes()) == (8, [])
-    assert "to create" in done.err
-    assert "--yes" in done.err
+    expect(shell("apply", **server.environ), 8, "2 to create", "--yes")
+    assert server.writes() == []
 
 
 def test_no_changes_need_no_confirmation(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """A misspelled selection is an error, though."""
     file()
-    done = shell("apply", "--only", "deploys", **cloud().environ)
-    assert done.code == 0
-    assert (
-        "warning[only-matches-nothing]: --only 'deploys' matches no declared or live webhook"
-        in done.out
-    )
-    assert "No changes." in done.out
+    idle = "warning[only-matches-nothing]: --only 'deploys' matches no declared or live webhook"
+    expect(shell("apply", "--only", "deploys", **cloud().environ), 0, idle, "No changes.")
 
 
 def digest(text: str) -> str:
@@ -77,20 +69,16 @@ def test_plan_file(shell: Shell, file: File, cloud: MakeCloud) -> None:
     server = cloud()
     saved = digest(shell("plan", "--out", "plan.json", **server.environ).out)
     declared.unlink()
-    for arguments, more, code in (
-        ((), {}, 8),
-        (("--yes",), {"TOKEN": ""}, 3),
-        (("--expect-digest", OTHER), {}, 6),
-        (("--yes", "--organization", "Other"), {}, 4),
-        (("--yes", "--local"), {}, 6),  # planned for another server
-        (("-f", "x.yaml"), {}, 64),
-        (("--only", "x"), {}, 64),
-        (("--no-prune",), {}, 64),
-        (("--resend-secret", "*"), {}, 64),
+    assert shell("apply", "plan.json", "--yes", **{**server.environ, "TOKEN": ""}).code == 3
+    for line, code in (
+        ("", 8),
+        (f"--expect-digest {OTHER}", 6),
+        ("--yes --organization Other", 4),
+        ("--yes --local", 6),  # planned for another server
+        *((line, 64) for line in ("-f x.yaml", "--only x", "--no-prune", "--resend-secret *")),
     ):
-        done = shell("apply", "plan.json", *arguments, **{**server.environ, **more})
-        assert done.code == code, arguments
-        assert code != 64 or arguments[0] in done.err
+        done = shell("apply", "plan.json", *line.split(), **server.environ)
+        expect(done, code, line.split()[0] if code == 64 else "")
     assert server.writes() == []
     for _ in range(2):
         done = shell("apply", "plan.json", "--yes", "--expect-digest", saved, **server.environ)
@@ -113,20 +101,19 @@ def test_field_errors_have_their_position(shell: Shell, file: File, cloud: MakeC
     """A server's error about a field is shown with the line that declares the field."""
     file()
     server = cloud(name_max=5)
-    done = shell("apply", "--yes", **server.environ)
-    assert (done.code, server.names()) == (7, ["Pager"])
-    assert "webhooks.yaml:2" in done.out
+    expect(shell("apply", "--yes", **server.environ), 7, "webhooks.yaml:2")
+    assert server.names() == ["Pager"]
 
 
 def test_report_file(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> None:
     """The JSON report is also written to a file, for a failure too."""
     file()
     server = cloud()
-    saved = tmp_path / "report.json"
-    assert shell("apply", "--yes", "--report", "report.json", **server.environ).code == 0
+    saved, line = tmp_path / "report.json", ("apply", "--yes", "--report", "report.json")
+    assert shell(*line, **server.environ).code == 0
     assert json.loads(saved.read_text())["counts"]["created"] == 2
     file(value_updated="oops")
-    assert shell("apply", "--yes", "--report", "report.json", **server.environ).code == 3
+    assert shell(*line, **server.environ).code == 3
     assert json.loads(saved.read_text())["error"]["exit_code"] == 3
 
 
@@ -164,12 +151,10 @@ def test_a_live_webhook_of_an_unknown_type(shell: Shell, file: File, cloud: Make
     organization = server.emulator.organization
     server.emulator.store.insert({**row, "organization": organization, "configuration": {}})
     for code in (7, 1):
-        done = shell("apply", "--yes", **server.environ)
-        assert done.code == code
-        assert f"Exit {code}: 1 declaration is not applied, see above." in done.out
+        shown = f"Exit {code}: 1 declaration is not applied, see above."
+        expect(shell("apply", "--yes", **server.environ), code, shown)
     file(Deploys="Releases")
-    done = shell("apply", "--yes", **server.environ)
-    assert (done.code, "Kept: 1 (of a type this version" in done.err) == (0, True)
+    expect(shell("apply", "--yes", **server.environ), 0, "Kept: 1 (of a type this version")
 
 
 def test_only_secrets_that_are_sent_are_required(
@@ -180,15 +165,12 @@ def test_only_secrets_that_are_sent_are_required(
     server = cloud()
     without = {**server.environ, "TOKEN": "", "PASSWORD": ""}
     done = shell("apply", "--yes", **without)
-    assert (done.code, server.writes()) == (3, [])
-    assert "variable TOKEN is empty" in done.err
-    assert "variable PASSWORD is empty" in done.err
+    expect(done, 3, "variable TOKEN is empty", "variable PASSWORD is empty")
+    assert server.writes() == []
     assert shell("apply", "--yes", **server.environ).code == 0
     file(**{"#deploys": "#elsewhere"})
-    done = shell("apply", "--yes", **without)
-    assert (done.code, "PASSWORD" in done.err) == (3, False)
-    assert "variable TOKEN is empty" in done.err
-    assert "set them, then run the same command again" in done.err
+    found = ("variable TOKEN is empty", "set them, then run the same command again")
+    expect(shell("apply", "--yes", **without), 3, *found, without=("PASSWORD",))
     file(**{"[value_updated]": "[value_created]"})
     assert shell("apply", "--yes", **without).code == 0
     assert server.writes()[2:] == ["PATCH"]

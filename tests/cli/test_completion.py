@@ -46,16 +46,15 @@ def test_commands_options_and_choices(tmp_path: Path) -> None:
 
 
 def test_names_of_the_file(file: File, tmp_path: Path) -> None:
-    """--only completes declared names, except those that a shell would interpret."""
+    """--only completes declared names, except those that a shell would interpret.
+
+    The terminal belongs to the shell, so `-f -` offers none.
+    """
     assert complete(tmp_path, "webhooks plan --only D") == []  # no file yet
     file()
     assert complete(tmp_path, "webhooks plan --only D") == ["Deploys"]
     file(name="other.yaml", Deploys="D.v2@Öl/eu", Pager="D $(id)")
     assert complete(tmp_path, "webhooks plan -f other.yaml --only D") == ["D.v2@Öl/eu"]
-
-
-def test_completion_does_not_read_standard_input(tmp_path: Path) -> None:
-    """The terminal belongs to the shell, so `-f -` offers no names."""
     read_end, write_end = os.pipe()
     try:
         assert complete(tmp_path, "webhooks plan -f - --only D", stdin=read_end) == []

@@ -37,24 +37,6 @@ def console(*, environ: dict[str, str] | None = None, **streams: TextIO) -> Cons
     return Console(Process(environ=environ or {}, directory=Path(), **{**all_streams, **streams}))
 
 
-def test_quiet_and_verbose() -> None:
-    """--quiet keeps errors and results; --verbose adds details."""
-    out, err = io.StringIO(), io.StringIO()
-    shown = console(stdout=out, stderr=err)
-    shown.detail("detail")
-    shown.verbosity = -1
-    shown.note("note")
-    shown.message("warning", "careful")
-    shown.message("error", "wrong")
-    shown.result("result")
-    shown.result("document", essential=True)
-    shown.verbosity = 1
-    shown.detail("seen")
-    shown.block("block")
-    assert err.getvalue() == "error: wrong\nseen\nblock\n"
-    assert out.getvalue() == "document\n"
-
-
 def test_secrets_are_masked() -> None:
     """A known secret, a Slack token or the path of a Slack URL is never printed."""
     out, err = io.StringIO(), io.StringIO()

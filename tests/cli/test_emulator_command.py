@@ -15,7 +15,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.cli.conftest import Shell
+from tests.cli.conftest import Shell, expect
+from tests.folders import write
 from tests.waiting import TIMEOUT
 
 
@@ -25,16 +26,12 @@ class Running:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         assert process.stderr is not None
-        self.first_line = process.stderr.readline()
-        self.url = self.first_line.split()[-1]
+        self.url = process.stderr.readline().split()[-1]
 
-    def get(self, path: str, key: str, body: str | None = None) -> Any:
+    def get(self, path: str, key: str = "any", body: bytes | None = None) -> Any:
         headers = {"Authorization": f"Api-Key {key}"}
-        request = Request(
-            f"{self.url}{path}", body and body.encode(), headers=headers, method="GET"
-        )
         try:
-            with urlopen(request) as answer:
+            with urlopen(Request(self.url + path, body, headers, method="GET")) as answer:
                 return json.load(answer)
         except HTTPError as refusal:
             refusal.close()
@@ -45,8 +42,11 @@ class Running:
         return self.process.wait(TIMEOUT)
 
 
+Start = Callable[..., Running]
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """Start `webhooks emulator` with more options."""
     running: list[subprocess.Popen[str]] = []
 
@@ -74,17 +74,15 @@ def hook(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("number", "codes"), [(signal.SIGINT, {0}), (signal.SIGTERM, {0, 143})])
-def test_it_serves_until_a_signal(
-    start: Callable[..., Running], number: int, codes: set[int]
-) -> None:
+def test_it_serves_until_a_signal(start: Start, number: int, codes: set[int]) -> None:
     """It prints its URL, accepts any key, and exits cleanly."""
     server = start()
-    assert "http://127.0.0.1:" in server.first_line
-    assert server.get("/api/v1/webhooks/", "any")["count"] == 0
+    assert server.url.startswith("http://127.0.0.1:")
+    assert server.get("/api/v1/webhooks/")["count"] == 0
     assert server.stop(number) in codes
 
 
-def test_options(start: Callable[..., Running], tmp_path: Path) -> None:
+def test_options(start: Start, tmp_path: Path) -> None:
     """Seed, database, log, key, page size and read-back form are options."""
     (tmp_path / "seed.json").write_text(json.dumps([hook("a"), hook("b")]))
     kept = ("--db", "ct.db", "--seed", "seed.json", "--key", "only")
@@ -96,16 +94,15 @@ def test_options(start: Callable[..., Running], tmp_path: Path) -> None:
     server.stop(signal.SIGINT)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["status"] for line in lines] == [200, 401]
-    again = start(*kept)
-    found = again.get("/api/v1/webhooks/", "only")["results"]
+    found = start(*kept).get("/api/v1/webhooks/", "only")["results"]
     assert [each["name"] for each in found] == ["a", "b"]
     assert found[0]["id"] == page["results"][0]["id"]
 
 
-def test_log_on_standard_output(start: Callable[..., Running]) -> None:
+def test_log_on_standard_output(start: Start) -> None:
     """With `-` the log goes to standard output, without commands for a CI runner."""
     server = start("--log", "-")
-    server.get("/api/v1/webhooks/", "any", "##[group]")
+    server.get("/api/v1/webhooks/", body=b"##[group]")
     server.stop(signal.SIGINT)
     assert server.process.stdout is not None
     line = server.process.stdout.readline()
@@ -114,29 +111,19 @@ def test_log_on_standard_output(start: Callable[..., Running]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "seed", "code", "message"),
+    ("line", "code", "message"),
     [
-        (("--seed", "missing.json"), None, 64, "cannot be read as JSON"),
-        (("--seed", "d.json"), "{}", 64, "not a list of webhooks"),
-        (("--seed", "d.json"), '[{"name": "a"}]', 64, "webhook 1 is refused"),
-        (("--read-back", "rot13"), None, 64, "--read-back"),
-        (("--log", "missing/log"), None, 1, "cannot be written"),
-        (("--db", "missing/db"), None, 64, "cannot be opened"),
-        (("--host", "203.0.113.1"), None, 1, "cannot listen"),
-        (("--port", "70000"), None, 64, "--port"),
+        ("--seed missing.json", 64, "cannot be read as JSON"),
+        ("--seed mapping.json", 64, "not a list of webhooks"),
+        ("--seed list.json", 64, "webhook 1 is refused"),
+        ("--read-back rot13", 64, "--read-back"),
+        ("--log missing/log", 1, "cannot be written"),
+        ("--db missing/db", 64, "cannot be opened"),
+        ("--host 203.0.113.1", 1, "cannot listen"),
+        ("--port 70000", 64, "--port"),
     ],
 )
-def test_errors(
-    shell: Shell,
-    tmp_path: Path,
-    arguments: tuple[str, ...],
-    seed: str | None,
-    code: int,
-    message: str,
-) -> None:
+def test_errors(shell: Shell, tmp_path: Path, line: str, code: int, message: str) -> None:
     """An invalid start is an error, and nothing is served."""
-    if seed is not None:
-        (tmp_path / "d.json").write_text(seed)
-    done = shell("emulator", *arguments)
-    assert done.code == code
-    assert message in done.err
+    write(tmp_path, {"mapping.json": "{}", "list.json": '[{"name": "a"}]'})
+    expect(shell("emulator", *line.split()), code, message)

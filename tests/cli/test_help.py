@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
+from reconciler import __version__
 from reconciler.cli.main import TABLE, program
 from reconciler.cli.options import COMMON, Group, Option
 from tests.cli.conftest import Shell
@@ -39,7 +40,7 @@ def test_help(shell: Shell, words: str) -> None:
     assert f"```text {' '.join(done.out.split())} ```" in PAGE
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ["", "plan", "slack check"])
 def test_every_way_to_help_prints_the_same(shell: Shell, name: str) -> None:
     """`-h`, `--help` and `webhooks help` print the same."""
     shown = shell(*name.split(), "--help").out
@@ -94,13 +95,10 @@ def test_commands_are_in_the_order_of_use(shell: Shell) -> None:
 def test_no_command(shell: Shell) -> None:
     """Help goes to standard error, and the run is a usage error."""
     done = shell()
-    assert (done.code, done.out) == (64, "")
-    assert "Usage: webhooks" in done.err
+    assert (done.code, done.out, "Usage: webhooks" in done.err) == (64, "", True)
 
 
 def test_version(shell: Shell) -> None:
     """It is one line."""
     done = shell("--version")
-    assert done.code == 0
-    assert done.out.startswith("webhooks ")
-    assert done.out.count("\n") == 1
+    assert (done.code, done.out) == (0, f"webhooks {__version__}\n")

@@ -4,56 +4,47 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SECRETS, Shell
+from tests.cli.conftest import SECRETS, File, Shell, expect
 
 URL = "https://hooks.example.com/x?key=" + "0123456789abcdef"
 FOLDER = ".webhooks-local"
 
 
 @pytest.fixture
-def applied(shell: Shell, file: Callable[..., Path], tmp_path: Path) -> Path:
+def applied(shell: Shell, file: File, tmp_path: Path) -> Path:
     """Return the folder of `--local` after an apply with three secrets, one of them a URL."""
     file(**{"https://pager.example.com/x": "{env: URL}"})
-    done = shell("apply", "--local", "--yes", URL=URL, **SECRETS)
-    assert (done.code, "2 created" in done.out) == (0, True)
+    expect(shell("apply", "--local", "--yes", URL=URL, **SECRETS), 0, "2 created")
     return tmp_path / FOLDER
 
 
-def test_secrets_are_not_stored(applied: Path) -> None:
-    """No file contains a secret, and only the user can read the webhooks."""
-    assert (applied / "webhooks.db").stat().st_mode & 0o777 == 0o600
+def test_secrets_are_not_stored(shell: Shell, applied: Path) -> None:
+    """No file contains a secret, and only the user can read the webhooks, new or not."""
+    database = applied / "webhooks.db"
+    assert database.stat().st_mode & 0o777 == 0o600
+    database.chmod(0o644)
+    assert shell("status", "--local").code == 0
+    assert database.stat().st_mode & 0o777 == 0o600
     for path in applied.iterdir():
         data = path.read_bytes()
         for secret in (*SECRETS.values(), URL, URL.partition("=")[2]):
             assert secret.encode() not in data, path.name
 
 
-def test_a_url_from_a_reference_is_masked(
-    shell: Shell, file: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_a_url_from_a_reference_is_masked(shell: Shell, file: File, tmp_path: Path) -> None:
     """Only a URL in the file itself stays readable."""
     file(**{"https://pager.example.com/x": "{env: URL}"})
     environ = {"URL": "https://pager.example.com/QQpath", **SECRETS}
-    assert shell("apply", "--local-db", "my.db", "--yes", **environ).code == 0
+    for shown in ("2 created", "No changes. 2 webhooks match."):
+        expect(shell("apply", "--local-db", "my.db", "--yes", **environ), 0, shown)
     assert b"QQpath" not in (tmp_path / "my.db").read_bytes()
-    again = shell("apply", "--local-db", "my.db", "--yes", **environ)
-    assert "No changes. 2 webhooks match." in again.out
     file()
     assert shell("apply", "--local-db", "new.db", "--yes", **SECRETS).code == 0
     assert b"https://pager.example.com/x" in (tmp_path / "new.db").read_bytes()
-
-
-def test_an_existing_database_becomes_private(shell: Shell, applied: Path) -> None:
-    """Other users can no longer read it."""
-    database = applied / "webhooks.db"
-    database.chmod(0o644)
-    assert shell("status", "--local").code == 0
-    assert database.stat().st_mode & 0o777 == 0o600
 
 
 def test_git_does_not_show_it(applied: Path) -> None:
@@ -69,12 +60,11 @@ def test_git_does_not_show_it(applied: Path) -> None:
 
 def test_a_second_apply_has_no_changes(shell: Shell, applied: Path) -> None:
     """Masked secrets are no difference; a changed field that is not secret is one."""
-    second = shell("apply", "--local", "--yes", URL=URL, **SECRETS)
-    assert (second.code, "No changes. 2 webhooks match." in second.out) == (0, True)
+    line = ("apply", "--local", "--yes")
+    expect(shell(*line, URL=URL, **SECRETS), 0, "No changes. 2 webhooks match.")
     path = applied.parent / "webhooks.yaml"
     path.write_text(path.read_text().replace('"#deploys"', '"#other"'))
-    third = shell("apply", "--local", "--yes", URL=URL, **SECRETS)
-    assert (third.code, "1 updated" in third.out) == (0, True)
+    expect(shell(*line, URL=URL, **SECRETS), 0, "1 updated")
 
 
 def test_a_secret_can_be_resent(shell: Shell, applied: Path) -> None:
@@ -88,10 +78,9 @@ def test_a_secret_can_be_resent(shell: Shell, applied: Path) -> None:
     assert new.encode() not in (applied / "webhooks.db").read_bytes()
 
 
-def test_local_db_uses_only_that_file(shell: Shell, file: Callable[..., Path]) -> None:
+def test_local_db_uses_only_that_file(shell: Shell, file: File) -> None:
     """`--local-db FILE` keeps the webhooks in FILE and creates no folder."""
     root = file().parent
-    done = shell("apply", "--local-db", "mine.db", "--yes", **SECRETS)
-    assert done.code == 0
+    assert shell("apply", "--local-db", "mine.db", "--yes", **SECRETS).code == 0
     assert sorted(each.name for each in root.iterdir()) == ["mine.db", "webhooks.yaml"]
     assert SECRETS["TOKEN"].encode() not in (root / "mine.db").read_bytes()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cloud, MakeCloud, Shell
+from tests.cli.conftest import Cloud, MakeCloud, Shell, expect
 from tests.folders import write
 
 FILE = """\
@@ -42,14 +42,14 @@ def environ(both: Cloud, **more: str) -> dict[str, str]:
 def test_each_organization_has_a_section(both: Cloud, shell: Shell) -> None:
     """Every command runs for each, with its key; the worst exit code wins."""
     assert shell("validate", "orgs/*.yaml").code == 0
-    done = shell("plan", "orgs", "--detailed-exitcode", **environ(both))
+    plan = ("plan", "orgs", "--detailed-exitcode")
+    done = shell(*plan, **environ(both))
     assert done.code == 2
     assert done.out.index("webhooks of Acme") < done.out.index("webhooks of Globex")
     assert shell("apply", "-f", "orgs", "--yes", **environ(both)).code == 0
-    done = shell("plan", "orgs", "--detailed-exitcode", **environ(both))
+    done = shell(*plan, **environ(both))
     assert (done.code, done.out.count("No changes.")) == (0, 2)
-    done = shell("plan", "orgs", **environ(both, GLOBEX_KEY="wrong"))
-    assert (done.code, "webhooks of Acme" in done.out) == (4, True)
+    expect(shell(*plan, **environ(both, GLOBEX_KEY="wrong")), 4, "webhooks of Acme")
 
 
 @pytest.mark.parametrize(
@@ -62,18 +62,13 @@ def test_each_organization_has_a_section(both: Cloud, shell: Shell) -> None:
     ],
 )
 def test_an_apply_checks_every_key_before_its_first_write(
-    both: Cloud,
-    shell: Shell,
-    tmp_path: Path,
-    heads: dict[str, str],
-    more: dict[str, str],
-    expected: str,
-) -> None:
+    both: Cloud, shell: Shell, tmp_path: Path,
+    heads: dict[str, str], more: dict[str, str], expected: str,
+) -> None:  # fmt: skip
     """With a missing, forbidden or wrong key nothing is written."""
     files(tmp_path, **heads)
     done = shell("apply", "-f", "orgs", "--yes", **environ(both, **more))
-    assert done.code in (3, 4)
-    assert expected in done.err
+    assert (done.code in (3, 4), expected in done.err) == (True, True)
     assert both.writes() == []
 
 
@@ -85,17 +80,16 @@ def test_an_apply_stops_at_the_first_failure_without_keep_going(
     assert shell("apply", "-f", "orgs/Acme.yaml", "--yes", **environ(both)).code == 0
     text = FILE.format(name="Acme", head=broken).replace("name: A,", "name: B,")
     write(tmp_path, {"orgs/Acme.yaml": text})
-    done = shell("apply", "-f", "orgs", "--yes", **environ(both))
-    assert (done.code, "1 more not started" in done.err) == (5, True)
-    done = shell("apply", "-f", "orgs", "--yes", "--keep-going", **environ(both))
-    assert (done.code, "1 created" in done.out) == (5, True)
+    apply = ("apply", "-f", "orgs", "--yes")
+    expect(shell(*apply, **environ(both)), 5, "1 more not started")
+    expect(shell(*apply, "--keep-going", **environ(both)), 5, "1 created")
 
 
 def test_options_for_one_plan_are_refused(both: Cloud, shell: Shell) -> None:
     """A saved plan, a report and a digest belong to one organization."""
-    for arguments in (("plan", "orgs", "-o", "p.json"), ("apply", "-f", "orgs", "--report", "r")):
-        done = shell(*arguments, **environ(both))
-        assert (done.code, "the files declare several: Acme, Globex" in done.err) == (64, True)
+    for line in ("plan orgs -o p.json", "apply -f orgs --report r"):
+        done = shell(*line.split(), **environ(both))
+        expect(done, 64, "the files declare several: Acme, Globex")
 
 
 def test_two_names_of_one_organization_are_refused(
@@ -103,11 +97,11 @@ def test_two_names_of_one_organization_are_refused(
 ) -> None:
     """Each would delete what the other declares."""
     acme = next(each for each in both.emulator.store.organizations() if each.name == "Acme")
-    write(
-        tmp_path, {"orgs/Globex.yaml": FILE.format(name=acme.id, head="api_key: {env: ACME_KEY}")}
+    text = FILE.format(name=acme.id, head="api_key: {env: ACME_KEY}")
+    write(tmp_path, {"orgs/Globex.yaml": text})
+    expect(
+        shell("apply", "-f", "orgs", "--yes", **environ(both)), 4, "use keys of one organization"
     )
-    done = shell("apply", "-f", "orgs", "--yes", **environ(both))
-    assert (done.code, "use keys of one organization" in done.err) == (4, True)
     assert both.writes() == []
 
 

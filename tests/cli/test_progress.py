@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 from reconciler.cli.connection import Progress
 from reconciler.cli.options import Context
 from reconciler.cli.process import Process
 from reconciler.report import Applied
-from tests.cli.conftest import Cloud, Shell, Terminal
+from tests.cli.conftest import File, MakeCloud, Shell, Terminal
 from tests.emulated.faults import Rule, Script, status
 from tests.render.cases import CREATE
 
@@ -20,22 +19,8 @@ def progress(err: io.StringIO) -> Progress:
     return Progress(Context(Process(environ={}, directory=Path(), **streams)))
 
 
-def test_a_signal_prints_the_operation_in_flight() -> None:
-    """It prints the operation, when the run stops, and what a second signal does."""
-    err = io.StringIO()
-    with progress(err) as shown:
-        shown.starting(CREATE)
-        shown.interrupted()
-    assert err.getvalue() == (
-        "creating Deploys\n"
-        "Interrupted: creating Deploys. The run stops when this is confirmed, after 6 s at most.\n"
-        "Press Ctrl-C again to stop immediately; writes in flight are then reported as "
-        "unconfirmed.\n"
-    )
-
-
 def test_a_signal_between_writes_prints_that_none_is_in_flight() -> None:
-    """Confirmed operations are no longer in flight."""
+    """Confirmed operations are no longer in flight; test_signals.py has one that is."""
     err = io.StringIO()
     with progress(err) as shown:
         shown.starting(CREATE)
@@ -52,9 +37,7 @@ def test_the_result_replaces_the_status_line() -> None:
     assert err.getvalue() == "\r\x1b[K0/0 creating Deploys\r\x1b[K"
 
 
-def test_a_long_wait_is_reported_once(
-    shell: Shell, file: Callable[..., Path], cloud: Callable[..., Cloud]
-) -> None:
+def test_a_long_wait_is_reported_once(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """A wait of 6 s after HTTP 429 is one line on standard error, and none with -q."""
     file()
     rule = Rule(fault=status(429, retry_after=6), method="GET", times=1)

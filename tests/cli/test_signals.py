@@ -7,13 +7,12 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import pytest
 
-from tests.cli.conftest import Cloud, Shell
+from tests.cli.conftest import File, MakeCloud, Shell
 from tests.emulated.faults import Fault, hang
 from tests.execute.world import VirtualClock
 from tests.waiting import TIMEOUT
@@ -71,12 +70,7 @@ def reported(out: str) -> list[tuple[str, str]]:
     ids=["HUP", "INT", "TERM"],
 )
 def test_after_a_signal_writes_in_flight_finish_and_no_other_starts(
-    shell: Shell,
-    file: Callable[..., Path],
-    cloud: Callable[..., Cloud],
-    handled: threading.Event,
-    number: int,
-    code: int,
+    shell: Shell, file: File, cloud: MakeCloud, handled: threading.Event, number: int, code: int
 ) -> None:
     """The report lists correctly what is done and what is not."""
     file(FILE)
@@ -95,11 +89,7 @@ def test_after_a_signal_writes_in_flight_finish_and_no_other_starts(
     ids=["the same", "another"],
 )
 def test_a_second_signal_abandons_a_pending_answer(
-    shell: Shell,
-    file: Callable[..., Path],
-    cloud: Callable[..., Cloud],
-    handled: threading.Event,
-    numbers: Sequence[int],
+    shell: Shell, file: File, cloud: MakeCloud, handled: threading.Event, numbers: Sequence[int]
 ) -> None:
     """The write is reported as unconfirmed, with the exit code of the first signal."""
     file(FILE)

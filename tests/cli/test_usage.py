@@ -8,52 +8,46 @@ from typing import NoReturn
 import pytest
 
 from reconciler.cli.errors import _ELSEWHERE
-from tests.cli.conftest import File, Shell
+from tests.cli.conftest import File, Shell, expect
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("line", "message"),
     [
-        (("aply",), "Did you mean 'apply'?"),
-        (("plan", "--formt", "json"), "'--format'"),
-        (("plan", "--format", "xml"), "is not one of 'text'"),
-        (("--no-color", "plan", "--timeout", "soon"), "'soon' is not a valid float"),
-        (("completion",), "Missing argument"),
-        (("plan", "--zz"), "No such option '--zz'\n  = help: see `webhooks plan --help`"),
-        (("plan", "--out", ""), "Invalid value for '-o' / '--out': the name is empty"),
-        (("apply", "--dry-run"), "did you mean `webhooks plan`?"),
-        (("apply", "--auto-approve"), "did you mean `--yes`?"),
-        (("diff",), "did you mean `webhooks plan`?"),
-        (("apply", "--parallelism", "20"), "20 is not in the range 1<=x<=16"),
-        (("schema", "plan", "more"), "unexpected extra argument (more)"),
-        (("export", "-f", "nope.yaml"), "No such option '-f'"),
-        (("-f", "nope.yaml", "export"), "No such option '--file'"),
-        (("validate", "--server-url", "https://example.com"), "No such option '--server-url'"),
-        (("help", "plann"), "Did you mean 'plan'?"),
+        ("aply", "Did you mean 'apply'?"),
+        ("plan --formt json", "'--format'"),
+        ("plan --format xml", "is not one of 'text'"),
+        ("--no-color plan --timeout soon", "'soon' is not a valid float"),
+        ("completion", "Missing argument"),
+        ("plan --zz", "No such option '--zz'\n  = help: see `webhooks plan --help`"),
+        ("plan --out=", "Invalid value for '-o' / '--out': the name is empty"),
+        ("apply --dry-run", "did you mean `webhooks plan`?"),
+        ("apply --auto-approve", "did you mean `--yes`?"),
+        ("diff", "did you mean `webhooks plan`?"),
+        ("apply --parallelism 20", "20 is not in the range 1<=x<=16"),
+        ("schema plan more", "unexpected extra argument (more)"),
+        ("export -f nope.yaml", "No such option '-f'"),
+        ("-f nope.yaml export", "No such option '--file'"),
+        ("validate --server-url https://example.com", "No such option '--server-url'"),
+        ("help plann", "Did you mean 'plan'?"),
     ],
 )
-def test_usage(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
+def test_usage(shell: Shell, line: str, message: str) -> None:
     """It exits with 64, names the error and the next step, and prints no result."""
-    done = shell(*arguments)
-    assert done.code == 64
+    done = shell(*line.split())
+    assert (done.code, done.out) == (64, "")
     assert message in done.err
     assert "--help" in done.err or "did you mean" in done.err
-    assert done.out == ""
 
 
-@pytest.mark.parametrize("command", ["validate", "plan", "status"])
+@pytest.mark.parametrize("command", ["validate", "plan --local", "status --local"])
 def test_paths_need_no_option(shell: Shell, file: File, command: str) -> None:
     """A path is read with and without -f; both add up, and override the variable."""
     file("webhooks: []\n", "a/one.yaml")
     file("webhooks: [{}]\n", "b.yaml")
-    local = () if command == "validate" else ("--local",)
-    for arguments, named, code in (
-        (("a",), "", 0),
-        (("a", "-f", "b.yaml"), "", 3),
-        ((), "b.yaml", 3),
-        (("a",), "b.yaml", 0),
-    ):
-        assert shell(command, *arguments, *local, WEBHOOKS_FILE=named).code == code
+    for line, named, code in (("a", "", 0), ("a -f b.yaml", "", 3), ("", "b.yaml", 3),
+                              ("a", "b.yaml", 0)):  # fmt: skip
+        assert shell(*command.split(), *line.split(), WEBHOOKS_FILE=named).code == code
 
 
 def test_suggestions_for_words_of_other_tools_exist(shell: Shell) -> None:
@@ -65,26 +59,19 @@ def test_suggestions_for_words_of_other_tools_exist(shell: Shell) -> None:
         assert shell(*command, *words, *value, "--help").code == 0, meant
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("--api-key", "hunter2hunter2", "plan"), ("plan", "--api-key=hunter2hunter2")],
-)
-def test_a_key_on_the_command_line_is_refused(shell: Shell, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("line", ["--api-key hunter2hunter2 plan", "plan --api-key=hunter2hunter2"])
+def test_a_key_on_the_command_line_is_refused(shell: Shell, line: str) -> None:
     """The error lists the safe ways, and does not repeat the key."""
-    done = shell(*arguments)
-    assert (done.code, "CLOUDTRUTH_API_KEY" in done.err) == (64, True)
-    assert "hunter2" not in done.err
+    expect(shell(*line.split()), 64, "CLOUDTRUTH_API_KEY", without=("hunter2",))
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [("--server-url", "ftp://x", "--format", "json"), ("--foo", "--format=json"),
-     ("--foo", "--format", "json")],
-)  # fmt: skip
-def test_json_on_usage_errors(shell: Shell, file: File, wrong: tuple[str, ...]) -> None:
+    "wrong", ["--server-url ftp://x --format json", "--foo --format=json", "--foo --format json"]
+)
+def test_json_on_usage_errors(shell: Shell, file: File, wrong: str) -> None:
     """If the result would be JSON, a usage error is JSON too, even a parsing error."""
     file()
-    done = shell("plan", *wrong)
+    done = shell("plan", *wrong.split())
     assert (done.code, json.loads(done.out)["error"]["code"]) == (64, "usage")
     assert shell("plan", "--foo", "--only", "the --format json team").out == ""
 
@@ -92,46 +79,32 @@ def test_json_on_usage_errors(shell: Shell, file: File, wrong: tuple[str, ...]) 
 def test_common_options_are_accepted_anywhere(shell: Shell, file: File) -> None:
     """Options before and after the command mean the same; the later one wins."""
     file()
-    before = shell("--server-url", "ftp://x", "plan")
-    after = shell("plan", "--server-url", "ftp://x")
-    both = shell("--server-url", "https://ok.example.com", "plan", "--server-url", "ftp://x")
+    wrong = ("--server-url", "ftp://x")
+    before, after = shell(*wrong, "plan"), shell("plan", *wrong)
+    both = shell("--server-url", "https://ok.example.com", "plan", *wrong)
     assert before.code == after.code == both.code == 64
     assert before.err == after.err == both.err
 
 
-def test_an_invalid_boolean_variable_is_an_error(shell: Shell, file: File) -> None:
-    """With a misspelled WEBHOOKS_STRICT warnings would pass silently."""
-    file()
-    done = shell("validate", WEBHOOKS_STRICT="ture")
-    assert (done.code, "WEBHOOKS_STRICT" in done.err) == (64, True)
-    assert shell("validate", WEBHOOKS_STRICT="off").code == 0
-
-
-def test_internal_errors_are_reported_without_values(
-    shell: Shell, file: File, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("problem", "code", "message"),
+    [
+        (ValueError("hunter2"), 70, "internal error: ValueError at reconciler/cli/commands/plan"),
+        (KeyboardInterrupt(), 130, "error[interrupted]: stopped by a signal\n"),
+    ],
+)
+def test_unexpected_ends(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, problem: BaseException, code: int, message: str
 ) -> None:
-    """Exit 70 with the type and place of the exception, without its text."""
+    """An internal error has its type and place, never its text; Ctrl-C is no traceback."""
 
     def broken(*_: object, **__: object) -> NoReturn:
-        raise ValueError("hunter2")
+        raise problem
 
     monkeypatch.setattr("reconciler.cli.commands.plan.load", broken)
     done = shell("plan", "--format", "json")
-    assert (done.code, json.loads(done.out)["error"]["exit_code"]) == (70, 70)
-    assert "internal error: ValueError at reconciler/cli/commands/plan.py:" in done.err
-    assert "hunter2" not in done.err + done.out
-
-
-def test_interruption(shell: Shell, file: File, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C gives an exit code and a sentence, no traceback; JSON has the same code."""
-
-    def stopped(*_: object, **__: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("reconciler.cli.commands.plan.load", stopped)
-    done = shell("plan", "--format", "json")
-    assert (done.code, done.err) == (130, "error[interrupted]: stopped by a signal\n")
-    assert json.loads(done.out)["error"]["exit_code"] == 130
+    expect(done, code, message, without=("hunter2", "Traceback"))
+    assert json.loads(done.out)["error"]["exit_code"] == code
 
 
 @pytest.mark.parametrize(
@@ -141,5 +114,4 @@ def test_schemas(shell: Shell, name: str) -> None:
     """Each schema is printed as JSON, by default that of configuration files."""
     done = shell("schema", name)
     assert (done.code, "$schema" in json.loads(done.out)) == (0, True)
-    if name == "webhooks":
-        assert shell("schema").out == done.out
+    assert name != "webhooks" or shell("schema").out == done.out
