@@ -1,7 +1,7 @@
 """The results of `doctor` and `slack check`: checks in sections.
 
-A check that could not be made is *unknown*, which is not a failure. A failure always has a fix.
-`aside` is for the screen only and never part of a JSON report: names, hosts, paths.
+A check that could not be run is *unknown*, which is not a failure. A failure always has a fix.
+`aside` has names, hosts and paths; it is shown on the screen only, never in JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reconciler.findings import Position
 
 
 class Status(StrEnum):
-    """How a check ended."""
+    """The result of a check."""
 
     OK = "ok"
     WARN = "warn"
@@ -26,8 +26,8 @@ class Status(StrEnum):
 class Check:
     """One check.
 
-    `name` is a stable identifier. `detail` and `fix` are sentences; untrusted text in them is
-    quoted by whoever makes them.
+    `name` is a stable identifier. `detail` and `fix` are sentences in which untrusted text is
+    already quoted.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """Checks that belong together. `position` is the place in a file they are about."""
+    """Related checks. `position` is their position in a file."""
 
     name: str
     checks: tuple[Check, ...]
@@ -48,14 +48,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checklist:
-    """All checks of a command. `command` is its name, `notes` are sentences below them."""
+    """All checks of a command. `command` is its name, `notes` are sentences printed after them."""
 
     command: str
     sections: tuple[Section, ...]
     notes: tuple[str, ...] = ()
 
     def count(self, status: Status) -> int:
-        """Return how many checks have this status."""
+        """Return the number of checks with a status."""
         return sum(check.status is status for each in self.sections for check in each.checks)
 
     @property
@@ -65,27 +65,27 @@ class Checklist:
 
 
 def ok(name: str, detail: str, *, aside: str | None = None) -> Check:
-    """The check passed."""
+    """Return a check that passed."""
     return Check(name=name, status=Status.OK, detail=detail, aside=aside)
 
 
 def warn(name: str, detail: str, *, fix: str, aside: str | None = None) -> Check:
-    """It works, but not as expected."""
+    """Return a check that passed with a warning."""
     return Check(name=name, status=Status.WARN, detail=detail, aside=aside, fix=fix)
 
 
 def fail(name: str, detail: str, *, fix: str, aside: str | None = None) -> Check:
-    """It does not work."""
+    """Return a failed check."""
     return Check(name=name, status=Status.FAIL, detail=detail, aside=aside, fix=fix)
 
 
 def unknown(name: str, detail: str, *, fix: str | None = None, aside: str | None = None) -> Check:
-    """It could not be checked."""
+    """Return a check that could not be run."""
     return Check(name=name, status=Status.UNKNOWN, detail=detail, aside=aside, fix=fix)
 
 
 def strict(checklist: Checklist) -> Checklist:
-    """Return `checklist` with every warning made a failure."""
+    """Return `checklist` with warnings changed to failures."""
 
     def judged(check: Check) -> Check:
         return replace(check, status=Status.FAIL) if check.status is Status.WARN else check

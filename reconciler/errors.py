@@ -1,35 +1,35 @@
 """The exceptions that end a run, each with its exit code.
 
-Mistakes in a user's files are `Finding` values and are reported all at once; an exception means
-that the run cannot continue. Messages are ours: they never hold a request or response body, a
-header, or the text of a library.
+Errors in a user's files are `Finding` values, reported together; an exception means that the run
+cannot continue. Messages never contain a request or response body, a header, or the text of a
+library.
 
     ReconcilerError                       1
-    ├─ UsageError                        64   the command line or a setting is malformed
-    ├─ ConfigurationError                 3   findings: the files cannot become a desired state
-    ├─ UnresolvedSecretsError             3   references that yield no usable value
-    ├─ CredentialError                    4   no API key, or one that cannot be a key
-    ├─ OrganizationError                  4   the key belongs elsewhere, or to an unknown one
-    ├─ MaintenanceError                   4   the organization refuses changes for now
-    ├─ BlockedError                       5   a guard holds the plan back
-    ├─ StalePlanError                     6   what was reviewed is not what would happen now
-    │  └─ NotReviewedError                6   nothing of what would happen now was reviewed
+    ├─ UsageError                        64   the command line or a setting is invalid
+    ├─ ConfigurationError                 3   findings: the files have errors
+    ├─ UnresolvedSecretsError             3   references without a usable value
+    ├─ CredentialError                    4   no API key, or a malformed one
+    ├─ OrganizationError                  4   the key belongs to another or an unknown one
+    ├─ MaintenanceError                   4   the organization temporarily refuses changes
+    ├─ BlockedError                       5   a guard blocks the plan
+    ├─ StalePlanError                     6   the plan differs from the reviewed one
+    │  └─ NotReviewedError                6   no planned operation was reviewed
     ├─ NotConfirmedError                  8   not confirmed
     ├─ Interrupted             129, 130, 143  a signal, before anything was written
     ├─ OutputError                        1   a file could not be written
     ├─ SelectionError                     1   the arguments select no webhook
     └─ ApiError                           1   method, path, status, detail, fields
-       ├─ AuthenticationError             4   401, or a 403 that speaks of credentials
+       ├─ AuthenticationError             4   401, or a 403 about credentials
        ├─ PermissionDeniedError           4   403
-       ├─ NotFoundError                   1   404 with a JSON detail: that object is gone
+       ├─ NotFoundError                   1   404 with a JSON detail: no such object
        ├─ ConflictError                   1   409
-       ├─ InvalidRequestError             1   400, 422 and other refusals of what was sent
-       ├─ RateLimitedError                1   429, for longer than we may wait
+       ├─ InvalidRequestError             1   400, 422 and similar refusals
+       ├─ RateLimitedError                1   429, for longer than the deadline
        ├─ ServerError                     1   5xx
-       ├─ ProtocolError                   1   an answer that is not what the API promises
-       ├─ IncompleteListingError          1   pages that do not add up
-       ├─ UnreachableError                1   surely not sent: safe to repeat
-       └─ AmbiguousWriteError             1   may have happened: read back before anything else
+       ├─ ProtocolError                   1   a response that violates the API
+       ├─ IncompleteListingError          1   inconsistent pages
+       ├─ UnreachableError                1   not sent: safe to repeat
+       └─ AmbiguousWriteError             1   may have been processed: read back first
 """
 
 from __future__ import annotations
@@ -82,11 +82,11 @@ class ReconcilerError(Exception):
 
 
 class UsageError(ReconcilerError, code="usage", exit_code=ExitCode.USAGE):
-    """The command line or a setting is malformed."""
+    """The command line or a setting is invalid."""
 
 
 class ConfigurationError(ReconcilerError, code="invalid-configuration", exit_code=ExitCode.INVALID):
-    """The files cannot become a desired state; `findings` says why, all at once."""
+    """The files have errors; `findings` has all of them."""
 
     def __init__(
         self, message: str, *, findings: Sequence[Finding] = (), hint: str | None = None
@@ -96,7 +96,7 @@ class ConfigurationError(ReconcilerError, code="invalid-configuration", exit_cod
 
 
 class UnresolvedSecretsError(ConfigurationError, code="unresolved-secrets"):
-    """Secret references that yield no usable value, every one of them named."""
+    """Secret references without a usable value; the message names all of them."""
 
 
 class CredentialError(ReconcilerError, code="no-api-key", exit_code=ExitCode.DENIED):
@@ -145,8 +145,8 @@ class ApiError(ReconcilerError, code="api"):
     """A request failed.
 
     `fields` maps the path of a field, as in `("configuration", "token")`, to the server's message
-    about it; `()` is the object itself. `detail` is the server's own sentence, bounded in length
-    and never printed without being quoted. Neither holds anything that we sent.
+    about it; `()` is the object itself. `detail` is the server's sentence, limited in length and
+    quoted when printed. Neither contains data that was sent.
     """
 
     def __init__(
@@ -169,15 +169,15 @@ class ApiError(ReconcilerError, code="api"):
 
 
 class AuthenticationError(ApiError, code="authentication", exit_code=ExitCode.DENIED):
-    """The server does not know the key."""
+    """The server does not accept the key."""
 
 
 class PermissionDeniedError(ApiError, code="permission-denied", exit_code=ExitCode.DENIED):
-    """The key is known, and its role is too low."""
+    """The role of the key is too low."""
 
 
 class NotFoundError(ApiError, code="not-found"):
-    """The object is gone (a 404 with the API's own JSON; an HTML 404 is a ProtocolError)."""
+    """The object does not exist (a 404 with the API's JSON; an HTML 404 is a ProtocolError)."""
 
 
 class ConflictError(ApiError, code="conflict"):
@@ -185,7 +185,7 @@ class ConflictError(ApiError, code="conflict"):
 
 
 class InvalidRequestError(ApiError, code="invalid-request"):
-    """The server refuses the request, and would refuse it again."""
+    """The server refuses the request permanently."""
 
 
 class RateLimitedError(ApiError, code="rate-limited"):
@@ -201,15 +201,15 @@ class ProtocolError(ApiError, code="protocol"):
 
 
 class IncompleteListingError(ProtocolError, code="incomplete-listing"):
-    """The pages of a listing do not add up: twice in the same way, or for too long."""
+    """The pages of a listing are inconsistent: twice in the same way, or for too long."""
 
 
 class UnreachableError(ApiError, code="unreachable"):
-    """The request never arrived, so repeating it is safe."""
+    """The request was not sent, so repeating it is safe."""
 
 
 class AmbiguousWriteError(ApiError, code="ambiguous-write"):
-    """The request may have been processed: only reading back shows it."""
+    """The request may have been processed; only reading back shows whether it was."""
 
 
 class Interrupted(ReconcilerError, code="interrupted"):  # noqa: N818 - not an error

@@ -1,8 +1,8 @@
-"""Findings: the problem, its position and the next step, in one shape for every rule.
+"""Findings: a problem, its position and the next step, in one form for every rule.
 
-A rule builds its finding with `error`, `warning` or `note`, beside the check. So files, planning,
-guards and CI report alike, and everything that a user has to fix arrives at once, sorted by place.
-A finding is a value: nothing here reads a file or prints.
+Each check builds its finding with `error`, `warning` or `note`. Files, planning, guards and CI
+report in the same form, so a user sees all errors at once, sorted by position. A finding is a
+value: nothing here reads a file or prints.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from functools import partial
 from typing import Final
 
 EXCERPT_BEFORE: Final = 200
-"""An excerpt shows at most so many characters before the column of its position.
+"""The maximum number of characters in an excerpt before the column of its position.
 
-Where the column is greater, the excerpt begins with `...` and these characters.
+If the column is greater, the excerpt starts with `...` and these characters.
 """
 
 
 class Severity(StrEnum):
-    """How much a finding matters."""
+    """The severity of a finding."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -30,10 +30,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A place in a declaring file.
+    """A position in a configuration file.
 
-    `line` and `column` count from 1, in characters; `width` is how many characters of that line
-    are meant (at least 1).
+    `line` and `column` are in characters and start at 1; `width` is the number of marked characters
+    in the line (at least 1).
     """
 
     file: str
@@ -56,7 +56,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Related:
-    """A second place that explains a finding, such as where a key was first written."""
+    """A second place that explains a finding, such as the first occurrence of a key."""
 
     message: str
     position: Position | None = None
@@ -65,11 +65,11 @@ class Related:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One mistake, or useful information.
+    """An error, a warning or useful information.
 
-    `rule` is a key of `rules.RULES`. A rule about a file gives a `place`; `source/excerpt.py`
-    replaces it by `position` and `excerpt`, the source line with every secret in it made
-    unreadable; of a long line it is the part around the column (see `EXCERPT_BEFORE`).
+    `rule` is a key of `rules.RULES`. A finding about a file has a `place`; `source/excerpt.py`
+    replaces it with `position` and `excerpt`, the source line with secrets masked, or the part of a
+    long line around the column (see `EXCERPT_BEFORE`).
     """
 
     rule: str
@@ -112,7 +112,7 @@ note: Final = partial(_finding, Severity.NOTE)
 
 
 def strict(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return `findings` with every warning made an error."""
+    """Return `findings` with warnings changed to errors."""
     return tuple(
         replace(each, severity=Severity.ERROR) if each.severity is Severity.WARNING else each
         for each in findings
@@ -120,7 +120,7 @@ def strict(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:
-    """Order findings by file, line and column; those without a place come first."""
+    """Return the sort key of a finding: file, line and column, without a place first."""
     place = finding.position
     if place is None:
         return ("", 0, 0, finding.rule, finding.message)
@@ -128,16 +128,16 @@ def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:
-    """Return whether anything in `findings` stops the run."""
+    """Return whether any of `findings` is an error."""
     return any(finding.severity is Severity.ERROR for finding in findings)
 
 
 MOST_SHOWN: Final = 100
-"""How many findings a text for people shows; JSON has them all."""
+"""The maximum number of findings in text output; JSON has all of them."""
 
 
 def leading(findings: Iterable[Finding], most: int = MOST_SHOWN) -> tuple[list[Finding], int]:
-    """Return the first `most` findings by severity, then by place, and how many are left out."""
+    """Return the first `most` findings by severity and position, and the number of others."""
     severities = tuple(Severity)
     ranked = sorted(findings, key=lambda each: (severities.index(each.severity), *sort_key(each)))
     return ranked[:most], max(0, len(ranked) - most)

@@ -1,4 +1,4 @@
-"""The values of all stages: what files declare and what CloudTruth reports.
+"""The values of all stages: desired and live webhooks.
 
 All values are frozen. Desired and live webhooks are distinct types: a *desired* webhook holds
 references to secrets (`SecretRef`), a *live* one holds secrets that were read (`Secret`). Only the
@@ -37,8 +37,8 @@ class Secret:
     """A value that must not be shown.
 
     It is deliberately a plain slotted class: `dataclasses.asdict`, `vars`, JSON and pickle cannot
-    access the value, and every textual form is `***`. Only the API client calls `reveal`, to put
-    the value into a request.
+    access the value, and `str` and `repr` are `***`. Only the API client calls `reveal`, to put the
+    value into a request.
     """
 
     __slots__ = ("__value",)
@@ -52,7 +52,7 @@ class Secret:
 
     def same_as(self, other: Secret) -> bool:
         """Compare in constant time."""
-        import hmac  # brings a library of hashes, and most runs end before the first comparison
+        import hmac  # imports hashlib, and most runs end before the first comparison
 
         mine = self.__value.encode("utf-8", "surrogatepass")
         return hmac.compare_digest(mine, other.__value.encode("utf-8", "surrogatepass"))
@@ -64,8 +64,8 @@ class Secret:
     def origin(self) -> str | None:
         """Return scheme and host of a URL, without user, port, path or query; None for other text.
 
-        A reviewer needs the host to know the destination of deliveries. The rest may itself be the
-        credential.
+        A reviewer needs the host to know the destination of deliveries. The rest of the URL may be
+        the credential.
         """
         try:
             parts = urlsplit(self.__value)
@@ -84,7 +84,7 @@ class Secret:
 
     @staticmethod
     def groups(secrets: Iterable[Secret]) -> tuple[int, ...]:
-        """Number `secrets` so that equal ones, and only they, have the same number."""
+        """Number `secrets` so that only equal ones have the same number."""
         numbers: dict[str, int] = {}
         return tuple(numbers.setdefault(each.__value, len(numbers)) for each in secrets)
 

@@ -1,8 +1,8 @@
-"""The interfaces that the engine needs, as protocols.
+"""Protocols for the API, time, threads and signals.
 
-`plan` is given a `WebhookReader`, which cannot write: a dry run is not a mode, it is the absence
-of a call. Time, randomness, threads and signals come in the same way, so that every schedule can
-be tested in virtual time.
+`plan` receives a `WebhookReader`, which cannot write, so there is no dry-run mode. Time,
+randomness, threads and signals are protocols too, so that tests can run every schedule in virtual
+time.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A webhook ready to be sent, its secrets resolved.
+    """A webhook ready to be sent, with resolved secrets.
 
-    `configuration` is None when a secret of it is not available; then only other fields are sent.
+    `configuration` is None if one of its secrets is not available; then only other fields are sent.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Draft:
 
 
 class WebhookReader(Protocol):
-    """CloudTruth, for reading only."""
+    """Read access to CloudTruth."""
 
     @property
     def origin(self) -> str:
@@ -52,21 +52,21 @@ class WebhookReader(Protocol):
         ...
 
     def get(self, id: str) -> LiveWebhook | None:
-        """Return one webhook, None if there is none. Raises ApiError."""
+        """Return one webhook, None if it does not exist. Raises ApiError."""
         ...
 
 
 class WebhookAPI(WebhookReader, Protocol):
-    """CloudTruth, for reading and writing. No write is ever repeated blindly."""
+    """Read and write access to CloudTruth. No write is repeated without reading first."""
 
     def create(self, draft: Draft, organization: str) -> LiveWebhook:
-        """Create a webhook. Raises AmbiguousWriteError when it may exist now."""
+        """Create a webhook. Raises AmbiguousWriteError if it may have been created."""
         ...
 
     def update(self, id: str, draft: Draft, sends: frozenset[str]) -> LiveWebhook:
         """Change the top-level fields named in `sends`.
 
-        Raises NotFoundError when it is gone, AmbiguousWriteError when it may have changed.
+        Raises NotFoundError if it was deleted, AmbiguousWriteError if it may have changed.
         """
         ...
 
@@ -79,11 +79,11 @@ class Clock(Protocol):
     """Time and randomness."""
 
     def monotonic(self) -> float:
-        """Return seconds from a fixed, arbitrary start; never runs backwards."""
+        """Return monotonic seconds from an arbitrary start."""
         ...
 
     def now(self) -> datetime:
-        """Return the wall clock's time, in UTC."""
+        """Return the current time in UTC."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -96,7 +96,7 @@ class Clock(Protocol):
 
 
 class Workers(Protocol):
-    """Runs calls side by side, a bounded number at a time."""
+    """Runs a limited number of calls concurrently."""
 
     def run(self, calls: Sequence[Callable[[], _T]]) -> list[_T]:
         """Run every call; return the results in the order of the calls.
@@ -107,10 +107,10 @@ class Workers(Protocol):
 
 
 class Stop(Protocol):
-    """Whether a signal asked the run to end."""
+    """Shows whether a signal requested the end of the run."""
 
     def requested(self) -> ExitCode | None:
-        """Return the exit code of the signal that came, None if none did."""
+        """Return the exit code of the received signal, None without one."""
         ...
 
 

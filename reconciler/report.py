@@ -15,7 +15,7 @@ NOT_REVIEWED: Final = "not-reviewed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """The operation is live. `note` says how, where it was not plainly done by this run."""
+    """The operation is live. `note` explains how, if not simply by this run."""
 
     operation: Operation
     id: str | None = None
@@ -24,7 +24,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldMessage:
-    """The server's message about one field, and where that field is declared."""
+    """The server's message about one field, and the position that declares it."""
 
     path: tuple[str, ...]
     message: str
@@ -35,8 +35,8 @@ class FieldMessage:
 class Failed:
     """The operation is not live, or not as it was sent.
 
-    `code` is an error's code, or `does-not-converge` when the server stores something else than
-    was sent; `fields` are then the fields that differ.
+    `code` is an error's code, or `does-not-converge` if the server stored other values than it was
+    sent; `fields` are then the fields that differ.
     """
 
     operation: Operation
@@ -57,7 +57,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unconfirmed:
-    """The operation may be live or not; the next run finds out."""
+    """Whether the operation is live is unknown; the next run reads it."""
 
     operation: Operation
     message: str
@@ -68,7 +68,7 @@ Outcome: TypeAlias = Applied | Failed | Skipped | Unconfirmed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Healed:
-    """A duplicate of an unanswered create that was removed; `kept` is the id that stays."""
+    """A removed duplicate of a create whose response was lost; `kept` is the id that stays."""
 
     name: str
     removed: str
@@ -77,10 +77,10 @@ class Healed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What `apply` did.
+    """The report of an apply.
 
     `outcomes` are in the order of `plan.operations`. `writes` counts requests that may have changed
-    something. `verified` says whether the listing after the last write was read and compared.
+    something. `verified` is true if the listing after the last write was read and compared.
     `stopped` is the signal's exit code if one ended the run early. `problem` is a failure of the
     run itself after writing began, such as a listing that could not be read at the end.
     """
@@ -100,7 +100,7 @@ class Report:
 
     @property
     def needs_review(self) -> bool:
-        """Return whether everything that is left was skipped because no review includes it."""
+        """Return whether all remaining operations were skipped for lack of a review."""
         left = [each for each in self.outcomes if not isinstance(each, Applied)]
         return bool(left) and all(
             isinstance(each, Skipped) and each.code == NOT_REVIEWED for each in left
@@ -114,7 +114,7 @@ class Report:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Return what the process exits with."""
+        """Return the exit code of the process."""
         if self.stopped is not None:
             return self.stopped
         if self.complete and not self.plan.unapplied:
@@ -122,7 +122,7 @@ class Report:
         return ExitCode.PARTIAL if self.writes else self._unwritten()
 
     def _unwritten(self) -> ExitCode:
-        """Return the code of a run that wrote nothing, or that may have written something."""
+        """Return the exit code of an incomplete run, by whether it may have written something."""
         if self.problem is None and self.needs_review:
             return ExitCode.STALE
         if any(isinstance(each, Unconfirmed) for each in self.outcomes):

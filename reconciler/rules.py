@@ -1,7 +1,7 @@
-"""The rules of findings: the id, the mistake in one line, and the function that raises it.
+"""The rules of findings: the id, the problem in one line, and the function that raises it.
 
-The last column is a function, or a table of findings, below `reconciler`; where several raise a
-rule, the first to read. docs/rules.md has a section for each id, in this order.
+The last column is a function or a table of findings in `reconciler`; if several raise a rule, the
+main one. docs/rules.md has a section for each id, in this order.
 """
 
 from __future__ import annotations

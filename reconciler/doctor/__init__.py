@@ -1,5 +1,6 @@
 """The checks of `webhooks doctor`: settings, files, network, CloudTruth.
 
-Nothing is changed anywhere. `detail` and `fix` of a check hold no key, secret, host or live name,
-so that the JSON can be pasted into a bug report; what only the screen may show is in `aside`.
+The checks are read-only, except the probe. `detail` and `fix` of a check contain no key, secret,
+host or live name, so that the JSON can be pasted into a bug report; details for the screen only are
+in `aside`.
 """

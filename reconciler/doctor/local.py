@@ -29,9 +29,9 @@ KEY: Final = "CLOUDTRUTH_API_KEY"
 class Local:
     """The state of a run before its first request.
 
-    `settings` and `gathered` are the error where they could not be resolved. `declared` is None
-    without a configuration file, `gathered` also for an invalid one. `organization` is the guard of
-    an option or a variable.
+    `settings` and `gathered` are the error if they could not be resolved. `declared` is None
+    without a configuration file, `gathered` also for an invalid one. `organization` is the guard
+    from an option or a variable.
     """
 
     settings: Settings | ReconcilerError
@@ -104,13 +104,13 @@ def _settings(found: Settings | ReconcilerError) -> tuple[Check, ...]:
 
 
 def failed_settings(problem: ReconcilerError) -> Check:
-    """Return the check of a setting that cannot be used."""
+    """Return the check of an invalid setting."""
     fix = problem.hint or "correct it"
     return fail("settings", "a setting cannot be used", fix=fix, aside=quote(problem.message))
 
 
 def _source(source: str) -> str:
-    """Name the source of a setting, without the name of a profile."""
+    """Return the source of a setting, without the name of a profile."""
     if source == "default":
         return "by default"
     return "from a profile" if source.startswith("profile ") else f"from {source}"

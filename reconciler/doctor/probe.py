@@ -1,9 +1,9 @@
 """A test of the server: create one webhook, read it, change it and delete it.
 
-It shows what the API's description does not publish: how fields and secrets read back, whether a
-configuration is replaced or merged, whether a listing shows a write at once. The webhook has a
-fixed name and sends to a domain that never resolves. No other webhook is written; what a probe
-that was killed has left is deleted by the next one.
+It shows undocumented behaviour: how fields and secrets read back, whether a configuration is
+replaced or merged, whether a listing shows a write immediately. The webhook has a fixed name and
+sends to a domain that never resolves. No other webhook is written. A probe deletes the webhook of
+an earlier one that was killed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ URL: Final = "https://webhooks-probe.example/"
 """`.example` is reserved (RFC 2606): no name in it resolves."""
 _EVENT: Final = "template_deleted"
 _SETTLED: Final = 2.0
-"""Seconds after which a create whose answer was lost shows in a listing."""
+"""Seconds until a listing shows a create whose response was lost."""
 _MANUALLY: Final = f"delete the webhook {NAME!r}, or run the probe again"
 
 
@@ -93,7 +93,7 @@ def _trial(api: WebhookAPI, organization: Organization) -> Iterator[Check]:
     if kept:
         yield ok("update", "changes the name and keeps everything else")
     else:
-        yield warn("update", "of the name alone changes other fields", fix=_report())
+        yield warn("update", "of only the name changes other fields", fix=_report())
 
     smaller = replace(renamed, configuration={"url": Secret(URL)})
     api.update(created.id, smaller, frozenset({"configuration"}))
@@ -101,11 +101,11 @@ def _trial(api: WebhookAPI, organization: Organization) -> Iterator[Check]:
     yield _replaced(after)
 
     if not api.delete(created.id):
-        yield warn("delete", "the webhook was gone before its delete", fix=_report("3"))
+        yield warn("delete", "the webhook was already deleted", fix=_report("3"))
     elif api.get(created.id) is not None:
         yield fail("delete", "a deleted webhook can still be read by id", fix=_report("2"))
     else:
-        yield ok("delete", "accepted; the webhook is gone")
+        yield ok("delete", "accepted; the webhook no longer exists")
     if any(each.id == created.id for each in api.list()):
         yield warn("listing", "shows a deleted webhook", fix=_report("2"))
 
@@ -117,7 +117,7 @@ def _current(what: str, id: str, api: WebhookAPI) -> Check:
 
 
 def _stored(found: LiveWebhook, draft: Draft, password: Secret) -> Iterator[Check]:
-    """Yield how each field reads back."""
+    """Yield a check for each field that was read back."""
     same = found.name == draft.name and found.event_types == frozenset(draft.event_types)
     if same:
         yield ok("fields", "name and event types read back as sent")

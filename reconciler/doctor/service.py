@@ -1,4 +1,4 @@
-"""Checks of CloudTruth itself: reachable, key, organization, what the API offers and shows."""
+"""Checks of CloudTruth: connection, key, organization, methods, schema, secrets, clock."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural
 
 _SKEW: Final = 60.0
-"""Seconds by which two clocks may differ."""
+"""The maximum difference between the clocks, in seconds."""
 _CHECK_URL: Final = "check the server URL, and that a firewall lets requests out"
 _OTHER_SERVER: Final = "check the server URL; a proxy may also forbid methods"
 _RUN_AGAIN: Final = "run again; if it persists, ask CloudTruth's support"
@@ -81,7 +81,7 @@ def connected(
 
 
 def check_server(server: Server) -> tuple[Check, ...]:
-    """Run all checks except those that an earlier failure makes pointless."""
+    """Run all checks; an earlier failure skips those that depend on it."""
     started = server.clock.monotonic()
     date, description = None, None
     try:
@@ -195,7 +195,7 @@ def _methods(what: str, headers: Mapping[str, str], needed: str) -> Check:
 
 
 def failure(server: Server, name: str, problem: ReconcilerError) -> Check:
-    """Return the check of a failed request; host and the server's own words go to the aside."""
+    """Return the check of a failed request; host and the server's text are in the aside."""
     aside = None
     if isinstance(problem, ApiError) and 300 <= (problem.status or 0) < 400:
         message, aside = f"the server redirects (HTTP {problem.status})", problem.message
@@ -216,9 +216,10 @@ def failure(server: Server, name: str, problem: ReconcilerError) -> Check:
 
 
 def read_back(webhooks: Iterable[LiveWebhook]) -> tuple[Check, ...]:
-    """Return one check for each secret field of each type: how the server shows it.
+    """Return a check for each secret field of each type: the form in which the server shows it.
 
-    No value is revealed. What is not shown whole, `plan` cannot compare (docs/secrets.md).
+    No value is revealed. `plan` cannot compare values that are not completely visible
+    (docs/secrets.md).
     """
     seen: dict[tuple[str, str], Counter[str]] = {}
     for webhook in webhooks:
@@ -233,7 +234,7 @@ def read_back(webhooks: Iterable[LiveWebhook]) -> tuple[Check, ...]:
     for (kind_name, name), forms in sorted(seen.items()):
         ranked = sorted(forms.items(), key=lambda each: (-each[1], each[0]))
         counted = ", ".join(f"{form} ({plural(count, 'webhook')})" for form, count in ranked)
-        whole = forms.keys() <= {"whole", "possibly whole"}
+        whole = forms.keys() <= {"whole", "possibly complete"}
         hidden = "" if whole else "; a change made elsewhere cannot be detected"
         checks.append(ok("read-back", f"{kind_name} {name}: {counted}{hidden}"))
     return tuple(checks)
@@ -253,11 +254,11 @@ def _form(webhook: LiveWebhook, field: Field) -> str | None:
     if not plausible(value):
         return "empty" if value.matches(re.compile(r"\s*")) else "masked or encrypted"
     shaped = field.shape is not None and value.matches(field.shape)
-    return "whole" if shaped else "possibly whole"
+    return "whole" if shaped else "possibly complete"
 
 
 def skew(seconds: float) -> Check:
-    """Judge by how many seconds this machine's clock is ahead of the server's."""
+    """Check the clock; `seconds` is how far this machine's is ahead of the server's."""
     if abs(seconds) <= _SKEW:
         return ok("clock", "this machine and the server agree")
     direction = "ahead of" if seconds > 0 else "behind"
@@ -269,7 +270,7 @@ def skew(seconds: float) -> Check:
 
 
 def compare_schema(description: Any) -> list[Check]:
-    """Compare the server's OpenAPI description with what this version knows."""
+    """Compare the server's OpenAPI description with the types and events of this version."""
     if description is None:
         return [unknown("schema", "the server publishes no description of its API")]
     schemas = _inner(description, "components", "schemas")
@@ -307,7 +308,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _values(node: Any, schemas: Any, seen: set[str]) -> Iterator[str]:
-    """Yield the values of the enumerations in a part of a schema, each reference followed once."""
+    """Yield the values of enumerations in a part of a schema, following each reference once."""
     if isinstance(node, list):
         for each in node:
             yield from _values(each, schemas, seen)

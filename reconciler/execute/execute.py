@@ -36,7 +36,7 @@ from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Applied, Report, Skipped
 
-# Errors that every further operation would get, too: a refused key, a wait that is too long, an
+# Errors that every further operation would have, too: a refused key, a wait that is too long, an
 # empty retry budget.
 _FINAL = (AuthenticationError, PermissionDeniedError, RateLimitedError, ServerError)
 
@@ -89,14 +89,15 @@ def _require(plan: Plan, secrets: Mapping[SecretRef, Secret]) -> None:
     if missing:
         raise UnresolvedSecretsError(
             f"no value for {', '.join(sorted(missing))}; nothing was written",
-            hint="set them where the apply runs",
+            hint="set them in the environment of the apply",
         )
 
 
 def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, ...]:
     """Return the live webhooks; read by id those that the plan needs and the list does not show.
 
-    Such a webhook was deleted, or is missing from a paged listing. Only reading it by id decides.
+    Such a webhook was deleted, or is missing from a paged listing; only reading it by id shows
+    which.
     """
     listing = workers.run([api.list])[0]
     needed = {each.before.id for each in plan.updates} | {each.before.id for each in plan.deletes}
@@ -178,7 +179,8 @@ def _attempt(run: Run, index: int, held: Set[str | None]) -> None:
     ledger, operation = run.ledger, run.plan.operations[index]
     if ledger.outcome(index) is not None:
         return
-    # After an interruption in between, duplicates would differ, and no run could choose one.
+    # If the run were interrupted now, the duplicates would differ, and no later run could choose
+    # one.
     if isinstance(operation, Update) and operation.before.id in held:
         _skip(run, index, "duplicates of it are still live")
         return

@@ -1,6 +1,6 @@
 """Carry out one operation: send it, confirm it, remove its duplicates.
 
-If a response is lost, nothing is repeated blindly: the live webhooks are read first.
+After a lost response, the live webhooks are read before a write is repeated.
 
 - A create has no id, and the API has no idempotency keys. A create whose response was lost may have
   happened, happen a little later, or never happen. After a pause the listing is read, up to three
@@ -212,7 +212,7 @@ def _answered(
 
 
 def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Failed:
-    """Return the outcome for a server that stores other values than were sent, with the fields."""
+    """Return the outcome if the server stored other values than it was sent, with the fields."""
     paths = [tuple(str(part) for part in each.path) for each in differing]
     named = ", ".join(".".join(path) for path in paths)
     hint = "declare it as CloudTruth stores it; otherwise the next apply tries again"
@@ -225,7 +225,7 @@ def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Fail
     return Failed(
         operation=operation,
         code="does-not-converge",
-        message=f"CloudTruth stored something else than what was sent: {named}",
+        message=f"CloudTruth stored other values than it was sent: {named}",
         hint=hint,
         fields=tuple(
             FieldMessage(path=path, message="differs from what was sent") for path in paths
@@ -238,8 +238,8 @@ def _take_back(
 ) -> Applied | Failed | Unconfirmed:
     """Delete a webhook that CloudTruth created under another name, according to its response.
 
-    No file declares that name, so each further run would create one more. If the other name only
-    shows when the webhook is read later, another user may have renamed it, and it stays.
+    No file declares that name, so each run would create another webhook. If only a later read shows
+    the other name, another user may have renamed the webhook, and it is kept.
     """
     if not isinstance(outcome, Failed) or made.name == outcome.operation.name:
         return outcome

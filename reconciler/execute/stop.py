@@ -96,7 +96,7 @@ class SystemClock:
     __slots__ = ()
 
     def monotonic(self) -> float:
-        """Return seconds that never run backwards."""
+        """Return monotonic seconds."""
         return time.monotonic()
 
     def now(self) -> datetime:
@@ -110,4 +110,4 @@ class SystemClock:
 
     def uniform(self, low: float, high: float) -> float:
         """Return a random number between `low` and `high`."""
-        return random.uniform(low, high)  # noqa: S311 - spreads retries, protects nothing
+        return random.uniform(low, high)  # noqa: S311 - spreads retries, not for security

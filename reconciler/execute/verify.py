@@ -76,7 +76,7 @@ def verify(run: Run) -> Verification:
 
 
 def _hand_on(gone: Duplicate, listing: Listing, run: Run) -> None:
-    """Assign the webhook that stays to the create whose webhook was removed as a duplicate."""
+    """Assign the kept webhook to the create whose webhook was removed as a duplicate."""
     for index, outcome in run.ledger.settled():
         operation = outcome.operation
         if not isinstance(outcome, Applied) or not isinstance(operation, Create):

@@ -12,6 +12,6 @@ KINDS: Final[Mapping[str, Kind]] = {
     "slack": slack.KIND,
     "generic": generic.KIND,
 }
-"""Every known type. A new one is a module beside these and a line here."""
+"""Every known type. A new type is a module in this folder and a line here."""
 
 __all__ = ["KINDS", "Field", "Kind"]

@@ -1,9 +1,9 @@
-"""What the rest of the program must know about a webhook type: a table, not code.
+"""The description of a webhook type, as data.
 
-A kind lists its configuration fields, which of them are secret, what a complete value looks like,
-and which field holds the destination. Everything that treats types differently reads it from here,
-and `scripts/schema.py` writes the schema's definitions from it, so a new type is one module with
-one `Kind` in it.
+A kind lists its configuration fields, which of them are secret, the pattern of a complete value,
+and the field with the destination. All code that distinguishes types uses it, and
+`scripts/schema.py` generates the schema's definitions from it, so a new type is one module with one
+`Kind`.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from dataclasses import dataclass
 class Field:
     """One field of a kind's configuration.
 
-    `flag` fields hold true or false, all others text. `shape` is what a complete secret looks
-    like: nothing else is sent, and a value that is read back counts as readable if it has this
-    shape. `pattern` is what the schema requires of text that is no secret, in a form that Python
-    and ECMAScript read alike. `noun` names such a value in messages. `normal` maps text to the form
-    in which two values are compared, `written` to the form in which people write it. `default` is
-    what the server fills in. A field with a `partner` requires it, and the other way round.
-    `address` marks
-    a secret that is a URL: one without a credential may be written into a file, and is then shown
-    like any other value.
+    `flag` fields hold true or false, all others text. `shape` is the pattern of a complete secret:
+    other values are not sent, and a value that is read back is readable if it matches. `pattern` is
+    the schema's pattern for text that is not secret, with the same meaning in Python and
+    ECMAScript. `noun` names such a value in messages. `normal` maps text to the form for
+    comparison, `written` to the form for display. `default` is the server's default. A field and
+    its `partner` require each other. `address` marks a secret that is a URL: without a credential
+    it may be written into a file, and is then shown like any other value.
+
 
     `title`, `description` (one paragraph of Markdown) and `example` are for editors. The example
     of a secret is the name of a variable, unless it is an address.
@@ -50,7 +49,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One webhook type. `destination` names the field that says where deliveries go.
+    """One webhook type. `destination` is the field with the destination of deliveries.
 
     `title`, `description` (one paragraph of Markdown) and `example`, the name of a webhook, are for
     editors.
@@ -64,10 +63,10 @@ class Kind:
     example: str = "Deploys"
 
     def field(self, name: str) -> Field | None:
-        """Return the field called `name`, if the kind has it."""
+        """Return the field `name`, None if the kind does not have it."""
         return next((each for each in self.fields if each.name == name), None)
 
     @property
     def secret_fields(self) -> frozenset[str]:
-        """Return the names of the fields whose values must not be seen."""
+        """Return the names of the secret fields."""
         return frozenset(each.name for each in self.fields if each.secret)

@@ -1,4 +1,4 @@
-"""Event names and the globs people write for them."""
+"""Event names and globs over them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Final
 from reconciler.model import EVENT_TYPES
 
 MAX_EVENT_GLOB: Final = 128
-"""The longest glob over events, in characters."""
+"""The maximum length of a glob over events, in characters."""
 
 GLOBS: Final = (
     *dict.fromkeys(f"{event.rpartition('_')[0]}_*" for event in EVENT_TYPES),
     *dict.fromkeys(f"*_{event.rpartition('_')[2]}" for event in EVENT_TYPES),
 )
-"""All events of a subject, and all of a verb."""
+"""The globs for all events of a subject, and of a verb."""
 
 
-@lru_cache(maxsize=256)  # the same few are asked for with each webhook
+@lru_cache(maxsize=256)  # webhooks share few different globs
 def expand(pattern: str) -> frozenset[str]:
-    """Return the known events that `pattern` means; empty if it means none."""
+    """Return the known events that match `pattern`."""
     return frozenset(event for event in EVENT_TYPES if fnmatchcase(event, pattern))
 
 
 def compress(events: Iterable[str]) -> tuple[str, ...]:
-    """Write `events` in short: exact globs where all events of a subject or a verb are meant.
+    """Abbreviate `events`: use a glob for all events of a subject or a verb.
 
-    Expanding the answer gives `events` again; unknown events stay as they are.
+    Expanding the result returns `events`; unknown events are not changed.
     """
     left, every = set(events), frozenset(EVENT_TYPES)
     unknown = sorted(left - every)

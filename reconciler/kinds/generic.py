@@ -8,7 +8,7 @@ from typing import Final
 from reconciler.kinds.base import Field, Kind
 
 _URL: Final = re.compile(r"https?://[^\s/?#*]+(?:[/?#][^\s*]*)?")
-"""What a complete address looks like: absolute, http or https, nothing starred out."""
+"""The pattern of a complete URL: absolute, http or https, without masked parts."""
 
 KIND: Final = Kind(
     type="generic",

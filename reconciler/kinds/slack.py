@@ -9,22 +9,22 @@ from reconciler.kinds.base import Field, Kind
 
 
 def channel(value: str) -> str:
-    """Return a channel without one leading `#`: Slack takes both, and so do we."""
+    """Return a channel without a leading `#`, which is optional for Slack."""
     return value.removeprefix("#")
 
 
 def _written(value: str) -> str:
-    """Write a channel with its `#`, unless it is an id or another form that has none."""
+    """Return a channel with its `#`, except for ids and other forms without one."""
     return value if value[:1] in "#@" or value[:1].isupper() else f"#{value}"
 
 
 TOKEN: Final = re.compile(
     r"(?:xox[a-z](?:\.xox[a-z])?|xapp)-(?=[A-Za-z-]{0,40}[0-9])[A-Za-z0-9-]{8,}"
 )
-"""A complete Slack token, alone or inside a text. It always holds a digit."""
+"""A complete Slack token, alone or inside a text. It always contains a digit."""
 
 TOKEN_PART: Final = re.compile(r"(?:xox[a-z]|xapp)[-.][A-Za-z0-9._-]*")
-"""Text that begins like a Slack token, complete or not."""
+"""Text that starts like a Slack token, complete or not."""
 
 BOT_TOKEN: Final = re.compile(r"xoxb-.*", re.DOTALL)
 OTHER_TOKENS: Final = {
@@ -34,7 +34,7 @@ OTHER_TOKENS: Final = {
     "when the user leaves",
     re.compile(r"xapp-.*", re.DOTALL): "an app-level token, which cannot post",
 }
-"""Shapes of Slack tokens that are not bot tokens, and what they are."""
+"""Patterns of Slack tokens that are not bot tokens, with their description."""
 
 USE_A_BOT: Final = (
     "use the Bot User OAuth Token (xoxb-...) of an app without token rotation: "
@@ -45,12 +45,12 @@ HOST: Final = re.compile(
     r"https://(?:[a-z0-9-]+\.)*slack(?:-gov)?\.com(?::443)?(?:[/?#][^\\]*)?",
     re.IGNORECASE | re.DOTALL,
 )
-"""An address of Slack itself: the only place besides CloudTruth where a Slack token belongs."""
+"""A URL of Slack, the only server except CloudTruth that may receive a Slack token."""
 
 _CHANNEL: Final = (
     r"^(#?[^\x00-,./:-@\[-^`A-Z{-\xa0\u1680\u2000-\u206f\u3000\ufeff]{1,80}|[CG][A-Z0-9]{2,30})$"
 )
-"""A channel by Slack's rules: lower case, no spaces, at most 80 characters; or its id."""
+"""A channel name by Slack's rules (lower case, no spaces, at most 80 characters), or its id."""
 
 KIND: Final = Kind(
     type="slack",

@@ -98,10 +98,10 @@ def _changed(
 def _answered_for(
     operation: Create | Update, compared: tuple[FieldChange, ...]
 ) -> tuple[FieldChange, ...]:
-    """Leave out secrets that an operation does not send.
+    """Return the differences without the secrets that an operation does not send.
 
-    A plan that was made without their values does not contain them. Every other difference counts,
-    sent or not, because the reviewed result includes it.
+    A plan made without their values does not contain them. Every other difference counts, sent or
+    not, because the reviewed result includes it.
     """
     if "configuration" in operation.sends:
         return compared
@@ -197,7 +197,7 @@ class Listing:
         return gather(pairs, self.by_id.values(), self._secrets)
 
     def _find_renamed_instead(self, plan: Plan) -> set[str]:
-        """Return the declared names that a webhook unknown to the plan should be renamed to.
+        """Return the declared names to which webhooks unknown to the plan should be renamed.
 
         Such a webhook was created after the plan, or was missing from the paged listing of the
         plan.

@@ -125,7 +125,7 @@ class _Table:
     def entries(self) -> list[Webhook | Absent]:
         return [*self.webhooks, *self.absent]
 
-    # Questions about names
+    # Names
 
     def selects(self, *names: str) -> bool:
         """Return whether `--only` selects a webhook by its declared or its live name.
@@ -231,7 +231,7 @@ class _Table:
     # The rows of the table
 
     def drop_ignored(self) -> None:
-        """Drop entries whose declared or live name is ignored (row 1)."""
+        """Remove entries whose declared or live name is ignored (row 1)."""
         if not self.policy.ignore:
             return
         self.webhooks = [each for each in self.webhooks if not self.is_ignored(each)]
@@ -285,7 +285,7 @@ class _Table:
                 self.match_by_content(name, entries)
 
     def match_by_content(self, name: str, entries: Sequence[Webhook]) -> None:
-        """Match entries of one name whose ids are gone.
+        """Match entries of one name whose ids are no longer live.
 
         The name does not distinguish them, so each only matches a webhook that equals it. If other
         webhooks of the name remain, they may be the pinned ones and are kept. If none remains, one
@@ -314,7 +314,7 @@ class _Table:
                 self.keep(Reason.LATER, each.position, declared_snapshot(each), unapplied=True)
 
     def settle(self, entry: Webhook | Absent) -> None:
-        """Find the webhooks that match an entry and decide what to do with them (rows 2 to 5).
+        """Decide about the webhooks that match an entry (rows 2 to 5).
 
         If none matches, the declared webhook is new.
         """
@@ -371,8 +371,8 @@ class _Table:
                     webhook,
                     "take over",
                     found,
-                    "add `adopt: true` to take it over, or remove what leads to it: `id` or "
-                    "`previously`",
+                    "add `adopt: true` to take it over, or remove the `id` or `previously` that "
+                    "matches it",
                 )
                 return
             self.out.adopted.add(found.id)
@@ -400,7 +400,7 @@ class _Table:
     def delete_absent(self, entry: Absent, found: LiveWebhook) -> None:
         """Delete every webhook with the name, or the one with the id, for `state: absent`."""
         if self.is_outside(entry, found):
-            hint = "delete it from the file that is responsible for it, or widen `scope`"
+            hint = "delete it in the file whose scope has it, or extend `scope`"
             self.outside(entry, "delete", found, hint)
         elif (protecting := self.protecting(found)) is not None:
             self.finding(

@@ -12,7 +12,7 @@ from reconciler.findings import Finding, warning
 from reconciler.model import Pattern
 
 MAX_GLOB: Final = 256
-"""The longest glob over names, in characters: as long as the longest name."""
+"""The maximum length of a glob over names, in characters: that of a name."""
 
 _SPECIAL: Final = compile_pattern(r"[*?\[]")
 
@@ -67,14 +67,14 @@ _LATIN: Final = str.maketrans(
     "abeikmhopctyxjshdqwvlabezhikmnoptyxiag------'''''\"\"\" ",
 )
 _SMALL: Final = str.maketrans("νηυγօսհոցզ", "vnuyouhngq")
-"""Small Greek and Armenian letters that look like another Latin one than their capital."""
+"""Small Greek and Armenian letters that look like another Latin letter than their capital."""
 
 INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
-"""Characters that are drawn as nothing or as a blank, besides those of the category `Cf`."""
+"""Invisible or blank characters, besides those of the category `Cf`."""
 
 _HIDDEN: Final = INVISIBLE.union(map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0)))
 NORMALIZED: Final = 1000
-"""The longest text whose forms are compared: normalizing takes time with the square of it."""
+"""The maximum length of text that is normalized, which takes quadratic time."""
 
 
 def lookalike_key(name: str) -> str:

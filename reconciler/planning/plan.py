@@ -35,7 +35,7 @@ class Reason(StrEnum):
     DIFFERS = "differs"  # live, but different from the declaration: update
     RENAMED = "renamed"  # live under a name of `previously`, or pinned by id under another name
     ADOPTED = "adopted"  # the same, with a name outside the scope of the file: `adopt: true`
-    RESEND = "resend"  # no visible difference; a secret is sent again
+    RESEND = "resend"  # no visible difference; a secret is resent
     ABSENT = "absent"  # declared with `state: absent`: delete
     NOT_DECLARED = "not-declared"  # not declared, in scope of a file that prunes: delete
     DUPLICATE = "duplicate"  # another webhook of a declared name, equal to the one that stays

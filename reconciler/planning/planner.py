@@ -42,7 +42,7 @@ class PlanOptions:
 
     `only` are globs over live or declared names. With `prune` false, undeclared webhooks are not
     deleted. `allow_deletes` is the number of deletes to allow. `resend` has references or webhooks
-    whose secrets are sent again, `reviewed` the resends of a review. `previous` is the previous
+    whose secrets are resent, `reviewed` the resends of a review. `previous` is the previous
     configuration. `shown` has scheme and host of the references that a reviewer can look up in the
     commit. `again` has the options with which `apply` computes the same plan.
     """

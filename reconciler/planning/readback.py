@@ -1,4 +1,4 @@
-"""Decide what a value that was read back proves.
+"""Decide whether a value that was read back proves equality.
 
 Only secrets can be hidden: a webhook that shows a configuration shows all its plain fields.
 CloudTruth does not publish how it shows secrets: plain, masked, encrypted, or not at all. A secret
@@ -77,7 +77,7 @@ _EMPTY: Final = re.compile(r"\s*")
 
 
 def is_mistaken(field: Field, live: LiveValue | Unknown) -> bool:
-    """Return whether `live` is visible text that a user stored by mistake in place of the secret.
+    """Return whether `live` is visible text that a user stored instead of the secret by mistake.
 
     Masked and encrypted values never match.
     """

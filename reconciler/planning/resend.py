@@ -1,9 +1,9 @@
 """Resends: values that are sent although no difference is visible.
 
-If the server hides a secret, a new value cannot be detected. A secret is sent again if its
-reference or version differs from the previous configuration, on request, or if a review contains
-such a resend. It is planned regardless of the live value, so the plan is the same with and without
-the value. A plain field is sent only if it cannot be read back.
+If the server hides a secret, a new value cannot be detected. A secret is resent if its reference or
+version differs from the previous configuration, on request, or if a review contains the resend. It
+is planned regardless of the live value, so the plan is the same with and without the value. A plain
+field is sent only if it cannot be read back.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from reconciler.planning.readback import Evidence
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resend:
-    """A field that a review sends again, if the files still declare it.
+    """A field that a review resends, if the files still declare it.
 
     `value` is the declared value at the review: a reference with its version, or plain text; None
     for a field that is removed.
@@ -61,7 +61,7 @@ def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
 
 
 class Resends:
-    """Decides for one plan which fields are sent again."""
+    """The fields that one plan resends."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Resends:
                 )
 
     def unmatched(self) -> Iterable[Finding]:
-        """Return an error for each request that matches nothing declared."""
+        """Return an error for each request that matches no declaration."""
         for name in sorted(self._named - self._known):
             yield error(
                 "unknown-resend",
@@ -174,7 +174,7 @@ class Resends:
 
 
 def _names(webhook: Webhook, reference: SecretRef) -> frozenset[str]:
-    """Return the names for a secret of a webhook that the command line accepts."""
+    """Return the names that the command line accepts for a secret of a webhook."""
     return frozenset(
         (
             webhook.name,

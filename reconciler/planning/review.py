@@ -52,8 +52,8 @@ Shown: TypeAlias = Mapping[SecretRef, str]
 def digests(operation: Operation, shown: Shown) -> tuple[OperationDigest, ...]:
     """Return the digests of one operation and of each secret that it resends.
 
-    Empty if only the value of a secret differs: a reviewer cannot see that, because it only shows
-    where both values are available.
+    Empty if only the value of a secret differs: a reviewer cannot see that, because the difference
+    is known only if both values are available.
     """
     id_ = None if isinstance(operation, Create) else operation.before.id
     match operation:
@@ -164,8 +164,8 @@ def _digest(content: Any) -> str:
 class Review:
     """The reviewed operations of one organization (its id) on one server (scheme and host).
 
-    `resends` are the secrets that the reviewed plan sends again. They are always planned again,
-    because no listing shows whether they were sent.
+    `resends` are the secrets that the reviewed plan resends. They are always planned again, because
+    no listing shows whether they were sent.
     """
 
     origin: str
@@ -250,7 +250,7 @@ def _moves(operation: Operation) -> bool:
 
 
 def _bump(operation: Operation) -> str:
-    """Return the edit of the file that makes secrets reviewable."""
+    """Return the edit of the file that makes a change of secrets reviewable."""
     if not isinstance(operation, Update):
         return "bump its `version`"
     edits = [

@@ -1,1 +1,1 @@
-"""Where to connect, as whom, and for how long."""
+"""Resolve the settings of a connection: server, API key and time limits."""

@@ -1,9 +1,8 @@
-"""The profiles of CloudTruth's own command line: its `cli.yml`, read and never written.
+"""Read the profiles of CloudTruth's command line from its `cli.yml`, which is never written.
 
-A profile inherits from the one its `source_profile` names, and in the end from `default`. A chain
-with a loop or a missing profile is an error, as it is there. Every value remembers the
-profile that gave it. A missing file counts as empty, unless a profile was requested
-by name.
+A profile inherits from its `source_profile`, and finally from `default`. A chain with a loop or a
+missing profile is an error, as in CloudTruth's command line. Every value has the profile that it
+comes from. A missing file is treated as empty, unless a profile was requested by name.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ _UNSET: Final = ("", "~", "null")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A profile with all that it inherits.
+    """A profile with its inherited values.
 
-    `origin` says who chose it. `links` are the profiles of the chain, the chosen one first, each
-    with the values it sets itself.
+    `origin` is the setting that selected it. `links` are the profiles of the chain, the selected
+    one first, each with its own values.
     """
 
     name: str
@@ -34,7 +33,7 @@ class Profile:
     links: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
     def get(self, key: str) -> tuple[str, str] | None:
-        """Return the first value set for `key` and the name of its place, None if there is none."""
+        """Return the first value of `key` in the chain and its source, None if it is not set."""
         for name, values in self.links:
             if values.get(key, "") not in _UNSET:
                 return values[key], f"profile {name}"
@@ -42,7 +41,7 @@ class Profile:
 
 
 def load_profile(argument: str | None, environ: Mapping[str, str], *, platform: str) -> Profile:
-    """Read the profile that argument or environment choose. Raises UsageError."""
+    """Read the profile that the argument or the environment selects. Raises UsageError."""
     name, origin = DEFAULT_PROFILE, "default"
     if environ.get("CLOUDTRUTH_PROFILE"):
         name, origin = environ["CLOUDTRUTH_PROFILE"], "CLOUDTRUTH_PROFILE"
@@ -111,7 +110,7 @@ def _chain(
 
 
 def _read(file: Path) -> dict[str, dict[str, str]] | None:
-    """Return the profiles in `file`, every scalar as the text it was written as."""
+    """Return the profiles in `file`, with every scalar as text."""
     import yaml
 
     try:
@@ -126,7 +125,7 @@ def _read(file: Path) -> dict[str, dict[str, str]] | None:
     try:
         if len(data) > _FILE_MAX:
             raise ValueError
-        tree = yaml.load(data, Loader=yaml.BaseLoader)  # noqa: S506 - makes texts and nothing else
+        tree = yaml.load(data, Loader=yaml.BaseLoader)  # noqa: S506 - creates only text
         return _profiles(tree)
     except (yaml.YAMLError, ValueError, RecursionError):
         # The library's message would quote the file, which contains keys.

@@ -1,9 +1,9 @@
-"""Where to connect, as whom, and for how long: every value together with where it came from.
+"""Resolve the settings of a connection: server, API key and time limits, each with its source.
 
-The precedence is that of CloudTruth's own command line: argument, environment, profile, default.
+The precedence is that of CloudTruth's command line: argument, environment, profile, default.
 Arguments, environment, platform and directory are parameters, so the same call returns the same
-settings anywhere. With `local` neither a key nor a profile is read. Refused: a server to which a
-key must not be sent, a key that cannot be one, and switching off the check of certificates.
+settings anywhere. With `local` neither a key nor a profile is read. Unsafe servers, malformed keys,
+and disabled certificate checks are refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 DEFAULT_SERVER: Final = "https://api.cloudtruth.io"
 LOCAL_SERVER: Final = "http://emulator.localhost"
-"""The name of the emulator in this process, so that its plans differ from real ones."""
+"""The server name of the emulator in this process, so that its plans differ from real ones."""
 DEFAULT_TIMEOUT: Final = 30.0
 DEFAULT_DEADLINE: Final = 600.0
 
@@ -54,7 +54,9 @@ class Setting(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that a connection needs.
+    """The settings of a connection.
+
+
 
     `timeout` is for one request, `deadline` for the whole run, both in seconds. `key` is None if
     there is none.
@@ -69,7 +71,7 @@ class Settings:
 
     @property
     def key_source(self) -> str | None:
-        """Return where the API key came from, None if there is none."""
+        """Return the source of the API key, None without a key."""
         return None if self.key is None else self.key.source
 
     def require_key(self) -> Secret:
@@ -91,11 +93,11 @@ def resolve(
     directory: Path,
     local: bool = False,
 ) -> Settings:
-    """Find every setting.
+    """Resolve every setting.
 
-    `arguments` are those given of `server_url`, `profile`, `api_key_file`, `timeout` and
-    `deadline`, in seconds; `platform` is as `sys.platform` names it; files are relative to
-    `directory`. Raises UsageError and CredentialError.
+    `arguments` may have `server_url`, `profile`, `api_key_file`, and `timeout` and `deadline` in
+    seconds; `platform` is the value of `sys.platform`; files are relative to `directory`. Raises
+    UsageError and CredentialError.
     """
     if local:
         profile, key = Profile(name="", origin=""), None
@@ -120,7 +122,7 @@ def resolve(
 def _find(
     name: str, arguments: Mapping[str, Any], environ: Mapping[str, str], profile: Profile
 ) -> Setting[str] | None:
-    """Return a setting from the first of argument, environment and profile that has it."""
+    """Return a setting from the argument, the environment or the profile, in this order."""
     variable, key = _SOURCES[name]
     argument = arguments.get(name)
     if argument is not None:
@@ -133,7 +135,10 @@ def _find(
 
 
 def _server_url(found: Setting[str] | None) -> Setting[str]:
-    """Return the server without a final slash if the key may be sent there."""
+    """Return the server URL without a final slash.
+
+    Raises UsageError if a key must not be sent to it.
+    """
     if found is None:
         return Setting(value=DEFAULT_SERVER, source="default")
     url, source = found.value.rstrip("/"), found.source
@@ -154,7 +159,7 @@ def _server_url(found: Setting[str] | None) -> Setting[str]:
     elif parts.path.endswith(("/api", "/api/v1")):
         why = "contains the path of the API"
     elif parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
-        why = "is http, which would send the API key in the clear"
+        why = "is http, which would send the API key unencrypted"
         hint = "use https; plain http is for this machine only (localhost, 127.0.0.1, [::1])"
     else:
         return Setting(value=url, source=source)
@@ -164,7 +169,7 @@ def _server_url(found: Setting[str] | None) -> Setting[str]:
 def _key(
     arguments: Mapping[str, Any], environ: Mapping[str, str], profile: Profile, directory: Path
 ) -> Setting[Secret] | None:
-    """Find the API key. An empty one counts as missing, except in a file."""
+    """Resolve the API key. An empty one is treated as missing, except in a file."""
     name, source = arguments.get("api_key_file"), "--api-key-file"
     if name is None and not bare(environ.get("CLOUDTRUTH_API_KEY", "")):
         name, source = environ.get("WEBHOOKS_API_KEY_FILE") or None, "WEBHOOKS_API_KEY_FILE"
@@ -194,7 +199,10 @@ def _read_key(path: Path, source: str) -> str:
 
 
 def _checked(text: str, source: str) -> Secret:
-    """Refuse what cannot be a key or be sent in a header, without showing any of it."""
+    """Return the key if it can be sent in a header.
+
+    Raises CredentialError, without the key, otherwise.
+    """
     if text[:1] in _QUOTES and text[-1:] == text[:1]:
         why, hint = "is in quotes", "remove the quotes: they are read as part of the key"
     elif PLACEHOLDER.fullmatch(text):

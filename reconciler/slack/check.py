@@ -1,8 +1,8 @@
-"""Check whether Slack accepts what the declared webhooks send.
+"""Check whether Slack accepts the messages of the declared webhooks.
 
 Each distinct token is looked up once. Nothing is posted without `send`. A value that does not look
-like a Slack token is never sent to Slack. Only what was seen is a failure: what the token's scopes
-hide is unknown.
+like a Slack token is never sent to Slack. A check that needs a missing scope is unknown, not
+failed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
 from reconciler.slack.manifest import POST, POST_ANYWHERE, POST_AS, SEE_CHANNELS, SEE_PRIVATE
 
-if TYPE_CHECKING:  # it loads the HTTP library
+if TYPE_CHECKING:  # it imports the HTTP library
     from reconciler.slack.web import Slack, SlackReply
 
 _Channels: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -71,7 +71,7 @@ def check(
 ) -> Checklist:
     """Check every Slack webhook; with `send` post one message for each that Slack accepts.
 
-    `secrets` are the values that are available. `connect` may raise CredentialError.
+    `secrets` are the available values. `connect` may raise CredentialError.
     """
     tokens: list[_Token] = []
     sections = []
@@ -142,7 +142,7 @@ class _Token:
     def listed(self, api: Slack, types: str) -> _Channels | None:
         """Return the channels of `types` by name, None if there are too many or Slack refuses.
 
-        They are listed once. Raises ApiError.
+        The list is cached. Raises ApiError.
         """
         if types not in self._listed:
             self._listed[types] = _channels(api, types)
@@ -150,7 +150,7 @@ class _Token:
 
 
 def _kind(token: Secret) -> Check:
-    """Judge a token by its shape. One that fails must not be sent to Slack."""
+    """Check the form of a token. A token that fails must not be sent to Slack."""
     if not token.matches(TOKEN):
         fix = "refer to the app's Bot User OAuth Token (xoxb-...)"
         return fail("token", "not a Slack token; it was not sent to Slack", fix=fix)
@@ -249,7 +249,7 @@ def _missing(shown: str, scopes: frozenset[str]) -> Check:
 
 
 def _described(shown: str, found: Mapping[str, Any], scopes: frozenset[str]) -> Check:
-    """Return whether the bot can post in a channel, as Slack describes it."""
+    """Check whether the bot can post in a channel, from Slack's description of it."""
     if found.get("is_archived") is True:
         return fail("channel", f"{shown}: {_ARCHIVED[0]}", fix=_ARCHIVED[1])
     if found.get("is_member") is True:
@@ -279,7 +279,7 @@ def _post(name: str, channel: str, username: str, api: Slack) -> Check:
 
 
 def _no_reply(name: str, problem: ApiError) -> Check:
-    """Return the check called `name` to which Slack gave no usable response."""
+    """Return the check `name` for a request without a usable response."""
     message = problem.message
     if isinstance(problem, AmbiguousWriteError):
         message = "incomplete response from Slack"

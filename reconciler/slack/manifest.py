@@ -1,7 +1,7 @@
-"""The manifest of the Slack app whose token CloudTruth uses, and the steps from it to a token.
+"""The manifest of the Slack app whose token CloudTruth uses, and the steps to get the token.
 
-The manifest and `slack check` share one table of scopes. Token rotation is off: rotated tokens
-expire within hours, and CloudTruth keeps the one that it has.
+The manifest and `slack check` share one table of scopes. Token rotation is off, because rotated
+tokens expire within hours and CloudTruth does not refresh them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ STEPS: Final = (
     "In private channels, and in public ones without chat:write.public, type /invite @{app}.",
     "Check it: `webhooks slack check`, then `webhooks slack check --send`.",
 )
-"""The steps from the manifest to a token that works."""
+"""The steps from the manifest to a working token."""
 
 
 def scopes(*, see_channels: bool = False) -> dict[str, str]:
@@ -50,7 +50,7 @@ def scopes(*, see_channels: bool = False) -> dict[str, str]:
 
 
 def manifest(name: str = APP_NAME, *, see_channels: bool = False) -> dict[str, Any]:
-    """Return the manifest of an app called `name`. Raises UsageError for an impossible name."""
+    """Return the manifest of the app `name`. Raises UsageError for an invalid name."""
     if not name.strip() or len(name) > _LONGEST_NAME or _UNFIT.search(name):
         raise UsageError(
             f"the name of a Slack app has 1 to {_LONGEST_NAME} characters in one line",

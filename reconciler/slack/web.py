@@ -1,7 +1,7 @@
-"""The methods of Slack's Web API that a check needs, called with one token.
+"""The methods of Slack's Web API that the checks use.
 
-Promises: the token goes to the configured origin only; a pause that Slack requests is kept; every
-response is a value, and its error code is a short word or None.
+The token is sent only to the configured origin. Pauses that Slack requests are observed. Every
+response is a value, whose error code is a short word or None.
 """
 
 from __future__ import annotations
@@ -42,19 +42,22 @@ class SlackReply:
 
 
 class Slack:
-    """Slack, called with one token. Every method raises ApiError without a usable response."""
+    """A client of Slack with one token.
+
+    Its methods raise ApiError if there is no usable response.
+    """
 
     def __init__(self, token: Secret, *, url: str = DEFAULT_URL, **options: Any) -> None:
-        """Connect, without a request yet. `options` are those of `api.transport.Transport`.
+        """Create a client, without a request. `options` are those of `api.transport.Transport`.
 
-        Raises UsageError for a URL that must not get a token, CredentialError for a token that no
-        header can hold.
+        Raises UsageError for an unsafe URL, CredentialError for a token that cannot be sent in a
+        header.
         """
         credential = Credential.of("Bearer", token, "Slack token")
         self._transport = Transport(origin=origin_of(url), credential=credential, **options)
 
     def identity(self) -> SlackReply:
-        """Return whose token this is (auth.test). It needs no scope."""
+        """Return the owner of the token (auth.test). Needs no scope."""
         return self._call("POST", "auth.test")
 
     def channel(self, id: str) -> SlackReply:
@@ -62,7 +65,7 @@ class Slack:
         return self._call("GET", "conversations.info", params={"channel": id})
 
     def channels(self, types: str, cursor: str) -> SlackReply:
-        """Return a page of channels (conversations.list); `types` as Slack writes them."""
+        """Return a page of channels (conversations.list); `types` has Slack's format."""
         params: dict[str, str | int] = {"types": types, "limit": _PAGE, "exclude_archived": "false"}
         if cursor:
             params["cursor"] = cursor
@@ -102,7 +105,7 @@ class Slack:
 
 
 def origin_of(url: str) -> Origin:
-    """Return the server that gets the tokens. Raises UsageError for a URL that must not."""
+    """Return the server that receives the tokens. Raises UsageError for an unsafe URL."""
     try:
         return Origin.parse(url)
     except UsageError:
@@ -117,6 +120,6 @@ def _is_reply(document: Any) -> bool:
 
 
 def _words(listed: Any) -> list[str]:
-    """Return the parts of a text that are plain words, as codes and scopes are."""
+    """Return the parts of a text that are plain words, such as codes and scopes."""
     parts = listed.split(",") if isinstance(listed, str) else []
     return [word for part in parts if _WORD.fullmatch(word := part.strip())]

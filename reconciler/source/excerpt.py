@@ -1,6 +1,6 @@
-"""Place findings in their files, with the source lines to show for them.
+"""Add positions and excerpts of source lines to findings.
 
-Anything that may be secret is masked in a line. Keys of the schema and near misspellings of them
+Anything in a line that may be secret is masked. Keys of the schema and near misspellings of them
 are shown. A value is shown only outside of `configuration`, under a key of the schema, on one line,
 and only if the complete file can be parsed: after a syntax error, a typo may have moved a secret
 anywhere. Comments, and text that looks like a Slack token or a URL, are always hidden.
@@ -35,7 +35,7 @@ _KNOWN_KEYS: Final = _SHOWN_KEYS.union(
     key for part in (schema(), *schema()["$defs"].values()) for key in part.get("properties", ())
 )
 _OPEN_KEYS: Final = _SHOWN_KEYS | {"limits", "defaults", "webhooks"}
-"""Keys whose content is not secret as a unit; its parts are checked."""
+"""Keys whose value is not secret as a whole; its parts are checked."""
 
 _HOLDERS: Final = frozenset(("configuration", "defaults", "webhooks", "<<"))
 _WORD_KEYS: Final = frozenset(("type", "event_types", "state"))
@@ -85,7 +85,7 @@ def _where_written(documents: Mapping[str, Document], finding: Finding) -> Findi
 
 
 def placed(documents: Mapping[str, Document], findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings with positions and excerpts, as far as the documents, by name, have them.
+    """Return findings with positions and excerpts from the documents, given by name.
 
     For a document without text only the lines of its items are known.
     """
@@ -129,7 +129,7 @@ def _shown(document: Document, at: Place | Position) -> tuple[Position, str | No
 
 
 def excerpt(text: str, position: Position) -> str:
-    """Return the source line of `position` with everything masked that may be secret.
+    """Return the source line of `position` with possible secrets masked.
 
     Columns up to the position do not change; after it, `***` replaces text of any length. For a
     long line, only the part around the position is shown: at most `EXCERPT_BEFORE` characters
@@ -247,7 +247,7 @@ def _is_meant(key: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_near(key: str, known: frozenset[str]) -> bool:
-    """Return whether `key` is one of `known`, or so similar that it contains nothing else."""
+    """Return whether `key` is one of `known`, or too similar to contain anything else."""
     if key in known:
         return True
     lower = key.lower()
@@ -256,7 +256,8 @@ def _is_near(key: str, known: frozenset[str]) -> bool:
 
 
 def _guessed(line: str) -> Iterator[_Span]:
-    """Yield what to hide in a line of invalid YAML: everything but keys and words of the schema.
+    """Yield the columns to hide in a line of invalid YAML: everything except keys and words of the
+    schema.
 
     Other keys are hidden, too: they may be part of a secret that contains a colon.
     """

@@ -1,9 +1,9 @@
 """Turn errors of the schema engine into findings with our messages.
 
 The engine's messages quote values, including secrets, and often explain the wrong branch of a
-union. So only keyword, path and branches of an error are used: limits come from the schema, values
-from the file. `WORDS` has the messages for each keyword. The branch of a union is selected by
-`type`, `state`, `env` or `file`.
+union. So only the keyword, path and branches of an error are used; limits are read from the schema,
+values from the file. `WORDS` has the messages for each keyword. The branch of a union is selected
+by `type`, `state`, `env` or `file`.
 
 Values are quoted only if they are words of the schema.
 """
@@ -107,13 +107,13 @@ def _rejection(rejected: ValidationError, data: Any) -> _Rejection:
 
 def _words(rejected: Iterable[_Rejection]) -> Iterator[Finding]:
     """Yield findings for rejections, the most important first, with paths but without a file."""
-    # If the type of a value is wrong, its other errors follow from that.
+    # If the type of a value is wrong, its other errors are consequences.
     for each in sorted(rejected, key=lambda each: each.keyword != "type"):
         yield from WORDS[each.keyword](each)
 
 
 def _commented(finding: Finding, text: str, path: Path) -> Finding:
-    """Return a finding about a missing value, with the reason if a `#` made it a comment."""
+    """Return a finding about a missing value, with a hint if a `#` made it a comment."""
     comment = comment_after(text, path)
     if comment is None or not comment[1:2].strip():
         return finding
@@ -126,12 +126,12 @@ def _commented(finding: Finding, text: str, path: Path) -> Finding:
 
 
 def _near(word: str, known: Iterable[str]) -> str | None:
-    """Return the word of `known` that was probably meant."""
+    """Return the most similar word of `known`, if any."""
     return next(iter(get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)), None)
 
 
 def _meant(word: object, known: Iterable[str]) -> str | None:
-    """Return a hint with the word of `known` that was probably meant."""
+    """Return a hint with the most similar word of `known`, if any."""
     meant = _near(word, known) if isinstance(word, str) else None
     return f"did you mean `{meant}`?" if meant else None
 
@@ -194,7 +194,7 @@ def _missing(rejected: _Rejection) -> Iterator[Finding]:
     meant = {_near(key, properties) for key in _unknown(rejected)}
     for name in rejected.limit:
         if name in rejected.value or name in meant:
-            continue  # a misspelled key is reported as unknown, which is enough
+            continue  # a misspelled key is already reported as unknown
         message, hint = f"`{name}` is missing", None
         if properties[name] is True:  # required because its partner is set
             message = f"{_pair(name)} go together: {message}"
@@ -336,7 +336,7 @@ def _bad_pattern(rejected: _Rejection) -> Iterator[Finding]:
 
 
 def _union(rejected: _Rejection) -> Iterator[Finding]:
-    """Yield the findings for the branch of a union that was probably meant."""
+    """Yield the findings for the branch of a union that matches best."""
     names = [str(each.get("$ref", "")).rpartition("/")[2] for each in rejected.limit]
     if not names[0]:
         yield from _bad_event(rejected)

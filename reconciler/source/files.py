@@ -201,7 +201,7 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
     flags = ("O_NONBLOCK", "O_NOCTTY", "O_BINARY")
     try:
         descriptor = os.open(path, sum({getattr(os, each, 0) for each in flags}, os.O_RDONLY))
-        # Opening with O_NONBLOCK returns at once for a pipe; only then can its kind be seen.
+        # Opening a pipe with O_NONBLOCK returns immediately; then its kind is known.
         with os.fdopen(descriptor, "rb") as stream:
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
@@ -239,7 +239,7 @@ def display_name(path: Path, *, directory: Path) -> str:
 
 
 def _expand(named: str, directory: Path) -> Iterator[Path]:
-    if not named:  # as a path it would be the working directory, which is never intended
+    if not named:  # an empty path would be the working directory, which is never intended
         raise NotReadableError("is empty", _EMPTY_HINT)
     path = directory / named
     if is_glob(named, directory):
@@ -259,7 +259,7 @@ def _expand(named: str, directory: Path) -> Iterator[Path]:
         for match in sorted(taken, key=PurePath.as_posix):
             yield from _expand(match.as_posix(), directory)
         return
-    if not os.path.isdir(path):  # Path.is_dir raises where a folder above may not be entered
+    if not os.path.isdir(path):  # Path.is_dir raises if a parent directory is not accessible
         yield path
         return
     found = [each for each in _below(path) if is_read(each)]

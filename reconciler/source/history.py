@@ -58,7 +58,7 @@ def git_in(directory: Path) -> Git:
     """Return a function that runs git in `directory`."""
 
     def run(arguments: Sequence[str]) -> bytes | None:
-        import subprocess  # most runs need no git
+        import subprocess  # most runs do not need git
 
         try:
             done = subprocess.run(  # noqa: S603 - no shell, and every argument is ours or a path
@@ -84,7 +84,7 @@ def no_git(arguments: Sequence[str]) -> bytes | None:
 def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> Base | NoBase:
     """Return the files of `paths` at the merge base of this work tree and `branch_tip`.
 
-    So later changes on the branch do not count as changes of this work tree. A file that was
+    Later commits on the branch are therefore not changes of this work tree. A file that was
     renamed later is read under its old name.
     """
     if not _COMMIT.fullmatch(branch_tip):

@@ -148,7 +148,7 @@ def _out_of_scope(entries: Iterable[_Entry], file: str, scope: object) -> Iterat
             yield error(
                 "out-of-scope",
                 f"{_quoted(entry.name)} is not in the scope of this file",
-                "declare it in the file whose scope has it, or widen `scope`",
+                "declare it in the file whose scope has it, or extend `scope`",
                 entry.at("name"),
                 _related("the scope of this file", Place(file, ("scope",), key=True)),
             )
@@ -169,7 +169,7 @@ def _ids_twice(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Itera
                 _related("first declared here", first.at("id")),
             )
         elif entry.id in by_name:
-            # Both are keys, so a key would be ambiguous.
+            # Ids and names are both keys, so the key would be ambiguous.
             yield error(
                 "declared-twice",
                 f"the id {masked(entry.id)} is also declared as a name",
@@ -241,7 +241,8 @@ def _renames(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterato
                     at,
                     _related("first used here", first),
                 )
-            # By its id, `state: absent` deletes another webhook of the name than the renamed one.
+            # With an id, `state: absent` deletes a different webhook of this name than the renamed
+            # one.
             holders = (each for each in by_name.get(old, ()) if not (each.absent and each.id))
             if (holder := next(holders, None)) is not None:
                 yield error(

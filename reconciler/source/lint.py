@@ -58,7 +58,7 @@ EVENTS: Final = (
 """A list of all events in one line, for hints."""
 
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
-# Embeddings, overrides and isolates: they make the shown order differ from the stored one.
+# Embeddings, overrides and isolates make the displayed order differ from the stored one.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _FIELDS: Final = {kind.type: {each.name: each for each in kind.fields} for kind in KINDS.values()}
@@ -94,7 +94,7 @@ def name_findings(name: str) -> Iterator[Finding]:
     can deceive a reader is an error; one that a server may store differently is a warning.
     """
     if name.isascii() and name.isprintable() and name != "" and name == name.strip():
-        return  # most names, quickly
+        return  # fast path for most names
     if not name.strip():
         yield error("empty-name", "the name is empty", "give it a name")
         return

@@ -40,7 +40,7 @@ _FIELDS = {kind.type: {each.name: each for each in kind.fields} for kind in KIND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """The result of loading. `desired` is None exactly if `findings` has an error.
+    """The result of loading. `desired` is None if and only if `findings` has an error.
 
     `documents` has the files that are valid YAML, by name, `parents` the files that they extend.
     `policies` are those that the files meet, as in `Parsed`.

@@ -77,7 +77,7 @@ class Tree:
     complete: bool = False
 
 
-@lru_cache(maxsize=2)  # findings of one file are located one after the other
+@lru_cache(maxsize=2)  # findings of one file are located consecutively
 def tree(text: str) -> Tree:
     """Parse `text`, which ends in a line break, into a tree as far as possible."""
     parsed = Tree()
@@ -229,7 +229,7 @@ def _real(node: Node) -> Node:
 
 
 def _face(node: Node) -> Node:
-    """Return the part that identifies a list item or the file for users."""
+    """Return the part by which users recognize a list item or the file."""
     if node.form is not yaml.MappingStartEvent or not node.items:
         return node
     _, name = node.entries.get("name", (None, node))

@@ -29,7 +29,7 @@ _SECTIONS: Final = ("defaults", "webhooks")
 _BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*|https?://[\w.-]+(?:/[\w./-]*)?")
 # Words that some YAML readers read as a boolean or null.
 _SPECIAL: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-_RUNNER_COMMAND: Final = re.compile(r"(##\w*)\[")  # the log of a CI runner executes it
+_RUNNER_COMMAND: Final = re.compile(r"(##\w*)\[")  # a CI runner would execute it in its log
 _HARMLESS: Final = r"\1\\u005B"
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 

@@ -39,7 +39,7 @@ PLACEHOLDER: Final = re.compile(
 )
 """Placeholders that other programs replace: `$NAME`, `${NAME}`, `<token>`, `env:NAME`.
 
-In a URL `$NAME` counts anywhere; in a token it may be chance.
+In a URL `$NAME` is a placeholder anywhere; in a token it may be a coincidence.
 """
 
 _VARIABLE: Final = re.compile(r"\$[A-Z][A-Z0-9_]+\b")
@@ -48,9 +48,9 @@ _AROUND: Final = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u200b\u200c\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
 )
-"""Characters that pasting adds around a value: spaces, line breaks, a byte order mark."""
+"""Characters that pasting may add around a value: spaces, line breaks, a byte order mark."""
 
-# Hosts whose URLs are credentials: anyone who knows one can post there.
+# Hosts whose URLs are credentials: anyone who knows the URL can post.
 _CAPABILITY_HOSTS: Final = (
     ".hooks.slack.com", ".hooks.slack-gov.com",
     ".discord.com", ".discordapp.com",
@@ -84,7 +84,7 @@ def is_placeholder(text: str) -> bool:
 
 
 def url_credential(url: str) -> str | None:
-    """Return why a URL is a secret, in words that follow "the URL"; None if it is not."""
+    """Return why a URL is a secret, worded to follow "the URL"; None if it is not."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -223,7 +223,7 @@ def wrap(value: str) -> Secret:
 
 
 def flaw(secret: Secret) -> str | None:
-    """Return why a value cannot be sent, in words that can follow its name; None if it can."""
+    """Return why a value cannot be sent, worded to follow its name; None if it can."""
     if secret.matches(_BLANK):
         return "is empty"
     if secret.matches(_CONTROL):
@@ -275,7 +275,7 @@ def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Findin
         return _unusable(f"there is no file {shown}", "create it, or correct the reference")
     except NotReadableError as cause:
         return _unusable(f"cannot read {shown}: it {cause}", _READABLE)
-    except (ValueError, OSError):  # the text of a decoding error would contain the value
+    except (ValueError, OSError):  # the text of the decoding error contains the value
         return _unusable(f"{shown} is not a UTF-8 text file", _READABLE)
 
 

@@ -46,7 +46,7 @@ _AT_THE_MARK: Final[Mapping[str, tuple[str, str | None]]] = {
     ),
     r"node content": ("a value is missing here", 'write `""` for empty text'),
     r"expected '?<document start>'?": (
-        "this line does not fit the lines above",
+        "this line is not part of the mapping above",
         "give all top-level keys the same indentation",
     ),
     "": (
@@ -132,9 +132,10 @@ def _line(text: str, number: int) -> str:
 
 
 def _runaway(at: _Place, text: str) -> _Cause | None:
-    """Return the start of a quoted text that continues to the line of the error.
+    """Return the start of a quoted text that continues to the line of the error, because its
+    closing quote is missing.
 
-    Its closing quote is missing, so it ends at the opening quote of the next text.
+    It ends at the opening quote of the next text.
     """
     found: _Place | None = None
     with suppress(yaml.YAMLError, ValueError):

@@ -73,7 +73,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
         "a line that starts with % is a YAML directive, which is not supported",
         "delete the line; quote the text if it belongs to a value",
     ),
-    # libyaml looks far ahead and fails before the first of these brackets can be counted.
+    # libyaml reads ahead, and fails before the first of these brackets can be counted.
     ("[" * 100, r"\[(?=\[{99})", TOO_DEEP),
     ("{" * 100, r"\{(?=\{{99})", TOO_DEEP),
 )

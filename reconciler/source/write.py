@@ -65,7 +65,7 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
         raise OutputError(
-            f"cannot make the directory {path}: {_reason(cause)}",
+            f"cannot create the directory {path}: {_reason(cause)}",
             hint="fix this, then run the command again",
         ) from None
 
@@ -123,7 +123,7 @@ def _replace(path: Path, data: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
-    with suppress(OSError):  # so that the new name survives a crash, too, if the system supports it
+    with suppress(OSError):  # so that the rename survives a crash, if the system supports it
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -8,8 +8,8 @@ Scalars follow the words of YAML 1.2 and the numbers of JSON; everything else is
 `yes`, `0777`, `12:30` and dates are text, as users expect for names and channels. Aliases and `<<`
 work as in docker compose: the first of several merged mappings wins, explicit keys override all.
 
-No node tree is built (that costs eight times as much) and few positions are kept: `position.py`
-parses the text again to locate an error.
+No node tree is built, which would take eight times as long, and few positions are kept:
+`position.py` parses the text again to locate an error.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ _WORDS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-"""The words that are not text; the empty word is an empty value."""
+"""The scalars that are not text; the empty one is an empty value."""
 
 _NUMERIC: Final = frozenset("-0123456789")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")

@@ -1,15 +1,15 @@
 """The operations of commands, CI jobs and other programs, as functions of values.
 
-    load -> gather -> connect -> plan -> review, guards, consent -> execute -> report -> show
+    load -> gather -> connect -> plan -> review, guards, confirmation -> execute -> report -> show
 
-`plan` and `status` end before the review; `apply` does all of it. The functions print nothing;
-files, environment, API, clock and threads are arguments. The order of the checks is a promise:
+`plan` and `status` end before the review; `apply` runs every step. The functions print nothing;
+files, environment, API, clock and threads are arguments. The order of the checks is guaranteed:
 files, values that must not be sent, the organization, maintenance, the listing, the plan, its
-missing secrets, the guards, and last the user's confirmation. Nothing is written before all of
-them have passed.
+missing secrets, the guards, and last the user's confirmation. Nothing is written before all of them
+have passed.
 
-What `__all__` names is public and explained in docs/library.md. A module is loaded when one of its
-names is used first: help needs no YAML, checking files no planner, planning no engine.
+The names in `__all__` are public and explained in docs/library.md. A module is loaded on the first
+use of one of its names: help needs no YAML, validation no planner, planning no engine.
 """
 
 from __future__ import annotations

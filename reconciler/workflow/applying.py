@@ -1,4 +1,4 @@
-"""The sequence behind every apply: plan, review, guards, consent, execute, report."""
+"""The steps of every apply: plan, review, guards, confirmation, execute, report."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def apply(
     review: Review | str | None = None,
     values: bool = False,
 ) -> Report:
-    """Make the live webhooks match the files, if `confirm` agrees to the plan.
+    """Make the live webhooks match the files, if `confirm` returns true for the plan.
 
-    With `review` only what it has is applied: the rest of the plan is skipped, and nothing at all
-    is written if it has something else of a webhook. A digest is the review of the whole plan,
-    which must have that digest or be empty. `values` allows operations in which only the value
-    of a secret differs, which no review can include.
+    With `review` only reviewed operations are applied: the others are skipped, and nothing is
+    written if the review has a different operation for a webhook. A digest is the review of a
+    complete plan, which must have that digest or be empty. `values` allows operations in which only
+    the value of a secret differs, which no review can include.
 
-    Raises what `plan` raises, StalePlanError, UnresolvedSecretsError, BlockedError,
+    Raises the errors of `plan`, StalePlanError, UnresolvedSecretsError, BlockedError,
     NotConfirmedError: in each case nothing was written.
     """
     if isinstance(review, str):
@@ -82,7 +82,7 @@ def apply(
 
 
 def _expected(made: Plan, digest: str) -> Review:
-    """Return the review of the whole plan, which must be the one with that digest."""
+    """Return the review of a complete plan. Raises StalePlanError if its digest is another one."""
     if made.digest and made.digest != digest:
         raise StalePlanError(
             "the plan differs from the reviewed plan; nothing was written",
@@ -115,7 +115,7 @@ def _reviewed(made: Plan, review: Review, *, values: bool) -> tuple[Plan, dict[i
     agreed = made.only(found.reviewed)
     notes = [warning(NOT_REVIEWED, f"not applied: {each}") for each in left_out]
     if review.resends and agreed.operations:
-        resent = "each apply of this review sends these secrets again: "
+        resent = "each apply of this review resends these secrets: "
         notes.append(
             note("resent-each-time", f"{resent}the live webhook does not show that they were sent")
         )
@@ -137,7 +137,7 @@ def _line(operation: Operation | Kept) -> str:
 
 
 def _require_secrets(made: Plan, gathered: Gathered) -> None:
-    """Refuse a plan that sends a secret without a value; others may be missing."""
+    """Raise UnresolvedSecretsError if the plan sends a secret that has no value."""
     missing = {use.reference for use in made.secrets} - frozenset(gathered.secrets)
     if not missing:
         return
@@ -164,7 +164,7 @@ def _refuse_blocked(made: Plan) -> None:
 
 
 def _completed(report: Report, whole: Plan, skipped: Mapping[int, Skipped]) -> Report:
-    """Return the report of the whole plan, with what was left out as skipped."""
+    """Return the report of the complete plan, with excluded operations as skipped."""
     if not skipped:
         return report
     done = iter(report.outcomes)
@@ -175,7 +175,7 @@ def _completed(report: Report, whole: Plan, skipped: Mapping[int, Skipped]) -> R
 
 
 def _placed(outcome: Outcome, declared: Loaded) -> Outcome:
-    """Add to what the server reports of single fields where those are declared."""
+    """Add the declaring positions to the server's messages about fields."""
     if not isinstance(outcome, Failed) or isinstance(outcome.operation, Delete):
         return outcome
     webhook = outcome.operation.after

@@ -1,4 +1,4 @@
-"""A client for one organization, and what applies a plan with it."""
+"""Connect to one organization with what an apply needs: workers, clock, signals and watcher."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class _NoStop:
-    """The Stop port of a run that signals do not end."""
+    """Implements the Stop port without signals."""
 
     def requested(self) -> ExitCode | None:
         return None
 
 
 class _NoWatcher:
-    """The Watcher port of a run that shows nothing."""
+    """Implements the Watcher port without output."""
 
     def starting(self, operation: Operation) -> None:
         pass
@@ -40,10 +40,10 @@ class _NoWatcher:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A client for one organization, its key, and what applies a plan with it.
+    """A client for one organization, its key, and what an apply needs.
 
-    `key` is refused as a webhook's secret. `stop` is entered around the writes alone: before them a
-    signal ends the run at once. `restart` begins the deadline again, as after a question to a user.
+    `key` is refused as a webhook's secret. `stop` is entered only for the writes: before them a
+    signal ends the run immediately. `restart` restarts the deadline, for example after a prompt.
     """
 
     api: WebhookAPI
@@ -70,18 +70,18 @@ def connect(
     observer: Observer | None = None,
     adapter: Adapter | None = None,
 ) -> Iterator[Connection]:
-    """Return a context manager that connects with an API key. It makes no request.
+    """Return a context manager that connects with an API key, without a request.
 
-    `timeout` is for a request and `deadline` for the whole block, in seconds; `parallelism` is how
-    many requests run side by side, 1 to 16. `environment` may name certificates, as in
-    `SSL_CERT_FILE`. With `signalled`, signals end a run cleanly while it writes (see
-    `execute.stop`), and the handler calls it at the first. `observer` is called with every request;
-    `adapter` replaces the network.
+    `timeout` is the limit of a request and `deadline` that of the block, in seconds; `parallelism`
+    is the number of concurrent requests, 1 to 16. `environment` may name certificates, as in
+    `SSL_CERT_FILE`. With `signalled`, a signal ends a run cleanly while it writes (see
+    `execute.stop`), and the handler calls `signalled` at the first signal. `observer` is called
+    with every request; `adapter` replaces the network.
 
-    Raises UsageError for a URL that must not be used, CredentialError for a key that cannot be
-    one, ValueError for another parallelism.
+    Raises UsageError for an unsafe URL, CredentialError for a malformed key, ValueError for an
+    invalid parallelism.
     """
-    # Here, so that a run without a key does not load the HTTP library.
+    # Imported here, so that a run without a key does not load the HTTP library.
     from reconciler.api.client import connect as open_client
 
     clock = clock or SystemClock()

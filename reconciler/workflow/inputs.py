@@ -1,4 +1,4 @@
-"""What the files declare and which secrets are available, without a request to CloudTruth."""
+"""Load the files and their secrets, without a request to CloudTruth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNRESOLVED: Final = "unresolved-secret"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """Where the configuration and secrets come from, and what is allowed in them.
+    """The sources of configuration and secrets, and what is allowed in them.
 
     `paths` are files, directories or `-`, relative to `directory`; () means `webhooks.yaml`.
     `parsed` are the files if they were read before, or the configuration of a saved plan.
@@ -70,7 +70,7 @@ class Inputs:
 
     @property
     def rules(self) -> Rules:
-        """Return what the files may contain."""
+        """Return the rules for the content of the files."""
         return Rules(
             allow_secrets=allow_patterns(self.allow_secrets),
             allow_literal_secrets=self.allow_literals,
@@ -80,7 +80,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """Files without an error, and the inputs they came from."""
+    """Files without errors, and their inputs."""
 
     desired: Desired
     declared: Loaded
@@ -89,7 +89,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """Files without an error, and the secrets that they refer to, as far as they are available.
+    """Files without errors, and the available secrets that they refer to.
 
     `problems` are the errors of references without a usable value, `doubtful` warnings about the
     others.
@@ -107,7 +107,7 @@ class Gathered:
 
     @property
     def missing_references(self) -> frozenset[SecretRef]:
-        """Return the references that yield no value here."""
+        """Return the references without a value on this machine."""
         return self.references - frozenset(self.secrets)
 
 
@@ -204,7 +204,7 @@ def validate(inputs: Inputs) -> Loaded:
 
 
 def accept(declared: Loaded, inputs: Inputs) -> Checked:
-    """Return files without an error. Raises ConfigurationError with all findings."""
+    """Return files without errors. Raises ConfigurationError with all findings."""
     if declared.desired is None:
         raise ConfigurationError("the files cannot be used", findings=declared.findings)
     return Checked(desired=declared.desired, declared=declared, inputs=inputs)
@@ -216,10 +216,10 @@ def load(inputs: Inputs) -> Checked:
 
 
 def previous(named: tuple[str, ...], checked: Checked) -> Desired:
-    """Read the configuration before this one, for `PlanOptions.previous`: paths or a git revision.
+    """Read the previous configuration for `PlanOptions.previous`, from paths or a git revision.
 
-    A single name that is no path is a revision. Files count as earlier versions of this run's files
-    of the same name, wherever they are, so that references and scopes compare as they were written.
+    A single name that is not a path is a revision. Files are earlier versions of this run's files
+    of the same name, in any directory, so that references and scopes compare as they were written.
     Raises ConfigurationError.
     """
     inputs = checked.inputs
@@ -243,12 +243,12 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
 
 
 def load_earlier(found: files.Sources) -> Loaded:
-    """Return what an earlier version of the files declared; this run's options do not count."""
+    """Load an earlier version of the files, without this run's options."""
     return load_files(replace(found, findings=()), rules=Rules(allow_literal_secrets=True))
 
 
 def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:
-    """Match each earlier file with the file of this run that has the most of its path."""
+    """Match each earlier file with the file of this run that shares most of its path."""
     if len(names) == len(mine) == 1:
         return {names[0]: mine[0]}
 
@@ -267,10 +267,10 @@ def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:
 
 
 def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = False) -> Gathered:
-    """Fetch the secrets that the files refer to; missing ones are no error yet.
+    """Fetch the secrets that the files refer to; missing ones are not an error yet.
 
-    Raises ConfigurationError for what must never be sent, and if `writing` for references where
-    the inputs require a list of those that are allowed and there is none.
+    Raises ConfigurationError for a value that must never be sent and, if `writing`, for references
+    without the required list of allowed secrets.
     """
     inputs, webhooks = checked.inputs, checked.desired.webhooks
     unlisted = _unlisted(secrets.references(webhooks), inputs, writing=writing)
@@ -304,11 +304,11 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
 def located(
     problems: Mapping[SecretRef, tuple[Finding, ...]], checked: Checked
 ) -> Mapping[SecretRef, tuple[Finding, ...]]:
-    """Return problems of references at the first place where each is written, with an excerpt."""
+    """Return problems of references at the first position of each, with an excerpt."""
     documents = {**checked.declared.parents, **checked.declared.documents}
     if not problems:
         return problems
-    from reconciler.source.excerpt import placed  # only for a problem
+    from reconciler.source.excerpt import placed  # needed only for a problem
 
     places: dict[SecretRef, Place] = {}
     for webhook in checked.desired.webhooks:
@@ -327,7 +327,7 @@ def located(
 def _unlisted(
     references: Iterable[SecretRef], inputs: Inputs, *, writing: bool
 ) -> tuple[Finding, ...]:
-    """Return a warning if the inputs require a list of allowed secrets and there is none.
+    """Return a warning if a required list of allowed secrets is missing.
 
     Raises ConfigurationError instead if `writing`, or if warnings are errors.
     """

@@ -1,4 +1,4 @@
-"""Planning: compares the files with one complete listing."""
+"""Plan: compare the files with one complete listing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # planning needs no report
 
 _OTHERWISE: Final = "set another one with --organization or WEBHOOKS_ORGANIZATION"
 _NAMED: Final = 3
-"""The most webhooks that one note names."""
+"""The maximum number of webhooks named in a note."""
 _REVISIONS: Final = (("HEAD", "uncommitted changes set"), ("HEAD^", "the last commit sets"))
 
 
@@ -54,10 +54,10 @@ def plan(
     writing: bool = False,
     review: Review | None = None,
 ) -> Plan:
-    """Return the plan of an apply. Nothing here can write.
+    """Return the plan of an apply, without writing.
 
-    `writing` refuses an organization in maintenance. With `review` its resends are planned, too.
-    Raises OrganizationError, MaintenanceError, StalePlanError for a review of another
+    With `writing`, an organization in maintenance is refused. With `review`, its resends are
+    planned, too. Raises OrganizationError, MaintenanceError, StalePlanError for a review of another
     organization, ApiError, ConfigurationError.
     """
     inputs, desired = gathered.checked.inputs, gathered.checked.desired
@@ -97,8 +97,8 @@ def status(
 ) -> tuple[tuple[WebhookStatus, ...], tuple[Finding, ...]]:
     """Return the management status of each webhook, live or missing; without files, unchecked.
 
-    With it come the warnings of the plan. Raises ConfigurationError where the configuration does
-    not fit the live webhooks.
+    Also returns the warnings of the plan. Raises ConfigurationError if the configuration conflicts
+    with the live webhooks.
     """
     if checked is None:
         return statuses(live, None), ()
@@ -111,7 +111,7 @@ def status(
 def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, ...]:
     """List the live webhooks, and read each declared id that the list does not show.
 
-    It was deleted, or moved between two pages: only reading it by id shows which.
+    Such a webhook was deleted, or moved between two pages; only reading it by id shows which.
     """
     listing = reader.list()
     listed = {each.id for each in listing}
@@ -124,7 +124,7 @@ def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, 
 def check_organization(
     organization: Organization, *, declared: str | None = None, asked: str | None = None
 ) -> None:
-    """Refuse a key of another organization than is declared or asked for, by name or id."""
+    """Raise OrganizationError for a key of another organization than the files or options name."""
     wanted = ((declared, "correct `organization`"), (asked, _OTHERWISE))
     for each, otherwise in wanted:
         if each is not None and each not in (organization.id, organization.name):
@@ -147,7 +147,7 @@ def _refuse_elsewhere(review: Review, origin: str, organization: Organization) -
 
 
 def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
-    """Return scheme and host of each URL in a file that git tracks, which a reviewer can read."""
+    """Return scheme and host of each secret URL in a tracked file, visible to a reviewer."""
     inputs, secrets = gathered.checked.inputs, gathered.secrets
     webhooks = gathered.checked.desired.webhooks
     urls = (each.configuration.get(KINDS[each.type].destination) for each in webhooks)
@@ -163,17 +163,17 @@ def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
 
 
 def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
-    """Return a note on versions that git shows to be bumped and that `made` does not send.
+    """Return a note about versions that were bumped in git and that the plan does not send.
 
-    Nothing stores which version was sent last, and a hidden secret does not show it. The note has
-    the command that sends them.
+    The last sent version is not stored, and a hidden secret does not show it. The note has the
+    command that sends them.
     """
     inputs, desired = gathered.checked.inputs, gathered.checked.desired
     doubtful = _doubtful(made, gathered.secrets)
     if inputs.again is None or not doubtful:
         return []
     for revision, who in _REVISIONS:
-        with suppress(ConfigurationError):  # git does not know it, or it was not valid
+        with suppress(ConfigurationError):  # not in git, or not valid there
             before = previous((revision,), gathered.checked)
             resends = Resends(desired, before)
             bumped = {
@@ -191,7 +191,8 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
                 command = shlex.join(["webhooks", "apply", *_without_base(inputs.again)])
                 message = (
                     f"{who} `version`, and this plan does not send it: {references} of {shown}; "
-                    "whether it was sent cannot be seen, so this note stays until the next commit"
+                    "the server does not show whether it was sent, so this note stays until the "
+                    "next commit"
                 )
                 hint = f"if not sent yet: {command} --base {shlex.quote(revision)}"
                 return [note("version-not-sent", message, hint)]
@@ -199,7 +200,7 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
 
 
 def _without_base(words: tuple[str, ...]) -> list[str]:
-    """Return the words of a command line without `--base` and its values."""
+    """Return command line words without `--base` and its values."""
     return [
         word
         for index, word in enumerate(words)
@@ -208,7 +209,7 @@ def _without_base(words: tuple[str, ...]) -> list[str]:
 
 
 def _doubtful(made: Plan, secrets: Mapping[SecretRef, Secret]) -> Collection[tuple[str, str]]:
-    """Return the secrets with a version that a plan does not send and live does not show."""
+    """Return the secrets with a version that are neither sent by the plan nor visible."""
     unreadable = set(made.unreadable)
     left = [each.webhook for each in made.matched]
     left += [each.after for each in made.updates if "configuration" not in each.sends]
@@ -222,7 +223,7 @@ def _doubtful(made: Plan, secrets: Mapping[SecretRef, Secret]) -> Collection[tup
 
 
 def show(result: Plan | Report, format: str = "text", *, color: bool = False) -> str:
-    """Return a plan or a report as `text`, `json` or `markdown`; it holds no secret.
+    """Return a plan or a report as `text`, `json` or `markdown`, without secrets.
 
     Raises KeyError for another format.
     """

@@ -228,5 +228,5 @@ def test_init_refuses_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytes
     assert (done.code, done.out, "--commit" in done.err) == (64, "", True)
     (tmp_path / ".github").write_text("a file")
     done = shell("init", "--github", "--commit", "a" * 40)
-    assert (done.code, "cannot make the directory" in done.err) == (1, True)
+    assert (done.code, "cannot create the directory" in done.err) == (1, True)
     assert (tmp_path / ".github").read_text() == "a file"

@@ -131,7 +131,7 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
     "docs/doctor.md: Test with one webhook": BlockSetup(
         files={"webhooks.yaml": EXAMPLE},
         smaller={"--probe": "--probe --yes"},
-        says=("Probe", "create", "the webhook is gone"),
+        says=("Probe", "create", "the webhook no longer exists"),
     ),
     "docs/doctor.md: For a bug report": BlockSetup(
         files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "2"',)

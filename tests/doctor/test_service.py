@@ -158,9 +158,9 @@ def shown(type: str, **configuration: Any) -> str:
 def test_only_a_known_shape_is_readable() -> None:
     """A password has no shape, so any text may be masked; a number is not text."""
     assert shown("slack", token="xoxb-" + "0123456789") == "slack token: whole"
-    assert shown("slack", token="something else") == "slack token: possibly whole"
+    assert shown("slack", token="something else") == "slack token: possibly complete"
     assert shown("slack", token=7) == "slack token: not text"
-    assert shown("generic", password="hunter2") == "generic password: possibly whole"
+    assert shown("generic", password="hunter2") == "generic password: possibly complete"
 
 
 def test_an_optional_secret_may_be_unset() -> None:

@@ -106,7 +106,7 @@ def test_a_different_stored_value_lists_every_field() -> None:
         outcome_of(memory(row("a", "1"), stores=stored), slack("a", "#new")),
         ("name",),
         ("configuration", "channel"),
-        message="CloudTruth stored something else than what was sent: name, configuration.channel",
+        message="CloudTruth stored other values than it was sent: name, configuration.channel",
         hint=ELSEWHERE,
     )
 
@@ -131,7 +131,7 @@ def test_a_token_kept_by_a_change_of_type_is_reported(
     differs(
         outcome_of(memory(row("a", "1"), stores=stored), hook),
         *(("configuration", path) for path in paths),
-        message="CloudTruth stored something else than what was sent: "
+        message="CloudTruth stored other values than it was sent: "
         + ", ".join(f"configuration.{path}" for path in paths),
         hint=hint,
     )
@@ -143,7 +143,7 @@ def test_a_create_stored_under_another_name_is_deleted() -> None:
     differs(
         outcome_of(api, slack("a")),
         ("name",),
-        message="CloudTruth stored something else than what was sent: name; "
+        message="CloudTruth stored other values than it was sent: name; "
         "the new webhook was deleted",
         hint="declare the name as CloudTruth stores it",
     )
@@ -175,7 +175,7 @@ def test_a_create_under_another_name_that_cannot_be_deleted_is_reported() -> Non
     differs(
         outcome_of(api, slack("a")),
         ("name",),
-        message="CloudTruth stored something else than what was sent: name; "
+        message="CloudTruth stored other values than it was sent: name; "
         "it still exists, with the id id-101",
         hint="declare the name as CloudTruth stores it",
     )
@@ -197,7 +197,7 @@ def test_a_create_with_another_field_is_kept() -> None:
     differs(
         outcome_of(api, slack("a")),
         ("event_types",),
-        message="CloudTruth stored something else than what was sent: event_types",
+        message="CloudTruth stored other values than it was sent: event_types",
         hint=ELSEWHERE,
     )
     assert api.names() == ["a"]
@@ -283,7 +283,7 @@ def test_all_missing_secrets_are_reported_before_the_first_request() -> None:
     with pytest.raises(UnresolvedSecretsError) as caught:
         run(api, plan, secrets={})
     assert str(caught.value) == ("no value for env OTHER, env SLACK_BOT_TOKEN; nothing was written")
-    assert caught.value.hint == "set them where the apply runs"
+    assert caught.value.hint == "set them in the environment of the apply"
     assert api.calls == []
 
 

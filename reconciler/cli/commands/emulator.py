@@ -105,7 +105,7 @@ def run(
 
 
 def _create(emulator: Emulator, path: Path, name: str) -> None:
-    """Create the webhooks of the seed file. Raises UsageError for what the API would refuse."""
+    """Create the webhooks of the seed file. Raises UsageError if the API would reject one."""
     hint = 'use a file with a list such as [{"name": "Deploys", "type": "slack", ...}]'
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
@@ -122,7 +122,7 @@ def _create(emulator: Emulator, path: Path, name: str) -> None:
 
 
 def _log(context: Context, name: str) -> Callable[[Any], None]:
-    """Return what writes each request as a line of JSON."""
+    """Return a function that writes each request as a line of JSON."""
     file = context.process.stdout
     if name != STDOUT:
         path = context.process.directory / name
