@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, error
@@ -31,7 +30,7 @@ from reconciler.source.schema import (
     schema,
     validator,
 )
-from reconciler.source.text import quoted
+from reconciler.source.text import meant, near, quoted
 from reconciler.source.yaml import Document
 
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
@@ -76,7 +75,7 @@ _BARE: Final = error(
 
 def _explained(part: Part) -> Iterator[Finding]:
     errors = validator(part.definition).iter_errors(part.data)
-    yield from _words(_rejection(each, part.data) for each in errors)
+    yield from _words(map(_rejection, errors))
     if part.definition == UNTYPED and isinstance(part.data, dict) and "exclude" in part.data:
         yield _EXCLUDED
     elif part.definition == UNTYPED and isinstance(part.data, dict) and "type" not in part.data:
@@ -92,17 +91,15 @@ _EXCLUDED: Final = error(
 )
 
 
-def _rejection(rejected: ValidationError, data: Any) -> _Rejection:
-    path, value = tuple(rejected.instance_path), data
-    for step in path:
-        value = value[step]
+def _rejection(rejected: ValidationError) -> _Rejection:
     holder: Any = schema()
     for name in rejected.schema_path[:-1]:
         holder = holder[name]
     keyword = str(rejected.schema_path[-1])
     context: list[list[ValidationError]] = getattr(rejected.kind, "context", [])
-    branches = [[_rejection(each, data) for each in branch] for branch in context]
-    return _Rejection(keyword, path, value, holder[keyword], holder, branches)
+    branches = [list(map(_rejection, branch)) for branch in context]
+    path = tuple(rejected.instance_path)
+    return _Rejection(keyword, path, rejected.instance, holder[keyword], holder, branches)
 
 
 def _words(rejected: Iterable[_Rejection]) -> Iterator[Finding]:
@@ -123,17 +120,6 @@ def _commented(finding: Finding, text: str, path: Path) -> Finding:
         f"{finding.message}: in YAML a `#` after a space starts a comment",
         f'put the text in quotes: `{key} "#..."`',
     )
-
-
-def _near(word: str, known: Iterable[str]) -> str | None:
-    """Return the most similar word of `known`, if any."""
-    return next(iter(get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)), None)
-
-
-def _meant(word: object, known: Iterable[str]) -> str | None:
-    """Return a hint with the most similar word of `known`, if any."""
-    meant = _near(word, known) if isinstance(word, str) else None
-    return f"did you mean `{meant}`?" if meant else None
 
 
 def _called(path: Path) -> str:
@@ -177,7 +163,7 @@ def _unknown(rejected: _Rejection) -> list[str]:
 
 
 def _better_key(key: str, known: Sequence[str], path: Path) -> str:
-    if hint := _meant(key, known):
+    if hint := meant(key, known):
         return hint
     owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
     if owners and path[-1:] == ("configuration",):
@@ -191,7 +177,7 @@ def _better_key(key: str, known: Sequence[str], path: Path) -> str:
 
 def _missing(rejected: _Rejection) -> Iterator[Finding]:
     path, properties = rejected.path, rejected.schema["properties"]
-    meant = {_near(key, properties) for key in _unknown(rejected)}
+    meant = {near(key, properties) for key in _unknown(rejected)}
     for name in rejected.limit:
         if name in rejected.value or name in meant:
             continue  # a misspelled key is already reported as unknown
@@ -267,17 +253,13 @@ def _not_the_one(rejected: _Rejection) -> Iterator[Finding]:
     at, value = _at(rejected.path), rejected.value
     match rejected.path[-1:]:
         case ("type",):
-            hint = _meant(value, KINDS) or f"the types are {ticked(KINDS)}"
+            hint = meant(value, KINDS) or f"the types are {ticked(KINDS)}"
             yield error("unknown-type", quoted("unknown type", value), hint, at)
         case ("state",):
             hint = "write `state: absent` to delete the webhook; otherwise remove the key"
             yield error("unknown-state", quoted("unknown state", value), hint, at)
         case _:
-            message = "unknown version of the file format"
-            hint = (
-                f"write `version: {rejected.limit}`; for a newer version, install a newer webhooks"
-            )
-            yield error("unsupported-version", message, hint, at)
+            yield from _stated(rejected)
 
 
 def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
@@ -290,15 +272,18 @@ def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
         seen.add(written)
 
 
-def _limited(rejected: _Rejection) -> Iterator[Finding]:
-    """Yield the finding for a value that is too long, too short or too small."""
-    found, limit = _LIMITS[rejected.keyword], rejected.limit
-    message = found.message.format(name=_called(rejected.path), limit=limit)
-    hint = (found.hint or "").format(limit=limit)
-    yield replace(found, message=message, hint=hint, place=_at(rejected.path))
+def _stated(rejected: _Rejection) -> Iterator[Finding]:
+    """Yield the finding for a keyword, or for a key, that has one message."""
+    keyword, path, limit = rejected.keyword, rejected.path, rejected.limit
+    found = _MESSAGES.get(keyword) or _MESSAGES.get(path[-1], _MESSAGES["url"])
+    message, hint = (
+        each.format(name=_called(path), limit=limit) for each in (found.message, found.hint or "")
+    )
+    yield replace(found, message=message, hint=hint, place=_at(path))
 
 
-_LIMITS: Final = {
+_MESSAGES: Final[Mapping[str | int, Finding]] = {
+    # keywords
     "maxLength": error("text-too-long", "{name} is longer than {limit} characters", "shorten it"),
     "minItems": error(
         "empty-list", "{name} is an empty list", 'name events, or write `["*"]` for all'
@@ -309,27 +294,30 @@ _LIMITS: Final = {
         "{name} must be at least {limit}",
         "write a whole number, {limit} or more",
     ),
+    # keys with a pattern or one value
+    "env": error(
+        "bad-variable-name",
+        "this is not a valid name of a variable",
+        "write the name of the variable that holds the secret, not the secret",
+    ),
+    "channel": error(
+        "bad-channel",
+        "{name} is not the name or id of a Slack channel",
+        "names have lower-case letters, digits, `-` and `_`, at most 80, such as "
+        '`"#deploys"`; ids look like C0123456789',
+    ),
+    "url": error(
+        "bad-url",
+        "{name} is not an absolute http or https URL",
+        "start it with `https://` or `http://`, without spaces",
+    ),
+    "version": error(
+        "unsupported-version",
+        "unknown version of the file format",
+        "write `version: {limit}`; for a newer version, install a newer webhooks",
+    ),
 }
-"""The error for a value that violates a limit, by keyword."""
-
-
-def _bad_pattern(rejected: _Rejection) -> Iterator[Finding]:
-    at = _at(rejected.path)
-    if rejected.path[-1:] == ("env",):
-        message = "this is not a valid name of a variable"
-        hint = "write the name of the variable that holds the secret, not the secret"
-        yield error("bad-variable-name", message, hint, at)
-    elif rejected.path[-1:] == ("channel",):
-        message = f"{_called(rejected.path)} is not the name or id of a Slack channel"
-        hint = (
-            "names have lower-case letters, digits, `-` and `_`, at most 80, such as "
-            '`"#deploys"`; ids look like C0123456789'
-        )
-        yield error("bad-channel", message, hint, at)
-    else:
-        message = f"{_called(rejected.path)} is not an absolute http or https URL"
-        hint = "start it with `https://` or `http://`, without spaces"
-        yield error("bad-url", message, hint, at)
+"""The error for a value that violates a keyword, or for the value of a key."""
 
 
 # Unions
@@ -358,7 +346,7 @@ def _bad_event(rejected: _Rejection) -> Iterator[Finding]:
     elif long:
         yield from _words(long)
     else:
-        hint = _meant(value, EVENT_TYPES) or EVENTS
+        hint = meant(value, EVENT_TYPES) or EVENTS
         yield error("unknown-event", quoted("unknown event", value), hint, at)
 
 
@@ -368,7 +356,7 @@ def _bad_secret(rejected: _Rejection, names: list[str]) -> Iterator[Finding]:
         found = _not("string", value, path)
         yield found if value is None else replace(found, hint=f"refer to it: {REFERENCE}")
         return
-    schemes = [scheme for key in value if (scheme := _near(key, ("env", "file")))]
+    schemes = [scheme for key in value if (scheme := near(key, ("env", "file")))]
     if len(set(schemes)) == 1:
         branch = _words(rejected.branches[names.index(f"{schemes[0]}Secret")])
         # If `env` is missing, a similar key has just been reported as unknown.
@@ -381,7 +369,7 @@ def _bad_secret(rejected: _Rejection, names: list[str]) -> Iterator[Finding]:
 
 def _branch(rejected: _Rejection, names: list[str]) -> int:
     types, written = [_type(name) for name in names], rejected.value.get("type")
-    meant = _near(written, filter(None, types)) if isinstance(written, str) else None
+    meant = near(written, filter(None, types)) if isinstance(written, str) else None
     if meant is not None:
         return types.index(meant)
     # Without a known type, choose the best match, but never `absent` unless the file sets it.
@@ -404,11 +392,11 @@ WORDS: Final[Mapping[str, Callable[[_Rejection], Iterator[Finding]]]] = {
     "additionalProperties": _unknown_keys,
     "anyOf": _union,
     "const": _not_the_one,
-    "maxLength": _limited,
-    "minItems": _limited,
-    "minLength": _limited,
-    "minimum": _limited,
-    "pattern": _bad_pattern,
+    "maxLength": _stated,
+    "minItems": _stated,
+    "minLength": _stated,
+    "minimum": _stated,
+    "pattern": _stated,
     "required": _missing,
     "type": _wrong_type,
     "uniqueItems": _duplicates,

@@ -31,7 +31,7 @@ from reconciler.source.secrets import (
     url_credential,
     wrap,
 )
-from reconciler.source.text import quoted
+from reconciler.source.text import meant, quoted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,14 +255,8 @@ def _event(event: str) -> Finding | None:
         return None  # the schema reports it
     if not any(char in event for char in "*?[") or expand(event):
         return None
-    from difflib import get_close_matches  # only for an error
-
-    near = get_close_matches(event[:80].lower(), (*GLOBS, *EVENT_TYPES), n=1)
-    return error(
-        "unknown-event",
-        f"{quoted('the glob', event)} matches no event",
-        f"did you mean `{near[0]}`?" if near else EVENTS,
-    )
+    hint = meant(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS
+    return error("unknown-event", f"{quoted('the glob', event)} matches no event", hint)
 
 
 def ticked(listed: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ Accepted text is UTF-8, has `\\n` as its only line break, and contains no contro
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, TypeAlias
 
@@ -152,3 +153,16 @@ def quoted(noun: str, word: object) -> str:
 def is_word(text: str) -> bool:
     """Return whether a text looks like an event, a type or a state."""
     return _WORD.fullmatch(text) is not None and LOOKS_SECRET.search(text) is None
+
+
+def near(word: str, known: Iterable[str]) -> str | None:
+    """Return the most similar word of `known`, if any."""
+    from difflib import get_close_matches  # only for an error
+
+    return next(iter(get_close_matches(word.lower(), list(known), n=1)), None)
+
+
+def meant(word: object, known: Iterable[str]) -> str | None:
+    """Return a hint with the most similar word of `known`, if any."""
+    found = near(word, known) if isinstance(word, str) else None
+    return f"did you mean `{found}`?" if found else None
