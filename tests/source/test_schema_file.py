@@ -28,23 +28,28 @@ $schema: ./x.json
 version: 1
 x-any: [1.5, {a: null}]
 organization: Acme
+prune: true
 scope: ["*"]
-ignore: []
+ignore: [a, b]
+protect: []
 limits: {max_deletes: 0}
 defaults:
   type: slack
   event_types: ["*"]
   configuration: {token: {env: A, version: 2}, username: b}
 webhooks:
-  - {name: a, configuration: {channel: "#a"}}
-  - {name: b, type: slack, event_types: [value_created, "value_[cu]*"], configuration: {token: x}}
-  - name: c
+  - {name: a, previously: [g], id: y, configuration: {channel: "#a"}}
+  - name: b
     type: generic
-    configuration: {url: "https://a/b?c", verify: false, username: u, password: {file: p}}
-  - {name: d, type: generic, configuration: {url: {env: U}, token: {env: T}}}
-  - {name: e, state: absent, id: x, organization: Acme}
-  - {name: f, previously: [g], id: y}
+    event_types: [value_created, "value_[cu]*"]
+    configuration:
+      {url: "https://a/b?c", verify: false, username: u, password: {file: p}, token: x}
+    state: present
+    organization: Acme
+  - {name: c, state: absent, id: x}
 """
+"""A valid file with every key."""
+
 BAD = (
     "webhooks: [{name: a, typ: slack}]",
     "webhooks: [{name: a, type: slack, configuration: {url: 'https://x'}}]",
