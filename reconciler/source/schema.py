@@ -163,7 +163,8 @@ def origin(data: dict[str, Any], index: int, path: DataPath) -> DataPath:
     defaults = _usable_defaults(data)
     if isinstance(webhook, dict) and defaults and not _holds(webhook, path):
         if path[:1] == ("configuration",):
-            defaults = {"configuration": _inherited_configuration(webhook, defaults)}
+            inherited = _inherited_configuration(webhook, defaults)
+            defaults = {"configuration": inherited} if inherited else {}
         if _holds(defaults, path):
             return ("defaults", *path)
     return ("webhooks", index, *path)

@@ -1,11 +1,12 @@
-"""Files with their expected results: declared.txt, findings.txt and unreadable.txt.
+"""Files with their expected results, in the files declared.txt, findings.txt and so on.
 
-A case is a title, one or more files, `=>` and the declarations or findings. `--update-golden`
+A case is a title, one or more files, `=>` and the declarations, findings or data. `--update-golden`
 rewrites the results. A file that begins with `escaped:` has its bytes in Python syntax.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,8 @@ from reconciler.source.yaml import PARSER, parse
 
 HERE = Path(__file__).parent
 NEXT = "---- another file\n"
+SECRET = "hunter2"
+"""A text in files that no finding may show."""
 
 
 def cases(name: str) -> dict[str, tuple[str, str]]:
@@ -61,6 +64,7 @@ def check(name: str, title: str, found: str, request: pytest.FixtureRequest) -> 
         whole = (f"### {key}\n{text}=>\n{said}" for key, (text, said) in agreed.items())
         (HERE / name).write_text("".join(whole), "utf-8")
     assert found == agreed[title][1]
+    assert SECRET not in found
 
 
 def load(text: str) -> Loaded:
@@ -85,9 +89,24 @@ def test_findings(title: str, request: pytest.FixtureRequest) -> None:
     check("findings.txt", title, shown(loaded.findings), request)
 
 
-@pytest.mark.parametrize(
+both_parsers = pytest.mark.parametrize(
     "parser", dict.fromkeys((yaml.SafeLoader, PARSER)), ids=lambda each: each.__name__
 )
+
+
+@both_parsers
+@pytest.mark.parametrize("title", cases("readable.txt"))
+def test_what_yaml_means(title: str, parser: type, request: pytest.FixtureRequest) -> None:
+    """Words are those of YAML 1.2, numbers those of JSON, merges those of docker compose."""
+    document = parse(raw(cases("readable.txt")[title][0]), "w.yaml", parser=parser)
+    assert document.findings == ()
+    data = (
+        f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in document.data.items()
+    )
+    check("readable.txt", title, "".join(data), request)
+
+
+@both_parsers
 @pytest.mark.parametrize("title", cases("unreadable.txt"))
 def test_unreadable_files(title: str, parser: type, request: pytest.FixtureRequest) -> None:
     """Each error has one finding, at its character, with any parser."""

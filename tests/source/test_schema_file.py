@@ -16,6 +16,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES
+from reconciler.source.explain import WORDS
 from reconciler.source.schema import schema_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,3 +155,28 @@ def test_an_unknown_schema_is_an_error() -> None:
     """A name that is not shipped is an error of the caller."""
     with pytest.raises(FileNotFoundError):
         schema_text("no-such.schema.json")
+
+
+def test_every_keyword_of_the_schema_is_explained() -> None:
+    """Each keyword that the engine reports has a message."""
+
+    def keywords(part: Any) -> set[str]:
+        found: set[str] = set()
+        if isinstance(part, dict):
+            found |= {key for key in part if key in KEYWORDS}
+            for key, each in part.items():
+                if key not in ("default", "examples", "defaultSnippets"):
+                    found |= keywords(each)
+        elif isinstance(part, list):
+            for each in part:
+                found |= keywords(each)
+        return found
+
+    explained_elsewhere = {"enum"}  # of a union: `_bad_event`
+    assert keywords(SCHEMA) - explained_elsewhere == WORDS.keys()
+
+
+KEYWORDS = frozenset(Draft7Validator.VALIDATORS) - {
+    "$ref", "allOf", "if", "items", "properties", "patternProperties",
+}  # fmt: skip
+"""The keywords that can reject a value themselves."""
