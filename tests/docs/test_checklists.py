@@ -110,29 +110,24 @@ def test_a_new_output_works(copy: ProgramCopy) -> None:
     """It is offered, and shows plans, reports and failures."""
     secrets = {"SLACK_BOT_TOKEN": "xoxb-" + "0123456789-abcdef", "PAGER_PASSWORD": "example"}
     file = ("-f", "examples/webhooks.yaml", "--local", "--format", "brief")
-    planned = copy.webhooks("plan", *file, **secrets)
-    assert (planned.returncode, planned.stdout) == (0, "3 planned\n"), planned.stderr
-    applied = copy.webhooks("apply", *file, "--yes", **secrets)
-    assert (applied.returncode, applied.stdout) == (0, "3 applied\n"), applied.stderr
+    for command, shown in ((("plan",), "3 planned\n"), (("apply", "--yes"), "3 applied\n")):
+        done = copy.webhooks(*command, *file, **secrets)
+        assert (done.returncode, done.stdout) == (0, shown), done.stderr
     assert "|markdown|brief]" in (copy.folder / "docs" / "commands.md").read_text("utf-8")
 
 
 def test_the_third_type_works(copy: ProgramCopy) -> None:
     """It is validated, planned, applied and then in sync, and its secret is masked."""
-    file = ("-f", "examples/pager.yaml")
-    local = ("--local-db", "pager.db")
-    assert copy.webhooks("validate", *file, "--strict").returncode == 0
-    planned = copy.webhooks("plan", *file, *local, "--detailed-exitcode", **SECRET)
-    assert planned.returncode == 2, planned.stderr
-    assert "pager night-shift" in planned.stdout
-    assert "env PAGER_ROUTING_KEY" in planned.stdout
-    applied = copy.webhooks("apply", *file, *local, "--yes", **SECRET)
-    assert applied.returncode == 0, applied.stdout + applied.stderr
-    again = copy.webhooks("plan", *file, *local, "--detailed-exitcode", **SECRET)
-    assert (again.returncode, "No changes." in again.stdout) == (0, True)
-    exported = copy.webhooks("export", *local)
-    assert "type: pager" in exported.stdout
-    for done in (planned, applied, again, exported):
+    file, plan = "-f examples/pager.yaml", "plan --detailed-exitcode --local-db pager.db"
+    for line, code, shown in (
+        (f"validate --strict {file}", 0, "Valid: 1 webhook"),
+        (f"{plan} {file}", 2, "pager night-shift"),
+        (f"apply --yes --local-db pager.db {file}", 0, "1 created"),
+        (f"{plan} {file}", 0, "No changes."),
+        ("export --local-db pager.db", 0, "type: pager"),
+    ):
+        done = copy.webhooks(*line.split(), **SECRET)
+        assert (done.returncode, shown in done.stdout) == (code, True), done.stdout + done.stderr
         assert SECRET["PAGER_ROUTING_KEY"] not in done.stdout + done.stderr
 
 
@@ -154,10 +149,8 @@ def test_editors_know_the_third_type(copy: ProgramCopy) -> None:
     judge = Draft7Validator(schema)
     assert judge.is_valid(_data(EXAMPLE))
     assert not judge.is_valid(_data(EXAMPLE.replace("routing_key", "routing_kye")))
-    untyped = EXAMPLE.replace("type: pager", "event_types: [value_created]")
-    assert judge.is_valid(
-        _data(untyped)
-    )  # `defaults` without a type accept the fields of every type
+    # `defaults` without a type accept the fields of every type.
+    assert judge.is_valid(_data(EXAMPLE.replace("type: pager", "event_types: [value_created]")))
     snippets = schema["$defs"]["webhook"]["defaultSnippets"]
     assert snippets[-1]["body"]["configuration"] == {
         "routing_key": {"env": "${3:PAGER_ROUTING_KEY}"},
