@@ -12,7 +12,7 @@ from reconciler.cli.errors import explain
 from reconciler.cli.options import Context
 from reconciler.cli.session import inputs
 from reconciler.errors import ExitCode, OrganizationError, ReconcilerError, UsageError
-from reconciler.model import Secret
+from reconciler.model import Secret, SecretRef
 from reconciler.render.quote import quote
 from reconciler.source.load import Parsed
 from reconciler.workflow.inputs import OrganizationFiles, key_of, organizations
@@ -49,14 +49,15 @@ def run_each(
             hint = "pass the files of one organization"
             raise _several(f"{option} works with one organization", groups, hint)
     writes = "yes" in own
-    contexts = [_narrowed(context, each, groups) for each in groups]
+    references = frozenset(each.api_key for each in groups if each.api_key is not None)
+    contexts = [_narrowed(context, each, references) for each in groups]
     if writes:
         for each in contexts:
             workflow.load(inputs(each))
     if keyed and not context.local:
         keys = _keys(contexts, groups, required=writes)
         for each in contexts:
-            each.inputs = replace(inputs(each), keys=keys)
+            each.inputs = replace(inputs(each), api_keys=keys)
         if writes:
             _check_keys(contexts, groups)
     codes: list[ExitCode] = []
@@ -101,11 +102,12 @@ def _several(limit: str, groups: tuple[OrganizationFiles, ...], hint: str) -> Us
 
 
 def _narrowed(
-    context: Context, group: OrganizationFiles, groups: tuple[OrganizationFiles, ...]
+    context: Context, group: OrganizationFiles, key_references: frozenset[SecretRef]
 ) -> Context:
     """Return a context with the files of one organization."""
-    others = tuple(each for each in groups if each is not group)
-    found = replace(inputs(context), paths=group.paths, parsed=group.parsed, others=others)
+    found = replace(
+        inputs(context), paths=group.paths, parsed=group.parsed, key_references=key_references
+    )
     return context.narrowed(found, file=group.paths)
 
 

@@ -36,8 +36,8 @@ class Inputs:
     output can be searched for it. `git` runs git in `directory`. `policies` are JSON
     Schemas that the configuration must meet, read at the commit `policy_base` if there is one, so
     that a pull request cannot relax what judges it. `again` are the options with which
-    `webhooks apply` plans the same, for advice; None gives none. `others` are the other
-    organizations of the run, and `keys` its API keys: no webhook may carry them.
+    `webhooks apply` plans the same, for advice; None gives none. No webhook may
+    carry an API key of the run: one of `api_keys`, or by a reference of `key_references`.
     """
 
     directory: Path
@@ -55,8 +55,8 @@ class Inputs:
     policies: tuple[str, ...] = ()
     policy_base: str | None = None
     again: tuple[str, ...] | None = None
-    others: tuple[OrganizationFiles, ...] = ()
-    keys: tuple[Secret, ...] = field(default=(), repr=False)
+    api_keys: tuple[Secret, ...] = field(default=(), repr=False)
+    key_references: frozenset[SecretRef] = frozenset()
 
     def read_policy(self, path: str) -> bytes:
         """Return a policy. Raises FileNotFoundError, NotReadableError."""
@@ -74,7 +74,7 @@ class Inputs:
         return Rules(
             allow_secrets=allow_patterns(self.allow_secrets),
             allow_literal_secrets=self.allow_literals,
-            api_keys=frozenset(each.api_key for each in self.others if each.api_key is not None),
+            api_keys=self.key_references,
         )
 
 
@@ -279,7 +279,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         environ=inputs.environ,
         directory=inputs.directory,
         literals=checked.desired.literals,
-        api_keys=(*inputs.keys, *filter(None, [api_key])),
+        api_keys=(*inputs.api_keys, *filter(None, [api_key])),
         allow=allow_patterns(inputs.allow_secrets),
     )
     inputs.hide(found.secrets.values())
