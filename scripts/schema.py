@@ -18,6 +18,7 @@ from reconciler.kinds import KINDS, Field, Kind
 
 FILE: Final = Path(__file__).parents[1] / "schemas" / "webhooks.schema.json"
 WIDTH: Final = 100
+_WORDS: Final = ("title", "description", "markdownDescription")
 Schema = dict[str, Any]
 
 _COMMON: Final = {
@@ -49,6 +50,11 @@ def text() -> str:
     for kind in KINDS.values():
         definitions |= _of_kind(kind)
     definitions |= shared
+    definitions |= {
+        name: _removable(part, definitions)
+        for name, part in definitions.items()
+        if name.startswith("authored") or name.endswith("Defaults")
+    }
     used = set(_references(schema)) | {f"{name}Webhook" for name in KINDS}
     schema["$defs"] = {name: part for name, part in definitions.items() if name in used}
     return f"{written(schema)}\n"
@@ -113,6 +119,20 @@ def _typed(kind: Kind, configuration: str) -> Schema:
         "event_types": _ref("eventTypes"),
         "configuration": _ref(configuration),
     }
+
+
+def _removable(part: Schema, definitions: Schema) -> Schema:
+    """Accept `null` for each key, which in a file with `extends` removes it."""
+    properties = {}
+    for key, each in part["properties"].items():
+        name = each.get("$ref", "").rpartition("/")[2]
+        if name and key not in ("name", "type", "state"):
+            words = {word: definitions[name][word] for word in _WORDS if word in definitions[name]}
+            each = {**words, "anyOf": [each, {"type": "null"}]}
+        elif "properties" in each:
+            each = _removable(each, definitions)
+        properties[key] = each
+    return {**part, "properties": properties}
 
 
 def _object(

@@ -203,7 +203,8 @@ def _pair(name: str) -> str:
 
 
 def _wrong_type(rejected: _Rejection) -> Iterator[Finding]:
-    yield _not(rejected.limit, rejected.value, rejected.path)
+    expected = rejected.limit if isinstance(rejected.limit, str) else rejected.limit[0]
+    yield _not(expected, rejected.value, rejected.path)
 
 
 def _not(expected: str, value: object, path: Path) -> Finding:
@@ -326,7 +327,9 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
 def _union(rejected: _Rejection) -> Iterator[Finding]:
     """Yield the findings for the branch of a union that matches best."""
     names = [str(each.get("$ref", "")).rpartition("/")[2] for each in rejected.limit]
-    if not names[0]:
+    if len(names) == 2 and _REMOVED in rejected.limit:
+        yield from _words(rejected.branches[0])
+    elif not names[0]:
         yield from _bad_event(rejected)
     elif "envSecret" in names:
         yield from _bad_secret(rejected, names)
@@ -334,6 +337,10 @@ def _union(rejected: _Rejection) -> Iterator[Finding]:
         yield from _words(rejected.branches[_branch(rejected, names)])
     else:
         yield _not("object", rejected.value, rejected.path)
+
+
+_REMOVED: Final = {"type": "null"}
+"""The other value of a key that an overlay can remove."""
 
 
 def _bad_event(rejected: _Rejection) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ const { schema, documents } = JSON.parse(Buffer.concat(chunks).toString("utf8"))
 const ajv = new Ajv({
   strict: true,
   strictTypes: true,
+  allowUnionTypes: true,
   strictTuples: true,
   strictRequired: true,
   allErrors: true,

@@ -91,6 +91,24 @@ webhooks:
     "every event": _generic('"*"', "parameter_*, value_created, '*_deleted', '[pt]*_updated'"),
     "yaml 1.2 scalars": _slack("name: Deploys", "name: yes"),
     "a channel id": _slack('"#deploys"', "C0123456789"),
+    "removed keys of an overlay": """\
+extends: base.yaml
+organization: null
+prune: null
+scope: null
+ignore: null
+api_key: null
+profile: null
+defaults: {configuration: {verify: null}}
+webhooks:
+  - name: Audit
+    event_types: null
+    id: null
+    previously: null
+    adopt: null
+    organization: null
+    configuration: {token: null, username: null}
+""",
 }
 
 INVALID: Final = {
@@ -139,6 +157,12 @@ INVALID: Final = {
     "defaults with a name": "defaults: {name: a}\nwebhooks: []\n",
     "defaults of mixed types": "defaults: {type: slack, configuration: {url: x}}\nwebhooks: []\n",
     "a webhook that is text": "webhooks: [Deploys]\n",
+    "a key without a value": "prune:\nwebhooks: []\n",
+    "a default that is null": "defaults: {event_types: null}\nwebhooks: []\n",
+    "an id that is null": _slack("    type", "    id: null\n    type"),
+    "a field that is null": _generic('ct"}', 'ct", verify: null}'),
+    "a removed guard": "extends: base.yaml\nprotect: null\n",
+    "a removed limit": "extends: base.yaml\nlimits: {max_deletes: null}\n",
 }
 
 BEYOND: Final = {
