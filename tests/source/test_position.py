@@ -6,7 +6,6 @@ import pytest
 
 from reconciler.findings import Position
 from reconciler.source.excerpt import excerpt, narrow
-from reconciler.source.position import comment_after
 from reconciler.source.position import locate as locate_exactly
 from reconciler.source.text import masked
 
@@ -115,40 +114,6 @@ def test_merges_of_merges_are_followed_once() -> None:
     text = "\n".join(["x-0: &m0 {a: 1}", *steps, "last: *m59", ""])
     assert locate(text, "w.yaml", ("last", "a")) == Position(file="w.yaml", line=1, column=14)
     assert locate(text, "w.yaml", ("last", "b")).line == 61
-
-
-def test_a_secret_has_the_width_of_its_mask() -> None:
-    """Its length is not shown either."""
-    text = "token: supersecretvalue\nname: supersecretvalue\n"
-    assert locate(text, "w.yaml", ("token",)).width == 3
-    assert locate(text, "w.yaml", ("name",)).width == 16
-
-
-@pytest.mark.parametrize(
-    ("path", "comment"),
-    [
-        ((*CONFIGURATION, "channel"), "#deploys"),
-        ((*CONFIGURATION, "password"), None),
-        ((*HOOK, "name"), None),
-        ((*HOOK, "id"), None),
-        (("webhooks", 3), None),
-        (("webhooks", 4), "# a note"),
-    ],
-)
-def test_comments_in_place_of_values_are_found(
-    path: tuple[str | int, ...], comment: str | None
-) -> None:
-    """`channel: #x` is a channel without a value, followed by a comment."""
-    assert comment_after(TEXT, path) == comment
-
-
-def test_a_comment_in_flow_style_is_found() -> None:
-    """In flow style an empty value ends only on the next line."""
-    text = "a: {channel: #x\n  }\n"
-    assert comment_after(text, ("a", "channel")) == "#x"
-    assert locate(text, "w.yaml", ("a", "channel")) == Position(
-        file="w.yaml", line=1, column=14, width=2
-    )
 
 
 @pytest.mark.parametrize(

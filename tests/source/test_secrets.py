@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,7 @@ def test_all_missing_secrets_are_named_together(tmp_path: Path) -> None:
     assert {each.rule for each in resolution.findings} == {"unresolved-secret"}
 
 
+PLACEHOLDERS = ["${SLACK_BOT_TOKEN}", "$SLACK_BOT_TOKEN", "<token>", "{{ token }}", "{env: X}"]
 UNFIT, TRIMMED = ["unresolved-secret"], ["trimmed-secret"]
 VALUES = [
     # the content of a variable or a file, and the finding; without an error CANARY is sent
@@ -116,16 +118,7 @@ VALUES = [
             *("\ufeff{}", "\ufeff{}\r\n", "{}\u00a0", "\u200b{}\u2028"),
         )
     ),
-    *(
-        (value, ["unreplaced-placeholder"])
-        for value in (
-            "${SLACK_BOT_TOKEN}",
-            "$SLACK_BOT_TOKEN",
-            "<token>",
-            "{{ token }}",
-            "{env: X}",
-        )
-    ),
+    *((value, ["unreplaced-placeholder"]) for value in PLACEHOLDERS),
 ]
 
 
@@ -197,48 +190,22 @@ def test_link_into_proc_is_refused(tmp_path: Path) -> None:
     """The target of a link counts."""
     (tmp_path / "token").symlink_to("/proc/self/environ")
     (tmp_path / "dir").symlink_to("/proc/self")
-    assert only_finding(run(file("token"), directory=tmp_path)).rule == "forbidden-secret"
-    assert only_finding(run(file("dir/environ"), directory=tmp_path)).rule == "forbidden-secret"
-    up = os.path.relpath("/proc/self/environ", tmp_path)
-    assert only_finding(run(file(up), directory=tmp_path)).rule == "forbidden-secret"
+    for name in ("token", "dir/environ", os.path.relpath("/proc/self/environ", tmp_path)):
+        assert only_finding(run(file(name), directory=tmp_path)).rule == "forbidden-secret"
 
 
-def test_file_must_be_regular_and_small(tmp_path: Path) -> None:
-    """A pipe is not waited for, a directory is refused, and the limit is 64 KiB."""
+def test_a_file_must_be_regular_small_text(tmp_path: Path) -> None:
+    """A pipe is not waited for, and no byte is shown; the limit is 64 KiB."""
     os.mkfifo(tmp_path / "pipe")
-    assert "regular" in only_finding(run(file("pipe"), directory=tmp_path)).message
-    assert "is a directory" in only_finding(run(file("."), directory=tmp_path)).message
     (tmp_path / "big").write_text("x" * (64 * 1024 + 1))
-    assert "64 KiB" in only_finding(run(file("big"), directory=tmp_path)).message
     (tmp_path / "edge").write_text("x" * 64 * 1024)
-    assert run(file("edge"), directory=tmp_path).findings == ()
-
-
-def test_file_must_be_text(tmp_path: Path) -> None:
-    """Bytes that are not UTF-8 are refused without being shown; so is an invalid path."""
     (tmp_path / "bytes").write_bytes(b"\xff" + CANARY.encode())
-    assert "UTF-8" in only_finding(run(file("bytes"), directory=tmp_path)).message
-    assert only_finding(run(file("a\0b"), directory=tmp_path)).rule == "unresolved-secret"
-
-
-@pytest.mark.parametrize(
-    ("ref", "allowed"),
-    [
-        (env("SLACK_BOT_TOKEN"), True),
-        (env("SLACK"), False),
-        (env("slack_x"), False),
-        (file("secrets/a"), True),
-        (file("secrets/../other/a"), False),
-        (file("other/a"), False),
-        (file("SLACK_x"), False),
-    ],
-)
-def test_allow_secret_limits_references(ref: SecretRef, allowed: bool) -> None:
-    """With --allow-secret only matching references may be sent."""
-    warning = refusal(ref, ("env:SLACK_*", "file:secrets/*"))
-    assert (warning is None) is allowed
-    if warning is not None:
-        assert warning.rule == "secret-not-allowed"
+    for name, reason in (
+        *(("pipe", "regular"), (".", "is a directory"), ("big", "64 KiB"), ("bytes", "UTF-8")),
+        ("a\0b", "is not a UTF-8 text file"),
+    ):
+        assert reason in only_finding(run(file(name), directory=tmp_path)).message
+    assert run(file("edge"), directory=tmp_path).findings == ()
 
 
 def test_the_allow_list_applies_to_the_target_of_a_link(tmp_path: Path) -> None:
@@ -248,12 +215,8 @@ def test_the_allow_list_applies_to_the_target_of_a_link(tmp_path: Path) -> None:
     (tmp_path / "real" / "out").symlink_to(tmp_path / "other")
     (tmp_path / "other").write_text(CANARY)
     (tmp_path / "secrets").symlink_to("real")
-    good = run(file("secrets/a"), directory=tmp_path, allow=["env:X", "file:secrets/*"])
-    assert good.findings == ()
-    exact = run(file("secrets/a"), directory=tmp_path, allow=["file:secrets/a"])
-    assert exact.findings == ()
-    deep = run(file("secrets/a"), directory=tmp_path, allow=["file:s*/a", "file:rea[l]/a"])
-    assert deep.findings == ()
+    for allow in (["env:X", "file:secrets/*"], ["file:secrets/a"], ["file:s*/a", "file:rea[l]/a"]):
+        assert run(file("secrets/a"), directory=tmp_path, allow=allow).findings == ()
     bad = run(file("secrets/out"), directory=tmp_path, allow=["file:secrets/*"])
     assert only_finding(bad).rule == "secret-not-allowed"
 
@@ -285,7 +248,6 @@ NO_TOKENS = [
     "'xoxb-0123456789-example'",
     "https://hooks.example.com",
 ]
-PLACEHOLDERS = ["${SLACK_BOT_TOKEN}", "$SLACK_BOT_TOKEN", "<token>", "{{ token }}", "{env: X}"]
 
 
 @pytest.mark.parametrize("value", [*NO_TOKENS, *PLACEHOLDERS])
@@ -308,24 +270,24 @@ def test_a_slack_token_must_be_one(tmp_path: Path, value: str) -> None:
         assert value not in finding.message.replace("Slack token", "").replace("A/token", "")
 
 
-@pytest.mark.parametrize("part", ["${HOST}", "$HOST", "$HOST/x", "{{ host }}", "<host>"])
-def test_a_placeholder_in_a_url_is_never_sent(part: str) -> None:
-    """A URL with an unreplaced placeholder is refused."""
-    finding = only_finding(run_url(f"https://pager.example.com/{part}"))
-    assert finding.rule in ("unreplaced-placeholder", "unfit-secret")
+UNREPLACED = ["${HOST}", "$HOST", "$HOST/x", "{{ host }}"]
 
 
-def run_url(value: str) -> Resolution:
-    """Resolve a webhook whose URL is `value`, from a variable."""
-    configuration = {"url": env("URL")}
-    one = Webhook(name="A", type="generic", event_types=frozenset(), configuration=configuration)
-    return resolve([one], environ={"URL": value}, directory=Path(), literals={})
-
-
-@pytest.mark.parametrize("value", ["pager.example.com", "PAGER_URL", "'https://a.example.com'"])
-def test_a_url_must_be_valid(value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [
+        *((f"https://pager.example.com/{each}", "unreplaced-placeholder") for each in UNREPLACED),
+        ("https://pager.example.com/<host>", "unfit-secret"),
+        ("pager.example.com", "unfit-secret"),
+        ("PAGER_URL", "unfit-secret"),
+        ("'https://a.example.com'", "unfit-secret"),
+    ],
+)
+def test_a_url_must_be_valid(value: str, rule: str) -> None:
     """A URL from a variable is checked like one in a file."""
-    assert only_finding(run_url(value)).rule == "unfit-secret"
+    one = replace(webhook(env("URL")), configuration={"url": env("URL")})
+    found = resolve([one], environ={"URL": value}, directory=Path(), literals={})
+    assert only_finding(found).rule == rule
 
 
 @pytest.mark.parametrize(
