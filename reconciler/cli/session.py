@@ -127,10 +127,10 @@ def confirm(context: Context, question: str, *, otherwise: str) -> None:
 
     `otherwise` is added to its message.
     """
-    why = "not confirmed"
+    why = "the answer was not `yes`"
     if not context.console.interactive or STDOUT in context.files:
         why = "no terminal to confirm on"
     elif context.console.ask(f"{question} Type `yes` to confirm: ") == "yes":
         return
-    hint = "type `yes` in a terminal, or add --yes after you have reviewed the plan"
+    hint = "type `yes` in a terminal, or add --yes after a review"
     raise NotConfirmedError(f"{why}: {otherwise}", hint=hint)

@@ -146,7 +146,7 @@ def test_init_prompts_on_a_terminal(shell: Shell, applied: None, tmp_path: Path)
     done = shell("init", LOCAL, terminal=True, keys="\nxoxb-canary\nenv:TOKEN\n", **SECRETS)
     question = "Acme has 2 webhooks. Write them to webhooks.yaml? [Y/n] "
     expect(done, 0, "No changes.", question)
-    assert done.err.count("Refer to the Slack token as env:SLACK_BOT_TOKEN? [Y, env:NAME") == 2
+    assert done.err.count("Enter for env:SLACK_BOT_TOKEN, or type env:NAME or file:PATH: ") == 2
     assert "token: {env: TOKEN}" in path.read_text()
     path.unlink()
     done = shell("init", LOCAL, "--yes", terminal=True)

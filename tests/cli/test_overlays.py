@@ -20,6 +20,7 @@ webhooks:
   - name: Deploys
     configuration: {channel: "#deploys"}
   - name: Audit
+    event_types: ["*"]
     configuration: {channel: "#audit"}
 """
 OVERLAY = """\
@@ -55,7 +56,8 @@ def test_rendered_lines_have_their_origin(shell: Shell, repository: Path) -> Non
         "    event_types: [value_updated]  # base/webhooks.yaml:4",
         "      token: {env: TOKEN}  # base/webhooks.yaml:5",
         '      channel: "#deploys-staging"  # orgs/staging.yaml:4',
-        '      channel: "#audit"  # base/webhooks.yaml:10',
+        "    event_types:  # base/webhooks.yaml:10",
+        '      channel: "#audit"  # base/webhooks.yaml:11',
     ):
         assert line in done.out.splitlines()
     assert yaml.safe_load(done.out) == yaml.safe_load(shell("render", "orgs/staging.yaml").out)

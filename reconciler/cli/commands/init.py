@@ -176,7 +176,7 @@ def _adopt(
         question = f"{quote(live.organization.name)} has {plural(len(live.webhooks), 'webhook')}. "
         if console.ask(f"{question}Write them to {target}? [Y/n] ").lower() not in _AGREED:
             hint = "`webhooks export` prints the content of the file"
-            raise NotConfirmedError("not confirmed: nothing was written", hint=hint)
+            raise NotConfirmedError("the answer was not `y`: nothing was written", hint=hint)
         if token is None and any(each.type == "slack" for each in live.webhooks):
             token = _ask_token(context)
     made = export(live, token=token or SLACK_TOKEN)
@@ -207,7 +207,7 @@ def _ask_token(context: Context) -> SecretRef:
     """Ask for the reference of the Slack token."""
     usual = f"{SLACK_TOKEN.scheme}:{SLACK_TOKEN.name}"
     while True:
-        question = f"Refer to the Slack token as {usual}? [Y, env:NAME or file:PATH] "
+        question = f"Slack token: press Enter for {usual}, or type env:NAME or file:PATH: "
         answer = context.console.ask(question)
         try:
             return SLACK_TOKEN if answer.lower() in _AGREED else reference(answer)
