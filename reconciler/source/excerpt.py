@@ -27,8 +27,10 @@ from reconciler.source.text import LOOKS_SECRET, MASK, is_word
 from reconciler.source.yaml import Document
 
 _SHOWN_KEYS: Final = frozenset(
-    ("$schema", "version", "organization", "prune", "scope", "ignore", "protect", "max_deletes")
-).union(("name", "type", "event_types", "id", "previously", "state"))
+    ("$schema", "version", "organization", "profile", "extends", "prune", "scope", "ignore")
+).union(
+    ("protect", "max_deletes", "name", "type", "event_types", "id", "previously", "state", "adopt")
+)
 """Keys whose values are shown."""
 
 _KNOWN_KEYS: Final = _SHOWN_KEYS.union(
@@ -41,7 +43,9 @@ _HOLDERS: Final = frozenset(("configuration", "defaults", "webhooks", "<<"))
 _WORD_KEYS: Final = frozenset(("type", "event_types", "state"))
 """Keys whose values are shown only if they look like words of the schema."""
 
-_KNOWN_WORDS: Final = frozenset((*EVENT_TYPES, *KINDS, "absent", "true", "false", "null"))
+_KNOWN_WORDS: Final = frozenset(
+    (*EVENT_TYPES, *KINDS, "absent", "true", "false", "null", "~", "yes", "no", "on", "off")
+)
 _REFERENCE: Final = {
     "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
     "file": re.compile(r".*"),
@@ -230,7 +234,9 @@ def _may_show(node: Node, key: str | None, secret: bool) -> bool:
         return False
     if key in _REFERENCE:
         return _REFERENCE[key].fullmatch(node.text) is not None
-    return is_word(node.text) if _is_near(key, _WORD_KEYS) else _is_near(key, _SHOWN_KEYS)
+    if _is_near(key, _WORD_KEYS):
+        return not node.text or is_word(node.text)
+    return _is_near(key, _SHOWN_KEYS)
 
 
 def is_known(key: str) -> bool:

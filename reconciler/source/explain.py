@@ -359,8 +359,9 @@ def _bad_event(rejected: _Rejection) -> Iterator[Finding]:
 
 def _bad_secret(rejected: _Rejection, names: list[str]) -> Iterator[Finding]:
     value, path = rejected.value, rejected.path
+    takes_text = path != ("api_key",)
     if not isinstance(value, dict):
-        found = _not("string", value, path)
+        found = _not("string" if takes_text else "object", value, path)
         yield found if value is None else replace(found, hint=f"refer to it: {REFERENCE}")
         return
     schemes = [scheme for key in value if (scheme := near(key, ("env", "file")))]
@@ -369,7 +370,8 @@ def _bad_secret(rejected: _Rejection, names: list[str]) -> Iterator[Finding]:
         # If `env` is missing, a similar key has just been reported as unknown.
         yield from (each for each in branch if each.rule != "missing-field")
     else:
-        takes = "`env` or `file`, not both" if schemes else "text or a reference to a secret"
+        usual = "text or a reference to a secret" if takes_text else "a reference to a secret"
+        takes = "`env` or `file`, not both" if schemes else usual
         message = f"{_called(path)} takes {takes}"
         yield error("bad-reference", message, f"write {REFERENCE}", _at(path))
 

@@ -135,7 +135,14 @@ LOOKS_SECRET: Final = re.compile(
 )
 """Text that is always hidden when part of a file is shown."""
 
-_WORD: Final = re.compile(r"[a-z0-9_*-]{1,40}")
+_WORD: Final = re.compile(
+    r"(?!.{41})(?:[a-z0-9_*-]+|[A-Za-z_*?!\[\]]+(?:[.:/-][A-Za-z_*?!\[\]]+)*"
+    r"|[A-Z]?[a-z]+ [A-Z]?[a-z]+)"
+)
+"""An event, a type or a state in any spelling, such as `value.updated` or `ValueUpdated`.
+
+Digits only in lower-case text: a mixture may be a secret.
+"""
 
 
 def masked(text: str) -> str:
