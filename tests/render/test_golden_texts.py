@@ -41,7 +41,6 @@ def appearances() -> dict[str, str]:
     found["plan-mixed.color.txt"] = RENDERERS["text"]().render_plan(
         PLANS["mixed"], View(color=True, verbosity=1, plan_file="my plan.json")
     )
-    found["plan-fields.json"] = json.render_plan(PLANS["fields"])
     found["report-partial.json"] = json.render_report(REPORTS["partial"])
     for form in ("text", "json", "github"):
         renderer = FINDINGS_RENDERERS[form]()
