@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from reconciler.source.load import load_files
 from reconciler.source.rendered import scalar
 from tests.planning.builders import live, live_generic, live_slack, unshown
 
+GOLDEN = Path(__file__).with_name("exported.yaml")
 HOSTILE = (
     'quotes "and\' more', "a # comment", "emoji 🚀", "yes", "~", "007", "x" * 256, "Ops", "ops",
     "- dash", "colon: x", "{brace}", "[list]", "star*", "what?", "&anchor", "%x", "@at", "`tick`",
@@ -39,12 +41,6 @@ def assert_unchanged(found: Live) -> Export:
     assert result.operations == ()
     assert result.blocked == () or exported.declared == 0
     return exported
-
-
-@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
-def test_any_name_round_trips(name: str):
-    """A plan of the export shows no changes, whatever the name."""
-    assert_unchanged(live(live_slack(name, channel=name or "#x", username=name or "x")))
 
 
 @pytest.mark.parametrize("letter", ["1", "github-", "é-", "-"])
@@ -122,7 +118,7 @@ def test_any_organization_round_trips(hooks: list[int], data: st.DataObject):
         assert secret not in exported.text
 
 
-def test_the_file_is_readable():
+def test_the_file_is_readable(request: pytest.FixtureRequest):
     """It has defaults, plain URLs, all events as a glob, and quotes only where needed."""
     values = ("value_deleted", "value_created", "value_updated")
     found = live(
@@ -142,65 +138,10 @@ def test_the_file_is_readable():
         ),
     )
 
-    assert export(found).text.partition("\n\n")[2] == (
-        """\
-organization: Acme
-prune: true  # deletes live webhooks in scope that this file does not declare
-ignore:  # to declare one, remove its line and add a declaration in one change, or it is deleted
-  - Bob  # its channel '@bob' is not the name or id of a Slack channel
-
-defaults:
-  type: slack
-  configuration: {token: {env: SLACK_BOT_TOKEN}, username: CloudTruth}
-
-webhooks:
-  - name: Audit
-    event_types: ["*"]
-    configuration: {channel: audit}
-
-  # https://discord.com/***
-  - name: Chat
-    type: generic
-    event_types: [value_created, value_updated]
-    configuration: {url: {env: WEBHOOK_DISCORD_COM_URL}}
-
-  - name: Deploys
-    event_types: [value_created, value_updated, value_deleted]
-    configuration: {channel: "#deploys"}
-
-  - name: Long
-    event_types:
-      - parameter_created
-      - parameter_updated
-      - parameter_deleted
-      - template_created
-      - template_updated
-      - template_deleted
-    configuration: {channel: long}
-
-  - name: Pager
-    type: generic
-    event_types: [value_created, value_updated]
-    configuration:
-      url: https://hooks.example.com/ct
-      verify: false
-      username: ct
-      password: {env: WEBHOOK_PAGER_PASSWORD}
-
-  # https://discord.com/***; the same password as 'Pager'
-  - name: Pager 2
-    type: generic
-    event_types: [value_created, value_updated]
-    configuration:
-      url: {env: WEBHOOK_DISCORD_COM_URL}
-      username: ct
-      password: {env: WEBHOOK_PAGER_PASSWORD}
-
-  - name: Support
-    event_types: [value_created, value_updated, value_deleted]
-    configuration: {channel: support, username: Help}
-"""
-    )
+    text = export(found).text.partition("\n\n")[2]
+    if request.config.getoption("--update-golden"):
+        GOLDEN.write_text(text, "utf-8")
+    assert text == GOLDEN.read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -70,10 +70,6 @@ def spot(finding: Finding) -> tuple[str, int, int]:
     return (finding.position.file, finding.position.line, finding.position.column)
 
 
-def env(name: str, version: int | None = None) -> SecretRef:
-    return SecretRef(scheme=Scheme.ENV, name=name, version=version)
-
-
 def test_values_have_their_lines() -> None:
     """Webhooks, absent entries and globs have their positions."""
     desired = declared(EXAMPLE).desired
@@ -136,9 +132,6 @@ def test_warnings_stop_only_with_strict() -> None:
     ]
 
 
-# Defaults
-
-
 # Literals
 
 
@@ -162,26 +155,6 @@ def test_literal_secrets_are_hidden() -> None:
     assert "hush" not in repr(outcome)
 
 
-def test_a_token_in_place_of_a_name_is_hidden() -> None:
-    """No finding shows it, whatever else is wrong with the name."""
-    token = "xoxb-123456789012-hush"
-    upper = token.replace("hush", "HUSH")
-    outcome = declared(
-        f"scope: [x]\nwebhooks:\n  - {{name: {token}, previously: [a], {SLACK}}}\n"
-        f"  - {{name: {upper}, id: {token}, previously: [{upper}], {SLACK}}}\n",
-        f"organization: other\nwebhooks:\n  - {{name: a, previously: [{token}], {SLACK}}}\n"
-        f"  - {{name: b, previously: [{token}], {SLACK}}}\n"
-        f"  - {{name: {token}, id: {token}, organization: {token}, {SLACK}}}\n"
-        f"  - {{name: {token}, {SLACK}}}\n",
-    )
-    found = {
-        "declared-twice", "names-look-alike", "organizations-differ", "out-of-scope",
-        "previously-declared", "previously-itself", "previously-twice",
-    }  # fmt: skip
-    assert found <= set(rules_of(outcome))
-    assert "hush" not in repr(outcome).lower()
-
-
 def test_literals_of_defaults_belong_to_each_webhook() -> None:
     """An inherited literal has a reference for each webhook, and one warning."""
     outcome = declared(
@@ -193,17 +166,6 @@ def test_literals_of_defaults_belong_to_each_webhook() -> None:
     assert spot(only(outcome))[1] == 1
     assert outcome.desired is not None
     assert sorted(each.name for each in outcome.desired.literals) == ["7/token", "A/token"]
-
-
-def test_secret_files_are_named_from_the_working_directory() -> None:
-    """A reference to a file is relative to the file that declares it."""
-    text = entry("name: A, type: slack, event_types: ['*'], "
-                 "configuration: {token: {file: secrets/t}, channel: a, username: b}")  # fmt: skip
-    outcome = load_files(Sources(files=(SourceFile(file="conf/a.yaml", raw=text.encode()),)))
-    assert outcome.desired is not None
-    assert outcome.desired.webhooks[0].configuration["token"] == SecretRef(
-        scheme=Scheme.FILE, name="conf/secrets/t"
-    )
 
 
 # Several files
