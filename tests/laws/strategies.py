@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from hypothesis import strategies as st
 
 from reconciler.findings import Position
 from reconciler.model import (
     EVENT_TYPES,
-    UNKNOWN,
     Absent,
     Desired,
     FileScope,
@@ -18,6 +20,7 @@ from reconciler.model import (
     Scheme,
     Secret,
     SecretRef,
+    Unknown,
     Webhook,
 )
 from tests.planning.builders import ACME
@@ -32,23 +35,30 @@ events = st.frozensets(st.sampled_from(EVENT_TYPES[:4]), min_size=1)
 globs = st.lists(st.sampled_from(GLOBS), max_size=2, unique=True)
 
 
+users = st.sampled_from(("ct", "bot"))
+addresses = st.sampled_from(("https://p.test/h", "https://q.test/h"))
+
+
+def configurations(
+    tokens: st.SearchStrategy[Any], urls: st.SearchStrategy[Any], channels: st.SearchStrategy[str]
+) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+    """Return types, each with a configuration."""
+    slack = st.fixed_dictionaries({"token": tokens, "channel": channels, "username": users})
+    optional = {"verify": st.booleans(), "token": tokens}
+    generic = st.fixed_dictionaries({"url": urls}, optional=optional)
+    return st.tuples(st.just("slack"), slack) | st.tuples(st.just("generic"), generic)
+
+
+declared = configurations(st.sampled_from(REFS), addresses, st.sampled_from(("#x", "y")))
+stored = configurations(
+    st.sampled_from(VALUES).map(Secret), addresses.map(Secret), st.sampled_from(("x", "#y"))
+)
+unknown = st.just(("teams", {"anything": Secret("xoxb-3333333333-CCCC")}))
+
+
 @st.composite
 def webhooks(draw: st.DrawFn, name: str) -> Webhook:
-    if draw(st.booleans()):
-        kind, configuration = (
-            "slack",
-            {
-                "token": draw(st.sampled_from(REFS)),
-                "channel": draw(st.sampled_from(("#x", "y"))),
-                "username": draw(st.sampled_from(("ct", "bot"))),
-            },
-        )
-    else:
-        kind, configuration = "generic", {"url": f"https://{draw(st.sampled_from('pq'))}.test/h"}
-        if draw(st.booleans()):
-            configuration["verify"] = draw(st.booleans())
-        if draw(st.booleans()):
-            configuration["token"] = draw(st.sampled_from(REFS))
+    kind, configuration = draw(declared)
     previously = draw(st.lists(st.sampled_from(NAMES), max_size=2, unique=True))
     return Webhook(
         name=name,
@@ -63,27 +73,13 @@ def webhooks(draw: st.DrawFn, name: str) -> Webhook:
 
 @st.composite
 def live_webhooks(draw: st.DrawFn, id: str) -> LiveWebhook:
-    kind = draw(st.sampled_from(("slack", "slack", "generic", "generic", "teams")))
-    if kind == "slack":
-        configuration: object = {
-            "token": Secret(draw(st.sampled_from(VALUES))),
-            "channel": draw(st.sampled_from(("x", "#y"))),
-            "username": draw(st.sampled_from(("ct", "bot"))),
-        }
-    elif kind == "generic":
-        configuration = {"url": Secret(f"https://{draw(st.sampled_from('pq'))}.test/h")}
-        if draw(st.booleans()):
-            configuration["verify"] = draw(st.booleans())
-        if draw(st.booleans()):
-            configuration["token"] = Secret(draw(st.sampled_from(VALUES)))
-    else:
-        configuration = {"anything": Secret("xoxb-3333333333-CCCC")}
+    kind, configuration = draw(stored | stored | unknown)
     return LiveWebhook(
         id=id,
         name=draw(st.sampled_from(NAMES)),
         type=kind,
         event_types=draw(events),
-        configuration=configuration,  # type: ignore[arg-type]
+        configuration=configuration,
     )
 
 
@@ -107,7 +103,7 @@ def declarations(draw: st.DrawFn) -> Desired:
     for each in declared:  # the reader of files refuses it, so it never reaches the planner
         kept = tuple(old for old in each.previously if old not in olds)
         olds.update(kept)
-        clean.append(_with_previously(each, kept))
+        clean.append(replace(each, previously=kept))
     free = [name for name in NAMES if name not in olds]
     absent = draw(st.lists(st.sampled_from(free), max_size=1)) if free else []
     return Desired(
@@ -128,36 +124,15 @@ def declarations(draw: st.DrawFn) -> Desired:
     )
 
 
-def _with_previously(webhook: Webhook, previously: tuple[str, ...]) -> Webhook:
-    return Webhook(
-        name=webhook.name,
-        type=webhook.type,
-        event_types=webhook.event_types,
-        configuration=webhook.configuration,
-        previously=previously,
-        position=webhook.position,
-        file=webhook.file,
-    )
-
-
 def masked(live: Live) -> Live:
     """Return the same organization on a server that masks its secrets."""
-    return Live(
-        origin=live.origin,
-        organization=live.organization,
-        webhooks=tuple(
-            LiveWebhook(
-                id=each.id,
-                name=each.name,
-                type=each.type,
-                event_types=each.event_types,
-                configuration=UNKNOWN
-                if each.configuration is UNKNOWN
-                else {
-                    name: Secret("*****") if isinstance(value, Secret) and name != "url" else value
-                    for name, value in each.configuration.items()  # type: ignore[union-attr]
-                },
-            )
-            for each in live.webhooks
-        ),
-    )
+
+    def mask(webhook: LiveWebhook) -> LiveWebhook:
+        assert not isinstance(webhook.configuration, Unknown)
+        shown = {
+            name: Secret("*****") if isinstance(value, Secret) and name != "url" else value
+            for name, value in webhook.configuration.items()
+        }
+        return replace(webhook, configuration=shown)
+
+    return replace(live, webhooks=tuple(map(mask, live.webhooks)))
