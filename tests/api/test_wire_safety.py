@@ -11,17 +11,15 @@ import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any
 
 import httpx
 import pytest
 
 from reconciler.api.attempt import Exchange, failed_attempt
-from reconciler.api.connections import KEEP_ALIVE, Proxy
+from reconciler.api.connections import Proxy
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.pace import Pause
-from reconciler.api.paging import complete
 from reconciler.api.transport import Transport
 from reconciler.api.watchdog import WatchedSocket
 from reconciler.errors import (
@@ -33,7 +31,7 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.model import Secret
-from tests.api.support import KEY, InlineWorkers
+from tests.api.support import KEY
 from tests.api.wire_server import (
     CLOSE,
     Behaviour,
@@ -257,26 +255,6 @@ def test_a_redirect_to_any_location_is_a_redirect(location: str) -> None:
         send(server)
 
 
-def test_next_links_are_never_requested() -> None:
-    """Pages are requested by number, whatever the links are."""
-    with serving(replies({})) as evil:
-        row = {"id": "a"}
-        pages = [
-            {"count": 2, "next": f"{evil.url}/?page=2", "results": [row]},
-            {"count": 2, "next": None, "results": [{"id": "b"}]},
-        ]
-        with (
-            serving(*(replies(page) for page in pages)) as server,
-            transport_to(server.url) as transport,
-        ):
-            rows = complete(
-                transport, "/x/", lambda row: row, lambda row: row["id"], InlineWorkers()
-            )
-            assert [row["id"] for row in rows] == ["a", "b"]
-            assert b"page=2" in server.requests[1]
-        assert evil.connections == 0
-
-
 def test_refused_connections_count_as_not_sent() -> None:
     """A closed port gives four attempts, also of a create, and a plain error."""
     events: list[Exchange | Pause] = []
@@ -345,15 +323,6 @@ def failed(error: Exception, proxy: Proxy | None = None) -> ApiError:
     return failed_attempt(
         error, server="h:8443", proxy=proxy, expired=False, timeout=1, run_over=False
     ).error
-
-
-def test_consecutive_requests_share_a_connection() -> None:
-    """A connection is kept while it is fresh."""
-    with serving(replies({})) as server, transport_to(server.url) as transport:
-        for _ in range(5):
-            transport.request("GET", "/")
-        stale = sum(after - before >= KEEP_ALIVE for before, after in pairwise(server.times))
-        assert 1 <= server.connections <= 1 + stale
 
 
 def test_a_connection_that_the_server_closed_is_not_used_again() -> None:

@@ -72,15 +72,6 @@ def test_a_new_name_of_a_rename_must_be_unique(channel: str) -> None:
     assert outcomes(report) == {"new": "failed conflict"}
 
 
-def test_an_unsent_secret_that_differs_is_not_a_failure() -> None:
-    """A plan that was made without secrets does not send it."""
-    events = frozenset({"project_created"})
-    api = memory(replace(row("a", "id-1", events=events), configuration=ROTATED))
-    plan = planned(api, slack("a"), secrets={})
-    report = run(api, plan, reviewed=True)
-    assert (outcomes(report), report.exit_code) == ({"a": "applied"}, ExitCode.OK)
-
-
 def test_undeclared_webhooks_are_ignored_after_the_writes() -> None:
     """Other processes may create them at the same time."""
     api = memory(faults=[before_the_last_listing(appears(row("other", "id-9")))])
@@ -154,16 +145,6 @@ def test_a_duplicate_is_removed_if_its_keeper_is_missing_in_the_second_listing()
     assert names_by_id(api) == {"1": "a"}
 
 
-def test_a_saved_plan_can_be_applied_twice() -> None:
-    """The second time nothing is written."""
-    api = memory(row("a", "1"))
-    plan = planned(api)
-    del api.rows["1"]
-    report = run(api, plan, reviewed=True)
-    assert [(each.id, each.note) for each in report.outcomes] == [("1", "it is already deleted")]
-    assert (report.exit_code, api.writes()) == (ExitCode.OK, [])
-
-
 def test_an_ignored_webhook_with_a_previous_name_does_not_stop_an_apply() -> None:
     """It keeps its name, as the plan knew."""
     api = memory(row("old", "1"))
@@ -172,37 +153,29 @@ def test_an_ignored_webhook_with_a_previous_name_does_not_stop_an_apply() -> Non
     assert names_by_id(api) == {"1": "old", "id-101": "new"}
 
 
-def renamed(id: str, name: str) -> Fault:
-    """Rename a webhook before the listing that precedes the first write."""
+@pytest.mark.parametrize(
+    ("rows", "webhooks", "left"),
+    [
+        ([row("kept", "zz")], [slack("kept"), slack("new")], ["new"]),
+        ([row("kept", "zz", "#other")], [slack("kept"), slack("new")], ["new"]),
+        (
+            [row("a", "1"), row("c", "zz")],
+            [slack("new", previously=("a",)), slack("d", previously=("c",))],
+            ["a", "new"],
+        ),
+    ],
+    ids=["an unchanged webhook", "one to be updated", "one to be renamed"],
+)
+def test_a_webhook_of_the_plan_takes_a_planned_name(
+    rows: list[LiveWebhook], webhooks: list[Webhook], left: list[str]
+) -> None:
+    """A create or a rename is skipped when another webhook has its name by now."""
 
-    def change(api: Memory) -> None:
-        api.rows[id] = replace(api.rows[id], name=name)
+    def rename(api: Memory) -> None:
+        api.rows["zz"] = replace(api.rows["zz"], name="new")
 
-    return Fault(call="list", interfere=change)
-
-
-def test_a_matched_webhook_takes_the_name_of_a_create() -> None:
-    """A create is skipped when a webhook of the plan has its name by now."""
-    api = memory(row("kept", "zz"))
-    plan = planned(api, slack("kept"), slack("new"))
-    api.faults = [renamed("zz", "new")]
+    api = memory(*rows)
+    plan = planned(api, *webhooks)
+    api.faults = [Fault(call="list", interfere=rename)]
     report = run(api, plan)
-    assert api.names() == ["new"], outcomes(report)
-
-
-def test_an_updated_webhook_takes_the_name_of_a_create() -> None:
-    """A create is skipped when a webhook to be updated has its name by now."""
-    api = memory(row("kept", "zz", "#other"))
-    plan = planned(api, slack("kept"), slack("new"))
-    api.faults = [renamed("zz", "new")]
-    report = run(api, plan)
-    assert api.names() == ["new"], outcomes(report)
-
-
-def test_a_renamed_webhook_takes_the_name_of_another_rename() -> None:
-    """A rename is skipped when a webhook that was to be renamed has its new name by now."""
-    api = memory(row("a", "1"), row("c", "2"))
-    plan = planned(api, slack("b", previously=("a",)), slack("d", previously=("c",)))
-    api.faults = [renamed("2", "b")]
-    report = run(api, plan)
-    assert api.names() == ["a", "b"], outcomes(report)
+    assert api.names() == left, outcomes(report)

@@ -1,4 +1,4 @@
-"""The program as a process: killed at any moment, or stopped by a signal."""
+"""The program as a process that is killed at any moment."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulated import faults
 from tests.emulated.emulator import LOCAL_KEY, Emulator
-from tests.emulated.faults import Script
 from tests.pausing import PauseAtWrite
 from tests.served import served
 from tests.waiting import TIMEOUT
@@ -31,9 +29,8 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.url = ""
-        self.script = Script()
         self.hold = PauseAtWrite()
-        self.emulator = Emulator(faults=self.script, listener=self.hold)
+        self.emulator = Emulator(listener=self.hold)
         webhooks = [{"name": f"hook-{n:03}"} for n in range(_COUNT)]
         defaults = {
             "type": "slack",
@@ -107,29 +104,3 @@ def test_the_next_apply_finishes_after_each_of_twenty_kills(site: Site, saved: b
     before = site.hold.writes
     assert site.run(*what)[0] == 0
     assert site.hold.writes == before
-
-
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)],
-    ids=["HUP", "INT", "TERM"],
-)
-def test_a_signal_ends_the_run_with_a_complete_report(
-    site: Site, number: signal.Signals, code: int
-) -> None:
-    """Nothing more starts; what is in flight finishes, or is reported as unconfirmed."""
-    what = ("apply", "--yes", "--parallelism", "2", "--format", "json")
-    with site.start_and_pause(10, *what) as process:
-        # Each answer takes a while: all of them together far longer than the program takes to
-        # receive the signal, and two of them far less than the grace period.
-        site.script.add(faults.delay(0.2), method="POST", times=None)
-        process.send_signal(number)
-        site.hold.release()
-        out, errors = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == code, out + errors
-    outcomes = {each["name"]: each["outcome"] for each in json.loads(out)["outcomes"]}
-    assert len(outcomes) == _COUNT
-    live = set(site.names())
-    assert 10 <= len(live) < _COUNT
-    assert {name for name, output in outcomes.items() if output == "applied"} <= live
-    assert not {name for name, output in outcomes.items() if output == "skipped"} & live

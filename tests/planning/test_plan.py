@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from reconciler.model import UNKNOWN, Absent, Desired, FileScope, Policy, Scheme, Secret, SecretRef
+from reconciler.model import UNKNOWN, Absent, LiveWebhook, Scheme, Secret, SecretRef, Webhook
 from reconciler.planning.document import plain, plan_tree
-from reconciler.planning.guards import relaxed
-from reconciler.planning.plan import Attribution, Reason, SecretUse
-from reconciler.planning.planner import PlanOptions, plan
+from reconciler.planning.plan import Reason, SecretUse
 from tests.planning.builders import (
-    SECRETS,
+    OTHER_TOKEN,
     TOKEN_REF,
     desired,
     generic,
@@ -149,75 +147,6 @@ def test_no_document_contains_a_secret():
         plain((Secret("xoxb-0000000000-AAAAAAAA"),))
 
 
-def test_drift_is_distinguished_from_this_change():
-    """A difference from the previous configuration is drift, too."""
-    base = desired(slack("A"), slack("B"))
-    now = desired(slack("A"), slack("B", channel="#b"), slack("C"))
-    found = live(live_slack("A", "id-1", channel="#by-hand"), live_slack("B", "id-2"))
-
-    result = made(now, found, previous=base)
-
-    assert [(each.name, each.attribution) for each in result.operations] == [
-        ("A", Attribution.DRIFT),
-        ("B", Attribution.THIS_CHANGE),
-        ("C", Attribution.THIS_CHANGE),
-    ]
-
-
-def test_a_rotated_secret_is_drift_when_the_reference_is_the_same():
-    """The file did not change; the secret's value did."""
-    found = live(live_slack(token="xoxb-9999999999-CCCCCCCC"))
-
-    result = made(desired(slack()), found, previous=desired(slack()))
-
-    assert [each.attribution for each in result.operations] == [Attribution.DRIFT]
-
-
-def test_creates_and_updates_are_distinguished_separately():
-    """The base needs one create, and another value of the same field."""
-    base = desired(slack("A"), slack("C", channel="#base"))
-    now = desired(slack("A"), slack("B"), slack("C", channel="#now"))
-    found = live(live_slack("C", "id-1", channel="#by-hand"))
-
-    result = made(now, found, previous=base)
-
-    assert [(each.name, each.attribution) for each in result.operations] == [
-        ("C", Attribution.THIS_CHANGE),
-        ("A", Attribution.DRIFT),
-        ("B", Attribution.THIS_CHANGE),
-    ]
-
-
-def test_only_limits_the_base_too():
-    """Errors of its other entries hide no drift of this one."""
-    base = desired(slack("A"), slack("X", id="not-live"))
-    found = live(live_slack("A", channel="#by-hand"))
-
-    result = made(desired(slack("A")), found, previous=base, only=("A",))
-
-    assert [each.attribution for each in result.operations] == [Attribution.DRIFT]
-
-
-@pytest.mark.parametrize("asked", [PlanOptions(resend_all=True), PlanOptions(resend=("Deploys",))])
-def test_a_requested_resend_is_not_drift(asked: PlanOptions):
-    """It was just requested; the files do not mention it."""
-    found = live(live_slack(token="*****"))
-
-    result = plan(desired(slack()), found, SECRETS, replace(asked, previous=desired(slack())))
-
-    assert [each.attribution for each in result.operations] == [Attribution.THIS_CHANGE]
-
-
-def test_an_invalid_base_explains_nothing():
-    """All operations then count as changes of this revision."""
-    base = desired(slack(previously=("a", "b")))
-    found = live(live_slack("a", "1"), live_slack("b", "2"))
-
-    result = made(desired(slack(), prune=False), found, previous=base)
-
-    assert [each.attribution for each in result.operations] == [Attribution.THIS_CHANGE]
-
-
 def test_the_base_makes_no_difference_to_the_digest():
     """Labels are only displayed."""
     declaration, found = desired(slack()), live()
@@ -227,18 +156,57 @@ def test_the_base_makes_no_difference_to_the_digest():
     assert with_base.digest == made(declaration, found).digest
 
 
-def policy(**more: object) -> Desired:
-    scope = FileScope(file="f", globs=more.pop("globs", ("*",)), prune=more.pop("prune", True))  # type: ignore[arg-type]
-    return Desired(policy=Policy(scopes=(scope,), **more))  # type: ignore[arg-type]
-
-
-def test_tightening_is_not_relaxing():
-    """Only what permits more is listed."""
-    base = policy(max_deletes=5)
-    now = replace(
-        policy(globs=("a",), prune=False, max_deletes=1),
-        organization="Acme",
-        absent=(Absent(name="x"),),
-    )
-
-    assert [finding.rule for finding in relaxed(base, now) if "scope" not in finding.rule] == []
+@pytest.mark.parametrize(
+    ("base", "now", "found", "options", "lines"),
+    [
+        # A difference from the previous configuration is drift, too.
+        (
+            [slack("A"), slack("B")],
+            [slack("A"), slack("B", channel="#b"), slack("C")],
+            [live_slack("A", "id-1", channel="#by-hand"), live_slack("B", "id-2")],
+            {},
+            ["A drift", "B this-change", "C this-change"],
+        ),
+        # The file did not change; the secret's value did.
+        ([slack("A")], [slack("A")], [live_slack("A", token=OTHER_TOKEN)], {}, ["A drift"]),
+        # The base needs one create, and another value of the same field.
+        (
+            [slack("A"), slack("C", channel="#base")],
+            [slack("A"), slack("B"), slack("C", channel="#now")],
+            [live_slack("C", "id-1", channel="#by-hand")],
+            {},
+            ["C this-change", "A drift", "B this-change"],
+        ),
+        # Errors of other entries of the base hide no drift of the selected one.
+        (
+            [slack("A"), slack("X", id="not-live")],
+            [slack("A")],
+            [live_slack("A", channel="#by-hand")],
+            {"only": ("A",)},
+            ["A drift"],
+        ),
+        # A resend was just requested; the files do not mention it.
+        *(
+            ([slack("A")], [slack("A")], [live_slack("A", token="*****")], asked, ["A this-change"])
+            for asked in ({"resend_all": True}, {"resend": ("A",)})
+        ),
+        # A base that conflicts with the live webhooks explains nothing.
+        (
+            [slack("A", previously=("a", "b"))],
+            [slack("A")],
+            [live_slack("a", "1"), live_slack("b", "2")],
+            {"prune": False},
+            ["A this-change"],
+        ),
+    ],
+)
+def test_drift_is_distinguished_from_this_change(
+    base: list[Webhook],
+    now: list[Webhook],
+    found: list[LiveWebhook],
+    options: dict[str, Any],
+    lines: list[str],
+) -> None:
+    """An operation that the previous configuration also plans is drift."""
+    result = made(desired(*now), *found, previous=desired(*base), **options)
+    assert [f"{each.name} {each.attribution}" for each in result.operations] == lines
