@@ -42,24 +42,6 @@ def requested_pages(server: Scripted) -> list[str]:
     return [request.url.params["page"] for request in server.requests]
 
 
-def test_one_page_is_one_request() -> None:
-    """The largest page size is requested, in a stable order."""
-    found, server = listing(page(3, 1, 2, 3))
-    assert found == ["1", "2", "3"]
-    assert dict(server.requests[0].url.params) == {
-        "ordering": "name",
-        "page": "1",
-        "page_size": "1000",
-    }
-
-
-def test_the_page_size_of_the_server_is_used() -> None:
-    """A server that returns two rows a page gets as many requests as needed."""
-    found, server = listing(page(5, 1, 2), page(5, 3, 4), page(5, 5))
-    assert found == ["1", "2", "3", "4", "5"]
-    assert requested_pages(server) == ["1", "2", "3"]
-
-
 def test_without_a_count_the_next_link_decides() -> None:
     """A server without a count is read page by page."""
     found, server = listing(page(None, 1, 2, more="x"), page(None, 3, more=None))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from reconciler.api import wire
 from reconciler.errors import ProtocolError
 from reconciler.model import UNKNOWN, DeliveryError, LiveValue, Organization, Secret
-from reconciler.ports import Draft
 from tests.api.support import slack
 
 ROW: dict[str, Any] = {
@@ -178,40 +176,6 @@ def test_an_organization_s_row() -> None:
     assert wire.organization({"id": "o", "maintenance": "yes"}) == Organization(id="o", name="o")
     with pytest.raises(ProtocolError, match="usable id"):
         wire.organization({"name": "Acme"})
-
-
-def test_a_create_has_every_field_and_its_secrets() -> None:
-    """A POST has every field, with its events sorted."""
-    draft = Draft(
-        name="N",
-        type="slack",
-        event_types=("value_updated", "value_created"),
-        configuration={"token": Secret("t"), "channel": "#c", "flag": True},
-    )
-    assert json.dumps(wire.full_body(draft, "o1")) == json.dumps(
-        {
-            "name": "N",
-            "type": "slack",
-            "event_types": ["value_created", "value_updated"],
-            "configuration": {"token": "t", "channel": "#c", "flag": True},
-            "organization": "o1",
-        }
-    )
-    assert wire.secret_values(draft) == ("t",)
-
-
-@pytest.mark.parametrize(
-    ("sends", "keys"),
-    [
-        ({"name"}, {"name"}),
-        ({"event_types", "name"}, {"event_types", "name"}),
-        ({"configuration"}, {"configuration"}),
-        ({"type"}, {"type", "configuration"}),
-    ],
-)
-def test_a_patch_has_only_the_changes(sends: set[str], keys: set[str]) -> None:
-    """A type comes with its configuration; an organization is never sent."""
-    assert set(wire.changed_body(slack(), frozenset(sends))) == keys
 
 
 def test_the_answer_to_a_write_needs_only_an_id() -> None:

@@ -69,12 +69,6 @@ def test_serving_reports_its_url_and_prints_nothing(capfd: pytest.CaptureFixture
     assert len(emulator.store.log()) == 1
 
 
-def test_a_port_in_use_is_an_error() -> None:
-    """The error comes before anything is served."""
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
-        Server(Emulator(), port=taken.getsockname()[1])
-
-
 def test_ipv6_addresses_are_bracketed_in_the_url() -> None:
     """This needs a machine with IPv6."""
     if not socket.has_ipv6:
