@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reconciler.api.pace import Pace, retry_after
-from tests.api.support import VirtualClock
+from tests.ports import VirtualClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DATE = "Thu, 01 Jan 2026 00:00:00 GMT"

@@ -15,7 +15,8 @@ from reconciler.errors import (
     IncompleteListingError,
     ProtocolError,
 )
-from tests.api.support import InlineWorkers, Scripted, answer, transport
+from tests.api.support import Scripted, answer, transport
+from tests.ports import InlineWorkers
 
 Rows = list[dict[str, Any]]
 

@@ -24,7 +24,8 @@ from reconciler.errors import (
     ServerError,
     UnreachableError,
 )
-from tests.api.support import KEY, URL, Scripted, VirtualClock, answer, transport
+from tests.api.support import KEY, URL, Scripted, answer, transport
+from tests.ports import VirtualClock
 
 OK = answer(200, {"id": "a"})
 REFUSED = httpx.ConnectError("canary refused")

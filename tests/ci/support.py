@@ -390,8 +390,8 @@ class World:
             return done.returncode, done.stdout, done.stderr
         words = script.split()
         assert words[:2] == ["exec", "webhooks"]
-        done = perform(*words[2:], directory=self.work, **environ)
-        return done.code, done.out, done.err
+        ran = perform(*words[2:], directory=self.work, **environ)
+        return ran.code, ran.out, ran.err
 
 
 @contextmanager

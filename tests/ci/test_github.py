@@ -14,8 +14,9 @@ from reconciler.ci.plan import put
 from reconciler.errors import AmbiguousWriteError, CredentialError, UsageError
 from reconciler.model import Secret
 from tests.ci.fake_github import FakeGitHub
-from tests.ci.support import VirtualClock, client
+from tests.ci.support import client
 from tests.fakes import Answer
+from tests.ports import VirtualClock
 
 MARKER = Marker(kind=MarkerKind.PLAN, file="w.yaml", organization="o", digest="sha256:" + "1" * 64)
 

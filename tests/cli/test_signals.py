@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.conftest import File, MakeCloud, Shell
 from tests.emulated.faults import Fault, hang
-from tests.execute.world import VirtualClock
+from tests.ports import VirtualClock
 from tests.waiting import TIMEOUT
 
 NAMES = [f"hook-{number}" for number in range(8)]

@@ -17,12 +17,13 @@ from reconciler.doctor.service import Server
 from reconciler.model import Secret
 from reconciler.ports import Draft
 from tests.api import support
-from tests.api.support import InlineWorkers, World
+from tests.api.support import World
 from tests.cli.conftest import Shell
 from tests.emulated.emulator import LOCAL_KEY
 from tests.emulated.faults import drop
 from tests.emulated.in_process import InProcess
 from tests.emulated.variant import ReadBack, Variant
+from tests.ports import InlineWorkers
 
 GENERIC = Draft(
     name=NAME,

@@ -17,10 +17,11 @@ from reconciler.checks import Check, Status
 from reconciler.doctor.service import Server, check_server, compare_schema, read_back, skew
 from reconciler.emulator.emulator import schema as published
 from reconciler.model import EVENT_TYPES, Secret
-from tests.api.support import URL, InlineWorkers, Scripted, VirtualClock, World, answer
+from tests.api.support import URL, Scripted, World, answer
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.in_process import InProcess
 from tests.emulated.variant import EVENTS, Variant
+from tests.ports import InlineWorkers, VirtualClock
 
 
 def check(

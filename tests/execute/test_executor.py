@@ -23,7 +23,6 @@ from reconciler.render import RENDERERS
 from reconciler.report import Applied
 from tests.execute.world import (
     Fault,
-    InlineWorkers,
     Memory,
     RecordingWatcher,
     StopAfter,
@@ -34,6 +33,7 @@ from tests.execute.world import (
     run,
     slack,
 )
+from tests.ports import InlineWorkers
 
 
 def test_an_empty_plan_makes_no_request() -> None:

@@ -19,18 +19,8 @@ from reconciler.errors import (
     UnreachableError,
 )
 from reconciler.model import LiveWebhook, Secret
-from tests.execute.world import (
-    Fault,
-    Memory,
-    StopAfter,
-    VirtualClock,
-    memory,
-    outcomes,
-    planned,
-    row,
-    run,
-    slack,
-)
+from tests.execute.world import Fault, Memory, StopAfter, memory, outcomes, planned, row, run, slack
+from tests.ports import VirtualClock
 
 LOST = Fault(call="create", error=AmbiguousWriteError)
 DONE_AND_LOST = Fault(call="create", error=AmbiguousWriteError, happens=True)

@@ -63,36 +63,6 @@ def server(shell: Shell, file: File, cloud: MakeCloud) -> Cloud:
     return made
 
 
-def test_a_saved_plan_needs_no_files(shell: Shell, file: File, server: Cloud) -> None:
-    """It is planned again from its own content, in any directory."""
-    file(TEAM.replace("#deploys", "#ops"))
-    assert shell("plan", "--out", "plan.json", **server.environ).code == 0
-    file("broken: [")
-    assert shell("apply", "plan.json", "--yes", **server.environ).code == 0
-    assert channel(server, "Deploys") == "#ops"
-
-
-def test_a_second_run_writes_nothing(shell: Shell, file: File, server: Cloud) -> None:
-    """Reviewed operations that are no longer planned are done."""
-    file(TEAM.replace("#deploys", "#ops"))
-    assert shell("plan", "--out", "plan.json", **server.environ).code == 0
-    assert shell("apply", "plan.json", "--yes", **server.environ).code == 0
-    writes = server.writes()
-    again = shell("apply", "plan.json", "--yes", **server.environ)
-    assert (again.code, server.writes()) == (0, writes)
-    assert "No changes" in again.out
-
-
-def test_a_half_done_plan_is_completed(shell: Shell, file: File, server: Cloud) -> None:
-    """One of two updates is already done: the other is still reviewed."""
-    file(TEAM.replace("#deploys", "#ops").replace("#audit", "#log"))
-    assert shell("plan", "--out", "plan.json", **server.environ).code == 0
-    edit_live(server, "Deploys", channel="#ops")
-    writes = len(server.writes())
-    assert shell("apply", "plan.json", "--yes", **server.environ).code == 0
-    assert (channel(server, "Audit"), server.writes()[writes:]) == ("#log", ["PATCH"])
-
-
 @pytest.mark.parametrize("how", ["saved", "digest"])
 def test_a_reviewed_webhook_that_changed_is_stale(
     shell: Shell, file: File, server: Cloud, how: str

@@ -11,8 +11,8 @@ from reconciler.errors import CredentialError
 from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
 from reconciler.slack.check import check
 from reconciler.slack.web import Slack
-from tests.api.support import VirtualClock
 from tests.fakes import in_process
+from tests.ports import VirtualClock
 from tests.slack.fake_slack import GOOD, SCOPES, SEEING, FakeSlack
 
 REF = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
