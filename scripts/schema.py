@@ -67,9 +67,9 @@ def _of_kind(kind: Kind) -> dict[str, Schema]:
     fields = {each.name: _ref(_definition(kind, each)) for each in kind.fields}
     example = f"{kind.description}\n\n```yaml\n{_yaml_example(kind)}```"
     partners = [each for each in kind.fields if each.partner is not None]
-    needs = f"Needs {_listed(required)}{'; ' if partners else '.'}"
+    needs = f"Requires {_listed(required)}{'; ' if partners else '.'}"
     if partners:
-        needs += f"{_listed([each.name for each in partners])} come together."
+        needs += f"{_listed([each.name for each in partners])} require each other."
     complete = _object(f"{kind.title} configuration, complete", needs, fields, required)
     if partners:
         complete["allOf"] = [_pair(each) for each in partners]
@@ -88,7 +88,7 @@ def _of_kind(kind: Kind) -> dict[str, Schema]:
         ),
         f"authored{camel}Configuration": _object(
             f"{kind.title} configuration",
-            f"The fields of type `{name}`. What `defaults` supply may be left out.",
+            f"The fields of type `{name}`. Fields in `defaults` may be omitted.",
             fields,
         ),
         f"{name}Configuration": complete,
@@ -240,7 +240,7 @@ def _webhook_snippet(kind: Kind) -> Schema:
             configuration[field.name] = f"${{{number}:{_yaml_text(field.example)}}}"
     return {
         "label": f"{kind.title} webhook, complete",
-        "description": f"{kind.description} Every field that is needed.",
+        "description": f"{kind.description} Includes all required fields.",
         "body": {
             "name": f"${{1:{kind.example}}}",
             "type": kind.type,
