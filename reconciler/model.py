@@ -130,7 +130,7 @@ class SecretRef:
 
     `name` is the variable's name, the file's path relative to the working directory (with forward
     slashes), or for a literal the webhook and field that contain it (`Deploys/token`). Users raise
-    `version` to have a changed value sent again.
+    `version` to resend a changed value.
     """
 
     scheme: Scheme

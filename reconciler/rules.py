@@ -103,7 +103,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "literal-in-plan": ("a literal secret in a plan to save", "source.saved_plan._refuse_literals"),
     "unknown-resend": ("`--resend-secret` without a match", "planning.resend.Resends.unmatched"),
     "version-not-sent": ("a changed `version` that is not sent", "workflow.planning._unsent"),
-    "resent-each-time": ("secrets that every apply sends again", "workflow.applying._reviewed"),
+    "resent-each-time": ("secrets that every apply resends", "workflow.applying._reviewed"),
     # Declared and live
     "only-matches-nothing": ("a glob of `--only` without a match", "planning.names.unmatched"),
     "unknown-id": ("an id that is not live", "planning.match._Table.drop_gone_ids"),

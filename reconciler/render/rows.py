@@ -125,7 +125,7 @@ def plan_rows(plan: Plan, now: datetime | None) -> list[Row]:
 
 
 def folded(rows: Iterable[Row]) -> list[Row]:
-    """Put the rows that only send the same secrets again into a block, where the first of them is.
+    """Group the rows that only resend the same secrets, at the position of the first of them.
 
     A heading has the number of webhooks, the fields and references; the webhooks follow.
     """

@@ -36,7 +36,7 @@ REASONS: Final = {
     Reason.DIFFERS: "differs from the file",
     Reason.RENAMED: "live under another name",
     Reason.ADOPTED: "adopted from outside the scope",
-    Reason.RESEND: "a secret is sent again",
+    Reason.RESEND: "a secret is resent",
     Reason.ABSENT: "state: absent",
     Reason.NOT_DECLARED: "not declared",
     Reason.DUPLICATE: "duplicate",

@@ -1,8 +1,8 @@
 """Decide which secrets may be used, by the names of their references.
 
-Anyone who can edit a file can refer to any variable and any file of the machine that applies it,
-and have it sent anywhere. So credentials of the machine or of the run are never sent, and a run can
-limit secrets to a list.
+Anyone who can edit a configuration file can refer to any variable and any file on the machine that
+applies it, and send the value anywhere. So credentials of the machine or of the run are never sent,
+and a run can limit secrets to a list.
 """
 
 from __future__ import annotations

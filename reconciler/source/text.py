@@ -1,6 +1,6 @@
-"""Decode files, refuse text that readers of a file would see differently, and hide secrets in text.
+"""Decode files, refuse text that two readers would interpret differently, and hide secrets in text.
 
-Readers are an editor and a parser, a reviewer and a parser, or libyaml and the pure parser.
+The readers are an editor and a parser, a reviewer and a parser, or libyaml and the pure parser.
 Accepted text is UTF-8, has `\\n` as its only line break, and contains no control character.
 """
 

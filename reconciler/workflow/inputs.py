@@ -113,7 +113,7 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrganizationFiles:
-    """The files of one organization, and the reference or profile that yields its key."""
+    """The files of one organization, and the reference or profile of its key."""
 
     organization: str | None
     parsed: Parsed
@@ -128,7 +128,7 @@ class OrganizationFiles:
 
 
 def parse(inputs: Inputs) -> Parsed:
-    """Read and parse the files; nothing of their content is checked yet."""
+    """Read and parse the files, without checking their content."""
     return inputs.parsed or parse_files(
         files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
     )
@@ -137,7 +137,7 @@ def parse(inputs: Inputs) -> Parsed:
 def organizations(parsed: Parsed) -> tuple[OrganizationFiles, ...]:
     """Return the organizations that files declare, in the order of the files.
 
-    Files without one belong to the only one that others declare, if there is only one.
+    Files without an organization belong to that of the others, if there is only one.
     """
     groups: dict[str | None, list[Document]] = {}
     for document in parsed.documents:
@@ -168,9 +168,9 @@ def _text(document: Document, key: str) -> str | None:
 
 
 def key_of(group: OrganizationFiles, inputs: Inputs) -> Secret | None:
-    """Return the API key that the files of an organization refer to, None if they name none.
+    """Return the API key that the files of an organization refer to, if any.
 
-    Raises ConfigurationError if there is no such key, or no list allows it.
+    Raises ConfigurationError if it has no value, or is not in the list of allowed secrets.
     """
     if group.api_key is None:
         return None
@@ -189,7 +189,7 @@ def key_of(group: OrganizationFiles, inputs: Inputs) -> Secret | None:
 
 
 def validate(inputs: Inputs) -> Loaded:
-    """Check the files alone. `desired` is None exactly when a finding is an error."""
+    """Check the files. `desired` is None if and only if a finding is an error."""
     parsed = parse(inputs)
     declared = load_parsed(parsed, inputs.rules)
     if (inputs.policies or parsed.policies) and declared.desired is not None:
