@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import ssl
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,8 @@ class Local:
 
     `settings` and `gathered` are the error if they could not be resolved. `declared` is None
     without a configuration file, `gathered` also for an invalid one. `organization` is the guard
-    from an option or a variable.
+    from an option or a variable. `words` are the options that name the files, for commands in
+    advice; without them it names no file.
     """
 
     settings: Settings | ReconcilerError
@@ -41,6 +43,11 @@ class Local:
     declared: Loaded | None = None
     gathered: Gathered | ReconcilerError | None = None
     organization: str | None = None
+    words: tuple[str, ...] = ()
+
+    def command(self, name: str) -> str:
+        """Return a command that reads the same files."""
+        return f"webhooks {shlex.join([*name.split(), *self.words])}"
 
     @property
     def guards(self) -> tuple[str, ...]:
@@ -61,7 +68,7 @@ def check_files(local: Local) -> Section:
     """Check the configuration files and the secrets that `apply` needs."""
     checks = [_files(local)]
     if local.gathered is not None:
-        checks.append(_secrets(local.gathered))
+        checks.append(_secrets(local, local.gathered))
     wanted = {KEY}
     if isinstance(local.gathered, Gathered):
         wanted |= {each.name for each in local.gathered.references if each.scheme is Scheme.ENV}
@@ -125,15 +132,16 @@ def _files(local: Local) -> Check:
     names = ", ".join(quote(name) for name in declared.documents or local.paths) or DEFAULT_FILE
     if declared.desired is None:
         errors = sum(each.severity is Severity.ERROR for each in declared.findings)
-        fix = "run `webhooks validate`"
+        fix = f"run `{local.command('validate')}`"
         return fail("files", f"invalid: {plural(errors, 'error')}", aside=names, fix=fix)
     count = len(declared.desired.webhooks)
     return ok("files", f"valid, {plural(count, 'webhook')} declared", aside=names)
 
 
-def _secrets(gathered: Gathered | ReconcilerError) -> Check:
+def _secrets(local: Local, gathered: Gathered | ReconcilerError) -> Check:
     if isinstance(gathered, ReconcilerError):
-        fix = "run `webhooks validate` and `webhooks plan`: they show which and why"
+        commands = f"`{local.command('validate')}` and `{local.command('plan')}`"
+        fix = f"run {commands}: they show which and why"
         return fail("secrets", gathered.message, fix=fix)
     missing = sorted(gathered.missing_references, key=str)
     if not missing:

@@ -42,15 +42,14 @@ class PlanOptions:
 
     `only` are globs over live or declared names. With `prune` false, undeclared webhooks are not
     deleted. `allow_deletes` is the number of deletes to allow. `resend` has references or webhooks
-    whose secrets are resent, `reviewed` the resends of a review. `previous` is the previous
-    configuration. `shown` has scheme and host of the references that a reviewer can look up in the
-    commit. `again` has the options with which `apply` computes the same plan.
+    whose secrets are resent, `*` for all, `reviewed` the resends of a review. `previous` is the
+    previous configuration. `shown` has scheme and host of the references that a reviewer can look
+    up in the commit. `again` has the options with which `apply` computes the same plan.
     """
 
     only: tuple[str, ...] = ()
     prune: bool = True
     allow_deletes: int | None = None
-    resend_all: bool = False
     resend: tuple[str, ...] = ()
     reviewed: tuple[Resend, ...] = ()
     previous: Desired | None = None
@@ -77,7 +76,6 @@ def plan(
     resends = Resends(
         desired,
         options.previous,
-        everything=options.resend_all,
         named=options.resend,
         reviewed=options.reviewed,
     )
@@ -231,7 +229,7 @@ def _attributed(
 
     A previous configuration that conflicts with the live webhooks is ignored.
     """
-    before = replace(options, previous=None, resend=(), resend_all=False, reviewed=())
+    before = replace(options, previous=None, resend=(), reviewed=())
     drifting: set[object] = set()
     with suppress(ConfigurationError):
         made = plan(previous, live, {**secrets, **previous.literals}, before)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.findings import Finding, error, note
 from reconciler.kinds import KINDS
@@ -28,6 +29,9 @@ from reconciler.planning.plan import (
     is_resend,
 )
 from reconciler.planning.readback import Evidence
+
+_ALL: Final = "*"
+"""The request for all secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +72,14 @@ class Resends:
         desired: Desired,
         previous: Desired | None,
         *,
-        everything: bool = False,
         named: Iterable[str] = (),
         reviewed: Iterable[Resend] = (),
     ) -> None:
-        """Take the request: `everything`, or the references and webhooks in `named`."""
-        self._everything = everything
-        self._named = frozenset(named)
+        """Take the request: the references and webhooks in `named`, everything if it has `*`."""
+        self._named = frozenset(named) - {_ALL}
+        self._everything = self._named != frozenset(named)
         self._reviewed = {(each.webhook, each.field): each for each in reviewed}
-        self._asked = bool(self._reviewed or everything or self._named)
+        self._asked = bool(self._reviewed or self._everything or self._named)
         self._old_literals = previous.literals if previous is not None else {}
         self._literals = desired.literals
         self._previous: dict[str, Webhook] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -52,12 +53,13 @@ def apply(
     known = review if isinstance(review, Review) else None
     whole = plan(gathered, connection.api, options=options, writing=True, review=known)
     made, skipped = whole, dict[int, Skipped]()
+    command = shlex.join(["webhooks", "plan", *(checked.inputs.again or ())])
     if review is not None:
-        known = _expected(whole, review) if isinstance(review, str) else review
-        made, skipped = _reviewed(whole, known, values=values)
+        known = _expected(whole, review, command) if isinstance(review, str) else review
+        made, skipped = _reviewed(whole, known, command, values=values)
         made = replace(made, blocked=tuple(guard(made, options.allow_deletes)))
     _require_secrets(made, gathered)
-    _refuse_blocked(made)
+    _refuse_blocked(made, command)
     if made.operations and not confirm(made):
         raise NotConfirmedError(
             "not confirmed: nothing was written",
@@ -81,25 +83,33 @@ def apply(
     return report
 
 
-def _expected(made: Plan, digest: str) -> Review:
-    """Return the review of a complete plan. Raises StalePlanError if its digest is another one."""
+def _expected(made: Plan, digest: str, command: str) -> Review:
+    """Return the review of a complete plan. Raises StalePlanError if its digest is another one.
+
+    `command` shows the plan.
+    """
     if made.digest and made.digest != digest:
         raise StalePlanError(
             "the plan differs from the reviewed plan; nothing was written",
             differences=(f"reviewed  {digest}", f"now       {made.digest}"),
-            hint="run `webhooks plan`; if the plan is right, apply with its digest",
+            hint=f"run `{command}`; if the plan is right, apply with its digest",
         )
     return review_of(made)
 
 
-def _reviewed(made: Plan, review: Review, *, values: bool) -> tuple[Plan, dict[int, Skipped]]:
-    """Return the reviewed part of a plan, and the outcomes of the rest by index in the plan."""
+def _reviewed(
+    made: Plan, review: Review, command: str, *, values: bool
+) -> tuple[Plan, dict[int, Skipped]]:
+    """Return the reviewed part of a plan, and the outcomes of the rest by index in the plan.
+
+    Raises StalePlanError, NotReviewedError; `command` shows the plan.
+    """
     found = judge(made, review, values=values)
     if found.stale:
         raise StalePlanError(
             "the plan has changed since it was reviewed; nothing was written",
             differences=[_line(each) for each in found.stale],
-            hint="run `webhooks plan`, and have the new plan reviewed",
+            hint=f"run `{command}`, and have the new plan reviewed",
         )
     skipped = {
         index: Skipped(operation=made.operations[index], code=NOT_REVIEWED, message=why)
@@ -110,7 +120,7 @@ def _reviewed(made: Plan, review: Review, *, values: bool) -> tuple[Plan, dict[i
         raise NotReviewedError(
             "none of the remaining operations was reviewed; nothing was written",
             differences=left_out,
-            hint="run `webhooks plan`, and have the new plan reviewed",
+            hint=f"run `{command}`, and have the new plan reviewed",
         )
     agreed = made.only(found.reviewed)
     notes = [warning(NOT_REVIEWED, f"not applied: {each}") for each in left_out]
@@ -155,11 +165,11 @@ def _require_secrets(made: Plan, gathered: Gathered) -> None:
     )
 
 
-def _refuse_blocked(made: Plan) -> None:
+def _refuse_blocked(made: Plan, command: str) -> None:
     if made.blocked:
         reasons = "; ".join(each.message for each in made.blocked)
         # The last one is the most serious, and its hint resolves all of them.
-        hint = f"`webhooks plan` shows which; {made.blocked[-1].hint}"
+        hint = f"`{command}` shows which; {made.blocked[-1].hint}"
         raise BlockedError(f"nothing was written: {reasons}", hint=hint)
 
 

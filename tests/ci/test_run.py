@@ -41,7 +41,7 @@ def test_every_input_and_variable_is_read() -> None:
         "reviewed-plan": "warn",
         "expect-digest": f" {DIGEST}\n",
         "allow-deletes": "12",
-        "resend-secret": "env SLACK\n\n Audit \r\n",
+        "resend-secret": "env SLACK\n\n Audit \r\n*",
     }
     environ = {
         "GITHUB_EVENT_NAME": "workflow_dispatch",
@@ -60,7 +60,7 @@ def test_every_input_and_variable_is_read() -> None:
         reviewing=Reviewing.WARN,
         expect_digest=DIGEST,
         allow_deletes=12,
-        resend=("env SLACK", "Audit"),
+        resend=("env SLACK", "Audit", "*"),
         repository=REPOSITORY,
         branch="main",
         applies="trunk",

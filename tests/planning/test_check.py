@@ -119,7 +119,7 @@ def test_a_rotation_is_pending_until_the_new_value_is_live():
 def test_a_resend_of_an_unreadable_secret_is_always_pending():
     """Its result is not visible, so it is sent again."""
     masked = live_slack(token="*****")
-    resend = made(desired(slack()), masked, resend_all=True)
+    resend = made(desired(slack()), masked, resend=("*",))
 
     assert states(resend, (masked,)) == [State.PENDING]
 
@@ -127,7 +127,7 @@ def test_a_resend_of_an_unreadable_secret_is_always_pending():
 def test_a_resend_with_a_visible_change_is_done_with_it():
     """Both were sent in one request."""
     before = live_slack(token="*****", channel="#x")
-    resend = made(desired(slack()), before, resend_all=True)
+    resend = made(desired(slack()), before, resend=("*",))
 
     assert checks(resend, (live_slack(token="*****"),)) == [done()]
 

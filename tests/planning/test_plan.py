@@ -122,7 +122,7 @@ def test_an_update_includes_requested_resends():
     found = live(live_generic("Pager", token="***", verify=True, extra="x"))
     declared = desired(generic("Pager", token=BEARER, verify=False))
 
-    (update,) = made(declared, found, secrets={}, resend_all=True).updates
+    (update,) = made(declared, found, secrets={}, resend=("*",)).updates
 
     assert update.reason is Reason.DIFFERS
     assert [each.path[-1] for each in update.fields] == ["verify", "token", "extra"]
@@ -188,7 +188,7 @@ def test_the_base_makes_no_difference_to_the_digest():
         # A resend was just requested; the files do not mention it.
         *(
             ([slack("A")], [slack("A")], [live_slack("A", token="*****")], asked, ["A this-change"])
-            for asked in ({"resend_all": True}, {"resend": ("A",)})
+            for asked in ({"resend": ("*",)}, {"resend": ("A",)})
         ),
         # A base that conflicts with the live webhooks explains nothing.
         (

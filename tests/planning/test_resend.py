@@ -40,7 +40,7 @@ HIDDEN = unshown(live_generic(), UNKNOWN)
 @pytest.mark.parametrize(
     "options",
     [
-        PlanOptions(resend_all=True),
+        PlanOptions(resend=("*",)),
         PlanOptions(resend=("env:SLACK_BOT_TOKEN",)),
         PlanOptions(resend=("SLACK_BOT_TOKEN",)),
         PlanOptions(resend=("Deploys",)),
@@ -62,7 +62,7 @@ def test_a_requested_resend_is_an_operation(options: PlanOptions):
 
 def test_a_request_plans_the_same_whatever_live_shows():
     """With or without the value, readable or not: a reviewer sees one operation."""
-    options = PlanOptions(resend_all=True)
+    options = PlanOptions(resend=("*",))
     digests = {
         plan(desired(slack()), found, secrets, options).digest
         for found in (MASKED, live(live_slack()), live(live_slack(token=OTHER_TOKEN)))
@@ -84,7 +84,7 @@ def test_other_requests_have_other_digests():
             PlanOptions(),
             PlanOptions(resend=("A", "B", "C")),
             PlanOptions(resend=("B", "C", "D")),
-            PlanOptions(resend_all=True),
+            PlanOptions(resend=("*",)),
         )
     ]
 
@@ -205,7 +205,7 @@ def test_a_resend_names_what_the_configuration_drops():
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     found = live(live_generic(token="***", extra="x"))
 
-    (update,) = made(desired(generic(token=reference)), found, secrets={}, resend_all=True).updates
+    (update,) = made(desired(generic(token=reference)), found, secrets={}, resend=("*",)).updates
 
     assert KeyLost(path=("configuration", "extra")) in update.fields
 
@@ -227,7 +227,7 @@ def test_a_resent_url_shows_the_previous_destination():
     hook = generic(url=SecretRef(scheme=Scheme.ENV, name="HOOK"))
     found = live(live_generic(url="https://hooks.example.com/***"))
 
-    (update,) = made(desired(hook), found, secrets={}, resend_all=True).updates
+    (update,) = made(desired(hook), found, secrets={}, resend=("*",)).updates
 
     (change,) = update.fields
     assert isinstance(change, SecretChange)

@@ -118,7 +118,7 @@ def test_a_raised_version_reviews_another_host() -> None:
 def test_a_resend_request_does_not_review_another_host() -> None:
     """Resending a secret is not sending it elsewhere."""
     declared, found = desired(generic(url=HOOK)), live(live_generic())
-    review = review_of(made(declared, found, secrets={}, resend_all=True))
+    review = review_of(made(declared, found, secrets={}, resend=("*",)))
     result = made(declared, found, secrets=MOVED, reviewed=review.resends)
     assert classified(result, review, values=True) == ([], ["Pager"], [])
 

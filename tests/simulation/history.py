@@ -116,7 +116,7 @@ class History:
 
     def _plan_again(self, team: Team) -> Plan:
         """Plan again, without the resends that were requested before."""
-        options = replace(team.options, previous=None, resend=(), resend_all=False)
+        options = replace(team.options, previous=None, resend=())
         process = Process("look", team=replace(team, options=options))
         planned = self._call(process, lambda: self.program.plan(process))
         if planned is None:

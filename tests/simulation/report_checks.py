@@ -89,7 +89,7 @@ class ReportChecks:
         """Return the operations of the plan that are left to do in view of a listing."""
         team = process.team
         live = Live(origin=plan.origin, organization=plan.organization, webhooks=tuple(seen))
-        options = replace(team.options, previous=None, resend=(), resend_all=False)
+        options = replace(team.options, previous=None, resend=())
         try:
             again = make_plan(team.desired, live, self._available_secrets(plan), options)
         except ConfigurationError:
@@ -294,7 +294,7 @@ def _only_secrets(change: Operation) -> bool:
 
 def _requested(team: Team, value: SecretRef) -> bool:
     options = team.options
-    return options.resend_all or f"{value.scheme}:{value.name}" in options.resend
+    return "*" in options.resend or f"{value.scheme}:{value.name}" in options.resend
 
 
 def _rendered(report: Report) -> str:

@@ -134,7 +134,7 @@ def draw_options(draw: random.Random, desired: Desired) -> PlanOptions:
             if isinstance(value, SecretRef)
         ]
         wanted = () if not named or draw.random() < 0.4 else (draw.choice(named),)
-        options = replace(options, resend=wanted, resend_all=not wanted)
+        options = replace(options, resend=wanted or ("*",))
     return options
 
 

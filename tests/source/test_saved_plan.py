@@ -158,9 +158,9 @@ def test_any_configuration_round_trips(desired: Desired, found: Live) -> None:
 def test_the_review_and_the_options_round_trip() -> None:
     """Operations with their webhooks, resends, and the options of planning."""
     found = live(live_slack(token="*****"))
-    raw = saved(ONE, found, resend_all=True, only=("Dep*",), prune=False)
+    raw = saved(ONE, found, resend=("*",), only=("Dep*",), prune=False)
     loaded = load(raw, FILE)
-    planned = plan(ONE, found, {}, PlanOptions(resend_all=True))
+    planned = plan(ONE, found, {}, PlanOptions(resend=("*",)))
     assert loaded.review == review_of(planned)
     assert loaded.review.digest == planned.digest
     assert [each.field for each in loaded.review.resends] == ["token"]

@@ -56,7 +56,7 @@ _COMMANDS: Final = {
         Option("--allow-deletes", group="Plan", metavar="N", env="WEBHOOKS_ALLOW_DELETES",
                help="Lift the guards, if the plan deletes exactly N webhooks."),
         Option("--resend-secret", group="Plan", metavar="REF|NAME", env="WEBHOOKS_RESEND_SECRET",
-               help="Resend these secrets, one per line."),
+               help="Resend these secrets, one per line; * for all."),
         Option("--comment", group="Output", metavar="WHEN", env="WEBHOOKS_COMMENT",
                help="Comment on the pull request: true, changes-only or false. [default: true]"),
         Option("--label", group="Output", metavar="TEXT", env="WEBHOOKS_LABEL",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler import workflow
 from reconciler.checks import Checklist, Section, Status, unknown
 from reconciler.cli.connection import Progress, settings_of
-from reconciler.cli.options import Context, Option, command, format_option
+from reconciler.cli.options import FILE_OPTIONS, Context, Option, command, format_option
 from reconciler.cli.session import confirm, inputs, show_checks
 from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
 from reconciler.errors import ReconcilerError
@@ -46,18 +46,19 @@ def run(context: Context, format: str, probe: bool, yes: bool) -> int:
     name: paste it into a bug report. --probe also creates, changes and deletes one webhook, to
     find out how this server behaves.
     """
-    local = _local(context)
+    # JSON is for bug reports, so it names no file.
+    local = _local(context, () if format == "json" else context.words(FILE_OPTIONS))
     sections = [check_settings(local), check_files(local)]
     if not isinstance(local.settings, ReconcilerError):
         sections[1:1] = _remote(context, local, local.settings, probe=probe, yes=yes)
     desired = None if local.declared is None else local.declared.desired
     slack = desired is not None and any(each.type == "slack" for each in desired.webhooks)
-    notes = ("`webhooks slack check` checks tokens and channels.",) if slack else ()
+    notes = (f"`{local.command('slack check')}` checks tokens and channels.",) if slack else ()
     result = Checklist(command="doctor", sections=tuple(sections), notes=notes)
     return show_checks(context, result, format)
 
 
-def _local(context: Context) -> Local:
+def _local(context: Context, words: tuple[str, ...]) -> Local:
     settings: Settings | ReconcilerError
     key = None
     try:
@@ -83,6 +84,7 @@ def _local(context: Context) -> Local:
         declared=declared,
         gathered=gathered,
         organization=found.organization,
+        words=words,
     )
 
 

@@ -38,7 +38,6 @@ _PLAIN: Final = re.compile(r"[\w.@:/+-]+")
 
 Others are not completed, because a shell would run them as code.
 """
-_ALL: Final = "*"
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -75,8 +74,7 @@ def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.Pla
         only=own["only"],
         prune=not own["no_prune"],
         allow_deletes=own["allow_deletes"],
-        resend_all=_ALL in own["resend_secret"],
-        resend=tuple(each for each in own["resend_secret"] if each != _ALL),
+        resend=own["resend_secret"],
         previous=workflow.previous(own["base"], checked) if own["base"] else None,
     )
 
