@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from reconciler.findings import Position
 from reconciler.model import Absent, Desired, SecretRef, Webhook
 from reconciler.planning.document import reference_tree
-from reconciler.source.files import SourceFile, Sources
+from reconciler.source.files import NotReadableError, SourceFile, Sources, parent_name
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files
 from reconciler.source.yaml import Document
 
 
-def load_text(text: str, *, rules: Rules | None = None) -> Loaded:
+def load_text(text: str | bytes, *, rules: Rules | None = None) -> Loaded:
     """Load one file with that text."""
-    source = SourceFile(file="webhooks.yaml", raw=text.encode())
-    return load_files(Sources(files=(source,)), rules=rules or Rules())
+    return load_texts({"webhooks.yaml": text}, rules=rules)
+
+
+def load_texts(texts: Mapping[str, str | bytes], *given: str, rules: Rules | None = None) -> Loaded:
+    """Load the `given` files, by default all, of a repository in memory."""
+    read = {
+        name: SourceFile(file=name, raw=text.encode() if isinstance(text, str) else text)
+        for name, text in texts.items()
+    }
+
+    def read_parent(file: str, path: str) -> SourceFile:
+        name = parent_name(file, path)
+        if name not in read:
+            raise NotReadableError("does not exist", "check the path")
+        return read[name]
+
+    files = tuple(read[name] for name in given or read)
+    return load_files(Sources(files=files, read_parent=read_parent), rules=rules)
 
 
 def loaded(desired: Desired) -> Loaded:

@@ -13,9 +13,8 @@ from reconciler.findings import has_errors
 from reconciler.model import EVENT_TYPES, UNKNOWN, Live, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.planner import plan
 from reconciler.source.export import Export, as_glob, export
-from reconciler.source.files import SourceFile, Sources
-from reconciler.source.load import load_files
 from reconciler.source.rendered import scalar
+from tests.loading import load_text
 from tests.planning.builders import live, live_generic, live_slack, unshown
 
 GOLDEN = Path(__file__).with_name("exported.yaml")
@@ -28,8 +27,7 @@ HOSTILE = (
 
 
 def read_back(text: str):
-    sources = Sources(files=(SourceFile(file="exported.yaml", raw=text.encode()),))
-    declared = load_files(sources)
+    declared = load_text(text)
     assert declared.desired is not None, [f"{f.rule}: {f.message}" for f in declared.findings]
     assert not has_errors(declared.findings)
     return declared.desired

@@ -16,10 +16,10 @@ import yaml
 
 from reconciler.findings import Finding, sort_key
 from reconciler.source.excerpt import placed
-from reconciler.source.files import SourceFile, Sources
-from reconciler.source.load import Loaded, load_files
+from reconciler.source.load import Loaded
 from reconciler.source.rendered import configurations, yaml_text
 from reconciler.source.yaml import PARSER, parse
+from tests.loading import load_texts
 
 HERE = Path(__file__).parent
 NEXT = "---- another file\n"
@@ -49,7 +49,8 @@ def shown(findings: Iterable[Finding]) -> str:
         at = each.position
         assert at is not None
         where = f"{at}:{at.column}+{at.width}"
-        lines += [f"{each.severity}[{each.rule}] {where} {each.message}", f"  = {each.hint}"]
+        lines.append(f"{each.severity}[{each.rule}] {where} {each.message}")
+        lines += [f"  = {each.hint}"] if each.hint is not None else []
         lines += [f"  | {each.excerpt}"] if each.excerpt is not None else []
         for other in each.related:
             assert other.position is not None
@@ -68,17 +69,17 @@ def check(name: str, title: str, found: str, request: pytest.FixtureRequest) -> 
 
 
 def load(text: str) -> Loaded:
-    named = zip(("a.yaml", "b.yaml", "c.yaml"), text.split(NEXT), strict=False)
-    return load_files(Sources(files=tuple(SourceFile(file=name, raw=raw(t)) for name, t in named)))
+    names = ("a.yaml", "b.yaml", "c.yaml")
+    return load_texts(dict(zip(names, map(raw, text.split(NEXT)), strict=False)))
 
 
 @pytest.mark.parametrize("title", cases("declared.txt"))
 def test_what_files_declare(title: str, request: pytest.FixtureRequest) -> None:
-    """Defaults are merged, globs of events expanded, and settings applied in their scope."""
+    """Defaults and parents are merged, globs of events expanded; settings have their scope."""
     loaded = load(cases("declared.txt")[title][0])
-    assert loaded.findings == ()
     assert loaded.desired is not None
     found = NEXT.join(map(yaml_text, configurations(loaded.desired).values()))
+    found = shown(loaded.findings) + found
     check("declared.txt", title, found, request)
 
 

@@ -6,18 +6,13 @@ import pytest
 
 from reconciler.findings import Severity
 from reconciler.model import Secret
-from reconciler.source.files import SourceFile, Sources
 from reconciler.source.lint import Rules, name_findings
-from reconciler.source.load import Loaded, load_files
+from reconciler.source.load import Loaded
 from reconciler.source.secrets import url_credential
+from tests.loading import load_text
 
 ERROR, WARNING, NOTE = Severity
 TOKEN = "xoxb-" + "0123456789-canary"
-
-
-def check(text: str, rules: Rules | None = None) -> Loaded:
-    source = SourceFile(file="a.yaml", raw=text.encode())
-    return load_files(Sources(files=(source,)), rules=rules)
 
 
 def entries(fields: str) -> str:
@@ -26,12 +21,12 @@ def entries(fields: str) -> str:
 
 def slack(token: str, rules: Rules | None = None) -> Loaded:
     fields = f"type: slack, configuration: {{token: {token}, channel: a, username: b}}"
-    return check(entries(f"name: A, event_types: ['*'], {fields}"), rules=rules)
+    return load_text(entries(f"name: A, event_types: ['*'], {fields}"), rules=rules)
 
 
 def generic(configuration: str, rules: Rules | None = None) -> Loaded:
     fields = f"type: generic, configuration: {{{configuration}}}"
-    return check(entries(f"name: A, event_types: ['*'], {fields}"), rules=rules)
+    return load_text(entries(f"name: A, event_types: ['*'], {fields}"), rules=rules)
 
 
 def found(outcome: Loaded) -> list[tuple[str, Severity]]:
@@ -105,7 +100,7 @@ def test_literals_of_a_slack_webhook(
         f"{name}, type: slack, event_types: ['*'], configuration: {{{', '.join(configuration)}}}"
     )
     for rules, expected in ((Rules(), strictly), (Rules(allow_literal_secrets=True), allowed)):
-        outcome = check(text, rules=rules)
+        outcome = load_text(text, rules=rules)
         assert found(outcome) == expected
         assert "canary" not in repr(outcome.findings)
         assert "hush" not in repr(outcome.findings).lower()

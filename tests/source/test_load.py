@@ -12,8 +12,8 @@ from reconciler.model import (
     Webhook,
 )
 from reconciler.source.files import SourceFile, Sources
-from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files, place
+from tests.loading import load_texts
 
 EXAMPLE = """\
 version: 1
@@ -44,12 +44,9 @@ webhooks:
 SLACK = "type: slack, event_types: ['*'], configuration: {token: {env: T}, channel: a, username: b}"
 
 
-def declared(*texts: str, names: str = "abcdef", rules: Rules | None = None) -> Loaded:
-    files = tuple(
-        SourceFile(file=f"{name}.yaml", raw=text.encode())
-        for name, text in zip(names, texts, strict=False)
-    )
-    return load_files(Sources(files=files), rules=rules)
+def declared(*texts: str) -> Loaded:
+    names = ("a.yaml", "b.yaml")
+    return load_texts(dict(zip(names, texts, strict=False)))
 
 
 def entry(fields: str, *, root: str = "") -> str:

@@ -13,7 +13,8 @@ from reconciler.errors import ConfigurationError
 from reconciler.source.policy import judge
 from tests.cli.conftest import SECRETS, Shell
 from tests.folders import ROOT, write
-from tests.source.test_extend import BASE, load
+from tests.loading import load_texts
+from tests.source.test_extend import BASE
 
 FILES = {"over.yaml": "extends: base.yaml\nlimits: {max_deletes: 9}\n", "base.yaml": BASE}
 
@@ -28,7 +29,7 @@ def configuration(**properties: Any) -> dict[str, Any]:
 
 def violations(policy: Any) -> list[str]:
     """Return the violations of `FILES`, with positions."""
-    found = judge(load(FILES), ["p.json"], lambda path: json.dumps(policy).encode(), {})
+    found = judge(load_texts(FILES), ["p.json"], lambda path: json.dumps(policy).encode(), {})
     assert (found.desired is None) == bool(found.findings)
     return [f"{each.position} {each.message}" for each in found.findings]
 
@@ -90,7 +91,7 @@ def test_a_policy_takes_linear_time() -> None:
     files = {"a.yaml": BASE.replace("Deploys", "a" * 200 + "!")}
     policy = json.dumps(webhooks(name={"pattern": "^([a-z]+)+$"})).encode()
     started = time.process_time()
-    assert len(judge(load(files), ["p.json"], lambda path: policy, {}).findings) == 2
+    assert len(judge(load_texts(files), ["p.json"], lambda path: policy, {}).findings) == 2
     assert time.process_time() - started < 5
 
 

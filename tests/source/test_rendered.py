@@ -13,23 +13,22 @@ from hypothesis import given
 
 from reconciler.findings import Position
 from reconciler.model import Desired, FileScope, Pattern
-from reconciler.source.files import SourceFile, Sources
-from reconciler.source.load import load_files
 from reconciler.source.rendered import configurations, yaml_text
 from tests.cli.conftest import Shell
 from tests.laws import strategies
+from tests.loading import load_text, load_texts
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(
     path
     for folder in ("examples", "tests/golden")
     for path in (ROOT / folder).rglob("*.yaml")
-    if load_files(Sources(files=(SourceFile(file="f.yaml", raw=path.read_bytes()),))).desired
+    if load_text(path.read_bytes()).desired
 )
 
 
 def read(file: str, text: bytes) -> Desired:
-    found = load_files(Sources(files=(SourceFile(file=file, raw=text),)))
+    found = load_texts({file: text})
     assert found.desired is not None, found.findings
     return found.desired
 

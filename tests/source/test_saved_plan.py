@@ -19,11 +19,11 @@ from reconciler.planning.document import checksum
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import review_of
 from reconciler.render import RENDERERS
-from reconciler.source.files import SourceFile, Sources
 from reconciler.source.lint import Rules
-from reconciler.source.load import Loaded, load_files, load_parsed
+from reconciler.source.load import Loaded, load_parsed
 from reconciler.source.saved_plan import SavedPlan, load, save_plan
 from tests.laws.strategies import declarations, live_organizations
+from tests.loading import load_texts
 from tests.loading import loaded as files
 from tests.planning.builders import desired as declared
 from tests.planning.builders import live, live_generic, live_slack, slack
@@ -75,11 +75,7 @@ protect:
 
 def read(**files: str) -> Loaded:
     """Return what files declare."""
-    sources = tuple(
-        SourceFile(file=name.replace("__", "/") + ".yaml", raw=text.encode())
-        for name, text in files.items()
-    )
-    found = load_files(Sources(files=sources))
+    found = load_texts({name.replace("__", "/") + ".yaml": text for name, text in files.items()})
     assert found.desired is not None, found.findings
     return found
 

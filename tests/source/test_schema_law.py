@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from reconciler.findings import Position, Severity
-from reconciler.source.files import SourceFile, Sources
-from reconciler.source.load import build, load_files
+from reconciler.source.load import build
 from reconciler.source.schema import accepts, parts, schema_text
 from reconciler.source.yaml import LISTED, Document
+from tests.loading import load_text
 from tests.source.test_schema_file import GOOD
 
 # In Python, `$` also matches before a line break at the end of a text.
@@ -130,7 +130,7 @@ def test_any_file_is_loaded_or_has_errors(data: dict[str, Any]) -> None:
     """A file gives declarations, or errors with a position and a source line."""
     assert engine_accepts(data) is schema_accepts(data)
     text = json.dumps(data, indent=1)
-    outcome = load_files(Sources(files=(SourceFile(file="a.yaml", raw=text.encode()),)))
+    outcome = load_text(text)
     errors = [each for each in outcome.findings if each.severity is Severity.ERROR]
     assert (outcome.desired is None) is bool(errors)
     for finding in outcome.findings:
