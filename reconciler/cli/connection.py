@@ -15,6 +15,7 @@ from reconciler.cli.options import Context
 from reconciler.execute.stop import GRACE
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.render.quote import quote
+from reconciler.render.words import some
 from reconciler.settings.resolve import Setting, Settings, resolve
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ _VERBS: Final = {Create: "creating", Update: "updating", Delete: "deleting"}
 _LONG: Final = 1.0  # seconds that need no message
 _TICK: Final = 1.0  # seconds
 _WIDEST: Final = 60
-_SHOWN: Final = 3  # names of webhooks per line
 
 
 def settings_of(context: Context) -> Settings:
@@ -200,9 +200,8 @@ class Progress:
             flying = list(self._in_flight)
         text = "Interrupted: no write is in flight, stopping."
         if flying:
-            more = f" and {len(flying) - _SHOWN} more" if len(flying) > _SHOWN else ""
             text = (
-                f"Interrupted: {', '.join(flying[:_SHOWN])}{more}. The run stops when this is "
+                f"Interrupted: {some(flying, 3)}. The run stops when this is "
                 f"confirmed, after {GRACE:g} s at most.\nPress Ctrl-C again to stop immediately; "
                 "writes in flight are then reported as unconfirmed."
             )

@@ -32,7 +32,7 @@ from reconciler.model import EVENT_TYPES, LiveWebhook, Secret, Unknown
 from reconciler.planning.readback import plausible
 from reconciler.ports import Clock, Workers
 from reconciler.render.quote import quote
-from reconciler.render.words import plural
+from reconciler.render.words import plural, some
 
 _SKEW: Final = 60.0
 """The maximum difference between the clocks, in seconds."""
@@ -292,19 +292,14 @@ def _known(what: str, theirs: Iterable[str], ours: Iterable[str]) -> Check:
         return unknown("schema", f"the server's description names no {what}")
     if not new and not missing:
         return ok("schema", f"{what}: the {len(known)} of this version")
-    lines = [f"new: {_listed(new)}"] if new else []
-    lines += [f"missing: {_listed(missing)}"] if missing else []
+    lists = (("new", list(map(quote, new))), ("missing", list(map(quote, missing))))
+    lines = [f"{title}: {some(names, 10)}" for title, names in lists if names]
     fix = (
         "look for a newer version of webhooks; webhooks with a new type or event are kept"
         if new
         else "do not declare them; the server would refuse them"
     )
     return warn("schema", f"{what}: {'; '.join(lines)}", fix=fix)
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(quote(each) for each in names[:10])
-    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
 
 
 def _values(node: Any, schemas: Any, seen: set[str]) -> Iterator[str]:

@@ -34,8 +34,8 @@ from reconciler.report import Outcome, Report
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
     """Return the document of a plan, complete enough to apply it (schemas/plan.schema.json)."""
     tree = plan_tree(plan, __version__)
-    if edits := unblocking(plan, view):
-        tree["unblock"] = [{"purpose": each.purpose, "text": each.text} for each in edits]
+    if edits := [{"purpose": purpose, "text": text} for purpose, text in unblocking(plan, view)]:
+        tree["unblock"] = edits
         tree["checksum"] = checksum(tree)
     return write_json(tree)
 

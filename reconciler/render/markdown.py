@@ -38,6 +38,7 @@ from reconciler.render.words import (
     reference,
     rest,
     scope,
+    some,
     summary,
     verification,
 )
@@ -180,7 +181,7 @@ def _distributed(
 
 def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str]:
     if unshown:
-        names = _some([code(quote(plan.operations[each].name[:40])) for each in unshown], 5)
+        names = some([code(quote(plan.operations[each].name[:40])) for each in unshown], 5)
         yield ""
         yield (
             f"**Not approved**: {len(unshown)} of {plural(len(plan.operations), 'change')} did not "
@@ -225,7 +226,7 @@ def _plan_row(row: Row) -> str:
     elif row.sign in ".=":
         what = _cell(what)
     if row.fields:
-        what += f": {_some([_cell(each.label) for each in row.fields], _MOST_FIELDS)}"
+        what += f": {some([_cell(each.label) for each in row.fields], _MOST_FIELDS)}"
     why = row.why if row.why in _OUR_WORDS else _cell(row.why)
     why += f" ({row.attribution})" if row.attribution else ""
     return _table_row(row, what, why)
@@ -256,8 +257,8 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
     if names := outside_digest(plan):
         listed = ", ".join(map(code, names))
         yield f"- Not in the digest, as only the value of a secret differs: {listed}"
-    for edit in unblocking(plan, view):
-        yield f"- To unblock it, {edit.purpose}: {code(edit.text)}"
+    for purpose, text in unblocking(plan, view):
+        yield f"- To unblock it, {purpose}: {code(text)}"
 
 
 def _details(rows: Iterable[Row]) -> list[str]:
@@ -367,9 +368,3 @@ def _fit(
 def _longest_run(text: str) -> int:
     """Return the length of the longest run of backticks; a fence or code span needs one more."""
     return max(map(len, _BACKTICKS.findall(text)), default=0)
-
-
-def _some(items: Sequence[str], most: int) -> str:
-    """Return the first items as a list, and the number of the others."""
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return f"{', '.join(items[:most])}{more}"

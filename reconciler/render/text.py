@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from reconciler.checks import Check, Checklist, Status
@@ -174,9 +173,9 @@ def _blocked(plan: Plan, view: View) -> Iterable[Sequence[str]]:
 def _unblocking(plan: Plan, view: View) -> list[str]:
     """List the edits that unblock a plan, each on one line to be copied."""
     lines = []
-    for each in unblocking(plan, view):
-        lines += paragraph(f"{each.purpose}:", start=" ", width=view.width)
-        lines.append(f"    {each.text}")
+    for purpose, text in unblocking(plan, view):
+        lines += paragraph(f"{purpose}:", start=" ", width=view.width)
+        lines.append(f"    {text}")
     return ["To unblock it, choose one:", *lines] if lines else []
 
 
@@ -361,39 +360,30 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
 
     With errors only, render the failed ones.
     """
-    if view.verbosity < 0:
-        checklist = _failed(checklist)
+    statuses = _STATUSES if view.verbosity >= 0 else {Status.FAIL: _STATUSES[Status.FAIL]}
     names = [columns(check.name) for each in checklist.sections for check in each.checks]
     column = 4 + min(_WIDEST_CHECK, max(names, default=0)) + 2
     if column > view.width // 2:
         column = 6
     lines: list[str] = []
     for section in checklist.sections:
+        checks = [each for each in section.checks if each.status in statuses]
+        if not checks and view.verbosity < 0:
+            continue
         title = paint(quote(section.name), "strong", view.color)
         where = f"  {paint(place(section.position), 'faint', view.color)}"
         lines.append(title + (where if section.position else ""))
-        for check in section.checks:
+        for check in checks:
             lines += _check(check, column, view)
         lines.append("")
-    for note in checklist.notes:
+    for note in checklist.notes if view.verbosity >= 0 else ():
         lines += paragraph(prose(note), indent=0, width=view.width)
     counts = [
         f"{count} {word}"
-        for status, (_, _, word) in _STATUSES.items()
+        for status, (_, _, word) in statuses.items()
         if (count := checklist.count(status))
     ]
     return "\n".join([*lines, f"{', '.join(counts) or 'nothing to check'}."]) + "\n"
-
-
-def _failed(checklist: Checklist) -> Checklist:
-    """Return the checks that failed."""
-    failed = [
-        replace(
-            section, checks=tuple(each for each in section.checks if each.status is Status.FAIL)
-        )
-        for section in checklist.sections
-    ]
-    return replace(checklist, sections=tuple(each for each in failed if each.checks), notes=())
 
 
 def _check(check: Check, column: int, view: View) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from glob import escape
 from typing import Final
 
@@ -22,20 +22,8 @@ from reconciler.render.words import plural
 _MOST_NAMES: Final = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edit:
-    """A way to unblock a plan: `purpose` describes the edit and its place, `text` is one line."""
-
-    purpose: str
-    text: str
-
-
-def unblocking(plan: Plan, view: View) -> list[Edit]:
-    """Return the edits that each unblock a plan; empty if it is not blocked."""
-    return [Edit(purpose=purpose, text=text) for purpose, text in _ways(plan, view)]
-
-
-def _ways(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
+def unblocking(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
+    """Yield the edits that each unblock a plan: purpose and place, then the text, one line."""
     if not plan.blocked:
         return
     number = plan.counted_deletes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -66,6 +66,12 @@ _EXIT_MEANINGS: Final = {
 def plural(number: int, noun: str) -> str:
     """Return `1 webhook`, `2 webhooks`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def some(items: Sequence[str], most: int) -> str:
+    """Return the first `most` items as a list, and the number of the others."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return f"{', '.join(items[:most])}{more}"
 
 
 def counts(plan: Plan) -> str:

@@ -33,6 +33,7 @@ from reconciler.planning.review import Review
 from reconciler.planning.status import WebhookStatus, statuses
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
+from reconciler.render.words import some
 from reconciler.settings.resolve import LOCAL_SERVER
 from reconciler.source.history import tracked
 from reconciler.workflow.inputs import Checked, Gathered, gather, previous
@@ -41,7 +42,6 @@ if TYPE_CHECKING:  # planning needs no report
     from reconciler.report import Report
 
 _OTHERWISE: Final = "set another one with --organization or WEBHOOKS_ORGANIZATION"
-_NAMED: Final = 3
 """The maximum number of webhooks named in a note."""
 _REVISIONS: Final = (("HEAD", "uncommitted changes set"), ("HEAD^", "the last commit sets"))
 
@@ -185,14 +185,11 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
             if bumped:
                 references = ", ".join(sorted({str(value) for _, _, value in bumped}))
                 names = sorted({repr(name) for name, _, _ in bumped})
-                shown = ", ".join(names[:_NAMED]) + (
-                    f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-                )
                 command = shlex.join(["webhooks", "apply", *_without_base(inputs.again)])
                 message = (
-                    f"{who} `version`, and this plan does not send it: {references} of {shown}; "
-                    "the server does not show whether it was sent, so this note stays until the "
-                    "next commit"
+                    f"{who} `version`, and this plan does not send it: {references} of "
+                    f"{some(names, 3)}; the server does not show whether it was sent, so this "
+                    "note stays until the next commit"
                 )
                 hint = f"if not sent yet: {command} --base {shlex.quote(revision)}"
                 return [note("version-not-sent", message, hint)]

@@ -16,7 +16,7 @@ from reconciler.planning.names import unmatched
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import plural
+from reconciler.render.words import plural, some
 from reconciler.source.allowed import reference
 from reconciler.source.export import SLACK_TOKEN, Export, export
 from reconciler.source.files import SourceFile, Sources
@@ -104,9 +104,8 @@ def explain(context: Context, made: Export) -> None:
 
 def listed(made: Export) -> str:
     """Return the references of an export as text, at most five."""
-    shown = [each.name if each.scheme is Scheme.ENV else str(each) for each in made.references[:5]]
-    more = len(made.references) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    names = [each.name if each.scheme is Scheme.ENV else str(each) for each in made.references]
+    return some(names, 5)
 
 
 def _idle(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:
