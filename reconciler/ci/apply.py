@@ -274,7 +274,7 @@ class _Attempt:
                 problem = first
                 github.extend(_TELLING)
             try:
-                title = f"CloudTruth webhooks are not applied: {code}"
+                title = self._run.title(f"the files are not applied ({code})")
                 github.issue(title, marker, text, find(github.open_issues(), marker))
             except GitHubError as second:
                 raise problem or second from None
@@ -333,6 +333,7 @@ def by_digest(run: Run, made: Plan, *, workflow: str = "", resend: Sequence[str]
         words = ["webhooks", "apply", "--yes", "--expect-digest", made.digest]
         return shlex.join([*words, *run.options(resend, allowed)])
     given = [f"digest={made.digest}"]
+    given += [f"organization={run.label}"] if run.label else []
     given += ["resend-secret=" + "\n".join(resend)] if resend else []
     given += [f"allow-deletes={allowed}"] if allowed is not None else []
     words = ["gh", "workflow", "run", workflow, "--repo", run.repository, "--ref", run.branch]

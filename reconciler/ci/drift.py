@@ -94,7 +94,7 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
     listed = _deliveries(failing, since)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot) - len(listed) - 10
     shown = RENDERERS["markdown"]().render_plan(made, View(limit=room, again=run.options()))
-    github.issue(_title(run, title), marker, f"{shown}{listed}\n\n{foot}\n", mine)
+    github.issue(run.title(title), marker, f"{shown}{listed}\n\n{foot}\n", mine)
 
 
 def _cannot_run(run: Run, problem: ReconcilerError) -> list[Finding]:
@@ -111,13 +111,9 @@ def _cannot_run(run: Run, problem: ReconcilerError) -> list[Finding]:
         mine = find(github.open_issues(), marker)
         # Keep the failing deliveries for the next check.
         marker = replace(marker, failing=mine[0].marker.failing if mine else ())
-        title = _title(run, f"the drift check cannot run ({problem.code})")
+        title = run.title(f"the drift check cannot run ({problem.code})")
         github.issue(title, marker, text, mine)
     return findings
-
-
-def _title(run: Run, text: str) -> str:
-    return f"CloudTruth webhooks{f' ({run.label})' if run.label else ''}: {text}"
 
 
 def _deliveries(failing: Sequence[WebhookStatus], since: Mapping[str, str]) -> str:

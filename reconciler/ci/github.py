@@ -205,8 +205,9 @@ class GitHub:
         self._ask("PATCH", f"/issues/{number}", body={"state": "closed"}, need=_ISSUES)
 
     def body(self, marker: Marker, text: str) -> str:
-        """Return the body of a comment or issue."""
-        return self._clean(f"{encode(marker)}\n{text}")
+        """Return the body of a comment or issue, with its label above the text."""
+        label = f"**`{marker.label}`**\n\n" if marker.label else ""
+        return self._clean(f"{encode(marker)}\n{label}{text}")
 
     def _post(self, number: int, body: str) -> None:
         """Post a comment. After a lost response, look for it before it counts as failed."""

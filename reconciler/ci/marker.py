@@ -135,10 +135,7 @@ def encode(marker: Marker) -> str:
         if value != each.default:
             content[each.name] = value
     text = json.dumps(content, default=_tree, separators=(",", ":"))
-    for character in "<>&@#\x7f":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    while "--" in text:
-        text = text.replace("--", "-\\u002d")
+    text = re.sub(r"[<>&@#\x7f]|(?<=-)-", lambda found: f"\\u{ord(found[0]):04x}", text)
     return f"<!-- cloudtruth-webhooks {text} -->"
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 
+from reconciler.ci.marker import MarkerKind
 from reconciler.ci.outcome import Outcome, ended
-from reconciler.ci.run import Run
+from reconciler.ci.run import PullRequest, Run
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.model import Scheme
 from reconciler.source.secrets import references
-from reconciler.workflow.inputs import OrganizationFiles, organizations, parse, validate
+from reconciler.workflow.inputs import Inputs, OrganizationFiles, organizations, parse, validate
 
 MOST: Final = 256
 """The maximum number of jobs in a matrix on GitHub."""
@@ -23,20 +25,29 @@ MOST: Final = 256
 def matrix(run: Run) -> Outcome:
     """Return the organizations to run jobs for, as the output `matrix`.
 
-    Without a known change (a schedule, a manual start, a commit that git does not know) these are
-    all organizations. Raises UsageError if there are more than GitHub can run.
+    These are the organizations that read a changed file, and those whose plan is on the pull
+    request already, so that a commit that takes a change back also takes back its plan. Without a
+    known change (a schedule, a manual start, a commit that git does not know) these are all
+    organizations; with a label it is only the one of this label.
+
+    Raises ConfigurationError for files that cannot be read, UsageError for an unknown label and for
+    more organizations than GitHub can run.
     """
-    parsed = parse(run.inputs)
-    if parsed.findings:
-        raise ConfigurationError("the files cannot be used", findings=parsed.findings)
-    groups = organizations(parsed)
-    changed = _changed(run)
-    chosen = groups
-    if changed is not None:
+    labels = labelled(run.inputs, run.paths)
+    chosen = labels
+    if run.label:
+        if run.label not in labels:
+            known = ", ".join(labels)
+            raise UsageError(f"no organization has the label {run.label}", hint=f"known: {known}")
+        chosen = {run.label: labels[run.label]}
+    elif (changed := _changed(run)) is not None:
         prefix = (run.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
-        chosen = tuple(
-            each for each in groups if not changed.isdisjoint(_read_by(each, run, prefix))
-        )
+        commented = _commented(run)
+        chosen = {
+            name: each
+            for name, each in labels.items()
+            if name in commented or not changed.isdisjoint(_read_by(each, run, prefix))
+        }
     if len(chosen) > MOST:
         raise UsageError(
             f"{len(chosen)} organizations exceed the limit of {MOST} jobs in a matrix",
@@ -46,16 +57,50 @@ def matrix(run: Run) -> Outcome:
         {
             "organization": each.organization or "",
             "file": "\n".join(each.paths),
-            "label": PurePosixPath(each.paths[0]).stem,
+            "label": name,
         }
-        for each in chosen
+        for name, each in chosen.items()
     ]
-    names = ", ".join(each["label"] for each in include) or "none"
-    done = ended("validated", (), heading=f"{len(include)} of {len(groups)} organizations: {names}")
+    names = ", ".join(chosen) or "none"
+    done = ended("validated", (), heading=f"{len(include)} of {len(labels)} organizations: {names}")
     text = json.dumps({"include": include}, separators=(",", ":"))
     return replace(
         done, outputs={**done.outputs, "matrix": text, "organizations": str(len(include))}
     )
+
+
+def labelled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFiles]:
+    """Return the organizations of a run by their label.
+
+    A label is the name of the first file without its suffix, preceded by its folders below the
+    directory in `roots` that contains it. Raises ConfigurationError for files that cannot be read,
+    UsageError for labels that are not distinct.
+    """
+    parsed = parse(inputs)
+    if parsed.findings:
+        raise ConfigurationError("the files cannot be used", findings=parsed.findings)
+    groups = organizations(parsed)
+    found = {_label(PurePosixPath(each.paths[0]), roots): each for each in groups}
+    if len({each.casefold() for each in found}) < len(groups):
+        raise UsageError(
+            "files of two organizations have the same name, which would be the label of both",
+            hint="rename one of the files",
+        )
+    return found
+
+
+def _label(file: PurePosixPath, roots: Sequence[str]) -> str:
+    below = [file.relative_to(each) for each in map(PurePosixPath, roots) if each in file.parents]
+    name = (below or [PurePosixPath(file.name)])[0].with_suffix("")
+    return re.sub(r"[^\w.]+", "-", str(name))
+
+
+def _commented(run: Run) -> frozenset[str]:
+    """Return the labels of the plans on the pull request."""
+    if not isinstance(run.event, PullRequest) or run.event.distrust or run.github is None:
+        return frozenset()
+    comments = run.github.comments(run.event.number)
+    return frozenset(each.marker.label for each in comments if each.marker.kind is MarkerKind.PLAN)
 
 
 def _changed(run: Run) -> frozenset[str] | None:

@@ -279,7 +279,6 @@ def _resends(made: Plan, place: int) -> Sequence[tuple[str, Resend]]:
 def _foot(run: Run, pull: PullRequest) -> str:
     parts = [f"Commit {pull.head[:12]}"] if pull.head else []
     parts += [f"[run]({run.url})"] if run.url else []
-    parts += [f"label `{run.label}`"] if run.label else []
     return " · ".join(parts)
 
 

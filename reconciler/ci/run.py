@@ -116,6 +116,10 @@ class Run:
         """Return a link to the run as Markdown."""
         return f"[this run]({self.url})" if self.url else "a run"
 
+    def title(self, text: str) -> str:
+        """Return the title of an issue."""
+        return f"CloudTruth webhooks{f' ({self.label})' if self.label else ''}: {text}"
+
     @property
     def again(self) -> str | None:
         """Return the command that re-runs it."""

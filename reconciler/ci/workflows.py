@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
@@ -14,27 +14,39 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from reconciler import __version__
-from reconciler.ci.marker import Marker, MarkerKind, encode
 from reconciler.errors import UsageError
 from reconciler.model import Scheme, SecretRef
 from reconciler.source.history import Git
 
-_NAMES: Final = ("plan-webhooks.yml", "apply-webhooks.yml", "drift-webhooks.yml")
 _FOLDER: Final = ".github/workflows"
+_NAMES: Final = ("webhooks.yml", "plan-webhooks.yml", "apply-webhooks.yml", "drift-webhooks.yml")
 _PACKAGE: Final = "cloudtruth-webhooks"
 _REPOSITORY: Final = "https://github.com/cloudtruth-webhooks/cloudtruth-webhooks"
 GUIDE: Final = f"{_REPOSITORY}/blob/main/docs/github.md"
 _RELEASED: Final = False
 """Whether this version is on PyPI. Until then workflows install the repository at a commit."""
 
+_KEY: Final = "CLOUDTRUTH_API_KEY"
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\"\\$]+")
 _ALLOW: Final = re.compile(r'^(\s*WEBHOOKS_ALLOW_SECRETS: )"[^"\n]*"', re.MULTILINE)
-_KEY: Final = re.compile(r"^( *)CLOUDTRUTH_API_KEY: .*$", re.MULTILINE)
 _SECRETS: Final = re.compile(
-    r"^(?P<indent> *)# Secrets of the configuration:\n"
+    r"^(?P<heading>(?P<indent> *)# (?P<kind>Names of secrets|Secrets|Keys) of the configuration:\n)"
     r"(?P<lines>(?:^(?P=indent)[A-Za-z_]\w*: .*\n?)*)",
     re.MULTILINE,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """The secrets of one organization: references in its files, and that of an API key."""
+
+    references: tuple[SecretRef, ...] = ()
+    key: SecretRef | None = None
+
+    @property
+    def variable(self) -> str:
+        """Return the variable of the API key."""
+        return self.key.name if self.key and self.key.scheme is Scheme.ENV else _KEY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,22 +54,30 @@ class Setup:
     """The values to fill into the workflows.
 
     `package` is the requirement for pip, `file` the configuration file or directory, relative to
-    the repository's root, with forward slashes. `branch` is the branch whose tip is applied,
-    `references` are the secrets that the configuration refers to, `parents` the files that it
-    extends, `server` the URL of a server other than the default.
+    the repository's root, with forward slashes. `branch` is the branch whose tip is applied.
+    `organizations` has the secrets of each organization by its label, which is empty if there is
+    only one. `parents` are the files that the configuration extends, `server` is the URL of a
+    server other than the default.
     """
 
     package: str
     file: str = "webhooks.yaml"
     branch: str = "main"
-    references: tuple[SecretRef, ...] = ()
+    organizations: Mapping[str, Needs] = field(default_factory=lambda: {"": Needs()})
     parents: tuple[str, ...] = ()
     server: str = ""
 
     @property
-    def variables(self) -> tuple[str, ...]:
-        """Return the names of the environment variables that `apply` needs."""
-        return tuple(sorted({each.name for each in self.references if each.scheme is Scheme.ENV}))
+    def references(self) -> frozenset[SecretRef]:
+        """Return the references in all files."""
+        needs = self.organizations.values()
+        found = {each.key for each in needs if each.key is not None}
+        return frozenset(found.union(*(each.references for each in needs)))
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Return the variables of API keys that files name."""
+        return frozenset(each.variable for each in self.organizations.values()) - {_KEY}
 
     @property
     def allowed(self) -> str:
@@ -67,13 +87,18 @@ class Setup:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """Return the commands that set up GitHub for the workflows."""
-        values = (f"gh secret set {each} --env cloudtruth-production" for each in self.variables)
-        return (
-            "gh secret set CLOUDTRUTH_API_KEY --env cloudtruth-plan        # a read-only key",
-            "gh secret set CLOUDTRUTH_API_KEY --env cloudtruth-production  # a key that can write",
-            *values,
-        )
+        """Return the commands that set the secrets of GitHub's environments."""
+        found = []
+        for label, needs in self.organizations.items():
+            plan = f"{label}-plan" if label else "cloudtruth-plan"
+            apply = f"{label}-apply" if label else "cloudtruth-production"
+            found += [
+                f"gh secret set {needs.variable} --env {plan}  # a read-only key",
+                f"gh secret set {needs.variable} --env {apply}  # a key that can write",
+            ]
+            names = _variables(needs.references)
+            found += [f"gh secret set {each} --env {apply}" for each in names]
+        return tuple(found)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -88,14 +113,22 @@ class Setup:
         return (file, *inside)
 
 
+def _variables(references: Iterable[SecretRef]) -> tuple[str, ...]:
+    return tuple(sorted({each.name for each in references if each.scheme is Scheme.ENV} - {_KEY}))
+
+
 def workflows(setup: Setup) -> Mapping[str, str]:
     """Return the text of each workflow by its path in the repository.
 
     Raises UsageError for a name that cannot be written into YAML.
     """
+    several = "" not in setup.organizations
     values = {
         "package": setup.package,
         "file": setup.file,
+        "several": str(several).lower(),
+        "plan": "plan" if several else "cloudtruth-plan",
+        "apply": "apply" if several else "cloudtruth-production",
         "paths": '", "'.join(setup.paths),
         "branch": setup.branch,
         "allow": setup.allowed,
@@ -104,42 +137,35 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     for name, value in {**values, "paths": " ".join(setup.paths)}.items():
         if value and not _PLAIN.fullmatch(value):
             raise UsageError(f"the workflow cannot contain the {name} {value!r}")
-    # Issues of a job that failed before its command; the next successful command closes them.
-    values["failure"] = encode(Marker(kind=MarkerKind.FAILURE, file=setup.file, code="not-run"))
-    values["drift"] = encode(Marker(kind=MarkerKind.DRIFT, file=setup.file))
     source = files("reconciler.ci") / "templates"
     found: dict[str, str] = {}
     for name in _NAMES:
-        template = (source / name).read_text(encoding="utf-8")
-        text = updated(re.sub(r"@([a-z]+)@", lambda each: values[each[1]], template), setup)
-        assert text is not None  # each template has the list
-        if setup.server:
-            text = _KEY.sub(rf'\g<0>\n\g<1>CLOUDTRUTH_SERVER_URL: "{setup.server}"', text)
-        found[f"{_FOLDER}/{name}"] = text
+        text = (source / name).read_text(encoding="utf-8")
+        if not setup.server:
+            text = re.sub(r".*@server@.*\n", "", text)
+        text = re.sub(r"@([a-z]+)@", lambda each: values[each[1]], text)
+        found[f"{_FOLDER}/{name}"] = updated(text, setup)
     return found
 
 
-def updated(text: str, setup: Setup) -> str | None:
-    """Return an existing workflow with updated lists of secrets.
+def updated(text: str, setup: Setup) -> str:
+    """Return the text of a workflow with updated lists of secrets.
 
     Only lines of secrets that the configuration no longer refers to, or newly refers to, change.
-    None for a workflow without the list of allowed secrets.
     """
-    text, count = _ALLOW.subn(lambda found: f'{found[1]}"{setup.allowed}"', text)
-    if not count:
-        return None
 
     def lines(found: re.Match[str]) -> str:
-        kept = {
-            line.partition(":")[0].strip(): line.rstrip("\n")
-            for line in found["lines"].splitlines()
-        }
-        indent = found["indent"]
+        keys_only = found["kind"] == "Keys"
+        variables = setup.keys if keys_only else _variables(setup.references)
+        kept = {line.partition(":")[0].strip(): line for line in found["lines"].splitlines()}
+        value = "{required: false}" if found["kind"].startswith("N") else "${{ secrets.%s }}"
         new = (
-            kept.get(name, f"{indent}{name}: ${{{{ secrets.{name} }}}}") for name in setup.variables
+            kept.get(each, f"{found['indent']}{each}: {value.replace('%s', each)}")
+            for each in sorted(variables)
         )
-        return "".join(f"{line}\n" for line in (f"{indent}# Secrets of the configuration:", *new))
+        return found["heading"] + "".join(f"{line}\n" for line in new)
 
+    text = _ALLOW.sub(lambda found: f'{found[1]}"{setup.allowed}"', text)
     return _SECRETS.sub(lines, text)
 
 

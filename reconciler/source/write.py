@@ -37,7 +37,8 @@ WEBHOOKS: Final = FileKind(
     "a file of webhooks", re.compile(rb"""^["']?webhooks["']? *:""", re.MULTILINE)
 )
 WORKFLOW: Final = FileKind(
-    "a workflow of webhooks", re.compile(rb"^ *WEBHOOKS_ALLOW_SECRETS: ", re.MULTILINE)
+    "a workflow of webhooks",
+    re.compile(rb"^ *(WEBHOOKS_ALLOW_SECRETS: |uses: .*/workflows/webhooks\.yml)", re.MULTILINE),
 )
 REQUESTS: Final = FileKind("a log of requests", re.compile(rb'\A\{"seq": '))
 

@@ -12,15 +12,17 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import yaml
 
 from reconciler.ci.github import GitHub
-from reconciler.ci.workflows import Setup, workflows
+from reconciler.ci.workflows import Needs, Setup, workflows
 from reconciler.model import Scheme, Secret, SecretRef
+from tests.ci.actions import evaluate, filled
 from tests.ci.fake_github import FakeGitHub
 from tests.cli.conftest import perform
 from tests.emulated.emulator import Emulator
@@ -36,7 +38,9 @@ KEY = "ct-canary-key-0123456789"
 SLACK = "xoxb-canary-0123456789"
 SETUP = Setup(
     package="cloudtruth-webhooks",
-    references=(SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN"),),
+    organizations={
+        "": Needs(references=(SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN"),)),
+    },
 )
 _BASH = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c")
 
@@ -58,6 +62,10 @@ def client(
         yield github
 
 
+PUSH: Final = {"ref": "refs/heads/main", "repository": {"default_branch": "main"}}
+"""The event of a push to main, or of a manual start there."""
+
+
 @dataclass
 class Done:
     """The result of a step."""
@@ -69,9 +77,18 @@ class Done:
     summary: str
 
 
+def only(found: Mapping[str, Done]) -> Done:
+    """Return the step of the only organization."""
+    (done,) = found.values()
+    return done
+
+
 @dataclass
 class World:
-    """A repository in git and on GitHub, and a CloudTruth organization."""
+    """A repository in git and on GitHub, and a CloudTruth organization.
+
+    `secrets` are those of each environment that is not among `environments`.
+    """
 
     folder: Path
     github: FakeGitHub
@@ -80,6 +97,8 @@ class World:
     hold: PauseAtWrite
     cloudtruth_url: str
     secrets: dict[str, str] = field(default_factory=dict)
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
+    setup: Setup = SETUP
     file: str = "webhooks.yaml"
     shell: bool = False
     runs: int = 0
@@ -182,7 +201,20 @@ class World:
         home: str = "",
         **environ: str,
     ) -> Done:
-        """Run the plan workflow for a pull request of the checked-out branch.
+        """Run the plan workflow for a pull request of the checked-out branch."""
+        event = self.opened(number, branch=branch, base=base, newest=newest, home=home)
+        return only(self.run("plan", "pull_request", event, **environ))
+
+    def opened(
+        self,
+        number: int = 1,
+        *,
+        branch: str = "main",
+        base: str = "",
+        newest: str = "",
+        home: str = "",
+    ) -> dict[str, Any]:
+        """Open a pull request of the checked-out branch, and return its event.
 
         `base` is the commit of `branch` that the event names, `newest` the pull request's newest
         commit if that is not the checked-out one, and `home` the repository it comes from.
@@ -191,7 +223,7 @@ class World:
         known = self.github.pulls.get(number)
         if known is None or known["state"] == "open":
             self.github.open(number, newest or head, base=branch)
-        event = {
+        return {
             "pull_request": {
                 "number": number,
                 "head": {"sha": head, "repo": {"full_name": home or self.github.repository}},
@@ -201,7 +233,6 @@ class World:
             "repository": {"default_branch": "main"},
             "sender": {"login": "ann"},
         }
-        return self.step("plan", "pull_request", event, **environ)
 
     def squash(self, number: int, *, into: str = "main") -> str:
         """Squash a pull request; return the new commit."""
@@ -235,8 +266,7 @@ class World:
     def push(self, *, at: str = "", **environ: str) -> Done:
         """Run the apply workflow after a push to main, on the tip of main or on the commit `at`."""
         self.git("checkout", "-q", at or "main")
-        event = {"ref": "refs/heads/main", "repository": {"default_branch": "main"}}
-        done = self.step("apply", "push", event, **environ)
+        done = only(self.run("apply", "push", PUSH, **environ))
         if at:
             self.git("checkout", "-q", "main")
         return done
@@ -249,11 +279,11 @@ class World:
         assert words[4:8] == ["--repo", self.github.repository, "--ref", "main"]
         given = dict(each.split("=", 1) for each in words[9::2])
         self.git("checkout", "-q", "main")
-        return self.step("apply", "workflow_dispatch", {}, inputs=given)
+        return only(self.run("apply", "workflow_dispatch", PUSH, inputs=given))
 
     def drift(self) -> Done:
         """Run the drift workflow."""
-        return self.step("drift", "schedule", {})
+        return only(self.run("drift", "schedule", {}))
 
     def step(
         self,
@@ -265,12 +295,41 @@ class World:
         **environ: str,
     ) -> Done:
         """Run the last step of a workflow in a shell, or its command in this process."""
-        script, environment, temp = self._prepared(workflow, name, event, inputs or {})
-        return self._done(script, environment | environ, temp)
+        contexts = self._contexts(workflow, name, event, inputs or {})
+        return self._step("webhooks", contexts, **environ)
+
+    def run(
+        self,
+        workflow: str,
+        name: str,
+        event: Mapping[str, Any],
+        *,
+        inputs: Mapping[str, str] | None = None,
+        **environ: str,
+    ) -> dict[str, Done]:
+        """Run a workflow as GitHub does, and return the step of each organization by its label.
+
+        There is none if the conditions of the workflow are not met.
+        """
+        needs: dict[str, Any] = {"result": "skipped", "outputs": {}}
+        jobs = self.workflow("webhooks")["jobs"]
+        contexts = self._contexts(workflow, name, event, inputs or {})
+        if evaluate(jobs["organizations"]["if"], contexts):
+            done = self._step("organizations", contexts)
+            needs = {"result": "failure" if done.code else "success", "outputs": done.outputs}
+        contexts = {**contexts, "needs": {"organizations": needs}, "cancelled": lambda: False}
+        job = jobs["webhooks"]
+        if not evaluate(job["if"].strip(), contexts):
+            return {}
+        found = {}
+        for each in filled(job["strategy"]["matrix"], contexts)["include"]:
+            found[each["label"]] = self._step("webhooks", {**contexts, "matrix": each}, **environ)
+        return found
 
     def interrupted(self, workflow: str, *, early: bool = False) -> Done:
         """Run a step in a shell and interrupt it at its first write, or `early`, while it plans."""
-        script, environment, temp = self._prepared(workflow, "push", {}, {})
+        contexts = self._contexts(workflow, "push", {}, {})
+        script, environment, temp = self._prepared("webhooks", contexts)
         if early:
             self.github.fault = self._pausing
             self.hold.clear()
@@ -293,20 +352,14 @@ class World:
 
     def not_run(self, workflow: str, run: str) -> Done:
         """Run the step that reports a job that failed before its command."""
-        step = _job(workflow)["steps"][-1]
-        assert step["if"] == "failure() && steps.run.outputs.result == ''"
+        step = self.workflow("webhooks")["jobs"]["webhooks"]["steps"][-1]
+        contexts = self._contexts(workflow, "push", {}, {})
+        contexts["github"]["run_id"] = run
+        assert evaluate(step["if"], {**contexts, "failure": lambda: True})
+        environ = {key: str(filled(value, contexts)) for key, value in step["env"].items()}
+        address = {"GITHUB_API_URL": self.github_url, "GITHUB_REPOSITORY": self.github.repository}
         self.shell = True
-        done = self._done(
-            step["run"],
-            {
-                "GITHUB_API_URL": self.github_url,
-                "GITHUB_REPOSITORY": self.github.repository,
-                "GITHUB_TOKEN": self.github.token,
-                "MARKER": step["env"]["MARKER"],
-                "RUN": f"https://github.com/acme/hooks/actions/runs/{run}",
-            },
-            self._temp(),
-        )
+        done = self._done(step["run"], environ | address, self._temp())
         self.shell = False
         return done
 
@@ -314,17 +367,53 @@ class World:
         if "/git/ref/" in path:  # the last request before the plan
             self.hold.stop()
 
-    def _prepared(
+    def workflow(self, name: str) -> Any:
+        """Return a workflow of `init --github`."""
+        return _parsed(workflows(self.setup)[f".github/workflows/{name}.yml"])
+
+    def _contexts(
         self, workflow: str, name: str, event: Mapping[str, Any], inputs: Mapping[str, str]
-    ) -> tuple[str, dict[str, str], Path]:
+    ) -> dict[str, Any]:
+        """Return what the expressions of the called workflow see."""
+        ref = "refs/heads/main"
+        if "pull_request" in event:
+            ref = f"refs/pull/{event['pull_request']['number']}/merge"
+        elif name == "merge_group":
+            ref = event["merge_group"]["head_ref"]
+        (job,) = self.workflow(f"{workflow}-webhooks")["jobs"].values()
+        github = {
+            "event": event,
+            "event_name": name,
+            "ref": ref,
+            "repository": self.github.repository,
+            "run_id": "",
+            "server_url": "https://github.com",
+            "token": self.github.token,
+            "workflow": workflow,
+        }
+        called = self.workflow("webhooks")[True]["workflow_call"]["inputs"]
+        given = {key: filled(value, {"inputs": inputs}) for key, value in job["with"].items()}
+        given = {**{key: each.get("default", "") for key, each in called.items()}, **given}
+        return {"github": github, "inputs": given | {"file": self.file}, "passed": job["secrets"]}
+
+    def _step(self, job: str, contexts: Mapping[str, Any], **environ: str) -> Done:
+        script, environment, temp = self._prepared(job, contexts)
+        return self._done(script, environment | environ, temp)
+
+    def _prepared(self, name: str, contexts: Mapping[str, Any]) -> tuple[str, dict[str, str], Path]:
+        """Return the script of a job's step, its environment and its folder for files."""
+        job, github = self.workflow("webhooks")["jobs"][name], contexts["github"]
+        environment = filled(job.get("environment", ""), contexts)
+        secrets = self.environments.get(environment, self.secrets)
+        secrets = {key: value for key, value in secrets.items() if key in contexts["passed"]}
         temp = self._temp()
-        (temp / "event.json").write_text(json.dumps(event))
-        steps = _job(workflow)["steps"]
-        (step,) = (each for each in steps if each.get("run", "").startswith("exec "))
-        environment = {
+        (temp / "event.json").write_text(json.dumps(github["event"]))
+        (step,) = (each for each in job["steps"] if each.get("run", "").startswith("exec "))
+        called_by = f"{github['workflow']}-webhooks.yml"
+        variables = {
             "GITHUB_ACTIONS": "true",
             "GITHUB_API_URL": self.github_url,
-            "GITHUB_EVENT_NAME": name,
+            "GITHUB_EVENT_NAME": github["event_name"],
             "GITHUB_EVENT_PATH": str(temp / "event.json"),
             "GITHUB_OUTPUT": str(temp / "output"),
             "GITHUB_REF_NAME": "main",
@@ -333,18 +422,19 @@ class World:
             "GITHUB_SERVER_URL": "https://github.com",
             "GITHUB_SHA": self.git("rev-parse", "HEAD"),
             "GITHUB_STEP_SUMMARY": str(temp / "summary"),
-            "GITHUB_WORKFLOW_REF": f"x/y/.github/workflows/{workflow}-webhooks.yml@refs/heads/main",
+            "GITHUB_WORKFLOW_REF": f"x/y/.github/workflows/{called_by}@refs/heads/main",
             "RUNNER_TEMP": str(temp),
             "CLOUDTRUTH_SERVER_URL": self.cloudtruth_url,
         }
         for key, value in step["env"].items():
-            environment[key] = self._filled(str(value), inputs)
-        environment["WEBHOOKS_FILE"] = self.file
-        return step["run"], environment, temp
+            variables[key] = str(filled(str(value), {**contexts, "secrets": secrets}))
+        return step["run"], variables, temp
 
     def call(self, what: str, **environ: str) -> Done:
         """Run `webhooks ci` without an event, with options that no workflow uses."""
-        _, environment, temp = self._prepared("apply", "", {}, {})
+        contexts = self._contexts("apply", "", {}, {})
+        _, environment, temp = self._prepared("webhooks", contexts)
+        environment.pop("WEBHOOKS_COMMAND")
         return self._done(f"exec webhooks ci {what}", environment | environ, temp)
 
     def bare(self, what: str, **environ: str) -> Done:
@@ -359,17 +449,6 @@ class World:
 
     def _done(self, script: str, environ: dict[str, str], temp: Path) -> Done:
         return _done(*self._run(script, environ), temp)
-
-    def _filled(self, value: str, inputs: Mapping[str, str]) -> str:
-        """Evaluate an expression as GitHub does: a missing value is empty."""
-
-        def found(match: re.Match[str]) -> str:
-            where, _, what = match[1].partition(".")
-            if match[1] == "github.token":
-                return self.github.token
-            return {"secrets": self.secrets, "inputs": inputs}[where].get(what, "")
-
-        return re.sub(r"\$\{\{ ([a-zA-Z_.-]+) \}\}", found, value)
 
     def _shell_environ(self, environ: dict[str, str]) -> dict[str, str]:
         measured = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE")}
@@ -422,10 +501,9 @@ def world(folder: Path, **choices: Any) -> Iterator[World]:
         emulator.store.close()
 
 
-def _job(workflow: str) -> Any:
-    text = workflows(SETUP)[f".github/workflows/{workflow}-webhooks.yml"]
-    (job,) = yaml.safe_load(text)["jobs"].values()
-    return job
+@cache
+def _parsed(text: str) -> Any:
+    return yaml.safe_load(text)
 
 
 def _done(code: int, stdout: str, stderr: str, temp: Path) -> Done:

@@ -100,6 +100,31 @@ def test_a_policy_that_is_not_met_hides_no_organization(shell: Shell, repository
     assert found == ["one", "two"]
 
 
+def test_only_the_organization_of_a_label_is_planned(shell: Shell, repository: Path) -> None:
+    """A manual start names one; a name that does not exist is refused."""
+    assert labels(shell, repository, {}, "--label", "two") == ["two"]
+    done = shell("ci", "matrix", "-f", "orgs", "--label", "three")
+    assert (done.code, "known: one, other, two" in done.out) == (64, True)
+
+
+def test_files_that_cannot_be_read_fail_the_check(shell: Shell, repository: Path) -> None:
+    """No organization is skipped because its file cannot be parsed."""
+    write(repository, {"orgs/two.yaml": "organization: Two\nwebhooks: [\n"})
+    done = shell("ci", "matrix", "-f", "orgs")
+    assert done.code == 3
+    assert "::error file=orgs/two.yaml,line=" in done.out
+
+
+def test_labels_are_the_paths_below_the_directory(shell: Shell, tmp_path: Path) -> None:
+    """Files of the same name in different folders have different labels; others are refused."""
+    files = {"orgs/eu/a.yaml": "A", "orgs/us/a.yaml": "B", "orgs/it's.yaml": "C"}
+    write(tmp_path, {name: f"organization: {each}\n{OTHER[20:]}" for name, each in files.items()})
+    git(tmp_path, "init", "-q")
+    assert labels(shell, tmp_path, {}) == ["eu-a", "it-s", "us-a"]
+    done = shell("ci", "matrix", "-f", "orgs/*/*.yaml")
+    assert (done.code, "would be the label of both" in done.out) == (64, True)
+
+
 @pytest.mark.parametrize("event", [{}, {"before": "0" * 40}, {"before": "1" * 40}])
 def test_without_a_known_change_all_are_planned(
     shell: Shell, repository: Path, event: object

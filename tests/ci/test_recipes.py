@@ -152,7 +152,10 @@ def test_every_documented_reason_exists() -> None:
     table = text.split("## Every refusal")[1].split("\n## ")[0]
     source = "".join(
         path.read_text("utf-8")
-        for path in (ROOT / "reconciler").rglob("*.py")
+        for path in [
+            *(ROOT / "reconciler").rglob("*.py"),
+            *(ROOT / "reconciler/ci/templates").glob("*"),
+        ]
         if "emulator" not in path.parts
     )
     words = re.findall(r"^\| `([a-z-]+)`", table, re.MULTILINE)

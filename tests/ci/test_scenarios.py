@@ -306,7 +306,7 @@ def test_without_a_pull_request_an_issue_is_opened(here: World) -> None:
     for _ in range(2):
         assert here.push().code == 6
     (issue,) = here.github.issues
-    assert issue["title"] == "CloudTruth webhooks are not applied: not-reviewed"
+    assert issue["title"] == "CloudTruth webhooks: the files are not applied (not-reviewed)"
     assert here.follow(issue["body"]).code == 0
     assert issue["state"] == "closed"
 
@@ -317,7 +317,7 @@ def test_a_job_that_fails_before_its_command_has_one_issue(here: World, name: st
     for run in ("7", "8"):
         assert here.not_run(name, run).code == 0
     (issue,) = here.github.issues
-    assert "(not-run)" in issue["title"] or issue["title"].endswith("applied: not-run")
+    assert issue["title"].endswith("(not-run)")
     assert "runs/8 failed before" in issue["body"]
     assert (here.push() if name == "apply" else here.drift()).code == 0
     assert issue["state"] == "closed"
@@ -806,7 +806,7 @@ def test_missing_answers_of_github_are_not_guessed(here: World, fault: str, path
     if path != "/pulls":
         assert failures(here) == ["github"]
     else:  # without the list of pull requests the report is an issue
-        assert here.github.issues[0]["title"].endswith("not applied: github")
+        assert here.github.issues[0]["title"].endswith("not applied (github)")
     here.github.fault = lambda method, asked: None
     assert here.push().code == 0
 

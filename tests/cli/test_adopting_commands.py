@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from jsonschema import Draft7Validator
 
 from reconciler.emulator.store import Store
 from tests.cli.conftest import SECRETS, File, MakeCloud, Shell, expect
+from tests.folders import write
 
 LOCAL = "--local"
 
@@ -201,11 +203,11 @@ def test_init_writes_workflows(shell: Shell, file: File, tmp_path: Path):
     """Existing files are kept; the lists in edited ones are updated after confirmation."""
     before = file().read_text()
     done = shell("init", "--github")
-    assert done.out.count("wrote .github/workflows/") == 3
+    assert done.out.count("wrote .github/workflows/") == 4
     assert (tmp_path / "webhooks.yaml").read_text() == before
     for name in ("TOKEN", "PASSWORD"):
         assert f"  gh secret set {name} --env cloudtruth-production\n" in done.out
-    path = tmp_path / ".github/workflows/apply-webhooks.yml"
+    path = tmp_path / ".github/workflows/webhooks.yml"
     assert 'WEBHOOKS_ALLOW_SECRETS: "env:PASSWORD env:TOKEN"' in path.read_text()
     assert "TOKEN: ${{ secrets.TOKEN }}" in path.read_text()
     assert "wrote" not in shell("init", "--github").out
@@ -219,6 +221,47 @@ def test_init_writes_workflows(shell: Shell, file: File, tmp_path: Path):
     assert shell("init", "--github", "--yes").code == 0
     assert "PAGER_PASSWORD" in path.read_text()
     assert "timeout-minutes: 7" in path.read_text()
+
+
+def test_init_writes_workflows_for_a_folder(shell: Shell, tmp_path: Path):
+    """Each organization has its environments; a key that a file names is passed to each command."""
+    one = {"type": "slack", "event_types": ["value_created"], "name": "A"}
+    settings = {"channel": "general", "username": "CT"}
+    write(
+        tmp_path,
+        {
+            "base.yaml": json.dumps({"defaults": {"configuration": settings}, "webhooks": [one]}),
+            **{
+                f"orgs/{label}.yaml": json.dumps(
+                    {
+                        "extends": "../base.yaml",
+                        "organization": label,
+                        "defaults": {"configuration": {"token": {"env": f"{label}_TOKEN"}}},
+                        **({"api_key": {"env": "EU_KEY"}} if label == "eu" else {}),
+                    }
+                )
+                for label in ("eu", "us")
+            },
+        },
+    )
+    done = shell("init", "--github", "-f", "orgs/")
+    assert done.code == 0, done.err
+    commands = [
+        "EU_KEY --env eu-plan",
+        "EU_KEY --env eu-apply",
+        "eu_TOKEN --env eu-apply",
+        "CLOUDTRUTH_API_KEY --env us-plan",
+        "CLOUDTRUTH_API_KEY --env us-apply",
+        "us_TOKEN --env us-apply",
+    ]
+    assert re.findall("gh secret set (.*?) *(?:#.*)?\n", done.out) == commands
+    folder = tmp_path / ".github/workflows"
+    texts = {each.name: each.read_text() for each in folder.iterdir()}
+    assert [text.count("EU_KEY: ${{ secrets.EU_KEY }}") for text in texts.values()] == [1] * 4
+    assert texts["webhooks.yml"].count("eu_TOKEN: ") == texts["webhooks.yml"].count("us_TOKEN: ")
+    assert 'paths: ["orgs/**", "base.yaml", ' in texts["apply-webhooks.yml"]
+    assert "environment: plan\n" in texts["drift-webhooks.yml"]
+    assert "default: true" in texts["webhooks.yml"]
 
 
 def test_init_refuses_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

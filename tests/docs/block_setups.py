@@ -176,6 +176,13 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
     "docs/organizations.md: Several organizations from one base": BlockSetup(
         clone=True, says=("organization: Acme Staging", "Plan: 1 to create")
     ),
+    "docs/organizations.md: On GitHub": BlockSetup(
+        files={
+            f"organizations/{each.name}": each.read_text("utf-8")
+            for each in (ROOT / "examples/organizations").glob("*.yaml")
+        },
+        says=("wrote .github/workflows/webhooks.yml", "--env staging-apply"),
+    ),
     "docs/organizations.md: Policies": BlockSetup(clone=True, says=("Valid: 1 webhook",)),
     "docs/slack.md: Create the app": BlockSetup(
         says=("chat:write.customize", "https://api.slack.com/apps?new_app=1&manifest_json="),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from difflib import unified_diff
@@ -12,8 +13,10 @@ from typing import Final
 from click.core import ParameterSource
 
 from reconciler import workflow
+from reconciler.ci.matrix import labelled
 from reconciler.ci.workflows import (
     GUIDE,
+    Needs,
     Setup,
     default_branch,
     installed_commit,
@@ -26,7 +29,7 @@ from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.options import Context, Option, command
 from reconciler.cli.session import STDOUT, confirm, inputs, load, result_view, show, warn
 from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
-from reconciler.findings import Severity
+from reconciler.findings import Finding, Severity
 from reconciler.model import Live, SecretRef
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
@@ -51,6 +54,7 @@ _AGREED: Final = ("", "y", "yes")
         ("begin", "webhooks init"),
         ("create a file without prompts", "webhooks init --yes --token env:SLACK_BOT_TOKEN"),
         ("add workflows that plan, apply and check for drift", "webhooks init --github"),
+        ("the same for a directory of files", "webhooks init --github -f webhooks/"),
         ("update their lists of secrets after an edit", "webhooks init --github --yes"),
     ),
     connects=True,
@@ -105,25 +109,29 @@ def run(
         steps = _write_configuration(context, target, file, slack_token, yes=yes)
     if github:
         branch = branch or default_branch(git_in(directory))
-        found, parents = _references(context, target)
+        organizations, parents = _organizations(context, target)
         server = settings_of(context).server_url.value
         setup = Setup(
             package=installed,
             file=target,
             branch=branch,
-            references=found,
+            organizations=organizations,
             parents=parents,
             server="" if server in (DEFAULT_SERVER, LOCAL_SERVER) else server,
         )
         _write_workflows(context, setup, yes=yes)
         console.result(f"The workflows install {installed}")
-        console.result("In GitHub, create the environments cloudtruth-plan and")
-        console.result(f"cloudtruth-production (for branch {quote(branch)} only), then set:")
+        console.result(
+            "In GitHub, create the environments of these commands (those with a key that"
+        )
+        console.result(f"may write for branch {quote(branch)} only), then run:")
         for line in setup.commands:
             console.result(f"  {line}")
         console.result(f"Each step is explained in {GUIDE}")
         steps.append("commit the workflows, and open a pull request with a change")
-        steps.append("after editing secrets of the file, run `webhooks init --github` again")
+        steps.append(
+            f"after editing secrets of the files, run `webhooks init{file} --github` again"
+        )
     else:
         steps.append(f"`webhooks init{file} --github` adds workflows that plan and apply")
     console.note("Next:")
@@ -228,12 +236,7 @@ def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
             continue
         old = (directory / name).read_text(encoding="utf-8")
         new = updated(old, setup)
-        if new is None:
-            console.note(
-                f"{name} has no line WEBHOOKS_ALLOW_SECRETS to update; add\n"
-                f'  WEBHOOKS_ALLOW_SECRETS: "{setup.allowed}"'
-            )
-        elif new == old:
+        if new == old:
             console.note(f"kept {name}, which is up to date")
         else:
             changed[name] = new
@@ -254,18 +257,27 @@ def _write(context: Context, name: str, text: str) -> None:
     context.console.result(f"{'wrote' if is_new else 'updated'} {name}")
 
 
-def _references(context: Context, target: str) -> tuple[tuple[SecretRef, ...], tuple[str, ...]]:
-    """Return the secret references of a configuration file, and the files that it extends.
+def _organizations(context: Context, target: str) -> tuple[Mapping[str, Needs], tuple[str, ...]]:
+    """Return the secrets of each organization in the files by its label, and the files' parents.
 
-    Raises ConfigurationError.
+    The label is empty if there is only one. Raises ConfigurationError, UsageError.
     """
     asked = replace(
         inputs(context), paths=(target,), allow_secrets=(), listed_only=False, strict=False
     )
-    checked = workflow.load(asked)
-    warnings = [each for each in checked.declared.findings if each.severity is Severity.WARNING]
+    found: dict[str, Needs] = {}
+    parents: set[str] = set()
+    warnings: list[Finding] = []
+    for label, group in labelled(asked, (target,)).items():
+        checked = workflow.load(replace(asked, parsed=group.parsed))
+        declared = checked.declared
+        warnings += [each for each in declared.findings if each.severity is Severity.WARNING]
+        parents.update(declared.parents)
+        secrets = {replace(each, version=None) for each in references(checked.desired.webhooks)}
+        found[label] = Needs(references=tuple(secrets), key=group.api_key)
     if warnings:
         warn(context, warnings)
         context.console.message("warning", "in the workflows these warnings are errors: fix them")
-    found = {replace(each, version=None) for each in references(checked.desired.webhooks)}
-    return tuple(sorted(found, key=str)), tuple(checked.declared.parents)
+    if len(found) == 1:
+        found = dict(zip([""], found.values(), strict=True))
+    return found, tuple(sorted(parents))

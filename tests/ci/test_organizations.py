@@ -1,0 +1,206 @@
+"""Several organizations in one repository: each has its own plan, review and apply."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.ci.matrix import MOST
+from reconciler.ci.workflows import Needs, Setup
+from reconciler.model import Scheme, SecretRef
+from tests.ci.fake_github import MAX_BODY
+from tests.ci.support import PUSH, SLACK, Done, World, world
+from tests.folders import write
+
+BASE = (
+    "defaults: {type: slack, event_types: [value_created], configuration: "
+    "{token: {env: SLACK_BOT_TOKEN}, username: CT}}\n"
+    "webhooks:\n  - {name: Audit, configuration: {channel: CHANNEL}}\n"
+)
+
+
+class Organizations:
+    """Organizations with a common base, and the pull requests for them."""
+
+    def __init__(self, here: World, labels: list[str]) -> None:
+        self.world = here
+        self.ids = {}
+        for label in labels:
+            made = here.emulator.store.add_organization(label.title())
+            here.emulator.store.add_user(made.id, key=f"ct-{label}-0123456789")
+            key = {"CLOUDTRUTH_API_KEY": f"ct-{label}-0123456789"}
+            here.environments[f"{label}-plan"] = key
+            here.environments[f"{label}-apply"] = {**key, "SLACK_BOT_TOKEN": SLACK}
+            self.ids[label] = made.id
+        token = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
+        here.secrets.clear()
+        here.file = "orgs/"
+        here.setup = Setup(
+            package=".",
+            file=here.file,
+            organizations=dict.fromkeys(labels, Needs(references=(token,))),
+        )
+        here.git("rm", "-q", "webhooks.yaml")
+        overlay = "extends: ../base.yaml\norganization: {}\n"
+        texts = {f"orgs/{label}.yaml": overlay.format(label.title()) for label in labels}
+        write(here.work, {**texts, "base.yaml": BASE.replace("CHANNEL", "general")})
+        here.commit("organizations")
+        self.before = here.git("rev-parse", "main^")
+
+    def propose(self, number: int, files: dict[str, str], home: str = "") -> dict[str, Done]:
+        """Open or update a pull request with these files."""
+        here = self.world
+        if f"topic-{number}" not in here.git("branch", "--format=%(refname:short)").split():
+            here.git("branch", f"topic-{number}", "main")
+        here.git("checkout", "-q", f"topic-{number}")
+        write(here.work, files)
+        here.commit(f"topic {number}")
+        return here.run("plan", "pull_request", here.opened(number, home=home))
+
+    def merge(self, number: int) -> None:
+        self.before = self.world.git("rev-parse", "main")
+        self.world.squash(number)
+
+    def push(self, **environ: str) -> dict[str, Done]:
+        """Run the apply workflow for what was merged last."""
+        return self.world.run("apply", "push", {**PUSH, "before": self.before}, **environ)
+
+    def channels(self) -> dict[str, list[str]]:
+        """Return the channels of each organization's live webhooks."""
+        rows = self.world.emulator.store.webhooks
+        return {
+            label: [each["configuration"]["channel"] for each in rows(organization)]
+            for label, organization in self.ids.items()
+        }
+
+    def set_channel(self, label: str, channel: str) -> None:
+        """Change a live webhook directly."""
+        (row,) = self.world.emulator.store.webhooks(self.ids[label])
+        row["configuration"]["channel"] = channel
+        self.world.emulator.store.update(row["id"], row)
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Iterator[Organizations]:
+    """Three organizations whose webhooks are live as declared."""
+    with world(tmp_path, any_key=False) as made:
+        found = Organizations(made, ["dev", "production", "staging"])
+        settled = found.push(WEBHOOKS_REVIEWED_PLAN="ignore")
+        assert [each.outputs["result"] for each in settled.values()] == ["applied"] * 3
+        yield found
+
+
+def test_a_changed_base_is_planned_and_applied_for_each(three: Organizations) -> None:
+    """One organization is stale: its job fails with the command to continue, the others apply."""
+    github = three.world.github
+    planned = three.propose(1, {"base.yaml": BASE.replace("CHANNEL", "alerts")})
+    assert [each.outputs["updates"] for each in planned.values()] == ["1", "1", "1"]
+    labels = list(planned)
+    assert labels == ["dev", "production", "staging"]
+    texts = [each.partition("\n")[2] for each in github.bodies(1)]
+    for label, text in zip(labels, texts, strict=True):
+        assert text.startswith(f"**`{label}`**\n\n### CloudTruth webhooks of `{label.title()}`: ")
+
+    three.set_channel("staging", "by-hand")
+    three.merge(1)
+    done = three.push()
+    assert {label: each.code for label, each in done.items()} == {
+        "dev": 0, "production": 0, "staging": 6
+    }  # fmt: skip
+    assert done["staging"].outputs["failure-reason"] == "stale-plan"
+    assert three.channels() == {"dev": ["alerts"], "production": ["alerts"], "staging": ["by-hand"]}
+    comments = github.bodies(1)[3:]
+    applied = [each for each in comments if "**Applied** by [this run]" in each]
+    assert ["**`dev`**" in applied[0], "**`production`**" in applied[1]] == [True, True]
+    (failure,) = (each for each in comments if "### Failed: `stale-plan`" in each)
+    assert failure.partition("\n")[2].startswith("**`staging`**")
+    assert "-f organization=staging" in failure
+
+    assert three.world.follow(failure).outputs["result"] == "applied"
+    assert three.channels()["staging"] == ["alerts"]
+    again = three.push()
+    assert [each.outputs["result"] for each in again.values()] == ["converged"] * 3
+
+
+def test_only_organizations_that_changed_have_a_job(three: Organizations) -> None:
+    """A change that a later commit takes back has its plan taken back, too."""
+    file = "orgs/dev.yaml"
+    text = (three.world.work / file).read_text()
+    changed = text + "webhooks: [{name: Audit, configuration: {channel: alerts}}]\n"
+    assert list(three.propose(1, {file: changed})) == ["dev"]
+    back = three.propose(1, {file: text})
+    assert {label: each.outputs["result"] for label, each in back.items()} == {"dev": "no-changes"}
+    (comment,) = three.world.github.bodies(1)
+    assert "no changes" in comment
+    assert three.propose(2, {"readme.md": "x"}) == {}
+
+
+def test_the_merge_queue_judges_each_organization(three: Organizations) -> None:
+    """Only the organization whose review is stale fails before the merge."""
+    three.propose(1, {"base.yaml": BASE.replace("CHANNEL", "alerts")})
+    three.set_channel("staging", "by-hand")
+    here = three.world
+    here.git("checkout", "-q", "-B", "queue", "topic-1")
+    head = f"refs/heads/gh-readonly-queue/main/pr-1-{here.git('rev-parse', 'main')}"
+    here.github.queue[head] = here.git("rev-parse", "HEAD")
+    group = {"base_ref": "refs/heads/main", "head_ref": head}
+    group["base_sha"] = here.git("rev-parse", "main")
+    done = here.run("plan", "merge_group", {"merge_group": group})
+    assert [each.code for each in done.values()] == [0, 0, 6]
+
+
+def test_each_organization_has_its_drift_issue(three: Organizations) -> None:
+    """The check covers all; the issue of one closes while that of another stays open."""
+    here = three.world
+    here.git("checkout", "-q", "main")
+    for label in ("dev", "staging"):
+        three.set_channel(label, "by-hand")
+    assert len(here.run("drift", "schedule", {})) == 3
+    dev, staging = here.github.issues
+    assert dev["title"].startswith("CloudTruth webhooks (dev): drift")
+    assert here.follow(staging["body"]).outputs["result"] == "applied"
+    here.run("drift", "schedule", {})
+    assert (dev["state"], staging["state"]) == ("open", "closed")
+
+
+def test_a_fork_is_validated_and_never_applied(three: Organizations) -> None:
+    """Its runs have no secrets: nothing is sent to CloudTruth or written to GitHub."""
+    here = three.world
+    here.environments = {name: {} for name in here.environments}
+    here.github.read_only = True
+    before = len(here.emulator.store.log())
+    found = three.propose(1, {"base.yaml": BASE.replace("CHANNEL", "evil")}, home="eve/hooks")
+    assert [each.outputs["result"] for each in found.values()] == ["validated"] * 3
+    event = here.opened(1, home="eve/hooks")
+    assert here.run("apply", "pull_request", event) == {}
+    assert here.run("plan", "pull_request_target", event) == {}
+    assert (len(here.emulator.store.log()), here.github.writes) == (before, [])
+
+
+def test_sixty_organizations_fit_in_one_pull_request(tmp_path: Path) -> None:
+    """The numbers in docs/organizations.md: jobs, size of the matrix, comments, requests."""
+    labels = [f"organization-{number:02}" for number in range(60)]
+    with world(tmp_path, any_key=False) as made:
+        found = Organizations(made, labels)
+        planned = found.propose(1, {"base.yaml": BASE.replace("CHANNEL", "alerts")})
+        assert len(planned) == 60 < MOST
+        assert {each.outputs["result"] for each in planned.values()} == {"planned"}
+        bodies = made.github.bodies(1)
+        assert len(bodies) == 60
+        assert max(map(len, bodies)) < MAX_BODY / 20
+        matrices = [each.read_text() for each in tmp_path.glob("run-*/output")]
+        (line,) = (
+            line
+            for text in matrices
+            for line in text.splitlines()
+            if line.startswith('{"include"') and len(json.loads(line)["include"]) == 60
+        )
+        assert len(line) < 7_000
+        assert len(made.github.log) <= 240
+        made.github.log.clear()
+        found.merge(1)
+        assert {each.outputs["result"] for each in found.push().values()} == {"applied"}
+        assert len(made.github.log) <= 400
