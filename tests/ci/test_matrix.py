@@ -107,12 +107,12 @@ def test_only_the_organization_of_a_label_is_planned(shell: Shell, repository: P
     assert (done.code, "known: one, other, two" in done.out) == (64, True)
 
 
-def test_files_that_cannot_be_read_fail_the_check(shell: Shell, repository: Path) -> None:
-    """No organization is skipped because its file cannot be parsed."""
-    write(repository, {"orgs/two.yaml": "organization: Two\nwebhooks: [\n"})
-    done = shell("ci", "matrix", "-f", "orgs")
-    assert done.code == 3
-    assert "::error file=orgs/two.yaml,line=" in done.out
+def test_a_file_that_cannot_be_parsed_has_a_job(shell: Shell, repository: Path) -> None:
+    """Its job reports the error; the other organizations are not affected."""
+    before = git(repository, "rev-parse", "HEAD")
+    write(repository, {"orgs/two.yaml": "webhooks: [\n"})
+    commit(repository)
+    assert labels(shell, repository, {"before": before}) == ["two"]
 
 
 def test_labels_are_the_paths_below_the_directory(shell: Shell, tmp_path: Path) -> None:
