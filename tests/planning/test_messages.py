@@ -182,6 +182,16 @@ def shown(found: Finding) -> list[str]:
             ],
         ),
         (
+            desired(slack("My ops", line=3)),
+            [live_slack("My ops", token="changeme")],
+            {},
+            [
+                "3 warning live-secret-mistaken: the live token of 'My ops' is not a Slack token, "
+                "so deliveries fail",
+                "  resend the secret: `webhooks apply --resend-secret 'My ops'`",
+            ],
+        ),
+        (
             desired(generic()),
             [live_generic()],
             {"previous": BEARER},
@@ -257,6 +267,7 @@ def test_everything_that_relaxes_a_policy_is_listed(
 def test_tightening_is_not_relaxing() -> None:
     """Only what permits more is listed."""
     tight = Desired(policy=replace(STRICT, max_deletes=1), organization="Acme")
+    assert list(relaxed(tight, tight)) == []
     assert list(relaxed(Desired(policy=replace(LOOSE, max_deletes=2)), tight)) == []
 
 

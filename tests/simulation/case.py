@@ -8,8 +8,7 @@ from enum import StrEnum
 
 from tests.emulated.variant import ReadBack, Uniqueness, Variant
 from tests.simulation.declarations import Row, draw_initial_state
-from tests.simulation.team import Team, conflicting_team, team
-from tests.simulation.variants import draw_variant
+from tests.simulation.team import Team, conflicting_team, draw_variant, team
 
 
 class ApplyMode(StrEnum):

@@ -13,7 +13,7 @@ from tests.emulated.faults import Fault
 from tests.emulated.variant import Uniqueness
 from tests.simulation.case import Case
 from tests.simulation.declarations import CANARY, IGNORED, content, value_of
-from tests.simulation.variants import can_change_type
+from tests.simulation.team import can_change_type
 
 
 class SeededFaults:

@@ -14,8 +14,7 @@ from tests.emulated.variant import ReadBack
 from tests.simulation.case import Case
 from tests.simulation.faults import ConsoleUser
 from tests.simulation.process import Activity, Process
-from tests.simulation.team import Team
-from tests.simulation.variants import stored_name
+from tests.simulation.team import Team, stored_name
 
 
 class Violation(BaseException):
