@@ -20,42 +20,42 @@ OR_SET = ", or set limits.max_deletes in the file"
     [
         (
             {"deletes": 6},
-            "6 webhooks would be deleted, more than 5",
+            "too-many-deletes: 6 webhooks would be deleted, more than 5",
             f"{INTENDED} 6{OR_SET}",
         ),
         (
             {"deletes": 2, "in_scope": 3},
-            "2 webhooks would be deleted, more than half of the 3 in scope",
+            "too-many-deletes: 2 webhooks would be deleted, more than half of the 3 in scope",
             f"{INTENDED} 2{OR_SET}",
         ),
         (
             {"deletes": 5, "in_scope": 9},
-            "5 webhooks would be deleted, more than half of the 9 in scope",
+            "too-many-deletes: 5 webhooks would be deleted, more than half of the 9 in scope",
             f"{INTENDED} 5{OR_SET}",
         ),
         (
             {"deletes": 9, "max_deletes": 8},
-            "9 webhooks would be deleted; limits.max_deletes is 8",
+            "too-many-deletes: 9 webhooks would be deleted; limits.max_deletes is 8",
             f"{INTENDED} 9",
         ),
         (
             {"deletes": 1, "max_deletes": 0},
-            "1 webhook would be deleted; limits.max_deletes is 0",
+            "too-many-deletes: 1 webhook would be deleted; limits.max_deletes is 0",
             f"{INTENDED} 1",
         ),
         (
             {"declared": False, "found": False},
-            "no webhooks are declared, but the scope has 20 webhooks",
+            "nothing-declared: no webhooks are declared, but the scope has 20 webhooks",
             f"check that the right file was read; {INTENDED} 0",
         ),
         (
             {"deletes": 1, "found": False},
-            "no declared webhook is live, but 1 webhook would be deleted",
+            "no-declared-live: no declared webhook is live, but 1 webhook would be deleted",
             f"check that the key belongs to the right organization; {INTENDED} 1",
         ),
         (
             {"deletes": 6, "allow_deletes": 5},
-            "--allow-deletes is 5, but the plan deletes 6",
+            "allow-deletes-differs: --allow-deletes is 5, but the plan deletes 6",
             "review the deletes, then use --allow-deletes 6",
         ),
     ],
@@ -63,7 +63,8 @@ OR_SET = ", or set limits.max_deletes in the file"
 def test_a_guard_blocks_at_its_limit(numbers: dict[str, Any], message: str, hint: str) -> None:
     """Limits, an empty configuration, an unrecognized organization, a wrong --allow-deletes."""
     (block,) = guarded(**numbers)
-    assert (block.severity, block.message, block.hint) == (Severity.ERROR, message, hint)
+    assert (block.severity, block.hint) == (Severity.ERROR, hint)
+    assert f"{block.rule}: {block.message}" == message
 
 
 @pytest.mark.parametrize(
