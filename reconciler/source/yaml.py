@@ -117,8 +117,8 @@ class Document:
     """
 
     file: str
-    text: str
-    data: dict[str, Any]
+    text: str = field(repr=False)
+    data: dict[str, Any] = field(repr=False)
     usable: bool = True
     items: Mapping[str, list[Position]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
