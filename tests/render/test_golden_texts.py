@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
 from tests.render.cases import ACME, ERRORS, FINDINGS, PLANS, REPORTS, STATUSES, TOKEN
 
 GOLDEN = Path(__file__).parent / "golden"
-WIDTHS = {"100": 100, "80": 80, "40": 40}
+WIDTHS = (100, 80, 40)
 VIEW = View(
     key_source="CLOUDTRUTH_API_KEY",
     now=datetime(2026, 11, 25, tzinfo=UTC),
@@ -21,50 +23,40 @@ VIEW = View(
 )
 
 
-def appearances() -> dict[str, str]:
-    """Return every rendering by the name of its golden file."""
-    found: dict[str, str] = {}
-    for width, columns in WIDTHS.items():
-        view = View(key_source=VIEW.key_source, now=VIEW.now, missing=VIEW.missing, width=columns)
-        text = RENDERERS["text"]()
-        for name, plan in PLANS.items():
-            found[f"plan-{name}.{width}.txt"] = text.render_plan(plan, view)
-        for name, report in REPORTS.items():
-            found[f"report-{name}.{width}.txt"] = text.render_report(report, view)
-    markdown, json = RENDERERS["markdown"](), RENDERERS["json"]()
+def appearances() -> Iterator[tuple[str, str]]:
+    """Yield the name of each golden file with the rendering."""
+    text, markdown, json = (RENDERERS[form]() for form in ("text", "markdown", "json"))
     for name, plan in PLANS.items():
-        found[f"plan-{name}.md"] = markdown.render_plan(plan, VIEW)
-    found["plan-resent.folded.md"] = markdown.render_plan(PLANS["resent"])
-    found["plan-resent.verbose.txt"] = text.render_plan(PLANS["resent"], View(verbosity=1))
+        for width in WIDTHS:
+            view = replace(VIEW, width=width, verbosity=0)
+            yield f"plan-{name}.{width}.txt", text.render_plan(plan, view)
+        yield f"plan-{name}.md", markdown.render_plan(plan, VIEW)
     for name, report in REPORTS.items():
-        found[f"report-{name}.md"] = markdown.render_report(report, VIEW)
-    found["plan-mixed.color.txt"] = RENDERERS["text"]().render_plan(
-        PLANS["mixed"], View(color=True, verbosity=1, plan_file="my plan.json")
-    )
-    found["report-partial.json"] = json.render_report(REPORTS["partial"])
-    for form in ("text", "json", "github"):
-        renderer = FINDINGS_RENDERERS[form]()
+        for width in WIDTHS:
+            view = replace(VIEW, width=width, verbosity=0)
+            yield f"report-{name}.{width}.txt", text.render_report(report, view)
+        yield f"report-{name}.md", markdown.render_report(report, VIEW)
+    yield "plan-resent.folded.md", markdown.render_plan(PLANS["resent"])
+    yield "plan-resent.verbose.txt", text.render_plan(PLANS["resent"], View(verbosity=1))
+    colored = View(color=True, verbosity=1, plan_file="my plan.json")
+    yield "plan-mixed.color.txt", text.render_plan(PLANS["mixed"], colored)
+    yield "report-partial.json", json.render_report(REPORTS["partial"])
+    for form, load in FINDINGS_RENDERERS.items():
         for name, findings in FINDINGS.items():
-            found[f"findings-{name}.{form}"] = renderer.render_findings(findings)
+            yield f"findings-{name}.{form}", load().render_findings(findings)
         for name, error in ERRORS.items():
-            found[f"error-{name}.{form}"] = renderer.render_error(error)
-    found["findings-several.md"] = markdown.render_findings(FINDINGS["several"])
-    found["findings-none.md"] = markdown.render_findings(())
-    found["error-configuration.md"] = markdown.render_error(ERRORS["configuration"])
-    for name, statuses in STATUSES.items():
-        found[f"status-{name}.txt"] = RENDERERS["text"]().render_status(
-            ACME, statuses, drift(statuses), VIEW
-        )
-    found["status-no-file.txt"] = RENDERERS["text"]().render_status(
-        ACME, STATUSES["failing"], None, VIEW
-    )
-    found["status-failing.json"] = RENDERERS["json"]().render_status(
-        ACME, STATUSES["failing"], None
-    )
-    return found
+            yield f"error-{name}.{form}", load().render_error(error)
+    yield "findings-several.md", markdown.render_findings(FINDINGS["several"])
+    yield "findings-none.md", markdown.render_findings(())
+    yield "error-configuration.md", markdown.render_error(ERRORS["configuration"])
+    for name, found in STATUSES.items():
+        yield f"status-{name}.txt", text.render_status(ACME, found, drift(found), VIEW)
+    failing = STATUSES["failing"]
+    yield "status-no-file.txt", text.render_status(ACME, failing, None, VIEW)
+    yield "status-failing.json", json.render_status(ACME, failing, None)
 
 
-APPEARANCES = appearances()
+APPEARANCES = dict(appearances())
 
 
 @pytest.mark.parametrize("name", sorted(APPEARANCES))
