@@ -117,6 +117,7 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     data["webhooks"] = [_without(each, defaults) for each in entries]
     owners = {references[key]: key[0] for key in reversed(references)}
     shown = {each.id: each.name for each in written}
+    known = set(visible)
     for number, (found, entry) in enumerate(zip(written, entries, strict=True)):
         own = {each: references.get((found.id, each)) for each in entry["configuration"]}
         others = {
@@ -124,8 +125,9 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
             for field, ref in own.items()
             if ref not in (None, token) and owners[ref] != found.id
         }
-        if notes := "; ".join(_notes(found, own, others, visible)):
+        if notes := "; ".join(_notes(found, own, others, known)):
             comments["webhooks", number] = notes
+        known |= {each.name for each in KINDS[found.type].fields} - own.keys()  # noted once
     return Export(
         text=f"{_MODELINE}\n\n{yaml_text(data, lambda path: comments.get(path, ''))}",
         references=tuple(sorted(set(references.values()), key=str)),
@@ -285,12 +287,13 @@ def _notes(
     found: LiveWebhook,
     written: Mapping[str, SecretRef | None],
     others: Mapping[str, str],
-    visible: Collection[str],
+    known: Collection[str],
 ) -> Iterator[str]:
     """Yield notes on secrets, and on what the file cannot express.
 
     `written` has the fields in the file, with the references of secrets; `others` the names of
-    webhooks that have the same value and an earlier place in the file.
+    webhooks that have the same value and an earlier place in the file. `known` are the secret
+    fields that the server shows, or for which there is a note.
     """
     kind, shown = KINDS[found.type], _shown(found)
     for field in (each for each in kind.fields if each.secret):
@@ -300,8 +303,9 @@ def _notes(
                 yield f"{origin}/***"
             elif field.name in others:
                 yield f"the same {field.name} as {others[field.name]!r}"
-        elif field.partner is None and field.name not in {*written, *visible}:
-            yield f"the server shows no {field.name}s: add one if this webhook has it"
+        elif field.partner is None and field.name not in {*written, *known}:
+            add = f"add it to each {kind.type} webhook that has one"
+            yield f"the server shows no {field.name}s: {add}"
     strange = sorted(name for name, value in shown.items() if value and kind.field(name) is None)
     if strange:
         yield f"not supported in files, lost when the webhook is changed: {', '.join(strange)}"
