@@ -6,9 +6,7 @@ import platform
 import shlex
 import ssl
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
 from reconciler import __version__
@@ -21,7 +19,7 @@ from reconciler.render.words import plural, reference
 from reconciler.settings.resolve import DEFAULT_SERVER, Settings
 from reconciler.source.files import DEFAULT_FILE, suggestion
 from reconciler.source.load import Loaded
-from reconciler.workflow import Gathered
+from reconciler.workflow import Gathered, Inputs
 
 KEY: Final = "CLOUDTRUTH_API_KEY"
 
@@ -31,18 +29,14 @@ class Local:
     """The state of a run before its first request.
 
     `settings` and `gathered` are the error if they could not be resolved. `declared` is None
-    without a configuration file, `gathered` also for an invalid one. `organization` is the guard
-    from an option or a variable. `words` are the options that name the files, for commands in
-    advice; without them it names no file.
+    without a configuration file, `gathered` also for an invalid one. `words` are the options that
+    name the files, for commands in advice; without them it names no file.
     """
 
     settings: Settings | ReconcilerError
-    environ: Mapping[str, str] = field(repr=False)
-    directory: Path
-    paths: Sequence[str] = ()
+    inputs: Inputs
     declared: Loaded | None = None
     gathered: Gathered | ReconcilerError | None = None
-    organization: str | None = None
     words: tuple[str, ...] = ()
 
     def command(self, name: str) -> str:
@@ -53,7 +47,7 @@ class Local:
     def guards(self) -> tuple[str, ...]:
         """Return the names and ids that the organization must have."""
         desired = None if self.declared is None else self.declared.desired
-        found = (self.organization, None if desired is None else desired.organization)
+        found = (self.inputs.organization, None if desired is None else desired.organization)
         return tuple(each for each in found if each is not None)
 
 
@@ -72,7 +66,7 @@ def check_files(local: Local) -> Section:
     wanted = {KEY}
     if isinstance(local.gathered, Gathered):
         wanted |= {each.name for each in local.gathered.references if each.scheme is Scheme.ENV}
-    empty = sorted(each for each in wanted if local.environ.get(each, "?").strip() == "")
+    empty = sorted(each for each in wanted if local.inputs.environ.get(each, "?").strip() == "")
     if empty:
         checks.append(
             fail(
@@ -126,10 +120,10 @@ def _source(source: str) -> str:
 def _files(local: Local) -> Check:
     declared = local.declared
     if declared is None:
-        fix = suggestion(local.directory / DEFAULT_FILE, local.directory)
+        fix = suggestion(local.inputs.directory / DEFAULT_FILE, local.inputs.directory)
         fix = fix or "create one with `webhooks init`, or name files with -f"
         return unknown("files", f"no {DEFAULT_FILE} in the working directory", fix=fix)
-    names = ", ".join(quote(name) for name in declared.documents or local.paths) or DEFAULT_FILE
+    names = ", ".join(map(quote, declared.documents or local.inputs.paths)) or DEFAULT_FILE
     if declared.desired is None:
         errors = sum(each.severity is Severity.ERROR for each in declared.findings)
         fix = f"run `{local.command('validate')}`"

@@ -37,15 +37,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import (
-    ACTIONS,
-    OUTCOMES,
-    REASONS,
-    action,
-    age,
-    plural,
-    reference,
-)
+from reconciler.render.words import OUTCOMES, REASONS, action, age, plural, reference
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Unconfirmed
 
 _BREAK = re.compile(r"(?<!\d) ")
@@ -184,7 +176,7 @@ def operation_row(
                 why += "; their secrets are not shown and may differ" if operation.hidden else ""
             details = _with_last_run((*_pieces(why), *labels), before, now)
     return Row(
-        sign=ACTIONS[action(operation)][0],
+        sign=action(operation)[0],
         name=quote(operation.name),
         what=what,
         details=details,
@@ -222,7 +214,7 @@ def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
     return replace(
         planned,
         sign=sign or planned.sign,
-        what=what.format(done=ACTIONS[action(outcome.operation)][1]),
+        what=what.format(done=action(outcome.operation)[1]),
         details=_pieces(shown) if shown else (),
         why=why,
         fields=fields,

@@ -14,15 +14,6 @@ from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Up
 from reconciler.render.quote import quote
 from reconciler.report import Applied, Failed, Report, Skipped, Unconfirmed
 
-ACTIONS: Final = {
-    "create": ("+", "created"),
-    "update": ("~", "updated"),
-    "rename": ("~", "renamed"),
-    "adopt": ("~", "adopted"),
-    "delete": ("-", "deleted"),
-}
-"""The sign of each action, and its past participle."""
-
 OUTCOMES: Final = {
     Applied: ("applied", "", "{done}"),
     Failed: ("failed", "x", "not {done}"),
@@ -187,19 +178,19 @@ def ending(report: Report) -> str | None:
     return f"Exit {int(code)}: {meaning}."
 
 
-def action(operation: Operation) -> str:
-    """Return the action of an operation, a key of `ACTIONS`."""
+def action(operation: Operation) -> tuple[str, str]:
+    """Return the sign of an operation, and the word for it when it is done."""
     match operation:
         case Create():
-            return "create"
-        case Update(reason=Reason.RENAMED):
-            return "rename"
-        case Update(reason=Reason.ADOPTED):
-            return "adopt"
-        case Update():
-            return "update"
+            return "+", "created"
         case Delete():
-            return "delete"
+            return "-", "deleted"
+        case Update(reason=Reason.RENAMED):
+            return "~", "renamed"
+        case Update(reason=Reason.ADOPTED):
+            return "~", "adopted"
+        case Update():
+            return "~", "updated"
 
 
 def reference(ref: SecretRef) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import workflow
-from reconciler.cli.commands.plan import PLAN_OPTIONS, again, again_with, plan_options, refuse_input
+from reconciler.cli.commands.plan import PLAN_OPTIONS, again, plan_options, refuse_input
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.errors import report_error, translate
 from reconciler.cli.options import FILE_OPTIONS, Context, Option, command, format_option
@@ -128,11 +128,11 @@ def _apply(
     """Load the files, connect, and apply them or the saved plan."""
     review: workflow.Review | str | None = expect_digest
     if saved is None:
-        checked = load(context, again(context, saved=False))
+        checked = load(context, again(context, context.files))
         options = plan_options(checked, own)
     else:
         files = [each.file for each in saved.parsed.documents]
-        checked = workflow.load(inputs(context, again_with(context, files)))
+        checked = workflow.load(inputs(context, again(context, files, ())))
         options = replace(saved.options, allow_deletes=own["allow_deletes"])
         review = saved.review
     refuse_input(target, checked)

@@ -19,7 +19,7 @@ from reconciler.ci.matrix import matrix
 from reconciler.ci.outcome import Outcome, failed
 from reconciler.ci.plan import plan, validate
 from reconciler.ci.run import read_run
-from reconciler.cli.commands.plan import again_with
+from reconciler.cli.commands.plan import again
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.errors import report_error
 from reconciler.cli.options import Context, Option, command
@@ -94,7 +94,7 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
     if name != "matrix":
         context = with_own_key(context, parse(inputs(context)))
     settings = settings_of(context)
-    given = again_with(context, context.files)
+    given = again(context, context.files, ())
     with ExitStack() as stack:
         github, repository = None, environ.get("GITHUB_REPOSITORY", "")
         if environ.get("GITHUB_TOKEN") and repository:

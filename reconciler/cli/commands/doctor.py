@@ -76,16 +76,7 @@ def _local(context: Context, words: tuple[str, ...]) -> Local:
             gathered = workflow.gather(workflow.accept(declared, found), key)
         except ReconcilerError as problem:
             gathered = problem
-    return Local(
-        settings=settings,
-        environ=context.process.environ,
-        directory=found.directory,
-        paths=found.paths,
-        declared=declared,
-        gathered=gathered,
-        organization=found.organization,
-        words=words,
-    )
+    return Local(settings=settings, inputs=found, declared=declared, gathered=gathered, words=words)
 
 
 def _remote(

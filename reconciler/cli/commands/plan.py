@@ -97,22 +97,13 @@ def refuse_input(target: Path | None, checked: workflow.Checked) -> None:
         )
 
 
-def again(context: Context, *, saved: bool) -> tuple[str, ...]:
-    """Return the options with which `apply` applies this plan.
-
-    A `saved` plan includes its files and all planning options except --allow-deletes.
-    """
-    options = [*FILE_OPTIONS, *CONNECTION_OPTIONS, *PLAN_OPTIONS]
-    if saved:
-        options = [*FILE_OPTIONS[1:], *CONNECTION_OPTIONS, *PLAN_OPTIONS[-1:]]
-    return context.words(options)
-
-
-def again_with(context: Context, files: Sequence[str]) -> tuple[str, ...]:
-    """Return the options with which `apply` reads `files` and reaches the same server."""
+def again(
+    context: Context, files: Sequence[str], options: Sequence[click.Parameter] = PLAN_OPTIONS
+) -> tuple[str, ...]:
+    """Return the options with which `apply` reads `files`, in the same place and with `options`."""
     named = [] if list(files) == [DEFAULT_FILE] else files
     words = [("-f", STDIN if each == STDIN_NAME else each) for each in named]
-    rest = context.words((*FILE_OPTIONS[1:], *CONNECTION_OPTIONS))
+    rest = context.words((*FILE_OPTIONS[1:], *CONNECTION_OPTIONS, *options))
     return (*chain.from_iterable(words), *rest)
 
 
@@ -150,7 +141,8 @@ def run(
     target = named(context, out)
     if target is not None:
         write.check_writable(target, over=write.PLAN)
-    checked = load(context, again(context, saved=False))
+    planned = again(context, context.files)
+    checked = load(context, planned)
     refuse_input(target, checked)
     options = plan_options(checked, own)
     settings = settings_of(context)
@@ -162,7 +154,8 @@ def run(
         key_source=settings.key_source,
         missing=gathered.missing_references,
         plan_file=out,
-        again=again(context, saved=out is not None),
+        # A saved plan has its files and the other options.
+        again=planned if out is None else again(context, (), PLAN_OPTIONS[-1:]),
         connection=context.words(CONNECTION_OPTIONS),
     )
     if out is not None:

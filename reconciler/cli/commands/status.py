@@ -35,7 +35,7 @@ def run(context: Context, failing: bool, format: str) -> int:
     """
     default = context.process.directory / DEFAULT_FILE
     checked = (
-        load(context, again(context, saved=False)) if context.files or default.exists() else None
+        load(context, again(context, context.files)) if context.files or default.exists() else None
     )
     if checked is None and (similar := suggestion(default, default.parent)):
         context.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
