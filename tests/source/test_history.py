@@ -105,28 +105,30 @@ def test_a_new_file_has_an_empty_base(repository: Repository) -> None:
 
 
 def test_a_path_is_not_a_git_pattern(repository: Repository) -> None:
-    """Magic characters are literal; what a glob matched before is unknown."""
+    """Magic characters are literal."""
     tip = repository.commit(a_yaml="a")
     assert contents(repository.base(tip, ":(top)a.yaml")) == {}
-    assert isinstance(repository.base(tip, "*.yaml"), NoBase)
 
 
 @pytest.mark.parametrize(
-    ("tip", "word"),
-    [("", "names no base"), ("--output=x", "names no base"), ("f" * 40, "fetch-depth")],
+    ("tip", "path", "word"),
+    [
+        ("", "webhooks.yaml", "names no base"),
+        ("--output=x", "webhooks.yaml", "names no base"),
+        ("f" * 40, "webhooks.yaml", "fetch-depth"),
+        (None, "-", "standard input has no history"),
+        (None, "*.yaml", "a glob has no history"),
+        (None, "../elsewhere.yaml", "cannot list"),  # which does not mean that it was empty
+    ],
 )
-def test_without_a_base_there_is_a_reason(repository: Repository, tip: str, word: str) -> None:
+def test_without_a_base_there_is_a_reason(
+    repository: Repository, tip: str | None, path: str, word: str
+) -> None:
     """For a shallow clone it includes the command that deepens it."""
-    repository.commit(webhooks_yaml="x")
-    found = repository.base(tip)
+    commit = repository.commit(webhooks_yaml="x")
+    found = repository.base(commit if tip is None else tip, path)
     assert isinstance(found, NoBase)
     assert word in found.reason
-
-
-def test_standard_input_has_no_history(repository: Repository) -> None:
-    """Git has no file called `-`."""
-    tip = repository.commit(webhooks_yaml="x")
-    assert repository.base(tip, "-") == NoBase(reason="standard input has no history")
 
 
 def test_a_missing_blob_is_not_an_empty_file(tmp_path: Path) -> None:
@@ -139,14 +141,6 @@ def test_a_missing_blob_is_not_an_empty_file(tmp_path: Path) -> None:
     found = read_base(commit, (), directory=tmp_path, git=lambda words: answers.get(words[0]))
     assert isinstance(found, NoBase)
     assert "cannot read" in found.reason
-
-
-def test_a_file_outside_the_repository_has_no_base(repository: Repository) -> None:
-    """Git cannot read it, which does not mean that nothing was declared."""
-    tip = repository.commit(webhooks_yaml="x")
-    found = repository.base(tip, "../elsewhere.yaml")
-    assert isinstance(found, NoBase)
-    assert "cannot list" in found.reason
 
 
 def test_without_git_there_is_no_base(tmp_path: Path) -> None:
