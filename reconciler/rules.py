@@ -34,10 +34,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     # Files that extend others
     "bad-parent": ("a parent file that cannot be used", "source.extend._Reader._parent"),
     "guard-removed": ("an overlay that removes a guard", "source.extend._Merge._is_removed"),
-    "exclude-unknown": (
-        "an excluded webhook that no parent file has",
-        "source.extend._Merge._changes",
-    ),
+    "exclude-unknown": ("an excluded webhook without a parent", "source.extend._Merge._changes"),
     "extends-twice": ("a webhook in two parent files", "source.extend._Merge._changes"),
     "keys-differ": ("two API keys for one organization", "source.identity._keys_differ"),
     # The form of the file
@@ -72,14 +69,8 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "names-look-alike": ("two names that look alike", "source.identity._lookalikes"),
     "declared-twice": ("two entries for one webhook", "source.identity._names_twice"),
     "out-of-scope": ("a name outside its file's scope", "source.identity._out_of_scope"),
-    "previously-itself": (
-        "a webhook whose own name is in `previously`",
-        "source.identity._renames",
-    ),
-    "previously-twice": (
-        "two entries with the same name in `previously`",
-        "source.identity._renames",
-    ),
+    "previously-itself": ("its own name in `previously`", "source.identity._renames"),
+    "previously-twice": ("one name in `previously` of two entries", "source.identity._renames"),
     "previously-declared": ("a previous name that is also declared", "source.identity._renames"),
     "organizations-differ": (
         "two organizations in one run",
@@ -128,10 +119,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     # Guards
     "too-many-deletes": ("more deletes than the limit", "planning.guards.guard"),
     "nothing-declared": ("no declared webhooks, but live ones", "planning.guards.guard"),
-    "no-declared-live": (
-        "no declared webhook is live, but others are deleted",
-        "planning.guards.guard",
-    ),
+    "no-declared-live": ("deletes, and no declared webhook is live", "planning.guards.guard"),
     "allow-deletes-differs": (
         "a number of deletes other than `--allow-deletes`",
         "planning.guards.guard",

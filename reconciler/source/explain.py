@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
+from reconciler.kinds.events import MAX_EVENT_GLOB
 from reconciler.model import EVENT_TYPES, Path
 from reconciler.source.excerpt import is_known
 from reconciler.source.lint import EVENTS, REFERENCE, ticked
@@ -25,7 +26,6 @@ from reconciler.source.schema import (
     INHERITED,
     UNTYPED,
     Part,
-    ValidationError,
     origin,
     schema,
     validator,
@@ -44,7 +44,6 @@ class _Rejection(NamedTuple):
     value: Any
     limit: Any
     schema: Mapping[str, Any]
-    branches: Sequence[Sequence[_Rejection]] = ()
 
 
 def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
@@ -74,8 +73,7 @@ _BARE: Final = error(
 
 
 def _explained(part: Part) -> Iterator[Finding]:
-    errors = validator(part.definition).iter_errors(part.data)
-    yield from _words(map(_rejection, errors))
+    yield from _words(part.definition, part.data)
     if part.definition == UNTYPED and isinstance(part.data, dict) and "exclude" in part.data:
         yield _EXCLUDED
     elif part.definition == UNTYPED and isinstance(part.data, dict) and "type" not in part.data:
@@ -91,22 +89,18 @@ _EXCLUDED: Final = error(
 )
 
 
-def _rejection(rejected: ValidationError) -> _Rejection:
-    holder: Any = schema()
-    for name in rejected.schema_path[:-1]:
-        holder = holder[name]
-    keyword = str(rejected.schema_path[-1])
-    context: list[list[ValidationError]] = getattr(rejected.kind, "context", [])
-    branches = [list(map(_rejection, branch)) for branch in context]
-    path = tuple(rejected.instance_path)
-    return _Rejection(keyword, path, rejected.instance, holder[keyword], holder, branches)
-
-
-def _words(rejected: Iterable[_Rejection]) -> Iterator[Finding]:
-    """Yield findings for rejections, the most important first, with paths but without a file."""
-    # If the type of a value is wrong, its other errors are consequences.
-    for each in sorted(rejected, key=lambda each: each.keyword != "type"):
-        yield from WORDS[each.keyword](each)
+def _words(definition: str, data: Any, at: Path = ()) -> Iterator[Finding]:
+    """Yield findings for violations of a definition, the most important first, without a file."""
+    found = []
+    for each in validator(definition).iter_errors(data):
+        holder: Any = schema()
+        for name in each.schema_path[:-1]:
+            holder = holder[name]
+        keyword, path = str(each.schema_path[-1]), (*at, *each.instance_path)
+        found.append(_Rejection(keyword, path, each.instance, holder[keyword], holder))
+    # If the type of a value is wrong, its other errors follow from that.
+    for rejected in sorted(found, key=lambda each: each.keyword != "type"):
+        yield from WORDS[rejected.keyword](rejected)
 
 
 def _commented(finding: Finding, text: str, path: Path) -> Finding:
@@ -326,39 +320,34 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
 
 def _union(rejected: _Rejection) -> Iterator[Finding]:
     """Yield the findings for the branch of a union that matches best."""
-    names = [str(each.get("$ref", "")).rpartition("/")[2] for each in rejected.limit]
-    if len(names) == 2 and _REMOVED in rejected.limit:
-        yield from _words(rejected.branches[0])
-    elif not names[0]:
+    value, path = rejected.value, rejected.path
+    names = [each["$ref"].rpartition("/")[2] for each in rejected.limit if "$ref" in each]
+    if not names:
         yield from _bad_event(rejected)
     elif "envSecret" in names:
-        yield from _bad_secret(rejected, names)
-    elif isinstance(rejected.value, dict):
-        yield from _words(rejected.branches[_branch(rejected, names)])
+        yield from _bad_secret(value, path)
+    elif len(names) == 1:  # an overlay can also remove the key
+        yield from _words(names[0], value, path)
+    elif isinstance(value, dict):
+        yield from _words(_branch(value, names), value, path)
     else:
-        yield _not("object", rejected.value, rejected.path)
-
-
-_REMOVED: Final = {"type": "null"}
-"""The other value of a key that an overlay can remove."""
+        yield _not("object", value, path)
 
 
 def _bad_event(rejected: _Rejection) -> Iterator[Finding]:
     value, at = rejected.value, _at(rejected.path)
-    long = [each for branch in rejected.branches for each in branch if each.keyword == "maxLength"]
     if not isinstance(value, str):
         yield _not("string", value, rejected.path)
     elif not value:
         yield error("empty-text", "an event is empty", EVENTS, at)
-    elif long:
-        yield from _words(long)
+    elif len(value) > MAX_EVENT_GLOB:
+        yield from _stated(rejected._replace(keyword="maxLength", limit=MAX_EVENT_GLOB))
     else:
         hint = meant(value, EVENT_TYPES) or EVENTS
         yield error("unknown-event", quoted("unknown event", value), hint, at)
 
 
-def _bad_secret(rejected: _Rejection, names: list[str]) -> Iterator[Finding]:
-    value, path = rejected.value, rejected.path
+def _bad_secret(value: Any, path: Path) -> Iterator[Finding]:
     takes_text = path != ("api_key",)
     if not isinstance(value, dict):
         found = _not("string" if takes_text else "object", value, path)
@@ -366,7 +355,7 @@ def _bad_secret(rejected: _Rejection, names: list[str]) -> Iterator[Finding]:
         return
     schemes = [scheme for key in value if (scheme := near(key, ("env", "file")))]
     if len(set(schemes)) == 1:
-        branch = _words(rejected.branches[names.index(f"{schemes[0]}Secret")])
+        branch = _words(f"{schemes[0]}Secret", value, path)
         # If `env` is missing, a similar key has just been reported as unknown.
         yield from (each for each in branch if each.rule != "missing-field")
     else:
@@ -376,25 +365,17 @@ def _bad_secret(rejected: _Rejection, names: list[str]) -> Iterator[Finding]:
         yield error("bad-reference", message, f"write {REFERENCE}", _at(path))
 
 
-def _branch(rejected: _Rejection, names: list[str]) -> int:
-    types, written = [_type(name) for name in names], rejected.value.get("type")
-    meant = near(written, filter(None, types)) if isinstance(written, str) else None
-    if meant is not None:
-        return types.index(meant)
-    # Without a known type, choose the best match, but never `absent` unless the file sets it.
-    likely = [index for index, name in enumerate(names) if name != "absent"]
-    if "type" in rejected.value:
-        likely = [index for index in likely if types[index] is not None]
-    return min(likely, key=lambda index: sum(1 for _ in _words(rejected.branches[index])))
-
-
-def _type(definition: str) -> str | None:
-    """Return the type of the webhooks that a definition is for."""
-    definitions = schema()["$defs"]
-    part = definitions[definition]["properties"].get("type", {})
-    reference = str(part.get("$ref", "")).rpartition("/")[2]
-    only: str | None = definitions.get(reference, part).get("const")
-    return only
+def _branch(value: dict[str, Any], names: list[str]) -> str:
+    """Return the definition that a mapping violates least, but `absent` only if it is meant."""
+    written = value.get("type")
+    if isinstance(written, str) and (known := near(written, KINDS)):
+        value = {**value, "type": known}
+    properties = {name: schema()["$defs"][name]["properties"] for name in names}
+    likely = [name for name in names if "type" not in value or "type" in properties[name]]
+    return min(
+        (name for name in likely if name != "absent"),
+        key=lambda name: sum(1 for _ in _words(name, value)),
+    )
 
 
 WORDS: Final[Mapping[str, Callable[[_Rejection], Iterator[Finding]]]] = {

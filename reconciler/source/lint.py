@@ -19,18 +19,9 @@ from reconciler.kinds import KINDS, Field
 from reconciler.kinds.events import GLOBS, MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, NORMALIZED
+from reconciler.source import secrets
 from reconciler.source.allowed import file_name, forbidden_prefix, refusal, sent_key
 from reconciler.source.schema import written_webhooks
-from reconciler.source.secrets import (
-    PLACEHOLDER,
-    fits,
-    flaw,
-    holds_token,
-    is_padded,
-    is_placeholder,
-    url_credential,
-    wrap,
-)
 from reconciler.source.text import meant, quoted
 
 
@@ -135,9 +126,9 @@ def listed(characters: Iterable[str]) -> str:
 
 
 def _literal_in_name(name: str) -> Iterator[Finding]:
-    if holds_token(name):
+    if secrets.holds_token(name):
         yield _slack_token("`name`")
-    elif PLACEHOLDER.fullmatch(name):
+    elif secrets.PLACEHOLDER.fullmatch(name):
         yield warning("unreplaced-placeholder", _replaces_none("name"), "write the text itself")
 
 
@@ -178,9 +169,9 @@ def _value(
         return None
     if field is not None and field.secret:
         return _literal(field, value, rules)
-    if holds_token(value) and not rules.allow_literal_secrets:
+    if secrets.holds_token(value) and not rules.allow_literal_secrets:
         return _slack_token(f"`{name}`" if name in _ANY_FIELD else "an unknown key")
-    if name in _ANY_FIELD and is_placeholder(value):
+    if name in _ANY_FIELD and secrets.is_placeholder(value):
         return error("unreplaced-placeholder", _replaces_none(name), "write the text itself")
     return None
 
@@ -194,28 +185,28 @@ def _refusal(scheme: Scheme, name: str, file: str, rules: Rules) -> Finding | No
 
 def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     """Yield findings for text in place of a secret reference."""
-    secret, name = wrap(value), field.name
-    problem = flaw(secret)
+    secret, name = secrets.wrap(value), field.name
+    problem = secrets.flaw(secret)
     if problem is not None:
         message = f"the value of `{name}` {problem}"
         return error("unusable-secret", message, f"refer to it: {REFERENCE}")
-    if holds_token(value) and not rules.allow_literal_secrets:
+    if secrets.holds_token(value) and not rules.allow_literal_secrets:
         return _slack_token(f"`{name}`")
-    in_address = field.address and ("<" in value or is_placeholder(value))
-    if in_address or PLACEHOLDER.fullmatch(value):
+    in_address = field.address and ("<" in value or secrets.is_placeholder(value))
+    if in_address or secrets.PLACEHOLDER.fullmatch(value):
         hint = f"for a secret write {_example(field, value)}"
         return error("unreplaced-placeholder", _replaces_none(name), hint)
-    if not field.address and not fits(field, secret):
+    if not field.address and not secrets.fits(field, secret):
         return error(
             "unfit-secret", f"`{name}` is not {field.noun}", f"write {_example(field, value)}"
         )
-    if is_padded(value) and not field.address:  # the schema rejects a URL with spaces
+    if secrets.is_padded(value) and not field.address:  # the schema rejects a URL with spaces
         return note(
             "trimmed-secret",
             f"`{name}` has surrounding whitespace or a byte order mark, which is not sent",
             "remove the whitespace",
         )
-    reason = url_credential(value) if field.address else None
+    reason = secrets.url_credential(value) if field.address else None
     if rules.allow_literal_secrets or (field.address and reason is None):
         return None
     subject, hint = f"`{name}` is a secret", f"keep it in a variable or a file: {REFERENCE}"

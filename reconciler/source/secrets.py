@@ -20,14 +20,7 @@ from reconciler.findings import Finding, Position, error, has_errors, note, warn
 from reconciler.kinds import KINDS, Field, slack
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.planning.readback import declared_secret
-from reconciler.source.allowed import (
-    forbidden_file,
-    forbidden_prefix,
-    is_forbidden,
-    leads_to,
-    not_allowed,
-    refusal,
-)
+from reconciler.source import allowed
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.text import masked
 
@@ -169,12 +162,12 @@ def resolve(
     """
     places = references(webhooks)
     forbidden = {
-        name: wrap(value) for name, value in environ.items() if forbidden_prefix(name) is not None
+        name: wrap(value) for name, value in environ.items() if allowed.forbidden_prefix(name)
     }
     fetched: dict[SecretRef, Secret] = {}
     problems: dict[SecretRef, list[Finding]] = {}
     for ref in sorted(places, key=lambda each: (each.scheme, each.name, each.version or 0)):
-        found = refusal(ref, allow) or _fetch(ref, environ, directory, literals, allow)
+        found = allowed.refusal(ref, allow) or _fetch(ref, environ, directory, literals, allow)
         if isinstance(found, Finding):
             problems[ref] = [found]
             continue
@@ -208,7 +201,7 @@ def fetch_key(
     """Return the API key that a file refers to. In CI it must be allowed, like any secret."""
     pattern = f"{ref.scheme}:{ref.name}"
     if (allow or listed_only) and not any(fnmatchcase(pattern, each) for each in allow):
-        return not_allowed(ref)
+        return allowed.not_allowed(ref)
     found = _fetch(ref, environ, directory, {}, allow)
     if isinstance(found, Finding):
         return found
@@ -266,10 +259,10 @@ def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Findin
     try:
         # Check the target of a link, not its name.
         path = Path(os.path.realpath(directory / ref.name))
-        if is_forbidden(path.as_posix()):
-            return forbidden_file(ref)
-        if allow and not any(leads_to(path, each, directory) for each in allow):
-            return not_allowed(ref)
+        if allowed.is_forbidden(path.as_posix()):
+            return allowed.forbidden_file(ref)
+        if allow and not any(allowed.leads_to(path, each, directory) for each in allow):
+            return allowed.not_allowed(ref)
         return read_regular(path, limit=_MAX_BYTES).decode()
     except FileNotFoundError:
         return _unusable(f"there is no file {shown}", "create it, or correct the reference")
