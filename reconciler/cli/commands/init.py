@@ -127,6 +127,8 @@ def run(
         console.result(f"may write for branch {quote(branch)} only), then run:")
         for line in setup.commands:
             console.result(f"  {line}")
+        console.result("A secret whose value you do not know can wait until you change the")
+        console.result("`configuration` of its webhook: an unchanged webhook needs none.")
         console.result(f"Each step is explained in {GUIDE}")
         steps.append("commit the workflows, and open a pull request with a change")
         steps.append(
