@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 
-from reconciler.ci.marker import MarkerKind
+from reconciler.ci.marker import Marker, MarkerKind
 from reconciler.ci.outcome import Outcome, ended
-from reconciler.ci.run import PullRequest, Run
+from reconciler.ci.reviews import look, read_reviews
+from reconciler.ci.run import MergeGroup, PullRequest, Run
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.model import Scheme
 from reconciler.source.secrets import references
@@ -25,9 +26,8 @@ MOST: Final = 256
 def matrix(run: Run) -> Outcome:
     """Return the organizations to run jobs for, as the output `matrix`.
 
-    These are the organizations that read a changed file, and those whose plan is on the pull
-    request already, so that a commit that takes a change back also takes back its plan. Without a
-    known change (a schedule, a manual start, a commit that git does not know) these are all
+    These are the organizations that read a changed file or have an open plan. Without a known
+    change (a schedule, a manual start, a commit that git does not know) these are all
     organizations; with a label it is only the one of this label.
 
     Raises ConfigurationError for files that cannot be read, UsageError for an unknown label and for
@@ -42,11 +42,11 @@ def matrix(run: Run) -> Outcome:
         chosen = {run.label: labels[run.label]}
     elif (changed := _changed(run)) is not None:
         prefix = (run.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
-        commented = _commented(run)
+        pending = _open(run, labels)
         chosen = {
             name: each
             for name, each in labels.items()
-            if name in commented or not changed.isdisjoint(_read_by(each, run, prefix))
+            if name in pending or not changed.isdisjoint(_read_by(each, run, prefix))
         }
     if len(chosen) > MOST:
         raise UsageError(
@@ -95,12 +95,24 @@ def _label(file: PurePosixPath, roots: Sequence[str]) -> str:
     return re.sub(r"[^\w.]+", "-", str(name))
 
 
-def _commented(run: Run) -> frozenset[str]:
-    """Return the labels of the plans on the pull request."""
-    if not isinstance(run.event, PullRequest) or run.event.distrust or run.github is None:
+def _open(run: Run, labels: Iterable[str]) -> frozenset[str]:
+    """Return the labels with a plan on the pull request, or with merged plans that are not applied.
+
+    So a commit that takes a change back replaces the plan of that change, and a failed run does not
+    leave a merged change behind.
+    """
+    if run.github is None or isinstance(run.event, MergeGroup):
         return frozenset()
-    comments = run.github.comments(run.event.number)
-    return frozenset(each.marker.label for each in comments if each.marker.kind is MarkerKind.PLAN)
+    if isinstance(run.event, PullRequest):
+        posts = () if run.event.distrust else run.github.comments(run.event.number)
+        return frozenset(each.marker.label for each in posts if each.marker.kind is MarkerKind.PLAN)
+    merges = look(run, run.branch)
+    subjects = {each: Marker(kind=MarkerKind.PLAN, label=each) for each in labels}
+    return frozenset(
+        label
+        for label, subject in subjects.items()
+        if any(each.left for each in read_reviews(merges, subject))
+    )
 
 
 def _changed(run: Run) -> frozenset[str] | None:

@@ -138,6 +138,18 @@ def test_only_organizations_that_changed_have_a_job(three: Organizations) -> Non
     assert three.propose(2, {"readme.md": "x"}) == {}
 
 
+def test_a_merge_without_a_run_is_applied_by_the_next(three: Organizations) -> None:
+    """The run of pull request 1 is lost; that of 2, of another organization, applies both."""
+    for number, label in enumerate(("dev", "staging"), 1):
+        text = (three.world.work / f"orgs/{label}.yaml").read_text()
+        changed = text + "webhooks: [{name: Audit, configuration: {channel: alerts}}]\n"
+        assert list(three.propose(number, {f"orgs/{label}.yaml": changed})) == [label]
+        three.merge(number)
+    assert list(three.push()) == ["dev", "staging"]
+    assert three.channels() == {"dev": ["alerts"], "production": ["general"], "staging": ["alerts"]}
+    assert list(three.push()) == ["staging"]
+
+
 def test_the_merge_queue_judges_each_organization(three: Organizations) -> None:
     """Only the organization whose review is stale fails before the merge."""
     three.propose(1, {"base.yaml": BASE.replace("CHANNEL", "alerts")})
