@@ -7,11 +7,13 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import FrameType
 
 import pytest
 
+from reconciler.cli.connection import Progress
+from reconciler.execute.stop import SignalStop
 from tests.cli.conftest import File, MakeCloud, Shell
 from tests.emulated.faults import Fault, hang
 from tests.ports import VirtualClock
@@ -41,23 +43,28 @@ class Interrupting:
         for number in self._numbers:
             self._heard.clear()
             os.kill(os.getpid(), number)
-            # Handlers run in the order of signal numbers: after this one, the other has run too.
-            os.kill(os.getpid(), signal.SIGWINCH)
             assert self._heard.wait(TIMEOUT)
         return self._fault
 
 
 @pytest.fixture
-def handled() -> Iterator[threading.Event]:
-    """Detect with another, unused signal that a signal was handled."""
+def handled(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when the first signal was reported, and when a second one was handled."""
     event = threading.Event()
+    note, report = SignalStop._note, Progress._report_signal
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def noting(stop: SignalStop, number: int, frame: FrameType | None) -> None:
+        note(stop, number, frame)
+        if stop._again:
+            event.set()
+
+    def reporting(progress: Progress) -> None:
+        report(progress)
         event.set()
 
-    before = signal.signal(signal.SIGWINCH, note)
-    yield event
-    signal.signal(signal.SIGWINCH, before)
+    monkeypatch.setattr(SignalStop, "_note", noting)
+    monkeypatch.setattr(Progress, "_report_signal", reporting)
+    return event
 
 
 def reported(out: str) -> list[tuple[str, str]]:
