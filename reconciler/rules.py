@@ -32,7 +32,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "alias-expansion": ("aliases that expand to too much text", "source.yaml._Reader._alias"),
     "merge": ("an invalid `<<` merge", "source.yaml._Reader._merge"),
     # Files that extend others
-    "bad-parent": ("a parent file that cannot be used", "source.extend._Reader._parent"),
+    "bad-parent": ("a parent file that cannot be used", "source.extend._Reader._extended"),
     "guard-removed": ("an overlay that removes a guard", "source.extend._Merge._is_removed"),
     "exclude-unknown": ("an excluded webhook without a parent", "source.extend._Merge._changes"),
     "extends-twice": ("a webhook in two parent files", "source.extend._Merge._changes"),

@@ -82,10 +82,13 @@ def _where_written(documents: Mapping[str, Document], finding: Finding) -> Findi
         each if each.place is None else replace(each, place=written(each.place))
         for each in finding.related
     )
-    if at is not None and (there := written(at)).file != at.file:
+    if at is None:
+        return replace(finding, related=related)
+    there = written(at)
+    if there.file != at.file:
         through = Related(message="extended here", place=Place(at.file, ("extends",)))
-        return replace(finding, place=there, related=(*related, through))
-    return replace(finding, related=related)
+        related = (*related, through)
+    return replace(finding, place=there, related=related)
 
 
 def placed(documents: Mapping[str, Document], findings: Iterable[Finding]) -> list[Finding]:

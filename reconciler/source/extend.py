@@ -27,6 +27,9 @@ from reconciler.source.yaml import LISTED, Document, parse
 MAX_DEPTH: Final = 10
 """The maximum number of files from an overlay to its last parent, including the overlay."""
 
+_LONGEST_CHAIN: Final = 50
+"""The maximum number of files that are followed, so that any number of files can be refused."""
+
 _MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
 _GUARDS: Final = frozenset({"protect", "limits", "max_deletes"})
 
@@ -34,7 +37,7 @@ _GUARDS: Final = frozenset({"protect", "limits", "max_deletes"})
 def extend(read: Iterable[Document], read_parent: ReadParent) -> tuple[Document, ...]:
     """Merge each overlay with its parents. A file that another one extends is only a parent.
 
-    The findings of a parent are with the first overlay that extends it.
+    An overlay has the findings of its parents, too.
     """
     reader = _Reader({each.file: each for each in read}, read_parent)
     merged = [reader.merged(each, (each.file,)) for each in reader.given]
@@ -43,91 +46,83 @@ def extend(read: Iterable[Document], read_parent: ReadParent) -> tuple[Document,
 
 
 class _Reader:
-    """Reads and merges files; a parent is parsed once, even if several files extend it."""
+    """Reads and merges files; a parent is parsed and merged once."""
 
     def __init__(self, given: Mapping[str, Document], read_parent: ReadParent) -> None:
         self.given = tuple(given.values())
         self._known = dict(given)
-        self._parents: set[str] = set()
         self._read_parent = read_parent
-        self._findings: list[Finding] = []
         self._merged: dict[str, Document] = {}
+        self._depths: dict[str, int] = {}
 
     def merged(self, document: Document, chain: tuple[str, ...]) -> Document:
         """Return a document merged with its parents, unchanged if it has none.
 
-        `chain` has the files that extend it.
+        `chain` has the files that extend it, and the document.
         """
         if "extends" not in document.data:
             return document
         if document.file not in self._merged:
-            before = len(self._findings)
-            own = {key: value for key, value in document.data.items() if key != "extends"}
-            over = replace(document, data=own)
-            named = [self._parent(document, at, chain) for at in self._paths(document)]
-            parents = [each for each in named if each is not None]
-            if len(parents) < len(named) or not all(each.usable for each in parents):
-                over = replace(over, usable=False)
-            else:
-                below = parents[0]
-                for each in parents[1:]:
-                    below = _Merge(below, each, self._findings, siblings=True).document()
-                over = _Merge(below, over, self._findings).document()
-            found = self._findings[before:]
-            if found:
-                from reconciler.source.excerpt import placed  # valid files need no positions
-
-                found = placed(self._known, found)
-            self._merged[document.file] = replace(
-                over,
-                findings=(*document.findings, *found),
-                parents=tuple(above for each in parents for above in (*each.parents, each)),
-            )
+            self._merged[document.file] = self._extended(document, chain)
         return self._merged[document.file]
 
-    def _paths(self, document: Document) -> list[Path]:
-        written = document.data["extends"]
+    def _extended(self, document: Document, chain: tuple[str, ...]) -> Document:
+        own = dict(document.data)
+        written = own.pop("extends")
+        named: dict[Path, object] = {("extends",): written}
         if isinstance(written, list) and written:
-            return [("extends", index) for index in range(len(written))]
-        return [("extends",)]
+            named = {("extends", number): path for number, path in enumerate(written)}
+        parents: list[Document] = []
+        found: list[Finding] = []
+        for at, path in named.items():
+            place = Place(document.file, at)
+            try:
+                parent = self._parent(document.file, path, chain)
+            except NotReadableError as refusal:
+                what = repr(path) if isinstance(path, str) else "this"
+                message = f"cannot extend {what}: it {refusal}"
+                found.append(error("bad-parent", message, refusal.hint, place))
+                continue
+            parents.append(parent)
+            through = Related(message="extended here", place=place)
+            found += [replace(each, related=(*each.related, through)) for each in parent.findings]
+        usable = len(parents) == len(named) and all(each.usable for each in parents)
+        over = replace(document, data=own, usable=usable)
+        if usable:
+            below = parents[0]
+            for each in parents[1:]:
+                below = _Merge(below, each, found, Place(document.file, ("extends",))).document()
+            over = _Merge(below, over, found).document()
+        if found:
+            from reconciler.source.excerpt import placed  # valid files need no positions
 
-    def _parent(self, document: Document, at: Path, chain: tuple[str, ...]) -> Document | None:
-        """Return the parent that a document names at `at`, or report why it cannot be used."""
-        path: Any = document.data
-        for step in at:
-            path = path[step]
-        place = Place(document.file, at)
-        try:
-            parent = self._read(document, path, chain, place)
-        except NotReadableError as refusal:
-            what = repr(path) if isinstance(path, str) else "this"
-            message = f"cannot extend {what}: it {refusal}"
-            self._findings.append(error("bad-parent", message, refusal.hint, place))
-            return None
-        return self.merged(parent, (*chain, parent.file))
+            found = placed(self._known, found)
+        return replace(
+            over,
+            findings=(*document.findings, *found),
+            parents=tuple(above for each in parents for above in (*each.parents, each)),
+        )
 
-    def _read(
-        self, document: Document, path: Any, chain: tuple[str, ...], place: Place
-    ) -> Document:
+    def _parent(self, file: str, path: object, chain: tuple[str, ...]) -> Document:
+        """Return the merged parent at `path` of a file. Raises NotReadableError."""
         if not isinstance(path, str) or not path:
             raise NotReadableError("is not a file path", "write `extends: base.yaml`")
-        found = self._read_parent(document.file, path)
+        found = self._read_parent(file, path)
         if found.file in chain:
             circle = " -> ".join((*chain[chain.index(found.file) :], found.file))
             raise NotReadableError(f"extends itself: {circle}", "remove one `extends`")
-        if len(chain) == MAX_DEPTH:
-            raise NotReadableError(
-                f"is more than {MAX_DEPTH} levels from the first file",
-                "use fewer levels of `extends`",
-            )
         if found.file not in self._known:
             self._known[found.file] = parse(found.raw, found.file)
-        parent = self._known[found.file]
-        if parent.file not in self._parents:
-            self._parents.add(parent.file)
-            through = Related(message="extended here", place=place)
-            self._findings += [replace(each, related=(through,)) for each in parent.findings]
-        return parent
+        depth = MAX_DEPTH
+        if len(chain) < _LONGEST_CHAIN:
+            merged = self.merged(self._known[found.file], (*chain, found.file))
+            depth = self._depths.get(found.file, 1)
+        if depth == MAX_DEPTH:
+            raise NotReadableError(
+                f"already has {MAX_DEPTH} levels of files", "use fewer levels of `extends`"
+            )
+        self._depths[file] = max(self._depths.get(file, 1), depth + 1)
+        return merged
 
 
 class _Layer:
@@ -149,15 +144,19 @@ class _Layer:
 
 
 class _Merge:
-    """The merge of one document over another; `siblings` are parents of the same file."""
+    """The merge of one document over another; parents of one file are extended at `through`."""
 
     def __init__(
-        self, below: Document, over: Document, findings: list[Finding], *, siblings: bool = False
+        self,
+        below: Document,
+        over: Document,
+        findings: list[Finding],
+        through: Place | None = None,
     ) -> None:
         self._below = _Layer(_moved(below, over.file))
         self._over = _Layer(over)
         self._findings = findings
-        self._siblings = siblings
+        self._through = through
         self._origins: dict[Path, Place] = {(): over.written_at(())}
 
     def document(self) -> Document:
@@ -274,16 +273,21 @@ class _Merge:
             place = self._over.document.written_at(("webhooks", index, "name"))
             if same and same[0] not in found:
                 found[same[0]] = index
-                if self._siblings:
+                if self._through is not None:
                     message = f"two parents declare {name!r}: the later one changes the earlier"
                     at = self._below.document.written_at(("webhooks", same[0], "name"))
-                    other = Related(message="the earlier one", place=at)
-                    self._findings.append(
-                        note("extends-twice", message, at=place, related=(other,))
+                    related = (
+                        Related(message="the earlier one", place=at),
+                        Related(message="extended here", place=self._through),
                     )
+                    self._findings.append(note("extends-twice", message, at=place, related=related))
             elif not same and _is_excluded(entry):
                 hint = "remove the entry, or correct its name"
                 message = f"no parent declares {name!r}, which is excluded here"
+                self._findings.append(error("exclude-unknown", message, hint, place))
+            elif same and (_is_excluded(entry) or _is_excluded(over[found[same[0]]])):
+                message = f"{name!r} is excluded by one entry and changed by another"
+                hint = "remove one of the two"
                 self._findings.append(error("exclude-unknown", message, hint, place))
         return found
 

@@ -99,6 +99,7 @@ _NAME_HINT: Final = "give a readable YAML file, or a directory with `*.yaml` or 
 _PIPE_HINT: Final = "to read another program's output, pipe it in with `-f -`"
 _SPLIT_HINT: Final = "split it, and give each part with `-f`"
 _EMPTY_HINT: Final = "a variable in the command line may be empty; check what follows -f"
+_PARENT_HINT: Final = "extend a YAML file of this repository"
 _LINK_HINT: Final = "restore the target of the link, or remove the link"
 
 
@@ -160,7 +161,7 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
 def parent_name(file: str, path: str) -> str:
     """Return the name of the parent at `path` in `file`. Raises NotReadableError."""
     if "://" in path:
-        raise NotReadableError("is a URL", "extend a file of this repository")
+        raise NotReadableError("is a URL", _PARENT_HINT)
     folder = "" if file == STDIN_NAME else posixpath.dirname(file)
     return posixpath.normpath(posixpath.join(folder, path))
 
@@ -175,15 +176,15 @@ def parents_in(directory: Path) -> ReadParent:
         if home is not None and not Path(os.path.realpath(found)).is_relative_to(
             os.path.realpath(home)
         ):
-            raise NotReadableError(
-                "is outside of this repository", "extend a file of this repository"
-            )
+            raise NotReadableError("is outside of this repository", _PARENT_HINT)
         try:
             raw = read_regular(found)
         except FileNotFoundError:
             raise NotReadableError(
                 "does not exist", "check the path; it is relative to the file"
             ) from None
+        except NotReadableError as cause:
+            raise NotReadableError(str(cause), _PARENT_HINT) from None
         return SourceFile(file=display_name(found, directory=directory), raw=raw)
 
     return read_parent

@@ -88,7 +88,12 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     documents = {each.file: each for each in read if each.usable}
     if own := frozenset(filter(None, (key_reference(each.data, each.file) for each in read))):
         rules = replace(rules, api_keys=rules.api_keys | own)
-    found = [*parsed.findings, *(finding for each in read for finding in each.findings)]
+    # Overlays of one parent have the same findings about it.
+    distinct: dict[Finding, Finding] = {}
+    for each in read:
+        for finding in each.findings:
+            distinct.setdefault(replace(finding, related=()), finding)
+    found = [*parsed.findings, *distinct.values()]
     checked = list(identity.check({file: each.data for file, each in documents.items()}))
     accepted: dict[str, list[Part]] = {}
     for file, document in documents.items():

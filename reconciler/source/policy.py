@@ -19,7 +19,7 @@ from reconciler.source.excerpt import placed
 from reconciler.source.files import NotReadableError
 from reconciler.source.load import Loaded
 from reconciler.source.rendered import configurations, source_path
-from reconciler.source.schema import ValidationError, own_validator
+from reconciler.source.schema import ValidationError, ValidationErrorKind, own_validator
 
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
 
@@ -86,8 +86,16 @@ def _rejections(name: str, schema: Any, data: Any) -> Iterator[ValidationError]:
         yield from own_validator(schema).iter_errors(data)
     except ValidationError as cause:
         where = ".".join(map(str, cause.instance_path))
-        at = f" at {where}" if where else ": not a JSON Schema, or a `$ref` to another document"
-        raise ConfigurationError(f"the policy {name} cannot be used{at}", hint=_HINT) from None
+        message = f"the policy {name} is not a JSON Schema"
+        hint = f"correct `{where}`" if where else _HINT
+        match cause.kind:
+            case ValidationErrorKind.Referencing():
+                message = f"the policy {name} refers to another document, or to a missing part"
+                hint = "a `$ref` points into the policy, as in `#/$defs/NAME`; nothing is fetched"
+            case ValidationErrorKind.Format():
+                message = f"the policy {name} has an unsupported regular expression"
+                hint = f"correct `{where}`, without look-around and backreferences"
+        raise ConfigurationError(message, hint=hint) from None
 
 
 def _message(schema: Any, path: list[str | int]) -> str:

@@ -154,6 +154,15 @@ def test_an_unusable_file_hides_no_organization(
     assert done.out.count("Valid: 1 webhook") == 2
 
 
+def test_a_broken_base_is_an_error_of_each_organization(shell: Shell, tmp_path: Path) -> None:
+    """None of them is valid without it."""
+    overlays = {f"{name}.yaml": f"extends: base.yaml\norganization: {name}\n" for name in "AB"}
+    write(tmp_path, {**overlays, "base.yaml": "webhooks: [\n"})
+    done = shell("validate", ".")
+    assert (done.code, done.out.count("error[yaml-syntax]"), "Valid" in done.out) == (3, 2, False)
+    assert "extended here: B.yaml:1" in done.out
+
+
 def test_overlays_of_a_base_with_a_note_are_several_organizations(
     shell: Shell, tmp_path: Path
 ) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import yaml
 from hypothesis import given
+from hypothesis import strategies as st
 
+from reconciler.errors import ConfigurationError
 from reconciler.findings import has_errors
-from reconciler.model import Desired
+from reconciler.model import Desired, Live
+from reconciler.planning.plan import Plan
+from reconciler.planning.planner import plan
 from reconciler.source import files
 from reconciler.source.extend import MAX_DEPTH
 from reconciler.source.load import Loaded, load_files
@@ -45,16 +51,30 @@ def test_a_file_of_a_secret_is_relative_to_the_file_that_names_it() -> None:
     assert references == ["env TOKEN", "file base/pager-token (version 2)"]
 
 
+def test_an_error_in_a_parent_of_the_same_directory_is_reported() -> None:
+    """Even though the parent is not an organization."""
+    found = load_texts(
+        {"over.yaml": "extends: base.yaml\n", "base.yaml": "webhooks: [\n"},
+        "base.yaml",
+        "over.yaml",
+    )
+    assert (found.desired, [each.rule for each in found.findings]) == (None, ["yaml-syntax"])
+
+
 def test_overlays_may_be_nested() -> None:
-    """Ten files deep is allowed, eleven are not."""
+    """Ten files deep is allowed, eleven are not, in any order of the files."""
 
-    def chain(length: int) -> Loaded:
-        texts = {f"{n}.yaml": f"extends: {n + 1}.yaml\n" for n in range(length - 1)}
-        return load_texts({**texts, f"{length - 1}.yaml": BASE}, "0.yaml")
+    def chain(length: int, *given: str) -> Loaded:
+        texts = {f"{n}.yaml": f"extends: {n - 1}.yaml\n" for n in range(2, length + 1)}
+        return load_texts({**texts, "1.yaml": BASE}, *given)
 
-    assert chain(MAX_DEPTH).desired is not None
-    found = chain(MAX_DEPTH + 1)
-    assert [each.rule for each in found.findings] == ["bad-parent"]
+    assert chain(MAX_DEPTH, "10.yaml").desired is not None
+    for named in (("11.yaml",), ("9.yaml", "11.yaml"), ("11.yaml", "9.yaml")):
+        found = chain(MAX_DEPTH + 1, *named)
+        assert [f"{each.position} {each.message}" for each in found.findings] == [
+            "11.yaml:1 cannot extend '10.yaml': it already has 10 levels of files"
+        ]
+    assert chain(5000, "5000.yaml").desired is None
 
 
 def test_a_parent_outside_the_repository_is_refused(tmp_path: Path) -> None:
@@ -71,19 +91,73 @@ def test_a_parent_outside_the_repository_is_refused(tmp_path: Path) -> None:
         ]
 
 
-@given(base=strategies.declarations(), overlay=strategies.declarations())
-def test_a_rendered_overlay_is_equivalent(base: Desired, overlay: Desired) -> None:
-    """The plan of the rendered file is the plan of the overlay."""
+@st.composite
+def overlays(draw: st.DrawFn) -> dict[str, str]:
+    """Return a base, and an overlay that changes, adds and excludes webhooks."""
     lower, upper = (
-        yaml_text(next(iter(configurations(in_one_file(each)).values())))
-        for each in (base, overlay)
+        next(iter(configurations(in_one_file(draw(strategies.declarations()))).values()))
+        for _ in range(2)
     )
-    found = load_texts({"f.yaml": f"extends: base.yaml\n{upper}", "base.yaml": lower})
+    below = {each["name"] for each in lower["webhooks"] if "state" not in each}
+    for entry in upper["webhooks"]:
+        name = entry["name"]
+        if name not in below or "state" in entry:
+            continue
+        if draw(st.booleans()):
+            entry.clear()
+            entry.update(name=name, exclude=True)
+            continue
+        for part in (entry, entry["configuration"]):
+            for key in draw(st.lists(st.sampled_from(sorted(part.keys() - {"name"})))):
+                part.pop(key, None)
+    upper = {key: upper[key] for key in upper if key == "webhooks" or draw(st.booleans())}
+    overlay = json.dumps(upper).replace("{", '{"extends": "base/base.yaml", ', 1)
+    return {"over.yaml": filed(overlay), "base/base.yaml": filed(json.dumps(lower))}
+
+
+def filed(text: str) -> str:
+    """Return a file in which some references are files in its folder."""
+    return text.replace('"env": "TWO"', '"file": "two"')
+
+
+def merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+    """Return an overlay merged with its base, as docs/organizations.md describes it."""
+    found = {each["name"]: each for each in lower["webhooks"]}
+    for each in upper["webhooks"]:
+        old = found.get(each["name"], {})
+        if "state" in each or "state" in old:
+            old = {}
+        new = {**old, **each}
+        if "configuration" in new and old.get("type") == new.get("type"):
+            parts = (part.get("configuration", {}) for part in (old, each))
+            new["configuration"] = {key: value for part in parts for key, value in part.items()}
+        found[each["name"]] = new
+    kept = [each for each in found.values() if "exclude" not in each]
+    return {**lower, **upper, "webhooks": kept}
+
+
+@given(overlays(), strategies.live_organizations())
+def test_a_rendered_overlay_has_the_plan_of_the_overlay(texts: dict[str, str], live: Live) -> None:
+    """It declares what the documentation says, also with files of secrets in two folders."""
+    upper = json.loads(texts["over.yaml"])
+    del upper["extends"]
+    lower = json.loads(texts["base/base.yaml"].replace('"two"', '"base/two"'))
+    found = load_texts(texts)
+    assert found.desired == load_texts({"over.yaml": json.dumps(merged(lower, upper))}).desired
     if found.desired is None:
         assert has_errors(found.findings)
         return
     (data,) = configurations(found.desired).values()
-    again = load_texts({"f.yaml": yaml_text(data)})
+    again = load_texts({"over.yaml": yaml_text(data)})
     assert again.desired == found.desired
-    names = {entry["name"] for text in (lower, upper) for entry in yaml.safe_load(text)["webhooks"]}
-    assert {each.name for each in (*found.desired.webhooks, *found.desired.absent)} == names
+    made, rendered = (outcome(each.desired, live) for each in (found, again))
+    assert made == rendered
+
+
+def outcome(desired: Desired | None, live: Live) -> Plan | str:
+    """Return the plan without positions in its notes, or why there is none."""
+    assert desired is not None
+    try:
+        return replace(plan(desired, live, {}), notes=(), blocked=())
+    except ConfigurationError as refusal:
+        return str(refusal)
