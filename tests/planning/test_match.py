@@ -44,7 +44,7 @@ def decisions(result: Plan) -> list[str]:
                 lines.append(f"delete {each.before.id} ({each.reason}{keeps})")
     lines += [f"match {each.id}" for each in result.matched]
     for kept in result.kept:
-        why = f"{kept.reason} {kept.detail}".strip()
+        why = f"{kept.reason} {kept.detail}".strip() + ", not applied" * kept.unapplied
         lines.append(f"keep {' '.join(each.id for each in kept.webhooks)} ({why})")
     lines += [f"unmanaged {each.webhook.id} ({each.reason})" for each in result.unmanaged]
     lines += [f"ignored {result.ignored}"] * bool(result.ignored)
@@ -92,9 +92,16 @@ TWO_SCOPES = Policy(
             ["ignored 1", "ignored-and-declared"],
         ),
         # Row 2
-        (desired(slack()), [STRANGE], ["keep id-7 (unknown-type teams)"]),
+        (desired(slack()), [STRANGE], ["keep id-7 (unknown-type teams, not applied)"]),
+        (desired(slack()), [STRANGE, one()], ["match 1", "keep id-7 (unknown-type teams)"]),
+        (desired(slack(id="id-7")), [STRANGE], ["keep id-7 (unknown-type teams, not applied)"]),
+        (
+            desired(absent=(Absent(name="Deploys"),)),
+            [STRANGE],
+            ["keep id-7 (unknown-type teams, not applied)"],
+        ),
         (desired(slack("X")), [STRANGE], ["create X", "keep id-7 (unknown-type teams)"]),
-        (desired(slack()), [NEW_EVENT], ["keep 1 (unknown-event tag_created)"]),
+        (desired(slack()), [NEW_EVENT], ["keep 1 (unknown-event tag_created, not applied)"]),
         (desired(), [one(events=EVENT_TYPES)], ["delete 1 (not-declared)"]),
         # Row 3, by id
         (desired(slack(id="gone")), [one()], ["match 1", "unknown-id"]),
@@ -139,7 +146,11 @@ TWO_SCOPES = Policy(
             ["create B", "match 1"],
         ),
         # Row 5
-        (desired(slack()), [one(), one(id="2", channel="#x")], ["keep 1 2 (ambiguous)"]),
+        (
+            desired(slack()),
+            [one(), one(id="2", channel="#x")],
+            ["keep 1 2 (ambiguous, not applied)"],
+        ),
         (
             desired(slack(id="2")),
             [one(), one(id="2", channel="#x")],
@@ -374,26 +385,3 @@ def test_only_ignores_errors_of_other_entries():
     assert (part.operations, part.kept, part.in_scope) == ((), (), 1)
     with pytest.raises(ConfigurationError):
         made(declaration, found, only=("was",))
-
-
-@pytest.mark.parametrize(
-    ("declared", "found", "unapplied"),
-    [
-        (desired(slack()), (STRANGE,), 1),
-        (desired(slack()), (STRANGE, live_slack(id="id-2")), 0),
-        (desired(slack(id="id-7")), (STRANGE,), 1),
-        (desired(absent=(Absent(name="Deploys"),)), (STRANGE,), 1),
-        (desired(), (STRANGE,), 0),
-        (desired(slack()), (live_slack(id="id-1"), live_slack(id="id-2", channel="#x")), 1),
-        (desired(slack(id="id-1")), (live_slack(), live_slack(id="id-2", channel="#x")), 0),
-        (desired(protect=("*",)), (live_slack(),), 0),
-    ],
-)
-def test_reasons_why_a_declaration_is_not_applied(
-    declared: Desired, found: tuple[LiveWebhook, ...], unapplied: int
-):
-    """A kept webhook counts only if its declaration is not applied because of it."""
-    result = made(declared, *found, prune=True)
-
-    assert result.kept
-    assert len(result.unapplied) == unapplied

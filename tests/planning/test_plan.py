@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.model import UNKNOWN, Absent, LiveWebhook, Scheme, Secret, SecretRef, Webhook
-from reconciler.planning.document import plain, plan_tree
+from reconciler.planning.document import plain
 from reconciler.planning.plan import Reason, SecretUse
 from tests.planning.builders import (
     OTHER_TOKEN,
@@ -126,19 +126,6 @@ def test_an_update_includes_requested_resends():
 
     assert update.reason is Reason.DIFFERS
     assert [each.path[-1] for each in update.fields] == ["verify", "token", "extra"]
-
-
-def test_every_removed_field_is_named():
-    """So is a field that this version does not know."""
-    found = live(live_generic(token="a real one", verify=False, extra="x"))
-
-    result = made(desired(generic(verify=True)), found, secrets={})
-
-    (change,) = plan_tree(result, "1.2.3")["operations"]
-    assert change["fields"][1:] == [
-        {"change": "lost", "path": ["configuration", "token"]},
-        {"change": "lost", "path": ["configuration", "extra"]},
-    ]
 
 
 def test_no_document_contains_a_secret():
