@@ -88,7 +88,7 @@ class GitHub:
         except UsageError:
             raise UsageError("GITHUB_API_URL is not a URL that may receive a token") from None
         self._repository = f"{origin.base}/repos/{repository}"
-        self._graphql = _graphql(environ.get("GITHUB_GRAPHQL_URL", ""), api_url)
+        self._graphql = urlsplit(api_url).path.rstrip("/").removesuffix("/v3") + "/graphql"
         self._clean = clean
         self._cap = LARGE
         self._transport = Transport(
@@ -307,11 +307,3 @@ def text(value: Any, *keys: str) -> str:
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value if isinstance(value, str) else ""
-
-
-def _graphql(named: str, api_url: str) -> str:
-    """Return the path of GraphQL on the API's host; a URL on another host is not used."""
-    there, api = urlsplit(named), urlsplit(api_url)
-    if (there.scheme, there.netloc) == (api.scheme, api.netloc):
-        return there.path
-    return api.path.rstrip("/").removesuffix("/v3") + "/graphql"

@@ -154,21 +154,15 @@ def test_an_enterprise_server_has_its_own_urls(fake: FakeGitHub) -> None:
         return handle(method, url, headers, body)
 
     fake.handle = listen  # type: ignore[method-assign]
-    where = {
-        "GITHUB_API_URL": "https://git.example/api/v3",
-        "GITHUB_GRAPHQL_URL": "https://git.example/api/graphql",
-    }
-    for environ in (where, {"GITHUB_API_URL": where["GITHUB_API_URL"]}):
-        seen.clear()
-        with client(fake, **environ) as github:
-            write(github, 7, "one")
-            assert github.login
-        assert "https://git.example/api/graphql" in seen
-        assert f"https://git.example/api/v3/repos/{fake.repository}/issues/7/comments" in seen
+    with client(fake, GITHUB_API_URL="https://git.example/api/v3") as github:
+        write(github, 7, "one")
+        assert github.login
+    assert "https://git.example/api/graphql" in seen
+    assert f"https://git.example/api/v3/repos/{fake.repository}/issues/7/comments" in seen
 
 
 def test_a_token_is_not_sent_to_an_unsafe_url(fake: FakeGitHub) -> None:
-    """Plain http to another machine is refused, and so is GraphQL on another host."""
+    """Plain http to another machine is refused, and so is a malformed token."""
     token = Secret(fake.token)
 
     def connect(token: Secret, **environ: str) -> GitHub:
@@ -180,6 +174,3 @@ def test_a_token_is_not_sent_to_an_unsafe_url(fake: FakeGitHub) -> None:
         connect(token, GITHUB_API_URL="http://git.example")
     with pytest.raises(CredentialError, match="GitHub token"):
         connect(Secret("a b"))
-    with client(fake, GITHUB_GRAPHQL_URL="https://evil.example/graphql") as github:
-        assert github.login == fake.login
-    assert ("POST", "/graphql") in fake.log

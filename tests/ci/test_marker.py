@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -105,26 +102,3 @@ def test_an_edited_marker_is_not_a_marker(old: str, new: str) -> None:
     assert old in line
     assert decode(line.replace(old, new)) is None
     assert decode(line) == MARKER
-
-
-LABELLED = replace(MARKER, label="eu")
-
-
-@pytest.mark.parametrize(
-    ("marker", "change", "same"),
-    [
-        (MARKER, {}, True),
-        (MARKER, {"kind": MarkerKind.DRIFT, "digest": None, "operations": ()}, True),
-        (MARKER, {"organization": ""}, True),
-        (MARKER, {"organization": "org-2"}, False),
-        (MARKER, {"file": "other.yaml"}, False),
-        (MARKER, {"label": "eu"}, False),
-        (LABELLED, {"file": "other.yaml", "organization": "org-9"}, True),
-        (LABELLED, {"label": "us"}, False),
-    ],
-)
-def test_a_label_or_file_and_organization_identify_a_comment(
-    marker: Marker, change: dict[str, Any], same: bool
-) -> None:
-    """An organization that is not known yet still matches."""
-    assert marker.same_subject(replace(marker, **change)) is same

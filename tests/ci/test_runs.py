@@ -8,7 +8,6 @@ from typing import NoReturn
 
 import pytest
 
-from reconciler.ci.marker import decode
 from reconciler.render import json as json_renderer
 from reconciler.render import markdown, text
 from tests.ci.support import World, world
@@ -95,17 +94,6 @@ def test_a_comment_is_updated_when_its_changes_are_gone(here: World) -> None:
     here.pull()
     (comment,) = here.github.bodies(1)
     assert "no changes" in comment
-
-
-def test_labels_have_separate_comments(here: World) -> None:
-    """Two runs on one pull request keep their own comments."""
-    here.propose(1, "Audit", "Deploys", plan=False)
-    for label in ("eu", "us", "eu"):
-        here.pull(WEBHOOKS_LABEL=label)
-    assert [decode(each).label for each in here.github.bodies(1)] == ["eu", "us"]  # type: ignore[union-attr]
-    here.squash(1)
-    assert here.push(WEBHOOKS_LABEL="ap").code == 6
-    assert here.push(WEBHOOKS_LABEL="us").code == 0
 
 
 def test_a_shallow_clone_is_a_warning(here: World) -> None:

@@ -311,9 +311,16 @@ def test_without_a_pull_request_an_issue_is_opened(here: World) -> None:
     assert issue["state"] == "closed"
 
 
-@pytest.mark.parametrize("name", ["apply", "drift"])
-def test_a_job_that_fails_before_its_command_has_one_issue(here: World, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "file"), [("apply", "webhooks.yaml"), ("drift", "h\u00e4---<b>&'#1.yaml")]
+)
+def test_a_job_that_fails_before_its_command_has_one_issue(
+    here: World, name: str, file: str
+) -> None:
     """The installation fails twice: the issue names the later run; the next success closes it."""
+    here.git("mv", "-k", here.file, file)
+    here.commit()
+    here.file = file
     for run in ("7", "8"):
         assert here.not_run(name, run).code == 0
     (issue,) = here.github.issues

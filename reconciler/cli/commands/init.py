@@ -60,7 +60,8 @@ _AGREED: Final = ("", "y", "yes")
     connects=True,
     options=(
         Option("-f", "--file", "target", group="Files", metavar="FILE", default=DEFAULT_FILE,
-               show_default=True, help="Write this file."),
+               show_default=True,
+               help="Write this file. With --github, it can be an existing directory."),
         TOKEN,
         Option("--github", group="Files", is_flag=True,
                help="Write the GitHub workflows, or update their lists of secrets."),
