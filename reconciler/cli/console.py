@@ -116,8 +116,7 @@ class Console:
             answer = self._process.stdin.readline()
         except KeyboardInterrupt:
             raise Interrupted(
-                "interrupted at the prompt: nothing was written",
-                signal_exit=ExitCode.SIGINT,
+                "interrupted at the prompt: nothing was written", signal_exit=ExitCode.SIGINT
             ) from None
         if not answer.endswith("\n"):
             self._write(self._process.stderr, "\n")

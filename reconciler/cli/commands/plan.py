@@ -128,13 +128,7 @@ def again(
                help="Exit with 2 if there are changes."),
     ),
 )  # fmt: skip
-def run(
-    context: Context,
-    out: str | None,
-    format: str,
-    detailed_exitcode: bool,
-    **own: Any,
-) -> int:
+def run(context: Context, out: str | None, format: str, detailed_exitcode: bool, **own: Any) -> int:
     """Secrets may be missing: those that apply needs are listed. The digest at the end names
     exactly this plan. A plan that a guard blocks is shown and saved, and exits with 5.
     """
