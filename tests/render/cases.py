@@ -53,13 +53,13 @@ from reconciler.report import (
     Failed,
     FieldMessage,
     Healed,
+    Outcome,
     Report,
     Skipped,
     Unconfirmed,
 )
 
 TOKEN = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
-PASSWORD = SecretRef(scheme=Scheme.FILE, name="secrets/pager-password", version=2)
 ACME = Organization(id="o-1", name="Acme", role="ADMIN")
 DELETED = tuple(each for each in EVENT_TYPES if each.endswith("_deleted"))
 
@@ -122,14 +122,11 @@ def plan(
         operations=operations,
         digests=found,
         secrets=tuple(
-            SecretUse(
-                reference=ref, webhook=operation.name, field=field,
-                destination=destination(operation.after),
-            )
-            for operation in operations
-            if not isinstance(operation, Delete)
-            if isinstance(operation, Create) or "configuration" in operation.sends
-            for field, ref in sorted(operation.after.configuration.items())
+            SecretUse(reference=ref, webhook=each.name, field=field,
+                      destination=destination(each.after))
+            for each in operations
+            if not isinstance(each, Delete) and "configuration" in each.sends
+            for field, ref in sorted(each.after.configuration.items())
             if isinstance(ref, SecretRef)
         ),
         digest=plan_digest(origin, organization.id, chain.from_iterable(found)),
@@ -175,19 +172,15 @@ MIXED = plan(
     unreadable=(("Ops", "token"), ("Audit", "token"), ("a", "token"), ("b", "token")),
 )
 
+ADDRESS = SecretRef(scheme=Scheme.ENV, name="HOOK_URL")
 GENERIC = Webhook(
     name="Pager",
     type="generic",
     event_types=frozenset({"parameter_deleted"}),
-    configuration={
-        "url": "https://hooks.example.com/ct/team-7",
-        "verify": False,
-        "username": "ct",
-        "password": PASSWORD,
-    },
+    configuration={"url": ADDRESS},
     position=at(20),
 )
-ADDRESS = SecretRef(scheme=Scheme.ENV, name="HOOK_URL")
+BUMPED, MOVED = SecretCause.VERSION_CHANGED, SecretCause.REFERENCE_CHANGED
 RESENT = plan(
     RENAME,
     *(
@@ -198,35 +191,26 @@ RESENT = plan(
             attribution=Attribution.THIS_CHANGE,
             fields=(token_change(cause, channel),),
         )
-        for number, (channel, cause) in enumerate(
-            (
-                ("#deploys", SecretCause.VERSION_CHANGED),
-                ("#ops", SecretCause.REFERENCE_CHANGED),
-                ("#audit", SecretCause.VERSION_CHANGED),
-                ("#team-four", SecretCause.VERSION_CHANGED),
-            ),
-            start=1,
+        for number, channel, cause in zip(
+            (1, 2, 3, 4), ("#deploys", "#ops", "#audit", "#team-four"),
+            (BUMPED, MOVED, BUMPED, BUMPED), strict=True,
         )
     ),
     ABSENT,
-)
+)  # fmt: skip
+
+
+def kept(reason: Reason, *webhooks: Snapshot, **more: Any) -> Kept:
+    return Kept(webhooks=webhooks, reason=reason, **more)
+
+
 KEPT = plan(
     Delete(before=live("Ops", "31"), reason=Reason.DUPLICATE, keeps="3"),
     kept=(
-        Kept(
-            webhooks=(live("Same", "5"), live("Same", "6")), reason=Reason.AMBIGUOUS, position=at(8)
-        ),
-        Kept(
-            webhooks=(replace(live("New kind"), type="teams"),),
-            reason=Reason.UNKNOWN_TYPE,
-            detail="teams",
-        ),
-        Kept(
-            webhooks=(live("New event"),),
-            reason=Reason.UNKNOWN_EVENT,
-            detail="secret_read, role_created",
-        ),
-        Kept(webhooks=(live("prod-x"),), reason=Reason.PROTECTED),
+        kept(Reason.AMBIGUOUS, live("Same", "5"), live("Same", "6"), position=at(8)),
+        kept(Reason.UNKNOWN_TYPE, replace(live("New kind"), type="teams"), detail="teams"),
+        kept(Reason.UNKNOWN_EVENT, live("New event"), detail="secret_read, role_created"),
+        kept(Reason.PROTECTED, live("prod-x")),
     ),
     unmanaged=(
         Unmanaged(
@@ -270,54 +254,41 @@ REFUSED = Failed(
         FieldMessage(path=(), message="Nope."),
     ),
 )
-WAITS = Skipped(
-    operation=ABSENT, code="deletes-wait", message="deletes wait until everything else is done"
-)
+DENIED = replace(REFUSED, code="permission-denied", fields=(), hint=None)
+RENAMED, CREATED = Applied(operation=RENAME, id="7"), Applied(operation=CREATE, id="99")
+
+
+def skipped(operation: Operation, code: str, message: str) -> Skipped:
+    return Skipped(operation=operation, code=code, message=message)
+
+
+def report(plan: Plan, *outcomes: Outcome, **more: Any) -> Report:
+    return Report(plan=plan, outcomes=outcomes, **more)
+
+
+WAITS = skipped(ABSENT, "deletes-wait", "deletes wait until everything else is done")
 REPORTS = {
-    "done": Report(
-        plan=MIXED,
-        outcomes=(
-            Applied(operation=RENAME, id="7"),
-            Applied(operation=CREATE, id="99"),
-            Applied(operation=ABSENT, id="9", note="was gone already"),
-        ),
-        healed=(Healed(name="Deploys", removed="100", kept="99"),),
-        writes=3,
-        verified=True,
+    "done": report(
+        MIXED, RENAMED, CREATED, Applied(operation=ABSENT, id="9", note="was gone already"),
+        healed=(Healed(name="Deploys", removed="100", kept="99"),), writes=3, verified=True,
     ),
-    "partial": Report(
-        plan=MIXED, outcomes=(REFUSED, Applied(operation=CREATE, id="99"), WAITS), writes=2,
-        verified=True,
-    ),
-    "unconfirmed": Report(
-        plan=MIXED,
-        outcomes=(
-            Unconfirmed(operation=RENAME, message="no answer came, and reading back failed"),
-            Skipped(operation=CREATE, code="stopped", message="not started"),
-            WAITS,
-        ),
+    "partial": report(MIXED, REFUSED, CREATED, WAITS, writes=2, verified=True),
+    "unconfirmed": report(
+        MIXED,
+        Unconfirmed(operation=RENAME, message="no answer came, and reading back failed"),
+        skipped(CREATE, "stopped", "not started"),
+        WAITS,
         writes=1,
         stopped=ExitCode.SIGTERM,
         problem="the listing at the end could not be read",
     ),
-    "refused": Report(plan=plan(RENAME), outcomes=(REFUSED,)),
-    "denied": Report(
-        plan=plan(RENAME),
-        outcomes=(replace(REFUSED, code="permission-denied", fields=(), hint=None),),
-    ),
-    "nothing": Report(plan=PLANS["one"]),
-    "unapplied": Report(plan=plan(kept=(replace(KEPT.kept[1], unapplied=True),))),
-    "unreviewed": Report(
-        plan=MIXED,
-        outcomes=(
-            Applied(operation=RENAME, id="7"),
-            *(
-                Skipped(operation=each, code=NOT_REVIEWED, message="not reviewed")
-                for each in (CREATE, ABSENT)
-            ),
-        ),
-        writes=1,
-        verified=True,
+    "refused": report(plan(RENAME), REFUSED),
+    "denied": report(plan(RENAME), DENIED),
+    "nothing": report(PLANS["one"]),
+    "unapplied": report(plan(kept=(replace(KEPT.kept[1], unapplied=True),))),
+    "unreviewed": report(
+        MIXED, RENAMED, *(skipped(each, NOT_REVIEWED, "not reviewed") for each in (CREATE, ABSENT)),
+        writes=1, verified=True,
     ),
 }  # fmt: skip
 

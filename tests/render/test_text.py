@@ -79,7 +79,7 @@ def test_an_apply_of_a_completely_stale_plan_wrote_nothing() -> None:
 
 def test_a_url_is_shown_with_the_host_known_to_the_plan() -> None:
     """A URL behind a reference is shown by its host once that is known."""
-    create = Create(after=replace(GENERIC, configuration={"url": ADDRESS}))
+    create = Create(after=GENERIC)
     use = SecretUse(
         reference=ADDRESS, webhook="Pager", field="url", destination="generic https://x.test/***"
     )
