@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, TypeAlias
 
@@ -22,6 +22,7 @@ from reconciler.source.schema import origin
 Comment: TypeAlias = Callable[[Path], str]
 """Returns the comment for the value at a path, or an empty text."""
 
+_Write: TypeAlias = Callable[[Any, Comment, Path], Iterator[str]]
 _WIDTH: Final = 80
 """The maximum width of a line with a list or a mapping, if it can be broken."""
 
@@ -132,25 +133,17 @@ def _mapping(data: Mapping[str, Any], comment: Comment, path: Path) -> Iterator[
         if (section and value) or not _fits(key, value, comment, at):
             is_plain_list = isinstance(value, list) and not section
             yield f"{key}:{_behind(comment(at)) if is_plain_list else ''}"
-            lines = (
-                _list(value, comment, at)
-                if isinstance(value, list)
-                else _mapping(value, comment, at)
-            )
-            yield from (f"  {each}".rstrip() for each in lines)
+            write: _Write = _list if isinstance(value, list) else _mapping
+            yield from (f"  {each}".rstrip() for each in write(value, comment, at))
         else:
             yield f"{key}: {_inline(value)}{_behind(comment(at))}"
 
 
 def _fits(key: str, value: Any, comment: Comment, path: Path) -> bool:
     """Return whether a value fits on the line of its key; values with comments do not."""
-    match value:
-        case dict() if value:
-            parts: Iterable[str | int] = value
-        case list() if value:
-            parts = range(len(value))
-        case _:
-            return True
+    if not isinstance(value, (dict, list)) or not value:
+        return True
+    parts = value if isinstance(value, dict) else range(len(value))
     width = len(key) + len(_inline(value)) + 2 * len(path)
     return width <= _WIDTH and not any(comment((*path, each)) for each in parts)
 
