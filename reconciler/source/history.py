@@ -174,7 +174,8 @@ def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Ba
         listing = git(["--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", str(there)])
         if listing is None:
             return NoBase(reason="git cannot list the files of the base commit")
-        for name, blob in _entries(there, listing):
+        included = covered(path, directory)
+        for name, blob in sorted(each for each in _blobs(listing) if included(each[0])):
             raw = git(["cat-file", "blob", blob])
             if raw is None:
                 return NoBase(reason="git cannot read the files of the base commit")
@@ -198,15 +199,6 @@ def _parents_at(commit: str, *, directory: Path, git: Git) -> ReadParent:
         raise NotReadableError("does not exist at the base commit")
 
     return read_parent
-
-
-def _entries(path: PurePosixPath, listing: bytes) -> list[tuple[str, str]]:
-    """Return name and blob of the file at `path`, or of the included files of a directory."""
-    return sorted(
-        (name, blob)
-        for name, blob in _blobs(listing)
-        if PurePosixPath(name) == path or is_read(PurePosixPath(name).relative_to(path))
-    )
 
 
 def _blobs(listing: bytes) -> Iterable[tuple[str, str]]:

@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.findings import Finding, Position, Severity, strict
-from reconciler.model import (
-    Scheme,
-    Secret,
-    SecretRef,
-    Webhook,
-)
+from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.load import Loaded, load_files, place
 from tests.loading import load_texts
@@ -49,8 +44,8 @@ def declared(*texts: str) -> Loaded:
     return load_texts(dict(zip(names, texts, strict=False)))
 
 
-def entry(fields: str, *, root: str = "") -> str:
-    return f"{root}webhooks:\n  - {{{fields}}}\n"
+def entry(fields: str) -> str:
+    return f"webhooks:\n  - {{{fields}}}\n"
 
 
 def rules_of(outcome: Loaded) -> list[str]:
@@ -60,11 +55,6 @@ def rules_of(outcome: Loaded) -> list[str]:
 def only(outcome: Loaded) -> Finding:
     assert rules_of(outcome) == rules_of(outcome)[:1], outcome.findings
     return outcome.findings[0]
-
-
-def spot(finding: Finding) -> tuple[str, int, int]:
-    assert finding.position is not None
-    return (finding.position.file, finding.position.line, finding.position.column)
 
 
 def test_values_have_their_lines() -> None:
@@ -97,14 +87,6 @@ def test_any_field_has_a_position() -> None:
     assert where(pager, "configuration", "url") == (23, 13)
     undeclared = Webhook(name="x", type="slack", event_types=frozenset(), configuration={})
     assert place(outcome, undeclared) is None
-    elsewhere = Webhook(
-        name="x",
-        type="slack",
-        event_types=frozenset(),
-        configuration={},
-        position=Position(file="other.yaml", line=1),
-    )
-    assert place(outcome, elsewhere) is None
 
 
 def test_findings_of_unreadable_files_are_included() -> None:
@@ -127,9 +109,6 @@ def test_warnings_stop_only_with_strict() -> None:
         Severity.ERROR,
         Severity.NOTE,
     ]
-
-
-# Literals
 
 
 def test_literal_secrets_are_hidden() -> None:
@@ -160,12 +139,9 @@ def test_literals_of_defaults_belong_to_each_webhook() -> None:
         "webhooks:\n  - {name: A}\n  - {name: B, id: '7'}\n"
     )
     assert only(outcome).rule == "literal-secret"
-    assert spot(only(outcome))[1] == 1
+    assert str(only(outcome).position) == "a.yaml:1"
     assert outcome.desired is not None
     assert sorted(each.name for each in outcome.desired.literals) == ["7/token", "A/token"]
-
-
-# Several files
 
 
 def test_ignore_and_protect_are_merged() -> None:

@@ -352,16 +352,7 @@ def test_the_wrong_kind_of_slack_token_is_a_warning(token: str) -> None:
 def test_references_have_positions() -> None:
     """Each reference is listed once, with the first webhook that uses it."""
     place = Position(file="webhooks.yaml", line=3)
-    webhooks = tuple(
-        Webhook(
-            name=name,
-            type="slack",
-            event_types=frozenset(),
-            configuration={"token": env("TOKEN"), "channel": "#a"},
-            position=position,
-        )
-        for name, position in (("A", place), ("B", None))
-    )
+    webhooks = [replace(webhook(env("TOKEN")), position=place), webhook(env("TOKEN"))]
     assert references(webhooks) == {env("TOKEN"): place}
     resolution = resolve(webhooks, environ={}, directory=Path(), literals={})
     assert resolution.findings[0].position == place
