@@ -11,13 +11,14 @@ import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import httpx
 import pytest
 
 from reconciler.api.attempt import Exchange, failed_attempt
-from reconciler.api.connections import Proxy
+from reconciler.api.connections import KEEP_ALIVE, Proxy
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.pace import Pause
 from reconciler.api.transport import Transport
@@ -305,6 +306,15 @@ def failed(error: Exception, proxy: Proxy | None = None) -> ApiError:
     return failed_attempt(
         error, server="h:8443", proxy=proxy, expired=False, timeout=1, run_over=False
     ).error
+
+
+def test_consecutive_requests_share_a_connection() -> None:
+    """A connection is kept while it is fresh."""
+    with serving(replies({})) as server, transport_to(server.url) as transport:
+        for _ in range(5):
+            transport.request("GET", "/")
+        stale = sum(after - before >= KEEP_ALIVE for before, after in pairwise(server.times))
+        assert 1 <= server.connections <= 1 + stale
 
 
 def test_a_connection_that_the_server_closed_is_not_used_again() -> None:

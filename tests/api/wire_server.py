@@ -30,13 +30,10 @@ class WireServer:
         """The monotonic time at which each request was complete."""
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
         self._start(self._accept)
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        threading.Thread(target=work, args=arguments, daemon=True).start()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -47,26 +44,16 @@ class WireServer:
                 self._start(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        last = time.monotonic()
         with contextlib.suppress(OSError, ValueError), connection:
             while request := self._read(connection):
                 with self._lock:
                     self.times.append(time.monotonic())
                     self.requests.append(request)
-                if self.respond(connection, request) is CLOSE:
+                at = min(len(self.requests), len(self._behaviours)) - 1
+                if self._behaviours[at](connection) is CLOSE:
                     break
-                last = time.monotonic()
         with self._lock:
             self.closed += 1
-            self.ended(time.monotonic() - last)
-
-    def respond(self, connection: socket.socket, request: bytes) -> object:
-        """Respond to one request; CLOSE ends the connection."""
-        at = min(len(self.requests), len(self._behaviours)) - 1
-        return self._behaviours[at](connection)
-
-    def ended(self, idle: float) -> None:
-        """Record that a connection ended, `idle` seconds after its last response."""
 
     def _read(self, connection: socket.socket) -> bytes:
         data = b""

@@ -11,8 +11,8 @@ import pytest
 from tests.cli.conftest import File
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.folders import python
-from tests.performance.counting import counting
 from tests.performance.sample import TOKEN, declaration, row
+from tests.served import served
 
 HEAVY = {"yaml", "jsonschema_rs", "httpx", "deepdiff", "asyncio", "starlette", "sqlite3"}
 EXPLAINERS = {"deepdiff", "difflib", "reconciler.source.explain", "reconciler.source.position"}
@@ -97,8 +97,8 @@ def test_a_run_without_changes_loads_no_engine(
     emulator = Emulator()
     for number in range(10):
         emulator.store.insert(row(number, emulator.organization))
-    with counting(emulator) as server:
-        site = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "CLOUDTRUTH_SERVER_URL": server.url}
+    with served(emulator) as url:
+        site = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "CLOUDTRUTH_SERVER_URL": url}
         code, modules = loaded(tmp_path, line, TOKEN=TOKEN, **site)
     assert (code, "httpx" in modules) == (0, True)
     others = existing("emulator", "execute.execute", "source.saved_plan")
