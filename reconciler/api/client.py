@@ -33,10 +33,13 @@ _MEMBERSHIPS: Final = "/api/v1/memberships/"
 
 
 class Client:
-    """The client of CloudTruth. It never repeats a write without reading first."""
+    """The client of CloudTruth. It never repeats a write without reading first.
+
+    `transport` sends its requests.
+    """
 
     def __init__(self, transport: Transport, workers: Workers) -> None:
-        self._transport = transport
+        self.transport = transport
         self._workers = workers
         self._organization: Organization | None = None
         self._uses_put = False
@@ -44,14 +47,14 @@ class Client:
     @property
     def origin(self) -> str:
         """Scheme and host of the server."""
-        return str(self._transport.origin)
+        return str(self.transport.origin)
 
     def organization(self) -> Organization:
         """Return the organization of the API key, read again each time.
 
         Raises OrganizationError if it cannot be determined, ApiError.
         """
-        self._organization = find_organization(self._transport, self._workers, self._rows)
+        self._organization = find_organization(self.transport, self._workers, self._rows)
         return self._organization
 
     def list(self) -> tuple[LiveWebhook, ...]:
@@ -62,22 +65,22 @@ class Client:
         """Return one webhook, None if it does not exist. Raises ApiError."""
         path = _path(id)
         try:
-            data = self._transport.request("GET", path, expect=200, accept=_has(id)).data
+            data = self.transport.request("GET", path, expect=200, accept=_has(id)).data
         except NotFoundError:
             return None
         return self._checked(wire.live_webhook(data))
 
     def deadline_in(self, seconds: float) -> None:
         """Set the deadline of the run, in seconds from now."""
-        self._transport.deadline_in(seconds)
+        self.transport.deadline_in(seconds)
 
     def close(self) -> None:
         """Close all connections."""
-        self._transport.close()
+        self.transport.close()
 
     def create(self, draft: Draft, organization: str) -> LiveWebhook:
         """Create a webhook. Raises AmbiguousWriteError if it may have been created."""
-        data = self._transport.request(
+        data = self.transport.request(
             "POST",
             WEBHOOKS,
             json=wire.full_body(draft, organization),
@@ -118,14 +121,14 @@ class Client:
     def delete(self, id: str) -> bool:
         """Delete; False if it was already deleted. Raises AmbiguousWriteError."""
         try:
-            self._transport.request("DELETE", _path(id), expect=204)
+            self.transport.request("DELETE", _path(id), expect=204)
         except NotFoundError:
             return False
         return True
 
     def _rows(self) -> tuple[LiveWebhook, ...]:
         return complete(
-            self._transport, WEBHOOKS, wire.live_webhook, lambda row: row.id, self._workers
+            self.transport, WEBHOOKS, wire.live_webhook, lambda row: row.id, self._workers
         )
 
     def _checked(self, webhook: LiveWebhook) -> LiveWebhook:
@@ -139,7 +142,7 @@ class Client:
         return webhook
 
     def _send(self, method: str, id: str, draft: Draft, body: dict[str, Any]) -> LiveWebhook:
-        data = self._transport.request(
+        data = self.transport.request(
             method,
             _path(id),
             json=body,
@@ -158,12 +161,12 @@ def _has(id: str) -> Callable[[Any], bool]:
     return lambda document: wire.usable_id(document) == id
 
 
-def connect(*, server_url: str, key: Secret, workers: Workers, **settings: Any) -> Client:
+def connect(*, server_url: str, key: Secret | None, workers: Workers, **settings: Any) -> Client:
     """Return a client. No request is made yet; `settings` are those of `Transport`.
 
     Raises UsageError for an unsafe URL, CredentialError for a malformed key.
     """
-    origin, credential = Origin.parse(server_url), Credential.api_key(key)
+    origin, credential = Origin.parse(server_url), None if key is None else Credential.api_key(key)
     return Client(Transport(origin=origin, credential=credential, **settings), workers)
 
 

@@ -9,17 +9,18 @@ an earlier one that was killed.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
+from reconciler.api.client import Client
 from reconciler.checks import Check, Section, fail, ok, unknown, warn
-from reconciler.doctor.service import Server, failure
+from reconciler.doctor.service import COMPLETE, failure, form
 from reconciler.errors import ReconcilerError
 from reconciler.kinds import generic
-from reconciler.model import LiveWebhook, Organization, Secret, Unknown
+from reconciler.model import LiveValue, LiveWebhook, Organization, Secret, Unknown
 from reconciler.planning.readback import plausible
-from reconciler.ports import Draft, WebhookAPI
+from reconciler.ports import Clock, Draft
 from reconciler.render.words import plural
 
 NAME: Final = "doctor probe (safe to delete)"
@@ -32,22 +33,19 @@ _SETTLED: Final = 2.0
 _MANUALLY: Final = f"delete the webhook {NAME!r}, or run the probe again"
 
 
-def probe(server: Server, api: WebhookAPI, organization: Organization) -> Section:
-    """Run the test and return the checks. They contain no name, host or secret.
-
-    `api` is a client of `server`.
-    """
+def probe(api: Client, clock: Clock, organization: Organization) -> Section:
+    """Run the test and return the checks. They contain no name, host or secret."""
     checks: list[Check] = []
     try:
         checks += _clean_up(api)
         checks += _trial(api, organization)
     except ReconcilerError as problem:
-        checks.append(failure(server, "probe", problem))
-        server.clock.sleep(_SETTLED)
+        checks.append(failure(api, "probe", problem))
+        clock.sleep(_SETTLED)
     try:
         checks += _clean_up(api)
     except ReconcilerError as problem:
-        checks.append(fail("clean-up", failure(server, "", problem).detail, fix=_MANUALLY))
+        checks.append(fail("clean-up", failure(api, "", problem).detail, fix=_MANUALLY))
     return Section(name="Probe", checks=tuple(checks))
 
 
@@ -58,7 +56,7 @@ def _is_ours(webhook: LiveWebhook) -> bool:
     return webhook.name in (NAME, RENAMED) and webhook.type == generic.KIND.type and not elsewhere
 
 
-def _clean_up(api: WebhookAPI) -> Iterator[Check]:
+def _clean_up(api: Client) -> Iterator[Check]:
     left = [each for each in api.list() if _is_ours(each)]
     for each in left:
         api.delete(each.id)
@@ -66,103 +64,90 @@ def _clean_up(api: WebhookAPI) -> Iterator[Check]:
         yield ok("clean-up", f"deleted {plural(len(left), 'webhook')} of an earlier probe")
 
 
-def _trial(api: WebhookAPI, organization: Organization) -> Iterator[Check]:
-    password = Secret(secrets.token_urlsafe(24))
-    draft = Draft(
-        name=NAME,
-        type=generic.KIND.type,
-        event_types=(_EVENT,),
-        configuration={"url": Secret(URL), "username": "probe", "password": password},
-    )
+def _trial(api: Client, organization: Organization) -> Iterator[Check]:
+    sent: dict[str, str | bool | Secret] = {
+        "url": Secret(URL),
+        "username": "probe",
+        "password": Secret(secrets.token_urlsafe(24)),
+    }
+    draft = Draft(name=NAME, type=generic.KIND.type, event_types=(_EVENT,), configuration=sent)
     created = api.create(draft, organization.id)
     yield ok("create", "accepted")
-    yield _current("a new webhook", created.id, api)
+    yield _expect(
+        "listing",
+        any(each.id == created.id for each in api.list()),
+        "shows a new webhook at once",
+        "does not show a new webhook at once",
+        assumption=2,
+    )
     found = api.get(created.id)
     if found is None:
-        yield fail("read", "a new webhook cannot be read by id", fix=_report("2"))
+        yield fail("read", "a new webhook cannot be read by id", fix=_report(2))
         return
-    yield from _stored(found, draft, password)
+    yield _expect(
+        "fields",
+        (found.name, found.event_types) == (draft.name, frozenset(draft.event_types)),
+        "name and event types read back as sent",
+        "name or event types do not read back as sent",
+    )
+    if isinstance(found.configuration, Unknown):
+        yield unknown("read-back", "the configuration is not shown")
+    else:
+        yield from _read_back(found.configuration, sent)
 
     renamed = replace(draft, name=RENAMED)
     api.update(created.id, renamed, frozenset({"name"}))
     after = api.get(created.id)
     if after is None or after.name != RENAMED:
-        yield fail("update", "a changed name does not read back", fix=_report("2"))
+        yield fail("update", "a changed name does not read back", fix=_report(2))
         return
-    kept = (after.event_types, after.configuration) == (found.event_types, found.configuration)
-    if kept:
-        yield ok("update", "changes the name and keeps everything else")
-    else:
-        yield warn("update", "of only the name changes other fields", fix=_report())
-
+    yield _expect(
+        "update",
+        (after.event_types, after.configuration) == (found.event_types, found.configuration),
+        "changes the name and keeps everything else",
+        "of only the name changes other fields",
+    )
     smaller = replace(renamed, configuration={"url": Secret(URL)})
     api.update(created.id, smaller, frozenset({"configuration"}))
-    after = api.get(created.id)
-    yield _replaced(after)
+    yield _replaced(api.get(created.id))
 
     if not api.delete(created.id):
-        yield warn("delete", "the webhook was already deleted", fix=_report("3"))
+        yield warn("delete", "the webhook was already deleted", fix=_report(3))
     elif api.get(created.id) is not None:
-        yield fail("delete", "a deleted webhook can still be read by id", fix=_report("2"))
+        yield fail("delete", "a deleted webhook can still be read by id", fix=_report(2))
     else:
         yield ok("delete", "accepted; the webhook no longer exists")
     if any(each.id == created.id for each in api.list()):
-        yield warn("listing", "shows a deleted webhook", fix=_report("2"))
+        yield warn("listing", "shows a deleted webhook", fix=_report(2))
 
 
-def _current(what: str, id: str, api: WebhookAPI) -> Check:
-    if any(each.id == id for each in api.list()):
-        return ok("listing", f"shows {what} at once")
-    return warn("listing", f"does not show {what} at once", fix=_report("2"))
-
-
-def _stored(found: LiveWebhook, draft: Draft, password: Secret) -> Iterator[Check]:
-    """Yield a check for each field that was read back."""
-    same = found.name == draft.name and found.event_types == frozenset(draft.event_types)
-    if same:
-        yield ok("fields", "name and event types read back as sent")
-    else:
-        yield warn("fields", "name or event types do not read back as sent", fix=_report())
-    shown = found.configuration
-    if isinstance(shown, Unknown):
-        yield unknown("read-back", "the configuration is not shown")
-        return
-    sent = {"url": Secret(URL), "username": "probe", "password": password}
-    forms = {}
-    for name, value in sent.items():
-        live = shown.get(name)
-        if name not in shown:
-            forms[name] = "omitted"
-        elif live is None:
-            forms[name] = "null"
-        elif live == value:
-            forms[name] = "plain"
-        elif isinstance(live, Secret) and not plausible(live):
-            forms[name] = "mask"
-        else:
-            forms[name] = "changed"
-        yield ok("read-back", f"{name}: {_FORMS[forms[name]]}")
-    added = sorted(shown.keys() - sent.keys())
-    if added:
+def _read_back(
+    shown: Mapping[str, LiveValue], sent: Mapping[str, str | bool | Secret]
+) -> Iterator[Check]:
+    """Yield a check for each field of the configuration that was sent."""
+    forms = {
+        name: _AS_SENT if shown.get(name) == value else form(shown, name)
+        for name, value in sent.items()
+    }
+    for name, words in forms.items():
+        words = "shown, and differs from what was sent" if words == COMPLETE else words
+        yield ok("read-back", f"{name}: {words}")
+    if added := sorted(shown.keys() - sent.keys()):
         yield ok("defaults", f"the server adds {', '.join(added)}")
-    if forms["username"] != "plain":
+    if forms["username"] != _AS_SENT:
         yield warn("read-back", "a field that is not secret is not shown", fix=_report())
-    if forms["password"] in _EMULATED:
-        yield ok(
-            "emulator", f"`webhooks emulator --read-back {forms['password']}` reads back the same"
-        )
-    else:
+    option = _EMULATED.get(forms["password"])
+    if option is None:
         yield unknown("emulator", "the emulator has no matching --read-back setting")
+    else:
+        yield ok("emulator", f"`webhooks emulator --read-back {option}` reads back the same")
 
 
-_FORMS: Final = {
-    "plain": "shown as sent",
-    "mask": "masked, empty or encrypted",
-    "null": "null",
-    "omitted": "omitted",
-    "changed": "shown, and differs from what was sent",
-}
-_EMULATED: Final = ("plain", "mask", "null", "omitted")
+_AS_SENT: Final = "shown as sent"
+_EMULATED: Final = {
+    _AS_SENT: "plain", "masked or encrypted": "mask", "null": "null", "omitted": "omitted",
+}  # fmt: skip
+"""The option of the emulator for each form of a secret."""
 
 
 def _replaced(after: LiveWebhook | None) -> Check:
@@ -178,6 +163,12 @@ def _replaced(after: LiveWebhook | None) -> Check:
     return ok("configuration", "an update replaces it: a removed field is gone")
 
 
-def _report(number: str | None = None) -> str:
-    which = "" if number is None else f" (assumption {number} in docs/guarantees.md)"
+def _expect(
+    name: str, holds: bool, detail: str, otherwise: str, *, assumption: int | None = None
+) -> Check:
+    return ok(name, detail) if holds else warn(name, otherwise, fix=_report(assumption))
+
+
+def _report(assumption: int | None = None) -> str:
+    which = f" (assumption {assumption} in docs/guarantees.md)" if assumption else ""
     return f"paste this output into an issue{which}"

@@ -5,17 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote as percent_encoded
 
 from reconciler.api import wire
-from reconciler.api.client import ORGANIZATIONS, SCHEMA, WEBHOOKS, find_organization
-from reconciler.api.origin import Credential, Origin
+from reconciler.api.client import ORGANIZATIONS, SCHEMA, WEBHOOKS, Client
 from reconciler.api.pace import moment
 from reconciler.api.paging import PAGE_SIZE
-from reconciler.api.transport import LARGE, Transport
+from reconciler.api.transport import LARGE
 from reconciler.checks import Check, fail, ok, unknown, warn
 from reconciler.errors import (
     ApiError,
@@ -26,11 +23,10 @@ from reconciler.errors import (
     ReconcilerError,
     UnreachableError,
 )
-from reconciler.execute.workers import ThreadWorkers
 from reconciler.kinds import KINDS, Field
-from reconciler.model import EVENT_TYPES, LiveWebhook, Secret, Unknown
+from reconciler.model import EVENT_TYPES, LiveValue, LiveWebhook, Secret, Unknown
 from reconciler.planning.readback import plausible
-from reconciler.ports import Clock, Workers
+from reconciler.ports import Clock
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, some
 
@@ -46,82 +42,52 @@ _FIELDS: Final = frozenset(
 """The fields of a webhook that this version knows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """A server: `anonymous` sends no key, `keyed` does. `guards` are the organization to expect."""
+def check_server(
+    api: Client, clock: Clock, *, keyed: bool, guards: tuple[str, ...] = ()
+) -> tuple[Check, ...]:
+    """Run all checks; an earlier failure skips those that depend on it.
 
-    anonymous: Transport
-    keyed: Transport | None
-    clock: Clock
-    workers: Workers
-    guards: tuple[str, ...] = ()
-
-
-@contextmanager
-def connected(
-    origin: Origin, key: Secret | None, *, guards: tuple[str, ...], **settings: Any
-) -> Iterator[Server]:
-    """Connect until the end of the block, one request at a time; `settings` are of `Transport`."""
-    with ExitStack() as stack:
-        workers = ThreadWorkers(1)
-        stack.callback(workers.close)
-
-        def transport(credential: Credential | None) -> Transport:
-            made = Transport(origin=origin, credential=credential, **settings)
-            stack.callback(made.close)
-            return made
-
-        yield Server(
-            anonymous=transport(None),
-            keyed=None if key is None else transport(Credential.api_key(key)),
-            clock=settings["clock"],
-            workers=workers,
-            guards=guards,
-        )
-
-
-def check_server(server: Server) -> tuple[Check, ...]:
-    """Run all checks; an earlier failure skips those that depend on it."""
-    started = server.clock.monotonic()
+    `guards` are names and ids of the organization to expect. If not `keyed`, the client has no key.
+    """
+    started = clock.monotonic()
     date, description = None, None
     try:
         asked = {"format": "json"}
-        reply = server.anonymous.request("GET", SCHEMA, params=asked, expect=200, cap=LARGE)
+        reply = api.transport.request("GET", SCHEMA, params=asked, expect=200, cap=LARGE)
     except ReconcilerError as problem:
         if not isinstance(problem, ApiError) or problem.status is None:
-            return (failure(server, "http", problem),)
+            return (failure(api, "http", problem),)
         checks = [ok("http", f"the server responds (HTTP {problem.status})")]
     else:
-        took = (server.clock.monotonic() - started) * 1000
+        took = (clock.monotonic() - started) * 1000
         checks = [ok("http", f"the server responds, in {took:.0f} ms")]
         date, description = reply.headers.get("date"), reply.data
     checks += compare_schema(description)
-    if server.keyed is not None:
-        checks += _with_key(server, server.keyed)
+    if keyed:
+        checks += _with_key(api, guards)
     if date is not None and (theirs := moment(date)) is not None:
-        checks.append(skew((server.clock.now() - theirs).total_seconds()))
+        checks.append(skew((clock.now() - theirs).total_seconds()))
     return tuple(checks)
 
 
-def _with_key(server: Server, keyed: Transport) -> list[Check]:
+def _with_key(api: Client, guards: tuple[str, ...]) -> list[Check]:
     try:
-        keyed.request("GET", ORGANIZATIONS, expect=200)
+        api.transport.request("GET", ORGANIZATIONS, expect=200)
     except ReconcilerError as problem:
         # A refusal of the API shows that the key is valid.
         if not isinstance(problem, PermissionDeniedError) or problem.detail is None:
-            return [failure(server, "key", problem)]
-    listing, rows = _listing(server, keyed)
-    return [ok("key", "accepted"), *_organization(server, keyed, rows), *listing]
+            return [failure(api, "key", problem)]
+    return [ok("key", "accepted"), *_organization(api, guards), *_listing(api)]
 
 
-def _organization(server: Server, keyed: Transport, rows: tuple[LiveWebhook, ...]) -> list[Check]:
+def _organization(api: Client, guards: tuple[str, ...]) -> list[Check]:
     try:
-        found = find_organization(keyed, server.workers, lambda: rows)
+        found = api.organization()
     except ReconcilerError as problem:
-        return [failure(server, "organization", problem)]
+        return [failure(api, "organization", problem)]
     aside = f"{quote(found.name)}, id {quote(found.id)}"
-    belongs = ok("organization", "found, as expected" if server.guards else "found", aside=aside)
-    if others := [each for each in server.guards if each not in (found.id, found.name)]:
+    belongs = ok("organization", "found, as expected" if guards else "found", aside=aside)
+    if others := [each for each in guards if each not in (found.id, found.name)]:
         belongs = fail(
             "organization",
             "the key belongs to another organization",
@@ -148,25 +114,25 @@ def _organization(server: Server, keyed: Transport, rows: tuple[LiveWebhook, ...
     return [belongs, allowed, open_]
 
 
-def _listing(server: Server, keyed: Transport) -> tuple[list[Check], tuple[LiveWebhook, ...]]:
+def _listing(api: Client) -> list[Check]:
     params: dict[str, str | int] = {"ordering": "name", "page": 1, "page_size": PAGE_SIZE}
     try:
-        reply = keyed.request("GET", WEBHOOKS, params=params, expect=200, cap=LARGE)
+        reply = api.transport.request("GET", WEBHOOKS, params=params, expect=200, cap=LARGE)
         results = reply.data.get("results") if isinstance(reply.data, dict) else None
         if not isinstance(results, list):
             raise ProtocolError("the list of webhooks is not a list")
         rows = tuple(wire.live_webhook(each) for each in results)
     except ReconcilerError as problem:
-        return [failure(server, "webhooks", problem)], ()
+        return [failure(api, "webhooks", problem)]
     checks = [_pages(reply.data.get("count"), len(rows)), _methods("list", reply.headers, "POST")]
     if rows:
         path = f"{WEBHOOKS}{percent_encoded(rows[0].id, safe='')}/"
         try:
-            headers = keyed.request("GET", path, expect=200).headers
+            headers = api.transport.request("GET", path, expect=200).headers
             checks.append(_methods("webhook", headers, "DELETE"))
         except ReconcilerError as problem:
-            checks.append(failure(server, "methods", problem))
-    return [*checks, *read_back(rows)], rows
+            checks.append(failure(api, "methods", problem))
+    return [*checks, *read_back(rows)]
 
 
 def _pages(count: object, rows: int) -> Check:
@@ -194,13 +160,13 @@ def _methods(what: str, headers: Mapping[str, str], needed: str) -> Check:
     return ok("methods", f"{what}: {shown}")
 
 
-def failure(server: Server, name: str, problem: ReconcilerError) -> Check:
+def failure(api: Client, name: str, problem: ReconcilerError) -> Check:
     """Return the check of a failed request; host and the server's text are in the aside."""
     aside = None
     if isinstance(problem, ApiError) and 300 <= (problem.status or 0) < 400:
         message, aside = f"the server redirects (HTTP {problem.status})", problem.message
     elif isinstance(problem, ApiError):
-        message = problem.message.replace(server.anonymous.origin.address, "the server")
+        message = problem.message.replace(api.transport.origin.address, "the server")
         if problem.status is not None and "HTTP" not in message:
             message += f" (HTTP {problem.status})"
         if problem.detail is not None:
@@ -245,16 +211,33 @@ def _form(webhook: LiveWebhook, field: Field) -> str | None:
     shown = webhook.configuration
     if isinstance(shown, Unknown):
         return "not shown, like the whole configuration"
-    if field.name not in shown:
+    found = form(shown, field.name)
+    if found == "omitted":
         expected = field.required or (field.partner is not None and field.partner in shown)
-        return "omitted" if expected else None
-    value = shown[field.name]
-    if not isinstance(value, Secret):
-        return "null" if value is None else "not text"
-    if not plausible(value):
-        return "empty" if value.matches(re.compile(r"\s*")) else "masked or encrypted"
-    shaped = field.shape is not None and value.matches(field.shape)
-    return "whole" if shaped else "possibly complete"
+        return found if expected else None
+    value = shown.get(field.name)
+    if found != COMPLETE or not isinstance(value, Secret):
+        return found
+    return "whole" if field.shape is not None and value.matches(field.shape) else found
+
+
+COMPLETE: Final = "possibly complete"
+
+
+def form(shown: Mapping[str, LiveValue], name: str) -> str:
+    """Return how a server shows a field; text that may be the value is `COMPLETE`."""
+    value = shown.get(name)
+    if value is None:
+        return "null" if name in shown else "omitted"
+    if not isinstance(value, Secret | str):
+        return "not text"
+    if plausible(value):
+        return COMPLETE
+    blank = value.matches(_BLANK) if isinstance(value, Secret) else not value.strip()
+    return "empty" if blank else "masked or encrypted"
+
+
+_BLANK: Final = re.compile(r"\s*")
 
 
 def skew(seconds: float) -> Check:

@@ -57,7 +57,7 @@ class Connection:
 
 @contextmanager
 def connect(
-    key: Secret,
+    key: Secret | None,
     *,
     server_url: str = DEFAULT_SERVER,
     timeout: float = DEFAULT_TIMEOUT,
@@ -72,6 +72,7 @@ def connect(
 ) -> Iterator[Connection]:
     """Return a context manager that connects with an API key, without a request.
 
+    Without a key, only the server's description can be read.
     `timeout` is the limit of a request and `deadline` that of the block, in seconds; `parallelism`
     is the number of concurrent requests, 1 to 16. `environment` may name certificates, as in
     `SSL_CERT_FILE`. With `signalled`, a signal ends a run cleanly while it writes (see

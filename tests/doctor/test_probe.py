@@ -9,21 +9,15 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.origin import Credential, Origin
-from reconciler.api.transport import Transport
 from reconciler.checks import Section
 from reconciler.doctor.probe import NAME, URL, probe
-from reconciler.doctor.service import Server
 from reconciler.model import Secret
 from reconciler.ports import Draft
 from tests.api import support
 from tests.api.support import World
 from tests.cli.conftest import Shell
-from tests.emulated.emulator import LOCAL_KEY
 from tests.emulated.faults import drop
-from tests.emulated.in_process import InProcess
 from tests.emulated.variant import ReadBack, Variant
-from tests.ports import InlineWorkers
 
 GENERIC = Draft(
     name=NAME,
@@ -34,12 +28,7 @@ GENERIC = Draft(
 
 
 def run(world: World) -> Section:
-    adapter = InProcess(world.emulator.handle, clock=world.clock)
-    key = Credential.api_key(Secret(LOCAL_KEY))
-    origin = Origin.parse(support.URL)
-    keyed = Transport(origin=origin, credential=key, clock=world.clock, adapter=adapter)
-    server = Server(anonymous=keyed, keyed=keyed, clock=world.clock, workers=InlineWorkers())
-    return probe(server, world.client, world.client.organization())
+    return probe(world.client, world.clock, world.client.organization())
 
 
 def details(section: Section) -> str:
@@ -54,7 +43,7 @@ def details(section: Section) -> str:
         ({"read_back": ReadBack.NULL}, "emulator --read-back null` reads back the same"),
         ({"read_back": ReadBack.OMITTED}, "emulator --read-back omitted` reads back the same"),
         ({"read_back": ReadBack.CONFIGURATION_NULL}, "read-back: the configuration is not shown"),
-        ({"read_back": ReadBack.CIPHERTEXT}, "ok read-back: password: masked, empty or encrypted"),
+        ({"read_back": ReadBack.CIPHERTEXT}, "ok read-back: password: masked or encrypted"),
         ({"default_keys": True}, "ok defaults: the server adds token, verify"),
         ({"merges": True}, "warn configuration: an update merges"),
         ({"methods": ("PUT", "DELETE")}, "ok update: changes the name and keeps everything else"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler import workflow
 from reconciler.checks import Checklist, Section, Status, unknown
@@ -15,9 +15,6 @@ from reconciler.errors import ReconcilerError
 from reconciler.render.quote import quote
 from reconciler.settings.resolve import Settings
 from reconciler.source.files import DEFAULT_FILE
-
-if TYPE_CHECKING:
-    from reconciler.doctor.service import Server
 
 _DEADLINE: Final = 60.0
 """Seconds for all requests together."""
@@ -83,9 +80,12 @@ def _remote(
     context: Context, local: Local, settings: Settings, *, probe: bool, yes: bool
 ) -> list[Section]:
     # Imported here, so that invalid settings are reported without loading the HTTP library.
+    from reconciler.api.client import Client
     from reconciler.api.origin import Origin
     from reconciler.cli.local import emulated
     from reconciler.doctor import network, service
+    from reconciler.doctor.probe import NAME
+    from reconciler.doctor.probe import probe as run_probe
 
     console, environ = context.console, context.process.environ
     clock = context.process.time()
@@ -104,48 +104,45 @@ def _remote(
             console.hide([key] if key is not None else [])
             checks = network.check_network(origin, environ)
             sections = [Section(name="Network", checks=checks)]
-            if any(each.status is Status.FAIL for each in checks):
+            if _failed(sections):
                 skipped = unknown("http", "not checked: the connection fails")
                 return [*sections, Section(name="CloudTruth", checks=(skipped,))]
-        server = stack.enter_context(
-            service.connected(
-                origin,
+        connection = stack.enter_context(
+            workflow.connect(
                 key,
-                guards=() if settings.local else local.guards,
-                clock=clock,
+                server_url=settings.server_url.value,
                 timeout=settings.timeout.value,
                 deadline=min(settings.deadline.value, _DEADLINE),
+                parallelism=1,
                 environment=environ,
-                adapter=adapter,
+                clock=clock,
                 observer=progress.observe,
+                adapter=adapter,
             )
         )
-        sections.append(Section(name="CloudTruth", checks=service.check_server(server)))
-        if probe:
-            sections.append(_probe(context, server, sections, progress, yes=yes))
+        api = connection.api
+        assert isinstance(api, Client)
+        guards = () if settings.local else local.guards
+        checks = service.check_server(api, clock, keyed=key is not None, guards=guards)
+        sections.append(Section(name="CloudTruth", checks=checks))
+        if probe and (key is None or _failed(sections)):
+            skipped = unknown("probe", "not run: fix the failed checks first")
+            sections.append(Section(name="Probe", checks=(skipped,)))
+        elif probe:
+            organization = api.organization()
+            if not yes:
+                progress.phase("")
+                question = (
+                    f"The probe creates the webhook {NAME!r} in organization "
+                    f"{quote(organization.name)}, changes it and deletes it. It sends to a "
+                    "reserved domain, so nothing is delivered."
+                )
+                confirm(context, question, otherwise="nothing was written")
+            progress.phase("probing")
+            connection.restart()  # the confirmation may have taken long
+            sections.append(run_probe(api, clock, organization))
         return sections
 
 
-def _probe(
-    context: Context, server: Server, before: list[Section], progress: Progress, *, yes: bool
-) -> Section:
-    """Try one webhook on the server after confirmation. Raises NotConfirmedError."""
-    from reconciler.api.client import Client
-    from reconciler.doctor.probe import NAME, probe
-
-    failed = any(each.status is Status.FAIL for section in before for each in section.checks)
-    if failed or server.keyed is None:
-        skipped = unknown("probe", "not run: fix the failed checks first")
-        return Section(name="Probe", checks=(skipped,))
-    api = Client(server.keyed, server.workers)
-    organization = api.organization()
-    if not yes:
-        progress.phase("")
-        question = (
-            f"The probe creates the webhook {NAME!r} in organization {quote(organization.name)}, "
-            "changes it and deletes it. It sends to a reserved domain, so nothing is delivered."
-        )
-        confirm(context, question, otherwise="nothing was written")
-    progress.phase("probing")
-    api.deadline_in(_DEADLINE)  # the confirmation may have taken long
-    return probe(server, api, organization)
+def _failed(sections: list[Section]) -> bool:
+    return any(each.status is Status.FAIL for section in sections for each in section.checks)
