@@ -117,10 +117,10 @@ def _commented(finding: Finding, text: str, path: Path) -> Finding:
 
 
 def _called(path: Path) -> str:
-    """Return the name of the value at `path` for messages."""
+    """Return the name of the value at `path` for messages; an unknown key may be a secret."""
     match path:
         case (*_, str(key)):
-            return f"`{key}`"
+            return f"`{key}`" if is_known(key) else "this key"
         case (*_, str(key), int()):
             return f"an item of `{key}`"
         case _:
