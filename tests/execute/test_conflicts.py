@@ -38,17 +38,6 @@ def before_the_last_listing(change: object) -> Fault:
     return Fault(call="list", nth=2, interfere=change)  # type: ignore[arg-type]
 
 
-def test_a_differing_duplicate_is_not_a_success() -> None:
-    """Another run created the same name with other fields: a user must choose."""
-    other = before_the_last_listing(appears(row("a", "id-999", "#elsewhere")))
-    api = memory(faults=[other])
-    report = run(api, planned(api, slack("a")))
-    assert outcomes(report) == {"a": "failed conflict"}
-    assert report.exit_code is ExitCode.PARTIAL
-    assert "id-999" in report.outcomes[0].message
-    assert sorted(api.rows) == ["id-101", "id-999"]
-
-
 def test_a_duplicate_removed_by_the_other_run_is_not_a_conflict() -> None:
     """The run whose webhook has the larger id removes it."""
 
@@ -70,12 +59,6 @@ def test_a_new_name_of_a_rename_must_be_unique(channel: str) -> None:
     )
     report = run(api, planned(api, slack("new", previously=("old",))))
     assert outcomes(report) == {"new": "failed conflict"}
-
-
-def test_undeclared_webhooks_are_ignored_after_the_writes() -> None:
-    """Other processes may create them at the same time."""
-    api = memory(faults=[before_the_last_listing(appears(row("other", "id-9")))])
-    assert run(api, planned(api, slack("new"))).exit_code is ExitCode.OK
 
 
 @pytest.mark.parametrize(

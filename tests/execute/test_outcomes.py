@@ -237,19 +237,6 @@ def test_an_update_found_done_has_a_note() -> None:
     assert outcome == Applied(operation=outcome.operation, id="1", note=note)
 
 
-def test_an_overwritten_update_has_a_next_step() -> None:
-    """Planning again shows the difference."""
-    theirs = appear(row("a", "1", "#manual"))
-    lost = Fault(call="update", error=AmbiguousWriteError, interfere=theirs)
-    outcome = outcome_of(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
-    assert outcome == Failed(
-        operation=outcome.operation,
-        code="conflict",
-        message="it was changed after the plan was made",
-        hint="plan again",
-    )
-
-
 def test_another_webhook_of_the_name_is_reported_with_its_id() -> None:
     """A user has to choose one of the two."""
     another = Fault(call="list", nth=2, interfere=appear(row("a", "9", "#manual")))
@@ -260,17 +247,6 @@ def test_another_webhook_of_the_name_is_reported_with_its_id() -> None:
         message="another webhook of this name was created after the plan (id 9)",
         hint="plan again; to keep both, give each its `id`",
     )
-
-
-def test_an_operation_already_done_has_the_live_id() -> None:
-    """Another process did it before this run wrote anything; nothing is left to verify."""
-    api = memory(row("a", "1"))
-    plan = planned(api, slack("a", "#new"))
-    api.put(row("a", "1", "#new"))
-    report = run(api, plan)
-    outcome = report.outcomes[0]
-    assert outcome == Applied(operation=outcome.operation, id="1", note="it is already live")
-    assert (report.verified, api.calls) == (True, ["list"])
 
 
 def test_all_missing_secrets_are_reported_before_the_first_request() -> None:
