@@ -8,6 +8,7 @@ from typing import Any
 
 from reconciler.findings import Finding, Position
 from reconciler.model import (
+    UNKNOWN,
     Absent,
     Desired,
     FileScope,
@@ -19,7 +20,6 @@ from reconciler.model import (
     Scheme,
     Secret,
     SecretRef,
-    Unknown,
     Value,
     Webhook,
 )
@@ -113,14 +113,8 @@ def live_generic(name: str = "Pager", id: str = "id-9", **configuration: object)
     )
 
 
-def unshown(live: LiveWebhook, configuration: Unknown) -> LiveWebhook:
-    return LiveWebhook(
-        id=live.id,
-        name=live.name,
-        type=live.type,
-        event_types=live.event_types,
-        configuration=configuration,
-    )
+def unshown(live: LiveWebhook) -> LiveWebhook:
+    return replace(live, configuration=UNKNOWN)
 
 
 def desired(

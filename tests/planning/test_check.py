@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model import UNKNOWN, Absent, LiveWebhook, Scheme, Secret, SecretRef
+from reconciler.model import Absent, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
@@ -145,7 +145,7 @@ def test_a_removed_field_is_done_when_it_is_gone():
     emptied = live_generic(token="")
     assert checks(drop, (emptied,), {}) == [done(id="id-9")]
 
-    hidden = unshown(before, UNKNOWN)
+    hidden = unshown(before)
     drop = plan(desired(generic()), live(hidden), {}, options)
     assert states(drop, (hidden,), {}) == [State.PENDING]
     assert Listing(drop, (hidden,), {}).differences(drop.updates[0], hidden) == ()

@@ -60,7 +60,7 @@ def test_a_hidden_token_is_unknown(shown: object):
 
 def test_a_hidden_configuration_is_completely_unknown():
     """Missing, null and {} come as UNKNOWN: no field is compared."""
-    answer = compare(slack(), unshown(live_slack(), UNKNOWN), SECRETS, Evidence())
+    answer = compare(slack(), unshown(live_slack()), SECRETS, Evidence())
 
     assert (answer.fields, answer.unreadable) == ((), ("token", "channel", "username"))
 

@@ -34,7 +34,7 @@ from tests.planning.builders import (
 
 MASKED = live(live_slack(token="*****"))
 BUMPED = replace(TOKEN_REF, version=2)
-HIDDEN = unshown(live_generic(), UNKNOWN)
+HIDDEN = unshown(live_generic())
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_changed_literal_is_sent_with_the_same_reference():
 
 def test_an_unreadable_plain_field_is_sent_if_the_file_changed():
     """A channel, edited in git, of a webhook whose configuration is not shown."""
-    found = live(unshown(live_slack(), UNKNOWN))
+    found = live(unshown(live_slack()))
     options = PlanOptions(previous=desired(slack(channel="#old")))
 
     (update,) = plan(desired(slack()), found, SECRETS, options).updates

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from reconciler.errors import ConfigurationError
-from reconciler.model import UNKNOWN, Absent, LiveWebhook, Webhook
+from reconciler.model import Absent, LiveWebhook, Webhook
 from reconciler.planning.plan import Create, Reason
 from tests.planning.builders import (
     OTHER_TOKEN,
-    TOKEN,
     desired,
     generic,
     live,
@@ -24,7 +22,7 @@ from tests.planning.builders import (
 )
 
 ONE = live_slack(id="id-1")
-HIDDEN = unshown(ONE, UNKNOWN)
+HIDDEN = unshown(ONE)
 HOOK = live_generic(id="id-1")
 PASSWORD = live_generic(id="id-1", username="u", password="the password")
 NO_DELETES = desired(slack("Deploys"), generic("Pager"), max_deletes=0)
@@ -110,33 +108,12 @@ def test_encrypted_secrets_that_differ_are_hidden(letter: str):
     assert [each.hidden for each in result.deletes] == [True]
 
 
-@pytest.mark.parametrize(
-    ("token", "deletes"),
-    [
-        (lambda nth: TOKEN if nth == "07" else f"xoxb-000000{nth}-AAAAAAAA", 0),
-        (lambda nth: f"xoxb*****AA{nth}", 0),
-        (lambda nth: "*****", 11),
-        (lambda nth: TOKEN, 11),
-        (None, 11),
-    ],
-    ids=["shown", "partially masked", "masked", "shown and equal", "no configuration"],
-)
-def test_twelve_webhooks_of_one_name_are_never_deleted_without_a_guard(
-    token: Callable[[str], str] | None, deletes: int
-):
-    """One is declared. Those that differ are kept, those that may be equal need permission."""
-    ids = [f"{number:02}" for number in range(12)]
-    found = [live_slack(id=nth, token=token(nth) if token else TOKEN) for nth in ids]
-    if token is None:
-        found = [unshown(each, UNKNOWN) for each in found]
-    declared = desired(slack(), max_deletes=None)
+def test_several_duplicates_of_a_name_need_permission() -> None:
+    """One more delete than the single one that loses nothing."""
+    found = [replace(ONE, id=f"id-{number}") for number in range(3)]
 
-    result = made(declared, *found)
-    allowed = made(declared, *found, allow_deletes=deletes)
-
-    assert (len(result.deletes), allowed.blocked) == (deletes, ())
-    assert [each.rule for each in result.blocked] == ["too-many-deletes"] * bool(deletes)
-    assert [len(each.webhooks) for each in result.kept] == ([] if deletes else [12])
+    assert [each.rule for each in made(NO_DELETES, *found).blocked] == ["too-many-deletes"]
+    assert made(NO_DELETES, *found, allow_deletes=2).blocked == ()
 
 
 @pytest.mark.parametrize(
