@@ -53,12 +53,6 @@ SENTENCES: Final = {
             "replace the version with the one that you reviewed:",
         ),
     ),
-    "examples/organizations/workflow.yml": (
-        (
-            "# The repository at a commit, until there is a release.",
-            "# Replace the version with the one that you reviewed.",
-        ),
-    ),
 }
 """By document: sentences before the first release, and what replaces them."""
 

@@ -46,8 +46,7 @@ class Console:
         self._has_status = False
         self._lock = threading.Lock()
         # Cached, because it is needed for each write and does not change.
-        dumb = process.environ.get("TERM") == "dumb"
-        self._rewrites = _terminal(process.stderr) and not dumb
+        self._rewrites = _terminal(process.stderr) and not process.shows_escapes
 
     @property
     def color_results(self) -> bool:
@@ -128,7 +127,7 @@ class Console:
             return False
         if environ.get("FORCE_COLOR", "0") not in ("", "0"):
             return True
-        return environ.get("TERM") != "dumb" and _terminal(stream)
+        return not self._process.shows_escapes and _terminal(stream)
 
     def clean(self, text: str) -> str:
         """Return text without the run's secrets, for output to other places."""

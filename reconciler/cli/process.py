@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, Final, NoReturn, TextIO
 
 from reconciler.errors import ExitCode, Interrupted
 
 if TYPE_CHECKING:
     from reconciler.ports import Clock
+
+_WINDOWS_TERMINALS: Final = {"WT_SESSION", "TERM", "TERM_PROGRAM", "CONEMUANSI"}
+"""Variables of terminals on Windows that interpret escape sequences."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,13 @@ class Process:
     stderr: TextIO
     platform: str = "linux"
     clock: Clock | None = None
+
+    @property
+    def shows_escapes(self) -> bool:
+        """Whether a terminal shows escape sequences as text: a dumb one, or Windows' old one."""
+        if self.platform == "win32" and self.environ.keys().isdisjoint(_WINDOWS_TERMINALS):
+            return True
+        return self.environ.get("TERM") == "dumb"
 
     def columns(self, otherwise: int) -> int:
         """Return the width of the terminal, `otherwise` if it is unknown."""
@@ -68,16 +78,18 @@ class Process:
     def of_this_process(cls) -> Process:
         """Return the running process.
 
-        Characters missing from the terminal's encoding are escaped. SIGTERM and SIGHUP now raise
-        Interrupted, as SIGINT raises KeyboardInterrupt. SIGHUP stays ignored under `nohup`; Windows
-        has none.
+        Characters missing from the terminal's encoding are escaped; Windows writes files and pipes
+        in UTF-8, as it reads them. SIGTERM and SIGHUP now raise Interrupted, as SIGINT raises
+        KeyboardInterrupt. SIGHUP stays ignored under `nohup`; Windows has none.
         """
         signal.signal(signal.SIGTERM, _terminate)
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, _terminate)
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")
+                redirected = sys.platform == "win32" and not stream.isatty()
+                encoding = "utf-8" if redirected else None
+                stream.reconfigure(encoding=encoding, errors="backslashreplace")
         return cls(
             environ=os.environ,
             directory=Path(),

@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from reconciler.errors import UsageError
@@ -102,7 +102,7 @@ def file_name(path: str, declaring: str) -> str:
     `path` is relative to the file `declaring`, which contains it.
     """
     folder = "" if declaring == STDIN_NAME else posixpath.dirname(declaring)
-    return posixpath.normpath(posixpath.join(folder, path.replace(os.sep, "/")))
+    return posixpath.normpath(PurePath(folder, path).as_posix())
 
 
 def leads_to(path: Path, pattern: str, directory: Path) -> bool:

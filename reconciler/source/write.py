@@ -117,7 +117,6 @@ def _replace(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fchmod(stream.fileno(), 0o600)
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException:

@@ -86,5 +86,5 @@ def test_the_previous_revision(webhooks: Webhooks, tmp_path: Path) -> None:
 def test_workflows_for_a_file_in_a_folder(webhooks: Webhooks, tmp_path: Path) -> None:
     """They name the file with forward slashes."""
     webhooks("init", "--github", "--commit", "0" * 40, "-f", FILE)
-    text = (tmp_path / ".github/workflows/apply-webhooks.yml").read_text("utf-8")
-    assert f'WEBHOOKS_FILE: "{FOLDER}/webhooks.yaml"' in text
+    text = (tmp_path / ".github/workflows/webhooks.yml").read_text("utf-8")
+    assert f'default: "{FOLDER}/webhooks.yaml"' in text

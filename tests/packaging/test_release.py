@@ -111,7 +111,7 @@ def test_a_release(clone: Clone, tmp_path: Path) -> None:
     assert run(program / "webhooks", "--version", cwd=tmp_path).stdout == "webhooks 0.2.0\n"
     (tmp_path / "webhooks.yaml").write_text("webhooks: []\n")
     assert run(program / "webhooks", "init", "--github", cwd=tmp_path).returncode == 0
-    written = (tmp_path / ".github/workflows/apply-webhooks.yml").read_text("utf-8")
+    written = (tmp_path / ".github/workflows/webhooks.yml").read_text("utf-8")
     assert 'WEBHOOKS_PACKAGE: "cloudtruth-webhooks==0.2.0"' in written
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
@@ -86,6 +87,7 @@ def run(
     """
     slack_token = None if token is None else reference(token)
     directory, console = context.process.directory, context.console
+    target = target.replace(os.sep, "/")  # it is written into workflows
     file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
     is_new = not (directory / target).exists()
     other = DEFAULT_FILE.replace(".yaml", ".yml")
