@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, assert_never
@@ -118,22 +118,6 @@ _COMPARABLE: Final = re.compile(r".{8,}", re.DOTALL)
 _HOLDS_TOKEN: Final = re.compile(f".*(?:{slack.TOKEN.pattern}).*", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
-    """The values of references, and the problem of each reference without a valid value.
-
-    A reference without a usable value has an error in `problems` and no entry in `secrets`.
-    """
-
-    secrets: Mapping[SecretRef, Secret] = field(repr=False)
-    problems: Mapping[SecretRef, tuple[Finding, ...]] = field(default_factory=dict)
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Return all problems, in the order of their references."""
-        return tuple(each for found in self.problems.values() for each in found)
-
-
 def references(webhooks: Iterable[Webhook]) -> dict[SecretRef, Position | None]:
     """Return every reference of `webhooks`, with the position of the first webhook that has it."""
     found: dict[SecretRef, Position | None] = {}
@@ -152,9 +136,10 @@ def resolve(
     literals: Mapping[SecretRef, Secret],
     api_keys: Sequence[Secret] = (),
     allow: Sequence[str] = (),
-) -> Resolution:
-    """Fetch the value of each reference of `webhooks`. Return all problems; raise nothing.
+) -> tuple[dict[SecretRef, Secret], dict[SecretRef, tuple[Finding, ...]]]:
+    """Return the values of references of `webhooks`, and the problems of each; raise nothing.
 
+    A reference with an error has no value.
     Relative paths start at `directory`, the working directory. A value that contains one of
     `api_keys`, or equals the value of a forbidden variable, is refused, and so is one that does not
     fit its field.
@@ -164,25 +149,25 @@ def resolve(
     forbidden = {
         name: wrap(value) for name, value in environ.items() if allowed.forbidden_prefix(name)
     }
+    by_name = sorted(places, key=lambda each: (each.scheme, each.name, each.version or 0))
+    problems: dict[SecretRef, list[Finding]] = {ref: [] for ref in by_name}
     fetched: dict[SecretRef, Secret] = {}
-    problems: dict[SecretRef, list[Finding]] = {}
-    for ref in sorted(places, key=lambda each: (each.scheme, each.name, each.version or 0)):
-        found = allowed.refusal(ref, allow) or _fetch(ref, environ, directory, literals, allow)
-        if isinstance(found, Finding):
-            problems[ref] = [found]
+    for ref, found in problems.items():
+        value = allowed.refusal(ref, allow) or _fetch(ref, environ, directory, literals, allow)
+        if isinstance(value, Finding):
+            found.append(value)
             continue
-        fetched[ref], padded = found
-        unsuitable = _unsuitable(_subject(ref), fetched[ref], padded, api_keys, forbidden)
-        problems[ref] = [] if unsuitable is None else [unsuitable]
-        if has_errors(problems[ref]):
-            del fetched[ref]
+        secret, padded = value
+        found += _unsuitable(_subject(ref), secret, padded, api_keys, forbidden)
+        if not has_errors(found):
+            fetched[ref] = secret
     for webhook in webhooks:
         for ref, problem in _misused(webhook, fetched):
             if problem not in problems[ref]:
                 problems[ref].append(problem)
-    return Resolution(
-        secrets={ref: secret for ref, secret in fetched.items() if not has_errors(problems[ref])},
-        problems={
+    return (
+        {ref: secret for ref, secret in fetched.items() if not has_errors(problems[ref])},
+        {
             ref: tuple(replace(each, position=places[ref]) for each in found)
             for ref, found in problems.items()
             if found
@@ -281,34 +266,24 @@ def _unsuitable(
     padded: bool,
     api_keys: Sequence[Secret],
     forbidden: Mapping[str, Secret],
-) -> Finding | None:
-    """Return the problem of a value that does not depend on its field, or None."""
-    problem = flaw(secret)
-    if problem is not None:
-        return _unusable(f"{subject} {problem}", "store only the value, without line breaks")
+) -> Iterator[Finding]:
+    """Yield the problem of a value that does not depend on its field."""
     same = [name for name in sorted(forbidden) if secret.same_as(forbidden[name])]
     whose = f"is also the value of {same[0]}" if same and secret.matches(_COMPARABLE) else None
     if any(secret.holds(each) for each in api_keys):
         whose = "contains a CloudTruth API key"
-    if whose is not None:
-        return error(
-            "forbidden-secret",
-            f"{subject} {whose}, which is never sent to a webhook",
-            "refer to the secret of this webhook",
-        )
-    if secret.matches(PLACEHOLDER):
-        return error(
-            "unreplaced-placeholder",
-            f"{subject} is a placeholder that was not replaced",
-            "store the value itself; check the step that writes the variable or the file",
-        )
-    if padded:
-        return note(
-            "trimmed-secret",
-            f"{subject} has surrounding whitespace or a byte order mark, which is not sent",
-            "remove the whitespace",
-        )
-    return None
+    if (problem := flaw(secret)) is not None:
+        yield _unusable(f"{subject} {problem}", "store only the value, without line breaks")
+    elif whose is not None:
+        message = f"{subject} {whose}, which is never sent to a webhook"
+        yield error("forbidden-secret", message, "refer to the secret of this webhook")
+    elif secret.matches(PLACEHOLDER):
+        message = f"{subject} is a placeholder that was not replaced"
+        hint = "store the value itself; check the step that writes the variable or the file"
+        yield error("unreplaced-placeholder", message, hint)
+    elif padded:
+        what = "surrounding whitespace or a byte order mark, which is not sent"
+        yield note("trimmed-secret", f"{subject} has {what}", "remove the whitespace")
 
 
 def _misused(

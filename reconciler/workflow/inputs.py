@@ -274,7 +274,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
     """
     inputs, webhooks = checked.inputs, checked.desired.webhooks
     unlisted = _unlisted(secrets.references(webhooks), inputs, writing=writing)
-    found = secrets.resolve(
+    values, problems = secrets.resolve(
         webhooks,
         environ=inputs.environ,
         directory=inputs.directory,
@@ -282,21 +282,21 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         api_keys=(*inputs.api_keys, *filter(None, [api_key])),
         allow=allow_patterns(inputs.allow_secrets),
     )
-    inputs.hide(found.secrets.values())
+    inputs.hide(values.values())
     unfit = {
-        ref: tuple(each for each in problems if each.rule != _UNRESOLVED)
-        for ref, problems in found.problems.items()
+        ref: tuple(each for each in found if each.rule != _UNRESOLVED)
+        for ref, found in problems.items()
     }
-    unfit = {ref: problems for ref, problems in unfit.items() if problems}
-    others = tuple(each for problems in located(unfit, checked).values() for each in problems)
+    unfit = {ref: found for ref, found in unfit.items() if found}
+    others = tuple(each for found in located(unfit, checked).values() for each in found)
     if inputs.strict:
         others = strict(others)
     if has_errors(others):
         raise ConfigurationError("some secrets cannot be used", findings=others)
     return Gathered(
         checked=checked,
-        secrets=found.secrets,
-        problems=found.problems,
+        secrets=values,
+        problems=problems,
         doubtful=(*unlisted, *others),
     )
 

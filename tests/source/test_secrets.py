@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -19,7 +20,21 @@ from reconciler.source.allowed import (
     file_name,
     refusal,
 )
-from reconciler.source.secrets import Resolution, references, resolve, wrap
+from reconciler.source.secrets import references, wrap
+from reconciler.source.secrets import resolve as resolve_all
+
+
+class Resolution(NamedTuple):
+    """The values of references, and all problems."""
+
+    secrets: Mapping[SecretRef, Secret]
+    findings: tuple[Finding, ...]
+
+
+def resolve(webhooks: Sequence[Webhook], **options: Any) -> Resolution:
+    secrets, problems = resolve_all(webhooks, **{"directory": Path(), "literals": {}, **options})
+    return Resolution(secrets, tuple(each for found in problems.values() for each in found))
+
 
 CANARY = "canary-5f1c"
 API_KEY = "api-key-77aa"
@@ -152,8 +167,6 @@ def test_a_short_api_key_is_compared_completely() -> None:
     resolution = resolve(
         [webhook(env("A")), webhook(env("B"))],
         environ={"A": "demo", "B": "demo-1"},
-        directory=Path(),
-        literals={},
         api_keys=[Secret("demo")],
     )
     assert dict(resolution.secrets) == {env("B"): Secret("demo-1")}
@@ -286,7 +299,7 @@ UNREPLACED = ["${HOST}", "$HOST", "$HOST/x", "{{ host }}"]
 def test_a_url_must_be_valid(value: str, rule: str) -> None:
     """A URL from a variable is checked like one in a file."""
     one = replace(webhook(env("URL")), configuration={"url": env("URL")})
-    found = resolve([one], environ={"URL": value}, directory=Path(), literals={})
+    found = resolve([one], environ={"URL": value})
     assert only_finding(found).rule == rule
 
 
@@ -314,12 +327,10 @@ def test_a_slack_token_is_sent_only_to_slack(url: str, sent: bool, value: str) -
         resolution = resolve(
             [webhook(env("TOKEN"), url=where)],
             environ={"TOKEN": value, "URL": url},
-            directory=Path(),
-            literals={},
         )
         assert (env("TOKEN") in resolution.secrets) is sent
         rules = [each.rule for each in resolution.findings]
-        assert rules == [] if sent else ["slack-token-elsewhere"]
+        assert rules == ([] if sent else ["slack-token-elsewhere"])
         assert value not in repr(resolution.findings)
 
 
@@ -354,7 +365,7 @@ def test_references_have_positions() -> None:
     place = Position(file="webhooks.yaml", line=3)
     webhooks = [replace(webhook(env("TOKEN")), position=place), webhook(env("TOKEN"))]
     assert references(webhooks) == {env("TOKEN"): place}
-    resolution = resolve(webhooks, environ={}, directory=Path(), literals={})
+    resolution = resolve(webhooks, environ={})
     assert resolution.findings[0].position == place
 
 
