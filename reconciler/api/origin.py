@@ -11,13 +11,14 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
-
-import httpx
 
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
+
+if TYPE_CHECKING:  # settings check the URL of a server without the HTTP library
+    import httpx
 
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _BASE: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")

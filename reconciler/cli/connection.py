@@ -16,7 +16,7 @@ from reconciler.execute.stop import GRACE
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.render.quote import quote
 from reconciler.render.words import some
-from reconciler.settings.resolve import Setting, Settings, resolve
+from reconciler.settings import Setting, Settings, resolve
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import Exchange

@@ -16,7 +16,7 @@ from reconciler.findings import Severity
 from reconciler.model import Scheme
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
-from reconciler.settings.resolve import DEFAULT_SERVER, Settings
+from reconciler.settings import DEFAULT_SERVER, Settings
 from reconciler.source.files import DEFAULT_FILE, suggestion
 from reconciler.source.load import Loaded
 from reconciler.workflow import Gathered, Inputs

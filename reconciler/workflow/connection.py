@@ -13,7 +13,7 @@ from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
 from reconciler.planning.plan import Operation
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
-from reconciler.settings.resolve import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT
+from reconciler.settings import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import Observer

@@ -34,7 +34,7 @@ from reconciler.planning.status import WebhookStatus, statuses
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import some
-from reconciler.settings.resolve import LOCAL_SERVER
+from reconciler.settings import LOCAL_SERVER
 from reconciler.source.history import tracked
 from reconciler.workflow.inputs import Checked, Gathered, gather, previous
 

@@ -28,7 +28,7 @@ from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.planning.review import check_digest
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.words import plural, unshown
-from reconciler.settings.resolve import Settings
+from reconciler.settings import Settings
 from reconciler.source.write import REPORT, check_writable, write_atomically
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from reconciler.cli.session import confirm, inputs, show_checks
 from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
 from reconciler.errors import ReconcilerError
 from reconciler.render.quote import quote
-from reconciler.settings.resolve import Settings
+from reconciler.settings import Settings
 from reconciler.source.files import DEFAULT_FILE
 
 _DEADLINE: Final = 60.0

@@ -35,7 +35,7 @@ from reconciler.model import Live, SecretRef
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
-from reconciler.settings.resolve import DEFAULT_SERVER, LOCAL_SERVER
+from reconciler.settings import DEFAULT_SERVER, LOCAL_SERVER
 from reconciler.source.allowed import reference
 from reconciler.source.export import SLACK_TOKEN, export
 from reconciler.source.files import DEFAULT_FILE

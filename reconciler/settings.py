@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
-from urllib.parse import urlsplit
 
+from reconciler.api.origin import Origin
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
-from reconciler.settings.profiles import Profile, load_profile
 from reconciler.source.secrets import PLACEHOLDER, bare
 
 T = TypeVar("T")
@@ -41,7 +40,6 @@ _SOURCES: Final = {
 _KEY_FILE_MAX: Final = 64 * 1024
 _KEY_SHAPE: Final = re.compile(r"[\x21-\x7e]+")
 _QUOTES: Final = ("'", '"')
-_LOOPBACK: Final = re.compile(r"(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +98,10 @@ def resolve(
     UsageError and CredentialError.
     """
     if local:
-        profile, key = Profile(name="", origin=""), None
+        profile, key = _Profile(name="", origin=""), None
         server = Setting(value=LOCAL_SERVER, source="--local")
     else:
-        profile = load_profile(arguments.get("profile"), environ, platform=platform)
+        profile = _profile(arguments.get("profile"), environ, platform)
         _refuse_invalid_certificates(_find("accept_invalid_certs", arguments, environ, profile))
         key = _key(arguments, environ, profile, directory)
         server = _server_url(_find("server_url", arguments, environ, profile))
@@ -120,7 +118,7 @@ def resolve(
 
 
 def _find(
-    name: str, arguments: Mapping[str, Any], environ: Mapping[str, str], profile: Profile
+    name: str, arguments: Mapping[str, Any], environ: Mapping[str, str], profile: _Profile
 ) -> Setting[str] | None:
     """Return a setting from the argument, the environment or the profile, in this order."""
     variable, key = _SOURCES[name]
@@ -130,44 +128,28 @@ def _find(
     found = bare(environ.get(variable, ""))
     if found:
         return Setting(value=found, source=variable)
-    written = profile.get(key) if key is not None else None
-    return None if written is None else Setting(value=bare(written[0]), source=written[1])
+    return profile.get(key) if key is not None else None
 
 
 def _server_url(found: Setting[str] | None) -> Setting[str]:
-    """Return the server URL without a final slash.
-
-    Raises UsageError if a key must not be sent to it.
-    """
+    """Return the server without a trailing slash if it may receive the key."""
     if found is None:
         return Setting(value=DEFAULT_SERVER, source="default")
     url, source = found.value.rstrip("/"), found.source
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port, parts = "", None, urlsplit("")
-    plain = re.fullmatch(r"[\x21-\x7e]+", url) is not None and port != 0
-    hint = f"write scheme and host only, such as {DEFAULT_SERVER}"
-    if not host or not plain or parts.scheme not in ("https", "http"):
-        why = "is not a web address"
-    elif parts.username is not None or parts.password is not None:
-        why = "contains a user name or a password"
-        hint = "remove them: CloudTruth needs only the API key"
-    elif "?" in url or "#" in url:
-        why = "has a query or a fragment"
-    elif parts.path.endswith(("/api", "/api/v1")):
-        why = "contains the path of the API"
-    elif parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
-        why = "is http, which would send the API key unencrypted"
-        hint = "use https; plain http is for this machine only (localhost, 127.0.0.1, [::1])"
-    else:
-        return Setting(value=url, source=source)
-    raise UsageError(f"the server URL from {source} {why}", hint=hint)
+        base = Origin.parse(url).base
+    except UsageError as problem:
+        raise UsageError(f"{problem.message} (from {source})", hint=problem.hint) from None
+    if base.endswith(("/api", "/api/v1")):
+        raise UsageError(
+            f"the server URL from {source} contains the path of the API",
+            hint=f"use only scheme and host, such as {DEFAULT_SERVER}",
+        )
+    return Setting(value=url, source=source)
 
 
 def _key(
-    arguments: Mapping[str, Any], environ: Mapping[str, str], profile: Profile, directory: Path
+    arguments: Mapping[str, Any], environ: Mapping[str, str], profile: _Profile, directory: Path
 ) -> Setting[Secret] | None:
     """Resolve the API key. An empty one is treated as missing, except in a file."""
     name, source = arguments.get("api_key_file"), "--api-key-file"
@@ -239,3 +221,130 @@ def _refuse_invalid_certificates(found: Setting[str] | None) -> None:
             hint="for a private certificate authority, set its file in SSL_CERT_FILE or "
             "REQUESTS_CA_BUNDLE, and unset CLOUDTRUTH_ACCEPT_INVALID_CERTS or set it to false",
         )
+
+
+# Profiles of CloudTruth's command line
+
+_DEFAULT_PROFILE: Final = "default"
+_FILE_MAX: Final = 1024 * 1024
+_UNSET: Final = ("", "~", "null")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Profile:
+    """A profile with all that it inherits.
+
+    `origin` is the source of its name. `links` are the profiles of the chain, the chosen one first,
+    each with its values.
+    """
+
+    name: str
+    origin: str
+    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def get(self, key: str) -> Setting[str] | None:
+        """Return the first value set for `key`, None if there is none."""
+        for name, values in self.links.items():
+            if key in values:
+                return Setting(value=bare(values[key]), source=f"profile {name}")
+        return None
+
+
+def _profile(argument: str | None, environ: Mapping[str, str], platform: str) -> _Profile:
+    """Read the profile that the argument or the environment chooses.
+
+    It inherits from its `source_profile`, and finally from `default`. A missing file counts as
+    empty, unless it is to have a profile.
+    """
+    name, origin = _DEFAULT_PROFILE, "default"
+    if environ.get("CLOUDTRUTH_PROFILE"):
+        name, origin = environ["CLOUDTRUTH_PROFILE"], "CLOUDTRUTH_PROFILE"
+    if argument:
+        name, origin = argument, "--profile"
+    file = _profile_file(environ, platform)
+    profiles = None if file is None else _read_profiles(file)
+    if profiles is None and name != _DEFAULT_PROFILE:
+        raise UsageError(
+            f"there is no profile {name!r} (from {origin}): CloudTruth's command line has no "
+            "configuration file here",
+            hint="create it with `cloudtruth configuration profiles set`, or set "
+            "CLOUDTRUTH_API_KEY instead",
+        )
+    return _Profile(name=name, origin=origin, links=_chain(name, origin, profiles or {}))
+
+
+def _profile_file(environ: Mapping[str, str], platform: str) -> Path | None:
+    """Return the path of `cli.yml` on this platform; None if the environment does not define it."""
+    home, configured = environ.get("HOME"), environ.get("XDG_CONFIG_HOME", "")
+    match platform:
+        case "win32":
+            base, rest = environ.get("APPDATA"), "CloudTruth/CloudTruth CLI/config"
+        case "darwin":
+            base, rest = home, "Library/Application Support/com.cloudtruth.CloudTruth-CLI"
+        case _ if configured.startswith("/"):
+            base, rest = configured, "cloudtruth"
+        case _:
+            base, rest = home, ".config/cloudtruth"
+    return Path(base, rest, "cli.yml") if base else None
+
+
+def _chain(
+    name: str, origin: str, profiles: Mapping[str, Mapping[str, str]]
+) -> dict[str, Mapping[str, str]]:
+    """Return a profile and those it inherits from, which must exist, except the default one."""
+    links: dict[str, Mapping[str, str]] = {}
+    wanted, by = name, None if name == _DEFAULT_PROFILE else origin
+    while wanted in profiles or by is not None:
+        if wanted in links:
+            raise UsageError(
+                f"the source_profile of profile {list(links)[-1]!r} leads back to {wanted!r}",
+                hint="correct it in CloudTruth's cli.yml",
+            )
+        if wanted not in profiles:
+            known = ", ".join(sorted(profiles)) or "none"
+            raise UsageError(
+                f"there is no profile {wanted!r} (from {by})",
+                hint=f"profiles in CloudTruth's cli.yml: {known}",
+            )
+        links[wanted] = profiles[wanted]
+        if following := links[wanted].get("source_profile"):
+            wanted, by = following, f"source_profile of {wanted!r}"
+        elif _DEFAULT_PROFILE in links:
+            break
+        else:
+            wanted, by = _DEFAULT_PROFILE, None
+    return links
+
+
+def _read_profiles(file: Path) -> dict[str, dict[str, str]] | None:
+    """Return the values that each profile sets, every scalar as it was written."""
+    import yaml
+
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_FILE_MAX + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        raise UsageError(
+            "CloudTruth's cli.yml cannot be read", hint="check the permissions of the file"
+        ) from None
+    try:
+        if len(data) > _FILE_MAX:
+            raise ValueError
+        tree = yaml.load(data, Loader=yaml.BaseLoader)  # noqa: S506 - only creates text
+        found = tree.get("profiles") if isinstance(tree, dict) else tree
+        return {
+            name: {
+                key: value.strip()
+                for key, value in ({} if values in _UNSET else values).items()
+                if isinstance(value, str) and value.strip() not in _UNSET
+            }
+            for name, values in ({} if found in (None, *_UNSET) else found).items()
+        }
+    except (AttributeError, yaml.YAMLError, ValueError, RecursionError):
+        # The library's message would quote the file, which contains keys.
+        raise UsageError(
+            "CloudTruth's cli.yml is not a list of profiles",
+            hint="see `cloudtruth configuration profiles list`, or set CLOUDTRUTH_API_KEY instead",
+        ) from None

@@ -1,1 +1,0 @@
-"""Resolve the settings of a connection: server, API key and time limits."""
