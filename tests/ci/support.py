@@ -188,7 +188,7 @@ class World:
 
     def settle(self) -> None:
         """Apply what main declares."""
-        done = self.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore")
+        done = self.push(WEBHOOKS_REVIEWED_PLAN="ignore")
         assert done.code == 0, done.stderr + done.stdout
 
     def pull(
@@ -281,22 +281,9 @@ class World:
         self.git("checkout", "-q", "main")
         return only(self.run("apply", "workflow_dispatch", PUSH, inputs=given))
 
-    def drift(self) -> Done:
+    def drift(self, **environ: str) -> Done:
         """Run the drift workflow."""
-        return only(self.run("drift", "schedule", {}))
-
-    def step(
-        self,
-        workflow: str,
-        name: str,
-        event: Mapping[str, Any],
-        *,
-        inputs: Mapping[str, str] | None = None,
-        **environ: str,
-    ) -> Done:
-        """Run the last step of a workflow in a shell, or its command in this process."""
-        contexts = self._contexts(workflow, name, event, inputs or {})
-        return self._step("webhooks", contexts, **environ)
+        return only(self.run("drift", "schedule", {}, **environ))
 
     def run(
         self,

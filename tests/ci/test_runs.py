@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -11,6 +12,7 @@ import pytest
 from reconciler.render import json as json_renderer
 from reconciler.render import markdown, text
 from tests.ci.support import World, world
+from tests.folders import write
 
 
 @pytest.fixture
@@ -134,7 +136,9 @@ def test_a_fork_is_only_validated(here: World) -> None:
 def test_apply_is_refused_on_pull_requests(here: World) -> None:
     """A pull request is not merged yet."""
     event = {"pull_request": {"number": 1, "head": {}, "base": {}}}
-    done = here.step("apply", "pull_request", event)
+    write(here.folder, {"event": json.dumps(event)})
+    file = str(here.folder / "event")
+    done = here.call("apply", GITHUB_EVENT_NAME="pull_request", GITHUB_EVENT_PATH=file)
     assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
     assert here.writes() == []
 
@@ -158,7 +162,7 @@ def test_apply_needs_a_token_to_read_reviews(here: World) -> None:
 
 def test_drift_without_a_token_is_reported(here: World) -> None:
     """Log and outputs have the drift, and a warning that no issue was checked."""
-    done = here.step("drift", "schedule", {}, GITHUB_TOKEN="")
+    done = here.drift(GITHUB_TOKEN="")
     assert (done.code, done.outputs["result"]) == (0, "drift")
     assert "no-token" in done.stdout
 
@@ -185,7 +189,7 @@ def test_a_broken_report_does_not_change_the_result(
 ) -> None:
     """Exit code and outputs are those of the apply; log or summary has the error in one line."""
     monkeypatch.setattr(*renderer, broken)
-    done = here.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore")
+    done = here.push(WEBHOOKS_REVIEWED_PLAN="ignore")
     assert (done.code, done.outputs["result"]) == (0, "applied")
     assert here.live() == {"Audit": "general"}
     if renderer[0] is not json_renderer:
@@ -201,6 +205,6 @@ def test_an_inapplicable_declaration_fails_the_run(here: World) -> None:
     row = {"type": "slack", "event_types": ["role_created"], "configuration": {"channel": "#x"}}
     organization = here.emulator.organization
     here.emulator.store.insert({"organization": organization, "name": "Deploys", **row})
-    done = here.step("apply", "push", {}, WEBHOOKS_REVIEWED_PLAN="ignore")
+    done = here.push(WEBHOOKS_REVIEWED_PLAN="ignore")
     assert (done.code, done.outputs["failure-reason"]) == (1, "apply-incomplete")
     assert "declaration not applied: with an event this version does not know" in done.summary
