@@ -40,6 +40,11 @@ def matrix(run: Run) -> Outcome:
             known = ", ".join(labels)
             raise UsageError(f"no organization has the label {run.label}", hint=f"known: {known}")
         chosen = {run.label: labels[run.label]}
+    elif run.expect_digest is not None:
+        raise UsageError(
+            "a digest is the review of one organization",
+            hint=f"start the workflow with one of these as organization: {', '.join(labels)}",
+        )
     elif (changed := _changed(run)) is not None:
         prefix = (run.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
         pending = _open(run, labels)

@@ -101,10 +101,12 @@ def test_a_policy_that_is_not_met_hides_no_organization(shell: Shell, repository
 
 
 def test_only_the_organization_of_a_label_is_planned(shell: Shell, repository: Path) -> None:
-    """A manual start names one; a name that does not exist is refused."""
-    assert labels(shell, repository, {}, "--label", "two") == ["two"]
-    done = shell("ci", "matrix", "-f", "orgs", "--label", "three")
-    assert (done.code, "known: one, other, two" in done.out) == (64, True)
+    """A manual start names one; a name that does not exist is refused, and a digest without one."""
+    digest = ("--expect-digest", f"sha256:{'0' * 64}")
+    assert labels(shell, repository, {}, "--label", "two", *digest) == ["two"]
+    for wrong in (("--label", "three"), digest):
+        done = shell("ci", "matrix", "-f", "orgs", *wrong)
+        assert (done.code, ": one, other, two" in done.out) == (64, True)
 
 
 def test_a_file_that_cannot_be_parsed_has_a_job(shell: Shell, repository: Path) -> None:
